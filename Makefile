@@ -1,0 +1,72 @@
+# Everything that a person or the checks do here is a target; `make help` lists them.
+# Only git, make, and Python >= 3.11 with venv are needed beforehand.
+
+PYTHON ?= python3
+VENV := .venv
+VENV_OLDEST := .venv-oldest
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+STAMP_OLDEST := $(VENV_OLDEST)/.installed
+
+# Several worker processes with several threads each would only get in each other's way.
+PYTEST_WORKERS ?= auto
+PYTEST_FLAGS ?=
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow test-oldest lint format format-check types bench clean
+
+help: ## List the targets.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
+		| while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
+
+# torch goes first and alone, so that its pin decides which build is taken.
+define install
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skae needs Python >= 3.11. Name one, as in: make PYTHON=python3.12 ...")'
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --disable-pip-version-check --quiet -c $(2) torch setuptools
+	$(1)/bin/python -m pip install --disable-pip-version-check --quiet -c $(2) --no-build-isolation -e '.[$(3)]'
+	touch $(1)/.installed
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(call install,$(VENV),constraints.txt,dev)
+
+$(STAMP_OLDEST): pyproject.toml constraints-oldest.txt
+	$(call install,$(VENV_OLDEST),constraints-oldest.txt,test)
+
+venv: $(STAMP) ## Build .venv, where everything below runs.
+
+demo: $(STAMP) ## Compare PCA and an autoencoder on digits, and on MNIST where SKAE_DATA has it.
+	$(BIN)/skae compare
+
+test: $(STAMP) ## Run the fast tests and the doctests.
+	$(PYTEST_PARALLEL) -m "not slow" $(PYTEST_FLAGS)
+
+# One process: what is timed here must not share its cores.
+test-slow: $(STAMP) ## Run the slow tests: figures, real data, other processes.
+	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+
+test-oldest: $(STAMP_OLDEST) ## Run the fast tests at the oldest versions admitted.
+	OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 \
+		-m "not slow" $(PYTEST_FLAGS)
+
+lint: $(STAMP) ## Check the code with ruff.
+	$(BIN)/ruff check .
+
+format: $(STAMP) ## Format the code and mend what ruff can mend.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+format-check: $(STAMP) ## Check that `make format` would change nothing.
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check the annotations with mypy.
+	$(BIN)/mypy
+
+bench: $(STAMP) ## Run the benchmarks: speed and quality, as ratios.
+	set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean: ## Remove what the targets above made, the virtual environments included.
+	rm -rf $(VENV) $(VENV_OLDEST) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
