@@ -1,0 +1,59 @@
+"""The folder of data files, named by the environment variable SKAE_DATA."""
+
+import os
+from pathlib import Path
+
+VARIABLE = "SKAE_DATA"
+
+
+def has_data_file(name):
+    """Tell whether the folder named by `SKAE_DATA` holds a file.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, such as ``"mnist.npz"``.
+
+    Returns
+    -------
+    bool
+        False also where the environment variable is not set.
+
+    Examples
+    --------
+    >>> from skae.datasets import has_data_file
+    >>> has_data_file("no-such-file.npz")
+    False
+    """
+    folder = os.environ.get(VARIABLE)
+    return bool(folder) and (Path(folder) / name).is_file()
+
+
+def locate_data_file(name, *, remedy):
+    """Return the path of a file of the data folder.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    remedy : str
+        One sentence: how to come by the same data without the folder.
+
+    Returns
+    -------
+    pathlib.Path
+        Path of an existing file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the environment variable is not set, or its folder lacks the file.
+    """
+    folder = os.environ.get(VARIABLE)
+    wanted = f"The environment variable {VARIABLE} must be the path of a folder that holds {name}."
+    if not folder:
+        raise FileNotFoundError(f"{wanted} Got nothing: it is not set. {remedy}")
+    path = Path(folder) / name
+    if not path.is_file():
+        raise FileNotFoundError(f"{wanted} Got {folder!r}, which lacks it. {remedy}")
+    return path

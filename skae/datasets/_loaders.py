@@ -1,0 +1,153 @@
+"""Loaders of the data files, each returning a Bunch as scikit-learn's do."""
+
+import gzip
+import json
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+
+from skae.datasets._folder import locate_data_file
+
+
+def load_mnist(*, shuffle=True, random_state=0):
+    """Load the MNIST images of handwritten digits.
+
+    Parameters
+    ----------
+    shuffle : bool, default=True
+        Whether to shuffle the rows of each part. The file is sorted by digit, so that without
+        shuffling its first 10,000 rows show zeros and ones only.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the shuffling.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        With the attributes
+
+        X_train : ndarray of shape (60000, 784), float32
+            Pixels row by row, in [0, 1].
+        y_train : ndarray of shape (60000,), int64
+            Digits, 0 to 9.
+        X_test : ndarray of shape (10000, 784), float32
+        y_test : ndarray of shape (10000,), int64
+
+    Raises
+    ------
+    FileNotFoundError
+        If the environment variable `SKAE_DATA` does not name a folder with ``mnist.npz``.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
+    recognition", Proceedings of the IEEE 86(11), 1998. :doi:`10.1109/5.726791`
+
+    Examples
+    --------
+    >>> from skae.datasets import has_data_file, load_mnist
+    >>> if has_data_file("mnist.npz"):
+    ...     assert load_mnist().X_train.shape == (60000, 784)
+    """
+    path = locate_data_file(
+        "mnist.npz", remedy="sklearn.datasets.fetch_openml('mnist_784') downloads the same images."
+    )
+    rng = check_random_state(random_state)
+    mnist = Bunch()
+    with np.load(path) as arrays:
+        for part in ("train", "test"):
+            X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
+            order = rng.permutation(len(y)) if shuffle else slice(None)
+            mnist[f"X_{part}"] = X[order].astype(np.float32) / 255
+            mnist[f"y_{part}"] = y[order].astype(np.int64)
+    return mnist
+
+
+def load_spoken_digits():
+    """Load the Free Spoken Digit Dataset: recordings of the spoken digits.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        With the attributes
+
+        audio : list of 3000 ndarrays of shape (n_samples_of_recording,), int16
+            The recordings, of different lengths; ``sample_rate`` samples make a second.
+        sample_rate : int
+            8000, in Hz.
+        digit : ndarray of shape (3000,), int64
+            What is said, 0 to 9.
+        speaker : ndarray of shape (3000,), str
+            Who says it.
+        take : ndarray of shape (3000,), int64
+            Which repetition it is, 0 to 49; takes 0 to 4 are the usual test part.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the environment variable `SKAE_DATA` does not name a folder with ``fsdd.npz``.
+
+    References
+    ----------
+    Z. Jackson et al., "Free Spoken Digit Dataset", v1.0.8, 2018. :doi:`10.5281/zenodo.1342401`
+
+    Examples
+    --------
+    >>> from skae.datasets import has_data_file, load_spoken_digits
+    >>> if has_data_file("fsdd.npz"):
+    ...     assert len(load_spoken_digits().audio) == 3000
+    """
+    path = locate_data_file(
+        "fsdd.npz", remedy="The recordings are published as the Free Spoken Digit Dataset."
+    )
+    with np.load(path) as arrays:
+        ends = np.cumsum(arrays["length"])
+        return Bunch(
+            audio=np.split(arrays["audio"], ends[:-1]),
+            sample_rate=8000,
+            digit=arrays["digit"].astype(np.int64),
+            speaker=arrays["speaker"],
+            take=arrays["take"].astype(np.int64),
+        )
+
+
+def load_film_reviews():
+    """Load the film reviews of the polarity data set, version 2.0.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        With the attributes
+
+        text : list of 2000 str
+            The reviews, tokens separated by spaces.
+        label : ndarray of shape (2000,), int64
+            1 where the review is positive, 0 where it is negative.
+        fold : ndarray of shape (2000,), int64
+            The authors' fold of cross-validation, 0 to 9.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the environment variable `SKAE_DATA` does not name a folder with ``reviews.jsonl.gz``.
+
+    References
+    ----------
+    B. Pang and L. Lee, "A sentimental education: sentiment analysis using subjectivity
+    summarization based on minimum cuts", ACL 2004. :doi:`10.3115/1218955.1218990`
+
+    Examples
+    --------
+    >>> from skae.datasets import has_data_file, load_film_reviews
+    >>> if has_data_file("reviews.jsonl.gz"):
+    ...     assert load_film_reviews().label.mean() == 0.5
+    """
+    path = locate_data_file(
+        "reviews.jsonl.gz", remedy="The authors publish the reviews as polarity dataset v2.0."
+    )
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        reviews = [json.loads(line) for line in lines]
+    return Bunch(
+        text=[review["text"] for review in reviews],
+        label=np.array([review["label"] for review in reviews], dtype=np.int64),
+        fold=np.array([review["fold"] for review in reviews], dtype=np.int64),
+    )
