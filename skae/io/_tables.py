@@ -1,0 +1,271 @@
+"""Tables from CSV, Parquet and NPZ files, as arrays that an estimator takes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_CSV_SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
+_SUFFIXES = (*_CSV_SEPARATORS, ".parquet", ".npz")
+_SHOWN_NAMES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The numeric columns of a file, and its target.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+        The numeric columns, all finite. float32 where that holds every value exactly by its type.
+    y : ndarray of shape (n_samples,) or None
+        The target, None where there is none.
+    feature_names : tuple of str, of length n_features
+        Names of the columns of `X`.
+    dropped_columns : tuple of str
+        Names of the columns left out: those that are not numeric, and a column of row numbers
+        without a name, as pandas writes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.io import Table
+    >>> table = Table(np.eye(2), None, ("height", "width"), ("name",))
+    >>> table.X.shape, table.dropped_columns
+    ((2, 2), ('name',))
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None
+    feature_names: tuple[str, ...]
+    dropped_columns: tuple[str, ...]
+
+
+def read_table(path, target=None):
+    r"""Read the numeric columns of a table from a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File ending in .csv, .csv.gz, .tsv, .tsv.gz, .parquet (these need pandas: the extra
+        ``table``) or .npz. The first line of a text file names the columns. An NPZ file holds an
+        array ``X`` and, if it likes, ``y``; or just one array with two dimensions, of any name.
+    target : str, default=None
+        Name of the column (of the array, in an NPZ file) to return as `y`, which then is no part
+        of `X`. None means ``y`` of an NPZ file, and no target otherwise.
+
+    Returns
+    -------
+    Table
+        With the attributes `X`, `y`, `feature_names` and `dropped_columns`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file at `path`.
+    ImportError
+        If pandas or pyarrow is needed and not installed.
+    ValueError
+        If the file is of another kind, cannot be read as what its name says, has no rows or no
+        numeric columns, lacks `target`, or holds missing or infinite values.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from skae.io import read_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "flowers.csv"
+    ...     _ = path.write_text("length,width,colour,kind\n5.1,3.5,red,a\n4.9,3.0,blue,b\n")
+    ...     table = read_table(path, target="kind")
+    >>> table.X
+    array([[5.1, 3.5],
+           [4.9, 3. ]])
+    >>> table.y.tolist(), table.feature_names, table.dropped_columns
+    (['a', 'b'], ('length', 'width'), ('colour',))
+    """
+    path = Path(path)
+    suffix = _find_suffix(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`path` must be an existing file. Got {str(path)!r}. Check its spelling and folder."
+        )
+    if suffix == ".npz":
+        return _read_npz(path, target)
+    return _convert_frame(_read_frame(path, suffix), path, target)
+
+
+def _find_suffix(path):
+    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return suffix
+    raise ValueError(
+        f"`path` must be a file ending in one of {', '.join(_SUFFIXES)}. Got {str(path)!r}. "
+        "Convert it to one of these."
+    )
+
+
+def _read_frame(path, suffix):
+    pandas = _import_pandas()
+    try:
+        if suffix == ".parquet":
+            return pandas.read_parquet(path)
+        return pandas.read_csv(path, sep=_CSV_SEPARATORS[suffix])
+    except ValueError as error:
+        message = " ".join(str(error).split())
+        raise ValueError(
+            f"`path` must be a readable {suffix} file. Got {str(path)!r}, where pandas says: "
+            f"{message}. Check that its name says what it holds."
+        ) from error
+
+
+def _import_pandas():
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            'Reading CSV and Parquet files needs pandas. Install it with: pip install "skae[table]"'
+        ) from error
+    return pandas
+
+
+def _convert_frame(frame, path, target):
+    frame = frame.rename(columns=str)
+    y = None
+    if target is not None:
+        y = _get_target_column(frame, path, target)
+        frame = frame.drop(columns=target)
+    used = [name for name in frame.columns if _is_feature(frame[name])]
+    dropped = tuple(name for name in frame.columns if name not in set(used))
+    _check_shape(len(frame), len(used), path, dropped)
+    columns = [frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in used]
+    X = np.column_stack(columns)
+    _check_finite(X, used, path)
+    return Table(X, y, tuple(used), dropped)
+
+
+def _get_target_column(frame, path, target):
+    if target not in frame.columns:
+        raise _unknown_target(target, frame.columns, path)
+    column = frame[target]
+    if column.isna().any():
+        raise _missing_target(target, int(column.isna().sum()), path)
+    return column.to_numpy()
+
+
+def _is_feature(column):
+    kind = column.dtype.kind
+    return kind in "biuf" and not _is_row_number(column)
+
+
+def _is_row_number(column):
+    # pandas names a column without a name so; written by `to_csv`, it is the index.
+    unnamed = column.name in ("Unnamed: 0", "__index_level_0__")
+    return unnamed and np.array_equal(column.to_numpy(), np.arange(len(column)))
+
+
+def _read_npz(path, target):
+    arrays = _load_arrays(path)
+    name = _choose_matrix(arrays, path)
+    if target is None and name == "X" and "y" in arrays:
+        target = "y"
+    if target is not None and target not in arrays:
+        raise _unknown_target(target, arrays, path)
+    y = None if target is None else _check_target_array(arrays, name, target, path)
+    X = _convert_matrix(arrays[name], name, path)
+    _check_shape(*X.shape, path)
+    names = tuple(f"{name}{index}" for index in range(X.shape[1]))
+    _check_finite(X, names, path)
+    return Table(X, y, names, ())
+
+
+def _load_arrays(path):
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    # A file that is no archive is taken for a pickle or for a single array.
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"`path` must be an NPZ file of plain arrays. Got {str(path)!r}, where NumPy says: "
+            f"{error} Write it with numpy.savez(path, X=X, y=y), without object arrays."
+        ) from error
+
+
+def _choose_matrix(arrays, path):
+    if "X" in arrays and arrays["X"].ndim == 2:
+        return "X"
+    matrices = [name for name, array in arrays.items() if array.ndim == 2]
+    if len(matrices) == 1:
+        return matrices[0]
+    shapes = {name: array.shape for name, array in arrays.items()}
+    raise ValueError(
+        f"`path` must hold an array X, or only one array, with two dimensions. Got {str(path)!r} "
+        f"with arrays of shapes {shapes}. Write it with numpy.savez(path, X=X, y=y)."
+    )
+
+
+def _check_target_array(arrays, name, target, path):
+    y = arrays[target]
+    n_samples = len(arrays[name])
+    if y.shape != (n_samples,):
+        raise ValueError(
+            f"`target` must be an array of shape ({n_samples},), one value per row of {name}. "
+            f"Got {target!r} of shape {y.shape} in {str(path)!r}. Name another array of the file."
+        )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise _missing_target(target, int((~np.isfinite(y)).sum()), path)
+    return y
+
+
+def _convert_matrix(matrix, name, path):
+    if matrix.dtype.kind not in "biuf":
+        raise ValueError(
+            f"Array {name!r} of `path` must be numeric. Got the type {matrix.dtype} in "
+            f"{str(path)!r}. Leave out what is no number."
+        )
+    exact_in_single = np.can_cast(matrix.dtype, np.float32)
+    return matrix.astype(np.float32 if exact_in_single else np.float64, copy=False)
+
+
+def _check_shape(n_samples, n_features, path, dropped=()):
+    if n_samples == 0:
+        raise ValueError(
+            f"`path` must hold at least one row. Got {str(path)!r}, which holds none. "
+            "Check that its first line is not all there is."
+        )
+    if n_features == 0:
+        raise ValueError(
+            f"`path` must hold at least one numeric column. Got {str(path)!r} with the columns "
+            f"{_list_names(dropped)}. Encode them as numbers, and check that the separator is "
+            "what the file's name says."
+        )
+
+
+def _check_finite(X, names, path):
+    n_bad = np.sum(~np.isfinite(X), axis=0)
+    bad = [f"{name} ({count})" for name, count in zip(names, n_bad, strict=True) if count]
+    if bad:
+        raise ValueError(
+            f"`path` must hold no missing or infinite values. Got {str(path)!r} with some in "
+            f"{_list_names(bad)}. Fill them in, or drop these columns or rows."
+        )
+
+
+def _unknown_target(target, names, path):
+    return ValueError(
+        f"`target` must be one of {_list_names(names)}. Got {target!r}, which {str(path)!r} "
+        "lacks. Check its spelling, capital letters included."
+    )
+
+
+def _missing_target(target, count, path):
+    return ValueError(
+        f"The target {target!r} must hold no missing or infinite values. Got {count} of them in "
+        f"{str(path)!r}. Drop these rows."
+    )
+
+
+def _list_names(names):
+    names = list(names)
+    listed = ", ".join(map(str, names[:_SHOWN_NAMES])) or "none"
+    more = len(names) - _SHOWN_NAMES
+    return f"{listed} and {more} more" if more > 0 else listed
