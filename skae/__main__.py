@@ -1,0 +1,228 @@
+"""The command line: ``skae compare table.csv --target label``."""
+
+import argparse
+import sys
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+import skae
+from skae.datasets import has_data_file, load_mnist
+from skae.exceptions import NotBetterThanPCAWarning
+from skae.inspection import compare_with_pca
+from skae.io import read_table
+
+# What a user can mend ends with one line and this code, as argparse ends.
+_USER_ERROR = 2
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """A table to compare on; rows to hold out are given where the data set has usual ones."""
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray | None
+    X_test: np.ndarray | None = None
+    y_test: np.ndarray | None = None
+    remarks: tuple[str, ...] = ()
+    standardize: bool = False
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, default=None
+        What follows the command's name. None takes it from the command line.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if all went well, 2 if the user can mend what went wrong, 130 if interrupted.
+
+    Raises
+    ------
+    SystemExit
+        If the arguments cannot be parsed, or ask for help or the version.
+
+    Examples
+    --------
+    >>> from skae.__main__ import main
+    >>> main(
+    ...     ["compare", "digits", "--max-rows", "200", "--n-components", "2"]
+    ... )  # doctest: +ELLIPSIS
+    digits
+    150 rows to fit on, 50 held out, 64 columns
+    codes      method ...
+    0
+    """
+    options = _build_parser().parse_args(arguments)
+    try:
+        _compare(options)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return _INTERRUPTED
+    except (OSError, ImportError, ValueError) as error:
+        sys.stdout.flush()
+        print(f"skae compare: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return _USER_ERROR
+    return 0
+
+
+def _build_parser():
+    parser = argparse.ArgumentParser(
+        prog="skae", description="Autoencoders as scikit-learn transformers."
+    )
+    parser.add_argument("--version", action="version", version=f"skae {skae.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    compare = commands.add_parser(
+        "compare",
+        help="compare PCA and an autoencoder on a table",
+        description="Compare PCA and an autoencoder on rows that neither has seen: squared error "
+        "per cell and its ratio to PCA's, share of variance kept, seconds, and the score of the "
+        "same simple model of the target on the codes.",
+    )
+    _add_compare_arguments(compare)
+    return parser
+
+
+def _add_compare_arguments(parser):
+    add = parser.add_argument
+    add(
+        "data",
+        nargs="*",
+        metavar="DATA",
+        help="a file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .npz), or one of the names digits "
+        "and mnist; default: digits, and mnist where the folder named by SKAE_DATA holds it",
+    )
+    add("--target", metavar="NAME", help="column of the file to predict from the codes")
+    add(
+        "--n-components",
+        nargs="+",
+        type=int,
+        default=[2, 8, 16, 32],
+        metavar="N",
+        help="numbers of codes (default: 2 8 16 32)",
+    )
+    add(
+        "--test-size",
+        type=_parse_test_size,
+        default=0.25,
+        metavar="SIZE",
+        help="share in (0, 1), or number, of the rows to hold out (default: 0.25); mnist comes "
+        "with its own",
+    )
+    add(
+        "--max-rows",
+        type=_parse_positive,
+        metavar="N",
+        help="take at most N rows, chosen at random (default: all)",
+    )
+    add(
+        "--raw",
+        action="store_true",
+        help="keep the columns of a file in their units; default: scale each to standard "
+        "deviation 1, because squared errors add up over columns",
+    )
+    add("--random-state", type=int, default=0, metavar="SEED", help="seed (default: 0)")
+
+
+def _parse_positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return number
+
+
+def _parse_test_size(text):
+    number = float(text)
+    return int(number) if number >= 1 and number.is_integer() else number
+
+
+def _compare(options):
+    # Before the first of several long comparisons, not after it.
+    names = options.data or ["digits", *(["mnist"] if has_data_file("mnist.npz") else [])]
+    _check_names(names)
+    for index, name in enumerate(names):
+        if index:
+            print()
+        data = _take_rows(_load(name, options), options)
+        print("\n".join([data.name, *data.remarks]), flush=True)
+        with warnings.catch_warnings():
+            # The table shows it: its ratio is 1.
+            warnings.simplefilter("ignore", NotBetterThanPCAWarning)
+            compare_with_pca(
+                data.X,
+                data.y,
+                X_test=data.X_test,
+                y_test=data.y_test,
+                n_components=options.n_components,
+                test_size=options.test_size,
+                standardize=data.standardize,
+                random_state=options.random_state,
+                verbose=True,
+            )
+
+
+def _check_names(names):
+    for name in names:
+        if name not in _LOADERS and not Path(name).is_file():
+            raise FileNotFoundError(
+                f"DATA must be an existing file, or one of {', '.join(_LOADERS)}. Got {name!r}. "
+                "Check its spelling and folder."
+            )
+
+
+def _load(name, options):
+    if name not in _LOADERS:
+        return _load_file(name, options)
+    if options.target is not None:
+        raise ValueError(
+            f"--target must be left out with {name}, which has a target. Got {options.target!r}. "
+            "It names a column of a file."
+        )
+    return _LOADERS[name]()
+
+
+def _load_digits():
+    X, y = load_digits(return_X_y=True)
+    return _Data("digits", X, y)
+
+
+def _load_mnist():
+    mnist = load_mnist()
+    return _Data("mnist", mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test)
+
+
+_LOADERS = {"digits": _load_digits, "mnist": _load_mnist}
+
+
+def _load_file(name, options):
+    table = read_table(name, target=options.target)
+    remarks = []
+    if table.dropped_columns:
+        remarks.append(f"Left out, not numeric: {', '.join(table.dropped_columns)}")
+    if not options.raw:
+        remarks.append("Columns scaled to standard deviation 1 (--raw keeps their units)")
+    return _Data(name, table.X, table.y, remarks=tuple(remarks), standardize=not options.raw)
+
+
+def _take_rows(data, options):
+    n_rows = len(data.X)
+    if options.max_rows is None or options.max_rows >= n_rows:
+        return data
+    chosen = np.random.default_rng(options.random_state).choice(
+        n_rows, options.max_rows, replace=False
+    )
+    y = None if data.y is None else data.y[chosen]
+    return replace(data, X=data.X[chosen], y=y)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""Telling whether an autoencoder is better than PCA on a table."""
+
+import warnings
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+
+from skae._autoencoder import AutoencoderTransformer
+from skae.exceptions import SkaeWarning
+from skae.inspection._comparison import (
+    MethodResult,
+    PCAComparison,
+    format_figures,
+    format_header,
+    format_place,
+    format_sizes,
+)
+from skae.inspection._measure import Task, measure
+
+# Whole numbers with more distinct values than this, and than a twentieth of the rows, are read as
+# quantities, not as labels of classes.
+_MOST_CLASSES = 20
+
+
+def compare_with_pca(
+    X,
+    y=None,
+    *,
+    n_components=(2, 8, 16, 32),
+    estimator=None,
+    X_test=None,
+    y_test=None,
+    test_size=0.25,
+    standardize=False,
+    random_state=0,
+    verbose=False,
+):
+    """Compare PCA and an autoencoder on rows that neither has seen.
+
+    Both are fitted on the same rows with the same number of codes. The held-out rows tell how well
+    each reconstructs, and how well the same simple model predicts `y` from the codes: a
+    `LogisticRegression` where `y` holds class labels, a `Ridge` where it holds quantities, each
+    after a `StandardScaler`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The table, all numeric and finite.
+    y : array-like of shape (n_samples,), default=None
+        Class labels or quantities to predict from the codes. Numbers are quantities where they
+        have fractions, or more distinct values than 20 and than a twentieth of the rows. None
+        leaves that column out.
+    n_components : int or sequence of int, default=(2, 8, 16, 32)
+        Numbers of codes, each at least 1. Those above the number of columns or of training rows,
+        where PCA ends, are left out with a warning.
+    estimator : transformer with ``n_components`` and ``inverse_transform``, default=None
+        The autoencoder, cloned for each number of codes. None means
+        ``AutoencoderTransformer(random_state=random_state)``.
+    X_test : array-like of shape (n_test, n_features), default=None
+        The rows to hold out. None holds out a random part of `X`.
+    y_test : array-like of shape (n_test,), default=None
+        Their `y`; needed with `X_test` if `y` is given.
+    test_size : float or int, default=0.25
+        Share, in (0, 1), or number of the rows to hold out, where `X_test` is None. Labels keep
+        their shares in both parts where they can.
+    standardize : bool, default=False
+        Whether to scale each column to mean 0 and standard deviation 1 first, by the training
+        rows. Choose True where columns have different units: squared errors add up over them.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the choice of rows, of PCA's solver, and of the default estimator.
+    verbose : bool, default=False
+        Whether to print the table while it is made, line by line.
+
+    Returns
+    -------
+    PCAComparison
+        The results; print it for a table, or call its `to_frame`.
+
+    Raises
+    ------
+    ValueError
+        If `n_components` holds no number of codes that PCA can give, `y` holds less than two
+        classes, `X_test` and `y_test` do not fit to `X` and `y`, or X is not numeric and finite.
+
+    Warns
+    -----
+    SkaeWarning
+        If some of `n_components` were left out (printed instead, if `verbose`).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skae.inspection import compare_with_pca
+    >>> X, y = load_iris(return_X_y=True)
+    >>> comparison = compare_with_pca(X, y, n_components=2)
+    >>> [result.method for result in comparison.results]
+    ['PCA', 'autoencoder']
+    >>> comparison.results[0].explained_variance > 0.95
+    True
+    """
+    candidates = _check_n_components(n_components)
+    task = _build_task(X, y, X_test, y_test, test_size, standardize, random_state)
+    usable, left_out = _leave_out(candidates, task.X_train.shape, verbose)
+    tell = partial(print, flush=True) if verbose else _keep_silent
+    comparison = PCAComparison((), *task.count(), task.score_name, left_out)
+    tell(format_sizes(comparison), format_header(task.score_name), sep="\n")
+    results: list[MethodResult] = []
+    for n_codes in usable:
+        pca_error = None
+        for method, model in _build_models(n_codes, estimator, random_state):
+            tell(format_place(n_codes, method), end="")
+            results.append(measure(task, model, n_codes, method, pca_error))
+            tell(format_figures(results[-1]))
+            pca_error = results[-1].squared_error
+    comparison = replace(comparison, results=tuple(results))
+    tell(comparison.summarize())
+    return comparison
+
+
+def _keep_silent(*parts, **options):
+    """Stand in for `print`."""
+
+
+def _check_n_components(n_components):
+    candidates = [n_components] if isinstance(n_components, Integral) else list(n_components)
+    whole = all(isinstance(number, Integral) and number >= 1 for number in candidates)
+    if not candidates or not whole:
+        raise ValueError(
+            "`n_components` must be a whole number of at least 1, or a sequence of such. "
+            f"Got {n_components!r}. Try n_components=(2, 8)."
+        )
+    return tuple(sorted({int(number) for number in candidates}))
+
+
+def _leave_out(candidates, shape, verbose):
+    most = min(shape)
+    usable = tuple(number for number in candidates if number <= most)
+    left_out = candidates[len(usable) :]
+    size = f"{shape[0]} rows to fit on and {shape[1]} columns"
+    if not usable:
+        raise ValueError(
+            f"`n_components` must hold a number of at most {most}: there are {size}. "
+            f"Got {list(candidates)}. Ask for fewer codes."
+        )
+    if left_out:
+        numbers = ", ".join(map(str, left_out))
+        message = f"Left out {numbers} codes: with {size} PCA gives at most {most}."
+        print(message) if verbose else warnings.warn(message, SkaeWarning, stacklevel=3)
+    return usable, left_out
+
+
+def _build_models(n_codes, estimator, random_state):
+    if estimator is None:
+        estimator = AutoencoderTransformer(random_state=random_state)
+    yield "PCA", PCA(n_components=n_codes, random_state=random_state)
+    yield "autoencoder", clone(estimator).set_params(n_components=n_codes)
+
+
+def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
+    X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+    y, score_name = _read_target(X, y)
+    if X_test is None:
+        X, X_test, y, y_test = _hold_out(X, y, test_size, score_name, random_state)
+    else:
+        X_test, y_test = _check_held_out(X, y, X_test, y_test)
+    if score_name == "accuracy" and len(np.unique(y)) < 2:
+        raise ValueError(
+            "`y` must hold at least two classes among the rows to fit on. Got one. "
+            "Give more rows, or y=None to leave the classifier out."
+        )
+    if standardize:
+        scaler = StandardScaler().fit(X)
+        X, X_test = scaler.transform(X), scaler.transform(X_test)
+    return Task(X, X_test, y, y_test, score_name)
+
+
+def _read_target(X, y):
+    """Return `y` as an array, and the name of the score that fits to it."""
+    if y is None:
+        return None, None
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    assert_all_finite(y, input_name="y")
+    return y, "R2" if _holds_quantities(y) else "accuracy"
+
+
+def _holds_quantities(y):
+    if y.dtype.kind not in "iuf":
+        return False
+    values = np.unique(y)
+    fractional = bool(np.any(values != np.floor(values)))
+    return fractional or len(values) > max(_MOST_CLASSES, len(y) / 20)
+
+
+def _hold_out(X, y, test_size, score_name, random_state):
+    options = {"test_size": test_size, "random_state": random_state}
+    if y is None:
+        X_train, X_test = train_test_split(X, **options)
+        return X_train, X_test, None, None
+    if score_name == "accuracy" and _can_stratify(y, test_size):
+        options["stratify"] = y
+    return train_test_split(X, y, **options)
+
+
+def _can_stratify(y, test_size):
+    if not isinstance(test_size, Real):
+        return False  # left to train_test_split, which refuses it
+    _, counts = np.unique(y, return_counts=True)
+    n_test = test_size * len(y) if isinstance(test_size, float) else test_size
+    return counts.min() >= 2 and len(counts) <= min(n_test, len(y) - n_test)
+
+
+def _check_held_out(X, y, X_test, y_test):
+    X_test = check_array(X_test, dtype=X.dtype, input_name="X_test")
+    if X_test.shape[1] != X.shape[1]:
+        raise ValueError(
+            f"`X_test` must have {X.shape[1]} columns, as X has. Got {X_test.shape[1]}. "
+            "Take both from one table."
+        )
+    if (y is None) != (y_test is None):
+        raise ValueError(
+            "`y_test` must be given where `X_test` and `y` are, and only there. "
+            f"Got {'none' if y_test is None else 'one'}. Give both of `y` and `y_test`, or neither."
+        )
+    if y_test is not None:
+        y_test = column_or_1d(y_test)
+        check_consistent_length(X_test, y_test)
+    return X_test, y_test

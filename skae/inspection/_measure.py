@@ -1,0 +1,90 @@
+"""What one method does with one number of codes, in figures."""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae.inspection._comparison import MethodResult
+
+# Share of the variance below which two errors are rounding, and their ratio says nothing.
+_ROUNDING = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Rows to fit on and rows held out, with what to predict from the codes, if anything."""
+
+    X_train: np.ndarray
+    X_test: np.ndarray
+    y_train: np.ndarray | None
+    y_test: np.ndarray | None
+    score_name: str | None
+
+    def count(self):
+        """Return the numbers of rows to fit on, of rows held out, and of columns."""
+        return len(self.X_train), *self.X_test.shape
+
+
+def measure(task, model, n_components, method, pca_error):
+    """Fit a model and measure it on the held-out rows.
+
+    Parameters
+    ----------
+    task : Task
+        The data.
+    model : transformer with ``inverse_transform``
+        What to measure; it is fitted in place.
+    n_components : int
+        Its number of codes.
+    method : str
+        Its name.
+    pca_error : float or None
+        Squared error per cell to compare with; None compares with the model's own.
+
+    Returns
+    -------
+    MethodResult
+        The figures.
+    """
+    _, fit_seconds = _time(model.fit, task.X_train)
+    codes, transform_seconds = _time(model.transform, task.X_test)
+    variance = _mean_square(task.X_test - task.X_train.mean(axis=0, dtype=np.float64))
+    error = _mean_square(task.X_test - model.inverse_transform(codes))
+    return MethodResult(
+        n_components=n_components,
+        method=method,
+        squared_error=error,
+        error_ratio=_divide_errors(error, error if pca_error is None else pca_error, variance),
+        explained_variance=1 - error / variance if variance > 0 else float(error == 0),
+        downstream_score=_score_downstream(task, model, codes),
+        fit_seconds=fit_seconds,
+        transform_seconds=transform_seconds,
+    )
+
+
+def _time(function, *arguments):
+    start = perf_counter()
+    result = function(*arguments)
+    return result, perf_counter() - start
+
+
+def _mean_square(values):
+    return float(np.mean(np.square(values, dtype=np.float64)))
+
+
+def _divide_errors(error, other, variance):
+    floor = max(_ROUNDING * variance, np.finfo(np.float64).tiny)
+    return max(error, floor) / max(other, floor)
+
+
+def _score_downstream(task, model, codes_test):
+    if task.score_name is None:
+        return None
+    last = Ridge() if task.score_name == "R2" else LogisticRegression(max_iter=1000)
+    predictor = make_pipeline(StandardScaler(), last)
+    predictor.fit(model.transform(task.X_train), task.y_train)
+    return float(predictor.score(codes_test, task.y_test))
