@@ -1,6 +1,7 @@
 """Telling whether an autoencoder is better than PCA on a table."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -129,7 +130,7 @@ def _keep_silent(*parts, **options):
 
 
 def _check_n_components(n_components):
-    candidates = [n_components] if isinstance(n_components, Integral) else list(n_components)
+    candidates = list(n_components) if isinstance(n_components, Iterable) else [n_components]
     whole = all(isinstance(number, Integral) and number >= 1 for number in candidates)
     if not candidates or not whole:
         raise ValueError(

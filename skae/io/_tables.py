@@ -1,5 +1,7 @@
 """Tables from CSV, Parquet and NPZ files, as arrays that an estimator takes."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +112,7 @@ def _read_frame(path, suffix):
         if suffix == ".parquet":
             return pandas.read_parquet(path)
         return pandas.read_csv(path, sep=_CSV_SEPARATORS[suffix])
-    except ValueError as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         message = " ".join(str(error).split())
         raise ValueError(
             f"`path` must be a readable {suffix} file. Got {str(path)!r}, where pandas says: "
@@ -183,7 +185,15 @@ def _load_arrays(path):
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     # A file that is no archive is taken for a pickle or for a single array.
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, KeyError) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        KeyError,
+        zipfile.BadZipFile,
+    ) as error:
         raise ValueError(
             f"`path` must be an NPZ file of plain arrays. Got {str(path)!r}, where NumPy says: "
             f"{error} Write it with numpy.savez(path, X=X, y=y), without object arrays."

@@ -1,0 +1,177 @@
+"""The command line: what it prints, where, and with which exit code it ends."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import skae
+import skae.__main__
+from skae.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 4)) * [1, 10, 100, 1000], columns=list("abcd"))
+    frame["colour"] = "red"
+    frame["kind"] = rng.choice(["x", "y"], size=60)
+    path = tmp_path / "flowers.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def small_mnist(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, n_rows in (("train", 40), ("test", 20)):
+        arrays[f"X_{part}"] = rng.integers(256, size=(n_rows, 784), dtype=np.uint8)
+        arrays[f"y_{part}"] = np.arange(n_rows, dtype=np.uint8) % 10
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path))
+
+
+def run(capsys, *arguments):
+    code = main(["compare", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out.splitlines(), captured.err
+
+
+def test_file_with_target(flowers, capsys):
+    code, lines, errors = run(capsys, flowers, "--target", "kind", "--n-components", 1, 2)
+    assert code == 0
+    assert errors == ""
+    assert lines[0] == str(flowers)
+    assert lines[1] == "Left out, not numeric: colour"
+    assert lines[2].startswith("Columns scaled to standard deviation 1")
+    assert lines[3] == "45 rows to fit on, 15 held out, 4 columns"
+    assert lines[4].split()[-1] == "accuracy"
+    assert [line.split()[:2] for line in lines[5:9]] == [
+        ["1", "PCA"],
+        ["1", "autoencoder"],
+        ["2", "PCA"],
+        ["2", "autoencoder"],
+    ]
+    assert lines[9].startswith("The autoencoder's error is below PCA's")
+    assert len(lines) == 10
+
+
+def test_raw_keeps_units(flowers, capsys):
+    def variance_kept(*options):
+        _, lines, _ = run(capsys, flowers, "--n-components", 1, *options)
+        return float(next(line for line in lines if "PCA " in line and "%" in line).split()[4])
+
+    assert variance_kept("--raw") > 95
+    assert variance_kept() < 60
+
+
+def test_npz_file(tmp_path, capsys):
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    np.savez(tmp_path / "table.npz", X=X, y=np.repeat([0, 1], 20))
+    code, lines, _ = run(capsys, tmp_path / "table.npz", "--n-components", 2, "--test-size", 10)
+    assert code == 0
+    assert "30 rows to fit on, 10 held out, 5 columns" in lines
+
+
+def test_default_is_digits(capsys):
+    code, lines, _ = run(capsys, "--max-rows", 100, "--n-components", 2)
+    assert code == 0
+    assert lines[0] == "digits"
+    assert "75 rows to fit on, 25 held out, 64 columns" in lines
+    assert "mnist" not in lines
+
+
+def test_mnist_comes_with_its_own_held_out_rows(small_mnist, capsys):
+    code, lines, _ = run(capsys, "--max-rows", 30, "--n-components", 2)
+    assert code == 0
+    start = lines.index("mnist")
+    assert lines[start - 1] == ""
+    assert lines[start + 1] == "30 rows to fit on, 20 held out, 784 columns"
+
+
+def test_too_many_codes_are_left_out_in_words(flowers, capsys):
+    code, lines, errors = run(capsys, flowers, "--n-components", 2, 8)
+    assert code == 0
+    assert errors == ""
+    assert any(line.startswith("Left out 8 codes") for line in lines)
+
+
+def test_seed_decides_rows(capsys):
+    def figures(seed):
+        options = ("--max-rows", 80, "--n-components", 2, "--random-state", seed)
+        _, lines, _ = run(capsys, "digits", *options)
+        return [line.split()[2] for line in lines if "%" in line]
+
+    assert figures(0) == figures(0)
+    assert figures(0) != figures(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.csv"], "DATA must be an existing file, or one of digits, mnist. Got 'nowhere"),
+        (["digits", "nowhere.csv"], "Got 'nowhere.csv'"),
+        (["mnist"], "SKAE_DATA must be"),
+        (["digits", "--target", "kind"], "--target must be left out with digits"),
+        (["FLOWERS", "--target", "Kind"], "one of a, b, c, d, colour, kind. Got 'Kind'"),
+        (["FLOWERS", "--n-components", "0"], "`n_components` must be"),
+        (["FLOWERS", "--n-components", "9"], "of at most 4"),
+        (["FLOWERS", "--test-size", "60"], "test_size"),
+    ],
+)
+def test_user_errors_are_one_line(flowers, capsys, arguments, message):
+    arguments = [str(flowers) if name == "FLOWERS" else name for name in arguments]
+    code, _, errors = run(capsys, *arguments)
+    assert code == 2
+    assert errors.startswith("skae compare: error: ")
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_nothing_is_fitted_before_all_names_are_checked(capsys):
+    _, lines, _ = run(capsys, "digits", "nowhere.csv")
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["compare", "--max-rows", "0"], ["compare", "--n-components", "two"], ["unknown"]],
+)
+def test_arguments_that_do_not_parse_exit_with_2(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_interruption_is_no_traceback(monkeypatch, capsys):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(skae.__main__, "compare_with_pca", interrupt)
+    code, _, errors = run(capsys, "digits")
+    assert code == 130
+    assert errors == "\nInterrupted.\n"
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"skae {skae.__version__}\n"
+
+
+def test_module_runs_as_a_program(flowers):
+    command = [sys.executable, "-m", "skae", "compare", str(flowers), "--n-components", "2"]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    assert "45 rows to fit on, 15 held out, 4 columns" in process.stdout
