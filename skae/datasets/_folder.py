@@ -25,8 +25,8 @@ def has_data_file(name):
     >>> has_data_file("no-such-file.npz")
     False
     """
-    folder = os.environ.get(VARIABLE)
-    return bool(folder) and (Path(folder) / name).is_file()
+    folder = os.environ.get(VARIABLE, "")
+    return folder != "" and (Path(folder) / name).is_file()
 
 
 def locate_data_file(name, *, remedy):

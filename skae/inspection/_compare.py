@@ -110,7 +110,8 @@ def compare_with_pca(
     task = _build_task(X, y, X_test, y_test, test_size, standardize, random_state)
     usable, left_out = _leave_out(candidates, task.X_train.shape, verbose)
     tell = partial(print, flush=True) if verbose else _keep_silent
-    comparison = PCAComparison((), *task.count(), task.score_name, left_out)
+    n_train, n_test, n_features = task.count()
+    comparison = PCAComparison((), n_train, n_test, n_features, task.score_name, left_out)
     tell(format_sizes(comparison), format_header(task.score_name), sep="\n")
     results: list[MethodResult] = []
     for n_codes in usable:
@@ -131,7 +132,7 @@ def _keep_silent(*parts, **options):
 
 def _check_n_components(n_components):
     candidates = list(n_components) if isinstance(n_components, Iterable) else [n_components]
-    whole = all(isinstance(number, Integral) and number >= 1 for number in candidates)
+    whole = all(isinstance(number, Integral) and int(number) >= 1 for number in candidates)
     if not candidates or not whole:
         raise ValueError(
             "`n_components` must be a whole number of at least 1, or a sequence of such. "
@@ -214,7 +215,8 @@ def _can_stratify(y, test_size):
     if not isinstance(test_size, Real):
         return False  # left to train_test_split, which refuses it
     _, counts = np.unique(y, return_counts=True)
-    n_test = test_size * len(y) if isinstance(test_size, float) else test_size
+    size = float(test_size)
+    n_test = size * len(y) if size < 1 else size
     return counts.min() >= 2 and len(counts) <= min(n_test, len(y) - n_test)
 
 

@@ -151,7 +151,8 @@ def _get_target_column(frame, path, target):
     column = frame[target]
     if column.isna().any():
         raise _missing_target(target, int(column.isna().sum()), path)
-    return column.to_numpy()
+    # By way of a list, nullable numbers become plain ones, not objects.
+    return np.asarray(column.tolist())
 
 
 def _is_feature(column):
@@ -174,8 +175,9 @@ def _read_npz(path, target):
         raise _unknown_target(target, arrays, path)
     y = None if target is None else _check_target_array(arrays, name, target, path)
     X = _convert_matrix(arrays[name], name, path)
-    _check_shape(*X.shape, path)
-    names = tuple(f"{name}{index}" for index in range(X.shape[1]))
+    n_samples, n_features = X.shape
+    _check_shape(n_samples, n_features, path)
+    names = tuple(f"{name}{index}" for index in range(n_features))
     _check_finite(X, names, path)
     return Table(X, y, names, ())
 

@@ -60,6 +60,13 @@ def test_nullable_types_are_numeric(tmp_path):
     np.testing.assert_array_equal(table.X, [[1, 1], [2, 0]])
 
 
+def test_nullable_target_is_numeric(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": pd.array([3, 4], dtype="Int64")})
+    table = read_table(write(frame, tmp_path / "nullable.parquet"), target="b")
+    assert table.y.dtype == np.int64
+    assert table.y.tolist() == [3, 4]
+
+
 def test_row_numbers_written_by_pandas_are_left_out(frame, tmp_path):
     path = tmp_path / "flowers.csv"
     frame.to_csv(path)
