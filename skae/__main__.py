@@ -1,6 +1,7 @@
 """The command line: ``skae compare table.csv --target label``."""
 
 import argparse
+import os
 import sys
 import warnings
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from skae.io import read_table
 # What a user can mend ends with one line and this code, as argparse ends.
 _USER_ERROR = 2
 _INTERRUPTED = 130
+_UNREAD = 141
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        Exit code: 0 if all went well, 2 if the user can mend what went wrong, 130 if interrupted.
+        Exit code: 0 if all went well, 2 if the user can mend what went wrong, 130 if interrupted,
+        141 if nobody reads on.
 
     Raises
     ------
@@ -65,6 +68,10 @@ def main(arguments=None):
     options = _build_parser().parse_args(arguments)
     try:
         _compare(options)
+    except BrokenPipeError:
+        # Whoever read has gone, as `head` does; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return _INTERRUPTED

@@ -169,6 +169,16 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"skae {skae.__version__}\n"
 
 
+@pytest.mark.slow
+def test_reader_that_leaves_is_no_traceback(flowers):
+    command = [sys.executable, "-m", "skae", "compare", str(flowers), "--n-components", "1", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 141
+    assert process.stderr.read() == ""
+
+
 def test_module_runs_as_a_program(flowers):
     command = [sys.executable, "-m", "skae", "compare", str(flowers), "--n-components", "2"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
