@@ -214,7 +214,9 @@ def _load_file(name, options):
     table = read_table(name, target=options.target)
     remarks = []
     if table.dropped_columns:
-        remarks.append(f"Left out, not numeric: {', '.join(table.dropped_columns)}")
+        remarks.append(
+            f"Columns left out (not numeric, or row numbers): {', '.join(table.dropped_columns)}"
+        )
     if not options.raw:
         remarks.append("Columns scaled to standard deviation 1 (--raw keeps their units)")
     return _Data(name, table.X, table.y, remarks=tuple(remarks), standardize=not options.raw)

@@ -1,0 +1,378 @@
+"""What all autoencoder estimators share: fitting, encoding, decoding and judging."""
+
+import contextlib
+import warnings
+from dataclasses import fields, replace
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skae._epoch_tasks import SklearnEpochTasks
+from skae._sklearn import CallbackSupportMixin, check_weights, fit_context
+from skae._training import (
+    DTYPES,
+    Standardization,
+    StartingPoint,
+    TrainedModel,
+    TrainingSettings,
+    cell_errors,
+    decode_table,
+    encode_table,
+    ordinary_torch_state,
+    row_errors_and_deviations,
+    train_autoencoder,
+)
+from skae._versions import check_versions, current_versions
+from skae.exceptions import NotBetterThanPCAWarning, OvercompleteWarning
+
+_SPARSE_FORMATS = ("csr",)
+_FLOATS = (np.float64, np.float32)
+
+
+class BaseAutoencoder(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
+):
+    """Fit, transform, inverse_transform and score of an autoencoder.
+
+    A subclass has the constructor with the parameters that `TrainingSettings` names.
+    """
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the autoencoder to X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows, at least two, all finite. Sparse matrices and memory maps are made dense
+            a batch at a time.
+        y : object, default=None
+            Ignored; here because scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative. A row of weight zero has no influence.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not as described; the message says what to do.
+        skae.exceptions.NonFiniteLossError
+            If the loss is no longer finite. The estimator is then as it was before.
+        """
+        start = self._starting_point() if self.warm_start else None
+        return self._fit(X, sample_weight, self._training_settings(), start)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Train for one epoch on a chunk of rows, at a constant learning rate.
+
+        The first call centres, scales and starts from the PCA of its chunk; later calls go on from
+        there. No rows are held out.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Chunk of training rows.
+        y : object, default=None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator, fitted to one more chunk.
+        """
+        settings = replace(
+            self._training_settings(), max_iter=1, learning_rate="constant", early_stopping=False
+        )
+        return self._fit(X, sample_weight, settings, self._starting_point())
+
+    def _fit(self, X, sample_weight, settings: TrainingSettings, start: StartingPoint | None):
+        with _names_kept_on_error(self), ordinary_torch_state():
+            rows, weights = self._validate_training_data(X, sample_weight, reset=start is None)
+            tasks = None
+            if hasattr(self, "_init_callback_context"):
+                tasks = SklearnEpochTasks(self, X, self._fitted_attributes)
+            model = train_autoencoder(
+                rows, weights, settings, self.random_state, start=start, tasks=tasks
+            )
+        vars(self).update(self._fitted_attributes(model))
+        self._warn_of_weak_fit()
+        return self
+
+    def transform(self, X):
+        """Return the codes of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components_)
+            Codes in the precision of the network.
+        """
+        X = self._validate_rows(X)
+        with ordinary_torch_state():
+            return encode_table(self.net_.module_, X, self._standardization)
+
+    def inverse_transform(self, X):
+        """Return the reconstructions of codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Codes.
+
+        Returns
+        -------
+        reconstructions : ndarray of shape (n_samples, n_features_in_)
+            Rows in the units and the precision of the table seen in fit.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=_FLOATS, input_name="X", estimator=self)
+        if codes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X must have {self.n_components_} columns, one for each code. Got an array of "
+                f"shape {codes.shape}. Pass what `transform` returned."
+            )
+        with ordinary_torch_state():
+            return decode_table(self.net_.module_, codes, self._standardization)
+
+    def reconstruction_errors(self, X):
+        """Return the squared error of every cell.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_samples, n_features)
+            Squared differences between X and its reconstruction, in units of X squared.
+        """
+        X = self._validate_rows(X)
+        with ordinary_torch_state():
+            return cell_errors(self.net_.module_, X, self._standardization)
+
+    def score_samples(self, X):
+        """Return minus the mean squared error of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            The less, the worse the row is reconstructed; in units of X squared, in the precision
+            of the network.
+        """
+        errors, _ = self._row_errors(self._validate_rows(X))
+        return (-errors / self.n_features_in_).astype(self.dtype)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Return the share of the variance of X that is reconstructed.
+
+        Variance is taken about the mean of the training rows, so the score can be compared with
+        the sum of `explained_variance_ratio_` of a PCA.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite.
+        y : object, default=None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            At most 1; 0 for a model that reconstructs the training mean. Rows that all equal that
+            mean score 1 if they are reconstructed exactly, else 0.
+        """
+        X = self._validate_rows(X)
+        weights = check_weights(sample_weight, X)
+        errors, deviations = self._row_errors(X)
+        if weights is not None:
+            errors, deviations = errors * weights, deviations * weights
+        error, deviation = float(errors.sum()), float(deviations.sum())
+        if deviation == 0:
+            return float(error == 0)
+        return 1 - error / deviation
+
+    def _row_errors(self, X):
+        with ordinary_torch_state():
+            return row_errors_and_deviations(self.net_.module_, X, self._standardization)
+
+    @property
+    def _standardization(self) -> Standardization:
+        return Standardization(self.mean_, self.scale_, DTYPES[self._network_dtype])
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of codes, for the names that `get_feature_names_out` makes."""
+        return self.n_components_
+
+    def _training_settings(self) -> TrainingSettings:
+        """Return the parameters, as far as training needs them."""
+        params = {field.name: getattr(self, field.name) for field in fields(TrainingSettings)}
+        sizes = params["hidden_layer_sizes"]
+        params["hidden_layer_sizes"] = (
+            (int(sizes),) if isinstance(sizes, Integral) else tuple(int(size) for size in sizes)
+        )
+        components = params["n_components"]
+        params["n_components"] = (
+            int(components) if isinstance(components, Integral) else float(components)
+        )
+        return TrainingSettings(**params)
+
+    def _starting_point(self) -> StartingPoint | None:
+        """Return the fitted network as a place to go on from, None where there is none."""
+        if not self.__sklearn_is_fitted__():
+            return None
+        return StartingPoint(
+            module=self.net_.module_,
+            standardization=self._standardization,
+            n_components=self.n_components_,
+            optimizer_state=getattr(self, "_optimizer_state", None),
+        )
+
+    def _fitted_attributes(self, model: TrainedModel) -> dict:
+        """Return the learned attributes for a trained model."""
+        return {
+            "net_": model.net,
+            "n_components_": model.n_components,
+            "n_iter_": model.n_iter,
+            "best_iter_": model.best_iter,
+            "loss_curve_": model.loss_curve,
+            "validation_loss_curve_": model.validation_loss_curve,
+            "reconstruction_error_": model.reconstruction_error,
+            "pca_reconstruction_error_": model.pca_reconstruction_error,
+            "explained_variance_ratio_": model.explained_variance_ratio,
+            "mean_": model.standardization.mean,
+            "scale_": model.standardization.scale,
+            "_network_dtype": self.dtype,
+            "_optimizer_state": model.optimizer_state,
+        }
+
+    def _validate_training_data(self, X, sample_weight, *, reset: bool):
+        """Return the rows of positive weight and their weights, None where all are equal."""
+        X = validate_data(
+            self, X, accept_sparse=_SPARSE_FORMATS, dtype=_FLOATS, reset=reset, ensure_min_samples=2
+        )
+        weights = check_weights(sample_weight, X)
+        if weights is not None and not weights.all():
+            X, weights = X[weights > 0], weights[weights > 0]
+            if X.shape[0] < 2:
+                raise ValueError(
+                    "`sample_weight` must be positive for at least two rows. Got n_samples=1 row "
+                    "of positive weight. Give more rows weight, or pass sample_weight=None."
+                )
+        if weights is not None and (weights == weights[0]).all():
+            weights = None
+        self._check_targets(X)
+        self._warn_if_overcomplete(X.shape[1])
+        return X, weights
+
+    def _validate_rows(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, accept_sparse=_SPARSE_FORMATS, dtype=_FLOATS, reset=False)
+
+    def _check_targets(self, X):
+        """Refuse rows that the loss cannot take."""
+        if self.loss != "binary_cross_entropy":
+            return
+        outside = np.flatnonzero((_ends(X, "min") < 0) | (_ends(X, "max") > 1))
+        if len(outside):
+            column = outside[0]
+            name = getattr(self, "feature_names_in_", range(X.shape[1]))[column]
+            raise ValueError(
+                "X must lie in [0, 1] with loss='binary_cross_entropy'. Got values from "
+                f"{_ends(X, 'min')[column]:.6g} to {_ends(X, 'max')[column]:.6g} in column "
+                f"{name!r}, and {len(outside)} such columns in all. Scale X with MinMaxScaler, or "
+                "use loss='squared_error'."
+            )
+
+    def _warn_if_overcomplete(self, n_features: int):
+        if isinstance(self.n_components, Integral) and self.n_components > n_features:
+            warnings.warn(
+                f"n_components={self.n_components} is more than the {n_features} features of X, so "
+                "the codes can copy them and nothing is compressed. Use fewer codes than features.",
+                OvercompleteWarning,
+                stacklevel=5,
+            )
+
+    def _warn_of_weak_fit(self):
+        if self.reconstruction_error_ < self.pca_reconstruction_error_ or self.max_iter == 0:
+            return
+        if self.pca_reconstruction_error_ <= np.finfo(self.dtype).eps * self.scale_**2:
+            return
+        warnings.warn(
+            f"The mean squared error per cell, {self.reconstruction_error_:.6g}, is not below that "
+            f"of PCA, {self.pca_reconstruction_error_:.6g}, on the rows that were used to judge "
+            f"({self._network_is()}). The features may depend on each other linearly, or there "
+            "may be too few rows to tell; PCA is then as good. More rows, other `n_components`, "
+            "or a larger `max_iter` may change that.",
+            NotBetterThanPCAWarning,
+            stacklevel=4,
+        )
+
+    def _network_is(self) -> str:
+        return "so the model is PCA" if self.best_iter_ == 0 else "training did not help"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = [self.dtype]
+        return tags
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state.pop("_optimizer_state", None)
+        if self.__sklearn_is_fitted__():
+            # Monitors may hold open connections, and have done their work.
+            state.pop("_skl_callbacks", None)
+            state["_versions"] = current_versions()
+        return state
+
+    def __setstate__(self, state):
+        versions = state.pop("_versions", {})
+        super().__setstate__(state)
+        check_versions(versions, type(self).__name__)
+
+
+@contextlib.contextmanager
+def _names_kept_on_error(estimator):
+    """Put back what validation records of the columns where a fit fails."""
+    names = ("n_features_in_", "feature_names_in_")
+    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    try:
+        yield
+    except BaseException:
+        for name in names:
+            vars(estimator).pop(name, None)
+        vars(estimator).update(before)
+        raise
+
+
+def _ends(X, which: str) -> np.ndarray:
+    """Return the least or greatest value of each column."""
+    ends = getattr(X, which)(axis=0)
+    return ends.toarray().ravel() if sparse.issparse(ends) else np.asarray(ends)

@@ -1,0 +1,46 @@
+"""Epochs as tasks of scikit-learn's callbacks."""
+
+from collections.abc import Callable
+
+
+class SklearnEpochTasks:
+    """Tells scikit-learn's callbacks of each epoch of a fit.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+        The estimator in its fit.
+    X : array-like
+        The table as the user gave it, so that column names are not missed.
+    fitted_attributes : callable
+        From a `TrainedModel` to the fitted attributes of the estimator.
+    """
+
+    def __init__(self, estimator, X, fitted_attributes: Callable):
+        self.estimator, self.fitted_attributes = estimator, fitted_attributes
+        # The target of an autoencoder is its input; scores are computed only where there is one.
+        self.data = {"X": X, "y": X, "metadata": {}}
+
+    def begin_fit(self, max_epochs: int):
+        """Open the task of the fit."""
+        self.fit_task = self.estimator._init_callback_context(max_subtasks=max_epochs)
+        self.fit_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def begin_epoch(self):
+        """Open the task of an epoch."""
+        self.epoch_task = self.fit_task.subcontext(task_name="epoch")
+        self.epoch_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def end_epoch(self, snapshot: Callable[[], object]) -> bool:
+        """Close the task of an epoch; return whether a callback wants the fit to end."""
+        return self.epoch_task.call_on_fit_task_end(
+            estimator=self.estimator,
+            reconstruction_attributes=lambda: self.fitted_attributes(snapshot()),
+            **self.data,
+        )
+
+    def end_fit(self):
+        """Close the task of the fit."""
+        self.fit_task.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes={}, **self.data
+        )

@@ -1,0 +1,48 @@
+"""What skae takes from scikit-learn beside its public interface, and what differs by version."""
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils.validation import _check_sample_weight
+
+__all__ = ["CallbackSupportMixin", "check_weights", "fit_context"]
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # before scikit-learn 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands for scikit-learn's mixin where that does not exist yet."""
+
+
+fit_context = _fit_context
+
+
+def check_weights(sample_weight, X) -> np.ndarray | None:
+    """Return weights in double precision, None where none were given.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), float or None
+        Weights of the rows.
+    X : array-like of shape (n_samples, n_features)
+        The rows.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples,) or None
+        Weights, some of which may be zero.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, the shape is wrong, or all weights are zero.
+    """
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError(
+            "`sample_weight` must have a positive entry. Got zeros only. "
+            "Rows of weight zero are left out of the fit, so give some rows weight."
+        )
+    return weights

@@ -1,0 +1,28 @@
+"""Training and applying networks, with torch and skorch; private."""
+
+from skae._training._inference import (
+    cell_errors,
+    decode_table,
+    encode_table,
+    row_errors_and_deviations,
+)
+from skae._training._net import AutoencoderNet
+from skae._training._random import ordinary_torch_state
+from skae._training._settings import DTYPES, TrainingSettings
+from skae._training._standardization import Standardization
+from skae._training._train import StartingPoint, TrainedModel, train_autoencoder
+
+__all__ = [
+    "DTYPES",
+    "AutoencoderNet",
+    "Standardization",
+    "StartingPoint",
+    "TrainedModel",
+    "TrainingSettings",
+    "cell_errors",
+    "decode_table",
+    "encode_table",
+    "ordinary_torch_state",
+    "row_errors_and_deviations",
+    "train_autoencoder",
+]

@@ -1,0 +1,96 @@
+"""Batches for skorch: slices of a permutation instead of rows collected one by one."""
+
+import torch
+
+
+class WeightedRows:
+    """A data set for skorch: some rows, their weights, and where batches are to be computed.
+
+    Parameters
+    ----------
+    rows : DenseRows or LazyRows
+        Standardised rows.
+    weights : Tensor of shape (len(rows),), default=None
+        Their weights; equal where None.
+    indices : Tensor of shape (n_samples,), default=None
+        Which of the rows belong to this set; all where None.
+    device : torch.device, default=cpu
+        Where batches are wanted.
+    """
+
+    def __init__(self, rows, weights=None, indices=None, device=torch.device("cpu")):
+        self.rows = rows
+        self.weights = weights
+        self.indices = torch.arange(len(rows)) if indices is None else indices
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, indices: torch.Tensor):
+        """Return the rows at `indices` of this set and their weights, None where all are equal."""
+        indices = self.indices[indices]
+        rows = self.rows.take(indices)
+        if self.device.type == "cuda" and not rows.is_cuda:
+            rows = rows.pin_memory()
+        rows = rows.to(self.device, non_blocking=True)
+        if self.weights is None:
+            return rows, None
+        return rows, self.weights[indices].to(self.device, rows.dtype)
+
+
+class ShuffledBatches:
+    """All rows once, in a new order each time, in batches of nearly equal size.
+
+    The number of batches is rounded, so that none is small: a batch of one has no variance.
+
+    Parameters
+    ----------
+    dataset : WeightedRows
+        What to iterate over.
+    batch_size : int
+        Rows in a batch, about.
+    generator : torch.Generator
+        Source of the order.
+    """
+
+    def __init__(self, dataset: WeightedRows, *, batch_size: int, generator: torch.Generator):
+        self.dataset = dataset
+        self.n_batches = count_batches(len(dataset), batch_size)
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self):
+        order = torch.randperm(len(self.dataset), generator=self.generator)
+        for indices in order.tensor_split(self.n_batches):
+            yield self.dataset.batch(indices)
+
+
+class OrderedBatches:
+    """All rows once, in their order.
+
+    Parameters
+    ----------
+    dataset : WeightedRows
+        What to iterate over.
+    batch_size : int
+        Rows in a batch, about.
+    """
+
+    def __init__(self, dataset: WeightedRows, *, batch_size: int):
+        self.dataset = dataset
+        self.n_batches = count_batches(len(dataset), batch_size)
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self):
+        for indices in torch.arange(len(self.dataset)).tensor_split(self.n_batches):
+            yield self.dataset.batch(indices)
+
+
+def count_batches(n_rows: int, batch_size: int) -> int:
+    """Return how many batches of about `batch_size` the rows make, at least one."""
+    return max(1, round(n_rows / batch_size))

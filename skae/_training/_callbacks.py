@@ -1,0 +1,138 @@
+"""What happens between epochs: judging, keeping the best, stopping, slowing down."""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+from skorch.callbacks import Callback
+
+from skae._training._improvement import is_clear_improvement
+from skae.exceptions import NonFiniteLossError
+
+
+class TrainingStopped(Exception):
+    """Raised between epochs to leave skorch's loop; never seen outside of it."""
+
+
+class FiniteLoss(Callback):
+    """Abandon a training whose loss is not a finite number."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Check the losses of the epoch."""
+        losses = {key: net.history[-1].get(key) for key in ("train_loss", "valid_loss")}
+        for name, loss in losses.items():
+            if loss is not None and not math.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"The loss must stay finite. Got {name}={loss} in epoch {len(net.history)}. "
+                    "Lower `learning_rate_init`, or scale features that differ by many orders of "
+                    "magnitude, for instance with StandardScaler."
+                )
+
+
+class EpochTasks(Protocol):
+    """Somebody who is told of epochs from outside of skorch."""
+
+    def begin_fit(self, max_epochs: int) -> None:
+        """Take note that training begins and takes at most so many epochs."""
+
+    def end_fit(self) -> None:
+        """Take note that training has ended."""
+
+    def begin_epoch(self) -> None:
+        """Take note that an epoch begins."""
+
+    def end_epoch(self, snapshot: Callable[[], object]) -> bool:
+        """Take note that an epoch has ended; return whether training is to end with it.
+
+        `snapshot` returns the model as it is now, if that is asked for.
+        """
+
+
+class EpochHook(Callback):
+    """Tell somebody outside of skorch of each epoch."""
+
+    def __init__(self, tasks: EpochTasks, snapshot: Callable[[], object]):
+        self.tasks = tasks
+        self.snapshot = snapshot
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Tell of the beginning."""
+        self.tasks.begin_epoch()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Tell of the end, and stop where that is wanted."""
+        if self.tasks.end_epoch(self.snapshot):
+            raise TrainingStopped
+
+
+class BestEpoch(Callback):
+    """Judge every epoch on the held-out rows, the start included, and keep the best weights.
+
+    Parameters
+    ----------
+    n_iter_no_change : int
+        Epochs without progress after which training stops.
+    tol : float
+        Share of the loss by which it has to fall to count as progress.
+
+    Attributes
+    ----------
+    losses_ : list of float
+        Mean loss of the held-out rows at the start and after each epoch.
+    """
+
+    def __init__(self, n_iter_no_change: int, tol: float):
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Judge the start."""
+        self._start = self._best = net.copy_state()
+        self._start_losses = net.validation_losses()
+        loss = net.weighted_mean(self._start_losses)
+        self.losses_, self._best_iter = [loss], 0
+        self._progress, self._progress_iter = loss, 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Judge the epoch; stop where none has brought enough for too long."""
+        loss, epoch = net.history[-1]["valid_loss"], len(self.losses_)
+        if loss < min(self.losses_):
+            self._best, self._best_iter = net.copy_state(), epoch
+        self.losses_.append(loss)
+        if loss < self._progress * (1 - self.tol):
+            self._progress, self._progress_iter = loss, epoch
+        elif epoch - self._progress_iter >= self.n_iter_no_change:
+            raise TrainingStopped
+
+    def restore_(self, net) -> int:
+        """Give the net the weights of the best epoch and return its number.
+
+        That is the start, 0, where no other is clearly better on the held-out rows.
+        """
+        net.module_.load_state_dict(self._best)
+        losses, weights = net.validation_losses(), net.validation_weights()
+        if is_clear_improvement(self._start_losses, losses, weights):
+            return self._best_iter
+        net.module_.load_state_dict(self._start)
+        return 0
+
+
+class AdaptiveLearningRate(Callback):
+    """Divide the learning rate by five where the training loss twice in a row hardly falls."""
+
+    def __init__(self, tol: float):
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Start counting."""
+        self._best, self._n_no_change = math.inf, 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Count the epoch."""
+        loss = net.history[-1]["train_loss"]
+        self._n_no_change = 0 if loss < self._best * (1 - self.tol) else self._n_no_change + 1
+        self._best = min(self._best, loss)
+        if self._n_no_change >= 2:
+            self._n_no_change = 0
+            for group in net.optimizer_.param_groups:
+                group["lr"] /= 5

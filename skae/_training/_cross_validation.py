@@ -1,0 +1,186 @@
+"""The number of epochs for a small table, chosen on all of its rows."""
+
+from dataclasses import dataclass
+
+import torch
+
+from skae._training._batches import count_batches
+from skae._training._columns import describe_columns
+from skae._training._dense_step import DenseStep
+from skae._training._improvement import is_clear_improvement
+from skae._training._optimizer import adamw_params
+from skae._training._principal_components import find_principal_components
+from skae._training._problem import TrainingProblem
+from skae._training._schedules import SCHEDULES
+
+_N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """How networks did on rows that they had not seen."""
+
+    train_losses: list[float]
+    """Training loss of each epoch, averaged over the folds."""
+
+    valid_losses: list[float]
+    """Loss at the start and after each epoch, every row judged by the network without it."""
+
+    best_iter: int
+    """Epoch to train to; 0 where none is clearly better than the start."""
+
+    error: float
+    """Mean squared error per cell after that epoch, in standardised units."""
+
+    pca_error: float
+    """The same for the PCA of the folds."""
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """Loss and squared error of each row, by the network that has not seen it."""
+
+    losses: torch.Tensor
+    errors: torch.Tensor
+
+
+class FoldNetworks:
+    """One network for each fold of a table, trained on the rows of the others.
+
+    Rows are centred by the mean of all, which favours neither the networks nor their PCA.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The table, in its own unit.
+    problem : TrainingProblem
+        The same table made ready, in memory, with a dense network.
+    max_iter : int
+        Number of epochs, for the learning rate's schedule.
+    generator : torch.Generator
+        Source of the folds, the networks and the order of the rows.
+    """
+
+    def __init__(self, X, problem: TrainingProblem, max_iter: int, generator: torch.Generator):
+        self.problem, self.max_iter, self.generator = problem, max_iter, generator
+        self.rows, n_samples = problem.rows.tensor, len(X)
+        order = torch.randperm(n_samples, generator=generator)
+        self.folds = order.tensor_split(min(_N_FOLDS, n_samples))
+        others = [
+            torch.cat([fold for fold in self.folds if fold is not left_out])
+            for left_out in self.folds
+        ]
+        components = [_components_of(X, problem, rows.numpy()) for rows in others]
+        self.axes = [problem.tensor(found.components) for found in components]
+        modules = [problem.make_module(found, generator) for found in components]
+        self.loss = problem.make_loss()
+        self.group = adamw_params(problem.settings)
+        self.step = DenseStep(modules, self.loss, self.group)
+        # Folds differ by one row at most; the longer ones go without it.
+        n_train = min(map(len, others))
+        self.train_indices = torch.stack([rows[:n_train] for rows in others])
+        batch_size = problem.settings.resolve_batch_size(n_train)
+        self.n_batches, self.n_steps = count_batches(n_train, batch_size), 0
+
+    def train_epoch(self) -> float:
+        """Train every network on all its rows once; return their mean loss."""
+        n_folds, n_train = self.train_indices.shape
+        orders = [torch.randperm(n_train, generator=self.generator) for _ in range(n_folds)]
+        shuffled = self.train_indices.gather(1, torch.stack(orders))
+        total = 0.0
+        for indices in shuffled.tensor_split(self.n_batches, dim=1):
+            self._set_learning_rate()
+            weights = self.problem.weights
+            weights = None if weights is None else weights[indices].to(self.rows.dtype)
+            losses = self.step(self.rows[indices], weights)
+            total = total + losses.mean() * indices.shape[1] / n_train
+        return float(total)
+
+    def _set_learning_rate(self):
+        settings = self.problem.settings
+        last = max(1, self.max_iter * self.n_batches - 1)
+        factor = SCHEDULES[settings.learning_rate](min(1.0, self.n_steps / last))
+        self.group["lr"] = settings.learning_rate_init * factor
+        self.n_steps += 1
+
+    @torch.no_grad()
+    def judge(self) -> _Judgement:
+        """Return the loss and the error of each row by the network that has not seen it."""
+        losses, errors = self.rows.new_empty(2, len(self.rows))
+        longest = max(map(len, self.folds))
+        padded = torch.stack([fold[torch.arange(longest) % len(fold)] for fold in self.folds])
+        rows = self.rows[padded]
+        output = self.step.forward(rows)
+        losses[padded] = self.loss.cells(output, rows).mean(2)
+        errors[padded] = (self.step.output(output) - rows).square().mean(2)
+        return _Judgement(losses, errors)
+
+    def judge_pca(self) -> torch.Tensor:
+        """Return the error of each row by the PCA of the rows outside of its fold."""
+        errors = self.rows.new_empty(len(self.rows))
+        for fold, axes in zip(self.folds, self.axes, strict=True):
+            rows = self.rows[fold]
+            errors[fold] = (rows - (rows @ axes.T) @ axes).square().mean(1)
+        return errors
+
+    def mean(self, values: torch.Tensor) -> float:
+        """Return the weighted mean over the rows."""
+        weights = self.problem.weights
+        if weights is None:
+            return float(values.mean())
+        return float(values.double() @ weights / weights.sum())
+
+
+def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> CrossValidation:
+    """Train a network without each fold, side by side, and judge every epoch by all rows.
+
+    The epoch of the least loss is chosen if it is clearly better than the start, row by row.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The table, in its own unit.
+    problem : TrainingProblem
+        The same table made ready, in memory, with a dense network.
+    max_iter : int
+        Greatest number of epochs.
+    generator : torch.Generator
+        Source of the folds, the networks and the order of the rows.
+
+    Returns
+    -------
+    result : CrossValidation
+        Losses and the choice.
+    """
+    networks = FoldNetworks(X, problem, max_iter, generator)
+    start = best = networks.judge()
+    train_losses, valid_losses, best_iter = [], [networks.mean(start.losses)], 0
+    while len(train_losses) < max_iter:
+        train_losses.append(networks.train_epoch())
+        judgement = networks.judge()
+        loss = networks.mean(judgement.losses)
+        if loss < min(valid_losses):
+            best, best_iter = judgement, len(train_losses)
+        valid_losses.append(loss)
+        if len(train_losses) - best_iter >= problem.settings.n_iter_no_change:
+            break
+    if not is_clear_improvement(start.losses, best.losses, problem.weights):
+        best, best_iter = start, 0
+    return CrossValidation(
+        train_losses=train_losses,
+        valid_losses=valid_losses,
+        best_iter=best_iter,
+        error=networks.mean(best.errors),
+        pca_error=networks.mean(networks.judge_pca()),
+    )
+
+
+def _components_of(X, problem: TrainingProblem, rows):
+    """Return the principal components of some rows."""
+    shares = torch.zeros(len(X), dtype=torch.float64)
+    shares[rows] = 1.0 if problem.weights is None else problem.weights[rows]
+    shares = (shares / shares.sum()).numpy()
+    part, shares = X[rows], shares[rows]
+    return find_principal_components(
+        part, describe_columns(part, shares), shares, problem.n_components
+    )

@@ -1,0 +1,100 @@
+"""Applying a network to many rows with little memory."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from skae._training._rows import chunk_slices, densify
+from skae._training._standardization import Standardization
+
+
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Return where a module's parameters are."""
+    return next(module.parameters()).device
+
+
+def standardised_chunks(
+    X, standardization: Standardization, device: torch.device
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Yield slices over the rows of X with those rows in the units of the network."""
+    for rows in chunk_slices(*X.shape):
+        yield rows, standardization.apply(densify(X[rows])).to(device)
+
+
+@torch.no_grad()
+def encode_table(module, X, standardization: Standardization) -> np.ndarray:
+    """Return the codes of the rows of X, of shape (n_samples, n_components)."""
+    chunks = standardised_chunks(X, standardization, device_of(module))
+    return _collect(X.shape[0], ((rows, module.encode(s).cpu().numpy()) for rows, s in chunks))
+
+
+@torch.no_grad()
+def decode_table(module, codes: np.ndarray, standardization: Standardization) -> np.ndarray:
+    """Return the reconstructions of codes, of shape (n_samples, n_features) in the unit of X."""
+    device, n_features = device_of(module), len(standardization.mean)
+
+    def decode(chunk):
+        code = torch.from_numpy(chunk.copy()).to(device, standardization.dtype)
+        return standardization.invert(module.decode(code))
+
+    slices = chunk_slices(len(codes), n_features)
+    return _collect(len(codes), ((rows, decode(codes[rows])) for rows in slices))
+
+
+@torch.no_grad()
+def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
+    """Return the squared error of every cell, of shape (n_samples, n_features) in units of X squared."""
+    chunks = standardised_chunks(X, standardization, device_of(module))
+    unit = standardization.scale**2
+    return _collect(
+        X.shape[0],
+        (
+            (rows, (module.reconstruct(s) - s).square_().mul_(unit).cpu().numpy())
+            for rows, s in chunks
+        ),
+    )
+
+
+@torch.no_grad()
+def row_errors_and_deviations(module, X, standardization: Standardization):
+    """Return sums over the features of each row, in units of X squared.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        The network.
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Rows, in their own unit.
+    standardization : Standardization
+        Of the network.
+
+    Returns
+    -------
+    errors, deviations : ndarray of shape (n_samples,)
+        Squared differences of the row from its reconstruction and from the training mean.
+    """
+    chunks = standardised_chunks(X, standardization, device_of(module))
+    sums = _collect(
+        X.shape[0],
+        (
+            (rows, torch.stack([_row_sums(module.reconstruct(s) - s), _row_sums(s)], 1).numpy())
+            for rows, s in chunks
+        ),
+    )
+    return (sums * standardization.scale**2).T
+
+
+def _row_sums(values: torch.Tensor) -> torch.Tensor:
+    """Return the sum of squares of each row, in double precision."""
+    return values.square().sum(1).double().cpu()
+
+
+def _collect(n_rows: int, parts) -> np.ndarray:
+    """Put parts of a result into one array, made when the first part shows its shape and type."""
+    result = None
+    for rows, part in parts:
+        if result is None:
+            result = np.empty((n_rows, *part.shape[1:]), dtype=part.dtype)
+        result[rows] = part
+    return result

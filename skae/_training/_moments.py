@@ -1,0 +1,91 @@
+"""What a pass over the training rows tells about codes and errors."""
+
+from dataclasses import dataclass
+
+import torch
+
+from skae._training._batches import OrderedBatches, WeightedRows
+from skae.modules import Autoencoder
+
+_BATCH_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class CodeMoments:
+    """Weighted moments of raw codes, in double precision, and the error of the model."""
+
+    mean: torch.Tensor
+    """Mean of the codes, of shape (n_components,)."""
+
+    covariance: torch.Tensor
+    """Covariance of the codes, of shape (n_components, n_components)."""
+
+    cross_covariance: torch.Tensor
+    """Covariance of the standardised rows with the codes, of shape (n_features, n_components)."""
+
+    squared_error: float
+    """Mean over the rows of the squared error summed over features, in standardised units."""
+
+
+@torch.no_grad()
+def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
+    """Return the moments of the codes of a data set, by one pass over it."""
+    sums, origin = None, None
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        code = module.encode_raw(rows)
+        error = (module.output(module.decode_raw(code)) - rows).square().sum(1)
+        # Codes near an origin lose nothing where products are summed.
+        origin = code.mean(0) if origin is None else origin
+        code = code - origin
+        weights = torch.ones_like(error) if weights is None else weights
+        weighted = code * weights[:, None]
+        parts = [
+            weights.sum(),
+            weighted.sum(0),
+            weighted.T @ code,
+            rows.T @ weighted,
+            weights @ rows,
+            weights @ error,
+        ]
+        parts = [part.double().cpu() for part in parts]
+        sums = (
+            parts
+            if sums is None
+            else [total + part for total, part in zip(sums, parts, strict=True)]
+        )
+    mass, code, code_code, row_code, row, error = sums
+    code, row = code / mass, row / mass
+    return CodeMoments(
+        mean=code + origin.double().cpu(),
+        covariance=code_code / mass - torch.outer(code, code),
+        cross_covariance=row_code / mass - torch.outer(row, code),
+        squared_error=float(error / mass),
+    )
+
+
+@torch.no_grad()
+def mean_squared_errors(module: Autoencoder, axes: torch.Tensor, dataset: WeightedRows):
+    """Return the mean squared error per cell of the model and of PCA, in standardised units.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        The model.
+    axes : Tensor of shape (n_found, n_features)
+        Principal axes.
+    dataset : WeightedRows
+        The rows to judge by.
+
+    Returns
+    -------
+    model_error, pca_error : float
+        The two errors.
+    """
+    totals, mass = torch.zeros(2, dtype=torch.float64), 0.0
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        residuals = [module.reconstruct(rows) - rows, rows - (rows @ axes.T) @ axes]
+        errors = torch.stack([residual.square().mean(1) for residual in residuals])
+        weights = torch.ones_like(errors[0]) if weights is None else weights
+        totals += (errors @ weights).double().cpu()
+        mass += float(weights.sum())
+    return tuple((totals / mass).tolist())

@@ -1,0 +1,246 @@
+"""The skorch net of an autoencoder, with an epoch that does not wait for its batches."""
+
+import copy
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.dataset import unpack_data
+from skorch.history import History
+
+from skae._training._dense_step import DenseStep, is_dense
+from skae._training._packing import pack_module, unpack_module
+from skae._training._schedules import SCHEDULES
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class AutoencoderNet(NeuralNet):
+    """A skorch net whose target is its input.
+
+    Data come as `WeightedRows`. A batch is a pair of rows and weights, the loss is summed without
+    asking for its value, and a dense module with AdamW takes its steps by `DenseStep`. Where a
+    callback listens to batches, or the optimiser is another one, everything goes skorch's way.
+
+    Parameters
+    ----------
+    schedule : {"adaptive", "constant", "one_cycle"}
+        How the learning rate changes from step to step.
+    validation_set : WeightedRows, default=None
+        Rows on which each epoch is judged.
+    **kwargs
+        As for `skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    n_steps_ : int
+        Steps made so far.
+    """
+
+    def __init__(self, *args, schedule="constant", validation_set=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.schedule = schedule
+        self.validation_set = validation_set
+
+    def __getstate__(self):
+        """Return the network as arrays, with its history and plain parameters.
+
+        Callbacks, the optimiser and data are left out, so a restored net predicts but does not
+        train. Arrays, unlike torch's pickles, are equal byte for byte where the weights are.
+        """
+        names = ("max_epochs", "batch_size", "lr", "schedule", "verbose")
+        return {
+            "module": pack_module(self.module_),
+            "history": list(self.history_),
+            "params": {name: getattr(self, name) for name in names},
+        }
+
+    def __setstate__(self, state):
+        module = unpack_module(state["module"])
+        self.__init__(module, criterion=torch.nn.Identity(), **state["params"])
+        self._initialize_virtual_params()
+        self._initialize_callbacks()
+        self._initialize_module()
+        self._initialize_criterion()
+        self.history_ = History(state["history"])
+        self.module_.eval()
+        self._dense_step, self.initialized_, self._trimmed_for_prediction = None, True, True
+
+    @property
+    def _default_callbacks(self):
+        return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
+
+    def initialize(self):
+        """Initialise skorch's parts, and the dense step where it applies."""
+        super().initialize()
+        self.n_steps_ = 0
+        self._base_rates = [group["lr"] for group in self.optimizer_.param_groups]
+        self._dense_step = self._make_dense_step()
+        return self
+
+    def _make_dense_step(self) -> DenseStep | None:
+        groups = self.optimizer_.param_groups
+        plain = type(self.optimizer_) is torch.optim.AdamW and not any(
+            group["amsgrad"] or group["maximize"] for group in groups
+        )
+        if not plain or len(groups) > 1 or not is_dense(self.module_, self.criterion_):
+            return None
+        if self._listens_to_batches() or self.compile:
+            return None
+        return DenseStep([self.module_], self.criterion_, groups[0])
+
+    def _listens_to_batches(self) -> bool:
+        """Tell whether some callback overrides a hook that is called for each batch."""
+        return any(
+            getattr(type(callback), hook, None) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in _BATCH_HOOKS
+        )
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Return the rows to train on and those to judge by."""
+        return X, self.validation_set
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the loss of reconstructions.
+
+        Parameters
+        ----------
+        y_pred : Tensor of shape (n_samples, n_features)
+            What the module returned.
+        y_true : Tensor of shape (n_samples,) or None
+            Weights of the rows, the second of the pair that makes a batch.
+        X : Tensor of shape (n_samples, n_features)
+            The rows, which are the target.
+        training : bool, default=False
+            Whether this is a training step.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Loss of the batch.
+        """
+        return self.criterion_(y_pred, X, y_true)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Train on all batches, or judge them, and record the mean loss.
+
+        Parameters
+        ----------
+        iterator : iterable of (rows, weights) or None
+            The batches; nothing is done where None.
+        training : bool
+            Whether to train.
+        prefix : {"train", "valid"}
+            Which loss is recorded.
+        step_fn : callable
+            What skorch does to a batch.
+        **fit_params : dict
+            Passed to `step_fn`.
+        """
+        if iterator is None:
+            return
+        listening = self._listens_to_batches()
+        total = mass = 0.0
+        for batch in iterator:
+            if training:
+                self._set_learning_rate(len(iterator))
+            if listening:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            loss, step = self._run_batch(batch, training, step_fn, **fit_params)
+            rows, weights = unpack_data(batch)
+            batch_mass = len(rows) if weights is None else weights.sum()
+            total, mass = total + loss * batch_mass, mass + batch_mass
+            if listening:
+                self.history.record_batch(prefix + "_loss", loss.item())
+                self.history.record_batch(prefix + "_batch_size", len(rows))
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record(prefix + "_loss", float(total / mass))
+
+    def _run_batch(self, batch, training, step_fn, **fit_params):
+        """Return the detached loss of a batch and skorch's account of the step."""
+        if training and self._dense_step is not None:
+            rows, weights = unpack_data(batch)
+            loss = self._dense_step(rows[None], None if weights is None else weights[None])
+            return loss[0], {}
+        step = step_fn(batch, **fit_params)
+        return step["loss"].detach(), step
+
+    def _set_learning_rate(self, n_batches: int):
+        """Set the learning rates for the next step, except where they stay as they are."""
+        if self.schedule == "one_cycle":
+            n_steps = max(1, self.max_epochs * n_batches - 1)
+            factor = SCHEDULES[self.schedule](min(1.0, self.n_steps_ / n_steps))
+            for group, rate in zip(self.optimizer_.param_groups, self._base_rates, strict=True):
+                group["lr"] = rate * factor
+        self.n_steps_ += 1
+
+    def copy_state(self) -> dict:
+        """Return a copy of the module's parameters and buffers."""
+        return {name: value.clone() for name, value in self.module_.state_dict().items()}
+
+    def copy_for_prediction(self) -> "AutoencoderNet":
+        """Return a net with a copy of the module and the history, which training leaves alone."""
+        net = copy.copy(self)
+        vars(net).update(module_=copy.deepcopy(self.module_), history_=copy.copy(self.history_))
+        net._dense_step = None
+        return net
+
+    @torch.no_grad()
+    def validation_losses(self) -> torch.Tensor:
+        """Return the loss of each held-out row, of shape (n_held_out,)."""
+        self._set_training(False)
+        return torch.cat(
+            [
+                self.criterion_.rows(self.module_(rows), rows)
+                for rows, _ in self.get_iterator(self.validation_set, training=False)
+            ]
+        )
+
+    def validation_weights(self) -> torch.Tensor | None:
+        """Return the weights of the held-out rows, None where all are equal."""
+        weights = self.validation_set.weights
+        return None if weights is None else weights[self.validation_set.indices]
+
+    def weighted_mean(self, losses: torch.Tensor) -> float:
+        """Return the mean loss of the held-out rows."""
+        weights = self.validation_weights()
+        if weights is None:
+            return float(losses.mean())
+        return float(losses.cpu().double() @ weights / weights.sum())
+
+    def load_optimizer_state(self, state):
+        """Go on with the moments of an earlier optimiser, as far as there are any."""
+        if state is None:
+            return
+        if self._dense_step is None:
+            self.optimizer_.load_state_dict(state)
+        else:
+            self._dense_step.parameters.load_moments(state)
+
+    def release_training_state(self, callbacks):
+        """Let go of what only training needs.
+
+        Parameters
+        ----------
+        callbacks : list of Callback
+            Callbacks that are not the user's.
+
+        Returns
+        -------
+        optimizer_state : object
+            What `load_optimizer_state` takes.
+        """
+        if self._dense_step is None:
+            optimizer_state = self.optimizer_.state_dict()
+        else:
+            optimizer_state = self._dense_step.parameters.copy_moments()
+        self._dense_step = None
+        self.validation_set = None
+        self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]
+        self.callbacks_ = [item for item in self.callbacks_ if item[1] not in callbacks]
+        # Parameters get memory of their own, no longer views of the optimiser's.
+        for parameter in self.module_.parameters():
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+        self.module_.eval()
+        return optimizer_state

@@ -1,0 +1,166 @@
+"""A table made ready for training: standardised rows, their PCA, and the networks that start there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skae._training._batches import WeightedRows
+from skae._training._columns import ColumnStatistics, describe_columns, find_bounds
+from skae._training._principal_components import PrincipalComponents, find_principal_components
+from skae._training._rows import DenseRows, LazyRows, make_rows
+from skae._training._settings import TrainingSettings
+from skae._training._standardization import Standardization
+from skae.modules import (
+    Autoencoder,
+    CodeBasis,
+    DenseStack,
+    LinearOutput,
+    LinearPath,
+    LogisticOutput,
+)
+from skae.objectives import BinaryCrossEntropy, ReconstructionLoss, SquaredError
+
+# The unit of the network is what PCA leaves over, unless that is next to nothing.
+_LEAST_SHARE_OF_DEVIATION = 1e-3
+
+
+@dataclass(frozen=True)
+class TrainingProblem:
+    """A table, its weights, its PCA, and the settings of the training."""
+
+    settings: TrainingSettings
+    rows: DenseRows | LazyRows
+    weights: torch.Tensor | None
+    statistics: ColumnStatistics
+    standardization: Standardization
+    principal_components: PrincipalComponents
+    n_components: int
+    bounds: tuple[np.ndarray, np.ndarray] | None
+    device: torch.device
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the table."""
+        return len(self.standardization.mean)
+
+    def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
+        """Return some rows with their weights, all where no indices are given."""
+        return WeightedRows(self.rows, self.weights, indices, self.device)
+
+    def make_loss(self) -> ReconstructionLoss:
+        """Return the loss that the settings name."""
+        if self.settings.loss == "squared_error":
+            return SquaredError(*self._standardised_bounds())
+        return BinaryCrossEntropy(*self._standardization_tensors())
+
+    def make_module(self, components: PrincipalComponents, generator) -> Autoencoder:
+        """Return a new network with random hidden layers that starts from these components."""
+        settings, dtype = self.settings, self.settings.torch_dtype
+        sizes = [self.n_features, *settings.hidden_layer_sizes, self.n_components]
+        starts_as_pca = settings.init == "pca"
+        stack_params = {"zero_last": starts_as_pca, "dtype": dtype, "generator": generator}
+        encoder = DenseStack(sizes, settings.activation, **stack_params)
+        decoder = DenseStack(sizes[::-1], settings.activation, **stack_params)
+        scale = self.standardization.scale
+        encoder.input_scale.copy_(self.tensor(self.statistics.input_factors(scale)))
+        linear_path = None
+        if starts_as_pca:
+            linear_path = LinearPath(self.tensor(components.components), self.n_components)
+            found = len(components.components)
+            variances = self.tensor(components.explained_variance)
+            decoder.input_scale[:found] = scale / variances.sqrt()
+        basis = CodeBasis(self.n_components, dtype=dtype)
+        return Autoencoder(
+            encoder, decoder, basis, linear_path=linear_path, output=self._make_output()
+        )
+
+    def _make_output(self):
+        if self.settings.loss == "squared_error":
+            return LinearOutput(*self._standardised_bounds())
+        return LogisticOutput(*self._standardization_tensors())
+
+    def _standardization_tensors(self):
+        mean = self.tensor(self.standardization.mean)
+        return mean, torch.tensor(self.standardization.scale, dtype=mean.dtype)
+
+    def _standardised_bounds(self):
+        if self.bounds is None:
+            return None, None
+        mean, scale = self.standardization.mean, self.standardization.scale
+        return tuple(self.tensor((bound - mean) / scale) for bound in self.bounds)
+
+    def tensor(self, values) -> torch.Tensor:
+        """Return values in the precision of the network, on the CPU."""
+        return torch.tensor(np.array(values, order="C"), dtype=self.settings.torch_dtype)
+
+
+def make_problem(
+    X, weights, in_training, settings, device, *, standardization=None
+) -> TrainingProblem:
+    """Describe a table and find its PCA.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The table.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows; equal where None.
+    in_training : ndarray of bool of shape (n_samples,)
+        The rows that mean, scale and PCA are taken from; the others are held out.
+    settings : TrainingSettings
+        Parameters of the estimator.
+    device : torch.device
+        Where to compute.
+    standardization : Standardization, default=None
+        The units of a network that goes on; those of this table where None.
+
+    Returns
+    -------
+    problem : TrainingProblem
+        All that training needs.
+    """
+    shares = in_training.astype(np.float64) if weights is None else weights * in_training
+    shares /= shares.sum()
+    statistics = describe_columns(X, shares)
+    components = find_principal_components(
+        X, statistics, shares, settings.n_components, precision=settings.dtype
+    )
+    n_components = settings.n_components
+    if isinstance(n_components, float):
+        n_components = max(1, len(components.components))
+    if standardization is None:
+        standardization = _standardize(X, statistics, components, settings)
+    return TrainingProblem(
+        settings=settings,
+        rows=make_rows(X, standardization).to(device),
+        weights=None if weights is None else torch.from_numpy(weights),
+        statistics=statistics,
+        standardization=standardization,
+        principal_components=components,
+        n_components=int(n_components),
+        bounds=_choose_bounds(X, statistics, settings),
+        device=device,
+    )
+
+
+def _standardize(X, statistics, components, settings) -> Standardization:
+    """Measure rows in units of PCA's error, so that what is left to learn is of size one."""
+    total = float(statistics.variance.sum())
+    residual = total - float(components.explained_variance.sum())
+    unit = max(residual, total * _LEAST_SHARE_OF_DEVIATION**2) / len(statistics.mean)
+    scale = float(np.sqrt(unit)) if unit > 0 else 1.0
+    precision = X.dtype if X.dtype in (np.float32, np.float64) else np.float64
+    return Standardization(statistics.mean.astype(precision), scale, settings.torch_dtype)
+
+
+def _choose_bounds(X, statistics, settings):
+    """Return the range of the reconstructions in the unit of X, None where there is no bound."""
+    if settings.output_range is None:
+        return None
+    if settings.output_range == "auto":
+        bounds = find_bounds(X, statistics)
+    else:
+        lower, upper = settings.output_range
+        bounds = tuple(np.full(X.shape[1], float(bound)) for bound in (lower, upper))
+    return bounds if np.isfinite(bounds).any() else None

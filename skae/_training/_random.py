@@ -1,0 +1,41 @@
+"""Seeds and torch's ambient state, without touching anything global."""
+
+import contextlib
+
+import torch
+from sklearn.utils import check_random_state
+
+
+def make_generators(random_state, count: int) -> list[torch.Generator]:
+    """Return independent generators, all determined by one draw from `random_state`.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        As everywhere in scikit-learn; an instance advances by one draw.
+    count : int
+        How many generators to make.
+
+    Returns
+    -------
+    generators : list of torch.Generator
+        On the CPU, whatever device trains: the same draws everywhere.
+    """
+    seed = check_random_state(random_state).randint(2**31 - 1)
+    return [torch.Generator(device="cpu").manual_seed(seed * count + i) for i in range(count)]
+
+
+@contextlib.contextmanager
+def ordinary_torch_state():
+    """Record gradients on ordinary CPU tensors, whatever modes the caller is in.
+
+    `torch.inference_mode`, `torch.no_grad` and a default device are all local to the thread, and
+    are as they were afterwards.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        # A device as context slows every call of torch, so there is one only where it is needed.
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield

@@ -1,0 +1,59 @@
+"""What the training needs to know of an estimator's parameters."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+# Rows, codes and epochs for which no number was given; see `docs` for the study behind them.
+_BATCHES_PER_EPOCH = 20
+_BATCH_SIZES = (32, 256)
+_STEPS = 2000
+_EPOCHS = (20, 100)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """An estimator's parameters, under their names, as far as they bear on the training."""
+
+    n_components: int | float
+    hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    loss: str
+    init: str
+    output_range: Any
+    whiten: bool
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    max_iter: int | str
+    weight_decay: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    dtype: str
+    device: str
+    net_params: dict | None
+    verbose: bool | int
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """Precision of the network."""
+        return DTYPES[self.dtype]
+
+    def resolve_batch_size(self, n_samples: int) -> int:
+        """Return the rows in a batch for so many rows."""
+        if self.batch_size != "auto":
+            return min(int(self.batch_size), n_samples)
+        least, most = _BATCH_SIZES
+        return max(least, min(most, n_samples // _BATCHES_PER_EPOCH))
+
+    def resolve_max_iter(self, n_batches: int) -> int:
+        """Return the number of epochs for so many batches in each."""
+        if self.max_iter != "auto":
+            return int(self.max_iter)
+        least, most = _EPOCHS
+        return max(least, min(most, _STEPS // n_batches))

@@ -1,0 +1,39 @@
+"""Centring and scaling, in the precision of X."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """What takes rows to the units of the network and back.
+
+    One scale serves all features, so that the squared error is the same in both units but for a factor.
+    """
+
+    mean: np.ndarray
+    """Mean of each feature, of shape (n_features,), in the precision of X."""
+
+    scale: float
+    """Root of the mean variance of the features; 1 where nothing varies."""
+
+    dtype: torch.dtype
+    """Precision of the network."""
+
+    def apply(self, X: np.ndarray) -> torch.Tensor:
+        """Return rows in the units of the network, on the CPU.
+
+        The difference is taken in the precision of the mean before it is rounded.
+        """
+        centred = np.subtract(X, self.mean, dtype=np.result_type(X, self.mean))
+        centred /= centred.dtype.type(self.scale)
+        return torch.from_numpy(centred).to(self.dtype)
+
+    def invert(self, standardised: torch.Tensor) -> np.ndarray:
+        """Return rows in the units and the precision of X."""
+        rows = standardised.cpu().numpy().astype(self.mean.dtype)
+        rows *= self.mean.dtype.type(self.scale)
+        rows += self.mean
+        return rows

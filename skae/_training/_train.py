@@ -1,0 +1,338 @@
+"""From a table to a trained autoencoder: the outline of every fit."""
+
+import contextlib
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from skorch.callbacks import Callback
+
+from skae._training._batches import OrderedBatches, ShuffledBatches, count_batches
+from skae._training._callbacks import (
+    AdaptiveLearningRate,
+    BestEpoch,
+    EpochHook,
+    EpochTasks,
+    FiniteLoss,
+    TrainingStopped,
+)
+from skae._training._cross_validation import CrossValidation, cross_validate
+from skae._training._device import resolve_device
+from skae._training._moments import mean_squared_errors, measure_codes
+from skae._training._net import AutoencoderNet
+from skae._training._optimizer import adamw_params
+from skae._training._problem import TrainingProblem, make_problem
+from skae._training._random import make_generators
+from skae._training._rows import is_large_map
+from skae._training._settings import TrainingSettings
+from skae._training._standardization import Standardization
+from skae.modules import Autoencoder, order_codes_
+
+# Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed.
+_MAX_CROSS_VALIDATED = 2000
+_VALIDATION_BATCH_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training leaves behind."""
+
+    net: AutoencoderNet
+    standardization: Standardization
+    n_components: int
+    n_iter: int
+    best_iter: int
+    loss_curve: list[float]
+    validation_loss_curve: list[float] | None
+    reconstruction_error: float
+    pca_reconstruction_error: float
+    explained_variance_ratio: np.ndarray
+    optimizer_state: Any
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A network that training goes on from."""
+
+    module: Autoencoder
+    standardization: Standardization
+    n_components: int
+    optimizer_state: Any
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Which rows are trained on and which are held out, None where none are."""
+
+    train: torch.Tensor
+    held_out: torch.Tensor | None
+
+
+def train_autoencoder(
+    X,
+    weights: np.ndarray | None,
+    settings: TrainingSettings,
+    random_state,
+    *,
+    start: StartingPoint | None = None,
+    tasks: EpochTasks | None = None,
+) -> TrainedModel:
+    """Train an autoencoder on a table.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The table, of finite numbers.
+    weights : ndarray of shape (n_samples,) or None
+        Positive weights of the rows; equal where None.
+    settings : TrainingSettings
+        Parameters of the estimator.
+    random_state : int, RandomState instance or None
+        Seeds the split, the network and the order of the rows.
+    start : StartingPoint, default=None
+        A network to go on from; a new one where None.
+    tasks : EpochTasks, default=None
+        Told of each epoch; may end the training.
+
+    Returns
+    -------
+    model : TrainedModel
+        The trained network and how it did.
+    """
+    device = resolve_device(settings.device, settings.dtype)
+    split_source, network_source, order_source, fold_source = make_generators(random_state, 4)
+    cross_validates = start is None and _cross_validates(X, settings)
+    split = _split_rows(X.shape[0], settings, cross_validates, split_source)
+    problem = _make_problem(X, weights, split, settings, device, start)
+    if start is None:
+        module = problem.make_module(problem.principal_components, network_source)
+    else:
+        _check_continuation(start.module, problem)
+        module = copy.deepcopy(start.module)
+
+    run = _Run(problem, split, module, order_source, tasks=tasks, continues=start is not None)
+    if start is not None:
+        run.net.load_optimizer_state(start.optimizer_state)
+    if cross_validates:
+        return run.train_chosen_epochs(cross_validate(X, problem, run.max_iter, fold_source))
+    if split.held_out is not None:
+        return run.train_to_best_epoch()
+    return run.train_all_epochs()
+
+
+class _Run:
+    """One training of one network on one split of a table."""
+
+    def __init__(
+        self, problem: TrainingProblem, split: _Split, module, order_source, *, tasks, continues
+    ):
+        self.problem, self.tasks, self.continues = problem, tasks, continues
+        settings = problem.settings
+        batch_size = settings.resolve_batch_size(len(split.train))
+        self.max_iter = settings.resolve_max_iter(count_batches(len(split.train), batch_size))
+        self.train_set = problem.dataset(split.train)
+        self.callbacks: list[Callback] = [FiniteLoss()]
+        if settings.learning_rate == "adaptive":
+            self.callbacks.append(AdaptiveLearningRate(settings.tol))
+        if tasks is not None:
+            self.callbacks.append(EpochHook(tasks, self.snapshot))
+        validation_set = None
+        if split.held_out is not None:
+            validation_set = problem.dataset(split.held_out)
+            self.best_epoch = BestEpoch(settings.n_iter_no_change, settings.tol)
+            self.callbacks.append(self.best_epoch)
+        self.net = make_net(
+            module,
+            problem.make_loss(),
+            settings,
+            batch_size=batch_size,
+            max_epochs=self.max_iter,
+            generator=order_source,
+            validation_set=validation_set,
+            callbacks=self.callbacks,
+        )
+
+    def train_all_epochs(self) -> TrainedModel:
+        """Train without rows to judge by; keep the start if PCA does better on the training rows."""
+        start = self.net.copy_state()
+        self._train(self.max_iter)
+        best_iter = len(self.net.history)
+        errors = self._errors(self.train_set)
+        if self.problem.settings.init == "pca" and errors[0] > errors[1] and not self.continues:
+            self.net.module_.load_state_dict(start)
+            best_iter, errors = 0, self._errors(self.train_set)
+        return self._finish(errors, best_iter=best_iter)
+
+    def train_to_best_epoch(self) -> TrainedModel:
+        """Train while held-out rows are judged, and go back to the epoch that did best on them."""
+        self._train(self.max_iter)
+        best_iter = self.best_epoch.restore_(self.net)
+        errors = self._errors(self.net.validation_set)
+        return self._finish(errors, best_iter=best_iter, valid_losses=self.best_epoch.losses_)
+
+    def train_chosen_epochs(self, chosen: CrossValidation) -> TrainedModel:
+        """Train on all rows for as many epochs as cross-validation has chosen."""
+        self._train(chosen.best_iter)
+        return self._finish(
+            (chosen.error, chosen.pca_error),
+            best_iter=chosen.best_iter,
+            losses=chosen.train_losses,
+            valid_losses=chosen.valid_losses,
+        )
+
+    def snapshot(self) -> TrainedModel:
+        """Return the model as it is now, independent of what training does next."""
+        run = copy.copy(self)
+        run.net = self.net.copy_for_prediction()
+        return run._finish(run._errors(self.train_set), best_iter=len(run.net.history))
+
+    def _train(self, n_epochs: int):
+        """Run skorch's loop; `fit` would take an interruption by the user for an end."""
+        net = self.net
+        if self.tasks is not None:
+            self.tasks.begin_fit(n_epochs)
+        net.notify("on_train_begin", X=self.train_set, y=None)
+        with contextlib.suppress(TrainingStopped):
+            net.fit_loop(self.train_set, epochs=n_epochs)
+        net.notify("on_train_end", X=self.train_set, y=None)
+        if self.tasks is not None:
+            self.tasks.end_fit()
+
+    def _errors(self, dataset) -> tuple[float, float]:
+        axes = self.problem.tensor(self.problem.principal_components.components)
+        return mean_squared_errors(self.net.module_, axes.to(self.problem.device), dataset)
+
+    def _finish(self, errors, *, best_iter, losses=None, valid_losses=None) -> TrainedModel:
+        """Order the codes, let go of what only training needs, and gather the results."""
+        net, standardization = self.net, self.problem.standardization
+        ratios = self._order_codes()
+        losses = net.history[:, "train_loss"] if losses is None else losses
+        optimizer_state = net.release_training_state(self.callbacks)
+        error, pca_error = (error * standardization.scale**2 for error in errors)
+        return TrainedModel(
+            net=net,
+            standardization=standardization,
+            n_components=self.problem.n_components,
+            n_iter=len(losses),
+            best_iter=best_iter,
+            loss_curve=losses,
+            validation_loss_curve=valid_losses,
+            reconstruction_error=error,
+            pca_reconstruction_error=pca_error,
+            explained_variance_ratio=ratios,
+            optimizer_state=optimizer_state,
+        )
+
+    def _order_codes(self) -> np.ndarray:
+        """Put the codes in order; return the share of variance that each accounts for."""
+        module, problem = self.net.module_, self.problem
+        moments = measure_codes(module, self.train_set)
+        explained = order_codes_(
+            module.basis,
+            moments.mean,
+            moments.covariance,
+            moments.cross_covariance,
+            unit=problem.standardization.scale,
+            whiten=problem.settings.whiten,
+        )
+        total = float(problem.statistics.variance.sum()) / problem.standardization.scale**2
+        share = max(0.0, 1 - moments.squared_error / total) if total > 0 else 0.0
+        return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
+
+
+def make_net(module, loss, settings: TrainingSettings, **params) -> AutoencoderNet:
+    """Return an initialised skorch net for an autoencoder.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        The network.
+    loss : ReconstructionLoss
+        What to minimise.
+    settings : TrainingSettings
+        Parameters of the estimator; their `net_params` come last.
+    **params
+        `batch_size`, `max_epochs`, `generator` of the order of the rows, `validation_set` and the
+        `callbacks` that the training itself needs.
+
+    Returns
+    -------
+    net : AutoencoderNet
+        Ready for its loop.
+    """
+    user = dict(settings.net_params or {})
+    callbacks = params.pop("callbacks") + list(user.pop("callbacks", None) or [])
+    optimizer = {"optimizer": torch.optim.AdamW}
+    if "optimizer" not in user:
+        optimizer |= {f"optimizer__{name}": x for name, x in adamw_params(settings).items()}
+    net = AutoencoderNet(
+        module,
+        criterion=loss,
+        iterator_train=ShuffledBatches,
+        iterator_train__generator=params.pop("generator"),
+        iterator_valid=OrderedBatches,
+        iterator_valid__batch_size=_VALIDATION_BATCH_SIZE,
+        train_split=None,
+        lr=settings.learning_rate_init,
+        device=resolve_device(settings.device, settings.dtype),
+        verbose=int(settings.verbose),
+        schedule=settings.learning_rate,
+        callbacks=callbacks,
+        **params,
+        **{**optimizer, **user},
+    )
+    return net.initialize()
+
+
+def _cross_validates(X, settings: TrainingSettings) -> bool:
+    """Tell whether the number of epochs is to be chosen by cross-validation.
+
+    Networks are trained side by side for that, so it takes a table in memory and skae's own step.
+    """
+    return (
+        settings.early_stopping
+        and X.shape[0] < _MAX_CROSS_VALIDATED
+        and not sparse.issparse(X)
+        and not is_large_map(X)
+        and not settings.net_params
+        and settings.learning_rate != "adaptive"
+    )
+
+
+def _split_rows(n_samples, settings: TrainingSettings, cross_validates: bool, generator) -> _Split:
+    """Hold out rows at random, unless all are trained on."""
+    everything = torch.arange(n_samples)
+    if not settings.early_stopping or cross_validates or n_samples < 2:
+        return _Split(everything, None)
+    n_held_out = min(max(1, round(n_samples * settings.validation_fraction)), n_samples - 1)
+    order = torch.randperm(n_samples, generator=generator)
+    return _Split(order[n_held_out:].sort().values, order[:n_held_out].sort().values)
+
+
+def _make_problem(X, weights, split, settings, device, start) -> TrainingProblem:
+    in_training = np.zeros(X.shape[0], dtype=bool)
+    in_training[split.train.numpy()] = True
+    if start is None:
+        return make_problem(X, weights, in_training, settings, device)
+    if isinstance(settings.n_components, float):
+        settings = replace(settings, n_components=start.n_components)
+    return make_problem(
+        X, weights, in_training, settings, device, standardization=start.standardization
+    )
+
+
+def _check_continuation(module: Autoencoder, problem: TrainingProblem):
+    """Refuse to go on with a network that is not the one described by the parameters."""
+    wanted = problem.make_module(problem.principal_components, None)
+    shapes = [{k: tuple(v.shape) for k, v in m.state_dict().items()} for m in (module, wanted)]
+    if shapes[0] != shapes[1] or type(module.output) is not type(wanted.output):
+        raise ValueError(
+            "With `warm_start=True` and in `partial_fit`, parameters that make the network must "
+            "be those of the fit before: `n_components`, `hidden_layer_sizes`, `init`, `loss`, "
+            f"`output_range`. Got {problem.settings.n_components=}, "
+            f"{problem.settings.hidden_layer_sizes=}, {problem.settings.init=}, "
+            f"{problem.settings.loss=}. Set warm_start=False, or clone the estimator, to start anew."
+        )

@@ -1,0 +1,67 @@
+"""Errors and warnings that skae raises beside scikit-learn's own."""
+
+__all__ = [
+    "InconsistentVersionWarning",
+    "NonFiniteLossError",
+    "NotBetterThanPCAWarning",
+    "OvercompleteWarning",
+    "SkaeWarning",
+]
+
+
+class NonFiniteLossError(ValueError):
+    """The training loss became infinite or not a number.
+
+    The fit is abandoned and the estimator keeps the state that it had before it.
+
+    Examples
+    --------
+    >>> from skae.exceptions import NonFiniteLossError
+    >>> issubclass(NonFiniteLossError, ValueError)
+    True
+    """
+
+
+class SkaeWarning(UserWarning):
+    """Base class of the warnings of skae, to filter all of them at once.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skae.exceptions import SkaeWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", SkaeWarning)
+    """
+
+
+class NotBetterThanPCAWarning(SkaeWarning):
+    """Training could not lower the reconstruction error below that of PCA.
+
+    Examples
+    --------
+    >>> from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
+    >>> issubclass(NotBetterThanPCAWarning, SkaeWarning)
+    True
+    """
+
+
+class OvercompleteWarning(SkaeWarning):
+    """More codes were asked for than X has features.
+
+    Examples
+    --------
+    >>> from skae.exceptions import OvercompleteWarning, SkaeWarning
+    >>> issubclass(OvercompleteWarning, SkaeWarning)
+    True
+    """
+
+
+class InconsistentVersionWarning(SkaeWarning):
+    """A pickled estimator was written by another version of skae, torch or scikit-learn.
+
+    Examples
+    --------
+    >>> from skae.exceptions import InconsistentVersionWarning, SkaeWarning
+    >>> issubclass(InconsistentVersionWarning, SkaeWarning)
+    True
+    """

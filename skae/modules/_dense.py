@@ -1,0 +1,104 @@
+"""Stacks of fully connected layers."""
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "gelu": nn.GELU,
+    "identity": nn.Identity,
+    "logistic": nn.Sigmoid,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
+
+class DenseStack(nn.Module):
+    """Linear layers with an activation between them and none after the last.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Number of units from the input to the output, both included; at least two numbers.
+    activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
+        The function between the layers.
+    zero_last : bool, default=False
+        Start the last layer at zero, so that the stack starts as the zero function.
+    dtype : torch.dtype, default=torch.float32
+        Type of the parameters.
+    generator : torch.Generator, default=None
+        Source of the initial weights; torch's global one where None.
+
+    Attributes
+    ----------
+    input_scale : Tensor of shape (layer_sizes[0],)
+        What inputs are multiplied with first, ones unless set. Steps of an optimiser are about
+        equal for all weights, so inputs should be of about equal size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import DenseStack
+    >>> stack = DenseStack([4, 8, 2], generator=torch.Generator().manual_seed(0))
+    >>> stack(torch.zeros(3, 4)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        layer_sizes,
+        activation="silu",
+        *,
+        zero_last=False,
+        dtype=torch.float32,
+        generator=None,
+    ):
+        super().__init__()
+        self.activation = activation
+        self.linears = nn.ModuleList(
+            nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=dtype, device="cpu")
+            for n_in, n_out in itertools.pairwise(layer_sizes)
+        )
+        self.function = ACTIVATIONS[activation]()
+        self.register_buffer("input_scale", torch.ones(layer_sizes[0], dtype=dtype, device="cpu"))
+        self.reset_parameters(zero_last=zero_last, generator=generator)
+
+    @torch.no_grad()
+    def reset_parameters(self, *, zero_last=False, generator=None):
+        """Draw new weights, uniform with variance 1 / inputs of the layer; biases start at zero.
+
+        Parameters
+        ----------
+        zero_last : bool, default=False
+            Start the last layer at zero instead.
+        generator : torch.Generator, default=None
+            Source of the weights; torch's global one where None.
+        """
+        for linear in self.linears:
+            bound = math.sqrt(3 / linear.in_features)
+            linear.weight.uniform_(-bound, bound, generator=generator)
+            linear.bias.zero_()
+        if zero_last:
+            self.linears[-1].weight.zero_()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Apply the layers.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, layer_sizes[0])
+            One row a sample.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, layer_sizes[-1])
+            Values of the last layer.
+        """
+        *hidden, last = self.linears
+        inputs = inputs * self.input_scale
+        for linear in hidden:
+            inputs = self.function(linear(inputs))
+        return last(inputs)

@@ -1,0 +1,127 @@
+"""From the decoder's last layer to a reconstruction: links, ranges and probabilities."""
+
+import torch
+from torch import Tensor, nn
+
+
+class LinearOutput(nn.Module):
+    """The output is the reconstruction, kept inside a range where one is known.
+
+    Parameters
+    ----------
+    lower, upper : Tensor of shape (n_features,), default=None
+        Least and greatest reconstruction of each feature, in standardised units; infinite where
+        a feature has no bound, None where none has.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import LinearOutput
+    >>> LinearOutput(torch.tensor([0.0]), torch.tensor([1.0]))(torch.tensor([[-0.5], [0.5]]))
+    tensor([[0.0000],
+            [0.5000]])
+    """
+
+    def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None):
+        super().__init__()
+        self.register_buffer("lower", lower)
+        self.register_buffer("upper", upper)
+
+    def link(self, linear: Tensor) -> Tensor:
+        """Return what the linear path adds to the output: itself."""
+        return linear
+
+    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
+        """Turn the loss's gradient by the output into that by the linear path, in place."""
+        return gradient
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Return the reconstruction in standardised units.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_features)
+            Sum of the linear path and the decoder.
+
+        Returns
+        -------
+        reconstruction : Tensor of shape (n_samples, n_features)
+            The output, within its range.
+        """
+        if self.lower is None:
+            return output
+        return torch.clamp(output, self.lower, self.upper)
+
+
+class LogisticOutput(nn.Module):
+    """The output is the logit of a reconstruction in (0, 1), the unit of X.
+
+    The linear path back-projects in the unit of X; its logit is what it adds to the output.
+    Outside [``clip``, 1 - ``clip``] the logit goes on along its tangent, flattened to ``slope``:
+    a clipped logit would have no gradient there, and the true one has none that is finite.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (n_features,)
+        Mean of X.
+    scale : Tensor of shape ()
+        What X was divided by after centring.
+    clip : float in (0, 0.5), default=0.01
+        Where the logit gives way to a straight line.
+    slope : float, default=4.0
+        Slope of that line; the logit's own least slope is 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import LogisticOutput
+    >>> output = LogisticOutput(torch.tensor([0.5]), torch.tensor(1.0))
+    >>> output(output.link(torch.tensor([[0.25]])))
+    tensor([[0.2500]])
+    """
+
+    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.01, slope: float = 4.0):
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.clip = clip
+        self.slope = slope
+
+    def link(self, linear: Tensor) -> Tensor:
+        """Return the logit of the linear path's reconstruction.
+
+        Parameters
+        ----------
+        linear : Tensor of shape (n_samples, n_features)
+            Back-projection of the codes, in standardised units.
+
+        Returns
+        -------
+        logit : Tensor of shape (n_samples, n_features)
+            What the linear path adds to the output.
+        """
+        share = self.mean + self.scale * linear
+        clipped = share.clamp(self.clip, 1 - self.clip)
+        return torch.logit(clipped) + self.slope * (share - clipped)
+
+    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
+        """Turn the loss's gradient by the output into that by the linear path, in place."""
+        share = self.mean + self.scale * linear
+        inside = (share > self.clip) & (share < 1 - self.clip)
+        slope = torch.where(inside, 1 / (share * (1 - share)), self.slope)
+        return gradient.mul_(slope.mul_(self.scale))
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Return the reconstruction in standardised units.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_features)
+            Logits.
+
+        Returns
+        -------
+        reconstruction : Tensor of shape (n_samples, n_features)
+            The probabilities, standardised as X is.
+        """
+        return (torch.sigmoid(output) - self.mean) / self.scale

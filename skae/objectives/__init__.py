@@ -1,0 +1,5 @@
+"""What training minimises, as plain torch modules that know nothing of training."""
+
+from skae.objectives._reconstruction import BinaryCrossEntropy, ReconstructionLoss, SquaredError
+
+__all__ = ["BinaryCrossEntropy", "ReconstructionLoss", "SquaredError"]

@@ -1,0 +1,127 @@
+"""Reconstruction losses, with the gradients that the dense training step uses."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ReconstructionLoss(nn.Module):
+    """Base of the losses: a mean over the cells of a row, then over the rows by their weights.
+
+    A subclass says what one cell costs (`cells`) and how that changes with the output (`gradient`).
+    """
+
+    def cells(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each cell, of the shape of the target."""
+        raise NotImplementedError
+
+    def gradient(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the derivative of `cells` by the output, as a new tensor."""
+        raise NotImplementedError
+
+    def rows(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of each row's cells."""
+        return self.cells(output, target).mean(-1)
+
+    def rows_from_gradient(self, output: Tensor, gradient: Tensor, target: Tensor) -> Tensor:
+        """Return the same as `rows` where the `gradient` is known already."""
+        return self.rows(output, target)
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_features)
+            What the model's `forward` returned.
+        target : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        weight : Tensor of shape (n_samples,), default=None
+            Weights of the rows; equal where None.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Weighted mean over the rows of the mean over their cells.
+        """
+        rows = self.rows(output, target)
+        return rows.mean() if weight is None else (rows * weight).sum() / weight.sum()
+
+
+class SquaredError(ReconstructionLoss):
+    """Squared difference in standardised units.
+
+    Where features have a range the output is clipped to it before the comparison, while the
+    gradient passes as if it had not been: an output beyond a bound costs nothing if the target
+    lies on that bound, and is drawn back if it does not.
+
+    Parameters
+    ----------
+    lower, upper : Tensor of shape (n_features,), default=None
+        Range of the features in standardised units, as in `skae.modules.LinearOutput`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import SquaredError
+    >>> SquaredError()(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor(2.)
+    """
+
+    def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None):
+        super().__init__()
+        self.register_buffer("lower", lower)
+        self.register_buffer("upper", upper)
+
+    def _clip(self, output: Tensor) -> Tensor:
+        return output if self.lower is None else torch.clamp(output, self.lower, self.upper)
+
+    def cells(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the squared difference of each cell."""
+        return (output + (self._clip(output) - output).detach() - target).square()
+
+    def gradient(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return twice the difference of each cell."""
+        return torch.sub(self._clip(output), target).mul_(2)
+
+    def rows_from_gradient(self, output: Tensor, gradient: Tensor, target: Tensor) -> Tensor:
+        """Return the mean of the squared differences, which the gradient doubles."""
+        return torch.linalg.vector_norm(gradient, dim=-1).square_().div_(4 * gradient.shape[-1])
+
+
+class BinaryCrossEntropy(ReconstructionLoss):
+    """Cross-entropy of each cell, taken as a probability in the unit of X.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (n_features,)
+        Mean of X.
+    scale : Tensor of shape ()
+        What X was divided by after centring.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import BinaryCrossEntropy
+    >>> loss = BinaryCrossEntropy(torch.zeros(1), torch.tensor(1.0))
+    >>> loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, mean: Tensor, scale: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+    def _probability(self, target: Tensor) -> Tensor:
+        return torch.addcmul(self.mean, target, self.scale)
+
+    def cells(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the cross-entropy of each cell, in nats."""
+        return F.binary_cross_entropy_with_logits(
+            output, self._probability(target), reduction="none"
+        )
+
+    def gradient(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the probability given less the probability wanted."""
+        return torch.sigmoid(output).sub_(self._probability(target))
