@@ -50,7 +50,7 @@ def test_file_with_target(flowers, capsys):
     assert code == 0
     assert errors == ""
     assert lines[0] == str(flowers)
-    assert lines[1] == "Left out, not numeric: colour"
+    assert lines[1] == "Columns left out (not numeric, or row numbers): colour"
     assert lines[2].startswith("Columns scaled to standard deviation 1")
     assert lines[3] == "45 rows to fit on, 15 held out, 4 columns"
     assert lines[4].split()[-1] == "accuracy"
