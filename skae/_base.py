@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._epoch_tasks import SklearnEpochTasks
+from skae._parameters import check_net_params, check_output_range, read_layer_sizes
 from skae._sklearn import CallbackSupportMixin, check_weights, fit_context
 from skae._training import (
     DTYPES,
@@ -230,10 +231,9 @@ class BaseAutoencoder(
     def _training_settings(self) -> TrainingSettings:
         """Return the parameters, as far as training needs them."""
         params = {field.name: getattr(self, field.name) for field in fields(TrainingSettings)}
-        sizes = params["hidden_layer_sizes"]
-        params["hidden_layer_sizes"] = (
-            (int(sizes),) if isinstance(sizes, Integral) else tuple(int(size) for size in sizes)
-        )
+        params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
+        check_output_range(self.output_range)
+        check_net_params(self.net_params)
         components = params["n_components"]
         params["n_components"] = (
             int(components) if isinstance(components, Integral) else float(components)

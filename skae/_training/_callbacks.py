@@ -20,13 +20,18 @@ class FiniteLoss(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Check the losses of the epoch."""
         losses = {key: net.history[-1].get(key) for key in ("train_loss", "valid_loss")}
-        for name, loss in losses.items():
-            if loss is not None and not math.isfinite(loss):
-                raise NonFiniteLossError(
-                    f"The loss must stay finite. Got {name}={loss} in epoch {len(net.history)}. "
-                    "Lower `learning_rate_init`, or scale features that differ by many orders of "
-                    "magnitude, for instance with StandardScaler."
-                )
+        check_finite(losses, epoch=len(net.history))
+
+
+def check_finite(losses: dict[str, float | None], *, epoch: int):
+    """Refuse losses, under their names, that are not finite numbers."""
+    for name, loss in losses.items():
+        if loss is not None and not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"The loss must stay finite. Got {name}={loss} in epoch {epoch}. "
+                "Lower `learning_rate_init`, or scale features that differ by many orders of "
+                "magnitude, for instance with StandardScaler."
+            )
 
 
 class EpochTasks(Protocol):

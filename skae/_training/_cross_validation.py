@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from skae._training._batches import count_batches
+from skae._training._callbacks import check_finite
 from skae._training._columns import describe_columns
 from skae._training._dense_step import DenseStep
 from skae._training._improvement import is_clear_improvement
@@ -159,6 +160,7 @@ def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> Cro
         train_losses.append(networks.train_epoch())
         judgement = networks.judge()
         loss = networks.mean(judgement.losses)
+        check_finite({"train_loss": train_losses[-1], "valid_loss": loss}, epoch=len(train_losses))
         if loss < min(valid_losses):
             best, best_iter = judgement, len(train_losses)
         valid_losses.append(loss)

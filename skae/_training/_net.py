@@ -8,8 +8,10 @@ from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.dataset import unpack_data
 from skorch.history import History
 
+from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._dense_step import DenseStep, is_dense
 from skae._training._packing import pack_module, unpack_module
+from skae._training._rows import DenseRows
 from skae._training._schedules import SCHEDULES
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -57,7 +59,8 @@ class AutoencoderNet(NeuralNet):
 
     def __setstate__(self, state):
         module = unpack_module(state["module"])
-        self.__init__(module, criterion=torch.nn.Identity(), **state["params"])
+        params = {"iterator_valid": OrderedBatches, **state["params"]}
+        self.__init__(module, criterion=torch.nn.Identity(), **params)
         self._initialize_virtual_params()
         self._initialize_callbacks()
         self._initialize_module()
@@ -96,6 +99,12 @@ class AutoencoderNet(NeuralNet):
             for _, callback in self.callbacks_
             for hook in _BATCH_HOOKS
         )
+
+    def get_dataset(self, X, y=None):
+        """Return standardised rows as a data set, for skorch's `predict` and `forward`."""
+        if isinstance(X, WeightedRows):
+            return X
+        return WeightedRows(DenseRows(torch.as_tensor(X)), device=torch.device(self.device))
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Return the rows to train on and those to judge by."""

@@ -1,0 +1,72 @@
+"""Checks of parameters that scikit-learn's constraints have no words for."""
+
+from numbers import Integral, Real
+
+# What skorch offers beside the parameters that the estimator has itself.
+_NET_PARAMS = ("callbacks", "compile", "optimizer")
+_OWN_NAMES = {
+    "batch_size": "batch_size",
+    "criterion": "loss",
+    "device": "device",
+    "lr": "learning_rate_init",
+    "max_epochs": "max_iter",
+    "verbose": "verbose",
+    "warm_start": "warm_start",
+}
+
+
+def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int
+        As the user gave it.
+
+    Returns
+    -------
+    sizes : tuple of int
+        Positive, one for each hidden layer of the encoder.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer.
+    """
+    single = isinstance(hidden_layer_sizes, Integral)
+    sizes = (hidden_layer_sizes,) if single else tuple(hidden_layer_sizes)
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        raise ValueError(
+            "`hidden_layer_sizes` must be positive integers, one for each hidden layer of the "
+            f"encoder. Got {hidden_layer_sizes!r}. Pass () for a network without hidden layers."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def check_output_range(output_range):
+    """Refuse an `output_range` that is not a lower and a greater upper bound."""
+    if output_range is None or isinstance(output_range, str):
+        return
+    real = len(output_range) == 2 and all(isinstance(bound, Real) for bound in output_range)
+    if not real or not output_range[0] < output_range[1]:
+        raise ValueError(
+            "`output_range` must be 'auto', None, or a lower and a greater upper bound of the "
+            f"features, such as (0, 1). Got {output_range!r}. Use infinity where there is no bound."
+        )
+
+
+def check_net_params(net_params: dict | None):
+    """Refuse options of skorch that do not exist or are the estimator's to set."""
+    for name, value in (net_params or {}).items():
+        if not isinstance(name, str) or name.partition("__")[0] not in _NET_PARAMS:
+            own = _OWN_NAMES.get(name)
+            remedy = f"Set the estimator's own `{own}` instead." if own else "Leave it out."
+            raise ValueError(
+                "`net_params` must hold only skorch's 'callbacks', 'compile', 'optimizer', and "
+                f"names that begin with these and two underscores. Got {name!r}. {remedy}"
+            )
+        if name == "callbacks" and not isinstance(value, list | tuple | None):
+            raise ValueError(
+                "`net_params['callbacks']` must be a list of skorch callbacks. "
+                f"Got {value!r}. Leave it out where there are none."
+            )
