@@ -33,12 +33,10 @@ class ColumnStatistics:
     def input_factors(self, scale: float) -> np.ndarray:
         """Return what standardised features are multiplied with before the nonlinear encoder.
 
-        They get about unit variance. Features that hardly ever leave their mean are held back, so
-        that none of the rows is more than ten units away.
+        They get unit variance; constant ones stay as they are.
         """
-        reach = np.maximum(self.highest - self.mean, self.mean - self.lowest)
-        spread = np.maximum(np.sqrt(self.variance), reach / 10)
-        return np.divide(scale, spread, out=np.zeros_like(spread), where=spread > 0)
+        deviations = np.sqrt(self.variance)
+        return np.divide(scale, deviations, out=np.ones_like(deviations), where=deviations > 0)
 
 
 def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:

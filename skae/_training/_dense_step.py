@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from skae.modules import Autoencoder, DenseStack
+from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack
 from skae.objectives import ReconstructionLoss
 
 _aten = torch.ops.aten
@@ -119,7 +119,9 @@ class _StackStep:
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, n_out), remembering what the backward pass needs."""
-        self.layer_inputs, self.preactivations = [inputs * self.input_scale], []
+        self.scaled_inputs = inputs * self.input_scale
+        self.layer_inputs = [self.scaled_inputs.clamp(-INPUT_LIMIT, INPUT_LIMIT)]
+        self.preactivations: list[Tensor] = []
         for weight, bias in zip(self.weights, self.biases, strict=True):
             outputs = torch.baddbmm(bias, self.layer_inputs[-1], weight.mT)
             if len(self.layer_inputs) < len(self.weights):
@@ -139,6 +141,9 @@ class _StackStep:
                 gradient = self.derivative(
                     gradient, self.preactivations[layer - 1], self.layer_inputs[layer]
                 )
+        gradient = _aten.hardtanh_backward(
+            gradient, self.scaled_inputs, -INPUT_LIMIT, INPUT_LIMIT
+        )
         return gradient.mul_(self.input_scale)
 
 

@@ -2,11 +2,12 @@
 
 from skae.modules._autoencoder import Autoencoder, CodeBasis, LinearPath
 from skae.modules._basis import order_codes_
-from skae.modules._dense import ACTIVATIONS, DenseStack
+from skae.modules._dense import ACTIVATIONS, INPUT_LIMIT, DenseStack
 from skae.modules._output import LinearOutput, LogisticOutput
 
 __all__ = [
     "ACTIVATIONS",
+    "INPUT_LIMIT",
     "Autoencoder",
     "CodeBasis",
     "DenseStack",

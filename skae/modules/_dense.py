@@ -6,6 +6,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+# Scaled inputs of a stack are cut off beyond this.
+INPUT_LIMIT = 5.0
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "identity": nn.Identity,
@@ -36,7 +39,8 @@ class DenseStack(nn.Module):
     ----------
     input_scale : Tensor of shape (layer_sizes[0],)
         What inputs are multiplied with first, ones unless set. Steps of an optimiser are about
-        equal for all weights, so inputs should be of about equal size.
+        equal for all weights, so inputs should be of about unit size; those beyond five are cut
+        off, so that an outlier does not lead the stack far away from all that it has seen.
 
     Examples
     --------
@@ -98,7 +102,7 @@ class DenseStack(nn.Module):
             Values of the last layer.
         """
         *hidden, last = self.linears
-        inputs = inputs * self.input_scale
+        inputs = (inputs * self.input_scale).clamp(-INPUT_LIMIT, INPUT_LIMIT)
         for linear in hidden:
             inputs = self.function(linear(inputs))
         return last(inputs)

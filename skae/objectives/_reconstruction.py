@@ -9,6 +9,12 @@ class ReconstructionLoss(nn.Module):
     """Base of the losses: a mean over the cells of a row, then over the rows by their weights.
 
     A subclass says what one cell costs (`cells`) and how that changes with the output (`gradient`).
+
+    Examples
+    --------
+    >>> from skae.objectives import ReconstructionLoss, SquaredError
+    >>> issubclass(SquaredError, ReconstructionLoss)
+    True
     """
 
     def cells(self, output: Tensor, target: Tensor) -> Tensor:
