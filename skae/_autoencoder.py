@@ -10,12 +10,12 @@ from skae.modules import ACTIVATIONS
 
 
 class AutoencoderTransformer(BaseAutoencoder):
-    """Nonlinear dimensionality reduction that starts as PCA and keeps what it can improve.
+    r"""Nonlinear dimensionality reduction that starts as PCA and keeps what it can improve.
 
     The model is a PCA with a learned correction on both sides. With `s` the centred row in units of
     PCA's own error, and `P` the principal axes,
 
-    .. math:: z = P s + e(s), \\qquad s' = P^T z + d(z),
+    .. math:: z = P s + e(s), \qquad s' = P^T z + d(z),
 
     where the encoder `e` and the decoder `d` are neural networks whose last layers start at zero:
     before the first step the model *is* PCA. Training lowers the reconstruction error; rows that
@@ -28,9 +28,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     n_components : int or float in (0, 1), default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
         variance.
-    hidden_layer_sizes : int or tuple of int, default=(128, 128)
-        Units in the hidden layers of the encoder; the decoder has them in reverse order. More
-        units help on many rows and cost time; on a few hundred rows they hardly matter.
+    hidden_layer_sizes : int, tuple of int or "auto", default="auto"
+        Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
+        (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
+        cost time; on a few hundred rows they hardly matter.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Function of the hidden units.
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
@@ -155,7 +156,11 @@ class AutoencoderTransformer(BaseAutoencoder):
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
         ],
-        "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "hidden_layer_sizes": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+            "array-like",
+        ],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
         "init": [StrOptions({"pca", "random"})],
@@ -182,7 +187,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self,
         n_components=0.95,
         *,
-        hidden_layer_sizes=(128, 128),
+        hidden_layer_sizes="auto",
         activation="silu",
         loss="squared_error",
         init="pca",

@@ -106,7 +106,7 @@ class BaseAutoencoder(
             model = train_autoencoder(
                 rows, weights, settings, self.random_state, start=start, tasks=tasks
             )
-        vars(self).update(self._fitted_attributes(model))
+        self.__dict__.update(self._fitted_attributes(model))
         self._warn_of_weak_fit()
         return self
 
@@ -308,7 +308,7 @@ class BaseAutoencoder(
             )
 
     def _warn_if_overcomplete(self, n_features: int):
-        if isinstance(self.n_components, Integral) and self.n_components > n_features:
+        if not isinstance(self.n_components, float) and self.n_components > n_features:
             warnings.warn(
                 f"n_components={self.n_components} is more than the {n_features} features of X, so "
                 "the codes can copy them and nothing is compressed. Use fewer codes than features.",

@@ -15,12 +15,12 @@ _OWN_NAMES = {
 }
 
 
-def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...]:
+def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
     """Return the sizes of the hidden layers.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int
+    hidden_layer_sizes : int, array-like of int or "auto"
         As the user gave it.
 
     Returns
@@ -33,9 +33,11 @@ def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...]:
     ValueError
         If a size is not a positive integer.
     """
+    if isinstance(hidden_layer_sizes, str):
+        return hidden_layer_sizes
     single = isinstance(hidden_layer_sizes, Integral)
     sizes = (hidden_layer_sizes,) if single else tuple(hidden_layer_sizes)
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(
             "`hidden_layer_sizes` must be positive integers, one for each hidden layer of the "
             f"encoder. Got {hidden_layer_sizes!r}. Pass () for a network without hidden layers."

@@ -78,18 +78,14 @@ def find_bounds(X, statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray
     lower, upper : ndarray of shape (n_features,)
         Bounds in the unit of X.
     """
-    ends = [
-        (statistics.lowest, statistics.lowest.min(), -np.inf),
-        (statistics.highest, statistics.highest.max(), np.inf),
-    ]
-    return tuple(
-        _find_bound(_count_cells(X, end), X.shape, end, of_table, nowhere)
-        for end, of_table, nowhere in ends
-    )
+    lowest, highest = statistics.lowest, statistics.highest
+    lower = _find_bound(X, lowest, lowest.min(), nowhere=-np.inf)
+    upper = _find_bound(X, highest, highest.max(), nowhere=np.inf)
+    return lower, upper
 
 
-def _find_bound(counts, shape, end, of_table, nowhere) -> np.ndarray:
-    n_samples, n_features = shape
+def _find_bound(X, end: np.ndarray, of_table, *, nowhere: float) -> np.ndarray:
+    (n_samples, n_features), counts = X.shape, _count_cells(X, end)
     n_at_table_end = counts[end == of_table].sum()
     least_of_table = max(_MIN_CELLS_AT_BOUND, _MIN_SHARE_OF_TABLE * n_samples * n_features)
     if n_at_table_end >= least_of_table:
@@ -108,15 +104,16 @@ def _count_cells(X, values) -> np.ndarray:
         counts += np.bincount(X.indices[equal], minlength=X.shape[1])
         n_stored = np.bincount(X.indices, minlength=X.shape[1])
         return counts + (values == 0) * (X.shape[0] - n_stored)
-    for rows in chunk_slices(*X.shape):
+    for rows in chunk_slices(X.shape):
         counts += np.count_nonzero(X[rows] == values, axis=0)
     return counts
 
 
 def _range(X) -> tuple[np.ndarray, np.ndarray]:
     if sparse.issparse(X):
-        return tuple(np.asarray(end, dtype=np.float64) for end in min_max_axis(X, axis=0))
-    slices = chunk_slices(*X.shape)
+        lowest, highest = min_max_axis(X, axis=0)
+        return np.asarray(lowest, dtype=np.float64), np.asarray(highest, dtype=np.float64)
+    slices = chunk_slices(X.shape)
     lowest = np.min([X[rows].min(axis=0) for rows in slices], axis=0)
     highest = np.max([X[rows].max(axis=0) for rows in slices], axis=0)
     return lowest.astype(np.float64), highest.astype(np.float64)
@@ -128,7 +125,7 @@ def _mean(X, shares) -> np.ndarray:
     # Summing about the first row keeps the digits of columns far from zero.
     first = np.asarray(X[0], dtype=np.float64)
     mean = np.zeros(X.shape[1])
-    for rows in chunk_slices(*X.shape):
+    for rows in chunk_slices(X.shape):
         mean += shares[rows] @ np.subtract(X[rows], first, dtype=np.float64)
     return first + mean
 
@@ -137,7 +134,7 @@ def _variance(X, mean, shares) -> np.ndarray:
     if sparse.issparse(X):
         return np.maximum(np.asarray(X.multiply(X).T @ shares).ravel() - mean**2, 0)
     variance = np.zeros(X.shape[1])
-    for rows in chunk_slices(*X.shape):
+    for rows in chunk_slices(X.shape):
         centred = np.subtract(densify(X[rows]), mean, dtype=np.float64)
         variance += shares[rows] @ np.square(centred, out=centred)
     return variance

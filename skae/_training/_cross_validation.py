@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from skae._training._batches import count_batches
@@ -64,7 +65,7 @@ class FoldNetworks:
 
     def __init__(self, X, problem: TrainingProblem, max_iter: int, generator: torch.Generator):
         self.problem, self.max_iter, self.generator = problem, max_iter, generator
-        self.rows, n_samples = problem.rows.tensor, len(X)
+        self.rows, n_samples = problem.rows.take(torch.arange(len(X))), len(X)
         order = torch.randperm(n_samples, generator=generator)
         self.folds = order.tensor_split(min(_N_FOLDS, n_samples))
         others = [
@@ -88,7 +89,7 @@ class FoldNetworks:
         n_folds, n_train = self.train_indices.shape
         orders = [torch.randperm(n_train, generator=self.generator) for _ in range(n_folds)]
         shuffled = self.train_indices.gather(1, torch.stack(orders))
-        total = 0.0
+        total = torch.zeros(())
         for indices in shuffled.tensor_split(self.n_batches, dim=1):
             self._set_learning_rate()
             weights = self.problem.weights
@@ -155,7 +156,8 @@ def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> Cro
     """
     networks = FoldNetworks(X, problem, max_iter, generator)
     start = best = networks.judge()
-    train_losses, valid_losses, best_iter = [], [networks.mean(start.losses)], 0
+    train_losses: list[float] = []
+    valid_losses, best_iter = [networks.mean(start.losses)], 0
     while len(train_losses) < max_iter:
         train_losses.append(networks.train_epoch())
         judgement = networks.judge()
@@ -179,10 +181,8 @@ def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> Cro
 
 def _components_of(X, problem: TrainingProblem, rows):
     """Return the principal components of some rows."""
-    shares = torch.zeros(len(X), dtype=torch.float64)
-    shares[rows] = 1.0 if problem.weights is None else problem.weights[rows]
-    shares = (shares / shares.sum()).numpy()
-    part, shares = X[rows], shares[rows]
+    weights = np.ones(len(X)) if problem.weights is None else problem.weights.numpy()
+    part, shares = X[rows], weights[rows] / weights[rows].sum()
     return find_principal_components(
         part, describe_columns(part, shares), shares, problem.n_components
     )

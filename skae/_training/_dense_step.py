@@ -129,21 +129,19 @@ class _StackStep:
                 self.layer_inputs.append(self.function(outputs))
         return outputs
 
-    def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor | None:
-        """Store the parameters' gradients; return that by the inputs where it is wanted."""
+    def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor:
+        """Store the parameters' gradients; return that by the inputs if it is wanted."""
         for layer in reversed(range(len(self.weights))):
             torch.bmm(gradient.mT, self.layer_inputs[layer], out=self.weight_gradients[layer])
             torch.sum(gradient, 1, out=self.bias_gradients[layer])
             if layer == 0 and not to_inputs:
-                return None
+                return gradient
             gradient = torch.bmm(gradient, self.weights[layer])
             if layer > 0:
                 gradient = self.derivative(
                     gradient, self.preactivations[layer - 1], self.layer_inputs[layer]
                 )
-        gradient = _aten.hardtanh_backward(
-            gradient, self.scaled_inputs, -INPUT_LIMIT, INPUT_LIMIT
-        )
+        gradient = _aten.hardtanh_backward(gradient, self.scaled_inputs, -INPUT_LIMIT, INPUT_LIMIT)
         return gradient.mul_(self.input_scale)
 
 
@@ -163,7 +161,9 @@ class DenseStep:
 
     def __init__(self, modules: Sequence[Autoencoder], loss: ReconstructionLoss, group: dict):
         self.loss, self.output, self.group = loss, modules[0].output, group
-        encoders, decoders = zip(*((module.encoder, module.decoder) for module in modules), strict=False)
+        encoders, decoders = zip(
+            *((module.encoder, module.decoder) for module in modules), strict=False
+        )
         self.parameters = FlatParameters([list(module.parameters()) for module in modules])
         views, gradient_views = self.parameters.views, self.parameters.gradient_views
         split = 2 * len(encoders[0].linears)

@@ -1,8 +1,10 @@
 """Where the network computes."""
 
+from collections.abc import Callable
+
 import torch
 
-_AVAILABLE = {
+_AVAILABLE: dict[str, Callable[[], bool]] = {
     "cpu": lambda: True,
     "cuda": torch.cuda.is_available,
     "mps": torch.backends.mps.is_available,

@@ -18,7 +18,7 @@ def standardised_chunks(
     X, standardization: Standardization, device: torch.device
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Yield slices over the rows of X with those rows in the units of the network."""
-    for rows in chunk_slices(*X.shape):
+    for rows in chunk_slices(X.shape):
         yield rows, standardization.apply(densify(X[rows])).to(device)
 
 
@@ -38,13 +38,13 @@ def decode_table(module, codes: np.ndarray, standardization: Standardization) ->
         code = torch.from_numpy(chunk.copy()).to(device, standardization.dtype)
         return standardization.invert(module.decode(code))
 
-    slices = chunk_slices(len(codes), n_features)
+    slices = chunk_slices((len(codes), n_features))
     return _collect(len(codes), ((rows, decode(codes[rows])) for rows in slices))
 
 
 @torch.no_grad()
 def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
-    """Return the squared error of every cell, of shape (n_samples, n_features) in units of X squared."""
+    """Return the squared error of every cell of X, in units of X squared."""
     chunks = standardised_chunks(X, standardization, device_of(module))
     unit = standardization.scale**2
     return _collect(
@@ -92,9 +92,10 @@ def _row_sums(values: torch.Tensor) -> torch.Tensor:
 
 def _collect(n_rows: int, parts) -> np.ndarray:
     """Put parts of a result into one array, made when the first part shows its shape and type."""
-    result = None
+    parts = iter(parts)
+    rows, part = next(parts)
+    result = np.empty((n_rows, *part.shape[1:]), dtype=part.dtype)
+    result[rows] = part
     for rows, part in parts:
-        if result is None:
-            result = np.empty((n_rows, *part.shape[1:]), dtype=part.dtype)
         result[rows] = part
     return result

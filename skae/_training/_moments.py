@@ -30,12 +30,13 @@ class CodeMoments:
 @torch.no_grad()
 def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
     """Return the moments of the codes of a data set, by one pass over it."""
-    sums, origin = None, None
+    sums: list[torch.Tensor] = []
+    origin = torch.zeros(())
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
         code = module.encode_raw(rows)
         error = (module.output(module.decode_raw(code)) - rows).square().sum(1)
         # Codes near an origin lose nothing where products are summed.
-        origin = code.mean(0) if origin is None else origin
+        origin = code.mean(0) if not sums else origin
         code = code - origin
         weights = torch.ones_like(error) if weights is None else weights
         weighted = code * weights[:, None]
@@ -48,11 +49,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
             weights @ error,
         ]
         parts = [part.double().cpu() for part in parts]
-        sums = (
-            parts
-            if sums is None
-            else [total + part for total, part in zip(sums, parts, strict=True)]
-        )
+        sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
     mass, code, code_code, row_code, row, error = sums
     code, row = code / mass, row / mass
     return CodeMoments(

@@ -39,6 +39,9 @@ class AutoencoderNet(NeuralNet):
         Steps made so far.
     """
 
+    callbacks: list
+    callbacks_: list
+
     def __init__(self, *args, schedule="constant", validation_set=None, **kwargs):
         super().__init__(*args, **kwargs)
         self.schedule = schedule
@@ -60,7 +63,7 @@ class AutoencoderNet(NeuralNet):
     def __setstate__(self, state):
         module = unpack_module(state["module"])
         params = {"iterator_valid": OrderedBatches, **state["params"]}
-        self.__init__(module, criterion=torch.nn.Identity(), **params)
+        AutoencoderNet.__init__(self, module, criterion=torch.nn.Identity(), **params)
         self._initialize_virtual_params()
         self._initialize_callbacks()
         self._initialize_module()
@@ -191,7 +194,7 @@ class AutoencoderNet(NeuralNet):
     def copy_for_prediction(self) -> "AutoencoderNet":
         """Return a net with a copy of the module and the history, which training leaves alone."""
         net = copy.copy(self)
-        vars(net).update(module_=copy.deepcopy(self.module_), history_=copy.copy(self.history_))
+        net.__dict__.update(module_=copy.deepcopy(self.module_), history_=copy.copy(self.history_))
         net._dense_step = None
         return net
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator
-from sklearn.utils.extmath import randomized_svd
 
 from skae._training._columns import ColumnStatistics
 from skae._training._rows import chunk_slices, densify
@@ -98,14 +97,19 @@ def from_covariance(covariance, n_components) -> PrincipalComponents:
     return _select(axes.T[::-1], variances[::-1], total, n_components)
 
 
-def _select(axes, variances, total, n_components) -> PrincipalComponents:
-    """Keep the axes asked for, as far as they have variance, with a deterministic sign."""
+def _count_axes(variances, total, n_components, n_features) -> int:
+    """Return how many axes are wanted, as far as they have variance."""
     count = n_components
     if isinstance(n_components, float):
         reached = np.cumsum(variances) >= n_components * total * (1 - 1e-12)
         count = 1 + int(np.argmax(reached)) if reached.any() else len(variances)
-    least = np.finfo(float).eps * axes.shape[1] * total
-    count = min(count, int(np.sum(variances > least)))
+    least = np.finfo(float).eps * n_features * total
+    return min(count, int(np.sum(variances > least)))
+
+
+def _select(axes, variances, total, n_components) -> PrincipalComponents:
+    """Keep the axes asked for, as far as they have variance, with a deterministic sign."""
+    count = _count_axes(variances, total, n_components, axes.shape[1])
     axes = axes[:count]
     signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])
     return PrincipalComponents(axes * signs[:, None], variances[:count], total)
@@ -115,7 +119,7 @@ def _covariance(X, mean, shares, precision) -> np.ndarray:
     """Return the weighted covariance by one pass over chunks, summed in double precision."""
     covariance = np.zeros((X.shape[1], X.shape[1]))
     roots = np.sqrt(shares * len(shares)).astype(precision)
-    for rows in chunk_slices(*X.shape, cells=2**22):
+    for rows in chunk_slices(X.shape, cells=2**22):
         dense = densify(X[rows])
         centred = np.empty(dense.shape, dtype=precision)
         # The difference is taken in double precision, then rounded.
@@ -127,13 +131,16 @@ def _covariance(X, mean, shares, precision) -> np.ndarray:
 
 def _from_gram(operator, total, n_components) -> PrincipalComponents:
     """Decompose a wide table through the inner products of its rows."""
-    gram = operator @ (operator.T @ np.eye(operator.shape[0]))
+    identity = np.eye(operator.shape[0])
+    # A few rows at a time: all of them, made dense, could be far larger than a sparse X.
+    slices = chunk_slices(operator.shape, cells=2**24)
+    gram = np.hstack([operator @ (operator.T @ identity[:, rows]) for rows in slices])
     variances, vectors = linalg.eigh((gram + gram.T) / 2, check_finite=False)
     variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
-    rank = int(np.sum(variances > np.finfo(float).eps * operator.shape[1] * total))
-    axes = (operator.T @ vectors[:, :rank]).T
+    count = _count_axes(variances, total, n_components, operator.shape[1])
+    axes = (operator.T @ vectors[:, :count]).T
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    return _select(axes, variances[:rank], total, n_components)
+    return _select(axes, variances[:count], total, n_components)
 
 
 def _from_randomized(operator, total, n_components, seed) -> PrincipalComponents:
@@ -150,30 +157,40 @@ def _from_randomized(operator, total, n_components, seed) -> PrincipalComponents
 
 
 def _randomized(operator, count, seed):
-    """Return axes and variances by Halko's method, as scikit-learn implements it."""
-    rank = min(operator.shape)
-    _, singular_values, axes = randomized_svd(
-        operator,
-        min(count, rank),
-        n_oversamples=_N_OVERSAMPLES,
-        n_iter=_N_POWER_ITERATIONS,
-        random_state=seed,
-        flip_sign=False,
-    )
-    return axes, singular_values**2
+    """Return axes and variances by the method of Halko et al. (doi:10.1137/090771806).
+
+    scikit-learn's `randomized_svd` takes no operators in all of its versions.
+    """
+    size = min(count + _N_OVERSAMPLES, *operator.shape)
+    right = np.random.default_rng(seed).standard_normal((operator.shape[1], size))
+    for _ in range(_N_POWER_ITERATIONS):
+        left, _ = linalg.lu(operator @ right, permute_l=True, check_finite=False)
+        right, _ = linalg.lu(operator.T @ left, permute_l=True, check_finite=False)
+    left, _ = linalg.qr(operator @ right, mode="economic", check_finite=False)
+    projected = (operator.T @ left).T
+    _, singular_values, axes = linalg.svd(projected, full_matrices=False, check_finite=False)
+    return axes[:count], singular_values[:count] ** 2
 
 
 def _centred_operator(X, mean, shares) -> LinearOperator:
     """Return the centred rows, times the roots of their shares, without forming them."""
     roots = np.sqrt(shares)
 
+    def chunks():
+        """Yield parts of X, so that a memory map, or one in single precision, is not copied."""
+        if sparse.issparse(X):
+            return [(slice(None), X)]
+        return ((rows, X[rows]) for rows in chunk_slices(X.shape, cells=2**22))
+
     def multiply(right):
         right = np.asarray(right).reshape(X.shape[1], -1)
-        return roots[:, None] * (X @ right - mean @ right)
+        product = np.vstack([part @ right for _, part in chunks()])
+        return roots[:, None] * (product - mean @ right)
 
     def multiply_transposed(left):
         left = roots[:, None] * np.asarray(left).reshape(X.shape[0], -1)
-        return X.T @ left - np.outer(mean, left.sum(axis=0))
+        product = sum(part.T @ left[rows] for rows, part in chunks())
+        return product - np.outer(mean, left.sum(axis=0))
 
     return LinearOperator(
         X.shape,

@@ -1,4 +1,4 @@
-"""A table made ready for training: standardised rows, their PCA, and the networks that start there."""
+"""A table made ready for training: standardised rows, PCA, and networks that start there."""
 
 from dataclasses import dataclass
 
@@ -57,7 +57,8 @@ class TrainingProblem:
     def make_module(self, components: PrincipalComponents, generator) -> Autoencoder:
         """Return a new network with random hidden layers that starts from these components."""
         settings, dtype = self.settings, self.settings.torch_dtype
-        sizes = [self.n_features, *settings.hidden_layer_sizes, self.n_components]
+        hidden = settings.resolve_hidden_layer_sizes(self.n_features)
+        sizes = [self.n_features, *hidden, self.n_components]
         starts_as_pca = settings.init == "pca"
         stack_params = {"zero_last": starts_as_pca, "dtype": dtype, "generator": generator}
         encoder = DenseStack(sizes, settings.activation, **stack_params)
@@ -154,13 +155,12 @@ def _standardize(X, statistics, components, settings) -> Standardization:
     return Standardization(statistics.mean.astype(precision), scale, settings.torch_dtype)
 
 
-def _choose_bounds(X, statistics, settings):
+def _choose_bounds(X, statistics, settings) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the range of the reconstructions in the unit of X, None where there is no bound."""
     if settings.output_range is None:
         return None
     if settings.output_range == "auto":
-        bounds = find_bounds(X, statistics)
+        lower, upper = find_bounds(X, statistics)
     else:
-        lower, upper = settings.output_range
-        bounds = tuple(np.full(X.shape[1], float(bound)) for bound in (lower, upper))
-    return bounds if np.isfinite(bounds).any() else None
+        lower, upper = (np.full(X.shape[1], float(bound)) for bound in settings.output_range)
+    return (lower, upper) if np.isfinite([lower, upper]).any() else None

@@ -81,11 +81,12 @@ def densify(X) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else np.asarray(X)
 
 
-def chunk_slices(n_rows: int, n_columns: int, cells: int = 2**20) -> list[slice]:
+def chunk_slices(shape: tuple[int, int], cells: int = 2**20) -> list[slice]:
     """Return slices over rows that hold about `cells` cells each, the last one included.
 
     No slice is a single row unless there is only one: matrix-vector products round differently.
     """
+    n_rows, n_columns = shape
     size = max(2, cells // max(1, n_columns))
     starts = list(range(0, n_rows, size))
     if len(starts) > 1 and n_rows - starts[-1] == 1:

@@ -12,6 +12,7 @@ _BATCHES_PER_EPOCH = 20
 _BATCH_SIZES = (32, 256)
 _STEPS = 2000
 _EPOCHS = (20, 100)
+_FEW_FEATURES = 50
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class TrainingSettings:
     """An estimator's parameters, under their names, as far as they bear on the training."""
 
     n_components: int | float
-    hidden_layer_sizes: tuple[int, ...]
+    hidden_layer_sizes: tuple[int, ...] | str
     activation: str
     loss: str
     init: str
@@ -43,6 +44,12 @@ class TrainingSettings:
     def torch_dtype(self) -> torch.dtype:
         """Precision of the network."""
         return DTYPES[self.dtype]
+
+    def resolve_hidden_layer_sizes(self, n_features: int) -> tuple[int, ...]:
+        """Return the units of the encoder's hidden layers for so many features."""
+        if not isinstance(self.hidden_layer_sizes, str):
+            return self.hidden_layer_sizes
+        return (64, 64) if n_features < _FEW_FEATURES else (128, 128)
 
     def resolve_batch_size(self, n_samples: int) -> int:
         """Return the rows in a batch for so many rows."""

@@ -10,7 +10,7 @@ import torch
 class Standardization:
     """What takes rows to the units of the network and back.
 
-    One scale serves all features, so that the squared error is the same in both units but for a factor.
+    One scale serves all features, so the squared error in both units differs by a factor alone.
     """
 
     mean: np.ndarray

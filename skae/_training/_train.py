@@ -156,7 +156,7 @@ class _Run:
         )
 
     def train_all_epochs(self) -> TrainedModel:
-        """Train without rows to judge by; keep the start if PCA does better on the training rows."""
+        """Train on all rows; keep the start if PCA does better on them."""
         start = self.net.copy_state()
         self._train(self.max_iter)
         best_iter = len(self.net.history)
@@ -326,13 +326,15 @@ def _make_problem(X, weights, split, settings, device, start) -> TrainingProblem
 
 def _check_continuation(module: Autoencoder, problem: TrainingProblem):
     """Refuse to go on with a network that is not the one described by the parameters."""
-    wanted = problem.make_module(problem.principal_components, None)
+    settings = problem.settings
+    wanted = problem.make_module(problem.principal_components, torch.Generator())
     shapes = [{k: tuple(v.shape) for k, v in m.state_dict().items()} for m in (module, wanted)]
     if shapes[0] != shapes[1] or type(module.output) is not type(wanted.output):
         raise ValueError(
             "With `warm_start=True` and in `partial_fit`, parameters that make the network must "
             "be those of the fit before: `n_components`, `hidden_layer_sizes`, `init`, `loss`, "
-            f"`output_range`. Got {problem.settings.n_components=}, "
-            f"{problem.settings.hidden_layer_sizes=}, {problem.settings.init=}, "
-            f"{problem.settings.loss=}. Set warm_start=False, or clone the estimator, to start anew."
+            f"`output_range`. Got n_components={settings.n_components}, hidden_layer_sizes="
+            f"{settings.hidden_layer_sizes}, init={settings.init!r}, loss={settings.loss!r}, "
+            f"output_range={settings.output_range!r}. Set warm_start=False, or clone the "
+            "estimator for a new start."
         )

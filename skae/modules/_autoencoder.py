@@ -25,6 +25,8 @@ class LinearPath(nn.Module):
     tensor([[1., 2.]])
     """
 
+    axes: Tensor
+
     def __init__(self, components: Tensor, n_components: int):
         super().__init__()
         missing = components.new_zeros(n_components - len(components), components.shape[1])
@@ -42,7 +44,7 @@ class LinearPath(nn.Module):
 class CodeBasis(nn.Module):
     """An affine change of basis of the codes, and its inverse.
 
-    Training works in the basis that it finds; users see this one. Reconstructions are the same in both.
+    Training works in the basis that it finds; users see this one. Reconstructions are the same.
 
     Parameters
     ----------
@@ -60,6 +62,10 @@ class CodeBasis(nn.Module):
     >>> basis(torch.ones(1, 2))
     tensor([[2., 2.]])
     """
+
+    origin: Tensor
+    forward_map: Tensor
+    inverse_map: Tensor
 
     def __init__(self, n_components: int, *, dtype=torch.float32):
         super().__init__()
@@ -98,8 +104,8 @@ class Autoencoder(nn.Module):
     """An encoder and a decoder with a linear path beside them.
 
     With `s` the standardised row, the code is ``z = P s + e(s)`` and the reconstruction
-    ``s' = link(P' z) + d(z)``, `P` being the principal axes. Where the last layers of `e` and `d` are
-    zero, this is PCA.
+    ``s' = link(P' z) + d(z)``, `P` being the principal axes. Where the last layers of `e` and `d`
+    are zero, this is PCA.
 
     Parameters
     ----------

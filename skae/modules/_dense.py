@@ -51,6 +51,8 @@ class DenseStack(nn.Module):
     torch.Size([3, 2])
     """
 
+    input_scale: Tensor
+
     def __init__(
         self,
         layer_sizes,
@@ -82,11 +84,13 @@ class DenseStack(nn.Module):
             Source of the weights; torch's global one where None.
         """
         for linear in self.linears:
-            bound = math.sqrt(3 / linear.in_features)
-            linear.weight.uniform_(-bound, bound, generator=generator)
-            linear.bias.zero_()
+            weight, bias = linear.parameters()
+            bound = math.sqrt(3 / weight.shape[1])
+            weight.uniform_(-bound, bound, generator=generator)
+            bias.zero_()
         if zero_last:
-            self.linears[-1].weight.zero_()
+            for parameter in self.linears[-1].parameters():
+                parameter.zero_()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply the layers.

@@ -22,6 +22,9 @@ class LinearOutput(nn.Module):
             [0.5000]])
     """
 
+    lower: Tensor | None
+    upper: Tensor | None
+
     def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None):
         super().__init__()
         self.register_buffer("lower", lower)
@@ -80,6 +83,9 @@ class LogisticOutput(nn.Module):
     tensor([[0.2500]])
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.01, slope: float = 4.0):
         super().__init__()
         self.register_buffer("mean", mean)
@@ -109,7 +115,7 @@ class LogisticOutput(nn.Module):
         share = self.mean + self.scale * linear
         inside = (share > self.clip) & (share < 1 - self.clip)
         slope = torch.where(inside, 1 / (share * (1 - share)), self.slope)
-        return gradient.mul_(slope.mul_(self.scale))
+        return gradient.mul_(slope * self.scale)
 
     def forward(self, output: Tensor) -> Tensor:
         """Return the reconstruction in standardised units.

@@ -74,6 +74,9 @@ class SquaredError(ReconstructionLoss):
     tensor(2.)
     """
 
+    lower: Tensor | None
+    upper: Tensor | None
+
     def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None):
         super().__init__()
         self.register_buffer("lower", lower)
@@ -113,6 +116,9 @@ class BinaryCrossEntropy(ReconstructionLoss):
     >>> loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))
     tensor(0.6931)
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self, mean: Tensor, scale: Tensor):
         super().__init__()
