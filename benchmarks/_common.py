@@ -1,0 +1,183 @@
+"""What the benchmarks share: options, timing, memory, tables."""
+
+import argparse
+import ast
+import contextlib
+import os
+import platform
+import statistics
+import threading
+import time
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import sklearn
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from skae.exceptions import SkaeWarning
+
+_STATUS = Path("/proc/self/status")
+
+
+def make_parser(description):
+    """Return a parser with the options that all benchmarks have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="less data and fewer runs")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default={},
+        metavar="NAME=VALUE",
+        action=_Settings,
+        help="parameters of AutoencoderTransformer, such as max_iter=50 activation=relu",
+    )
+    return parser
+
+
+class _Settings(argparse.Action):
+    """Collect NAME=VALUE in a dict; values are Python literals, or else strings."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        settings = dict(getattr(namespace, self.dest))
+        for item in values:
+            name, separator, text = item.partition("=")
+            if not separator:
+                parser.error(f"{option_string} takes NAME=VALUE. Got {item!r}.")
+            try:
+                settings[name] = ast.literal_eval(text)
+            except (SyntaxError, ValueError):
+                settings[name] = text
+        setattr(namespace, self.dest, settings)
+
+
+def is_installed(name):
+    """Tell whether a rival can be imported; say so in one line where it cannot."""
+    if find_spec(name) is not None:
+        return True
+    print(f"{name} is not installed and is left out; pip install 'skae[bench]' brings it.")
+    return False
+
+
+def describe_machine():
+    """Return one line about the versions and the threads in use."""
+    return (
+        f"Python {platform.python_version()}, torch {torch.__version__}, scikit-learn "
+        f"{sklearn.__version__}, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads"
+    )
+
+
+@contextlib.contextmanager
+def quiet():
+    """Silence warnings of too few epochs and of fits no better than PCA: the tables show both."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", SkaeWarning)
+        warnings.filterwarnings("ignore", module="lightning")
+        yield
+
+
+@contextlib.contextmanager
+def limit_threads(n_threads):
+    """Let torch and the linear algebra below NumPy use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with threadpool_limits(n_threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def time_call(function, *arguments):
+    """Return what a function returns, and the seconds that it took."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - start
+
+
+def time_interleaved(contenders, n_rounds):
+    """Time functions in turn, so that a busy machine slows all of them.
+
+    A contender may return the seconds that count, instead of having all its time counted. Returns
+    a dict of lists of seconds, one for each round.
+    """
+    seconds = {name: [] for name in contenders}
+    for _ in range(n_rounds):
+        for name, contender in contenders.items():
+            result, taken = time_call(contender)
+            seconds[name].append(result if isinstance(result, float) else taken)
+    return seconds
+
+
+def median_ratio(ours, theirs):
+    """Return the median over rounds of ours / theirs."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def geometric_mean(values):
+    """Return the geometric mean of positive numbers, nan of none."""
+    values = np.asarray(list(values), dtype=np.float64)
+    return float(np.exp(np.log(values).mean())) if len(values) else float("nan")
+
+
+def format_cell(value, digits=3):
+    """Return a number as text, an empty cell for None."""
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def print_table(title, header, rows):
+    """Print rows of text and numbers under their names."""
+    cells = [[format_cell(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    print(f"\n{title}")
+    for row in [list(header), ["-" * width for width in widths], *cells]:
+        first, *others = zip(row, widths, strict=True)
+        line = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
+        print("  ".join(line).rstrip())
+
+
+def read_anonymous_memory():
+    """Return the process's anonymous memory in bytes, which leaves mapped files out."""
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"{_STATUS} says nothing of RssAnon")
+
+
+class PeakMemory:
+    """Sample the process's anonymous memory while a block runs.
+
+    `growth` is the peak over what there was at the beginning, in bytes. For Linux only.
+    """
+
+    def __enter__(self):
+        self._start = self._peak = read_anonymous_memory()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._ended.set()
+        self._thread.join()
+        self._peak = max(self._peak, read_anonymous_memory())
+
+    def _sample(self):
+        while not self._ended.wait(0.005):
+            self._peak = max(self._peak, read_anonymous_memory())
+
+    @property
+    def peak(self):
+        """Greatest anonymous memory seen, in bytes."""
+        return self._peak
+
+    @property
+    def growth(self):
+        """The peak less what there was before, in bytes."""
+        return self._peak - self._start

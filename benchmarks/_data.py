@@ -1,0 +1,151 @@
+"""The data sets of the benchmarks, as tables with their rows split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_friedman1,
+    make_swiss_roll,
+)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from skae.datasets import has_data_file, load_film_reviews, load_mnist, load_spoken_digits
+
+_BANDS = _FRAMES = 32
+_WINDOW = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows to fit on and rows held out, with their labels where there are any."""
+
+    X_train: np.ndarray
+    X_test: np.ndarray
+    y_train: np.ndarray | None
+    y_test: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A table, how many codes to try on it, and the file that it needs."""
+
+    load: object
+    n_components: tuple
+    standardize: bool = False
+    needs: str | None = None
+
+    @property
+    def is_available(self):
+        """Whether the data can be had here."""
+        return self.needs is None or has_data_file(self.needs)
+
+    def split(self, seed, *, full=False):
+        """Return rows to fit on and rows held out, chosen by the seed."""
+        if self.load is load_mnist:
+            return _split_mnist(seed, None if full else 10_000)
+        X, y = self.load()
+        y_or_rows = np.zeros(X.shape[0]) if y is None else y
+        X_train, X_test, y_train, y_test = train_test_split(
+            X, y_or_rows, test_size=0.25, random_state=seed, stratify=y
+        )
+        if self.standardize:
+            scaler = StandardScaler().fit(X_train)
+            X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
+        return Split(X_train, X_test, *((None, None) if y is None else (y_train, y_test)))
+
+
+def _split_mnist(seed, n_rows):
+    mnist = load_mnist(random_state=seed)
+    return Split(mnist.X_train[:n_rows], mnist.X_test, mnist.y_train[:n_rows], mnist.y_test)
+
+
+def _load_diabetes():
+    return load_diabetes(scaled=False).data, None
+
+
+def _load_swiss_roll():
+    return make_swiss_roll(1000, noise=0.1, random_state=0)[0], None
+
+
+def _load_friedman():
+    """Return the ten independent columns together with the target that five of them make."""
+    X, y = make_friedman1(1000, noise=0.1, random_state=0)
+    return np.column_stack([X, y / 10]), None
+
+
+def _load_spoken_digits():
+    """Return 32 frames by 32 bands of log power for each recording."""
+    digits = load_spoken_digits()
+    return np.stack([_describe_sound(audio) for audio in digits.audio]), digits.digit
+
+
+def _describe_sound(audio):
+    samples = np.zeros(max(len(audio), _WINDOW + _FRAMES))
+    samples[: len(audio)] = audio
+    starts = np.linspace(0, len(samples) - _WINDOW, _FRAMES).astype(int)
+    frames = samples[starts[:, None] + np.arange(_WINDOW)] * np.hanning(_WINDOW)
+    power = np.square(np.abs(np.fft.rfft(frames)[:, 1:]))
+    bands = power.reshape(_FRAMES, _BANDS, -1).mean(axis=2)
+    return np.log10(bands / max(bands.max(), 1e-9) + 1e-6).astype(np.float32).ravel()
+
+
+def _load_film_reviews():
+    reviews = load_film_reviews()
+    vectorizer = TfidfVectorizer(
+        min_df=5, max_features=5000, sublinear_tf=True, stop_words="english", dtype=np.float32
+    )
+    return vectorizer.fit_transform(reviews.text), reviews.label
+
+
+def _sklearn(loader):
+    def load():
+        return loader(return_X_y=True)
+
+    return load
+
+
+_IRIS, _WINE, _CANCER = map(_sklearn, (load_iris, load_wine, load_breast_cancer))
+
+# Small ones first; "scaled" went through StandardScaler, the others are in their own units.
+DATA_SETS = {
+    "iris": DataSet(_IRIS, (1, 2)),
+    "iris_scaled": DataSet(_IRIS, (1, 2), standardize=True),
+    "wine": DataSet(_WINE, (3, 6)),
+    "wine_scaled": DataSet(_WINE, (3, 6), standardize=True),
+    "cancer": DataSet(_CANCER, (2, 7, 15)),
+    "cancer_scaled": DataSet(_CANCER, (2, 7, 15), standardize=True),
+    "diabetes": DataSet(_load_diabetes, (2, 5)),
+    "diabetes_scaled": DataSet(_load_diabetes, (2, 5), standardize=True),
+    "swiss_roll": DataSet(_load_swiss_roll, (1, 2)),
+    "friedman1": DataSet(_load_friedman, (3, 6)),
+    "digits": DataSet(_sklearn(load_digits), (4, 16, 32)),
+    "spoken_digits": DataSet(_load_spoken_digits, (8, 32), needs="fsdd.npz"),
+    "film_reviews": DataSet(_load_film_reviews, (16, 64), needs="reviews.jsonl.gz"),
+    "mnist": DataSet(load_mnist, (8, 32), needs="mnist.npz"),
+}
+QUICK = ("iris", "wine_scaled", "swiss_roll", "digits")
+
+
+def select(names):
+    """Return the data sets with these names; one printed line for each that cannot be had."""
+    chosen = {}
+    for name in names:
+        data = DATA_SETS[name]
+        if data.is_available:
+            chosen[name] = data
+        else:
+            print(f"{name} is left out: SKAE_DATA does not name a folder with {data.needs}.")
+    return chosen
+
+
+def densify(X):
+    """Return a sparse matrix as an array, an array as it is."""
+    return X.toarray() if sparse.issparse(X) else X
