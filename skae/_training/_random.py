@@ -29,8 +29,8 @@ def make_generators(random_state, count: int) -> list[torch.Generator]:
 def ordinary_torch_state():
     """Record gradients on ordinary CPU tensors, whatever modes the caller is in.
 
-    `torch.inference_mode`, `torch.no_grad` and a default device are all local to the thread, and
-    are as they were afterwards.
+    `torch.inference_mode`, `torch.no_grad`, `torch.autocast` and a default device are all local to
+    the thread, and are as they were afterwards.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -38,4 +38,7 @@ def ordinary_torch_state():
         # A device as context slows every call of torch, so there is one only where it is needed.
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
         yield
