@@ -1,7 +1,11 @@
 """What all tests share."""
 
 import pytest
+import torch
+from sklearn.datasets import load_digits, load_wine
+from sklearn.preprocessing import StandardScaler
 
+from skae import AutoencoderTransformer
 from skae.datasets import has_data_file
 
 
@@ -10,3 +14,50 @@ def pytest_runtest_setup(item):
         (name,) = marker.args
         if not has_data_file(name):
             pytest.skip(f"SKAE_DATA does not name a folder that holds {name}")
+
+
+@pytest.fixture
+def wine():
+    """Return 178 rows of 13 standardised features, and the cultivars by name."""
+    data = load_wine()
+    return StandardScaler().fit_transform(data.data), data.target_names[data.target]
+
+
+@pytest.fixture
+def digits():
+    """Return 400 images of 64 pixels from 0 to 1, and the digits."""
+    X, y = load_digits(return_X_y=True)
+    return X[:400] / 16, y[:400]
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Return 150 images of digits, 64 pixels from 0 to 1, that nobody can write to."""
+    X = load_digits().data[:150] / 16
+    X.flags.writeable = False
+    return X
+
+
+@pytest.fixture
+def quick():
+    """Return what makes an estimator that is fitted in a moment."""
+
+    def make(**params):
+        defaults = {"n_components": 4, "hidden_layer_sizes": (16,), "max_iter": 3}
+        return AutoencoderTransformer(**{"random_state": 0, "batch_size": 32, **defaults, **params})
+
+    return make
+
+
+@pytest.fixture(
+    params=[
+        {},
+        {"early_stopping": False},
+        {"learning_rate": "adaptive"},
+        {"net_params": {"optimizer": torch.optim.Adam}},
+    ],
+    ids=["cross_validated", "all_rows", "held_out", "by_autograd"],
+)
+def any_autoencoder(request, quick):
+    """Return an estimator of each of the ways in which training can go."""
+    return quick(**request.param)

@@ -1,0 +1,148 @@
+"""scikit-learn's own checks of estimators: those of `check_estimator`, and those it leaves out."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae import AutoencoderTransformer
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+
+HELD_OUT = "rows are held out, so a row repeated is not a row of twice the weight"
+MINIBATCHES = "rows meet in small batches, where weights equal repeats in expectation alone"
+ROUNDING = "sums over rows in another order differ beyond 1e-7 in single precision"
+
+# What `check_estimator` leaves out although scikit-learn holds its own transformers to it.
+FURTHER_CHECKS = [
+    "check_dataframe_column_names_consistency",
+    "check_estimators_partial_fit_n_features",
+    "check_get_feature_names_out_error",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_inplace_ensure_writeable",
+    "check_param_validation",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+]
+
+# Run in a process of its own: torch warns of read-only arrays once per process only.
+RUN_ALL_CHECKS = """
+import json, sys, time, warnings
+warnings.simplefilter("error")
+import torch, sklearn, skorch
+warnings.simplefilter("error")
+from skae import AutoencoderTransformer, exceptions
+for expected in (exceptions.NotBetterThanPCAWarning, exceptions.OvercompleteWarning):
+    warnings.simplefilter("ignore", expected)
+from sklearn.utils.estimator_checks import check_estimator
+from sklearn.exceptions import EstimatorCheckFailedWarning
+warnings.simplefilter("ignore", EstimatorCheckFailedWarning)
+
+start = time.process_time()
+results = check_estimator(AutoencoderTransformer(**json.loads(sys.argv[1])), on_fail=None)
+print(json.dumps({
+    "seconds": time.process_time() - start,
+    "n_passed": sum(result["status"] == "passed" for result in results),
+    "others": {r["check_name"]: r["status"] for r in results if r["status"] != "passed"},
+}))
+"""
+
+
+def exact(**params):
+    """Return an estimator for which a row of weight two is two rows, to the last digits."""
+    return AutoencoderTransformer(dtype="float64", early_stopping=False, **params)
+
+
+def small(**params):
+    return AutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,), **params)
+
+
+# Each with the reason why weights do not equal repeats at 1e-7, None where they do.
+ESTIMATORS = [
+    (AutoencoderTransformer(), f"{HELD_OUT}; {ROUNDING}"),
+    (exact(max_iter=2, init="random", hidden_layer_sizes=(16, 8), activation="tanh"), None),
+    (exact(max_iter=2, batch_size=8), MINIBATCHES),
+    (small(early_stopping=False), ROUNDING),
+    (small(learning_rate="adaptive"), f"{HELD_OUT}; {ROUNDING}"),
+]
+REASONS = {id(estimator): reason for estimator, reason in ESTIMATORS}
+
+
+def expect_failures(estimator):
+    """Return the checks that fail, with the reason; pytest is strict about them."""
+    checks = [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")]
+    reason = REASONS[id(estimator)]
+    return dict.fromkeys(checks, reason) if reason else {}
+
+
+CHECKS = parametrize_with_checks(
+    [estimator for estimator, _ in ESTIMATORS], expected_failed_checks=expect_failures
+)
+
+
+# Older scikit-learn passes a generator, which pytest no longer likes to get.
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
+def test_checks_of_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", FURTHER_CHECKS)
+def test_checks_that_check_estimator_leaves_out(name):
+    getattr(estimator_checks, name)("AutoencoderTransformer", small(early_stopping=False))
+
+
+@pytest.mark.parametrize("n_hidden", [16, 128, 512, 1024])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_fit_idempotent,
+        estimator_checks.check_methods_sample_order_invariance,
+        estimator_checks.check_methods_subset_invariance,
+    ],
+)
+def test_rows_do_not_depend_on_their_neighbours_at_any_width(n_hidden, dtype, check):
+    # Kernels of matrix products change with the shape, and with them the last digits.
+    estimator = small(dtype=dtype, early_stopping=False).set_params(hidden_layer_sizes=n_hidden)
+    check("AutoencoderTransformer", estimator)
+
+
+def run_all_checks(**params):
+    run = subprocess.run(
+        [sys.executable, "-c", RUN_ALL_CHECKS, json.dumps(params)],
+        env=os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_no_check_fails_warns_or_is_skipped_in_a_fresh_process():
+    result = run_all_checks(max_iter=2, dtype="float64", early_stopping=False)
+    assert result["others"] == {}
+    assert result["n_passed"] > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("params", "failing"),
+    [
+        ({}, {*expect_failures(ESTIMATORS[0][0])}),
+        ({"dtype": "float64", "early_stopping": False}, set()),
+    ],
+    ids=["defaults", "exact"],
+)
+def test_checks_at_full_length_take_less_than_thirty_seconds_of_a_processor(params, failing):
+    result = run_all_checks(**params)
+    assert set(result["others"]) == failing
+    assert result["seconds"] < 30
