@@ -2,6 +2,9 @@
 
 import torch
 
+# Rows in their order are only judged, so their batches may be as small as memory wants them.
+_MAX_CELLS = 2**22
+
 
 class WeightedRows:
     """A data set for skorch: some rows, their weights, and where batches are to be computed.
@@ -76,12 +79,13 @@ class OrderedBatches:
     dataset : WeightedRows
         What to iterate over.
     batch_size : int
-        Rows in a batch, about.
+        Rows in a batch, about; fewer where rows are so wide that these would fill the memory.
     """
 
     def __init__(self, dataset: WeightedRows, *, batch_size: int):
         self.dataset = dataset
-        self.n_batches = count_batches(len(dataset), batch_size)
+        most = max(1, _MAX_CELLS // max(1, dataset.rows.n_features))
+        self.n_batches = count_batches(len(dataset), min(batch_size, most))
 
     def __len__(self) -> int:
         return self.n_batches

@@ -21,6 +21,7 @@ class DenseRows:
 
     def __init__(self, tensor: torch.Tensor):
         self.tensor = tensor
+        self.n_features = tensor.shape[1]
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -47,6 +48,7 @@ class LazyRows:
 
     def __init__(self, X, standardization: Standardization):
         self.X = X
+        self.n_features = X.shape[1]
         self.standardization = standardization
 
     def __len__(self) -> int:
