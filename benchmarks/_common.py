@@ -99,23 +99,36 @@ def time_call(function, *arguments):
     return result, time.perf_counter() - start
 
 
-def time_interleaved(contenders, n_rounds):
+def time_interleaved(contenders, n_rounds, *, n_warm=1):
     """Time functions in turn, so that a busy machine slows all of them.
 
-    A contender may return the seconds that count, instead of having all its time counted. Returns
-    a dict of lists of seconds, one for each round.
+    A contender may return the seconds that count, instead of having all its time counted. The first
+    rounds, in which libraries warm up, are not counted. Returns a dict of lists of seconds.
     """
     seconds = {name: [] for name in contenders}
-    for _ in range(n_rounds):
+    for i in range(n_warm + n_rounds):
         for name, contender in contenders.items():
             result, taken = time_call(contender)
-            seconds[name].append(result if isinstance(result, float) else taken)
+            if i >= n_warm:
+                seconds[name].append(result if isinstance(result, float) else taken)
     return seconds
 
 
 def median_ratio(ours, theirs):
     """Return the median over rounds of ours / theirs."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def compare_seconds(title, seconds, aims, *, unit="s"):
+    """Print the ratios of our seconds to the rivals'; our names begin with skae."""
+    ours = [name for name in seconds if name.startswith("skae")]
+    rows = []
+    for name in ours:
+        for rival in (other for other in seconds if other not in ours):
+            pair = seconds[name], seconds[rival]
+            medians = map(statistics.median, pair)
+            rows.append([name, rival, *medians, median_ratio(*pair), aims.get(rival)])
+    print_table(title, ["ours", "theirs", f"ours {unit}", f"theirs {unit}", "ratio", "aim"], rows)
 
 
 def geometric_mean(values):

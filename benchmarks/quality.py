@@ -56,11 +56,13 @@ def main(arguments=None):
     """Run the benchmark."""
     options = parse_options(arguments)
     methods = {"pca": PrincipalComponents, "skae": Ours, **choose_rivals(options.rivals)}
-    runs = []
+    runs, data_sets = [], select(options.datasets)
+    if not data_sets:
+        return
     with quiet(), limit_threads(options.threads):
         print(describe_machine(), _NOTES, sep="\n")
         warm_up(methods)
-        for name, data in select(options.datasets).items():
+        for name, data in data_sets.items():
             for seed in range(options.seeds):
                 split = data.split(seed, full=options.full)
                 for n_components in data.n_components:
@@ -152,6 +154,8 @@ def report(runs, methods):
         "accuracy": "Mean accuracy of LogisticRegression on the codes",
     }
     for value, title in titles.items():
+        if not group(runs, "pca", value):
+            continue
         average = statistics.mean if value == "accuracy" else statistics.median
         columns = {method: group(runs, method, value) for method in methods}
         rows = [
@@ -209,7 +213,7 @@ def draw(runs, methods, path):
     from matplotlib.figure import Figure
 
     cells = list(group(runs, "pca"))[::-1]
-    figure = Figure(figsize=(8, 1.5 + 0.28 * len(cells)), layout="constrained")
+    figure = Figure(figsize=(8, 1.8 + 0.28 * len(cells)), layout="constrained")
     axes = figure.add_subplot()
     for i, method in enumerate(methods[1:]):
         ratios = group(runs, method)
@@ -223,7 +227,7 @@ def draw(runs, methods, path):
     axes.set_xlabel("held-out squared error over PCA's")
     axes.set_yticks(range(len(cells)), [f"{name}, {n_codes} codes" for name, n_codes in cells])
     axes.grid(axis="y", alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=len(methods))
+    figure.legend(loc="outside upper center", ncols=4)
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=150)
     print(f"\n{path} shows every run.")
