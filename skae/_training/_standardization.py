@@ -25,9 +25,10 @@ class Standardization:
     def apply(self, X: np.ndarray) -> torch.Tensor:
         """Return rows in the units of the network, on the CPU.
 
-        The difference is taken in the precision of the mean before it is rounded.
+        The difference is taken in the precision of the mean before it is rounded. Rows are
+        contiguous, whatever the order of X in memory: data frames hold columns.
         """
-        centred = np.subtract(X, self.mean, dtype=np.result_type(X, self.mean))
+        centred = np.subtract(X, self.mean, dtype=np.result_type(X, self.mean), order="C")
         centred /= centred.dtype.type(self.scale)
         return torch.from_numpy(centred).to(self.dtype)
 
