@@ -12,7 +12,12 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._epoch_tasks import SklearnEpochTasks
-from skae._parameters import check_net_params, check_output_range, read_layer_sizes
+from skae._parameters import (
+    check_net_params,
+    check_output_range,
+    check_single_schedule,
+    read_layer_sizes,
+)
 from skae._sklearn import CallbackSupportMixin, check_weights, fit_context
 from skae._training import (
     DTYPES,
@@ -234,6 +239,7 @@ class BaseAutoencoder(
         params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
         check_output_range(self.output_range)
         check_net_params(self.net_params)
+        check_single_schedule(self.learning_rate, self.net_params)
         components = params["n_components"]
         params["n_components"] = (
             int(components) if isinstance(components, Integral) else float(components)

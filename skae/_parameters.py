@@ -2,6 +2,8 @@
 
 from numbers import Integral, Real
 
+from skorch.callbacks import LRScheduler
+
 # What skorch offers beside the parameters that the estimator has itself.
 _NET_PARAMS = ("callbacks", "compile", "optimizer")
 _OWN_NAMES = {
@@ -71,4 +73,16 @@ def check_net_params(net_params: dict | None):
             raise ValueError(
                 "`net_params['callbacks']` must be a list of skorch callbacks. "
                 f"Got {value!r}. Leave it out where there are none."
+            )
+
+
+def check_single_schedule(learning_rate: str, net_params: dict | None):
+    """Refuse a scheduler of skorch beside one of the estimator, which would undo what it sets."""
+    for callback in (net_params or {}).get("callbacks") or []:
+        callback = callback[1] if isinstance(callback, tuple) else callback
+        kind = callback if isinstance(callback, type) else type(callback)
+        if issubclass(kind, LRScheduler) and learning_rate != "constant":
+            raise ValueError(
+                "`learning_rate` must be 'constant' where `net_params['callbacks']` holds an "
+                f"LRScheduler. Got {learning_rate!r}. Leave out one of the two schedules."
             )
