@@ -1,0 +1,147 @@
+"""Memory maps: the results of arrays, without reading the whole table at once."""
+
+import subprocess
+import sys
+import textwrap
+
+import joblib
+import numpy as np
+import pytest
+
+from skae import AutoencoderTransformer
+from skae._training import _rows
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+
+@pytest.fixture
+def stays_on_disk(monkeypatch):
+    """Treat every memory map as one that is too large for the memory."""
+    monkeypatch.setattr(_rows, "_LARGE_MAP_BYTES", 0)
+
+
+@pytest.fixture(params=["memmap", "npy", "joblib"])
+def tables(request, tmp_path, digits):
+    """Return a table in memory and the same as a memory map that cannot be written to."""
+    X, path = digits[0].astype(np.float32), tmp_path / "table"
+    if request.param == "memmap":
+        X.tofile(path)
+        return X, np.memmap(path, dtype=X.dtype, mode="r", shape=X.shape)
+    if request.param == "npy":
+        np.save(tmp_path / "table.npy", X)
+        return X, np.load(tmp_path / "table.npy", mmap_mode="r")
+    joblib.dump(X, path)
+    return X, joblib.load(path, mmap_mode="r")
+
+
+def fit(X, sample_weight=None, **params):
+    params = {"n_components": 4, "max_iter": 3, "random_state": 0} | params
+    return AutoencoderTransformer(**params).fit(X, sample_weight=sample_weight)
+
+
+def assert_same_fit(found, expected, X):
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-5)
+    np.testing.assert_allclose(found.transform(X), expected.transform(X), rtol=1e-4, atol=1e-5)
+    assert found.best_iter_ == expected.best_iter_
+
+
+def test_a_small_map_is_fitted_as_an_array_is(tables):
+    X, memory_map = tables
+    assert_same_fit(fit(memory_map), fit(X), X)
+
+
+@pytest.mark.usefixtures("stays_on_disk")
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"early_stopping": False},
+        {"learning_rate": "adaptive"},
+        {"early_stopping": False, "n_components": 0.8, "loss": "binary_cross_entropy"},
+        {"early_stopping": False, "dtype": "float64"},
+    ],
+    ids=str,
+)
+def test_a_large_map_is_fitted_as_an_array_is(tables, params):
+    X, memory_map = tables
+    assert_same_fit(fit(memory_map, **params), fit(X, **params), X)
+
+
+@pytest.mark.usefixtures("stays_on_disk")
+def test_weights_mean_the_same_for_a_large_map(tables):
+    X, memory_map = tables
+    weights = 1.0 + np.arange(len(X)) % 3
+    params = {"early_stopping": False, "sample_weight": weights}
+    assert_same_fit(fit(memory_map, **params), fit(X, **params), X)
+
+
+@pytest.mark.usefixtures("stays_on_disk")
+def test_chunks_of_a_large_map_are_fitted_as_those_of_an_array(tables):
+    X, memory_map = tables
+    from_array, from_map = (AutoencoderTransformer(4, random_state=0) for _ in range(2))
+    for rows in (slice(0, 200), slice(200, 400)):
+        from_array.partial_fit(X[rows])
+        from_map.partial_fit(memory_map[rows])
+    assert_same_fit(from_map, from_array, X)
+
+
+def test_results_for_a_map_are_those_for_an_array(tables):
+    X, memory_map = tables
+    estimator = fit(X)
+    np.testing.assert_array_equal(estimator.transform(memory_map), estimator.transform(X))
+    assert estimator.score(memory_map) == estimator.score(X)
+
+
+# A thread looks at the memory that is not backed by a file, which getrusage does not tell apart.
+MEMORY_OF_A_FIT_ON_DISK = """
+    import sys
+    import threading
+    import time
+
+    import numpy as np
+    from skae import AutoencoderTransformer
+
+
+    def anonymous_bytes():
+        with open("/proc/self/status") as status:
+            (line,) = (line for line in status if line.startswith("RssAnon"))
+        return int(line.split()[1]) * 1024
+
+
+    def watch():
+        while not done.is_set():
+            seen.append(anonymous_bytes())
+            time.sleep(0.002)
+
+
+    def fit(X):
+        return AutoencoderTransformer(16, max_iter=1, random_state=0).fit(X)
+
+
+    fit(np.random.default_rng(0).random((3000, 500), dtype=np.float32))
+    X = np.load(sys.argv[1], mmap_mode="r")
+    seen, done = [anonymous_bytes()], threading.Event()
+    thread = threading.Thread(target=watch)
+    thread.start()
+    fit(X)
+    done.set()
+    thread.join()
+    print(max(seen) - seen[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells anonymous memory apart")
+def test_a_large_map_is_not_read_into_memory(tmp_path):
+    path, n_bytes = tmp_path / "table.npy", 600_000_000
+    X = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_bytes // 2000, 500))
+    rng = np.random.default_rng(0)
+    for rows in np.array_split(np.arange(len(X)), 20):
+        X[rows] = rng.random((len(rows), 500), dtype=np.float32)
+    X.flush()
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(MEMORY_OF_A_FIT_ON_DISK), path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < n_bytes / 4
