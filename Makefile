@@ -64,8 +64,10 @@ format-check: $(STAMP) ## Check that `make format` would change nothing.
 types: $(STAMP) ## Check the annotations with mypy.
 	$(BIN)/mypy
 
-bench: $(STAMP) ## Run the benchmarks: speed and quality, as ratios.
-	set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+# Small data and few runs; benchmarks/README.md tells how to run them in full.
+bench: $(STAMP) ## Run all benchmarks in a short form, as ratios.
+	set -e; for script in speed quality defaults keras_program hinton2006; do \
+		echo; echo "== benchmarks/$$script.py --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 
 clean: ## Remove what the targets above made, the virtual environments included.
 	rm -rf $(VENV) $(VENV_OLDEST) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

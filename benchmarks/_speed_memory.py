@@ -78,6 +78,8 @@ def watch_transform(n_rows, n_rounds):
     generator = np.random.default_rng(0)
     X = np.concatenate([make_rows(100_000, generator) for _ in range(n_rows // 100_000)])
     model = AutoencoderTransformer(10, max_iter=1, random_state=0).fit(X[:5000])
+    if not np.allclose(model.transform(X[:5000]), call_plainly(model, X[:5000]), atol=1e-4):
+        raise RuntimeError("transform and the network give different codes; compare like with like")
     seen = {name: {"seconds": [], "extra_bytes": []} for name in ("skae", "torch")}
     for _ in range(n_rounds + 1):
         for name, encode in (
