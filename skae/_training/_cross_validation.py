@@ -10,7 +10,7 @@ from skae._training._callbacks import check_finite
 from skae._training._columns import describe_columns
 from skae._training._dense_step import DenseStep
 from skae._training._improvement import is_clear_improvement
-from skae._training._optimizer import adamw_params
+from skae._training._optimizer import linear_path_group, stack_group
 from skae._training._principal_components import find_principal_components
 from skae._training._problem import TrainingProblem
 from skae._training._schedules import SCHEDULES
@@ -76,8 +76,11 @@ class FoldNetworks:
         self.axes = [problem.tensor(found.components) for found in components]
         modules = [problem.make_module(found, generator) for found in components]
         self.loss = problem.make_loss()
-        self.group = adamw_params(problem.settings)
-        self.step = DenseStep(modules, self.loss, self.group)
+        self.groups = [stack_group(problem.settings)]
+        if problem.settings.init == "pca":
+            self.groups.append(linear_path_group(problem.settings))
+        self.rates = [group["lr"] for group in self.groups]
+        self.step = DenseStep(modules, self.loss, self.groups)
         # Folds differ by one row at most; the longer ones go without it.
         n_train = min(map(len, others))
         self.train_indices = torch.stack([rows[:n_train] for rows in others])
@@ -102,7 +105,8 @@ class FoldNetworks:
         settings = self.problem.settings
         last = max(1, self.max_iter * self.n_batches - 1)
         factor = SCHEDULES[settings.learning_rate](min(1.0, self.n_steps / last))
-        self.group["lr"] = settings.learning_rate_init * factor
+        for group, rate in zip(self.groups, self.rates, strict=True):
+            group["lr"] = rate * factor
         self.n_steps += 1
 
     @torch.no_grad()

@@ -1,9 +1,10 @@
 """One training step of dense autoencoders, with the gradients written out.
 
 The step does what autograd and AdamW would do to `skae.modules.Autoencoder` made of two
-`DenseStack`, and nothing else. All parameters live in one flat buffer, so that the optimiser makes
-one call; every product is batched over a leading axis of models, so that several networks of one
-shape train side by side. A single network is a leading axis of one.
+`DenseStack`, and nothing else. All parameters live in two flat buffers, one for the stacks and one
+for the linear path, so that the optimiser makes two calls; every product is batched over a leading
+axis of models, so that several networks of one shape train side by side. A single network is a
+leading axis of one.
 
 Shapes: m models, b rows in a batch, p features, k codes. Gradients are those of the sum of the
 models' losses, so no model sees another.
@@ -107,20 +108,18 @@ class _StackStep:
     views, gradient_views : list of Tensor
         Weight (m, n_out, n_in) and bias (m, n_out) of each layer in turn, and where their
         gradients go.
-    stacks : list of DenseStack
-        The stacks, for their activation and the scales of their inputs.
+    activation : str
+        Name of the activation.
     """
 
-    def __init__(self, views, gradient_views, stacks):
+    def __init__(self, views, gradient_views, activation: str):
         self.weights, self.biases = views[0::2], [bias[:, None] for bias in views[1::2]]
         self.weight_gradients, self.bias_gradients = gradient_views[0::2], gradient_views[1::2]
-        self.function, self.derivative = _ACTIVATIONS[stacks[0].activation]
-        self.input_scale = torch.stack([stack.input_scale for stack in stacks])[:, None]
+        self.function, self.derivative = _ACTIVATIONS[activation]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, n_out), remembering what the backward pass needs."""
-        self.scaled_inputs = inputs * self.input_scale
-        self.layer_inputs = [self.scaled_inputs.clamp(-INPUT_LIMIT, INPUT_LIMIT)]
+        self.layer_inputs = [inputs.clamp(-INPUT_LIMIT, INPUT_LIMIT)]
         self.preactivations: list[Tensor] = []
         for weight, bias in zip(self.weights, self.biases, strict=True):
             outputs = torch.baddbmm(bias, self.layer_inputs[-1], weight.mT)
@@ -141,8 +140,7 @@ class _StackStep:
                 gradient = self.derivative(
                     gradient, self.preactivations[layer - 1], self.layer_inputs[layer]
                 )
-        gradient = _aten.hardtanh_backward(gradient, self.scaled_inputs, -INPUT_LIMIT, INPUT_LIMIT)
-        return gradient.mul_(self.input_scale)
+        return gradient
 
 
 class DenseStep:
@@ -154,24 +152,31 @@ class DenseStep:
         The models; their parameters become views of this object's buffers.
     loss : ReconstructionLoss
         The loss of each.
-    group : dict
-        Settings of AdamW: `lr`, `betas`, `eps`, `weight_decay`, as in the optimiser's
-        `param_groups`. They are read at each step.
+    groups : list of dict
+        Settings of AdamW for the stacks and, where there is one, for the linear path: `lr`,
+        `betas`, `eps`, `weight_decay`, as in the optimiser's `param_groups`. They are read at each
+        step.
     """
 
-    def __init__(self, modules: Sequence[Autoencoder], loss: ReconstructionLoss, group: dict):
-        self.loss, self.output, self.group = loss, modules[0].output, group
-        encoders, decoders = zip(
-            *((module.encoder, module.decoder) for module in modules), strict=False
+    def __init__(self, modules: Sequence[Autoencoder], loss: ReconstructionLoss, groups):
+        first = modules[0]
+        self.loss, self.output, self.groups = loss, first.output, groups
+        self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
+        self.code_scale = torch.stack([module.code_scale for module in modules])[:, None]
+        stacks = FlatParameters(
+            [[*module.encoder.parameters(), *module.decoder.parameters()] for module in modules]
         )
-        self.parameters = FlatParameters([list(module.parameters()) for module in modules])
-        views, gradient_views = self.parameters.views, self.parameters.gradient_views
-        split = 2 * len(encoders[0].linears)
-        self.encoder = _StackStep(views[:split], gradient_views[:split], encoders)
-        self.decoder = _StackStep(views[split:], gradient_views[split:], decoders)
-        self.axes = None
-        if modules[0].linear_path is not None:
-            self.axes = torch.stack([module.linear_path.axes for module in modules])
+        views, gradient_views = stacks.views, stacks.gradient_views
+        split = 2 * len(first.encoder.linears)
+        self.encoder = _StackStep(views[:split], gradient_views[:split], first.encoder.activation)
+        self.decoder = _StackStep(views[split:], gradient_views[split:], first.decoder.activation)
+        self.linear_path = None
+        self.parameters = [stacks]
+        if first.linear_path is not None:
+            self.linear_path = FlatParameters(
+                [list(module.linear_path.parameters()) for module in modules]
+            )
+            self.parameters.append(self.linear_path)
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -197,7 +202,8 @@ class DenseStep:
         else:
             gradient *= (weights / (weights.sum(1, keepdim=True) * inputs.shape[2]))[..., None]
         self._backward(gradient)
-        self.parameters.step(self.group)
+        for parameters, group in zip(self.parameters, self.groups, strict=True):
+            parameters.step(group)
         return losses
 
     def _losses(self, output, gradient, inputs, weights) -> Tensor:
@@ -205,20 +211,43 @@ class DenseStep:
         return rows.mean(1) if weights is None else (rows * weights).sum(1) / weights.sum(1)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (m, b, p) for rows (m, b, p)."""
-        code = self.encoder.forward(inputs)
-        if self.axes is None:
-            return self.decoder.forward(code)
-        code.baddbmm_(inputs, self.axes.mT)
-        self.linear = torch.bmm(code, self.axes)
-        return self.decoder.forward(code).add_(self.output.link(self.linear))
+        """Return the outputs (m, b, p) for rows (m, b, p), remembering what `_backward` needs."""
+        self.scaled_inputs = inputs * self.input_scale
+        code = self.encoder.forward(self.scaled_inputs)
+        if self.linear_path is None:
+            self.scaled_code = code * self.code_scale
+            return self.decoder.forward(self.scaled_code)
+        projection, back_projection = self.linear_path.views
+        code.baddbmm_(self.scaled_inputs, projection.mT)
+        self.scaled_code = code.mul_(self.code_scale)
+        self.linear = torch.bmm(self.scaled_code, back_projection)
+        return self.decoder.forward(self.scaled_code).add_(self.output.link(self.linear))
 
     def _backward(self, gradient: Tensor):
+        """Store the gradients of all parameters, given that of the losses by the outputs."""
         code_gradient = self.decoder.backward(gradient, to_inputs=True)
-        if self.axes is not None:
-            linear_gradient = self.output.link_gradient_(gradient, self.linear)
-            code_gradient.baddbmm_(linear_gradient, self.axes.mT)
+        code_gradient = _aten.hardtanh_backward(
+            code_gradient, self.scaled_code, -INPUT_LIMIT, INPUT_LIMIT
+        )
+        if self.linear_path is None:
+            self.encoder.backward(code_gradient.mul_(self.code_scale), to_inputs=False)
+            return
+        _, back_projection = self.linear_path.views
+        projection_gradient, back_projection_gradient = self.linear_path.gradient_views
+        linear_gradient = self.output.link_gradient_(gradient, self.linear)
+        torch.bmm(self.scaled_code.mT, linear_gradient, out=back_projection_gradient)
+        code_gradient.baddbmm_(linear_gradient, back_projection.mT).mul_(self.code_scale)
+        torch.bmm(code_gradient.mT, self.scaled_inputs, out=projection_gradient)
         self.encoder.backward(code_gradient, to_inputs=False)
+
+    def copy_moments(self):
+        """Return the optimiser's moments, for `load_moments`."""
+        return [parameters.copy_moments() for parameters in self.parameters]
+
+    def load_moments(self, state):
+        """Take over moments that `copy_moments` has returned."""
+        for parameters, moments in zip(self.parameters, state, strict=True):
+            parameters.load_moments(moments)
 
 
 def is_dense(module: nn.Module, loss: nn.Module) -> bool:

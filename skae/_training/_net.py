@@ -89,11 +89,12 @@ class AutoencoderNet(NeuralNet):
         plain = type(self.optimizer_) is torch.optim.AdamW and not any(
             group["amsgrad"] or group["maximize"] for group in groups
         )
-        if not plain or len(groups) > 1 or not is_dense(self.module_, self.criterion_):
+        if not plain or not is_dense(self.module_, self.criterion_):
             return None
         if self._listens_to_batches() or self.compile:
             return None
-        return DenseStep([self.module_], self.criterion_, groups[0])
+        # skorch puts the group that matches a pattern, the linear path's, before the rest.
+        return DenseStep([self.module_], self.criterion_, groups[::-1])
 
     def _listens_to_batches(self) -> bool:
         """Tell whether some callback overrides a hook that is called for each batch."""
@@ -228,7 +229,7 @@ class AutoencoderNet(NeuralNet):
         if self._dense_step is None:
             self.optimizer_.load_state_dict(state)
         else:
-            self._dense_step.parameters.load_moments(state)
+            self._dense_step.load_moments(state)
 
     def release_training_state(self, callbacks):
         """Let go of what only training needs.
@@ -246,7 +247,7 @@ class AutoencoderNet(NeuralNet):
         if self._dense_step is None:
             optimizer_state = self.optimizer_.state_dict()
         else:
-            optimizer_state = self._dense_step.parameters.copy_moments()
+            optimizer_state = self._dense_step.copy_moments()
         self._dense_step = None
         self.validation_set = None
         self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]

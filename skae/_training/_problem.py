@@ -63,18 +63,29 @@ class TrainingProblem:
         stack_params = {"zero_last": starts_as_pca, "dtype": dtype, "generator": generator}
         encoder = DenseStack(sizes, settings.activation, **stack_params)
         decoder = DenseStack(sizes[::-1], settings.activation, **stack_params)
-        scale = self.standardization.scale
-        encoder.input_scale.copy_(self.tensor(self.statistics.input_factors(scale)))
+        input_scale = self.tensor(self.statistics.input_factors(self.standardization.scale))
+        code_scale = torch.ones(self.n_components, dtype=dtype)
         linear_path = None
         if starts_as_pca:
-            linear_path = LinearPath(self.tensor(components.components), self.n_components)
             found = len(components.components)
-            variances = self.tensor(components.explained_variance)
-            decoder.input_scale[:found] = scale / variances.sqrt()
-        basis = CodeBasis(self.n_components, dtype=dtype)
+            deviations = np.sqrt(components.explained_variance) / self.standardization.scale
+            code_scale[:found] = self.tensor(1 / deviations)
+            linear_path = self._linear_path(components, input_scale, code_scale)
         return Autoencoder(
-            encoder, decoder, basis, linear_path=linear_path, output=self._make_output()
+            encoder,
+            decoder,
+            CodeBasis(self.n_components, dtype=dtype),
+            input_scale,
+            code_scale,
+            linear_path=linear_path,
+            output=self._make_output(),
         )
+
+    def _linear_path(self, components, input_scale, code_scale) -> LinearPath:
+        """Return PCA in terms of scaled rows and codes; codes without an axis start at zero."""
+        axes = torch.zeros(self.n_components, self.n_features, dtype=input_scale.dtype)
+        axes[: len(components.components)] = self.tensor(components.components)
+        return LinearPath(axes / input_scale, axes / code_scale[:, None])
 
     def _make_output(self):
         if self.settings.loss == "squared_error":

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable
 
-# The cosine rises over this share of training and falls over the rest.
-_WARM_UP = 0.3
+# The rate rises over this share of training and falls over the rest.
+_WARM_UP = 0.1
 _START_DIVISOR = 25.0
 _END_DIVISOR = 1e4
 
@@ -12,7 +12,8 @@ _END_DIVISOR = 1e4
 def one_cycle(progress: float) -> float:
     """Return the factor of the learning rate of the one-cycle policy.
 
-    Up along a cosine from 1/25, down along another to almost nothing.
+    Up along a cosine from 1/25 in the first tenth of the steps, then straight down to almost
+    nothing.
 
     Parameters
     ----------
@@ -30,17 +31,14 @@ def one_cycle(progress: float) -> float:
     using large learning rates. https://doi.org/10.1117/12.2520589
     """
     if progress < _WARM_UP:
-        return _along_cosine(1 / _START_DIVISOR, 1.0, progress / _WARM_UP)
-    return _along_cosine(1.0, 1 / _END_DIVISOR, (progress - _WARM_UP) / (1 - _WARM_UP))
+        rise = (1 - math.cos(math.pi * progress / _WARM_UP)) / 2
+        return 1 / _START_DIVISOR + (1 - 1 / _START_DIVISOR) * rise
+    return max((1 - progress) / (1 - _WARM_UP), 1 / _END_DIVISOR)
 
 
 def constant(progress: float) -> float:
     """Return 1, however far training has come."""
     return 1.0
-
-
-def _along_cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {

@@ -23,7 +23,7 @@ from skae._training._cross_validation import CrossValidation, cross_validate
 from skae._training._device import resolve_device
 from skae._training._moments import mean_squared_errors, measure_codes
 from skae._training._net import AutoencoderNet
-from skae._training._optimizer import adamw_params
+from skae._training._optimizer import linear_path_group, stack_group
 from skae._training._problem import TrainingProblem, make_problem
 from skae._training._random import make_generators
 from skae._training._rows import is_large_map
@@ -265,9 +265,10 @@ def make_net(module, loss, settings: TrainingSettings, **params) -> AutoencoderN
     """
     user = dict(settings.net_params or {})
     callbacks = params.pop("callbacks") + list(user.pop("callbacks", None) or [])
-    optimizer = {"optimizer": torch.optim.AdamW}
+    optimizer: dict[str, Any] = {"optimizer": torch.optim.AdamW}
     if "optimizer" not in user:
-        optimizer |= {f"optimizer__{name}": x for name, x in adamw_params(settings).items()}
+        optimizer |= {f"optimizer__{name}": x for name, x in stack_group(settings).items()}
+        optimizer["optimizer__param_groups"] = [("linear_path.*", linear_path_group(settings))]
     net = AutoencoderNet(
         module,
         criterion=loss,

@@ -1,44 +1,45 @@
-"""The autoencoder: PCA as a linear path, beside an encoder and a decoder."""
+"""The autoencoder: a linear path that starts as PCA, beside an encoder and a decoder."""
 
 import torch
 from torch import Tensor, nn
 
 from skae.modules._output import LinearOutput
 
+# Scaled rows and codes are cut off beyond this before the encoder and the decoder.
+INPUT_LIMIT = 5.0
+
 
 class LinearPath(nn.Module):
-    """A projection to the codes and back, which is PCA and stays it.
+    """A projection to the codes and back that starts as PCA.
 
     Parameters
     ----------
-    components : Tensor of shape (n_found, n_features)
-        Orthonormal principal axes.
-    n_components : int
-        Number of codes, at least `n_found`; nothing is projected to those beyond.
+    projection : Tensor of shape (n_components, n_features)
+        Where the way to the codes starts.
+    back_projection : Tensor of shape (n_components, n_features)
+        Where the way back starts.
 
     Examples
     --------
     >>> import torch
     >>> from skae.modules import LinearPath
-    >>> path = LinearPath(torch.eye(2, 3), 2)
+    >>> path = LinearPath(torch.eye(2, 3), torch.eye(2, 3))
     >>> path.encode(torch.tensor([[1.0, 2.0, 3.0]]))
-    tensor([[1., 2.]])
+    tensor([[1., 2.]], grad_fn=<MmBackward0>)
     """
 
-    axes: Tensor
-
-    def __init__(self, components: Tensor, n_components: int):
+    def __init__(self, projection: Tensor, back_projection: Tensor):
         super().__init__()
-        missing = components.new_zeros(n_components - len(components), components.shape[1])
-        self.register_buffer("axes", torch.cat([components, missing]))
+        self.projection = nn.Parameter(projection)
+        self.back_projection = nn.Parameter(back_projection)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        """Project features to codes."""
-        return inputs @ self.axes.T
+        """Project scaled features to codes."""
+        return inputs @ self.projection.T
 
     def decode(self, code: Tensor) -> Tensor:
-        """Project codes back to features."""
-        return code @ self.axes
+        """Project scaled codes back to features."""
+        return code @ self.back_projection
 
 
 class CodeBasis(nn.Module):
@@ -103,9 +104,9 @@ class CodeBasis(nn.Module):
 class Autoencoder(nn.Module):
     """An encoder and a decoder with a linear path beside them.
 
-    With `s` the standardised row, the code is ``z = P s + e(s)`` and the reconstruction
-    ``s' = link(P' z) + d(z)``, `P` being the principal axes. Where the last layers of `e` and `d`
-    are zero, this is PCA.
+    With `s` the standardised row, and `u` and `w` the row and the code with every entry scaled to
+    about unit size, the code is ``z = P u + e(u)``, the reconstruction ``s' = link(Q w) + d(w)``.
+    Where `P` and `Q` hold principal axes and the last layers of `e` and `d` are zero, this is PCA.
 
     Parameters
     ----------
@@ -115,40 +116,61 @@ class Autoencoder(nn.Module):
         `d`, from (n_samples, n_components) to (n_samples, n_features).
     basis : CodeBasis
         The basis in which codes are shown.
+    input_scale : Tensor of shape (n_features,)
+        What the entries of a row are multiplied with to make `u`. Steps of an optimiser are about
+        equal for all weights, so what these are multiplied with should be of about one size.
+    code_scale : Tensor of shape (n_components,)
+        What the entries of a code are multiplied with to make `w`.
     linear_path : LinearPath, default=None
-        `P` and its transpose; a plain autoencoder where None.
+        `P` and `Q`; a plain autoencoder where None.
     output : Module, default=None
         The link and the reconstruction, a `LinearOutput` where None.
+
+    Notes
+    -----
+    The encoder and the decoder see scaled entries cut off beyond five, so that an outlier does not
+    lead them far away from all that they have seen; the linear path sees them whole.
 
     Examples
     --------
     >>> import torch
     >>> from skae.modules import Autoencoder, CodeBasis, DenseStack
-    >>> model = Autoencoder(DenseStack([4, 8, 2]), DenseStack([2, 8, 4]), CodeBasis(2))
+    >>> model = Autoencoder(
+    ...     DenseStack([4, 8, 2]), DenseStack([2, 8, 4]), CodeBasis(2), torch.ones(4), torch.ones(2)
+    ... )
     >>> code = model.encode(torch.zeros(5, 4))
     >>> code.shape, model.decode(code).shape
     (torch.Size([5, 2]), torch.Size([5, 4]))
     """
 
-    def __init__(self, encoder, decoder, basis, *, linear_path=None, output=None):
+    input_scale: Tensor
+    code_scale: Tensor
+
+    def __init__(
+        self, encoder, decoder, basis, input_scale, code_scale, *, linear_path=None, output=None
+    ):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.linear_path = linear_path
         self.output = LinearOutput() if output is None else output
         self.basis = basis
+        self.register_buffer("input_scale", input_scale)
+        self.register_buffer("code_scale", code_scale)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return codes in the network's own basis."""
-        code = self.encoder(inputs)
-        return code if self.linear_path is None else code + self.linear_path.encode(inputs)
+        scaled = inputs * self.input_scale
+        code = self.encoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        return code if self.linear_path is None else code + self.linear_path.encode(scaled)
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the output for codes in the network's own basis."""
-        output = self.decoder(raw_code)
+        scaled = raw_code * self.code_scale
+        output = self.decoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
         if self.linear_path is None:
             return output
-        return output + self.output.link(self.linear_path.decode(raw_code))
+        return output + self.output.link(self.linear_path.decode(scaled))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the output, as the loss takes it.

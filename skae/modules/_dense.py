@@ -6,9 +6,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-# Scaled inputs of a stack are cut off beyond this.
-INPUT_LIMIT = 5.0
-
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "identity": nn.Identity,
@@ -35,13 +32,6 @@ class DenseStack(nn.Module):
     generator : torch.Generator, default=None
         Source of the initial weights; torch's global one where None.
 
-    Attributes
-    ----------
-    input_scale : Tensor of shape (layer_sizes[0],)
-        What inputs are multiplied with first, ones unless set. Steps of an optimiser are about
-        equal for all weights, so inputs should be of about unit size; those beyond five are cut
-        off, so that an outlier does not lead the stack far away from all that it has seen.
-
     Examples
     --------
     >>> import torch
@@ -50,8 +40,6 @@ class DenseStack(nn.Module):
     >>> stack(torch.zeros(3, 4)).shape
     torch.Size([3, 2])
     """
-
-    input_scale: Tensor
 
     def __init__(
         self,
@@ -69,7 +57,6 @@ class DenseStack(nn.Module):
             for n_in, n_out in itertools.pairwise(layer_sizes)
         )
         self.function = ACTIVATIONS[activation]()
-        self.register_buffer("input_scale", torch.ones(layer_sizes[0], dtype=dtype, device="cpu"))
         self.reset_parameters(zero_last=zero_last, generator=generator)
 
     @torch.no_grad()
@@ -106,7 +93,6 @@ class DenseStack(nn.Module):
             Values of the last layer.
         """
         *hidden, last = self.linears
-        inputs = (inputs * self.input_scale).clamp(-INPUT_LIMIT, INPUT_LIMIT)
         for linear in hidden:
             inputs = self.function(linear(inputs))
         return last(inputs)

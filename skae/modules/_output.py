@@ -69,7 +69,7 @@ class LogisticOutput(nn.Module):
         Mean of X.
     scale : Tensor of shape ()
         What X was divided by after centring.
-    clip : float in (0, 0.5), default=0.01
+    clip : float in (0, 0.5), default=0.02
         Where the logit gives way to a straight line.
     slope : float, default=4.0
         Slope of that line; the logit's own least slope is 4.
@@ -86,7 +86,7 @@ class LogisticOutput(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.01, slope: float = 4.0):
+    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.02, slope: float = 4.0):
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
