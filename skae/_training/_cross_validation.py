@@ -10,7 +10,7 @@ from skae._training._callbacks import check_finite
 from skae._training._columns import describe_columns
 from skae._training._dense_step import DenseStep
 from skae._training._improvement import is_clear_improvement
-from skae._training._optimizer import linear_path_group, stack_group
+from skae._training._optimizer import adamw_groups
 from skae._training._principal_components import find_principal_components
 from skae._training._problem import TrainingProblem
 from skae._training._schedules import SCHEDULES
@@ -76,9 +76,7 @@ class FoldNetworks:
         self.axes = [problem.tensor(found.components) for found in components]
         modules = [problem.make_module(found, generator) for found in components]
         self.loss = problem.make_loss()
-        self.groups = [stack_group(problem.settings)]
-        if problem.settings.init == "pca":
-            self.groups.append(linear_path_group(problem.settings))
+        self.groups = adamw_groups(problem.settings, problem.n_features)
         self.rates = [group["lr"] for group in self.groups]
         self.step = DenseStep(modules, self.loss, self.groups)
         # Folds differ by one row at most; the longer ones go without it.

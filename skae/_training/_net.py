@@ -194,9 +194,15 @@ class AutoencoderNet(NeuralNet):
 
     def copy_for_prediction(self) -> "AutoencoderNet":
         """Return a net with a copy of the module and the history, which training leaves alone."""
-        net = copy.copy(self)
-        net.__dict__.update(module_=copy.deepcopy(self.module_), history_=copy.copy(self.history_))
-        net._dense_step = None
+        # Not copy.copy, which goes through __getstate__ and ends on the CPU.
+        net = type(self).__new__(type(self))
+        vars(net).update(vars(self))
+        vars(net).update(
+            module_=copy.deepcopy(self.module_),
+            history_=copy.copy(self.history_),
+            optimizer_=None,
+            _dense_step=None,
+        )
         return net
 
     @torch.no_grad()

@@ -3,25 +3,36 @@
 from skae._training._settings import TrainingSettings
 
 _BETAS = (0.9, 0.99)
-# Gradients near rounding noise shall not move weights: fits of equal data stay equal.
-_EPSILON = 1e-6
-
-
+# Gradients near rounding noise shall not move weights: fits of equal data stay equal. The loss is a
+# mean over the features, so its gradients get smaller with their number.
+_EPSILON_OF_SUM = 1e-5
 # The linear path starts where it should be, so it moves less.
 _LINEAR_PATH_RATE = 0.2
 
 
-def stack_group(settings: TrainingSettings) -> dict:
-    """Return AdamW's settings for the encoder and the decoder, under its parameters' names."""
-    return {
+def adamw_groups(settings: TrainingSettings, n_features: int) -> list[dict]:
+    """Return AdamW's settings for the parameters of an autoencoder.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Parameters of the estimator.
+    n_features : int
+        Number of features.
+
+    Returns
+    -------
+    groups : list of dict
+        Settings for the encoder and the decoder and, where there is one, for the linear path, under
+        the names of AdamW's own parameters.
+    """
+    stacks: dict = {
         "lr": settings.learning_rate_init,
         "betas": _BETAS,
-        "eps": _EPSILON,
+        "eps": _EPSILON_OF_SUM / n_features,
         "weight_decay": settings.weight_decay,
     }
-
-
-def linear_path_group(settings: TrainingSettings) -> dict:
-    """Return AdamW's settings for the linear path, which is slower and does not decay."""
-    rate = settings.learning_rate_init * _LINEAR_PATH_RATE
-    return {**stack_group(settings), "lr": rate, "weight_decay": 0.0}
+    if settings.init == "random":
+        return [stacks]
+    linear_path = {**stacks, "lr": stacks["lr"] * _LINEAR_PATH_RATE, "weight_decay": 0.0}
+    return [stacks, linear_path]

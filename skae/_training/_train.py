@@ -23,7 +23,7 @@ from skae._training._cross_validation import CrossValidation, cross_validate
 from skae._training._device import resolve_device
 from skae._training._moments import mean_squared_errors, measure_codes
 from skae._training._net import AutoencoderNet
-from skae._training._optimizer import linear_path_group, stack_group
+from skae._training._optimizer import adamw_groups
 from skae._training._problem import TrainingProblem, make_problem
 from skae._training._random import make_generators
 from skae._training._rows import is_large_map
@@ -145,9 +145,8 @@ class _Run:
             self.best_epoch = BestEpoch(settings.n_iter_no_change, settings.tol)
             self.callbacks.append(self.best_epoch)
         self.net = make_net(
+            problem,
             module,
-            problem.make_loss(),
-            settings,
             batch_size=batch_size,
             max_epochs=self.max_iter,
             generator=order_source,
@@ -243,17 +242,15 @@ class _Run:
         return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
 
 
-def make_net(module, loss, settings: TrainingSettings, **params) -> AutoencoderNet:
+def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> AutoencoderNet:
     """Return an initialised skorch net for an autoencoder.
 
     Parameters
     ----------
+    problem : TrainingProblem
+        What it is to be trained on; the `net_params` of its settings come last.
     module : Autoencoder
         The network.
-    loss : ReconstructionLoss
-        What to minimise.
-    settings : TrainingSettings
-        Parameters of the estimator; their `net_params` come last.
     **params
         `batch_size`, `max_epochs`, `generator` of the order of the rows, `validation_set` and the
         `callbacks` that the training itself needs.
@@ -263,22 +260,24 @@ def make_net(module, loss, settings: TrainingSettings, **params) -> AutoencoderN
     net : AutoencoderNet
         Ready for its loop.
     """
+    settings = problem.settings
     user = dict(settings.net_params or {})
     callbacks = params.pop("callbacks") + list(user.pop("callbacks", None) or [])
     optimizer: dict[str, Any] = {"optimizer": torch.optim.AdamW}
     if "optimizer" not in user:
-        optimizer |= {f"optimizer__{name}": x for name, x in stack_group(settings).items()}
-        optimizer["optimizer__param_groups"] = [("linear_path.*", linear_path_group(settings))]
+        stacks, *others = adamw_groups(settings, problem.n_features)
+        optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
+        optimizer["optimizer__param_groups"] = [("linear_path.*", group) for group in others]
     net = AutoencoderNet(
         module,
-        criterion=loss,
+        criterion=problem.make_loss(),
         iterator_train=ShuffledBatches,
         iterator_train__generator=params.pop("generator"),
         iterator_valid=OrderedBatches,
         iterator_valid__batch_size=_VALIDATION_BATCH_SIZE,
         train_split=None,
         lr=settings.learning_rate_init,
-        device=resolve_device(settings.device, settings.dtype),
+        device=problem.device,
         verbose=int(settings.verbose),
         schedule=settings.learning_rate,
         callbacks=callbacks,
