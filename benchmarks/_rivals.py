@@ -113,13 +113,17 @@ class KernelPrincipalComponents(Rival):
 
 
 class Perceptron(Rival):
-    """MLPRegressor from X to X."""
+    """MLPRegressor from X to X, a tenth of the rows held out to stop by."""
+
+    early_stopping = True
 
     def fit_scaled(self, X):
         """Fit it."""
         layers = [*self.hidden_layer_sizes, self.n_components, *self.hidden_layer_sizes[::-1]]
         self.model_ = MLPRegressor(
-            hidden_layer_sizes=layers, early_stopping=True, random_state=self.seed
+            hidden_layer_sizes=layers,
+            early_stopping=self.early_stopping,
+            random_state=self.seed,
         ).fit(X, X)
 
     def encode_scaled(self, X):
@@ -131,6 +135,12 @@ class Perceptron(Rival):
     def reconstruct_scaled(self, X):
         """Return reconstructions."""
         return self.model_.predict(X)
+
+
+class LongPerceptron(Perceptron):
+    """MLPRegressor from X to X on all rows: until the training loss stays, or 200 epochs."""
+
+    early_stopping = False
 
 
 class PlainNetwork(nn.Module):
@@ -367,6 +377,7 @@ class Keras(Rival):
 RIVALS = {
     "kernel_pca": (KernelPrincipalComponents, None),
     "mlp": (Perceptron, None),
+    "mlp_long": (LongPerceptron, None),
     "torch": (PlainTorch, None),
     "skorch": (PlainSkorch, None),
     "encdr": (Encdr, "encdr"),

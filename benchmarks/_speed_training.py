@@ -160,6 +160,7 @@ def measure_whole(options):
     for name, (X, sizes, n_threads) in tables.items():
         n_epochs = options.epochs or (3 if options.quick else 10)
         with limit_threads(n_threads):
+            measure_overhead(X, sizes, 1, options)
             rounds = [measure_overhead(X, sizes, n_epochs, options) for _ in range(options.rounds)]
         for i, what in enumerate(("PCA, rotation", "and validation")):
             values = [pairs[i] for pairs in rounds]
