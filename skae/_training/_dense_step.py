@@ -15,23 +15,41 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack
+from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, LinearOutput
 from skae.objectives import ReconstructionLoss
 
 _aten = torch.ops.aten
 
-# Each activation with its derivative: what to do to the gradient, given input and output.
+# Each activation, written to a buffer, and its derivative: what becomes of the gradient, in place,
+# given the input and the output.
 _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
-    "gelu": (nn.functional.gelu, lambda g, x, y: _aten.gelu_backward(g, x)),
-    "identity": (lambda x: x, lambda g, x, y: g),
-    "logistic": (torch.sigmoid, lambda g, x, y: _aten.sigmoid_backward(g, y)),
-    "relu": (torch.relu, lambda g, x, y: _aten.threshold_backward(g, y, 0)),
-    "silu": (
-        nn.functional.silu,
-        lambda g, x, y: _aten.silu_backward.grad_input(g, x, grad_input=g),
+    "gelu": (_aten.gelu.out, lambda g, x, y: _aten.gelu_backward.grad_input(g, x, grad_input=g)),
+    "identity": (lambda x, out: out.copy_(x), lambda g, x, y: g),
+    "logistic": (
+        torch.sigmoid,
+        lambda g, x, y: _aten.sigmoid_backward.grad_input(g, y, grad_input=g),
     ),
-    "tanh": (torch.tanh, lambda g, x, y: _aten.tanh_backward(g, y)),
+    "relu": (
+        lambda x, out: torch.clamp(x, min=0, out=out),
+        lambda g, x, y: _aten.threshold_backward.grad_input(g, y, 0, grad_input=g),
+    ),
+    "silu": (_aten.silu.out, lambda g, x, y: _aten.silu_backward.grad_input(g, x, grad_input=g)),
+    "tanh": (torch.tanh, lambda g, x, y: _aten.tanh_backward.grad_input(g, y, grad_input=g)),
 }
+
+
+class _Buffers:
+    """Memory that is kept from step to step: asking for it anew costs more than filling it."""
+
+    def __init__(self):
+        self._tensors: dict[tuple, Tensor] = {}
+
+    def get(self, name, like: Tensor, *shape: int) -> Tensor:
+        """Return the buffer of a name and a shape, with whatever it holds."""
+        tensor = self._tensors.get((name, shape))
+        if tensor is None:
+            tensor = self._tensors[name, shape] = like.new_empty(shape)
+        return tensor
 
 
 class FlatParameters:
@@ -116,31 +134,40 @@ class _StackStep:
         self.weights, self.biases = views[0::2], [bias[:, None] for bias in views[1::2]]
         self.weight_gradients, self.bias_gradients = gradient_views[0::2], gradient_views[1::2]
         self.function, self.derivative = _ACTIVATIONS[activation]
+        self.buffers = _Buffers()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, n_out), remembering what the backward pass needs."""
-        self.layer_inputs = [inputs.clamp(-INPUT_LIMIT, INPUT_LIMIT)]
-        self.preactivations: list[Tensor] = []
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            outputs = torch.baddbmm(bias, self.layer_inputs[-1], weight.mT)
-            if len(self.layer_inputs) < len(self.weights):
+        n_models, n_rows, _ = inputs.shape
+        self.inputs = inputs
+        limited = self.buffers.get("limited", inputs, *inputs.shape)
+        torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=limited)
+        self.layer_inputs, self.preactivations = [limited], []
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            shape = (n_models, n_rows, weight.shape[1])
+            outputs = self.buffers.get(("outputs", layer), inputs, *shape)
+            torch.baddbmm(bias, self.layer_inputs[-1], weight.mT, out=outputs)
+            if layer < len(self.weights) - 1:
+                activated = self.buffers.get(("activated", layer), inputs, *shape)
                 self.preactivations.append(outputs)
-                self.layer_inputs.append(self.function(outputs))
+                self.layer_inputs.append(self.function(outputs, out=activated))
         return outputs
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor:
         """Store the parameters' gradients; return that by the inputs if it is wanted."""
         for layer in reversed(range(len(self.weights))):
-            torch.bmm(gradient.mT, self.layer_inputs[layer], out=self.weight_gradients[layer])
+            layer_input, weight = self.layer_inputs[layer], self.weights[layer]
+            torch.bmm(gradient.mT, layer_input, out=self.weight_gradients[layer])
             torch.sum(gradient, 1, out=self.bias_gradients[layer])
             if layer == 0 and not to_inputs:
                 return gradient
-            gradient = torch.bmm(gradient, self.weights[layer])
+            by_input = self.buffers.get(("gradient", layer), gradient, *layer_input.shape)
+            gradient = torch.bmm(gradient, weight, out=by_input)
             if layer > 0:
-                gradient = self.derivative(
-                    gradient, self.preactivations[layer - 1], self.layer_inputs[layer]
-                )
-        return gradient
+                self.derivative(gradient, self.preactivations[layer - 1], layer_input)
+        return _aten.hardtanh_backward.grad_input(
+            gradient, self.inputs, -INPUT_LIMIT, INPUT_LIMIT, grad_input=gradient
+        )
 
 
 class DenseStep:
@@ -172,6 +199,7 @@ class DenseStep:
         self.decoder = _StackStep(views[split:], gradient_views[split:], first.decoder.activation)
         self.linear_path = None
         self.parameters = [stacks]
+        self.buffers = _Buffers()
         if first.linear_path is not None:
             self.linear_path = FlatParameters(
                 [list(module.linear_path.parameters()) for module in modules]
@@ -194,50 +222,50 @@ class DenseStep:
         losses : Tensor of shape (m,)
             Loss of each model on its batch.
         """
+        _, n_rows, n_features = inputs.shape
         output = self.forward(inputs)
-        gradient = self.loss.gradient(output, inputs)
-        losses = self._losses(output, gradient, inputs, weights)
         if weights is None:
-            gradient /= inputs.shape[1] * inputs.shape[2]
+            rows, gradient = self.loss.rows_and_gradient_(output, inputs, 1 / (n_rows * n_features))
+            losses = rows.mean(1)
         else:
-            gradient *= (weights / (weights.sum(1, keepdim=True) * inputs.shape[2]))[..., None]
+            shares = weights / weights.sum(1, keepdim=True)
+            factors = (shares / n_features)[..., None]
+            rows, gradient = self.loss.rows_and_gradient_(output, inputs, factors)
+            losses = (rows * shares).sum(1)
         self._backward(gradient)
         for parameters, group in zip(self.parameters, self.groups, strict=True):
             parameters.step(group)
         return losses
 
-    def _losses(self, output, gradient, inputs, weights) -> Tensor:
-        rows = self.loss.rows_from_gradient(output, gradient, inputs)
-        return rows.mean(1) if weights is None else (rows * weights).sum(1) / weights.sum(1)
-
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (m, b, p) for rows (m, b, p), remembering what `_backward` needs."""
-        self.scaled_inputs = inputs * self.input_scale
+        """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
+        self.scaled_inputs = self.buffers.get("scaled", inputs, *inputs.shape)
+        torch.mul(inputs, self.input_scale, out=self.scaled_inputs)
         code = self.encoder.forward(self.scaled_inputs)
         if self.linear_path is None:
-            self.scaled_code = code * self.code_scale
+            self.scaled_code = code.mul_(self.code_scale)
             return self.decoder.forward(self.scaled_code)
         projection, back_projection = self.linear_path.views
-        code.baddbmm_(self.scaled_inputs, projection.mT)
-        self.scaled_code = code.mul_(self.code_scale)
+        self.scaled_code = code.baddbmm_(self.scaled_inputs, projection.mT).mul_(self.code_scale)
+        output = self.decoder.forward(self.scaled_code)
+        if isinstance(self.output, LinearOutput):
+            return output.baddbmm_(self.scaled_code, back_projection)
         self.linear = torch.bmm(self.scaled_code, back_projection)
-        return self.decoder.forward(self.scaled_code).add_(self.output.link(self.linear))
+        return output.add_(self.output.link(self.linear))
 
     def _backward(self, gradient: Tensor):
         """Store the gradients of all parameters, given that of the losses by the outputs."""
         code_gradient = self.decoder.backward(gradient, to_inputs=True)
-        code_gradient = _aten.hardtanh_backward(
-            code_gradient, self.scaled_code, -INPUT_LIMIT, INPUT_LIMIT
-        )
-        if self.linear_path is None:
-            self.encoder.backward(code_gradient.mul_(self.code_scale), to_inputs=False)
-            return
-        _, back_projection = self.linear_path.views
-        projection_gradient, back_projection_gradient = self.linear_path.gradient_views
-        linear_gradient = self.output.link_gradient_(gradient, self.linear)
-        torch.bmm(self.scaled_code.mT, linear_gradient, out=back_projection_gradient)
-        code_gradient.baddbmm_(linear_gradient, back_projection.mT).mul_(self.code_scale)
-        torch.bmm(code_gradient.mT, self.scaled_inputs, out=projection_gradient)
+        if self.linear_path is not None:
+            if not isinstance(self.output, LinearOutput):
+                self.output.link_gradient_(gradient, self.linear)
+            _, back_projection = self.linear_path.views
+            by_projection, by_back_projection = self.linear_path.gradient_views
+            torch.bmm(self.scaled_code.mT, gradient, out=by_back_projection)
+            code_gradient.baddbmm_(gradient, back_projection.mT)
+        code_gradient.mul_(self.code_scale)
+        if self.linear_path is not None:
+            torch.bmm(code_gradient.mT, self.scaled_inputs, out=by_projection)
         self.encoder.backward(code_gradient, to_inputs=False)
 
     def copy_moments(self):

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 class ReconstructionLoss(nn.Module):
     """Base of the losses: a mean over the cells of a row, then over the rows by their weights.
 
-    A subclass says what one cell costs (`cells`) and how that changes with the output (`gradient`).
+    A subclass says what one cell costs (`cells`). For the dense training step it also says, in one
+    go, what rows cost and how that changes with the output (`rows_and_gradient_`).
 
     Examples
     --------
@@ -21,17 +22,30 @@ class ReconstructionLoss(nn.Module):
         """Return the loss of each cell, of the shape of the target."""
         raise NotImplementedError
 
-    def gradient(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the derivative of `cells` by the output, as a new tensor."""
+    def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
+        """Return the losses of rows, and turn the output into `factor` times the cells' gradient.
+
+        Parameters
+        ----------
+        output : Tensor of shape (..., n_features)
+            What the model's `forward` returned; overwritten.
+        target : Tensor of the same shape
+            Standardised rows.
+        factor : float or Tensor of shape (..., 1)
+            What the derivative of each cell's loss by the output is multiplied with.
+
+        Returns
+        -------
+        rows : Tensor of shape (...)
+            Mean loss of each row's cells.
+        gradient : Tensor of shape (..., n_features)
+            The memory of the output with the gradient in it.
+        """
         raise NotImplementedError
 
     def rows(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of each row's cells."""
         return self.cells(output, target).mean(-1)
-
-    def rows_from_gradient(self, output: Tensor, gradient: Tensor, target: Tensor) -> Tensor:
-        """Return the same as `rows` where the `gradient` is known already."""
-        return self.rows(output, target)
 
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the loss of a batch.
@@ -82,20 +96,20 @@ class SquaredError(ReconstructionLoss):
         self.register_buffer("lower", lower)
         self.register_buffer("upper", upper)
 
-    def _clip(self, output: Tensor) -> Tensor:
-        return output if self.lower is None else torch.clamp(output, self.lower, self.upper)
-
     def cells(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the squared difference of each cell."""
-        return (output + (self._clip(output) - output).detach() - target).square()
+        if self.lower is not None:
+            clipped = torch.clamp(output, self.lower, self.upper)
+            output = output + (clipped - output).detach()
+        return (output - target).square()
 
-    def gradient(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return twice the difference of each cell."""
-        return torch.sub(self._clip(output), target).mul_(2)
-
-    def rows_from_gradient(self, output: Tensor, gradient: Tensor, target: Tensor) -> Tensor:
-        """Return the mean of the squared differences, which the gradient doubles."""
-        return torch.linalg.vector_norm(gradient, dim=-1).square_().div_(4 * gradient.shape[-1])
+    def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
+        """Return the losses of rows, and turn the output into the gradient."""
+        if self.lower is not None:
+            torch.clamp(output, self.lower, self.upper, out=output)
+        difference = output.sub_(target)
+        rows = torch.linalg.vector_norm(difference, dim=-1).square_().div_(output.shape[-1])
+        return rows, difference.mul_(2 * factor)
 
 
 class BinaryCrossEntropy(ReconstructionLoss):
@@ -134,6 +148,8 @@ class BinaryCrossEntropy(ReconstructionLoss):
             output, self._probability(target), reduction="none"
         )
 
-    def gradient(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the probability given less the probability wanted."""
-        return torch.sigmoid(output).sub_(self._probability(target))
+    def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
+        """Return the losses of rows, and turn the output into the gradient."""
+        probability = self._probability(target)
+        rows = F.binary_cross_entropy_with_logits(output, probability, reduction="none").mean(-1)
+        return rows, output.sigmoid_().sub_(probability).mul_(factor)
