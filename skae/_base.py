@@ -112,6 +112,8 @@ class BaseAutoencoder(
                 rows, weights, settings, self.random_state, start=start, tasks=tasks
             )
         self.__dict__.update(self._fitted_attributes(model))
+        if tasks is not None:
+            tasks.end_fit()
         self._warn_of_weak_fit()
         return self
 

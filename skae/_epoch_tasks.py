@@ -40,7 +40,7 @@ class SklearnEpochTasks:
         )
 
     def end_fit(self):
-        """Close the task of the fit."""
+        """Close the task of the fit, once the estimator has its fitted attributes."""
         self.fit_task.call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes={}, **self.data
         )

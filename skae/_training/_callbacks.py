@@ -40,9 +40,6 @@ class EpochTasks(Protocol):
     def begin_fit(self, max_epochs: int) -> None:
         """Take note that training begins and takes at most so many epochs."""
 
-    def end_fit(self) -> None:
-        """Take note that training has ended."""
-
     def begin_epoch(self) -> None:
         """Take note that an epoch begins."""
 
@@ -73,22 +70,11 @@ class EpochHook(Callback):
 class BestEpoch(Callback):
     """Judge every epoch on the held-out rows, the start included, and keep the best weights.
 
-    Parameters
-    ----------
-    n_iter_no_change : int
-        Epochs without progress after which training stops.
-    tol : float
-        Share of the loss by which it has to fall to count as progress.
-
     Attributes
     ----------
     losses_ : list of float
         Mean loss of the held-out rows at the start and after each epoch.
     """
-
-    def __init__(self, n_iter_no_change: int, tol: float):
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
 
     def on_train_begin(self, net, **kwargs):
         """Judge the start."""
@@ -96,18 +82,13 @@ class BestEpoch(Callback):
         self._start_losses = net.validation_losses()
         loss = net.weighted_mean(self._start_losses)
         self.losses_, self._best_iter = [loss], 0
-        self._progress, self._progress_iter = loss, 0
 
     def on_epoch_end(self, net, **kwargs):
-        """Judge the epoch; stop where none has brought enough for too long."""
-        loss, epoch = net.history[-1]["valid_loss"], len(self.losses_)
+        """Judge the epoch."""
+        loss = net.history[-1]["valid_loss"]
         if loss < min(self.losses_):
-            self._best, self._best_iter = net.copy_state(), epoch
+            self._best, self._best_iter = net.copy_state(), len(self.losses_)
         self.losses_.append(loss)
-        if loss < self._progress * (1 - self.tol):
-            self._progress, self._progress_iter = loss, epoch
-        elif epoch - self._progress_iter >= self.n_iter_no_change:
-            raise TrainingStopped
 
     def restore_(self, net) -> int:
         """Give the net the weights of the best epoch and return its number.
@@ -120,6 +101,39 @@ class BestEpoch(Callback):
             return self._best_iter
         net.module_.load_state_dict(self._start)
         return 0
+
+
+class Patience(Callback):
+    """Stop where too many epochs have brought too little on the held-out rows.
+
+    It comes after those who want to be told of the last epoch too.
+
+    Parameters
+    ----------
+    best_epoch : BestEpoch
+        Who judges the epochs.
+    n_iter_no_change : int
+        Epochs without progress after which training stops.
+    tol : float
+        Share of the loss by which it has to fall to count as progress.
+    """
+
+    def __init__(self, best_epoch: BestEpoch, n_iter_no_change: int, tol: float):
+        self.best_epoch = best_epoch
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Start from the loss of the start."""
+        self._progress, self._progress_iter = self.best_epoch.losses_[0], 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Count the epoch."""
+        loss, epoch = self.best_epoch.losses_[-1], len(self.best_epoch.losses_) - 1
+        if loss < self._progress * (1 - self.tol):
+            self._progress, self._progress_iter = loss, epoch
+        elif epoch - self._progress_iter >= self.n_iter_no_change:
+            raise TrainingStopped
 
 
 class AdaptiveLearningRate(Callback):

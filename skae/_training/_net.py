@@ -196,8 +196,8 @@ class AutoencoderNet(NeuralNet):
         """Return a net with a copy of the module and the history, which training leaves alone."""
         # Not copy.copy, which goes through __getstate__ and ends on the CPU.
         net = type(self).__new__(type(self))
-        vars(net).update(vars(self))
-        vars(net).update(
+        net.__dict__.update(self.__dict__)
+        net.__dict__.update(
             module_=copy.deepcopy(self.module_),
             history_=copy.copy(self.history_),
             optimizer_=None,
@@ -237,6 +237,12 @@ class AutoencoderNet(NeuralNet):
         else:
             self._dense_step.load_moments(state)
 
+    def _copy_optimizer_state(self):
+        """Return what `load_optimizer_state` takes, None for a copy that has no optimiser."""
+        if self._dense_step is not None:
+            return self._dense_step.copy_moments()
+        return None if self.optimizer_ is None else self.optimizer_.state_dict()
+
     def release_training_state(self, callbacks):
         """Let go of what only training needs.
 
@@ -250,10 +256,7 @@ class AutoencoderNet(NeuralNet):
         optimizer_state : object
             What `load_optimizer_state` takes.
         """
-        if self._dense_step is None:
-            optimizer_state = self.optimizer_.state_dict()
-        else:
-            optimizer_state = self._dense_step.copy_moments()
+        optimizer_state = self._copy_optimizer_state()
         self._dense_step = None
         self.validation_set = None
         self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]

@@ -17,6 +17,7 @@ from skae._training._callbacks import (
     EpochHook,
     EpochTasks,
     FiniteLoss,
+    Patience,
     TrainingStopped,
 )
 from skae._training._cross_validation import CrossValidation, cross_validate
@@ -137,13 +138,15 @@ class _Run:
         self.callbacks: list[Callback] = [FiniteLoss()]
         if settings.learning_rate == "adaptive":
             self.callbacks.append(AdaptiveLearningRate(settings.tol))
-        if tasks is not None:
-            self.callbacks.append(EpochHook(tasks, self.snapshot))
+        hooks = [] if tasks is None else [EpochHook(tasks, self.snapshot)]
         validation_set = None
         if split.held_out is not None:
             validation_set = problem.dataset(split.held_out)
-            self.best_epoch = BestEpoch(settings.n_iter_no_change, settings.tol)
-            self.callbacks.append(self.best_epoch)
+            self.best_epoch = BestEpoch()
+            patience = Patience(self.best_epoch, settings.n_iter_no_change, settings.tol)
+            self.callbacks += [self.best_epoch, *hooks, patience]
+        else:
+            self.callbacks += hooks
         self.net = make_net(
             problem,
             module,
@@ -158,12 +161,7 @@ class _Run:
         """Train on all rows; keep the start if PCA does better on them."""
         start = self.net.copy_state()
         self._train(self.max_iter)
-        best_iter = len(self.net.history)
-        errors = self._errors(self.train_set)
-        if self.problem.settings.init == "pca" and errors[0] > errors[1] and not self.continues:
-            self.net.module_.load_state_dict(start)
-            best_iter, errors = 0, self._errors(self.train_set)
-        return self._finish(errors, best_iter=best_iter)
+        return self._finish_by_training_rows(start)
 
     def train_to_best_epoch(self) -> TrainedModel:
         """Train while held-out rows are judged, and go back to the epoch that did best on them."""
@@ -174,7 +172,11 @@ class _Run:
 
     def train_chosen_epochs(self, chosen: CrossValidation) -> TrainedModel:
         """Train on all rows for as many epochs as cross-validation has chosen."""
+        start = self.net.copy_state()
         self._train(chosen.best_iter)
+        if len(self.net.history) < chosen.best_iter:
+            # A callback has ended it, and cross-validation does not tell how good this epoch is.
+            return self._finish_by_training_rows(start)
         return self._finish(
             (chosen.error, chosen.pca_error),
             best_iter=chosen.best_iter,
@@ -197,12 +199,19 @@ class _Run:
         with contextlib.suppress(TrainingStopped):
             net.fit_loop(self.train_set, epochs=n_epochs)
         net.notify("on_train_end", X=self.train_set, y=None)
-        if self.tasks is not None:
-            self.tasks.end_fit()
 
     def _errors(self, dataset) -> tuple[float, float]:
         axes = self.problem.tensor(self.problem.principal_components.components)
         return mean_squared_errors(self.net.module_, axes.to(self.problem.device), dataset)
+
+    def _finish_by_training_rows(self, start: dict) -> TrainedModel:
+        """Go back to the start if PCA does better on the training rows."""
+        best_iter = len(self.net.history)
+        errors = self._errors(self.train_set)
+        if self.problem.settings.init == "pca" and errors[0] > errors[1] and not self.continues:
+            self.net.module_.load_state_dict(start)
+            best_iter, errors = 0, self._errors(self.train_set)
+        return self._finish(errors, best_iter=best_iter)
 
     def _finish(self, errors, *, best_iter, losses=None, valid_losses=None) -> TrainedModel:
         """Order the codes, let go of what only training needs, and gather the results."""
