@@ -159,11 +159,24 @@ def make_problem(
 def _standardize(X, statistics, components, settings) -> Standardization:
     """Measure rows in units of PCA's error, so that what is left to learn is of size one."""
     total = float(statistics.variance.sum())
+    _check_magnitude(np.sqrt(total), settings.dtype)
     residual = total - float(components.explained_variance.sum())
     unit = max(residual, total * _LEAST_SHARE_OF_DEVIATION**2) / len(statistics.mean)
     scale = float(np.sqrt(unit)) if unit > 0 else 1.0
     precision = X.dtype if X.dtype in (np.float32, np.float64) else np.float64
     return Standardization(statistics.mean.astype(precision), scale, settings.torch_dtype)
+
+
+def _check_magnitude(deviation: float, dtype: str):
+    """Refuse tables whose codes, in the unit of X, would overflow or vanish."""
+    limits = np.finfo(dtype)
+    least, most = limits.tiny * 1e9, limits.max / 1e9
+    if deviation != 0 and not least < deviation < most:
+        raise ValueError(
+            f"X must deviate from its mean by something between {least:.0e} and {most:.0e}, what "
+            f"codes in {dtype} can express. Got a standard deviation of {deviation:.3g}, summed "
+            "over the features. Scale X, for instance with StandardScaler."
+        )
 
 
 def _choose_bounds(X, statistics, settings) -> tuple[np.ndarray, np.ndarray] | None:
