@@ -1,0 +1,172 @@
+"""What a fit leaves behind, what goes on from it, and what several threads may do with it."""
+
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils import check_random_state, get_tags
+
+from skae import AutoencoderTransformer
+from skae.exceptions import NotBetterThanPCAWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+STEADY = {"early_stopping": False, "learning_rate": "constant"}
+
+
+def test_a_fit_is_silent(any_autoencoder, images, capfd):
+    any_autoencoder.fit(images).partial_fit(images).score(images)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verbose_shows_progress(quick, images, capsys):
+    quick(verbose=True, early_stopping=False).fit(images)
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_parameters_are_those_of_the_constructor():
+    names = list(inspect.signature(AutoencoderTransformer).parameters)
+    assert sorted(AutoencoderTransformer().get_params()) == sorted(names)
+    assert sorted(AutoencoderTransformer._parameter_constraints) == sorted(names)
+
+
+def test_a_fit_changes_no_parameter(any_autoencoder, images):
+    before = any_autoencoder.get_params()
+    assert any_autoencoder.fit(images).get_params() == before
+
+
+def test_a_second_fit_knows_nothing_of_the_first(any_autoencoder, images):
+    params = {"n_components": 3, "hidden_layer_sizes": (8, 8), "activation": "tanh"}
+    again = any_autoencoder.fit(images[:50, :20]).set_params(**params).fit(images)
+    fresh = clone(any_autoencoder).fit(images)
+    np.testing.assert_array_equal(again.transform(images), fresh.transform(images))
+    assert again.loss_curve_ == fresh.loss_curve_
+
+
+def test_fitted_attributes_describe_the_fit(any_autoencoder, images):
+    estimator = any_autoencoder.fit(images)
+    assert 1 <= estimator.n_iter_ <= estimator.max_iter
+    assert 0 <= estimator.best_iter_ <= estimator.n_iter_
+    assert len(estimator.loss_curve_) == estimator.n_iter_
+    assert estimator.n_components_ == estimator.transform(images).shape[1] == 4
+    assert estimator.n_features_in_ == estimator.mean_.shape[0] == 64
+    assert estimator.reconstruction_error_ <= estimator.pca_reconstruction_error_
+    if estimator.early_stopping:
+        assert len(estimator.validation_loss_curve_) == estimator.n_iter_ + 1
+    else:
+        assert estimator.validation_loss_curve_ is None
+
+
+def test_a_share_of_variance_chooses_the_number_of_codes(quick, images):
+    few, many = (quick(n_components=share, **STEADY).fit(images) for share in (0.5, 0.9))
+    assert 1 < few.n_components_ < many.n_components_ < 64
+    assert few.score(images) >= 0.5
+    assert many.score(images) >= 0.9
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tags_are_true(dtype):
+    tags = get_tags(AutoencoderTransformer(dtype=dtype))
+    assert tags.transformer_tags.preserves_dtype == [dtype]
+    assert tags.input_tags.sparse
+    assert not tags.input_tags.allow_nan
+    assert not tags.non_deterministic
+    assert not tags.target_tags.required
+
+
+def test_a_warm_start_goes_on_from_the_fit_before(any_autoencoder, images):
+    estimator = any_autoencoder.set_params(warm_start=True, max_iter=5, init="random").fit(images)
+    errors = [estimator.reconstruction_error_]
+    for _ in range(3):
+        errors.append(estimator.fit(images).reconstruction_error_)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.9 * errors[0]
+    assert estimator.n_iter_ <= 5
+
+
+def test_a_warm_start_from_nothing_is_a_fit(any_autoencoder, images):
+    expected = any_autoencoder.fit(images).transform(images)
+    warm = clone(any_autoencoder).set_params(warm_start=True).fit(images)
+    np.testing.assert_array_equal(warm.transform(images), expected)
+
+
+@pytest.mark.parametrize(
+    "params", [{"n_components": 3}, {"hidden_layer_sizes": (8,)}, {"loss": "binary_cross_entropy"}]
+)
+def test_a_warm_start_with_another_network_is_refused(quick, images, params):
+    estimator = quick(warm_start=True).fit(images)
+    with pytest.raises(ValueError, match="parameters that make the network"):
+        estimator.set_params(**params).fit(images)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_warm_start_keeps_the_number_of_codes(quick, images, share):
+    estimator = quick(n_components=share, warm_start=True).fit(images)
+    n_components = estimator.n_components_
+    assert estimator.fit(images[:100]).n_components_ == n_components
+
+
+def test_the_first_partial_fit_is_a_fit_of_one_epoch(quick, images):
+    partial = quick().partial_fit(images)
+    whole = quick(max_iter=1, **STEADY).fit(images)
+    np.testing.assert_array_equal(partial.transform(images), whole.transform(images))
+    assert partial.loss_curve_ == whole.loss_curve_
+
+
+def test_chunk_after_chunk_lowers_the_error(quick, digits):
+    X = digits[0]
+    estimator = quick(init="random")
+    scores = []
+    for _ in range(4):
+        for chunk in np.array_split(X, 4):
+            estimator.partial_fit(chunk)
+        scores.append(estimator.score(X))
+    assert scores == sorted(scores)
+    assert scores[-1] > scores[0] + 0.1
+
+
+def test_chunks_are_seen_in_the_units_of_the_first(quick, images):
+    estimator = quick().partial_fit(images)
+    mean, scale = estimator.mean_.copy(), estimator.scale_
+    estimator.partial_fit(images * 0.5)
+    np.testing.assert_array_equal(estimator.mean_, mean)
+    assert estimator.scale_ == scale
+
+
+def test_a_chunk_of_another_width_is_refused(quick, images):
+    estimator = quick().partial_fit(images)
+    with pytest.raises(ValueError, match="63 features.*64 features"):
+        estimator.partial_fit(images[:, 1:])
+
+
+def test_several_threads_may_transform_at_once(any_autoencoder, images):
+    estimator = any_autoencoder.fit(images)
+    expected = estimator.transform(images)
+    modes = []
+
+    def work(_):
+        modes.append(estimator.net_.module_.training)
+        codes = estimator.transform(images)
+        estimator.score(images)
+        return codes
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(work, range(32)))
+    for codes in results:
+        np.testing.assert_array_equal(codes, expected)
+    assert not any(modes)
+
+
+def test_results_cannot_be_differentiated_by_accident(quick, images):
+    estimator = quick().fit(images)
+    estimator.transform(images)
+    assert all(parameter.grad is None for parameter in estimator.net_.module_.parameters())
+
+
+def test_a_fit_that_is_no_better_than_pca_says_so(quick):
+    X = check_random_state(0).normal(size=(60, 5))
+    with pytest.warns(NotBetterThanPCAWarning, match="not below that of PCA"):
+        estimator = quick(n_components=2).fit(X)
+    assert estimator.best_iter_ == 0
