@@ -50,9 +50,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     batch_size : int or "auto", default="auto"
         Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
     learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
-        Schedule of the learning rate. "one_cycle" rises over the first 30 % of all steps and falls
-        to almost nothing; "adaptive" divides the rate by five where the training loss stops
-        falling.
+        Schedule of the learning rate. "one_cycle" rises over the first tenth of all steps and falls
+        along a line to almost nothing; "adaptive" divides the rate by five where the training loss
+        stops falling.
     learning_rate_init : float, default=0.01
         Greatest learning rate of the schedule. Lower it if the loss is not finite.
     max_iter : int or "auto", default="auto"
@@ -60,7 +60,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW.
     early_stopping : bool, default=True
-        Let rows that the network has not seen choose the epoch. Tables of fewer than 2000 rows
+        Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
         are cross-validated for that, in five folds, and then trained on all rows; of larger
         tables, of sparse ones and where `net_params` is given, `validation_fraction` of the rows
         is held out at random. With False all rows are trained on to the end.

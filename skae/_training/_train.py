@@ -33,7 +33,7 @@ from skae._training._standardization import Standardization
 from skae.modules import Autoencoder, order_codes_
 
 # Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed.
-_MAX_CROSS_VALIDATED = 2000
+_MAX_CROSS_VALIDATED = 1000
 _VALIDATION_BATCH_SIZE = 4096
 
 
