@@ -1,0 +1,119 @@
+"""The codes: PCA's where the model is PCA, and ordered as PCA's are where it is not."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.utils import check_random_state
+
+from skae.modules import CodeBasis, order_codes_
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+
+@pytest.fixture(scope="module")
+def plane():
+    """Return 200 rows on a plane in 6 dimensions, but for noise, where PCA cannot be beaten."""
+    generator = check_random_state(0)
+    scores = generator.normal(size=(200, 2)) * [3, 1]
+    return scores @ generator.normal(size=(2, 6)) + 0.1 * generator.normal(size=(200, 6)) + 10
+
+
+def with_pcas_signs(pca, X):
+    """Return PCA's codes with each axis's entry of greatest size positive."""
+    largest = np.abs(pca.components_).argmax(axis=1)
+    return pca.transform(X) * np.sign(pca.components_[np.arange(len(largest)), largest])
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_a_model_that_stays_pca_has_its_codes(quick, plane, n_components):
+    estimator = quick(n_components=n_components, dtype="float64", output_range=None).fit(plane)
+    assert estimator.best_iter_ == 0
+    pca = PCA(n_components=n_components).fit(plane)
+    codes = estimator.transform(plane)
+    np.testing.assert_allclose(codes, with_pcas_signs(pca, plane), atol=1e-8)
+    np.testing.assert_allclose(
+        estimator.inverse_transform(codes), pca.inverse_transform(pca.transform(plane)), atol=1e-8
+    )
+    np.testing.assert_allclose(
+        estimator.explained_variance_ratio_, pca.explained_variance_ratio_, atol=1e-10
+    )
+    np.testing.assert_allclose(estimator.mean_, pca.mean_)
+
+
+def test_codes_of_pca_are_whitened_on_request(quick, plane):
+    estimator = quick(n_components=2, whiten=True, output_range=None).fit(plane)
+    assert estimator.best_iter_ == 0
+    pca = PCA(n_components=2).fit(plane)
+    expected = with_pcas_signs(pca, plane) / pca.transform(plane).std(axis=0)
+    np.testing.assert_allclose(estimator.transform(plane), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("params", [{}, {"init": "random"}, {"loss": "binary_cross_entropy"}])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_codes_of_a_trained_model_are_centred_uncorrelated_and_ordered(
+    quick, images, params, early_stopping
+):
+    estimator = quick(max_iter=20, early_stopping=early_stopping, **params).fit(images)
+    assert estimator.best_iter_ > 0
+    codes = estimator.transform(images)
+    deviations = codes.std(axis=0)
+    assert (np.abs(codes.mean(axis=0)) < 1e-3 * deviations).all()
+    assert np.abs(np.corrcoef(codes.T) - np.eye(4)).max() < 1e-3
+    assert (np.diff(deviations) < 0).all()
+
+    ratios = estimator.explained_variance_ratio_
+    assert (np.diff(ratios) < 0).all()
+    assert (ratios > 0).all()
+    assert ratios.sum() == pytest.approx(estimator.score(images), abs=1e-5)
+
+
+def test_whitened_codes_of_a_trained_model_have_unit_variance(quick, images):
+    plain, white = (
+        quick(early_stopping=False, whiten=whiten).fit(images) for whiten in (False, True)
+    )
+    codes = white.transform(images)
+    np.testing.assert_allclose(np.cov(codes.T, bias=True), np.eye(4), atol=1e-3)
+    np.testing.assert_allclose(
+        white.inverse_transform(codes),
+        plain.inverse_transform(plain.transform(images)),
+        atol=1e-4,
+    )
+
+
+def test_codes_have_the_unit_of_the_table(quick, images):
+    codes, larger = (
+        quick(early_stopping=False, output_range=None).fit(unit * images).transform(unit * images)
+        for unit in (1, 1024)
+    )
+    np.testing.assert_allclose(larger, 1024 * codes, rtol=1e-3, atol=0.1)
+
+
+def test_signs_do_not_depend_on_the_seed(quick):
+    X = load_iris().data
+    codes = [
+        quick(n_components=2, early_stopping=False, random_state=seed).fit(X).transform(X)
+        for seed in range(3)
+    ]
+    for others in codes[1:]:
+        assert (np.sum(codes[0] * others, axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_a_dead_code_stays_invertible(whiten):
+    codes = torch.randn(100, 3, generator=torch.Generator().manual_seed(0)).double()
+    codes[:, 1] = 2.5
+    rows = codes @ torch.eye(3, 5).double()
+    centred = codes - codes.mean(0)
+    basis = CodeBasis(3, dtype=torch.float64)
+    explained = order_codes_(
+        basis,
+        codes.mean(0),
+        centred.T @ centred / 100,
+        (rows - rows.mean(0)).T @ centred / 100,
+        whiten=whiten,
+    )
+    assert explained[2] == pytest.approx(0, abs=1e-10)
+    assert torch.isfinite(basis(codes)).all()
+    torch.testing.assert_close(basis.inverse(basis(codes)), codes)
