@@ -74,7 +74,9 @@ class AutoencoderNet(NeuralNet):
 
     @property
     def _default_callbacks(self):
-        return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
+        callbacks = [("epoch_timer", EpochTimer())]
+        # It would draw up its table even where nothing is printed.
+        return [*callbacks, ("print_log", PrintLog())] if self.verbose else callbacks
 
     def initialize(self):
         """Initialise skorch's parts, and the dense step where it applies."""
@@ -93,8 +95,7 @@ class AutoencoderNet(NeuralNet):
             return None
         if self._listens_to_batches() or self.compile:
             return None
-        # skorch puts the group that matches a pattern, the linear path's, before the rest.
-        return DenseStep([self.module_], self.criterion_, groups[::-1])
+        return DenseStep([self.module_], self.criterion_, groups)
 
     def _listens_to_batches(self) -> bool:
         """Tell whether some callback overrides a hook that is called for each batch."""

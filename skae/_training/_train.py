@@ -276,7 +276,9 @@ def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> Autoenc
     if "optimizer" not in user:
         stacks, *others = adamw_groups(settings, problem.n_features)
         optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
-        optimizer["optimizer__param_groups"] = [("linear_path.*", group) for group in others]
+        # The encoder and the decoder come first and have the optimiser's own settings.
+        linear_paths = [("linear_path.*", group) for group in others]
+        optimizer["optimizer__param_groups"] = [("*coder.*", {}), *linear_paths]
     net = AutoencoderNet(
         module,
         criterion=problem.make_loss(),

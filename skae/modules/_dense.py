@@ -16,6 +16,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
+def _make_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:
+    """Return a linear layer without weights drawn from torch's global generator."""
+    linear = nn.Linear(n_in, n_out, device="meta")
+    linear.weight = nn.Parameter(torch.empty(n_out, n_in, dtype=dtype, device="cpu"))
+    linear.bias = nn.Parameter(torch.empty(n_out, dtype=dtype, device="cpu"))
+    return linear
+
+
 class DenseStack(nn.Module):
     """Linear layers with an activation between them and none after the last.
 
@@ -53,8 +61,7 @@ class DenseStack(nn.Module):
         super().__init__()
         self.activation = activation
         self.linears = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=dtype, device="cpu")
-            for n_in, n_out in itertools.pairwise(layer_sizes)
+            _make_linear(n_in, n_out, dtype) for n_in, n_out in itertools.pairwise(layer_sizes)
         )
         self.function = ACTIVATIONS[activation]()
         self.reset_parameters(zero_last=zero_last, generator=generator)
