@@ -77,8 +77,8 @@ def test_a_table_without_variance_is_reconstructed_exactly(any_autoencoder, n_co
     assert any_autoencoder.score(X) == 1
 
 
-# What is done to a table, and by how much codes, of up to 40, may differ: single precision, or means
-# that are summed in another order.
+# What is done to a table, and by how much codes, of up to 40, may differ: by the rounding of single
+# precision, or of means that are summed in another order.
 LAYOUTS = {
     "reversed": (lambda X: X[::-1][::-1], 0),
     "big_endian": (lambda X: X.astype(">f8"), 0),
