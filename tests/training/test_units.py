@@ -93,13 +93,13 @@ def test_other_schedules_leave_the_rate_alone(name):
 
 
 class RateWatcher(Callback):
-    """Remember the learning rate of the encoder and the decoder in each epoch."""
+    """Remember the greatest learning rate of each epoch, that of the encoder and the decoder."""
 
     def __init__(self):
         self.rates = []
 
     def on_epoch_begin(self, net, **kwargs):
-        self.rates.append(net.optimizer_.param_groups[-1]["lr"])
+        self.rates.append(max(group["lr"] for group in net.optimizer_.param_groups))
 
 
 def test_an_adaptive_rate_is_divided_by_five_where_the_loss_hardly_falls(quick, images):
