@@ -215,7 +215,7 @@ class DenseStep:
         inputs : Tensor of shape (m, b, p)
             Standardised rows, a batch for each model.
         weights : Tensor of shape (m, b), default=None
-            Weights of the rows; equal where None.
+            Weights of the rows, 1 on average over all batches; equal where None.
 
         Returns
         -------
@@ -228,10 +228,9 @@ class DenseStep:
             rows, gradient = self.loss.rows_and_gradient_(output, inputs, 1 / (n_rows * n_features))
             losses = rows.mean(1)
         else:
-            shares = weights / weights.sum(1, keepdim=True)
-            factors = (shares / n_features)[..., None]
+            factors = (weights / (n_rows * n_features))[..., None]
             rows, gradient = self.loss.rows_and_gradient_(output, inputs, factors)
-            losses = (rows * shares).sum(1)
+            losses = (rows * weights).mean(1)
         self._backward(gradient)
         for parameters, group in zip(self.parameters, self.groups, strict=True):
             parameters.step(group)

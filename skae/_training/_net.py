@@ -163,8 +163,8 @@ class AutoencoderNet(NeuralNet):
                 self.notify("on_batch_begin", batch=batch, training=training)
             loss, step = self._run_batch(batch, training, step_fn, **fit_params)
             rows, weights = unpack_data(batch)
-            batch_mass = len(rows) if weights is None else weights.sum()
-            total, mass = total + loss * batch_mass, mass + batch_mass
+            total = total + loss * len(rows)
+            mass = mass + (len(rows) if weights is None else weights.sum())
             if listening:
                 self.history.record_batch(prefix + "_loss", loss.item())
                 self.history.record_batch(prefix + "_batch_size", len(rows))

@@ -32,6 +32,8 @@ class TrainingProblem:
     settings: TrainingSettings
     rows: DenseRows | LazyRows
     weights: torch.Tensor | None
+    """Weights of the rows, 1 on average over those in training."""
+
     statistics: ColumnStatistics
     standardization: Standardization
     principal_components: PrincipalComponents
@@ -132,6 +134,8 @@ def make_problem(
     problem : TrainingProblem
         All that training needs.
     """
+    if weights is not None:
+        weights = weights / weights[in_training].mean()
     shares = in_training.astype(np.float64) if weights is None else weights * in_training
     shares /= shares.sum()
     statistics = describe_columns(X, shares)

@@ -57,15 +57,16 @@ class ReconstructionLoss(nn.Module):
         target : Tensor of shape (n_samples, n_features)
             Standardised rows.
         weight : Tensor of shape (n_samples,), default=None
-            Weights of the rows; equal where None.
+            Weights of the rows, 1 on average over all batches; equal where None. A batch is not
+            divided by its own sum of weights, so that heavy rows count as much in heavy batches.
 
         Returns
         -------
         loss : Tensor of shape ()
-            Weighted mean over the rows of the mean over their cells.
+            Mean over the rows, times their weights, of the mean over their cells.
         """
         rows = self.rows(output, target)
-        return rows.mean() if weight is None else (rows * weight).sum() / weight.sum()
+        return rows.mean() if weight is None else (rows * weight).mean()
 
 
 class SquaredError(ReconstructionLoss):
