@@ -71,7 +71,7 @@ def test_weights_do_on_average_what_repeats_do_where_batches_are_small(quick, di
     differences = np.array([score(seed, 40, X, weights) for seed in seeds]) - by_repeats
     unweighted = np.array([score(seed, 40, X) for seed in seeds]) - by_repeats
 
-    # To first order only: the sum of a batch's weights varies, and its loss is divided by it.
+    # To first order only: gradients agree on average, what steps make of their scatter does not.
     assert abs(np.mean(differences)) < 0.1 * abs(np.mean(unweighted))
 
 
