@@ -28,7 +28,7 @@ class DenseRows:
 
     def take(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the rows at `indices`, in their order."""
-        return self.tensor[indices.to(self.tensor.device)]
+        return self.tensor.index_select(0, indices.to(self.tensor.device))
 
     def to(self, device: torch.device) -> "DenseRows":
         """Return the rows on a device."""
