@@ -75,6 +75,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and the codes. Centring and the units of X are in the precision
         of X in either case.
+    mixed_precision : bool, default=False
+        Multiply matrices in bfloat16 while training, where the processor or GPU is fast at that;
+        weights, the linear path and all that comes after training stay in full precision. Worth a
+        try with layers of 500 units and more; small networks get slower. Needs dtype="float32".
     device : str, default="auto"
         "cpu", "cuda", "mps", or "auto": CUDA where there is one.
     net_params : dict, default=None
@@ -177,6 +181,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "dtype": [StrOptions({"float32", "float64"})],
+        "mixed_precision": ["boolean"],
         "device": [str],
         "net_params": [dict, None],
         "random_state": ["random_state"],
@@ -204,6 +209,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         tol=1e-4,
         warm_start=False,
         dtype="float32",
+        mixed_precision=False,
         device="auto",
         net_params=None,
         random_state=None,
@@ -227,6 +233,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.tol = tol
         self.warm_start = warm_start
         self.dtype = dtype
+        self.mixed_precision = mixed_precision
         self.device = device
         self.net_params = net_params
         self.random_state = random_state

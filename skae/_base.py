@@ -15,6 +15,7 @@ from skae._epoch_tasks import SklearnEpochTasks
 from skae._parameters import (
     check_net_params,
     check_output_range,
+    check_precision,
     check_single_schedule,
     read_layer_sizes,
 )
@@ -241,6 +242,7 @@ class BaseAutoencoder(
         params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
         check_output_range(self.output_range)
         check_net_params(self.net_params)
+        check_precision(self.mixed_precision, self.dtype)
         check_single_schedule(self.learning_rate, self.net_params)
         components = params["n_components"]
         params["n_components"] = (

@@ -76,6 +76,15 @@ def check_net_params(net_params: dict | None):
             )
 
 
+def check_precision(mixed_precision: bool, dtype: str):
+    """Refuse products in half precision for a network that is to have double precision."""
+    if mixed_precision and dtype != "float32":
+        raise ValueError(
+            f"`mixed_precision` must be False with dtype={dtype!r}. Got True. Use dtype='float32' "
+            "for speed, or mixed_precision=False for digits."
+        )
+
+
 def check_single_schedule(learning_rate: str, net_params: dict | None):
     """Refuse a scheduler of skorch beside one of the estimator, which would undo what it sets."""
     for callback in (net_params or {}).get("callbacks") or []:

@@ -28,6 +28,8 @@ class AutoencoderNet(NeuralNet):
     ----------
     schedule : {"adaptive", "constant", "one_cycle"}
         How the learning rate changes from step to step.
+    mixed_precision : bool, default=False
+        Multiply in bfloat16 where torch's autocast does, but for the linear path.
     validation_set : WeightedRows, default=None
         Rows on which each epoch is judged.
     **kwargs
@@ -42,9 +44,12 @@ class AutoencoderNet(NeuralNet):
     callbacks: list
     callbacks_: list
 
-    def __init__(self, *args, schedule="constant", validation_set=None, **kwargs):
+    def __init__(
+        self, *args, schedule="constant", mixed_precision=False, validation_set=None, **kwargs
+    ):
         super().__init__(*args, **kwargs)
         self.schedule = schedule
+        self.mixed_precision = mixed_precision
         self.validation_set = validation_set
 
     def __getstate__(self):
@@ -93,7 +98,7 @@ class AutoencoderNet(NeuralNet):
         )
         if not plain or not is_dense(self.module_, self.criterion_):
             return None
-        if self._listens_to_batches() or self.compile:
+        if self._listens_to_batches() or self.compile or self.mixed_precision:
             return None
         return DenseStep([self.module_], self.criterion_, groups)
 
@@ -135,6 +140,25 @@ class AutoencoderNet(NeuralNet):
             Loss of the batch.
         """
         return self.criterion_(y_pred, X, y_true)
+
+    def infer(self, x, **fit_params):
+        """Return the module's output in the precision of `x`, however it was computed.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        **fit_params : dict
+            Passed to the module.
+
+        Returns
+        -------
+        output : Tensor of shape (n_samples, n_features)
+            What the loss takes.
+        """
+        device = torch.device(self.device).type
+        with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision):
+            return super().infer(x, **fit_params).to(x.dtype)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Train on all batches, or judge them, and record the mean loss.

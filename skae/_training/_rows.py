@@ -31,7 +31,11 @@ class DenseRows:
         return self.tensor.index_select(0, indices.to(self.tensor.device))
 
     def to(self, device: torch.device) -> "DenseRows":
-        """Return the rows on a device."""
+        """Return the rows on a device where they fit into half of its free memory."""
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.tensor.nbytes > free / 2:
+                return self
         return DenseRows(self.tensor.to(device))
 
 

@@ -36,6 +36,7 @@ class TrainingSettings:
     n_iter_no_change: int
     tol: float
     dtype: str
+    mixed_precision: bool
     device: str
     net_params: dict | None
     verbose: bool | int

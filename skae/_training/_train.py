@@ -291,6 +291,7 @@ def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> Autoenc
         device=problem.device,
         verbose=int(settings.verbose),
         schedule=settings.learning_rate,
+        mixed_precision=settings.mixed_precision,
         callbacks=callbacks,
         **params,
         **{**optimizer, **user},
@@ -309,6 +310,7 @@ def _cross_validates(X, settings: TrainingSettings) -> bool:
         and not sparse.issparse(X)
         and not is_large_map(X)
         and not settings.net_params
+        and not settings.mixed_precision
         and settings.learning_rate != "adaptive"
     )
 

@@ -34,12 +34,14 @@ class LinearPath(nn.Module):
         self.back_projection = nn.Parameter(back_projection)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        """Project scaled features to codes."""
-        return inputs @ self.projection.T
+        """Project scaled features to codes, in full precision."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            return inputs @ self.projection.T
 
     def decode(self, code: Tensor) -> Tensor:
-        """Project scaled codes back to features."""
-        return code @ self.back_projection
+        """Project scaled codes back to features, in full precision."""
+        with torch.autocast(code.device.type, enabled=False):
+            return code @ self.back_projection
 
 
 class CodeBasis(nn.Module):
