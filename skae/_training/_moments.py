@@ -24,7 +24,7 @@ class CodeMoments:
     """Covariance of the standardised rows with the codes, of shape (n_features, n_components)."""
 
     squared_error: float
-    """Mean over the rows of the squared error summed over features, in standardised units."""
+    """Mean squared error per cell, in standardised units."""
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
     origin = torch.zeros(())
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
         code = module.encode_raw(rows)
-        error = (module.output(module.decode_raw(code)) - rows).square().sum(1)
+        error = (module.output(module.decode_raw(code)) - rows).square().mean(1)
         # Codes near an origin lose nothing where products are summed.
         origin = code.mean(0) if not sums else origin
         code = code - origin

@@ -46,6 +46,13 @@ class TrainingProblem:
         """Number of columns of the table."""
         return len(self.standardization.mean)
 
+    @property
+    def pca_error(self) -> float:
+        """Mean squared error per cell of PCA on the training rows, in standardised units."""
+        variances = self.statistics.variance
+        left = variances.sum() - self.principal_components.explained_variance.sum()
+        return max(float(left), 0.0) / len(variances) / self.standardization.scale**2
+
     def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
         """Return some rows with their weights, all where no indices are given."""
         return WeightedRows(self.rows, self.weights, indices, self.device)

@@ -22,7 +22,7 @@ from skae._training._callbacks import (
 )
 from skae._training._cross_validation import CrossValidation, cross_validate
 from skae._training._device import resolve_device
-from skae._training._moments import mean_squared_errors, measure_codes
+from skae._training._moments import CodeMoments, mean_squared_errors, measure_codes
 from skae._training._net import AutoencoderNet
 from skae._training._optimizer import adamw_groups
 from skae._training._problem import TrainingProblem, make_problem
@@ -167,8 +167,13 @@ class _Run:
         """Train while held-out rows are judged, and go back to the epoch that did best on them."""
         self._train(self.max_iter)
         best_iter = self.best_epoch.restore_(self.net)
-        errors = self._errors(self.net.validation_set)
-        return self._finish(errors, best_iter=best_iter, valid_losses=self.best_epoch.losses_)
+        axes = self.problem.tensor(self.problem.principal_components.components)
+        errors = mean_squared_errors(
+            self.net.module_, axes.to(self.problem.device), self.net.validation_set
+        )
+        return self._finish(
+            self._measure(), errors, best_iter=best_iter, valid_losses=self.best_epoch.losses_
+        )
 
     def train_chosen_epochs(self, chosen: CrossValidation) -> TrainedModel:
         """Train on all rows for as many epochs as cross-validation has chosen."""
@@ -178,6 +183,7 @@ class _Run:
             # A callback has ended it, and cross-validation does not tell how good this epoch is.
             return self._finish_by_training_rows(start)
         return self._finish(
+            self._measure(),
             (chosen.error, chosen.pca_error),
             best_iter=chosen.best_iter,
             losses=chosen.train_losses,
@@ -188,7 +194,9 @@ class _Run:
         """Return the model as it is now, independent of what training does next."""
         run = copy.copy(self)
         run.net = self.net.copy_for_prediction()
-        return run._finish(run._errors(self.train_set), best_iter=len(run.net.history))
+        moments = run._measure()
+        errors = moments.squared_error, self.problem.pca_error
+        return run._finish(moments, errors, best_iter=len(run.net.history))
 
     def _train(self, n_epochs: int):
         """Run skorch's loop; `fit` would take an interruption by the user for an end."""
@@ -200,23 +208,25 @@ class _Run:
             net.fit_loop(self.train_set, epochs=n_epochs)
         net.notify("on_train_end", X=self.train_set, y=None)
 
-    def _errors(self, dataset) -> tuple[float, float]:
-        axes = self.problem.tensor(self.problem.principal_components.components)
-        return mean_squared_errors(self.net.module_, axes.to(self.problem.device), dataset)
+    def _measure(self) -> CodeMoments:
+        return measure_codes(self.net.module_, self.train_set)
 
     def _finish_by_training_rows(self, start: dict) -> TrainedModel:
         """Go back to the start if PCA does better on the training rows."""
-        best_iter = len(self.net.history)
-        errors = self._errors(self.train_set)
-        if self.problem.settings.init == "pca" and errors[0] > errors[1] and not self.continues:
+        best_iter, moments = len(self.net.history), self._measure()
+        error, pca_error = moments.squared_error, self.problem.pca_error
+        if self.problem.settings.init == "pca" and error > pca_error and not self.continues:
             self.net.module_.load_state_dict(start)
-            best_iter, errors = 0, self._errors(self.train_set)
-        return self._finish(errors, best_iter=best_iter)
+            best_iter, moments = 0, self._measure()
+            error = min(moments.squared_error, pca_error)
+        return self._finish(moments, (error, pca_error), best_iter=best_iter)
 
-    def _finish(self, errors, *, best_iter, losses=None, valid_losses=None) -> TrainedModel:
+    def _finish(
+        self, moments: CodeMoments, errors, *, best_iter, losses=None, valid_losses=None
+    ) -> TrainedModel:
         """Order the codes, let go of what only training needs, and gather the results."""
         net, standardization = self.net, self.problem.standardization
-        ratios = self._order_codes()
+        ratios = self._order_codes(moments)
         losses = net.history[:, "train_loss"] if losses is None else losses
         optimizer_state = net.release_training_state(self.callbacks)
         error, pca_error = (error * standardization.scale**2 for error in errors)
@@ -234,20 +244,19 @@ class _Run:
             optimizer_state=optimizer_state,
         )
 
-    def _order_codes(self) -> np.ndarray:
+    def _order_codes(self, moments: CodeMoments) -> np.ndarray:
         """Put the codes in order; return the share of variance that each accounts for."""
-        module, problem = self.net.module_, self.problem
-        moments = measure_codes(module, self.train_set)
+        problem = self.problem
         explained = order_codes_(
-            module.basis,
+            self.net.module_.basis,
             moments.mean,
             moments.covariance,
             moments.cross_covariance,
             unit=problem.standardization.scale,
             whiten=problem.settings.whiten,
         )
-        total = float(problem.statistics.variance.sum()) / problem.standardization.scale**2
-        share = max(0.0, 1 - moments.squared_error / total) if total > 0 else 0.0
+        variance = float(problem.statistics.variance.mean()) / problem.standardization.scale**2
+        share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
         return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
 
 
