@@ -64,8 +64,8 @@ class NotesOptimizer(Callback):
     """Note what the optimizer is."""
 
     def on_train_begin(self, net, **kwargs):
-        # The last group holds all parameters for which there is no group of their own.
-        self.kind, self.group = type(net.optimizer_), dict(net.optimizer_.param_groups[-1])
+        # The first group holds the encoder and the decoder.
+        self.kind, self.group = type(net.optimizer_), dict(net.optimizer_.param_groups[0])
 
 
 @pytest.mark.parametrize(
