@@ -30,7 +30,7 @@ _TOLERATED = 1.02
 
 # What stands beside each default. The value at the defaults is always measured.
 ALTERNATIVES = {
-    "hidden_layer_sizes": [(32,), (64,), (128,), (256,), (512,), (128, 128), (256, 64)],
+    "hidden_layer_sizes": ["auto", (64,), (128,), (64, 64), (128, 128), (256, 256)],
     "activation": ["silu", "gelu", "relu", "tanh", "identity"],
     "init": ["pca", "random"],
     "learning_rate_init": [0.001, 0.002, 0.005, 0.01, 0.02],
