@@ -61,9 +61,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         Decoupled weight decay of AdamW.
     early_stopping : bool, default=True
         Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
-        are cross-validated for that, in five folds, and then trained on all rows; of larger
-        tables, of sparse ones and where `net_params` is given, `validation_fraction` of the rows
-        is held out at random. With False all rows are trained on to the end.
+        (and at most 250,000 cells) are cross-validated for that, in five folds, and then trained
+        on all rows; of larger tables, of sparse ones, and where `net_params` or `mixed_precision`
+        is given, `validation_fraction` of the rows is held out at random. With False all rows are
+        trained on to the end.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows held out, where rows are held out.
     n_iter_no_change : int, default=30

@@ -32,8 +32,10 @@ from skae._training._settings import TrainingSettings
 from skae._training._standardization import Standardization
 from skae.modules import Autoencoder, order_codes_
 
-# Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed.
-_MAX_CROSS_VALIDATED = 1000
+# Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed. Very
+# wide ones are not, since five networks more would take too long.
+_MAX_CROSS_VALIDATED_ROWS = 1000
+_MAX_CROSS_VALIDATED_CELLS = 250_000
 _VALIDATION_BATCH_SIZE = 4096
 
 
@@ -315,7 +317,8 @@ def _cross_validates(X, settings: TrainingSettings) -> bool:
     """
     return (
         settings.early_stopping
-        and X.shape[0] < _MAX_CROSS_VALIDATED
+        and X.shape[0] < _MAX_CROSS_VALIDATED_ROWS
+        and X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS
         and not sparse.issparse(X)
         and not is_large_map(X)
         and not settings.net_params
