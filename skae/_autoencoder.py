@@ -132,7 +132,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     Notes
     -----
     A number of epochs counts as better than PCA if the mean improvement over the unseen rows is
-    more than twice its standard error. On small tables this costs little and avoids most fits that
+    more than 2.5 times its standard error. On small tables this costs little and avoids most fits that
     would turn out worse than PCA on new rows.
 
     References

@@ -3,7 +3,7 @@
 import torch
 
 # The mean improvement must be so many times its own standard error.
-_STANDARD_ERRORS = 2.0
+_STANDARD_ERRORS = 2.5
 
 
 def is_clear_improvement(before: torch.Tensor, after: torch.Tensor, weights=None) -> bool:
@@ -19,7 +19,7 @@ def is_clear_improvement(before: torch.Tensor, after: torch.Tensor, weights=None
     Returns
     -------
     is_clear : bool
-        Whether the mean of the differences exceeds twice its standard error.
+        Whether the mean of the differences exceeds 2.5 times its standard error.
     """
     difference = (before - after).double().cpu()
     weights = torch.ones_like(difference) if weights is None else weights.double().cpu()
