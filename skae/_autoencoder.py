@@ -58,13 +58,13 @@ class AutoencoderTransformer(BaseAutoencoder):
     max_iter : int or "auto", default="auto"
         Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs.
     weight_decay : float, default=0.01
-        Decoupled weight decay of AdamW.
+        Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
     early_stopping : bool, default=True
         Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
         (and at most 250,000 cells) are cross-validated for that, in five folds, and then trained
-        on all rows; of larger tables, of sparse ones, and where `net_params` or `mixed_precision`
-        is given, `validation_fraction` of the rows is held out at random. With False all rows are
-        trained on to the end.
+        on all rows; of larger tables, of sparse ones, and with `net_params`, `mixed_precision` or
+        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. With
+        False all rows are trained on to the end.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows held out, where rows are held out.
     n_iter_no_change : int, default=30
@@ -72,7 +72,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     tol : float, default=1e-4
         Share of the loss that counts as progress.
     warm_start : bool, default=False
-        Let `fit` go on from the present network instead of a new one. Centre and scale stay.
+        Let `fit` go on from the present network instead of a new one. Centre, scale, range and
+        number of codes stay, and rows are held out rather than cross-validated.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and the codes. Centring and the units of X are in the precision
         of X in either case.
@@ -89,7 +90,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Seeds the weights, the held-out rows and the order of the batches. The same int gives the
         same result, whatever else runs; nothing global is touched.
     verbose : bool or int, default=False
-        Print skorch's table of epochs.
+        Print skorch's table of epochs, those of a cross-validation left out.
 
     Attributes
     ----------
@@ -100,7 +101,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     n_iter_ : int
         Epochs that were tried.
     best_iter_ : int
-        Epoch whose weights the model has; 0 is PCA.
+        Epoch whose weights the model has; 0 is the start, which is PCA with ``init="pca"``.
     loss_curve_ : list of float
         Training loss of each epoch, in units of PCA's error for the squared error and in nats
         for cross-entropy; averaged over the folds where there were any.
@@ -110,7 +111,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Mean squared error per cell, in units of X squared, of rows that the network had not seen,
         or of the training rows without early stopping.
     pca_reconstruction_error_ : float
-        The same of PCA with as many components. With ``init="pca"`` the former is never above it.
+        The same of PCA with as many components. After `fit` with ``init="pca"`` and the squared
+        error the former is never above it; cross-entropy has its own idea of what is near.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of the training rows that each code accounts for, in descending
         order: what a linear regression on the code explains, with what only the decoder's
@@ -119,7 +121,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        What centred rows are divided by: the root of PCA's mean squared error per cell.
+        What centred rows are divided by: the root of PCA's mean squared error per cell, or a
+        thousandth of the features' root mean variance where that is more.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -132,8 +135,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     Notes
     -----
     A number of epochs counts as better than PCA if the mean improvement over the unseen rows is
-    more than 2.5 times its standard error. On small tables this costs little and avoids most fits that
-    would turn out worse than PCA on new rows.
+    more than 2.5 times its standard error. On small tables this costs little and avoids most fits
+    that would turn out worse than PCA on new rows.
 
     References
     ----------

@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 from numbers import Integral
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -16,6 +15,7 @@ from skae._parameters import (
     check_net_params,
     check_output_range,
     check_precision,
+    check_range,
     check_single_schedule,
     read_layer_sizes,
 )
@@ -82,7 +82,9 @@ class BaseAutoencoder(
         """Train for one epoch on a chunk of rows, at a constant learning rate.
 
         The first call centres, scales and starts from the PCA of its chunk; later calls go on from
-        there. No rows are held out.
+        there, and may end above the error of the PCA of their own chunk. No rows are held out, and
+        with ``output_range="auto"`` no bounds are looked for. The optimiser's moments go on from
+        call to call, but not through a pickle or a copy.
 
         Parameters
         ----------
@@ -101,6 +103,9 @@ class BaseAutoencoder(
         settings = replace(
             self._training_settings(), max_iter=1, learning_rate="constant", early_stopping=False
         )
+        if settings.output_range == "auto":
+            # One chunk may lack what the next ones reach.
+            settings = replace(settings, output_range=None)
         return self._fit(X, sample_weight, settings, self._starting_point())
 
     def _fit(self, X, sample_weight, settings: TrainingSettings, start: StartingPoint | None):
@@ -190,7 +195,7 @@ class BaseAutoencoder(
             of the network.
         """
         errors, _ = self._row_errors(self._validate_rows(X))
-        return (-errors / self.n_features_in_).astype(self.dtype)
+        return (-errors / self.n_features_in_).astype(self._network_dtype)
 
     def score(self, X, y=None, sample_weight=None):
         """Return the share of the variance of X that is reconstructed.
@@ -258,6 +263,7 @@ class BaseAutoencoder(
             module=self.net_.module_,
             standardization=self._standardization,
             n_components=self.n_components_,
+            n_fits=self._n_fits,
             optimizer_state=getattr(self, "_optimizer_state", None),
         )
 
@@ -276,25 +282,32 @@ class BaseAutoencoder(
             "mean_": model.standardization.mean,
             "scale_": model.standardization.scale,
             "_network_dtype": self.dtype,
+            "_n_fits": model.n_fits,
             "_optimizer_state": model.optimizer_state,
         }
 
     def _validate_training_data(self, X, sample_weight, *, reset: bool):
         """Return the rows of positive weight and their weights, None where all are equal."""
         X = validate_data(
-            self, X, accept_sparse=_SPARSE_FORMATS, dtype=_FLOATS, reset=reset, ensure_min_samples=2
+            self,
+            X,
+            accept_sparse=_SPARSE_FORMATS,
+            dtype=_FLOATS,
+            reset=reset,
+            ensure_min_samples=2 if reset else 1,
         )
         weights = check_weights(sample_weight, X)
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
-            if X.shape[0] < 2:
+            if reset and X.shape[0] < 2:
                 raise ValueError(
                     "`sample_weight` must be positive for at least two rows. Got n_samples=1 row "
                     "of positive weight. Give more rows weight, or pass sample_weight=None."
                 )
         if weights is not None and (weights == weights[0]).all():
             weights = None
-        self._check_targets(X)
+        names = getattr(self, "feature_names_in_", range(X.shape[1]))
+        check_range(X, names, self.loss, self.output_range)
         self._warn_if_overcomplete(X.shape[1])
         return X, weights
 
@@ -302,34 +315,20 @@ class BaseAutoencoder(
         check_is_fitted(self)
         return validate_data(self, X, accept_sparse=_SPARSE_FORMATS, dtype=_FLOATS, reset=False)
 
-    def _check_targets(self, X):
-        """Refuse rows that the loss cannot take."""
-        if self.loss != "binary_cross_entropy":
-            return
-        outside = np.flatnonzero((_ends(X, "min") < 0) | (_ends(X, "max") > 1))
-        if len(outside):
-            column = outside[0]
-            name = getattr(self, "feature_names_in_", range(X.shape[1]))[column]
-            raise ValueError(
-                "X must lie in [0, 1] with loss='binary_cross_entropy'. Got values from "
-                f"{_ends(X, 'min')[column]:.6g} to {_ends(X, 'max')[column]:.6g} in column "
-                f"{name!r}, and {len(outside)} such columns in all. Scale X with MinMaxScaler, or "
-                "use loss='squared_error'."
-            )
-
     def _warn_if_overcomplete(self, n_features: int):
         if not isinstance(self.n_components, float) and self.n_components > n_features:
             warnings.warn(
                 f"n_components={self.n_components} is more than the {n_features} features of X, so "
                 "the codes can copy them and nothing is compressed. Use fewer codes than features.",
                 OvercompleteWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _warn_of_weak_fit(self):
-        if self.reconstruction_error_ < self.pca_reconstruction_error_ or self.max_iter == 0:
+        continued = self._n_fits > 1
+        if continued or self.reconstruction_error_ < self.pca_reconstruction_error_:
             return
-        if self.pca_reconstruction_error_ <= np.finfo(self.dtype).eps * self.scale_**2:
+        if self.pca_reconstruction_error_ <= np.finfo(self._network_dtype).eps * self.scale_**2:
             return
         warnings.warn(
             f"The mean squared error per cell, {self.reconstruction_error_:.6g}, is not below that "
@@ -338,11 +337,12 @@ class BaseAutoencoder(
             "may be too few rows to tell; PCA is then as good. More rows, other `n_components`, "
             "or a larger `max_iter` may change that.",
             NotBetterThanPCAWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def _network_is(self) -> str:
-        return "so the model is PCA" if self.best_iter_ == 0 else "training did not help"
+        is_pca = self.best_iter_ == 0 and self.init == "pca"
+        return "so the model is PCA" if is_pca else "training did not help"
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
@@ -380,9 +380,3 @@ def _names_kept_on_error(estimator):
             vars(estimator).pop(name, None)
         vars(estimator).update(before)
         raise
-
-
-def _ends(X, which: str) -> np.ndarray:
-    """Return the least or greatest value of each column."""
-    ends = getattr(X, which)(axis=0)
-    return ends.toarray().ravel() if sparse.issparse(ends) else np.asarray(ends)

@@ -1,7 +1,9 @@
-"""Checks of parameters that scikit-learn's constraints have no words for."""
+"""Checks that scikit-learn's constraints have no words for."""
 
 from numbers import Integral, Real
 
+import numpy as np
+from scipy import sparse
 from skorch.callbacks import LRScheduler
 
 # What skorch offers beside the parameters that the estimator has itself.
@@ -95,3 +97,47 @@ def check_single_schedule(learning_rate: str, net_params: dict | None):
                 "`learning_rate` must be 'constant' where `net_params['callbacks']` holds an "
                 f"LRScheduler. Got {learning_rate!r}. Leave out one of the two schedules."
             )
+
+
+def check_range(X, names, loss: str, output_range):
+    """Refuse rows that cannot be reconstructed within the range of the output.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Training rows.
+    names : sequence of length n_features
+        What to call the columns.
+    loss : str
+        Cross-entropy reconstructs probabilities.
+    output_range : "auto", None or pair of float
+        Range that the user asks for.
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside; the message names its column.
+    """
+    if loss == "binary_cross_entropy":
+        (lower, upper), reason = (0, 1), "loss='binary_cross_entropy'"
+        remedy = "Scale X with MinMaxScaler, or use loss='squared_error'."
+    elif output_range is None or isinstance(output_range, str):
+        return
+    else:
+        (lower, upper), reason = output_range, f"output_range={output_range!r}"
+        remedy = "Widen `output_range`, or leave it at 'auto'."
+    lowest, highest = _ends(X, "min"), _ends(X, "max")
+    outside = np.flatnonzero((lowest < lower) | (highest > upper))
+    if len(outside):
+        column = outside[0]
+        raise ValueError(
+            f"X must lie in [{lower:g}, {upper:g}] with {reason}. Got values from "
+            f"{lowest[column]:.6g} to {highest[column]:.6g} in column {names[column]!r}, and "
+            f"{len(outside)} such columns in all. {remedy}"
+        )
+
+
+def _ends(X, which: str) -> np.ndarray:
+    """Return the least or greatest value of each column."""
+    ends = getattr(X, which)(axis=0)
+    return ends.toarray().ravel() if sparse.issparse(ends) else np.asarray(ends)

@@ -1,16 +1,23 @@
 """Versions in pickles."""
 
 import warnings
-from importlib.metadata import version
+
+import sklearn
+import torch
 
 from skae.exceptions import InconsistentVersionWarning
-
-_PACKAGES = ("skae", "torch", "scikit-learn")
 
 
 def current_versions() -> dict[str, str]:
     """Return the versions of the packages that a fitted estimator depends on."""
-    return {package: version(package) for package in _PACKAGES}
+    from skae import __version__
+
+    # What comes after the plus sign is the processor that torch was built for.
+    return {
+        "skae": __version__,
+        "torch": torch.__version__.partition("+")[0],
+        "scikit-learn": sklearn.__version__,
+    }
 
 
 def check_versions(versions: dict[str, str], name: str):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_iris, load_wine
 
 from skae import AutoencoderTransformer
 from skae.exceptions import NonFiniteLossError, OvercompleteWarning
@@ -222,3 +222,22 @@ def test_weights_are_refused(wine, method, make_weights, message):
 def test_weight_for_a_single_row_is_refused(wine):
     with pytest.raises(ValueError, match="`sample_weight` must be positive for at least two rows"):
         fit(wine[0], sample_weight=np.eye(1, len(wine[0]))[0])
+
+
+def test_rows_outside_of_the_range_asked_for_are_refused():
+    X = load_iris().data
+    with pytest.raises(ValueError, match=r"X must lie in \[0, 1\] with output_range=\(0, 1\)"):
+        AutoencoderTransformer(1, output_range=(0, 1), max_iter=1).fit(X)
+
+
+def test_a_last_step_that_explodes_is_a_loss_that_is_not_finite():
+    autoencoder = AutoencoderTransformer(
+        2,
+        learning_rate_init=1e30,
+        learning_rate="constant",
+        early_stopping=False,
+        max_iter=1,
+        batch_size=5000,
+    )
+    with pytest.raises(NonFiniteLossError):
+        autoencoder.fit(load_iris().data)

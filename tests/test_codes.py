@@ -1,5 +1,7 @@
 """The codes: PCA's where the model is PCA, and ordered as PCA's are where it is not."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 
+from skae import AutoencoderTransformer
+from skae.exceptions import NotBetterThanPCAWarning
 from skae.modules import CodeBasis, order_codes_
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -117,3 +121,13 @@ def test_a_dead_code_stays_invertible(whiten):
     assert explained[2] == pytest.approx(0, abs=1e-10)
     assert torch.isfinite(basis(codes)).all()
     torch.testing.assert_close(basis.inverse(basis(codes)), codes)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_error_is_never_above_that_of_pca(seed):
+    X = np.random.default_rng(seed).normal(size=(60, 6))
+    autoencoder = AutoencoderTransformer(3, random_state=seed, max_iter=4, hidden_layer_sizes=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotBetterThanPCAWarning)
+        autoencoder.fit(X)
+    assert autoencoder.reconstruction_error_ <= autoencoder.pca_reconstruction_error_

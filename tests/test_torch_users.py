@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
 
 from skae import AutoencoderTransformer
 
@@ -207,7 +207,7 @@ def test_the_net_predicts(fit, digits, restore):
     # skorch goes through the rows in batches, whose products may be rounded otherwise.
     np.testing.assert_allclose(net.predict(rows), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(net.predict(rows.numpy()), expected, rtol=1e-4, atol=1e-5)
-    assert net.history == estimator.net_.history
+    assert net.history[:, "train_loss"] == estimator.net_.history[:, "train_loss"]
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
@@ -240,3 +240,28 @@ def test_the_module_can_be_trained_on(fit, digits):
         optimizer.step()
         losses.append(loss.item())
     assert losses == sorted(losses, reverse=True)
+
+
+def test_early_stopping_of_skorch_ends_the_fit(fit):
+    stopping = EarlyStopping(monitor="train_loss", patience=2, threshold=10)
+    estimator = fit(max_iter=9, early_stopping=False, net_params={"callbacks": [stopping]})
+    assert estimator.n_iter_ < 9
+
+
+def test_checkpoint_of_skorch_knows_the_best_epoch(fit, tmp_path):
+    checkpoint = Checkpoint(dirname=tmp_path)
+    fit(early_stopping=True, net_params={"callbacks": [checkpoint]})
+    assert (tmp_path / "params.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "net_params",
+    [
+        {"optimizer": torch.optim.AdamW},
+        {"optimizer__param_groups": [("encoder.*", {"lr": 1e-3})]},
+    ],
+    ids=str,
+)
+def test_parameter_groups_may_be_others(fit, net_params):
+    estimator = fit(early_stopping=False, net_params=net_params)
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state, get_tags
 
@@ -110,7 +111,8 @@ def test_a_warm_start_keeps_the_number_of_codes(quick, images, share):
 
 def test_the_first_partial_fit_is_a_fit_of_one_epoch(quick, images):
     partial = quick().partial_fit(images)
-    whole = quick(max_iter=1, **STEADY).fit(images)
+    # A chunk is not searched for bounds, which the next ones may pass.
+    whole = quick(max_iter=1, output_range=None, **STEADY).fit(images)
     np.testing.assert_array_equal(partial.transform(images), whole.transform(images))
     assert partial.loss_curve_ == whole.loss_curve_
 
@@ -170,3 +172,37 @@ def test_a_fit_that_is_no_better_than_pca_says_so(quick):
     with pytest.warns(NotBetterThanPCAWarning, match="not below that of PCA"):
         estimator = quick(n_components=2).fit(X)
     assert estimator.best_iter_ == 0
+
+
+def test_later_chunks_may_pass_the_range_of_the_first(quick, images):
+    first, then = images.copy(), images.copy()
+    first[:, 5] = 0.0
+    then[:, 5] = np.linspace(0, 4, len(then))
+    estimator = quick().partial_fit(first)
+    for _ in range(20):
+        estimator.partial_fit(then)
+    assert np.ptp(estimator.inverse_transform(estimator.transform(then))[:, 5]) > 0.5
+
+
+def test_a_range_stays_when_a_fit_goes_on(quick, images):
+    estimator = quick(warm_start=True, **STEADY).fit(images)
+    shifted = np.random.default_rng(0).normal(5, 1, images.shape)
+    reconstructions = estimator.fit(shifted).inverse_transform(estimator.transform(shifted))
+    assert reconstructions.max() <= images.max() * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("changed", [{"dtype": "float64"}, {"activation": "relu"}], ids=str)
+def test_going_on_with_another_network_is_refused(quick, images, changed):
+    estimator = quick(warm_start=True, **STEADY).fit(images).set_params(**changed)
+    with pytest.raises(ValueError, match="parameters that make the network must be those"):
+        estimator.fit(images)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"mixed_precision": True}, {"net_params": {"optimizer": torch.optim.SGD}}], ids=str
+)
+def test_another_kind_of_step_goes_on_without_the_moments(quick, images, changed):
+    estimator = quick(warm_start=True, **STEADY).fit(images)
+    before = estimator.score(images)
+    estimator.set_params(**changed, learning_rate_init=1e-6).fit(images)
+    assert estimator.score(images) == pytest.approx(before, abs=0.01)

@@ -8,9 +8,10 @@ from skae._training._inference import (
 )
 from skae._training._net import AutoencoderNet
 from skae._training._random import ordinary_torch_state
+from skae._training._run import TrainedModel
 from skae._training._settings import DTYPES, TrainingSettings
 from skae._training._standardization import Standardization
-from skae._training._train import StartingPoint, TrainedModel, train_autoencoder
+from skae._training._train import StartingPoint, train_autoencoder
 
 __all__ = [
     "DTYPES",

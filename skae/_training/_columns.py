@@ -12,6 +12,8 @@ from skae._training._rows import chunk_slices, densify
 _MIN_CELLS_AT_BOUND = 10
 _MIN_SHARE_OF_COLUMN = 0.1
 _MIN_SHARE_OF_TABLE = 0.005
+# Shares that sum to one do so but for this.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,13 @@ def _mean(X, shares) -> np.ndarray:
 
 def _variance(X, mean, shares) -> np.ndarray:
     if sparse.issparse(X):
-        return np.maximum(np.asarray(X.multiply(X).T @ shares).ravel() - mean**2, 0)
+        # Stored entries about the mean, and the rest, which are all zero.
+        weights = np.repeat(shares, np.diff(X.indptr))
+        squares = np.square(np.subtract(X.data, mean[X.indices], dtype=np.float64))
+        stored = np.bincount(X.indices, weights, minlength=X.shape[1])
+        around = np.bincount(X.indices, weights * squares, minlength=X.shape[1])
+        rest = 1 - stored
+        return around + np.where(rest > _ROUNDING, rest, 0) * mean**2
     variance = np.zeros(X.shape[1])
     for rows in chunk_slices(X.shape):
         centred = np.subtract(densify(X[rows]), mean, dtype=np.float64)

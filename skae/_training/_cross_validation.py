@@ -73,9 +73,10 @@ class FoldNetworks:
             for left_out in self.folds
         ]
         components = [_components_of(X, problem, rows.numpy()) for rows in others]
-        self.axes = [problem.tensor(found.components) for found in components]
-        modules = [problem.make_module(found, generator) for found in components]
-        self.loss = problem.make_loss()
+        device = problem.device
+        self.axes = [problem.tensor(found.components).to(device) for found in components]
+        modules = [problem.make_module(found, generator).to(device) for found in components]
+        self.loss = problem.make_loss().to(device)
         self.groups = adamw_groups(problem.settings, problem.n_features)
         self.rates = [group["lr"] for group in self.groups]
         self.step = DenseStep(modules, self.loss, self.groups)
@@ -94,7 +95,7 @@ class FoldNetworks:
         for indices in shuffled.tensor_split(self.n_batches, dim=1):
             self._set_learning_rate()
             weights = self.problem.weights
-            weights = None if weights is None else weights[indices].to(self.rows.dtype)
+            weights = None if weights is None else weights[indices].to(self.rows)
             losses = self.step(self.rows[indices], weights)
             total = total + losses.mean() * indices.shape[1] / n_train
         return float(total)
@@ -132,7 +133,7 @@ class FoldNetworks:
         weights = self.problem.weights
         if weights is None:
             return float(values.mean())
-        return float(values.double() @ weights / weights.sum())
+        return float(values.cpu().double() @ weights / weights.sum())
 
 
 def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> CrossValidation:

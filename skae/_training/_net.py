@@ -4,11 +4,12 @@ import copy
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
 from skorch.dataset import unpack_data
 from skorch.history import History
 
 from skae._training._batches import OrderedBatches, WeightedRows
+from skae._training._callbacks import TrainingStopped
 from skae._training._dense_step import DenseStep, is_dense
 from skae._training._packing import pack_module, unpack_module
 from skae._training._rows import DenseRows
@@ -61,7 +62,7 @@ class AutoencoderNet(NeuralNet):
         names = ("max_epochs", "batch_size", "lr", "schedule", "verbose")
         return {
             "module": pack_module(self.module_),
-            "history": list(self.history_),
+            "history": [{**epoch, "batches": []} for epoch in self.history_],
             "params": {name: getattr(self, name) for name in names},
         }
 
@@ -98,6 +99,11 @@ class AutoencoderNet(NeuralNet):
         )
         if not plain or not is_dense(self.module_, self.criterion_):
             return None
+        parts = [torch.nn.ModuleList([self.module_.encoder, self.module_.decoder])]
+        parts += [] if self.module_.linear_path is None else [self.module_.linear_path]
+        expected = [{id(parameter) for parameter in part.parameters()} for part in parts]
+        if [{id(parameter) for parameter in group["params"]} for group in groups] != expected:
+            return None
         if self._listens_to_batches() or self.compile or self.mixed_precision:
             return None
         return DenseStep([self.module_], self.criterion_, groups)
@@ -115,6 +121,21 @@ class AutoencoderNet(NeuralNet):
         if isinstance(X, WeightedRows):
             return X
         return WeightedRows(DenseRows(torch.as_tensor(X)), device=torch.device(self.device))
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks; take an end that skorch's `EarlyStopping` asks for as such.
+
+        It raises KeyboardInterrupt, which here is left to the user.
+        """
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            if any(
+                isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
+                for _, callback in self.callbacks_
+            ):
+                raise TrainingStopped from None
+            raise
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Return the rows to train on and those to judge by."""
@@ -193,7 +214,18 @@ class AutoencoderNet(NeuralNet):
                 self.history.record_batch(prefix + "_loss", loss.item())
                 self.history.record_batch(prefix + "_batch_size", len(rows))
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(prefix + "_loss", float(total / mass))
+        self._record_loss(prefix + "_loss", float(total / mass), listening=listening)
+
+    def _record_loss(self, name: str, loss: float, *, listening: bool):
+        """Record a loss and whether it is the least; skorch's `Checkpoint` asks for that.
+
+        It also looks at the last batch. Where nobody listens to batches, one stands for all.
+        """
+        if not listening:
+            self.history.new_batch()
+            self.history.record_batch(name, loss)
+        self.history.record(name, loss)
+        self.history.record(name + "_best", loss <= min(self.history[:, name]))
 
     def _run_batch(self, batch, training, step_fn, **fit_params):
         """Return the detached loss of a batch and skorch's account of the step."""
@@ -255,18 +287,25 @@ class AutoencoderNet(NeuralNet):
 
     def load_optimizer_state(self, state):
         """Go on with the moments of an earlier optimiser, as far as there are any."""
-        if state is None:
+        kind, values = (None, None) if state is None else state
+        if kind != self._optimizer_kind():
             return
         if self._dense_step is None:
-            self.optimizer_.load_state_dict(state)
+            self.optimizer_.load_state_dict(values)
         else:
-            self._dense_step.load_moments(state)
+            self._dense_step.load_moments(values)
+
+    def _optimizer_kind(self) -> type:
+        """Return what takes the steps: a state of one kind is of no use to another."""
+        return type(self.optimizer_ if self._dense_step is None else self._dense_step)
 
     def _copy_optimizer_state(self):
         """Return what `load_optimizer_state` takes, None for a copy that has no optimiser."""
         if self._dense_step is not None:
-            return self._dense_step.copy_moments()
-        return None if self.optimizer_ is None else self.optimizer_.state_dict()
+            return self._optimizer_kind(), self._dense_step.copy_moments()
+        if self.optimizer_ is None:
+            return None
+        return self._optimizer_kind(), self.optimizer_.state_dict()
 
     def release_training_state(self, callbacks):
         """Let go of what only training needs.

@@ -26,6 +26,15 @@ _LEAST_SHARE_OF_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
+class Units:
+    """What a network takes for granted of the rows that it sees."""
+
+    standardization: Standardization
+    bounds: tuple[np.ndarray, np.ndarray] | None
+    """Range of the reconstructions in the unit of X, None where there is none."""
+
+
+@dataclass(frozen=True)
 class TrainingProblem:
     """A table, its weights, its PCA, and the settings of the training."""
 
@@ -117,7 +126,7 @@ class TrainingProblem:
 
 
 def make_problem(
-    X, weights, in_training, settings, device, *, standardization=None
+    X, weights, in_training, settings, device, units: Units | None = None
 ) -> TrainingProblem:
     """Describe a table and find its PCA.
 
@@ -133,8 +142,8 @@ def make_problem(
         Parameters of the estimator.
     device : torch.device
         Where to compute.
-    standardization : Standardization, default=None
-        The units of a network that goes on; those of this table where None.
+    units : Units, default=None
+        Those of a network that goes on; those of this table where None.
 
     Returns
     -------
@@ -152,17 +161,18 @@ def make_problem(
     n_components = settings.n_components
     if isinstance(n_components, float):
         n_components = max(1, len(components.components))
-    if standardization is None:
+    if units is None:
         standardization = _standardize(X, statistics, components, settings)
+        units = Units(standardization, _choose_bounds(X, statistics, settings))
     return TrainingProblem(
         settings=settings,
-        rows=make_rows(X, standardization).to(device),
+        rows=make_rows(X, units.standardization).to(device),
         weights=None if weights is None else torch.from_numpy(weights),
         statistics=statistics,
-        standardization=standardization,
+        standardization=units.standardization,
         principal_components=components,
         n_components=int(n_components),
-        bounds=_choose_bounds(X, statistics, settings),
+        bounds=units.bounds,
         device=device,
     )
 

@@ -2,11 +2,12 @@
 
 import contextlib
 
+import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
 
-def make_generators(random_state, count: int) -> list[torch.Generator]:
+def make_generators(random_state, count: int, *, stream: int = 0) -> list[torch.Generator]:
     """Return independent generators, all determined by one draw from `random_state`.
 
     Parameters
@@ -15,6 +16,8 @@ def make_generators(random_state, count: int) -> list[torch.Generator]:
         As everywhere in scikit-learn; an instance advances by one draw.
     count : int
         How many generators to make.
+    stream : int, default=0
+        Number of the fits before this one that it goes on from, so that they differ.
 
     Returns
     -------
@@ -22,7 +25,8 @@ def make_generators(random_state, count: int) -> list[torch.Generator]:
         On the CPU, whatever device trains: the same draws everywhere.
     """
     seed = check_random_state(random_state).randint(2**31 - 1)
-    return [torch.Generator(device="cpu").manual_seed(seed * count + i) for i in range(count)]
+    seeds = np.random.SeedSequence([seed, stream]).generate_state(count)
+    return [torch.Generator(device="cpu").manual_seed(int(seed)) for seed in seeds]
 
 
 @contextlib.contextmanager

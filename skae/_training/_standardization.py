@@ -17,7 +17,7 @@ class Standardization:
     """Mean of each feature, of shape (n_features,), in the precision of X."""
 
     scale: float
-    """Root of the mean variance of the features; 1 where nothing varies."""
+    """What centred rows are divided by, the root of PCA's error; 1 where nothing varies."""
 
     dtype: torch.dtype
     """Precision of the network."""

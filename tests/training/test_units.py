@@ -9,6 +9,7 @@ from skorch.callbacks import Callback
 
 from skae._training._batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
 from skae._training._columns import describe_columns, find_bounds
+from skae._training._random import make_generators
 from skae._training._rows import DenseRows, chunk_slices
 from skae._training._schedules import SCHEDULES
 from skae._training._standardization import Standardization
@@ -142,3 +143,12 @@ def test_chunks_cover_all_rows_and_none_is_alone(n_rows):
     covered = [row for rows in slices for row in range(n_rows)[rows]]
     assert covered == list(range(n_rows))
     assert n_rows == 1 or min(len(range(n_rows)[rows]) for rows in slices) > 1
+
+
+def test_a_fit_that_goes_on_draws_anew():
+    draws = [
+        [torch.rand(1, generator=generator).item() for generator in make_generators(0, 4, stream=n)]
+        for n in (0, 0, 1)
+    ]
+    assert draws[0] == draws[1]
+    assert not set(draws[0]) & set(draws[2])

@@ -1,0 +1,265 @@
+"""One training of one network: its loop, its choice of epoch, and what it leaves behind."""
+
+import contextlib
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+
+from skae._training._batches import OrderedBatches, ShuffledBatches, count_batches
+from skae._training._callbacks import (
+    AdaptiveLearningRate,
+    BestEpoch,
+    EpochHook,
+    FiniteLoss,
+    Patience,
+    TrainingStopped,
+    check_finite,
+)
+from skae._training._cross_validation import CrossValidation
+from skae._training._moments import CodeMoments, mean_squared_errors, measure_codes
+from skae._training._net import AutoencoderNet
+from skae._training._optimizer import adamw_groups
+from skae._training._problem import TrainingProblem
+from skae._training._standardization import Standardization
+from skae.modules import Autoencoder, order_codes_
+
+_VALIDATION_BATCH_SIZE = 4096
+# Errors of the start and of PCA, in units of the latter, differ by less than this.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training leaves behind."""
+
+    net: AutoencoderNet
+    standardization: Standardization
+    n_components: int
+    n_iter: int
+    best_iter: int
+    loss_curve: list[float]
+    validation_loss_curve: list[float] | None
+    reconstruction_error: float
+    pca_reconstruction_error: float
+    explained_variance_ratio: np.ndarray
+    optimizer_state: Any
+    n_fits: int
+    """This fit and those before it that it went on from."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are trained on and which are held out, None where none are."""
+
+    train: torch.Tensor
+    held_out: torch.Tensor | None
+
+
+class TrainingRun:
+    """One training of one network on one split of a table."""
+
+    def __init__(
+        self,
+        problem: TrainingProblem,
+        split: Split,
+        module,
+        order_source,
+        *,
+        tasks,
+        n_earlier_fits,
+    ):
+        self.problem, self.tasks, self.n_earlier_fits = problem, tasks, n_earlier_fits
+        settings = problem.settings
+        batch_size = settings.resolve_batch_size(len(split.train))
+        self.max_iter = settings.resolve_max_iter(count_batches(len(split.train), batch_size))
+        self.train_set = problem.dataset(split.train)
+        self.callbacks: list[Callback] = [FiniteLoss()]
+        if settings.learning_rate == "adaptive":
+            self.callbacks.append(AdaptiveLearningRate(settings.tol))
+        hooks = [] if tasks is None else [EpochHook(tasks, self.snapshot)]
+        validation_set = None
+        if split.held_out is not None:
+            validation_set = problem.dataset(split.held_out)
+            self.best_epoch = BestEpoch()
+            patience = Patience(self.best_epoch, settings.n_iter_no_change, settings.tol)
+            self.callbacks += [self.best_epoch, *hooks, patience]
+        else:
+            self.callbacks += hooks
+        self.net = make_net(
+            problem,
+            module,
+            batch_size=batch_size,
+            max_epochs=self.max_iter,
+            generator=order_source,
+            validation_set=validation_set,
+            callbacks=self.callbacks,
+        )
+
+    def train_all_epochs(self) -> TrainedModel:
+        """Train on all rows; keep the start if PCA does better on them."""
+        start = self.net.copy_state()
+        self._train(self.max_iter)
+        return self._finish_by_training_rows(start)
+
+    def train_to_best_epoch(self) -> TrainedModel:
+        """Train while held-out rows are judged, and go back to the epoch that did best on them."""
+        self._train(self.max_iter)
+        best_iter = self.best_epoch.restore_(self.net)
+        axes = self.problem.tensor(self.problem.principal_components.components)
+        errors = mean_squared_errors(
+            self.net.module_, axes.to(self.problem.device), self.net.validation_set
+        )
+        return self._finish(
+            self._measure(), errors, best_iter=best_iter, valid_losses=self.best_epoch.losses_
+        )
+
+    def train_chosen_epochs(self, chosen: CrossValidation) -> TrainedModel:
+        """Train on all rows for as many epochs as cross-validation has chosen."""
+        start = self.net.copy_state()
+        self._train(chosen.best_iter)
+        if len(self.net.history) < chosen.best_iter:
+            # A callback has ended it, and cross-validation does not tell how good this epoch is.
+            return self._finish_by_training_rows(start)
+        moments, best_iter = self._measure(), chosen.best_iter
+        errors = chosen.error, chosen.pca_error
+        if best_iter and self._starts_as_pca() and moments.squared_error > self.problem.pca_error:
+            # The folds' networks were better than PCA; this one is not even on its own rows.
+            self.net.module_.load_state_dict(start)
+            moments, best_iter, errors = self._measure(), 0, (chosen.pca_error, chosen.pca_error)
+        return self._finish(
+            moments,
+            errors,
+            best_iter=best_iter,
+            losses=chosen.train_losses,
+            valid_losses=chosen.valid_losses,
+        )
+
+    def snapshot(self) -> TrainedModel:
+        """Return the model as it is now, independent of what training does next."""
+        run = copy.copy(self)
+        run.net = self.net.copy_for_prediction()
+        moments = run._measure()
+        errors = moments.squared_error, self.problem.pca_error
+        return run._finish(moments, errors, best_iter=len(run.net.history))
+
+    def _train(self, n_epochs: int):
+        """Run skorch's loop; `fit` would take an interruption by the user for an end."""
+        net = self.net
+        if self.tasks is not None:
+            self.tasks.begin_fit(n_epochs)
+        net.notify("on_train_begin", X=self.train_set, y=None)
+        with contextlib.suppress(TrainingStopped):
+            net.fit_loop(self.train_set, epochs=n_epochs)
+        net.notify("on_train_end", X=self.train_set, y=None)
+
+    def _measure(self) -> CodeMoments:
+        moments = measure_codes(self.net.module_, self.train_set)
+        check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
+        return moments
+
+    def _finish_by_training_rows(self, start: dict) -> TrainedModel:
+        """Go back to the start if PCA does better on the training rows."""
+        best_iter, moments = len(self.net.history), self._measure()
+        error, pca_error = moments.squared_error, self.problem.pca_error
+        if self._starts_as_pca() and error > pca_error:
+            self.net.module_.load_state_dict(start)
+            best_iter, moments = 0, self._measure()
+            error = moments.squared_error
+        return self._finish(moments, (error, pca_error), best_iter=best_iter)
+
+    def _starts_as_pca(self) -> bool:
+        return self.problem.settings.init == "pca" and not self.n_earlier_fits
+
+    def _finish(
+        self, moments: CodeMoments, errors, *, best_iter, losses=None, valid_losses=None
+    ) -> TrainedModel:
+        """Order the codes, let go of what only training needs, and gather the results."""
+        net, standardization = self.net, self.problem.standardization
+        ratios = self._order_codes(moments)
+        losses = net.history[:, "train_loss"] if losses is None else losses
+        optimizer_state = net.release_training_state(self.callbacks)
+        error, pca_error = errors
+        if best_iter == 0 and self._starts_as_pca() and error - pca_error < _ROUNDING:
+            error = min(error, pca_error)
+        unit = standardization.scale**2
+        return TrainedModel(
+            net=net,
+            standardization=standardization,
+            n_components=self.problem.n_components,
+            n_iter=len(losses),
+            best_iter=best_iter,
+            loss_curve=losses,
+            validation_loss_curve=valid_losses,
+            reconstruction_error=error * unit,
+            pca_reconstruction_error=pca_error * unit,
+            explained_variance_ratio=ratios,
+            optimizer_state=optimizer_state,
+            n_fits=self.n_earlier_fits + 1,
+        )
+
+    def _order_codes(self, moments: CodeMoments) -> np.ndarray:
+        """Put the codes in order; return the share of variance that each accounts for."""
+        problem = self.problem
+        explained = order_codes_(
+            self.net.module_.basis,
+            moments.mean,
+            moments.covariance,
+            moments.cross_covariance,
+            unit=problem.standardization.scale,
+            whiten=problem.settings.whiten,
+        )
+        variance = float(problem.statistics.variance.mean()) / problem.standardization.scale**2
+        share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
+        return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
+
+
+def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> AutoencoderNet:
+    """Return an initialised skorch net for an autoencoder.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        What it is to be trained on; the `net_params` of its settings come last.
+    module : Autoencoder
+        The network.
+    **params
+        `batch_size`, `max_epochs`, `generator` of the order of the rows, `validation_set` and the
+        `callbacks` that the training itself needs.
+
+    Returns
+    -------
+    net : AutoencoderNet
+        Ready for its loop.
+    """
+    settings = problem.settings
+    user = dict(settings.net_params or {})
+    callbacks = params.pop("callbacks") + list(user.pop("callbacks", None) or [])
+    optimizer: dict[str, Any] = {"optimizer": torch.optim.AdamW}
+    if "optimizer" not in user:
+        stacks, *others = adamw_groups(settings, problem.n_features)
+        optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
+        # The encoder and the decoder come first and have the optimiser's own settings.
+        linear_paths = [("linear_path.*", group) for group in others]
+        optimizer["optimizer__param_groups"] = [("*coder.*", {}), *linear_paths]
+    net = AutoencoderNet(
+        module,
+        criterion=problem.make_loss(),
+        iterator_train=ShuffledBatches,
+        iterator_train__generator=params.pop("generator"),
+        iterator_valid=OrderedBatches,
+        iterator_valid__batch_size=_VALIDATION_BATCH_SIZE,
+        train_split=None,
+        lr=settings.learning_rate_init,
+        device=problem.device,
+        verbose=int(settings.verbose),
+        schedule=settings.learning_rate,
+        mixed_precision=settings.mixed_precision,
+        callbacks=callbacks,
+        **params,
+        **{**optimizer, **user},
+    )
+    return net.initialize()
