@@ -86,6 +86,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     net_params : dict, default=None
         Parameters of the `skorch.NeuralNet` that trains, for instance
         ``{"callbacks": [...], "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``.
+        Options such as ``"optimizer__weight_decay"`` without an optimiser are for the encoder and
+        the decoder; the linear path keeps a fifth of `learning_rate_init` and no decay.
     random_state : int, RandomState instance or None, default=None
         Seeds the weights, the held-out rows and the order of the batches. The same int gives the
         same result, whatever else runs; nothing global is touched.
