@@ -328,6 +328,9 @@ class BaseAutoencoder(
         continued = self._n_fits > 1
         if continued or self.reconstruction_error_ < self.pca_reconstruction_error_:
             return
+        if self.best_iter_ > 0 and not self._training_settings().aims_at_squared_error:
+            # The aim was another one, and it was met.
+            return
         if self.pca_reconstruction_error_ <= np.finfo(self._network_dtype).eps * self.scale_**2:
             return
         warnings.warn(

@@ -61,6 +61,24 @@ def check_output_range(output_range):
         )
 
 
+def check_corruption_level(corruption, level: float):
+    """Refuse shares of cells that are greater than all of them."""
+    if isinstance(corruption, str) and corruption != "gaussian" and level > 1:
+        raise ValueError(
+            f"`corruption_level` must be a share of the cells, from 0 to 1, with {corruption=!r}. "
+            f"Got {level!r}. Only the level of 'gaussian' is in units of X."
+        )
+
+
+def check_alpha(penalty, alpha: float | None):
+    """Refuse shares of codes to keep that are none or more than all of them."""
+    if penalty == "top_k" and alpha is not None and not 0 < alpha <= 1:
+        raise ValueError(
+            "`alpha` must be the share of the codes to keep, above 0 and at most 1, with "
+            f"penalty='top_k'. Got {alpha!r}. With 16 codes, 0.25 keeps four."
+        )
+
+
 def check_net_params(net_params: dict | None):
     """Refuse options of skorch that do not exist or are the estimator's to set."""
     for name, value in (net_params or {}).items():
@@ -99,7 +117,7 @@ def check_single_schedule(learning_rate: str, net_params: dict | None):
             )
 
 
-def check_range(X, names, loss: str, output_range):
+def check_range(X, names, loss, output_range):
     """Refuse rows that cannot be reconstructed within the range of the output.
 
     Parameters
@@ -108,8 +126,8 @@ def check_range(X, names, loss: str, output_range):
         Training rows.
     names : sequence of length n_features
         What to call the columns.
-    loss : str
-        Cross-entropy reconstructs probabilities.
+    loss : str or callable
+        Cross-entropy reconstructs probabilities, Poisson's loss rates.
     output_range : "auto", None or pair of float
         Range that the user asks for.
 
@@ -118,8 +136,8 @@ def check_range(X, names, loss: str, output_range):
     ValueError
         If a value lies outside; the message names its column.
     """
-    if loss == "binary_cross_entropy":
-        (lower, upper), reason = (0, 1), "loss='binary_cross_entropy'"
+    if loss in ("binary_cross_entropy", "poisson"):
+        (lower, upper), reason = (0, 1 if loss == "binary_cross_entropy" else np.inf), f"{loss=!r}"
         remedy = "Scale X with MinMaxScaler, or use loss='squared_error'."
     elif output_range is None or isinstance(output_range, str):
         return

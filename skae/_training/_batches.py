@@ -30,6 +30,11 @@ class WeightedRows:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def own_weights(self) -> torch.Tensor | None:
+        """Weights of the rows of this set, None where all are equal."""
+        return None if self.weights is None else self.weights[self.indices]
+
     def batch(self, indices: torch.Tensor):
         """Return the rows at `indices` of this set and their weights, None where all are equal."""
         indices = self.indices[indices]

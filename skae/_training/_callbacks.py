@@ -6,7 +6,7 @@ from typing import Protocol
 
 from skorch.callbacks import Callback
 
-from skae._training._improvement import is_clear_improvement
+from skae._training._judgement import is_clear_improvement, mean_of_rows
 from skae.exceptions import NonFiniteLossError
 
 
@@ -79,8 +79,9 @@ class BestEpoch(Callback):
     def on_train_begin(self, net, **kwargs):
         """Judge the start."""
         self._start = self._best = net.copy_state()
-        self._start_losses = net.validation_losses()
-        loss = net.weighted_mean(self._start_losses)
+        self._start_judgement = net.judge(net.validation_set)
+        weights = net.validation_set.own_weights
+        loss = mean_of_rows(self._start_judgement.losses, weights)
         self.losses_, self._best_iter = [loss], 0
 
     def on_epoch_end(self, net, **kwargs):
@@ -90,17 +91,18 @@ class BestEpoch(Callback):
             self._best, self._best_iter = net.copy_state(), len(self.losses_)
         self.losses_.append(loss)
 
-    def restore_(self, net) -> int:
-        """Give the net the weights of the best epoch and return its number.
+    def restore_(self, net) -> tuple[int, float]:
+        """Give the net the weights of the best epoch; return its number and its squared error.
 
         That is the start, 0, where no other is clearly better on the held-out rows.
         """
         net.module_.load_state_dict(self._best)
-        losses, weights = net.validation_losses(), net.validation_weights()
-        if is_clear_improvement(self._start_losses, losses, weights):
-            return self._best_iter
-        net.module_.load_state_dict(self._start)
-        return 0
+        best_iter, judgement = self._best_iter, net.judge(net.validation_set)
+        weights = net.validation_set.own_weights
+        if not is_clear_improvement(self._start_judgement.losses, judgement.losses, weights):
+            net.module_.load_state_dict(self._start)
+            best_iter, judgement = 0, self._start_judgement
+        return best_iter, mean_of_rows(judgement.errors, weights)
 
 
 class Patience(Callback):

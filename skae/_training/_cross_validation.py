@@ -5,15 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from skae._training._autograd_step import AutogradStep
 from skae._training._batches import count_batches
 from skae._training._callbacks import check_finite
 from skae._training._columns import describe_columns
-from skae._training._dense_step import DenseStep
-from skae._training._improvement import is_clear_improvement
+from skae._training._dense_step import DenseStep, is_dense
+from skae._training._judgement import Judgement, is_clear_improvement, mean_of_rows
+from skae._training._losses import make_objective
+from skae._training._networks import make_module
+from skae._training._noise import InputNoise
 from skae._training._optimizer import adamw_groups
 from skae._training._principal_components import find_principal_components
 from skae._training._problem import TrainingProblem
-from skae._training._schedules import SCHEDULES
+from skae._training._schedules import set_learning_rates
 
 _N_FOLDS = 5
 
@@ -38,14 +42,6 @@ class CrossValidation:
     """The same for the PCA of the folds."""
 
 
-@dataclass(frozen=True)
-class _Judgement:
-    """Loss and squared error of each row, by the network that has not seen it."""
-
-    losses: torch.Tensor
-    errors: torch.Tensor
-
-
 class FoldNetworks:
     """One network for each fold of a table, trained on the rows of the others.
 
@@ -56,15 +52,25 @@ class FoldNetworks:
     X : ndarray of shape (n_samples, n_features)
         The table, in its own unit.
     problem : TrainingProblem
-        The same table made ready, in memory, with a dense network.
+        The same table made ready, in memory.
     max_iter : int
         Number of epochs, for the learning rate's schedule.
+    noise : InputNoise or None
+        Between the rows and what the networks see of them.
     generator : torch.Generator
         Source of the folds, the networks and the order of the rows.
     """
 
-    def __init__(self, X, problem: TrainingProblem, max_iter: int, generator: torch.Generator):
-        self.problem, self.max_iter, self.generator = problem, max_iter, generator
+    def __init__(
+        self,
+        X,
+        problem: TrainingProblem,
+        max_iter: int,
+        noise: InputNoise | None,
+        generator: torch.Generator,
+    ):
+        self.problem, self.max_iter, self.noise = problem, max_iter, noise
+        self.generator = generator
         self.rows, n_samples = problem.rows.take(torch.arange(len(X))), len(X)
         order = torch.randperm(n_samples, generator=generator)
         self.folds = order.tensor_split(min(_N_FOLDS, n_samples))
@@ -75,11 +81,10 @@ class FoldNetworks:
         components = [_components_of(X, problem, rows.numpy()) for rows in others]
         device = problem.device
         self.axes = [problem.tensor(found.components).to(device) for found in components]
-        modules = [problem.make_module(found, generator).to(device) for found in components]
-        self.loss = problem.make_loss().to(device)
+        modules = [make_module(problem, found, generator).to(device) for found in components]
         self.groups = adamw_groups(problem.settings, problem.n_features)
         self.rates = [group["lr"] for group in self.groups]
-        self.step = DenseStep(modules, self.loss, self.groups)
+        self.step = _make_step(modules, make_objective(problem), self.groups)
         # Folds differ by one row at most; the longer ones go without it.
         n_train = min(map(len, others))
         self.train_indices = torch.stack([rows[:n_train] for rows in others])
@@ -94,49 +99,59 @@ class FoldNetworks:
         total = torch.zeros(())
         for indices in shuffled.tensor_split(self.n_batches, dim=1):
             self._set_learning_rate()
-            weights = self.problem.weights
-            weights = None if weights is None else weights[indices].to(self.rows)
-            losses = self.step(self.rows[indices], weights)
+            rows, weights = self.rows[indices], self.problem.weights
+            weights = None if weights is None else weights[indices].to(rows)
+            losses = self.step(rows if self.noise is None else self.noise(rows), rows, weights)
             total = total + losses.mean() * indices.shape[1] / n_train
         return float(total)
 
     def _set_learning_rate(self):
-        settings = self.problem.settings
-        last = max(1, self.max_iter * self.n_batches - 1)
-        factor = SCHEDULES[settings.learning_rate](min(1.0, self.n_steps / last))
-        for group, rate in zip(self.groups, self.rates, strict=True):
-            group["lr"] = rate * factor
+        progress = self.n_steps / max(1, self.max_iter * self.n_batches - 1)
+        schedule = self.problem.settings.learning_rate
+        set_learning_rates(self.groups, self.rates, schedule, progress)
         self.n_steps += 1
 
-    @torch.no_grad()
-    def judge(self) -> _Judgement:
-        """Return the loss and the error of each row by the network that has not seen it."""
+    def judge(self) -> Judgement:
+        """Return loss and error of each row by the network that has not seen it."""
         losses, errors = self.rows.new_empty(2, len(self.rows))
-        longest = max(map(len, self.folds))
-        padded = torch.stack([fold[torch.arange(longest) % len(fold)] for fold in self.folds])
-        rows = self.rows[padded]
-        output = self.step.forward(rows)
-        losses[padded] = self.loss.cells(output, rows).mean(2)
-        errors[padded] = (self.step.output(output) - rows).square().mean(2)
-        return _Judgement(losses, errors)
+        indices, inputs, rows = self._folds_to_judge()
+        losses[indices], errors[indices] = self.step.judge(inputs, rows)
+        return Judgement(losses, errors)
 
     def judge_pca(self) -> torch.Tensor:
         """Return the error of each row by the PCA of the rows outside of its fold."""
         errors = self.rows.new_empty(len(self.rows))
-        for fold, axes in zip(self.folds, self.axes, strict=True):
-            rows = self.rows[fold]
-            errors[fold] = (rows - (rows @ axes.T) @ axes).square().mean(1)
+        for indices, inputs, rows, axes in zip(*self._folds_to_judge(), self.axes, strict=True):
+            errors[indices] = (rows - (inputs @ axes.T) @ axes).square().mean(1)
         return errors
+
+    def _folds_to_judge(self):
+        """Return indices of the rows (m, b) in each fold, what is seen of them, and the rows.
+
+        Shorter folds begin again at their end.
+        """
+        longest = max(map(len, self.folds))
+        indices = torch.stack([fold[torch.arange(longest) % len(fold)] for fold in self.folds])
+        rows = self.rows[indices]
+        if self.noise is None:
+            return indices, rows, rows
+        self.noise.restart_judging()
+        return indices, self.noise.for_judging(rows), rows
 
     def mean(self, values: torch.Tensor) -> float:
         """Return the weighted mean over the rows."""
-        weights = self.problem.weights
-        if weights is None:
-            return float(values.mean())
-        return float(values.cpu().double() @ weights / weights.sum())
+        return mean_of_rows(values, self.problem.weights)
 
 
-def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> CrossValidation:
+def _make_step(modules, objective, groups) -> DenseStep | AutogradStep:
+    if all(is_dense(module, objective) for module in modules):
+        return DenseStep(modules, objective.loss, groups)
+    return AutogradStep(modules, objective, groups)
+
+
+def cross_validate(
+    X, problem: TrainingProblem, max_iter: int, noise: InputNoise | None, generator
+) -> CrossValidation:
     """Train a network without each fold, side by side, and judge every epoch by all rows.
 
     The epoch of the least loss is chosen if it is clearly better than the start, row by row.
@@ -146,9 +161,11 @@ def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> Cro
     X : ndarray of shape (n_samples, n_features)
         The table, in its own unit.
     problem : TrainingProblem
-        The same table made ready, in memory, with a dense network.
+        The same table made ready, in memory.
     max_iter : int
         Greatest number of epochs.
+    noise : InputNoise or None
+        Between the rows and what the networks see of them.
     generator : torch.Generator
         Source of the folds, the networks and the order of the rows.
 
@@ -157,7 +174,7 @@ def cross_validate(X, problem: TrainingProblem, max_iter: int, generator) -> Cro
     result : CrossValidation
         Losses and the choice.
     """
-    networks = FoldNetworks(X, problem, max_iter, generator)
+    networks = FoldNetworks(X, problem, max_iter, noise, generator)
     start = best = networks.judge()
     train_losses: list[float] = []
     valid_losses, best_iter = [networks.mean(start.losses)], 0

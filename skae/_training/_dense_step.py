@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, LinearOutput
-from skae.objectives import ReconstructionLoss
+from skae.objectives import Objective, ReconstructionLoss
 
 _aten = torch.ops.aten
 
@@ -207,13 +207,15 @@ class DenseStep:
             self.parameters.append(self.linear_path)
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
+    def __call__(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
         """Make one step and return the losses before it.
 
         Parameters
         ----------
         inputs : Tensor of shape (m, b, p)
-            Standardised rows, a batch for each model.
+            What the models see: a batch of standardised rows for each, with noise or without.
+        rows : Tensor of shape (m, b, p)
+            What they are to reconstruct.
         weights : Tensor of shape (m, b), default=None
             Weights of the rows, 1 on average over all batches; equal where None.
 
@@ -222,19 +224,36 @@ class DenseStep:
         losses : Tensor of shape (m,)
             Loss of each model on its batch.
         """
-        _, n_rows, n_features = inputs.shape
+        _, n_rows, n_features = rows.shape
         output = self.forward(inputs)
         if weights is None:
-            rows, gradient = self.loss.rows_and_gradient_(output, inputs, 1 / (n_rows * n_features))
-            losses = rows.mean(1)
+            losses, gradient = self.loss.rows_and_gradient_(output, rows, 1 / (n_rows * n_features))
         else:
             factors = (weights / (n_rows * n_features))[..., None]
-            rows, gradient = self.loss.rows_and_gradient_(output, inputs, factors)
-            losses = (rows * weights).mean(1)
+            losses, gradient = self.loss.rows_and_gradient_(output, rows, factors)
+            losses = losses * weights
         self._backward(gradient)
         for parameters, group in zip(self.parameters, self.groups, strict=True):
             parameters.step(group)
-        return losses
+        return losses.mean(1)
+
+    @torch.no_grad()
+    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return loss and squared error of rows.
+
+        Parameters
+        ----------
+        inputs, rows : Tensor of shape (m, b, p)
+            What the models see and what they are to reconstruct.
+
+        Returns
+        -------
+        losses, errors : Tensor of shape (m, b)
+            Loss, and mean squared error of the cells in standardised units.
+        """
+        output = self.forward(inputs)
+        losses = self.loss.rows(output, rows)
+        return losses, (self.output(output) - rows).square().mean(-1)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
@@ -277,11 +296,12 @@ class DenseStep:
             parameters.load_moments(moments)
 
 
-def is_dense(module: nn.Module, loss: nn.Module) -> bool:
-    """Tell whether `DenseStep` can train this module with this loss."""
+def is_dense(module: nn.Module, objective: nn.Module) -> bool:
+    """Tell whether `DenseStep` can train this module for this objective."""
     return (
         type(module) is Autoencoder
         and type(module.encoder) is DenseStack
         and type(module.decoder) is DenseStack
-        and isinstance(loss, ReconstructionLoss)
+        and type(objective) is Objective
+        and objective.penalty is None
     )

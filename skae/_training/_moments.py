@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from skae._training._batches import OrderedBatches, WeightedRows
+from skae._training._noise import InputNoise
 from skae.modules import Autoencoder
 
 _BATCH_SIZE = 4096
@@ -61,28 +62,30 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
 
 
 @torch.no_grad()
-def mean_squared_errors(module: Autoencoder, axes: torch.Tensor, dataset: WeightedRows):
-    """Return the mean squared error per cell of the model and of PCA, in standardised units.
+def measure_pca(axes: torch.Tensor, dataset: WeightedRows, noise: InputNoise | None) -> float:
+    """Return the mean squared error per cell of PCA, in standardised units.
 
     Parameters
     ----------
-    module : Autoencoder
-        The model.
     axes : Tensor of shape (n_found, n_features)
         Principal axes.
     dataset : WeightedRows
         The rows to judge by.
+    noise : InputNoise or None
+        Between the rows and what PCA sees of them.
 
     Returns
     -------
-    model_error, pca_error : float
-        The two errors.
+    error : float
+        Mean squared error.
     """
-    totals, mass = torch.zeros(2, dtype=torch.float64), 0.0
+    total = mass = 0.0
+    if noise is not None:
+        noise.restart_judging()
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
-        residuals = [module.reconstruct(rows) - rows, rows - (rows @ axes.T) @ axes]
-        errors = torch.stack([residual.square().mean(1) for residual in residuals])
-        weights = torch.ones_like(errors[0]) if weights is None else weights
-        totals += (errors @ weights).double().cpu()
+        inputs = rows if noise is None else noise.for_judging(rows)
+        errors = (rows - (inputs @ axes.T) @ axes).square().mean(1)
+        weights = torch.ones_like(errors) if weights is None else weights
+        total += float(errors @ weights)
         mass += float(weights.sum())
-    return tuple((totals / mass).tolist())
+    return total / mass

@@ -1,5 +1,6 @@
 """The skorch net of an autoencoder, with an epoch that does not wait for its batches."""
 
+import contextlib
 import copy
 
 import torch
@@ -11,9 +12,11 @@ from skorch.history import History
 from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._callbacks import TrainingStopped
 from skae._training._dense_step import DenseStep, is_dense
+from skae._training._judgement import Judgement
+from skae._training._optimizer import split_parameters
 from skae._training._packing import pack_module, unpack_module
 from skae._training._rows import DenseRows
-from skae._training._schedules import SCHEDULES
+from skae._training._schedules import set_learning_rates
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -21,9 +24,10 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 class AutoencoderNet(NeuralNet):
     """A skorch net whose target is its input.
 
-    Data come as `WeightedRows`. A batch is a pair of rows and weights, the loss is summed without
-    asking for its value, and a dense module with AdamW takes its steps by `DenseStep`. Where a
-    callback listens to batches, or the optimiser is another one, everything goes skorch's way.
+    Data come as `WeightedRows`, the criterion is an `Objective`. A batch is a pair of rows and
+    weights, the loss is summed without asking for its value, and a dense module with AdamW takes
+    its steps by `DenseStep`. Where a callback listens to batches, or the optimiser is another one,
+    everything goes skorch's way.
 
     Parameters
     ----------
@@ -31,6 +35,8 @@ class AutoencoderNet(NeuralNet):
         How the learning rate changes from step to step.
     mixed_precision : bool, default=False
         Multiply in bfloat16 where torch's autocast does, but for the linear path.
+    noise : InputNoise, default=None
+        Between the rows and what the network sees of them.
     validation_set : WeightedRows, default=None
         Rows on which each epoch is judged.
     **kwargs
@@ -46,11 +52,18 @@ class AutoencoderNet(NeuralNet):
     callbacks_: list
 
     def __init__(
-        self, *args, schedule="constant", mixed_precision=False, validation_set=None, **kwargs
+        self,
+        *args,
+        schedule="constant",
+        mixed_precision=False,
+        noise=None,
+        validation_set=None,
+        **kwargs,
     ):
         super().__init__(*args, **kwargs)
         self.schedule = schedule
         self.mixed_precision = mixed_precision
+        self.noise = noise
         self.validation_set = validation_set
 
     def __getstate__(self):
@@ -99,14 +112,12 @@ class AutoencoderNet(NeuralNet):
         )
         if not plain or not is_dense(self.module_, self.criterion_):
             return None
-        parts = [torch.nn.ModuleList([self.module_.encoder, self.module_.decoder])]
-        parts += [] if self.module_.linear_path is None else [self.module_.linear_path]
-        expected = [{id(parameter) for parameter in part.parameters()} for part in parts]
-        if [{id(parameter) for parameter in group["params"]} for group in groups] != expected:
+        expected = [set(map(id, part)) for part in split_parameters(self.module_)]
+        if [set(map(id, group["params"])) for group in groups] != expected:
             return None
         if self._listens_to_batches() or self.compile or self.mixed_precision:
             return None
-        return DenseStep([self.module_], self.criterion_, groups)
+        return DenseStep([self.module_], self.criterion_.loss, groups)
 
     def _listens_to_batches(self) -> bool:
         """Tell whether some callback overrides a hook that is called for each batch."""
@@ -141,27 +152,6 @@ class AutoencoderNet(NeuralNet):
         """Return the rows to train on and those to judge by."""
         return X, self.validation_set
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the loss of reconstructions.
-
-        Parameters
-        ----------
-        y_pred : Tensor of shape (n_samples, n_features)
-            What the module returned.
-        y_true : Tensor of shape (n_samples,) or None
-            Weights of the rows, the second of the pair that makes a batch.
-        X : Tensor of shape (n_samples, n_features)
-            The rows, which are the target.
-        training : bool, default=False
-            Whether this is a training step.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Loss of the batch.
-        """
-        return self.criterion_(y_pred, X, y_true)
-
     def infer(self, x, **fit_params):
         """Return the module's output in the precision of `x`, however it was computed.
 
@@ -177,9 +167,66 @@ class AutoencoderNet(NeuralNet):
         output : Tensor of shape (n_samples, n_features)
             What the loss takes.
         """
-        device = torch.device(self.device).type
-        with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision):
+        with self._precision():
             return super().infer(x, **fit_params).to(x.dtype)
+
+    def _precision(self):
+        """Return the context in which the network computes."""
+        if not self.mixed_precision:
+            return contextlib.nullcontext()
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+
+    def train_step_single(self, batch, **fit_params):
+        """Return the loss of a batch, and the output, after the gradients have been stored.
+
+        Parameters
+        ----------
+        batch : tuple
+            Rows, and their weights or None.
+        **fit_params : dict
+            Not used.
+
+        Returns
+        -------
+        step : dict
+            The "loss" and the output, "y_pred".
+        """
+        self._set_training(True)
+        rows, weights = unpack_data(batch)
+        inputs = rows if self.noise is None else self.noise(rows)
+        with self._precision():
+            loss, output = self.criterion_(self.module_, inputs, rows, weights)
+        loss.backward()
+        return {"loss": loss, "y_pred": output}
+
+    def validation_step(self, batch, **fit_params):
+        """Return the loss of a batch, and the output, for callbacks.
+
+        Parameters
+        ----------
+        batch : tuple
+            Rows, and their weights or None.
+        **fit_params : dict
+            Not used.
+
+        Returns
+        -------
+        step : dict
+            The "loss" and the output, "y_pred".
+        """
+        self._set_training(False)
+        rows, weights = unpack_data(batch)
+        losses, output = self._judge_batch(rows)
+        return {
+            "loss": losses.mean() if weights is None else (losses * weights).mean(),
+            "y_pred": output,
+        }
+
+    @torch.no_grad()
+    def _judge_batch(self, rows):
+        inputs = rows if self.noise is None else self.noise.for_judging(rows)
+        with self._precision():
+            return self.criterion_.judge(self.module_, inputs, rows)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Train on all batches, or judge them, and record the mean loss.
@@ -200,6 +247,8 @@ class AutoencoderNet(NeuralNet):
         if iterator is None:
             return
         listening = self._listens_to_batches()
+        if not training and self.noise is not None:
+            self.noise.restart_judging()
         total = mass = 0.0
         for batch in iterator:
             if training:
@@ -230,19 +279,19 @@ class AutoencoderNet(NeuralNet):
     def _run_batch(self, batch, training, step_fn, **fit_params):
         """Return the detached loss of a batch and skorch's account of the step."""
         if training and self._dense_step is not None:
-            rows, weights = unpack_data(batch)
-            loss = self._dense_step(rows[None], None if weights is None else weights[None])
-            return loss[0], {}
+            rows, weights = (None if part is None else part[None] for part in unpack_data(batch))
+            inputs = rows if self.noise is None else self.noise(rows)
+            return self._dense_step(inputs, rows, weights)[0], {}
         step = step_fn(batch, **fit_params)
         return step["loss"].detach(), step
 
     def _set_learning_rate(self, n_batches: int):
         """Set the learning rates for the next step, except where they stay as they are."""
         if self.schedule == "one_cycle":
-            n_steps = max(1, self.max_epochs * n_batches - 1)
-            factor = SCHEDULES[self.schedule](min(1.0, self.n_steps_ / n_steps))
-            for group, rate in zip(self.optimizer_.param_groups, self._base_rates, strict=True):
-                group["lr"] = rate * factor
+            progress = self.n_steps_ / max(1, self.max_epochs * n_batches - 1)
+            set_learning_rates(
+                self.optimizer_.param_groups, self._base_rates, self.schedule, progress
+            )
         self.n_steps_ += 1
 
     def copy_state(self) -> dict:
@@ -262,28 +311,17 @@ class AutoencoderNet(NeuralNet):
         )
         return net
 
-    @torch.no_grad()
-    def validation_losses(self) -> torch.Tensor:
-        """Return the loss of each held-out row, of shape (n_held_out,)."""
+    def judge(self, dataset: WeightedRows) -> Judgement:
+        """Return what rows cost, with the same noise each time."""
         self._set_training(False)
-        return torch.cat(
-            [
-                self.criterion_.rows(self.module_(rows), rows)
-                for rows, _ in self.get_iterator(self.validation_set, training=False)
-            ]
-        )
-
-    def validation_weights(self) -> torch.Tensor | None:
-        """Return the weights of the held-out rows, None where all are equal."""
-        weights = self.validation_set.weights
-        return None if weights is None else weights[self.validation_set.indices]
-
-    def weighted_mean(self, losses: torch.Tensor) -> float:
-        """Return the mean loss of the held-out rows."""
-        weights = self.validation_weights()
-        if weights is None:
-            return float(losses.mean())
-        return float(losses.cpu().double() @ weights / weights.sum())
+        if self.noise is not None:
+            self.noise.restart_judging()
+        losses, errors = [], []
+        for rows, _ in self.get_iterator(dataset, training=False):
+            loss, output = self._judge_batch(rows)
+            losses.append(loss)
+            errors.append((self.module_.output(output) - rows).square().mean(1))
+        return Judgement(torch.cat(losses), torch.cat(errors))
 
     def load_optimizer_state(self, state):
         """Go on with the moments of an earlier optimiser, as far as there are any."""

@@ -1,6 +1,9 @@
 """AdamW's settings, for skorch and for the dense step alike."""
 
+from torch import nn
+
 from skae._training._settings import TrainingSettings
+from skae.modules import Autoencoder
 
 _BETAS = (0.9, 0.99)
 # Gradients near rounding noise shall not move weights: fits of equal data stay equal. The loss is a
@@ -36,3 +39,12 @@ def adamw_groups(settings: TrainingSettings, n_features: int) -> list[dict]:
         return [stacks]
     linear_path = {**stacks, "lr": stacks["lr"] * _LINEAR_PATH_RATE, "weight_decay": 0.0}
     return [stacks, linear_path]
+
+
+def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
+    """Return the parameters in the groups that `adamw_groups` has settings for."""
+    if module.linear_path is None:
+        return [list(module.parameters())]
+    linear_path = list(module.linear_path.parameters())
+    names = set(map(id, linear_path))
+    return [[p for p in module.parameters() if id(p) not in names], linear_path]

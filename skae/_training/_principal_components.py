@@ -30,9 +30,6 @@ class PrincipalComponents:
     explained_variance: np.ndarray
     """Weighted variance along each axis, of shape (n_found,)."""
 
-    total_variance: float
-    """Sum of the features' weighted variances."""
-
 
 def find_principal_components(
     X, statistics: ColumnStatistics, shares, n_components, *, precision=np.float64, seed=0
@@ -112,7 +109,7 @@ def _select(axes, variances, total, n_components) -> PrincipalComponents:
     count = _count_axes(variances, total, n_components, axes.shape[1])
     axes = axes[:count]
     signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])
-    return PrincipalComponents(axes * signs[:, None], variances[:count], total)
+    return PrincipalComponents(axes * signs[:, None], variances[:count])
 
 
 def _covariance(X, mean, shares, precision) -> np.ndarray:

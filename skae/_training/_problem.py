@@ -1,4 +1,4 @@
-"""A table made ready for training: standardised rows, PCA, and networks that start there."""
+"""A table made ready for training: standardised rows, their statistics and their PCA."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,6 @@ from skae._training._principal_components import PrincipalComponents, find_princ
 from skae._training._rows import DenseRows, LazyRows, make_rows
 from skae._training._settings import TrainingSettings
 from skae._training._standardization import Standardization
-from skae.modules import (
-    Autoencoder,
-    CodeBasis,
-    DenseStack,
-    LinearOutput,
-    LinearPath,
-    LogisticOutput,
-)
-from skae.objectives import BinaryCrossEntropy, ReconstructionLoss, SquaredError
 
 # The unit of the network is what PCA leaves over, unless that is next to nothing.
 _LEAST_SHARE_OF_DEVIATION = 1e-3
@@ -44,11 +35,15 @@ class TrainingProblem:
     """Weights of the rows, 1 on average over those in training."""
 
     statistics: ColumnStatistics
-    standardization: Standardization
+    units: Units
     principal_components: PrincipalComponents
     n_components: int
-    bounds: tuple[np.ndarray, np.ndarray] | None
     device: torch.device
+
+    @property
+    def standardization(self) -> Standardization:
+        """How rows of X become rows of the network."""
+        return self.units.standardization
 
     @property
     def n_features(self) -> int:
@@ -66,63 +61,13 @@ class TrainingProblem:
         """Return some rows with their weights, all where no indices are given."""
         return WeightedRows(self.rows, self.weights, indices, self.device)
 
-    def make_loss(self) -> ReconstructionLoss:
-        """Return the loss that the settings name."""
-        if self.settings.loss == "squared_error":
-            return SquaredError(*self._standardised_bounds())
-        return BinaryCrossEntropy(*self._standardization_tensors())
-
-    def make_module(self, components: PrincipalComponents, generator) -> Autoencoder:
-        """Return a new network with random hidden layers that starts from these components."""
-        settings, dtype = self.settings, self.settings.torch_dtype
-        hidden = settings.resolve_hidden_layer_sizes(self.n_features)
-        sizes = [self.n_features, *hidden, self.n_components]
-        starts_as_pca = settings.init == "pca"
-        stack_params = {"zero_last": starts_as_pca, "dtype": dtype, "generator": generator}
-        encoder = DenseStack(sizes, settings.activation, **stack_params)
-        decoder = DenseStack(sizes[::-1], settings.activation, **stack_params)
-        input_scale = self.tensor(self.statistics.input_factors(self.standardization.scale))
-        code_scale = torch.ones(self.n_components, dtype=dtype)
-        linear_path = None
-        if starts_as_pca:
-            found = len(components.components)
-            deviations = np.sqrt(components.explained_variance) / self.standardization.scale
-            code_scale[:found] = self.tensor(1 / deviations)
-            linear_path = self._linear_path(components, input_scale, code_scale)
-        return Autoencoder(
-            encoder,
-            decoder,
-            CodeBasis(self.n_components, dtype=dtype),
-            input_scale,
-            code_scale,
-            linear_path=linear_path,
-            output=self._make_output(),
-        )
-
-    def _linear_path(self, components, input_scale, code_scale) -> LinearPath:
-        """Return PCA in terms of scaled rows and codes; codes without an axis start at zero."""
-        axes = torch.zeros(self.n_components, self.n_features, dtype=input_scale.dtype)
-        axes[: len(components.components)] = self.tensor(components.components)
-        return LinearPath(axes / input_scale, axes / code_scale[:, None])
-
-    def _make_output(self):
-        if self.settings.loss == "squared_error":
-            return LinearOutput(*self._standardised_bounds())
-        return LogisticOutput(*self._standardization_tensors())
-
-    def _standardization_tensors(self):
-        mean = self.tensor(self.standardization.mean)
-        return mean, torch.tensor(self.standardization.scale, dtype=mean.dtype)
-
-    def _standardised_bounds(self):
-        if self.bounds is None:
-            return None, None
-        mean, scale = self.standardization.mean, self.standardization.scale
-        return tuple(self.tensor((bound - mean) / scale) for bound in self.bounds)
-
     def tensor(self, values) -> torch.Tensor:
         """Return values in the precision of the network, on the CPU."""
         return torch.tensor(np.array(values, order="C"), dtype=self.settings.torch_dtype)
+
+    def standardised(self, values: np.ndarray) -> torch.Tensor:
+        """Return a row in the unit of X, of shape (n_features,), in the units of the network."""
+        return self.tensor((values - self.standardization.mean) / self.standardization.scale)
 
 
 def make_problem(
@@ -169,10 +114,9 @@ def make_problem(
         rows=make_rows(X, units.standardization).to(device),
         weights=None if weights is None else torch.from_numpy(weights),
         statistics=statistics,
-        standardization=units.standardization,
+        units=units,
         principal_components=components,
         n_components=int(n_components),
-        bounds=units.bounds,
         device=device,
     )
 

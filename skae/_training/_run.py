@@ -9,7 +9,12 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-from skae._training._batches import OrderedBatches, ShuffledBatches, count_batches
+from skae._training._batches import (
+    OrderedBatches,
+    ShuffledBatches,
+    WeightedRows,
+    count_batches,
+)
 from skae._training._callbacks import (
     AdaptiveLearningRate,
     BestEpoch,
@@ -20,8 +25,11 @@ from skae._training._callbacks import (
     check_finite,
 )
 from skae._training._cross_validation import CrossValidation
-from skae._training._moments import CodeMoments, mean_squared_errors, measure_codes
+from skae._training._judgement import mean_of_rows
+from skae._training._losses import make_objective
+from skae._training._moments import CodeMoments, measure_codes, measure_pca
 from skae._training._net import AutoencoderNet
+from skae._training._noise import InputNoise
 from skae._training._optimizer import adamw_groups
 from skae._training._problem import TrainingProblem
 from skae._training._standardization import Standardization
@@ -67,6 +75,7 @@ class TrainingRun:
         problem: TrainingProblem,
         split: Split,
         module,
+        noise: InputNoise | None,
         order_source,
         *,
         tasks,
@@ -95,6 +104,7 @@ class TrainingRun:
             batch_size=batch_size,
             max_epochs=self.max_iter,
             generator=order_source,
+            noise=noise,
             validation_set=validation_set,
             callbacks=self.callbacks,
         )
@@ -108,14 +118,10 @@ class TrainingRun:
     def train_to_best_epoch(self) -> TrainedModel:
         """Train while held-out rows are judged, and go back to the epoch that did best on them."""
         self._train(self.max_iter)
-        best_iter = self.best_epoch.restore_(self.net)
-        axes = self.problem.tensor(self.problem.principal_components.components)
-        errors = mean_squared_errors(
-            self.net.module_, axes.to(self.problem.device), self.net.validation_set
-        )
-        return self._finish(
-            self._measure(), errors, best_iter=best_iter, valid_losses=self.best_epoch.losses_
-        )
+        best_iter, error = self.best_epoch.restore_(self.net)
+        errors = error, self._pca_error(self.net.validation_set)
+        valid_losses = self.best_epoch.losses_
+        return self._finish(self._measure(), errors, best_iter=best_iter, valid_losses=valid_losses)
 
     def train_chosen_epochs(self, chosen: CrossValidation) -> TrainedModel:
         """Train on all rows for as many epochs as cross-validation has chosen."""
@@ -124,15 +130,12 @@ class TrainingRun:
         if len(self.net.history) < chosen.best_iter:
             # A callback has ended it, and cross-validation does not tell how good this epoch is.
             return self._finish_by_training_rows(start)
-        moments, best_iter = self._measure(), chosen.best_iter
-        errors = chosen.error, chosen.pca_error
-        if best_iter and self._starts_as_pca() and moments.squared_error > self.problem.pca_error:
-            # The folds' networks were better than PCA; this one is not even on its own rows.
-            self.net.module_.load_state_dict(start)
-            moments, best_iter, errors = self._measure(), 0, (chosen.pca_error, chosen.pca_error)
+        moments, _, best_iter = self._check_training_rows(start)
+        # The folds' networks may be better than PCA and this one not even on its own rows.
+        error = chosen.error if best_iter == chosen.best_iter else chosen.pca_error
         return self._finish(
             moments,
-            errors,
+            (error, chosen.pca_error),
             best_iter=best_iter,
             losses=chosen.train_losses,
             valid_losses=chosen.valid_losses,
@@ -162,17 +165,45 @@ class TrainingRun:
         return moments
 
     def _finish_by_training_rows(self, start: dict) -> TrainedModel:
-        """Go back to the start if PCA does better on the training rows."""
-        best_iter, moments = len(self.net.history), self._measure()
-        error, pca_error = moments.squared_error, self.problem.pca_error
-        if self._starts_as_pca() and error > pca_error:
-            self.net.module_.load_state_dict(start)
-            best_iter, moments = 0, self._measure()
-            error = moments.squared_error
-        return self._finish(moments, (error, pca_error), best_iter=best_iter)
+        """Finish with what the training rows tell about the errors."""
+        moments, errors, best_iter = self._check_training_rows(start)
+        return self._finish(moments, errors, best_iter=best_iter)
 
-    def _starts_as_pca(self) -> bool:
-        return self.problem.settings.init == "pca" and not self.n_earlier_fits
+    def _check_training_rows(self, start: dict):
+        """Go back to the start if PCA does better on the training rows.
+
+        Returns
+        -------
+        moments : CodeMoments
+            Those of the codes.
+        errors : tuple of two floats
+            Mean squared error per cell of the model and of PCA, in standardised units.
+        best_iter : int
+            The epoch whose weights the network has now.
+        """
+        moments, best_iter = self._measure(), len(self.net.history)
+        errors = self._training_errors(moments)
+        if self._must_beat_pca() and errors[0] > errors[1]:
+            self.net.module_.load_state_dict(start)
+            moments, best_iter = self._measure(), 0
+            errors = self._training_errors(moments)
+        return moments, errors, best_iter
+
+    def _training_errors(self, moments: CodeMoments) -> tuple[float, float]:
+        """Return the squared errors of model and PCA on the training rows."""
+        if self.net.noise is None:
+            return moments.squared_error, self.problem.pca_error
+        errors = self.net.judge(self.train_set).errors
+        return mean_of_rows(errors, self.train_set.own_weights), self._pca_error(self.train_set)
+
+    def _pca_error(self, dataset: WeightedRows) -> float:
+        axes = self.problem.tensor(self.problem.principal_components.components)
+        return measure_pca(axes.to(self.problem.device), dataset, self.net.noise)
+
+    def _must_beat_pca(self) -> bool:
+        """Tell whether a greater squared error than PCA's means that training has failed."""
+        settings = self.problem.settings
+        return settings.init == "pca" and settings.aims_at_squared_error and not self.n_earlier_fits
 
     def _finish(
         self, moments: CodeMoments, errors, *, best_iter, losses=None, valid_losses=None
@@ -183,7 +214,7 @@ class TrainingRun:
         losses = net.history[:, "train_loss"] if losses is None else losses
         optimizer_state = net.release_training_state(self.callbacks)
         error, pca_error = errors
-        if best_iter == 0 and self._starts_as_pca() and error - pca_error < _ROUNDING:
+        if best_iter == 0 and self._must_beat_pca() and error - pca_error < _ROUNDING:
             error = min(error, pca_error)
         unit = standardization.scale**2
         return TrainedModel(
@@ -211,6 +242,7 @@ class TrainingRun:
             moments.cross_covariance,
             unit=problem.standardization.scale,
             whiten=problem.settings.whiten,
+            rotate=self.net.module_.sparsity is None and self.net.criterion_.rotates,
         )
         variance = float(problem.statistics.variance.mean()) / problem.standardization.scale**2
         share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
@@ -227,8 +259,8 @@ def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> Autoenc
     module : Autoencoder
         The network.
     **params
-        `batch_size`, `max_epochs`, `generator` of the order of the rows, `validation_set` and the
-        `callbacks` that the training itself needs.
+        `batch_size`, `max_epochs`, `generator` of the order of the rows, `noise`,
+        `validation_set` and the `callbacks` that the training itself needs.
 
     Returns
     -------
@@ -247,7 +279,7 @@ def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> Autoenc
         optimizer["optimizer__param_groups"] = [("*coder.*", {}), *linear_paths]
     net = AutoencoderNet(
         module,
-        criterion=problem.make_loss(),
+        criterion=make_objective(problem),
         iterator_train=ShuffledBatches,
         iterator_train__generator=params.pop("generator"),
         iterator_valid=OrderedBatches,

@@ -41,6 +41,25 @@ def constant(progress: float) -> float:
     return 1.0
 
 
+def set_learning_rates(groups, rates, schedule: str, progress: float):
+    """Set the learning rates of an optimiser's parameter groups for the next step.
+
+    Parameters
+    ----------
+    groups : list of dict
+        The groups.
+    rates : list of float
+        Greatest learning rate of each.
+    schedule : {"adaptive", "constant", "one_cycle"}
+        How the rate changes.
+    progress : float
+        Share of all steps that has been made; what is beyond 1 counts as 1.
+    """
+    factor = SCHEDULES[schedule](min(1.0, progress))
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] = rate * factor
+
+
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "one_cycle": one_cycle,
     "constant": constant,

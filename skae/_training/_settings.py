@@ -42,6 +42,11 @@ class TrainingSettings:
     verbose: bool | int
 
     @property
+    def aims_at_squared_error(self) -> bool:
+        """Whether a network with a greater squared error than PCA's has failed by its own aim."""
+        return self.loss in ("squared_error", "binary_cross_entropy")
+
+    @property
     def torch_dtype(self) -> torch.dtype:
         """Precision of the network."""
         return DTYPES[self.dtype]

@@ -11,6 +11,8 @@ from scipy import sparse
 from skae._training._callbacks import EpochTasks
 from skae._training._cross_validation import cross_validate
 from skae._training._device import resolve_device
+from skae._training._networks import make_module
+from skae._training._noise import make_noise
 from skae._training._problem import TrainingProblem, Units, make_problem
 from skae._training._random import make_generators
 from skae._training._rows import is_large_map
@@ -23,6 +25,14 @@ from skae.modules import Autoencoder, LinearOutput
 # wide ones are not, since five networks more would take too long.
 _MAX_CROSS_VALIDATED_ROWS = 1000
 _MAX_CROSS_VALIDATED_CELLS = 250_000
+_NETWORK_PARAMETERS = (
+    "n_components",
+    "hidden_layer_sizes",
+    "activation",
+    "init",
+    "loss",
+    "dtype",
+)
 
 
 @dataclass(frozen=True)
@@ -78,23 +88,27 @@ def train_autoencoder(
     """
     device = resolve_device(settings.device, settings.dtype)
     n_fits = 0 if start is None else start.n_fits
-    split_source, network_source, order_source, fold_source = make_generators(
-        random_state, 4, stream=n_fits
+    split_source, network_source, order_source, fold_source, noise_source = make_generators(
+        random_state, 5, stream=n_fits
     )
     cross_validates = start is None and _cross_validates(X, settings)
     split = _split_rows(X.shape[0], settings, cross_validates, split_source)
     problem = _make_problem(X, weights, split, settings, device, start)
     if start is None:
-        module = problem.make_module(problem.principal_components, network_source)
+        module = make_module(problem, problem.principal_components, network_source)
     else:
         _check_continuation(start.module, problem)
         module = copy.deepcopy(start.module)
 
-    run = TrainingRun(problem, split, module, order_source, tasks=tasks, n_earlier_fits=n_fits)
+    noise = make_noise(problem, noise_source)
+    run = TrainingRun(
+        problem, split, module, noise, order_source, tasks=tasks, n_earlier_fits=n_fits
+    )
     if start is not None:
         run.net.load_optimizer_state(start.optimizer_state)
     if cross_validates:
-        return run.train_chosen_epochs(cross_validate(X, problem, run.max_iter, fold_source))
+        chosen = cross_validate(X, problem, run.max_iter, noise, fold_source)
+        return run.train_chosen_epochs(chosen)
     if split.held_out is not None:
         return run.train_to_best_epoch()
     return run.train_all_epochs()
@@ -140,16 +154,15 @@ def _make_problem(X, weights, split, settings, device, start) -> TrainingProblem
 def _check_continuation(module: Autoencoder, problem: TrainingProblem):
     """Refuse to go on with a network that is not the one described by the parameters."""
     settings = problem.settings
-    wanted = problem.make_module(problem.principal_components, torch.Generator())
+    wanted = make_module(problem, problem.principal_components, torch.Generator())
     shapes = [{k: tuple(v.shape) for k, v in m.state_dict().items()} for m in (module, wanted)]
-    kinds = [(type(m.output), m.encoder.activation, m.input_scale.dtype) for m in (module, wanted)]
-    if shapes[0] != shapes[1] or kinds[0] != kinds[1]:
+    kinds = [[type(part) for part in m.modules()] for m in (module, wanted)]
+    dtypes = [m.input_scale.dtype for m in (module, wanted)]
+    if shapes[0] != shapes[1] or kinds[0] != kinds[1] or dtypes[0] != dtypes[1]:
+        names = ", ".join(f"`{name}`" for name in _NETWORK_PARAMETERS)
+        values = ", ".join(f"{name}={getattr(settings, name)!r}" for name in _NETWORK_PARAMETERS)
         raise ValueError(
             "With `warm_start=True` and in `partial_fit`, parameters that make the network must "
-            "be those of the fit before: `n_components`, `hidden_layer_sizes`, `activation`, "
-            f"`init`, `loss`, `dtype`. Got n_components={settings.n_components}, "
-            f"hidden_layer_sizes={settings.hidden_layer_sizes}, "
-            f"activation={settings.activation!r}, init={settings.init!r}, "
-            f"loss={settings.loss!r}, dtype={settings.dtype!r}. Set warm_start=False, or clone "
+            f"be those of the fit before: {names}. Got {values}. Set warm_start=False, or clone "
             "the estimator for a new start."
         )

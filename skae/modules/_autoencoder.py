@@ -127,6 +127,8 @@ class Autoencoder(nn.Module):
         `P` and `Q`; a plain autoencoder where None.
     output : Module, default=None
         The link and the reconstruction, a `LinearOutput` where None.
+    sparsity : Module, default=None
+        What makes codes sparse, such as `TopK`; it sees `w` and returns it with zeros.
 
     Notes
     -----
@@ -149,13 +151,23 @@ class Autoencoder(nn.Module):
     code_scale: Tensor
 
     def __init__(
-        self, encoder, decoder, basis, input_scale, code_scale, *, linear_path=None, output=None
+        self,
+        encoder,
+        decoder,
+        basis,
+        input_scale,
+        code_scale,
+        *,
+        linear_path=None,
+        output=None,
+        sparsity=None,
     ):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.linear_path = linear_path
         self.output = LinearOutput() if output is None else output
+        self.sparsity = sparsity
         self.basis = basis
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("code_scale", code_scale)
@@ -164,7 +176,11 @@ class Autoencoder(nn.Module):
         """Return codes in the network's own basis."""
         scaled = inputs * self.input_scale
         code = self.encoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
-        return code if self.linear_path is None else code + self.linear_path.encode(scaled)
+        if self.linear_path is not None:
+            code = code + self.linear_path.encode(scaled)
+        if self.sparsity is None:
+            return code
+        return self.sparsity(code * self.code_scale) / self.code_scale
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the output for codes in the network's own basis."""

@@ -17,6 +17,7 @@ def order_codes_(
     *,
     unit: float = 1.0,
     whiten: bool = False,
+    rotate: bool = True,
 ) -> Tensor:
     """Choose the basis in which codes are uncorrelated and ordered by the variance they explain.
 
@@ -39,6 +40,9 @@ def order_codes_(
         What one standardised unit is in the unit in which codes are to be shown.
     whiten : bool, default=False
         Give every code unit variance instead.
+    rotate : bool, default=True
+        With False each code keeps its axis and its zero, so that what is sparse stays sparse: codes
+        are only ordered, scaled and given a sign, and may be correlated.
 
     Returns
     -------
@@ -55,25 +59,52 @@ def order_codes_(
     >>> order_codes_(basis, torch.zeros(2), torch.diag(variances), axes * variances)
     tensor([4., 1.], dtype=torch.float64)
     """
-    variances, directions = torch.linalg.eigh(covariance)
-    alive = variances > _NEGLIGIBLE * variances[-1].clamp_min(torch.finfo(variances.dtype).tiny)
-    deviations = variances.sqrt().where(alive, 1.0)
-    # A dead direction keeps its own axis, so that the change of basis can be undone.
-    whitening, colouring = directions / deviations, (directions * deviations).T
-
+    whitening, colouring, alive = _whiten(covariance) if rotate else _scale(covariance)
     loadings = cross_covariance @ (whitening * alive)
-    explained, rotation = torch.linalg.eigh(loadings.T @ loadings)
-    explained, rotation = explained.flip(0).clamp_min(0), rotation.flip(1)
-    loadings = loadings @ rotation
-    rotation = rotation * _sign_of_largest(loadings)
+    explained, rotation = _rotate(loadings) if rotate else _sort(loadings)
+    rotation = rotation * _sign_of_largest(loadings @ rotation)
 
     scales = torch.ones_like(explained) if whiten else unit * _deviations(explained)
     basis.set_(
-        mean.to(basis.origin.dtype),
+        (mean if rotate else torch.zeros_like(mean)).to(basis.origin.dtype),
         (whitening @ rotation * scales).to(basis.origin.dtype),
         ((rotation / scales).T @ colouring).to(basis.origin.dtype),
     )
     return explained
+
+
+def _whiten(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what makes codes uncorrelated with unit variance, its inverse, and who varies.
+
+    A dead direction keeps its own axis, so that the change of basis can be undone.
+    """
+    variances, directions = torch.linalg.eigh(covariance)
+    alive, deviations = _find_deviations(variances)
+    return directions / deviations, (directions * deviations).T, alive
+
+
+def _scale(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what gives codes unit variance, its inverse, and who varies."""
+    alive, deviations = _find_deviations(covariance.diagonal())
+    return torch.diag(1 / deviations), torch.diag(deviations), alive
+
+
+def _find_deviations(variances: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which variances are more than noise, and their roots, 1 for the others."""
+    alive = variances > _NEGLIGIBLE * variances.max().clamp_min(torch.finfo(variances.dtype).tiny)
+    return alive, variances.sqrt().where(alive, 1.0)
+
+
+def _rotate(loadings: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what orthogonal parts explain, greatest first, and the rotation that makes them."""
+    explained, rotation = torch.linalg.eigh(loadings.T @ loadings)
+    return explained.flip(0).clamp_min(0), rotation.flip(1)
+
+
+def _sort(loadings: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each code explains by itself, greatest first, and the permutation to that."""
+    explained, order = loadings.square().sum(0).sort(descending=True, stable=True)
+    return explained, torch.eye(len(order), dtype=loadings.dtype)[:, order]
 
 
 def _sign_of_largest(loadings: Tensor) -> Tensor:

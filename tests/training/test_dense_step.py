@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from skae._training._autograd_step import AutogradStep
 from skae._training._batches import WeightedRows
 from skae._training._dense_step import DenseStep, is_dense
+from skae._training._losses import make_objective
+from skae._training._networks import make_module
 from skae._training._optimizer import adamw_groups
 from skae._training._problem import make_problem
 from skae._training._rows import DenseRows
@@ -35,7 +38,7 @@ def make_modules(problem, n_modules):
     generator = torch.Generator().manual_seed(0)
     modules = []
     for _ in range(n_modules):
-        module = problem.make_module(problem.principal_components, generator)
+        module = make_module(problem, problem.principal_components, generator)
         for stack in (module.encoder, module.decoder):
             stack.linears[-1].weight.data.normal_(0, 0.1, generator=generator)
             stack.linears[-1].bias.data.normal_(0, 0.1, generator=generator)
@@ -44,13 +47,14 @@ def make_modules(problem, n_modules):
 
 
 def make_batches(problem, n_modules, *, weighted, n_batches=4):
-    """Return stacked batches and weights, another batch for each model."""
+    """Return stacked inputs, rows and weights, another batch for each model."""
     generator = torch.Generator().manual_seed(1)
     rows = problem.rows.tensor
     for n_rows in [N_ROWS] * (n_batches - 1) + [N_ROWS - 1]:
         indices = torch.randint(len(rows), (n_modules, n_rows), generator=generator)
         weights = torch.rand(n_modules, n_rows, generator=generator, dtype=rows.dtype) + 0.1
-        yield rows[indices], weights if weighted else None
+        noise = torch.rand(n_modules, n_rows, rows.shape[1], generator=generator, dtype=rows.dtype)
+        yield rows[indices] + noise, rows[indices], weights if weighted else None
 
 
 def group_parameters(module, groups):
@@ -65,9 +69,9 @@ def group_parameters(module, groups):
 def train_by_autograd(module, loss, groups, batches):
     optimizer = torch.optim.AdamW(group_parameters(module, groups))
     losses = []
-    for rows, weights in batches:
+    for inputs, rows, weights in batches:
         optimizer.zero_grad()
-        value = loss(module(rows), rows, weights)
+        value = loss(module(inputs), rows, weights)
         value.backward()
         optimizer.step()
         losses.append(float(value.detach()))
@@ -75,19 +79,27 @@ def train_by_autograd(module, loss, groups, batches):
 
 
 def assert_step_is_that_of_autograd(problem, *, n_modules=1, weighted=False):
-    modules, loss = make_modules(problem, n_modules), problem.make_loss()
+    modules, objective = make_modules(problem, n_modules), make_objective(problem)
     groups = adamw_groups(problem.settings, problem.n_features)
     batches = list(make_batches(problem, n_modules, weighted=weighted))
     references = copy.deepcopy(modules)
+    others = copy.deepcopy(modules)
 
-    step = DenseStep(modules, loss, groups)
+    step = DenseStep(modules, objective.loss, groups)
     losses = torch.stack([step(*batch) for batch in batches], 1)
+    other = AutogradStep(others, objective, groups)
+    np.testing.assert_allclose(losses, torch.stack([other(*batch) for batch in batches], 1))
 
     for model, (module, reference) in enumerate(zip(modules, references, strict=True)):
-        own = [(rows[model], None if w is None else w[model]) for rows, w in batches]
-        expected = train_by_autograd(reference, loss, groups, own)
+        own = [[None if part is None else part[model] for part in batch] for batch in batches]
+        expected = train_by_autograd(reference, objective.loss, groups, own)
         np.testing.assert_allclose(losses[model], expected, rtol=1e-10)
         assert_equal_parameters(module, reference)
+        assert_equal_parameters(others[model], reference)
+    for judged, expected in zip(
+        step.judge(*batches[0][:2]), other.judge(*batches[0][:2]), strict=True
+    ):
+        torch.testing.assert_close(judged, expected)
 
 
 def assert_equal_parameters(module, reference):
@@ -118,19 +130,19 @@ def test_weights_are_those_of_autograd_for_all_losses(
 def test_outputs_are_those_of_the_modules(make_training, init):
     problem = make_training(init=init)
     modules = make_modules(problem, 3)
-    ((rows, _),) = make_batches(problem, 3, weighted=False, n_batches=1)
+    ((_, rows, _),) = make_batches(problem, 3, weighted=False, n_batches=1)
     expected = torch.stack([module(part) for module, part in zip(modules, rows, strict=True)])
-    step = DenseStep(modules, problem.make_loss(), adamw_groups(problem.settings, 64))
+    step = DenseStep(modules, make_objective(problem).loss, adamw_groups(problem.settings, 64))
     torch.testing.assert_close(step.forward(rows), expected.detach(), rtol=0, atol=1e-10)
 
 
 def test_only_what_the_step_knows_is_dense(make_training):
     problem = make_training()
-    (module,) = make_modules(problem, 1)
-    assert is_dense(module, problem.make_loss())
+    (module,), objective = make_modules(problem, 1), make_objective(problem)
+    assert is_dense(module, objective)
     assert not is_dense(module, torch.nn.MSELoss())
     module.encoder = torch.nn.Sequential(module.encoder)
-    assert not is_dense(module, problem.make_loss())
+    assert not is_dense(module, objective)
 
 
 @pytest.mark.parametrize("make_loss", [SquaredError, BinaryCrossEntropy])

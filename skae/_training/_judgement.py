@@ -1,0 +1,67 @@
+"""How networks do on rows that they have not seen, and when one does better than another."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# The mean improvement must be so many times its own standard error.
+_STANDARD_ERRORS = 2.5
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What rows cost, each by a network that has not seen it."""
+
+    losses: Tensor
+    """What training minimises, of shape (n_samples,)."""
+
+    errors: Tensor
+    """Mean squared error of each row's cells in standardised units, of shape (n_samples,)."""
+
+
+def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:
+    """Return the weighted mean of a number for each row.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_samples,)
+        The numbers.
+    weights : Tensor of shape (n_samples,), default=None
+        Weights of the rows, in double precision on the CPU; equal where None.
+
+    Returns
+    -------
+    mean : float
+        Their mean.
+    """
+    if weights is None:
+        return float(values.mean())
+    return float(values.cpu().double() @ weights / weights.sum())
+
+
+def is_clear_improvement(before: Tensor, after: Tensor, weights: Tensor | None = None) -> bool:
+    """Tell whether losses of the same rows have fallen by more than chance would let them.
+
+    Parameters
+    ----------
+    before, after : Tensor of shape (n_samples,)
+        Loss of each row under the two models.
+    weights : Tensor of shape (n_samples,), default=None
+        Weights of the rows; equal where None.
+
+    Returns
+    -------
+    is_clear : bool
+        Whether the mean of the differences exceeds 2.5 times its standard error.
+    """
+    difference = (before - after).double().cpu()
+    weights = torch.ones_like(difference) if weights is None else weights.double().cpu()
+    shares = weights / weights.sum()
+    mean = shares @ difference
+    # n / (n - 1) with the effective number of rows in the place of n.
+    n_effective = 1 / (shares @ shares)
+    if n_effective < 1.5:
+        return False
+    variance = (shares @ (difference - mean).square()) / (n_effective - 1)
+    return bool(mean > _STANDARD_ERRORS * variance.sqrt())

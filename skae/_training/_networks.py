@@ -1,0 +1,76 @@
+"""New networks for a table: random hidden layers, beside a linear path that is its PCA."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from skae._training._losses import make_output
+from skae._training._principal_components import PrincipalComponents
+from skae._training._problem import TrainingProblem
+from skae.modules import (
+    Autoencoder,
+    CodeBasis,
+    DenseStack,
+    LinearPath,
+)
+
+
+def make_module(
+    problem: TrainingProblem, components: PrincipalComponents, generator: torch.Generator
+) -> Autoencoder:
+    """Return a new network that starts from principal components.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        The table, and the settings that describe the network.
+    components : PrincipalComponents
+        Those of the table, or of a part of it.
+    generator : torch.Generator
+        Source of the weights.
+
+    Returns
+    -------
+    module : Autoencoder
+        On the CPU.
+    """
+    settings, n_components = problem.settings, problem.n_components
+    encoder, decoder = _make_stacks(problem, generator)
+    input_scale = problem.tensor(problem.statistics.input_factors(problem.standardization.scale))
+    code_scale = torch.ones(n_components, dtype=settings.torch_dtype)
+    linear_path = None
+    if settings.init == "pca":
+        found = len(components.components)
+        deviations = np.sqrt(components.explained_variance) / problem.standardization.scale
+        code_scale[:found] = problem.tensor(1 / deviations)
+        linear_path = _make_linear_path(problem, components, input_scale, code_scale)
+    return Autoencoder(
+        encoder,
+        decoder,
+        CodeBasis(n_components, dtype=settings.torch_dtype),
+        input_scale,
+        code_scale,
+        linear_path=linear_path,
+        output=make_output(problem),
+    )
+
+
+def _make_stacks(problem: TrainingProblem, generator) -> tuple[nn.Module, nn.Module]:
+    """Return the encoder and the decoder; beside a linear path they start as zero functions."""
+    settings = problem.settings
+    hidden = settings.resolve_hidden_layer_sizes(problem.n_features)
+    sizes = [problem.n_features, *hidden, problem.n_components]
+    params = {
+        "dtype": settings.torch_dtype,
+        "generator": generator,
+    }
+    zero_last = settings.init == "pca"
+    encoder = DenseStack(sizes, settings.activation, zero_last=zero_last, **params)
+    return encoder, DenseStack(sizes[::-1], settings.activation, zero_last=zero_last, **params)
+
+
+def _make_linear_path(problem, components, input_scale, code_scale) -> LinearPath:
+    """Return PCA in terms of scaled rows and codes; codes without an axis start at zero."""
+    axes = torch.zeros(len(code_scale), len(input_scale), dtype=input_scale.dtype)
+    axes[: len(components.components)] = problem.tensor(components.components)
+    return LinearPath(axes / input_scale, axes / code_scale[:, None])

@@ -1,0 +1,54 @@
+"""Noise between the rows and what the network sees of them."""
+
+import torch
+from torch import Tensor
+
+from skae._training._problem import TrainingProblem
+from skae.corruption import CORRUPTIONS, Columns, Corruption
+
+
+class InputNoise:
+    """A corruption with all that it needs: new draws in training, the same ones in judging.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        What happens to the rows.
+    columns : Columns
+        The features.
+    generator : torch.Generator
+        Source of the draws.
+    """
+
+    def __init__(self, corruption: Corruption, columns: Columns, generator: torch.Generator):
+        self.corruption, self.columns, self.generator = corruption, columns, generator
+        self.judging_generator = torch.Generator()
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Return rows of shape (..., n_samples, n_features) with noise that was not seen before."""
+        return self.corruption(rows, self.columns, self.generator)
+
+    def restart_judging(self):
+        """Begin anew with the draws of `for_judging`."""
+        self.judging_generator.manual_seed(self.generator.initial_seed())
+
+    def for_judging(self, rows: Tensor) -> Tensor:
+        """Return rows with the noise that they had when they were judged before."""
+        return self.corruption(rows, self.columns, self.judging_generator)
+
+
+def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoise | None:
+    """Return the noise that the settings ask for, None where they ask for none."""
+    settings = problem.settings
+    corruption = getattr(settings, "corruption", None)
+    if corruption is None:
+        return None
+    if isinstance(corruption, str):
+        corruption = CORRUPTIONS[corruption](getattr(settings, "corruption_level"))
+    statistics, device = problem.statistics, problem.device
+    columns = Columns(
+        scale=problem.standardization.scale,
+        lowest=problem.standardised(statistics.lowest).to(device),
+        highest=problem.standardised(statistics.highest).to(device),
+    )
+    return InputNoise(corruption, columns, generator)
