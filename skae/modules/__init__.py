@@ -2,8 +2,9 @@
 
 from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder, CodeBasis, LinearPath
 from skae.modules._basis import order_codes_
-from skae.modules._dense import ACTIVATIONS, DenseStack
-from skae.modules._output import LinearOutput, LogisticOutput
+from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
+from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
+from skae.modules._sparsity import TopK
 
 __all__ = [
     "ACTIVATIONS",
@@ -11,8 +12,11 @@ __all__ = [
     "Autoencoder",
     "CodeBasis",
     "DenseStack",
+    "ExponentialOutput",
     "LinearOutput",
     "LinearPath",
     "LogisticOutput",
+    "TiedDenseStack",
+    "TopK",
     "order_codes_",
 ]

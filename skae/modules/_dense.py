@@ -2,9 +2,13 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae.modules._regularization import BatchNorm, Dropout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
@@ -13,6 +17,20 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
+}
+
+# How each activation changes with its input, as a factor of what comes from above; differentiable.
+_DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": lambda x: (
+        0.5
+        + 0.5 * torch.erf(x / math.sqrt(2))
+        + x * torch.exp(-x.square() / 2) / math.sqrt(2 * math.pi)
+    ),
+    "identity": torch.ones_like,
+    "logistic": lambda x: torch.sigmoid(x) * torch.sigmoid(-x),
+    "relu": lambda x: (x > 0).to(x.dtype),
+    "silu": lambda x: torch.sigmoid(x) * (1 + x * torch.sigmoid(-x)),
+    "tanh": lambda x: 1 - torch.tanh(x).square(),
 }
 
 
@@ -24,7 +42,118 @@ def _make_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:
     return linear
 
 
-class DenseStack(nn.Module):
+class _Stack(nn.Module):
+    """What stacks have in common: all but where their weights come from.
+
+    Parameters
+    ----------
+    n_hidden : sequence of int
+        Number of units of each hidden layer.
+    activation, normalization, dropout, dtype
+        As for `DenseStack`.
+    """
+
+    def __init__(self, n_hidden, activation, normalization, dropout, dtype):
+        super().__init__()
+        if normalization not in (None, "batch", "layer"):
+            raise ValueError(
+                f'`normalization` must be "batch", "layer" or None. Got {normalization!r}. '
+                "None leaves values between the layers as they are."
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(
+                f"`dropout` must be a share of the hidden units, from 0 to below 1. Got {dropout}. "
+                "0 drops none."
+            )
+        self.activation = activation
+        self.function = ACTIVATIONS[activation]()
+        self.norms = nn.ModuleList()
+        if normalization is not None:
+            self.norms.extend(_make_norm(normalization, n_units, dtype) for n_units in n_hidden)
+        self.dropout: Dropout | None = None
+
+    def _set_dropout(self, share: float, generator: torch.Generator | None):
+        """Drop a share of the hidden units in training; draws a seed only where there is one."""
+        if share > 0:
+            seed = torch.randint(2**62, (), generator=generator, device="cpu")
+            self.dropout = Dropout(share, int(seed))
+
+    def _layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the weight (n_out, n_in) and the bias (n_out,) of each layer."""
+        raise NotImplementedError
+
+    def _activate(self, layer: int, inputs: Tensor) -> Tensor:
+        """Return what a hidden layer passes on, given what its linear part returns."""
+        if self.norms:
+            inputs = self.norms[layer](inputs)
+        outputs = self.function(inputs)
+        return outputs if self.dropout is None else self.dropout(outputs)
+
+    @property
+    def has_jacobian(self) -> bool:
+        """Whether `jacobian` can be called: there is neither normalisation nor dropout."""
+        return len(self.norms) == 0 and self.dropout is None
+
+    def jacobian(self, inputs: Tensor) -> Tensor:
+        """Return how the outputs change with the inputs, in closed form and differentiable.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, layer_sizes[0])
+            One row a sample.
+
+        Returns
+        -------
+        jacobian : Tensor of shape (n_samples, layer_sizes[-1], layer_sizes[0])
+            Derivative of each output by each input.
+
+        Raises
+        ------
+        ValueError
+            If the stack has normalisation or dropout.
+        """
+        if not self.has_jacobian:
+            raise ValueError(
+                "The Jacobian is in closed form where there is neither `normalization` nor "
+                "`dropout`. Got a stack with one of them. Differentiate it by autograd."
+            )
+        *hidden, (last, _) = self._layers()
+        weights, slopes = [], []
+        for weight, bias in hidden:
+            preactivation = F.linear(inputs, weight, bias)
+            weights.append(weight)
+            slopes.append(_DERIVATIVES[self.activation](preactivation))
+            inputs = self.function(preactivation)
+        if not slopes:
+            return last.expand(len(inputs), *last.shape)
+        if len(last) > weights[0].shape[1]:
+            return _multiply_upwards([*weights, last], slopes)
+        return _multiply_downwards([*weights, last], slopes)
+
+
+def _make_norm(normalization: str, n_units: int, dtype: torch.dtype) -> nn.Module:
+    if normalization == "batch":
+        return BatchNorm(n_units, dtype=dtype)
+    return nn.LayerNorm(n_units, dtype=dtype, device="cpu")
+
+
+def _multiply_downwards(weights: list[Tensor], slopes: list[Tensor]) -> Tensor:
+    """Multiply the Jacobians of layers from the last on, cheap where there are few outputs."""
+    product = weights[-1]
+    for weight, slope in zip(reversed(weights[:-1]), reversed(slopes), strict=True):
+        product = (product * slope[:, None]) @ weight
+    return product
+
+
+def _multiply_upwards(weights: list[Tensor], slopes: list[Tensor]) -> Tensor:
+    """Multiply the Jacobians of layers from the first on, cheap where there are few inputs."""
+    product = weights[0].T
+    for weight, slope in zip(weights[1:], slopes, strict=True):
+        product = (product * slope[:, None]) @ weight.T
+    return product.mT
+
+
+class DenseStack(_Stack):
     """Linear layers with an activation between them and none after the last.
 
     Parameters
@@ -33,12 +162,22 @@ class DenseStack(nn.Module):
         Number of units from the input to the output, both included; at least two numbers.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         The function between the layers.
+    normalization : {"batch", "layer"}, default=None
+        What is normalised before each activation: every unit over the batch, or every row over the
+        units. A batch of one row is normalised by the running statistics.
+    dropout : float in [0, 1), default=0
+        Share of the hidden units that are dropped, at random, in each training step.
     zero_last : bool, default=False
         Start the last layer at zero, so that the stack starts as the zero function.
     dtype : torch.dtype, default=torch.float32
         Type of the parameters.
     generator : torch.Generator, default=None
-        Source of the initial weights; torch's global one where None.
+        Source of the initial weights and of a seed for the dropout; torch's global one where None.
+
+    Raises
+    ------
+    ValueError
+        If `normalization` or `dropout` is not one of these.
 
     Examples
     --------
@@ -54,17 +193,18 @@ class DenseStack(nn.Module):
         layer_sizes,
         activation="silu",
         *,
+        normalization=None,
+        dropout=0.0,
         zero_last=False,
         dtype=torch.float32,
         generator=None,
     ):
-        super().__init__()
-        self.activation = activation
+        super().__init__(layer_sizes[1:-1], activation, normalization, dropout, dtype)
         self.linears = nn.ModuleList(
             _make_linear(n_in, n_out, dtype) for n_in, n_out in itertools.pairwise(layer_sizes)
         )
-        self.function = ACTIVATIONS[activation]()
         self.reset_parameters(zero_last=zero_last, generator=generator)
+        self._set_dropout(dropout, generator)
 
     @torch.no_grad()
     def reset_parameters(self, *, zero_last=False, generator=None):
@@ -77,6 +217,9 @@ class DenseStack(nn.Module):
         generator : torch.Generator, default=None
             Source of the weights; torch's global one where None.
         """
+        for norm in self.norms:
+            if isinstance(norm, BatchNorm | nn.LayerNorm):
+                norm.reset_parameters()
         for linear in self.linears:
             weight, bias = linear.parameters()
             bound = math.sqrt(3 / weight.shape[1])
@@ -100,6 +243,101 @@ class DenseStack(nn.Module):
             Values of the last layer.
         """
         *hidden, last = self.linears
-        for linear in hidden:
-            inputs = self.function(linear(inputs))
+        for layer, linear in enumerate(hidden):
+            inputs = self._activate(layer, linear(inputs))
         return last(inputs)
+
+    def _layers(self) -> list[tuple[Tensor, Tensor]]:
+        return [(weight, bias) for weight, bias in map(nn.Module.parameters, self.linears)]
+
+
+class TiedDenseStack(_Stack):
+    """A decoder whose weights are an encoder's, transposed and in reverse order.
+
+    Only the biases are its own. It starts with the output zero for the code zero, and as the zero
+    function where the encoder's last layer is zero.
+
+    Parameters
+    ----------
+    encoder : DenseStack
+        Where the weights are. It stays the only owner: it is no submodule of this one, so that each
+        weight is counted and stored once.
+    normalization : {"batch", "layer"}, default=None
+        As for `DenseStack`.
+    dropout : float in [0, 1), default=0
+        As for `DenseStack`.
+    dtype : torch.dtype, default=torch.float32
+        Type of the biases; that of the encoder.
+    generator : torch.Generator, default=None
+        Source of a seed for the dropout; torch's global one where None.
+
+    Raises
+    ------
+    ValueError
+        If `normalization` or `dropout` is not one of these.
+
+    Notes
+    -----
+    Copy, move and store it together with its encoder, as parts of one autoencoder.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import DenseStack, TiedDenseStack
+    >>> encoder = DenseStack([4, 8, 2], generator=torch.Generator().manual_seed(0))
+    >>> decoder = TiedDenseStack(encoder)
+    >>> decoder(torch.zeros(3, 2)).shape
+    torch.Size([3, 4])
+    >>> [tuple(parameter.shape) for parameter in decoder.parameters()]
+    [(8,), (4,)]
+    """
+
+    def __init__(
+        self,
+        encoder: DenseStack,
+        *,
+        normalization=None,
+        dropout=0.0,
+        dtype=torch.float32,
+        generator=None,
+    ):
+        n_outputs = [weight.shape[1] for weight, _ in reversed(encoder._layers())]
+        super().__init__(n_outputs[:-1], encoder.activation, normalization, dropout, dtype)
+        # In a tuple torch does not see it.
+        self._tied = (encoder,)
+        self.biases = nn.ParameterList(
+            torch.zeros(n_units, dtype=dtype, device="cpu") for n_units in n_outputs
+        )
+        self._set_dropout(dropout, generator)
+        self._start_at_zero()
+
+    @torch.no_grad()
+    def _start_at_zero(self):
+        """Take off what activations without a zero at zero would add, in the mode of judging."""
+        weight, bias = self._layers()[0]
+        code = bias.new_zeros(1, weight.shape[1])
+        self.eval()
+        self.biases[-1].sub_(self(code)[0])
+        self.train()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Apply the layers.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, n_components)
+            One row a sample, of as many entries as the encoder returns.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, n_features)
+            Values of the last layer, as many as the encoder takes.
+        """
+        *hidden, (weight, bias) = self._layers()
+        for layer, parameters in enumerate(hidden):
+            inputs = self._activate(layer, F.linear(inputs, *parameters))
+        return F.linear(inputs, weight, bias)
+
+    def _layers(self) -> list[tuple[Tensor, Tensor]]:
+        weights = [weight.T for weight, _ in reversed(self._tied[0]._layers())]
+        return list(zip(weights, self.biases, strict=True))

@@ -3,6 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+# Beyond this logarithm a rate grows no further: e^30 is 10^13, and e^89 would be no float32.
+_GREATEST_LOG_RATE = 30.0
+# Columns of smaller mean, as a share of the average column's, are taken to have that mean.
+_LEAST_SHARE_OF_MEAN = 1e-3
+
 
 class LinearOutput(nn.Module):
     """The output is the reconstruction, kept inside a range where one is known.
@@ -37,6 +42,14 @@ class LinearOutput(nn.Module):
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
         """Turn the loss's gradient by the output into that by the linear path, in place."""
         return gradient
+
+    def link_derivative(self, linear: Tensor) -> Tensor:
+        """Return the derivative of `link`: one."""
+        return torch.ones_like(linear)
+
+    def derivative(self, output: Tensor) -> Tensor:
+        """Return the derivative of the reconstruction by the output: one, the range left aside."""
+        return torch.ones_like(output)
 
     def forward(self, output: Tensor) -> Tensor:
         """Return the reconstruction in standardised units.
@@ -112,10 +125,18 @@ class LogisticOutput(nn.Module):
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
         """Turn the loss's gradient by the output into that by the linear path, in place."""
+        return gradient.mul_(self.link_derivative(linear))
+
+    def link_derivative(self, linear: Tensor) -> Tensor:
+        """Return the derivative of `link`."""
         share = self.mean + self.scale * linear
-        inside = (share > self.clip) & (share < 1 - self.clip)
-        slope = torch.where(inside, 1 / (share * (1 - share)), self.slope)
-        return gradient.mul_(slope * self.scale)
+        clipped = share.clamp(self.clip, 1 - self.clip)
+        slope = torch.where(share == clipped, 1 / (clipped * (1 - clipped)), self.slope)
+        return slope * self.scale
+
+    def derivative(self, output: Tensor) -> Tensor:
+        """Return the derivative of the reconstruction by the output."""
+        return torch.sigmoid(output) * torch.sigmoid(-output) / self.scale
 
     def forward(self, output: Tensor) -> Tensor:
         """Return the reconstruction in standardised units.
@@ -131,3 +152,96 @@ class LogisticOutput(nn.Module):
             The probabilities, standardised as X is.
         """
         return (torch.sigmoid(output) - self.mean) / self.scale
+
+
+class ExponentialOutput(nn.Module):
+    """The output is the logarithm of a rate, the expected count, in the unit of X.
+
+    The linear path back-projects in the unit of X; the logarithm of that is what it adds to the
+    output. Below ``clip`` of a column's mean the logarithm goes on along a straight line, whose
+    slope is flattened to the logarithm's own at the mean: linear reconstructions of counts are
+    often negative, and the true slope would put these at rates of next to nothing.
+
+    Rates end at ``exp(30)``, so that no output overflows.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (n_features,)
+        Mean of X, counts.
+    scale : Tensor of shape ()
+        What X was divided by after centring.
+    clip : float in (0, 1), default=0.1
+        Share of a column's mean at which the logarithm gives way to a straight line.
+
+    Notes
+    -----
+    A column whose mean is below a thousandth of the average column's is clipped as if it had that
+    mean, so that a column of zeros alone has a finite rate.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import ExponentialOutput
+    >>> output = ExponentialOutput(torch.tensor([3.0]), torch.tensor(2.0))
+    >>> output(output.link(torch.tensor([[0.5]])))
+    tensor([[0.5000]])
+    """
+
+    mean: Tensor
+    scale: Tensor
+    unit: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.1):
+        super().__init__()
+        average = mean.mean()
+        least = torch.where(average > 0, _LEAST_SHARE_OF_MEAN * average, 1.0)
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.register_buffer("unit", mean.clamp_min(least))
+        self.clip = clip
+
+    def link(self, linear: Tensor) -> Tensor:
+        """Return the logarithm of the linear path's reconstruction.
+
+        Parameters
+        ----------
+        linear : Tensor of shape (n_samples, n_features)
+            Back-projection of the codes, in standardised units.
+
+        Returns
+        -------
+        log_rate : Tensor of shape (n_samples, n_features)
+            What the linear path adds to the output.
+        """
+        rate = self.mean + self.scale * linear
+        clipped = rate.clamp_min(self.clip * self.unit)
+        return torch.log(clipped) + (rate - clipped) / self.unit
+
+    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
+        """Turn the loss's gradient by the output into that by the linear path, in place."""
+        return gradient.mul_(self.link_derivative(linear))
+
+    def link_derivative(self, linear: Tensor) -> Tensor:
+        """Return the derivative of `link`."""
+        rate = self.mean + self.scale * linear
+        clipped = rate.clamp_min(self.clip * self.unit)
+        return torch.where(rate == clipped, 1 / clipped, 1 / self.unit) * self.scale
+
+    def derivative(self, output: Tensor) -> Tensor:
+        """Return the derivative of the reconstruction by the output."""
+        return torch.exp(output.clamp_max(_GREATEST_LOG_RATE)) / self.scale
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Return the reconstruction in standardised units.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_features)
+            Logarithms of rates.
+
+        Returns
+        -------
+        reconstruction : Tensor of shape (n_samples, n_features)
+            The rates, standardised as X is.
+        """
+        return (torch.exp(output.clamp_max(_GREATEST_LOG_RATE)) - self.mean) / self.scale
