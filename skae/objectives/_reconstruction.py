@@ -1,26 +1,60 @@
-"""Reconstruction losses, with the gradients that the dense training step uses."""
+"""What all reconstruction losses share: means over cells and rows, weights, missing cells."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class ReconstructionLoss(nn.Module):
     """Base of the losses: a mean over the cells of a row, then over the rows by their weights.
 
-    A subclass says what one cell costs (`cells`). For the dense training step it also says, in one
-    go, what rows cost and how that changes with the output (`rows_and_gradient_`).
+    A subclass says in `_cells` what one cell costs. For the dense training step it may also say,
+    in one go, what rows cost and how that changes with the output (`_rows_and_gradient_`). Both
+    have the signature of the method without the underscore and see no missing cells.
+
+    Attributes
+    ----------
+    masked : bool, default=False
+        Whether targets may hold NaN, cells that are missing. They cost nothing and have no
+        gradient, and a row costs the sum over its other cells divided by the number of features.
+        Set it to True where there are any: looking for them takes time.
 
     Examples
     --------
+    >>> import torch
     >>> from skae.objectives import ReconstructionLoss, SquaredError
     >>> issubclass(SquaredError, ReconstructionLoss)
     True
+    >>> loss = SquaredError()
+    >>> loss.masked = True
+    >>> loss(torch.tensor([[3.0, 1.0]]), torch.tensor([[1.0, torch.nan]]))
+    tensor(2.)
     """
+
+    masked: bool = False
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether `rows_and_gradient_` can be called: a class has written its gradient out."""
+        for kind in type(self).__mro__:
+            if "_rows_and_gradient_" in vars(kind):
+                return kind is not ReconstructionLoss
+            if vars(kind).keys() & {"_cells", "cells", "rows"}:
+                # Whoever changes the loss alone inherits a gradient of another one.
+                return False
+        return False
+
+    def _cells(self, output: Tensor, target: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
 
     def cells(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each cell, of the shape of the target."""
-        raise NotImplementedError
+        if not self.masked:
+            return self._cells(output, target)
+        output, target, missing = _fill_missing(output, target)
+        return self._cells(output, target).masked_fill(missing, 0)
 
     def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
         """Return the losses of rows, and turn the output into `factor` times the cells' gradient.
@@ -41,7 +75,12 @@ class ReconstructionLoss(nn.Module):
         gradient : Tensor of shape (..., n_features)
             The memory of the output with the gradient in it.
         """
-        raise NotImplementedError
+        if not self.masked:
+            return self._rows_and_gradient_(output, target, factor)
+        rows = self.rows(output, target)
+        missing = target.isnan()
+        _, gradient = self._rows_and_gradient_(output, target.masked_fill(missing, 0), factor)
+        return rows, gradient.masked_fill_(missing, 0)
 
     def rows(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of each row's cells."""
@@ -69,88 +108,10 @@ class ReconstructionLoss(nn.Module):
         return rows.mean() if weight is None else (rows * weight).mean()
 
 
-class SquaredError(ReconstructionLoss):
-    """Squared difference in standardised units.
+def _fill_missing(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return output and target with zeros for what is missing in the target, and where that is.
 
-    Where features have a range the output is clipped to it before the comparison, while the
-    gradient passes as if it had not been: an output beyond a bound costs nothing if the target
-    lies on that bound, and is drawn back if it does not.
-
-    Parameters
-    ----------
-    lower, upper : Tensor of shape (n_features,), default=None
-        Range of the features in standardised units, as in `skae.modules.LinearOutput`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skae.objectives import SquaredError
-    >>> SquaredError()(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
-    tensor(2.)
+    Both, because a derivative that is infinite or NaN stays so when it is multiplied with zero.
     """
-
-    lower: Tensor | None
-    upper: Tensor | None
-
-    def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None):
-        super().__init__()
-        self.register_buffer("lower", lower)
-        self.register_buffer("upper", upper)
-
-    def cells(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the squared difference of each cell."""
-        if self.lower is not None:
-            clipped = torch.clamp(output, self.lower, self.upper)
-            output = output + (clipped - output).detach()
-        return (output - target).square()
-
-    def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into the gradient."""
-        if self.lower is not None:
-            torch.clamp(output, self.lower, self.upper, out=output)
-        difference = output.sub_(target)
-        rows = torch.linalg.vector_norm(difference, dim=-1).square_().div_(output.shape[-1])
-        return rows, difference.mul_(2 * factor)
-
-
-class BinaryCrossEntropy(ReconstructionLoss):
-    """Cross-entropy of each cell, taken as a probability in the unit of X.
-
-    Parameters
-    ----------
-    mean : Tensor of shape (n_features,)
-        Mean of X.
-    scale : Tensor of shape ()
-        What X was divided by after centring.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skae.objectives import BinaryCrossEntropy
-    >>> loss = BinaryCrossEntropy(torch.zeros(1), torch.tensor(1.0))
-    >>> loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))
-    tensor(0.6931)
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, mean: Tensor, scale: Tensor):
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-
-    def _probability(self, target: Tensor) -> Tensor:
-        return torch.addcmul(self.mean, target, self.scale)
-
-    def cells(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy of each cell, in nats."""
-        return F.binary_cross_entropy_with_logits(
-            output, self._probability(target), reduction="none"
-        )
-
-    def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into the gradient."""
-        probability = self._probability(target)
-        rows = F.binary_cross_entropy_with_logits(output, probability, reduction="none").mean(-1)
-        return rows, output.sigmoid_().sub_(probability).mul_(factor)
+    missing = torch.isnan(target)
+    return output.masked_fill(missing, 0), target.masked_fill(missing, 0), missing

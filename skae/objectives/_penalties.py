@@ -1,0 +1,290 @@
+"""What a network can be penalised for, beside its reconstructions."""
+
+import torch
+from torch import Tensor, nn
+
+from skae.objectives import _jacobians
+
+# Where there is no closed form, the decoder's Jacobian is computed for this many rows of a batch.
+_N_SAMPLED_ROWS = 16
+
+
+class Penalty(nn.Module):
+    """Base of the penalties: a number to be kept low, beside the reconstruction loss.
+
+    Attributes
+    ----------
+    default_alpha : float
+        What the penalty is multiplied with where the user does not say. The reconstruction loss of
+        PCA is about 1.
+    rotates : bool, default=True
+        Whether codes may be rotated after the training. False for what aims at single codes, of
+        which a rotation would leave nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import Penalty
+    >>> class SquaredCode(Penalty):
+    ...     default_alpha = 0.01
+    ...
+    ...     def forward(self, module, inputs, code, *, generator=None):
+    ...         return code.square().mean()
+    >>> SquaredCode()(None, torch.zeros(1, 3), torch.tensor([[1.0, 3.0]]))
+    tensor(5.)
+    """
+
+    default_alpha: float = 0.1
+    rotates: bool = True
+
+    def forward(
+        self,
+        module,
+        inputs: Tensor,
+        code: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the penalty of a batch.
+
+        Parameters
+        ----------
+        module : Module
+            The autoencoder, with the attributes of `skae.modules.Autoencoder`.
+        inputs : Tensor of shape (n_samples, n_features)
+            What it has seen: standardised rows, with noise on them or without.
+        code : Tensor of shape (n_samples, n_components)
+            Codes of these in the network's own basis times its `code_scale`, of about unit size.
+        generator : torch.Generator, default=None
+            Source of random numbers, on the CPU, for penalties that draw. Where None they draw the
+            same ones at each call.
+
+        Returns
+        -------
+        penalty : Tensor of shape ()
+            At least 0 for all penalties of this package.
+        """
+        raise NotImplementedError
+
+
+class L1Sparsity(Penalty):
+    """Mean absolute code: draws codes to zero that do little.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import L1Sparsity
+    >>> L1Sparsity()(None, torch.zeros(1, 3), torch.tensor([[1.0, -3.0]]))
+    tensor(2.)
+    """
+
+    default_alpha = 0.1
+    rotates = False
+
+    def forward(
+        self,
+        module,
+        inputs: Tensor,
+        code: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the mean absolute code."""
+        return code.abs().mean()
+
+
+class KLSparsity(Penalty):
+    """Divergence of each code's mean activity from a small one, in nats, averaged over the codes.
+
+    In Ng's notes activities are outputs of logistic units, from 0 to 1. Codes here have both signs
+    and no bound, so what counts as activity is ``z^2 / (1 + z^2)``: 0 for a code of zero, 1/2 for
+    one of its initial standard deviation. Ng sums over the units; the mean makes `alpha` mean the
+    same for any number of codes.
+
+    Parameters
+    ----------
+    target : float in (0, 1), default=0.05
+        Mean activity of a code that costs nothing.
+
+    Raises
+    ------
+    ValueError
+        If `target` is not between 0 and 1.
+
+    References
+    ----------
+    Ng, A. (2011). Sparse autoencoder. CS294A lecture notes, Stanford University.
+    https://web.stanford.edu/class/cs294a/sparseAutoencoder.pdf
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import KLSparsity
+    >>> KLSparsity(target=0.5)(None, torch.zeros(1, 3), torch.tensor([[1.0, -1.0]]))
+    tensor(0.)
+    """
+
+    default_alpha = 0.1
+    rotates = False
+
+    def __init__(self, target: float = 0.05):
+        super().__init__()
+        if not 0 < target < 1:
+            raise ValueError(
+                f"`target` must be a mean activity between 0 and 1. Got {target!r}. "
+                "0.05 lets a code be active in few rows."
+            )
+        self.target = target
+
+    def forward(
+        self,
+        module,
+        inputs: Tensor,
+        code: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the mean divergence of the codes."""
+        squared = code.square()
+        # Of a code that is zero in all rows, or next to infinite, the logarithm stays finite.
+        least = torch.finfo(code.dtype).eps
+        activity = (squared / (1 + squared)).mean(0).clamp(least, 1 - least)
+        active = self.target * torch.log(self.target / activity)
+        silent = (1 - self.target) * torch.log((1 - self.target) / (1 - activity))
+        return (active + silent).mean()
+
+
+class Contractive(Penalty):
+    """Squared Frobenius norm of the codes' Jacobian, averaged over the rows (Rifai et al., 2011).
+
+    Codes that change little with the row are robust to what does not matter for reconstructing it.
+    Derivatives are those of the scaled codes by standardised rows.
+
+    For dense encoders the norm is exact. For others it is the squared length of ``v J`` for random
+    signs `v`, which is right on average (Hutchinson's estimate), by a second pass of the encoder.
+
+    References
+    ----------
+    Rifai, S., Vincent, P., Muller, X., Glorot, X., Bengio, Y. (2011). Contractive auto-encoders:
+    explicit invariance during feature extraction. Proceedings of the 28th International Conference
+    on Machine Learning, 833-840. https://icml.cc/2011/papers/455_icmlpaper.pdf
+
+    Hutchinson, M. F. (1990). A stochastic estimator of the trace of the influence matrix for
+    Laplacian smoothing splines. Communications in Statistics - Simulation and Computation 19(2),
+    433-450. https://doi.org/10.1080/03610919008812866
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import Autoencoder, CodeBasis, DenseStack, LinearPath
+    >>> from skae.objectives import Contractive
+    >>> stacks = DenseStack([3, 2], zero_last=True), DenseStack([2, 3], zero_last=True)
+    >>> path = LinearPath(torch.eye(2, 3), torch.eye(2, 3))
+    >>> model = Autoencoder(
+    ...     *stacks, CodeBasis(2), torch.ones(3), torch.tensor([1.0, 2.0]), linear_path=path
+    ... )
+    >>> rows = torch.zeros(5, 3)
+    >>> Contractive()(model, rows, model.encode_raw(rows) * model.code_scale).item()
+    5.0
+    """
+
+    default_alpha = 0.01
+
+    def forward(
+        self,
+        module,
+        inputs: Tensor,
+        code: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the mean squared norm, exact or estimated."""
+        if _jacobians.has_encoder_jacobian(module):
+            jacobian = _jacobians.find_code_jacobian(module, inputs)
+        else:
+            signs = _draw_signs(code, generator)
+            jacobian = _jacobians.multiply_code_jacobian(module, inputs, signs)
+        return jacobian.square().sum() / len(inputs)
+
+
+class OrthogonalDecoder(Penalty):
+    """Squared cosine between the directions in which two codes move a reconstruction.
+
+    Averaged over the pairs of codes and the rows; 0 where all are orthogonal, as PCA's are, and at
+    most 1. Each code then changes something of its own. OroJaR penalises inner products of these
+    directions in image generators; cosines cannot be made small by making the steps short.
+
+    The reconstruction is meant as it is in standardised units, after the link and before it is
+    clipped to a range. For dense decoders the directions of all rows count. For others they are
+    computed by autograd for sixteen rows drawn from the batch.
+
+    References
+    ----------
+    Wei, Y., Shi, Y., Liu, X., Ji, Z., Gao, Y., Wu, Z., Zuo, W. (2021). Orthogonal Jacobian
+    regularization for unsupervised disentanglement in image generation. IEEE/CVF International
+    Conference on Computer Vision, 6701-6710. https://doi.org/10.1109/ICCV48922.2021.00665
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import Autoencoder, CodeBasis, DenseStack, LinearPath
+    >>> from skae.objectives import OrthogonalDecoder
+    >>> stacks = DenseStack([3, 2], zero_last=True), DenseStack([2, 3], zero_last=True)
+    >>> path = LinearPath(torch.eye(2, 3), torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]))
+    >>> model = Autoencoder(*stacks, CodeBasis(2), torch.ones(3), torch.ones(2), linear_path=path)
+    >>> round(OrthogonalDecoder()(model, torch.zeros(5, 3), torch.zeros(5, 2)).item(), 4)
+    0.5
+    """
+
+    default_alpha = 1.0
+
+    def forward(
+        self,
+        module,
+        inputs: Tensor,
+        code: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the mean squared cosine, over all rows or some."""
+        if _jacobians.has_decoder_jacobian(module):
+            jacobian = _jacobians.find_output_jacobian(module, code)
+        else:
+            generator = _fresh_generator() if generator is None else generator
+            drawn = torch.randperm(len(code), generator=generator, device="cpu")
+            code = code[drawn[:_N_SAMPLED_ROWS].to(code.device)]
+            jacobian = _jacobians.compute_output_jacobian(module, code)
+        output = module.decode_raw(code / module.code_scale)
+        return _mean_squared_cosine(jacobian * module.output.derivative(output)[..., None])
+
+
+def _fresh_generator() -> torch.Generator:
+    return torch.Generator(device="cpu").manual_seed(0)
+
+
+def _draw_signs(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return 1 or -1 for each entry."""
+    generator = _fresh_generator() if generator is None else generator
+    bits = torch.randint(2, like.shape, generator=generator, device="cpu")
+    return (2 * bits - 1).to(like.device, like.dtype)
+
+
+def _mean_squared_cosine(jacobian: Tensor) -> Tensor:
+    """Return the mean over b rows and pairs of k columns, given (b, p, k); 0 for one column."""
+    products = jacobian.mT @ jacobian
+    # A direction of next to no length has none, rather than a derivative without bound.
+    least = torch.finfo(jacobian.dtype).eps
+    factors = products.diagonal(dim1=1, dim2=2).clamp_min(least).rsqrt()
+    cosines = products * factors[:, None] * factors[..., None]
+    n_columns = jacobian.shape[-1]
+    n_pairs = len(jacobian) * n_columns * (n_columns - 1)
+    apart = 1 - torch.eye(n_columns, dtype=jacobian.dtype, device=jacobian.device)
+    return (cosines * apart).square().sum() / max(1, n_pairs)
+
+
+PENALTIES: dict[str, type[Penalty]] = {
+    "l1": L1Sparsity,
+    "kl_sparsity": KLSparsity,
+    "contractive": Contractive,
+    "orthogonal": OrthogonalDecoder,
+}
