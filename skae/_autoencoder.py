@@ -6,7 +6,9 @@ from typing import ClassVar
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skae._base import BaseAutoencoder
+from skae.corruption import CORRUPTIONS, Corruption
 from skae.modules import ACTIVATIONS
+from skae.objectives import LOSSES, PENALTIES, Penalty
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -34,9 +36,56 @@ class AutoencoderTransformer(BaseAutoencoder):
         cost time; on a few hundred rows they hardly matter.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Function of the hidden units.
-    loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
-        What is minimised. Cross-entropy takes X in [0, 1] and reconstructs probabilities; it is
-        the choice for binary data and shares.
+    normalization : {"batch", "layer"} or None, default=None
+        Normalise what enters each hidden activation, over the batch or over the layer's units.
+        Worth a try in networks of three hidden layers and more.
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden units that each training step leaves out. For large networks on few
+        rows.
+    tied_weights : bool, default=False
+        Let the decoder's layers have the encoder's weights, transposed, and biases of their own:
+        half the weights. The linear path keeps both of its matrices.
+    loss : str, callable or torch criterion, default="squared_error"
+        What is minimised.
+
+        - "squared_error": the choice where nothing speaks against it.
+        - "absolute_error", "huber": outliers count for less. Huber's loss is squared up to 1.35
+          standardised units, 1.35 times the root of PCA's mean squared error, and linear beyond.
+        - "binary_cross_entropy": X in [0, 1], reconstructed as probabilities; for binary data and
+          shares.
+        - "poisson": X of counts, or of anything not negative, reconstructed as rates.
+        - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
+          standardised units, which returns a tensor of that shape, a number for each row, or one
+          for all; or a torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
+    penalty : {"l1", "kl_sparsity", "top_k", "contractive", "orthogonal"}, Penalty or None, \
+            default=None
+        What is kept low besides.
+
+        - "l1": the codes' absolute values; most become small.
+        - "kl_sparsity": the divergence of each code's activity, on average over the rows, from
+          a target of 0.05.
+        - "top_k": of each row's codes, all but a share `alpha` are set to zero.
+        - "contractive": how fast codes change with the row.
+        - "orthogonal": cosines between the directions in which codes move the reconstruction.
+        - an instance of a class derived from `skae.objectives.Penalty`.
+
+        With a penalty the epoch is chosen by loss and penalty together, and the error may be above
+        PCA's. With "l1", "kl_sparsity" and "top_k" codes are ordered and scaled but not rotated
+        after training, which would undo them.
+    alpha : float or None, default=None
+        What the penalty is multiplied with, or the share of codes that "top_k" keeps. None is
+        the penalty's own default.
+    corruption : {"gaussian", "masking", "salt_and_pepper", "swap"}, Corruption or None, \
+            default=None
+        Noise on what the network sees in training, while the loss compares with the clean row: a
+        denoising autoencoder. "gaussian" adds to every cell; of the others, "masking" sets cells
+        to the mean of their column, "salt_and_pepper" to its least or greatest value, and "swap"
+        to its value in another row. Or an instance of a class derived from
+        `skae.corruption.Corruption`. Rows that judge have noise too, so the errors that the fit
+        reports, PCA's as well, are those of noisy rows.
+    corruption_level : float, default=0.3
+        Standard deviation of "gaussian" in units of X; share of the cells, in [0, 1], of the
+        others. An instance has its own.
     init : {"pca", "random"}, default="pca"
         With "random" there is no linear path: a plain autoencoder with random weights, which may
         end above PCA's error.
@@ -142,6 +191,14 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     References
     ----------
+    Vincent, P. et al. (2010). Stacked denoising autoencoders. Journal of Machine Learning
+    Research 11. https://www.jmlr.org/papers/v11/vincent10a.html
+
+    Rifai, S. et al. (2011). Contractive auto-encoders: explicit invariance during feature
+    extraction. ICML. https://icml.cc/2011/papers/455_icmlpaper.pdf
+
+    Makhzani, A. and Frey, B. (2014). k-sparse autoencoders. https://doi.org/10.48550/arXiv.1312.5663
+
     Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data with neural
     networks. Science 313. https://doi.org/10.1126/science.1127647
 
@@ -172,7 +229,14 @@ class AutoencoderTransformer(BaseAutoencoder):
             "array-like",
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
+        "normalization": [StrOptions({"batch", "layer"}), None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "tied_weights": ["boolean"],
+        "loss": [StrOptions(set(LOSSES)), callable],
+        "penalty": [StrOptions({"top_k", *PENALTIES}), Penalty, None],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        "corruption": [StrOptions(set(CORRUPTIONS)), Corruption, None],
+        "corruption_level": [Interval(Real, 0, None, closed="left")],
         "init": [StrOptions({"pca", "random"})],
         "output_range": [StrOptions({"auto"}), tuple, list, None],
         "whiten": ["boolean"],
@@ -200,7 +264,14 @@ class AutoencoderTransformer(BaseAutoencoder):
         *,
         hidden_layer_sizes="auto",
         activation="silu",
+        normalization=None,
+        dropout=0.0,
+        tied_weights=False,
         loss="squared_error",
+        penalty=None,
+        alpha=None,
+        corruption=None,
+        corruption_level=0.3,
         init="pca",
         output_range="auto",
         whiten=False,
@@ -224,7 +295,14 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.normalization = normalization
+        self.dropout = dropout
+        self.tied_weights = tied_weights
         self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.corruption = corruption
+        self.corruption_level = corruption_level
         self.init = init
         self.output_range = output_range
         self.whiten = whiten

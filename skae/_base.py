@@ -12,6 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._epoch_tasks import SklearnEpochTasks
 from skae._parameters import (
+    check_alpha,
+    check_corruption_level,
     check_net_params,
     check_output_range,
     check_precision,
@@ -246,6 +248,8 @@ class BaseAutoencoder(
         params = {field.name: getattr(self, field.name) for field in fields(TrainingSettings)}
         params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
         check_output_range(self.output_range)
+        check_corruption_level(self.corruption, self.corruption_level)
+        check_alpha(self.penalty, self.alpha)
         check_net_params(self.net_params)
         check_precision(self.mixed_precision, self.dtype)
         check_single_schedule(self.learning_rate, self.net_params)
@@ -316,6 +320,9 @@ class BaseAutoencoder(
         return validate_data(self, X, accept_sparse=_SPARSE_FORMATS, dtype=_FLOATS, reset=False)
 
     def _warn_if_overcomplete(self, n_features: int):
+        if self.penalty is not None or self.corruption is not None:
+            # Copying does not help where codes cost something or rows are noisy.
+            return
         if not isinstance(self.n_components, float) and self.n_components > n_features:
             warnings.warn(
                 f"n_components={self.n_components} is more than the {n_features} features of X, so "

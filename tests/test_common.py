@@ -15,6 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 HELD_OUT = "rows are held out, so a row repeated is not a row of twice the weight"
 MINIBATCHES = "rows meet in small batches, where weights equal repeats in expectation alone"
+NOISE = "the noise falls on other rows where rows are repeated"
 ROUNDING = "sums over rows in another order differ beyond 1e-7 in single precision"
 
 # What `check_estimator` leaves out although scikit-learn holds its own transformers to it.
@@ -72,6 +73,9 @@ ESTIMATORS = [
     (exact(max_iter=2, batch_size=8), MINIBATCHES),
     (small(early_stopping=False), ROUNDING),
     (small(learning_rate="adaptive"), f"{HELD_OUT}; {ROUNDING}"),
+    (small(loss="huber", corruption="swap", penalty="contractive"), f"{HELD_OUT}; {NOISE}"),
+    (small(penalty="top_k", tied_weights=True, normalization="layer"), f"{HELD_OUT}; {ROUNDING}"),
+    (small(normalization="batch", dropout=0.2, early_stopping=False), f"{MINIBATCHES}; {NOISE}"),
 ]
 REASONS = {id(estimator): reason for estimator, reason in ESTIMATORS}
 

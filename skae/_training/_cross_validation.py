@@ -55,7 +55,7 @@ class FoldNetworks:
         The same table made ready, in memory.
     max_iter : int
         Number of epochs, for the learning rate's schedule.
-    noise : InputNoise or None
+    noise : InputNoise
         Between the rows and what the networks see of them.
     generator : torch.Generator
         Source of the folds, the networks and the order of the rows.
@@ -66,7 +66,7 @@ class FoldNetworks:
         X,
         problem: TrainingProblem,
         max_iter: int,
-        noise: InputNoise | None,
+        noise: InputNoise,
         generator: torch.Generator,
     ):
         self.problem, self.max_iter, self.noise = problem, max_iter, noise
@@ -84,7 +84,7 @@ class FoldNetworks:
         modules = [make_module(problem, found, generator).to(device) for found in components]
         self.groups = adamw_groups(problem.settings, problem.n_features)
         self.rates = [group["lr"] for group in self.groups]
-        self.step = _make_step(modules, make_objective(problem), self.groups)
+        self.step = _make_step(modules, make_objective(problem, generator), self.groups)
         # Folds differ by one row at most; the longer ones go without it.
         n_train = min(map(len, others))
         self.train_indices = torch.stack([rows[:n_train] for rows in others])
@@ -101,7 +101,7 @@ class FoldNetworks:
             self._set_learning_rate()
             rows, weights = self.rows[indices], self.problem.weights
             weights = None if weights is None else weights[indices].to(rows)
-            losses = self.step(rows if self.noise is None else self.noise(rows), rows, weights)
+            losses = self.step(self.noise(rows), rows, weights)
             total = total + losses.mean() * indices.shape[1] / n_train
         return float(total)
 
@@ -133,8 +133,6 @@ class FoldNetworks:
         longest = max(map(len, self.folds))
         indices = torch.stack([fold[torch.arange(longest) % len(fold)] for fold in self.folds])
         rows = self.rows[indices]
-        if self.noise is None:
-            return indices, rows, rows
         self.noise.restart_judging()
         return indices, self.noise.for_judging(rows), rows
 
@@ -150,7 +148,7 @@ def _make_step(modules, objective, groups) -> DenseStep | AutogradStep:
 
 
 def cross_validate(
-    X, problem: TrainingProblem, max_iter: int, noise: InputNoise | None, generator
+    X, problem: TrainingProblem, max_iter: int, noise: InputNoise, generator
 ) -> CrossValidation:
     """Train a network without each fold, side by side, and judge every epoch by all rows.
 
@@ -164,7 +162,7 @@ def cross_validate(
         The same table made ready, in memory.
     max_iter : int
         Greatest number of epochs.
-    noise : InputNoise or None
+    noise : InputNoise
         Between the rows and what the networks see of them.
     generator : torch.Generator
         Source of the folds, the networks and the order of the rows.

@@ -296,12 +296,18 @@ class DenseStep:
             parameters.load_moments(moments)
 
 
+def _is_plain(stack: nn.Module) -> bool:
+    return type(stack) is DenseStack and len(stack.norms) == 0 and stack.dropout is None
+
+
 def is_dense(module: nn.Module, objective: nn.Module) -> bool:
     """Tell whether `DenseStep` can train this module for this objective."""
     return (
         type(module) is Autoencoder
-        and type(module.encoder) is DenseStack
-        and type(module.decoder) is DenseStack
+        and all(_is_plain(stack) for stack in (module.encoder, module.decoder))
+        and module.sparsity is None
         and type(objective) is Objective
         and objective.penalty is None
+        and objective.loss.has_gradient
+        and not objective.loss.masked
     )

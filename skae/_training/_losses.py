@@ -1,28 +1,70 @@
-"""The loss that an estimator's parameters name, and the output of the network that fits it."""
+"""What an estimator's parameters say of the loss: the objective, and the output that fits it."""
+
+import copy
 
 import torch
+from torch import nn
 
 from skae._training._problem import TrainingProblem
-from skae.modules import LinearOutput, LogisticOutput
-from skae.objectives import BinaryCrossEntropy, Objective, ReconstructionLoss, SquaredError
+from skae.modules import ExponentialOutput, LinearOutput, LogisticOutput
+from skae.objectives import LOSSES, PENALTIES, CriterionLoss, Objective, ReconstructionLoss
+
+# Losses in the unit of X, with the output whose link they go with.
+_OUTPUTS: dict[str, type[nn.Module]] = {
+    "binary_cross_entropy": LogisticOutput,
+    "poisson": ExponentialOutput,
+}
 
 
-def make_objective(problem: TrainingProblem) -> Objective:
-    """Return what training minimises, on the device of the training."""
-    return Objective(_make_loss(problem)).to(problem.device)
+def make_objective(problem: TrainingProblem, generator: torch.Generator) -> Objective:
+    """Return what training minimises, on the device of the training.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        The table, and the settings that describe the loss.
+    generator : torch.Generator
+        Source of what penalties draw.
+
+    Returns
+    -------
+    objective : Objective
+        Loss and penalty.
+    """
+    penalty = _make_penalty(problem.settings.penalty)
+    alpha = problem.settings.alpha
+    if alpha is None:
+        alpha = 0.0 if penalty is None else penalty.default_alpha
+    objective = Objective(
+        _make_loss(problem), penalty=penalty, alpha=float(alpha), generator=generator
+    )
+    return objective.to(problem.device)
 
 
-def make_output(problem: TrainingProblem):
+def make_output(problem: TrainingProblem) -> nn.Module:
     """Return the part of the network that turns the decoder's output into reconstructions."""
-    if problem.settings.loss == "squared_error":
-        return LinearOutput(*_standardised_bounds(problem))
-    return LogisticOutput(*_standardization_tensors(problem))
+    loss = problem.settings.loss
+    if isinstance(loss, str) and loss in _OUTPUTS:
+        return _OUTPUTS[loss](*_standardization_tensors(problem))
+    return LinearOutput(*_standardised_bounds(problem))
 
 
 def _make_loss(problem: TrainingProblem) -> ReconstructionLoss:
-    if problem.settings.loss == "squared_error":
-        return SquaredError(*_standardised_bounds(problem))
-    return BinaryCrossEntropy(*_standardization_tensors(problem))
+    loss = problem.settings.loss
+    if not isinstance(loss, str):
+        # The user's own stays where it is, whatever device trains.
+        return CriterionLoss(copy.deepcopy(loss))
+    if loss in _OUTPUTS:
+        return LOSSES[loss](*_standardization_tensors(problem))
+    lower, upper = _standardised_bounds(problem)
+    return LOSSES[loss](lower=lower, upper=upper)
+
+
+def _make_penalty(penalty):
+    """Return a penalty that training may change, None where there is none in the loss."""
+    if penalty == "top_k":
+        return None
+    return PENALTIES[penalty]() if isinstance(penalty, str) else copy.deepcopy(penalty)
 
 
 def _standardization_tensors(problem: TrainingProblem):

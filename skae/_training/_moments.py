@@ -62,7 +62,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
 
 
 @torch.no_grad()
-def measure_pca(axes: torch.Tensor, dataset: WeightedRows, noise: InputNoise | None) -> float:
+def measure_pca(axes: torch.Tensor, dataset: WeightedRows, noise: InputNoise) -> float:
     """Return the mean squared error per cell of PCA, in standardised units.
 
     Parameters
@@ -71,7 +71,7 @@ def measure_pca(axes: torch.Tensor, dataset: WeightedRows, noise: InputNoise | N
         Principal axes.
     dataset : WeightedRows
         The rows to judge by.
-    noise : InputNoise or None
+    noise : InputNoise
         Between the rows and what PCA sees of them.
 
     Returns
@@ -80,10 +80,9 @@ def measure_pca(axes: torch.Tensor, dataset: WeightedRows, noise: InputNoise | N
         Mean squared error.
     """
     total = mass = 0.0
-    if noise is not None:
-        noise.restart_judging()
+    noise.restart_judging()
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
-        inputs = rows if noise is None else noise.for_judging(rows)
+        inputs = noise.for_judging(rows)
         errors = (rows - (inputs @ axes.T) @ axes).square().mean(1)
         weights = torch.ones_like(errors) if weights is None else weights
         total += float(errors @ weights)

@@ -36,7 +36,7 @@ class AutoencoderNet(NeuralNet):
     mixed_precision : bool, default=False
         Multiply in bfloat16 where torch's autocast does, but for the linear path.
     noise : InputNoise, default=None
-        Between the rows and what the network sees of them.
+        Between the rows and what the network sees of them; needed for training.
     validation_set : WeightedRows, default=None
         Rows on which each epoch is judged.
     **kwargs
@@ -193,7 +193,7 @@ class AutoencoderNet(NeuralNet):
         """
         self._set_training(True)
         rows, weights = unpack_data(batch)
-        inputs = rows if self.noise is None else self.noise(rows)
+        inputs = self.noise(rows)
         with self._precision():
             loss, output = self.criterion_(self.module_, inputs, rows, weights)
         loss.backward()
@@ -224,7 +224,7 @@ class AutoencoderNet(NeuralNet):
 
     @torch.no_grad()
     def _judge_batch(self, rows):
-        inputs = rows if self.noise is None else self.noise.for_judging(rows)
+        inputs = self.noise.for_judging(rows)
         with self._precision():
             return self.criterion_.judge(self.module_, inputs, rows)
 
@@ -247,7 +247,7 @@ class AutoencoderNet(NeuralNet):
         if iterator is None:
             return
         listening = self._listens_to_batches()
-        if not training and self.noise is not None:
+        if not training:
             self.noise.restart_judging()
         total = mass = 0.0
         for batch in iterator:
@@ -280,7 +280,7 @@ class AutoencoderNet(NeuralNet):
         """Return the detached loss of a batch and skorch's account of the step."""
         if training and self._dense_step is not None:
             rows, weights = (None if part is None else part[None] for part in unpack_data(batch))
-            inputs = rows if self.noise is None else self.noise(rows)
+            inputs = self.noise(rows)
             return self._dense_step(inputs, rows, weights)[0], {}
         step = step_fn(batch, **fit_params)
         return step["loss"].detach(), step
@@ -314,8 +314,7 @@ class AutoencoderNet(NeuralNet):
     def judge(self, dataset: WeightedRows) -> Judgement:
         """Return what rows cost, with the same noise each time."""
         self._set_training(False)
-        if self.noise is not None:
-            self.noise.restart_judging()
+        self.noise.restart_judging()
         losses, errors = [], []
         for rows, _ in self.get_iterator(dataset, training=False):
             loss, output = self._judge_batch(rows)

@@ -12,7 +12,12 @@ from skae.modules import (
     CodeBasis,
     DenseStack,
     LinearPath,
+    TiedDenseStack,
+    TopK,
 )
+
+# Of the codes that "top_k" keeps where no `alpha` was given.
+_SHARE_OF_CODES = 0.25
 
 
 def make_module(
@@ -52,6 +57,7 @@ def make_module(
         code_scale,
         linear_path=linear_path,
         output=make_output(problem),
+        sparsity=_make_sparsity(problem),
     )
 
 
@@ -61,12 +67,24 @@ def _make_stacks(problem: TrainingProblem, generator) -> tuple[nn.Module, nn.Mod
     hidden = settings.resolve_hidden_layer_sizes(problem.n_features)
     sizes = [problem.n_features, *hidden, problem.n_components]
     params = {
+        "normalization": settings.normalization,
+        "dropout": settings.dropout,
         "dtype": settings.torch_dtype,
         "generator": generator,
     }
     zero_last = settings.init == "pca"
     encoder = DenseStack(sizes, settings.activation, zero_last=zero_last, **params)
+    if settings.tied_weights:
+        return encoder, TiedDenseStack(encoder, **params)
     return encoder, DenseStack(sizes[::-1], settings.activation, zero_last=zero_last, **params)
+
+
+def _make_sparsity(problem: TrainingProblem) -> TopK | None:
+    """Return what keeps codes sparse, None where nothing does."""
+    if problem.settings.penalty != "top_k":
+        return None
+    share = _SHARE_OF_CODES if problem.settings.alpha is None else problem.settings.alpha
+    return TopK(max(1, round(share * problem.n_components)))
 
 
 def _make_linear_path(problem, components, input_scale, code_scale) -> LinearPath:

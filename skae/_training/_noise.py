@@ -12,21 +12,21 @@ class InputNoise:
 
     Parameters
     ----------
-    corruption : Corruption
-        What happens to the rows.
+    corruption : Corruption or None
+        What happens to the rows; nothing where None.
     columns : Columns
         The features.
     generator : torch.Generator
         Source of the draws.
     """
 
-    def __init__(self, corruption: Corruption, columns: Columns, generator: torch.Generator):
+    def __init__(self, corruption: Corruption | None, columns: Columns, generator: torch.Generator):
         self.corruption, self.columns, self.generator = corruption, columns, generator
         self.judging_generator = torch.Generator()
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Return rows of shape (..., n_samples, n_features) with noise that was not seen before."""
-        return self.corruption(rows, self.columns, self.generator)
+        return self._corrupt(rows, self.generator)
 
     def restart_judging(self):
         """Begin anew with the draws of `for_judging`."""
@@ -34,17 +34,20 @@ class InputNoise:
 
     def for_judging(self, rows: Tensor) -> Tensor:
         """Return rows with the noise that they had when they were judged before."""
-        return self.corruption(rows, self.columns, self.judging_generator)
+        return self._corrupt(rows, self.judging_generator)
+
+    def _corrupt(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        if self.corruption is None:
+            return rows
+        return self.corruption(rows, self.columns, generator)
 
 
-def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoise | None:
-    """Return the noise that the settings ask for, None where they ask for none."""
+def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoise:
+    """Return the noise that the settings ask for."""
     settings = problem.settings
-    corruption = getattr(settings, "corruption", None)
-    if corruption is None:
-        return None
+    corruption = settings.corruption
     if isinstance(corruption, str):
-        corruption = CORRUPTIONS[corruption](getattr(settings, "corruption_level"))
+        corruption = CORRUPTIONS[corruption](settings.corruption_level)
     statistics, device = problem.statistics, problem.device
     columns = Columns(
         scale=problem.standardization.scale,

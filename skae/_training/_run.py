@@ -75,7 +75,7 @@ class TrainingRun:
         problem: TrainingProblem,
         split: Split,
         module,
-        noise: InputNoise | None,
+        noise: InputNoise,
         order_source,
         *,
         tasks,
@@ -191,7 +191,7 @@ class TrainingRun:
 
     def _training_errors(self, moments: CodeMoments) -> tuple[float, float]:
         """Return the squared errors of model and PCA on the training rows."""
-        if self.net.noise is None:
+        if self.net.noise.corruption is None:
             return moments.squared_error, self.problem.pca_error
         errors = self.net.judge(self.train_set).errors
         return mean_of_rows(errors, self.train_set.own_weights), self._pca_error(self.train_set)
@@ -279,7 +279,7 @@ def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> Autoenc
         optimizer["optimizer__param_groups"] = [("*coder.*", {}), *linear_paths]
     net = AutoencoderNet(
         module,
-        criterion=make_objective(problem),
+        criterion=make_objective(problem, params["generator"]),
         iterator_train=ShuffledBatches,
         iterator_train__generator=params.pop("generator"),
         iterator_valid=OrderedBatches,

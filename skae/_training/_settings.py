@@ -22,7 +22,14 @@ class TrainingSettings:
     n_components: int | float
     hidden_layer_sizes: tuple[int, ...] | str
     activation: str
-    loss: str
+    loss: Any
+    penalty: Any
+    alpha: float | None
+    corruption: Any
+    corruption_level: float
+    normalization: str | None
+    dropout: float
+    tied_weights: bool
     init: str
     output_range: Any
     whiten: bool
@@ -44,7 +51,7 @@ class TrainingSettings:
     @property
     def aims_at_squared_error(self) -> bool:
         """Whether a network with a greater squared error than PCA's has failed by its own aim."""
-        return self.loss in ("squared_error", "binary_cross_entropy")
+        return self.loss in ("squared_error", "binary_cross_entropy") and self.penalty is None
 
     @property
     def torch_dtype(self) -> torch.dtype:

@@ -29,6 +29,8 @@ _NETWORK_PARAMETERS = (
     "n_components",
     "hidden_layer_sizes",
     "activation",
+    "normalization",
+    "tied_weights",
     "init",
     "loss",
     "dtype",

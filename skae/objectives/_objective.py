@@ -1,7 +1,9 @@
 """What training minimises: a reconstruction loss and a penalty."""
 
+import torch
 from torch import Tensor, nn
 
+from skae.objectives._penalties import Penalty
 from skae.objectives._reconstruction import ReconstructionLoss
 
 
@@ -12,11 +14,12 @@ class Objective(nn.Module):
     ----------
     loss : ReconstructionLoss
         Compares reconstructions with the rows.
-    penalty : Module, default=None
-        ``penalty(module, inputs, code)`` returns a number to be kept low, given the autoencoder,
-        what it has seen, and its codes times its `code_scale`.
+    penalty : Penalty, default=None
+        A number to be kept low.
     alpha : float, default=0.0
         What the penalty is multiplied with.
+    generator : torch.Generator, default=None
+        Source of what the penalty draws in training; in judging it draws the same each time.
 
     Examples
     --------
@@ -33,17 +36,23 @@ class Objective(nn.Module):
     """
 
     def __init__(
-        self, loss: ReconstructionLoss, *, penalty: nn.Module | None = None, alpha: float = 0.0
+        self,
+        loss: ReconstructionLoss,
+        *,
+        penalty: Penalty | None = None,
+        alpha: float = 0.0,
+        generator: torch.Generator | None = None,
     ):
         super().__init__()
         self.loss = loss
         self.penalty = penalty
         self.alpha = alpha
+        self.generator = generator
 
     @property
     def rotates(self) -> bool:
         """Whether the codes may be rotated once training is over."""
-        return self.penalty is None or bool(self.penalty.rotates)
+        return self.penalty is None or self.penalty.rotates
 
     def forward(
         self, module: nn.Module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
@@ -96,5 +105,10 @@ class Objective(nn.Module):
         if self.penalty is None:
             return module(inputs), 0.0
         code = module.encode_raw(inputs)
-        penalty = self.penalty(module, inputs, code * module.code_scale)
+        penalty = self.penalty(
+            module,
+            inputs,
+            code * module.code_scale,
+            generator=self.generator if self.training else None,
+        )
         return module.decode_raw(code), self.alpha * penalty

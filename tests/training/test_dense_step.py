@@ -79,7 +79,10 @@ def train_by_autograd(module, loss, groups, batches):
 
 
 def assert_step_is_that_of_autograd(problem, *, n_modules=1, weighted=False):
-    modules, objective = make_modules(problem, n_modules), make_objective(problem)
+    modules, objective = (
+        make_modules(problem, n_modules),
+        make_objective(problem, torch.Generator()),
+    )
     groups = adamw_groups(problem.settings, problem.n_features)
     batches = list(make_batches(problem, n_modules, weighted=weighted))
     references = copy.deepcopy(modules)
@@ -132,13 +135,15 @@ def test_outputs_are_those_of_the_modules(make_training, init):
     modules = make_modules(problem, 3)
     ((_, rows, _),) = make_batches(problem, 3, weighted=False, n_batches=1)
     expected = torch.stack([module(part) for module, part in zip(modules, rows, strict=True)])
-    step = DenseStep(modules, make_objective(problem).loss, adamw_groups(problem.settings, 64))
+    step = DenseStep(
+        modules, make_objective(problem, torch.Generator()).loss, adamw_groups(problem.settings, 64)
+    )
     torch.testing.assert_close(step.forward(rows), expected.detach(), rtol=0, atol=1e-10)
 
 
 def test_only_what_the_step_knows_is_dense(make_training):
     problem = make_training()
-    (module,), objective = make_modules(problem, 1), make_objective(problem)
+    (module,), objective = make_modules(problem, 1), make_objective(problem, torch.Generator())
     assert is_dense(module, objective)
     assert not is_dense(module, torch.nn.MSELoss())
     module.encoder = torch.nn.Sequential(module.encoder)

@@ -1,0 +1,142 @@
+"""Penalties on codes and decoders: sparse, contractive, orthogonal."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GridSearchCV
+
+from skae.objectives import PENALTIES, L1Sparsity, Penalty
+
+NAMES = [*sorted(PENALTIES), "top_k"]
+
+
+@pytest.fixture
+def overcomplete(quick):
+    """Return what makes an estimator with many codes, trained for some time."""
+
+    def make(**params):
+        defaults = {"n_components": 16, "max_iter": 40, "early_stopping": False}
+        return quick(**{**defaults, **params})
+
+    return make
+
+
+def jacobian_norm(model, X):
+    """Return the mean squared norm of the codes' derivative, by differences."""
+    step, base = 1e-3, model.transform(X)
+    changes = [model.transform(X + step * row) - base for row in np.eye(X.shape[1])]
+    return float(np.square(np.array(changes) / step).sum((0, 2)).mean())
+
+
+def share_near_zero(codes):
+    deviations = np.sqrt(np.square(codes).mean(0))
+    return float((np.abs(codes) < 0.1 * deviations).mean())
+
+
+@pytest.mark.parametrize("penalty", NAMES)
+def test_every_penalty_works_in_every_way_of_training(digits, any_autoencoder, penalty):
+    X, _ = digits
+    model = any_autoencoder.set_params(penalty=penalty).fit(X)
+    assert np.isfinite(model.transform(X)).all()
+    assert model.explained_variance_ratio_.shape == (4,)
+    assert (np.diff(model.explained_variance_ratio_) <= 1e-9).all()
+
+
+def test_l1_makes_codes_sparse_and_they_stay_so(digits, overcomplete):
+    X, _ = digits
+    sparse = overcomplete(penalty="l1", alpha=10.0).fit(X).transform(X)
+    dense = overcomplete(penalty="l1", alpha=0.0).fit(X).transform(X)
+    assert share_near_zero(sparse) > 1.5 * share_near_zero(dense)
+
+
+def test_top_k_keeps_a_share_of_each_rows_codes(digits, overcomplete):
+    X, _ = digits
+    model = overcomplete(penalty="top_k", alpha=0.25).fit(X)
+    codes = model.transform(X)
+    assert (np.count_nonzero(codes, axis=1) <= 4).all()
+    # Not the same codes in every row.
+    assert np.count_nonzero(codes, axis=0).astype(bool).sum() > 4
+    assert model.score(X) > 0.5
+
+
+def test_kl_sparsity_lowers_the_activity(digits, overcomplete):
+    X, _ = digits
+    activities = []
+    for penalty in (None, "kl_sparsity"):
+        model = overcomplete(penalty=penalty, alpha=10.0, whiten=False).fit(X)
+        scaled = torch.as_tensor((X - model.mean_) / model.scale_, dtype=torch.float32)
+        module = model.net_.module_
+        with torch.no_grad():
+            code = module.encode_raw(scaled) * module.code_scale
+        activities.append(float((code**2 / (1 + code**2)).mean()))
+    assert activities[1] < 0.6 * activities[0]
+
+
+def test_contractive_codes_change_less_with_the_row(digits, overcomplete):
+    X, _ = digits
+    params = {"whiten": True, "tied_weights": True, "n_components": 4}
+    norms = []
+    for penalty in (None, "contractive"):
+        model = overcomplete(penalty=penalty, alpha=1.0, **params).fit(X)
+        norms.append(jacobian_norm(model, X[:20]))
+    assert norms[1] < 0.8 * norms[0]
+
+
+def test_orthogonal_codes_move_reconstructions_in_orthogonal_directions(digits, overcomplete):
+    X, _ = digits
+
+    def cosines(model):
+        module = model.net_.module_
+        scaled = torch.as_tensor((X[:20] - model.mean_) / model.scale_, dtype=torch.float32)
+        decode = torch.func.jacrev(lambda code: module.decode_raw(code[None])[0])
+        rows = torch.stack([decode(code).T for code in module.encode_raw(scaled).detach()])
+        rows = torch.nn.functional.normalize(rows, dim=2)
+        gram = rows @ rows.mT - torch.eye(rows.shape[1])
+        return float(gram.square().mean())
+
+    plain = overcomplete(n_components=6).fit(X)
+    orthogonal = overcomplete(n_components=6, penalty="orthogonal", alpha=10.0).fit(X)
+    assert cosines(orthogonal) < 0.5 * cosines(plain)
+
+
+class Shrinkage(Penalty):
+    """A user's own: the mean square of the codes."""
+
+    default_alpha = 0.1
+
+    def forward(self, module, inputs, code, *, generator=None):
+        return code.square().mean()
+
+
+def test_a_penalty_of_ones_own(digits, overcomplete):
+    X, _ = digits
+    penalty = Shrinkage()
+    before = copy.deepcopy(penalty.state_dict())
+    variances = []
+    for alpha in (0.0, None, 100.0):
+        model = overcomplete(penalty=penalty, alpha=alpha, n_components=4).fit(X)
+        assert model.penalty is penalty
+        variances.append(model.score(X))
+    assert penalty.state_dict() == before
+    assert variances[0] > variances[2]
+
+
+def test_a_name_is_a_short_form_of_an_object(digits, overcomplete):
+    X, _ = digits
+    by_name = overcomplete(penalty="l1", alpha=0.3).fit(X)
+    by_object = overcomplete(penalty=L1Sparsity(), alpha=0.3).fit(X)
+    np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
+
+
+def test_penalties_are_searched_by_name(digits, quick):
+    grid = {"penalty": [None, "l1", "contractive"], "alpha": [1e-3, 1e-1]}
+    search = GridSearchCV(quick(early_stopping=False), grid, cv=2).fit(digits[0])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("alpha", [0, 1.5])
+def test_top_k_keeps_a_share(digits, quick, alpha):
+    with pytest.raises(ValueError, match="`alpha` must be the share of the codes to keep"):
+        quick(penalty="top_k", alpha=alpha).fit(digits[0])
