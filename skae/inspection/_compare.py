@@ -24,10 +24,7 @@ from skae.inspection._comparison import (
     format_sizes,
 )
 from skae.inspection._measure import Task, measure
-
-# Whole numbers with more distinct values than this, and than a twentieth of the rows, are read as
-# quantities, not as labels of classes.
-_MOST_CLASSES = 20
+from skae.metrics._predictor import holds_quantities
 
 
 def compare_with_pca(
@@ -189,15 +186,7 @@ def _read_target(X, y):
     y = column_or_1d(y)
     check_consistent_length(X, y)
     assert_all_finite(y, input_name="y")
-    return y, "R2" if _holds_quantities(y) else "accuracy"
-
-
-def _holds_quantities(y):
-    if y.dtype.kind not in "iuf":
-        return False
-    values = np.unique(y)
-    fractional = bool(np.any(values != np.floor(values)))
-    return fractional or len(values) > max(_MOST_CLASSES, len(y) / 20)
+    return y, "R2" if holds_quantities(y) else "accuracy"
 
 
 def _hold_out(X, y, test_size, score_name, random_state):

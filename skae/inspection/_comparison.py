@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from html import escape
 
+from skae._extras import import_extra
+
 _WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8)
 
 
@@ -114,14 +116,48 @@ class PCAComparison:
         >>> PCAComparison((result,), 150, 50, 4, None).to_frame()["squared_error"].tolist()
         [0.5]
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                '`to_frame` needs pandas. Install it with: pip install "skae[table]"'
-            ) from error
+        pandas = import_extra("pandas", "table", "to_frame")
         frame = pandas.DataFrame([asdict(result) for result in self.results])
         return frame if self.score_name else frame.drop(columns="downstream_score")
+
+    def plot(self, metric="squared_error", *, ax=None):
+        """Plot a figure against the number of codes, PCA's beside the autoencoder's.
+
+        Parameters
+        ----------
+        metric : {"squared_error", "error_ratio", "explained_variance", "downstream_score"}, \
+                default="squared_error"
+            What to draw; the last one is there if the comparison had a `y`.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+
+        Returns
+        -------
+        display : ComponentsCurveDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is no such metric.
+
+        Examples
+        --------
+        >>> from skae.inspection import MethodResult, PCAComparison
+        >>> results = (
+        ...     MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001),
+        ...     MethodResult(2, "autoencoder", 0.2, 0.4, 0.9, None, 1.0, 0.002),
+        ... )
+        >>> display = PCAComparison(results, 150, 50, 4, None).plot("explained_variance")
+        >>> display.ax_.get_ylabel()
+        'share of variance kept, held-out rows'
+        """
+        # The display makes comparisons, too, so this one cannot know it from the start.
+        from skae.inspection._curves import ComponentsCurveDisplay
+
+        return ComponentsCurveDisplay(self, metric=metric).plot(ax=ax)
 
     def summarize(self):
         """Say in one sentence how the autoencoder did.

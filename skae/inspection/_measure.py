@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skae.inspection._comparison import MethodResult
+from skae.metrics._predictor import make_predictor
 
 # Share of the variance below which two errors are rounding, and their ratio says nothing.
 _ROUNDING = 1e-10
@@ -84,7 +82,6 @@ def _divide_errors(error, other, variance):
 def _score_downstream(task, model, codes_test):
     if task.score_name is None:
         return None
-    last = Ridge() if task.score_name == "R2" else LogisticRegression(max_iter=1000)
-    predictor = make_pipeline(StandardScaler(), last)
+    predictor = make_predictor(quantities=task.score_name == "R2")
     predictor.fit(model.transform(task.X_train), task.y_train)
     return float(predictor.score(codes_test, task.y_test))

@@ -1,0 +1,262 @@
+"""Codes as points, and rows decoded from all over a plane of codes."""
+
+import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from skae.inspection._images import draw_mosaic, read_image_shape
+from skae.inspection._plotting import check_components, split_axes, take_axes
+from skae.inspection._points import draw_histogram, draw_points, explain_colors
+from skae.metrics._transformer import decode, encode, to_array
+
+_KINDS = ("scatter", "pairs", "decoded")
+# Share of the codes, in percent, on either side of the range of a decoded plane.
+_TAIL = 2
+
+
+class CodeDisplay:
+    """Codes as points of a plane, in pairs, or rows decoded from all over a plane.
+
+    Make one with `from_estimator` or `from_predictions`, which plot it as well.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_codes)
+        Codes.
+    y : ndarray of shape (n_samples,), default=None
+        Labels or quantities that colour the points.
+    kind : {"scatter", "pairs", "decoded"}, default="scatter"
+        What to draw.
+    components : tuple of int, default=(0, 1)
+        Which codes to draw, from 0: two, or any number for pairs.
+    tiles : ndarray of shape (n_steps, n_steps, n_features), default=None
+        Rows decoded from a plane of two codes, the first of them along the second axis.
+    tile_values : ndarray of shape (2, n_steps), default=None
+        The values of the two codes, ascending, at which `tiles` were decoded.
+    image_shape : tuple of int, default=None
+        (height, width), or (channels, height, width), of a tile.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes; missing for pairs.
+    axes_ : ndarray of matplotlib Axes of shape (n_components, n_components)
+        The axes of pairs: histograms on the diagonal, points below it.
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    LatentTraversalDisplay : What each code does to a row.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import CodeDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> pca = PCA(n_components=2).fit(X)
+    >>> display = CodeDisplay.from_estimator(pca, X, y)
+    >>> display.ax_.get_xlabel()
+    'code 0'
+    """
+
+    def __init__(
+        self,
+        codes,
+        y=None,
+        *,
+        kind="scatter",
+        components=(0, 1),
+        tiles=None,
+        tile_values=None,
+        image_shape=None,
+    ):
+        self.codes = codes
+        self.y = y
+        self.kind = kind
+        self.components = components
+        self.tiles = tiles
+        self.tile_values = tile_values
+        self.image_shape = image_shape
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        kind="scatter",
+        components=None,
+        image_shape=None,
+        n_steps=15,
+        ax=None,
+    ):
+        """Compute codes, and plot them.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+            An autoencoder, PCA, or a pipeline that ends in one; with ``inverse_transform`` for
+            kind="decoded".
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), default=None
+            Labels or quantities that colour the points. Numbers are quantities where they have
+            fractions, or more distinct values than 20 and than a twentieth of the rows.
+        kind : {"scatter", "pairs", "decoded"}, default="scatter"
+            Points of two codes; points of every two of some codes, with their histograms; or the
+            images decoded from a grid over the plane of two codes, the others at their mean. The
+            grid spans the middle 96 % of either code.
+        components : sequence of int, default=None
+            Which codes to draw, from 0. None is the first two, or up to four for pairs.
+        image_shape : tuple of int or "square", default=None
+            (height, width), or (channels, height, width); needed to decode.
+        n_steps : int, default=15
+            Number of images along each side of the grid.
+        ax : matplotlib Axes, default=None
+            Axes to draw on, or in whose place for pairs. None makes a figure.
+
+        Returns
+        -------
+        display : CodeDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind, or no such codes.
+        """
+        codes = encode(estimator, X)
+        if kind != "decoded":
+            return cls.from_predictions(codes, y, kind=kind, components=components, ax=ax)
+        components = _choose_components(components, kind, codes.shape[1])
+        values, tiles = _decode_plane(estimator, codes, components, n_steps)
+        image_shape = read_image_shape(image_shape, tiles.shape[-1])
+        if image_shape is None:
+            raise ValueError(
+                "`image_shape` must be given with kind='decoded'. Got None. "
+                "Try image_shape=(28, 28), or 'square'."
+            )
+        display = cls(
+            codes,
+            kind=kind,
+            components=components,
+            tiles=tiles,
+            tile_values=values,
+            image_shape=image_shape,
+        )
+        return display.plot(ax=ax)
+
+    @classmethod
+    def from_predictions(cls, codes, y=None, *, kind="scatter", components=None, ax=None):
+        """Plot codes that are already there.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n_samples, n_codes)
+            Codes.
+        y : array-like of shape (n_samples,), default=None
+            Labels or quantities that colour the points.
+        kind : {"scatter", "pairs"}, default="scatter"
+            Points of two codes, or of every two of some codes.
+        components : sequence of int, default=None
+            Which codes to draw, from 0. None is the first two, or up to four for pairs.
+        ax : matplotlib Axes, default=None
+            Axes to draw on, or in whose place for pairs. None makes a figure.
+
+        Returns
+        -------
+        display : CodeDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind, or no such codes.
+        """
+        codes = to_array(codes)
+        if kind not in _KINDS[:2]:
+            raise ValueError(
+                f"`kind` must be one of {_KINDS}, the last only with `from_estimator`. "
+                f"Got {kind!r}. Try kind='scatter'."
+            )
+        if y is not None:
+            y = column_or_1d(y)
+            check_consistent_length(codes, y)
+        components = _choose_components(components, kind, codes.shape[1])
+        return cls(codes, y, kind=kind, components=components).plot(ax=ax)
+
+    def plot(self, ax=None, **kwargs):
+        """Plot the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on, or in whose place for pairs. None makes a figure.
+        **kwargs : dict
+            Passed on to `Axes.scatter`, or to `Axes.imshow` where rows are decoded.
+
+        Returns
+        -------
+        display : CodeDisplay
+            The display, with its axes.
+        """
+        if self.kind == "pairs":
+            return self._plot_pairs(ax, kwargs)
+        ax = take_axes(ax, "CodeDisplay.plot", (6.4, 4.8))
+        self.ax_, self.figure_ = ax, ax.figure
+        first, second = self.components
+        if self.kind == "decoded":
+            draw_mosaic(ax, self.tiles, self.tile_values, self.image_shape, **kwargs)
+        else:
+            points = self.codes[:, [first, second]]
+            explain_colors(ax, draw_points(ax, points, self.y, **kwargs), points, self.y)
+        ax.set(xlabel=f"code {first}", ylabel=f"code {second}")
+        return self
+
+    def _plot_pairs(self, ax, kwargs):
+        n_codes = len(self.components)
+        axes = split_axes(ax, "CodeDisplay.plot", n_codes, n_codes, (2.2, 2.0), sharex="col")
+        self.axes_, self.figure_ = axes, axes[0, 0].figure
+        for row, code in enumerate(self.components):
+            for column, other in enumerate(self.components[:row]):
+                ax, points = axes[row, column], self.codes[:, [other, code]]
+                artists = draw_points(ax, points, self.y, **kwargs)
+                if column:
+                    ax.sharey(axes[row, 0])
+                    ax.tick_params(labelleft=False)
+            draw_histogram(axes[row, row], self.codes[:, code], self.y)
+            # Counts of rows would be taken for values of the code.
+            axes[row, row].set_yticks([])
+            axes[row, 0].set_ylabel(f"code {code}" if row else "rows")
+            axes[-1, row].set_xlabel(f"code {code}")
+            for hidden in axes[row, row + 1 :]:
+                hidden.set_axis_off()
+        if n_codes > 1:
+            explain_colors(ax, artists, points, self.y, beside=axes[0, -1])
+        return self
+
+
+def _choose_components(components, kind, n_codes):
+    if components is None:
+        components = range(min(n_codes, 4 if kind == "pairs" else 2))
+    components = check_components(components, n_codes, least=1 if kind == "pairs" else 2)
+    if kind != "pairs" and len(components) > 2:
+        raise ValueError(
+            f"`components` must be two codes with kind={kind!r}. Got {components}. "
+            "Try kind='pairs' for more."
+        )
+    return components
+
+
+def _decode_plane(estimator, codes, components, n_steps):
+    """Return the values of two codes along a grid, and what the grid decodes to."""
+    if n_steps < 2:
+        raise ValueError(f"`n_steps` must be at least 2. Got {n_steps}. Try n_steps=15.")
+    least, greatest = np.percentile(codes[:, components], [_TAIL, 100 - _TAIL], axis=0)
+    values = np.linspace(least, greatest, n_steps).T
+    grid = np.tile(codes.mean(axis=0), (n_steps, n_steps, 1))
+    grid[..., components[0]], grid[..., components[1]] = np.meshgrid(*values)
+    rows = decode(estimator, grid.reshape(n_steps**2, -1).astype(codes.dtype))
+    return values, rows.reshape(n_steps, n_steps, -1)

@@ -1,0 +1,269 @@
+"""Where reconstruction errors are: in which features, in which rows."""
+
+import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from skae.inspection._images import draw_image, read_image_shape
+from skae.inspection._plotting import (
+    BLUE,
+    MOST_NAMES,
+    VALUES,
+    label_features,
+    name_features,
+    take_axes,
+)
+from skae.inspection._points import find_groups
+from skae.inspection._reconstruction_display import check_same_shape
+from skae.metrics._transformer import decode, encode, to_array
+
+_KINDS = ("features", "rows")
+
+
+class ReconstructionErrorDisplay:
+    """Mean squared errors of each feature, or of each row.
+
+    Make one with `from_estimator` or `from_predictions`, which plot it as well.
+
+    Parameters
+    ----------
+    feature_errors : ndarray of shape (n_features,)
+        Mean squared error of each feature, in units of X squared, or as share of its variance.
+    row_errors : ndarray of shape (n_samples,)
+        Mean squared error of each row, in the same units.
+    kind : {"features", "rows"}, default="features"
+        What to draw.
+    y : ndarray of shape (n_samples,), default=None
+        Labels by which rows are drawn apart.
+    relative : bool, default=False
+        Whether errors are shares of the variance of a feature.
+    feature_names : list of str, default=None
+        Names of the features; None numbers them.
+    image_shape : tuple of int, default=None
+        (height, width), where features are pixels.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    ReconstructionDisplay : Single rows and their reconstructions.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import ReconstructionErrorDisplay
+    >>> X = load_wine(as_frame=True).data
+    >>> pca = PCA(n_components=2).fit(X)
+    >>> display = ReconstructionErrorDisplay.from_estimator(pca, X, relative=True)
+    >>> display.feature_names[display.feature_errors.argmin()]  # has the largest numbers
+    'proline'
+    """
+
+    def __init__(
+        self,
+        feature_errors,
+        row_errors,
+        *,
+        kind="features",
+        y=None,
+        relative=False,
+        feature_names=None,
+        image_shape=None,
+    ):
+        self.feature_errors = feature_errors
+        self.row_errors = row_errors
+        self.kind = kind
+        self.y = y
+        self.relative = relative
+        self.feature_names = feature_names
+        self.image_shape = image_shape
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        kind="features",
+        relative=False,
+        feature_names=None,
+        image_shape=None,
+        ax=None,
+    ):
+        """Reconstruct rows, and plot their errors.
+
+        Parameters
+        ----------
+        estimator : fitted transformer with ``inverse_transform``
+            An autoencoder, PCA, or a pipeline that ends in one.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, best such as the estimator has not seen.
+        y : array-like of shape (n_samples,), default=None
+            Labels by which rows are drawn apart. Quantities are left aside.
+        kind : {"features", "rows"}, default="features"
+            Whether to draw the mean error of each feature, the greatest on top, or how the errors
+            of the rows are distributed.
+        relative : bool, default=False
+            Whether to divide the errors of a feature by its variance among these rows. Choose True
+            where features have different units. Features that do not vary count as zero.
+        feature_names : array-like of str of shape (n_features,), default=None
+            Names of the features. None takes those of X or of the estimator.
+        image_shape : tuple of int or "square", default=None
+            (height, width), to draw the errors of pixels as an image.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+
+        Returns
+        -------
+        display : ReconstructionErrorDisplay
+            The display, plotted.
+        """
+        reconstructions = decode(estimator, encode(estimator, X))
+        return cls.from_predictions(
+            X,
+            reconstructions,
+            y,
+            kind=kind,
+            relative=relative,
+            feature_names=name_features(X, estimator, feature_names, reconstructions.shape[1]),
+            image_shape=image_shape,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X,
+        reconstructions,
+        y=None,
+        *,
+        kind="features",
+        relative=False,
+        feature_names=None,
+        image_shape=None,
+        ax=None,
+    ):
+        """Plot the errors of reconstructions that are already there.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows. Missing cells (NaN) have no error.
+        reconstructions : array-like of shape (n_samples, n_features)
+            Their reconstructions.
+        y : array-like of shape (n_samples,), default=None
+            Labels by which rows are drawn apart. Quantities are left aside.
+        kind : {"features", "rows"}, default="features"
+            What to draw.
+        relative : bool, default=False
+            Whether to divide the errors of a feature by its variance among these rows.
+        feature_names : array-like of str of shape (n_features,), default=None
+            Names of the features. None takes those of X.
+        image_shape : tuple of int or "square", default=None
+            (height, width), to draw the errors of pixels as an image.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+
+        Returns
+        -------
+        display : ReconstructionErrorDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind, or the shapes do not fit to each other.
+        """
+        if kind not in _KINDS:
+            raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='rows'.")
+        values, reconstructions = to_array(X), to_array(reconstructions)
+        check_same_shape(values, reconstructions)
+        if y is not None:
+            y = column_or_1d(y)
+            check_consistent_length(values, y)
+        errors = np.square(values - reconstructions, dtype=np.float64)
+        if relative:
+            variances = np.nanvar(values, axis=0, dtype=np.float64)
+            errors = np.divide(errors, variances, out=np.zeros_like(errors), where=variances > 0)
+        display = cls(
+            np.nanmean(errors, axis=0),
+            np.nanmean(errors, axis=1),
+            kind=kind,
+            y=y,
+            relative=relative,
+            feature_names=name_features(X, None, feature_names, values.shape[1]),
+            image_shape=read_image_shape(image_shape, values.shape[1]),
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Plot the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+
+        Returns
+        -------
+        display : ReconstructionErrorDisplay
+            The display, with its axes.
+        """
+        n_shown = min(len(self.feature_errors), MOST_NAMES)
+        as_bars = self.kind == "features" and self.image_shape is None
+        height = max(2.5, 0.2 * n_shown + 0.8) if as_bars else 4.0
+        ax = take_axes(ax, "ReconstructionErrorDisplay.plot", (5.6, height))
+        self.ax_, self.figure_ = ax, ax.figure
+        unit = "share of the variance" if self.relative else "mean squared error"
+        if as_bars:
+            self._draw_bars(unit)
+        elif self.kind == "features":
+            self._draw_map(unit)
+        else:
+            self._draw_rows(unit)
+        return self
+
+    def _draw_bars(self, unit):
+        names = self.feature_names or [f"x{index}" for index in range(len(self.feature_errors))]
+        # The greatest on top; of many features only these.
+        order = np.argsort(self.feature_errors)[-MOST_NAMES:]
+        self.ax_.barh(range(len(order)), self.feature_errors[order], color=BLUE)
+        label_features(self.ax_.yaxis, [names[index] for index in order])
+        self.ax_.set_ylim(-0.6, len(order) - 0.4)
+        n_left_out = len(names) - len(order)
+        title = f"the {len(order)} features of greatest error of {len(names)}" if n_left_out else ""
+        self.ax_.set(xlabel=f"{unit} of the feature", title=title)
+
+    def _draw_map(self, unit):
+        limits = 0, float(self.feature_errors.max())
+        errors, shape = self.feature_errors, self.image_shape
+        if len(shape) == 3:
+            errors, shape = errors.reshape(shape).mean(axis=0).ravel(), shape[1:]
+        image = draw_image(self.ax_, errors, shape, limits, VALUES)
+        self.figure_.colorbar(image, ax=self.ax_, label=f"{unit} of the pixel")
+
+    def _draw_rows(self, unit):
+        groups = find_groups(self.y, len(self.row_errors))
+        self.ax_.set_xlabel(f"{unit}, mean over the row")
+        if groups[0].label is None:
+            self.ax_.hist(self.row_errors, bins="auto", color=BLUE)
+            self.ax_.set_ylabel("rows")
+            return
+        self.ax_.boxplot(
+            [self.row_errors[group.rows] for group in groups][::-1],
+            vert=False,
+            patch_artist=True,
+            widths=0.6,
+            boxprops={"facecolor": BLUE},
+            medianprops={"color": "white", "linewidth": 1.5},
+            flierprops={"marker": ".", "markersize": 3},
+        )
+        # Boxes stand at 1, 2, 3 and so on.
+        self.ax_.set_yticks(range(1, len(groups) + 1), [group.label for group in groups][::-1])
+        self.ax_.set_ylabel("label")

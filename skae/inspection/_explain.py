@@ -1,0 +1,118 @@
+"""Explaining codes: what moves them, what they do, what they are worth."""
+
+import numpy as np
+from sklearn.utils import _safe_indexing, check_random_state
+
+from skae.inspection._explanation import CodeExplanation
+from skae.inspection._jacobian import (
+    check_complete,
+    differentiate_codes,
+    differentiate_reconstructions,
+)
+from skae.inspection._plotting import name_features
+from skae.metrics._transformer import decode, encode
+
+# Half of the difference by which a feature or a code is moved, in its standard deviations.
+_STEP = 0.01
+
+
+def explain_codes(estimator, X, *, n_rows=200, n_repeats=5, feature_names=None, random_state=0):
+    """Tell what moves each code, what each code does, and how much hangs on it.
+
+    - *Inputs*: by how many of its standard deviations a code changes as a feature of the row
+      changes by one of its own, to first order.
+    - *Effects*: by how many of its standard deviations a feature of the reconstruction changes as a
+      code changes by one of its own, to first order.
+    - *Importance*: the share of the variance of X that is no longer reconstructed after the values
+      of a code have been permuted among the rows.
+
+    Parameters
+    ----------
+    estimator : fitted transformer with ``inverse_transform``
+        An autoencoder, PCA, or a pipeline that ends in one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows, at least two, all finite. Scales are those among these rows. Pass a sample of a large
+        table: for the importance all rows are decoded `n_repeats` times for each code.
+    n_rows : int, default=200
+        Number of rows, chosen at random, at which inputs and effects are computed. Time is in
+        proportion to it and to the number of features.
+    n_repeats : int, default=5
+        How often the values of a code are permuted. More make the importance more certain.
+    feature_names : array-like of str of shape (n_features,), default=None
+        Names of the features. None takes those of X or of the estimator.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the choice of rows and of the permutations.
+
+    Returns
+    -------
+    CodeExplanation
+        The figures; `to_frame` returns them as a DataFrame, `plot` as a picture.
+
+    Raises
+    ------
+    ValueError
+        If X holds missing values or less than two rows, or a number is less than one.
+
+    Notes
+    -----
+    Derivatives tell what happens nearby. `LatentTraversalDisplay` shows what codes do further away.
+    Codes that are correlated, or whose effects depend on each other, share their importance in no
+    unique way: it may sum to more or less than the share of variance that is reconstructed.
+
+    References
+    ----------
+    Breiman, L. (2001). Random forests. Machine Learning 45. https://doi.org/10.1023/A:1010933404324
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import explain_codes
+    >>> X = load_iris(as_frame=True).data
+    >>> explanation = explain_codes(PCA(n_components=2).fit(X), X)
+    >>> explanation.feature_names[explanation.effects[0].mean(axis=0).argmax()]
+    'petal length (cm)'
+    >>> bool(explanation.importances[0].mean() > explanation.importances[1].mean())
+    True
+    """
+    for name, number in [("n_rows", n_rows), ("n_repeats", n_repeats)]:
+        if number < 1:
+            raise ValueError(f"`{name}` must be at least 1. Got {number}. Leave it out.")
+    values = check_complete(X)
+    rng = check_random_state(random_state)
+    codes = encode(estimator, X)
+    chosen = rng.permutation(len(values))[:n_rows]
+    code_scales, feature_scales = (each.std(axis=0, dtype=np.float64) for each in (codes, values))
+    rows = _safe_indexing(X, chosen)
+    forth = differentiate_codes(estimator, rows, _STEP * feature_scales)
+    inputs = forth * feature_scales / _without_zero(code_scales)[:, None]
+    back = differentiate_reconstructions(estimator, codes[chosen], _STEP * code_scales)
+    effects = back.transpose(0, 2, 1) * code_scales[:, None] / _without_zero(feature_scales)
+    return CodeExplanation(
+        inputs.swapaxes(0, 1),
+        effects.swapaxes(0, 1),
+        _permute_codes(estimator, values, codes, n_repeats, rng),
+        tuple(name_features(X, estimator, feature_names, values.shape[1])),
+    )
+
+
+def _without_zero(scales):
+    """Return divisors; what does not vary is not moved by anything, so its quotient is zero."""
+    return np.where(scales > 0, scales, np.inf)
+
+
+def _permute_codes(estimator, values, codes, n_repeats, rng):
+    """Return the share of variance lost, of shape (n_codes, n_repeats)."""
+    deviation = np.sum(np.var(values, axis=0, dtype=np.float64)) * len(values)
+
+    def measure(codes):
+        return np.sum(np.square(values - decode(estimator, codes), dtype=np.float64))
+
+    error = measure(codes)
+    losses = np.zeros((codes.shape[1], n_repeats))
+    for code in range(codes.shape[1]):
+        for repeat in range(n_repeats):
+            permuted = codes.copy()
+            permuted[:, code] = rng.permutation(permuted[:, code])
+            losses[code, repeat] = measure(permuted) - error
+    return losses / deviation if deviation > 0 else losses

@@ -1,0 +1,217 @@
+"""What was found about codes, as arrays, DataFrames and pictures."""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from skae._extras import import_extra
+from skae.inspection._images import draw_image, read_image_shape
+from skae.inspection._plotting import (
+    BLUE,
+    DIFFERENCES,
+    GREY,
+    RED,
+    check_components,
+    label_features,
+    split_axes,
+    take_axes,
+)
+
+_KINDS = ("inputs", "effects", "importance")
+_MOST_CODES = 6
+_PANELS_IN_A_ROW = 3
+
+
+@dataclass(frozen=True, eq=False)
+class CodeExplanation:
+    """What moves each code, what each code does, and how much hangs on it.
+
+    Attributes
+    ----------
+    inputs : ndarray of shape (n_codes, n_rows, n_features)
+        Change of a code, in its standard deviations, as a feature of the row changes by one of its
+        own; to first order, at each of some rows.
+    effects : ndarray of shape (n_codes, n_rows, n_features)
+        Change of a feature of the reconstruction, in its standard deviations, as a code changes by
+        one of its own; to first order, at each of the same rows.
+    importances : ndarray of shape (n_codes, n_repeats)
+        Share of the variance that is no longer reconstructed after the values of a code have been
+        permuted among the rows, for each permutation.
+    feature_names : tuple of str of length n_features
+        Names of the features.
+
+    See Also
+    --------
+    explain_codes : Make one.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import explain_codes
+    >>> X = load_iris(as_frame=True).data
+    >>> explanation = explain_codes(PCA(n_components=2).fit(X), X, n_rows=10)
+    >>> explanation.effects.shape
+    (2, 10, 4)
+    """
+
+    inputs: np.ndarray
+    effects: np.ndarray
+    importances: np.ndarray
+    feature_names: tuple[str, ...]
+
+    def to_frame(self, kind="inputs"):
+        """Return figures as a DataFrame.
+
+        Parameters
+        ----------
+        kind : {"inputs", "effects", "importance"}, default="inputs"
+            Which figures.
+
+        Returns
+        -------
+        pandas.DataFrame
+            For inputs and effects a row for each code and feature, with the columns "code",
+            "feature", "mean" over the rows, and "mean_absolute". Where the latter is much greater
+            than the former without its sign, the direction differs from row to row. For the
+            importance a row for each code, with the columns "code", "mean" and "std" over the
+            permutations.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If there is no such kind.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.decomposition import PCA
+        >>> from skae.inspection import explain_codes
+        >>> X = load_iris(as_frame=True).data
+        >>> explanation = explain_codes(PCA(n_components=2).fit(X), X)
+        >>> explanation.to_frame("effects").columns.tolist()
+        ['code', 'feature', 'mean', 'mean_absolute']
+        >>> explanation.to_frame("importance").shape
+        (2, 3)
+        """
+        pandas = import_extra("pandas", "table", "to_frame")
+        _check_kind(kind)
+        if kind == "importance":
+            losses = self.importances
+            columns = {"mean": losses.mean(axis=1), "std": losses.std(axis=1)}
+            return pandas.DataFrame({"code": range(len(losses)), **columns})
+        changes = getattr(self, kind)
+        n_codes, _, n_features = changes.shape
+        return pandas.DataFrame(
+            {
+                "code": np.repeat(np.arange(n_codes), n_features),
+                "feature": list(self.feature_names) * n_codes,
+                "mean": changes.mean(axis=1).ravel(),
+                "mean_absolute": np.abs(changes).mean(axis=1).ravel(),
+            }
+        )
+
+    def plot(self, kind="inputs", *, components=None, most_features=10, image_shape=None, ax=None):
+        """Plot figures.
+
+        Parameters
+        ----------
+        kind : {"inputs", "effects", "importance"}, default="inputs"
+            Which figures. For inputs and effects there is a picture for each code, of the features
+            with the greatest mean absolute change. The bar is the mean change over the rows; where
+            the mark of the mean absolute change stands beyond its end, the direction differs from
+            row to row.
+        components : sequence of int, default=None
+            Which codes, from 0. None is the first six, or all for the importance.
+        most_features : int, default=10
+            Number of features for each code.
+        image_shape : tuple of int or "square", default=None
+            (height, width), to draw the mean changes of pixels as an image.
+        ax : matplotlib Axes, default=None
+            Axes to draw on, or in whose place for several pictures. None makes a figure.
+
+        Returns
+        -------
+        axes : matplotlib Axes or ndarray of matplotlib Axes
+            Axes of the importance, or of each code.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is no such kind, or no such codes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from sklearn.decomposition import PCA
+        >>> from skae.inspection import explain_codes
+        >>> X = load_wine(as_frame=True).data
+        >>> axes = explain_codes(PCA(n_components=2).fit(X), X).plot("inputs", most_features=5)
+        >>> len(axes)
+        2
+        """
+        _check_kind(kind)
+        n_codes = len(self.importances)
+        if components is None:
+            components = range(n_codes if kind == "importance" else min(n_codes, _MOST_CODES))
+        components = check_components(components, n_codes)
+        if kind == "importance":
+            return self._plot_importance(components, ax)
+        image_shape = read_image_shape(image_shape, len(self.feature_names))
+        tile = (3.4, 0.22 * most_features + 1.0) if image_shape is None else (2.0, 2.1)
+        n_columns = min(len(components), _PANELS_IN_A_ROW)
+        shape = ceil(len(components) / n_columns), n_columns
+        axes = split_axes(ax, "CodeExplanation.plot", *shape, tile).ravel()
+        for unused in axes[len(components) :]:
+            unused.set_axis_off()
+        axes = axes[: len(components)]
+        changes = getattr(self, kind)[list(components)]
+        if image_shape is None:
+            self._draw_bars(axes, changes, most_features)
+        else:
+            _draw_maps(axes, changes.mean(axis=1), image_shape)
+        for panel, code in zip(axes, components, strict=True):
+            panel.set_title(f"code {code}", size="medium")
+        return axes
+
+    def _plot_importance(self, components, ax):
+        height = max(2.5, 0.25 * len(components) + 0.8)
+        ax = take_axes(ax, "CodeExplanation.plot", (5.6, height))
+        losses = self.importances[list(components)]
+        places = np.arange(len(losses))
+        ax.barh(places, losses.mean(axis=1), xerr=losses.std(axis=1), color=BLUE, ecolor=GREY)
+        ax.set_yticks(places, [f"code {code}" for code in components])
+        ax.invert_yaxis()
+        ax.set_xlabel("share of the variance lost when the code is permuted")
+        return ax
+
+    def _draw_bars(self, axes, changes, most_features):
+        means, sizes = changes.mean(axis=1), np.abs(changes).mean(axis=1)
+        for panel, mean, size in zip(axes, means, sizes, strict=True):
+            order = np.argsort(size)[-most_features:]
+            places = np.arange(len(order))
+            ends = np.copysign(size, mean)[order]
+            panel.barh(places, mean[order], color=BLUE)
+            panel.plot(ends, places, "|", color=RED, markersize=9, markeredgewidth=2)
+            panel.axvline(0, color=GREY, linewidth=0.8)
+            panel.set_xlabel("mean change (bar),\nmean absolute change (mark)", size="x-small")
+            label_features(panel.yaxis, [self.feature_names[index] for index in order])
+
+
+def _draw_maps(axes, means, image_shape):
+    if len(image_shape) == 3:
+        means = means.reshape(len(means), *image_shape).mean(axis=1).reshape(len(means), -1)
+    most = float(np.percentile(np.abs(means), 99.5))
+    for panel, mean in zip(axes, means, strict=True):
+        image = draw_image(panel, mean, image_shape[-2:], (-most, most), DIFFERENCES)
+    axes[0].figure.colorbar(image, ax=list(axes), extend="both", label="mean change")
+
+
+def _check_kind(kind):
+    if kind not in _KINDS:
+        raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='inputs'.")

@@ -1,0 +1,171 @@
+"""Rows as images."""
+
+from math import isqrt
+from numbers import Integral
+
+import numpy as np
+
+KINDS = ("image", "series", "bars")
+
+
+def read_image_shape(image_shape, n_features):
+    """Return the shape of the images that rows hold.
+
+    Parameters
+    ----------
+    image_shape : tuple of int, "square" or None
+        (height, width), or (channels, height, width) with one or three channels. "square" takes the
+        root of the number of features.
+    n_features : int
+        Number of features.
+
+    Returns
+    -------
+    image_shape : tuple of two or three int, or None
+        The same, as numbers.
+
+    Raises
+    ------
+    ValueError
+        If rows do not hold such images.
+    """
+    if image_shape is None:
+        return None
+    if isinstance(image_shape, str):
+        side = isqrt(n_features)
+        if image_shape != "square" or side**2 != n_features:
+            raise ValueError(
+                "`image_shape` must be (height, width), or 'square' where the number of features "
+                f"is one. Got {image_shape!r} for {n_features} features. Give height and width."
+            )
+        return side, side
+    shape = tuple(image_shape)
+    whole = all(isinstance(side, Integral) and int(side) > 0 for side in shape)
+    channels = shape[0] if len(shape) == 3 else 1
+    if not whole or len(shape) not in (2, 3) or channels not in (1, 3):
+        raise ValueError(
+            "`image_shape` must be (height, width), or (channels, height, width) with 1 or 3 "
+            f"channels. Got {image_shape!r}. Try image_shape='square'."
+        )
+    if np.prod(shape) != n_features:
+        raise ValueError(
+            f"`image_shape` must hold as many pixels as rows have features, {n_features}. Got "
+            f"{shape}, which holds {np.prod(shape)}. Give the images' own height and width."
+        )
+    return tuple(int(side) for side in shape)
+
+
+def choose_kind(kind, image_shape):
+    """Return how to draw rows.
+
+    Parameters
+    ----------
+    kind : {"image", "series", "bars"} or None
+        What the user asked for.
+    image_shape : tuple of int or None
+        Shape of the images, where there is one.
+
+    Returns
+    -------
+    kind : {"image", "series", "bars"}
+        None is "image" where there is a shape, else "bars".
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, or images have no shape.
+    """
+    if kind is None:
+        return "bars" if image_shape is None else "image"
+    if kind not in KINDS:
+        raise ValueError(f"`kind` must be one of {KINDS}. Got {kind!r}. Try kind='bars'.")
+    if kind == "image" and image_shape is None:
+        raise ValueError(
+            "`image_shape` must be given with kind='image'. Got None. "
+            "Try image_shape=(28, 28), or 'square'."
+        )
+    return kind
+
+
+def draw_image(ax, row, image_shape, limits, cmap):
+    """Draw one row as an image.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where.
+    row : ndarray of shape (n_features,)
+        Pixels.
+    image_shape : tuple of int
+        (height, width), or (channels, height, width).
+    limits : tuple of two floats
+        Values at the ends of the colour map.
+    cmap : str
+        Name of the colour map, for images of one channel.
+
+    Returns
+    -------
+    image : matplotlib AxesImage
+        The image.
+    """
+    low, high = limits
+    image = row.reshape(image_shape)
+    if len(image_shape) == 3 and image_shape[0] == 1:
+        image = image[0]
+    if image.ndim == 3:
+        scaled = (image - low) / (high - low) if high > low else np.zeros(image_shape)
+        artist = ax.imshow(np.clip(np.moveaxis(scaled, 0, -1), 0, 1))
+    else:
+        artist = ax.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+    _empty_frame(ax)
+    return artist
+
+
+def _empty_frame(ax):
+    """Take ticks and frame off, which leaves the labels."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def draw_mosaic(ax, tiles, tile_values, image_shape, **kwargs):
+    """Draw images side by side, on axes with the values of two codes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where.
+    tiles : ndarray of shape (n_steps, n_steps, n_features)
+        Images; the first code changes along the second axis.
+    tile_values : ndarray of shape (2, n_steps)
+        Values of the two codes, ascending.
+    image_shape : tuple of int
+        (height, width), or (channels, height, width).
+    **kwargs : dict
+        Passed on to `Axes.imshow`.
+
+    Returns
+    -------
+    image : matplotlib AxesImage
+        The mosaic.
+    """
+    height, width = image_shape[-2:]
+    n_steps = len(tiles)
+    # Images are drawn from above, the second code rises from below.
+    pixels = tiles[::-1].reshape(n_steps, n_steps, -1, height, width).transpose(0, 3, 1, 4, 2)
+    mosaic = pixels.reshape(n_steps * height, n_steps * width, -1)
+    low, high = float(mosaic.min()), float(mosaic.max())
+    if mosaic.shape[2] == 3:
+        mosaic = (mosaic - low) / max(high - low, np.finfo(float).tiny)
+    else:
+        mosaic = mosaic[..., 0]
+    steps = tile_values[:, 1] - tile_values[:, 0]
+    (left, right), (bottom, top) = np.stack(
+        [tile_values[:, 0] - steps / 2, tile_values[:, -1] + steps / 2], axis=1
+    )
+    style = {
+        "cmap": "gray",
+        "extent": (left, right, bottom, top),
+        # Whatever the units of the codes are, images keep their shape.
+        "aspect": (height * steps[0]) / (width * steps[1]),
+    }
+    return ax.imshow(mosaic, **{**style, **kwargs})

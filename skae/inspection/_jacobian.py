@@ -1,0 +1,157 @@
+"""How codes follow rows, and reconstructions follow codes, to first order."""
+
+import numpy as np
+from scipy import sparse
+
+from skae.metrics._transformer import decode, encode, to_array
+
+# Differences are computed for so many cells at a time.
+_CELLS_AT_ONCE = 4_000_000
+
+
+def code_jacobian(estimator, X, *, step=0.01):
+    """Return how fast each code changes with each feature, at each row.
+
+    Derivatives are central differences of `transform`, so that anything with that method will do:
+    pipelines, PCA, and networks whose weights are not at hand.
+
+    Parameters
+    ----------
+    estimator : fitted transformer with ``inverse_transform``
+        An autoencoder, PCA, or a pipeline that ends in one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows at which to differentiate, all finite; at least two, which tell the features' scales.
+    step : float, default=0.01
+        Half of the difference, in standard deviations of a feature among these rows. A smaller one
+        comes closer to the derivative, until the precision of the codes is at its end.
+
+    Returns
+    -------
+    jacobian : ndarray of shape (n_samples, n_codes, n_features)
+        Change of the code for a change of the feature by one; units of the code over units of X.
+        Zero for features that do not vary among these rows.
+
+    Raises
+    ------
+    ValueError
+        If `step` is not positive, or X holds missing values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import code_jacobian
+    >>> X = load_iris().data
+    >>> pca = PCA(n_components=2).fit(X)
+    >>> np.allclose(code_jacobian(pca, X[::30]), pca.components_)
+    True
+    """
+    if not step > 0:
+        raise ValueError(f"`step` must be positive. Got {step}. Try step=0.01.")
+    return differentiate_codes(estimator, X, step * check_complete(X).std(axis=0))
+
+
+def differentiate_codes(estimator, X, steps):
+    """Return how fast each code changes with each feature, for given differences.
+
+    Parameters
+    ----------
+    estimator : fitted transformer with ``inverse_transform``
+        An autoencoder, PCA, or a pipeline that ends in one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows at which to differentiate, all finite.
+    steps : ndarray of shape (n_features,)
+        Half of the difference for each feature, in units of X.
+
+    Returns
+    -------
+    jacobian : ndarray of shape (n_samples, n_codes, n_features)
+        Change of the code for a change of the feature by one.
+    """
+
+    def encode_rows(rows):
+        return encode(estimator, _dress(rows, X))
+
+    return _differentiate(encode_rows, check_complete(X), steps)
+
+
+def differentiate_reconstructions(estimator, codes, steps):
+    """Return how fast each feature of the reconstruction changes with each code.
+
+    Parameters
+    ----------
+    estimator : fitted transformer with ``inverse_transform``
+        An autoencoder, PCA, or a pipeline that ends in one.
+    codes : ndarray of shape (n_samples, n_codes)
+        Codes at which to differentiate.
+    steps : ndarray of shape (n_codes,)
+        Half of the difference for each code, in its units.
+
+    Returns
+    -------
+    jacobian : ndarray of shape (n_samples, n_features, n_codes)
+        Change of the feature for a change of the code by one.
+    """
+
+    def decode_codes(codes):
+        return decode(estimator, codes)
+
+    return _differentiate(decode_codes, codes.astype(np.float64), steps)
+
+
+def _differentiate(function, points, steps):
+    """Return the central differences of a function that takes rows to rows, one by one."""
+    n_samples, n_inputs = points.shape
+    n_outputs = function(points[:1]).shape[1]
+    jacobian = np.zeros((n_samples, n_outputs, n_inputs))
+    at_once = max(1, _CELLS_AT_ONCE // points.size)
+    moving = np.flatnonzero(steps > 0)
+    for start in range(0, len(moving), at_once):
+        inputs = moving[start : start + at_once]
+        shifts = np.zeros((len(inputs), 1, n_inputs))
+        shifts[range(len(inputs)), 0, inputs] = steps[inputs]
+        above, below = points + shifts, points - shifts
+        outputs = [
+            function(moved.reshape(-1, n_inputs)).astype(np.float64).reshape(*moved.shape[:2], -1)
+            for moved in (above, below)
+        ]
+        slopes = (outputs[0] - outputs[1]) / (2 * steps[inputs])[:, None, None]
+        jacobian[:, :, inputs] = slopes.transpose(1, 2, 0)
+    return jacobian
+
+
+def check_complete(X):
+    """Return rows as an array of double precision.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_features), float64
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If a cell is missing or infinite.
+    """
+    values = to_array(X).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "`X` must be finite where codes are explained. Got missing or infinite values. "
+            "Pass complete rows."
+        )
+    return values
+
+
+def _dress(rows, X):
+    """Give rows the type and the names that X has, which the estimator was fitted with."""
+    if not hasattr(X, "columns"):
+        return sparse.csr_matrix(rows) if sparse.issparse(X) else rows
+    if hasattr(X, "iloc"):
+        return type(X)(rows, columns=X.columns)
+    return type(X)(rows, schema=list(X.columns))

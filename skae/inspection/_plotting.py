@@ -1,0 +1,227 @@
+"""What the displays share: axes, colours, names."""
+
+from numbers import Integral
+
+from skae._extras import import_extra
+
+# Ten colours that people with any kind of colour vision can tell apart, on white and on black
+# (Petroff, 2021, https://doi.org/10.48550/arXiv.2107.02270).
+COLORS = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
+BLUE, RED, GREY = COLORS[0], COLORS[6], COLORS[3]
+# For values, and for differences about zero.
+VALUES, DIFFERENCES = "viridis", "RdBu_r"
+
+# More features than this get numbers on the axis, not names.
+MOST_NAMES = 40
+_LONGEST_NAME = 24
+
+
+def take_axes(ax, caller, figsize=None):
+    """Return axes to draw on.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Axes that the user gave.
+    caller : str
+        What draws, for the message where matplotlib is missing.
+    figsize : tuple of two floats, default=None
+        Size of a new figure, in inches.
+
+    Returns
+    -------
+    ax : matplotlib Axes
+        These, or those of a new figure.
+    """
+    import_extra("matplotlib", "plot", caller)
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.subplots(figsize=figsize, layout="constrained")[1]
+    _check_axes(ax)
+    return ax
+
+
+def split_axes(ax, caller, n_rows, n_columns, tile, **options):
+    """Return a grid of axes in the place of one.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Axes that the user gave; they are emptied. None makes a new figure.
+    caller : str
+        What draws, for the message where matplotlib is missing.
+    n_rows, n_columns : int
+        Size of the grid.
+    tile : tuple of two floats
+        Width and height of one of the axes in a new figure, in inches.
+    **options : dict
+        Passed on to `matplotlib.gridspec.GridSpec.subplots`.
+
+    Returns
+    -------
+    axes : ndarray of matplotlib Axes of shape (n_rows, n_columns)
+        The grid.
+    """
+    import_extra("matplotlib", "plot", caller)
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        figsize = (tile[0] * n_columns, tile[1] * n_rows)
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        return figure.subplots(n_rows, n_columns, squeeze=False, **options)
+    _check_axes(ax)
+    ax.set_axis_off()
+    place = ax.get_subplotspec()
+    if place is None:
+        left, bottom, right, top = ax.get_position().extents
+        bounds = {"left": left, "bottom": bottom, "right": right, "top": top}
+        grid = ax.figure.add_gridspec(n_rows, n_columns, **bounds)
+    else:
+        grid = place.subgridspec(n_rows, n_columns)
+    return grid.subplots(squeeze=False, **options)
+
+
+def _check_axes(ax):
+    if not hasattr(ax, "get_subplotspec"):
+        raise TypeError(
+            f"`ax` must be matplotlib Axes. Got {type(ax).__name__}. "
+            "Pass one of those that `plt.subplots` returned."
+        )
+
+
+def name_features(X, estimator, feature_names, n_features):
+    """Return names of features.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Rows; a DataFrame has names.
+    estimator : transformer or None
+        It may have seen names.
+    feature_names : array-like of str of shape (n_features,) or None
+        Names that the user gave.
+    n_features : int
+        Number of features.
+
+    Returns
+    -------
+    names : list of str of length n_features
+        The first of these that there are, or x0, x1 and so on.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many names as features.
+    """
+    if feature_names is None:
+        feature_names = getattr(X, "columns", None)
+    if feature_names is None:
+        feature_names = getattr(estimator, "feature_names_in_", None)
+    if feature_names is None:
+        return [f"x{index}" for index in range(n_features)]
+    if len(feature_names) != n_features:
+        raise ValueError(
+            f"`feature_names` must hold a name for each of the {n_features} features. "
+            f"Got {len(feature_names)}. Leave it out to number them."
+        )
+    return [str(name) for name in feature_names]
+
+
+def label_features(axis, names):
+    """Write names of features on an axis, or numbers where there are too many.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+        The horizontal or the vertical one; features stand at 0, 1, 2 and so on.
+    names : sequence of str
+        Names of the features.
+    """
+    if len(names) > MOST_NAMES:
+        axis.set_label_text("feature (number of the column)")
+        return
+    size = "small" if len(names) <= 15 else "x-small"
+    shown = [shorten(name) for name in names]
+    axis.set_ticks(range(len(names)), shown, size=size)
+    if axis.axis_name == "x" and max(map(len, shown)) * len(shown) > 30:
+        axis.set_tick_params(rotation=90)
+
+
+def shorten(name):
+    """Return a name that leaves room for a picture.
+
+    Parameters
+    ----------
+    name : str
+        A name.
+
+    Returns
+    -------
+    name : str
+        The same, or its beginning and three dots.
+    """
+    return (
+        name
+        if len(name) <= _LONGEST_NAME
+        else f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+    )
+
+
+def measure_bars(n_features):
+    """Return the width of axes with a bar for each feature, in inches.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+
+    Returns
+    -------
+    width : float
+        Enough for names that do not overlap, where there are names.
+    """
+    return min(max(2.5, 0.15 * n_features), 0.15 * MOST_NAMES)
+
+
+def check_components(components, n_codes, least=1):
+    """Return numbers of codes.
+
+    Parameters
+    ----------
+    components : sequence of int
+        Numbers of different codes, from 0.
+    n_codes : int
+        How many codes there are.
+    least : int, default=1
+        How many numbers there must be at least.
+
+    Returns
+    -------
+    components : tuple of int
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If there are no such codes, or not enough of them.
+    """
+    numbers = tuple(components)
+    whole = all(isinstance(number, Integral) and 0 <= int(number) < n_codes for number in numbers)
+    if not whole or len(set(numbers)) < max(least, len(numbers)):
+        raise ValueError(
+            f"`components` must be at least {least} different numbers of codes, from 0 to "
+            f"{n_codes - 1}. Got {components!r}. Try components={tuple(range(least))}."
+        )
+    return tuple(int(number) for number in numbers)

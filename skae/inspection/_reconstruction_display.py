@@ -1,0 +1,270 @@
+"""Rows over their reconstructions over the difference."""
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from skae.inspection._images import choose_kind, draw_image, read_image_shape
+from skae.inspection._plotting import (
+    BLUE,
+    DIFFERENCES,
+    GREY,
+    RED,
+    label_features,
+    measure_bars,
+    name_features,
+    split_axes,
+)
+from skae.metrics._transformer import decode, encode, to_array
+
+_ROW_LABELS = ("original", "reconstruction", "difference")
+
+
+class ReconstructionDisplay:
+    """Rows, their reconstructions, and the difference, one above the other.
+
+    Make one with `from_estimator` or `from_predictions`, which plot it as well.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows, one for each column of the picture. Missing cells (NaN) stay empty.
+    reconstructions : ndarray of shape (n_samples, n_features)
+        Their reconstructions.
+    kind : {"image", "series", "bars"}
+        Whether to draw a row as an image, as a line over its features, or as a bar for each.
+    image_shape : tuple of int, default=None
+        (height, width), or (channels, height, width); for images.
+    feature_names : list of str, default=None
+        Names of the features; None numbers them.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes of shape (3, n_samples)
+        From above: original, reconstruction, difference.
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    ReconstructionErrorDisplay : Where errors are, over many rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import ReconstructionDisplay
+    >>> X = load_digits().data
+    >>> pca = PCA(n_components=8).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(pca, X[:5], image_shape=(8, 8))
+    >>> display.axes_.shape
+    (3, 5)
+    """
+
+    def __init__(self, X, reconstructions, *, kind="bars", image_shape=None, feature_names=None):
+        self.X = X
+        self.reconstructions = reconstructions
+        self.kind = kind
+        self.image_shape = image_shape
+        self.feature_names = feature_names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        n_rows=None,
+        kind=None,
+        image_shape=None,
+        feature_names=None,
+        ax=None,
+    ):
+        """Reconstruct rows, and plot them.
+
+        Parameters
+        ----------
+        estimator : fitted transformer with ``inverse_transform``
+            An autoencoder, PCA, or a pipeline that ends in one.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        n_rows : int, default=None
+            How many to draw, the first of X. None is 8 images, or 3 rows drawn in another way.
+        kind : {"image", "series", "bars"}, default=None
+            How to draw a row. None is "image" where `image_shape` is given, else "bars".
+        image_shape : tuple of int or "square", default=None
+            (height, width), or (channels, height, width); for images.
+        feature_names : array-like of str of shape (n_features,), default=None
+            Names of the features. None takes those of X or of the estimator.
+        ax : matplotlib Axes, default=None
+            Axes in whose place to draw. None makes a figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, plotted.
+        """
+        if n_rows is None:
+            n_rows = 3 if image_shape is None else 8
+        X = _safe_indexing(X, slice(0, n_rows))
+        names = name_features(X, estimator, feature_names, to_array(X).shape[1])
+        reconstructions = decode(estimator, encode(estimator, X))
+        return cls.from_predictions(
+            X, reconstructions, kind=kind, image_shape=image_shape, feature_names=names, ax=ax
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, X, reconstructions, *, kind=None, image_shape=None, feature_names=None, ax=None
+    ):
+        """Plot rows and reconstructions that are already there.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows. All of them are drawn.
+        reconstructions : array-like of shape (n_samples, n_features)
+            Their reconstructions, or rows that were filled in.
+        kind : {"image", "series", "bars"}, default=None
+            How to draw a row. None is "image" where `image_shape` is given, else "bars".
+        image_shape : tuple of int or "square", default=None
+            (height, width), or (channels, height, width); for images.
+        feature_names : array-like of str of shape (n_features,), default=None
+            Names of the features. None takes those of X.
+        ax : matplotlib Axes, default=None
+            Axes in whose place to draw. None makes a figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit to each other.
+        """
+        values, reconstructions = to_array(X), to_array(reconstructions)
+        check_same_shape(values, reconstructions)
+        image_shape = read_image_shape(image_shape, values.shape[1])
+        display = cls(
+            values,
+            reconstructions,
+            kind=choose_kind(kind, image_shape),
+            image_shape=image_shape,
+            feature_names=name_features(X, None, feature_names, values.shape[1]),
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Plot the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes in whose place to draw. None makes a figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, with its axes.
+        """
+        n_rows = len(self.X)
+        names = self.feature_names or [f"x{index}" for index in range(self.X.shape[1])]
+        options = {} if self.kind == "image" else {"sharex": True, "sharey": "row"}
+        axes = split_axes(
+            ax, "ReconstructionDisplay.plot", 3, n_rows, self._measure_tile(), **options
+        )
+        self.axes_, self.figure_ = axes, axes[0, 0].figure
+        for label, left in zip(_ROW_LABELS, axes[:, 0], strict=True):
+            left.set_ylabel(label)
+        if self.kind == "image":
+            self._draw_images()
+        else:
+            self._draw_features(names)
+        return self
+
+    def _draw_images(self):
+        both = np.stack([self.X, self.reconstructions])
+        limits = float(np.nanmin(self.X)), float(np.nanmax(self.X))
+        differences = self.reconstructions - self.X
+        if len(self.image_shape) == 3:
+            differences = differences.reshape(len(differences), *self.image_shape).mean(axis=1)
+        most = float(np.nanmax(np.abs(differences)))
+        for column, (pair, difference) in enumerate(
+            zip(both.swapaxes(0, 1), differences, strict=True)
+        ):
+            for ax, row in zip(self.axes_[:2, column], pair, strict=True):
+                draw_image(ax, row, self.image_shape, limits, "gray")
+            image = draw_image(
+                self.axes_[2, column],
+                difference.ravel(),
+                self.image_shape[-2:],
+                (-most, most),
+                DIFFERENCES,
+            )
+        self.figure_.colorbar(image, ax=list(self.axes_[2]), fraction=0.05, pad=0.01)
+
+    def _measure_tile(self):
+        if self.kind == "image":
+            return 1.1, 1.15
+        width = 3.0 if self.kind == "series" else measure_bars(self.X.shape[1])
+        return width, 2.0
+
+    def _draw_features(self, names):
+        for column, (row, reconstruction) in enumerate(
+            zip(self.X, self.reconstructions, strict=True)
+        ):
+            above, middle, below = self.axes_[:, column]
+            above.set_title(f"row {column}", size="medium")
+            self._draw_row(above, row, GREY)
+            self._draw_row(middle, reconstruction, BLUE)
+            steps = "default" if self.kind == "series" else "steps-mid"
+            middle.plot(row, drawstyle=steps, color=GREY, linewidth=0.8)
+            self._draw_row(below, reconstruction - row, RED)
+            if self.kind == "series":
+                label_series(below)
+            else:
+                label_features(below.xaxis, names)
+        # One scale for what is to be compared; the axes of a row share theirs.
+        limits = [ax.get_ylim() for ax in self.axes_[:2, 0]]
+        for ax in self.axes_[:2, 0]:
+            ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+    def _draw_row(self, ax, values, color):
+        places = np.arange(len(values))
+        if self.kind == "series":
+            ax.plot(places, values, color=color, linewidth=1.2)
+        else:
+            ax.bar(places, values, color=color)
+        ax.axhline(0, color=GREY, linewidth=0.5)
+
+
+def label_series(ax):
+    """Write under a line over the features what is along.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where.
+    """
+    ax.set_xlabel("feature (number of the column)")
+
+
+def check_same_shape(X, reconstructions):
+    """Refuse reconstructions of other rows.
+
+    Parameters
+    ----------
+    X, reconstructions : ndarray of shape (n_samples, n_features)
+        Rows and their reconstructions.
+
+    Raises
+    ------
+    ValueError
+        If they have not the same shape.
+    """
+    if X.shape != reconstructions.shape:
+        raise ValueError(
+            f"`reconstructions` must have the shape of X, {X.shape}. Got {reconstructions.shape}. "
+            "Pass those of the same rows."
+        )

@@ -1,0 +1,261 @@
+"""What happens to a row as one of its codes changes."""
+
+import numpy as np
+
+from skae.inspection._images import choose_kind, draw_image, read_image_shape
+from skae.inspection._plotting import (
+    DIFFERENCES,
+    VALUES,
+    check_components,
+    label_features,
+    name_features,
+    split_axes,
+)
+from skae.inspection._reconstruction_display import label_series
+from skae.metrics._transformer import decode, encode, to_array
+
+# Share of the codes, in percent, on either side of the range that is gone through.
+_TAIL = 2
+_MOST_CODES = 5
+# Share of the changes, in percent, that the colours of a map tell apart.
+_SHOWN = 99.5
+
+
+class LatentTraversalDisplay:
+    """What a row is decoded to while one of its codes changes and the others stay.
+
+    Make one with `from_estimator`, which plots it as well.
+
+    Parameters
+    ----------
+    reconstructions : ndarray of shape (n_components, n_steps, n_features)
+        What is decoded, for each of the codes that change.
+    values : ndarray of shape (n_components, n_steps)
+        Values of these codes.
+    scales : ndarray of shape (n_features,)
+        Standard deviations of the features.
+    start : ndarray of shape (n_features,)
+        What is decoded before any code changes.
+    components : tuple of int
+        Numbers of these codes.
+    kind : {"image", "series", "bars"}, default="bars"
+        Whether to draw a reconstruction as an image, as a line over its features, or as a column
+        of colours.
+    image_shape : tuple of int, default=None
+        (height, width), or (channels, height, width); for images.
+    feature_names : list of str, default=None
+        Names of the features; None numbers them.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        Of shape (n_components, n_steps) for images, (1, n_components) otherwise.
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    explain_codes : The same as figures, for small changes at many rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import LatentTraversalDisplay
+    >>> X = load_digits().data
+    >>> pca = PCA(n_components=3).fit(X)
+    >>> display = LatentTraversalDisplay.from_estimator(pca, X, n_steps=5, image_shape=(8, 8))
+    >>> display.axes_.shape
+    (3, 5)
+    """
+
+    def __init__(
+        self,
+        reconstructions,
+        values,
+        *,
+        scales,
+        start,
+        components,
+        kind="bars",
+        image_shape=None,
+        feature_names=None,
+    ):
+        self.reconstructions = reconstructions
+        self.values = values
+        self.scales = scales
+        self.start = start
+        self.components = components
+        self.kind = kind
+        self.image_shape = image_shape
+        self.feature_names = feature_names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        components=None,
+        start=None,
+        n_steps=9,
+        kind=None,
+        image_shape=None,
+        feature_names=None,
+        ax=None,
+    ):
+        """Change codes one at a time, and plot what they are decoded to.
+
+        A code goes through the middle 96 % of the values that it has among the rows of X.
+
+        Parameters
+        ----------
+        estimator : fitted transformer with ``inverse_transform``
+            An autoencoder, PCA, or a pipeline that ends in one.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, which tell what values codes have.
+        components : sequence of int, default=None
+            Which codes to change, from 0. None is the first five.
+        start : int, default=None
+            Number of the row of X from whose codes to start. None is the mean of all codes.
+        n_steps : int, default=9
+            Number of values that a code goes through, at least 2.
+        kind : {"image", "series", "bars"}, default=None
+            How to draw a reconstruction. None is "image" where `image_shape` is given, else "bars":
+            a map of how far each feature gets from the start, in its standard deviations.
+        image_shape : tuple of int or "square", default=None
+            (height, width), or (channels, height, width); for images.
+        feature_names : array-like of str of shape (n_features,), default=None
+            Names of the features. None takes those of X or of the estimator.
+        ax : matplotlib Axes, default=None
+            Axes in whose place to draw. None makes a figure.
+
+        Returns
+        -------
+        display : LatentTraversalDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        ValueError
+            If there are no such codes.
+        """
+        codes = encode(estimator, X)
+        n_codes = codes.shape[1]
+        if components is None:
+            components = range(min(n_codes, _MOST_CODES))
+        components = check_components(components, n_codes)
+        middle = codes.mean(axis=0) if start is None else codes[start]
+        values = _list_values(codes[:, components], n_steps)
+        reconstructions = np.stack(
+            [
+                _change_code(estimator, middle, *each)
+                for each in zip(components, values, strict=True)
+            ]
+        )
+        n_features = reconstructions.shape[2]
+        image_shape = read_image_shape(image_shape, n_features)
+        display = cls(
+            reconstructions,
+            values,
+            scales=to_array(X).std(axis=0),
+            start=decode(estimator, middle[None])[0],
+            components=components,
+            kind=choose_kind(kind, image_shape),
+            image_shape=image_shape,
+            feature_names=name_features(X, estimator, feature_names, n_features),
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Plot the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes in whose place to draw. None makes a figure.
+
+        Returns
+        -------
+        display : LatentTraversalDisplay
+            The display, with its axes.
+        """
+        draw = {"image": self._draw_images, "series": self._draw_series, "bars": self._draw_maps}
+        draw[self.kind](ax)
+        self.figure_ = self.axes_[0, 0].figure
+        return self
+
+    def _split(self, ax, n_rows, n_columns, tile, **options):
+        return split_axes(ax, "LatentTraversalDisplay.plot", n_rows, n_columns, tile, **options)
+
+    def _draw_images(self, ax):
+        limits = float(self.reconstructions.min()), float(self.reconstructions.max())
+        n_components, n_steps = self.values.shape
+        self.axes_ = self._split(ax, n_components, n_steps, (0.9, 1.1))
+        for code, axes, rows, values in zip(
+            self.components, self.axes_, self.reconstructions, self.values, strict=True
+        ):
+            axes[0].set_ylabel(f"code {code}")
+            for tile, row, value in zip(axes, rows, values, strict=True):
+                draw_image(tile, row, self.image_shape, limits, "gray")
+                tile.set_title(f"{value:.3g}", size="small", pad=2)
+
+    def _draw_series(self, ax):
+        from matplotlib.cm import ScalarMappable
+
+        n_components, n_steps = self.values.shape
+        self.axes_ = self._split(ax, 1, n_components, (3.0, 2.6), sharey=True)
+        colors = ScalarMappable(cmap=VALUES)
+        colors.set_clim(0, 1)
+        for code, axes, rows, values in zip(
+            self.components, self.axes_[0], self.reconstructions, self.values, strict=True
+        ):
+            for row, color in zip(rows, colors.to_rgba(np.linspace(0, 1, n_steps)), strict=True):
+                axes.plot(row, color=color, linewidth=1)
+            axes.set_title(f"code {code}: {values[0]:.3g} to {values[-1]:.3g}", size="medium")
+            label_series(axes)
+        first = self.axes_[0, 0]
+        first.set_ylabel("reconstruction")
+        bar = first.figure.colorbar(colors, ax=list(self.axes_[0]), ticks=[0, 1], pad=0.01)
+        bar.ax.set_yticklabels(["least", "greatest"])
+        bar.set_label("value of the code")
+
+    def _draw_maps(self, ax):
+        n_components = len(self.components)
+        n_features = len(self.scales)
+        tile = 2.2, min(max(2.5, 0.2 * n_features + 0.8), 8.0)
+        self.axes_ = self._split(ax, 1, n_components, tile, sharey=True)
+        # Features that do not vary stay where they are.
+        scales = np.where(self.scales > 0, self.scales, np.inf)
+        changes = (self.reconstructions - self.start) / scales
+        # A pixel that hardly ever varies can move by many of its standard deviations.
+        most = float(np.percentile(np.abs(changes), _SHOWN))
+        names = self.feature_names or [f"x{index}" for index in range(n_features)]
+        for code, axes, change, values in zip(
+            self.components, self.axes_[0], changes, self.values, strict=True
+        ):
+            half = (values[1] - values[0]) / 2
+            edges = np.linspace(values[0] - half, values[-1] + half, len(values) + 1)
+            places = np.arange(n_features + 1) - 0.5
+            image = axes.pcolormesh(
+                edges, places, change.T, cmap=DIFFERENCES, vmin=-most, vmax=most
+            )
+            axes.set_xlabel(f"code {code}")
+        first = self.axes_[0, 0]
+        label_features(first.yaxis, names)
+        first.set_ylim(n_features - 0.5, -0.5)
+        bar = first.figure.colorbar(image, ax=list(self.axes_[0]), pad=0.01, extend="both")
+        bar.set_label("change, in standard deviations\nof the feature")
+
+
+def _list_values(codes, n_steps):
+    if n_steps < 2:
+        raise ValueError(f"`n_steps` must be at least 2. Got {n_steps}. Try n_steps=9.")
+    least, greatest = np.percentile(codes, [_TAIL, 100 - _TAIL], axis=0)
+    return np.linspace(least, greatest, n_steps).T
+
+
+def _change_code(estimator, middle, code, values):
+    rows = np.tile(middle, (len(values), 1))
+    rows[:, code] = values
+    return decode(estimator, rows)

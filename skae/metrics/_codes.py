@@ -1,0 +1,184 @@
+"""What codes keep of the neighbourhoods of rows, and what they are worth one beside the other."""
+
+import numpy as np
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from skae.metrics._transformer import to_array
+
+
+def continuity(X, codes, *, n_neighbors=5):
+    """Return how far neighbours among the rows are still neighbours among the codes.
+
+    It is `sklearn.manifold.trustworthiness` with the two spaces exchanged: trustworthiness falls
+    where codes bring together what was apart, continuity where they tear apart what was together.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Rows. Memory is needed for the distances between all pairs: pass a sample of a large table.
+    codes : array-like of shape (n_samples, n_codes)
+        Their codes.
+    n_neighbors : int, default=5
+        Number of neighbours, less than half the number of rows.
+
+    Returns
+    -------
+    continuity : float
+        In [0, 1]; 1 where every neighbour stays one.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many codes as rows, or too many neighbours are asked for.
+
+    References
+    ----------
+    Venna, J. and Kaski, S. (2001). Neighborhood preservation in nonlinear projection methods: an
+    experimental study. ICANN. https://doi.org/10.1007/3-540-44668-0_68
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.metrics import continuity
+    >>> X = load_iris().data
+    >>> continuity(X, PCA(n_components=2).fit_transform(X)) > 0.98
+    True
+    """
+    X, codes = to_array(X), to_array(codes)
+    check_consistent_length(X, codes)
+    return float(trustworthiness(codes, X, n_neighbors=n_neighbors))
+
+
+def neighborhood_hit(codes, y, *, n_neighbors=5):
+    """Return the share of the nearest neighbours among the codes that have the same label.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_codes)
+        Codes.
+    y : array-like of shape (n_samples,)
+        Labels.
+    n_neighbors : int, default=5
+        Number of neighbours, less than the number of rows.
+
+    Returns
+    -------
+    hit : float
+        In [0, 1]. Compare it with what labels without any relation to the codes would give: the sum
+        of the squared shares of the labels.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many codes as labels, or too many neighbours are asked for.
+
+    References
+    ----------
+    Paulovich, F. V., Nonato, L. G., Minghim, R. and Levkowitz, H. (2008). Least square projection:
+    a fast high-precision multidimensional projection technique and its application to document
+    mapping. IEEE Transactions on Visualization and Computer Graphics 14(3).
+    https://doi.org/10.1109/TVCG.2007.70443
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.metrics import neighborhood_hit
+    >>> X, y = load_iris(return_X_y=True)
+    >>> neighborhood_hit(PCA(n_components=2).fit_transform(X), y) > 0.9
+    True
+    """
+    codes, y = to_array(codes), column_or_1d(y)
+    check_consistent_length(codes, y)
+    if not 1 <= n_neighbors < len(codes):
+        raise ValueError(
+            f"`n_neighbors` must be at least 1 and less than the {len(codes)} rows. "
+            f"Got {n_neighbors}. Ask for fewer neighbours."
+        )
+    neighbors = NearestNeighbors(n_neighbors=n_neighbors).fit(codes).kneighbors()[1]
+    return float(np.mean(y[neighbors] == y[:, None]))
+
+
+def code_correlation(codes):
+    """Return the mean absolute correlation between two different codes.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_codes)
+        Codes of at least two rows.
+
+    Returns
+    -------
+    correlation : float
+        In [0, 1]; 0 where no code tells anything linear about another, as with PCA. Codes that do
+        not vary have no correlation and are left out; 0 where fewer than two are left.
+
+    See Also
+    --------
+    numpy.corrcoef : All correlations; pass it the transposed codes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.metrics import code_correlation
+    >>> round(code_correlation([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]), 6)
+    1.0
+    >>> round(code_correlation([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]]), 6)
+    0.0
+    """
+    codes = to_array(codes).astype(np.float64)
+    codes = codes[:, np.ptp(codes, axis=0) > 0]
+    n_codes = codes.shape[1]
+    if n_codes < 2:
+        return 0.0
+    pairs = np.corrcoef(codes, rowvar=False)[np.triu_indices(n_codes, k=1)]
+    return float(np.abs(pairs).mean())
+
+
+def active_units(codes, *, threshold=0.01):
+    """Return the number of codes that vary with the rows.
+
+    A variational autoencoder may leave codes unused: they stay at the prior's mean whatever the
+    row is. Others may have codes that hardly carry anything.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_codes)
+        Codes; means of the codes' distributions where the encoder gives distributions.
+    threshold : float, default=0.01
+        Variance, in units of the codes squared, that an active code has more than. The default is
+        that of the reference, for codes whose prior has variance 1. Where codes have the units of
+        X, as those of `AutoencoderTransformer` with ``whiten=False``, compare them with the first:
+        ``threshold=0.01 * codes[:, 0].var()``.
+
+    Returns
+    -------
+    n_active : int
+        Number of codes of greater variance.
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is negative.
+
+    References
+    ----------
+    Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted autoencoders. ICLR.
+    https://doi.org/10.48550/arXiv.1509.00519
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.metrics import active_units
+    >>> codes = np.random.default_rng(0).normal(size=(1000, 3)) * [1.0, 0.5, 0.01]
+    >>> active_units(codes)
+    2
+    """
+    if not threshold >= 0:
+        raise ValueError(
+            f"`threshold` must be a variance, not negative. Got {threshold}. Try threshold=0.01."
+        )
+    return int(np.sum(np.var(to_array(codes), axis=0, dtype=np.float64) > threshold))

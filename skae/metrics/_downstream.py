@@ -1,0 +1,240 @@
+"""Whether a model on the codes predicts better than one on PCA's."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
+
+from skae._extras import import_extra
+from skae.metrics._predictor import holds_quantities, make_predictor
+from skae.metrics._transformer import encode
+
+
+@dataclass(frozen=True, eq=False)
+class DownstreamComparison:
+    """Scores of one model on two kinds of codes, with confidence intervals.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_splits,)
+        Scores on the codes of the estimator, one for each split of the rows.
+    pca_scores : ndarray of shape (n_splits,)
+        Scores on PCA's codes, on the same splits.
+    test_share : float
+        Rows scored over rows fitted on, in a split.
+    confidence_level : float, default=0.95
+        Probability, in (0, 1), with which an interval is meant to hold the true mean.
+
+    Notes
+    -----
+    Splits share most of the rows that are fitted on, so that their scores are not independent, and
+    the usual interval is much too short. The interval here is that of the corrected resampled t
+    test [1]_: the variance of the mean is estimated as ``1 / n_splits + test_share`` times the
+    variance between the splits, instead of ``1 / n_splits`` times.
+
+    References
+    ----------
+    .. [1] Nadeau, C. and Bengio, Y. (2003). Inference for the generalization error. Machine
+       Learning 52. https://doi.org/10.1023/A:1024068626366
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.metrics import DownstreamComparison
+    >>> comparison = DownstreamComparison(
+    ...     np.array([0.92, 0.90, 0.94, 0.91]), np.array([0.85, 0.86, 0.88, 0.84]), 1 / 3
+    ... )
+    >>> print(comparison)
+                     mean    95 % interval
+    autoencoder     0.917   0.876 ... 0.959
+    PCA             0.857   0.816 ... 0.899
+    difference      0.060   0.026 ... 0.094
+    """
+
+    scores: np.ndarray
+    pca_scores: np.ndarray
+    test_share: float
+    confidence_level: float = 0.95
+
+    def interval(self, values):
+        """Return the confidence interval of the mean of one value for each split.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_splits,)
+            Scores, or differences of scores. A single one has no interval: both ends are NaN.
+
+        Returns
+        -------
+        low, high : float
+            Ends of the interval, not cut off at the ends of the score's range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skae.metrics import DownstreamComparison
+        >>> comparison = DownstreamComparison(np.array([0.8, 0.9]), np.array([0.8, 0.9]), 0.25)
+        >>> low, high = comparison.interval(comparison.scores - comparison.pca_scores)
+        >>> low == high == 0
+        True
+        """
+        values = np.asarray(values, dtype=np.float64)
+        if len(values) < 2:
+            return float("nan"), float("nan")
+        spread = np.sqrt((1 / len(values) + self.test_share) * values.var(ddof=1))
+        half = spread * stats.t.ppf((1 + self.confidence_level) / 2, df=len(values) - 1)
+        return float(values.mean() - half), float(values.mean() + half)
+
+    def to_frame(self):
+        """Return means and intervals as a DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (3, 3)
+            The rows "autoencoder", "PCA" and "difference"; the columns "mean", "low" and "high".
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skae.metrics import DownstreamComparison
+        >>> comparison = DownstreamComparison(np.array([0.8, 0.9]), np.array([0.7, 0.8]), 0.25)
+        >>> comparison.to_frame()["mean"].round(2).tolist()
+        [0.85, 0.75, 0.1]
+        """
+        pandas = import_extra("pandas", "table", "to_frame")
+        return pandas.DataFrame(self._list_rows(), index=_ROWS, columns=["mean", "low", "high"])
+
+    def _list_rows(self):
+        values = self.scores, self.pca_scores, self.scores - self.pca_scores
+        return [(float(each.mean()), *self.interval(each)) for each in values]
+
+    def __str__(self):
+        lines = [f"{'':12} {'mean':>8}    {100 * self.confidence_level:g} % interval"]
+        for name, (mean, low, high) in zip(_ROWS, self._list_rows(), strict=True):
+            lines.append(f"{name:12} {mean:8.3f}  {low:6.3f} ... {high:.3f}")
+        return "\n".join(lines)
+
+
+_ROWS = ("autoencoder", "PCA", "difference")
+
+
+def compare_downstream(
+    estimator,
+    X,
+    y,
+    *,
+    predictor=None,
+    scoring=None,
+    cv=None,
+    confidence_level=0.95,
+    random_state=0,
+):
+    """Compare what codes and as many of PCA's are worth for predicting `y`.
+
+    In each split of the rows the estimator and PCA are fitted on one part without looking at `y`,
+    then the same model is fitted on the codes of each, and scored on the codes of the other part.
+
+    Parameters
+    ----------
+    estimator : transformer
+        The autoencoder, or a pipeline that ends in one; it is cloned. Of a pipeline, the steps
+        before the last one are kept for PCA.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows.
+    y : array-like of shape (n_samples,)
+        Class labels or quantities. Numbers are quantities where they have fractions, or more
+        distinct values than 20 and than a twentieth of the rows.
+    predictor : classifier or regressor, default=None
+        The model on the codes, cloned. None is a `LogisticRegression` for labels and a `Ridge` for
+        quantities, after a `StandardScaler`.
+    scoring : str or callable, default=None
+        How to score the model, as in `cross_val_score`. None takes its own `score`: the accuracy,
+        or R2.
+    cv : int, splitter or iterable of splits, default=None
+        How to split the rows. None makes five folds, twice, with classes in equal shares.
+    confidence_level : float, default=0.95
+        Probability, in (0, 1), with which an interval is meant to hold the true mean.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the default folds and of PCA's solver. The estimator has its own.
+
+    Returns
+    -------
+    DownstreamComparison
+        The scores of each split; print it for means and intervals.
+
+    Raises
+    ------
+    ValueError
+        If `confidence_level` is not in (0, 1), or X and `y` are not of one length.
+
+    See Also
+    --------
+    skae.inspection.compare_with_pca : Reconstruction, time and prediction on one split.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.metrics import compare_downstream
+    >>> X, y = load_digits(return_X_y=True)
+    >>> estimator = AutoencoderTransformer(n_components=2, max_iter=5, random_state=0)
+    >>> comparison = compare_downstream(estimator, X[:300], y[:300], cv=3)
+    >>> bool(comparison.scores.mean() > comparison.pca_scores.mean())
+    True
+    """
+    if not 0 < confidence_level < 1:
+        raise ValueError(
+            f"`confidence_level` must be in (0, 1). Got {confidence_level}. "
+            "Try confidence_level=0.95."
+        )
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    quantities = holds_quantities(y)
+    predictor = make_predictor(quantities) if predictor is None else predictor
+    scorer = check_scoring(predictor, scoring)
+    splits = list(_choose_splits(cv, y, quantities, random_state).split(X, y))
+    both = [
+        _score_split(estimator, predictor, scorer, X, y, train, test, random_state)
+        for train, test in splits
+    ]
+    shares = [len(test) / len(train) for train, test in splits]
+    scores, pca_scores = np.array(both).T
+    return DownstreamComparison(scores, pca_scores, float(np.mean(shares)), confidence_level)
+
+
+def _choose_splits(cv, y, quantities, random_state):
+    if cv is not None:
+        return check_cv(cv, y, classifier=not quantities)
+    folds = RepeatedKFold if quantities else RepeatedStratifiedKFold
+    return folds(n_splits=5, n_repeats=2, random_state=random_state)
+
+
+def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
+    """Return the scores on the estimator's and on PCA's codes."""
+    X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
+    fitted = clone(estimator).fit(X_train)
+    n_codes = encode(fitted, X_test[:1]).shape[1]
+    pca = _put_pca(estimator, n_codes, random_state).fit(X_train)
+    scores = []
+    for each in (fitted, pca):
+        model = clone(predictor).fit(encode(each, X_train), y[train])
+        scores.append(float(scorer(model, encode(each, X_test), y[test])))
+    return scores
+
+
+def _put_pca(estimator, n_codes, random_state):
+    pca = PCA(n_components=n_codes, random_state=random_state)
+    if isinstance(estimator, Pipeline):
+        return Pipeline([*clone(estimator).steps[:-1], ("pca", pca)])
+    return pca
