@@ -145,9 +145,9 @@ class KLSparsity(Penalty):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the mean divergence of the codes."""
-        squared = code.square()
-        # Of a code that is zero in all rows, or next to infinite, the logarithm stays finite.
+        # Logarithms stay finite for a code that is zero in all rows, or next to infinite.
         least = torch.finfo(code.dtype).eps
+        squared = code.square().clamp_max(1 / least)
         activity = (squared / (1 + squared)).mean(0).clamp(least, 1 - least)
         active = self.target * torch.log(self.target / activity)
         silent = (1 - self.target) * torch.log((1 - self.target) / (1 - activity))

@@ -1,0 +1,308 @@
+"""Reconstruction losses: values, gradients, missing cells, criteria of the user's own."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import mean_poisson_deviance
+from torch import nn
+from torch.nn import functional as F
+
+from skae.objectives import (
+    LOSSES,
+    AbsoluteError,
+    CriterionLoss,
+    HuberLoss,
+    PoissonLoss,
+    ReconstructionLoss,
+    SquaredError,
+)
+
+N_FEATURES = 4
+MEAN = torch.tensor([1.0, 2.0, 0.5, 3.0], dtype=torch.float64)
+SCALE = torch.tensor(2.0, dtype=torch.float64)
+RANGE = torch.full((N_FEATURES,), -0.5).double(), torch.full((N_FEATURES,), 0.6).double()
+
+
+def make_loss(name, *, ranged=False):
+    if name == "binary_cross_entropy":
+        return LOSSES[name](MEAN / 10, SCALE)
+    if name == "poisson":
+        return LOSSES[name](MEAN, SCALE)
+    lower, upper = RANGE if ranged else (None, None)
+    return LOSSES[name](lower=lower, upper=upper)
+
+
+def make_batch(name, *shape, seed=0):
+    """Return outputs, and targets that the loss of this name is for."""
+    generator = torch.Generator().manual_seed(seed)
+    output = 2 * torch.randn(*shape, N_FEATURES, dtype=torch.float64, generator=generator)
+    uniform = torch.rand(output.shape, dtype=torch.float64, generator=generator)
+    if name == "binary_cross_entropy":
+        return output, (uniform - MEAN / 10) / SCALE
+    if name == "poisson":
+        return output, ((5 * uniform).floor() - MEAN) / SCALE
+    return output, (4 * uniform - 2).clamp(*RANGE)
+
+
+def drop_cells(target, share=0.4):
+    chosen = torch.rand(target.shape, generator=torch.Generator().manual_seed(5)) < share
+    return target.masked_fill(chosen, torch.nan), chosen
+
+
+@pytest.fixture(params=sorted(LOSSES))
+def name(request):
+    return request.param
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("factor", [0.7, torch.arange(1.0, 6.0).double()[:, None]])
+def test_gradients_are_those_of_autograd(name, ranged, masked, factor):
+    loss = make_loss(name, ranged=ranged)
+    loss.masked = masked
+    output, target = make_batch(name, 3, 5)
+    if masked:
+        target, _ = drop_cells(target)
+    expected_output = output.clone().requires_grad_()
+    expected = loss.rows(expected_output, target)
+    (loss.cells(expected_output, target) * factor).sum().backward()
+
+    rows, gradient = loss.rows_and_gradient_(output, target, factor)
+    torch.testing.assert_close(rows, expected.detach())
+    torch.testing.assert_close(gradient, expected_output.grad)
+    assert gradient.data_ptr() == output.data_ptr()
+
+
+def test_losses_are_means_over_cells_then_rows(name):
+    loss, (output, target) = make_loss(name), make_batch(name, 5)
+    weights = torch.arange(5.0).double()
+    cells = loss.cells(output, target)
+    assert cells.shape == target.shape
+    torch.testing.assert_close(loss.rows(output, target), cells.mean(1))
+    torch.testing.assert_close(loss(output, target), cells.mean())
+    torch.testing.assert_close(loss(output, target, weights), (cells.mean(1) * weights).mean())
+
+
+def test_no_loss_is_negative_and_rows_differ(name):
+    rows = make_loss(name).rows(*make_batch(name, 50))
+    assert (rows >= 0).all()
+    assert len(rows.unique()) == 50
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+def test_beyond_a_bound_an_output_costs_nothing_and_is_drawn_back_if_need_be(loss):
+    loss = make_loss(loss, ranged=True)
+    output = torch.full((2, N_FEATURES), 9.0).double().requires_grad_()
+    target = torch.stack([RANGE[1], RANGE[1] - 0.1])
+    rows = loss.rows(output, target)
+    rows.sum().backward()
+    # Rounding may leave something of the difference between a bound and itself.
+    torch.testing.assert_close(rows[0].detach(), torch.zeros(()).double())
+    assert rows[1] > 0
+    torch.testing.assert_close(output.grad[0].abs() < 1, torch.ones(N_FEATURES) > 0)
+    assert (output.grad[1] > 0).all()
+
+
+def test_missing_cells_cost_nothing_and_have_no_gradient(name):
+    loss = make_loss(name)
+    output, complete = make_batch(name, 6)
+    target, missing = drop_cells(complete)
+    expected = loss.cells(output, complete).masked_fill(missing, 0)
+    loss.masked = True
+    # Outputs there may be anything: an exponential of them need not be finite.
+    output = output.masked_fill(missing, 1e308).requires_grad_()
+
+    cells = loss.cells(output, target)
+    cells.sum().backward()
+    torch.testing.assert_close(cells.detach(), expected)
+    assert (cells[missing] == 0).all()
+    assert (output.grad[missing] == 0).all()
+    assert (output.grad[~missing] != 0).all()
+    torch.testing.assert_close(loss.rows(output, target).detach(), expected.sum(1) / N_FEATURES)
+
+    rows, gradient = loss.rows_and_gradient_(output.detach().clone(), target, 1.0)
+    torch.testing.assert_close(rows, expected.mean(1))
+    torch.testing.assert_close(gradient, output.grad)
+    assert (gradient[missing] == 0).all()
+
+
+def test_looking_for_missing_cells_changes_nothing_where_there_are_none(name):
+    loss, batch = make_loss(name), make_batch(name, 6)
+    expected = loss.cells(*batch)
+    loss.masked = True
+    torch.testing.assert_close(loss.cells(*batch), expected, rtol=0, atol=0)
+
+
+def test_a_row_without_any_cell_costs_nothing(name):
+    loss, (output, target) = make_loss(name), make_batch(name, 2)
+    loss.masked = True
+    assert (loss.rows(output, torch.full_like(target, torch.nan)) == 0).all()
+
+
+def test_one_loss_that_is_marked_leaves_others_alone():
+    loss = SquaredError()
+    loss.masked = True
+    assert not SquaredError().masked
+
+
+def test_known_losses_have_their_gradient_written_out(name):
+    assert make_loss(name).has_gradient
+
+
+def test_what_changes_a_loss_has_no_gradient_but_its_own():
+    class Cubed(SquaredError):
+        def _cells(self, output, target):
+            return (output - target).abs() ** 3
+
+    class Masked(SquaredError):
+        masked = True
+
+    assert not Cubed().has_gradient
+    assert Masked().has_gradient
+    assert not ReconstructionLoss().has_gradient
+    assert not CriterionLoss(F.mse_loss).has_gradient
+
+
+@pytest.mark.parametrize("delta", [0.3, 1.35, 100.0])
+def test_huber_is_that_of_torch(delta):
+    output, target = make_batch("huber", 20)
+    expected = F.huber_loss(output, target, reduction="none", delta=delta)
+    torch.testing.assert_close(HuberLoss(delta).cells(output, target), expected)
+
+
+@pytest.mark.parametrize("delta", [0, -1, np.inf, np.nan, "1", None, True])
+def test_delta_must_be_positive(delta):
+    with pytest.raises(ValueError, match="`delta` must be a finite number above 0"):
+        HuberLoss(delta)
+
+
+def test_poisson_is_half_the_deviance():
+    output, target = make_batch("poisson", 20)
+    counts = (MEAN + SCALE * target).round()
+    expected = mean_poisson_deviance(counts.ravel(), output.exp().ravel()) / 2
+    assert float(PoissonLoss(MEAN, SCALE)(output, target)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_poisson_of_the_true_rate_is_about_a_half():
+    generator = torch.Generator().manual_seed(0)
+    rates = torch.full((20_000, N_FEATURES), 20.0).double()
+    counts = torch.poisson(rates, generator=generator)
+    loss = PoissonLoss(MEAN, SCALE)(rates.log(), (counts - MEAN) / SCALE)
+    assert float(loss) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_poisson_stays_finite(dtype):
+    loss = PoissonLoss(MEAN.to(dtype), SCALE.to(dtype))
+    output = torch.tensor([[1e4, -1e4, 200.0, 30.5]], dtype=dtype, requires_grad=True)
+    # In single precision a standardised zero comes back a little below.
+    target = torch.nextafter(-MEAN / SCALE, torch.tensor(-9.0).double()).to(dtype)[None]
+    value = loss(output, target)
+    value.backward()
+    assert value.isfinite()
+    assert output.grad.isfinite().all()
+    assert (output.grad[0, [0, 2, 3]] > 0).all()
+
+
+class CosineError(nn.Module):
+    """A criterion of rows."""
+
+    def forward(self, output, target):
+        return 1 - F.cosine_similarity(output, target)
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        nn.SmoothL1Loss,
+        nn.SmoothL1Loss(),
+        nn.SmoothL1Loss(reduction="sum"),
+        F.smooth_l1_loss,
+        lambda output, target: F.smooth_l1_loss(output, target, reduction="none"),
+        lambda output, target: F.smooth_l1_loss(output, target, reduction="none").mean(1),
+    ],
+    ids=["class", "instance", "sum", "function", "cells", "rows"],
+)
+def test_criteria_of_cells_and_rows_are_judged_row_by_row(criterion):
+    loss, (output, target) = CriterionLoss(criterion), make_batch("huber", 5)
+    weights = torch.arange(5.0).double()
+    expected = F.smooth_l1_loss(output, target, reduction="none").mean(1)
+    torch.testing.assert_close(loss.rows(output, target), expected)
+    torch.testing.assert_close(loss.cells(output, target).mean(1), expected)
+    torch.testing.assert_close(loss(output, target), expected.mean())
+    torch.testing.assert_close(loss(output, target, weights), (expected * weights).mean())
+
+
+def test_the_users_criterion_is_left_as_it_is():
+    criterion = nn.SmoothL1Loss(reduction="sum")
+    CriterionLoss(criterion)
+    assert criterion.reduction == "sum"
+
+
+def test_a_criterion_may_be_a_module_of_rows():
+    output, target = make_batch("huber", 5)
+    expected = 1 - F.cosine_similarity(output, target)
+    torch.testing.assert_close(CriterionLoss(CosineError).rows(output, target), expected)
+
+
+def test_a_single_number_counts_for_all_rows_alike_and_cannot_be_weighted():
+    loss = CriterionLoss(lambda output, target: (output - target).square().mean())
+    output, target = make_batch("huber", 5)
+    expected = F.mse_loss(output, target)
+    torch.testing.assert_close(loss.rows(output, target), expected.expand(5))
+    torch.testing.assert_close(loss.cells(output, target), expected.expand(5, N_FEATURES))
+    torch.testing.assert_close(loss(output, target), expected)
+    with pytest.raises(ValueError, match="`criterion` must return the loss of each row or cell"):
+        loss(output, target, torch.ones(5))
+
+
+@pytest.mark.parametrize("criterion", [nn.SmoothL1Loss, nn.MSELoss, CosineError])
+def test_missing_cells_have_no_gradient_whatever_the_criterion(criterion):
+    loss, (output, target) = CriterionLoss(criterion), make_batch("huber", 6)
+    target, missing = drop_cells(target)
+    loss.masked = True
+    output = output.masked_fill(missing, 1e200).requires_grad_()
+    value = loss(output, target)
+    value.backward()
+    assert value.isfinite()
+    assert (output.grad[missing] == 0).all()
+    assert output.grad.isfinite().all()
+    assert (output.grad[~missing] != 0).any()
+
+
+def test_missing_cells_cost_nothing_under_a_criterion_of_cells():
+    loss, (output, target) = CriterionLoss(nn.BCEWithLogitsLoss), make_batch("huber", 6)
+    target, missing = drop_cells(target)
+    loss.masked = True
+    assert (loss.cells(output, target)[missing] == 0).all()
+    assert (loss.cells(output, target)[~missing] != 0).all()
+
+
+@pytest.mark.parametrize("value", [torch.zeros(3), torch.zeros(5, 1), 0.5, None])
+def test_a_criterion_must_return_something_of_use(value):
+    with pytest.raises(ValueError, match="`criterion` must return a tensor of shape"):
+        CriterionLoss(lambda output, target: value)(*make_batch("huber", 5))
+
+
+def test_a_criterion_must_be_callable():
+    with pytest.raises(
+        ValueError, match="`criterion` must be a callable or a class of criteria. Got 3"
+    ):
+        CriterionLoss(3)
+
+
+def test_losses_can_be_copied(name):
+    loss, batch = make_loss(name), make_batch(name, 4)
+    torch.testing.assert_close(copy.deepcopy(loss)(*batch), loss(*batch))
+
+
+def test_outliers_pull_less_under_robust_losses():
+    target = torch.tensor([[0.0, 100.0, 0.0, 0.0]]).double()
+    pulls = {}
+    for kind in (SquaredError, HuberLoss, AbsoluteError):
+        output = torch.zeros_like(target).requires_grad_()
+        kind()(output, target).backward()
+        pulls[kind] = float(output.grad.abs().max()) * N_FEATURES
+    assert pulls == {SquaredError: 200.0, HuberLoss: 1.35, AbsoluteError: 1.0}

@@ -1,0 +1,186 @@
+"""Noise on standardised rows."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from skae.corruption import CORRUPTIONS, Columns, GaussianNoise, MaskingNoise, SwapNoise
+
+LEVEL = 0.3
+SHAPES = [(200, 50), (3, 200, 50), (7, 3)]
+
+
+def make_rows(*shape, seed=0):
+    return torch.randn(shape, generator=make_generator(seed)) + 3
+
+
+def make_generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def describe(rows):
+    cells = rows.reshape(-1, rows.shape[-1])
+    return Columns(0.5, cells.min(0).values - 1, cells.max(0).values + 1)
+
+
+def corrupt(kind, level, rows, seed=0):
+    return CORRUPTIONS[kind](level)(rows, describe(rows), make_generator(seed))
+
+
+@pytest.fixture(params=sorted(CORRUPTIONS))
+def kind(request):
+    return request.param
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_and_global_generator_are_left_alone(kind, shape):
+    rows = make_rows(*shape)
+    before, state = rows.clone(), torch.get_rng_state()
+    corrupted = corrupt(kind, LEVEL, rows)
+    assert corrupted.shape == rows.shape
+    assert corrupted.dtype == rows.dtype
+    assert not torch.equal(corrupted, rows)
+    torch.testing.assert_close(rows, before, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_noise_is_that_of_the_seed(kind):
+    rows = make_rows(40, 6)
+    first, again, other = (corrupt(kind, LEVEL, rows, seed=seed) for seed in (0, 0, 1))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+    assert not torch.equal(first, other)
+
+
+def test_draws_go_on(kind):
+    rows, generator = make_rows(40, 6), make_generator()
+    noise = CORRUPTIONS[kind](LEVEL)
+    assert not torch.equal(*(noise(rows, describe(rows), generator) for _ in range(2)))
+
+
+def test_no_noise_at_level_zero(kind):
+    rows = make_rows(20, 4)
+    corrupted = corrupt(kind, 0, rows)
+    torch.testing.assert_close(corrupted, rows, rtol=0, atol=0)
+    assert corrupted.data_ptr() != rows.data_ptr()
+
+
+def test_missing_cells_are_missing_still_and_no_others_are(kind):
+    rows = make_rows(60, 5)
+    rows[torch.rand(rows.shape, generator=make_generator(1)) < 0.4] = torch.nan
+    noise = CORRUPTIONS[kind](0.9)
+    columns = Columns(1.0, torch.zeros(5), torch.ones(5))
+    corrupted = noise(rows, columns, make_generator())
+    assert torch.equal(corrupted.isnan(), rows.isnan())
+
+
+def test_rows_may_lie_anyhow_in_memory(kind):
+    rows = make_rows(5, 40).T
+    torch.testing.assert_close(corrupt(kind, LEVEL, rows), corrupt(kind, LEVEL, rows.contiguous()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_precision_of_the_rows_is_kept(kind, dtype):
+    assert corrupt(kind, LEVEL, make_rows(10, 3).to(dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("level", [0.01, 0.5, 1.0])
+@pytest.mark.parametrize("name", ["masking", "salt_and_pepper"])
+def test_level_is_the_share_of_cells(name, level):
+    rows = make_rows(400, 100)
+    share = float((corrupt(name, level, rows) != rows).float().mean())
+    # Four standard deviations of a binomial share.
+    assert abs(share - level) <= 4 * np.sqrt(level * (1 - level) / rows.numel())
+
+
+def test_each_cell_is_chosen_by_itself():
+    rows = torch.ones(2000, 8)
+    masked = 1 - corrupt("masking", 0.5, rows)
+    correlations = torch.corrcoef(masked.T) - torch.eye(8)
+    assert correlations.abs().max() < 0.1
+    assert abs(float((masked[1:] * masked[:-1]).mean()) - 0.25) < 0.02
+
+
+def test_gaussian_noise_is_in_units_of_x():
+    rows = make_rows(400, 100)
+    noise = GaussianNoise(0.2)(rows, Columns(0.5, rows[0], rows[0]), make_generator()) - rows
+    # A standardised unit is half a unit of X.
+    assert abs(float(noise.std()) - 0.4) < 0.01
+    assert abs(float(noise.mean())) < 0.01
+
+
+def test_masked_cells_are_zero_and_others_untouched():
+    rows = make_rows(50, 10)
+    corrupted = corrupt("masking", LEVEL, rows)
+    assert set(torch.unique(corrupted[corrupted != rows]).tolist()) == {0.0}
+
+
+def test_salt_and_pepper_are_the_ends_of_the_column_evenly():
+    rows = make_rows(500, 20)
+    columns, corrupted = describe(rows), corrupt("salt_and_pepper", LEVEL, rows)
+    changed = corrupted != rows
+    lowest, highest = corrupted == columns.lowest, corrupted == columns.highest
+    assert torch.equal(changed, lowest | highest)
+    assert abs(float(highest.sum() / changed.sum()) - 0.5) < 0.04
+
+
+def make_labelled_rows(n_models, n_rows, n_features):
+    """Return rows of which each cell says its model, its row and its column."""
+    cells = torch.arange(n_models * n_rows * n_features, dtype=torch.float64)
+    return cells.view(n_models, n_rows, n_features)
+
+
+@pytest.mark.parametrize("n_models", [1, 3])
+def test_swapped_cells_come_from_other_rows_of_the_same_column_and_model(n_models):
+    rows = make_labelled_rows(n_models, 40, 6)
+    corrupted = corrupt("swap", LEVEL, rows)
+    cells = corrupted.long()
+    assert torch.equal(cells % 6, rows.long() % 6)
+    assert torch.equal(cells // 240, rows.long() // 240)
+    share = float((corrupted != rows).double().mean())
+    assert abs(share - LEVEL) < 4 * np.sqrt(LEVEL * (1 - LEVEL) / rows.numel())
+
+
+def test_at_full_level_no_cell_is_swapped_with_itself():
+    rows = make_labelled_rows(2, 9, 5)
+    assert (corrupt("swap", 1.0, rows) != rows).all()
+
+
+def test_any_other_row_is_as_likely():
+    rows = make_labelled_rows(1, 5, 4000)
+    donors = (corrupt("swap", 1.0, rows).long()[0] // 4000)[2]
+    counts = torch.bincount(donors, minlength=5)
+    assert counts[2] == 0
+    assert (counts[[0, 1, 3, 4]] > 850).all()
+
+
+def test_a_row_alone_has_nothing_to_swap():
+    rows = make_rows(2, 1, 4)
+    torch.testing.assert_close(corrupt("swap", 1.0, rows), rows)
+
+
+def test_copies_make_the_same_noise(kind):
+    noise, rows = CORRUPTIONS[kind](LEVEL), make_rows(9, 4)
+    expected = noise(rows, describe(rows), make_generator())
+    for other in (copy.deepcopy(noise), pickle.loads(pickle.dumps(noise))):
+        torch.testing.assert_close(other(rows, describe(rows), make_generator()), expected)
+    assert repr(noise) == f"{type(noise).__name__}(0.3)"
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.1, np.nan, "0.1", True, None])
+@pytest.mark.parametrize("noise", [MaskingNoise, SwapNoise])
+def test_level_must_be_a_share(noise, level):
+    with pytest.raises(ValueError, match="`level` must be a share of the cells, from 0 to 1. Got"):
+        noise(level)
+
+
+@pytest.mark.parametrize("level", [-0.1, np.inf, np.nan, "1"])
+def test_level_of_gaussian_noise_must_be_a_deviation(level):
+    with pytest.raises(ValueError, match="`level` must be a standard deviation in units of X"):
+        GaussianNoise(level)
+
+
+def test_gaussian_noise_may_be_of_any_size():
+    assert GaussianNoise(np.float32(30)).level == 30
