@@ -112,23 +112,55 @@ class _Stack(nn.Module):
         ValueError
             If the stack has normalisation or dropout.
         """
+        weights, slopes = self._linearise(inputs)
+        if not slopes:
+            return weights[0].expand(len(inputs), *weights[0].shape)
+        if len(weights[-1]) > weights[0].shape[1]:
+            return _multiply_upwards(weights, slopes)
+        return _multiply_downwards(weights, slopes)
+
+    def jacobian_factors(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return matrices whose product is the Jacobian, for sums over it without making it.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, layer_sizes[0])
+            One row a sample.
+
+        Returns
+        -------
+        upper : Tensor of shape (layer_sizes[-1], n_units) or (n_samples, layer_sizes[-1], n_units)
+            Derivatives of the outputs by what the first layer passes on. Without a row for each
+            sample where they are the same for all.
+        slopes : Tensor of shape (n_samples, n_units)
+            Derivatives of the first activation.
+        weight : Tensor of shape (n_units, layer_sizes[0])
+            Weight of the first layer: the Jacobian is ``(upper * slopes[:, None]) @ weight``.
+
+        Raises
+        ------
+        ValueError
+            If the stack has normalisation or dropout.
+        """
+        weights, slopes = self._linearise(inputs)
+        if not slopes:
+            eye = torch.eye(len(weights[0]), dtype=inputs.dtype, device=inputs.device)
+            return eye, torch.ones_like(inputs[:, :1]).expand(-1, len(eye)), weights[0]
+        return _multiply_downwards(weights[1:], slopes[1:]), slopes[0], weights[0]
+
+    def _linearise(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return each layer's weight, and what the activations between them multiply with."""
         if not self.has_jacobian:
             raise ValueError(
                 "The Jacobian is in closed form where there is neither `normalization` nor "
                 "`dropout`. Got a stack with one of them. Differentiate it by autograd."
             )
-        *hidden, (last, _) = self._layers()
-        weights, slopes = [], []
-        for weight, bias in hidden:
+        layers, slopes = self._layers(), []
+        for weight, bias in layers[:-1]:
             preactivation = F.linear(inputs, weight, bias)
-            weights.append(weight)
             slopes.append(_DERIVATIVES[self.activation](preactivation))
             inputs = self.function(preactivation)
-        if not slopes:
-            return last.expand(len(inputs), *last.shape)
-        if len(last) > weights[0].shape[1]:
-            return _multiply_upwards([*weights, last], slopes)
-        return _multiply_downwards([*weights, last], slopes)
+        return [weight for weight, _ in layers], slopes
 
 
 def _make_norm(normalization: str, n_units: int, dtype: torch.dtype) -> nn.Module:

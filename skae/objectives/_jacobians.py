@@ -1,21 +1,23 @@
 """How codes change with rows, and reconstructions with codes, of any autoencoder.
 
 The autoencoder is known by its attributes: those of `skae.modules.Autoencoder`. Where its encoder
-or decoder has `jacobian`, and says in `has_jacobian` that it can be called, derivatives are in
-closed form. Everything is differentiable once more, for a penalty's own gradient.
+or decoder has `jacobian_factors` and `jacobian`, and says in `has_jacobian` that these can be
+called, derivatives are in closed form. Everything is differentiable once more, for a penalty's own
+gradient.
 
 Shapes: b rows in a batch, p features, k codes.
 """
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 # `skae.modules.INPUT_LIMIT`, of which this package knows nothing.
 _INPUT_LIMIT = 5.0
 
 
 def has_encoder_jacobian(module) -> bool:
-    """Tell whether `find_code_jacobian` knows this autoencoder."""
+    """Tell whether `sum_squared_code_jacobian` knows this autoencoder."""
     plain = getattr(module, "sparsity", None) is None
     return plain and getattr(module.encoder, "has_jacobian", False)
 
@@ -25,17 +27,43 @@ def has_decoder_jacobian(module) -> bool:
     return getattr(module.decoder, "has_jacobian", False)
 
 
-def find_code_jacobian(module, inputs: Tensor) -> Tensor:
-    """Return the derivatives (b, k, p) of the scaled codes by standardised rows (b, p)."""
+def sum_squared_code_jacobian(module, inputs: Tensor) -> Tensor:
+    """Return the squared Frobenius norms (b,) of the scaled codes' derivatives by rows (b, p).
+
+    With `h` units in the first layer, the Jacobian is ``U D W + P``, where `D` is diagonal and
+    the only matrix that differs from row to row if there is one hidden layer. The squared norm of
+    ``U D W`` is then ``d' ((W W') * (U' U)) d``, which costs no more than a layer: the Jacobian
+    itself takes k times as long.
+    """
     scaled = inputs * module.input_scale
-    jacobian = module.encoder.jacobian(scaled.clamp(-_INPUT_LIMIT, _INPUT_LIMIT))
-    factors = (module.input_scale * _is_within_limit(scaled))[:, None]
-    if module.linear_path is None:
-        jacobian = jacobian * factors
-    else:
-        projection = module.linear_path.projection * module.input_scale
-        jacobian = torch.addcmul(projection, jacobian, factors)
-    return jacobian * module.code_scale[:, None]
+    limited = scaled.clamp(-_INPUT_LIMIT, _INPUT_LIMIT)
+    upper, slopes, weight = module.encoder.jacobian_factors(limited)
+    upper, weight = upper * module.code_scale[:, None], weight * module.input_scale
+    norms = _sum_squares(upper, slopes, weight @ weight.T)
+    projection = None
+    if module.linear_path is not None:
+        projection = module.code_scale[:, None] * module.linear_path.projection * module.input_scale
+        cross = (upper * (projection @ weight.T)).sum(-2)
+        norms = norms + 2 * (slopes * cross).sum(1) + projection.square().sum()
+    cut_off = scaled.abs() > _INPUT_LIMIT
+    most = int(cut_off.sum(1).max())
+    if most == 0:
+        return norms
+    cut_off, features = cut_off.to(scaled.dtype).topk(most, dim=1)
+    # What is cut off does not reach the encoder: its part is taken away again.
+    by_encoder = (F.embedding(features, weight.T) * slopes[:, None]) @ upper.mT
+    squares = by_encoder.square()
+    if projection is not None:
+        squares = squares + 2 * by_encoder * F.embedding(features, projection.T)
+    return norms - (squares.sum(2) * cut_off).sum(1)
+
+
+def _sum_squares(upper: Tensor, slopes: Tensor, gram: Tensor) -> Tensor:
+    """Return the squared norms (b,) of ``upper @ diag(slopes) @ W``, given ``W @ W.T``."""
+    if upper.ndim == 2:
+        return (slopes @ (gram * (upper.T @ upper)) * slopes).sum(1)
+    product = upper * slopes[:, None]
+    return (product @ gram * product).sum((1, 2))
 
 
 def find_output_jacobian(module, code: Tensor) -> Tensor:

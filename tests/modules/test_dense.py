@@ -46,6 +46,14 @@ def test_jacobian_is_that_of_autograd(activation, sizes):
     torch.testing.assert_close(stack.jacobian(rows), differentiate(stack, rows))
 
 
+@pytest.mark.parametrize("sizes", [(6, 3), (6, 5, 3), (6, 5, 4, 3)])
+def test_product_of_the_factors_is_the_jacobian(sizes):
+    stack, rows = make_stack(sizes), make_rows()
+    upper, slopes, weight = stack.jacobian_factors(rows)
+    product = (upper * slopes[:, None]) @ weight
+    torch.testing.assert_close(product, stack.jacobian(rows))
+
+
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_jacobian_of_tied_weights_is_that_of_autograd(activation):
     decoder, rows = make_tied(activation).decoder, make_rows(n_features=3)

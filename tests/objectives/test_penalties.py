@@ -175,7 +175,7 @@ def test_estimated_contraction_is_exact_for_one_code_with_its_gradient():
     assert_same_with_gradients(Contractive()(module, inputs, code), exact, module)
 
 
-def test_cosines_of_other_decoders_are_exact_for_few_rows():
+def test_cosines_of_other_decoders_are_exact():
     module = make_module()
     hidden = hide(module)
     inputs, code = make_batch(hidden)
@@ -183,9 +183,10 @@ def test_cosines_of_other_decoders_are_exact_for_few_rows():
     assert_same_with_gradients(value, expected_cosine(hidden, code), hidden)
 
 
-def test_cosines_of_other_decoders_are_those_of_rows_that_are_drawn():
-    module = hide(make_module())
-    inputs, code = make_batch(module, 40)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_of_many_rows_those_that_are_drawn_count(hidden):
+    module = hide(make_module()) if hidden else make_module()
+    inputs, code = make_batch(module, 60)
     values = [
         OrthogonalDecoder()(module, inputs, code, generator=make_generator(seed)).item()
         for seed in range(60)
