@@ -250,20 +250,19 @@ class ReconstructionErrorDisplay:
 
     def _draw_rows(self, unit):
         groups = find_groups(self.y, len(self.row_errors))
-        self.ax_.set_xlabel(f"{unit}, mean over the row")
+        label = f"{unit}, mean over the row"
         if groups[0].label is None:
             self.ax_.hist(self.row_errors, bins="auto", color=BLUE)
-            self.ax_.set_ylabel("rows")
+            self.ax_.set(xlabel=label, ylabel="rows")
             return
         self.ax_.boxplot(
-            [self.row_errors[group.rows] for group in groups][::-1],
-            vert=False,
+            [self.row_errors[group.rows] for group in groups],
+            positions=range(len(groups)),
             patch_artist=True,
             widths=0.6,
             boxprops={"facecolor": BLUE},
             medianprops={"color": "white", "linewidth": 1.5},
             flierprops={"marker": ".", "markersize": 3},
         )
-        # Boxes stand at 1, 2, 3 and so on.
-        self.ax_.set_yticks(range(1, len(groups) + 1), [group.label for group in groups][::-1])
-        self.ax_.set_ylabel("label")
+        self.ax_.set(xlabel="label", ylabel=label)
+        label_features(self.ax_.xaxis, [group.label for group in groups])
