@@ -99,6 +99,26 @@ class Corruption:
         """
         raise NotImplementedError
 
+    def spread(self, deviations: Tensor, columns: Columns) -> Tensor:
+        """Return the standard deviations that columns have with noise.
+
+        The encoder is to see noisy columns in about unit size. A kind of noise that makes columns
+        vary more says so here; one that does not leaves this as it is.
+
+        Parameters
+        ----------
+        deviations : Tensor of shape (n_features,)
+            Standard deviations without noise, standardised.
+        columns : Columns
+            Of the table.
+
+        Returns
+        -------
+        deviations : Tensor of shape (n_features,)
+            Standard deviations with noise, standardised.
+        """
+        return deviations
+
 
 class GaussianNoise(Corruption):
     """Adds normally distributed noise to every cell (Vincent et al., 2010).
@@ -136,6 +156,10 @@ class GaussianNoise(Corruption):
         """Return the rows plus noise."""
         noise = torch.randn(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")
         return noise.mul_(self.level / columns.scale).to(rows.device).add_(rows)
+
+    def spread(self, deviations: Tensor, columns: Columns) -> Tensor:
+        """Return the roots of the sums of both variances."""
+        return (deviations.square() + (self.level / columns.scale) ** 2).sqrt()
 
 
 class MaskingNoise(Corruption):
@@ -220,6 +244,13 @@ class SaltAndPepperNoise(Corruption):
         return (
             kept.mul_(rows).addcmul_(upwards, columns.highest).addcmul_(downwards, columns.lowest)
         )
+
+    def spread(self, deviations: Tensor, columns: Columns) -> Tensor:
+        """Return the deviations of a mixture of the columns and their ends."""
+        ends = (columns.lowest.square() + columns.highest.square()) / 2
+        shift = self.level * (columns.lowest + columns.highest) / 2
+        mean_square = (1 - self.level) * deviations.square() + self.level * ends
+        return (mean_square - shift.square()).sqrt()
 
 
 class SwapNoise(Corruption):

@@ -184,3 +184,18 @@ def test_level_of_gaussian_noise_must_be_a_deviation(level):
 
 def test_gaussian_noise_may_be_of_any_size():
     assert GaussianNoise(np.float32(30)).level == 30
+
+
+@pytest.mark.parametrize("name", sorted(CORRUPTIONS))
+def test_spread_is_the_deviation_of_noisy_columns(name):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(20_000, 3, generator=generator, dtype=torch.float64)
+    rows = (rows - rows.mean(0)) * torch.tensor([0.0, 0.5, 2.0])
+    columns = Columns(scale=2.0, lowest=rows.amin(0) - 1, highest=rows.amax(0))
+    corruption = CORRUPTIONS[name](0.6)
+    noisy = corruption(rows, columns, generator)
+    spread = corruption.spread(rows.std(0), columns)
+    # Masking and swapping may lower a deviation, which does no harm.
+    assert (noisy.std(0) < 1.03 * spread).all()
+    if name in ("gaussian", "salt_and_pepper"):
+        torch.testing.assert_close(noisy.std(0), spread, rtol=0.03, atol=0)

@@ -32,14 +32,6 @@ class ColumnStatistics:
     highest: np.ndarray
     """Greatest value."""
 
-    def input_factors(self, scale: float) -> np.ndarray:
-        """Return what standardised features are multiplied with before the nonlinear encoder.
-
-        They get unit variance; constant ones stay as they are.
-        """
-        deviations = np.sqrt(self.variance)
-        return np.divide(scale, deviations, out=np.ones_like(deviations), where=deviations > 0)
-
 
 def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
     """Return mean, variance and range of the features.

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from skae._training._losses import make_output
+from skae._training._noise import find_input_deviations
 from skae._training._principal_components import PrincipalComponents
 from skae._training._problem import TrainingProblem
 from skae.modules import (
@@ -40,14 +41,19 @@ def make_module(
         On the CPU.
     """
     settings, n_components = problem.settings, problem.n_components
-    encoder, decoder = _make_stacks(problem, generator)
-    input_scale = problem.tensor(problem.statistics.input_factors(problem.standardization.scale))
+    if settings.latent is not None:
+        stacks = _make_stacks(problem, generator, settings.latent.n_outputs * n_components)
+        return settings.latent.make_module(problem, components, stacks)
+    encoder, decoder = _make_stacks(problem, generator, n_components)
+    deviations = find_input_deviations(problem)
+    # Constant features stay as they are.
+    input_scale = torch.where(deviations > 0, 1 / deviations, 1.0)
     code_scale = torch.ones(n_components, dtype=settings.torch_dtype)
     linear_path = None
     if settings.init == "pca":
         found = len(components.components)
-        deviations = np.sqrt(components.explained_variance) / problem.standardization.scale
-        code_scale[:found] = problem.tensor(1 / deviations)
+        spread = np.sqrt(components.explained_variance) / problem.standardization.scale
+        code_scale[:found] = problem.tensor(1 / spread)
         linear_path = _make_linear_path(problem, components, input_scale, code_scale)
     return Autoencoder(
         encoder,
@@ -61,11 +67,13 @@ def make_module(
     )
 
 
-def _make_stacks(problem: TrainingProblem, generator) -> tuple[nn.Module, nn.Module]:
+def _make_stacks(
+    problem: TrainingProblem, generator, n_encoder_outputs: int
+) -> tuple[nn.Module, nn.Module]:
     """Return the encoder and the decoder; beside a linear path they start as zero functions."""
     settings = problem.settings
     hidden = settings.resolve_hidden_layer_sizes(problem.n_features)
-    sizes = [problem.n_features, *hidden, problem.n_components]
+    sizes = [problem.n_features, *hidden, n_encoder_outputs]
     params = {
         "normalization": settings.normalization,
         "dropout": settings.dropout,
@@ -76,7 +84,8 @@ def _make_stacks(problem: TrainingProblem, generator) -> tuple[nn.Module, nn.Mod
     encoder = DenseStack(sizes, settings.activation, zero_last=zero_last, **params)
     if settings.tied_weights:
         return encoder, TiedDenseStack(encoder, **params)
-    return encoder, DenseStack(sizes[::-1], settings.activation, zero_last=zero_last, **params)
+    sizes = [problem.n_components, *hidden[::-1], problem.n_features]
+    return encoder, DenseStack(sizes, settings.activation, zero_last=zero_last, **params)
 
 
 def _make_sparsity(problem: TrainingProblem) -> TopK | None:

@@ -1,5 +1,6 @@
 """Noise between the rows and what the network sees of them."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,14 +45,40 @@ class InputNoise:
 
 def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoise:
     """Return the noise that the settings ask for."""
-    settings = problem.settings
-    corruption = settings.corruption
+    return InputNoise(_make_corruption(problem), _describe(problem, problem.device), generator)
+
+
+def find_input_deviations(problem: TrainingProblem) -> Tensor:
+    """Return how far features deviate from their means as the network sees them, noise included.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        The table, and the settings that describe the noise.
+
+    Returns
+    -------
+    deviations : Tensor of shape (n_features,)
+        Standard deviations, standardised, on the CPU.
+    """
+    scale = problem.standardization.scale
+    deviations = problem.tensor(np.sqrt(problem.statistics.variance) / scale)
+    corruption = _make_corruption(problem)
+    if corruption is None:
+        return deviations
+    return corruption.spread(deviations, _describe(problem, torch.device("cpu")))
+
+
+def _make_corruption(problem: TrainingProblem) -> Corruption | None:
+    corruption = problem.settings.corruption
     if isinstance(corruption, str):
-        corruption = CORRUPTIONS[corruption](settings.corruption_level)
-    statistics, device = problem.statistics, problem.device
-    columns = Columns(
+        return CORRUPTIONS[corruption](problem.settings.corruption_level)
+    return corruption
+
+
+def _describe(problem: TrainingProblem, device: torch.device) -> Columns:
+    return Columns(
         scale=problem.standardization.scale,
-        lowest=problem.standardised(statistics.lowest).to(device),
-        highest=problem.standardised(statistics.highest).to(device),
+        lowest=problem.standardised(problem.statistics.lowest).to(device),
+        highest=problem.standardised(problem.statistics.highest).to(device),
     )
-    return InputNoise(corruption, columns, generator)
