@@ -196,6 +196,6 @@ def test_spread_is_the_deviation_of_noisy_columns(name):
     noisy = corruption(rows, columns, generator)
     spread = corruption.spread(rows.std(0), columns)
     # Masking and swapping may lower a deviation, which does no harm.
-    assert (noisy.std(0) < 1.03 * spread).all()
+    assert (noisy.std(0) <= 1.03 * spread).all()
     if name in ("gaussian", "salt_and_pepper"):
         torch.testing.assert_close(noisy.std(0), spread, rtol=0.03, atol=0)
