@@ -46,7 +46,7 @@ class CodeDisplay:
 
     See Also
     --------
-    LatentTraversalDisplay : What each code does to a row.
+    skae.inspection.LatentTraversalDisplay : What each code does to a row.
 
     Examples
     --------

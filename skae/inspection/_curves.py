@@ -162,7 +162,7 @@ class ComponentsCurveDisplay:
 
     See Also
     --------
-    compare_with_pca : The same figures as a table.
+    skae.inspection.compare_with_pca : The same figures as a table.
 
     Examples
     --------

@@ -50,7 +50,7 @@ class ReconstructionErrorDisplay:
 
     See Also
     --------
-    ReconstructionDisplay : Single rows and their reconstructions.
+    skae.inspection.ReconstructionDisplay : Single rows and their reconstructions.
 
     Examples
     --------
@@ -258,6 +258,7 @@ class ReconstructionErrorDisplay:
         self.ax_.boxplot(
             [self.row_errors[group.rows] for group in groups],
             positions=range(len(groups)),
+            manage_ticks=False,
             patch_artist=True,
             widths=0.6,
             boxprops={"facecolor": BLUE},
@@ -265,4 +266,5 @@ class ReconstructionErrorDisplay:
             flierprops={"marker": ".", "markersize": 3},
         )
         self.ax_.set(xlabel="label", ylabel=label)
-        label_features(self.ax_.xaxis, [group.label for group in groups])
+        names = [group.label for group in groups]
+        label_features(self.ax_.xaxis, names, "label (its place in ascending order)")

@@ -43,7 +43,7 @@ class CodeExplanation:
 
     See Also
     --------
-    explain_codes : Make one.
+    skae.inspection.explain_codes : Make one.
 
     Examples
     --------

@@ -139,7 +139,7 @@ def name_features(X, estimator, feature_names, n_features):
     return [str(name) for name in feature_names]
 
 
-def label_features(axis, names):
+def label_features(axis, names, many="feature (number of the column)"):
     """Write names of features on an axis, or numbers where there are too many.
 
     Parameters
@@ -148,9 +148,11 @@ def label_features(axis, names):
         The horizontal or the vertical one; features stand at 0, 1, 2 and so on.
     names : sequence of str
         Names of the features.
+    many : str, default="feature (number of the column)"
+        Label of the axis where there are too many.
     """
     if len(names) > MOST_NAMES:
-        axis.set_label_text("feature (number of the column)")
+        axis.set_label_text(many)
         return
     size = "small" if len(names) <= 15 else "x-small"
     shown = [shorten(name) for name in names]

@@ -46,7 +46,7 @@ class ReconstructionDisplay:
 
     See Also
     --------
-    ReconstructionErrorDisplay : Where errors are, over many rows.
+    skae.inspection.ReconstructionErrorDisplay : Where errors are, over many rows.
 
     Examples
     --------

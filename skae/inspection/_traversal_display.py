@@ -55,7 +55,7 @@ class LatentTraversalDisplay:
 
     See Also
     --------
-    explain_codes : The same as figures, for small changes at many rows.
+    skae.inspection.explain_codes : The same as figures, for small changes at many rows.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def neg_reconstruction_error(estimator, X, y=None):
 
     See Also
     --------
-    explained_variance : The same as a share of the variance.
+    skae.metrics.explained_variance : The same as a share of the variance.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def explained_variance(estimator, X, y=None):
 
     See Also
     --------
-    neg_reconstruction_error : The same in units of X squared.
+    skae.metrics.neg_reconstruction_error : The same in units of X squared.
 
     Notes
     -----

@@ -77,6 +77,14 @@ def test_rows_are_told_apart_by_label(rows, ax):
     assert_allclose([line.get_ydata()[0] for line in medians], expected)
 
 
+def test_very_many_labels_are_not_written(ax):
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    y = np.repeat([f"label {number}" for number in range(60)], 2)
+    ReconstructionErrorDisplay.from_predictions(X, X / 2, y, kind="rows", ax=ax)
+    assert len(ax.get_xticks()) < 20
+    assert ax.get_xlabel() == "label (its place in ascending order)"
+
+
 def test_quantities_do_not_tell_rows_apart(rows, ax):
     y = np.linspace(0.5, 1, 50)
     ReconstructionErrorDisplay.from_predictions(*rows, y, kind="rows", ax=ax)
