@@ -170,7 +170,7 @@ class ExponentialOutput(nn.Module):
         Mean of X, counts.
     scale : Tensor of shape ()
         What X was divided by after centring.
-    clip : float in (0, 1), default=0.1
+    clip : float in (0, 1), default=0.05
         Share of a column's mean at which the logarithm gives way to a straight line.
 
     Notes
@@ -191,7 +191,7 @@ class ExponentialOutput(nn.Module):
     scale: Tensor
     unit: Tensor
 
-    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.1):
+    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.05):
         super().__init__()
         average = mean.mean()
         least = torch.where(average > 0, _LEAST_SHARE_OF_MEAN * average, 1.0)
