@@ -4,13 +4,11 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skae.inspection._images import draw_mosaic, read_image_shape
-from skae.inspection._plotting import check_components, split_axes, take_axes
+from skae.inspection._plotting import check_components, list_values, split_axes, take_axes
 from skae.inspection._points import draw_histogram, draw_points, explain_colors
 from skae.metrics._transformer import decode, encode, to_array
 
 _KINDS = ("scatter", "pairs", "decoded")
-# Share of the codes, in percent, on either side of the range of a decoded plane.
-_TAIL = 2
 
 
 class CodeDisplay:
@@ -252,10 +250,7 @@ def _choose_components(components, kind, n_codes):
 
 def _decode_plane(estimator, codes, components, n_steps):
     """Return the values of two codes along a grid, and what the grid decodes to."""
-    if n_steps < 2:
-        raise ValueError(f"`n_steps` must be at least 2. Got {n_steps}. Try n_steps=15.")
-    least, greatest = np.percentile(codes[:, components], [_TAIL, 100 - _TAIL], axis=0)
-    values = np.linspace(least, greatest, n_steps).T
+    values = list_values(codes[:, components], n_steps)
     grid = np.tile(codes.mean(axis=0), (n_steps, n_steps, 1))
     grid[..., components[0]], grid[..., components[1]] = np.meshgrid(*values)
     rows = decode(estimator, grid.reshape(n_steps**2, -1).astype(codes.dtype))

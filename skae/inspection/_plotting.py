@@ -2,9 +2,11 @@
 
 from numbers import Integral
 
+import numpy as np
+
 from skae._extras import import_extra
 
-# Ten colours that people with any kind of colour vision can tell apart, on white and on black
+# Ten colours made to be told apart with any kind of colour vision
 # (Petroff, 2021, https://doi.org/10.48550/arXiv.2107.02270).
 COLORS = (
     "#3f90da",
@@ -24,6 +26,8 @@ VALUES, DIFFERENCES = "viridis", "RdBu_r"
 
 # More features than this get numbers on the axis, not names.
 MOST_NAMES = 40
+# Share of the codes, in percent, on either side of the values that are gone through.
+_TAIL = 2
 _LONGEST_NAME = 24
 
 
@@ -227,3 +231,31 @@ def check_components(components, n_codes, least=1):
             f"{n_codes - 1}. Got {components!r}. Try components={tuple(range(least))}."
         )
     return tuple(int(number) for number in numbers)
+
+
+def list_values(codes, n_steps):
+    """Return values that span what codes have.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_codes)
+        Codes.
+    n_steps : int
+        Number of values, at least 2.
+
+    Returns
+    -------
+    values : ndarray of shape (n_codes, n_steps)
+        Values at equal distances over the middle 96 % of each code; a length of one about a code
+        that does not vary.
+
+    Raises
+    ------
+    ValueError
+        If there are less than two steps.
+    """
+    if n_steps < 2:
+        raise ValueError(f"`n_steps` must be at least 2. Got {n_steps}. Try n_steps=9.")
+    least, greatest = np.percentile(codes, [_TAIL, 100 - _TAIL], axis=0).astype(np.float64)
+    still = greatest <= least
+    return np.linspace(least - still / 2, greatest + still / 2, n_steps).T

@@ -8,14 +8,13 @@ from skae.inspection._plotting import (
     VALUES,
     check_components,
     label_features,
+    list_values,
     name_features,
     split_axes,
 )
 from skae.inspection._reconstruction_display import label_series
 from skae.metrics._transformer import decode, encode, to_array
 
-# Share of the codes, in percent, on either side of the range that is gone through.
-_TAIL = 2
 _MOST_CODES = 5
 # Share of the changes, in percent, that the colours of a map tell apart.
 _SHOWN = 99.5
@@ -146,7 +145,7 @@ class LatentTraversalDisplay:
             components = range(min(n_codes, _MOST_CODES))
         components = check_components(components, n_codes)
         middle = codes.mean(axis=0) if start is None else codes[start]
-        values = _list_values(codes[:, components], n_steps)
+        values = list_values(codes[:, components], n_steps)
         reconstructions = np.stack(
             [
                 _change_code(estimator, middle, *each)
@@ -246,13 +245,6 @@ class LatentTraversalDisplay:
         first.set_ylim(n_features - 0.5, -0.5)
         bar = first.figure.colorbar(image, ax=list(self.axes_[0]), pad=0.01, extend="both")
         bar.set_label("change, in standard deviations\nof the feature")
-
-
-def _list_values(codes, n_steps):
-    if n_steps < 2:
-        raise ValueError(f"`n_steps` must be at least 2. Got {n_steps}. Try n_steps=9.")
-    least, greatest = np.percentile(codes, [_TAIL, 100 - _TAIL], axis=0)
-    return np.linspace(least, greatest, n_steps).T
 
 
 def _change_code(estimator, middle, code, values):

@@ -209,3 +209,18 @@ def test_traversal_refuses_codes_that_are_not_there(images, ax):
         LatentTraversalDisplay.from_estimator(pca, images, components=[2], ax=ax)
     with pytest.raises(ValueError, match="`n_steps` must be at least 2. Got 1"):
         LatentTraversalDisplay.from_estimator(pca, images, n_steps=1, ax=ax)
+
+
+def test_codes_that_do_not_vary_are_gone_through_nevertheless(images, ax, recwarn):
+    class Still(PCA):
+        def transform(self, X):
+            return super().transform(X) * [1, 0]
+
+    pca = Still(n_components=2).fit(images)
+    options = {"image_shape": (8, 8), "n_steps": 3}
+    CodeDisplay.from_estimator(pca, images, kind="decoded", **options, ax=ax)
+    assert ax.images[0].get_extent()[2:] == pytest.approx((-0.75, 0.75))
+    display = LatentTraversalDisplay.from_estimator(pca, images, n_steps=3, ax=Figure().subplots())
+    assert_allclose(display.values[1], [-0.5, 0, 0.5])
+    display.figure_.draw_without_rendering()
+    assert not recwarn.list

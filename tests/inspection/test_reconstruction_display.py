@@ -138,3 +138,15 @@ def test_refusals(rows, options, message, ax):
 def test_reconstructions_must_be_of_the_same_rows(rows, ax):
     with pytest.raises(ValueError, match=r"the shape of X, \(3, 6\). Got \(2, 6\)"):
         ReconstructionDisplay.from_predictions(rows[0], rows[1][:2], ax=ax)
+
+
+def test_exact_reconstructions_of_constant_images_are_drawn(ax, recwarn):
+    X = np.ones((2, 4))
+    for image_shape in [(2, 2), (1, 2, 2)]:
+        grid = Figure().subplots()
+        ReconstructionDisplay.from_predictions(X, X, image_shape=image_shape, ax=grid)
+        grid.figure.draw_without_rendering()
+    colours = np.ones((2, 12))
+    ReconstructionDisplay.from_predictions(colours, colours, image_shape=(3, 2, 2), ax=ax)
+    ax.figure.draw_without_rendering()
+    assert not recwarn.list
