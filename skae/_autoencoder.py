@@ -61,7 +61,8 @@ class AutoencoderTransformer(BaseAutoencoder):
             default=None
         What is kept low besides.
 
-        - "l1": the codes' absolute values; most become small.
+        - "l1": the mean absolute value of each code over its root mean square; an `alpha` of 1 to
+          10 makes a good part of them small.
         - "kl_sparsity": the divergence of each code's activity, on average over the rows, from
           a target of 0.05.
         - "top_k": of each row's codes, all but a share `alpha` are set to zero.
