@@ -1,7 +1,12 @@
 """Autoencoders as scikit-learn transformers: PCA, but nonlinear, and never worse."""
 
 from skae._autoencoder import AutoencoderTransformer
+from skae._variational import VariationalAutoencoderTransformer
 
 __version__ = "0.1.0"
 
-__all__ = ["AutoencoderTransformer", "__version__"]
+__all__ = [
+    "AutoencoderTransformer",
+    "VariationalAutoencoderTransformer",
+    "__version__",
+]

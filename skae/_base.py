@@ -50,6 +50,8 @@ class BaseAutoencoder(
     A subclass has the constructor with the parameters that `TrainingSettings` names.
     """
 
+    _loss_parameter = "loss"
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Fit the autoencoder to X.
@@ -77,7 +79,7 @@ class BaseAutoencoder(
             If the loss is no longer finite. The estimator is then as it was before.
         """
         start = self._starting_point() if self.warm_start else None
-        return self._fit(X, sample_weight, self._training_settings(), start)
+        return self._fit(X, y, sample_weight, self._training_settings(), start)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -102,17 +104,13 @@ class BaseAutoencoder(
         self : object
             The estimator, fitted to one more chunk.
         """
-        settings = replace(
-            self._training_settings(), max_iter=1, learning_rate="constant", early_stopping=False
-        )
-        if settings.output_range == "auto":
-            # One chunk may lack what the next ones reach.
-            settings = replace(settings, output_range=None)
-        return self._fit(X, sample_weight, settings, self._starting_point())
+        return self._fit(X, y, sample_weight, self._chunk_settings(), self._starting_point())
 
-    def _fit(self, X, sample_weight, settings: TrainingSettings, start: StartingPoint | None):
+    def _fit(self, X, y, sample_weight, settings: TrainingSettings, start: StartingPoint | None):
         with _names_kept_on_error(self), ordinary_torch_state():
-            rows, weights = self._validate_training_data(X, sample_weight, reset=start is None)
+            rows, weights = self._validate_training_data(
+                X, sample_weight, settings, reset=start is None
+            )
             tasks = None
             if hasattr(self, "_init_callback_context"):
                 tasks = SklearnEpochTasks(self, X, self._fitted_attributes)
@@ -245,11 +243,11 @@ class BaseAutoencoder(
 
     def _training_settings(self) -> TrainingSettings:
         """Return the parameters, as far as training needs them."""
-        params = {field.name: getattr(self, field.name) for field in fields(TrainingSettings)}
+        given = self.get_params(deep=False)
+        names = (field.name for field in fields(TrainingSettings))
+        params = {name: given[name] for name in names if name in given}
         params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
         check_output_range(self.output_range)
-        check_corruption_level(self.corruption, self.corruption_level)
-        check_alpha(self.penalty, self.alpha)
         check_net_params(self.net_params)
         check_precision(self.mixed_precision, self.dtype)
         check_single_schedule(self.learning_rate, self.net_params)
@@ -257,7 +255,20 @@ class BaseAutoencoder(
         params["n_components"] = (
             int(components) if isinstance(components, Integral) else float(components)
         )
-        return TrainingSettings(**params)
+        settings = TrainingSettings(**params)
+        check_corruption_level(settings.corruption, settings.corruption_level)
+        check_alpha(settings.penalty, settings.alpha)
+        return settings
+
+    def _chunk_settings(self) -> TrainingSettings:
+        """Return the parameters for one epoch on a chunk of rows."""
+        settings = replace(
+            self._training_settings(), max_iter=1, learning_rate="constant", early_stopping=False
+        )
+        if settings.output_range == "auto":
+            # One chunk may lack what the next ones reach.
+            settings = replace(settings, output_range=None)
+        return settings
 
     def _starting_point(self) -> StartingPoint | None:
         """Return the fitted network as a place to go on from, None where there is none."""
@@ -290,7 +301,7 @@ class BaseAutoencoder(
             "_optimizer_state": model.optimizer_state,
         }
 
-    def _validate_training_data(self, X, sample_weight, *, reset: bool):
+    def _validate_training_data(self, X, sample_weight, settings, *, reset: bool):
         """Return the rows of positive weight and their weights, None where all are equal."""
         X = validate_data(
             self,
@@ -311,16 +322,19 @@ class BaseAutoencoder(
         if weights is not None and (weights == weights[0]).all():
             weights = None
         names = getattr(self, "feature_names_in_", range(X.shape[1]))
-        check_range(X, names, self.loss, self.output_range)
-        self._warn_if_overcomplete(X.shape[1])
+        parameter = self._loss_parameter
+        named_loss = f"{parameter}={getattr(self, parameter)!r}"
+        check_range(X, names, settings.loss, settings.output_range, named_loss=named_loss)
+        self._warn_if_overcomplete(X.shape[1], settings)
         return X, weights
 
     def _validate_rows(self, X):
         check_is_fitted(self)
         return validate_data(self, X, accept_sparse=_SPARSE_FORMATS, dtype=_FLOATS, reset=False)
 
-    def _warn_if_overcomplete(self, n_features: int):
-        if self.penalty is not None or self.corruption is not None:
+    def _warn_if_overcomplete(self, n_features: int, settings: TrainingSettings):
+        costly = settings.penalty is not None or settings.latent is not None
+        if costly or settings.corruption is not None:
             # Copying does not help where codes cost something or rows are noisy.
             return
         if not isinstance(self.n_components, float) and self.n_components > n_features:

@@ -117,7 +117,7 @@ def check_single_schedule(learning_rate: str, net_params: dict | None):
             )
 
 
-def check_range(X, names, loss, output_range):
+def check_range(X, names, loss, output_range, *, named_loss):
     """Refuse rows that cannot be reconstructed within the range of the output.
 
     Parameters
@@ -130,6 +130,8 @@ def check_range(X, names, loss, output_range):
         Cross-entropy reconstructs probabilities, Poisson's loss rates.
     output_range : "auto", None or pair of float
         Range that the user asks for.
+    named_loss : str
+        The parameter that names the loss, and its value.
 
     Raises
     ------
@@ -137,8 +139,9 @@ def check_range(X, names, loss, output_range):
         If a value lies outside; the message names its column.
     """
     if loss in ("binary_cross_entropy", "poisson"):
-        (lower, upper), reason = (0, 1 if loss == "binary_cross_entropy" else np.inf), f"{loss=!r}"
-        remedy = "Scale X with MinMaxScaler, or use loss='squared_error'."
+        (lower, upper), reason = (0, 1 if loss == "binary_cross_entropy" else np.inf), named_loss
+        name = named_loss.partition("=")[0]
+        remedy = f"Scale X with MinMaxScaler, or leave `{name}` at its default."
     elif output_range is None or isinstance(output_range, str):
         return
     else:

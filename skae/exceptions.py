@@ -5,6 +5,7 @@ __all__ = [
     "NonFiniteLossError",
     "NotBetterThanPCAWarning",
     "OvercompleteWarning",
+    "PosteriorCollapseWarning",
     "SkaeWarning",
 ]
 
@@ -52,6 +53,17 @@ class OvercompleteWarning(SkaeWarning):
     --------
     >>> from skae.exceptions import OvercompleteWarning, SkaeWarning
     >>> issubclass(OvercompleteWarning, SkaeWarning)
+    True
+    """
+
+
+class PosteriorCollapseWarning(SkaeWarning):
+    """The codes of a variational autoencoder say next to nothing about the rows.
+
+    Examples
+    --------
+    >>> from skae.exceptions import PosteriorCollapseWarning, SkaeWarning
+    >>> issubclass(PosteriorCollapseWarning, SkaeWarning)
     True
     """
 

@@ -1,8 +1,10 @@
 """Training and applying networks, with torch and skorch; private."""
 
 from skae._training._inference import (
+    bound_log_densities,
     cell_errors,
     decode_table,
+    encode_deviations,
     encode_table,
     row_errors_and_deviations,
 )
@@ -12,6 +14,7 @@ from skae._training._run import TrainedModel
 from skae._training._settings import DTYPES, TrainingSettings
 from skae._training._standardization import Standardization
 from skae._training._train import StartingPoint, train_autoencoder
+from skae._training._variational import Variational
 
 __all__ = [
     "DTYPES",
@@ -20,8 +23,11 @@ __all__ = [
     "StartingPoint",
     "TrainedModel",
     "TrainingSettings",
+    "Variational",
+    "bound_log_densities",
     "cell_errors",
     "decode_table",
+    "encode_deviations",
     "encode_table",
     "ordinary_torch_state",
     "row_errors_and_deviations",

@@ -84,7 +84,8 @@ class FoldNetworks:
         modules = [make_module(problem, found, generator).to(device) for found in components]
         self.groups = adamw_groups(problem.settings, problem.n_features)
         self.rates = [group["lr"] for group in self.groups]
-        self.step = _make_step(modules, make_objective(problem, generator), self.groups)
+        self.objective = make_objective(problem, generator)
+        self.step = _make_step(modules, self.objective, self.groups)
         # Folds differ by one row at most; the longer ones go without it.
         n_train = min(map(len, others))
         self.train_indices = torch.stack([rows[:n_train] for rows in others])
@@ -107,6 +108,7 @@ class FoldNetworks:
 
     def _set_learning_rate(self):
         progress = self.n_steps / max(1, self.max_iter * self.n_batches - 1)
+        self.objective.progress = min(1.0, progress)
         schedule = self.problem.settings.learning_rate
         set_learning_rates(self.groups, self.rates, schedule, progress)
         self.n_steps += 1

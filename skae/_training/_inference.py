@@ -1,5 +1,6 @@
 """Applying a network to many rows with little memory."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,6 +8,8 @@ import torch
 
 from skae._training._rows import chunk_slices, densify
 from skae._training._standardization import Standardization
+
+_CELLS_OF_DRAWS = 2**17
 
 
 def device_of(module: torch.nn.Module) -> torch.device:
@@ -27,6 +30,49 @@ def encode_table(module, X, standardization: Standardization) -> np.ndarray:
     """Return the codes of the rows of X, of shape (n_samples, n_components)."""
     chunks = standardised_chunks(X, standardization, device_of(module))
     return _collect(X.shape[0], ((rows, module.encode(s).cpu().numpy()) for rows, s in chunks))
+
+
+@torch.no_grad()
+def encode_deviations(module, X, standardization: Standardization) -> np.ndarray:
+    """Return standard deviations of the codes of the rows of X, (n_samples, n_components)."""
+    chunks = standardised_chunks(X, standardization, device_of(module))
+    parts = ((rows, module.encode_deviation(s).cpu().numpy()) for rows, s in chunks)
+    return _collect(X.shape[0], parts)
+
+
+@torch.no_grad()
+def bound_log_densities(module, X, standardization: Standardization, noise) -> np.ndarray:
+    """Return importance-weighted lower bounds of the log-density of the rows of X.
+
+    Parameters
+    ----------
+    module : VariationalAutoencoder
+        The network.
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Rows, in their own unit.
+    standardization : Standardization
+        Of the network.
+    noise : ndarray of shape (n_draws, n_components)
+        Standard normal draws, the same for all rows, so that a row's bound is its own.
+
+    Returns
+    -------
+    bounds : ndarray of shape (n_samples,)
+        In nats and double precision; densities are those of standardised rows.
+    """
+    device = device_of(module)
+    draws = torch.tensor(noise, dtype=standardization.dtype).to(device)
+    # Outputs are for rows times draws; a few of both are decoded at a time.
+    draw_slices = chunk_slices((len(draws), X.shape[1]), _CELLS_OF_DRAWS)
+    n_draws = draw_slices[0].stop
+    bounds = np.empty(X.shape[0])
+    for rows in chunk_slices((X.shape[0], n_draws * X.shape[1])):
+        inputs = standardization.apply(densify(X[rows])).to(device)
+        ratios = torch.cat(
+            [module.find_log_ratios(inputs, draws[some]) for some in draw_slices], dim=1
+        )
+        bounds[rows] = (torch.logsumexp(ratios.double(), 1) - math.log(len(draws))).cpu()
+    return bounds
 
 
 @torch.no_grad()

@@ -7,7 +7,14 @@ from torch import nn
 
 from skae._training._problem import TrainingProblem
 from skae.modules import ExponentialOutput, LinearOutput, LogisticOutput
-from skae.objectives import LOSSES, PENALTIES, CriterionLoss, Objective, ReconstructionLoss
+from skae.objectives import (
+    LOSSES,
+    PENALTIES,
+    CriterionLoss,
+    NegativeELBO,
+    Objective,
+    ReconstructionLoss,
+)
 
 # Losses in the unit of X, with the output whose link they go with.
 _OUTPUTS: dict[str, type[nn.Module]] = {
@@ -16,7 +23,9 @@ _OUTPUTS: dict[str, type[nn.Module]] = {
 }
 
 
-def make_objective(problem: TrainingProblem, generator: torch.Generator) -> Objective:
+def make_objective(
+    problem: TrainingProblem, generator: torch.Generator
+) -> Objective | NegativeELBO:
     """Return what training minimises, on the device of the training.
 
     Parameters
@@ -31,12 +40,14 @@ def make_objective(problem: TrainingProblem, generator: torch.Generator) -> Obje
     objective : Objective
         Loss and penalty.
     """
+    if problem.settings.latent is not None:
+        return problem.settings.latent.make_objective(problem, generator).to(problem.device)
     penalty = _make_penalty(problem.settings.penalty)
     alpha = problem.settings.alpha
     if alpha is None:
         alpha = 0.0 if penalty is None else penalty.default_alpha
     objective = Objective(
-        _make_loss(problem), penalty=penalty, alpha=float(alpha), generator=generator
+        make_loss(problem), penalty=penalty, alpha=float(alpha), generator=generator
     )
     return objective.to(problem.device)
 
@@ -49,7 +60,8 @@ def make_output(problem: TrainingProblem) -> nn.Module:
     return LinearOutput(*_standardised_bounds(problem))
 
 
-def _make_loss(problem: TrainingProblem) -> ReconstructionLoss:
+def make_loss(problem: TrainingProblem) -> ReconstructionLoss:
+    """Return the loss that the settings name."""
     loss = problem.settings.loss
     if not isinstance(loss, str):
         # The user's own stays where it is, whatever device trains.

@@ -287,8 +287,9 @@ class AutoencoderNet(NeuralNet):
 
     def _set_learning_rate(self, n_batches: int):
         """Set the learning rates for the next step, except where they stay as they are."""
+        progress = self.n_steps_ / max(1, self.max_epochs * n_batches - 1)
+        self.criterion_.progress = min(1.0, progress)
         if self.schedule == "one_cycle":
-            progress = self.n_steps_ / max(1, self.max_epochs * n_batches - 1)
             set_learning_rates(
                 self.optimizer_.param_groups, self._base_rates, self.schedule, progress
             )

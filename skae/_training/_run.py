@@ -58,6 +58,9 @@ class TrainedModel:
     n_fits: int
     """This fit and those before it that it went on from."""
 
+    latent: Any
+    """What the settings' `latent` has to say of the codes of the training rows, else None."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -210,7 +213,7 @@ class TrainingRun:
     ) -> TrainedModel:
         """Order the codes, let go of what only training needs, and gather the results."""
         net, standardization = self.net, self.problem.standardization
-        ratios = self._order_codes(moments)
+        ratios, latent = self._order_codes(moments), self.problem.settings.latent
         losses = net.history[:, "train_loss"] if losses is None else losses
         optimizer_state = net.release_training_state(self.callbacks)
         error, pca_error = errors
@@ -230,6 +233,7 @@ class TrainingRun:
             explained_variance_ratio=ratios,
             optimizer_state=optimizer_state,
             n_fits=self.n_earlier_fits + 1,
+            latent=None if latent is None else latent.measure(net.module_, self.train_set),
         )
 
     def _order_codes(self, moments: CodeMoments) -> np.ndarray:
@@ -243,6 +247,7 @@ class TrainingRun:
             unit=problem.standardization.scale,
             whiten=problem.settings.whiten,
             rotate=self.net.module_.sparsity is None and self.net.criterion_.rotates,
+            keep_scale=problem.settings.latent is not None,
         )
         variance = float(problem.statistics.variance.mean()) / problem.standardization.scale**2
         share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0

@@ -22,17 +22,10 @@ class TrainingSettings:
     n_components: int | float
     hidden_layer_sizes: tuple[int, ...] | str
     activation: str
-    loss: Any
-    penalty: Any
-    alpha: float | None
-    corruption: Any
-    corruption_level: float
     normalization: str | None
     dropout: float
-    tied_weights: bool
     init: str
     output_range: Any
-    whiten: bool
     batch_size: int | str
     learning_rate: str
     learning_rate_init: float
@@ -47,11 +40,21 @@ class TrainingSettings:
     device: str
     net_params: dict | None
     verbose: bool | int
+    loss: Any = "squared_error"
+    penalty: Any = None
+    alpha: float | None = None
+    corruption: Any = None
+    corruption_level: float = 0.0
+    tied_weights: bool = False
+    whiten: bool = False
+    latent: Any = None
+    """What is known of the codes: the parameters of `Variational`, None where nothing is."""
 
     @property
     def aims_at_squared_error(self) -> bool:
         """Whether a network with a greater squared error than PCA's has failed by its own aim."""
-        return self.loss in ("squared_error", "binary_cross_entropy") and self.penalty is None
+        plain = self.penalty is None and self.latent is None
+        return plain and self.loss in ("squared_error", "binary_cross_entropy")
 
     @property
     def torch_dtype(self) -> torch.dtype:

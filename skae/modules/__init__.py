@@ -5,6 +5,7 @@ from skae.modules._basis import order_codes_
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._sparsity import TopK
+from skae.modules._variational import VariationalAutoencoder
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,5 +19,6 @@ __all__ = [
     "LogisticOutput",
     "TiedDenseStack",
     "TopK",
+    "VariationalAutoencoder",
     "order_codes_",
 ]

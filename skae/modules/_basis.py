@@ -18,6 +18,7 @@ def order_codes_(
     unit: float = 1.0,
     whiten: bool = False,
     rotate: bool = True,
+    keep_scale: bool = False,
 ) -> Tensor:
     """Choose the basis in which codes are uncorrelated and ordered by the variance they explain.
 
@@ -43,6 +44,9 @@ def order_codes_(
     rotate : bool, default=True
         With False each code keeps its axis and its zero, so that what is sparse stays sparse: codes
         are only ordered, scaled and given a sign, and may be correlated.
+    keep_scale : bool, default=False
+        With True each code keeps its scale, too, so that what is known of its distribution stays
+        true.
 
     Returns
     -------
@@ -59,12 +63,15 @@ def order_codes_(
     >>> order_codes_(basis, torch.zeros(2), torch.diag(variances), axes * variances)
     tensor([4., 1.], dtype=torch.float64)
     """
+    rotate = rotate and not keep_scale
     whitening, colouring, alive = _whiten(covariance) if rotate else _scale(covariance)
     loadings = cross_covariance @ (whitening * alive)
     explained, rotation = _rotate(loadings) if rotate else _sort(loadings)
     rotation = rotation * _sign_of_largest(loadings @ rotation)
 
-    scales = torch.ones_like(explained) if whiten else unit * _deviations(explained)
+    if keep_scale:
+        whitening = colouring = torch.eye(len(explained), dtype=rotation.dtype)
+    scales = torch.ones_like(explained) if whiten or keep_scale else unit * _deviations(explained)
     basis.set_(
         (mean if rotate else torch.zeros_like(mean)).to(basis.origin.dtype),
         (whitening @ rotation * scales).to(basis.origin.dtype),

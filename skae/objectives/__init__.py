@@ -1,6 +1,16 @@
 """What training minimises, as plain torch modules that know nothing of training."""
 
 from skae.objectives._criterion import CriterionLoss
+from skae.objectives._densities import (
+    LIKELIHOODS,
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    LaplaceLikelihood,
+    Likelihood,
+    NoisyLikelihood,
+)
+from skae.objectives._divergences import gaussian_divergence
+from skae.objectives._elbo import NegativeELBO
 from skae.objectives._errors import AbsoluteError, HuberLoss, SquaredError
 from skae.objectives._likelihoods import BinaryCrossEntropy, PoissonLoss
 from skae.objectives._objective import Objective
@@ -23,19 +33,27 @@ LOSSES: dict[str, type[ReconstructionLoss]] = {
 }
 
 __all__ = [
+    "LIKELIHOODS",
     "LOSSES",
     "PENALTIES",
     "AbsoluteError",
+    "BernoulliLikelihood",
     "BinaryCrossEntropy",
     "Contractive",
     "CriterionLoss",
+    "GaussianLikelihood",
     "HuberLoss",
     "KLSparsity",
     "L1Sparsity",
+    "LaplaceLikelihood",
+    "Likelihood",
+    "NegativeELBO",
+    "NoisyLikelihood",
     "Objective",
     "OrthogonalDecoder",
     "Penalty",
     "PoissonLoss",
     "ReconstructionLoss",
     "SquaredError",
+    "gaussian_divergence",
 ]

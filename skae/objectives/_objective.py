@@ -21,6 +21,11 @@ class Objective(nn.Module):
     generator : torch.Generator, default=None
         Source of what the penalty draws in training; in judging it draws the same each time.
 
+    Attributes
+    ----------
+    progress : float, default=1.0
+        Share of the training that has been made, for what changes with it; whoever trains says so.
+
     Examples
     --------
     >>> import torch
@@ -34,6 +39,8 @@ class Objective(nn.Module):
     >>> loss.item(), output.shape
     (0.0, torch.Size([5, 4]))
     """
+
+    progress: float = 1.0
 
     def __init__(
         self,

@@ -1,0 +1,152 @@
+"""The variational autoencoder: an encoder that returns a distribution of codes."""
+
+import torch
+from torch import Tensor
+
+from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder
+
+# Standard deviations of a code are kept between 4.5e-5 and 12 times that of the prior.
+_LOG_VARIANCE_LIMITS = -20.0, 5.0
+
+
+class VariationalAutoencoder(Autoencoder):
+    """An autoencoder whose encoder returns mean and variance of a Gaussian posterior.
+
+    Raw codes have the standard normal distribution as prior. The encoder has two outputs for each
+    code: what is added to the linear path makes the posterior's mean, what is added to
+    `log_variance` the logarithm of its variance. Wherever an `Autoencoder` has a code, this one has
+    the mean.
+
+    Parameters
+    ----------
+    encoder : Module
+        From (n_samples, n_features) to (n_samples, 2 * n_components).
+    decoder : Module
+        From (n_samples, n_components) to (n_samples, n_features).
+    basis : CodeBasis
+        The basis in which codes are shown: the network's own but for order and signs, so that the
+        prior stays what it is.
+    input_scale : Tensor of shape (n_features,)
+        As for `Autoencoder`.
+    log_variance : Tensor of shape (n_components,)
+        Where the logarithms of the posterior's variances start.
+    likelihood : Module
+        Distribution of a row given the output, such as `skae.objectives.GaussianLikelihood`.
+    linear_path : LinearPath, default=None
+        As for `Autoencoder`.
+    output : Module, default=None
+        As for `Autoencoder`.
+
+    References
+    ----------
+    Kingma, D. P. and Welling, M. (2014). Auto-encoding variational Bayes.
+    https://doi.org/10.48550/arXiv.1312.6114
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import CodeBasis, DenseStack, VariationalAutoencoder
+    >>> from skae.objectives import GaussianLikelihood, SquaredError
+    >>> model = VariationalAutoencoder(
+    ...     DenseStack([4, 8, 4]),
+    ...     DenseStack([2, 8, 4]),
+    ...     CodeBasis(2),
+    ...     torch.ones(4),
+    ...     torch.zeros(2),
+    ...     GaussianLikelihood(SquaredError()),
+    ... )
+    >>> mean, log_variance = model.find_posterior(torch.zeros(5, 4))
+    >>> mean.shape, log_variance.shape
+    (torch.Size([5, 2]), torch.Size([5, 2]))
+    """
+
+    log_variance: Tensor
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        basis,
+        input_scale,
+        log_variance,
+        likelihood,
+        *,
+        linear_path=None,
+        output=None,
+    ):
+        code_scale = torch.ones_like(log_variance)
+        super().__init__(
+            encoder,
+            decoder,
+            basis,
+            input_scale,
+            code_scale,
+            linear_path=linear_path,
+            output=output,
+        )
+        self.likelihood = likelihood
+        self.register_buffer("log_variance", log_variance)
+
+    def find_posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the posterior of raw codes.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+
+        Returns
+        -------
+        mean, log_variance : Tensor of shape (n_samples, n_components)
+            Of independent normal distributions.
+        """
+        scaled = inputs * self.input_scale
+        outputs = self.encoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        mean, log_variance = outputs.chunk(2, dim=-1)
+        if self.linear_path is not None:
+            mean = mean + self.linear_path.encode(scaled)
+        return mean, (log_variance + self.log_variance).clamp(*_LOG_VARIANCE_LIMITS)
+
+    def encode_raw(self, inputs: Tensor) -> Tensor:
+        """Return the posterior's means in the network's own basis."""
+        return self.find_posterior(inputs)[0]
+
+    def encode_deviation(self, inputs: Tensor) -> Tensor:
+        """Return the posterior's standard deviations, of shape (n_samples, n_components).
+
+        They are in the order in which users see the codes.
+        """
+        _, log_variance = self.find_posterior(inputs)
+        return torch.exp(log_variance / 2) @ self.basis.forward_map.abs()
+
+    def find_log_ratios(self, inputs: Tensor, noise: Tensor) -> Tensor:
+        """Return the logarithm of ``p(x | z) p(z) / q(z | x)`` for draws of `z` from the posterior.
+
+        The mean of these ratios is the density of the row, on average over the draws. Its logarithm
+        is too low on average, the less so the more draws there are.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        noise : Tensor of shape (n_draws, n_components)
+            Standard normal draws, the same for all rows.
+
+        Returns
+        -------
+        log_ratios : Tensor of shape (n_samples, n_draws)
+            In nats; densities are those of standardised rows.
+
+        References
+        ----------
+        Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted autoencoders.
+        https://doi.org/10.48550/arXiv.1509.00519
+        """
+        mean, log_variance = self.find_posterior(inputs)
+        code = mean[:, None] + torch.exp(log_variance / 2)[:, None] * noise
+        output = self.decode_raw(code.flatten(0, 1)).unflatten(0, code.shape[:2])
+        log_density = self.likelihood.log_density(output, inputs[:, None].expand_as(output))
+        # Twice the negative log-densities of the draws, less a constant that cancels.
+        prior = code.square().sum(-1)
+        posterior = noise.square().sum(-1) + log_variance.sum(-1, keepdim=True)
+        return log_density - (prior - posterior) / 2

@@ -1,0 +1,215 @@
+"""Distributions of a row given its code: reconstruction losses with their normalising constants."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from skae.objectives._likelihoods import BinaryCrossEntropy
+from skae.objectives._reconstruction import ReconstructionLoss
+
+# A noise below this share of the standardised unit, itself what PCA leaves over, is no noise.
+_LEAST_LOG_SCALE = math.log(1e-3)
+
+
+class Likelihood(nn.Module):
+    """Base of the distributions of a row given the output of the decoder.
+
+    A row's cells are independent given the output. Densities are those of standardised rows.
+
+    Parameters
+    ----------
+    loss : ReconstructionLoss
+        What the distribution makes of the distance between output and row.
+
+    Examples
+    --------
+    >>> from skae.objectives import GaussianLikelihood, Likelihood, SquaredError
+    >>> isinstance(GaussianLikelihood(SquaredError()), Likelihood)
+    True
+    """
+
+    def __init__(self, loss: ReconstructionLoss):
+        super().__init__()
+        self.loss = loss
+
+    def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
+        """Return the log-density of rows.
+
+        Parameters
+        ----------
+        output : Tensor of shape (..., n_features)
+            What the decoder returned.
+        rows : Tensor of shape (..., n_features)
+            Standardised rows.
+
+        Returns
+        -------
+        log_density : Tensor of shape (...)
+            In nats, summed over the features.
+        """
+        raise NotImplementedError
+
+    def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Return what is observed of rows, in training: the rows, or draws with these as mean.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        generator : torch.Generator
+            Source of the draws, on the CPU.
+
+        Returns
+        -------
+        observed : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        """
+        return rows
+
+
+class NoisyLikelihood(Likelihood):
+    """Base of the likelihoods with one scale of the noise for all cells, which is learned.
+
+    It starts at 1 in standardised units.
+
+    Parameters
+    ----------
+    loss : ReconstructionLoss
+        Distance of a cell from the output.
+
+    Examples
+    --------
+    >>> from skae.objectives import GaussianLikelihood, SquaredError
+    >>> likelihood = GaussianLikelihood(SquaredError())
+    >>> likelihood.set_deviation_(0.5)
+    >>> round(likelihood.scale.item(), 4)
+    0.5
+    """
+
+    log_constant: float
+    deviation_of_unit: float
+
+    def __init__(self, loss: ReconstructionLoss):
+        super().__init__(loss)
+        self.log_scale = nn.Parameter(torch.zeros((), device="cpu"))
+
+    @torch.no_grad()
+    def set_deviation_(self, deviation: float):
+        """Give the noise a standard deviation, in standardised units and greater than 0."""
+        self.log_scale.fill_(math.log(deviation / self.deviation_of_unit))
+
+    @property
+    def scale(self) -> Tensor:
+        """Scale of the noise in standardised units, of shape ()."""
+        return self.bounded_log_scale.exp()
+
+    @property
+    def bounded_log_scale(self) -> Tensor:
+        """Logarithm of the scale, kept from where the likelihood has no bound any more."""
+        return self.log_scale.clamp_min(_LEAST_LOG_SCALE)
+
+    def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
+        """Return the log-density of rows."""
+        constant = self.log_constant + self.bounded_log_scale
+        return -self._distance(output, rows).sum(-1) - rows.shape[-1] * constant
+
+    def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
+        """Return the exponent of each cell's density, but for its sign."""
+        raise NotImplementedError
+
+
+class GaussianLikelihood(NoisyLikelihood):
+    """Normally distributed noise of one standard deviation for all cells, which is learned.
+
+    Parameters
+    ----------
+    loss : SquaredError
+        Squared distance of a cell from the output.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import GaussianLikelihood, SquaredError
+    >>> likelihood = GaussianLikelihood(SquaredError())
+    >>> round(likelihood.log_density(torch.zeros(1, 2), torch.zeros(1, 2)).item(), 4)
+    -1.8379
+    """
+
+    log_constant = math.log(2 * math.pi) / 2
+    deviation_of_unit = 1.0
+
+    def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
+        return self.loss.cells(output, rows) * (torch.exp(-2 * self.bounded_log_scale) / 2)
+
+
+class LaplaceLikelihood(NoisyLikelihood):
+    """Noise with Laplace's distribution, of one scale for all cells, which is learned.
+
+    The scale is the mean absolute deviation.
+
+    Parameters
+    ----------
+    loss : AbsoluteError
+        Distance of a cell from the output.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import AbsoluteError, LaplaceLikelihood
+    >>> likelihood = LaplaceLikelihood(AbsoluteError())
+    >>> round(likelihood.log_density(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
+    -3.3863
+    """
+
+    log_constant = math.log(2)
+    deviation_of_unit = math.sqrt(2)
+
+    def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
+        return self.loss.cells(output, rows) * torch.exp(-self.bounded_log_scale)
+
+
+class BernoulliLikelihood(Likelihood):
+    """Cells are 0 or 1; the output is the logit of a 1.
+
+    A cell in between is the probability of a 1: what is observed of it is a draw, another one each
+    time. Its density is the mean over such draws of the log-density.
+
+    Parameters
+    ----------
+    loss : BinaryCrossEntropy
+        Knows the unit of X.
+
+    References
+    ----------
+    Salakhutdinov, R. and Murray, I. (2008). On the quantitative analysis of deep belief networks.
+    ICML, where grey values are taken for probabilities. https://doi.org/10.1145/1390156.1390266
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import BernoulliLikelihood, BinaryCrossEntropy
+    >>> likelihood = BernoulliLikelihood(BinaryCrossEntropy(torch.zeros(2), torch.tensor(1.0)))
+    >>> round(likelihood.log_density(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
+    -1.3863
+    """
+
+    loss: BinaryCrossEntropy
+
+    def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
+        """Return the log-density of rows."""
+        return -self.loss.cells(output, rows).sum(-1)
+
+    def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Return draws of zeros and ones with these rows as mean, standardised."""
+        mean, scale = self.loss.mean, self.loss.scale
+        probability = torch.addcmul(mean, rows, scale)
+        draws = torch.rand(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")
+        return ((draws.to(rows.device) < probability).to(rows.dtype) - mean) / scale
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "gaussian": GaussianLikelihood,
+    "laplace": LaplaceLikelihood,
+    "bernoulli": BernoulliLikelihood,
+}

@@ -1,0 +1,132 @@
+"""What a variational autoencoder minimises: the negative evidence lower bound."""
+
+import torch
+from torch import Tensor, nn
+
+from skae.objectives._divergences import gaussian_divergence
+
+_JUDGING_SEED = 0
+
+
+class NegativeELBO(nn.Module):
+    """The negative evidence lower bound, with a weight on the divergence, in nats per cell.
+
+    A row's code is drawn from the posterior once at each step. In judging the draws are the same
+    each time, so that epochs can be compared, and the whole `beta` counts. It stands in
+    the place of an `Objective`.
+
+    Parameters
+    ----------
+    beta : float, default=1.0
+        What the divergence of the posterior from the prior is multiplied with; at least 0.
+    warm_up : float in [0, 1], default=0.0
+        Share of the training over which `beta` rises from 0 along a line.
+    generator : torch.Generator, default=None
+        Source of the draws in training.
+
+    Attributes
+    ----------
+    progress : float, default=1.0
+        Share of the training that has been made; whoever trains says so.
+
+    References
+    ----------
+    Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a constrained
+    variational framework. ICLR. https://openreview.net/forum?id=Sy2fzU9gl
+
+    Sønderby, C. K. et al. (2016). Ladder variational autoencoders, where the divergence is warmed
+    up. https://doi.org/10.48550/arXiv.1602.02282
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import CodeBasis, DenseStack, VariationalAutoencoder
+    >>> from skae.objectives import GaussianLikelihood, NegativeELBO, SquaredError
+    >>> stacks = DenseStack([4, 4], zero_last=True), DenseStack([2, 4], zero_last=True)
+    >>> likelihood = GaussianLikelihood(SquaredError())
+    >>> model = VariationalAutoencoder(
+    ...     *stacks, CodeBasis(2), torch.ones(4), torch.zeros(2), likelihood
+    ... )
+    >>> losses, _ = NegativeELBO().judge(model, torch.zeros(3, 4), torch.zeros(3, 4))
+    >>> losses
+    tensor([0.9189, 0.9189, 0.9189], grad_fn=<DivBackward0>)
+    """
+
+    rotates = False
+    progress = 1.0
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        *,
+        warm_up: float = 0.0,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.beta, self.warm_up, self.generator = beta, warm_up, generator
+
+    @property
+    def present_beta(self) -> float:
+        """The weight at this point of the training."""
+        if self.progress >= self.warm_up:
+            return self.beta
+        return self.beta * self.progress / self.warm_up
+
+    def forward(
+        self, module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, and the output that it is about.
+
+        Parameters
+        ----------
+        module : VariationalAutoencoder
+            The network.
+        inputs, rows : Tensor of shape (n_samples, n_features)
+            Standardised rows, twice the same.
+        weights : Tensor of shape (n_samples,), default=None
+            Weights of the rows, 1 on average over all batches; equal where None.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Mean over the rows.
+        output : Tensor of shape (n_samples, n_features)
+            What the decoder made of the codes that were drawn.
+        """
+        generator = _fresh_generator() if self.generator is None else self.generator
+        losses, output, _ = self._bound(module, rows, self.present_beta, generator)
+        return (losses.mean() if weights is None else (losses * weights).mean()), output
+
+    def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each row, and the output for the posterior's mean.
+
+        Parameters
+        ----------
+        module : VariationalAutoencoder
+            The network.
+        inputs, rows : Tensor of shape (n_samples, n_features)
+            Standardised rows, twice the same.
+
+        Returns
+        -------
+        losses : Tensor of shape (n_samples,)
+            Loss of each row.
+        output : Tensor of shape (n_samples, n_features)
+            What the decoder made of the posterior's means.
+        """
+        losses, _, mean = self._bound(module, rows, self.beta, _fresh_generator())
+        return losses, module.decode_raw(mean)
+
+    def _bound(self, module, rows: Tensor, beta: float, generator: torch.Generator):
+        """Return losses of rows, the output for drawn codes, and the mean of the codes."""
+        rows = module.likelihood.observe(rows, generator)
+        mean, log_variance = module.find_posterior(rows)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device="cpu")
+        output = module.decode_raw(mean + torch.exp(log_variance / 2) * noise.to(mean.device))
+        divergence = gaussian_divergence(mean, log_variance).sum(-1)
+        losses = beta * divergence - module.likelihood.log_density(output, rows)
+        return losses / rows.shape[-1], output, mean
+
+
+def _fresh_generator() -> torch.Generator:
+    return torch.Generator(device="cpu").manual_seed(_JUDGING_SEED)
