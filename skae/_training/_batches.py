@@ -4,6 +4,8 @@ import torch
 
 # Rows in their order are only judged, so their batches may be as small as memory wants them.
 _MAX_CELLS = 2**22
+# Shuffled rows are taken for several batches at once, since each taking has a price of its own.
+_CELLS_AT_ONCE = 2**20
 
 
 class WeightedRows:
@@ -72,8 +74,15 @@ class ShuffledBatches:
 
     def __iter__(self):
         order = torch.randperm(len(self.dataset), generator=self.generator)
-        for indices in order.tensor_split(self.n_batches):
-            yield self.dataset.batch(indices)
+        cells = len(order) * self.dataset.rows.n_features / self.n_batches
+        n_at_once = max(1, round(_CELLS_AT_ONCE / max(1, cells)))
+        sizes = batch_sizes(len(order), self.n_batches)
+        for first in range(0, self.n_batches, n_at_once):
+            own_sizes = sizes[first : first + n_at_once]
+            own, order = order.tensor_split([sum(own_sizes)])
+            rows, weights = self.dataset.batch(own)
+            parts = [None] * len(own_sizes) if weights is None else weights.split(own_sizes)
+            yield from zip(rows.split(own_sizes), parts, strict=True)
 
 
 class OrderedBatches:
@@ -98,6 +107,12 @@ class OrderedBatches:
     def __iter__(self):
         for indices in torch.arange(len(self.dataset)).tensor_split(self.n_batches):
             yield self.dataset.batch(indices)
+
+
+def batch_sizes(n_rows: int, n_batches: int) -> list[int]:
+    """Return the sizes of so many batches, which differ by one at most, larger ones first."""
+    size, n_larger = divmod(n_rows, n_batches)
+    return [size + 1] * n_larger + [size] * (n_batches - n_larger)
 
 
 def count_batches(n_rows: int, batch_size: int) -> int:

@@ -1,12 +1,13 @@
 """The number of epochs for a small table, chosen on all of its rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from skae._training._autograd_step import AutogradStep
-from skae._training._batches import count_batches
+from skae._training._batches import batch_sizes, count_batches
 from skae._training._callbacks import check_finite
 from skae._training._columns import describe_columns
 from skae._training._dense_step import DenseStep, is_dense
@@ -97,14 +98,18 @@ class FoldNetworks:
         n_folds, n_train = self.train_indices.shape
         orders = [torch.randperm(n_train, generator=self.generator) for _ in range(n_folds)]
         shuffled = self.train_indices.gather(1, torch.stack(orders))
-        total = torch.zeros(())
-        for indices in shuffled.tensor_split(self.n_batches, dim=1):
+        # Taken for all batches at once, since each taking has a price of its own.
+        rows, weights = self.rows[shuffled], self.problem.weights
+        sizes = batch_sizes(n_train, self.n_batches)
+        parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
+        if weights is not None:
+            parts = weights[shuffled].to(rows).split(sizes, 1)
+        total = rows.new_zeros(n_folds)
+        for batch, own_weights in zip(rows.split(sizes, 1), parts, strict=True):
             self._set_learning_rate()
-            rows, weights = self.rows[indices], self.problem.weights
-            weights = None if weights is None else weights[indices].to(rows)
-            losses = self.step(self.noise(rows), rows, weights)
-            total = total + losses.mean() * indices.shape[1] / n_train
-        return float(total)
+            losses = self.step(self.noise(batch), batch, own_weights)
+            total.add_(losses, alpha=batch.shape[1] / n_train)
+        return float(total.mean())
 
     def _set_learning_rate(self):
         progress = self.n_steps / max(1, self.max_iter * self.n_batches - 1)

@@ -38,20 +38,6 @@ _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-class _Buffers:
-    """Memory that is kept from step to step: asking for it anew costs more than filling it."""
-
-    def __init__(self):
-        self._tensors: dict[tuple, Tensor] = {}
-
-    def get(self, name, like: Tensor, *shape: int) -> Tensor:
-        """Return the buffer of a name and a shape, with whatever it holds."""
-        tensor = self._tensors.get((name, shape))
-        if tensor is None:
-            tensor = self._tensors[name, shape] = like.new_empty(shape)
-        return tensor
-
-
 class FlatParameters:
     """Parameters of m like modules in one buffer, with gradients and AdamW's moments.
 
@@ -71,6 +57,8 @@ class FlatParameters:
         self.gradients = torch.zeros_like(self.values)
         self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
         self.n_steps = torch.zeros((), device=first.device)
+        buffers = self.values, self.gradients, *self.moments
+        self._arguments = [[buffer] for buffer in buffers] + [[], [self.n_steps]]
         self.views = self._views(self.values, shapes, sizes)
         self.gradient_views = self._views(self.gradients, shapes, sizes)
         for model, own in enumerate(parameters):
@@ -102,12 +90,7 @@ class FlatParameters:
         """
         self.n_steps += 1
         torch._fused_adamw_(
-            [self.values],
-            [self.gradients],
-            [self.moments[0]],
-            [self.moments[1]],
-            [],
-            [self.n_steps],
+            *self._arguments,
             lr=group["lr"],
             beta1=group["betas"][0],
             beta2=group["betas"][1],
@@ -116,6 +99,30 @@ class FlatParameters:
             amsgrad=False,
             maximize=False,
         )
+
+
+class _Layer:
+    """A linear layer of m stacks at work on batches of one size.
+
+    Memory is kept from step to step: asking for it anew costs more than filling it.
+
+    Parameters
+    ----------
+    weight, bias : Tensor of shape (m, n_out, n_in) and (m, n_out)
+        Parameters.
+    weight_gradient, bias_gradient : Tensor of the same shapes
+        Where their gradients go.
+    n_rows : int
+        Rows in a batch.
+    """
+
+    def __init__(self, weight, bias, weight_gradient, bias_gradient, n_rows: int):
+        n_models, n_outputs, n_inputs = weight.shape
+        self.weight, self.transposed, self.bias = weight, weight.mT, bias[:, None]
+        self.weight_gradient, self.bias_gradient = weight_gradient, bias_gradient
+        self.inputs = weight.new_empty(n_models, n_rows, n_inputs)
+        self.outputs = weight.new_empty(n_models, n_rows, n_outputs)
+        self.input_gradient = torch.empty_like(self.inputs)
 
 
 class _StackStep:
@@ -131,40 +138,37 @@ class _StackStep:
     """
 
     def __init__(self, views, gradient_views, activation: str):
-        self.weights, self.biases = views[0::2], [bias[:, None] for bias in views[1::2]]
-        self.weight_gradients, self.bias_gradients = gradient_views[0::2], gradient_views[1::2]
+        self.tensors = list(
+            zip(views[0::2], views[1::2], gradient_views[0::2], gradient_views[1::2], strict=True)
+        )
         self.function, self.derivative = _ACTIVATIONS[activation]
-        self.buffers = _Buffers()
+        self.layers_by_size: dict[int, list[_Layer]] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, n_out), remembering what the backward pass needs."""
-        n_models, n_rows, _ = inputs.shape
-        self.inputs = inputs
-        limited = self.buffers.get("limited", inputs, *inputs.shape)
-        torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=limited)
-        self.layer_inputs, self.preactivations = [limited], []
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            shape = (n_models, n_rows, weight.shape[1])
-            outputs = self.buffers.get(("outputs", layer), inputs, *shape)
-            torch.baddbmm(bias, self.layer_inputs[-1], weight.mT, out=outputs)
-            if layer < len(self.weights) - 1:
-                activated = self.buffers.get(("activated", layer), inputs, *shape)
-                self.preactivations.append(outputs)
-                self.layer_inputs.append(self.function(outputs, out=activated))
+        n_rows = inputs.shape[1]
+        if n_rows not in self.layers_by_size:
+            self.layers_by_size[n_rows] = [_Layer(*own, n_rows) for own in self.tensors]
+        self.inputs, self.layers = inputs, self.layers_by_size[n_rows]
+        first, *others = self.layers
+        torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=first.inputs)
+        outputs = torch.baddbmm(first.bias, first.inputs, first.transposed, out=first.outputs)
+        for layer in others:
+            self.function(outputs, out=layer.inputs)
+            outputs = torch.baddbmm(layer.bias, layer.inputs, layer.transposed, out=layer.outputs)
         return outputs
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor:
         """Store the parameters' gradients; return that by the inputs if it is wanted."""
-        for layer in reversed(range(len(self.weights))):
-            layer_input, weight = self.layer_inputs[layer], self.weights[layer]
-            torch.bmm(gradient.mT, layer_input, out=self.weight_gradients[layer])
-            torch.sum(gradient, 1, out=self.bias_gradients[layer])
-            if layer == 0 and not to_inputs:
+        for position in reversed(range(len(self.layers))):
+            layer = self.layers[position]
+            torch.bmm(gradient.mT, layer.inputs, out=layer.weight_gradient)
+            torch.sum(gradient, 1, out=layer.bias_gradient)
+            if position == 0 and not to_inputs:
                 return gradient
-            by_input = self.buffers.get(("gradient", layer), gradient, *layer_input.shape)
-            gradient = torch.bmm(gradient, weight, out=by_input)
-            if layer > 0:
-                self.derivative(gradient, self.preactivations[layer - 1], layer_input)
+            gradient = torch.bmm(gradient, layer.weight, out=layer.input_gradient)
+            if position > 0:
+                self.derivative(gradient, self.layers[position - 1].outputs, layer.inputs)
         return _aten.hardtanh_backward.grad_input(
             gradient, self.inputs, -INPUT_LIMIT, INPUT_LIMIT, grad_input=gradient
         )
@@ -199,7 +203,7 @@ class DenseStep:
         self.decoder = _StackStep(views[split:], gradient_views[split:], first.decoder.activation)
         self.linear_path = None
         self.parameters = [stacks]
-        self.buffers = _Buffers()
+        self.scaled_by_size: dict[int, Tensor] = {}
         if first.linear_path is not None:
             self.linear_path = FlatParameters(
                 [list(module.linear_path.parameters()) for module in modules]
@@ -257,7 +261,10 @@ class DenseStep:
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
-        self.scaled_inputs = self.buffers.get("scaled", inputs, *inputs.shape)
+        n_rows = inputs.shape[1]
+        if n_rows not in self.scaled_by_size:
+            self.scaled_by_size[n_rows] = inputs.new_empty(inputs.shape)
+        self.scaled_inputs = self.scaled_by_size[n_rows]
         torch.mul(inputs, self.input_scale, out=self.scaled_inputs)
         code = self.encoder.forward(self.scaled_inputs)
         if self.linear_path is None:

@@ -247,22 +247,29 @@ class AutoencoderNet(NeuralNet):
         if iterator is None:
             return
         listening = self._listens_to_batches()
+        if training and self._dense_step is not None:
+            loss = self._train_densely(self._dense_step, iterator)
+            self._record_loss("train_loss", loss, listening=listening)
+            return
         if not training:
             self.noise.restart_judging()
         total = mass = 0.0
-        for batch in iterator:
+        for n_done, batch in enumerate(iterator):
             if training:
-                self._set_learning_rate(len(iterator))
+                self.criterion_.progress = self._share_done(n_done, len(iterator))
+                self._set_learning_rate(self.criterion_.progress)
             if listening:
                 self.notify("on_batch_begin", batch=batch, training=training)
-            loss, step = self._run_batch(batch, training, step_fn, **fit_params)
-            rows, weights = unpack_data(batch)
+            step = step_fn(batch, **fit_params)
+            loss, (rows, weights) = step["loss"].detach(), unpack_data(batch)
             total = total + loss * len(rows)
             mass = mass + (len(rows) if weights is None else weights.sum())
             if listening:
                 self.history.record_batch(prefix + "_loss", loss.item())
                 self.history.record_batch(prefix + "_batch_size", len(rows))
                 self.notify("on_batch_end", batch=batch, training=training, **step)
+        if training:
+            self.n_steps_ += len(iterator)
         self._record_loss(prefix + "_loss", float(total / mass), listening=listening)
 
     def _record_loss(self, name: str, loss: float, *, listening: bool):
@@ -276,24 +283,29 @@ class AutoencoderNet(NeuralNet):
         self.history.record(name, loss)
         self.history.record(name + "_best", loss <= min(self.history[:, name]))
 
-    def _run_batch(self, batch, training, step_fn, **fit_params):
-        """Return the detached loss of a batch and skorch's account of the step."""
-        if training and self._dense_step is not None:
-            rows, weights = (None if part is None else part[None] for part in unpack_data(batch))
-            inputs = self.noise(rows)
-            return self._dense_step(inputs, rows, weights)[0], {}
-        step = step_fn(batch, **fit_params)
-        return step["loss"].detach(), step
+    @torch.no_grad()
+    def _train_densely(self, step: DenseStep, iterator) -> float:
+        """Train on all batches by the dense step; return the mean loss."""
+        noise, n_batches = self.noise, len(iterator)
+        total, mass = step.input_scale.new_zeros(1), 0.0
+        for n_done, (rows, weights) in enumerate(iterator):
+            self._set_learning_rate(self._share_done(n_done, n_batches))
+            rows = rows[None]
+            weights = None if weights is None else weights[None]
+            total.add_(step(noise(rows), rows, weights), alpha=rows.shape[1])
+            mass += rows.shape[1] if weights is None else weights.sum()
+        self.n_steps_ += n_batches
+        return float(total / mass)
 
-    def _set_learning_rate(self, n_batches: int):
+    def _share_done(self, n_done: int, n_batches: int) -> float:
+        """Return the share of all steps that has been made, in [0, 1], within an epoch."""
+        return min(1.0, (self.n_steps_ + n_done) / max(1, self.max_epochs * n_batches - 1))
+
+    def _set_learning_rate(self, progress: float):
         """Set the learning rates for the next step, except where they stay as they are."""
-        progress = self.n_steps_ / max(1, self.max_epochs * n_batches - 1)
-        self.criterion_.progress = min(1.0, progress)
         if self.schedule == "one_cycle":
-            set_learning_rates(
-                self.optimizer_.param_groups, self._base_rates, self.schedule, progress
-            )
-        self.n_steps_ += 1
+            groups = self.optimizer_.param_groups
+            set_learning_rates(groups, self._base_rates, self.schedule, progress)
 
     def copy_state(self) -> dict:
         """Return a copy of the module's parameters and buffers."""
