@@ -1,6 +1,5 @@
 """What all autoencoder estimators share: fitting, encoding, decoding and judging."""
 
-import contextlib
 import warnings
 from dataclasses import fields, replace
 from numbers import Integral
@@ -21,7 +20,12 @@ from skae._parameters import (
     check_single_schedule,
     read_layer_sizes,
 )
-from skae._sklearn import CallbackSupportMixin, check_weights, fit_context
+from skae._sklearn import (
+    CallbackSupportMixin,
+    check_weights,
+    fit_context,
+    names_kept_on_error,
+)
 from skae._training import (
     DTYPES,
     Standardization,
@@ -107,7 +111,7 @@ class BaseAutoencoder(
         return self._fit(X, y, sample_weight, self._chunk_settings(), self._starting_point())
 
     def _fit(self, X, y, sample_weight, settings: TrainingSettings, start: StartingPoint | None):
-        with _names_kept_on_error(self), ordinary_torch_state():
+        with names_kept_on_error(self), ordinary_torch_state():
             rows, weights = self._validate_training_data(
                 X, sample_weight, settings, reset=start is None
             )
@@ -390,17 +394,3 @@ class BaseAutoencoder(
         versions = state.pop("_versions", {})
         super().__setstate__(state)
         check_versions(versions, type(self).__name__)
-
-
-@contextlib.contextmanager
-def _names_kept_on_error(estimator):
-    """Put back what validation records of the columns where a fit fails."""
-    names = ("n_features_in_", "feature_names_in_")
-    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
-    try:
-        yield
-    except BaseException:
-        for name in names:
-            vars(estimator).pop(name, None)
-        vars(estimator).update(before)
-        raise

@@ -1,10 +1,12 @@
 """What skae takes from scikit-learn beside its public interface, and what differs by version."""
 
+import contextlib
+
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["CallbackSupportMixin", "check_weights", "fit_context"]
+__all__ = ["CallbackSupportMixin", "check_weights", "fit_context", "names_kept_on_error"]
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -46,3 +48,17 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
             "Rows of weight zero are left out of the fit, so give some rows weight."
         )
     return weights
+
+
+@contextlib.contextmanager
+def names_kept_on_error(estimator):
+    """Put back what validation records of the columns where a fit fails."""
+    names = ("n_features_in_", "feature_names_in_")
+    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    try:
+        yield
+    except BaseException:
+        for name in names:
+            vars(estimator).pop(name, None)
+        vars(estimator).update(before)
+        raise

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -113,7 +114,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     conditional : bool, default=False
         Take class labels from y in `fit`, so that `sample` can be asked for rows of a class. The
         network does not see the labels: they serve to fit, after training, the density of each
-        class's codes. With False y is ignored.
+        class's codes, for which there is no `partial_fit`. With False y is ignored.
     init : {"pca", "random"}, default="pca"
         With "random" there is no linear path, and all weights are random.
     output_range : {"auto"}, tuple of two floats or None, default="auto"
@@ -323,16 +324,14 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    # The density of a class is fitted to all of its rows, not to those of the last chunk.
+    partial_fit = available_if(lambda self: not self.conditional)(BaseAutoencoder.partial_fit)
+
     def _training_settings(self) -> TrainingSettings:
         latent = Variational(self.likelihood, float(self.beta), float(self.beta_warm_up))
         return replace(super()._training_settings(), loss=_LOSSES[self.likelihood], latent=latent)
 
     def _chunk_settings(self) -> TrainingSettings:
-        if self.conditional:
-            raise ValueError(
-                "`conditional` must be False in `partial_fit`. Got True. The density of a class is "
-                "fitted to all of its rows; use `fit`, or CodeSampler for each class afterwards."
-            )
         settings = super()._chunk_settings()
         return replace(settings, latent=replace(settings.latent, warm_up=0.0))
 

@@ -9,12 +9,13 @@ import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, VariationalAutoencoderTransformer
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 HELD_OUT = "rows are held out, so a row repeated is not a row of twice the weight"
 MINIBATCHES = "rows meet in small batches, where weights equal repeats in expectation alone"
+DRAWS = "the code of each row is drawn, and a repeated row has two draws"
 NOISE = "the noise falls on other rows where rows are repeated"
 ROUNDING = "sums over rows in another order differ beyond 1e-7 in single precision"
 
@@ -77,6 +78,10 @@ ESTIMATORS = [
     (small(penalty="top_k", tied_weights=True, normalization="layer"), f"{HELD_OUT}; {ROUNDING}"),
     (small(normalization="batch", dropout=0.2, early_stopping=False), f"{MINIBATCHES}; {NOISE}"),
 ]
+ESTIMATORS += [
+    (VariationalAutoencoderTransformer(max_iter=2, early_stopping=False, **params), DRAWS)
+    for params in ({}, {"conditional": True, "likelihood": "laplace", "dtype": "float64"})
+]
 REASONS = {id(estimator): reason for estimator, reason in ESTIMATORS}
 
 
@@ -99,8 +104,10 @@ def test_checks_of_check_estimator(estimator, check):
 
 
 @pytest.mark.parametrize("name", FURTHER_CHECKS)
-def test_checks_that_check_estimator_leaves_out(name):
-    getattr(estimator_checks, name)("AutoencoderTransformer", small(early_stopping=False))
+@pytest.mark.parametrize("kind", [AutoencoderTransformer, VariationalAutoencoderTransformer])
+def test_checks_that_check_estimator_leaves_out(kind, name):
+    estimator = kind(max_iter=2, hidden_layer_sizes=(8,), early_stopping=False)
+    getattr(estimator_checks, name)(kind.__name__, estimator)
 
 
 @pytest.mark.parametrize("n_hidden", [16, 128, 512, 1024])
