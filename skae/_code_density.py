@@ -1,8 +1,13 @@
 """Densities of codes, to draw new ones from."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from sklearn.mixture import GaussianMixture
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 
+_COMPONENTS_OF_A_CLASS = 5
 # Fewer rows than this for each component, and their covariances would follow the rows.
 _ROWS_PER_COMPONENT = 50
 # Added to the variances, as a share of the codes' mean variance.
@@ -57,3 +62,87 @@ def draw_from_mixture(mixture: GaussianMixture, n_samples: int, random_state) ->
         factor = np.linalg.cholesky(mixture.covariances_[component])
         draws[chosen] = mixture.means_[component] + draws[chosen] @ factor.T
     return draws
+
+
+@dataclass(frozen=True)
+class ClassDensities:
+    """A density of codes for each of some classes."""
+
+    classes: np.ndarray
+    """Their labels, sorted."""
+
+    mixtures: list[GaussianMixture]
+
+    def draw(self, label, n_samples: int, random_state) -> np.ndarray:
+        """Return codes of a class, of shape (n_samples, n_codes).
+
+        Raises
+        ------
+        ValueError
+            If there is no such class.
+        """
+        (found,) = np.nonzero(self.classes == label)
+        if len(found) != 1:
+            raise ValueError(
+                f"`y` must be one of the classes seen in fit, {self.classes.tolist()}. "
+                f"Got {label!r}. For several classes call `sample` for each."
+            )
+        return draw_from_mixture(self.mixtures[found[0]], n_samples, random_state)
+
+
+def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDensities:
+    """Fit a density to the codes of each class.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_codes)
+        The codes.
+    labels : ndarray of shape (n_samples,)
+        Their classes.
+    random_state : RandomState instance
+        Seeds the start of the mixtures.
+
+    Returns
+    -------
+    densities : ClassDensities
+        One for each class.
+    """
+    classes = np.unique(labels)
+    mixtures = [
+        fit_mixture(codes[labels == label], _COMPONENTS_OF_A_CLASS, random_state)
+        for label in classes
+    ]
+    return ClassDensities(classes, mixtures)
+
+
+def read_labels(X, y, name: str) -> np.ndarray:
+    """Return the labels of rows.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The rows.
+    y : array-like of shape (n_samples,) or None
+        As the user gave it.
+    name : str
+        Of the estimator that asks.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,)
+        One label for each row.
+
+    Raises
+    ------
+    ValueError
+        If they are missing, or no labels of these rows.
+    """
+    if y is None:
+        raise ValueError(
+            f"This {name} requires y to be passed, but the target y is None. "
+            "Pass class labels, or set conditional=False."
+        )
+    labels = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    check_classification_targets(labels)
+    return labels

@@ -49,6 +49,33 @@ def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
     return tuple(int(size) for size in sizes)
 
 
+def check_count(name: str, value, remedy: str) -> int:
+    """Return a positive integer; refuse what is none.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    value : object
+        As the user gave it.
+    remedy : str
+        What to do about it.
+
+    Returns
+    -------
+    count : int
+        The number.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive integer.
+    """
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Got {value!r}. {remedy}")
+    return int(value)
+
+
 def check_output_range(output_range):
     """Refuse an `output_range` that is not a lower and a greater upper bound."""
     if output_range is None or isinstance(output_range, str):

@@ -2,19 +2,19 @@
 
 import warnings
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
-from skae._code_density import draw_from_mixture, fit_mixture
+from skae._code_density import fit_classes, read_labels
+from skae._parameters import check_count
 from skae._sklearn import check_weights
 from skae._training import (
     TrainedModel,
@@ -36,7 +36,6 @@ _LOSSES = {
 _LEAST_ACTIVITY = 0.01
 # Below this share of active codes, the user is told.
 _SHARE_OF_ACTIVE_CODES = 0.5
-_MIXTURE_COMPONENTS_OF_A_CLASS = 5
 # Of the draws that a fitted model makes of its own accord: equal models give equal bounds.
 _SEED_OF_DRAWS = 0
 # Draws from the posterior of each row that the density of a class is fitted to.
@@ -336,24 +335,13 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         return replace(settings, latent=replace(settings.latent, warm_up=0.0))
 
     def _fit(self, X, y, sample_weight, settings, start):
-        labels = self._read_labels(X, y) if self.conditional else None
+        labels = read_labels(X, y, type(self).__name__) if self.conditional else None
         super()._fit(X, y, sample_weight, settings, start)
-        for name in {"classes_", "_class_mixtures"} & vars(self).keys():
+        for name in {"classes_", "_class_densities"} & vars(self).keys():
             delattr(self, name)
         if labels is not None:
             self._fit_class_densities(X, labels, check_weights(sample_weight, X))
         return self
-
-    def _read_labels(self, X, y) -> np.ndarray:
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} requires y to be passed, but the target y is None. "
-                "Pass class labels, or set conditional=False."
-            )
-        labels = column_or_1d(y, warn=True)
-        check_consistent_length(X, labels)
-        check_classification_targets(labels)
-        return labels
 
     def _fit_class_densities(self, X, labels: np.ndarray, weights: np.ndarray | None):
         """Fit a density to draws from the posteriors of each class's rows of positive weight."""
@@ -363,12 +351,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         means = np.asarray(self.transform(X))[counted].repeat(_DRAWS_PER_ROW, axis=0)
         deviations = self.posterior_std(X)[counted].repeat(_DRAWS_PER_ROW, axis=0)
         codes = means + deviations * source.standard_normal(means.shape)
-        labels = labels[counted].repeat(_DRAWS_PER_ROW)
-        self.classes_ = np.unique(labels)
-        self._class_mixtures = [
-            fit_mixture(codes[labels == label], _MIXTURE_COMPONENTS_OF_A_CLASS, source)
-            for label in self.classes_
-        ]
+        self._class_densities = fit_classes(codes, labels[counted].repeat(_DRAWS_PER_ROW), source)
+        self.classes_ = self._class_densities.classes
 
     def _fitted_attributes(self, model: TrainedModel) -> dict:
         likelihood = model.net.module_.likelihood
@@ -422,12 +406,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             probabilities with Bernoulli's likelihood.
         """
         X = self._validate_rows(X)
-        if not isinstance(n_draws, Integral) or n_draws < 1:
-            raise ValueError(
-                f"`n_draws` must be a positive integer. Got {n_draws!r}. 100 is usual, 5000 exact."
-            )
+        n_draws = check_count("n_draws", n_draws, "100 is usual, 5000 all but exact.")
         source = np.random.RandomState(_SEED_OF_DRAWS)
-        noise = source.standard_normal((int(n_draws), self.n_components_))
+        noise = source.standard_normal((n_draws, self.n_components_))
         with ordinary_torch_state():
             bounds = bound_log_densities(self.net_.module_, X, self._standardization, noise)
         if self.noise_scale_ is not None:
@@ -477,31 +458,19 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             In the units of the table seen in fit.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
+        n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
+        if y is not None and not hasattr(self, "classes_"):
             raise ValueError(
-                f"`n_samples` must be a positive integer. Got {n_samples!r}. Ask for a row or more."
+                f"`y` must be None with conditional=False. Got {y!r}. Fit with conditional=True "
+                "and class labels as y."
             )
         source = check_random_state(random_state)
         if y is None:
             codes = source.standard_normal((n_samples, self.n_components_))
         else:
-            codes = draw_from_mixture(self._mixture_of(y), int(n_samples), source)
+            codes = self._class_densities.draw(y, n_samples, source)
         rows = self.inverse_transform(codes.astype(self._network_dtype))
         return self._add_noise(rows, source) if noise else rows
-
-    def _mixture_of(self, label):
-        if not self.conditional or not hasattr(self, "classes_"):
-            raise ValueError(
-                f"`y` must be None with conditional=False. Got {label!r}. Fit with "
-                "conditional=True and class labels as y."
-            )
-        (found,) = np.nonzero(self.classes_ == label)
-        if len(found) != 1:
-            raise ValueError(
-                f"`y` must be one of the classes seen in fit, {list(self.classes_)!r}. "
-                f"Got {label!r}. For several classes call `sample` for each."
-            )
-        return self._class_mixtures[found[0]]
 
     def _add_noise(self, rows: np.ndarray, source) -> np.ndarray:
         if self.likelihood == "bernoulli":

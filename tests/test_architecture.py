@@ -23,6 +23,7 @@ LAYERS = {
     "_training": 2,
     "": 3,
     "datasets": 4,
+    "generate": 4,
     "inspection": 4,
     "io": 4,
     "metrics": 4,

@@ -1,0 +1,128 @@
+"""New rows from the codes of transformers that do not say how their codes are distributed."""
+
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted
+
+from skae._code_density import draw_from_mixture, fit_mixture
+from skae._parameters import check_count
+from skae._sklearn import fit_context
+
+__all__ = ["CodeSampler"]
+
+
+class CodeSampler(BaseEstimator):
+    """Draw new rows by way of a Gaussian mixture fitted to a transformer's codes.
+
+    A plain autoencoder has no distribution of codes to draw from. Fitting one to the codes of the
+    training rows, once the autoencoder is trained, serves as well.
+
+    Parameters
+    ----------
+    transformer : estimator with `transform` and `inverse_transform`
+        Such as `AutoencoderTransformer` or `PCA`. A clone of it is fitted; wrap one that is fitted
+        in `sklearn.frozen.FrozenEstimator` to use it as it is.
+    n_mixture_components : int, default=10
+        Number of normal distributions, at most: there are fewer where there are not fifty rows for
+        each. More follow the codes more closely.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the start of the mixture; the transformer has a seed of its own.
+
+    Attributes
+    ----------
+    transformer_ : estimator
+        The fitted transformer.
+    mixture_ : sklearn.mixture.GaussianMixture
+        The density of its codes.
+    n_features_in_ : int
+        Number of features seen in fit.
+
+    See Also
+    --------
+    skae.VariationalAutoencoderTransformer : Codes with a known distribution.
+
+    References
+    ----------
+    Ghosh, P. et al. (2020). From variational to deterministic autoencoders, where densities are
+    fitted to the codes after training. https://doi.org/10.48550/arXiv.1903.12436
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.generate import CodeSampler
+    >>> X, y = load_digits(return_X_y=True)
+    >>> autoencoder = AutoencoderTransformer(8, max_iter=5, random_state=0)
+    >>> sampler = CodeSampler(autoencoder, random_state=0).fit(X)
+    >>> sampler.sample(3, random_state=0).shape
+    (3, 64)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "transformer": [HasMethods(["fit", "transform", "inverse_transform"])],
+        "n_mixture_components": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, transformer, *, n_mixture_components=10, random_state=None):
+        self.transformer = transformer
+        self.n_mixture_components = n_mixture_components
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit the transformer, and a mixture to the codes of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,), default=None
+            Passed to the transformer.
+
+        Returns
+        -------
+        self : object
+            The fitted sampler.
+        """
+        self.transformer_ = clone(self.transformer).fit(X, y)
+        self.mixture_ = fit_mixture(
+            np.asarray(self.transformer_.transform(X)),
+            self.n_mixture_components,
+            check_random_state(self.random_state),
+        )
+        return self
+
+    def sample(self, n_samples=1, random_state=None):
+        """Return new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draws.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features_in_)
+            What the transformer makes of codes drawn from the mixture.
+        """
+        check_is_fitted(self)
+        n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
+        codes = draw_from_mixture(self.mixture_, n_samples, check_random_state(random_state))
+        return self.transformer_.inverse_transform(codes)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features seen in fit."""
+        check_is_fitted(self)
+        return self.transformer_.n_features_in_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "mixture_")
