@@ -27,15 +27,20 @@ class CodeMoments:
     squared_error: float
     """Mean squared error per cell, in standardised units."""
 
+    reach: torch.Tensor
+    """Greatest squared lengths of a scaled row and of a scaled code, of shape (2,)."""
+
 
 @torch.no_grad()
 def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
     """Return the moments of the codes of a data set, by one pass over it."""
     sums: list[torch.Tensor] = []
-    origin = torch.zeros(())
+    reach = origin = torch.zeros(())
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
         code = module.encode_raw(rows)
         error = (module.output(module.decode_raw(code)) - rows).square().mean(1)
+        lengths = rows * module.input_scale, code * module.code_scale
+        reach = torch.stack([x.square().sum(1).max() for x in lengths]).maximum(reach.to(rows))
         # Codes near an origin lose nothing where products are summed.
         origin = code.mean(0) if not sums else origin
         code = code - origin
@@ -58,6 +63,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         covariance=code_code / mass - torch.outer(code, code),
         cross_covariance=row_code / mass - torch.outer(row, code),
         squared_error=float(error / mass),
+        reach=reach,
     )
 
 

@@ -17,6 +17,8 @@ from skae.modules import (
     TopK,
 )
 
+# Codes that vary by more than so many times PCA's error per cell all count as equally wide.
+_GREATEST_SPREAD = 100.0
 # Of the codes that "top_k" keeps where no `alpha` was given.
 _SHARE_OF_CODES = 0.25
 
@@ -51,9 +53,7 @@ def make_module(
     code_scale = torch.ones(n_components, dtype=settings.torch_dtype)
     linear_path = None
     if settings.init == "pca":
-        found = len(components.components)
-        spread = np.sqrt(components.explained_variance) / problem.standardization.scale
-        code_scale[:found] = problem.tensor(1 / spread)
+        code_scale[: len(components.components)] = _find_code_scale(problem, components)
         linear_path = _make_linear_path(problem, components, input_scale, code_scale)
     return Autoencoder(
         encoder,
@@ -86,6 +86,18 @@ def _make_stacks(
         return encoder, TiedDenseStack(encoder, **params)
     sizes = [problem.n_components, *hidden[::-1], problem.n_features]
     return encoder, DenseStack(sizes, settings.activation, zero_last=zero_last, **params)
+
+
+def _find_code_scale(problem: TrainingProblem, components: PrincipalComponents) -> torch.Tensor:
+    """Return what gives the widest code unit size, and the others their share of that.
+
+    Smaller codes at their own size make smoother decoders, which do better on new rows. Penalties
+    take codes of one size.
+    """
+    spread = np.sqrt(components.explained_variance) / problem.standardization.scale
+    if problem.settings.penalty is None:
+        spread = spread.clip(min=min(spread.max(initial=0.0), _GREATEST_SPREAD))
+    return problem.tensor(1 / spread)
 
 
 def _make_sparsity(problem: TrainingProblem) -> TopK | None:

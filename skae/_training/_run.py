@@ -85,6 +85,7 @@ class TrainingRun:
         n_earlier_fits,
     ):
         self.problem, self.tasks, self.n_earlier_fits = problem, tasks, n_earlier_fits
+        self.earlier_reach: torch.Tensor | None = None
         settings = problem.settings
         batch_size = settings.resolve_batch_size(len(split.train))
         self.max_iter = settings.resolve_max_iter(count_batches(len(split.train), batch_size))
@@ -213,6 +214,7 @@ class TrainingRun:
     ) -> TrainedModel:
         """Order the codes, let go of what only training needs, and gather the results."""
         net, standardization = self.net, self.problem.standardization
+        net.module_.reach = self._find_reach(moments)
         ratios, latent = self._order_codes(moments), self.problem.settings.latent
         losses = net.history[:, "train_loss"] if losses is None else losses
         optimizer_state = net.release_training_state(self.callbacks)
@@ -235,6 +237,21 @@ class TrainingRun:
             n_fits=self.n_earlier_fits + 1,
             latent=None if latent is None else latent.measure(net.module_, self.train_set),
         )
+
+    def _find_reach(self, moments: CodeMoments) -> torch.Tensor | None:
+        """Return how far all rows reach that were trained on or judged by.
+
+        Without a PCA to fall back on, or with codes that are to be drawn, there is no such bound.
+        """
+        module = self.net.module_
+        if module.linear_path is None or self.problem.settings.latent is not None:
+            return None
+        reaches = (
+            [moments.reach] if self.earlier_reach is None else [moments.reach, self.earlier_reach]
+        )
+        if self.net.validation_set is not None:
+            reaches.append(measure_codes(module, self.net.validation_set).reach)
+        return torch.stack(reaches).amax(0)
 
     def _order_codes(self, moments: CodeMoments) -> np.ndarray:
         """Put the codes in order; return the share of variance that each accounts for."""

@@ -99,14 +99,16 @@ def train_autoencoder(
     if start is None:
         module = make_module(problem, problem.principal_components, network_source)
     else:
-        _check_continuation(start.module, problem)
         module = copy.deepcopy(start.module)
+        module.reach = None
+        _check_continuation(module, problem)
 
     noise = make_noise(problem, noise_source)
     run = TrainingRun(
         problem, split, module, noise, order_source, tasks=tasks, n_earlier_fits=n_fits
     )
     if start is not None:
+        run.earlier_reach = start.module.reach
         run.net.load_optimizer_state(start.optimizer_state)
     if cross_validates:
         chosen = cross_validate(X, problem, run.max_iter, noise, fold_source)

@@ -133,7 +133,13 @@ class Autoencoder(nn.Module):
     Notes
     -----
     The encoder and the decoder see scaled entries cut off beyond five, so that an outlier does not
-    lead them far away from all that they have seen; the linear path sees them whole.
+    lead them far away from all that they have seen; the linear path sees them whole. Where a
+    `reach` is set, what they add also fades with the squared length of rows and codes beyond it.
+
+    Attributes
+    ----------
+    reach : Tensor of shape (2,) or None
+        Greatest squared lengths of `u` and of `w` among the rows that the network knows.
 
     Examples
     --------
@@ -149,6 +155,7 @@ class Autoencoder(nn.Module):
 
     input_scale: Tensor
     code_scale: Tensor
+    reach: Tensor | None
 
     def __init__(
         self,
@@ -171,11 +178,12 @@ class Autoencoder(nn.Module):
         self.basis = basis
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("code_scale", code_scale)
+        self.register_buffer("reach", None)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return codes in the network's own basis."""
         scaled = inputs * self.input_scale
-        code = self.encoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        code = self._fade(self.encoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT)), scaled, 0)
         if self.linear_path is not None:
             code = code + self.linear_path.encode(scaled)
         if self.sparsity is None:
@@ -185,10 +193,17 @@ class Autoencoder(nn.Module):
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the output for codes in the network's own basis."""
         scaled = raw_code * self.code_scale
-        output = self.decoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        output = self._fade(self.decoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT)), scaled, 1)
         if self.linear_path is None:
             return output
         return output + self.output.link(self.linear_path.decode(scaled))
+
+    def _fade(self, values: Tensor, inputs: Tensor, index: int) -> Tensor:
+        """Let what the encoder (0) or the decoder (1) adds fade where inputs are out of reach."""
+        if self.reach is None:
+            return values
+        lengths, reach = inputs.square().sum(-1, keepdim=True), self.reach[index]
+        return values * torch.where(lengths > reach, reach / lengths, 1.0)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the output, as the loss takes it.

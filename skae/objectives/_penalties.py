@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 from skae.objectives import _jacobians
 
+# The `default_alpha` below have been chosen on two tables, images of digits and measurements of
+# cells: the greatest power of ten, of three or four tried, that cost nothing on new rows.
+
 # The decoder's Jacobian is made for no more rows of a batch: it has k times the size of the rows.
 _N_SAMPLED_ROWS = 32
 
@@ -204,7 +207,6 @@ class Contractive(Penalty):
     5.0
     """
 
-    # The greatest of 0.001, 0.01 and 0.1; none of them raised the error on new digits or tumours.
     default_alpha = 0.1
 
     def forward(
@@ -252,7 +254,6 @@ class OrthogonalDecoder(Penalty):
     0.5
     """
 
-    # The greatest of 0.1, 1 and 10; none of them raised the error on new digits or tumours.
     default_alpha = 10.0
 
     def forward(
