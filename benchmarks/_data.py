@@ -82,12 +82,13 @@ def _load_friedman():
 
 
 def _load_spoken_digits():
-    """Return 32 frames by 32 bands of log power for each recording."""
+    """Return the spectra of the recordings, and the digits."""
     digits = load_spoken_digits()
-    return np.stack([_describe_sound(audio) for audio in digits.audio]), digits.digit
+    return np.stack([describe_sound(audio) for audio in digits.audio]), digits.digit
 
 
-def _describe_sound(audio):
+def describe_sound(audio):
+    """Return 32 frames by 32 bands of log power, one after the other."""
     samples = np.zeros(max(len(audio), _WINDOW + _FRAMES))
     samples[: len(audio)] = audio
     starts = np.linspace(0, len(samples) - _WINDOW, _FRAMES).astype(int)

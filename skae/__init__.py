@@ -1,11 +1,13 @@
 """Autoencoders as scikit-learn transformers: PCA, but nonlinear, and never worse."""
 
 from skae._autoencoder import AutoencoderTransformer
+from skae._outlier import AutoencoderOutlierDetector
 from skae._variational import VariationalAutoencoderTransformer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutoencoderOutlierDetector",
     "AutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "__version__",

@@ -46,6 +46,22 @@ def test_quality_draws_where_it_is_told_to(run, tmp_path):
     assert picture.stat().st_size > 1000
 
 
+def test_outliers_prints_areas(run):
+    text = run(
+        "outliers", "--datasets", "iris", "--seeds", 1, "--rivals", "pca", "--set", "max_iter=2"
+    )
+    assert find_line(text, "data") == ["data", "skae", "pca"]
+    _, ours, theirs = find_line(text, "iris")
+    assert 0.9 < float(ours) <= 1
+    assert 0 <= float(theirs) <= 1
+    assert find_line(text, "skae  ")[1] == ours
+
+
+def test_outliers_leaves_out_what_is_not_there(run, monkeypatch):
+    monkeypatch.setenv("SKAE_DATA", "")
+    assert "speaker is left out" in run("outliers", "--datasets", "speaker", "--rivals")
+
+
 def test_speed_prints_a_ratio(run):
     text = run("speed", "--quick", "pickle")
     n_bytes, of_weights, ratio = text.splitlines()[-1].split()

@@ -10,12 +10,12 @@ _DOCUMENTS = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def python_blocks():
-    """Return the Python code of each document, block by block."""
+def pages_of_code():
+    """Return the Python code of each document: one block goes on where the last one ended."""
     return [
-        pytest.param(block, id=f"{path.name}-{number}")
+        pytest.param("\n".join(blocks), id=path.name)
         for path in _DOCUMENTS
-        for number, block in enumerate(_BLOCK.findall(path.read_text(encoding="utf-8")))
+        if (blocks := _BLOCK.findall(path.read_text(encoding="utf-8")))
     ]
 
 
@@ -24,11 +24,15 @@ def test_the_readme_has_code():
 
 
 @pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
-@pytest.mark.parametrize("block", python_blocks())
-def test_code_in_documents_runs(block, capsys):
+@pytest.mark.parametrize("page", pages_of_code())
+def test_code_in_documents_runs(page, capsys, tmp_path, monkeypatch):
+    # Some pages write files.
+    monkeypatch.chdir(tmp_path)
     names = {}
-    exec(compile(block, "<document>", "exec"), names)
-    assert any(hasattr(value, "net_") for value in names.values()), "no estimator was fitted"
+    exec(compile(page, "<document>", "exec"), names)
+    assert any(
+        hasattr(value, "net_") or hasattr(value, "autoencoder_") for value in names.values()
+    ), "no estimator was fitted"
 
 
 @pytest.mark.parametrize("path", _DOCUMENTS, ids=lambda path: path.name)

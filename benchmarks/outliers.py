@@ -1,0 +1,367 @@
+"""How well outliers are told from the rest: areas under curves, over labelled sets and seeds.
+
+One class of a labelled table is ordinary, rows of the others are outliers. Rivals are fitted to the
+same rows in the same run. See README.md.
+"""
+
+import statistics
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from _common import (
+    describe_machine,
+    is_installed,
+    limit_threads,
+    make_parser,
+    print_table,
+    quiet,
+    time_call,
+)
+from _data import describe_sound
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_friedman1,
+    make_swiss_roll,
+)
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import OneClassSVM
+
+from skae import AutoencoderOutlierDetector, AutoencoderTransformer
+from skae.datasets import has_data_file, load_mnist, load_spoken_digits
+
+_MOST_ROWS = 2500
+_MOST_TEST_ROWS = 1500
+_CONTAMINATION = 0.05
+_SHARE = AutoencoderOutlierDetector().n_components
+_NOTES = f"""\
+Area under the ROC curve on held-out rows: 1 is perfect, 0.5 is chance. Everything is fitted without
+labels: to ordinary rows only (clean), or with outliers among them ({_CONTAMINATION:.0%} dirty)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one method did on one split."""
+
+    data: str
+    dirty: bool
+    method: str
+    area: float
+    precision: float
+    false_alarms: float | None
+    hits: float | None
+    seconds: float
+
+
+def main(arguments=None):
+    """Run the benchmark."""
+    options = parse_options(arguments)
+    methods = choose_methods(options)
+    runs = []
+    with quiet(), limit_threads(options.threads):
+        print(describe_machine(), _NOTES, sep="\n")
+        for name in filter(is_available, options.datasets):
+            for seed in range(options.seeds):
+                ordinary, outliers = DATA_SETS[name][0](seed)
+                for dirty in (False, True):
+                    split = split_rows(ordinary, outliers, seed, dirty=dirty)
+                    runs += [
+                        measure(fit, split, seed, (name, dirty, method))
+                        for method, fit in methods.items()
+                    ]
+            print(f"{name} is done", file=sys.stderr, flush=True)
+    if runs:
+        report(runs, list(methods))
+
+
+def parse_options(arguments):
+    """Return the options; --quick only shortens what is not named."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--datasets", nargs="+", choices=DATA_SETS, metavar="NAME")
+    parser.add_argument("--rivals", nargs="*", choices=RIVALS, metavar="NAME")
+    parser.add_argument("--seeds", type=int, help="splits, each with a seed; 3 by default")
+    parser.add_argument("--threads", type=int, default=1, help="1 by default")
+    options = parser.parse_args(arguments)
+    options.datasets = options.datasets or (QUICK if options.quick else tuple(DATA_SETS))
+    if options.rivals is None:
+        options.rivals = ("pca", "forest", "lof") if options.quick else tuple(RIVALS)
+    options.seeds = options.seeds or (1 if options.quick else 3)
+    return options
+
+
+def choose_methods(options):
+    """Return ours, and the rivals that can be imported."""
+    methods = {"skae": make_ours(options.set)}
+    for name in options.rivals:
+        if name != "pyod" or is_installed("pyod"):
+            methods[name] = RIVALS[name]
+    return methods
+
+
+def measure(fit, split, seed, place):
+    """Return the run of a method: `fit` returns functions of rows, the second one or None."""
+    X_train, X_test, is_outlier = split
+    (score, label), seconds = time_call(fit, X_train, seed)
+    strangeness = score(X_test)
+    flagged = None if label is None else label(X_test) < 0
+    return Run(
+        *place,
+        roc_auc_score(is_outlier, strangeness),
+        average_precision_score(is_outlier, strangeness),
+        None if flagged is None else float(flagged[~is_outlier].mean()),
+        None if flagged is None else float(flagged[is_outlier].mean()),
+        seconds,
+    )
+
+
+# The methods: each is fitted to rows with a seed, and returns what gives strangeness and labels.
+
+
+def make_ours(settings):
+    """Return the detector at its defaults, but for the settings of the autoencoder asked for."""
+    settings = {"n_components": _SHARE, **settings}
+
+    def fit(X, seed):
+        detector = AutoencoderOutlierDetector(
+            settings["n_components"],
+            autoencoder=AutoencoderTransformer(**settings),
+            random_state=seed,
+        ).fit(X)
+        return lambda X: -detector.score_samples(X), detector.predict
+
+    return fit
+
+
+def use_detector(make, scaler=None):
+    """Return what fits an outlier detector of scikit-learn behind a scaler."""
+
+    def fit(X, seed):
+        model = make_pipeline(scaler, make(seed)).fit(X)
+        return lambda X: -model.score_samples(X), model.predict
+
+    return fit
+
+
+def fit_neighbors(X, seed):
+    """Score by the squared distance from as many neighbours as ours has, in as scaled rows."""
+    scaler = MinMaxScaler().fit(X)
+    n_neighbors = min(AutoencoderOutlierDetector().n_neighbors, len(X))
+    model = NearestNeighbors(n_neighbors=n_neighbors).fit(scaler.transform(X))
+
+    def score(X):
+        return np.square(model.kneighbors(scaler.transform(X))[0]).mean(axis=1)
+
+    return score, None
+
+
+def use_reconstruction(fit_model, make_scaler):
+    """Return what scores by the squared error of a reconstruction of scaled rows."""
+
+    def fit(X, seed):
+        scaler = make_scaler().fit(X)
+        reconstruct = fit_model(scaler.transform(X), seed)
+
+        def score(X):
+            X = scaler.transform(X)
+            return np.square(X - reconstruct(X)).mean(axis=1)
+
+        return score, None
+
+    return fit
+
+
+def fit_components(X, seed):
+    """Fit a PCA with the share of variance that ours has."""
+    model = PCA(_SHARE, svd_solver="full").fit(X)
+    return lambda X: model.inverse_transform(model.transform(X))
+
+
+def fit_autoencoder(X, seed):
+    """Fit our autoencoder, to be judged by its errors alone."""
+    model = AutoencoderTransformer(_SHARE, random_state=seed).fit(X)
+    return lambda X: model.inverse_transform(model.transform(X))
+
+
+def fit_perceptron(X, seed):
+    """Fit a plain autoencoder with as many codes."""
+    n_codes = PCA(_SHARE, svd_solver="full").fit(X).n_components_
+    model = MLPRegressor(
+        hidden_layer_sizes=(64, n_codes, 64), early_stopping=True, random_state=seed
+    ).fit(X, X)
+    return lambda X: model.predict(X).reshape(X.shape)
+
+
+def fit_pyod(X, seed):
+    """Fit pyod's autoencoder at its defaults, but for 100 epochs instead of 10."""
+    from pyod.models.auto_encoder import AutoEncoder
+
+    # It drops the last batch, and with it all rows where there are fewer than one batch has.
+    model = AutoEncoder(
+        epoch_num=100, batch_size=min(32, len(X)), random_state=seed, verbose=0
+    ).fit(X)
+    return model.decision_function, None
+
+
+RIVALS = {
+    "error": use_reconstruction(fit_autoencoder, MinMaxScaler),
+    "neighbors": fit_neighbors,
+    "pca": use_reconstruction(fit_components, MinMaxScaler),
+    "pca_std": use_reconstruction(fit_components, StandardScaler),
+    "forest": use_detector(lambda seed: IsolationForest(random_state=seed)),
+    "lof": use_detector(lambda seed: LocalOutlierFactor(novelty=True), StandardScaler()),
+    "svm": use_detector(lambda seed: OneClassSVM(), StandardScaler()),
+    "mlp": use_reconstruction(fit_perceptron, StandardScaler),
+    "pyod": fit_pyod,
+}
+
+
+# The data: functions of the seed that return ordinary rows and outliers.
+
+
+def take_class(load, *, against=False):
+    """Return what takes one class by the seed for ordinary, or for outliers with `against`."""
+
+    def choose(seed):
+        X, y = load()
+        classes = np.unique(y)
+        is_chosen = y == classes[seed % len(classes)]
+        return X[is_chosen != against], X[is_chosen == against]
+
+    return choose
+
+
+def _sklearn(loader):
+    def load():
+        return loader(return_X_y=True)
+
+    return load
+
+
+def load_benign_first():
+    """Return breast cancer with the benign growths as the first class, for all seeds."""
+    X, y = load_breast_cancer(return_X_y=True)
+    return X, 1 - y
+
+
+def choose_benign(seed):
+    """Return benign and malignant growths."""
+    return take_class(load_benign_first)(0)
+
+
+def load_images():
+    """Return the first 20,000 images of MNIST."""
+    mnist = load_mnist(random_state=0)
+    return mnist.X_train[:20_000].astype(np.float64), mnist.y_train[:20_000]
+
+
+def load_speakers():
+    """Return the spoken digits with their speakers."""
+    digits = load_spoken_digits()
+    X = np.stack([describe_sound(audio) for audio in digits.audio])
+    return X.astype(np.float64), np.asarray(digits.speaker)
+
+
+def make_curved_sheet(seed):
+    """Return a sheet bent through 12 features, and Gaussian rows with its mean and covariance."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.uniform(-2, 2, size=(2, 1500))
+    bent = [a, b, np.sin(2 * a), np.cos(2 * a) * b / 2, np.sin(1.5 * b)]
+    X = np.stack(bent, axis=1) @ rng.normal(size=(5, 12)) + rng.normal(0, 0.1, size=(1500, 12))
+    return X, rng.multivariate_normal(X.mean(axis=0), np.cov(X.T), size=len(X))
+
+
+def make_roll(seed):
+    """Return a swiss roll, and uniform rows in the box around it."""
+    X, _ = make_swiss_roll(1500, noise=0.1, random_state=seed)
+    box = np.random.default_rng(seed).uniform(X.min(axis=0), X.max(axis=0), size=X.shape)
+    return X, box
+
+
+def break_relation(seed):
+    """Return a table with a target among its columns, and rows whose target is another one's."""
+    X, y = make_friedman1(3000, noise=0.1, random_state=seed)
+    others = np.random.default_rng(seed).permutation(y[1500:])
+    return np.column_stack([X[:1500], y[:1500]]), np.column_stack([X[1500:], others])
+
+
+# How to make each, and the file that it needs.
+DATA_SETS = {
+    "iris": (take_class(_sklearn(load_iris)), None),
+    "wine": (take_class(_sklearn(load_wine)), None),
+    "cancer": (choose_benign, None),
+    "digit": (take_class(_sklearn(load_digits)), None),
+    "nine_digits": (take_class(_sklearn(load_digits), against=True), None),
+    "friedman1": (break_relation, None),
+    "swiss_roll": (make_roll, None),
+    "sheet": (make_curved_sheet, None),
+    "speaker": (take_class(load_speakers), "fsdd.npz"),
+    "mnist_digit": (take_class(load_images), "mnist.npz"),
+    "mnist_nine": (take_class(load_images, against=True), "mnist.npz"),
+}
+QUICK = ("iris", "wine", "digit")
+
+
+def is_available(name):
+    """Tell whether the data can be had; say so in one line where they cannot."""
+    needs = DATA_SETS[name][1]
+    if needs is None or has_data_file(needs):
+        return True
+    print(f"{name} is left out: SKAE_DATA does not name a folder with {needs}.")
+    return False
+
+
+def split_rows(ordinary, outliers, seed, *, dirty):
+    """Return training rows, held-out rows, and which of the latter are outliers."""
+    rng = np.random.default_rng(seed)
+    ordinary, outliers = rng.permutation(ordinary), rng.permutation(outliers)
+    n_train = min(int(0.6 * len(ordinary)), _MOST_ROWS)
+    train, test = ordinary[:n_train], ordinary[n_train : n_train + _MOST_TEST_ROWS]
+    half = len(outliers) // 2
+    if dirty:
+        n_dirty = max(1, round(n_train * _CONTAMINATION / (1 - _CONTAMINATION)))
+        train = np.concatenate([train, outliers[: min(n_dirty, half)]])
+    others = outliers[half : half + _MOST_TEST_ROWS]
+    is_outlier = np.repeat([False, True], [len(test), len(others)])
+    return train, np.concatenate([test, others]), is_outlier
+
+
+def report(runs, methods):
+    """Print the tables."""
+    names = list(dict.fromkeys(run.data for run in runs))
+    for dirty, title in ((False, "clean"), (True, f"{_CONTAMINATION:.0%} dirty")):
+        rows = [[name, *(average(runs, m, "area", dirty, name) for m in methods)] for name in names]
+        rows.append(["mean", *(average(runs, method, "area", dirty) for method in methods)])
+        print_table(f"Area under the ROC curve, {title}: mean over seeds", ["data", *methods], rows)
+    header = ["method", "area, clean", "area, dirty", "precision, clean", "precision, dirty"]
+    header += ["false alarms", "hits", "seconds"]
+    print_table("Means over all", header, [summarize(runs, method) for method in methods])
+
+
+def average(runs, method, value, dirty, name=None):
+    """Return the mean of a value over the runs asked for, None where there is none."""
+    values = [
+        getattr(run, value)
+        for run in runs
+        if (run.method, run.dirty) == (method, dirty) and name in (None, run.data)
+    ]
+    return None if None in values else statistics.mean(map(float, values))
+
+
+def summarize(runs, method):
+    """Return the line of a method in the last table."""
+    both = [average(runs, method, v, dirty) for v in ("area", "precision") for dirty in (0, 1)]
+    alarms = [average(runs, method, value, False) for value in ("false_alarms", "hits")]
+    return [method, *both, *alarms, sum(run.seconds for run in runs if run.method == method)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""The outlier detector: its score, its threshold, and what it is given."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae import AutoencoderOutlierDetector, AutoencoderTransformer
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+
+
+def make_detector(n_components=4, **params):
+    autoencoder = AutoencoderTransformer(hidden_layer_sizes=(16,), max_iter=3, batch_size=32)
+    params = {"autoencoder": autoencoder, "random_state": 0} | params
+    return AutoencoderOutlierDetector(n_components, **params)
+
+
+COUNTED = "among neighbours every row counts as one, whatever its weight"
+CHECKS = parametrize_with_checks(
+    [make_detector(0.8, random_state=None), make_detector(0.8, contamination=0.1)],
+    expected_failed_checks=lambda detector: {
+        f"check_sample_weight_equivalence_on_{kind}_data": COUNTED for kind in ("dense", "sparse")
+    },
+)
+
+
+# Older scikit-learn passes a generator, which pytest no longer likes to get.
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
+def test_checks_of_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def zeros():
+    """Return images of the digit 0, and of all others."""
+    X, y = load_digits(return_X_y=True)
+    return X[y == 0], X[y != 0]
+
+
+@pytest.fixture(scope="module")
+def fitted(zeros):
+    return make_detector().fit(zeros[0][:120])
+
+
+def test_the_score_is_what_its_formula_says(zeros):
+    X, others = zeros[0][:60], zeros[1][:5]
+    detector = make_detector(n_neighbors=5, contamination=0.01).fit(X)
+    scaled = (X - X.min(axis=0)) / detector.data_range_
+    new = (others - X.min(axis=0)) / detector.data_range_
+    autoencoder = clone(detector.autoencoder).set_params(n_components=4, random_state=0).fit(scaled)
+
+    def compare(rows, *, itself):
+        codes = autoencoder.transform(rows)
+        reconstructions = autoencoder.inverse_transform(codes)
+        errors = np.square(rows - reconstructions).sum(axis=1)
+        squares = np.square(codes[:, None] - autoencoder.transform(scaled)).sum(axis=2)
+        nearest = np.argsort(squares, axis=1)[:, itself : 5 + itself]
+        return errors, np.take_along_axis(squares, nearest, axis=1).mean(axis=1), nearest
+
+    errors, squares, _ = compare(scaled, itself=1)
+    ratio = max(1, autoencoder.reconstruction_error_ / (errors.mean() / 64))
+    usual = errors * ratio + squares
+    errors, squares, nearest = compare(new, itself=0)
+    expected = -(errors + squares) / np.sqrt(np.median(usual) * usual[nearest].mean(axis=1))
+    np.testing.assert_allclose(detector.score_samples(others), expected, rtol=1e-3)
+
+
+def test_other_digits_are_found(fitted, zeros):
+    ordinary, others = zeros
+    rows = np.concatenate([ordinary[120:], others])
+    is_outlier = np.arange(len(rows)) >= len(ordinary) - 120
+    assert roc_auc_score(is_outlier, -fitted.score_samples(rows)) > 0.98
+    assert (fitted.predict(ordinary[120:]) == -1).mean() < 0.15
+    assert (fitted.predict(others) == -1).mean() > 0.8
+
+
+def test_ordinary_rows_score_about_minus_one(fitted, zeros):
+    assert -1.3 < np.median(fitted.score_samples(zeros[0][120:])) < -0.8
+
+
+def test_rows_beside_a_curve_are_found_where_pca_is_blind():
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-1, 1, size=300)
+    X = np.stack([t, 2 * t**2], axis=1) + rng.normal(scale=0.02, size=(300, 2))
+    beside = np.stack([t, np.full(300, 0.67)], axis=1)
+    beside = beside[np.abs(beside[:, 1] - 2 * t**2) > 0.2]
+    autoencoder = AutoencoderTransformer(max_iter=40, early_stopping=False)
+    detector = make_detector(1, autoencoder=autoencoder).fit(X[:200])
+    rows, is_outlier = np.concatenate([X[200:], beside]), np.repeat([0, 1], [100, len(beside)])
+    pca = PCA(1).fit(X[:200])
+    errors = np.square(rows - pca.inverse_transform(pca.transform(rows)))
+    assert roc_auc_score(is_outlier, errors.sum(axis=1)) < 0.6
+    assert roc_auc_score(is_outlier, -detector.score_samples(rows)) > 0.95
+
+
+def test_units_do_not_matter():
+    X = load_breast_cancer().data[:200]
+    units = np.logspace(-3, 3, X.shape[1])
+    scores = make_detector().fit(X).score_samples(X)
+    others = make_detector().fit(X * units).score_samples(X * units)
+    np.testing.assert_allclose(scores, others, rtol=1e-3)
+
+
+@pytest.mark.parametrize("contamination", [0.01, 0.1, 0.25, 0.5])
+def test_the_share_asked_for_is_flagged(zeros, contamination):
+    X = zeros[0][:100]
+    labels = make_detector(contamination=contamination).fit_predict(X)
+    assert (labels == -1).sum() == round(100 * contamination)
+
+
+def test_weights_count_for_the_share(zeros):
+    X = zeros[0][:100]
+    weights = np.repeat([1.0, 4.0], 50)
+    labels = make_detector(contamination=0.2).fit(X, sample_weight=weights).predict(X)
+    assert 0.17 < np.average(labels == -1, weights=weights) <= 0.2
+
+
+def test_a_row_of_weight_zero_has_no_influence(zeros):
+    X, stranger = zeros[0][:100], 100 * np.ones((1, 64))
+    weights = np.r_[np.ones(100), 0]
+    detector = make_detector().fit(np.concatenate([X, stranger]), sample_weight=weights)
+    np.testing.assert_array_equal(
+        detector.score_samples(X), make_detector().fit(X).score_samples(X)
+    )
+
+
+def test_decisions_are_scores_about_the_threshold(fitted, zeros):
+    X = zeros[1][:50]
+    decisions = fitted.decision_function(X)
+    np.testing.assert_array_equal(decisions, fitted.score_samples(X) - fitted.offset_)
+    np.testing.assert_array_equal(fitted.predict(X), np.where(decisions < 0, -1, 1))
+
+
+def test_a_score_depends_on_its_row_alone(fitted, zeros):
+    X = np.concatenate([zeros[0], zeros[1][:50]])
+    together = fitted.score_samples(X)
+    alone = [fitted.score_samples(row[None])[0] for row in X[::5]]
+    np.testing.assert_allclose(together[::5], alone, rtol=1e-4)
+
+
+def test_a_training_row_is_not_its_own_neighbour(zeros):
+    X = np.concatenate([zeros[0][:60], zeros[1][:1]])
+    # With one neighbour, its own code would hide an outlier.
+    detector = make_detector(n_neighbors=1).fit(X)
+    assert np.argmin(detector.score_samples(X)) == 60
+
+
+def test_outliers_in_a_group_do_not_hide_each_other(zeros):
+    X = np.concatenate([zeros[0][:120], zeros[1][:1] + np.linspace(0, 0.1, 6)[:, None]])
+    labels = make_detector(n_neighbors=10, contamination=6 / 126).fit_predict(X)
+    assert (labels[120:] == -1).sum() >= 5
+
+
+def test_the_feature_that_did_it_is_named(fitted, zeros):
+    X = zeros[0][120:130].copy()
+    X[:, 19] = 60
+    errors = fitted.reconstruction_errors(X)
+    assert errors.shape == (10, 64)
+    assert (errors.argmax(axis=1) == 19).all()
+
+
+@pytest.mark.parametrize("make_sparse", [sparse.csr_matrix, sparse.csr_array, sparse.coo_array])
+def test_sparse_rows_score_as_dense_ones(zeros, make_sparse):
+    X = zeros[0]
+    dense = make_detector(autoencoder=AutoencoderTransformer(max_iter=3, early_stopping=False))
+    detector = clone(dense).fit(make_sparse(X))
+    expected = dense.fit(X).score_samples(X)
+    np.testing.assert_allclose(detector.score_samples(X), expected, rtol=0.05)
+    np.testing.assert_allclose(
+        detector.score_samples(make_sparse(X)), detector.score_samples(X), rtol=1e-4
+    )
+    np.testing.assert_allclose(dense.score_samples(make_sparse(X)), expected, rtol=1e-4)
+
+
+def test_sparse_rows_need_not_be_centred_at_zero():
+    X = np.random.default_rng(0).normal(3, 1, size=(80, 5))
+    detector = make_detector(2).fit(X)
+    np.testing.assert_allclose(
+        detector.score_samples(sparse.csr_array(X)), detector.score_samples(X), rtol=1e-4
+    )
+
+
+def test_one_seed_gives_one_result_and_touches_nothing(zeros):
+    X = zeros[0][:80]
+    before = torch.get_rng_state()
+    first = make_detector().fit(X)
+    second = make_detector().fit(X)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(first.score_samples(X), second.score_samples(X))
+    assert first.offset_ == second.offset_
+    other = make_detector(random_state=1).fit(X)
+    assert (other.score_samples(X) != first.score_samples(X)).any()
+
+
+def test_a_pickle_scores_alike(fitted, zeros):
+    X = zeros[1][:50]
+    loaded = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(loaded.decision_function(X), fitted.decision_function(X))
+
+
+def test_a_second_fit_forgets_the_first(zeros):
+    detector = make_detector().fit(zeros[1][:100, :50])
+    again = detector.fit(zeros[0][:80])
+    expected = make_detector().fit(zeros[0][:80])
+    np.testing.assert_array_equal(again.score_samples(zeros[1]), expected.score_samples(zeros[1]))
+
+
+def test_the_autoencoder_given_is_neither_fitted_nor_changed(zeros):
+    autoencoder = AutoencoderTransformer(3, max_iter=2, random_state=5)
+    detector = AutoencoderOutlierDetector(2, autoencoder=autoencoder, random_state=0)
+    detector.fit(zeros[0][:50])
+    assert not hasattr(autoencoder, "net_")
+    assert (autoencoder.n_components, autoencoder.random_state) == (3, 5)
+    assert detector.autoencoder_.n_components_ == 2
+
+
+def test_parameters_can_be_searched(zeros):
+    X = np.concatenate([zeros[0][:100], zeros[1][:20]])
+    y = np.repeat([1, -1], [100, 20])
+    grid = {"n_components": [2, 4], "autoencoder__max_iter": [1, 2]}
+    search = GridSearchCV(make_detector(), grid, scoring="roc_auc", cv=StratifiedKFold(2)).fit(X, y)
+    assert search.best_score_ > 0.9
+    assert set(search.best_params_) == set(grid)
+
+
+def test_it_ends_a_pipeline(zeros):
+    pipeline = make_pipeline(StandardScaler(), make_detector()).fit(zeros[0])
+    assert set(pipeline.predict(zeros[1])) <= {-1, 1}
+
+
+def test_names_of_columns_are_held_to():
+    X = load_breast_cancer(as_frame=True).data[:100]
+    detector = make_detector()
+    detector.fit(X)
+    assert list(detector.feature_names_in_) == list(X.columns)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        detector.predict(X[X.columns[::-1]])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"contamination": 0}, "'contamination' .* must be .* Got 0"),
+        ({"contamination": 0.6}, "'contamination' .* must be .* Got 0.6"),
+        ({"contamination": "low"}, "'contamination' .* must be .* Got 'low'"),
+        ({"n_neighbors": 0}, "'n_neighbors' .* must be an int in the range"),
+        ({"n_components": 0}, "'n_components' .* must be an int in the range"),
+        ({"autoencoder": StandardScaler()}, "'autoencoder' .* must be .* Got StandardScaler"),
+        ({"autoencoder": AutoencoderTransformer}, "'autoencoder' .* must be .* Got <class"),
+    ],
+)
+def test_parameters_are_refused(zeros, params, message):
+    with pytest.raises(ValueError, match=message):
+        make_detector(**params).fit(zeros[0][:20])
+
+
+@pytest.mark.parametrize("contamination", ["auto", 0.5])
+@pytest.mark.parametrize("n_rows", [2, 3, 10])
+def test_few_rows_are_enough(zeros, n_rows, contamination):
+    X = zeros[0][:n_rows]
+    detector = make_detector(1, contamination=contamination).fit(X)
+    assert 1 <= detector.n_neighbors_ < n_rows
+    assert np.isfinite(detector.score_samples(zeros[1][:10])).all()
+
+
+@pytest.mark.parametrize("contamination", ["auto", 0.1])
+def test_equal_rows_are_inliers_and_others_are_not(contamination):
+    X = np.tile([3.0, -1.0, 1e3, 0.5], (30, 1))
+    detector = make_detector(2, contamination=contamination).fit(X)
+    assert (detector.predict(X) == 1).all()
+    assert (detector.predict(X + [0, 0.5, 0, 0]) == -1).all()
+
+
+def test_a_feature_that_was_constant_counts(zeros):
+    X = zeros[0][:100].copy()
+    X[:, 0] = 5
+    detector = make_detector().fit(X)
+    changed = X[:5].copy()
+    changed[:, 0] = 40
+    assert (detector.score_samples(changed) < detector.score_samples(X[:5])).all()
+
+
+def test_cross_entropy_takes_pixels(zeros):
+    autoencoder = AutoencoderTransformer(loss="binary_cross_entropy", max_iter=2)
+    detector = make_detector(autoencoder=autoencoder).fit(zeros[0])
+    assert (detector.predict(zeros[1]) == -1).mean() > 0.8
+
+
+@pytest.mark.parametrize("method", ["predict", "score_samples", "reconstruction_errors"])
+def test_a_wrong_number_of_columns_is_refused(fitted, zeros, method):
+    with pytest.raises(ValueError, match="X has 4 features, but .* is expecting 64 features"):
+        getattr(fitted, method)(zeros[0][:, :4])
+
+
+def test_nan_is_refused(zeros):
+    X = zeros[0].copy()
+    X[3, 2] = np.nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        make_detector().fit(X)
