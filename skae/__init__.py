@@ -1,5 +1,6 @@
 """Autoencoders as scikit-learn transformers: PCA, but nonlinear, and never worse."""
 
+from skae._adversarial import AdversarialAutoencoderTransformer
 from skae._autoencoder import AutoencoderTransformer
 from skae._outlier import AutoencoderOutlierDetector
 from skae._variational import VariationalAutoencoderTransformer
@@ -7,6 +8,7 @@ from skae._variational import VariationalAutoencoderTransformer
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdversarialAutoencoderTransformer",
     "AutoencoderOutlierDetector",
     "AutoencoderTransformer",
     "VariationalAutoencoderTransformer",

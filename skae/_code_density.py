@@ -64,6 +64,55 @@ def draw_from_mixture(mixture: GaussianMixture, n_samples: int, random_state) ->
     return draws
 
 
+class MixturePrior:
+    """A mixture of normal distributions, to be a prior of codes.
+
+    Parameters
+    ----------
+    means : array-like of shape (n_mixture_components, n_codes)
+        Their means.
+    deviation : float, default=1.0
+        Standard deviation of each, in all directions; greater than 0.
+    weights : array-like of shape (n_mixture_components,), default=None
+        Their shares of the draws, which sum to 1; equal where None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.generate import MixturePrior
+    >>> prior = MixturePrior([[3.0, 0.0], [-3.0, 0.0]], deviation=0.5)
+    >>> prior(5, np.random.RandomState(0)).shape
+    (5, 2)
+    """
+
+    def __init__(self, means, deviation=1.0, weights=None):
+        self.means, self.deviation, self.weights = np.asarray(means, float), deviation, weights
+
+    def __call__(self, n_draws, random_state):
+        """Return draws.
+
+        Parameters
+        ----------
+        n_draws : int
+            How many.
+        random_state : RandomState instance
+            Source of the draws.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_draws, n_codes)
+            The draws.
+        """
+        chosen = random_state.choice(len(self.means), size=n_draws, p=self.weights)
+        return random_state.normal(self.means[chosen], self.deviation)
+
+    def __repr__(self):
+        return (
+            f"MixturePrior({self.means.tolist()}, deviation={self.deviation}, "
+            f"weights={self.weights})"
+        )
+
+
 @dataclass(frozen=True)
 class ClassDensities:
     """A density of codes for each of some classes."""

@@ -9,11 +9,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skae._code_density import draw_from_mixture, fit_mixture
+from skae._code_density import MixturePrior, draw_from_mixture, fit_mixture
 from skae._parameters import check_count
 from skae._sklearn import fit_context
 
-__all__ = ["CodeSampler"]
+__all__ = ["CodeSampler", "MixturePrior"]
 
 
 class CodeSampler(BaseEstimator):

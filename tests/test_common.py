@@ -9,13 +9,18 @@ import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderTransformer, VariationalAutoencoderTransformer
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 HELD_OUT = "rows are held out, so a row repeated is not a row of twice the weight"
 MINIBATCHES = "rows meet in small batches, where weights equal repeats in expectation alone"
 DRAWS = "the code of each row is drawn, and a repeated row has two draws"
+DRAWN_PRIOR = "there are as many draws of the prior as rows"
 NOISE = "the noise falls on other rows where rows are repeated"
 ROUNDING = "sums over rows in another order differ beyond 1e-7 in single precision"
 
@@ -82,6 +87,9 @@ ESTIMATORS += [
     (VariationalAutoencoderTransformer(max_iter=2, early_stopping=False, **params), DRAWS)
     for params in ({}, {"conditional": True, "likelihood": "laplace", "dtype": "float64"})
 ]
+ESTIMATORS.append(
+    (AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)), DRAWN_PRIOR)
+)
 REASONS = {id(estimator): reason for estimator, reason in ESTIMATORS}
 
 

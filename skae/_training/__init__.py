@@ -1,5 +1,6 @@
 """Training and applying networks, with torch and skorch; private."""
 
+from skae._training._adversarial import Adversarial
 from skae._training._inference import (
     bound_log_densities,
     cell_errors,
@@ -18,6 +19,7 @@ from skae._training._variational import Variational
 
 __all__ = [
     "DTYPES",
+    "Adversarial",
     "AutoencoderNet",
     "Standardization",
     "StartingPoint",

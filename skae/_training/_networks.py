@@ -45,7 +45,7 @@ def make_module(
     settings, n_components = problem.settings, problem.n_components
     if settings.latent is not None:
         stacks = _make_stacks(problem, generator, settings.latent.n_outputs * n_components)
-        return settings.latent.make_module(problem, components, stacks)
+        return settings.latent.make_module(problem, components, stacks, generator)
     encoder, decoder = _make_stacks(problem, generator, n_components)
     deviations = find_input_deviations(problem)
     # Constant features stay as they are.

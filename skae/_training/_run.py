@@ -255,7 +255,7 @@ class TrainingRun:
 
     def _order_codes(self, moments: CodeMoments) -> np.ndarray:
         """Put the codes in order; return the share of variance that each accounts for."""
-        problem = self.problem
+        problem, latent = self.problem, self.problem.settings.latent
         explained = order_codes_(
             self.net.module_.basis,
             moments.mean,
@@ -264,7 +264,8 @@ class TrainingRun:
             unit=problem.standardization.scale,
             whiten=problem.settings.whiten,
             rotate=self.net.module_.sparsity is None and self.net.criterion_.rotates,
-            keep_scale=problem.settings.latent is not None,
+            keep_scale=latent is not None,
+            keep_order=latent is not None and latent.keeps_order,
         )
         variance = float(problem.statistics.variance.mean()) / problem.standardization.scale**2
         share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
@@ -299,7 +300,8 @@ def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> Autoenc
         # The encoder and the decoder come first and have the optimiser's own settings.
         linear_paths = [("linear_path.*", group) for group in others]
         optimizer["optimizer__param_groups"] = [("*coder.*", {}), *linear_paths]
-    net = AutoencoderNet(
+    net_class = AutoencoderNet if settings.latent is None else settings.latent.net_class
+    net = net_class(
         module,
         criterion=make_objective(problem, params["generator"]),
         iterator_train=ShuffledBatches,

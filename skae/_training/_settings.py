@@ -31,15 +31,15 @@ class TrainingSettings:
     learning_rate_init: float
     max_iter: int | str
     weight_decay: float
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: int
-    tol: float
     dtype: str
     mixed_precision: bool
     device: str
     net_params: dict | None
     verbose: bool | int
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 30
+    tol: float = 1e-4
     loss: Any = "squared_error"
     penalty: Any = None
     alpha: float | None = None

@@ -7,6 +7,7 @@ import torch
 
 from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._losses import make_loss, make_output
+from skae._training._net import AutoencoderNet
 from skae._training._principal_components import PrincipalComponents
 from skae._training._problem import TrainingProblem
 from skae.modules import CodeBasis, LinearPath, VariationalAutoencoder
@@ -42,12 +43,22 @@ class Variational:
     n_outputs = 2
     """Outputs of the encoder for each code."""
 
+    net_class = AutoencoderNet
+    """What trains the network."""
+
+    keeps_order = False
+    """Whether codes must stay in the network's order."""
+
     def make_objective(self, problem: TrainingProblem, generator: torch.Generator) -> NegativeELBO:
         """Return what training minimises."""
         return NegativeELBO(self.beta, warm_up=self.warm_up, generator=generator)
 
     def make_module(
-        self, problem: TrainingProblem, components: PrincipalComponents, stacks
+        self,
+        problem: TrainingProblem,
+        components: PrincipalComponents,
+        stacks,
+        generator: torch.Generator,
     ) -> VariationalAutoencoder:
         """Return a new network, which starts as probabilistic PCA beside a linear path.
 
@@ -61,6 +72,8 @@ class Variational:
             Those of the table, or of a part of it.
         stacks : tuple of two Modules
             The encoder, with two outputs for each code, and the decoder.
+        generator : torch.Generator
+            Not used: all other numbers are known.
 
         Returns
         -------

@@ -1,5 +1,6 @@
 """The networks, as plain torch modules that know nothing of noise, losses or training."""
 
+from skae.modules._adversarial import AdversarialAutoencoder
 from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder, CodeBasis, LinearPath
 from skae.modules._basis import order_codes_
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
@@ -10,6 +11,7 @@ from skae.modules._variational import VariationalAutoencoder
 __all__ = [
     "ACTIVATIONS",
     "INPUT_LIMIT",
+    "AdversarialAutoencoder",
     "Autoencoder",
     "CodeBasis",
     "DenseStack",

@@ -19,6 +19,7 @@ def order_codes_(
     whiten: bool = False,
     rotate: bool = True,
     keep_scale: bool = False,
+    keep_order: bool = False,
 ) -> Tensor:
     """Choose the basis in which codes are uncorrelated and ordered by the variance they explain.
 
@@ -47,12 +48,14 @@ def order_codes_(
     keep_scale : bool, default=False
         With True each code keeps its scale, too, so that what is known of its distribution stays
         true.
+    keep_order : bool, default=False
+        With True codes keep place and sign, too, and stay as they are.
 
     Returns
     -------
     explained_variance : Tensor of shape (n_components,)
         Variance of the rows, in standardised units and summed over the features, that a linear
-        regression on each code explains; in descending order.
+        regression on each code explains; in descending order unless that is kept.
 
     Examples
     --------
@@ -63,11 +66,15 @@ def order_codes_(
     >>> order_codes_(basis, torch.zeros(2), torch.diag(variances), axes * variances)
     tensor([4., 1.], dtype=torch.float64)
     """
+    keep_scale = keep_scale or keep_order
     rotate = rotate and not keep_scale
     whitening, colouring, alive = _whiten(covariance) if rotate else _scale(covariance)
     loadings = cross_covariance @ (whitening * alive)
     explained, rotation = _rotate(loadings) if rotate else _sort(loadings)
-    rotation = rotation * _sign_of_largest(loadings @ rotation)
+    if keep_order:
+        explained, rotation = rotation @ explained, torch.eye(len(explained), dtype=rotation.dtype)
+    else:
+        rotation = rotation * _sign_of_largest(loadings @ rotation)
 
     if keep_scale:
         whitening = colouring = torch.eye(len(explained), dtype=rotation.dtype)

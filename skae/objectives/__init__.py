@@ -1,5 +1,6 @@
 """What training minimises, as plain torch modules that know nothing of training."""
 
+from skae.objectives._adversarial import AdversarialObjective
 from skae.objectives._criterion import CriterionLoss
 from skae.objectives._densities import (
     LIKELIHOODS,
@@ -9,7 +10,7 @@ from skae.objectives._densities import (
     Likelihood,
     NoisyLikelihood,
 )
-from skae.objectives._divergences import gaussian_divergence
+from skae.objectives._divergences import MaximumMeanDiscrepancy, gaussian_divergence
 from skae.objectives._elbo import NegativeELBO
 from skae.objectives._errors import AbsoluteError, HuberLoss, SquaredError
 from skae.objectives._likelihoods import BinaryCrossEntropy, PoissonLoss
@@ -37,6 +38,7 @@ __all__ = [
     "LOSSES",
     "PENALTIES",
     "AbsoluteError",
+    "AdversarialObjective",
     "BernoulliLikelihood",
     "BinaryCrossEntropy",
     "Contractive",
@@ -47,6 +49,7 @@ __all__ = [
     "L1Sparsity",
     "LaplaceLikelihood",
     "Likelihood",
+    "MaximumMeanDiscrepancy",
     "NegativeELBO",
     "NoisyLikelihood",
     "Objective",

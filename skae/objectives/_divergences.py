@@ -3,6 +3,11 @@
 import torch
 from torch import Tensor
 
+from skae.objectives._penalties import Penalty
+
+# Of the kernels, as shares of the mean squared distance of two draws from the normal distribution.
+_KERNEL_WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
 
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return the Kullback-Leibler divergence of normal distributions from the standard one.
@@ -25,3 +30,70 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     tensor([0.0000, 0.5000])
     """
     return (mean.square() + torch.expm1(log_variance) - log_variance) / 2
+
+
+class MaximumMeanDiscrepancy(Penalty):
+    """Squared maximum mean discrepancy of the codes from draws of a prior.
+
+    The kernel is a sum of inverse multiquadrics ``c / (c + |a - b|^2)``, for seven `c` around the
+    mean squared distance of two draws from the standard normal distribution: as for Wasserstein
+    autoencoders.
+
+    Parameters
+    ----------
+    prior : callable
+        Takes a number of draws, the number of codes and a generator, and returns a tensor of draws
+        of shape (n_draws, n_components) on the CPU.
+
+    References
+    ----------
+    Tolstikhin, I., Bousquet, O., Gelly, S. and Schölkopf, B. (2018). Wasserstein auto-encoders.
+    https://doi.org/10.48550/arXiv.1711.01558
+
+    Gretton, A. et al. (2012). A kernel two-sample test. Journal of Machine Learning Research 13,
+    723-773. https://jmlr.org/papers/v13/gretton12a.html
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import MaximumMeanDiscrepancy
+    >>> penalty = MaximumMeanDiscrepancy(lambda n, k, generator: torch.zeros(n, k))
+    >>> penalty(None, torch.zeros(5, 3), torch.zeros(5, 2)).item()
+    0.0
+    """
+
+    default_alpha = 3.0
+    rotates = False
+
+    def __init__(self, prior):
+        super().__init__()
+        self.prior = prior
+
+    def forward(
+        self,
+        module,
+        inputs: Tensor,
+        code: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the discrepancy, that of codes and draws with themselves included."""
+        generator = _fresh_generator() if generator is None else generator
+        draws = self.prior(*code.shape, generator).to(code)
+        among_codes, among_draws = _mean_kernel(code, code), _mean_kernel(draws, draws)
+        return among_codes + among_draws - 2 * _mean_kernel(code, draws)
+
+
+def _fresh_generator() -> torch.Generator:
+    return torch.Generator(device="cpu").manual_seed(0)
+
+
+def _mean_kernel(one: Tensor, other: Tensor) -> Tensor:
+    # Written out: the derivative of a distance is not finite where it is zero.
+    lengths = [table.square().sum(1) for table in (one, other)]
+    distances = lengths[0][:, None] + lengths[1] - 2 * one @ other.T
+    total: Tensor = torch.zeros((), dtype=one.dtype, device=one.device)
+    for factor in _KERNEL_WIDTHS:
+        width = 2 * one.shape[1] * factor
+        total = total + (width / (width + distances.clamp_min(0))).mean()
+    return total
