@@ -250,8 +250,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     >>> model = VariationalAutoencoderTransformer(8, max_iter=10, random_state=0).fit(X)
     >>> model.transform(X).shape, model.sample(3, random_state=0).shape
     ((1797, 8), (3, 64))
-    >>> model.posterior_std(X).max() < 1
-    np.True_
+    >>> bool(model.posterior_std(X).max() < 1)
+    True
     """
 
     _loss_parameter = "likelihood"
