@@ -1,6 +1,7 @@
-"""Data sets for examples, benchmarks and tests, read from a folder; nothing is downloaded."""
+"""Data sets for examples, benchmarks and tests, from a folder or made; nothing is downloaded."""
 
 from skae.datasets._folder import has_data_file
 from skae.datasets._loaders import load_film_reviews, load_mnist, load_spoken_digits
+from skae.datasets._shapes import make_shapes
 
-__all__ = ["has_data_file", "load_film_reviews", "load_mnist", "load_spoken_digits"]
+__all__ = ["has_data_file", "load_film_reviews", "load_mnist", "load_spoken_digits", "make_shapes"]
