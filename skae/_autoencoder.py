@@ -76,12 +76,13 @@ class AutoencoderTransformer(BaseAutoencoder):
     alpha : float or None, default=None
         What the penalty is multiplied with, or the share of codes that "top_k" keeps. None is
         the penalty's own default.
-    corruption : {"gaussian", "masking", "salt_and_pepper", "swap"}, Corruption or None, \
-            default=None
+    corruption : {"gaussian", "hiding", "masking", "salt_and_pepper", "swap"}, Corruption \
+            or None, default=None
         Noise on what the network sees in training, while the loss compares with the clean row: a
         denoising autoencoder. "gaussian" adds to every cell; of the others, "masking" sets cells
         to the mean of their column, "salt_and_pepper" to its least or greatest value, and "swap"
-        to its value in another row. Or an instance of a class derived from
+        to its value in another row. "hiding" takes cells away as if they were missing, for
+        ``missing="mask"``. Or an instance of a class derived from
         `skae.corruption.Corruption`. Rows that judge have noise too, so the errors that the fit
         reports, PCA's as well, are those of noisy rows.
     corruption_level : float, default=0.3
@@ -90,6 +91,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     init : {"pca", "random"}, default="pca"
         With "random" there is no linear path: a plain autoencoder with random weights, which may
         end above PCA's error.
+    missing : {"mask"} or None, default=None
+        With "mask", NaN in X are missing cells: the loss counts the others, the encoder is told
+        which are missing and sees them filled by a normal distribution, and the start is the PCA
+        of that. Errors and scores are those of the observed cells. By default NaN is an error.
     output_range : {"auto"}, tuple of two floats or None, default="auto"
         Range of the reconstructions under the squared error, in units of X. With "auto", values at
         which the table piles up, such as the 0 and 255 of pixels or the 0 of counts, are taken for
@@ -239,6 +244,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "corruption": [StrOptions(set(CORRUPTIONS)), Corruption, None],
         "corruption_level": [Interval(Real, 0, None, closed="left")],
         "init": [StrOptions({"pca", "random"})],
+        "missing": [StrOptions({"mask"}), None],
         "output_range": [StrOptions({"auto"}), tuple, list, None],
         "whiten": ["boolean"],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -274,6 +280,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         corruption=None,
         corruption_level=0.3,
         init="pca",
+        missing=None,
         output_range="auto",
         whiten=False,
         batch_size="auto",
@@ -305,6 +312,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.corruption = corruption
         self.corruption_level = corruption_level
         self.init = init
+        self.missing = missing
         self.output_range = output_range
         self.whiten = whiten
         self.batch_size = batch_size

@@ -7,9 +7,17 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._epoch_tasks import SklearnEpochTasks
+from skae._missing import (
+    FLOATS,
+    check_columns_are_observed,
+    check_missing,
+    count_observed_cells,
+    is_masked,
+    validate_table,
+)
 from skae._parameters import (
     check_alpha,
     check_corruption_level,
@@ -42,9 +50,6 @@ from skae._training import (
 from skae._versions import check_versions, current_versions
 from skae.exceptions import NotBetterThanPCAWarning, OvercompleteWarning
 
-_SPARSE_FORMATS = ("csr",)
-_FLOATS = (np.float64, np.float32)
-
 
 class BaseAutoencoder(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
@@ -63,8 +68,8 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two, all finite. Sparse matrices and memory maps are made dense
-            a batch at a time.
+            Training rows, at least two, all finite but for missing cells. Sparse matrices and
+            memory maps are made dense a batch at a time.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -133,7 +138,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
 
         Returns
         -------
@@ -158,7 +163,7 @@ class BaseAutoencoder(
             Rows in the units and the precision of the table seen in fit.
         """
         check_is_fitted(self)
-        codes = check_array(X, dtype=_FLOATS, input_name="X", estimator=self)
+        codes = check_array(X, dtype=FLOATS, input_name="X", estimator=self)
         if codes.shape[1] != self.n_components_:
             raise ValueError(
                 f"X must have {self.n_components_} columns, one for each code. Got an array of "
@@ -173,12 +178,13 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
 
         Returns
         -------
         errors : ndarray of shape (n_samples, n_features)
-            Squared differences between X and its reconstruction, in units of X squared.
+            Squared differences between X and its reconstruction, in units of X squared; NaN where
+            a cell is missing.
         """
         X = self._validate_rows(X)
         with ordinary_torch_state():
@@ -190,7 +196,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
 
         Returns
         -------
@@ -198,8 +204,9 @@ class BaseAutoencoder(
             The less, the worse the row is reconstructed; in units of X squared, in the precision
             of the network.
         """
-        errors, _ = self._row_errors(self._validate_rows(X))
-        return (-errors / self.n_features_in_).astype(self._network_dtype)
+        X = self._validate_rows(X)
+        errors, _ = self._row_errors(X)
+        return (-errors / count_observed_cells(X)).astype(self._network_dtype)
 
     def score(self, X, y=None, sample_weight=None):
         """Return the share of the variance of X that is reconstructed.
@@ -210,7 +217,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
         y : object, default=None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -262,6 +269,7 @@ class BaseAutoencoder(
         settings = TrainingSettings(**params)
         check_corruption_level(settings.corruption, settings.corruption_level)
         check_alpha(settings.penalty, settings.alpha)
+        check_missing(settings)
         return settings
 
     def _chunk_settings(self) -> TrainingSettings:
@@ -307,14 +315,7 @@ class BaseAutoencoder(
 
     def _validate_training_data(self, X, sample_weight, settings, *, reset: bool):
         """Return the rows of positive weight and their weights, None where all are equal."""
-        X = validate_data(
-            self,
-            X,
-            accept_sparse=_SPARSE_FORMATS,
-            dtype=_FLOATS,
-            reset=reset,
-            ensure_min_samples=2 if reset else 1,
-        )
+        X = validate_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
         weights = check_weights(sample_weight, X)
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
@@ -329,12 +330,14 @@ class BaseAutoencoder(
         parameter = self._loss_parameter
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
         check_range(X, names, settings.loss, settings.output_range, named_loss=named_loss)
+        if settings.masked:
+            check_columns_are_observed(X, names)
         self._warn_if_overcomplete(X.shape[1], settings)
         return X, weights
 
     def _validate_rows(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, accept_sparse=_SPARSE_FORMATS, dtype=_FLOATS, reset=False)
+        return validate_table(self, X, reset=False)
 
     def _warn_if_overcomplete(self, n_features: int, settings: TrainingSettings):
         costly = settings.penalty is not None or settings.latent is not None
@@ -377,7 +380,8 @@ class BaseAutoencoder(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = is_masked(self)
+        tags.input_tags.sparse = not tags.input_tags.allow_nan
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
 

@@ -187,5 +187,7 @@ def check_range(X, names, loss, output_range, *, named_loss):
 
 def _ends(X, which: str) -> np.ndarray:
     """Return the least or greatest value of each column."""
-    ends = getattr(X, which)(axis=0)
-    return ends.toarray().ravel() if sparse.issparse(ends) else np.asarray(ends)
+    if sparse.issparse(X):
+        return getattr(X, which)(axis=0).toarray().ravel()
+    # Unlike `min` and `max` these go past what is missing.
+    return {"min": np.fmin, "max": np.fmax}[which].reduce(np.asarray(X), axis=0)

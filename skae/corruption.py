@@ -162,6 +162,43 @@ class GaussianNoise(Corruption):
         return (deviations.square() + (self.level / columns.scale) ** 2).sqrt()
 
 
+class HidingNoise(Corruption):
+    """Takes cells away as if they were missing, so that a network learns to fill them.
+
+    A row loses the cells that another row of the batch lacks, so that cells are hidden in the
+    pattern in which they are missing, and each cell besides with the same probability.
+
+    Parameters
+    ----------
+    level : float in [0, 1]
+        That probability. 0 is right where all that matters about the pattern shows in the table;
+        a table without missing cells needs more.
+
+    Raises
+    ------
+    ValueError
+        If `level` is not such a number.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.corruption import Columns, HidingNoise
+    >>> columns = Columns(1.0, -torch.ones(2), torch.ones(2))
+    >>> HidingNoise(1.0)(torch.ones(1, 2), columns, torch.Generator())
+    tensor([[nan, nan]])
+    """
+
+    def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
+        """Return the rows with fewer cells."""
+        order = torch.randperm(rows.shape[-2], generator=generator, device="cpu")
+        # Missing cells are missing in a sum.
+        hidden = rows + 0 * rows.index_select(-2, order.to(rows.device))
+        if self.level == 0:
+            return hidden
+        chosen = _draw_cells(rows, generator) <= _limit(self.level)
+        return hidden.masked_fill_(chosen.to(rows.device), torch.nan)
+
+
 class MaskingNoise(Corruption):
     """Sets cells to the mean of their column (Vincent et al., 2010).
 
@@ -329,6 +366,7 @@ def _draw_kept(draws: Tensor, level: float, rows: Tensor) -> Tensor:
 
 CORRUPTIONS: dict[str, type[Corruption]] = {
     "gaussian": GaussianNoise,
+    "hiding": HidingNoise,
     "masking": MaskingNoise,
     "salt_and_pepper": SaltAndPepperNoise,
     "swap": SwapNoise,
@@ -339,6 +377,7 @@ __all__ = [
     "Columns",
     "Corruption",
     "GaussianNoise",
+    "HidingNoise",
     "MaskingNoise",
     "SaltAndPepperNoise",
     "SwapNoise",

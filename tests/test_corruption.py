@@ -50,7 +50,7 @@ def test_rows_and_global_generator_are_left_alone(kind, shape):
 def test_noise_is_that_of_the_seed(kind):
     rows = make_rows(40, 6)
     first, again, other = (corrupt(kind, LEVEL, rows, seed=seed) for seed in (0, 0, 1))
-    torch.testing.assert_close(first, again, rtol=0, atol=0)
+    torch.testing.assert_close(first, again, rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(first, other)
 
 
@@ -73,12 +73,14 @@ def test_missing_cells_are_missing_still_and_no_others_are(kind):
     noise = CORRUPTIONS[kind](0.9)
     columns = Columns(1.0, torch.zeros(5), torch.ones(5))
     corrupted = noise(rows, columns, make_generator())
-    assert torch.equal(corrupted.isnan(), rows.isnan())
+    stay = corrupted.isnan() if kind != "hiding" else corrupted.isnan() & rows.isnan()
+    assert torch.equal(stay, rows.isnan())
 
 
 def test_rows_may_lie_anyhow_in_memory(kind):
     rows = make_rows(5, 40).T
-    torch.testing.assert_close(corrupt(kind, LEVEL, rows), corrupt(kind, LEVEL, rows.contiguous()))
+    expected = corrupt(kind, LEVEL, rows.contiguous())
+    torch.testing.assert_close(corrupt(kind, LEVEL, rows), expected, equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -126,6 +128,23 @@ def test_salt_and_pepper_are_the_ends_of_the_column_evenly():
     assert abs(float(highest.sum() / changed.sum()) - 0.5) < 0.04
 
 
+def test_hiding_takes_each_cell_by_itself():
+    rows = make_rows(400, 100)
+    hidden = corrupt("hiding", LEVEL, rows).isnan().double()
+    assert abs(float(hidden.mean()) - LEVEL) < 4 * np.sqrt(LEVEL * (1 - LEVEL) / rows.numel())
+
+
+def test_rows_lose_the_cells_that_another_row_of_their_model_lacks():
+    rows = make_rows(2, 30, 8)
+    rows[0, :, :3] = torch.nan
+    rows[1, 4, 5:] = torch.nan
+    hidden = corrupt("hiding", 0.0, rows).isnan()
+    assert torch.equal(hidden[0], rows[0].isnan())
+    others = torch.arange(30) != 4
+    assert hidden[1, others].sum() in (0, 3)
+    assert not hidden[1, :, :5].any()
+
+
 def make_labelled_rows(n_models, n_rows, n_features):
     """Return rows of which each cell says its model, its row and its column."""
     cells = torch.arange(n_models * n_rows * n_features, dtype=torch.float64)
@@ -165,7 +184,8 @@ def test_copies_make_the_same_noise(kind):
     noise, rows = CORRUPTIONS[kind](LEVEL), make_rows(9, 4)
     expected = noise(rows, describe(rows), make_generator())
     for other in (copy.deepcopy(noise), pickle.loads(pickle.dumps(noise))):
-        torch.testing.assert_close(other(rows, describe(rows), make_generator()), expected)
+        noisy = other(rows, describe(rows), make_generator())
+        torch.testing.assert_close(noisy, expected, equal_nan=True)
     assert repr(noise) == f"{type(noise).__name__}(0.3)"
 
 
@@ -186,7 +206,7 @@ def test_gaussian_noise_may_be_of_any_size():
     assert GaussianNoise(np.float32(30)).level == 30
 
 
-@pytest.mark.parametrize("name", sorted(CORRUPTIONS))
+@pytest.mark.parametrize("name", sorted(CORRUPTIONS.keys() - {"hiding"}))
 def test_spread_is_the_deviation_of_noisy_columns(name):
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(20_000, 3, generator=generator, dtype=torch.float64)

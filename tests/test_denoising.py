@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
-from skae.corruption import CORRUPTIONS, Corruption, GaussianNoise
+from skae.corruption import CORRUPTIONS, Corruption, GaussianNoise, HidingNoise
 from skae.exceptions import OvercompleteWarning
 
 LEVELS = {"gaussian": 0.4, "masking": 0.3, "salt_and_pepper": 0.2, "swap": 0.3}
@@ -46,7 +46,7 @@ def test_noisy_rows_are_reconstructed_better_than_without_and_than_by_pca(digits
     assert errors["gaussian"] < 0.8 * pca_error
 
 
-@pytest.mark.parametrize("corruption", sorted(CORRUPTIONS))
+@pytest.mark.parametrize("corruption", sorted(LEVELS))
 def test_every_kind_trains_and_is_repeated_by_the_seed(digits, quick, any_autoencoder, corruption):
     X, _ = digits
     params = {"corruption": corruption, "corruption_level": LEVELS[corruption]}
@@ -141,7 +141,14 @@ def test_more_codes_than_features_are_no_mistake_under_noise(wine, quick, recwar
     assert not [w for w in recwarn if issubclass(w.category, OvercompleteWarning)]
 
 
-@pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
+def test_cells_are_hidden_only_from_networks_that_take_missing_ones(wine, quick):
+    assert CORRUPTIONS.keys() - LEVELS.keys() == {"hiding"}
+    for corruption in ("hiding", HidingNoise(0.1)):
+        with pytest.raises(ValueError, match="`corruption` must not be 'hiding' with missing=None"):
+            quick(corruption=corruption).fit(wine[0])
+
+
+@pytest.mark.parametrize("corruption", ["hiding", "masking", "salt_and_pepper", "swap"])
 def test_a_share_is_at_most_one(wine, quick, corruption):
     with pytest.raises(ValueError, match="`corruption_level` must be a share .* Got 1.5"):
         quick(corruption=corruption, corruption_level=1.5).fit(wine[0])

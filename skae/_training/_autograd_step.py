@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from skae._training._judgement import find_row_errors
 from skae._training._optimizer import split_parameters
 from skae.modules import Autoencoder
 from skae.objectives import Objective
@@ -82,5 +83,5 @@ class AutogradStep:
             module.eval()
             loss, output = self.objective.judge(module, own_inputs, own_rows)
             losses.append(loss)
-            errors.append((module.output(output) - own_rows).square().mean(-1))
+            errors.append(find_row_errors(module.output(output), own_rows))
         return torch.stack(losses), torch.stack(errors)

@@ -1,7 +1,7 @@
 """The number of epochs for a small table, chosen on all of its rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,15 +9,18 @@ import torch
 from skae._training._autograd_step import AutogradStep
 from skae._training._batches import batch_sizes, count_batches
 from skae._training._callbacks import check_finite
-from skae._training._columns import describe_columns
 from skae._training._dense_step import DenseStep, is_dense
-from skae._training._judgement import Judgement, is_clear_improvement, mean_of_rows
+from skae._training._judgement import (
+    Judgement,
+    find_row_errors,
+    is_clear_improvement,
+    mean_of_rows,
+)
 from skae._training._losses import make_objective
 from skae._training._networks import make_module
 from skae._training._noise import InputNoise
 from skae._training._optimizer import adamw_groups
-from skae._training._principal_components import find_principal_components
-from skae._training._problem import TrainingProblem
+from skae._training._problem import TrainingProblem, describe_table
 from skae._training._schedules import set_learning_rates
 
 _N_FOLDS = 5
@@ -82,11 +85,11 @@ class FoldNetworks:
         components = [_components_of(X, problem, rows.numpy()) for rows in others]
         device = problem.device
         self.axes = [problem.tensor(found.components).to(device) for found in components]
-        modules = [make_module(problem, found, generator).to(device) for found in components]
+        self.modules = [make_module(problem, found, generator).to(device) for found in components]
         self.groups = adamw_groups(problem.settings, problem.n_features)
         self.rates = [group["lr"] for group in self.groups]
         self.objective = make_objective(problem, generator)
-        self.step = _make_step(modules, self.objective, self.groups)
+        self.step = _make_step(self.modules, self.objective, self.groups)
         # Folds differ by one row at most; the longer ones go without it.
         n_train = min(map(len, others))
         self.train_indices = torch.stack([rows[:n_train] for rows in others])
@@ -128,8 +131,10 @@ class FoldNetworks:
     def judge_pca(self) -> torch.Tensor:
         """Return the error of each row by the PCA of the rows outside of its fold."""
         errors = self.rows.new_empty(len(self.rows))
-        for indices, inputs, rows, axes in zip(*self._folds_to_judge(), self.axes, strict=True):
-            errors[indices] = (rows - (inputs @ axes.T) @ axes).square().mean(1)
+        folds = zip(*self._folds_to_judge(), self.axes, self.modules, strict=True)
+        for indices, inputs, rows, axes, module in folds:
+            seen = module.fill(inputs)
+            errors[indices] = find_row_errors((seen @ axes.T) @ axes, rows)
         return errors
 
     def _folds_to_judge(self):
@@ -208,6 +213,5 @@ def _components_of(X, problem: TrainingProblem, rows):
     """Return the principal components of some rows."""
     weights = np.ones(len(X)) if problem.weights is None else problem.weights.numpy()
     part, shares = X[rows], weights[rows] / weights[rows].sum()
-    return find_principal_components(
-        part, describe_columns(part, shares), shares, problem.n_components
-    )
+    settings = replace(problem.settings, n_components=problem.n_components, dtype="float64")
+    return describe_table(part, shares, settings)[1]

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, LinearOutput
+from skae._training._judgement import find_row_errors
+from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
 from skae.objectives import Objective, ReconstructionLoss
 
 _aten = torch.ops.aten
@@ -194,6 +195,7 @@ class DenseStep:
         self.loss, self.output, self.groups = loss, first.output, groups
         self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
         self.code_scale = torch.stack([module.code_scale for module in modules])[:, None]
+        self.filling = _stack_fillings([module.filling for module in modules])
         stacks = FlatParameters(
             [[*module.encoder.parameters(), *module.decoder.parameters()] for module in modules]
         )
@@ -257,7 +259,7 @@ class DenseStep:
         """
         output = self.forward(inputs)
         losses = self.loss.rows(output, rows)
-        return losses, (self.output(output) - rows).square().mean(-1)
+        return losses, find_row_errors(self.output(output), rows)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
@@ -266,7 +268,12 @@ class DenseStep:
             self.scaled_by_size[n_rows] = inputs.new_empty(inputs.shape)
         self.scaled_inputs = self.scaled_by_size[n_rows]
         torch.mul(inputs, self.input_scale, out=self.scaled_inputs)
-        code = self.encoder.forward(self.scaled_inputs)
+        encoder_inputs = self.scaled_inputs
+        if self.filling is not None:
+            missing = self.scaled_inputs.isnan().to(inputs.dtype)
+            self.scaled_inputs = self.filling(self.scaled_inputs)
+            encoder_inputs = torch.cat([self.scaled_inputs, missing], -1)
+        code = self.encoder.forward(encoder_inputs)
         if self.linear_path is None:
             self.scaled_code = code.mul_(self.code_scale)
             return self.decoder.forward(self.scaled_code)
@@ -303,6 +310,15 @@ class DenseStep:
             parameters.load_moments(moments)
 
 
+def _stack_fillings(fillings: Sequence) -> GaussianFilling | None:
+    """Return one filling for m models, None where none has any."""
+    if fillings[0] is None:
+        return None
+    means, precisions = zip(*((own.mean, own.precision) for own in fillings), strict=True)
+    known = precisions[0] is not None
+    return GaussianFilling(torch.stack(means), torch.stack(precisions) if known else None)
+
+
 def _is_plain(stack: nn.Module) -> bool:
     return type(stack) is DenseStack and len(stack.norms) == 0 and stack.dropout is None
 
@@ -316,5 +332,4 @@ def is_dense(module: nn.Module, objective: nn.Module) -> bool:
         and type(objective) is Objective
         and objective.penalty is None
         and objective.loss.has_gradient
-        and not objective.loss.masked
     )

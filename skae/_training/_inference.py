@@ -121,19 +121,19 @@ def row_errors_and_deviations(module, X, standardization: Standardization):
         Squared differences of the row from its reconstruction and from the training mean.
     """
     chunks = standardised_chunks(X, standardization, device_of(module))
-    sums = _collect(
-        X.shape[0],
-        (
-            (rows, torch.stack([_row_sums(module.reconstruct(s) - s), _row_sums(s)], 1).numpy())
-            for rows, s in chunks
-        ),
-    )
+    sums = _collect(X.shape[0], ((rows, _sum_rows(module, s)) for rows, s in chunks))
     return (sums * standardization.scale**2).T
 
 
-def _row_sums(values: torch.Tensor) -> torch.Tensor:
-    """Return the sum of squares of each row, in double precision."""
-    return values.square().sum(1).double().cpu()
+def _sum_rows(module, rows: torch.Tensor) -> np.ndarray:
+    """Return sums of squares, in double precision, over the cells of each row that are there.
+
+    Those of the differences from the reconstruction come first, then those of the cells.
+    """
+    missing = rows.isnan()
+    parts = [module.reconstruct(rows) - rows, rows]
+    sums = [part.square().masked_fill_(missing, 0).sum(1).double().cpu() for part in parts]
+    return torch.stack(sums, 1).numpy()
 
 
 def _collect(n_rows: int, parts) -> np.ndarray:

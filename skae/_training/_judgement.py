@@ -20,6 +20,12 @@ class Judgement:
     """Mean squared error of each row's cells in standardised units, of shape (n_samples,)."""
 
 
+def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
+    """Return the mean squared error of each row's cells; missing ones count as zero."""
+    errors = (reconstruction - rows).square()
+    return errors.masked_fill_(rows.isnan(), 0).mean(-1)
+
+
 def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:
     """Return the weighted mean of a number for each row.
 

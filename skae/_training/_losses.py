@@ -62,6 +62,12 @@ def make_output(problem: TrainingProblem) -> nn.Module:
 
 def make_loss(problem: TrainingProblem) -> ReconstructionLoss:
     """Return the loss that the settings name."""
+    loss = _make_loss(problem)
+    loss.masked = problem.settings.masked
+    return loss
+
+
+def _make_loss(problem: TrainingProblem) -> ReconstructionLoss:
     loss = problem.settings.loss
     if not isinstance(loss, str):
         # The user's own stays where it is, whatever device trains.

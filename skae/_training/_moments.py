@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from skae._training._batches import OrderedBatches, WeightedRows
+from skae._training._judgement import find_row_errors
 from skae._training._noise import InputNoise
 from skae.modules import Autoencoder
 
@@ -38,9 +39,12 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
     reach = origin = torch.zeros(())
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
         code = module.encode_raw(rows)
-        error = (module.output(module.decode_raw(code)) - rows).square().mean(1)
-        lengths = rows * module.input_scale, code * module.code_scale
+        reconstruction = module.output(module.decode_raw(code))
+        error = find_row_errors(reconstruction, rows)
+        lengths = module.fill(rows) * module.input_scale, code * module.code_scale
         reach = torch.stack([x.square().sum(1).max() for x in lengths]).maximum(reach.to(rows))
+        # What a missing cell would have been is nobody's loss.
+        rows = torch.where(rows.isnan(), reconstruction, rows)
         # Codes near an origin lose nothing where products are summed.
         origin = code.mean(0) if not sums else origin
         code = code - origin
@@ -68,13 +72,17 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
 
 
 @torch.no_grad()
-def measure_pca(axes: torch.Tensor, dataset: WeightedRows, noise: InputNoise) -> float:
+def measure_pca(
+    axes: torch.Tensor, module: Autoencoder, dataset: WeightedRows, noise: InputNoise
+) -> float:
     """Return the mean squared error per cell of PCA, in standardised units.
 
     Parameters
     ----------
     axes : Tensor of shape (n_found, n_features)
         Principal axes.
+    module : Autoencoder
+        What fills missing cells of the rows, where there are any.
     dataset : WeightedRows
         The rows to judge by.
     noise : InputNoise
@@ -88,9 +96,20 @@ def measure_pca(axes: torch.Tensor, dataset: WeightedRows, noise: InputNoise) ->
     total = mass = 0.0
     noise.restart_judging()
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
-        inputs = noise.for_judging(rows)
-        errors = (rows - (inputs @ axes.T) @ axes).square().mean(1)
+        inputs = module.fill(noise.for_judging(rows))
+        errors = find_row_errors((inputs @ axes.T) @ axes, rows)
         weights = torch.ones_like(errors) if weights is None else weights
         total += float(errors @ weights)
+        mass += float(weights.sum())
+    return total / mass
+
+
+def find_observed_share(dataset: WeightedRows) -> float:
+    """Return the weighted share of the cells of a data set that are not missing."""
+    total = mass = 0.0
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        shares = 1 - rows.isnan().to(rows.dtype).mean(1)
+        weights = torch.ones_like(shares) if weights is None else weights
+        total += float(shares @ weights)
         mass += float(weights.sum())
     return total / mass

@@ -12,7 +12,7 @@ from skorch.history import History
 from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._callbacks import TrainingStopped
 from skae._training._dense_step import DenseStep, is_dense
-from skae._training._judgement import Judgement
+from skae._training._judgement import Judgement, find_row_errors
 from skae._training._optimizer import split_parameters
 from skae._training._packing import pack_module, unpack_module
 from skae._training._rows import DenseRows
@@ -332,7 +332,7 @@ class AutoencoderNet(NeuralNet):
         for rows, _ in self.get_iterator(dataset, training=False):
             loss, output = self._judge_batch(rows)
             losses.append(loss)
-            errors.append((self.module_.output(output) - rows).square().mean(1))
+            errors.append(find_row_errors(self.module_.output(output), rows))
         return Judgement(torch.cat(losses), torch.cat(errors))
 
     def load_optimizer_state(self, state):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from skae._training._losses import make_output
+from skae._training._missing import MaskedPrincipalComponents
 from skae._training._noise import find_input_deviations
 from skae._training._principal_components import PrincipalComponents
 from skae._training._problem import TrainingProblem
@@ -42,10 +43,22 @@ def make_module(
     module : Autoencoder
         On the CPU.
     """
+    latent = problem.settings.latent
+    if latent is None:
+        module = _make_plain(problem, components, generator)
+    else:
+        stacks = _make_stacks(problem, generator, latent.n_outputs * problem.n_components)
+        module = latent.make_module(problem, components, stacks, generator)
+    if isinstance(components, MaskedPrincipalComponents):
+        module.filling = components.distribution.make_filling(
+            problem.standardization, module.input_scale
+        )
+    return module
+
+
+def _make_plain(problem: TrainingProblem, components, generator) -> Autoencoder:
+    """Return a new network of which nothing is known of the codes."""
     settings, n_components = problem.settings, problem.n_components
-    if settings.latent is not None:
-        stacks = _make_stacks(problem, generator, settings.latent.n_outputs * n_components)
-        return settings.latent.make_module(problem, components, stacks, generator)
     encoder, decoder = _make_stacks(problem, generator, n_components)
     deviations = find_input_deviations(problem)
     # Constant features stay as they are.
@@ -73,7 +86,9 @@ def _make_stacks(
     """Return the encoder and the decoder; beside a linear path they start as zero functions."""
     settings = problem.settings
     hidden = settings.resolve_hidden_layer_sizes(problem.n_features)
-    sizes = [problem.n_features, *hidden, n_encoder_outputs]
+    # Where cells may be missing the encoder is told which are.
+    n_inputs = problem.n_features * (2 if settings.masked else 1)
+    sizes = [n_inputs, *hidden, n_encoder_outputs]
     params = {
         "normalization": settings.normalization,
         "dropout": settings.dropout,

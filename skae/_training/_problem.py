@@ -7,6 +7,7 @@ import torch
 
 from skae._training._batches import WeightedRows
 from skae._training._columns import ColumnStatistics, describe_columns, find_bounds
+from skae._training._missing import MaskedPrincipalComponents, describe_incomplete
 from skae._training._principal_components import PrincipalComponents, find_principal_components
 from skae._training._rows import DenseRows, LazyRows, make_rows
 from skae._training._settings import TrainingSettings
@@ -99,10 +100,7 @@ def make_problem(
         weights = weights / weights[in_training].mean()
     shares = in_training.astype(np.float64) if weights is None else weights * in_training
     shares /= shares.sum()
-    statistics = describe_columns(X, shares)
-    components = find_principal_components(
-        X, statistics, shares, settings.n_components, precision=settings.dtype
-    )
+    statistics, components = describe_table(X, shares, settings)
     n_components = settings.n_components
     if isinstance(n_components, float):
         n_components = max(1, len(components.components))
@@ -121,11 +119,44 @@ def make_problem(
     )
 
 
+def describe_table(
+    X, shares: np.ndarray, settings: TrainingSettings
+) -> tuple[ColumnStatistics, PrincipalComponents]:
+    """Return what the columns of a table look like, and its principal components.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The table.
+    shares : ndarray of shape (n_samples,)
+        Weights of the rows, summing to 1.
+    settings : TrainingSettings
+        How many components are wanted, and whether cells are missing.
+
+    Returns
+    -------
+    statistics : ColumnStatistics
+        Mean, variance and range of the columns.
+    components : PrincipalComponents
+        With the distribution that fills missing cells, where there may be any.
+    """
+    if settings.masked:
+        return describe_incomplete(X, shares, settings.n_components, precision=settings.dtype)
+    statistics = describe_columns(X, shares)
+    components = find_principal_components(
+        X, statistics, shares, settings.n_components, precision=settings.dtype
+    )
+    return statistics, components
+
+
 def _standardize(X, statistics, components, settings) -> Standardization:
     """Measure rows in units of PCA's error, so that what is left to learn is of size one."""
     total = float(statistics.variance.sum())
     _check_magnitude(np.sqrt(total), settings.dtype)
     residual = total - float(components.explained_variance.sum())
+    if isinstance(components, MaskedPrincipalComponents):
+        # What is to be learnt is what cells differ by from their fill.
+        residual = max(residual, components.distribution.fill_variance)
     unit = max(residual, total * _LEAST_SHARE_OF_DEVIATION**2) / len(statistics.mean)
     scale = float(np.sqrt(unit)) if unit > 0 else 1.0
     precision = X.dtype if X.dtype in (np.float32, np.float64) else np.float64

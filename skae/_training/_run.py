@@ -27,7 +27,7 @@ from skae._training._callbacks import (
 from skae._training._cross_validation import CrossValidation
 from skae._training._judgement import mean_of_rows
 from skae._training._losses import make_objective
-from skae._training._moments import CodeMoments, measure_codes, measure_pca
+from skae._training._moments import CodeMoments, find_observed_share, measure_codes, measure_pca
 from skae._training._net import AutoencoderNet
 from skae._training._noise import InputNoise
 from skae._training._optimizer import adamw_groups
@@ -124,8 +124,13 @@ class TrainingRun:
         self._train(self.max_iter)
         best_iter, error = self.best_epoch.restore_(self.net)
         errors = error, self._pca_error(self.net.validation_set)
-        valid_losses = self.best_epoch.losses_
-        return self._finish(self._measure(), errors, best_iter=best_iter, valid_losses=valid_losses)
+        return self._finish(
+            self._measure(),
+            errors,
+            best_iter=best_iter,
+            valid_losses=self.best_epoch.losses_,
+            judged=self.net.validation_set,
+        )
 
     def train_chosen_epochs(self, chosen: CrossValidation) -> TrainedModel:
         """Train on all rows for as many epochs as cross-validation has chosen."""
@@ -151,6 +156,8 @@ class TrainingRun:
         run.net = self.net.copy_for_prediction()
         moments = run._measure()
         errors = moments.squared_error, self.problem.pca_error
+        if self.problem.settings.masked:
+            errors = run._training_errors(moments)
         return run._finish(moments, errors, best_iter=len(run.net.history))
 
     def _train(self, n_epochs: int):
@@ -195,14 +202,18 @@ class TrainingRun:
 
     def _training_errors(self, moments: CodeMoments) -> tuple[float, float]:
         """Return the squared errors of model and PCA on the training rows."""
-        if self.net.noise.corruption is None:
+        if self.net.noise.corruption is None and not self.problem.settings.masked:
             return moments.squared_error, self.problem.pca_error
         errors = self.net.judge(self.train_set).errors
         return mean_of_rows(errors, self.train_set.own_weights), self._pca_error(self.train_set)
 
     def _pca_error(self, dataset: WeightedRows) -> float:
         axes = self.problem.tensor(self.problem.principal_components.components)
-        return measure_pca(axes.to(self.problem.device), dataset, self.net.noise)
+        axes = axes.to(self.problem.device)
+        return measure_pca(axes, self.net.module_, dataset, self.net.noise)
+
+    def _observed_share(self, dataset: WeightedRows) -> float:
+        return find_observed_share(dataset) if self.problem.settings.masked else 1.0
 
     def _must_beat_pca(self) -> bool:
         """Tell whether a greater squared error than PCA's means that training has failed."""
@@ -210,9 +221,19 @@ class TrainingRun:
         return settings.init == "pca" and settings.aims_at_squared_error and not self.n_earlier_fits
 
     def _finish(
-        self, moments: CodeMoments, errors, *, best_iter, losses=None, valid_losses=None
+        self,
+        moments: CodeMoments,
+        errors,
+        *,
+        best_iter,
+        losses=None,
+        valid_losses=None,
+        judged: WeightedRows | None = None,
     ) -> TrainedModel:
-        """Order the codes, let go of what only training needs, and gather the results."""
+        """Order the codes, let go of what only training needs, and gather the results.
+
+        The errors are those of the rows that were `judged`, of the training rows where None.
+        """
         net, standardization = self.net, self.problem.standardization
         net.module_.reach = self._find_reach(moments)
         ratios, latent = self._order_codes(moments), self.problem.settings.latent
@@ -221,7 +242,8 @@ class TrainingRun:
         error, pca_error = errors
         if best_iter == 0 and self._must_beat_pca() and error - pca_error < _ROUNDING:
             error = min(error, pca_error)
-        unit = standardization.scale**2
+        # Errors of rows count missing cells as zeros.
+        unit = standardization.scale**2 / self._observed_share(judged or self.train_set)
         return TrainedModel(
             net=net,
             standardization=standardization,
@@ -268,7 +290,8 @@ class TrainingRun:
             keep_order=latent is not None and latent.keeps_order,
         )
         variance = float(problem.statistics.variance.mean()) / problem.standardization.scale**2
-        share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
+        error = moments.squared_error / self._observed_share(self.train_set)
+        share = max(0.0, 1 - error / variance) if variance > 0 else 0.0
         return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
 
 

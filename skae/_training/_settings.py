@@ -40,6 +40,7 @@ class TrainingSettings:
     validation_fraction: float = 0.1
     n_iter_no_change: int = 30
     tol: float = 1e-4
+    missing: str | None = None
     loss: Any = "squared_error"
     penalty: Any = None
     alpha: float | None = None
@@ -55,6 +56,11 @@ class TrainingSettings:
         """Whether a network with a greater squared error than PCA's has failed by its own aim."""
         plain = self.penalty is None and self.latent is None
         return plain and self.loss in ("squared_error", "binary_cross_entropy")
+
+    @property
+    def masked(self) -> bool:
+        """Whether cells may be missing."""
+        return self.missing == "mask"
 
     @property
     def torch_dtype(self) -> torch.dtype:

@@ -33,6 +33,7 @@ _NETWORK_PARAMETERS = (
     "tied_weights",
     "init",
     "loss",
+    "missing",
     "dtype",
 )
 

@@ -4,6 +4,7 @@ from skae.modules._adversarial import AdversarialAutoencoder
 from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder, CodeBasis, LinearPath
 from skae.modules._basis import order_codes_
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
+from skae.modules._filling import GaussianFilling
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._sparsity import TopK
 from skae.modules._variational import VariationalAutoencoder
@@ -16,6 +17,7 @@ __all__ = [
     "CodeBasis",
     "DenseStack",
     "ExponentialOutput",
+    "GaussianFilling",
     "LinearOutput",
     "LinearPath",
     "LogisticOutput",

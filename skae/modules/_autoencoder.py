@@ -138,6 +138,9 @@ class Autoencoder(nn.Module):
 
     Attributes
     ----------
+    filling : Module or None
+        What fills the missing cells of `u`, such as `GaussianFilling`. Where one is set the encoder
+        has 2 n_features inputs: the filled `u`, and 1 for each cell that was missing, else 0.
     reach : Tensor of shape (2,) or None
         Greatest squared lengths of `u` and of `w` among the rows that the network knows.
 
@@ -175,6 +178,7 @@ class Autoencoder(nn.Module):
         self.linear_path = linear_path
         self.output = LinearOutput() if output is None else output
         self.sparsity = sparsity
+        self.filling: nn.Module | None = None
         self.basis = basis
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("code_scale", code_scale)
@@ -182,13 +186,29 @@ class Autoencoder(nn.Module):
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return codes in the network's own basis."""
-        scaled = inputs * self.input_scale
-        code = self._fade(self.encoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT)), scaled, 0)
+        scaled, seen = self.see(inputs)
+        code = self._fade(self.encoder(seen), scaled, 0)
         if self.linear_path is not None:
             code = code + self.linear_path.encode(scaled)
         if self.sparsity is None:
             return code
         return self.sparsity(code * self.code_scale) / self.code_scale
+
+    def see(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scaled rows without missing cells, and what the encoder sees of them."""
+        scaled = inputs * self.input_scale
+        if self.filling is None:
+            return scaled, scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT)
+        missing = scaled.isnan().to(scaled.dtype)
+        scaled = self.filling(scaled)
+        return scaled, torch.cat([scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT), missing], -1)
+
+    def fill(self, inputs: Tensor) -> Tensor:
+        """Return standardised rows without missing cells, before the network has seen them."""
+        if self.filling is None:
+            return inputs
+        filled = self.filling(inputs * self.input_scale) / self.input_scale
+        return torch.where(inputs.isnan(), filled, inputs)
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the output for codes in the network's own basis."""

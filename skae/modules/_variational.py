@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder
+from skae.modules._autoencoder import Autoencoder
 
 # Standard deviations of a code are kept between 4.5e-5 and 12 times that of the prior.
 _LOG_VARIANCE_LIMITS = -20.0, 5.0
@@ -100,8 +100,8 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance : Tensor of shape (n_samples, n_components)
             Of independent normal distributions.
         """
-        scaled = inputs * self.input_scale
-        outputs = self.encoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        scaled, seen = self.see(inputs)
+        outputs = self.encoder(seen)
         mean, log_variance = outputs.chunk(2, dim=-1)
         if self.linear_path is not None:
             mean = mean + self.linear_path.encode(scaled)

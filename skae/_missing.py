@@ -1,0 +1,100 @@
+"""Missing cells in the tables of estimators: where they may be, and what goes with them."""
+
+import contextlib
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+from skae.corruption import HidingNoise
+from skae.objectives import Contractive
+
+FLOATS = (np.float64, np.float32)
+
+
+def is_masked(estimator) -> bool:
+    """Tell whether an estimator takes NaN for missing cells."""
+    return getattr(estimator, "missing", None) == "mask"
+
+
+def validate_table(estimator, X, **params):
+    """Return X as an array or CSR matrix, with NaN only where the estimator takes it.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        For whom; it is told the features, as by scikit-learn's `validate_data`.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        What the user gave.
+    **params
+        Further parameters of `validate_data`.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        In single or double precision.
+
+    Raises
+    ------
+    ValueError
+        If X is not what it should be; the message tells of `missing` where that would help.
+    """
+    masked = is_masked(estimator)
+    params |= {"accept_sparse": not masked and ("csr",), "dtype": FLOATS}
+    with _tell_of_missing(estimator):
+        return validate_data(
+            estimator, X, ensure_all_finite="allow-nan" if masked else True, **params
+        )
+
+
+@contextlib.contextmanager
+def _tell_of_missing(estimator):
+    """Add to scikit-learn's error about NaN what the estimator's own parameter can do."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error) or not hasattr(estimator, "missing"):
+            raise
+        raise ValueError(
+            f"{error}\nSet missing='mask' to fit {type(estimator).__name__} to the cells that "
+            "are there."
+        ) from None
+
+
+def check_missing(settings):
+    """Refuse what does not go together with missing cells, or only with them."""
+    corruption = settings.corruption
+    if not settings.masked:
+        if corruption == "hiding" or isinstance(corruption, HidingNoise):
+            raise ValueError(
+                "`corruption` must not be 'hiding' with missing=None. Got cells to hide from a "
+                "network that cannot do without. Set missing='mask', or corruption='masking'."
+            )
+        return
+    if settings.tied_weights:
+        raise ValueError(
+            "`tied_weights` must be False with missing='mask'. Got True. The encoder has two "
+            "inputs for each feature then, and the decoder one output; leave one of them out."
+        )
+    if settings.penalty == "contractive" or isinstance(settings.penalty, Contractive):
+        raise ValueError(
+            "`penalty` must not be 'contractive' with missing='mask'. Got derivatives by cells "
+            "that may not be there. Use corruption='hiding', which also keeps codes steady."
+        )
+
+
+def check_columns_are_observed(X, names):
+    """Refuse columns in which all cells are missing."""
+    empty = np.flatnonzero(np.isnan(np.fmin.reduce(X, axis=0)))
+    if len(empty):
+        raise ValueError(
+            "X must have an observed cell in every column. Got NaN only in column "
+            f"{names[empty[0]]!r}, and {len(empty)} such columns in all. Leave them out."
+        )
+
+
+def count_observed_cells(X) -> np.ndarray:
+    """Return the number of cells in each row of X that are not missing, 1 where all are."""
+    if sparse.issparse(X):
+        return np.full(X.shape[0], X.shape[1])
+    return np.maximum(1, np.count_nonzero(~np.isnan(X), axis=1))
