@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import warnings
 from dataclasses import dataclass, replace
@@ -14,12 +15,15 @@ import skae
 from skae.datasets import has_data_file, load_mnist
 from skae.exceptions import NotBetterThanPCAWarning
 from skae.inspection import compare_with_pca
+from skae.inspection._report import check_report
 from skae.io import read_table
 
 # What a user can mend ends with one line and this code, as argparse ends.
 _USER_ERROR = 2
 _INTERRUPTED = 130
 _UNREAD = 141
+
+_SCALED = "Columns scaled to standard deviation 1 (--raw keeps their units)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,10 @@ class _Data:
     y_test: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
     standardize: bool = False
+    feature_names: tuple[str, ...] | None = None
+    image_shape: tuple[int, int] | None = None
+    # Python that reads the same.
+    code: str = ""
 
 
 def main(arguments=None):
@@ -66,6 +74,7 @@ def main(arguments=None):
     0
     """
     options = _build_parser().parse_args(arguments)
+    options.command = shlex.join(["skae", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         _compare(options)
     except BrokenPipeError:
@@ -138,6 +147,11 @@ def _add_compare_arguments(parser):
         "deviation 1, because squared errors add up over columns",
     )
     add("--random-state", type=int, default=0, metavar="SEED", help="seed (default: 0)")
+    add(
+        "--report",
+        metavar="FILE",
+        help="also write what was found to FILE, one HTML page with pictures; needs a single DATA",
+    )
 
 
 def _parse_positive(text):
@@ -156,25 +170,49 @@ def _compare(options):
     # Before the first of several long comparisons, not after it.
     names = options.data or ["digits", *(["mnist"] if has_data_file("mnist.npz") else [])]
     _check_names(names)
+    if options.report is not None:
+        check_report(options.report)
+        if len(options.data) != 1:
+            raise ValueError(
+                f"--report must come with one DATA. Got {len(options.data)}. "
+                "Name one, and write a page for each."
+            )
     for index, name in enumerate(names):
         if index:
             print()
         data = _take_rows(_load(name, options), options)
-        print("\n".join([data.name, *data.remarks]), flush=True)
+        scaled = [_SCALED] if data.standardize else []
+        print("\n".join([data.name, *data.remarks, *scaled]), flush=True)
         with warnings.catch_warnings():
             # The table shows it: its ratio is 1.
             warnings.simplefilter("ignore", NotBetterThanPCAWarning)
-            compare_with_pca(
-                data.X,
-                data.y,
-                X_test=data.X_test,
-                y_test=data.y_test,
-                n_components=options.n_components,
-                test_size=options.test_size,
-                standardize=data.standardize,
-                random_state=options.random_state,
-                verbose=True,
-            )
+            # Letters that matplotlib's font lacks are boxes in pictures, and right in the tables.
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            _compare_on(data, options)
+
+
+def _compare_on(data, options):
+    how = {
+        "X_test": data.X_test,
+        "y_test": data.y_test,
+        "n_components": options.n_components,
+        "test_size": options.test_size,
+        "standardize": data.standardize,
+        "random_state": options.random_state,
+        "verbose": True,
+    }
+    comparison = compare_with_pca(data.X, data.y, **how)
+    if options.report is not None:
+        comparison.to_html(
+            options.report,
+            title=data.name,
+            feature_names=data.feature_names,
+            image_shape=data.image_shape,
+            remarks=data.remarks,
+            load_code=data.code,
+            command=options.command,
+        )
+        print(f"Report: {options.report}")
 
 
 def _check_names(names):
@@ -199,13 +237,30 @@ def _load(name, options):
 
 def _load_digits():
     X, y = load_digits(return_X_y=True)
-    return _Data("digits", X, y)
+    return _Data("digits", X, y, image_shape=(8, 8), code=_DIGITS_CODE)
 
 
 def _load_mnist():
     mnist = load_mnist()
-    return _Data("mnist", mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test)
+    return _Data(
+        "mnist",
+        mnist.X_train,
+        mnist.y_train,
+        mnist.X_test,
+        mnist.y_test,
+        image_shape=(28, 28),
+        code=_MNIST_CODE,
+    )
 
+
+_DIGITS_CODE = """\
+from sklearn.datasets import load_digits
+X, y = load_digits(return_X_y=True)"""
+
+_MNIST_CODE = """\
+from skae.datasets import load_mnist
+mnist = load_mnist()
+X, y, X_test, y_test = mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test"""
 
 _LOADERS = {"digits": _load_digits, "mnist": _load_mnist}
 
@@ -217,9 +272,21 @@ def _load_file(name, options):
         remarks.append(
             f"Columns left out (not numeric, or row numbers): {', '.join(table.dropped_columns)}"
         )
-    if not options.raw:
-        remarks.append("Columns scaled to standard deviation 1 (--raw keeps their units)")
-    return _Data(name, table.X, table.y, remarks=tuple(remarks), standardize=not options.raw)
+    target = "" if options.target is None else f", target={options.target!r}"
+    lines = [
+        "from skae.io import read_table",
+        f"table = read_table({name!r}{target})",
+        "X, y = table.X, table.y",
+    ]
+    return _Data(
+        name,
+        table.X,
+        table.y,
+        remarks=tuple(remarks),
+        standardize=not options.raw,
+        feature_names=table.feature_names,
+        code="\n".join(lines),
+    )
 
 
 def _take_rows(data, options):
@@ -230,7 +297,12 @@ def _take_rows(data, options):
         n_rows, options.max_rows, replace=False
     )
     y = None if data.y is None else data.y[chosen]
-    return replace(data, X=data.X[chosen], y=y)
+    code = f"""{data.code}
+import numpy as np
+rng = np.random.default_rng({options.random_state})
+rows = rng.choice(len(X), {options.max_rows}, replace=False)
+X, y = X[rows], {"None" if y is None else "y[rows]"}"""
+    return replace(data, X=data.X[chosen], y=y, code=code)
 
 
 if __name__ == "__main__":

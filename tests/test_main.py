@@ -1,7 +1,9 @@
 """The command line: what it prints, where, and with which exit code it ends."""
 
+import re
 import subprocess
 import sys
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -104,6 +106,25 @@ def test_too_many_codes_are_left_out_in_words(flowers, capsys):
     assert any(line.startswith("Left out 8 codes") for line in lines)
 
 
+def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    options = ("--target", "kind", "--n-components", 1, "--max-rows", 50, "--report", page)
+    code, lines, errors = run(capsys, flowers, *options)
+    assert code == 0
+    assert errors == ""
+    assert lines[-1] == f"Report: {page}"
+    text = unescape(page.read_text(encoding="utf-8"))
+    figures = next(line for line in lines if "PCA " in line and "%" in line).split()
+    assert f"<td>{figures[2]}</td><td>1.00x</td>" in text
+    assert "Columns left out (not numeric, or row numbers): colour" in text
+    assert f"skae compare {flowers} --target kind" in text
+
+    names = {}
+    exec(re.search("<pre><code>(.*?)</code></pre>", text, re.DOTALL).group(1), names)
+    assert f"{names['comparison'].results[0].squared_error:.4g}" == figures[2]
+    assert len(names["codes"]) == 50
+
+
 def test_seed_decides_rows(capsys):
     def figures(seed):
         options = ("--max-rows", 80, "--n-components", 2, "--random-state", seed)
@@ -125,6 +146,9 @@ def test_seed_decides_rows(capsys):
         (["FLOWERS", "--n-components", "0"], "`n_components` must be"),
         (["FLOWERS", "--n-components", "9"], "of at most 4"),
         (["FLOWERS", "--test-size", "60"], "test_size"),
+        (["FLOWERS", "--report", "page.csv"], "must end in .html or .htm. Got 'page.csv'"),
+        (["FLOWERS", "--report", "nowhere/page.html"], "must be in an existing folder"),
+        (["--report", "page.html"], "--report must come with one DATA. Got 0"),
     ],
 )
 def test_user_errors_are_one_line(flowers, capsys, arguments, message):

@@ -5,7 +5,12 @@ from sklearn.utils import check_consistent_length, column_or_1d
 
 from skae.inspection._images import draw_mosaic, read_image_shape
 from skae.inspection._plotting import check_components, list_values, split_axes, take_axes
-from skae.inspection._points import draw_histogram, draw_points, explain_colors
+from skae.inspection._points import (
+    draw_histogram,
+    draw_points,
+    explain_colors,
+    explain_histogram,
+)
 from skae.metrics._transformer import decode, encode, to_array
 
 _KINDS = ("scatter", "pairs", "decoded")
@@ -215,7 +220,8 @@ class CodeDisplay:
 
     def _plot_pairs(self, ax, kwargs):
         n_codes = len(self.components)
-        axes = split_axes(ax, "CodeDisplay.plot", n_codes, n_codes, (2.2, 2.0), sharex="col")
+        tile = (4.4, 3.2) if n_codes == 1 else (2.2, 2.0)
+        axes = split_axes(ax, "CodeDisplay.plot", n_codes, n_codes, tile, sharex="col")
         self.axes_, self.figure_ = axes, axes[0, 0].figure
         for row, code in enumerate(self.components):
             for column, other in enumerate(self.components[:row]):
@@ -233,6 +239,8 @@ class CodeDisplay:
                 hidden.set_axis_off()
         if n_codes > 1:
             explain_colors(ax, artists, points, self.y, beside=axes[0, -1])
+        else:
+            explain_histogram(axes[0, 0])
         return self
 
 

@@ -16,14 +16,14 @@ from sklearn.utils import assert_all_finite, check_array, check_consistent_lengt
 from skae._autoencoder import AutoencoderTransformer
 from skae.exceptions import SkaeWarning
 from skae.inspection._comparison import (
-    MethodResult,
     PCAComparison,
     format_figures,
     format_header,
     format_place,
     format_sizes,
 )
-from skae.inspection._measure import Task, measure
+from skae.inspection._measure import Evidence, Task, measure
+from skae.inspection._plotting import name_features
 from skae.metrics._predictor import holds_quantities
 
 
@@ -79,7 +79,8 @@ def compare_with_pca(
     Returns
     -------
     PCAComparison
-        The results; print it for a table, or call its `to_frame`.
+        The results; print it for a table, call its `to_frame`, or its `to_html` for a page with
+        pictures.
 
     Raises
     ------
@@ -106,20 +107,37 @@ def compare_with_pca(
     task = _build_task(X, y, X_test, y_test, test_size, standardize, random_state)
     usable, left_out = _leave_out(candidates, task.X_train.shape, verbose)
     tell = partial(print, flush=True) if verbose else _keep_silent
+    options = {
+        "n_components": usable,
+        "estimator": estimator,
+        "X_test": X_test,
+        "y_test": y_test,
+        "test_size": test_size,
+        "standardize": standardize,
+        "random_state": random_state,
+    }
+    evidence = Evidence(task, {}, name_features(X, None, None, task.X_train.shape[1]), options)
     n_train, n_test, n_features = task.count()
-    comparison = PCAComparison((), n_train, n_test, n_features, task.score_name, left_out)
+    comparison = PCAComparison((), n_train, n_test, n_features, task.score_name, left_out, evidence)
     tell(format_sizes(comparison), format_header(task.score_name), sep="\n")
-    results: list[MethodResult] = []
-    for n_codes in usable:
-        pca_error = None
-        for method, model in _build_models(n_codes, estimator, random_state):
-            tell(format_place(n_codes, method), end="")
-            results.append(measure(task, model, n_codes, method, pca_error))
-            tell(format_figures(results[-1]))
-            pca_error = results[-1].squared_error
-    comparison = replace(comparison, results=tuple(results))
+    comparison = replace(comparison, results=tuple(_list_results(evidence, tell)))
     tell(comparison.summarize())
     return comparison
+
+
+def _list_results(evidence, tell):
+    """Yield the figures of each method with each number of codes; keep the fitted models."""
+    options = evidence.options
+    for n_codes in options["n_components"]:
+        pca_error = None
+        models = _build_models(n_codes, options["estimator"], options["random_state"])
+        for method, model in models:
+            tell(format_place(n_codes, method), end="")
+            result = measure(evidence.task, model, n_codes, method, pca_error)
+            tell(format_figures(result))
+            pca_error = result.squared_error
+            evidence.models[n_codes, method] = model
+            yield result
 
 
 def _keep_silent(*parts, **options):

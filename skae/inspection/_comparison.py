@@ -1,7 +1,8 @@
 """What a comparison with PCA found, as objects, text, HTML and DataFrame."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
+from typing import Any
 
 from skae._extras import import_extra
 
@@ -54,7 +55,7 @@ class MethodResult:
 class PCAComparison:
     """PCA and an autoencoder side by side, on the same held-out rows.
 
-    Printed, it is a table of plain text; in a notebook, one of HTML.
+    Printed, it is a table of plain text; in a notebook, one of HTML. `to_html` makes a page of it.
 
     Attributes
     ----------
@@ -68,6 +69,10 @@ class PCAComparison:
         What `downstream_score` measures; None without `y`.
     left_out : tuple of int
         Numbers of codes left out, being more than PCA can give.
+    evidence : object or None
+        Data, fitted models and options that the figures come from, for `to_html`: its `models`
+        holds the models by number of codes and method. None where `compare_with_pca` did not make
+        the comparison.
 
     See Also
     --------
@@ -95,6 +100,7 @@ class PCAComparison:
     n_features: int
     score_name: str | None
     left_out: tuple[int, ...] = ()
+    evidence: Any = field(default=None, repr=False, compare=False)
 
     def to_frame(self):
         """Return the results as a DataFrame.
@@ -159,6 +165,87 @@ class PCAComparison:
 
         return ComponentsCurveDisplay(self, metric=metric).plot(ax=ax)
 
+    def to_html(
+        self,
+        path=None,
+        *,
+        title="A table",
+        feature_names=None,
+        image_shape=None,
+        remarks=(),
+        load_code=None,
+        command=None,
+    ):
+        """Make one page of HTML with pictures, which needs no other file and no network.
+
+        It begins with the verdict, taken at the number of codes where the autoencoder's error is
+        least beside PCA's. Then come the figures by number of codes, reconstructions, maps of the
+        codes, errors of the columns, the course of the training, and the code to do it again.
+
+        Parameters
+        ----------
+        path : str or path-like, default=None
+            File to write, ending in .html or .htm; one that exists is replaced. None returns the
+            page instead.
+        title : str, default="A table"
+            Name of the data.
+        feature_names : array-like of str of shape (n_features,), default=None
+            Names of the columns. None takes those of the table that was compared on.
+        image_shape : tuple of int or "square", default=None
+            (height, width), or (channels, height, width), where rows are images.
+        remarks : sequence of str, default=()
+            Sentences to put under the verdict.
+        load_code : str, default=None
+            Python that makes X (and y, X_test, y_test where they were given), for the code of the
+            page.
+        command : str, default=None
+            Command line that makes the page, to stand beside the code.
+
+        Returns
+        -------
+        page : str or None
+            The HTML, where `path` is None.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no folder to write the file to.
+        ImportError
+            If matplotlib is not installed.
+        IsADirectoryError
+            If `path` is a folder.
+        ValueError
+            If `path` has another ending, `image_shape` or `feature_names` do not fit to the
+            columns, or the comparison has no `evidence`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skae.inspection import compare_with_pca
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> page = compare_with_pca(X, y, n_components=2).to_html(title="iris")
+        >>> "of the variance" in page
+        True
+        """
+        # Most comparisons are printed, and need none of what draws.
+        from skae.inspection._report import check_report, make_report
+
+        if path is not None:
+            path = check_report(path)
+        page = make_report(
+            self,
+            title=title,
+            feature_names=feature_names,
+            image_shape=image_shape,
+            remarks=remarks,
+            load_code=load_code,
+            command=command,
+        )
+        if path is None:
+            return page
+        path.write_text(page, encoding="utf-8")
+        return None
+
     def summarize(self):
         """Say in one sentence how the autoencoder did.
 
@@ -187,13 +274,13 @@ class PCAComparison:
 
     def __str__(self):
         lines = [format_sizes(self), format_header(self.score_name)]
-        lines += [_align(_list_cells(result)) for result in self.results]
+        lines += [_align(list_cells(result)) for result in self.results]
         return "\n".join([*lines, self.summarize()])
 
     def _repr_html_(self):
-        header = "".join(f"<th>{escape(name)}</th>" for name in _list_headings(self.score_name))
+        header = "".join(f"<th>{escape(name)}</th>" for name in list_headings(self.score_name))
         rows = "\n".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _list_cells(result)) + "</tr>"
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in list_cells(result)) + "</tr>"
             for result in self.results
         )
         return (
@@ -213,7 +300,7 @@ def format_sizes(comparison):
 
 def format_header(score_name):
     """Return the line of headings of the text table."""
-    return _align(_list_headings(score_name))
+    return _align(list_headings(score_name))
 
 
 def format_place(n_components, method):
@@ -224,19 +311,21 @@ def format_place(n_components, method):
 def format_figures(result):
     """Return the other cells of a line, to follow those of `format_place`."""
     place = format_place(result.n_components, result.method)
-    return _align(_list_cells(result)).removeprefix(place)
+    return _align(list_cells(result)).removeprefix(place)
 
 
 def _align(cells):
     return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=False))
 
 
-def _list_headings(score_name):
+def list_headings(score_name):
+    """Return the headings of the table; the last one is there if something is predicted."""
     start = ["codes", "method", "squared error", "vs PCA", "variance kept", "fit s"]
     return [*start, "transform s", *([] if score_name is None else [score_name])]
 
 
-def _list_cells(result):
+def list_cells(result):
+    """Return the cells of a line of the table."""
     score = result.downstream_score
     return [
         str(result.n_components),

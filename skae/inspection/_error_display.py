@@ -236,6 +236,8 @@ class ReconstructionErrorDisplay:
         self.ax_.barh(range(len(order)), self.feature_errors[order], color=BLUE)
         label_features(self.ax_.yaxis, [names[index] for index in order])
         self.ax_.set_ylim(-0.6, len(order) - 0.4)
+        # Small errors have long numbers.
+        self.ax_.xaxis.get_major_locator().set_params(nbins=5)
         n_left_out = len(names) - len(order)
         title = f"the {len(order)} features of greatest error of {len(names)}" if n_left_out else ""
         self.ax_.set(xlabel=f"{unit} of the feature", title=title)

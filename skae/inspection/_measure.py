@@ -27,6 +27,28 @@ class Task:
         return len(self.X_train), *self.X_test.shape
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the figures of a comparison were measured on.
+
+    Attributes
+    ----------
+    task : Task
+        The data, standardized if that was asked for.
+    models : dict of (int, str) to transformer
+        The fitted models by number of codes and method.
+    feature_names : list of str
+        Names of the columns.
+    options : dict
+        Options of `compare_with_pca`.
+    """
+
+    task: Task
+    models: dict
+    feature_names: list[str]
+    options: dict
+
+
 def measure(task, model, n_components, method, pca_error):
     """Fit a model and measure it on the held-out rows.
 

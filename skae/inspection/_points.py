@@ -145,3 +145,16 @@ def draw_histogram(ax, values, y):
     for group in find_groups(y, len(values)):
         filled = {"histtype": "stepfilled" if group.label is None else "step"}
         ax.hist(values[group.rows], bins=bins, color=group.color, label=group.label, **filled)
+
+
+def explain_histogram(ax):
+    """Say by a legend which labels the histograms on the axes are of, where there are some.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where `draw_histogram` drew.
+    """
+    handles, labels = ax.get_legend_handles_labels()
+    if 0 < len(handles) <= _MOST_LEGEND_ENTRIES:
+        ax.legend(handles, [shorten(label) for label in labels], fontsize="small")

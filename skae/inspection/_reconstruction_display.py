@@ -176,7 +176,7 @@ class ReconstructionDisplay:
         )
         self.axes_, self.figure_ = axes, axes[0, 0].figure
         for label, left in zip(_ROW_LABELS, axes[:, 0], strict=True):
-            left.set_ylabel(label)
+            left.set_ylabel(label, size="small")
         if self.kind == "image":
             self._draw_images()
         else:

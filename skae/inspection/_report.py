@@ -1,0 +1,163 @@
+"""One page that tells whether an autoencoder is worth having."""
+
+from pathlib import Path
+
+import numpy as np
+
+from skae._extras import import_extra
+from skae._versions import current_versions
+from skae.inspection._comparison import list_cells, list_headings
+from skae.inspection._images import read_image_shape
+from skae.inspection._plotting import name_features
+from skae.inspection._report_code import write_code
+from skae.inspection._report_page import (
+    fill_page,
+    make_code,
+    make_paragraph,
+    make_pictures,
+    make_section,
+    make_table,
+)
+from skae.inspection._report_pictures import Illustrator
+from skae.inspection._report_verdict import count_codes, explain_verdict, reach_verdict, say_verdict
+
+_SUFFIXES = (".html", ".htm")
+# Columns in the table of errors: those of the greatest.
+_MOST_COLUMNS = 20
+
+
+def check_report(path):
+    """Find out before the long part whether a report can be written.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write.
+
+    Returns
+    -------
+    path : pathlib.Path
+        The same.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is in no folder that exists.
+    ImportError
+        If matplotlib is not installed.
+    IsADirectoryError
+        If it is a folder.
+    ValueError
+        If it has another ending than that of a page.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ValueError(
+            f"`path` of a report must end in {' or '.join(_SUFFIXES)}. Got {str(path)!r}. "
+            "Try report.html."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"`path` of a report must be in an existing folder. Got {str(path)!r}. "
+            "Make the folder first."
+        )
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"`path` of a report must be a file. Got {str(path)!r}, which is a folder. "
+            "Choose another name."
+        )
+    import_extra("matplotlib", "plot", "to_html")
+    return path
+
+
+def make_report(comparison, *, title, feature_names, image_shape, remarks, load_code, command):
+    """Return the page; the parameters are those of `PCAComparison.to_html`."""
+    import_extra("matplotlib", "plot", "to_html")
+    evidence = comparison.evidence
+    if evidence is None:
+        raise ValueError(
+            "A comparison must have `evidence` to make a page of it. Got None. "
+            "Take one that `compare_with_pca` returned."
+        )
+    n_features = comparison.n_features
+    names = evidence.feature_names
+    if feature_names is not None:
+        names = name_features(None, None, feature_names, n_features)
+    image_shape = read_image_shape(image_shape, n_features)
+    verdict = reach_verdict(comparison)
+    n_codes, has_target = verdict.autoencoder.n_components, comparison.score_name is not None
+    sections = [
+        make_paragraph(" ".join(explain_verdict(verdict, comparison))),
+        *map(make_paragraph, remarks),
+        *_illustrate(comparison, verdict, names, image_shape),
+        _show_code(write_code(load_code, has_target, n_codes, evidence.options), command),
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in current_versions().items())
+    return fill_page(title, say_verdict(verdict, comparison), sections, f"Made with {versions}.")
+
+
+def _illustrate(comparison, verdict, names, image_shape):
+    """Return the sections with figures and pictures."""
+    illustrator = Illustrator(comparison, verdict, names, image_shape)
+    codes = count_codes(verdict.autoencoder.n_components)
+    errors = [make_pictures(illustrator.draw_errors())]
+    if image_shape is None:
+        errors.append(_list_errors(comparison.evidence.task, illustrator.reconstructions, names))
+    sections = [
+        make_section(
+            "By number of codes",
+            make_pictures(illustrator.draw_curves()),
+            _list_results(comparison, verdict),
+        ),
+        make_section(
+            f"Reconstructions with {codes}", make_pictures(illustrator.draw_reconstructions())
+        ),
+        make_section(_name_map(verdict), make_pictures(illustrator.draw_codes())),
+        make_section(f"Errors with {codes}", *errors),
+    ]
+    if training := list(illustrator.draw_training()):
+        sections.append(make_section(f"Training with {codes}", make_pictures(training)))
+    return sections
+
+
+def _name_map(verdict):
+    n_codes = verdict.autoencoder.n_components
+    return f"Map of {count_codes(n_codes)}" if n_codes < 3 else f"Map of 2 of {n_codes} codes"
+
+
+def _list_results(comparison, verdict):
+    chosen = {comparison.results.index(result) for result in (verdict.pca, verdict.autoencoder)}
+    caption = (
+        "Squared error per cell on the rows held out, its ratio to PCA's with as many codes, the "
+        "share of variance kept, and seconds to fit and to compute codes."
+    )
+    if comparison.score_name is not None:
+        caption += f" Last, the {comparison.score_name} of a model of the target on the codes."
+    rows = [list_cells(result) for result in comparison.results]
+    return make_table(caption, list_headings(comparison.score_name), rows, chosen)
+
+
+def _list_errors(task, reconstructions, names):
+    variances = task.X_test.var(axis=0, dtype=np.float64)
+    errors = {}
+    for method, values in reconstructions.items():
+        squared = np.square(task.X_test - values, dtype=np.float64).mean(axis=0)
+        # As in the picture, columns that do not vary count as zero.
+        still = np.zeros_like(squared)
+        errors[method] = np.divide(squared, variances, out=still, where=variances > 0)
+    order = np.argsort(-errors["autoencoder"], kind="stable")[:_MOST_COLUMNS]
+    caption = "Share of each column's variance that is lost on the rows held out, most first."
+    if len(order) < len(names):
+        caption = f"{caption[:-1]}: {len(order)} of {len(names)}."
+    rows = [
+        [names[index], *(f"{errors[method][index]:.1%}" for method in ("autoencoder", "PCA"))]
+        for index in order
+    ]
+    return make_table(caption, ["column", "autoencoder", "PCA"], rows)
+
+
+def _show_code(code, command):
+    parts = [make_code(code)]
+    if command is not None:
+        parts += [make_paragraph("This page, from the command line:"), make_code(command)]
+    return make_section("Do it again", *parts)

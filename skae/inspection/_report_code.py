@@ -1,0 +1,71 @@
+"""The Python that makes the figures of a report again."""
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def write_code(load_code, has_target, n_codes, options):
+    """Return Python that compares again, and fits the autoencoder of the report.
+
+    Parameters
+    ----------
+    load_code : str or None
+        Python that makes X, and y and whatever else has been given; None leaves that to the reader.
+    has_target : bool
+        Whether there is a y.
+    n_codes : int
+        Number of codes of the report.
+    options : dict
+        Options of `compare_with_pca`. Those that are neither None nor plain numbers are taken to
+        exist under their own names.
+
+    Returns
+    -------
+    code : str
+        The Python. `model` is fitted on all rows of X.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    arguments = ["X", *(["y"] if has_target else [])]
+    arguments += [f"{name}={_write_value(name, value)}" for name, value in given.items()]
+    model = _write_model(n_codes, options)
+    if options["standardize"]:
+        model = f"make_pipeline(StandardScaler(), {model})"
+    lines = [
+        *_list_imports(options),
+        "",
+        load_code or f"# {'X and y are' if has_target else 'X is'} the data of this page.",
+        "",
+        "comparison = compare_with_pca(",
+        *(f"    {argument}," for argument in arguments),
+        ")",
+        "print(comparison)",
+        "",
+        f"# The autoencoder with {n_codes} code{'s' * (n_codes > 1)}, on all rows of X:",
+        f"model = {model}",
+        "codes = model.fit_transform(X)",
+    ]
+    return "\n".join(lines)
+
+
+def _list_imports(options):
+    lines = []
+    if options["estimator"] is not None:
+        lines.append("from sklearn.base import clone")
+    if options["standardize"]:
+        lines.append("from sklearn.pipeline import make_pipeline")
+        lines.append("from sklearn.preprocessing import StandardScaler")
+    if options["estimator"] is None:
+        lines.append("from skae import AutoencoderTransformer")
+    return [*lines, "from skae.inspection import compare_with_pca"]
+
+
+def _write_model(n_codes, options):
+    if options["estimator"] is not None:
+        return f"clone(estimator).set_params(n_components={n_codes})"
+    seed = _write_value("random_state", options["random_state"])
+    return f"AutoencoderTransformer(n_components={n_codes}, random_state={seed})"
+
+
+def _write_value(name, value):
+    if name == "n_components":
+        return repr(tuple(value))
+    return repr(value) if isinstance(value, _PLAIN) else name

@@ -1,0 +1,241 @@
+"""The pictures of a report, as PNG images with words beside them."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+
+from skae.inspection._code_display import CodeDisplay
+from skae.inspection._curves import ComponentsCurveDisplay, LossCurveDisplay
+from skae.inspection._error_display import ReconstructionErrorDisplay
+from skae.inspection._plotting import BLUE, GREY, MOST_NAMES
+from skae.inspection._reconstruction_display import ReconstructionDisplay
+from skae.metrics._transformer import decode, encode
+
+# Inches. A phone shows a picture of this width at three quarters, where its text can be read.
+_WIDTH = 4.8
+_PIXELS_PER_INCH = 192
+# Of more held-out rows, points would hide each other.
+_MOST_POINTS = 2000
+_N_IMAGES = 6
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with what it shows, in words.
+
+    Attributes
+    ----------
+    data : str
+        The PNG file in base 64.
+    width, height : int
+        Size at which to show it, in CSS pixels.
+    alt : str
+        What it shows, for those who do not see it.
+    caption : str
+        What to look for.
+    chart : bool
+        Whether it is lines and marks on white, whose light and dark may be exchanged.
+    """
+
+    data: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+    chart: bool = True
+
+
+class Illustrator:
+    """Draws the pictures of one comparison.
+
+    Parameters
+    ----------
+    comparison : PCAComparison
+        The figures, and the data and models that they come from.
+    verdict : Verdict
+        The number of codes to show.
+    feature_names : list of str
+        Names of the columns.
+    image_shape : tuple of int or None
+        Shape of the images that rows hold, if any.
+
+    Attributes
+    ----------
+    reconstructions : dict of str to ndarray of shape (n_test, n_features)
+        Held-out rows as each method reconstructs them.
+    """
+
+    def __init__(self, comparison, verdict, feature_names, image_shape):
+        evidence = comparison.evidence
+        self.comparison, self.task, self.verdict = comparison, evidence.task, verdict
+        # matplotlib reads what stands between two dollar signs as a formula.
+        self.feature_names = [name.replace("$", r"\$") for name in feature_names]
+        self.image_shape = image_shape
+        n_codes = verdict.autoencoder.n_components
+        self._models = {method: evidence.models[n_codes, method] for method in _METHODS}
+        codes = {method: encode(model, self.task.X_test) for method, model in self._models.items()}
+        self.reconstructions = {
+            method: decode(model, codes[method]) for method, model in self._models.items()
+        }
+        n_test = len(self.task.X_test)
+        shown = np.linspace(0, n_test - 1, min(n_test, _MOST_POINTS)).astype(int)
+        self._codes = {method: values[shown] for method, values in codes.items()}
+        self._labels = None if self.task.y_test is None else _escape(self.task.y_test[shown])
+
+    def draw_curves(self):
+        """Yield the share of variance and the score against the number of codes."""
+        figure, ax = _make_figure(3.6)
+        ComponentsCurveDisplay(self.comparison, metric="explained_variance").plot(ax=ax)
+        self._mark_need(ax)
+        yield _render(
+            figure,
+            "Curves of the share of variance kept against the number of codes, for PCA and for "
+            "the autoencoder.",
+            "Share of the variance that is kept. The thin line is PCA with every number of "
+            "components; the dotted one leads to where it keeps as much.",
+        )
+        if self.comparison.score_name is not None:
+            figure, ax = _make_figure(3.6)
+            ComponentsCurveDisplay(self.comparison, metric="downstream_score").plot(ax=ax)
+            ax.set_ylabel(f"{self.comparison.score_name}, held-out rows")
+            yield _render(
+                figure,
+                f"Curves of {self.comparison.score_name} against the number of codes, for PCA and "
+                "for the autoencoder.",
+                "How well the same simple model predicts the target from the codes.",
+            )
+
+    def _mark_need(self, ax):
+        curve, needed = self.verdict.pca_curve, self.verdict.n_needed
+        most = self.comparison.results[-1].n_components
+        last = max(most, needed or len(curve))
+        ax.plot(range(1, last + 1), curve[:last], color=GREY, linewidth=0.8, zorder=1)
+        chosen = self.verdict.autoencoder
+        if chosen.n_components < (needed or 0):
+            share = [chosen.explained_variance] * 2
+            ax.plot([chosen.n_components, needed], share, color=BLUE, linestyle=":", linewidth=1.2)
+
+    def draw_reconstructions(self):
+        """Yield held-out rows over their reconstructions, by both methods."""
+        if self.image_shape is not None:
+            rows = np.arange(min(_N_IMAGES, len(self.task.X_test)))
+            for method in _METHODS[::-1]:
+                yield self._draw_rows(
+                    method, rows, f"Held-out images as {_NAMES[method]} sees them"
+                )
+            return
+        errors = np.square(self.task.X_test - self.reconstructions["autoencoder"]).mean(axis=1)
+        order = np.argsort(errors, kind="stable")
+        for index, which in ((order[len(order) // 2], "median"), (order[-1], "greatest")):
+            caption = f"The held-out row of {which} error as the autoencoder sees it"
+            yield self._draw_rows("autoencoder", [index], caption)
+
+    def _draw_rows(self, method, rows, caption):
+        figure, ax = _make_figure(2.9 if self.image_shape else 4.6)
+        display = ReconstructionDisplay.from_predictions(
+            self.task.X_test[rows],
+            self.reconstructions[method][rows],
+            image_shape=self.image_shape,
+            feature_names=self.feature_names,
+            ax=ax,
+        )
+        if self.image_shape is None:
+            display.axes_[0, 0].set_title("")
+        codes = self.verdict.autoencoder.n_components
+        return _render(
+            figure,
+            f"{caption}: above the original, in the middle the reconstruction from {codes} "
+            "numbers, below the difference.",
+            f"{caption}, by {'1 code' if codes == 1 else f'{codes} codes'}.",
+            chart=self.image_shape is None,
+        )
+
+    def draw_codes(self):
+        """Yield the held-out rows as points of the first two codes, by both methods."""
+        single = self.verdict.autoencoder.n_components == 1
+        what = "Histogram of the only code" if single else "Points of the first two codes"
+        for method in _METHODS[::-1]:
+            figure, ax = _make_figure(3.6)
+            CodeDisplay.from_predictions(
+                self._codes[method],
+                self._labels,
+                kind="pairs" if single else "scatter",
+                ax=ax,
+            )
+            colored = "" if self._labels is None else ", coloured by the target"
+            caption = f"{what} of {_NAMES[method]}{colored}."
+            yield _render(figure, caption, caption)
+        if self.image_shape is not None and not single:
+            yield self._draw_plane()
+
+    def _draw_plane(self):
+        figure, ax = _make_figure(4.2)
+        CodeDisplay.from_estimator(
+            self._models["autoencoder"],
+            self.task.X_test[:_MOST_POINTS],
+            kind="decoded",
+            image_shape=self.image_shape,
+            n_steps=11,
+            ax=ax,
+        )
+        caption = "What the autoencoder makes of values of the first two codes, others at the mean."
+        return _render(figure, f"A grid of images. {caption}", caption, chart=False)
+
+    def draw_errors(self):
+        """Yield the errors of the features."""
+        n_bars = min(len(self.feature_names), MOST_NAMES)
+        for method in _METHODS[::-1] if self.image_shape else _METHODS[1:]:
+            figure, ax = _make_figure(3.4 if self.image_shape else max(2.5, 0.18 * n_bars + 0.8))
+            ReconstructionErrorDisplay.from_predictions(
+                self.task.X_test,
+                self.reconstructions[method],
+                relative=self.image_shape is None,
+                feature_names=self.feature_names,
+                image_shape=self.image_shape,
+                ax=ax,
+            )
+            unit = "pixel" if self.image_shape else "column, as share of its variance"
+            caption = f"Mean squared error of {_NAMES[method]} in each {unit}."
+            yield _render(figure, caption, caption, chart=self.image_shape is None)
+
+    def draw_training(self):
+        """Yield the losses by epoch, where the autoencoder has them."""
+        model = self._models["autoencoder"]
+        if not hasattr(model, "loss_curve_"):
+            return
+        figure, ax = _make_figure(3.2)
+        LossCurveDisplay.from_estimator(model, ax=ax)
+        yield _render(
+            figure,
+            "Curves of the loss against the epoch.",
+            "Loss by epoch, for the rows trained on and for rows that judged the training.",
+        )
+
+
+_METHODS = ("PCA", "autoencoder")
+_NAMES = {"PCA": "PCA", "autoencoder": "the autoencoder"}
+
+
+def _escape(labels):
+    if labels.dtype.kind not in "UO":
+        return labels
+    return np.array([str(label).replace("$", r"\$") for label in labels])
+
+
+def _make_figure(height):
+    # Without pyplot, which would keep the figure and may open a window.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
+    return figure, figure.subplots()
+
+
+def _render(figure, alt, caption, chart=True):
+    stream = BytesIO()
+    # The version of matplotlib would make files differ.
+    figure.savefig(stream, format="png", dpi=_PIXELS_PER_INCH, metadata={"Software": None})
+    data = b64encode(stream.getvalue()).decode("ascii")
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Picture(data, width, height, alt, caption, chart)

@@ -1,0 +1,187 @@
+"""What a comparison comes down to, in figures and in sentences."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from skae.inspection._comparison import MethodResult
+
+# Shares that differ by less are the same but for rounding in single precision.
+_ROUNDING = 1e-6
+# With fewer rows held out, another split may well turn the verdict.
+_FEW_ROWS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The most telling number of codes, and how many components PCA needs for as much.
+
+    Attributes
+    ----------
+    pca, autoencoder : MethodResult
+        The figures of both with this number of codes.
+    pca_curve : ndarray of shape (n_components,)
+        Share of the held-out rows' variance that PCA keeps with 1, 2 and so on components, up to
+        as many as it can have.
+    n_needed : int or None
+        Least number of PCA's components that keep as much as the codes; None where even all keep
+        less.
+    """
+
+    pca: MethodResult
+    autoencoder: MethodResult
+    pca_curve: np.ndarray
+    n_needed: int | None
+
+
+def reach_verdict(comparison):
+    """Find the number of codes where the autoencoder does best beside PCA.
+
+    Parameters
+    ----------
+    comparison : PCAComparison
+        The figures, and the data that they come from.
+
+    Returns
+    -------
+    verdict : Verdict
+        For the least error ratio, as rounded in the table; of equal ones, the fewest codes.
+    """
+    results = comparison.results
+    pairs = list(zip(results[::2], results[1::2], strict=True))
+    pca, autoencoder = min(pairs, key=lambda pair: round(pair[1].error_ratio, 2))
+    curve = measure_pca_curve(comparison.evidence.task)
+    enough = np.flatnonzero(curve >= autoencoder.explained_variance - _ROUNDING)
+    n_needed = int(enough[0]) + 1 if len(enough) else None
+    return Verdict(pca, autoencoder, curve, n_needed)
+
+
+def measure_pca_curve(task):
+    """Return the share of variance that PCA keeps, for every number of components.
+
+    Parameters
+    ----------
+    task : Task
+        The data.
+
+    Returns
+    -------
+    curve : ndarray of shape (n_components,)
+        Share of the held-out rows' variance about the training mean; ascending, at most 1.
+    """
+    # Components are orthonormal and nested, so one fit holds those of every number.
+    pca = PCA().fit(task.X_train)
+    kept = np.square(pca.transform(task.X_test), dtype=np.float64).sum(axis=0).cumsum()
+    total = np.square(task.X_test - pca.mean_, dtype=np.float64).sum()
+    return np.minimum(kept / total, 1) if total > 0 else np.ones(len(kept))
+
+
+def say_verdict(verdict, comparison):
+    """Say in one sentence whether the autoencoder is worth having.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        The figures.
+    comparison : PCAComparison
+        Where they come from.
+
+    Returns
+    -------
+    sentence : str
+        The verdict.
+    """
+    pca, autoencoder = verdict.pca, verdict.autoencoder
+    ratio = round(autoencoder.error_ratio, 2)
+    n_codes, share = autoencoder.n_components, format_share(autoencoder.explained_variance)
+    if ratio < 1:
+        verb = "keeps" if n_codes == 1 else "keep"
+        kept = f"{count_codes(n_codes)} {verb} {share} of the variance"
+        return f"{kept}; {_say_need(verdict, comparison)}."
+    of_pca = format_share(pca.explained_variance)
+    if ratio > 1:
+        return (
+            f"PCA is better here: with {count_codes(n_codes)} it keeps {of_pca} of the variance, "
+            f"the autoencoder {share}."
+        )
+    return (
+        f"PCA is as good here: with {count_codes(n_codes)} it keeps {of_pca} of the variance, "
+        "and so does the autoencoder."
+    )
+
+
+def _say_need(verdict, comparison):
+    most, n_needed = len(verdict.pca_curve), verdict.n_needed
+    if n_needed is None:
+        return f"PCA keeps {format_share(verdict.pca_curve[-1])} even with all {most} it can have"
+    as_many = ", as many as there are columns" if n_needed == comparison.n_features else ""
+    return f"PCA needs {n_needed} for that{as_many}"
+
+
+def explain_verdict(verdict, comparison):
+    """Say what the verdict rests on.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        The figures.
+    comparison : PCAComparison
+        Where they come from.
+
+    Returns
+    -------
+    sentences : list of str
+        On rows, errors, what is predicted from the codes, and units.
+    """
+    pca, autoencoder = verdict.pca, verdict.autoencoder
+    codes = count_codes(autoencoder.n_components)
+    sentences = [
+        f"Both were fitted on {comparison.n_train} rows of {comparison.n_features} columns and "
+        f"judged on {comparison.n_test} other rows, which neither had seen.",
+        f"With {codes} the autoencoder's squared error there is {autoencoder.error_ratio:.2f} "
+        f"times PCA's{_count_others(comparison)}.",
+    ]
+    if comparison.score_name is not None:
+        score, model = _SCORES[comparison.score_name]
+        sentences.append(
+            f"{model} of the target on {codes} reaches {score} of "
+            f"{autoencoder.downstream_score:.3f}, on those of PCA {pca.downstream_score:.3f}."
+        )
+    if comparison.evidence.options["standardize"]:
+        sentences.append(
+            "Each column was first scaled to mean 0 and standard deviation 1, which is the unit "
+            "of all values and errors here."
+        )
+    if comparison.n_test < _FEW_ROWS:
+        sentences.append(
+            f"{comparison.n_test} rows are few to judge on: with others the verdict may differ."
+        )
+    return sentences
+
+
+def _count_others(comparison):
+    results = comparison.results[1::2]
+    if len(results) < 2:
+        return ""
+    n_better = sum(round(result.error_ratio, 2) < 1 for result in results)
+    return (
+        f"; it is below PCA's at {n_better or 'none'} of the {len(results)} numbers of codes tried"
+    )
+
+
+_SCORES = {
+    "accuracy": ("an accuracy", "A logistic regression"),
+    "R2": ("an R\N{SUPERSCRIPT TWO}", "A ridge regression"),
+}
+
+
+def count_codes(number):
+    """Return a number of codes in words."""
+    return f"{number} code" if number == 1 else f"{number} codes"
+
+
+def format_share(share):
+    """Return a share in percent, with digits enough to tell it from all."""
+    digits = 0 if share < 0.99 else 1 if share < 0.999 else 2
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"

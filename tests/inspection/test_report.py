@@ -1,0 +1,240 @@
+"""The page of a comparison: its verdict, what it escapes, its pictures, its code."""
+
+import base64
+import re
+import struct
+from html import unescape
+from html.parser import HTMLParser
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+
+from skae.inspection import MethodResult, PCAComparison, compare_with_pca
+from skae.inspection._report_verdict import reach_verdict, say_verdict
+
+VOID = {"meta", "img", "br"}
+
+
+class Curve(PCA):
+    """Stands in for an autoencoder: reconstructs by more components than it has codes."""
+
+    n_more = 2
+
+    def fit(self, X, y=None):
+        self.better_ = PCA(n_components=min(self.n_components + self.n_more, *X.shape)).fit(X)
+        return super().fit(X)
+
+    def transform(self, X):
+        self.rows_ = X
+        return super().transform(X)
+
+    def inverse_transform(self, codes):
+        if len(codes) != len(self.rows_):
+            return super().inverse_transform(codes)
+        return self.better_.inverse_transform(self.better_.transform(self.rows_))
+
+
+class Worse(Curve):
+    n_more = -1
+
+
+class Page(HTMLParser):
+    """Reads a page: its text, its tags, and whether all of them are closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def find(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def odd():
+    """Return a table whose names mean something to HTML, to matplotlib or to nobody's font."""
+    rng = np.random.default_rng(0)
+    names = [
+        '<script>alert("x")</script>',
+        "a 'quoted' & name",
+        "$x_1$ and $",
+        "日本語",
+        "constant",
+    ]
+    X = pd.DataFrame(rng.normal(size=(60, 5)) @ rng.normal(size=(5, 5)), columns=names)
+    X["constant"] = 1.0
+    return X, np.where(X.iloc[:, 0] > 0, "<b>yes</b>", '$no$ & "ja"')
+
+
+@pytest.fixture(scope="module")
+def odd_page(odd):
+    comparison = compare_with_pca(*odd, n_components=(1, 2), estimator=Curve(), standardize=True)
+    with pytest.warns(UserWarning, match="Glyph"):
+        return comparison.to_html(title="</title><i>odd", remarks=["1 < 2 & so on"])
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:120], y[:120]
+
+
+@pytest.fixture(scope="module")
+def digits_file(digits, tmp_path_factory):
+    comparison = compare_with_pca(*digits, n_components=3, estimator=Curve())
+    path = tmp_path_factory.mktemp("report") / "digits.html"
+    open_figures = plt.get_fignums()
+    words = {"load_code": "X, y = load('<here>')", "command": "skae <there>", "title": "Größe"}
+    assert comparison.to_html(path, image_shape="square", **words) is None
+    assert plt.get_fignums() == open_figures
+    assert "<h1>" not in comparison._repr_html_()
+    return path
+
+
+@pytest.fixture(scope="module")
+def digits_page(digits_file):
+    return digits_file.read_text(encoding="utf-8")
+
+
+def read_verdict(page):
+    return unescape(re.search("<h1>(.*)</h1>", page).group(1)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_verdict_tells_how_many_components_pca_needs(digits, digits_page):
+    X_train, X_test, _, _ = train_test_split(*digits, random_state=0, stratify=digits[1])
+    total = np.sum((X_test - X_train.mean(axis=0)) ** 2)
+
+    def keep(n_components):
+        pca = PCA(n_components=n_components).fit(X_train)
+        return 1 - np.sum((X_test - pca.inverse_transform(pca.transform(X_test))) ** 2) / total
+
+    # The stand-in reconstructs from two components more than it has codes.
+    assert keep(4) < keep(5)
+    expected = f"3 codes keep {keep(5):.0%} of the variance; PCA needs 5 for that."
+    assert read_verdict(digits_page).replace(" %", "%") == expected
+
+
+def test_verdict_admits_where_pca_does_as_well_or_better():
+    X, _ = load_iris(return_X_y=True)
+
+    def say(estimator):
+        comparison = compare_with_pca(X, n_components=2, estimator=estimator)
+        shares = [round(100 * result.explained_variance) for result in comparison.results]
+        sentence = say_verdict(reach_verdict(comparison), comparison)
+        return sentence.replace("\N{NO-BREAK SPACE}", " "), *shares
+
+    sentence, share, _ = say(PCA())
+    start = f"PCA is as good here: with 2 codes it keeps {share} % of the variance"
+    assert sentence == f"{start}, and so does the autoencoder."
+    sentence, share, less = say(Worse())
+    start = f"PCA is better here: with 2 codes it keeps {share} % of the variance"
+    assert sentence == f"{start}, the autoencoder {less} %."
+
+
+def test_all_names_are_escaped(odd, odd_page):
+    page = Page(odd_page)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "b", "i"})
+    text = " ".join(page.words)
+    for words in (*odd[0].columns, "</title><i>odd", "1 < 2 & so on"):
+        assert words in text
+
+
+def test_page_needs_no_network_and_fits_a_phone(odd_page, digits_page):
+    for text in (odd_page, digits_page):
+        page = Page(text)
+        assert "http" not in text
+        assert "@import" not in text
+        assert not page.find("link")
+        assert all(image["src"].startswith("data:image/png;base64,") for image in page.find("img"))
+        assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.find(
+            "meta"
+        )
+        assert "prefers-color-scheme: dark" in text
+
+
+def test_pictures_are_whole_and_described(odd_page, digits_page):
+    for text in (odd_page, digits_page):
+        images = Page(text).find("img")
+        assert len(images) >= 7
+        for image in images:
+            data = base64.b64decode(image["src"].partition(",")[2])
+            width, height = struct.unpack(">II", data[16:24])
+            assert data.endswith(b"IEND\xaeB`\x82")
+            # Two pixels of the file for each of the page, for sharp displays.
+            assert (width, height) == (
+                pytest.approx(2 * int(image["width"]), abs=2),
+                pytest.approx(2 * int(image["height"]), abs=2),
+            )
+            assert len(image["alt"]) > 20
+
+
+def test_code_of_the_page_gives_its_figures(odd, odd_page):
+    code = unescape(re.search("<pre><code>(.*?)</code></pre>", odd_page, re.DOTALL).group(1))
+    X, y = odd
+    names = {"X": X, "y": y, "estimator": Curve()}
+    exec(code, names)
+    cells = [f"{result.squared_error:.4g}" for result in names["comparison"].results]
+    shown = re.findall(r"<td>([^<]*)</td>", odd_page)
+    assert all(cell in shown for cell in cells)
+    assert names["codes"].shape == (60, names["model"][-1].n_components)
+
+
+def test_code_says_where_the_data_come_from(digits_page):
+    text = " ".join(Page(digits_page).words)
+    assert "X, y = load('<here>')" in text
+    assert "skae <there>" in text
+    assert "estimator=estimator" in text
+
+
+def test_errors_of_columns_are_those_worked_out_here(odd, odd_page):
+    X, y = odd
+    X_train, X_test, _, _ = train_test_split(X, y, random_state=0, stratify=y)
+    scaled = ((X_test - X_train.mean()) / X_train.std(ddof=0).replace(0, 1)).to_numpy()
+    rows = ((X_train - X_train.mean()) / X_train.std(ddof=0).replace(0, 1)).to_numpy()
+    n_codes = int(re.search("Errors with ([12])", odd_page).group(1))
+    pca = PCA(n_components=n_codes).fit(rows)
+    lost = np.mean((scaled - pca.inverse_transform(pca.transform(scaled))) ** 2, axis=0)
+    shares = lost[:4] / scaled[:, :4].var(axis=0)
+    cells = re.findall(r'<td class="name">([^<]*)</td><td>[^<]*</td><td>([^<]*%)</td>', odd_page)
+    figures = {unescape(name): figure for name, figure in cells}
+    expected = dict(zip(X.columns, [f"{share:.1%}" for share in [*shares, 0.0]], strict=True))
+    assert figures == expected
+
+
+def test_what_cannot_be_written_is_refused(tmp_path, digits):
+    comparison = compare_with_pca(digits[0], n_components=1, estimator=Curve())
+    with pytest.raises(ValueError, match=r"must end in \.html or \.htm\. Got 'table.csv'"):
+        comparison.to_html("table.csv")
+    with pytest.raises(FileNotFoundError, match="existing folder"):
+        comparison.to_html(tmp_path / "nowhere" / "report.html")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(IsADirectoryError, match="must be a file"):
+        comparison.to_html(tmp_path / "folder.html")
+    with pytest.raises(ValueError, match="`image_shape` must hold as many pixels"):
+        comparison.to_html(image_shape=(3, 3))
+    with pytest.raises(ValueError, match="`feature_names` must hold a name for each of the 64"):
+        comparison.to_html(feature_names=["a"])
+
+
+def test_a_comparison_made_by_hand_has_nothing_to_draw():
+    result = MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001)
+    with pytest.raises(ValueError, match="must have `evidence`"):
+        PCAComparison((result,), 150, 50, 4, None).to_html()
