@@ -27,6 +27,8 @@ LAYERS = {
     "inspection": 4,
     "io": 4,
     "metrics": 4,
+    "sequences": 4,
+    "text": 4,
     "distributed": 5,
     "zoo": 5,
     "__main__": 6,

@@ -6,6 +6,7 @@ from skae.modules._basis import order_codes_
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
 from skae.modules._filling import GaussianFilling
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
+from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._sparsity import TopK
 from skae.modules._variational import VariationalAutoencoder
 
@@ -21,6 +22,9 @@ __all__ = [
     "LinearOutput",
     "LinearPath",
     "LogisticOutput",
+    "RecurrentDecoder",
+    "RecurrentEncoder",
+    "RecurrentLayers",
     "TiedDenseStack",
     "TopK",
     "VariationalAutoencoder",

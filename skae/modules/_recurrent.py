@@ -1,0 +1,338 @@
+"""Recurrent encoders and decoders of sequences that lie in flat rows."""
+
+import torch
+from torch import Tensor, nn
+
+from skae.modules._dense import DenseStack
+from skae.modules._regularization import Dropout
+
+CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class RecurrentLayers(nn.Module):
+    """Layers of gated recurrent units or of long short-term memory, which read one way.
+
+    What torch's own fused layers compute, with weights from a generator of one's choice.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Inputs of each step.
+    n_units : int
+        Units of each layer.
+    cell : {"gru", "lstm"}, default="gru"
+        What the layers consist of.
+    n_layers : int, default=1
+        How many there are, one on top of the other.
+    dtype : torch.dtype, default=torch.float32
+        Type of the weights.
+    generator : torch.Generator, default=None
+        Source of the weights: orthogonal between the states of a layer, uniform by Glorot's rule
+        from the inputs. Biases are zero, but one for the forget gates of "lstm".
+
+    References
+    ----------
+    Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation. https://doi.org/10.3115/v1/D14-1179
+
+    Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory.
+    https://doi.org/10.1162/neco.1997.9.8.1735
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import RecurrentLayers
+    >>> RecurrentLayers(3, 8)(torch.zeros(10, 5, 3)).shape
+    torch.Size([10, 5, 8])
+    """
+
+    def __init__(
+        self, n_inputs, n_units, *, cell="gru", n_layers=1, dtype=torch.float32, generator=None
+    ):
+        super().__init__()
+        self.cell, self.n_units, self.n_layers = cell, n_units, n_layers
+        # On no device, so that no weight is drawn from torch's global generator.
+        layers = CELLS[cell](n_inputs, n_units, n_layers, device="meta", dtype=dtype)
+        self.layers = layers.to_empty(device="cpu")
+        for name, parameter in self.layers.named_parameters():
+            _initialise_(name, parameter.data, n_units, cell, generator)
+
+    def forward(self, steps: Tensor, states: Tensor | None = None) -> Tensor:
+        """Return the states of the last layer.
+
+        Parameters
+        ----------
+        steps : Tensor of shape (length, n_samples, n_inputs)
+            The sequences.
+        states : Tensor of shape (n_layers, n_samples, n_units), default=None
+            Where the layers start; at zero where None.
+
+        Returns
+        -------
+        outputs : Tensor of shape (length, n_samples, n_units)
+            One state after each step.
+        """
+        if states is not None and self.cell == "lstm":
+            return self.layers(steps, (states, torch.zeros_like(states)))[0]
+        return self.layers(steps, states)[0]
+
+
+def _initialise_(name: str, weights: Tensor, n_units: int, cell: str, generator):
+    if name.startswith("bias"):
+        weights.zero_()
+        if cell == "lstm" and name.startswith("bias_ih"):
+            weights[n_units : 2 * n_units] = 1.0
+        return
+    for gate in weights.split(n_units):
+        if name.startswith("weight_hh"):
+            nn.init.orthogonal_(gate, generator=generator)
+        else:
+            nn.init.xavier_uniform_(gate, generator=generator)
+
+
+class RecurrentEncoder(nn.Module):
+    """Reads sequences that lie in flat rows, and returns what it has made of each at its end.
+
+    Parameters
+    ----------
+    sample_shape : tuple of two ints
+        Steps of the longest sequence, and features of each step.
+    n_outputs : int
+        Outputs for each sequence.
+    hidden_layer_sizes : tuple of int, default=()
+        Units of dense layers between the last state and the outputs.
+    n_units : int, default=64
+        Units of each recurrent layer.
+    cell : {"gru", "lstm"}, default="gru"
+        What the recurrent layers consist of.
+    n_layers : int, default=1
+        How many there are.
+    bidirectional : bool, default=False
+        Whether a second network reads the other way; what both end with counts.
+    backwards : bool, default=True
+        Whether a network of one direction reads from the end to the beginning.
+    masked : bool, default=False
+        Whether inputs say which cells are missing.
+    zero_last : bool, default=False
+        Whether the outputs start as zeros.
+    activation : str, default="silu"
+        Of the dense layers, as for `DenseStack`.
+    normalization : {"batch", "layer"}, default=None
+        Of the dense layers.
+    dropout : float in [0, 1), default=0.0
+        Share of the last state, and of the units of dense layers, dropped in each training step.
+    dtype : torch.dtype, default=torch.float32
+        Type of the weights.
+    generator : torch.Generator, default=None
+        Source of the weights.
+
+    Notes
+    -----
+    A sequence ends with the last step in which a cell is there. What comes later is not read, so
+    padding has no influence. That is cheap: the steps beyond the end are computed, but not looked
+    at, which is faster than to pack them away.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import RecurrentEncoder
+    >>> encoder = RecurrentEncoder((4, 3), 2, masked=True)
+    >>> rows, missing = torch.zeros(5, 12), torch.zeros(5, 12)
+    >>> missing[:, 9:] = 1
+    >>> encoder(torch.cat([rows, missing], 1)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        sample_shape,
+        n_outputs,
+        hidden_layer_sizes=(),
+        *,
+        n_units=64,
+        cell="gru",
+        n_layers=1,
+        bidirectional=False,
+        backwards=True,
+        masked=False,
+        zero_last=False,
+        activation="silu",
+        normalization=None,
+        dropout=0.0,
+        dtype=torch.float32,
+        generator=None,
+    ):
+        super().__init__()
+        self.sample_shape, self.masked = tuple(sample_shape), masked
+        self.directions = [True, False] if bidirectional else [backwards]
+        n_inputs = self.sample_shape[1] * (2 if masked else 1)
+        self.readers = nn.ModuleList(
+            RecurrentLayers(
+                n_inputs, n_units, cell=cell, n_layers=n_layers, dtype=dtype, generator=generator
+            )
+            for _ in self.directions
+        )
+        self.dropout = _make_dropout(dropout, generator)
+        self.head = DenseStack(
+            [n_units * len(self.readers), *hidden_layer_sizes, n_outputs],
+            activation,
+            normalization=normalization,
+            dropout=dropout if hidden_layer_sizes else 0.0,
+            zero_last=zero_last,
+            dtype=dtype,
+            generator=generator,
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs for each sequence.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, n_cells) or (n_samples, 2 * n_cells)
+            Step after step of each sequence. With `masked`, 1 for each cell that is missing and
+            else 0 follow; the missing cells themselves hold some number.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, n_outputs)
+            The outputs.
+        """
+        steps, lengths = self._unfold(inputs)
+        ends = (lengths - 1).clamp_min(0)
+        each = torch.arange(len(inputs), device=inputs.device)
+        states = []
+        for reader, backwards in zip(self.readers, self.directions, strict=True):
+            read = reader(_reverse(steps, lengths) if backwards else steps)
+            states.append(read[ends, each])
+        state = torch.cat(states, 1) if len(states) > 1 else states[0]
+        state = state * (lengths > 0).to(state.dtype)[:, None]
+        return self.head(state if self.dropout is None else self.dropout(state))
+
+    def _unfold(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return steps of shape (longest, n_samples, n_inputs) and the sequences' lengths."""
+        n_samples, (length, n_features) = len(inputs), self.sample_shape
+        parts = inputs.view(n_samples, -1, length, n_features)
+        if not self.masked:
+            return parts[:, 0].transpose(0, 1), inputs.new_full((n_samples,), length).long()
+        there = (parts[:, 1] == 0).any(2)
+        positions = torch.arange(1, length + 1, device=inputs.device)
+        lengths = (there * positions).amax(1)
+        longest = max(1, int(lengths.max())) if n_samples else 1
+        steps = torch.cat([parts[:, 0, :longest], parts[:, 1, :longest]], 2)
+        return steps.transpose(0, 1), lengths
+
+
+class RecurrentDecoder(nn.Module):
+    """Writes sequences into flat rows, from the first step to the last.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Length of a code.
+    sample_shape : tuple of two ints
+        Steps of the longest sequence, and features of each step.
+    hidden_layer_sizes : tuple of int, default=()
+        Units of dense layers between the code and the states that the layers start from.
+    n_units : int, default=64
+        Units of each recurrent layer.
+    cell : {"gru", "lstm"}, default="gru"
+        What the recurrent layers consist of.
+    n_layers : int, default=1
+        How many there are.
+    zero_last : bool, default=False
+        Whether the outputs start as zeros.
+    activation : str, default="silu"
+        Of the dense layers, as for `DenseStack`.
+    normalization : {"batch", "layer"}, default=None
+        Of the dense layers.
+    dropout : float in [0, 1), default=0.0
+        Share of all states, and of the units of dense layers, dropped in each training step.
+    dtype : torch.dtype, default=torch.float32
+        Type of the weights.
+    generator : torch.Generator, default=None
+        Source of the weights.
+
+    Notes
+    -----
+    The layers start from the code and see it again at each step. They do not see what they have
+    written so far: all that they know of a sequence is its code. Where sequences are written does
+    not depend on how many steps follow, so the padding has no influence on that either.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import RecurrentDecoder
+    >>> RecurrentDecoder(2, (4, 3))(torch.zeros(5, 2)).shape
+    torch.Size([5, 12])
+    """
+
+    def __init__(
+        self,
+        n_inputs,
+        sample_shape,
+        hidden_layer_sizes=(),
+        *,
+        n_units=64,
+        cell="gru",
+        n_layers=1,
+        zero_last=False,
+        activation="silu",
+        normalization=None,
+        dropout=0.0,
+        dtype=torch.float32,
+        generator=None,
+    ):
+        super().__init__()
+        self.sample_shape = tuple(sample_shape)
+        self.start = DenseStack(
+            [n_inputs, *hidden_layer_sizes, n_layers * n_units],
+            activation,
+            normalization=normalization,
+            dropout=dropout if hidden_layer_sizes else 0.0,
+            dtype=dtype,
+            generator=generator,
+        )
+        self.writer = RecurrentLayers(
+            n_inputs, n_units, cell=cell, n_layers=n_layers, dtype=dtype, generator=generator
+        )
+        self.dropout = _make_dropout(dropout, generator)
+        self.head = DenseStack(
+            [n_units, self.sample_shape[1]], zero_last=zero_last, dtype=dtype, generator=generator
+        )
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Return the sequences that codes stand for.
+
+        Parameters
+        ----------
+        code : Tensor of shape (n_samples, n_inputs)
+            The codes.
+
+        Returns
+        -------
+        rows : Tensor of shape (n_samples, n_cells)
+            Step after step of each sequence, as long as the longest.
+        """
+        n_samples, (length, _) = len(code), self.sample_shape
+        shape = n_samples, self.writer.n_layers, self.writer.n_units
+        states = torch.tanh(self.start(code)).view(shape).transpose(0, 1).contiguous()
+        written = self.writer(code.expand(length, *code.shape), states)
+        if self.dropout is not None:
+            written = self.dropout(written)
+        return self.head(written).transpose(0, 1).reshape(n_samples, -1)
+
+
+def _make_dropout(share: float, generator) -> Dropout | None:
+    if share == 0:
+        return None
+    return Dropout(share, int(torch.randint(2**62, (), generator=generator, device="cpu")))
+
+
+def _reverse(steps: Tensor, lengths: Tensor) -> Tensor:
+    """Return steps of shape (longest, n_samples, n_inputs) from each sequence's end to its start.
+
+    What lies beyond the end stays where it is.
+    """
+    positions = torch.arange(len(steps), device=steps.device)[:, None]
+    order = torch.where(positions < lengths, lengths - 1 - positions, positions)
+    return steps.gather(0, order[:, :, None].expand_as(steps))

@@ -1,0 +1,244 @@
+"""Sequences of different lengths, as rows of a table."""
+
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from skae._sklearn import fit_context
+
+__all__ = ["SequencePadder"]
+
+_END = 0.5
+
+
+class SequencePadder(TransformerMixin, BaseEstimator):
+    """Put sequences of different lengths into the rows of a table, with NaN beyond their ends.
+
+    A row holds one sequence, step after step.
+
+    Parameters
+    ----------
+    max_length : int or None, default=None
+        Steps that are kept of a sequence, from its beginning; at least 1. None is the length of the
+        longest sequence seen in fit, and what is longer later on is cut.
+    mark_end : bool, default=False
+        Give every step one feature more, which is 0 until the sequence ends and 1 in one step
+        after its end, where all else is missing. What a model makes of codes then says where it
+        ends, and `inverse_transform` cuts it there. Rows are one step longer.
+
+    Attributes
+    ----------
+    max_length_ : int
+        Steps that are kept.
+    n_step_features_ : int
+        Features of each step.
+    sample_shape_ : tuple of two ints
+        Steps of a row and features of each; the mark and its step are counted.
+
+    See Also
+    --------
+    skae.text.TokenSequencer : The same for texts.
+
+    Examples
+    --------
+    >>> from skae.sequences import SequencePadder
+    >>> padder = SequencePadder()
+    >>> X = padder.fit_transform([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]])
+    >>> X
+    array([[ 1.,  2.,  3.,  4.],
+           [ 5.,  6., nan, nan]])
+    >>> padder.sample_shape_
+    (2, 2)
+    >>> [len(sequence) for sequence in padder.inverse_transform(X)]
+    [2, 1]
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "mark_end": ["boolean"],
+    }
+
+    def __init__(self, max_length=None, *, mark_end=False):
+        self.max_length = max_length
+        self.mark_end = mark_end
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn how long sequences are and how many features their steps have.
+
+        Parameters
+        ----------
+        X : sequence of array-likes of shape (length, n_step_features) or (length,)
+            The sequences, such as a list of arrays. Without a second axis steps have one feature.
+            NaN stands for a missing cell.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If there is no sequence, or their steps have different numbers of features.
+        """
+        sequences = self._read(X)
+        longest = max(map(len, sequences))
+        self.max_length_ = longest if self.max_length is None else int(self.max_length)
+        self.n_step_features_ = sequences[0].shape[1]
+        more = int(self.mark_end)
+        self.sample_shape_ = self.max_length_ + more, self.n_step_features_ + more
+        return self
+
+    def transform(self, X):
+        """Return sequences as rows.
+
+        Parameters
+        ----------
+        X : sequence of array-likes of shape (length, n_step_features) or (length,)
+            The sequences.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_steps * n_features)
+            One row for each, NaN beyond its end; ``sample_shape_`` has the two numbers. In single
+            precision where all sequences are, else in double.
+
+        Raises
+        ------
+        ValueError
+            If steps have another number of features than in fit.
+        """
+        check_is_fitted(self)
+        sequences = self._read(X, self.n_step_features_)
+        rows = np.full(
+            (len(sequences), *self.sample_shape_), np.nan, np.result_type(*sequences, np.float32)
+        )
+        for row, sequence in zip(rows, sequences, strict=True):
+            kept = sequence[: self.max_length_]
+            row[: len(kept), : self.n_step_features_] = kept
+            if self.mark_end:
+                row[: len(kept), -1] = 0
+                row[len(kept), -1] = 1
+        return rows.reshape(len(rows), -1)
+
+    def inverse_transform(self, X):
+        """Return rows as sequences.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_steps * n_features)
+            Rows, such as an autoencoder's reconstructions; with steps on an axis of their own, too.
+
+        Returns
+        -------
+        sequences : list of ndarrays of shape (length, n_step_features)
+            Each ends where its mark says so, or else with its last step that is not all NaN.
+
+        Raises
+        ------
+        ValueError
+            If rows have another number of cells than those of `transform`.
+        """
+        check_is_fitted(self)
+        rows = check_array(
+            X, dtype=(np.float64, np.float32), allow_nd=True, ensure_all_finite="allow-nan"
+        )
+        n_cells = int(np.prod(self.sample_shape_))
+        if rows[0].size != n_cells:
+            raise ValueError(
+                f"X must have rows of {n_cells} cells, {self.sample_shape_[1]} for each of "
+                f"{self.sample_shape_[0]} steps. Got an array of shape {rows.shape}. Pass rows "
+                "like those that `transform` returned."
+            )
+        return [self._cut(row) for row in rows.reshape(-1, *self.sample_shape_)]
+
+    def _cut(self, row):
+        """Return the steps of one row up to its end."""
+        steps = row[: self.max_length_, : self.n_step_features_]
+        if self.mark_end:
+            ended = row[:, -1] > _END
+            if ended.any():
+                return steps[: ended.argmax()].copy()
+        there = np.flatnonzero(~np.isnan(steps).all(axis=1))
+        return steps[: there[-1] + 1 if len(there) else 0].copy()
+
+    def _read(self, X, n_step_features=None) -> list[np.ndarray]:
+        """Return sequences as arrays of shape (length, n_step_features)."""
+        if isinstance(X, str) or not hasattr(X, "__len__") or len(X) == 0:
+            raise ValueError(
+                "X must be sequences, at least one. "
+                f"Got {type(X).__name__} of length {len(X) if hasattr(X, '__len__') else 0}. "
+                "Pass a list of arrays of shape (length, n_step_features)."
+            )
+        sequences = [_read_sequence(X[i], i) for i in range(len(X))]
+        wanted = sequences[0].shape[1] if n_step_features is None else n_step_features
+        for i, sequence in enumerate(sequences):
+            if sequence.shape[1] != wanted:
+                raise ValueError(
+                    f"X must have {wanted} features in each step. Got {sequence.shape[1]} in "
+                    f"sequence {i}, of shape {sequence.shape}. Steps are rows, features columns."
+                )
+        return sequences
+
+    def get_feature_names_out(self, input_features=None):
+        """Return a name for each cell of a row.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (n_step_features_,), default=None
+            Names of the features of a step; "feature0" and so on where None.
+
+        Returns
+        -------
+        names : ndarray of str objects
+            Such as "step3_feature0"; the mark is called "end".
+
+        Raises
+        ------
+        ValueError
+            If `input_features` has another length.
+        """
+        check_is_fitted(self)
+        names = [f"feature{i}" for i in range(self.n_step_features_)]
+        if input_features is not None:
+            names = [str(name) for name in input_features]
+        if len(names) != self.n_step_features_:
+            raise ValueError(
+                f"`input_features` must have {self.n_step_features_} names, one for each feature "
+                f"of a step. Got {len(names)}. Leave it out for names by number."
+            )
+        names += ["end"] * self.mark_end
+        steps = range(self.sample_shape_[0])
+        return np.array([f"step{i}_{name}" for i in steps for name in names], dtype=object)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.no_validation = True
+        return tags
+
+
+def _read_sequence(sequence, i: int) -> np.ndarray:
+    """Return one sequence as an array of shape (length, n_step_features)."""
+    values = np.asarray(sequence)
+    if values.dtype != np.float32:
+        values = values.astype(np.float64)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or np.isinf(values).any():
+        got = "infinite values" if values.ndim == 2 else f"an array of shape {values.shape}"
+        raise ValueError(
+            "X must hold sequences of shape (length, n_step_features), their values finite or NaN. "
+            f"Got {got} for sequence {i}. Steps are rows, features columns."
+        )
+    return values

@@ -1,0 +1,291 @@
+"""Texts as sequences of whole numbers, one for each word."""
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skae._sklearn import fit_context
+
+# Numbers that stand for no word of the vocabulary.
+PADDING, UNKNOWN = 0, 1
+_N_RESERVED = 2
+_SHOWN_UNKNOWN = "<unknown>"
+# What is left to scikit-learn's CountVectorizer, under its names.
+_COUNTING = (
+    "lowercase",
+    "strip_accents",
+    "token_pattern",
+    "tokenizer",
+    "stop_words",
+    "min_df",
+    "max_df",
+    "max_features",
+    "vocabulary",
+)
+
+
+class TokenSequencer(TransformerMixin, BaseEstimator):
+    r"""Turn texts into rows of whole numbers, one for each word, in the order of the words.
+
+    0 stands beyond the end of a text, 1 for words that are not in the vocabulary, and 2 and so on
+    for those that are, in alphabetical order. Words are found and chosen as scikit-learn's
+    `CountVectorizer` does, whose parameters have the same names here.
+
+    Parameters
+    ----------
+    max_length : int or None, default=None
+        Words that are kept of a text, from its beginning; at least 1. None is the length of the
+        longest text seen in fit. A model's time and memory grow with it.
+    lowercase : bool, default=True
+        Turn all letters into lower case first.
+    strip_accents : {"ascii", "unicode"}, callable or None, default=None
+        How to take accents away; they stay where None.
+    token_pattern : str, default=r"(?u)\b\w+\b"
+        Regular expression of a word. Unlike `CountVectorizer`'s it takes words of one letter, which
+        belong to a sentence.
+    tokenizer : callable or None, default=None
+        Splits a text into words instead of `token_pattern`.
+    stop_words : {"english"}, list of str or None, default=None
+        Words that are left out. They are a sentence's grammar, so keep them where their order
+        matters.
+    min_df : int or float in [0, 1], default=1
+        Number, or share, of the texts that a word of the vocabulary must occur in at least.
+    max_df : int or float in [0, 1], default=1.0
+        Number, or share, of the texts that a word of the vocabulary may occur in.
+    max_features : int or None, default=None
+        Words of the vocabulary, the most frequent ones; all where None.
+    vocabulary : mapping, iterable of str or None, default=None
+        The words themselves, instead of those found in fit. Of a mapping the keys count.
+    unknown : {"mark", "drop"}, default="mark"
+        Whether words that are not in the vocabulary become 1 or are left out.
+
+    Attributes
+    ----------
+    vocabulary_ : dict
+        The number of each word.
+    n_tokens_ : int
+        Words in the vocabulary plus 2: all numbers are below it.
+    max_length_ : int
+        Words that are kept of a text.
+
+    See Also
+    --------
+    sklearn.feature_extraction.text.CountVectorizer : Counts of words, without their order.
+
+    Examples
+    --------
+    >>> from skae.text import TokenSequencer
+    >>> sequencer = TokenSequencer()
+    >>> X = sequencer.fit_transform(["A film to see.", "See it!"])
+    >>> X
+    array([[2, 3, 6, 5],
+           [5, 4, 0, 0]])
+    >>> sequencer.inverse_transform(X)
+    ['a film to see', 'see it']
+    >>> sequencer.transform(["Never see it!"])
+    array([[1, 5, 4, 0]])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "lowercase": ["boolean"],
+        "strip_accents": [StrOptions({"ascii", "unicode"}), callable, None],
+        "token_pattern": [str],
+        "tokenizer": [callable, None],
+        "stop_words": [StrOptions({"english"}), list, None],
+        "min_df": [
+            Interval(RealNotInt, 0, 1, closed="both"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "max_df": [
+            Interval(RealNotInt, 0, 1, closed="both"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "max_features": [Interval(Integral, 1, None, closed="left"), None],
+        "vocabulary": [Mapping, "array-like", set, None],
+        "unknown": [StrOptions({"mark", "drop"})],
+    }
+
+    def __init__(
+        self,
+        max_length=None,
+        *,
+        lowercase=True,
+        strip_accents=None,
+        token_pattern=r"(?u)\b\w+\b",
+        tokenizer=None,
+        stop_words=None,
+        min_df=1,
+        max_df=1.0,
+        max_features=None,
+        vocabulary=None,
+        unknown="mark",
+    ):
+        self.max_length = max_length
+        self.lowercase = lowercase
+        self.strip_accents = strip_accents
+        self.token_pattern = token_pattern
+        self.tokenizer = tokenizer
+        self.stop_words = stop_words
+        self.min_df = min_df
+        self.max_df = max_df
+        self.max_features = max_features
+        self.vocabulary = vocabulary
+        self.unknown = unknown
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the vocabulary, and how long texts are.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If X is a single text, or no word is left for the vocabulary.
+        """
+        texts = _read_texts(X)
+        counter = self._make_counter()
+        found = counter.fit(texts).vocabulary_
+        self.vocabulary_ = {word: i + _N_RESERVED for i, word in enumerate(sorted(found))}
+        self.n_tokens_ = len(self.vocabulary_) + _N_RESERVED
+        self.max_length_ = self.max_length
+        if self.max_length is None:
+            self.max_length_ = max(1, *map(len, self._number(texts)))
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Learn the vocabulary, and return texts as rows of whole numbers.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts, which may be a generator.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        rows : ndarray of int64 of shape (n_samples, max_length_)
+            The numbers of the words, 0 beyond the end.
+        """
+        texts = _read_texts(X)
+        return self.fit(texts, y).transform(texts)
+
+    def transform(self, X):
+        """Return texts as rows of whole numbers.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts.
+
+        Returns
+        -------
+        rows : ndarray of int64 of shape (n_samples, max_length_)
+            The numbers of the words, 0 beyond the end.
+
+        Raises
+        ------
+        ValueError
+            If X is a single text.
+        """
+        check_is_fitted(self)
+        numbers = self._number(_read_texts(X))
+        rows = np.full((len(numbers), self.max_length_), PADDING, dtype=np.int64)
+        for row, own in zip(rows, numbers, strict=True):
+            row[: len(own)] = own[: self.max_length_]
+        return rows
+
+    def inverse_transform(self, X):
+        """Return texts whose words have the given numbers.
+
+        Parameters
+        ----------
+        X : array-like of int of shape (n_samples, n_words)
+            Rows of numbers.
+
+        Returns
+        -------
+        texts : list of str
+            The words up to the first 0, with spaces between them; "<unknown>" for 1 and for
+            numbers that no word has.
+
+        Raises
+        ------
+        ValueError
+            If X does not hold whole numbers.
+        """
+        check_is_fitted(self)
+        rows = check_array(X, dtype=None, ensure_min_features=0)
+        if rows.dtype.kind not in "iu":
+            raise ValueError(
+                "X must hold whole numbers, those of words. "
+                f"Got an array of {rows.dtype}. Pass what `transform` returned."
+            )
+        words = {number: word for word, number in self.vocabulary_.items()}
+        texts = []
+        for row in rows.tolist():
+            end = row.index(PADDING) if PADDING in row else len(row)
+            texts.append(" ".join(words.get(number, _SHOWN_UNKNOWN) for number in row[:end]))
+        return texts
+
+    def get_feature_names_out(self, input_features=None):
+        """Return a name for each column.
+
+        Parameters
+        ----------
+        input_features : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str objects of shape (max_length_,)
+            "token0" and so on.
+        """
+        check_is_fitted(self)
+        return np.array([f"token{i}" for i in range(self.max_length_)], dtype=object)
+
+    def _make_counter(self) -> CountVectorizer:
+        return CountVectorizer(**{name: getattr(self, name) for name in _COUNTING})
+
+    def _number(self, texts) -> list[list[int]]:
+        """Return the numbers of the words of each text."""
+        analyze = self._make_counter().build_analyzer()
+        known = self.vocabulary_
+        if self.unknown == "drop":
+            return [[known[word] for word in analyze(text) if word in known] for text in texts]
+        return [[known.get(word, UNKNOWN) for word in analyze(text)] for text in texts]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _read_texts(X) -> list[str]:
+    """Return texts as a list, so that they can be gone through twice."""
+    if isinstance(X, str | bytes):
+        raise ValueError(
+            f"X must be several texts, such as a list. Got a single one of {len(X)} characters. "
+            "Put it into a list."
+        )
+    return list(X)
