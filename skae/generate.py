@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
@@ -126,3 +126,9 @@ class CodeSampler(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mixture_")
+
+    def __sklearn_tags__(self):
+        tags, of_transformer = super().__sklearn_tags__(), get_tags(self.transformer)
+        tags.input_tags, tags.target_tags = of_transformer.input_tags, of_transformer.target_tags
+        tags.non_deterministic = of_transformer.non_deterministic
+        return tags

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -14,6 +15,7 @@ from skae import (
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
+from skae.generate import CodeSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
@@ -91,6 +93,7 @@ ESTIMATORS += [
 ESTIMATORS.append(
     (AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)), DRAWN_PRIOR)
 )
+ESTIMATORS.append((CodeSampler(PCA(1)), None))
 REASONS = {id(estimator): reason for estimator, reason in ESTIMATORS}
 
 
@@ -113,10 +116,18 @@ def test_checks_of_check_estimator(estimator, check):
 
 
 @pytest.mark.parametrize("name", FURTHER_CHECKS)
-@pytest.mark.parametrize("kind", [AutoencoderTransformer, VariationalAutoencoderTransformer])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        AutoencoderTransformer,
+        VariationalAutoencoderTransformer,
+        AdversarialAutoencoderTransformer,
+    ],
+)
 def test_checks_that_check_estimator_leaves_out(kind, name):
-    estimator = kind(max_iter=2, hidden_layer_sizes=(8,), early_stopping=False)
-    getattr(estimator_checks, name)(kind.__name__, estimator)
+    params = {"max_iter": 2, "hidden_layer_sizes": (8,), "early_stopping": False}
+    known = {key: params[key] for key in params.keys() & kind().get_params()}
+    getattr(estimator_checks, name)(kind.__name__, kind(**known))
 
 
 @pytest.mark.parametrize("n_hidden", [16, 128, 512, 1024])

@@ -1,13 +1,17 @@
 """New rows from codes of transformers without a density."""
 
+import pickle
+
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 
+from skae import VariationalAutoencoderTransformer
 from skae.generate import CodeSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -49,9 +53,8 @@ def test_an_autoencoder_gets_samples(quick, images):
     assert np.corrcoef(samples.mean(0), images.mean(0))[0, 1] > 0.95
     assert sampler.n_features_in_ == 64
     assert not hasattr(autoencoder, "net_")
-    np.testing.assert_array_equal(
-        sampler.sample(3, 1), clone(sampler).fit(images).sample(3, random_state=1)
-    )
+    for other in (clone(sampler).fit(images), pickle.loads(pickle.dumps(sampler))):
+        np.testing.assert_array_equal(sampler.sample(3, 1), other.sample(3, random_state=1))
 
 
 def test_a_fitted_autoencoder_stays_as_it_is(quick, images):
@@ -61,6 +64,19 @@ def test_a_fitted_autoencoder_stays_as_it_is(quick, images):
     np.testing.assert_array_equal(
         sampler.transformer_.inverse_transform(code), autoencoder.inverse_transform(code)
     )
+
+
+def test_what_the_transformer_takes_is_taken(quick, images):
+    table = sparse.csr_matrix(images)
+    sampler = CodeSampler(TruncatedSVD(4, random_state=0), random_state=0).fit(table)
+    assert sampler.sample(2, 0).shape == (2, 64)
+    labels = np.arange(150) % 2
+    labelled = VariationalAutoencoderTransformer(
+        2, conditional=True, hidden_layer_sizes=(8,), max_iter=1, early_stopping=False
+    )
+    assert get_tags(CodeSampler(labelled)).target_tags.required
+    fitted = CodeSampler(labelled).fit(images, labels).transformer_
+    assert fitted.classes_.tolist() == [0, 1]
 
 
 def test_few_rows_get_a_single_normal_distribution(images):
