@@ -33,7 +33,7 @@ def make_parser(description):
         default={},
         metavar="NAME=VALUE",
         action=_Settings,
-        help="parameters of AutoencoderTransformer, such as max_iter=50 activation=relu",
+        help="parameters of the estimator, such as max_iter=50 activation=relu",
     )
     return parser
 

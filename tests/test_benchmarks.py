@@ -4,7 +4,9 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PARTS = ["digits", "whole", "growth", "grid", "transform", "import", "one_row", "pickle"]
@@ -20,6 +22,13 @@ def run(monkeypatch, capsys):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Return a function that imports a module of the benchmarks."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
 
 
 def find_line(text, start):
@@ -77,6 +86,72 @@ def test_defaults_marks_the_default(run):
     text = run("defaults", "--datasets", "iris", "--seeds", 1, "--defaults", "output_range")
     assert find_line(text, "auto *")[2] == "1.000"
     assert find_line(text, "None")[0] == "None"
+
+
+def test_generation_prints_bounds_and_their_curve(run):
+    sizes = ["--rows", 200, "--test-rows", 50, "--draws", 20, "--set", "hidden_layer_sizes=8"]
+    text = run("generation", "nats", "--quick", "--every", 1, *sizes)
+    names = ("skae, 20 draws", "skae, one draw")
+    bounds = [float(find_line(text, name)[1]) for name in names]
+    bounds.append(float(find_line(text, "     2")[-1]))
+    # A fair coin for each of the 64 pixels takes 64 log 2.
+    assert all(10 < bound < 64 * np.log(2) for bound in bounds)
+    assert np.ptp(bounds) < 2
+
+
+def test_generation_needs_digits_or_makes_its_own_images(run, monkeypatch):
+    monkeypatch.setenv("SKAE_DATA", "")
+    sizes = ["--rows", 100, "--test-rows", 200, "--epochs", 1]
+    text = run("generation", "nats", "factors", *sizes, "--set", "hidden_layer_sizes=8")
+    assert "nats is left out" in text
+    lost, *_ = find_line(text, "0.500")[1:]
+    assert 0 < float(lost) < 1
+    with pytest.raises(SystemExit):
+        run("generation", "nothing")
+
+
+def test_generation_measures_the_distance_of_moments(load):
+    source = np.random.default_rng(0)
+    one = source.normal(size=(200, 3)) @ source.normal(size=(3, 3))
+    other = source.normal(size=(300, 3)) + 1
+    covariances = np.cov(one.T), np.cov(other.T)
+    expected = np.square(one.mean(0) - other.mean(0)).sum() + np.trace(
+        covariances[0] + covariances[1] - 2 * sqrtm(covariances[0] @ covariances[1]).real
+    )
+    frechet_distance = load("_generation_digits").frechet_distance
+    assert frechet_distance(one, other) == pytest.approx(expected)
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+
+
+def test_generation_finds_the_code_of_a_factor(load):
+    source = np.random.default_rng(0)
+    factors = np.column_stack([source.integers(3, size=5000), source.uniform(size=(5000, 2))])
+    mixed = factors[:, 1] + factors[:, 2], factors[:, 1] - factors[:, 2]
+    codes = np.column_stack([-2 * factors[:, 0], factors[:, 1] ** 3, *mixed])
+    gaps = load("_generation_factors").mutual_information_gaps(codes, factors)
+    assert gaps[0] == pytest.approx(1, abs=0.01)
+    assert 0.5 < gaps[1] < 1
+    # Both sums tell of the last factor, neither more than the other.
+    assert gaps[2] < 0.1
+
+
+def test_generation_tells_codes_from_draws(load):
+    codes = np.random.default_rng(0).normal(size=(1000, 2))
+    distance = load("_generation_adversarial").energy_distance
+    draws = np.random.default_rng(1).normal(size=(1000, 2))
+    assert distance(codes, draws) == pytest.approx(0, abs=0.01)
+    assert distance(codes + 1, draws) > 0.3
+
+
+@pytest.mark.slow
+def test_generation_runs_whole_and_draws_a_picture(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "digits.png"
+    text = run("generation", "digits", "adversarial", "labels", "--quick", "--output", picture)
+    assert picture.stat().st_size > 1000
+    assert float(find_line(text, "real, of the")[2]) > 0.7
+    assert find_line(text, "autoencoder, whitened")[4] == "1.000"
+    assert float(find_line(text, "variational, 16 codes")[1]) > 0.6
 
 
 @pytest.mark.slow

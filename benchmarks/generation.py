@@ -1,0 +1,63 @@
+"""Generated rows: how likely are the real ones, and how real do the generated ones look.
+
+    python benchmarks/generation.py nats
+    python benchmarks/generation.py digits --output digits.png
+
+See README.md for all parts.
+"""
+
+from _common import describe_machine, limit_threads, make_parser, quiet
+from _generation_adversarial import report_adversarial
+from _generation_data import has_images
+from _generation_digits import report_digits
+from _generation_factors import report_factors
+from _generation_labels import report_labels
+from _generation_nats import report_nats
+from torch import get_num_threads
+
+_PARTS = {
+    "nats": report_nats,
+    "digits": report_digits,
+    "adversarial": report_adversarial,
+    "factors": report_factors,
+    "labels": report_labels,
+}
+_NEED_NO_FILE = ("factors",)
+
+
+def main(arguments=None):
+    """Run the parts that are asked for."""
+    options = parse_options(arguments)
+    with quiet(), limit_threads(options.threads):
+        print(describe_machine())
+        for part in options.parts or _PARTS:
+            if part in _NEED_NO_FILE or has_images(options):
+                _PARTS[part](options)
+            else:
+                print(f"{part} is left out: SKAE_DATA does not name a folder with mnist.npz.")
+
+
+def parse_options(arguments):
+    """Return the options."""
+    parser = make_parser(__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(_PARTS)}")
+    add("--epochs", type=int, help="epochs of the networks, the part's choice by default")
+    add("--rows", type=int, help="rows to train on, the part's choice by default")
+    add("--draws", type=int, default=5000, help="draws of a bound, 5000 by default")
+    add("--test-rows", type=int, help="test rows, all by default")
+    add("--every", type=int, default=0, help="epochs between points of the curve, none by default")
+    add("--output", help="picture of generated digits")
+    add("--seed", type=int, default=0, help="of the networks")
+    add("--threads", type=int, default=get_num_threads(), help="torch's choice by default")
+    options = parser.parse_args(arguments)
+    unknown = set(options.parts) - set(_PARTS)
+    if unknown:
+        parser.error(f"PART must be among {', '.join(_PARTS)}. Got {', '.join(unknown)}.")
+    if options.quick:
+        options.epochs, options.draws = options.epochs or 2, min(options.draws, 100)
+    return options
+
+
+if __name__ == "__main__":
+    main()
