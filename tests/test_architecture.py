@@ -1,6 +1,7 @@
 """The house rules that can be read from the source: layers, sizes, docstrings."""
 
 import ast
+import doctest
 import importlib
 import inspect
 import pkgutil
@@ -224,6 +225,12 @@ def inherits_constructor(value):
     return inspect.isclass(value) and not origin.startswith("skae")
 
 
+def list_examples(value):
+    """Return the examples under that heading of an object's own docstring, inherited ones not."""
+    _, _, section = inspect.cleandoc(value.__doc__ or "").partition("Examples\n--------\n")
+    return doctest.DocTestParser().get_examples(section)
+
+
 @pytest.mark.parametrize("name", sorted(list_public_objects()))
 def test_public_objects_are_documented(name):
     codes = PUBLIC_ERRORS
@@ -234,9 +241,9 @@ def test_public_objects_are_documented(name):
     elif inherits_constructor(value):
         codes = PUBLIC_ERRORS.keys() - SIGNATURE_ERRORS.keys()
     assert not find_errors(name, codes)
-    docstring = inspect.getdoc(value)
-    assert "Examples\n--------" in docstring
-    assert ">>> " in docstring
+    examples = list_examples(value)
+    assert examples, "there is no example"
+    assert not any(doctest.SKIP in example.options for example in examples), "an example must run"
 
 
 @pytest.mark.parametrize("name", sorted(list_described_callables()))

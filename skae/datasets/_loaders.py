@@ -4,9 +4,10 @@ import gzip
 import json
 
 import numpy as np
+from sklearn.datasets import load_digits
 from sklearn.utils import Bunch, check_random_state
 
-from skae.datasets._folder import locate_data_file
+from skae.datasets._folder import has_data_file, locate_data_file
 
 
 def load_mnist(*, shuffle=True, random_state=0):
@@ -30,7 +31,9 @@ def load_mnist(*, shuffle=True, random_state=0):
         y_train : ndarray of shape (60000,), int64
             Digits, 0 to 9.
         X_test : ndarray of shape (10000, 784), float32
+            Pixels of the usual test part.
         y_test : ndarray of shape (10000,), int64
+            Its digits.
 
     Raises
     ------
@@ -60,6 +63,57 @@ def load_mnist(*, shuffle=True, random_state=0):
             mnist[f"X_{part}"] = X[order].astype(np.float32) / 255
             mnist[f"y_{part}"] = y[order].astype(np.int64)
     return mnist
+
+
+def load_digit_images(*, random_state=0):
+    """Load MNIST where there is its file, and the smaller digits of scikit-learn otherwise.
+
+    For examples that must run anywhere: the larger images show more.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None, default=0
+        Seed of the shuffling, and of the split of scikit-learn's digits.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        With the attributes
+
+        X_train : ndarray of shape (n_train, n_pixels), float32
+            Pixels row by row, in [0, 1]: 60,000 images, or 1347.
+        y_train : ndarray of shape (n_train,), int64
+            Digits, 0 to 9.
+        X_test : ndarray of shape (n_test, n_pixels), float32
+            Pixels of other images: 10,000, or 450.
+        y_test : ndarray of shape (n_test,), int64
+            Their digits.
+        image_shape : tuple of two int
+            (28, 28), or (8, 8).
+
+    See Also
+    --------
+    load_mnist : MNIST or an error.
+
+    Examples
+    --------
+    >>> from skae.datasets import load_digit_images
+    >>> images = load_digit_images()
+    >>> images.X_train[0].reshape(images.image_shape).max() <= 1
+    True
+    """
+    if has_data_file("mnist.npz"):
+        return Bunch(**load_mnist(random_state=random_state), image_shape=(28, 28))
+    X, y = load_digits(return_X_y=True)
+    order = check_random_state(random_state).permutation(len(y))
+    train, test = order[450:], order[:450]
+    return Bunch(
+        X_train=X[train].astype(np.float32) / 16,
+        y_train=y[train],
+        X_test=X[test].astype(np.float32) / 16,
+        y_test=y[test],
+        image_shape=(8, 8),
+    )
 
 
 def load_spoken_digits():

@@ -39,6 +39,7 @@ def make_shapes(n_samples=1000, *, size=24, random_state=None):
             Shape (0 square, 1 ellipse, 2 triangle); x and y of the centre in [-1, 1]; scale in
             [0, 1]; rotation in [0, 1), from 0 to a quarter of a turn.
         factor_names : tuple of str
+            Names of the columns of ``factors``.
 
     Raises
     ------

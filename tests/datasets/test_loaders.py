@@ -5,8 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from skae.datasets import load_film_reviews, load_mnist, load_spoken_digits
+from skae.datasets import load_digit_images, load_film_reviews, load_mnist, load_spoken_digits
 
 
 @pytest.fixture
@@ -51,6 +52,27 @@ def test_mnist_missing_names_the_usual_route(monkeypatch):
     monkeypatch.delenv("SKAE_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match="fetch_openml"):
         load_mnist()
+
+
+def test_digit_images_are_mnist_where_it_is(small_mnist):
+    images = load_digit_images()
+    np.testing.assert_array_equal(images.X_train, load_mnist().X_train)
+    assert images.image_shape == (28, 28)
+
+
+def test_digit_images_are_scikit_learns_otherwise(monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    images = load_digit_images(random_state=1)
+    ours = np.concatenate([images.X_train, images.X_test])
+    labels = np.concatenate([images.y_train, images.y_test])
+    X, y = load_digits(return_X_y=True)
+    # The same images with their labels, each once, in another order.
+    theirs = np.column_stack([X, y])
+    mine = np.column_stack([ours * 16, labels])
+    assert not np.array_equal(theirs, mine)
+    np.testing.assert_array_equal(np.unique(theirs, axis=0), np.unique(mine, axis=0))
+    assert mine.shape == theirs.shape
+    assert images.image_shape == (8, 8)
 
 
 def test_spoken_digits_are_cut_by_length(folder):
