@@ -6,7 +6,9 @@ VENV := .venv
 VENV_OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+STAMP_DOCS := $(VENV)/.installed-docs
 STAMP_OLDEST := $(VENV_OLDEST)/.installed
+DOCS := docs/_build
 
 # Several worker processes with several threads each would only get in each other's way.
 PYTEST_WORKERS ?= auto
@@ -14,7 +16,7 @@ PYTEST_FLAGS ?=
 PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-oldest lint format format-check types bench clean
+.PHONY: help venv demo test test-slow test-oldest lint format format-check types bench docs clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -31,6 +33,11 @@ endef
 
 $(STAMP): pyproject.toml constraints.txt
 	$(call install,$(VENV),constraints.txt,dev)
+
+$(STAMP_DOCS): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt \
+		--no-build-isolation -e '.[docs]'
+	touch $@
 
 $(STAMP_OLDEST): pyproject.toml constraints-oldest.txt
 	$(call install,$(VENV_OLDEST),constraints-oldest.txt,test)
@@ -69,6 +76,19 @@ bench: $(STAMP) ## Run all benchmarks in a short form, as ratios.
 	set -e; for script in speed quality outliers defaults generation keras_program hinton2006; do \
 		echo; echo "== benchmarks/$$script.py --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 
+# What pages and examples printed is kept between calls, until the library changes.
+$(DOCS)/.begun: $(STAMP_DOCS) $(shell find skae -name '*.py')
+	rm -rf $(DOCS) docs/auto_examples docs/reference
+	mkdir -p $(DOCS)
+	touch $@
+
+# Sphinx does not repeat the warnings of pages that it has read before: it reads all again then.
+docs: $(DOCS)/.begun ## Build the documentation, running all its code, in docs/_build/html.
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -W --keep-going -n -j 2 \
+		-d $(DOCS)/doctrees docs $(DOCS)/html || { rm -rf $(DOCS)/doctrees; exit 1; }
+	$(BIN)/python docs/check_links.py $(DOCS)/html
+
 clean: ## Remove what the targets above made, the virtual environments included.
 	rm -rf $(VENV) $(VENV_OLDEST) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(DOCS) docs/auto_examples docs/reference
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

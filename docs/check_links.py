@@ -1,0 +1,57 @@
+"""Check that what the built pages link to is there, and that they load nothing from elsewhere.
+
+Usage: python docs/check_links.py FOLDER. Sphinx checks what it resolves itself; this also finds
+links in templates, in raw HTML, and in what pages print.
+"""
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class _Page(HTMLParser):
+    """The names that a page can be entered by, what it links to, and what it loads."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.anchors, self.links, self.loads = {""}, set(), set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.anchors.update(given[key] for key in ("id", "name") if given.get(key))
+        if tag == "a" and given.get("href"):
+            self.links.add(given["href"])
+        elif tag in ("img", "script", "source", "iframe") and given.get("src"):
+            self.loads.add(given["src"])
+        elif tag == "link" and "stylesheet" in (given.get("rel") or ""):
+            self.loads.add(given["href"])
+
+
+def find_faults(root):
+    """Return a line for each link that leads nowhere and each load from another host."""
+    # Below _static are parts of the theme, no pages.
+    paths = [path for path in sorted(root.rglob("*.html")) if "_static" not in path.parts]
+    pages = {path: _Page(path) for path in paths}
+    faults = []
+    for path, page in pages.items():
+        name = path.relative_to(root)
+        for link in sorted(page.links | page.loads):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                if link in page.loads and parts.scheme != "data":
+                    faults.append(f"{name} loads {link}")
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+            if not target.is_file():
+                faults.append(f"{name} links to {link}, which is not there")
+            elif target in pages and unquote(parts.fragment) not in pages[target].anchors:
+                faults.append(f"{name} links to {link}, which is not on that page")
+    return faults
+
+
+if __name__ == "__main__":
+    found = find_faults(Path(sys.argv[1]).resolve())
+    print("\n".join(found) or "All links between the pages lead somewhere.")
+    sys.exit(bool(found))

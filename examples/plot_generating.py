@@ -1,0 +1,64 @@
+"""
+Drawing digits
+==============
+
+A variational autoencoder learns how likely rows are, and can draw new ones: any, or those of a
+class.
+"""
+
+# %%
+# ``conditional=True`` lets the model take labels from y. The network does not see them; they only
+# say where in the space of codes each class lies.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skae import VariationalAutoencoderTransformer
+from skae.datasets import load_digit_images
+
+images = load_digit_images()
+X, y = images.X_train[:10000], images.y_train[:10000]
+model = VariationalAutoencoderTransformer(
+    16, likelihood="bernoulli", conditional=True, random_state=0
+).fit(X, y)
+
+
+def show(rows, n_columns, title):
+    """Draw images in rows and columns."""
+    height, width = images.image_shape
+    table = rows.reshape(-1, n_columns, height, width).swapaxes(1, 2)
+    table = table.reshape(-1, n_columns * width)
+    figure, ax = plt.subplots(figsize=(6, 6 * len(table) / table.shape[1] + 0.4))
+    ax.imshow(table, cmap="gray_r", vmin=0, vmax=1)
+    ax.set_title(title, fontsize="medium")
+    ax.set_axis_off()
+    return figure
+
+
+# %%
+# None of these was ever written by hand.
+
+figure = show(model.sample(60, random_state=0), 12, "drawn from the prior")
+
+# %%
+# Each line is one class. Within a class, the model has learnt different ways of writing.
+
+classes = np.concatenate([model.sample(12, y=digit, random_state=1) for digit in model.classes_])
+figure = show(classes, 12, "drawn by class")
+
+# %%
+# Is it only copying? The nearest training image of each draw is near, but it is another one.
+
+from sklearn.neighbors import NearestNeighbors
+
+drawn = model.sample(12, random_state=0)
+index = NearestNeighbors(n_neighbors=1).fit(X).kneighbors(drawn, return_distance=False)[:, 0]
+figure = show(np.concatenate([drawn, X[index]]), 12, "drawn, and the nearest training images")
+
+# %%
+# From one digit to another, by way of codes in between.
+
+start, end = model.transform(X[y == 3][:5]), model.transform(X[y == 8][:5])
+path = start[:, np.newaxis] + np.linspace(0, 1, 12)[:, np.newaxis] * (end - start)[:, np.newaxis]
+between = model.inverse_transform(path.reshape(-1, path.shape[-1]))
+figure = show(between, 12, "from 3 to 8")

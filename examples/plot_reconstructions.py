@@ -1,0 +1,69 @@
+"""
+Digits from eight numbers
+=========================
+
+PCA and an autoencoder each describe an image by eight numbers, and draw it again from them.
+"""
+
+# %%
+# The images are those of MNIST where they are at hand, and otherwise the smaller ones of
+# scikit-learn.
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.decomposition import PCA
+
+from skae import AutoencoderTransformer
+from skae.datasets import load_digit_images
+
+images = load_digit_images()
+X_train, X_test, y_test = images.X_train[:10000], images.X_test[:2000], images.y_test[:2000]
+print(X_train.shape, X_test.shape)
+
+# %%
+# Both have the same interface, so one loop fits and judges both, by images that neither has seen.
+
+models = {
+    "PCA": PCA(n_components=8),
+    "autoencoder": AutoencoderTransformer(n_components=8, random_state=0),
+}
+reconstructions = {"original": X_test}
+for name, model in models.items():
+    model.fit(X_train)
+    reconstructions[name] = model.inverse_transform(model.transform(X_test))
+    error = np.mean((X_test - reconstructions[name]) ** 2)
+    print(f"{name:12} squared error of a pixel {error:.4f}")
+
+# %%
+# One image of each digit, and what comes out of its eight numbers:
+
+one_of_each = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
+figure, axes = plt.subplots(3, 1, figsize=(7, 2.6), layout="constrained")
+for ax, (name, rows) in zip(axes, reconstructions.items(), strict=True):
+    strip = np.hstack(rows[one_of_each].reshape(-1, *images.image_shape))
+    ax.imshow(strip, cmap="gray_r", vmin=0, vmax=1)
+    ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+# %%
+# Two numbers for each image make a map. Its colours are the digits, of which neither method knew.
+# The neighbourhood hit is the share of the nearest neighbours on the map that show the same digit.
+
+from skae.inspection import CodeDisplay
+from skae.metrics import neighborhood_hit
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+maps = [PCA(n_components=2), AutoencoderTransformer(n_components=2, random_state=0)]
+for ax, (name, model) in zip(axes, zip(models, maps, strict=True), strict=True):
+    model.fit(X_train)
+    CodeDisplay.from_estimator(model, X_test, y_test, ax=ax)
+    hit = neighborhood_hit(model.transform(X_test), y_test)
+    ax.set_title(f"{name}: neighbourhood hit {hit:.0%}")
+
+# %%
+# A map can be read backwards, too. Here are the images that points of the plane stand for:
+
+display = CodeDisplay.from_estimator(
+    maps[1], X_train[:1000], kind="decoded", image_shape=images.image_shape
+)
