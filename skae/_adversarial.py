@@ -15,6 +15,8 @@ from skae._training import Adversarial, TrainedModel, TrainingSettings
 
 _SHARED = (
     "n_components",
+    "architecture",
+    "sample_shape",
     "hidden_layer_sizes",
     "activation",
     "normalization",
@@ -52,6 +54,17 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     n_components : int or float in (0, 1), default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
         variance.
+    architecture : {"dense"}, Architecture or callable, default="dense"
+        What encoder and decoder are made of: "dense" layers, an instance of a class of
+        `skae.architectures`, or a class or function of your own. That is called with the shape of
+        a sample, `n_components` and the number of outputs that the encoder must have, here
+        `n_components` again.
+        It returns an encoder, a torch module from (n, *sample_shape) to (n, n_outputs), and a
+        decoder from (n, n_components) to (n, *sample_shape), as a pair or as attributes of an
+        object. See docs/own_modules.md.
+    sample_shape : tuple of int or None, default=None
+        Shape of a sample whose cells, in C order, are the columns of X. None takes the shape that
+        X has beyond its first axis.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
         Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
         (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
@@ -161,6 +174,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     scale_ : float
         What centred rows are divided by: the root of PCA's mean squared error per cell, or a
         thousandth of the features' root mean variance where that is more.
+    sample_shape_ : tuple of int
+        Shape of a sample as encoder and decoder see it.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -208,6 +223,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         self,
         n_components=0.95,
         *,
+        architecture="dense",
+        sample_shape=None,
         hidden_layer_sizes="auto",
         activation="silu",
         normalization=None,
@@ -232,6 +249,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         verbose=False,
     ):
         self.n_components = n_components
+        self.architecture = architecture
+        self.sample_shape = sample_shape
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.normalization = normalization

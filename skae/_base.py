@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skae._epoch_tasks import SklearnEpochTasks
+from skae._epoch_tasks import make_epoch_tasks
 from skae._missing import (
     FLOATS,
     check_columns_are_observed,
@@ -27,7 +27,9 @@ from skae._parameters import (
     check_range,
     check_single_schedule,
     read_layer_sizes,
+    warn_if_overcomplete,
 )
+from skae._samples import find_form, find_sample_shape
 from skae._sklearn import (
     CallbackSupportMixin,
     check_weights,
@@ -48,7 +50,8 @@ from skae._training import (
     train_autoencoder,
 )
 from skae._versions import check_versions, current_versions
-from skae.exceptions import NotBetterThanPCAWarning, OvercompleteWarning
+from skae.architectures import read_architecture
+from skae.exceptions import NotBetterThanPCAWarning
 
 
 class BaseAutoencoder(
@@ -69,7 +72,8 @@ class BaseAutoencoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least two, all finite but for missing cells. Sparse matrices and
-            memory maps are made dense a batch at a time.
+            memory maps are made dense a batch at a time. Arrays of more than two axes are samples
+            whose cells are features; all methods take them, and return reconstructions so.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -120,13 +124,19 @@ class BaseAutoencoder(
             rows, weights = self._validate_training_data(
                 X, sample_weight, settings, reset=start is None
             )
-            tasks = None
-            if hasattr(self, "_init_callback_context"):
-                tasks = SklearnEpochTasks(self, X, self._fitted_attributes)
+            form = find_form(X, rows.shape[1])
+            before = None if start is None else self.sample_shape_
+            shape = find_sample_shape(form, self.sample_shape, before)
+            settings = replace(settings, sample_shape=shape)
+
+            def describe(model):
+                return {**self._fitted_attributes(model), "sample_shape_": shape, "_form": form}
+
+            tasks = make_epoch_tasks(self, X, describe)
             model = train_autoencoder(
                 rows, weights, settings, self.random_state, start=start, tasks=tasks
             )
-        self.__dict__.update(self._fitted_attributes(model))
+        self.__dict__.update(describe(model))
         if tasks is not None:
             tasks.end_fit()
         self._warn_of_weak_fit()
@@ -170,7 +180,8 @@ class BaseAutoencoder(
                 f"shape {codes.shape}. Pass what `transform` returned."
             )
         with ordinary_torch_state():
-            return decode_table(self.net_.module_, codes, self._standardization)
+            rows = decode_table(self.net_.module_, codes, self._standardization)
+        return rows.reshape(len(rows), *self._form)
 
     def reconstruction_errors(self, X):
         """Return the squared error of every cell.
@@ -188,7 +199,8 @@ class BaseAutoencoder(
         """
         X = self._validate_rows(X)
         with ordinary_torch_state():
-            return cell_errors(self.net_.module_, X, self._standardization)
+            errors = cell_errors(self.net_.module_, X, self._standardization)
+        return errors.reshape(len(errors), *self._form)
 
     def score_samples(self, X):
         """Return minus the mean squared error of each row.
@@ -258,6 +270,7 @@ class BaseAutoencoder(
         names = (field.name for field in fields(TrainingSettings))
         params = {name: given[name] for name in names if name in given}
         params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
+        params["architecture"] = read_architecture(self.architecture)
         check_output_range(self.output_range)
         check_net_params(self.net_params)
         check_precision(self.mixed_precision, self.dtype)
@@ -332,25 +345,12 @@ class BaseAutoencoder(
         check_range(X, names, settings.loss, settings.output_range, named_loss=named_loss)
         if settings.masked:
             check_columns_are_observed(X, names)
-        self._warn_if_overcomplete(X.shape[1], settings)
+        warn_if_overcomplete(self.n_components, X.shape[1], settings)
         return X, weights
 
     def _validate_rows(self, X):
         check_is_fitted(self)
         return validate_table(self, X, reset=False)
-
-    def _warn_if_overcomplete(self, n_features: int, settings: TrainingSettings):
-        costly = settings.penalty is not None or settings.latent is not None
-        if costly or settings.corruption is not None:
-            # Copying does not help where codes cost something or rows are noisy.
-            return
-        if not isinstance(self.n_components, float) and self.n_components > n_features:
-            warnings.warn(
-                f"n_components={self.n_components} is more than the {n_features} features of X, so "
-                "the codes can copy them and nothing is compressed. Use fewer codes than features.",
-                OvercompleteWarning,
-                stacklevel=6,
-            )
 
     def _warn_of_weak_fit(self):
         continued = self._n_fits > 1

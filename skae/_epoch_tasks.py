@@ -44,3 +44,21 @@ class SklearnEpochTasks:
         self.fit_task.call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes={}, **self.data
         )
+
+
+def make_epoch_tasks(estimator, X, fitted_attributes: Callable) -> SklearnEpochTasks | None:
+    """Return what tells scikit-learn's callbacks of epochs, None where it has no callbacks yet.
+
+    Parameters
+    ----------
+    estimator, X, fitted_attributes
+        As for `SklearnEpochTasks`.
+
+    Returns
+    -------
+    tasks : SklearnEpochTasks or None
+        For one fit.
+    """
+    if not hasattr(estimator, "_init_callback_context"):
+        return None
+    return SklearnEpochTasks(estimator, X, fitted_attributes)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
+from skae._samples import flatten_samples
 from skae.corruption import HidingNoise
 from skae.objectives import Contractive
 
@@ -24,8 +25,8 @@ def validate_table(estimator, X, **params):
     ----------
     estimator : BaseEstimator
         For whom; it is told the features, as by scikit-learn's `validate_data`.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        What the user gave.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or ndarray of more axes
+        What the user gave; all axes but the first become one.
     **params
         Further parameters of `validate_data`.
 
@@ -43,7 +44,10 @@ def validate_table(estimator, X, **params):
     params |= {"accept_sparse": not masked and ("csr",), "dtype": FLOATS}
     with _tell_of_missing(estimator):
         return validate_data(
-            estimator, X, ensure_all_finite="allow-nan" if masked else True, **params
+            estimator,
+            flatten_samples(X),
+            ensure_all_finite="allow-nan" if masked else True,
+            **params,
         )
 
 

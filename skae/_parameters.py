@@ -1,10 +1,13 @@
 """Checks that scikit-learn's constraints have no words for."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
 from skorch.callbacks import LRScheduler
+
+from skae.exceptions import OvercompleteWarning
 
 # What skorch offers beside the parameters that the estimator has itself.
 _NET_PARAMS = ("callbacks", "compile", "optimizer")
@@ -191,3 +194,27 @@ def _ends(X, which: str) -> np.ndarray:
         return getattr(X, which)(axis=0).toarray().ravel()
     # Unlike `min` and `max` these go past what is missing.
     return {"min": np.fmin, "max": np.fmax}[which].reduce(np.asarray(X), axis=0)
+
+
+def warn_if_overcomplete(n_components: int | float, n_features: int, settings):
+    """Warn of codes that can copy the features, where neither a cost nor noise keeps them from it.
+
+    Parameters
+    ----------
+    n_components : int or float
+        As the user gave it.
+    n_features : int
+        Number of features.
+    settings : TrainingSettings
+        What costs there are.
+    """
+    costly = settings.penalty is not None or settings.latent is not None
+    if costly or settings.corruption is not None:
+        return
+    if not isinstance(n_components, float) and n_components > n_features:
+        warnings.warn(
+            f"n_components={n_components} is more than the {n_features} features of X, so "
+            "the codes can copy them and nothing is compressed. Use fewer codes than features.",
+            OvercompleteWarning,
+            stacklevel=6,
+        )

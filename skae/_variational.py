@@ -42,6 +42,8 @@ _SEED_OF_DRAWS = 0
 _DRAWS_PER_ROW = 2
 _SHARED = (
     "n_components",
+    "architecture",
+    "sample_shape",
     "hidden_layer_sizes",
     "activation",
     "normalization",
@@ -84,6 +86,17 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     n_components : int or float in (0, 1), default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
         variance.
+    architecture : {"dense"}, Architecture or callable, default="dense"
+        What encoder and decoder are made of: "dense" layers, an instance of a class of
+        `skae.architectures`, or a class or function of your own. That is called with the shape of
+        a sample, `n_components` and the number of outputs that the encoder must have, here
+        twice as many.
+        It returns an encoder, a torch module from (n, *sample_shape) to (n, n_outputs), and a
+        decoder from (n, n_components) to (n, *sample_shape), as a pair or as attributes of an
+        object. See docs/own_modules.md.
+    sample_shape : tuple of int or None, default=None
+        Shape of a sample whose cells, in C order, are the columns of X. None takes the shape that
+        X has beyond its first axis.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
         Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
         (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
@@ -210,6 +223,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     scale_ : float
         What centred rows are divided by: the root of PCA's mean squared error per cell, or a
         thousandth of the features' root mean variance where that is more.
+    sample_shape_ : tuple of int
+        Shape of a sample as encoder and decoder see it.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -268,6 +283,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self,
         n_components=0.95,
         *,
+        architecture="dense",
+        sample_shape=None,
         hidden_layer_sizes="auto",
         activation="silu",
         normalization=None,
@@ -296,6 +313,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         verbose=False,
     ):
         self.n_components = n_components
+        self.architecture = architecture
+        self.sample_shape = sample_shape
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.normalization = normalization

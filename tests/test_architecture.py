@@ -23,6 +23,7 @@ LAYERS = {
     "objectives": 1,
     "_training": 2,
     "": 3,
+    "architectures": 3,
     "datasets": 4,
     "generate": 4,
     "inspection": 4,

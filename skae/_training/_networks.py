@@ -12,9 +12,8 @@ from skae._training._problem import TrainingProblem
 from skae.modules import (
     Autoencoder,
     CodeBasis,
-    DenseStack,
     LinearPath,
-    TiedDenseStack,
+    StackPlan,
     TopK,
 )
 
@@ -85,22 +84,21 @@ def _make_stacks(
 ) -> tuple[nn.Module, nn.Module]:
     """Return the encoder and the decoder; beside a linear path they start as zero functions."""
     settings = problem.settings
-    hidden = settings.resolve_hidden_layer_sizes(problem.n_features)
-    # Where cells may be missing the encoder is told which are.
-    n_inputs = problem.n_features * (2 if settings.masked else 1)
-    sizes = [n_inputs, *hidden, n_encoder_outputs]
-    params = {
-        "normalization": settings.normalization,
-        "dropout": settings.dropout,
-        "dtype": settings.torch_dtype,
-        "generator": generator,
-    }
-    zero_last = settings.init == "pca"
-    encoder = DenseStack(sizes, settings.activation, zero_last=zero_last, **params)
-    if settings.tied_weights:
-        return encoder, TiedDenseStack(encoder, **params)
-    sizes = [problem.n_components, *hidden[::-1], problem.n_features]
-    return encoder, DenseStack(sizes, settings.activation, zero_last=zero_last, **params)
+    plan = StackPlan(
+        sample_shape=settings.sample_shape or (problem.n_features,),
+        n_components=problem.n_components,
+        n_encoder_outputs=n_encoder_outputs,
+        hidden_layer_sizes=settings.hidden_layer_sizes,
+        activation=settings.activation,
+        normalization=settings.normalization,
+        dropout=settings.dropout,
+        tied_weights=settings.tied_weights,
+        masked=settings.masked,
+        zero_last=settings.init == "pca",
+        dtype=settings.torch_dtype,
+        generator=generator,
+    )
+    return settings.architecture.make_stacks(plan)
 
 
 def _find_code_scale(problem: TrainingProblem, components: PrincipalComponents) -> torch.Tensor:

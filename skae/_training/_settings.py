@@ -12,7 +12,6 @@ _BATCHES_PER_EPOCH = 20
 _BATCH_SIZES = (32, 256)
 _STEPS = 2000
 _EPOCHS = (20, 100)
-_FEW_FEATURES = 50
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,9 @@ class TrainingSettings:
     """An estimator's parameters, under their names, as far as they bear on the training."""
 
     n_components: int | float
+    architecture: Any
+    """What makes the encoder and the decoder, by a `make_stacks` that takes a `StackPlan`."""
+
     hidden_layer_sizes: tuple[int, ...] | str
     activation: str
     normalization: str | None
@@ -47,6 +49,9 @@ class TrainingSettings:
     corruption: Any = None
     corruption_level: float = 0.0
     tied_weights: bool = False
+    sample_shape: tuple[int, ...] | None = None
+    """Shape of one row as the architecture sees it, None for one that sees rows."""
+
     whiten: bool = False
     latent: Any = None
     """What is known of the codes: the parameters of `Variational`, None where nothing is."""
@@ -66,12 +71,6 @@ class TrainingSettings:
     def torch_dtype(self) -> torch.dtype:
         """Precision of the network."""
         return DTYPES[self.dtype]
-
-    def resolve_hidden_layer_sizes(self, n_features: int) -> tuple[int, ...]:
-        """Return the units of the encoder's hidden layers for so many features."""
-        if not isinstance(self.hidden_layer_sizes, str):
-            return self.hidden_layer_sizes
-        return (64, 64) if n_features < _FEW_FEATURES else (128, 128)
 
     def resolve_batch_size(self, n_samples: int) -> int:
         """Return the rows in a batch for so many rows."""

@@ -27,6 +27,8 @@ _MAX_CROSS_VALIDATED_ROWS = 1000
 _MAX_CROSS_VALIDATED_CELLS = 250_000
 _NETWORK_PARAMETERS = (
     "n_components",
+    "architecture",
+    "sample_shape",
     "hidden_layer_sizes",
     "activation",
     "normalization",

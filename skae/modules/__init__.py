@@ -6,6 +6,8 @@ from skae.modules._basis import order_codes_
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
 from skae.modules._filling import GaussianFilling
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
+from skae.modules._own import OwnModule, global_generator
+from skae.modules._plan import StackPlan
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._sparsity import TopK
 from skae.modules._variational import VariationalAutoencoder
@@ -22,11 +24,14 @@ __all__ = [
     "LinearOutput",
     "LinearPath",
     "LogisticOutput",
+    "OwnModule",
     "RecurrentDecoder",
     "RecurrentEncoder",
     "RecurrentLayers",
+    "StackPlan",
     "TiedDenseStack",
     "TopK",
     "VariationalAutoencoder",
+    "global_generator",
     "order_codes_",
 ]

@@ -1,0 +1,83 @@
+"""Networks that users have written themselves."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from skae.architectures._base import Architecture, refuse_settings
+from skae.architectures._probe import probe
+from skae.modules import OwnModule, StackPlan, global_generator
+
+
+class Own(Architecture):
+    """An encoder and a decoder made by a class or function of the user's.
+
+    Parameters
+    ----------
+    make : callable
+        As described for `architecture` in `AutoencoderTransformer`.
+    """
+
+    def __init__(self, make: Callable):
+        self.make = make
+
+    def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
+        """Return what the user's function makes, between rows; refuse what has wrong shapes.
+
+        Parameters
+        ----------
+        plan : StackPlan
+            What is known of the rows, and the estimator's parameters.
+
+        Returns
+        -------
+        encoder, decoder : OwnModule
+            The user's modules, which take rows and return rows.
+
+        Raises
+        ------
+        ValueError
+            If the function does not return two modules, or these do not take and return what they
+            should.
+        """
+        refuse_settings(
+            "an `architecture` of your own",
+            plan,
+            hidden_layer_sizes="auto",
+            activation="silu",
+            normalization=None,
+            dropout=0,
+            tied_weights=False,
+        )
+        seeds = torch.randint(2**62, (3,), generator=plan.generator, device="cpu").tolist()
+        shape, n_outputs = plan.sample_shape, plan.n_encoder_outputs
+        with global_generator(seeds[0]):
+            encoder, decoder = _read_pair(self.make(shape, plan.n_components, n_outputs))
+            encoder, decoder = encoder.to("cpu", plan.dtype), decoder.to("cpu", plan.dtype)
+            # Lazy layers get their weights here.
+            probe("encoder", encoder, shape, (n_outputs,), plan.dtype)
+            probe("decoder", decoder, (plan.n_components,), shape, plan.dtype)
+        own = {"zero": plan.zero_last, "dtype": plan.dtype}
+        return (
+            OwnModule(encoder, shape, n_outputs, seed=seeds[1], **own),
+            OwnModule(decoder, (plan.n_components,), plan.n_features, seed=seeds[2], **own),
+        )
+
+
+def _read_pair(made) -> tuple[nn.Module, nn.Module]:
+    """Return the encoder and the decoder of what the user's function has returned."""
+    pair = made
+    if hasattr(made, "encoder") and hasattr(made, "decoder"):
+        pair = made.encoder, made.decoder
+    if not (
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(isinstance(module, nn.Module) for module in pair)
+    ):
+        raise ValueError(
+            "`architecture` must make a pair of torch modules, the encoder and the decoder, or an "
+            f"object with these two as attributes. Got {type(made).__name__}. Return "
+            "(encoder, decoder)."
+        )
+    return pair[0], pair[1]

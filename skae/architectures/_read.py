@@ -1,0 +1,50 @@
+"""From what users pass as `architecture` to an architecture."""
+
+from torch import nn
+
+from skae.architectures._base import Architecture
+from skae.architectures._dense import Dense
+from skae.architectures._own import Own
+
+ARCHITECTURES: dict[str, type[Architecture]] = {"dense": Dense}
+
+
+def read_architecture(architecture) -> Architecture:
+    """Return an architecture.
+
+    Parameters
+    ----------
+    architecture : str, Architecture or callable
+        As the user gave it: a name, an instance, or what makes an encoder and a decoder.
+
+    Returns
+    -------
+    architecture : Architecture
+        The same as an instance.
+
+    Raises
+    ------
+    ValueError
+        If it is a torch module, which training would change, or an architecture's class.
+
+    Examples
+    --------
+    >>> from skae.architectures import read_architecture
+    >>> read_architecture("dense")
+    Dense()
+    """
+    if isinstance(architecture, str):
+        return ARCHITECTURES[architecture]()
+    if isinstance(architecture, Architecture):
+        return architecture
+    if isinstance(architecture, nn.Module):
+        raise ValueError(
+            "`architecture` must be what makes a new network for each fit. Got a network, a "
+            f"{type(architecture).__name__}. Pass its class, or a function that returns one."
+        )
+    if isinstance(architecture, type) and issubclass(architecture, Architecture):
+        raise ValueError(
+            f"`architecture` must be an instance. Got the class {architecture.__name__}. Call it, "
+            f"as in `{architecture.__name__}()`."
+        )
+    return Own(architecture)

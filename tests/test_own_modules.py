@@ -1,0 +1,200 @@
+"""Encoders and decoders that users have written themselves, and samples of other shapes."""
+
+import pickle
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
+from skae.architectures import Architecture, Dense
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+
+
+class Pictures(nn.Module):
+    """A small network of the kind that users write; its weights come from torch's own drawing."""
+
+    def __init__(self, sample_shape, n_components, n_outputs, width=6):
+        super().__init__()
+        _, height, _ = sample_shape
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, width, 3, stride=2, padding=1),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Flatten(),
+            nn.LazyLinear(n_outputs),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(n_components, width * (height // 2) ** 2),
+            nn.Unflatten(1, (width, height // 2, height // 2)),
+            nn.ConvTranspose2d(width, 1, 4, stride=2, padding=1),
+        )
+
+
+def make_pair(sample_shape, n_components, n_outputs):
+    network = Pictures(sample_shape, n_components, n_outputs)
+    return network.encoder, network.decoder
+
+
+def make(kind=AutoencoderTransformer, architecture=Pictures, **params):
+    params = {"sample_shape": (1, 8, 8), "max_iter": 1, "random_state": 0, **params}
+    model = kind(3, architecture=architecture, **params)
+    if "early_stopping" in model.get_params() and "early_stopping" not in params:
+        model.set_params(early_stopping=False)
+    return model
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        AutoencoderTransformer,
+        VariationalAutoencoderTransformer,
+        AdversarialAutoencoderTransformer,
+    ],
+)
+@pytest.mark.parametrize("architecture", [Pictures, make_pair, partial(Pictures, width=2)])
+def test_own_modules_are_trained(kind, architecture, images):
+    model = make(kind, architecture).fit(images)
+    codes = model.transform(images)
+    assert codes.shape == (150, 3)
+    assert model.inverse_transform(codes).shape == images.shape
+    assert clone(model).architecture is not None
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.transform(images), codes)
+
+
+def test_own_modules_start_as_pca(images):
+    model = make(learning_rate_init=1e-12, output_range=None)
+    model.fit(images)
+    error = model.reconstruction_error_
+    assert error == pytest.approx(model.pca_reconstruction_error_, rel=1e-4)
+
+
+def test_own_modules_leave_the_global_generator_alone(images):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = make().fit(images).transform(images)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    second = make().fit(images).transform(images)
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_own_modules_compute_in_the_dtype_asked_for(dtype, images):
+    model = make(dtype=dtype).fit(images)
+    assert model.transform(images).dtype == dtype
+
+
+def swap(role, module):
+    """Return a maker of a pair in which one module is another."""
+
+    def make_pair(sample_shape, n_components, n_outputs):
+        network = Pictures(sample_shape, n_components, n_outputs)
+        setattr(network, role, module)
+        return network
+
+    return make_pair
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        (swap("encoder", nn.Sequential(nn.Conv2d(3, 4, 3))), r"layer `0` \(Conv2d.*in_channels=3"),
+        (swap("encoder", nn.Sequential(nn.Flatten(), nn.Linear(60, 3))), r"in_features=60.*n, 64"),
+        (swap("encoder", nn.Sequential(nn.Flatten(), nn.Linear(64, 5))), r"\(n, 3\).*Got \(n, 5\)"),
+        (swap("decoder", nn.Linear(4, 64)), "takes tensors of shape .n, 3"),
+        (swap("decoder", nn.Linear(3, 60)), r"\(n, 1, 8, 8\).*Got \(n, 60\)"),
+        (lambda *sizes: nn.Linear(64, 3), "must make a pair of torch modules"),
+        (nn.Linear(64, 3), "Pass its class"),
+        (Dense, "must be an instance"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_training(architecture, message, images):
+    with pytest.raises(ValueError, match=message):
+        make(architecture=architecture).fit(images)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"tied_weights": True},
+        {"hidden_layer_sizes": (8,)},
+        {"activation": "relu"},
+        {"normalization": "batch"},
+        {"dropout": 0.1},
+    ],
+    ids=str,
+)
+def test_parameters_without_use_are_refused(params, images):
+    with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be"):
+        make(**params).fit(images)
+
+
+class Wide(Architecture):
+    def __init__(self, n_units=8):
+        self.n_units = n_units
+
+    def make_stacks(self, plan):
+        return Dense().make_stacks(replace(plan, hidden_layer_sizes=(self.n_units,)))
+
+
+def test_a_search_reaches_the_parameters_of_an_architecture(images):
+    search = GridSearchCV(
+        AutoencoderTransformer(2, architecture=Wide(), max_iter=1),
+        {"architecture__n_units": [3, 5]},
+        cv=2,
+    ).fit(images)
+    assert search.best_estimator_.net_.module_.encoder.linears[0].out_features in (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("sample_shape", "message"),
+    [
+        ((1, 8, 9), r"as many cells as X has columns, 64. Got \(1, 8, 9\), which has 72"),
+        ((8, -8), "tuple of positive integers"),
+        ((), "tuple of positive integers"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(sample_shape, message, images):
+    with pytest.raises(ValueError, match=message):
+        make(architecture="dense", sample_shape=sample_shape).fit(images)
+
+
+@pytest.mark.parametrize("architecture", ["dense", Pictures])
+def test_arrays_of_images_are_taken_as_they_are(architecture, images):
+    samples = images.reshape(-1, 1, 8, 8)
+    flat = make(architecture=architecture).fit(images)
+    model = make(architecture=architecture, sample_shape=None).fit(samples)
+    codes = model.transform(samples)
+    np.testing.assert_array_equal(codes, flat.transform(images))
+    np.testing.assert_array_equal(codes, model.transform(images))
+    assert model.n_features_in_ == 64
+    assert model.sample_shape_ == (1, 8, 8)
+    assert model.inverse_transform(codes).shape == samples.shape
+    assert model.reconstruction_errors(samples).shape == samples.shape
+    assert model.score(samples) == flat.score(images)
+    assert model.partial_fit(images).inverse_transform(codes).shape == images.shape
+
+
+def test_images_whose_axes_are_in_another_order_are_refused(images):
+    with pytest.raises(ValueError, match="shape of the samples in X"):
+        make(architecture="dense", sample_shape=(2, 4, 8)).fit(images.reshape(-1, 4, 8, 2))
+
+
+def test_own_modules_take_rows_with_missing_cells(images):
+    X = images.copy()
+    X[::3, 20] = np.nan
+    model = make(missing="mask").fit(X)
+    assert np.isfinite(model.inverse_transform(model.transform(X))).all()
