@@ -23,6 +23,7 @@ _USER_ERROR = 2
 _INTERRUPTED = 130
 _UNREAD = 141
 
+_NOT_NUMERIC = "not numeric, or row numbers"
 _SCALED = "Columns scaled to standard deviation 1 (--raw keeps their units)"
 
 
@@ -121,7 +122,7 @@ def _add_compare_arguments(parser):
     add(
         "--n-components",
         nargs="+",
-        type=int,
+        type=_parse_positive,
         default=[2, 8, 16, 32],
         metavar="N",
         help="numbers of codes (default: 2 8 16 32)",
@@ -133,6 +134,11 @@ def _add_compare_arguments(parser):
         metavar="SIZE",
         help="share in (0, 1), or number, of the rows to hold out (default: 0.25); mnist comes "
         "with its own",
+    )
+    add(
+        "--drop-missing",
+        action="store_true",
+        help="leave out the rows of a file that lack a value; default: refuse the file",
     )
     add(
         "--max-rows",
@@ -155,15 +161,21 @@ def _add_compare_arguments(parser):
 
 
 def _parse_positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1. Got {text!r}.")
+    return int(text)
 
 
 def _parse_test_size(text):
-    number = float(text)
-    return int(number) if number >= 1 and number.is_integer() else number
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not (0 < number < 1 or (number >= 1 and number.is_integer())):
+        raise argparse.ArgumentTypeError(
+            f"must be a share between 0 and 1, or a whole number of rows. Got {text!r}."
+        )
+    return number if number < 1 else int(number)
 
 
 def _compare(options):
@@ -186,6 +198,8 @@ def _compare(options):
         with warnings.catch_warnings():
             # The table shows it: its ratio is 1.
             warnings.simplefilter("ignore", NotBetterThanPCAWarning)
+            # As does PCA on a table without variance.
+            warnings.filterwarnings("ignore", "invalid value encountered in divide")
             # Letters that matplotlib's font lacks are boxes in pictures, and right in the tables.
             warnings.filterwarnings("ignore", "Glyph .* missing")
             _compare_on(data, options)
@@ -266,16 +280,18 @@ _LOADERS = {"digits": _load_digits, "mnist": _load_mnist}
 
 
 def _load_file(name, options):
-    table = read_table(name, target=options.target)
-    remarks = []
+    given = {} if options.target is None else {"target": options.target}
+    if options.drop_missing:
+        given["missing"] = "drop"
+    table = read_table(name, **given)
+    remarks = list(table.remarks)
     if table.dropped_columns:
-        remarks.append(
-            f"Columns left out (not numeric, or row numbers): {', '.join(table.dropped_columns)}"
-        )
-    target = "" if options.target is None else f", target={options.target!r}"
+        why = "not numeric, empty, or row numbers" if options.drop_missing else _NOT_NUMERIC
+        remarks.append(f"Columns left out ({why}): {', '.join(table.dropped_columns)}")
+    arguments = "".join(f", {key}={value!r}" for key, value in given.items())
     lines = [
         "from skae.io import read_table",
-        f"table = read_table({name!r}{target})",
+        f"table = read_table({name!r}{arguments})",
         "X, y = table.X, table.y",
     ]
     return _Data(

@@ -31,8 +31,11 @@ class SklearnEpochTasks:
         self.epoch_task = self.fit_task.subcontext(task_name="epoch")
         self.epoch_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def end_epoch(self, snapshot: Callable[[], object]) -> bool:
+    def end_epoch(self, snapshot: Callable[[], object], losses: Callable[[], object]) -> bool:
         """Close the task of an epoch; return whether a callback wants the fit to end."""
+        # Losses cost less than the fitted estimator that scikit-learn hands out. Metadata is no
+        # place for them: all of it goes to scorers.
+        self.epoch_task.loss_curves = losses
         return self.epoch_task.call_on_fit_task_end(
             estimator=self.estimator,
             reconstruction_attributes=lambda: self.fitted_attributes(snapshot()),

@@ -125,6 +125,25 @@ def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
     assert len(names["codes"]) == 50
 
 
+def test_rows_that_lack_values_are_left_out_on_demand(flowers, tmp_path, capsys):
+    frame = pd.read_csv(flowers)
+    frame.loc[3:6, "b"] = np.nan
+    frame["empty"] = np.nan
+    frame.to_csv(tmp_path / "holes.csv", index=False, sep=";", decimal=",")
+    code, _, errors = run(capsys, tmp_path / "holes.csv")
+    assert code == 2
+    assert "in b (4), empty (60). Fill them in, or leave out these rows with" in errors
+    code, lines, errors = run(capsys, tmp_path / "holes.csv", "--drop-missing", "--n-components", 1)
+    assert (code, errors) == (0, "")
+    assert lines[1:5] == [
+        "Columns are separated by ';'",
+        "Decimal commas in a, b, c, d",
+        "Rows left out, for missing values: 4 of 60",
+        "Columns left out (not numeric, empty, or row numbers): colour, kind, empty",
+    ]
+    assert lines[6] == "42 rows to fit on, 14 held out, 4 columns"
+
+
 def test_seed_decides_rows(capsys):
     def figures(seed):
         options = ("--max-rows", 80, "--n-components", 2, "--random-state", seed)
@@ -143,9 +162,9 @@ def test_seed_decides_rows(capsys):
         (["mnist"], "SKAE_DATA must be"),
         (["digits", "--target", "kind"], "--target must be left out with digits"),
         (["FLOWERS", "--target", "Kind"], "one of a, b, c, d, colour, kind. Got 'Kind'"),
-        (["FLOWERS", "--n-components", "0"], "`n_components` must be"),
         (["FLOWERS", "--n-components", "9"], "of at most 4"),
         (["FLOWERS", "--test-size", "60"], "test_size"),
+        (["FLOWERS", "--max-rows", "2"], "at least 3 rows: two to fit on, one to hold out. Got 2"),
         (["FLOWERS", "--report", "page.csv"], "must end in .html or .htm. Got 'page.csv'"),
         (["FLOWERS", "--report", "nowhere/page.html"], "must be in an existing folder"),
         (["--report", "page.html"], "--report must come with one DATA. Got 0"),
@@ -167,7 +186,15 @@ def test_nothing_is_fitted_before_all_names_are_checked(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["compare", "--max-rows", "0"], ["compare", "--n-components", "two"], ["unknown"]],
+    [
+        [],
+        ["compare", "--max-rows", "0"],
+        ["compare", "--n-components", "two"],
+        ["compare", "--n-components", "0"],
+        ["compare", "--test-size", "2.5"],
+        ["compare", "--test-size", "some"],
+        ["unknown"],
+    ],
 )
 def test_arguments_that_do_not_parse_exit_with_2(capsys, arguments):
     with pytest.raises(SystemExit) as caught:

@@ -9,6 +9,8 @@ from skorch.callbacks import Callback
 from skae._training._judgement import is_clear_improvement, mean_of_rows
 from skae.exceptions import NonFiniteLossError
 
+LossCurves = tuple[list[float], list[float] | None]
+
 
 class TrainingStopped(Exception):
     """Raised between epochs to leave skorch's loop; never seen outside of it."""
@@ -43,19 +45,25 @@ class EpochTasks(Protocol):
     def begin_epoch(self) -> None:
         """Take note that an epoch begins."""
 
-    def end_epoch(self, snapshot: Callable[[], object]) -> bool:
+    def end_epoch(self, snapshot: Callable[[], object], losses: Callable[[], LossCurves]) -> bool:
         """Take note that an epoch has ended; return whether training is to end with it.
 
-        `snapshot` returns the model as it is now, if that is asked for.
+        If asked for, `snapshot` returns the model as it is now, and `losses` those so far, of
+        training and of held-out rows.
         """
 
 
 class EpochHook(Callback):
     """Tell somebody outside of skorch of each epoch."""
 
-    def __init__(self, tasks: EpochTasks, snapshot: Callable[[], object]):
+    def __init__(self, tasks: EpochTasks, snapshot: Callable[[], object], best_epoch=None):
         self.tasks = tasks
         self.snapshot = snapshot
+        self.best_epoch = best_epoch
+
+    def on_train_begin(self, net, **kwargs):
+        """Start with empty curves."""
+        self.train_losses: list[float] = []
 
     def on_epoch_begin(self, net, **kwargs):
         """Tell of the beginning."""
@@ -63,8 +71,14 @@ class EpochHook(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Tell of the end, and stop where that is wanted."""
-        if self.tasks.end_epoch(self.snapshot):
+        self.train_losses.append(net.history[-1]["train_loss"])
+        if self.tasks.end_epoch(self.snapshot, self.list_losses):
             raise TrainingStopped
+
+    def list_losses(self) -> LossCurves:
+        """Return the losses up to now, of training and of the held-out rows if there are any."""
+        judged = None if self.best_epoch is None else list(self.best_epoch.losses_)
+        return list(self.train_losses), judged
 
 
 class BestEpoch(Callback):

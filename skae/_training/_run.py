@@ -93,15 +93,15 @@ class TrainingRun:
         self.callbacks: list[Callback] = [FiniteLoss()]
         if settings.learning_rate == "adaptive":
             self.callbacks.append(AdaptiveLearningRate(settings.tol))
-        hooks = [] if tasks is None else [EpochHook(tasks, self.snapshot)]
-        validation_set = None
+        validation_set, best_epoch = None, None
         if split.held_out is not None:
             validation_set = problem.dataset(split.held_out)
-            self.best_epoch = BestEpoch()
-            patience = Patience(self.best_epoch, settings.n_iter_no_change, settings.tol)
-            self.callbacks += [self.best_epoch, *hooks, patience]
-        else:
-            self.callbacks += hooks
+            self.best_epoch = best_epoch = BestEpoch()
+            self.callbacks.append(best_epoch)
+        if tasks is not None:
+            self.callbacks.append(EpochHook(tasks, self.snapshot, best_epoch))
+        if best_epoch is not None:
+            self.callbacks.append(Patience(best_epoch, settings.n_iter_no_change, settings.tol))
         self.net = make_net(
             problem,
             module,

@@ -8,6 +8,7 @@ from skae.inspection._error_display import ReconstructionErrorDisplay
 from skae.inspection._explain import explain_codes
 from skae.inspection._explanation import CodeExplanation
 from skae.inspection._jacobian import code_jacobian
+from skae.inspection._live_loss_curve import LiveLossCurve
 from skae.inspection._reconstruction_display import ReconstructionDisplay
 from skae.inspection._traversal_display import LatentTraversalDisplay
 
@@ -16,6 +17,7 @@ __all__ = [
     "CodeExplanation",
     "ComponentsCurveDisplay",
     "LatentTraversalDisplay",
+    "LiveLossCurve",
     "LossCurveDisplay",
     "MethodResult",
     "PCAComparison",

@@ -22,9 +22,12 @@ from skae.inspection._comparison import (
     format_place,
     format_sizes,
 )
+from skae.inspection._epoch_counter import epochs_counted
 from skae.inspection._measure import Evidence, Task, measure
 from skae.inspection._plotting import name_features
 from skae.metrics._predictor import holds_quantities
+
+_LEAST_ROWS = 3
 
 
 def compare_with_pca(
@@ -85,8 +88,9 @@ def compare_with_pca(
     Raises
     ------
     ValueError
-        If `n_components` holds no number of codes that PCA can give, `y` holds less than two
-        classes, `X_test` and `y_test` do not fit to `X` and `y`, or X is not numeric and finite.
+        If `n_components` holds no number of codes that PCA can give, X has less than three rows or
+        is not numeric and finite, `y` holds less than two classes or none of several rows, or
+        `X_test` and `y_test` do not fit to `X` and `y`.
 
     Warns
     -----
@@ -133,7 +137,8 @@ def _list_results(evidence, tell):
         models = _build_models(n_codes, options["estimator"], options["random_state"])
         for method, model in models:
             tell(format_place(n_codes, method), end="")
-            result = measure(evidence.task, model, n_codes, method, pca_error)
+            with epochs_counted(model, wanted=tell is not _keep_silent):
+                result = measure(evidence.task, model, n_codes, method, pca_error)
             tell(format_figures(result))
             pca_error = result.squared_error
             evidence.models[n_codes, method] = model
@@ -182,6 +187,11 @@ def _build_models(n_codes, estimator, random_state):
 def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
     X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
     y, score_name = _read_target(X, y)
+    if X_test is None and len(X) < _LEAST_ROWS:
+        raise ValueError(
+            f"`X` must have at least {_LEAST_ROWS} rows: two to fit on, one to hold out. "
+            f"Got {len(X)}. Give more rows."
+        )
     if X_test is None:
         X, X_test, y, y_test = _hold_out(X, y, test_size, score_name, random_state)
     else:
@@ -189,7 +199,12 @@ def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
     if score_name == "accuracy" and len(np.unique(y)) < 2:
         raise ValueError(
             "`y` must hold at least two classes among the rows to fit on. Got one. "
-            "Give more rows, or y=None to leave the classifier out."
+            "Give more rows, or no target."
+        )
+    if score_name == "accuracy" and len(np.unique(y)) == len(y):
+        raise ValueError(
+            f"`y` must hold classes of several rows each. Got {len(y)} labels, all different. "
+            "Name another target, or none."
         )
     if standardize:
         scaler = StandardScaler().fit(X)

@@ -1,5 +1,6 @@
 """Tables from CSV, Parquet and NPZ files, as arrays that an estimator takes."""
 
+import difflib
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-_CSV_SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
-_SUFFIXES = (*_CSV_SEPARATORS, ".parquet", ".npz")
-_SHOWN_NAMES = 10
+from skae.io._missing import MISSING, list_names, settle_missing
+from skae.io._text import TEXT_SUFFIXES, read_text_frame
+
+_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".npz")
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,11 @@ class Table:
         Names of the columns of `X`.
     dropped_columns : tuple of str
         Names of the columns left out: those that are not numeric, and a column of row numbers
-        without a name, as pandas writes it.
+        without a name, as pandas writes it. Empty columns, too, where rows with missing values
+        were dropped.
+    remarks : tuple of str
+        What was found out about the file or done to it, in sentences: other separators than its
+        name says, decimal commas, rows dropped.
 
     Examples
     --------
@@ -41,25 +48,30 @@ class Table:
     y: np.ndarray | None
     feature_names: tuple[str, ...]
     dropped_columns: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
-def read_table(path, target=None):
+def read_table(path, target=None, *, missing="error"):
     r"""Read the numeric columns of a table from a file.
 
     Parameters
     ----------
     path : str or path-like
         File ending in .csv, .csv.gz, .tsv, .tsv.gz, .parquet (these need pandas: the extra
-        ``table``) or .npz. The first line of a text file names the columns. An NPZ file holds an
-        array ``X`` and, if it likes, ``y``; or just one array with two dimensions, of any name.
+        ``table``) or .npz. The first line of a text file names the columns; semicolons, tabs or
+        bars between them and decimal commas are recognised. An NPZ file holds an array ``X`` and,
+        if it likes, ``y``; or just one array with two dimensions, of any name.
     target : str, default=None
         Name of the column (of the array, in an NPZ file) to return as `y`, which then is no part
         of `X`. None means ``y`` of an NPZ file, and no target otherwise.
+    missing : {"error", "drop", "keep"}, default="error"
+        What to do where values are missing: refuse the file, leave out these rows, or keep them as
+        NaN in `X`, as an imputer wants them. Rows without a target are left out by "keep", too.
 
     Returns
     -------
     Table
-        With the attributes `X`, `y`, `feature_names` and `dropped_columns`.
+        With the attributes `X`, `y`, `feature_names`, `dropped_columns` and `remarks`.
 
     Raises
     ------
@@ -69,7 +81,8 @@ def read_table(path, target=None):
         If pandas or pyarrow is needed and not installed.
     ValueError
         If the file is of another kind, cannot be read as what its name says, has no rows or no
-        numeric columns, lacks `target`, or holds missing or infinite values.
+        numeric columns, lacks `target`, holds infinite values, or missing ones where these are
+        refused or are in every row.
 
     Examples
     --------
@@ -85,6 +98,8 @@ def read_table(path, target=None):
     >>> table.y.tolist(), table.feature_names, table.dropped_columns
     (['a', 'b'], ('length', 'width'), ('colour',))
     """
+    if missing not in MISSING:
+        raise ValueError(f"`missing` must be one of {MISSING}. Got {missing!r}. Try 'drop'.")
     path = Path(path)
     suffix = _find_suffix(path)
     if not path.is_file():
@@ -92,17 +107,21 @@ def read_table(path, target=None):
             f"`path` must be an existing file. Got {str(path)!r}. Check its spelling and folder."
         )
     if suffix == ".npz":
-        return _read_npz(path, target)
-    return _convert_frame(_read_frame(path, suffix), path, target)
+        return _read_npz(path, target, missing)
+    frame, remarks = _read_frame(path, suffix)
+    return _convert_frame(frame, remarks, path, target, missing)
 
 
 def _find_suffix(path):
+    name = path.name.lower()
     for suffix in sorted(_SUFFIXES, key=len, reverse=True):
-        if path.name.lower().endswith(suffix):
+        if name.endswith(suffix):
             return suffix
+    is_spreadsheet = name.endswith(_SPREADSHEETS)
+    remedy = "Save the sheet as CSV." if is_spreadsheet else "Convert it to one of these."
     raise ValueError(
         f"`path` must be a file ending in one of {', '.join(_SUFFIXES)}. Got {str(path)!r}. "
-        "Convert it to one of these."
+        f"{remedy}"
     )
 
 
@@ -110,8 +129,8 @@ def _read_frame(path, suffix):
     pandas = _import_pandas()
     try:
         if suffix == ".parquet":
-            return pandas.read_parquet(path)
-        return pandas.read_csv(path, sep=_CSV_SEPARATORS[suffix])
+            return pandas.read_parquet(path), []
+        return read_text_frame(pandas, path, suffix)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         message = " ".join(str(error).split())
         raise ValueError(
@@ -130,29 +149,31 @@ def _import_pandas():
     return pandas
 
 
-def _convert_frame(frame, path, target):
+def _convert_frame(frame, remarks, path, target, missing):
     frame = frame.rename(columns=str)
-    y = None
-    if target is not None:
-        y = _get_target_column(frame, path, target)
-        frame = frame.drop(columns=target)
-    used = [name for name in frame.columns if _is_feature(frame[name])]
-    dropped = tuple(name for name in frame.columns if name not in set(used))
-    _check_shape(len(frame), len(used), path, dropped)
-    columns = [frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in used]
+    column = None if target is None else _get_target_column(frame, path, target)
+    features = frame if target is None else frame.drop(columns=target)
+    used = [name for name in features.columns if _is_feature(features[name])]
+    _check_shape(len(frame), len(used), path, features.columns)
+    columns = [features[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in used]
     X = np.column_stack(columns)
-    _check_finite(X, used, path)
-    return Table(X, y, tuple(used), dropped)
+    lacks = np.zeros(len(frame), dtype=bool) if column is None else column.isna().to_numpy()
+    kept = settle_missing(X, lacks, used, path, target, missing)
+    names = [name for name, keeps in zip(used, kept.columns, strict=True) if keeps]
+    return Table(
+        X[kept.rows][:, kept.columns],
+        # By way of a list, nullable numbers become plain ones, not objects.
+        None if column is None else np.asarray(column[kept.rows].tolist()),
+        tuple(names),
+        tuple(name for name in features.columns if name not in set(names)),
+        (*remarks, *kept.remarks),
+    )
 
 
 def _get_target_column(frame, path, target):
     if target not in frame.columns:
         raise _unknown_target(target, frame.columns, path)
-    column = frame[target]
-    if column.isna().any():
-        raise _missing_target(target, int(column.isna().sum()), path)
-    # By way of a list, nullable numbers become plain ones, not objects.
-    return np.asarray(column.tolist())
+    return frame[target]
 
 
 def _is_feature(column):
@@ -166,27 +187,38 @@ def _is_row_number(column):
     return unnamed and np.array_equal(column.to_numpy(), np.arange(len(column)))
 
 
-def _read_npz(path, target):
+def _read_npz(path, target, missing):
     arrays = _load_arrays(path)
     name = _choose_matrix(arrays, path)
     if target is None and name == "X" and "y" in arrays:
         target = "y"
     if target is not None and target not in arrays:
         raise _unknown_target(target, arrays, path)
-    y = None if target is None else _check_target_array(arrays, name, target, path)
     X = _convert_matrix(arrays[name], name, path)
     n_samples, n_features = X.shape
     _check_shape(n_samples, n_features, path)
-    names = tuple(f"{name}{index}" for index in range(n_features))
-    _check_finite(X, names, path)
-    return Table(X, y, names, ())
+    y = None if target is None else _check_target_array(arrays, name, target, path)
+    lacks = np.zeros(n_samples, dtype=bool)
+    if y is not None and y.dtype.kind == "f":
+        lacks = ~np.isfinite(y)
+    names = np.array([f"{name}{index}" for index in range(n_features)])
+    kept = settle_missing(X, lacks, names, path, target, missing)
+    return Table(
+        X[kept.rows][:, kept.columns],
+        None if y is None else y[kept.rows],
+        tuple(names[kept.columns].tolist()),
+        tuple(names[~kept.columns].tolist()),
+        kept.remarks,
+    )
 
 
 def _load_arrays(path):
     try:
+        if not zipfile.is_zipfile(path):
+            # NumPy would take it for a pickle, and speak of trust.
+            raise ValueError("it is not an archive of arrays.")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    # A file that is no archive is taken for a pickle or for a single array.
     except (
         ValueError,
         OSError,
@@ -223,8 +255,6 @@ def _check_target_array(arrays, name, target, path):
             f"`target` must be an array of shape ({n_samples},), one value per row of {name}. "
             f"Got {target!r} of shape {y.shape} in {str(path)!r}. Name another array of the file."
         )
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise _missing_target(target, int((~np.isfinite(y)).sum()), path)
     return y
 
 
@@ -247,37 +277,20 @@ def _check_shape(n_samples, n_features, path, dropped=()):
     if n_features == 0:
         raise ValueError(
             f"`path` must hold at least one numeric column. Got {str(path)!r} with the columns "
-            f"{_list_names(dropped)}. Encode them as numbers, and check that the separator is "
+            f"{list_names(dropped)}. Encode them as numbers, and check that the separator is "
             "what the file's name says."
         )
 
 
-def _check_finite(X, names, path):
-    n_bad = np.sum(~np.isfinite(X), axis=0)
-    bad = [f"{name} ({count})" for name, count in zip(names, n_bad, strict=True) if count]
-    if bad:
-        raise ValueError(
-            f"`path` must hold no missing or infinite values. Got {str(path)!r} with some in "
-            f"{_list_names(bad)}. Fill them in, or drop these columns or rows."
-        )
-
-
 def _unknown_target(target, names, path):
-    return ValueError(
-        f"`target` must be one of {_list_names(names)}. Got {target!r}, which {str(path)!r} "
-        "lacks. Check its spelling, capital letters included."
+    spelled = {str(name).casefold(): name for name in names}
+    close = difflib.get_close_matches(str(target).casefold(), spelled, n=1, cutoff=0.7)
+    remedy = (
+        f"Did you mean {spelled[close[0]]!r}?"
+        if close
+        else "Check its spelling, capital letters included."
     )
-
-
-def _missing_target(target, count, path):
     return ValueError(
-        f"The target {target!r} must hold no missing or infinite values. Got {count} of them in "
-        f"{str(path)!r}. Drop these rows."
+        f"`target` must be one of {list_names(names)}. Got {target!r}, which {str(path)!r} "
+        f"lacks. {remedy}"
     )
-
-
-def _list_names(names):
-    names = list(names)
-    listed = ", ".join(map(str, names[:_SHOWN_NAMES])) or "none"
-    more = len(names) - _SHOWN_NAMES
-    return f"{listed} and {more} more" if more > 0 else listed

@@ -142,11 +142,129 @@ def test_empty_file_is_said_to_be_unreadable(tmp_path):
         read_table(path)
 
 
-def test_wrong_separator_is_hinted_at(tmp_path):
-    path = tmp_path / "semicolons.csv"
-    path.write_text("a;b\n1;2\n3;4\n")
-    with pytest.raises(ValueError, match="numeric column. Got .* columns a;b. .* separator"):
+def test_table_without_numbers_is_hinted_at(tmp_path):
+    path = tmp_path / "spaces.csv"
+    path.write_text("a b\n1 2\n3 4\n")
+    with pytest.raises(ValueError, match="numeric column. Got .* columns a b. .* separator"):
         read_table(path)
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+def test_separators_are_recognised(frame, tmp_path, separator, name):
+    path = tmp_path / "flowers.csv"
+    frame["colour"] = ["red, dark", 'a "b"', "x"]
+    frame.to_csv(path, index=False, sep=separator)
+    table = read_table(path, target="kind")
+    np.testing.assert_array_equal(table.X, [[5.1, 4, 1], [4.9, 5, 0], [6.2, 6, 1]])
+    assert table.remarks == (f"Columns are separated by {name}",)
+
+
+def test_commas_separate_where_semicolons_are_in_cells(tmp_path):
+    path = tmp_path / "films.csv"
+    path.write_text('year,kinds\n1999,a;b\n2001,"c;d,e"\n')
+    table = read_table(path)
+    assert (table.feature_names, table.dropped_columns, table.remarks) == (
+        ("year",),
+        ("kinds",),
+        (),
+    )
+
+
+def test_decimal_commas_are_recognised(frame, tmp_path):
+    path = tmp_path / "flowers.csv"
+    frame["price"] = ["1.234,5", "-7", "0,25"]
+    frame.to_csv(path, index=False, sep=";", decimal=",")
+    table = read_table(path, target="length")
+    np.testing.assert_array_equal(table.X, [[4, 1, 1234.5], [5, 0, -7], [6, 1, 0.25]])
+    assert table.y.tolist() == [5.1, 4.9, 6.2]
+    assert table.remarks[1] == "Decimal commas in length, price"
+
+
+def test_thousands_are_no_decimals(tmp_path):
+    path = tmp_path / "money.csv"
+    path.write_text('a,b\n1,"1,234"\n2,"5,678"\n')
+    table = read_table(path)
+    assert table.feature_names == ("a",)
+    assert table.remarks == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_text_of_spreadsheets_is_read(tmp_path, encoding):
+    path = tmp_path / "größe.csv"
+    path.write_text("größe;gewicht\n1,5;2\n2,5;3\n", encoding=encoding)
+    table = read_table(path)
+    assert table.feature_names == ("größe", "gewicht")
+    np.testing.assert_array_equal(table.X, [[1.5, 2], [2.5, 3]])
+    assert any("Windows-1252" in remark for remark in table.remarks) == (encoding == "cp1252")
+
+
+def test_blank_cells_are_missing_and_odd_ones_are_named(tmp_path):
+    path = tmp_path / "churn.csv"
+    path.write_text("a,b,c\n1, ,3\n2,5,n/v\n3,6,7\n4,?,8\n")
+    table = read_table(path, missing="drop")
+    np.testing.assert_array_equal(table.X, [[2, 5], [3, 6]])
+    assert table.remarks == (
+        "Column c is numeric but for 1 cells, such as 'n/v'",
+        "Rows left out, for missing values: 2 of 4",
+    )
+
+
+def test_a_line_of_numbers_is_hardly_one_of_names(tmp_path):
+    path = tmp_path / "nameless.csv"
+    path.write_text("5.1,3.5\n4.9,3.0\n")
+    (remark,) = read_table(path).remarks
+    assert remark.startswith("The first line (5.1, 3.5 ...) was taken for names")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+def test_rows_that_lack_values_are_dropped_or_kept(tmp_path, suffix):
+    X = np.arange(12.0).reshape(4, 3)
+    X[1, 0], X[:, 2] = np.nan, np.nan
+    y = np.array([0, 1, np.nan, 3])
+    path = tmp_path / f"holes{suffix}"
+    if suffix == ".npz":
+        np.savez(path, X=X, y=y)
+    else:
+        write(pd.DataFrame(X, columns=["X0", "X1", "X2"]).assign(y=y), path)
+
+    table = read_table(path, target="y", missing="drop")
+    np.testing.assert_array_equal(table.X, X[[0, 3], :2])
+    assert table.y.tolist() == [0, 3]
+    assert (table.feature_names, table.dropped_columns) == (("X0", "X1"), ("X2",))
+    assert table.remarks == ("Rows left out, for missing values: 2 of 4",)
+
+    table = read_table(path, target="y", missing="keep")
+    np.testing.assert_array_equal(table.X, X[[0, 1, 3]])
+    assert table.y.tolist() == [0, 1, 3]
+    assert table.remarks == ("Rows left out, for missing values: 1 of 4",)
+
+    with pytest.raises(ValueError, match="target 'y' must hold no missing .* --drop-missing"):
+        read_table(path, target="y")
+
+
+def test_a_table_without_whole_rows_is_refused(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, np.nan], "b": [np.nan, 2.0], "c": [1.0, 2.0]})
+    path = write(frame, tmp_path / "holes.csv")
+    with pytest.raises(ValueError, match=r"none: of 2 rows, values are missing in a \(1\), b"):
+        read_table(path, missing="drop")
+
+
+def test_missing_must_be_one_of_three(frame, tmp_path):
+    with pytest.raises(ValueError, match="`missing` must be one of"):
+        read_table(write(frame, tmp_path / "flowers.csv"), missing="ignore")
+
+
+@pytest.mark.parametrize(("target", "meant"), [("Kind", "kind"), ("lenght", "length")])
+def test_near_names_are_offered(frame, tmp_path, target, meant):
+    path = write(frame, tmp_path / "flowers.csv")
+    with pytest.raises(ValueError, match=f"Did you mean '{meant}'"):
+        read_table(path, target=target)
+
+
+@pytest.mark.parametrize("name", ["book.xlsx", "book.ods"])
+def test_spreadsheets_are_to_be_saved_as_csv(tmp_path, name):
+    with pytest.raises(ValueError, match="Save the sheet as CSV"):
+        read_table(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["noise.parquet", "noise.npz", "noise.csv", "noise.csv.gz"])

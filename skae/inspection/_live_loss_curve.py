@@ -1,0 +1,113 @@
+"""The loss of a fit while it trains, in a notebook."""
+
+import sys
+from functools import partial
+from io import BytesIO
+from numbers import Real
+from time import monotonic
+
+from skae._extras import import_extra
+from skae.inspection._curves import LossCurveDisplay
+
+_SIZE = (5.6, 3.4)
+_PIXELS_PER_INCH = 144
+# Drawing takes no more than about a tenth of the time.
+_LEAST_PAUSE_PER_DRAWING = 9
+
+
+class LiveLossCurve:
+    """Callback of scikit-learn that draws the losses of a fit while it trains.
+
+    In a notebook it draws a picture under the cell again and again, and leaves the whole curve
+    there. Elsewhere it does nothing, so a script may keep it. Set it on the autoencoder, also where
+    that is a step of a pipeline. Callbacks came with scikit-learn 1.9.
+
+    Parameters
+    ----------
+    interval : float, default=0.5
+        Seconds between two drawings, at least 0; more where drawing takes long. Choose more where
+        the notebook is far away.
+
+    See Also
+    --------
+    skae.inspection.LossCurveDisplay : The losses of a fit that has ended.
+    sklearn.callback.ProgressBar : How far a fit has come.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.inspection import LiveLossCurve
+    >>> autoencoder = AutoencoderTransformer(n_components=2, max_iter=5, random_state=0)
+    >>> if hasattr(autoencoder, "set_callbacks"):  # since scikit-learn 1.9
+    ...     _ = autoencoder.set_callbacks(LiveLossCurve(interval=1))
+    >>> autoencoder.fit(load_digits().data).n_iter_
+    5
+    """
+
+    def __init__(self, interval=0.5):
+        if not isinstance(interval, Real) or not float(interval) >= 0:
+            raise ValueError(
+                f"`interval` must be a number of seconds of at least 0. Got {interval!r}. Try 0.5."
+            )
+        self.interval = interval
+        # By the estimator's identity, as several fits may share the callback.
+        self._pictures: dict[int, _Picture] = {}
+
+    def setup(self, estimator, context):
+        """Make a picture for the fit that begins, in a notebook."""
+        if _is_notebook():
+            import_extra("matplotlib", "plot", "LiveLossCurve")
+            self._pictures[id(estimator)] = _Picture(self.interval)
+
+    def on_fit_task_begin(self, estimator, context):
+        """Do nothing; scikit-learn wants to call it."""
+
+    def on_fit_task_end(self, estimator, context):
+        """Draw the losses after an epoch, and those of the whole fit at its end."""
+        picture = self._pictures.get(id(estimator))
+        if picture is None:
+            return
+        if context.task_name != "epoch":
+            if hasattr(estimator, "loss_curve_"):
+                picture.draw(partial(LossCurveDisplay.from_estimator, estimator))
+        elif hasattr(context, "loss_curves") and picture.is_due():
+            picture.draw(LossCurveDisplay(*context.loss_curves()).plot)
+
+    def teardown(self, estimator, context):
+        """Let go of the picture."""
+        self._pictures.pop(id(estimator), None)
+
+
+class _Picture:
+    """An image under a cell of a notebook, that can be replaced."""
+
+    def __init__(self, interval):
+        self._interval, self._next, self._handle = interval, -float("inf"), None
+
+    def is_due(self):
+        return monotonic() >= self._next
+
+    def draw(self, plot):
+        from IPython.display import Image, display
+        from matplotlib.figure import Figure
+
+        start = monotonic()
+        # Without pyplot, which keeps figures and may show them a second time.
+        figure, stream = Figure(figsize=_SIZE, layout="constrained"), BytesIO()
+        plot(ax=figure.subplots())
+        figure.savefig(stream, format="png", dpi=_PIXELS_PER_INCH)
+        image = Image(stream.getvalue(), format="png", width=round(96 * _SIZE[0]))
+        if self._handle is None:
+            self._handle = display(image, display_id=True)
+        else:
+            self._handle.update(image)
+        end = monotonic()
+        self._next = end + max(self._interval, _LEAST_PAUSE_PER_DRAWING * (end - start))
+
+
+def _is_notebook():
+    # Where nobody has imported IPython, there is no notebook.
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
