@@ -1,5 +1,6 @@
 """What all autoencoder estimators share: fitting, encoding, decoding and judging."""
 
+import math
 import warnings
 from dataclasses import fields, replace
 from numbers import Integral
@@ -29,11 +30,12 @@ from skae._parameters import (
     read_layer_sizes,
     warn_if_overcomplete,
 )
-from skae._samples import find_form, find_sample_shape
+from skae._samples import cut_padding, find_form, find_sample_shape, restore_form
 from skae._sklearn import (
     CallbackSupportMixin,
     check_weights,
     fit_context,
+    keep_weighted_rows,
     names_kept_on_error,
 )
 from skae._training import (
@@ -127,10 +129,14 @@ class BaseAutoencoder(
             form = find_form(X, rows.shape[1])
             before = None if start is None else self.sample_shape_
             shape = find_sample_shape(form, self.sample_shape, before)
+            if settings.pads:
+                rows, shape = cut_padding(rows, shape, before)
             settings = replace(settings, sample_shape=shape)
 
             def describe(model):
-                return {**self._fitted_attributes(model), "sample_shape_": shape, "_form": form}
+                mean = restore_form(model.standardization.mean, (math.prod(form),))
+                own = {"mean_": mean, "sample_shape_": shape, "_form": form}
+                return {**self._fitted_attributes(model), **own}
 
             tasks = make_epoch_tasks(self, X, describe)
             model = train_autoencoder(
@@ -181,7 +187,7 @@ class BaseAutoencoder(
             )
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
-        return rows.reshape(len(rows), *self._form)
+        return restore_form(rows, self._form)
 
     def reconstruction_errors(self, X):
         """Return the squared error of every cell.
@@ -200,7 +206,7 @@ class BaseAutoencoder(
         X = self._validate_rows(X)
         with ordinary_torch_state():
             errors = cell_errors(self.net_.module_, X, self._standardization)
-        return errors.reshape(len(errors), *self._form)
+        return restore_form(errors, self._form)
 
     def score_samples(self, X):
         """Return minus the mean squared error of each row.
@@ -257,7 +263,8 @@ class BaseAutoencoder(
 
     @property
     def _standardization(self) -> Standardization:
-        return Standardization(self.mean_, self.scale_, DTYPES[self._network_dtype])
+        mean = self.mean_[: math.prod(self.sample_shape_)]
+        return Standardization(mean, self.scale_, DTYPES[self._network_dtype])
 
     @property
     def _n_features_out(self) -> int:
@@ -319,7 +326,6 @@ class BaseAutoencoder(
             "reconstruction_error_": model.reconstruction_error,
             "pca_reconstruction_error_": model.pca_reconstruction_error,
             "explained_variance_ratio_": model.explained_variance_ratio,
-            "mean_": model.standardization.mean,
             "scale_": model.standardization.scale,
             "_network_dtype": self.dtype,
             "_n_fits": model.n_fits,
@@ -329,28 +335,21 @@ class BaseAutoencoder(
     def _validate_training_data(self, X, sample_weight, settings, *, reset: bool):
         """Return the rows of positive weight and their weights, None where all are equal."""
         X = validate_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
-        weights = check_weights(sample_weight, X)
-        if weights is not None and not weights.all():
-            X, weights = X[weights > 0], weights[weights > 0]
-            if reset and X.shape[0] < 2:
-                raise ValueError(
-                    "`sample_weight` must be positive for at least two rows. Got n_samples=1 row "
-                    "of positive weight. Give more rows weight, or pass sample_weight=None."
-                )
-        if weights is not None and (weights == weights[0]).all():
-            weights = None
+        X, weights = keep_weighted_rows(X, check_weights(sample_weight, X), 2 if reset else 1)
         names = getattr(self, "feature_names_in_", range(X.shape[1]))
         parameter = self._loss_parameter
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
         check_range(X, names, settings.loss, settings.output_range, named_loss=named_loss)
-        if settings.masked:
+        if settings.masked and not settings.pads:
             check_columns_are_observed(X, names)
         warn_if_overcomplete(self.n_components, X.shape[1], settings)
         return X, weights
 
     def _validate_rows(self, X):
         check_is_fitted(self)
-        return validate_table(self, X, reset=False)
+        X = validate_table(self, X, reset=False)
+        n_used = math.prod(self.sample_shape_)
+        return X if n_used == X.shape[1] else X[:, :n_used]
 
     def _warn_of_weak_fit(self):
         continued = self._n_fits > 1
@@ -361,19 +360,17 @@ class BaseAutoencoder(
             return
         if self.pca_reconstruction_error_ <= np.finfo(self._network_dtype).eps * self.scale_**2:
             return
+        is_pca = self.best_iter_ == 0 and self.init == "pca"
+        outcome = "so the model is PCA" if is_pca else "training did not help"
         warnings.warn(
             f"The mean squared error per cell, {self.reconstruction_error_:.6g}, is not below that "
             f"of PCA, {self.pca_reconstruction_error_:.6g}, on the rows that were used to judge "
-            f"({self._network_is()}). The features may depend on each other linearly, or there "
+            f"({outcome}). The features may depend on each other linearly, or there "
             "may be too few rows to tell; PCA is then as good. More rows, other `n_components`, "
             "or a larger `max_iter` may change that.",
             NotBetterThanPCAWarning,
             stacklevel=5,
         )
-
-    def _network_is(self) -> str:
-        is_pca = self.best_iter_ == 0 and self.init == "pca"
-        return "so the model is PCA" if is_pca else "training did not help"
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

@@ -55,7 +55,7 @@ def find_sample_shape(form, sample_shape, before=None) -> tuple[int, ...]:
     """
     if sample_shape is None:
         return form if before is None or len(form) > 1 else before
-    sizes = tuple(sample_shape)
+    sizes = _complete(tuple(sample_shape), math.prod(form))
     if not sizes or not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(
             "`sample_shape` must be a tuple of positive integers. "
@@ -73,6 +73,66 @@ def find_sample_shape(form, sample_shape, before=None) -> tuple[int, ...]:
             "Bring the axes of X into that order, or leave out `sample_shape`."
         )
     return sizes
+
+
+def _complete(sizes: tuple, n_cells: int) -> tuple:
+    """Return sizes with what fits in the place of a single -1, as NumPy's `reshape` has it."""
+    given = [size for size in sizes if size != -1]
+    whole = all(isinstance(size, Integral) and int(size) > 0 for size in given)
+    if len(given) != len(sizes) - 1 or not whole or n_cells % math.prod(given):
+        return sizes
+    return tuple(n_cells // math.prod(given) if size == -1 else size for size in sizes)
+
+
+def cut_padding(rows: np.ndarray, shape, before=None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Leave out the last steps of sequences that none of them has.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+        The sequences, NaN where a cell is missing.
+    shape : tuple of int
+        Shape of one of them, steps first.
+    before : tuple of int, default=None
+        What it was without those steps in a fit that this one goes on from.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_samples, n_kept)
+        The steps that are left.
+    shape : tuple of int
+        Shape of one row of them.
+    """
+    if before is None:
+        there = np.flatnonzero(~np.isnan(np.fmin.reduce(rows, axis=0)))
+        n_cells = math.prod(shape[1:])
+        last = int(there[-1]) if len(there) else 0
+        before = (1 + last // n_cells, *shape[1:])
+    n_kept = math.prod(before)
+    return (rows if n_kept == rows.shape[1] else rows[:, :n_kept]), before
+
+
+def restore_form(rows: np.ndarray, form) -> np.ndarray:
+    """Return rows in the form that samples have in X, with NaN for cells that were left out.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (..., n_kept)
+        One row for each sample.
+    form : tuple of int
+        Shape of a sample.
+
+    Returns
+    -------
+    samples : ndarray of shape (..., *form)
+        The samples.
+    """
+    *outer, n_kept = rows.shape
+    if n_kept < math.prod(form):
+        whole = np.full((*outer, math.prod(form)), np.nan, rows.dtype)
+        whole[..., :n_kept] = rows
+        rows = whole
+    return rows.reshape(*outer, *form)
 
 
 def _without_ones(shape) -> list[int]:

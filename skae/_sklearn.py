@@ -6,7 +6,13 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["CallbackSupportMixin", "check_weights", "fit_context", "names_kept_on_error"]
+__all__ = [
+    "CallbackSupportMixin",
+    "check_weights",
+    "fit_context",
+    "keep_weighted_rows",
+    "names_kept_on_error",
+]
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -48,6 +54,42 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
             "Rows of weight zero are left out of the fit, so give some rows weight."
         )
     return weights
+
+
+def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
+    """Return the rows of positive weight and their weights, None where all are equal.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The rows.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+    fewest : int
+        How many rows must be left.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_kept, n_features)
+        The rows that are left.
+    weights : ndarray of shape (n_kept,) or None
+        Their weights.
+
+    Raises
+    ------
+    ValueError
+        If fewer rows are left.
+    """
+    if weights is not None and not weights.all():
+        X, weights = X[weights > 0], weights[weights > 0]
+        if X.shape[0] < fewest:
+            raise ValueError(
+                "`sample_weight` must be positive for at least two rows. Got n_samples=1 row "
+                "of positive weight. Give more rows weight, or pass sample_weight=None."
+            )
+    if weights is not None and (weights == weights[0]).all():
+        weights = None
+    return X, weights
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ _END = 0.5
 class SequencePadder(TransformerMixin, BaseEstimator):
     """Put sequences of different lengths into the rows of a table, with NaN beyond their ends.
 
-    A row holds one sequence, step after step.
+    A row holds one sequence, step after step, as ``architecture="recurrent"`` takes it with
+    ``missing="mask"``.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
 
     See Also
     --------
+    skae.architectures.Recurrent : What takes such rows.
     skae.text.TokenSequencer : The same for texts.
 
     Examples

@@ -86,6 +86,13 @@ class MaskedPrincipalComponents(PrincipalComponents):
 
     distribution: NormalDistribution
 
+    def find_residual(self, total: float) -> float:
+        """Return what is left to be learnt of a total variance, summed over the columns.
+
+        That is what cells differ by from their fill, if it is more than what PCA leaves over.
+        """
+        return max(total - float(self.explained_variance.sum()), self.distribution.fill_variance)
+
 
 def describe_incomplete(
     X, shares: np.ndarray, n_components, *, precision="float64"

@@ -8,6 +8,7 @@ import torch
 from skae._training._batches import WeightedRows
 from skae._training._columns import ColumnStatistics, describe_columns, find_bounds
 from skae._training._missing import MaskedPrincipalComponents, describe_incomplete
+from skae._training._padding import describe_padded
 from skae._training._principal_components import PrincipalComponents, find_principal_components
 from skae._training._rows import DenseRows, LazyRows, make_rows
 from skae._training._settings import TrainingSettings
@@ -140,6 +141,8 @@ def describe_table(
     components : PrincipalComponents
         With the distribution that fills missing cells, where there may be any.
     """
+    if settings.pads:
+        return describe_padded(X, shares, settings.n_components, precision=settings.dtype)
     if settings.masked:
         return describe_incomplete(X, shares, settings.n_components, precision=settings.dtype)
     statistics = describe_columns(X, shares)
@@ -155,8 +158,7 @@ def _standardize(X, statistics, components, settings) -> Standardization:
     _check_magnitude(np.sqrt(total), settings.dtype)
     residual = total - float(components.explained_variance.sum())
     if isinstance(components, MaskedPrincipalComponents):
-        # What is to be learnt is what cells differ by from their fill.
-        residual = max(residual, components.distribution.fill_variance)
+        residual = components.find_residual(total)
     unit = max(residual, total * _LEAST_SHARE_OF_DEVIATION**2) / len(statistics.mean)
     scale = float(np.sqrt(unit)) if unit > 0 else 1.0
     precision = X.dtype if X.dtype in (np.float32, np.float64) else np.float64

@@ -68,6 +68,11 @@ class TrainingSettings:
         return self.missing == "mask"
 
     @property
+    def pads(self) -> bool:
+        """Whether missing cells are what lies beyond the end of a sequence."""
+        return self.masked and getattr(self.architecture, "takes_padding", False)
+
+    @property
     def torch_dtype(self) -> torch.dtype:
         """Precision of the network."""
         return DTYPES[self.dtype]

@@ -3,10 +3,12 @@
 from skae.architectures._base import Architecture
 from skae.architectures._dense import Dense
 from skae.architectures._read import ARCHITECTURES, read_architecture
+from skae.architectures._recurrent import Recurrent
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Dense",
+    "Recurrent",
     "read_architecture",
 ]

@@ -32,6 +32,9 @@ class Architecture(BaseEstimator):
     (150, 2)
     """
 
+    takes_padding = False
+    """Whether samples are sequences, missing cells what lies beyond their ends."""
+
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
         """Return a new encoder and a new decoder.
 

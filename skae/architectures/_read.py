@@ -5,8 +5,9 @@ from torch import nn
 from skae.architectures._base import Architecture
 from skae.architectures._dense import Dense
 from skae.architectures._own import Own
+from skae.architectures._recurrent import Recurrent
 
-ARCHITECTURES: dict[str, type[Architecture]] = {"dense": Dense}
+ARCHITECTURES: dict[str, type[Architecture]] = {"dense": Dense, "recurrent": Recurrent}
 
 
 def read_architecture(architecture) -> Architecture:

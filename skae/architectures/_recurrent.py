@@ -1,0 +1,145 @@
+"""Recurrent networks, for sequences."""
+
+from numbers import Integral
+
+from torch import nn
+
+from skae.architectures._base import Architecture, refuse_settings
+from skae.modules import RecurrentDecoder, RecurrentEncoder, StackPlan
+
+_CELLS = ("gru", "lstm")
+
+
+class Recurrent(Architecture):
+    """A recurrent network that reads a sequence, and one that writes it.
+
+    This is ``architecture="recurrent"``. The `sample_shape` is (steps, features of a step). With
+    ``missing="mask"`` sequences may have different lengths: NaN stands beyond their ends, as
+    `skae.sequences.SequencePadder` puts it. The estimator's `hidden_layer_sizes` are dense layers
+    between the recurrent ones and the code, none by default.
+
+    Parameters
+    ----------
+    cell : {"gru", "lstm"}, default="gru"
+        Gated recurrent units or long short-term memory. On a CPU the latter train in half the time.
+    n_units : int, default=64
+        Units of each recurrent layer; at least 1.
+    n_layers : int, default=1
+        Recurrent layers of the encoder and of the decoder; at least 1. More than two rarely help.
+    bidirectional : bool, default=False
+        Whether a second network reads from the other side, for sequences whose beginning and end
+        tell as much. Twice the time for the encoder.
+    reverse : bool, default=True
+        Whether sequences are written in the reverse of the order in which they were read: the
+        encoder reads from the end to the beginning, so that what it has seen last is to be written
+        first, as Sutskever et al. found to help.
+
+    References
+    ----------
+    Sutskever, I., Vinyals, O. and Le, Q. V. (2014). Sequence to sequence learning with neural
+    networks. https://doi.org/10.48550/arXiv.1409.3215
+
+    Srivastava, N., Mansimov, E. and Salakhutdinov, R. (2015). Unsupervised learning of video
+    representations using LSTMs. https://doi.org/10.48550/arXiv.1502.04681
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.architectures import Recurrent
+    >>> from skae.sequences import SequencePadder
+    >>> source = np.random.default_rng(0)
+    >>> lengths = source.integers(3, 9, size=50)
+    >>> waves = [np.sin(np.arange(n) + source.uniform(0, 6)) for n in lengths]
+    >>> padder = SequencePadder()
+    >>> X = padder.fit_transform(waves)
+    >>> autoencoder = AutoencoderTransformer(
+    ...     2,
+    ...     architecture=Recurrent(n_units=8),
+    ...     sample_shape=padder.sample_shape_,
+    ...     missing="mask",
+    ...     max_iter=5,
+    ...     random_state=0,
+    ... )
+    >>> autoencoder.fit_transform(X).shape
+    (50, 2)
+    """
+
+    takes_padding = True
+
+    def __init__(self, cell="gru", *, n_units=64, n_layers=1, bidirectional=False, reverse=True):
+        self.cell = cell
+        self.n_units = n_units
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.reverse = reverse
+
+    def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
+        """Return a new encoder and a new decoder.
+
+        Parameters
+        ----------
+        plan : StackPlan
+            What is known of the rows, and the estimator's parameters.
+
+        Returns
+        -------
+        encoder : RecurrentEncoder
+            From rows, and marks of missing cells where there may be some, to outputs.
+        decoder : RecurrentDecoder
+            From codes to rows.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not as described, or samples have another number of axes than two.
+        """
+        self._check(plan)
+        hidden = () if isinstance(plan.hidden_layer_sizes, str) else plan.hidden_layer_sizes
+        params = {
+            "n_units": self.n_units,
+            "cell": self.cell,
+            "n_layers": self.n_layers,
+            "zero_last": plan.zero_last,
+            "activation": plan.activation,
+            "normalization": plan.normalization,
+            "dropout": plan.dropout,
+            "dtype": plan.dtype,
+            "generator": plan.generator,
+        }
+        encoder = RecurrentEncoder(
+            plan.sample_shape,
+            plan.n_encoder_outputs,
+            hidden,
+            bidirectional=self.bidirectional,
+            backwards=self.reverse,
+            masked=plan.masked,
+            **params,
+        )
+        return encoder, RecurrentDecoder(
+            plan.n_components, plan.sample_shape, hidden[::-1], **params
+        )
+
+    def _check(self, plan: StackPlan):
+        refuse_settings("a recurrent `architecture`", plan, tied_weights=False)
+        if not plan.hidden_layer_sizes or isinstance(plan.hidden_layer_sizes, str):
+            # There is no dense hidden layer to be normalised.
+            refuse_settings("recurrent layers alone", plan, normalization=None)
+        if self.cell not in _CELLS:
+            raise ValueError(
+                f"`cell` must be one of {_CELLS}. Got {self.cell!r}. Both are gated; take the "
+                "first if in doubt."
+            )
+        for name in ("n_units", "n_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Got {value!r}. "
+                    f"The default is {64 if name == 'n_units' else 1}."
+                )
+        if len(plan.sample_shape) != 2:
+            raise ValueError(
+                "`sample_shape` must be (steps, features of a step) with a recurrent "
+                f"`architecture`. Got {plan.sample_shape}. For a table whose columns are steps of "
+                "one feature it is (-1, 1)."
+            )
