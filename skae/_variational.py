@@ -88,11 +88,11 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         variance.
     architecture : {"dense", "recurrent"}, Architecture or callable, default="dense"
         What encoder and decoder are made of: "dense" layers, "recurrent" ones for sequences, an
-        instance of a class of `skae.architectures`, or a class or function of your own. That is called with the shape of
-        a sample, `n_components` and the number of outputs that the encoder must have, here
-        twice as many.
-        It returns an encoder, a torch module from (n, *sample_shape) to (n, n_outputs), and a
-        decoder from (n, n_components) to (n, *sample_shape), as a pair or as attributes of an
+        instance of a class of `skae.architectures`, or a class or function of your own. That is
+        called with the shape of a sample, `n_components` and the number of outputs that the encoder
+        must have, here twice as many. It returns an encoder, a torch module from
+        (n, *sample_shape) to (n, n_outputs), and a decoder from (n, n_components) to
+        (n, *sample_shape), as a pair or as attributes of an
         object. See docs/own_modules.md.
     sample_shape : tuple of int or None, default=None
         Shape of a sample whose cells, in C order, are the columns of X. One number may be -1, as in
