@@ -54,21 +54,23 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     n_components : int or float in (0, 1), default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
         variance.
-    architecture : {"dense", "recurrent"}, Architecture or callable, default="dense"
-        What encoder and decoder are made of: "dense" layers, "recurrent" ones for sequences, an
-        instance of a class of `skae.architectures`, or a class or function of your own. That is
-        called with the shape of a sample, `n_components` and the number of outputs that the encoder
-        must have, here `n_components` again. It returns an encoder, a torch module from
-        (n, *sample_shape) to (n, n_outputs), and a decoder from (n, n_components) to
-        (n, *sample_shape), as a pair or as attributes of an
-        object. See docs/own_modules.md.
+    architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
+        What encoder and decoder are made of: "dense" layers for tables, "conv" for images and
+        signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
+        the parameters of one of these, or a class or function of your own. That is called with the
+        shape of a sample, `n_components` and the number of outputs that the encoder must have,
+        here `n_components` again. It returns an encoder, a torch module from (n, *sample_shape) to
+        (n, n_outputs), and a decoder from (n, n_components) to (n, *sample_shape), as a pair or as
+        attributes of an object. See docs/own_modules.md.
     sample_shape : tuple of int or None, default=None
-        Shape of a sample whose cells, in C order, are the columns of X. One number may be -1, as in
-        NumPy's `reshape`. None takes the shape that X has beyond its first axis.
+        Shape of a sample whose cells, in C order, are the columns of X: (channels, height, width)
+        of images, (channels, length) of signals, (length, features) of sequences. One number may
+        be -1, as in NumPy's `reshape`. None takes the shape that X has beyond its first axis.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
         Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
         (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
-        cost time; on a few hundred rows they hardly matter.
+        cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
+        last maps and the codes, and "auto" is none.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Function of the hidden units.
     normalization : {"batch", "layer"} or None, default=None

@@ -52,7 +52,7 @@ from skae._training import (
     train_autoencoder,
 )
 from skae._versions import check_versions, current_versions
-from skae.architectures import read_architecture
+from skae.architectures._read import read_architecture
 from skae.exceptions import NotBetterThanPCAWarning
 
 

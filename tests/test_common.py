@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from sklearn.decomposition import PCA
@@ -15,6 +16,7 @@ from skae import (
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
+from skae.architectures import Convolutional
 from skae.generate import CodeSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
@@ -74,6 +76,13 @@ def small(**params):
     return AutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,), **params)
 
 
+class Signals(Convolutional):
+    """Convolutions over tables of any width, as signals of one channel."""
+
+    def make_stacks(self, plan):
+        return super().make_stacks(replace(plan, sample_shape=(1, plan.n_features)))
+
+
 # Each with the reason why weights do not equal repeats at 1e-7, None where they do.
 ESTIMATORS = [
     (AutoencoderTransformer(), f"{HELD_OUT}; {ROUNDING}"),
@@ -94,6 +103,7 @@ ESTIMATORS.append(
     (AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)), DRAWN_PRIOR)
 )
 ESTIMATORS.append((CodeSampler(PCA(1)), None))
+ESTIMATORS.append((small(architecture=Signals((2, 4)), early_stopping=False), ROUNDING))
 REASONS = {id(estimator): reason for estimator, reason in ESTIMATORS}
 
 

@@ -3,11 +3,16 @@
 from torch import nn
 
 from skae.architectures._base import Architecture
+from skae.architectures._convolutional import Convolutional
 from skae.architectures._dense import Dense
 from skae.architectures._own import Own
 from skae.architectures._recurrent import Recurrent
 
-ARCHITECTURES: dict[str, type[Architecture]] = {"dense": Dense, "recurrent": Recurrent}
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "conv": Convolutional,
+    "dense": Dense,
+    "recurrent": Recurrent,
+}
 
 
 def read_architecture(architecture) -> Architecture:
@@ -27,12 +32,6 @@ def read_architecture(architecture) -> Architecture:
     ------
     ValueError
         If it is a torch module, which training would change, or an architecture's class.
-
-    Examples
-    --------
-    >>> from skae.architectures import read_architecture
-    >>> read_architecture("dense")
-    Dense()
     """
     if isinstance(architecture, str):
         return ARCHITECTURES[architecture]()

@@ -3,6 +3,7 @@
 from skae.modules._adversarial import AdversarialAutoencoder
 from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder, CodeBasis, LinearPath
 from skae.modules._basis import order_codes_
+from skae.modules._convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
 from skae.modules._filling import GaussianFilling
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
@@ -18,6 +19,8 @@ __all__ = [
     "AdversarialAutoencoder",
     "Autoencoder",
     "CodeBasis",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
     "DenseStack",
     "ExponentialOutput",
     "GaussianFilling",

@@ -1,0 +1,118 @@
+"""Convolutions, for images and signals."""
+
+from torch import nn
+
+from skae._parameters import check_count
+from skae.architectures._base import Architecture, refuse_settings
+from skae.modules import ConvolutionalDecoder, ConvolutionalEncoder, StackPlan
+
+# Without a number of layers, the last maps are no longer than this along any axis.
+_LAST_SIZE = 8
+_FIRST_CHANNELS = 16
+_MOST_CHANNELS = 64
+
+
+class Convolutional(Architecture):
+    """Convolutions, for images and signals: what ``architecture="conv"`` stands for.
+
+    The encoder's convolutions each halve the size of what they see; a dense layer makes codes of
+    the last maps. The decoder is its mirror image. Samples may have any size, odd ones as well.
+
+    Parameters
+    ----------
+    n_channels : "auto" or tuple of int, default="auto"
+        Channels of the maps that each convolution of the encoder makes, and with that the number of
+        convolutions. "auto" halves until no axis is longer than 8, with 16 channels first, twice as
+        many with each layer, and 64 at most.
+    kernel_size : int, default=3
+        Odd width of the kernels.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.architectures import Convolutional
+    >>> images = load_digits().images[:, None]
+    >>> model = AutoencoderTransformer(
+    ...     8, architecture=Convolutional(n_channels=(4, 8)), max_iter=1, random_state=0
+    ... ).fit(images)
+    >>> model.inverse_transform(model.transform(images)).shape
+    (1797, 1, 8, 8)
+    """
+
+    def __init__(self, n_channels="auto", kernel_size=3):
+        self.n_channels = n_channels
+        self.kernel_size = kernel_size
+
+    def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
+        """Return a new encoder and a new decoder.
+
+        Parameters
+        ----------
+        plan : StackPlan
+            What is known of the rows, and the estimator's parameters.
+
+        Returns
+        -------
+        encoder : ConvolutionalEncoder
+            From rows to codes.
+        decoder : ConvolutionalDecoder
+            From codes to rows.
+
+        Raises
+        ------
+        ValueError
+            If samples have no shape to convolve over, a parameter is not as described, or the plan
+            asks for tied weights.
+        """
+        refuse_settings('architecture="conv"', plan, tied_weights=False)
+        if len(plan.sample_shape) not in (2, 3):
+            raise ValueError(
+                "`sample_shape` must be (channels, height, width) or (channels, length) with "
+                f'architecture="conv". Got {plan.sample_shape}. Set it, or pass X as an array of '
+                "images or signals."
+            )
+        n_channels = self._read_channels(plan.sample_shape[1:])
+        kernel_size = check_count("kernel_size", self.kernel_size, "3 and 5 are usual.")
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"`kernel_size` must be odd. Got {kernel_size}. An odd kernel has a centre."
+            )
+        hidden = () if plan.hidden_layer_sizes == "auto" else plan.hidden_layer_sizes
+        params = {
+            "activation": plan.activation,
+            "normalization": plan.normalization,
+            "dropout": plan.dropout,
+            "zero_last": plan.zero_last,
+            "dtype": plan.dtype,
+            "generator": plan.generator,
+        }
+        encoder = ConvolutionalEncoder(
+            plan.sample_shape,
+            plan.n_encoder_outputs,
+            n_channels,
+            kernel_size,
+            hidden,
+            masked=plan.masked,
+            **params,
+        )
+        decoder = ConvolutionalDecoder(
+            plan.sample_shape,
+            plan.n_components,
+            n_channels[::-1],
+            kernel_size,
+            hidden[::-1],
+            **params,
+        )
+        return encoder, decoder
+
+    def _read_channels(self, size) -> tuple[int, ...]:
+        if self.n_channels != "auto":
+            remedy = "Give a tuple of one for each convolution, or 'auto'."
+            channels = tuple(check_count("n_channels", n, remedy) for n in self.n_channels)
+            check_count("n_channels", len(channels), remedy)
+            return channels
+        n_layers, longest = 1, -(-max(size) // 2)
+        while longest > _LAST_SIZE:
+            n_layers, longest = n_layers + 1, -(-longest // 2)
+        return tuple(min(_FIRST_CHANNELS * 2**i, _MOST_CHANNELS) for i in range(n_layers))

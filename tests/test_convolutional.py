@@ -1,0 +1,188 @@
+"""Convolutional networks, on images and signals of any size."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
+from skae.architectures import Convolutional
+from skae.modules import ConvolutionalDecoder, ConvolutionalEncoder, StackPlan
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+
+TINY = Convolutional(n_channels=(2, 3))
+
+
+def make(kind=AutoencoderTransformer, **params):
+    defaults = {"architecture": TINY, "sample_shape": (1, 8, 8), "max_iter": 2, "random_state": 0}
+    return kind(3, **(defaults | params))
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 28, 28), (3, 9, 7), (2, 1, 5), (1, 1, 1), (1, 100), (4, 33), (2, 1), (1, 2, 130)]
+)
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_any_size_comes_back_as_it_was(shape, kernel_size):
+    plan = StackPlan(shape, n_components=2, n_encoder_outputs=4)
+    encoder, decoder = Convolutional(kernel_size=kernel_size).make_stacks(plan)
+    rows = torch.ones(3, plan.n_features)
+    assert encoder(rows).shape == (3, 4)
+    assert decoder(torch.ones(3, 2)).shape == rows.shape
+
+
+@pytest.mark.parametrize(("shape", "n_layers"), [((1, 8, 8), 1), ((1, 28, 28), 2), ((1, 1000), 7)])
+def test_layers_are_as_many_as_the_shape_needs(shape, n_layers):
+    encoder, decoder = Convolutional().make_stacks(StackPlan(shape, 2, 2))
+    assert len(encoder.convolutions) == len(decoder.convolutions) == n_layers
+
+
+def test_the_layers_compute_what_torch_computes():
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 7, 6)
+    encoder = ConvolutionalEncoder(shape, 3, (4,), 3, (5,), generator=generator)
+    decoder = ConvolutionalDecoder(shape, 3, (4,), 3, (5,), generator=generator)
+    rows, code = torch.randn(5, 84), torch.randn(5, 3)
+    maps = nn.functional.silu(encoder.convolutions[0](rows.view(5, *shape)))
+    first, last = encoder.dense.linears
+    expected = last(nn.functional.silu(first(maps.flatten(1))))
+    torch.testing.assert_close(encoder(rows), expected)
+    layer = decoder.convolutions[0]
+    maps = nn.functional.silu(decoder.dense(code)).view(5, 4, 4, 3)
+    expected = nn.functional.conv_transpose2d(
+        maps, layer.weight, layer.bias, 2, 1, output_padding=(0, 1)
+    )
+    torch.testing.assert_close(decoder(code), expected.flatten(1))
+
+
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_values_keep_their_size_from_layer_to_layer(normalization):
+    # Weights are drawn so that an identity passes on the variance of what it sees.
+    generator = torch.Generator().manual_seed(0)
+    plan = StackPlan(
+        (1, 64, 64), 8, 8, activation="identity", normalization=normalization, generator=generator
+    )
+    encoder, decoder = Convolutional().make_stacks(plan)
+    code = encoder(torch.randn(64, 4096, generator=generator))
+    assert 0.5 < code.std() < 2
+    assert 0.5 < decoder(torch.randn(64, 8, generator=generator)).std() < 2
+
+
+def test_convolutions_start_as_pca(images):
+    model = make(early_stopping=False, learning_rate_init=1e-12, output_range=None).fit(images)
+    assert model.reconstruction_error_ == pytest.approx(model.pca_reconstruction_error_, rel=1e-4)
+
+
+def test_weights_are_drawn_from_the_seed_alone(images):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    params = {"early_stopping": False, "dropout": 0.2, "normalization": "batch"}
+    first = make(**params).fit(images).transform(images)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(make(**params).fit(images).transform(images), first)
+
+
+# What is set beside the architecture; each reaches another part of the training.
+COMBINATIONS = [
+    {"penalty": "contractive"},
+    {"penalty": "orthogonal"},
+    {"penalty": "top_k"},
+    {"penalty": "kl_sparsity", "normalization": "layer"},
+    {"corruption": "masking", "dropout": 0.1},
+    {"missing": "mask", "corruption": "hiding"},
+    {"loss": "binary_cross_entropy", "normalization": "batch"},
+    {"loss": "poisson", "init": "random"},
+    {"learning_rate": "adaptive", "dtype": "float64"},
+    {"net_params": {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}},
+    {"mixed_precision": True, "early_stopping": False},
+    {"hidden_layer_sizes": (8,), "whiten": True, "activation": "relu"},
+]
+
+
+@pytest.mark.parametrize("params", COMBINATIONS, ids=str)
+def test_convolutions_go_together_with(params, images):
+    X = images.copy()
+    if "missing" in params:
+        X[::4, 10:20] = np.nan
+    model = make(**params).fit(X, sample_weight=np.linspace(0, 1, len(X)))
+    codes = model.transform(X)
+    assert np.isfinite(codes).all()
+    assert np.isfinite(model.inverse_transform(codes)).all()
+
+
+@pytest.mark.parametrize(
+    "kind", [VariationalAutoencoderTransformer, AdversarialAutoencoderTransformer]
+)
+def test_convolutions_in_models_that_draw(kind, images):
+    model = make(kind).fit(images.reshape(-1, 1, 8, 8))
+    assert model.sample(4, random_state=0).shape == (4, 1, 8, 8)
+    assert np.isfinite(model.transform(images)).all()
+
+
+def test_convolutions_take_rows_of_all_kinds(images, tmp_path):
+    dense = make(early_stopping=False, output_range=None).fit(images)
+    codes = dense.transform(images)
+    rows = sparse.csr_array(images)
+    of_sparse = make(early_stopping=False, output_range=None).fit(rows)
+    np.testing.assert_allclose(of_sparse.transform(rows), codes, rtol=1e-3, atol=1e-3)
+    np.save(tmp_path / "images.npy", images.reshape(-1, 1, 8, 8))
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    np.testing.assert_array_equal(dense.transform(mapped), codes)
+    frame = dense.set_output(transform="pandas").transform(images.reshape(-1, 1, 8, 8))
+    assert list(frame) == [f"autoencodertransformer{i}" for i in range(3)]
+
+
+def test_training_goes_on_where_it_ended(images):
+    samples = images.reshape(-1, 1, 8, 8)
+    model = make(sample_shape=None, warm_start=True).fit(samples)
+    assert model.fit(samples).n_iter_ == 2
+    model.partial_fit(images[:50])
+    with pytest.raises(ValueError, match="`architecture`"):
+        model.set_params(architecture=Convolutional(n_channels=(4,))).fit(samples)
+
+
+def test_a_search_reaches_the_kernel(images):
+    search = GridSearchCV(make(max_iter=1), {"architecture__kernel_size": [3, 5]}, cv=2)
+    best = search.fit(images).best_estimator_
+    shape = best.net_.module_.encoder.convolutions[0].kernel_size
+    assert shape == (best.architecture.kernel_size,) * 2
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"sample_shape": None}, r"`sample_shape` must be .*Got \(64,\)"),
+        ({"sample_shape": (1, 2, 4, 8)}, "`sample_shape` must be"),
+        ({"tied_weights": True}, "`tied_weights` must be False"),
+        ({"architecture": Convolutional(kernel_size=4)}, "`kernel_size` must be odd"),
+        ({"architecture": Convolutional(n_channels=())}, "`n_channels` must be"),
+        ({"architecture": Convolutional(n_channels=(4, 0))}, "`n_channels` must be"),
+        ({"architecture": Convolutional(n_channels="many")}, "`n_channels` must be"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together_is_refused(params, message, images):
+    with pytest.raises(ValueError, match=message):
+        make(**params).fit(images)
+
+
+@pytest.mark.slow
+def test_convolutions_do_better_on_images_than_dense_layers():
+    X = load_digits().data / 16
+    train, test = X[:1400], X[1400:]
+    dense, conv = (
+        AutoencoderTransformer(
+            8, architecture=architecture, sample_shape=(1, 8, 8), max_iter=40, random_state=0
+        )
+        .fit(train)
+        .score(test)
+        for architecture in ("dense", "conv")
+    )
+    assert 1 - conv < 1 - dense
