@@ -3,6 +3,7 @@
 from skae._adversarial import AdversarialAutoencoderTransformer
 from skae._autoencoder import AutoencoderTransformer
 from skae._outlier import AutoencoderOutlierDetector
+from skae._tokens import TokenAutoencoderTransformer
 from skae._variational import VariationalAutoencoderTransformer
 
 __version__ = "0.1.0"
@@ -11,6 +12,7 @@ __all__ = [
     "AdversarialAutoencoderTransformer",
     "AutoencoderOutlierDetector",
     "AutoencoderTransformer",
+    "TokenAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "__version__",
 ]

@@ -14,6 +14,13 @@ from skae._training._random import ordinary_torch_state
 from skae._training._run import TrainedModel
 from skae._training._settings import DTYPES, TrainingSettings
 from skae._training._standardization import Standardization
+from skae._training._tokens import (
+    TokenModel,
+    decode_tokens,
+    encode_tokens,
+    find_token_losses,
+    train_token_autoencoder,
+)
 from skae._training._train import StartingPoint, train_autoencoder
 from skae._training._variational import Variational
 
@@ -23,15 +30,20 @@ __all__ = [
     "AutoencoderNet",
     "Standardization",
     "StartingPoint",
+    "TokenModel",
     "TrainedModel",
     "TrainingSettings",
     "Variational",
     "bound_log_densities",
     "cell_errors",
     "decode_table",
+    "decode_tokens",
     "encode_deviations",
     "encode_table",
+    "encode_tokens",
+    "find_token_losses",
     "ordinary_torch_state",
     "row_errors_and_deviations",
     "train_autoencoder",
+    "train_token_autoencoder",
 ]

@@ -74,6 +74,39 @@ class Recurrent(Architecture):
         self.bidirectional = bidirectional
         self.reverse = reverse
 
+    def check(self) -> dict:
+        """Return the parameters as those of `skae.modules.RecurrentEncoder`.
+
+        Returns
+        -------
+        options : dict
+            All but `bidirectional` and `backwards` are those of the decoder, too.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not as described.
+        """
+        if self.cell not in _CELLS:
+            raise ValueError(
+                f"`cell` must be one of {_CELLS}. Got {self.cell!r}. Both are gated; take the "
+                "first if in doubt."
+            )
+        for name in ("n_units", "n_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Got {value!r}. "
+                    f"The default is {64 if name == 'n_units' else 1}."
+                )
+        return {
+            "cell": self.cell,
+            "n_units": int(self.n_units),
+            "n_layers": int(self.n_layers),
+            "bidirectional": bool(self.bidirectional),
+            "backwards": bool(self.reverse),
+        }
+
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
         """Return a new encoder and a new decoder.
 
@@ -94,12 +127,11 @@ class Recurrent(Architecture):
         ValueError
             If a parameter is not as described, or samples have another number of axes than two.
         """
-        self._check(plan)
+        own = self.check()
+        self._check_plan(plan)
         hidden = () if isinstance(plan.hidden_layer_sizes, str) else plan.hidden_layer_sizes
         params = {
-            "n_units": self.n_units,
-            "cell": self.cell,
-            "n_layers": self.n_layers,
+            **{name: own[name] for name in ("n_units", "cell", "n_layers")},
             "zero_last": plan.zero_last,
             "activation": plan.activation,
             "normalization": plan.normalization,
@@ -111,8 +143,8 @@ class Recurrent(Architecture):
             plan.sample_shape,
             plan.n_encoder_outputs,
             hidden,
-            bidirectional=self.bidirectional,
-            backwards=self.reverse,
+            bidirectional=own["bidirectional"],
+            backwards=own["backwards"],
             masked=plan.masked,
             **params,
         )
@@ -120,23 +152,11 @@ class Recurrent(Architecture):
             plan.n_components, plan.sample_shape, hidden[::-1], **params
         )
 
-    def _check(self, plan: StackPlan):
+    def _check_plan(self, plan: StackPlan):
         refuse_settings("a recurrent `architecture`", plan, tied_weights=False)
         if not plan.hidden_layer_sizes or isinstance(plan.hidden_layer_sizes, str):
             # There is no dense hidden layer to be normalised.
             refuse_settings("recurrent layers alone", plan, normalization=None)
-        if self.cell not in _CELLS:
-            raise ValueError(
-                f"`cell` must be one of {_CELLS}. Got {self.cell!r}. Both are gated; take the "
-                "first if in doubt."
-            )
-        for name in ("n_units", "n_layers"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Got {value!r}. "
-                    f"The default is {64 if name == 'n_units' else 1}."
-                )
         if len(plan.sample_shape) != 2:
             raise ValueError(
                 "`sample_shape` must be (steps, features of a step) with a recurrent "

@@ -11,6 +11,7 @@ from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._sparsity import TopK
+from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
 from skae.modules._variational import VariationalAutoencoder
 
 __all__ = [
@@ -33,8 +34,11 @@ __all__ = [
     "RecurrentLayers",
     "StackPlan",
     "TiedDenseStack",
+    "TokenAutoencoder",
+    "TokenEncoder",
     "TopK",
     "VariationalAutoencoder",
+    "WordPath",
     "global_generator",
     "order_codes_",
 ]

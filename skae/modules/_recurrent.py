@@ -197,9 +197,25 @@ class RecurrentEncoder(nn.Module):
         outputs : Tensor of shape (n_samples, n_outputs)
             The outputs.
         """
-        steps, lengths = self._unfold(inputs)
+        return self.read(*self._unfold(inputs))
+
+    def read(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """Return the outputs for sequences that lie step by step.
+
+        Parameters
+        ----------
+        steps : Tensor of shape (longest, n_samples, n_inputs)
+            The sequences, with any numbers beyond their ends.
+        lengths : Tensor of int of shape (n_samples,)
+            How many steps each has.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, n_outputs)
+            The outputs.
+        """
         ends = (lengths - 1).clamp_min(0)
-        each = torch.arange(len(inputs), device=inputs.device)
+        each = torch.arange(len(lengths), device=lengths.device)
         states = []
         for reader, backwards in zip(self.readers, self.directions, strict=True):
             read = reader(_reverse(steps, lengths) if backwards else steps)
@@ -313,13 +329,25 @@ class RecurrentDecoder(nn.Module):
         rows : Tensor of shape (n_samples, n_cells)
             Step after step of each sequence, as long as the longest.
         """
-        n_samples, (length, _) = len(code), self.sample_shape
-        shape = n_samples, self.writer.n_layers, self.writer.n_units
+        return self.head(self.write(code)).transpose(0, 1).reshape(len(code), -1)
+
+    def write(self, code: Tensor) -> Tensor:
+        """Return the states from which each step is made.
+
+        Parameters
+        ----------
+        code : Tensor of shape (n_samples, n_inputs)
+            The codes.
+
+        Returns
+        -------
+        states : Tensor of shape (length, n_samples, n_units)
+            One state for each step.
+        """
+        shape = len(code), self.writer.n_layers, self.writer.n_units
         states = torch.tanh(self.start(code)).view(shape).transpose(0, 1).contiguous()
-        written = self.writer(code.expand(length, *code.shape), states)
-        if self.dropout is not None:
-            written = self.dropout(written)
-        return self.head(written).transpose(0, 1).reshape(n_samples, -1)
+        written = self.writer(code.expand(self.sample_shape[0], *code.shape), states)
+        return written if self.dropout is None else self.dropout(written)
 
 
 def _make_dropout(share: float, generator) -> Dropout | None:

@@ -24,6 +24,7 @@ from skae.objectives._penalties import (
     Penalty,
 )
 from skae.objectives._reconstruction import ReconstructionLoss
+from skae.objectives._tokens import TokenCrossEntropy
 
 LOSSES: dict[str, type[ReconstructionLoss]] = {
     "squared_error": SquaredError,
@@ -58,5 +59,6 @@ __all__ = [
     "PoissonLoss",
     "ReconstructionLoss",
     "SquaredError",
+    "TokenCrossEntropy",
     "gaussian_divergence",
 ]

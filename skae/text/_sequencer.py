@@ -77,6 +77,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
 
     See Also
     --------
+    skae.TokenAutoencoderTransformer : Codes of such rows.
     sklearn.feature_extraction.text.CountVectorizer : Counts of words, without their order.
 
     Examples

@@ -1,0 +1,218 @@
+"""An autoencoder of texts: words in, probabilities of words out."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae.modules._autoencoder import INPUT_LIMIT
+from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder
+
+# Below this share of a word's frequency its logarithm gives way to a straight line.
+_CLIP = 0.05
+
+
+class WordPath(nn.Module):
+    """A linear path from the words of a text to a code, and from a code to words, without order.
+
+    It starts as latent semantic analysis: the code is a projection of the weighted shares that
+    words have in a text, less their means. Back it goes to the logarithm of what the projection
+    makes of the shares, which is that of the words' frequencies for the code zero.
+
+    Parameters
+    ----------
+    axes : Tensor of shape (n_components, n_tokens)
+        Orthonormal axes in the space of weighted shares.
+    word_weights : Tensor of shape (n_tokens,)
+        What shares are multiplied with, positive.
+    frequencies : Tensor of shape (n_tokens,)
+        Mean share of each token, positive; the end of a text, token 0, counts as one.
+    means : Tensor of shape (n_tokens,)
+        Mean shares of the words in the texts, where the end does not count.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import WordPath
+    >>> path = WordPath(torch.eye(1, 3), torch.ones(3), torch.full((3,), 1 / 3), torch.zeros(3))
+    >>> path.encode(torch.tensor([[1, 2, 0]])).shape
+    torch.Size([1, 1])
+    """
+
+    word_weights: Tensor
+    log_frequencies: Tensor
+    offset: Tensor
+
+    def __init__(self, axes: Tensor, word_weights: Tensor, frequencies: Tensor, means: Tensor):
+        super().__init__()
+        self.projection = nn.Parameter((axes * word_weights).T.contiguous())
+        self.back_projection = nn.Parameter(axes / (word_weights * frequencies))
+        self.register_buffer("word_weights", word_weights)
+        self.register_buffer("log_frequencies", frequencies.log())
+        self.register_buffer("offset", (axes * word_weights) @ means)
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Return codes of shape (n_samples, n_components)."""
+        there = (tokens != 0).to(self.projection.dtype)
+        total = (F.embedding(tokens, self.projection) * there[:, :, None]).sum(1)
+        return total / there.sum(1, keepdim=True).clamp_min(1) - self.offset
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Return logits of shape (n_samples, n_tokens)."""
+        share = 1 + code @ self.back_projection
+        clipped = share.clamp_min(_CLIP)
+        return self.log_frequencies + clipped.log() + share - clipped
+
+    def count(self, tokens: Tensor) -> Tensor:
+        """Return the weighted shares of words in texts, of shape (n_samples, n_tokens)."""
+        there = (tokens != 0).to(self.word_weights.dtype)
+        shares = there / there.sum(1, keepdim=True).clamp_min(1)
+        counts = shares.new_zeros(len(tokens), len(self.word_weights))
+        return counts.scatter_add_(1, tokens, shares) * self.word_weights
+
+
+class TokenEncoder(nn.Module):
+    """Reads the words of texts one after the other.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Words that there are, with padding, 0, and what stands for unknown ones, 1.
+    reader : RecurrentEncoder
+        What reads vectors of words.
+    generator : torch.Generator, default=None
+        Source of the vectors.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import RecurrentEncoder, TokenEncoder
+    >>> encoder = TokenEncoder(5, RecurrentEncoder((4, 8), 2))
+    >>> encoder(torch.tensor([[2, 3, 4, 0], [1, 0, 0, 0]])).shape
+    torch.Size([2, 2])
+    """
+
+    def __init__(self, n_tokens: int, reader: RecurrentEncoder, *, generator=None):
+        super().__init__()
+        self.reader = reader
+        weight = next(reader.parameters())
+        vectors = weight.new_empty(n_tokens, reader.sample_shape[1])
+        self.vectors = nn.Parameter(vectors.normal_(generator=generator))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return outputs for texts.
+
+        Parameters
+        ----------
+        tokens : Tensor of int of shape (n_samples, length)
+            Words, 0 beyond the end.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, n_outputs)
+            The outputs.
+        """
+        lengths = find_lengths(tokens)
+        longest = max(1, int(lengths.max())) if len(tokens) else 1
+        return self.reader.read(F.embedding(tokens[:, :longest].T, self.vectors), lengths)
+
+
+class TokenAutoencoder(nn.Module):
+    """An encoder of texts and a decoder to the probability of each word at each place.
+
+    Parameters
+    ----------
+    encoder : TokenEncoder
+        From tokens to codes.
+    decoder : RecurrentDecoder
+        From codes to logits, for a place more than the longest text has words.
+    basis : CodeBasis
+        The basis in which codes are shown.
+    linear_path : WordPath
+        What is added to both: latent semantic analysis and frequencies, to begin with.
+
+    Attributes
+    ----------
+    reach : None
+        Here because other autoencoders have it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import (
+    ...     CodeBasis,
+    ...     RecurrentDecoder,
+    ...     RecurrentEncoder,
+    ...     TokenAutoencoder,
+    ...     TokenEncoder,
+    ...     WordPath,
+    ... )
+    >>> path = WordPath(torch.eye(2, 5), torch.ones(5), torch.full((5,), 0.2), torch.zeros(5))
+    >>> encoder = TokenEncoder(5, RecurrentEncoder((4, 8), 2))
+    >>> module = TokenAutoencoder(encoder, RecurrentDecoder(2, (5, 5)), CodeBasis(2), path)
+    >>> module.decode(module.encode(torch.tensor([[2, 3, 4, 0]]))).shape
+    torch.Size([1, 4])
+    """
+
+    def __init__(
+        self, encoder: TokenEncoder, decoder: RecurrentDecoder, basis, linear_path: WordPath
+    ):
+        super().__init__()
+        self.encoder, self.decoder, self.basis = encoder, decoder, basis
+        self.linear_path = linear_path
+        self.sparsity = self.reach = None
+
+    def encode_raw(self, inputs: Tensor) -> Tensor:
+        """Return codes in the network's own basis, of tokens in any numeric type."""
+        tokens = inputs.long()
+        return self.linear_path.encode(tokens) + self.encoder(tokens)
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Return codes in the basis that users see."""
+        return self.basis(self.encode_raw(inputs))
+
+    def decode_raw(self, raw_code: Tensor) -> Tensor:
+        """Return logits of shape (n_samples, length, n_tokens)."""
+        states = self.decoder.write(raw_code.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        logits = self.decoder.head(states) + self.linear_path.decode(raw_code)
+        return logits.transpose(0, 1)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Return the likeliest tokens of texts, 0 from the first end on."""
+        tokens = self.decode_raw(self.basis.inverse(code)).argmax(2)[:, :-1]
+        return tokens * (tokens != 0).cumprod(1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits of shape (n_samples, length, n_tokens)."""
+        return self.decode_raw(self.encode_raw(inputs))
+
+    def find_losses(self, raw_code: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the words of texts, their ends included.
+
+        Parameters
+        ----------
+        raw_code : Tensor of shape (n_samples, n_components)
+            Codes in the network's own basis.
+        targets : Tensor of shape (n_samples, length)
+            The texts, in any numeric type.
+
+        Returns
+        -------
+        losses : Tensor of shape (n_samples,)
+            In nats for each word.
+        """
+        # The end of the longest texts is a word, too.
+        tokens = F.pad(targets.long(), (0, 1))
+        states = self.decoder.write(raw_code.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        texts, places = (places <= find_lengths(tokens)[:, None]).nonzero(as_tuple=True)
+        logits = self.decoder.head(states[places, texts])
+        logits = logits + self.linear_path.decode(raw_code)[texts]
+        entropies = F.cross_entropy(logits, tokens[texts, places], reduction="none")
+        counts = torch.bincount(texts, minlength=len(tokens))
+        return entropies.new_zeros(len(tokens)).index_add(0, texts, entropies) / counts
+
+
+def find_lengths(tokens: Tensor) -> Tensor:
+    """Return how many words texts have: the place of the last token that is not 0."""
+    places = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
+    return ((tokens != 0) * places).amax(1)

@@ -1,0 +1,181 @@
+"""The autoencoder of texts: where it starts, what it learns, and what it does not see."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae import TokenAutoencoderTransformer
+from skae.architectures import Recurrent
+from skae.text import TokenSequencer
+
+
+def draw_texts(n_texts, seed=0):
+    """Return sentences of a small grammar, some with a second part."""
+    source = np.random.default_rng(seed)
+    adjectives = ["good", "bad", "long", "short"]
+    texts = []
+    for _ in range(n_texts):
+        words = ["the", source.choice(["film", "end", "story"]), "was", source.choice(adjectives)]
+        words += ["and", source.choice(adjectives)] * int(source.integers(2))
+        texts.append(" ".join(words))
+    return texts
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return TokenSequencer().fit_transform(draw_texts(120))
+
+
+def make(n_components=4, **params):
+    params = {
+        "architecture": Recurrent(n_units=16),
+        "embedding_size": 8,
+        "max_iter": 2,
+        "early_stopping": False,
+        "random_state": 0,
+        **params,
+    }
+    return TokenAutoencoderTransformer(n_components, **params)
+
+
+@parametrize_with_checks([make()])
+def test_passes_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check", ["check_param_validation", "check_parameters_default_constructible"]
+)
+def test_passes_further_checks(check):
+    estimator = TokenAutoencoderTransformer(max_iter=1)
+    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
+
+
+def weigh_shares(tokens):
+    """Return each word's share of a text, and what words that occur in few texts weigh."""
+    n_tokens = tokens.max() + 1
+    counts = np.stack([np.bincount(row[row > 0], minlength=n_tokens) for row in tokens])
+    shares = counts / counts.sum(1, keepdims=True)
+    occurs = (counts > 0).mean(0)
+    smallest = 1 / len(tokens)
+    return counts, shares, 1 + np.log((1 + smallest) / (occurs + smallest))
+
+
+def test_starts_as_latent_semantic_analysis(tokens):
+    model = make(learning_rate_init=1e-12, max_iter=1).fit(tokens)
+    counts, shares, word_weights = weigh_shares(tokens)
+    pca = PCA(4).fit(shares * word_weights)
+    codes = pca.transform(shares * word_weights)
+    codes /= codes[:, 0].std()
+    np.testing.assert_allclose(np.abs(model.transform(tokens)), np.abs(codes), atol=1e-4)
+
+    # What the projection makes of the shares, with a straight line below a share's twentieth.
+    totals = counts.sum(0) + 0.5
+    totals[0] += len(tokens)
+    frequencies = totals / totals.sum()
+    change = (pca.inverse_transform(pca.transform(shares * word_weights)) - pca.mean_) / (
+        word_weights * frequencies
+    )
+    clipped = np.maximum(1 + change, 0.05)
+    logits = np.log(frequencies) + np.log(clipped) + 1 + change - clipped
+    log_shares = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    counts[:, 0] = 1
+    expected = (counts * log_shares).sum(1) / counts.sum(1)
+    np.testing.assert_allclose(model.score_samples(tokens), expected, atol=1e-4)
+    assert model.lsa_reconstruction_error_ == pytest.approx(-expected.mean(), abs=1e-4)
+
+
+def test_learns_the_order_of_words():
+    texts = draw_texts(400)
+    autoencoder = make(8, max_iter=40, early_stopping=True, learning_rate_init=0.01)
+    model = make_pipeline(TokenSequencer(), autoencoder).fit(texts[:300])
+    assert autoencoder.reconstruction_error_ < 0.5 * autoencoder.lsa_reconstruction_error_
+    assert autoencoder.best_iter_ > 0
+    assert len(autoencoder.validation_loss_curve_) == autoencoder.n_iter_ + 1
+    written = model.inverse_transform(model.transform(texts[300:]))
+    right = [one == other for one, other in zip(written, texts[300:], strict=True)]
+    assert np.mean(right) > 0.5
+    assert model.score(texts[300:]) > -0.5 * autoencoder.lsa_reconstruction_error_
+
+
+def test_texts_without_order_or_sense_stay_with_the_start():
+    noise = np.random.default_rng(0).integers(2, 40, size=(60, 5))
+    model = make(2, early_stopping=True, max_iter=5).fit(noise)
+    assert model.best_iter_ == 0
+    assert model.reconstruction_error_ == model.lsa_reconstruction_error_
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_padding_twice_as_long_changes_nothing(tokens, cell):
+    architecture = Recurrent(cell, n_units=8, bidirectional=True)
+    model = make(architecture=architecture).fit(tokens)
+    longer = np.pad(tokens, ((0, 0), (0, tokens.shape[1])))
+    other = clone(model).fit(longer)
+    np.testing.assert_allclose(other.transform(longer), model.transform(tokens), atol=1e-5)
+    codes = model.transform(tokens)
+    written = other.inverse_transform(codes)
+    assert written.shape == longer.shape
+    np.testing.assert_array_equal(written[:, : tokens.shape[1]], model.inverse_transform(codes))
+
+
+def test_one_seed_is_one_result_and_pickles_hold_it(tokens):
+    before = torch.get_rng_state()
+    model = make(dtype="float64").fit(tokens)
+    assert torch.equal(torch.get_rng_state(), before)
+    codes = model.transform(tokens)
+    assert codes.dtype == np.float64
+    np.testing.assert_array_equal(clone(model).fit(tokens).transform(tokens), codes)
+    restored = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(restored.transform(tokens), codes)
+    np.testing.assert_allclose(np.cov(codes.T), np.diag(codes.var(0, ddof=1)), atol=1e-6)
+
+
+def test_weights_count(tokens):
+    weights = np.ones(len(tokens))
+    weights[60:] = 0
+    model = make().fit(tokens, sample_weight=weights)
+    np.testing.assert_allclose(
+        model.transform(tokens), make().fit(tokens[:60]).transform(tokens), atol=1e-6
+    )
+    scores = model.score_samples(tokens)
+    assert model.score(tokens, sample_weight=weights) == pytest.approx(scores[:60].mean())
+    heavy = make().fit(tokens, sample_weight=1 + np.arange(len(tokens)) % 3)
+    assert not np.allclose(heavy.transform(tokens), make().fit(tokens).transform(tokens))
+
+
+def test_unknown_words_and_empty_texts_have_codes(tokens):
+    model = make().fit(tokens)
+    row = tokens[:1].copy()
+    row[0, 1] = 1000
+    unknown = row.copy()
+    unknown[0, 1] = 1
+    np.testing.assert_array_equal(model.transform(row), model.transform(unknown))
+    assert np.isfinite(model.transform(np.zeros_like(row))).all()
+    assert np.isfinite(model.score_samples(np.zeros_like(row))).all()
+    assert model.get_feature_names_out()[0] == "tokenautoencodertransformer0"
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((4, 3)), "X must hold whole numbers.* Got an array of float64"),
+        (-np.ones((4, 3), int), "X must hold whole numbers.* Got -1"),
+    ],
+)
+def test_what_is_no_text_is_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(X)
+
+
+def test_wrong_parameters_and_codes_are_refused(tokens):
+    with pytest.raises(ValueError, match="`cell` must be one of"):
+        make(architecture=Recurrent("rnn")).fit(tokens)
+    with pytest.raises(ValueError, match="X must have 4 columns, one for each code"):
+        make().fit(tokens).inverse_transform(np.zeros((2, 3)))
