@@ -117,7 +117,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Schedule of the learning rates. "one_cycle" rises over the first tenth of all steps and
         falls along a line to almost nothing, but for the discriminator's, of which a tenth is left.
     learning_rate_init : float, default=0.01
-        Greatest learning rate of the autoencoder's schedule; the discriminator's is 0.01.
+        Greatest learning rate of the autoencoder's schedule; the discriminator's is 0.01. On tens
+        of thousands of rows 0.005 does better in both, error and codes; on a thousand it is slow.
     max_iter : int or "auto", default="auto"
         Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs.
     weight_decay : float, default=0.01

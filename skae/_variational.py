@@ -239,8 +239,11 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     Notes
     -----
-    Codes are those of the network but for their order and signs: rotating or scaling them would
-    change prior and posterior.
+    Codes are those of the network but for their order, their signs and one scale each: after the
+    training each is divided by the root of its mean square, which draws from the posteriors then
+    have in common with the prior, and multiplied with it before it is decoded. Reconstructions stay
+    what they were, and the bound rises. Without that, codes that said much of rows of many features
+    would often spread further than the prior for want of time to come back.
 
     A number of epochs counts as better than the start if the bound of unseen rows has risen by
     more than 2.5 times its standard error.

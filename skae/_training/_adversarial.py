@@ -100,6 +100,9 @@ class Adversarial:
         discriminator = DenseStack(sizes, dtype=dtype, generator=generator)
         return AdversarialAutoencoder(*parts, discriminator=discriminator, **params)
 
+    def settle_(self, module: Autoencoder, dataset: WeightedRows) -> None:
+        """Leave the codes where training has brought them."""
+
     def measure(self, module: Autoencoder, dataset: WeightedRows) -> None:
         """Return nothing: codes that follow the prior need no further description."""
 

@@ -171,6 +171,8 @@ class TrainingRun:
         net.notify("on_train_end", X=self.train_set, y=None)
 
     def _measure(self) -> CodeMoments:
+        if self.problem.settings.latent is not None:
+            self.problem.settings.latent.settle_(self.net.module_, self.train_set)
         moments = measure_codes(self.net.module_, self.train_set)
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
         return moments

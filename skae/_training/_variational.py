@@ -20,6 +20,8 @@ from skae.objectives import (
 )
 
 _BATCH_SIZE = 4096
+# Of what is observed of the rows that settle the scale.
+_SEED_OF_DRAWS = 0
 
 
 @dataclass(frozen=True)
@@ -124,19 +126,43 @@ class Variational:
         return likelihood.to(problem.settings.torch_dtype)
 
     @torch.no_grad()
+    def settle_(self, module: VariationalAutoencoder, dataset: WeightedRows):
+        """Give codes the scale that is the closest to the prior's, by one pass over a data set.
+
+        The network may have found it easier to let codes spread than to write them small. No
+        reconstruction changes, and the divergence from the prior is at its least where the mean
+        square of each code is 1.
+        """
+        generator = torch.Generator(device="cpu").manual_seed(_SEED_OF_DRAWS)
+
+        def describe(rows):
+            mean, log_variance = module.find_posterior(module.likelihood.observe(rows, generator))
+            return [mean.square() + log_variance.exp()]
+
+        (square,) = _average(describe, dataset)
+        module.code_scale.mul_(square.sqrt().to(module.code_scale))
+
+    @torch.no_grad()
     def measure(self, module: VariationalAutoencoder, dataset: WeightedRows) -> PosteriorMoments:
         """Return the moments of the posteriors of a data set, by one pass over it."""
-        total = torch.zeros(3, module.log_variance.shape[0], dtype=torch.float64)
-        mass = 0.0
-        for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+
+        def describe(rows):
             mean, log_variance = module.find_posterior(rows)
-            weights = torch.ones_like(mean[:, 0]) if weights is None else weights.to(mean)
-            parts = [mean, mean.square(), gaussian_divergence(mean, log_variance)]
-            total += torch.stack([weights @ part for part in parts]).double().cpu()
-            mass += float(weights.sum())
+            return [mean, mean.square(), gaussian_divergence(mean, log_variance)]
+
         permutation = module.basis.forward_map.abs().double().cpu()
-        mean, square, divergence = (total / mass) @ permutation
+        mean, square, divergence = _average(describe, dataset).cpu() @ permutation
         return PosteriorMoments((square - mean.square()).clamp_min(0).numpy(), divergence.numpy())
+
+
+def _average(describe, dataset: WeightedRows) -> torch.Tensor:
+    """Return weighted means over the rows of what `describe` has to say of each."""
+    totals, masses = [], []
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        weights = torch.ones_like(rows[:, 0]) if weights is None else weights.to(rows)
+        totals.append((weights @ torch.stack(describe(rows))).double())
+        masses.append(weights.sum().double())
+    return torch.stack(totals).sum(0) / torch.stack(masses).sum()
 
 
 def _residual_variance(problem: TrainingProblem) -> float:

@@ -17,6 +17,9 @@ class VariationalAutoencoder(Autoencoder):
     `log_variance` the logarithm of its variance. Wherever an `Autoencoder` has a code, this one has
     the mean.
 
+    The `code_scale` starts at 1. What the networks have for codes is that many times the raw ones:
+    another scale, of which reconstructions do not change, brings codes closer to the prior.
+
     Parameters
     ----------
     encoder : Module
@@ -105,7 +108,8 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance = outputs.chunk(2, dim=-1)
         if self.linear_path is not None:
             mean = mean + self.linear_path.encode(scaled)
-        return mean, (log_variance + self.log_variance).clamp(*_LOG_VARIANCE_LIMITS)
+        log_variance = (log_variance + self.log_variance).clamp(*_LOG_VARIANCE_LIMITS)
+        return mean / self.code_scale, log_variance - 2 * self.code_scale.log()
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return the posterior's means in the network's own basis."""

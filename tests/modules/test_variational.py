@@ -71,6 +71,19 @@ def test_users_see_the_codes_in_another_order_with_other_signs(probabilistic_pca
     torch.testing.assert_close(module.decode(module.encode(rows)), module.reconstruct(rows))
 
 
+def test_the_scale_of_codes_changes_posteriors_and_nothing_that_is_decoded(probabilistic_pca):
+    module, _ = probabilistic_pca
+    rows, scale = draw(N_ROWS, N_FEATURES, seed=1), torch.tensor([2.0, 0.7], dtype=torch.float64)
+    mean, log_variance = module.find_posterior(rows)
+    reconstructions = module.reconstruct(rows)
+    module.code_scale.copy_(scale)
+    other_mean, other_log_variance = module.find_posterior(rows)
+    torch.testing.assert_close(other_mean * scale, mean)
+    deviations = [torch.exp(values / 2) for values in (log_variance, other_log_variance)]
+    torch.testing.assert_close(deviations[1] * scale, deviations[0])
+    torch.testing.assert_close(module.reconstruct(rows), reconstructions)
+
+
 def test_variances_stay_within_bounds(probabilistic_pca):
     module, _ = probabilistic_pca
     with torch.no_grad():
