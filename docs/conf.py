@@ -73,6 +73,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skae"
 html_static_path = ["_static"]
 html_css_files = ["skae.css"]
+html_sidebars = {page: [] for page in ("index", "install", "tour", "faq")}
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -81,7 +82,7 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
