@@ -15,7 +15,7 @@ from skae import AutoencoderTransformer
 from skae.datasets import load_digit_images
 
 images = load_digit_images()
-X_train, X_test = images.X_train[:10000], images.X_test[:1000]
+X_train, X_test = images.X_train[:5000], images.X_test[:1000]
 noise = np.random.default_rng(0).normal(scale=0.4, size=X_test.shape)
 X_noisy = X_test + noise
 
@@ -25,9 +25,9 @@ X_noisy = X_test + noise
 
 models = {
     "PCA": PCA(n_components=24),
-    "autoencoder": AutoencoderTransformer(n_components=24, random_state=0),
+    "autoencoder": AutoencoderTransformer(n_components=24, max_iter=40, random_state=0),
     "denoising\nautoencoder": AutoencoderTransformer(
-        n_components=24, corruption="gaussian", corruption_level=0.4, random_state=0
+        n_components=24, corruption="gaussian", corruption_level=0.4, max_iter=40, random_state=0
     ),
 }
 pictures = {"original": X_test, "with noise": X_noisy}

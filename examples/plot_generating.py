@@ -17,9 +17,9 @@ from skae import VariationalAutoencoderTransformer
 from skae.datasets import load_digit_images
 
 images = load_digit_images()
-X, y = images.X_train[:10000], images.y_train[:10000]
+X, y = images.X_train[:5000], images.y_train[:5000]
 model = VariationalAutoencoderTransformer(
-    16, likelihood="bernoulli", conditional=True, random_state=0
+    16, likelihood="bernoulli", conditional=True, max_iter=40, random_state=0
 ).fit(X, y)
 
 

@@ -17,7 +17,7 @@ from skae import AutoencoderTransformer
 from skae.datasets import load_digit_images
 
 images = load_digit_images()
-X_train, X_test, y_test = images.X_train[:10000], images.X_test[:2000], images.y_test[:2000]
+X_train, X_test, y_test = images.X_train[:5000], images.X_test[:2000], images.y_test[:2000]
 print(X_train.shape, X_test.shape)
 
 # %%
@@ -25,7 +25,7 @@ print(X_train.shape, X_test.shape)
 
 models = {
     "PCA": PCA(n_components=8),
-    "autoencoder": AutoencoderTransformer(n_components=8, random_state=0),
+    "autoencoder": AutoencoderTransformer(n_components=8, max_iter=40, random_state=0),
 }
 reconstructions = {"original": X_test}
 for name, model in models.items():
@@ -54,7 +54,7 @@ from skae.inspection import CodeDisplay
 from skae.metrics import neighborhood_hit
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-maps = [PCA(n_components=2), AutoencoderTransformer(n_components=2, random_state=0)]
+maps = [PCA(n_components=2), AutoencoderTransformer(n_components=2, max_iter=40, random_state=0)]
 for ax, (name, model) in zip(axes, zip(models, maps, strict=True), strict=True):
     model.fit(X_train)
     CodeDisplay.from_estimator(model, X_test, y_test, ax=ax)
