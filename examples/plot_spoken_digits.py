@@ -41,9 +41,9 @@ if has_data_file("fsdd.npz"):
     sounds, y, is_test = speech.audio, speech.digit, speech.take < 5
 else:
     rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(10), 80)
+    y = np.repeat(np.arange(10), 125)
     sounds = [speak(WORDS[label], rng) for label in y]
-    is_test = np.arange(len(y)) % 4 == 0
+    is_test = np.arange(len(y)) % 5 == 0
 
 # %%
 # A picture of a sound has time from left to right and pitch from bottom to top. All are stretched
@@ -77,7 +77,7 @@ from skae import AutoencoderTransformer
 
 models = {
     "PCA": PCA(n_components=16),
-    "autoencoder": AutoencoderTransformer(n_components=16, max_iter=40, random_state=0),
+    "autoencoder": AutoencoderTransformer(n_components=16, max_iter=20, random_state=0),
 }
 pictures = {"original": X_test}
 for name, model in models.items():
