@@ -59,9 +59,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
         the parameters of one of these, or a class or function of your own. That is called with the
         shape of a sample, `n_components` and the number of outputs that the encoder must have,
-        here `n_components` again. It returns an encoder, a torch module from (n, *sample_shape) to
-        (n, n_outputs), and a decoder from (n, n_components) to (n, *sample_shape), as a pair or as
-        attributes of an object. See docs/own_modules.md.
+        here `n_components` again. It returns an encoder, a torch module from ``(n, *sample_shape)``
+        to (n, n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair
+        or as attributes of an object. See docs/own_modules.md.
     sample_shape : tuple of int or None, default=None
         Shape of a sample whose cells, in C order, are the columns of X: (channels, height, width)
         of images, (channels, length) of signals, (length, features) of sequences. One number may
