@@ -291,7 +291,8 @@ class ComponentsCurveDisplay:
         if self.metric == "squared_error":
             _widen(ax.set_yscale, [result.squared_error for result in self.comparison.results])
         elif self.metric == "error_ratio":
-            ax.set_ylim(bottom=0)
+            ratios = [result.error_ratio for result in self.comparison.results]
+            ax.set_ylim(0, 1.1 * max(ratios))
 
 
 def _check_metric(metric, has_score):

@@ -36,6 +36,8 @@ class ReconstructionDisplay:
         (height, width), or (channels, height, width); for images.
     feature_names : list of str, default=None
         Names of the features; None numbers them.
+    relative : bool, default=False
+        Whether rows are in standard deviations of each feature about its mean.
 
     Attributes
     ----------
@@ -60,12 +62,22 @@ class ReconstructionDisplay:
     (3, 5)
     """
 
-    def __init__(self, X, reconstructions, *, kind="bars", image_shape=None, feature_names=None):
+    def __init__(
+        self,
+        X,
+        reconstructions,
+        *,
+        kind="bars",
+        image_shape=None,
+        feature_names=None,
+        relative=False,
+    ):
         self.X = X
         self.reconstructions = reconstructions
         self.kind = kind
         self.image_shape = image_shape
         self.feature_names = feature_names
+        self.relative = relative
 
     @classmethod
     def from_estimator(
@@ -75,6 +87,7 @@ class ReconstructionDisplay:
         *,
         n_rows=None,
         kind=None,
+        relative=False,
         image_shape=None,
         feature_names=None,
         ax=None,
@@ -91,6 +104,9 @@ class ReconstructionDisplay:
             How many to draw, the first of X. None is 8 images, or 3 rows drawn in another way.
         kind : {"image", "series", "bars"}, default=None
             How to draw a row. None is "image" where `image_shape` is given, else "bars".
+        relative : bool, default=False
+            Whether to draw each feature in its standard deviations about its mean, by all rows of
+            X. Choose True where features have different units.
         image_shape : tuple of int or "square", default=None
             (height, width), or (channels, height, width); for images.
         feature_names : array-like of str of shape (n_features,), default=None
@@ -105,12 +121,17 @@ class ReconstructionDisplay:
         """
         if n_rows is None:
             n_rows = 3 if image_shape is None else 8
-        X = _safe_indexing(X, slice(0, n_rows))
-        names = name_features(X, estimator, feature_names, to_array(X).shape[1])
-        reconstructions = decode(estimator, encode(estimator, X))
-        return cls.from_predictions(
-            X, reconstructions, kind=kind, image_shape=image_shape, feature_names=names, ax=ax
-        )
+        rows = _safe_indexing(X, slice(0, n_rows))
+        values, reconstructions = to_array(rows), decode(estimator, encode(estimator, rows))
+        names = name_features(X, estimator, feature_names, values.shape[1])
+        if relative:
+            center, spread = _measure_features(to_array(X))
+            values, reconstructions = (
+                (values - center) / spread,
+                (reconstructions - center) / spread,
+            )
+        how = {"kind": kind, "image_shape": image_shape, "feature_names": names}
+        return cls._make(values, reconstructions, **how, relative=relative).plot(ax=ax)
 
     @classmethod
     def from_predictions(
@@ -145,15 +166,15 @@ class ReconstructionDisplay:
         """
         values, reconstructions = to_array(X), to_array(reconstructions)
         check_same_shape(values, reconstructions)
-        image_shape = read_image_shape(image_shape, values.shape[1])
-        display = cls(
-            values,
-            reconstructions,
-            kind=choose_kind(kind, image_shape),
-            image_shape=image_shape,
-            feature_names=name_features(X, None, feature_names, values.shape[1]),
-        )
-        return display.plot(ax=ax)
+        names = name_features(X, None, feature_names, values.shape[1])
+        how = {"kind": kind, "image_shape": image_shape, "feature_names": names}
+        return cls._make(values, reconstructions, **how).plot(ax=ax)
+
+    @classmethod
+    def _make(cls, X, reconstructions, *, kind, image_shape, **options):
+        image_shape = read_image_shape(image_shape, X.shape[1])
+        kind = choose_kind(kind, image_shape)
+        return cls(X, reconstructions, kind=kind, image_shape=image_shape, **options)
 
     def plot(self, ax=None):
         """Plot the display.
@@ -175,8 +196,9 @@ class ReconstructionDisplay:
             ax, "ReconstructionDisplay.plot", 3, n_rows, self._measure_tile(), **options
         )
         self.axes_, self.figure_ = axes, axes[0, 0].figure
+        unit = "\n(std. dev.)" if self.relative else ""
         for label, left in zip(_ROW_LABELS, axes[:, 0], strict=True):
-            left.set_ylabel(label, size="small")
+            left.set_ylabel(f"{label}{unit}", size="small")
         if self.kind == "image":
             self._draw_images()
         else:
@@ -239,6 +261,12 @@ class ReconstructionDisplay:
         ax.axhline(0, color=GREY, linewidth=0.5)
 
 
+def _measure_features(X):
+    """Return means and standard deviations; 1 where a feature does not vary."""
+    spread = np.nanstd(X, axis=0, dtype=np.float64)
+    return np.nanmean(X, axis=0, dtype=np.float64), np.where(spread > 0, spread, 1)
+
+
 def label_series(ax):
     """Write under a line over the features what is along.
 
@@ -247,7 +275,7 @@ def label_series(ax):
     ax : matplotlib Axes
         Where.
     """
-    ax.set_xlabel("feature (number of the column)")
+    ax.set_xlabel("feature")
 
 
 def check_same_shape(X, reconstructions):

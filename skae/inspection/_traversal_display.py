@@ -1,5 +1,7 @@
 """What happens to a row as one of its codes changes."""
 
+from math import floor, log10
+
 import numpy as np
 
 from skae.inspection._images import choose_kind, draw_image, read_image_shape
@@ -197,7 +199,9 @@ class LatentTraversalDisplay:
             axes[0].set_ylabel(f"code {code}")
             for tile, row, value in zip(axes, rows, values, strict=True):
                 draw_image(tile, row, self.image_shape, limits, "gray")
-                tile.set_title(f"{value:.3g}", size="small", pad=2)
+                # A step tells how many digits matter, of values near zero, too.
+                shown = round(value, 1 - floor(log10(values[1] - values[0]))) + 0.0
+                tile.set_title(f"{shown:.3g}", size="small", pad=2)
 
     def _draw_series(self, ax):
         from matplotlib.cm import ScalarMappable

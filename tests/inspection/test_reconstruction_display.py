@@ -150,3 +150,15 @@ def test_exact_reconstructions_of_constant_images_are_drawn(ax, recwarn):
     ReconstructionDisplay.from_predictions(colours, colours, image_shape=(3, 2, 2), ax=ax)
     ax.figure.draw_without_rendering()
     assert not recwarn.list
+
+
+def test_features_of_different_units_are_drawn_in_their_deviations(ax):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 3)) * [1, 1000, 0] + [5, -3, 7]
+    pca = PCA(n_components=1).fit(X)
+    display = ReconstructionDisplay.from_estimator(pca, X, n_rows=2, relative=True, ax=ax)
+    scales = np.array([X[:, 0].std(), X[:, 1].std(), 1])
+    assert_allclose(display.X, (X[:2] - X.mean(axis=0)) / scales)
+    again = pca.inverse_transform(pca.transform(X[:2]))
+    assert_allclose(display.reconstructions, (again - X.mean(axis=0)) / scales)
+    assert display.axes_[0, 0].get_ylabel() == "original\n(std. dev.)"
