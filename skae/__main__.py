@@ -123,9 +123,8 @@ def _add_compare_arguments(parser):
         "--n-components",
         nargs="+",
         type=_parse_positive,
-        default=[2, 8, 16, 32],
         metavar="N",
-        help="numbers of codes (default: 2 8 16 32)",
+        help="numbers of codes (default: 2 8 16 32, or for few columns what of 1 2 4 8 16 is less)",
     )
     add(
         "--test-size",
@@ -209,7 +208,7 @@ def _compare_on(data, options):
     how = {
         "X_test": data.X_test,
         "y_test": data.y_test,
-        "n_components": options.n_components,
+        "n_components": options.n_components or _choose_n_components(data.X.shape[1]),
         "test_size": options.test_size,
         "standardize": data.standardize,
         "random_state": options.random_state,
@@ -227,6 +226,14 @@ def _compare_on(data, options):
             command=options.command,
         )
         print(f"Report: {options.report}")
+
+
+def _choose_n_components(n_columns):
+    """Return numbers of codes to try: with as many as there are columns, PCA is exact, too."""
+    tried = [number for number in (2, 8, 16, 32) if number < n_columns]
+    if len(tried) < 3:
+        tried = [number for number in (1, 2, 4, 8, 16) if number < n_columns]
+    return tried or [1]
 
 
 def _check_names(names):

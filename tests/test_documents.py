@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 _ROOT = Path(__file__).parents[1]
@@ -11,7 +13,22 @@ _DOCUMENTS = [_README, *sorted((_ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def test_code_in_the_readme_runs(capsys):
+def write_churn(path):
+    """Write such a table as people have: numbers, text, gaps, and a name for every row."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(80, 5)), columns=["age", "calls", "bill", "sms", "data"])
+    frame["contract"] = rng.choice(["month", "year"], 80)
+    frame["churn"] = np.where(frame["bill"] > 0, "yes", "no")
+    frame["customer_id"] = [f"C{number}" for number in range(80)]
+    frame.loc[3:6, "bill"] = np.nan
+    frame.loc[7:8, "contract"] = None
+    frame.to_csv(path, index=False)
+
+
+@pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+def test_code_in_the_readme_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_churn("churn.csv")
     # One block goes on where the last one ended.
     code = "\n".join(_BLOCK.findall(_README.read_text(encoding="utf-8")))
     names = {}

@@ -144,6 +144,14 @@ def test_rows_that_lack_values_are_left_out_on_demand(flowers, tmp_path, capsys)
     assert lines[6] == "42 rows to fit on, 14 held out, 4 columns"
 
 
+@pytest.mark.parametrize(
+    ("n_columns", "numbers"),
+    [(1, [1]), (2, [1]), (4, [1, 2]), (14, [1, 2, 4, 8]), (17, [2, 8, 16]), (64, [2, 8, 16, 32])],
+)
+def test_few_columns_are_tried_with_few_codes(n_columns, numbers):
+    assert skae.__main__._choose_n_components(n_columns) == numbers
+
+
 def test_seed_decides_rows(capsys):
     def figures(seed):
         options = ("--max-rows", 80, "--n-components", 2, "--random-state", seed)
