@@ -98,7 +98,8 @@ def describe_sound(audio):
     return np.log10(bands / max(bands.max(), 1e-9) + 1e-6).astype(np.float32).ravel()
 
 
-def _load_film_reviews():
+def load_film_reviews_as_tfidf():
+    """Return the TF-IDF of the reviews, a sparse matrix, and their labels."""
     reviews = load_film_reviews()
     vectorizer = TfidfVectorizer(
         min_df=5, max_features=5000, sublinear_tf=True, stop_words="english", dtype=np.float32
@@ -129,7 +130,7 @@ DATA_SETS = {
     "friedman1": DataSet(_load_friedman, (3, 6)),
     "digits": DataSet(_sklearn(load_digits), (4, 16, 32)),
     "spoken_digits": DataSet(_load_spoken_digits, (8, 32), needs="fsdd.npz"),
-    "film_reviews": DataSet(_load_film_reviews, (16, 64), needs="reviews.jsonl.gz"),
+    "film_reviews": DataSet(load_film_reviews_as_tfidf, (16, 64), needs="reviews.jsonl.gz"),
     "mnist": DataSet(load_mnist, (8, 32), needs="mnist.npz"),
 }
 QUICK = ("iris", "wine_scaled", "swiss_roll", "digits")

@@ -20,6 +20,7 @@ from _common import (
 )
 from _rivals import SkorchTransformer
 from _speed_memory import measure_map, measure_transform
+from _speed_recurrent import measure_recurrent
 from _speed_training import (
     DIGITS,
     load_digit_rows,
@@ -105,6 +106,7 @@ def measure_pickle(options):
 PARTS = {
     "digits": measure_digits,
     "mnist": measure_mnist,
+    "recurrent": measure_recurrent,
     "whole": measure_whole,
     "transform": measure_transform,
     "grid": measure_grid,

@@ -7,12 +7,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae._epoch_tasks import make_epoch_tasks
 from skae._missing import (
-    FLOATS,
     check_columns_are_observed,
     check_missing,
     count_observed_cells,
@@ -33,6 +31,7 @@ from skae._parameters import (
 from skae._samples import cut_padding, find_form, find_sample_shape, restore_form
 from skae._sklearn import (
     CallbackSupportMixin,
+    check_codes,
     check_weights,
     fit_context,
     keep_weighted_rows,
@@ -178,13 +177,7 @@ class BaseAutoencoder(
         reconstructions : ndarray of shape (n_samples, n_features_in_)
             Rows in the units and the precision of the table seen in fit.
         """
-        check_is_fitted(self)
-        codes = check_array(X, dtype=FLOATS, input_name="X", estimator=self)
-        if codes.shape[1] != self.n_components_:
-            raise ValueError(
-                f"X must have {self.n_components_} columns, one for each code. Got an array of "
-                f"shape {codes.shape}. Pass what `transform` returned."
-            )
+        codes = check_codes(self, X)
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
         return restore_form(rows, self._form)

@@ -4,10 +4,12 @@ import contextlib
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils import check_array
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 __all__ = [
     "CallbackSupportMixin",
+    "check_codes",
     "check_weights",
     "fit_context",
     "keep_weighted_rows",
@@ -23,6 +25,38 @@ except ImportError:  # before scikit-learn 1.9
 
 
 fit_context = _fit_context
+
+
+def check_codes(estimator, X) -> np.ndarray:
+    """Return codes of a fitted autoencoder as an array.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose codes they are to be.
+    X : array-like of shape (n_samples, n_components_)
+        As the user gave them.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples, n_components_)
+        In single or double precision.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite numbers, or of another width.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    """
+    check_is_fitted(estimator)
+    codes = check_array(X, dtype=(np.float64, np.float32), input_name="X", estimator=estimator)
+    if codes.shape[1] != estimator.n_components_:
+        raise ValueError(
+            f"X must have {estimator.n_components_} columns, one for each code. Got an array of "
+            f"shape {codes.shape}. Pass what `transform` returned."
+        )
+    return codes
 
 
 def check_weights(sample_weight, X) -> np.ndarray | None:

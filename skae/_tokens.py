@@ -5,11 +5,16 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae._sklearn import check_weights, fit_context, keep_weighted_rows, names_kept_on_error
+from skae._sklearn import (
+    check_codes,
+    check_weights,
+    fit_context,
+    keep_weighted_rows,
+    names_kept_on_error,
+)
 from skae._training import (
     TokenModel,
     TrainingSettings,
@@ -253,13 +258,7 @@ class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
             The likeliest word at each place, 0 from the first place on at which the text is
             likeliest to have ended.
         """
-        check_is_fitted(self)
-        codes = check_array(X, dtype=(np.float64, np.float32), input_name="X", estimator=self)
-        if codes.shape[1] != self.n_components_:
-            raise ValueError(
-                f"X must have {self.n_components_} columns, one for each code. Got an array of "
-                f"shape {codes.shape}. Pass what `transform` returned."
-            )
+        codes = check_codes(self, X)
         with ordinary_torch_state():
             tokens = decode_tokens(self.net_.module_, codes)
         return np.pad(tokens, ((0, 0), (0, self.n_features_in_ - self.length_)))

@@ -9,7 +9,17 @@ import pytest
 from scipy.linalg import sqrtm
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-PARTS = ["digits", "whole", "growth", "grid", "transform", "import", "one_row", "pickle"]
+PARTS = [
+    "digits",
+    "recurrent",
+    "whole",
+    "growth",
+    "grid",
+    "transform",
+    "import",
+    "one_row",
+    "pickle",
+]
 
 
 @pytest.fixture
@@ -80,6 +90,30 @@ def test_speed_prints_a_ratio(run):
 def test_speed_refuses_what_it_does_not_know(run):
     with pytest.raises(SystemExit):
         run("speed", "nothing")
+
+
+def test_kinds_prints_accuracies_of_series(run):
+    text = run("kinds", "--quick", "series", "--set", "n_iter_no_change=1")
+    assert find_line(text, "series  ")[2:5] == ["PCA resampled", "PCA padded", "recurrent"]
+    _, codes, *accuracies, difference, _ = find_line(text, "waves")
+    resampled, _, ours = map(float, accuracies)
+    assert codes == "4"
+    assert float(difference) == pytest.approx(ours - resampled, abs=2e-3)
+
+
+def test_kinds_leaves_out_what_is_not_there(run, monkeypatch):
+    monkeypatch.setenv("SKAE_DATA", "")
+    assert "reviews is left out" in run("kinds", "reviews")
+    with pytest.raises(SystemExit):
+        run("kinds", "nothing")
+
+
+@pytest.mark.slow
+@pytest.mark.needs_data("reviews.jsonl.gz")
+def test_kinds_prints_accuracies_of_reviews(run):
+    text = run("kinds", "--quick", "reviews", "--codes", 16)
+    assert find_line(text, "16     TruncatedSVD")[4:] == ["0.000", "0.000"]
+    assert 0.5 < float(find_line(text, "16     skae")[2]) < 1
 
 
 def test_defaults_marks_the_default(run):

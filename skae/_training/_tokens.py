@@ -21,6 +21,7 @@ from skae._training._random import make_generators
 from skae._training._rows import DenseRows, chunk_slices
 from skae._training._run import Split, TrainedModel, TrainingRun
 from skae._training._settings import TrainingSettings
+from skae._training._train import split_rows
 from skae.corruption import Columns
 from skae.modules import (
     CodeBasis,
@@ -226,7 +227,7 @@ def train_token_autoencoder(
         The trained network and how it did; errors are cross-entropies.
     """
     split_source, network_source, order_source = make_generators(random_state, 3)
-    split = _split(len(tokens), settings, split_source)
+    split = split_rows(len(tokens), settings, False, split_source)
     problem = _make_problem(tokens, weights, split, settings)
     module = settings.latent.make_module(problem, network_source)
     columns = Columns(1.0, torch.zeros(()), torch.zeros(()))
@@ -235,15 +236,6 @@ def train_token_autoencoder(
         cast(Any, problem), split, module, noise, order_source, tasks=None, n_earlier_fits=0
     )
     return run.train_all_epochs() if split.held_out is None else run.train_to_best_epoch()
-
-
-def _split(n_samples: int, settings: TrainingSettings, generator) -> Split:
-    everything = torch.arange(n_samples)
-    if not settings.early_stopping:
-        return Split(everything, None)
-    n_held_out = min(max(1, round(n_samples * settings.validation_fraction)), n_samples - 1)
-    order = torch.randperm(n_samples, generator=generator)
-    return Split(order[n_held_out:].sort().values, order[:n_held_out].sort().values)
 
 
 def _make_problem(tokens, weights, split: Split, settings: TrainingSettings) -> TokenProblem:

@@ -97,7 +97,7 @@ def train_autoencoder(
         random_state, 5, stream=n_fits
     )
     cross_validates = start is None and _cross_validates(X, settings)
-    split = _split_rows(X.shape[0], settings, cross_validates, split_source)
+    split = split_rows(X.shape[0], settings, cross_validates, split_source)
     problem = _make_problem(X, weights, split, settings, device, start)
     if start is None:
         module = make_module(problem, problem.principal_components, network_source)
@@ -138,7 +138,7 @@ def _cross_validates(X, settings: TrainingSettings) -> bool:
     )
 
 
-def _split_rows(n_samples, settings: TrainingSettings, cross_validates: bool, generator) -> Split:
+def split_rows(n_samples, settings: TrainingSettings, cross_validates: bool, generator) -> Split:
     """Hold out rows at random, unless all are trained on."""
     everything = torch.arange(n_samples)
     if not settings.early_stopping or cross_validates or n_samples < 2:

@@ -1,0 +1,54 @@
+"""Images, speech, text and series: networks of the kind of the data against PCA and dense ones.
+
+    python benchmarks/kinds.py series
+    python benchmarks/kinds.py reviews --seeds 3
+
+See README.md for all parts.
+"""
+
+from _common import describe_machine, limit_threads, make_parser, quiet
+from _kinds_reviews import report_reviews
+from _kinds_series import report_series
+
+from skae.datasets import has_data_file
+
+# Each takes the options and prints tables. Some need a file of the folder that SKAE_DATA names.
+_PARTS = {
+    "series": (report_series, None),
+    "reviews": (report_reviews, "reviews.jsonl.gz"),
+}
+
+
+def main(arguments=None):
+    """Run the parts that are asked for."""
+    options = parse_options(arguments)
+    with quiet(), limit_threads(options.threads):
+        print(describe_machine())
+        for name in options.parts or _PARTS:
+            report, needs = _PARTS[name]
+            if needs is None or has_data_file(needs):
+                report(options)
+            else:
+                print(f"{name} is left out: SKAE_DATA does not name a folder with {needs}.")
+
+
+def parse_options(arguments):
+    """Return the options."""
+    parser = make_parser(__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(_PARTS)}")
+    add("--codes", nargs="+", type=int, help="numbers of codes, the part's choice by default")
+    add("--epochs", type=int, help="epochs of the networks, the part's choice by default")
+    add("--seeds", type=int, default=1, help="fits of each network, 1 by default")
+    add("--threads", type=int, default=1, help="1 by default")
+    options = parser.parse_args(arguments)
+    unknown = set(options.parts) - set(_PARTS)
+    if unknown:
+        parser.error(f"PART must be among {', '.join(_PARTS)}. Got {', '.join(unknown)}.")
+    if options.quick:
+        options.epochs = options.epochs or 2
+    return options
+
+
+if __name__ == "__main__":
+    main()
