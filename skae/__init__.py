@@ -2,6 +2,7 @@
 
 from skae._adversarial import AdversarialAutoencoderTransformer
 from skae._autoencoder import AutoencoderTransformer
+from skae._imputer import AutoencoderImputer
 from skae._outlier import AutoencoderOutlierDetector
 from skae._tokens import TokenAutoencoderTransformer
 from skae._variational import VariationalAutoencoderTransformer
@@ -10,6 +11,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AdversarialAutoencoderTransformer",
+    "AutoencoderImputer",
     "AutoencoderOutlierDetector",
     "AutoencoderTransformer",
     "TokenAutoencoderTransformer",

@@ -173,6 +173,9 @@ class HidingNoise(Corruption):
     level : float in [0, 1]
         That probability. 0 is right where all that matters about the pattern shows in the table;
         a table without missing cells needs more.
+    groups : array-like of int of shape (n_features,), default=None
+        The number of a group for each column, from 0: columns of a group are hidden together, such
+        as those that tell the categories of one feature. None makes each column its own.
 
     Raises
     ------
@@ -188,6 +191,10 @@ class HidingNoise(Corruption):
     tensor([[nan, nan]])
     """
 
+    def __init__(self, level: float, groups=None):
+        super().__init__(level)
+        self.groups = None if groups is None else torch.as_tensor(groups, device="cpu")
+
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Return the rows with fewer cells."""
         order = torch.randperm(rows.shape[-2], generator=generator, device="cpu")
@@ -195,7 +202,10 @@ class HidingNoise(Corruption):
         hidden = rows + 0 * rows.index_select(-2, order.to(rows.device))
         if self.level == 0:
             return hidden
-        chosen = _draw_cells(rows, generator) <= _limit(self.level)
+        first = rows if self.groups is None else rows[..., : int(self.groups.max()) + 1]
+        chosen = _draw_cells(first, generator) <= _limit(self.level)
+        if self.groups is not None:
+            chosen = chosen[..., self.groups]
         return hidden.masked_fill_(chosen.to(rows.device), torch.nan)
 
 

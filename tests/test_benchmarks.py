@@ -81,6 +81,17 @@ def test_outliers_leaves_out_what_is_not_there(run, monkeypatch):
     assert "speaker is left out" in run("outliers", "--datasets", "speaker", "--rivals")
 
 
+def test_imputation_prints_errors_of_all_imputers(run):
+    text = run(
+        "imputation", "--datasets", "wine", "--seeds", 1, "--no-holes", "--set", "max_iter=2"
+    )
+    methods = ["skae", "simple", "knn", "iterative", "over best rival"]
+    assert find_line(text, "data") == ["data", "missing", *methods]
+    _, pattern, ours, simple, *_ = find_line(text, "wine")
+    assert pattern == "random 10 %"
+    assert 0 < float(ours) < float(simple)
+
+
 def test_speed_prints_a_ratio(run):
     text = run("speed", "--quick", "pickle")
     n_bytes, of_weights, ratio = text.splitlines()[-1].split()

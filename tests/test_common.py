@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import (
     AdversarialAutoencoderTransformer,
+    AutoencoderImputer,
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
@@ -104,6 +105,10 @@ ESTIMATORS.append(
 )
 ESTIMATORS.append((CodeSampler(PCA(1)), None))
 ESTIMATORS.append((small(architecture=Signals((2, 4)), early_stopping=False), ROUNDING))
+ESTIMATORS += [
+    (AutoencoderImputer(autoencoder=small(corruption="hiding"), **params), None)
+    for params in ({}, {"missing_values": -99, "add_indicator": True, "keep_empty_features": True})
+]
 REASONS = {id(estimator): reason for estimator, reason in ESTIMATORS}
 
 
@@ -138,6 +143,12 @@ def test_checks_that_check_estimator_leaves_out(kind, name):
     params = {"max_iter": 2, "hidden_layer_sizes": (8,), "early_stopping": False}
     known = {key: params[key] for key in params.keys() & kind().get_params()}
     getattr(estimator_checks, name)(kind.__name__, kind(**known))
+
+
+@pytest.mark.parametrize("name", FURTHER_CHECKS)
+def test_checks_that_check_estimator_leaves_out_of_an_imputer(name):
+    estimator = AutoencoderImputer(autoencoder=small(early_stopping=False))
+    getattr(estimator_checks, name)("AutoencoderImputer", estimator)
 
 
 @pytest.mark.parametrize("n_hidden", [16, 128, 512, 1024])

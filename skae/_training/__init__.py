@@ -1,6 +1,7 @@
 """Training and applying networks, with torch and skorch; private."""
 
 from skae._training._adversarial import Adversarial
+from skae._training._imputation import FillJudgement, fill_table, judge_fills
 from skae._training._inference import (
     bound_log_densities,
     cell_errors,
@@ -28,6 +29,7 @@ __all__ = [
     "DTYPES",
     "Adversarial",
     "AutoencoderNet",
+    "FillJudgement",
     "Standardization",
     "StartingPoint",
     "TokenModel",
@@ -41,7 +43,9 @@ __all__ = [
     "encode_deviations",
     "encode_table",
     "encode_tokens",
+    "fill_table",
     "find_token_losses",
+    "judge_fills",
     "ordinary_torch_state",
     "row_errors_and_deviations",
     "train_autoencoder",

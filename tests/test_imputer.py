@@ -1,0 +1,330 @@
+"""Missing values filled in."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from skae import AutoencoderImputer, AutoencoderTransformer
+from skae.corruption import HidingNoise
+
+
+def hide(X, share=0.3, seed=0, value=np.nan):
+    """Return X with values missing at random."""
+    return np.where(np.random.default_rng(seed).random(X.shape) < share, value, X)
+
+
+def make_imputer(**params):
+    autoencoder = AutoencoderTransformer(
+        hidden_layer_sizes=(16,),
+        max_iter=3,
+        corruption="hiding",
+        corruption_level=0.2,
+        early_stopping=False,
+    )
+    return AutoencoderImputer(**{"autoencoder": autoencoder, "random_state": 0, **params})
+
+
+def find_error(X, filled, hidden):
+    return np.square(filled - X)[np.isnan(hidden)].mean()
+
+
+@pytest.fixture
+def mixed():
+    """Return a frame of numbers and categories that go together, and where values are missing."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    kind = rng.integers(3, size=120)
+    frame = pd.DataFrame(
+        {
+            "length": kind * 10.0 + rng.normal(size=120),
+            "kind": pd.Categorical(np.array(["ant", "bee", "cat"])[kind]),
+            "count": kind * 2 + 1,
+            "name": np.array(["a", "b", "c"], dtype=object)[kind],
+            "flies": kind == 1,
+        },
+        index=np.arange(500, 620),
+    )
+    missing = rng.random(frame.shape) < 0.2
+    missing[:, 2] = False
+    missing[:, 4] = False
+    return frame, frame.mask(pd.DataFrame(missing, frame.index, frame.columns)), missing
+
+
+def test_values_that_are_there_stay_as_they_are_to_the_last_bit(wine):
+    for dtype in (np.float64, np.float32):
+        X = hide(wine[0]).astype(dtype)
+        before = X.copy()
+        filled = make_imputer().fit_transform(X)
+        assert filled.dtype == dtype
+        there = ~np.isnan(X)
+        assert filled[there].tobytes() == X[there].tobytes()
+        assert np.isfinite(filled).all()
+        np.testing.assert_array_equal(X, before)
+
+
+def test_values_filled_in_have_less_error_than_means_and_neighbours(wine):
+    X = wine[0]
+    hidden = hide(X)
+    imputer = make_imputer().fit(hidden)
+    error = find_error(X, imputer.transform(hidden), hidden)
+    rivals = [SimpleImputer(), KNNImputer()]
+    errors = [find_error(X, rival.fit_transform(hidden), hidden) for rival in rivals]
+    assert error < 0.7 * errors[0]
+    assert error < errors[1]
+    assert 0 <= imputer.learned_share_ <= 1
+    assert imputer.error_ <= imputer.linear_error_
+    # Judged by values that were hidden, in units of the variance.
+    assert imputer.error_ == pytest.approx(error, rel=0.5)
+
+
+@pytest.mark.slow
+def test_what_is_learnt_counts_where_it_helps(digits):
+    X = digits[0]
+    hidden = hide(X, 0.4)
+    imputer = AutoencoderImputer(random_state=0).fit(hidden)
+    assert imputer.learned_share_ > 0.5
+    assert imputer.error_ < imputer.linear_error_
+    error = find_error(X, imputer.transform(hidden), hidden)
+    imputer.learned_share_ = 0.0
+    assert error < find_error(X, imputer.transform(hidden), hidden)
+
+
+def test_new_rows_are_filled_one_by_one_as_together(wine):
+    X = hide(wine[0])
+    imputer = make_imputer().fit(X[:100])
+    together = imputer.transform(X[100:])
+    apart = np.vstack([imputer.transform(row[None]) for row in X[100:]])
+    np.testing.assert_allclose(together, apart, rtol=1e-3, atol=1e-4)
+
+
+def test_the_seed_decides_all(wine):
+    X = hide(wine[0])
+    first, again = (make_imputer().fit(X) for _ in range(2))
+    np.testing.assert_array_equal(first.transform(X), again.transform(X))
+    restored = pickle.loads(pickle.dumps(first))
+    np.testing.assert_array_equal(first.transform(X), restored.transform(X))
+    assert first.error_ == again.error_
+
+
+def test_complete_rows_come_back(wine):
+    X = wine[0]
+    filled = make_imputer().fit_transform(X)
+    np.testing.assert_array_equal(filled, X)
+    assert filled is not X
+
+
+def test_rows_without_a_value_get_the_mean(wine):
+    X = hide(wine[0])
+    imputer = make_imputer().fit(X)
+    filled = imputer.transform(np.full((1, 13), np.nan))
+    assert np.abs(filled - np.nanmean(X, axis=0)).max() < 0.5
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_features_without_a_value_are_dropped_or_kept_as_zeros(wine, keep):
+    X = hide(wine[0])
+    X[:, 3] = np.nan
+    ours = make_imputer(keep_empty_features=keep, add_indicator=True).fit(X)
+    theirs = SimpleImputer(keep_empty_features=keep, add_indicator=True).fit(X)
+    filled, expected = ours.transform(X), theirs.transform(X)
+    assert filled.shape == expected.shape
+    np.testing.assert_array_equal(ours.get_feature_names_out(), theirs.get_feature_names_out())
+    if keep:
+        np.testing.assert_array_equal(filled[:, 3], 0)
+    all_empty = make_imputer(keep_empty_features=keep).fit(np.full((4, 2), np.nan))
+    assert all_empty.transform(np.full((3, 2), np.nan)).shape == (3, 2 if keep else 0)
+
+
+def test_indicators_are_those_of_scikit_learn(wine):
+    X = hide(wine[0], 0.1)
+    X[:, 2] = wine[0][:, 2]
+    imputer = make_imputer(add_indicator=True).fit(X)
+    filled = imputer.transform(X)
+    indicator = MissingIndicator().fit(X)
+    np.testing.assert_array_equal(filled[:, 13:], indicator.transform(X))
+    theirs = SimpleImputer(add_indicator=True).fit(X)
+    np.testing.assert_array_equal(imputer.get_feature_names_out(), theirs.get_feature_names_out())
+    assert make_imputer().fit(X).indicator_ is None
+
+
+def test_any_value_may_stand_for_a_missing_one(wine):
+    by_nan = make_imputer().fit_transform(hide(wine[0]))
+    by_number = make_imputer(missing_values=-99).fit_transform(hide(wine[0], value=-99))
+    np.testing.assert_array_equal(by_nan, by_number)
+    whole = np.arange(20).reshape(10, 2)
+    whole[3, 1] = -1
+    filled = make_imputer(missing_values=-1).fit_transform(whole)
+    assert filled[3, 1] >= 0
+    with pytest.raises(ValueError, match="contains NaN"):
+        make_imputer(missing_values=-99).fit(hide(wine[0]))
+
+
+def test_infinite_values_are_refused(wine):
+    X = hide(wine[0])
+    X[0, 0] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        make_imputer().fit(X)
+
+
+def test_frames_of_numbers_give_arrays_or_what_is_asked_for(wine):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(hide(wine[0]), columns=[f"f{i}" for i in range(13)])
+    filled = make_imputer().fit_transform(frame)
+    assert isinstance(filled, np.ndarray)
+    imputer = make_imputer().set_output(transform="pandas").fit(frame)
+    as_frame = imputer.transform(frame)
+    assert list(as_frame.columns) == list(frame.columns)
+    np.testing.assert_array_equal(as_frame.to_numpy(), filled)
+    with pytest.raises(ValueError, match="feature names"):
+        imputer.transform(frame.rename(columns={"f0": "g0"}))
+
+
+def test_categories_go_in_and_come_out(mixed):
+    pd = pytest.importorskip("pandas")
+    frame, hidden, missing = mixed
+    filled = make_imputer().fit_transform(hidden)
+    assert isinstance(filled, pd.DataFrame)
+    assert filled.index.equals(frame.index)
+    assert list(filled.columns) == list(frame.columns)
+    assert not filled.isna().any(axis=None)
+    assert filled["kind"].dtype == hidden["kind"].dtype
+    assert filled["flies"].equals(hidden["flies"])
+    assert filled["count"].equals(hidden["count"])
+    for index, name in enumerate(frame.columns):
+        there = ~missing[:, index]
+        assert filled[name][there].equals(hidden[name][there])
+    # All columns say the same, so what is missing can be told.
+    for name in ("kind", "name"):
+        assert (filled[name].astype(str) == frame[name].astype(str)).mean() > 0.98
+    assert np.abs(filled["length"] - frame["length"]).max() < 6
+
+
+def test_categories_that_fit_has_not_seen_stay(mixed):
+    _, hidden, _ = mixed
+    imputer = make_imputer(add_indicator=True).fit(hidden)
+    new = hidden.iloc[:4].copy()
+    new["name"] = ["zebra", "a", None, "b"]
+    filled = imputer.transform(new)
+    assert filled["name"].iloc[0] == "zebra"
+    assert filled["name"].iloc[2] in ("a", "b", "c")
+    assert list(filled.columns) == list(imputer.get_feature_names_out())
+    assert filled["missingindicator_name"].tolist() == [False, False, True, False]
+
+
+def test_polars_frames_keep_their_categories(mixed):
+    pl = pytest.importorskip("polars")
+    _, hidden, missing = mixed
+    frame = pl.DataFrame(
+        {
+            "length": pl.Series(hidden["length"].to_numpy(), nan_to_null=True),
+            "kind": pl.Series(hidden["kind"].astype(object).where(~missing[:, 1], None).tolist()),
+            "count": pl.Series(hidden["count"].tolist()),
+        }
+    ).with_columns(pl.col("kind").cast(pl.Categorical))
+    imputer = make_imputer().fit(frame)
+    filled = imputer.transform(frame)
+    assert isinstance(filled, pl.DataFrame)
+    assert filled.schema == frame.schema
+    assert filled.null_count().sum_horizontal().item() == 0
+    assert filled["count"].equals(frame["count"])
+    by_pandas = make_imputer().fit_transform(hidden[["length", "kind", "count"]])
+    assert filled["kind"].to_list() == by_pandas["kind"].tolist()
+
+
+def test_numbers_may_be_categories(wine):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(3, size=100) * 7
+    X = np.column_stack([codes, codes + rng.normal(size=100)])
+    X[::5, 0] = np.nan
+    for features in ([0], [True, False]):
+        filled = make_imputer(categorical_features=features).fit_transform(X)
+        assert set(filled[:, 0]) == {0, 7, 14}
+        assert (filled[:, 0] == codes).mean() > 0.9
+
+
+def test_columns_of_one_unit_keep_their_weights():
+    X = np.random.default_rng(0).normal(size=(50, 3)) * [1.0, 10.0, 0.0]
+    X[0, 0] = np.nan
+    apart = make_imputer().fit(X)._encoding.scale
+    np.testing.assert_allclose(apart, [np.nanstd(X[:, 0]), X[:, 1].std(), 1])
+    together = make_imputer(standardize=False).fit(X)._encoding.scale
+    np.testing.assert_allclose(together, np.sqrt(np.nanvar(X, axis=0).mean()))
+
+
+@pytest.mark.parametrize("features", [[13], ["length"], [[0]], [True], "all"])
+def test_features_that_do_not_exist_are_refused(wine, features):
+    with pytest.raises(ValueError, match="categorical_features"):
+        make_imputer(categorical_features=features).fit(hide(wine[0]))
+
+
+def test_columns_of_dates_are_refused_by_name(mixed):
+    pd = pytest.importorskip("pandas")
+    frame = mixed[0].assign(when=pd.Timestamp("2020-01-01"))
+    with pytest.raises(ValueError, match="X must hold numbers and categories. Got column 'when'"):
+        make_imputer().fit(frame)
+
+
+def test_columns_of_a_category_are_hidden_together():
+    import torch
+
+    noise = HidingNoise(0.5, groups=[0, 1, 1, 1])
+    rows = torch.zeros(200, 4)
+    hidden = noise(rows, None, torch.Generator().manual_seed(0)).isnan()
+    assert torch.equal(hidden[:, 1], hidden[:, 3])
+    assert not torch.equal(hidden[:, 0], hidden[:, 1])
+    assert abs(float(hidden[:, 1].double().mean()) - 0.5) < 0.15
+
+
+def test_noise_of_ones_own_hides_in_training_and_in_judging(wine):
+    class FirstColumn(HidingNoise):
+        """Hides the first column."""
+
+        def __call__(self, rows, columns, generator):
+            rows = rows.clone()
+            rows[..., 0] = np.nan
+            return rows
+
+    autoencoder = AutoencoderTransformer(
+        hidden_layer_sizes=(16,), max_iter=2, early_stopping=False, corruption=FirstColumn(0.0)
+    )
+    imputer = make_imputer(autoencoder=autoencoder).fit(wine[0])
+    hidden = wine[0].copy()
+    hidden[:, 0] = np.nan
+    error = find_error(wine[0], imputer.transform(hidden), hidden)
+    assert imputer.error_ == pytest.approx(error, rel=0.5)
+
+
+@pytest.mark.parametrize("n_samples", [2, 3, 12])
+def test_few_rows_are_filled_linearly(n_samples):
+    X = np.random.default_rng(0).normal(size=(n_samples, 3))
+    X[0, 1] = np.nan
+    imputer = make_imputer().fit(X)
+    assert np.isfinite(imputer.transform(X)).all()
+    assert imputer.learned_share_ == 0
+    assert np.isnan(imputer.error_)
+
+
+def test_a_grid_before_a_classifier_of_named_classes(wine):
+    X, y = hide(wine[0]), wine[1]
+    pipeline = make_pipeline(make_imputer(), LogisticRegression())
+    grid = {
+        "autoencoderimputer__n_components": [2, 0.95],
+        "autoencoderimputer__autoencoder__corruption_level": [0.1],
+    }
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    assert search.best_score_ > 0.85
+    assert set(search.predict(X)) <= set(y)
+
+
+def test_parameters_are_left_alone(wine):
+    imputer = make_imputer()
+    template = clone(imputer.autoencoder)
+    imputer.fit(hide(wine[0]))
+    assert imputer.autoencoder.get_params() == template.get_params()
+    assert not hasattr(imputer.autoencoder, "net_")
