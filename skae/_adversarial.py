@@ -23,6 +23,7 @@ _SHARED = (
     "dropout",
     "loss",
     "init",
+    "missing",
     "output_range",
     "batch_size",
     "learning_rate_init",
@@ -107,6 +108,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         of the reconstructions.
     init : {"pca", "random"}, default="pca"
         With "random" there is no linear path, and all weights are random.
+    missing : {"mask"} or None, default=None
+        With "mask", NaN in X are missing cells: the loss counts the others, the encoder is told
+        which are missing and sees them filled by a normal distribution. By default NaN is an error.
     output_range : {"auto"}, tuple of two floats or None, default="auto"
         Range of the reconstructions under the squared error, in units of X. With "auto", values at
         which the table piles up, such as the 0 and 255 of pixels or the 0 of counts, are taken for
@@ -237,6 +241,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         divergence="adversarial",
         alpha=None,
         init="pca",
+        missing=None,
         output_range="auto",
         batch_size="auto",
         learning_rate="one_cycle",
@@ -263,6 +268,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         self.divergence = divergence
         self.alpha = alpha
         self.init = init
+        self.missing = missing
         self.output_range = output_range
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
 from skae._code_density import fit_classes, read_labels
+from skae._missing import count_observed_cells
 from skae._parameters import check_count
 from skae._sklearn import check_weights
 from skae._training import (
@@ -49,6 +50,7 @@ _SHARED = (
     "normalization",
     "dropout",
     "init",
+    "missing",
     "output_range",
     "batch_size",
     "learning_rate",
@@ -131,6 +133,10 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         class's codes, for which there is no `partial_fit`. With False y is ignored.
     init : {"pca", "random"}, default="pca"
         With "random" there is no linear path, and all weights are random.
+    missing : {"mask"} or None, default=None
+        With "mask", NaN in X are missing cells: the likelihood is that of the others, the encoder
+        is told which are missing and sees them filled by a normal distribution. By default NaN is
+        an error.
     output_range : {"auto"}, tuple of two floats or None, default="auto"
         Range of the reconstructions under the Gaussian and Laplace likelihoods, in units of X.
         With "auto", values at which the table piles up, such as the 0 and 255 of pixels or the 0
@@ -299,6 +305,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         beta_warm_up=0.0,
         conditional=False,
         init="pca",
+        missing=None,
         output_range="auto",
         batch_size="auto",
         learning_rate="one_cycle",
@@ -329,6 +336,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.beta_warm_up = beta_warm_up
         self.conditional = conditional
         self.init = init
+        self.missing = missing
         self.output_range = output_range
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -436,7 +444,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         with ordinary_torch_state():
             bounds = bound_log_densities(self.net_.module_, X, self._standardization, noise)
         if self.noise_scale_ is not None:
-            bounds -= self.n_features_in_ * np.log(self.scale_)
+            bounds -= count_observed_cells(X) * np.log(self.scale_)
         return bounds.astype(self._network_dtype)
 
     def score(self, X, y=None, sample_weight=None):

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skae import AutoencoderTransformer
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 from skae._training._missing import describe_incomplete, describe_observed_cells
 from skae.objectives import LOSSES
 
@@ -257,6 +262,35 @@ def test_every_way_of_training_takes_missing_cells(wine, any_autoencoder, corrup
     codes = first.transform(X)
     assert np.isfinite(codes).all()
     np.testing.assert_array_equal(codes, second.transform(X))
+
+
+@pytest.mark.parametrize(
+    "estimator", [VariationalAutoencoderTransformer, AdversarialAutoencoderTransformer]
+)
+def test_codes_with_a_prior_take_missing_cells(wine, estimator):
+    X = hide(wine[0])
+    model = estimator(3, missing="mask", max_iter=2, random_state=0).fit(X)
+    codes = model.transform(X)
+    assert np.isfinite(codes).all()
+    assert np.isfinite(model.sample(3)).all()
+    # Codes of rows with missing cells tell these well enough.
+    error = np.nanmean((model.inverse_transform(codes) - wine[0])[np.isnan(X)] ** 2)
+    assert error < wine[0].var()
+
+
+def test_a_row_is_as_likely_as_its_observed_cells(wine):
+    X = hide(wine[0])
+    model = VariationalAutoencoderTransformer(
+        2, missing="mask", max_iter=1, learning_rate_init=1e-12, dtype="float64", random_state=0
+    ).fit(X)
+    # The start is probabilistic PCA, a normal distribution, whose parts are normal, too.
+    units, mean = np.eye(2), model.inverse_transform(np.zeros((1, 2)))[0]
+    loadings = model.inverse_transform(units) - mean
+    covariance = loadings.T @ loadings + model.noise_scale_**2 * np.eye(X.shape[1])
+    for row, bound in zip(X[:20], model.score_samples(X[:20], n_draws=2000), strict=True):
+        there = ~np.isnan(row)
+        part = multivariate_normal(mean[there], covariance[np.ix_(there, there)])
+        assert bound == pytest.approx(part.logpdf(row[there]), abs=0.1)
 
 
 def test_a_learned_model_reconstructs_hidden_cells_better_than_its_start(images):

@@ -35,8 +35,7 @@ def padded():
 def make(estimator=AutoencoderTransformer, n_components=2, **params):
     options = {"cell", "n_layers", "bidirectional", "reverse"} & params.keys()
     own = {name: params.pop(name) for name in options}
-    if estimator is AutoencoderTransformer:
-        params = {"missing": "mask", **params}
+    params = {"missing": "mask", **params}
     if estimator is not AdversarialAutoencoderTransformer:
         params = {"early_stopping": False, **params}
     params = {
@@ -140,8 +139,7 @@ def test_beyond_its_end_a_sequence_goes_on_as_longer_ones_do(padded):
     ids=lambda params: "-".join(getattr(x, "__name__", str(x)) for x in params.values()),
 )
 def test_everything_goes_together(padded, params):
-    takes_padding = params.get("missing", "mask") and "estimator" not in params
-    X = padded if takes_padding else np.nan_to_num(padded)
+    X = padded if params.get("missing", "mask") else np.nan_to_num(padded)
     before = torch.get_rng_state()
     model = make(**params).fit(X)
     codes = model.transform(X)

@@ -21,8 +21,12 @@ class PaddedPrincipalComponents(MaskedPrincipalComponents):
     residual: float
     """What it leaves over of the variance of the cells that are there, summed over the columns."""
 
+    def find_unexplained(self, total: float) -> float:
+        """Return what PCA leaves over of the cells that are there."""
+        return self.residual
+
     def find_residual(self, total: float) -> float:
-        """Return what PCA leaves over; missing cells are nothing to be learnt."""
+        """Return the same: missing cells are nothing to be learnt."""
         return self.residual
 
 

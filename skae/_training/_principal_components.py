@@ -30,6 +30,10 @@ class PrincipalComponents:
     explained_variance: np.ndarray
     """Weighted variance along each axis, of shape (n_found,)."""
 
+    def find_unexplained(self, total: float) -> float:
+        """Return what is left of a total variance, summed over the columns."""
+        return max(total - float(self.explained_variance.sum()), 0.0)
+
 
 def find_principal_components(
     X, statistics: ColumnStatistics, shares, n_components, *, precision=np.float64, seed=0

@@ -56,8 +56,8 @@ class TrainingProblem:
     def pca_error(self) -> float:
         """Mean squared error per cell of PCA on the training rows, in standardised units."""
         variances = self.statistics.variance
-        left = variances.sum() - self.principal_components.explained_variance.sum()
-        return max(float(left), 0.0) / len(variances) / self.standardization.scale**2
+        left = self.principal_components.find_unexplained(float(variances.sum()))
+        return left / len(variances) / self.standardization.scale**2
 
     def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
         """Return some rows with their weights, all where no indices are given."""

@@ -46,7 +46,8 @@ class Likelihood(nn.Module):
         Returns
         -------
         log_density : Tensor of shape (...)
-            In nats, summed over the features.
+            In nats, summed over the features; over those that are not missing where the loss is
+            masked.
         """
         raise NotImplementedError
 
@@ -112,7 +113,11 @@ class NoisyLikelihood(Likelihood):
     def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
         """Return the log-density of rows."""
         constant = self.log_constant + self.bounded_log_scale
-        return -self._distance(output, rows).sum(-1) - rows.shape[-1] * constant
+        return -self._distance(output, rows).sum(-1) - self._count_cells(rows) * constant
+
+    def _count_cells(self, rows: Tensor) -> Tensor | int:
+        """Return how many cells of each row are there."""
+        return (~rows.isnan()).sum(-1) if self.loss.masked else rows.shape[-1]
 
     def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
         """Return the exponent of each cell's density, but for its sign."""
@@ -205,7 +210,8 @@ class BernoulliLikelihood(Likelihood):
         mean, scale = self.loss.mean, self.loss.scale
         probability = torch.addcmul(mean, rows, scale)
         draws = torch.rand(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")
-        return ((draws.to(rows.device) < probability).to(rows.dtype) - mean) / scale
+        observed = ((draws.to(rows.device) < probability).to(rows.dtype) - mean) / scale
+        return torch.where(rows.isnan(), rows, observed) if self.loss.masked else observed
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

@@ -140,3 +140,26 @@ def test_weights_count_rows(model):
     losses, _ = NegativeELBO().judge(model, rows, rows)
     weighted, _ = NegativeELBO()(model, rows, rows, weights)
     torch.testing.assert_close(weighted, (losses * weights).mean())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GaussianLikelihood(SquaredError()),
+        lambda: LaplaceLikelihood(AbsoluteError()),
+        lambda: BernoulliLikelihood(BinaryCrossEntropy(torch.zeros(6), torch.tensor(1.0))),
+    ],
+)
+def test_missing_cells_have_no_density(make):
+    likelihood, rows = make(), torch.rand(1, 6, generator=torch.Generator().manual_seed(0))
+    output, there = torch.zeros(1, 6), torch.tensor([True, False, True, True, False, True])
+    if isinstance(likelihood, BernoulliLikelihood):
+        alone = BernoulliLikelihood(BinaryCrossEntropy(torch.zeros(4), torch.tensor(1.0)))
+    else:
+        alone = likelihood
+    expected = alone.log_density(output[:, there], rows[:, there])
+    likelihood.loss.masked = True
+    hidden = rows.masked_fill(~there, torch.nan)
+    torch.testing.assert_close(likelihood.log_density(output, hidden), expected)
+    observed = likelihood.observe(hidden, torch.Generator().manual_seed(0))
+    assert torch.equal(observed.isnan(), hidden.isnan())
