@@ -51,6 +51,9 @@ def make_representations(options):
         "PCA, 32 codes": PCA(32, random_state=0),
         "PCA, 64 codes": PCA(64, random_state=0),
         "autoencoder, 16 codes": AutoencoderTransformer(16, **params),
+        "denoising, 16 codes": AutoencoderTransformer(
+            16, corruption="masking", corruption_level=0.3, **params
+        ),
         "variational, 16 codes": VariationalAutoencoderTransformer(16, **variational),
         "variational, 32 codes": VariationalAutoencoderTransformer(32, **variational),
     }

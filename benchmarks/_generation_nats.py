@@ -31,14 +31,12 @@ def report_nats(options):
     bounds = -model.score_samples(X_test, n_draws=options.draws).astype(np.float64)
     name = f"skae, {options.draws} draws"
     found = [float(bounds.mean()), float(standard_error(bounds)), int(model.active_units_.sum())]
-    single = float(-model.score_samples(X_test, n_draws=1).mean())
     print_table(
         f"Binary {images.name}, nats per test digit; {len(images.X_train)} rows, {model.n_iter_} "
         "epochs; aim: 93 within 1200 seconds of processors",
         ["", "nats", "standard error", "active codes", "processor seconds"],
         [
             [name, *found, seconds],
-            ["skae, one draw", single, None, None, None],
             ["published, MNIST, after long training", _PUBLISHED, None, None, None],
         ],
     )

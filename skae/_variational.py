@@ -428,8 +428,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             probabilities: the result is then the mean over draws of zeros and ones, but for what
             the encoder makes of the difference.
         n_draws : int, default=100
-            Number of draws. The more, the closer to the density; 1 gives the evidence lower bound,
-            5000 is usual for figures that are published.
+            Number of draws. The more, the closer to the density; 5000 is usual for figures that are
+            published. 1 gives the evidence lower bound, on average over draws: a single one is too
+            high or too low by some nats, for all rows alike.
 
         Returns
         -------
