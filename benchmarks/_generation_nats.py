@@ -13,7 +13,7 @@ from skae import VariationalAutoencoderTransformer
 # Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders", 2016: the VAE with
 # two hidden layers of 200 units and 50 codes, one draw, 5000 draws for the bound.
 _PUBLISHED = 86.76
-_EPOCHS = 350
+_EPOCHS = 100
 _CURVE_ROWS, _CURVE_DRAWS = 1000, 100
 
 
