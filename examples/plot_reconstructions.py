@@ -1,8 +1,8 @@
 """
-Digits from eight numbers
-=========================
+Digits from four numbers
+========================
 
-PCA and an autoencoder each describe an image by eight numbers, and draw it again from them.
+PCA and an autoencoder each describe an image by four numbers, and draw it again from them.
 """
 
 # %%
@@ -24,8 +24,8 @@ print(X_train.shape, X_test.shape)
 # Both have the same interface, so one loop fits and judges both, by images that neither has seen.
 
 models = {
-    "PCA": PCA(n_components=8),
-    "autoencoder": AutoencoderTransformer(n_components=8, max_iter=40, random_state=0),
+    "PCA": PCA(n_components=4),
+    "autoencoder": AutoencoderTransformer(n_components=4, max_iter=40, random_state=0),
 }
 reconstructions = {"original": X_test}
 for name, model in models.items():
@@ -35,10 +35,10 @@ for name, model in models.items():
     print(f"{name:12} squared error of a pixel {error:.4f}")
 
 # %%
-# One image of each digit, and what comes out of its eight numbers:
+# One image of each digit, and what comes out of its four numbers:
 
 one_of_each = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
-figure, axes = plt.subplots(3, 1, figsize=(7, 2.6), layout="constrained")
+figure, axes = plt.subplots(3, 1, figsize=(7, 2.8), layout="constrained")
 for ax, (name, rows) in zip(axes, reconstructions.items(), strict=True):
     strip = np.hstack(rows[one_of_each].reshape(-1, *images.image_shape))
     ax.imshow(strip, cmap="gray_r", vmin=0, vmax=1)

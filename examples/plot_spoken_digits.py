@@ -92,10 +92,11 @@ for name, model in models.items():
 # What is kept of the sounds:
 
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(0, 10, 2)]
-figure, axes = plt.subplots(3, len(shown), figsize=(8, 5), layout="constrained")
+figure, axes = plt.subplots(3, len(shown), figsize=(8, 4), layout="constrained")
 for line, (name, rows) in zip(axes, pictures.items(), strict=True):
     for ax, index in zip(line, shown, strict=True):
-        ax.imshow(rows[index].reshape(SHAPE), origin="lower", cmap="magma", vmin=0, vmax=1)
+        image = rows[index].reshape(SHAPE)
+        ax.imshow(image, origin="lower", cmap="magma", vmin=0, vmax=1, aspect="auto")
         ax.set(xticks=[], yticks=[])
     line[0].set_ylabel(name)
 for ax, index in zip(axes[0], shown, strict=True):
