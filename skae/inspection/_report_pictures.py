@@ -19,6 +19,8 @@ _PIXELS_PER_INCH = 192
 # Of more held-out rows, points would hide each other.
 _MOST_POINTS = 2000
 _N_IMAGES = 6
+# Of more columns, bars are thinner than a pixel, and take seconds.
+_MOST_BARS = 200
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Illustrator:
         display = ReconstructionDisplay.from_predictions(
             self.task.X_test[rows],
             self.reconstructions[method][rows],
+            kind=self._choose_kind(),
             image_shape=self.image_shape,
             feature_names=self.feature_names,
             ax=ax,
@@ -151,6 +154,11 @@ class Illustrator:
             f"{caption}, by {'1 code' if codes == 1 else f'{codes} codes'}.",
             chart=self.image_shape is None,
         )
+
+    def _choose_kind(self):
+        if self.image_shape is not None:
+            return "image"
+        return "bars" if len(self.feature_names) <= _MOST_BARS else "series"
 
     def draw_codes(self):
         """Yield the held-out rows as points of the first two codes, by both methods."""

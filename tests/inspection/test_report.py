@@ -14,7 +14,13 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
-from skae.inspection import MethodResult, PCAComparison, compare_with_pca
+from skae.inspection import (
+    MethodResult,
+    PCAComparison,
+    ReconstructionDisplay,
+    compare_with_pca,
+)
+from skae.inspection._report_pictures import Illustrator
 from skae.inspection._report_verdict import reach_verdict, say_verdict
 
 VOID = {"meta", "img", "br"}
@@ -238,3 +244,19 @@ def test_a_comparison_made_by_hand_has_nothing_to_draw():
     result = MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001)
     with pytest.raises(ValueError, match="must have `evidence`"):
         PCAComparison((result,), 150, 50, 4, None).to_html()
+
+
+def test_rows_of_a_wide_table_are_lines(monkeypatch):
+    drawn = []
+
+    def remember(X, reconstructions, *, kind, **options):
+        drawn.append(kind)
+        return original(X, reconstructions, kind=kind, **options)
+
+    original = ReconstructionDisplay.from_predictions
+    monkeypatch.setattr(ReconstructionDisplay, "from_predictions", remember)
+    X = np.random.default_rng(0).normal(size=(20, 2000))
+    comparison = compare_with_pca(X, n_components=1, estimator=Curve())
+    illustrator = Illustrator(comparison, reach_verdict(comparison), ["x"] * 2000, None)
+    assert len(list(illustrator.draw_reconstructions())) == 2
+    assert drawn == ["series", "series"]
