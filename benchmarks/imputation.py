@@ -180,7 +180,7 @@ def inpaint(options):
         fill, seconds = time_call(fit, X_hidden)
         error = float(np.square(fill(X_test_hidden) - X_test)[holes].mean())
         rows.append([name, error, seconds])
-        print(f"{name} is done", file=sys.stderr, flush=True)
+        print(f"{name}: {error:.5f}", file=sys.stderr, flush=True)
     of_pca = min(error for name, error, _ in rows if name.startswith("PCA"))
     print_table(
         f"MNIST, {len(X)} images that lack a square of {_HOLE} by {_HOLE}; aim: 0.5 of PCA",

@@ -72,7 +72,8 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
     autoencoder : AutoencoderTransformer or None, default=None
         An unfitted autoencoder with the parameters to use, as in
         ``AutoencoderTransformer(hidden_layer_sizes=(512, 256), corruption="hiding")``. Its
-        `n_components`, `missing` and `random_state` give way to those of the imputer. None is one
+        `n_components`, `missing` and `random_state` give way to those of the imputer, and where it
+        has no `corruption`, values are hidden from it all the same. None is one
         with ``corruption="hiding"``, ``corruption_level=0.2``, ``learning_rate_init=0.003`` and
         ``early_stopping=False``: the imputer holds out rows itself.
     random_state : int, RandomState instance or None, default=None
@@ -313,6 +314,8 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
     def _make_corruption(self, groups):
         """Return what hides values in training."""
         template = _make_template() if self.autoencoder is None else self.autoencoder
+        if template.corruption is None:
+            return HidingNoise(_SHARE_TO_HIDE, groups)
         if template.corruption == "hiding":
             return HidingNoise(template.corruption_level, groups)
         return template.corruption

@@ -322,6 +322,13 @@ def test_a_grid_before_a_classifier_of_named_classes(wine):
     assert set(search.predict(X)) <= set(y)
 
 
+def test_values_are_hidden_from_any_network(wine):
+    autoencoder = AutoencoderTransformer(early_stopping=False, max_iter=1)
+    imputer = make_imputer(autoencoder=autoencoder).fit(hide(wine[0]))
+    assert isinstance(imputer.autoencoder_.corruption, HidingNoise)
+    assert imputer.autoencoder_.corruption.level == 0.2
+
+
 def test_parameters_are_left_alone(wine):
     imputer = make_imputer()
     template = clone(imputer.autoencoder)
