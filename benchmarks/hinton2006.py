@@ -7,62 +7,17 @@ G. E. Hinton and R. R. Salakhutdinov, "Reducing the dimensionality of data with 
 Science 313, 2006. https://doi.org/10.1126/science.1127647
 """
 
-import time
-
 import numpy as np
 import torch
 from _common import describe_machine, limit_threads, make_parser, print_table, quiet, time_call
-from sklearn.base import clone
+from _curve import fit_with_curve
 from sklearn.decomposition import PCA
-from skorch.callbacks import Callback
 
 from skae import AutoencoderTransformer
 from skae.datasets import has_data_file, load_mnist
 
 # Squared errors per test image of logistic PCA and of the autoencoder, from the paper.
 _PAPER = {"logistic PCA, in the paper": 8.01, "autoencoder, in the paper": 3.00}
-_CHUNK = 2000
-
-
-class Curve(Callback):
-    """Judge the test images after epochs, with the clock stopped.
-
-    Parameters
-    ----------
-    rows : Tensor of shape (n_samples, n_features)
-        The test images in the units of the network.
-    scale : float
-        One such unit, in units of the pixels.
-    every : int
-        How many epochs lie between two points of the curve.
-    """
-
-    def __init__(self, rows, scale, every):
-        self.rows, self.scale, self.every = rows, scale, every
-        self.points, self.stopped = [], 0.0
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, net, **kwargs):
-        """Add a point to the curve, and print it."""
-        now = time.perf_counter()
-        epoch = len(net.history)
-        if epoch % self.every == 0 or epoch == net.max_epochs:
-            error = self.judge(net.module_)
-            self.points.append((epoch, now - self.start - self.stopped, error))
-            print("{:6d}  {:8.1f}  {:8.3f}".format(*self.points[-1]), flush=True)
-        self.stopped += time.perf_counter() - now
-
-    @torch.no_grad()
-    def judge(self, module):
-        """Return the squared error of an image."""
-        was_training = module.training
-        module.eval()
-        error = sum(
-            float((module.reconstruct(rows) - rows).square().sum())
-            for rows in self.rows.split(_CHUNK)
-        )
-        module.train(was_training)
-        return error / len(self.rows) * self.scale**2
 
 
 def main(arguments=None):
@@ -117,14 +72,7 @@ def make_model(options):
 
 def report(X, X_test, model, options):
     """Fit, printing the curve, and print how it ends."""
-    # One epoch tells mean and scale, which the same rows and seed will give again.
-    probe = clone(model).set_params(max_iter=1).fit(X)
-    rows = torch.from_numpy((X_test - probe.mean_) / X_test.dtype.type(probe.scale_))
-    print(f"\n{'epoch':>6}  {'seconds':>8}  {'error':>8}")
-    curve = Curve(rows, probe.scale_, options.every)
-    model.set_params(net_params={**(model.net_params or {}), "callbacks": [curve]})
-    _, seconds = time_call(model.fit, X)
-
+    curve, seconds = time_call(fit_with_curve, model, X, X_test, options.every)
     final = judge(X_test, model)
     pca = judge(X_test, PCA(30, svd_solver="covariance_eigh").fit(X))
     epoch, best_seconds, best = min(curve.points, key=lambda point: point[2])

@@ -1,5 +1,7 @@
 """Images, speech, text and series: networks of the kind of the data against PCA and dense ones.
 
+    python benchmarks/kinds.py images --output curves.png
+    python benchmarks/kinds.py speech --speakers
     python benchmarks/kinds.py series
     python benchmarks/kinds.py reviews --seeds 3
 
@@ -7,13 +9,17 @@ See README.md for all parts.
 """
 
 from _common import describe_machine, limit_threads, make_parser, quiet
+from _kinds_images import report_images
 from _kinds_reviews import report_reviews
 from _kinds_series import report_series
+from _kinds_speech import report_speech
 
 from skae.datasets import has_data_file
 
 # Each takes the options and prints tables. Some need a file of the folder that SKAE_DATA names.
 _PARTS = {
+    "images": (report_images, "mnist.npz"),
+    "speech": (report_speech, "fsdd.npz"),
     "series": (report_series, None),
     "reviews": (report_reviews, "reviews.jsonl.gz"),
 }
@@ -26,7 +32,7 @@ def main(arguments=None):
         print(describe_machine())
         for name in options.parts or _PARTS:
             report, needs = _PARTS[name]
-            if needs is None or has_data_file(needs):
+            if needs is None or has_data_file(needs) or (options.quick and name == "images"):
                 report(options)
             else:
                 print(f"{name} is left out: SKAE_DATA does not name a folder with {needs}.")
@@ -39,6 +45,10 @@ def parse_options(arguments):
     add("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(_PARTS)}")
     add("--codes", nargs="+", type=int, help="numbers of codes, the part's choice by default")
     add("--epochs", type=int, help="epochs of the networks, the part's choice by default")
+    add("--rows", type=int, help="images to train on, all by default")
+    add("--test-rows", type=int, help="images to judge by, all by default")
+    add("--speakers", action="store_true", help="leave out one speaker after the other as well")
+    add("--output", metavar="PICTURE", help="where to draw the errors on images, as curves.png")
     add("--seeds", type=int, default=1, help="fits of each network, 1 by default")
     add("--threads", type=int, default=1, help="1 by default")
     options = parser.parse_args(arguments)
@@ -46,7 +56,7 @@ def parse_options(arguments):
     if unknown:
         parser.error(f"PART must be among {', '.join(_PARTS)}. Got {', '.join(unknown)}.")
     if options.quick:
-        options.epochs = options.epochs or 2
+        options.epochs, options.rows = options.epochs or 2, options.rows or 500
     return options
 
 

@@ -19,6 +19,7 @@ from _common import (
     time_interleaved,
 )
 from _rivals import SkorchTransformer
+from _speed_kinds import measure_convolutional
 from _speed_memory import measure_map, measure_transform
 from _speed_recurrent import measure_recurrent
 from _speed_training import (
@@ -106,6 +107,7 @@ def measure_pickle(options):
 PARTS = {
     "digits": measure_digits,
     "mnist": measure_mnist,
+    "conv": measure_convolutional,
     "recurrent": measure_recurrent,
     "whole": measure_whole,
     "transform": measure_transform,

@@ -11,6 +11,7 @@ from scipy.linalg import sqrtm
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PARTS = [
     "digits",
+    "conv",
     "recurrent",
     "whole",
     "growth",
@@ -92,6 +93,24 @@ def test_imputation_prints_errors_of_all_imputers(run):
     assert 0 < float(ours) < float(simple)
 
 
+def test_kinds_draws_the_errors_of_dense_layers_and_convolutions(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "curves.png"
+    small = ["--rows", 200, "--test-rows", 100, "--epochs", 1]
+    text = run("kinds", "images", "--quick", "--output", picture, *small)
+    assert picture.stat().st_size > 1000
+    dense, conv = (find_line(text, name) for name in ("dense", "conv"))
+    assert float(conv[2]) == pytest.approx(float(conv[1]) / float(dense[1]), abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.needs_data("fsdd.npz")
+def test_kinds_classifies_spoken_digits(run):
+    text = run("kinds", "speech", "--codes", 8, "--epochs", 1)
+    accuracies = [float(cell) for cell in find_line(text, "takes 0 to 4")[2:5]]
+    assert all(0.5 < accuracy < 1 for accuracy in accuracies)
+
+
 def test_speed_prints_a_ratio(run):
     text = run("speed", "--quick", "pickle")
     n_bytes, of_weights, ratio = text.splitlines()[-1].split()
@@ -114,7 +133,9 @@ def test_kinds_prints_accuracies_of_series(run):
 
 def test_kinds_leaves_out_what_is_not_there(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
-    assert "reviews is left out" in run("kinds", "reviews")
+    text = run("kinds", "speech", "reviews")
+    assert "speech is left out" in text
+    assert "reviews is left out" in text
     with pytest.raises(SystemExit):
         run("kinds", "nothing")
 

@@ -76,7 +76,7 @@ class OwnModule(nn.Module):
         self.module, self.shape, self.n_outputs, self.seed = module, tuple(shape), n_outputs, seed
         self.scale: nn.Parameter | None = None
         if zero:
-            self.scale = nn.Parameter(torch.zeros(n_outputs, dtype=dtype, device="cpu"))
+            self.scale = nn.Parameter(torch.zeros((), dtype=dtype, device="cpu"))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply the module.
