@@ -147,8 +147,10 @@ def write_column(column, values: np.ndarray, missing: np.ndarray, *, categorical
         return type(column)(column.name, cells.tolist(), dtype=column.dtype)
     if not categorical and getattr(column.dtype, "kind", "f") in "iu":
         column = column.astype("Float64" if hasattr(column.dtype, "na_value") else np.float64)
-    column = column.copy()
-    column.iloc[np.flatnonzero(missing)] = values[missing]
+    column, fills = column.copy(), values[missing]
+    if not categorical and isinstance(column.dtype, np.dtype):
+        fills = fills.astype(column.dtype)
+    column.iloc[np.flatnonzero(missing)] = fills
     return column
 
 

@@ -237,6 +237,27 @@ def test_polars_frames_keep_their_categories(mixed):
     assert filled["kind"].to_list() == by_pandas["kind"].tolist()
 
 
+def test_columns_keep_their_types_but_for_integers_with_gaps():
+    pd = pytest.importorskip("pandas")
+    kind = np.arange(60) % 3
+    frame = pd.DataFrame(
+        {
+            "text": pd.array(np.array(["a", "b", "c"])[kind], dtype="string"),
+            "whole": pd.array(kind * 3, dtype="Int64"),
+            "flag": pd.array(kind == 1, dtype="boolean"),
+            "single": kind.astype(np.float32),
+        }
+    )
+    hidden = frame.copy()
+    for row, name in enumerate(frame):
+        hidden.loc[10 + row, name] = None
+    filled = make_imputer().fit_transform(hidden)
+    assert dict(filled.dtypes) == {**frame.dtypes, "whole": pd.Float64Dtype()}
+    for name in ("text", "flag"):
+        assert filled[name].equals(frame[name])
+    assert np.abs(filled[["whole", "single"]] - frame[["whole", "single"]]).max(axis=None) < 0.5
+
+
 def test_numbers_may_be_categories(wine):
     rng = np.random.default_rng(0)
     codes = rng.integers(3, size=100) * 7
