@@ -25,6 +25,7 @@ help: ## List the targets.
 # torch goes first and alone, so that its pin decides which build is taken.
 define install
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skae needs Python >= 3.11. Name one, as in: make PYTHON=python3.12 ...")'
+	@echo "Building $(1), which takes some minutes the first time; pip is silent meanwhile."
 	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 	$(1)/bin/python -m pip install --disable-pip-version-check --quiet -c $(2) torch setuptools
 	$(1)/bin/python -m pip install --disable-pip-version-check --quiet -c $(2) --no-build-isolation -e '.[$(3)]'
