@@ -9,6 +9,7 @@ from torch import nn
 
 from skae import (
     AdversarialAutoencoderTransformer,
+    AutoencoderImputer,
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
@@ -184,3 +185,12 @@ def test_outliers_are_found_by_convolutions(images):
     detector = AutoencoderOutlierDetector(3, autoencoder=make()).fit(images)
     noise = np.random.RandomState(0).uniform(size=(5, 64))
     assert (detector.score_samples(noise) < np.median(detector.score_samples(images))).all()
+
+
+def test_missing_pixels_are_filled_by_convolutions(images):
+    X = images + 0.01 * np.random.RandomState(0).normal(size=images.shape)
+    X[::3, 27:30] = np.nan
+    imputer = AutoencoderImputer(3, autoencoder=make(), random_state=0)
+    filled = imputer.fit_transform(X)
+    assert np.isfinite(filled).all()
+    np.testing.assert_allclose(filled[1::3], X[1::3])
