@@ -66,6 +66,7 @@ def draw(curves, errors, title, path):
     """Draw the errors against the seconds, both on logarithmic axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -77,6 +78,9 @@ def draw(curves, errors, title, path):
     axes.set(xscale="log", yscale="log", title=title)
     axes.set_xlabel("seconds of a processor, from the beginning of the fit")
     axes.set_ylabel("squared error per test image")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     axes.legend()
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=150)
