@@ -5,12 +5,10 @@ import os
 import shlex
 import sys
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.datasets import load_digits
 
 import skae
@@ -25,8 +23,6 @@ _USER_ERROR = 2
 _INTERRUPTED = 130
 _UNREAD = 141
 
-# On a busy machine, threads that wait for each other took twenty times as long as one alone.
-_FEW_CELLS = 1_000_000
 _NOT_NUMERIC = "not numeric, or row numbers"
 _SCALED = "Columns scaled to standard deviation 1 (--raw keeps their units)"
 
@@ -198,7 +194,7 @@ def _compare(options):
         data = _take_rows(_load(name, options), options)
         scaled = [_SCALED] if data.standardize else []
         print("\n".join([data.name, *data.remarks, *scaled]), flush=True)
-        with warnings.catch_warnings(), _threads_for(data.X.size):
+        with warnings.catch_warnings():
             # The table shows it: its ratio is 1.
             warnings.simplefilter("ignore", NotBetterThanPCAWarning)
             # As does PCA on a table without variance.
@@ -206,18 +202,6 @@ def _compare(options):
             # Letters that matplotlib's font lacks are boxes in pictures, and right in the tables.
             warnings.filterwarnings("ignore", "Glyph .* missing")
             _compare_on(data, options)
-
-
-@contextmanager
-def _threads_for(n_cells):
-    """Compute small tables with one thread: several would wait for each other most of the time."""
-    n_threads = torch.get_num_threads()
-    if n_cells < _FEW_CELLS:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _compare_on(data, options):

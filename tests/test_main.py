@@ -8,7 +8,6 @@ from html import unescape
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import skae
 import skae.__main__
@@ -220,23 +219,6 @@ def test_interruption_is_no_traceback(monkeypatch, capsys):
     code, _, errors = run(capsys, "digits")
     assert code == 130
     assert errors == "\nInterrupted.\n"
-
-
-@pytest.mark.parametrize("few_cells", [1, 10_000_000])
-def test_small_tables_are_computed_by_one_thread(monkeypatch, capsys, few_cells):
-    seen = []
-    monkeypatch.setattr(skae.__main__, "_FEW_CELLS", few_cells)
-    monkeypatch.setattr(
-        skae.__main__, "compare_with_pca", lambda *_, **__: seen.append(torch.get_num_threads())
-    )
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        run(capsys, "digits")
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(n_threads)
-    assert seen == [3 if few_cells == 1 else 1]
 
 
 def test_version(capsys):

@@ -19,6 +19,7 @@ from skae._training._rows import is_large_map
 from skae._training._run import Split, TrainedModel, TrainingRun
 from skae._training._settings import TrainingSettings
 from skae._training._standardization import Standardization
+from skae._training._threads import threads_for
 from skae.modules import Autoencoder, LinearOutput
 
 # Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed. Very
@@ -113,12 +114,14 @@ def train_autoencoder(
     if start is not None:
         run.earlier_reach = start.module.reach
         run.net.load_optimizer_state(start.optimizer_state)
-    if cross_validates:
-        chosen = cross_validate(X, problem, run.max_iter, noise, fold_source)
-        return run.train_chosen_epochs(chosen)
-    if split.held_out is not None:
-        return run.train_to_best_epoch()
-    return run.train_all_epochs()
+    batch_size = settings.resolve_batch_size(len(split.train))
+    with threads_for(module, batch_size, settings.sample_shape or (problem.n_features,)):
+        if cross_validates:
+            chosen = cross_validate(X, problem, run.max_iter, noise, fold_source)
+            return run.train_chosen_epochs(chosen)
+        if split.held_out is not None:
+            return run.train_to_best_epoch()
+        return run.train_all_epochs()
 
 
 def _cross_validates(X, settings: TrainingSettings) -> bool:
