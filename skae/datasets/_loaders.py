@@ -99,7 +99,7 @@ def load_digit_images(*, random_state=0):
     --------
     >>> from skae.datasets import load_digit_images
     >>> images = load_digit_images()
-    >>> images.X_train[0].reshape(images.image_shape).max() <= 1
+    >>> images.X_train[0].reshape(images.image_shape).shape == images.image_shape
     True
     """
     if has_data_file("mnist.npz"):
