@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae.sequences import SequencePadder
 
@@ -12,11 +11,6 @@ from skae.sequences import SequencePadder
 def sequences():
     source = np.random.default_rng(0)
     return [source.normal(size=(length, 3)) for length in (4, 1, 6, 2)]
-
-
-@parametrize_with_checks([SequencePadder()])
-def test_passes_scikit_learns_checks(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize("mark_end", [False, True])

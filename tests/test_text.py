@@ -7,7 +7,6 @@ import pytest
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae.text import TokenSequencer
 
@@ -17,11 +16,6 @@ TEXTS = ["The film is good, the end is not.", "A bad film", "The end", "good end
 @pytest.fixture
 def sequencer():
     return TokenSequencer().fit(TEXTS)
-
-
-@parametrize_with_checks([TokenSequencer()])
-def test_passes_scikit_learns_checks(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize(
