@@ -1,11 +1,16 @@
 """Densities of codes, to draw new ones from."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 _COMPONENTS_OF_A_CLASS = 5
 # Fewer rows than this for each component, and their covariances would follow the rows.
@@ -31,6 +36,9 @@ def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianM
     mixture : GaussianMixture
         The fitted mixture.
     """
+    # Only here, since it brings a good part of scikit-learn along.
+    from sklearn.mixture import GaussianMixture
+
     codes = codes.astype(np.float64)
     n_components = max(1, min(n_components, len(codes) // _ROWS_PER_COMPONENT))
     floor = max(_LEAST_SHARE_OF_VARIANCE * codes.var(axis=0).mean(), np.finfo(np.float64).tiny)
