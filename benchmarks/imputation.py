@@ -218,6 +218,7 @@ def make_ours(options):
         "corruption": "hiding",
         "corruption_level": 0.0,
         "learning_rate_init": 0.003,
+        "max_iter": 20,
         "early_stopping": False,
     }
 

