@@ -8,7 +8,7 @@ from skae._training._problem import TrainingProblem
 from skae.corruption import CORRUPTIONS, Columns, Corruption
 
 # Images with holes, 20,000: without it training diverged, with it a hole's error fell by a fifth.
-_LEAST_SHARE_OF_DEVIATION = 0.3
+_LEAST_SHARE_OF_COMMON_DEVIATION = 0.3
 
 
 class InputNoise:
@@ -71,7 +71,7 @@ def find_input_deviations(problem: TrainingProblem) -> Tensor:
     deviations = problem.tensor(np.sqrt(problem.statistics.variance) / scale)
     if problem.settings.masked:
         common = deviations.square().mean().sqrt()
-        deviations = deviations.clamp_min(_LEAST_SHARE_OF_DEVIATION * common)
+        deviations = deviations.clamp_min(_LEAST_SHARE_OF_COMMON_DEVIATION * common)
     corruption = _make_corruption(problem)
     if corruption is None:
         return deviations
