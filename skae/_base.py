@@ -28,7 +28,14 @@ from skae._parameters import (
     read_layer_sizes,
     warn_if_overcomplete,
 )
-from skae._samples import cut_padding, find_form, find_sample_shape, restore_form
+from skae._samples import (
+    check_form,
+    cut_padding,
+    find_form,
+    find_sample_shape,
+    restore_form,
+    stack_samples,
+)
 from skae._sklearn import (
     CallbackSupportMixin,
     check_codes,
@@ -73,8 +80,8 @@ class BaseAutoencoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least two, all finite but for missing cells. Sparse matrices and
-            memory maps are made dense a batch at a time. Arrays of more than two axes are samples
-            whose cells are features; all methods take them, and return reconstructions so.
+            memory maps are made dense a batch at a time. Arrays of more than two axes, or lists
+            of their samples, are flattened; all methods take them, and give them back.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -121,6 +128,7 @@ class BaseAutoencoder(
         return self._fit(X, y, sample_weight, self._chunk_settings(), self._starting_point())
 
     def _fit(self, X, y, sample_weight, settings: TrainingSettings, start: StartingPoint | None):
+        X = stack_samples(X)
         with names_kept_on_error(self), ordinary_torch_state():
             rows, weights = self._validate_training_data(
                 X, sample_weight, settings, reset=start is None
@@ -340,9 +348,11 @@ class BaseAutoencoder(
 
     def _validate_rows(self, X):
         check_is_fitted(self)
-        X = validate_table(self, X, reset=False)
+        samples = stack_samples(X)
+        rows = validate_table(self, samples, reset=False)
+        check_form(find_form(samples, rows.shape[1]), self.sample_shape_)
         n_used = math.prod(self.sample_shape_)
-        return X if n_used == X.shape[1] else X[:, :n_used]
+        return rows if n_used == rows.shape[1] else rows[:, :n_used]
 
     def _warn_of_weak_fit(self):
         continued = self._n_fits > 1

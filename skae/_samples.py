@@ -6,6 +6,69 @@ from numbers import Integral
 import numpy as np
 
 
+def stack_samples(X):
+    """Return a list of samples of more than one axis as one array, all else as it is.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it, such as a list of images.
+
+    Returns
+    -------
+    samples : object
+        An array where X was a list of arrays or a list nested more than twice.
+
+    Raises
+    ------
+    ValueError
+        If the samples in a list have different shapes.
+    """
+    if not isinstance(X, list | tuple) or _count_axes(X) < 3:
+        return X
+    samples = [np.asarray(sample) for sample in X]
+    shapes = sorted({sample.shape for sample in samples})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"X must hold samples of one shape. Got {shapes[0]} and {shapes[-1]}. For series of "
+            "different lengths use skae.sequences.SequencePadder."
+        )
+    return np.stack(samples)
+
+
+def _count_axes(X) -> int:
+    """Return the number of axes of nested lists, going by their first elements."""
+    n_axes = 0
+    while isinstance(X, list | tuple) and len(X):
+        n_axes, X = n_axes + 1, X[0]
+    return n_axes + getattr(X, "ndim", 0)
+
+
+def check_form(form, known):
+    """Refuse samples with the cells of those in fit in another arrangement.
+
+    Parameters
+    ----------
+    form : tuple of int
+        The shape that samples have in X.
+    known : tuple of int
+        Shape of a sample as the network sees it; of sequences the last steps may be left out.
+
+    Raises
+    ------
+    ValueError
+        If the axes are others.
+    """
+    if len(form) < 2 or len(known) < 2 or _without_ones(form) == _without_ones(known):
+        return
+    longer = math.prod(form) > math.prod(known)
+    if not (longer and tuple(form[1:]) == tuple(known[1:])):
+        raise ValueError(
+            f"X must have samples of shape {known}, as in fit. Got {form}. Bring the axes of X "
+            "into that order."
+        )
+
+
 def flatten_samples(X):
     """Return an array of more than two axes as rows, all else as it is.
 
@@ -51,8 +114,10 @@ def find_sample_shape(form, sample_shape, before=None) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If the parameter does not consist of positive integers, or does not fit X.
+        If the parameter does not consist of positive integers or does not fit X, or X has another
+        arrangement than before.
     """
+    check_form(form, before or ())
     if sample_shape is None:
         return form if before is None or len(form) > 1 else before
     sizes = _complete(tuple(sample_shape), math.prod(form))

@@ -167,6 +167,7 @@ def test_a_search_reaches_the_kernel(images):
         ({"architecture": Convolutional(kernel_size=4)}, "`kernel_size` must be odd"),
         ({"architecture": Convolutional(n_channels=())}, "`n_channels` must be"),
         ({"architecture": Convolutional(n_channels=(4, 0))}, "`n_channels` must be"),
+        ({"architecture": Convolutional(n_channels=2.5)}, r"`n_channels` must be.*Got 2.5"),
         ({"architecture": Convolutional(n_channels="many")}, "`n_channels` must be"),
     ],
     ids=str,

@@ -114,7 +114,8 @@ def swap(role, module):
         (swap("encoder", nn.Sequential(nn.Conv2d(3, 4, 3))), r"layer `0` \(Conv2d.*in_channels=3"),
         (swap("encoder", nn.Sequential(nn.Flatten(), nn.Linear(60, 3))), r"in_features=60.*n, 64"),
         (swap("encoder", nn.Sequential(nn.Flatten(), nn.Linear(64, 5))), r"\(n, 3\).*Got \(n, 5\)"),
-        (swap("decoder", nn.Linear(4, 64)), "takes tensors of shape .n, 3"),
+        (swap("encoder", nn.Sequential(nn.LSTM(8, 3), nn.Flatten())), "in its layer `[01]`"),
+        (swap("decoder", nn.Linear(4, 64)), r"shape \(n, 3\).*in_features=4\), given \(n, 3\)"),
         (swap("decoder", nn.Linear(3, 60)), r"\(n, 1, 8, 8\).*Got \(n, 60\)"),
         (lambda *sizes: nn.Linear(64, 3), "must make a pair of torch modules"),
         (nn.Linear(64, 3), "Pass its class"),
@@ -159,6 +160,32 @@ def test_a_search_reaches_the_parameters_of_an_architecture(images):
     assert search.best_estimator_.net_.module_.encoder.linears[0].out_features in (3, 5)
 
 
+class Wrong(Architecture):
+    """Dense layers of which one row has another number of cells than it should."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+
+    def make_stacks(self, plan):
+        sizes = [plan.n_inputs, plan.n_encoder_outputs, plan.n_components, plan.n_features]
+        sizes[self.wrong] += 1
+        return nn.Linear(*sizes[:2]), nn.Linear(*sizes[2:])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (0, r"an encoder that takes tensors of shape \(n, 64\)"),
+        (1, r"an encoder that returns tensors of shape \(n, 3\).*Got \(n, 4\)"),
+        (2, r"a decoder that takes tensors of shape \(n, 3\)"),
+        (3, r"a decoder that returns tensors of shape \(n, 64\).*Got \(n, 65\)"),
+    ],
+)
+def test_an_architecture_with_wrong_shapes_is_refused_before_training(wrong, message, images):
+    with pytest.raises(ValueError, match=message):
+        make(architecture=Wrong(wrong)).fit(images)
+
+
 @pytest.mark.parametrize(
     ("sample_shape", "message"),
     [
@@ -191,6 +218,28 @@ def test_arrays_of_images_are_taken_as_they_are(architecture, images):
 def test_images_whose_axes_are_in_another_order_are_refused(images):
     with pytest.raises(ValueError, match="shape of the samples in X"):
         make(architecture="dense", sample_shape=(2, 4, 8)).fit(images.reshape(-1, 4, 8, 2))
+
+
+@pytest.mark.parametrize("architecture", ["dense", "conv", Pictures])
+def test_images_whose_axes_are_others_than_in_fit_are_refused(architecture, images):
+    model = make(architecture=architecture).fit(images)
+    for method in (model.transform, model.score, model.partial_fit):
+        with pytest.raises(ValueError, match=r"samples of shape \(1, 8, 8\).*Got \(1, 16, 4\)"):
+            method(images.reshape(-1, 1, 16, 4))
+    np.testing.assert_array_equal(
+        model.transform(images.reshape(-1, 8, 8)), model.transform(images)
+    )
+
+
+def test_lists_of_images_are_taken_as_arrays_are(images):
+    samples = images.reshape(-1, 1, 8, 8)
+    model = make(architecture="conv", sample_shape=None).fit(samples)
+    codes = model.transform(samples)
+    for X in (list(samples), tuple(samples), samples.tolist()):
+        np.testing.assert_allclose(model.transform(X), codes, rtol=1e-5, atol=1e-6)
+        assert clone(model).fit(X).sample_shape_ == (1, 8, 8)
+    with pytest.raises(ValueError, match=r"one shape. Got \(1, 7, 8\) and \(1, 8, 8\)"):
+        model.fit([samples[0], samples[1][:, :7]])
 
 
 def test_own_modules_take_rows_with_missing_cells(images):

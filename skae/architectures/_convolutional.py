@@ -114,9 +114,10 @@ class Convolutional(Architecture):
         return encoder, decoder
 
     def _read_channels(self, size) -> tuple[int, ...]:
-        if self.n_channels != "auto":
+        if not (isinstance(self.n_channels, str) and self.n_channels == "auto"):
             remedy = "Give a tuple of one for each convolution, or 'auto'."
-            channels = tuple(check_count("n_channels", n, remedy) for n in self.n_channels)
+            given = self.n_channels if hasattr(self.n_channels, "__len__") else (self.n_channels,)
+            channels = tuple(check_count("n_channels", n, remedy) for n in given)
             check_count("n_channels", len(channels), remedy)
             return channels
         n_layers = _FEWEST_LAYERS

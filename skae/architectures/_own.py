@@ -65,6 +65,43 @@ class Own(Architecture):
         )
 
 
+class Checked(Architecture):
+    """An architecture derived by the user, whose modules are tried before they are trained.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The user's.
+    """
+
+    def __init__(self, architecture: Architecture):
+        self.architecture = architecture
+        self.takes_padding = architecture.takes_padding
+
+    def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
+        """Return what the user's architecture makes; refuse what has wrong shapes.
+
+        Parameters
+        ----------
+        plan : StackPlan
+            What is known of the rows, and the estimator's parameters.
+
+        Returns
+        -------
+        encoder, decoder : Module
+            The user's modules.
+
+        Raises
+        ------
+        ValueError
+            If these are not two modules, or do not take and return what they should.
+        """
+        encoder, decoder = _read_pair(self.architecture.make_stacks(plan))
+        probe("encoder", encoder, (plan.n_inputs,), (plan.n_encoder_outputs,), plan.dtype)
+        probe("decoder", decoder, (plan.n_components,), (plan.n_features,), plan.dtype)
+        return encoder, decoder
+
+
 def _read_pair(made) -> tuple[nn.Module, nn.Module]:
     """Return the encoder and the decoder of what the user's function has returned."""
     pair = made

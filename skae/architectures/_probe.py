@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+# What wrong shapes, and what layers return beside tensors, make layers raise.
+_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 # What layers call the size of the axis that they expect.
 _EXPECTED = (
     "in_features",
@@ -43,7 +45,7 @@ def probe(role: str, module: nn.Module, shape, wanted, dtype: torch.dtype):
     try:
         # Statistics of batches stay as they are.
         outputs = module.eval()(samples)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except _ERRORS as error:
         raise ValueError(
             f"`architecture` must make {_with_article(role)} that takes tensors of shape "
             f"{_show(shape)}. Got an error {trace.describe()}: {error} "
@@ -95,11 +97,12 @@ class _Trace:
         """Return the words for the layer that was left by an error."""
         name, layer, shapes = self.running[-1] if self.running else ("", None, [])
         given = f", given {' and '.join(_show(shape[1:]) for shape in shapes)}" if shapes else ""
-        if layer is None or not name:
-            return f"in its `forward`{given}"
         expected = [f"{key}={getattr(layer, key)}" for key in _EXPECTED if hasattr(layer, key)]
+        if layer is None or not (name or expected):
+            return f"in its `forward`{given}"
+        place = f"in its layer `{name}`" if name else "in it"
         kind = f"{type(layer).__name__}, which expects {', '.join(expected)}"
-        return f"in its layer `{name}` ({kind if expected else type(layer).__name__}){given}"
+        return f"{place} ({kind if expected else type(layer).__name__}){given}"
 
     def remove(self):
         """Take the hooks away again."""

@@ -5,7 +5,7 @@ from torch import nn
 from skae.architectures._base import Architecture
 from skae.architectures._convolutional import Convolutional
 from skae.architectures._dense import Dense
-from skae.architectures._own import Own
+from skae.architectures._own import Checked, Own
 from skae.architectures._recurrent import Recurrent
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
@@ -36,7 +36,8 @@ def read_architecture(architecture) -> Architecture:
     if isinstance(architecture, str):
         return ARCHITECTURES[architecture]()
     if isinstance(architecture, Architecture):
-        return architecture
+        own = type(architecture) not in ARCHITECTURES.values()
+        return Checked(architecture) if own else architecture
     if isinstance(architecture, nn.Module):
         raise ValueError(
             "`architecture` must be what makes a new network for each fit. Got a network, a "
