@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from _common import PeakMemory, median_ratio, print_table, quiet, time_call
+from torch.nn import functional
 
 from skae import AutoencoderTransformer
+from skae.modules import INPUT_LIMIT
 
 _N_COLUMNS = 100
 _CHUNK = 4096
@@ -97,12 +99,19 @@ def watch_transform(n_rows, n_rounds):
 
 @torch.no_grad()
 def call_plainly(model, X):
-    """Return the codes of the same network, as its owner would get them from torch."""
+    """Return the codes of the same network, written out with torch's own functions."""
     module, scale = model.net_.module_.eval(), X.dtype.type(model.scale_)
+    hidden_layers, last = module.encoder.linears[:-1], module.encoder.linears[-1]
     codes = np.empty((len(X), model.n_components_), dtype=np.float32)
     for start in range(0, len(X), _CHUNK):
         rows = torch.from_numpy((X[start : start + _CHUNK] - model.mean_) / scale)
-        codes[start : start + _CHUNK] = module.encode(rows).numpy()
+        rows = rows * module.input_scale
+        hidden = rows.clamp(-INPUT_LIMIT, INPUT_LIMIT)
+        for layer in hidden_layers:
+            hidden = functional.silu(functional.linear(hidden, layer.weight, layer.bias))
+        code = functional.linear(hidden, last.weight, last.bias)
+        code += rows @ module.linear_path.projection.T
+        codes[start : start + _CHUNK] = module.basis(code).numpy()
     return codes
 
 

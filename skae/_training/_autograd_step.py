@@ -32,6 +32,7 @@ class AutogradStep:
         parts = zip(split_parameters(module), self.groups, strict=True)
         return torch.optim.AdamW([{"params": part, **group} for part, group in parts])
 
+    @torch.enable_grad()
     def __call__(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
         """Make one step and return the losses before it.
 

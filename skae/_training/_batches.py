@@ -3,7 +3,7 @@
 import torch
 
 # Rows in their order are only judged, so their batches may be as small as memory wants them.
-_MAX_CELLS = 2**22
+_MAX_CELLS = 2**20
 # Shuffled rows are taken for several batches at once, since each taking has a price of its own.
 _CELLS_AT_ONCE = 2**20
 

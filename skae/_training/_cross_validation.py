@@ -96,6 +96,7 @@ class FoldNetworks:
         batch_size = problem.settings.resolve_batch_size(n_train)
         self.n_batches, self.n_steps = count_batches(n_train, batch_size), 0
 
+    @torch.no_grad()
     def train_epoch(self) -> float:
         """Train every network on all its rows once; return their mean loss."""
         n_folds, n_train = self.train_indices.shape

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from skae._training._judgement import find_row_errors
+from skae._training._products import BatchedProducts, choose_products
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
 from skae.objectives import Objective, ReconstructionLoss
 
@@ -124,6 +125,23 @@ class _Layer:
         self.inputs = weight.new_empty(n_models, n_rows, n_inputs)
         self.outputs = weight.new_empty(n_models, n_rows, n_outputs)
         self.input_gradient = torch.empty_like(self.inputs)
+        self.products = choose_products(n_rows, weight)
+
+    def forward(self) -> Tensor:
+        """Return the outputs for what is in `inputs`."""
+        self.outputs = self.products.multiply_add(
+            self.bias, self.inputs, self.transposed, self.outputs
+        )
+        return self.outputs
+
+    def store_gradients(self, gradient: Tensor):
+        """Store the parameters' gradients, given that by the outputs."""
+        self.products.store(gradient.mT, self.inputs, self.weight_gradient)
+        torch.sum(gradient, 1, out=self.bias_gradient)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        """Return the gradient by the inputs, given that by the outputs."""
+        return self.products.multiply(gradient, self.weight, self.input_gradient)
 
 
 class _StackStep:
@@ -153,26 +171,65 @@ class _StackStep:
         self.inputs, self.layers = inputs, self.layers_by_size[n_rows]
         first, *others = self.layers
         torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=first.inputs)
-        outputs = torch.baddbmm(first.bias, first.inputs, first.transposed, out=first.outputs)
+        outputs = first.forward()
         for layer in others:
             self.function(outputs, out=layer.inputs)
-            outputs = torch.baddbmm(layer.bias, layer.inputs, layer.transposed, out=layer.outputs)
+            outputs = layer.forward()
         return outputs
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor:
         """Store the parameters' gradients; return that by the inputs if it is wanted."""
         for position in reversed(range(len(self.layers))):
             layer = self.layers[position]
-            torch.bmm(gradient.mT, layer.inputs, out=layer.weight_gradient)
-            torch.sum(gradient, 1, out=layer.bias_gradient)
+            layer.store_gradients(gradient)
             if position == 0 and not to_inputs:
                 return gradient
-            gradient = torch.bmm(gradient, layer.weight, out=layer.input_gradient)
+            gradient = layer.backward(gradient)
             if position > 0:
                 self.derivative(gradient, self.layers[position - 1].outputs, layer.inputs)
         return _aten.hardtanh_backward.grad_input(
             gradient, self.inputs, -INPUT_LIMIT, INPUT_LIMIT, grad_input=gradient
         )
+
+
+class _LinearPathStep:
+    """Forward and backward of m `LinearPath` at once, beside those of the stacks.
+
+    Parameters
+    ----------
+    views, gradient_views : list of Tensor of shape (m, k, p)
+        Projection and back-projection, and where their gradients go.
+    """
+
+    def __init__(self, views, gradient_views):
+        self.projection, self.back_projection = views
+        self.by_projection, self.by_back_projection = gradient_views
+        self.products_by_size: dict[int, type[BatchedProducts]] = {}
+
+    def encode_(self, code: Tensor, inputs: Tensor) -> Tensor:
+        """Add what the path makes of scaled inputs (m, b, p) to codes (m, b, k)."""
+        n_rows = inputs.shape[1]
+        if n_rows not in self.products_by_size:
+            self.products_by_size[n_rows] = choose_products(n_rows, self.projection)
+        self.inputs, self.products = inputs, self.products_by_size[n_rows]
+        return self.products.add_(code, inputs, self.projection.mT)
+
+    def decode_(self, output: Tensor, code: Tensor, link: Callable | None) -> Tensor:
+        """Add what the path makes of scaled codes to outputs, through a link if there is one."""
+        self.code = code
+        if link is None:
+            return self.products.add_(output, code, self.back_projection)
+        self.linear = self.products.multiply(code, self.back_projection)
+        return output.add_(link(self.linear))
+
+    def decode_backward_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
+        """Store a gradient; add that by the codes, given that by what the path has added."""
+        self.products.store(self.code.mT, gradient, self.by_back_projection)
+        return self.products.add_(code_gradient, gradient, self.back_projection.mT)
+
+    def encode_backward(self, code_gradient: Tensor):
+        """Store a gradient, given that by the codes."""
+        self.products.store(code_gradient.mT, self.inputs, self.by_projection)
 
 
 class DenseStep:
@@ -203,18 +260,18 @@ class DenseStep:
         split = 2 * len(first.encoder.linears)
         self.encoder = _StackStep(views[:split], gradient_views[:split], first.encoder.activation)
         self.decoder = _StackStep(views[split:], gradient_views[split:], first.decoder.activation)
-        self.linear_path = None
         self.parameters = [stacks]
         self.scaled_by_size: dict[int, Tensor] = {}
+        self.linear_path: _LinearPathStep | None = None
+        self.link: Callable | None = None
         if first.linear_path is not None:
-            self.linear_path = FlatParameters(
-                [list(module.linear_path.parameters()) for module in modules]
-            )
-            self.parameters.append(self.linear_path)
+            paths = FlatParameters([list(module.linear_path.parameters()) for module in modules])
+            self.parameters.append(paths)
+            self.linear_path = _LinearPathStep(paths.views, paths.gradient_views)
+            self.link = None if isinstance(self.output, LinearOutput) else self.output.link
 
-    @torch.no_grad()
     def __call__(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Make one step and return the losses before it.
+        """Make one step and return the losses before it; call it under `torch.no_grad`.
 
         Parameters
         ----------
@@ -275,29 +332,20 @@ class DenseStep:
             encoder_inputs = torch.cat([self.scaled_inputs, missing], -1)
         code = self.encoder.forward(encoder_inputs)
         if self.linear_path is None:
-            self.scaled_code = code.mul_(self.code_scale)
-            return self.decoder.forward(self.scaled_code)
-        projection, back_projection = self.linear_path.views
-        self.scaled_code = code.baddbmm_(self.scaled_inputs, projection.mT).mul_(self.code_scale)
-        output = self.decoder.forward(self.scaled_code)
-        if isinstance(self.output, LinearOutput):
-            return output.baddbmm_(self.scaled_code, back_projection)
-        self.linear = torch.bmm(self.scaled_code, back_projection)
-        return output.add_(self.output.link(self.linear))
+            return self.decoder.forward(code.mul_(self.code_scale))
+        code = self.linear_path.encode_(code, self.scaled_inputs).mul_(self.code_scale)
+        return self.linear_path.decode_(self.decoder.forward(code), code, self.link)
 
     def _backward(self, gradient: Tensor):
         """Store the gradients of all parameters, given that of the losses by the outputs."""
         code_gradient = self.decoder.backward(gradient, to_inputs=True)
         if self.linear_path is not None:
-            if not isinstance(self.output, LinearOutput):
-                self.output.link_gradient_(gradient, self.linear)
-            _, back_projection = self.linear_path.views
-            by_projection, by_back_projection = self.linear_path.gradient_views
-            torch.bmm(self.scaled_code.mT, gradient, out=by_back_projection)
-            code_gradient.baddbmm_(gradient, back_projection.mT)
+            if self.link is not None:
+                self.output.link_gradient_(gradient, self.linear_path.linear)
+            code_gradient = self.linear_path.decode_backward_(code_gradient, gradient)
         code_gradient.mul_(self.code_scale)
         if self.linear_path is not None:
-            torch.bmm(code_gradient.mT, self.scaled_inputs, out=by_projection)
+            self.linear_path.encode_backward(code_gradient)
         self.encoder.backward(code_gradient, to_inputs=False)
 
     def copy_moments(self):

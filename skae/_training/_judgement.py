@@ -22,8 +22,11 @@ class Judgement:
 
 def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
     """Return the mean squared error of each row's cells; missing ones count as zero."""
-    errors = (reconstruction - rows).square()
-    return errors.masked_fill_(rows.isnan(), 0).mean(-1)
+    differences = reconstruction - rows
+    sums = torch.linalg.vector_norm(differences, dim=-1).square_()
+    if sums.isnan().any():
+        sums = differences.masked_fill_(rows.isnan(), 0).square_().sum(-1)
+    return sums.div_(rows.shape[-1])
 
 
 def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:

@@ -43,8 +43,9 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         error = find_row_errors(reconstruction, rows)
         lengths = module.fill(rows) * module.input_scale, code * module.code_scale
         reach = torch.stack([x.square().sum(1).max() for x in lengths]).maximum(reach.to(rows))
-        # What a missing cell would have been is nobody's loss.
-        rows = torch.where(rows.isnan(), reconstruction, rows)
+        if (missing := rows.isnan()).any():
+            # What a missing cell would have been is nobody's loss.
+            rows = torch.where(missing, reconstruction, rows)
         # Codes near an origin lose nothing where products are summed.
         origin = code.mean(0) if not sums else origin
         code = code - origin

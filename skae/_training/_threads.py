@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import torch
 from threadpoolctl import ThreadpoolController
 
-# Threads share a product of so many multiplications with profit. Threads that have nothing left to
-# do wait busily: where others want the cores, sharing less takes many times as long as one thread.
-_LEAST_PRODUCTS = 4_000_000
+from skae.modules._products import LARGE_PRODUCT
 
 
 @contextlib.contextmanager
 def threads_for(module: torch.nn.Module, batch_size: int, sample_shape) -> Iterator[None]:
     """Compute with one thread while the steps of a network are small.
 
-    Only the calling thread is told, and what it had before holds again afterwards.
+    Threads that have nothing left to do wait busily: where others want the cores, sharing small
+    products takes many times as long as one thread. Only the calling thread is told, and what it
+    had before holds again afterwards.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def threads_for(module: torch.nn.Module, batch_size: int, sample_shape) -> Itera
     sample_shape : tuple of int
         Shape of a row as the network sees it; weights of convolutions are used all over it.
     """
-    is_small = _count_products(module, batch_size, sample_shape) < _LEAST_PRODUCTS
+    is_small = _count_products(module, batch_size, sample_shape) < LARGE_PRODUCT
     with _find_openmp().limit(limits=1) if is_small else contextlib.nullcontext():
         yield
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from skae.modules._output import LinearOutput
+from skae.modules._products import linear
 
 # Scaled rows and codes are cut off beyond this before the encoder and the decoder.
 INPUT_LIMIT = 5.0
@@ -36,12 +37,12 @@ class LinearPath(nn.Module):
     def encode(self, inputs: Tensor) -> Tensor:
         """Project scaled features to codes, in full precision."""
         with torch.autocast(inputs.device.type, enabled=False):
-            return inputs @ self.projection.T
+            return linear(inputs, self.projection)
 
     def decode(self, code: Tensor) -> Tensor:
         """Project scaled codes back to features, in full precision."""
         with torch.autocast(code.device.type, enabled=False):
-            return code @ self.back_projection
+            return linear(code, self.back_projection.T)
 
 
 class CodeBasis(nn.Module):

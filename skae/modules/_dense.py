@@ -3,11 +3,12 @@
 import itertools
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from skae.modules._products import linear
 from skae.modules._regularization import BatchNorm, Dropout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -81,6 +82,13 @@ class _Stack(nn.Module):
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
         """Return the weight (n_out, n_in) and the bias (n_out,) of each layer."""
         raise NotImplementedError
+
+    def _apply_layers(self, inputs: Tensor) -> Tensor:
+        """Return what comes out of the last layer."""
+        *hidden, last = self._layers()
+        for layer, parameters in enumerate(hidden):
+            inputs = self._activate(layer, linear(inputs, *parameters))
+        return linear(inputs, *last)
 
     def _activate(self, layer: int, inputs: Tensor) -> Tensor:
         """Return what a hidden layer passes on, given what its linear part returns."""
@@ -157,7 +165,7 @@ class _Stack(nn.Module):
             )
         layers, slopes = self._layers(), []
         for weight, bias in layers[:-1]:
-            preactivation = F.linear(inputs, weight, bias)
+            preactivation = linear(inputs, weight, bias)
             slopes.append(_DERIVATIVES[self.activation](preactivation))
             inputs = self.function(preactivation)
         return [weight for weight, _ in layers], slopes
@@ -252,8 +260,7 @@ class DenseStack(_Stack):
         for norm in self.norms:
             if isinstance(norm, BatchNorm | nn.LayerNorm):
                 norm.reset_parameters()
-        for linear in self.linears:
-            weight, bias = linear.parameters()
+        for weight, bias in self._layers():
             bound = math.sqrt(3 / weight.shape[1])
             weight.uniform_(-bound, bound, generator=generator)
             bias.zero_()
@@ -274,13 +281,10 @@ class DenseStack(_Stack):
         outputs : Tensor of shape (n_samples, layer_sizes[-1])
             Values of the last layer.
         """
-        *hidden, last = self.linears
-        for layer, linear in enumerate(hidden):
-            inputs = self._activate(layer, linear(inputs))
-        return last(inputs)
+        return self._apply_layers(inputs)
 
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
-        return [(weight, bias) for weight, bias in map(nn.Module.parameters, self.linears)]
+        return [(layer.weight, layer.bias) for layer in cast(list[nn.Linear], self.linears)]
 
 
 class TiedDenseStack(_Stack):
@@ -365,10 +369,7 @@ class TiedDenseStack(_Stack):
         outputs : Tensor of shape (n_samples, n_features)
             Values of the last layer, as many as the encoder takes.
         """
-        *hidden, (weight, bias) = self._layers()
-        for layer, parameters in enumerate(hidden):
-            inputs = self._activate(layer, F.linear(inputs, *parameters))
-        return F.linear(inputs, weight, bias)
+        return self._apply_layers(inputs)
 
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
         weights = [weight.T for weight, _ in reversed(self._tied[0]._layers())]

@@ -35,7 +35,8 @@ class _DifferenceLoss(ReconstructionLoss):
     def _cells(self, output: Tensor, target: Tensor) -> Tensor:
         if self.lower is not None:
             clipped = torch.clamp(output, self.lower, self.upper)
-            output = output + (clipped - output).detach()
+            differentiates = torch.is_grad_enabled()
+            output = output + (clipped - output).detach() if differentiates else clipped
         return self._of_difference(output - target)
 
     def _rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from skae._training._optimizer import adamw_groups
 from skae._training._problem import make_problem
 from skae._training._rows import DenseRows
 from skae.modules import ACTIVATIONS
+from skae.modules._products import is_large_product
 from skae.objectives import BinaryCrossEntropy, SquaredError
 
 N_ROWS = 40
@@ -127,6 +128,28 @@ def test_weights_are_those_of_autograd_for_all_losses(
 ):
     problem = make_training(loss=loss, output_range=output_range)
     assert_step_is_that_of_autograd(problem, n_modules=n_modules, weighted=weighted)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_large_products_give_the_weights_of_autograd_too(quick, init, loss):
+    X = np.random.default_rng(0).uniform(size=(400, 150)).astype(np.float32)
+    estimator = quick(n_components=100, hidden_layer_sizes=(120,), init=init, loss=loss)
+    settings = estimator._training_settings()
+    problem = make_problem(X, None, np.ones(len(X), dtype=bool), settings, torch.device("cpu"))
+    (module,) = make_modules(problem, 1)
+    assert is_large_product(len(X) * 120 * 100, problem.rows.tensor)
+    reference, rows = copy.deepcopy(module).double(), problem.rows.tensor
+    objective = make_objective(problem, torch.Generator())
+    groups = [{**group, "eps": 1e-4} for group in adamw_groups(settings, X.shape[1])]
+    step = DenseStep([module], objective.loss, groups)
+    losses = [float(step(rows[None], rows[None])) for _ in range(3)]
+
+    batches = [(rows.double(), rows.double(), None)] * 3
+    expected = train_by_autograd(reference, objective.loss.double(), groups, batches)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    for ours, theirs in zip(module.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("init", ["pca", "random"])

@@ -1,0 +1,74 @@
+"""Large products against torch's own, with their derivatives."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from skae.modules import _products
+from skae.modules._products import LARGE_PRODUCT, is_large_product, linear
+
+N_ROWS, N_IN, N_OUT = 256, 200, 100
+
+
+@pytest.fixture
+def factors():
+    """Return rows, weights and a bias whose product is large."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = (N_ROWS, N_IN), (N_OUT, N_IN), (N_OUT,)
+    assert N_ROWS * N_IN * N_OUT >= LARGE_PRODUCT
+    return [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
+
+
+needs_onednn = pytest.mark.skipif(
+    not _products._has_onednn(), reason="this build of torch has no oneDNN product"
+)
+
+
+@needs_onednn
+def test_large_products_of_single_precision_are_onednns(factors):
+    assert "LargeProduct" in type(linear(*factors).grad_fn).__name__
+    with torch.no_grad():
+        assert linear(*factors).grad_fn is None
+
+
+@needs_onednn
+def test_products_and_all_derivatives_are_those_of_torch(factors):
+    found = []
+    for function in (linear, F.linear):
+        output = function(*factors)
+        first = torch.autograd.grad(output.sin().sum(), factors, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), factors)
+        found.append([output, *first, *second])
+    for ours, theirs in zip(*found, strict=True):
+        tolerance = 1e-5 * float(theirs.detach().abs().max())
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=tolerance)
+
+
+@needs_onednn
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_factors_may_lie_in_memory_as_they_like(factors, with_bias):
+    rows, weight, bias = (factor.detach() for factor in factors)
+    bias = bias if with_bias else None
+    expected = F.linear(rows, weight, bias)
+    for strided in (rows.T.contiguous().T, rows.repeat(1, 2)[:, :N_IN]):
+        product = linear(strided, weight.T.contiguous().T, bias)
+        torch.testing.assert_close(product, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["small", "double", "three axes", "autocast", "no oneDNN"])
+def test_other_products_are_torchs_own(factors, case, monkeypatch):
+    rows, weight, bias = factors
+    context = torch.autocast("cpu", torch.bfloat16, enabled=case == "autocast")
+    if case == "small":
+        rows = rows[:2]
+    elif case == "double":
+        rows, weight, bias = (factor.double() for factor in factors)
+    elif case == "three axes":
+        rows = rows[None]
+    elif case == "no oneDNN":
+        monkeypatch.setattr(_products, "_has_onednn", lambda: False)
+        assert not is_large_product(LARGE_PRODUCT, rows)
+    with context:
+        ours, theirs = linear(rows, weight, bias), F.linear(rows, weight, bias)
+    assert ours.dtype == theirs.dtype
+    assert torch.equal(ours, theirs)
