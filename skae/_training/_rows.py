@@ -87,8 +87,11 @@ def densify(X) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else np.asarray(X)
 
 
-def chunk_slices(shape: tuple[int, int], cells: int = 2**20) -> list[slice]:
+def chunk_slices(shape: tuple[int, int], cells: int = 2**18) -> list[slice]:
     """Return slices over rows that hold about `cells` cells each, the last one included.
+
+    So many that what networks make of them stays in a processor's cache, and is memory that is
+    used again: larger pieces go back to the system and come as pages to be filled anew.
 
     No slice is a single row unless there is only one: matrix-vector products round differently.
     """

@@ -242,8 +242,8 @@ class TrainingRun:
         losses = net.history[:, "train_loss"] if losses is None else losses
         optimizer_state = net.release_training_state(self.callbacks)
         error, pca_error = errors
-        if best_iter == 0 and self._must_beat_pca() and error - pca_error < _ROUNDING:
-            error = min(error, pca_error)
+        if best_iter == 0 and self._must_beat_pca() and abs(error - pca_error) < _ROUNDING:
+            error = pca_error
         # Errors of rows count missing cells as zeros.
         unit = standardization.scale**2 / self._observed_share(judged or self.train_set)
         return TrainedModel(
