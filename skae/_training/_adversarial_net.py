@@ -34,7 +34,7 @@ class AdversarialNet(AutoencoderNet):
         """Initialise both optimisers."""
         super().initialize_optimizer(triggered_directly)
         self.discriminator_optimizer_ = torch.optim.AdamW(
-            self.module_.discriminator.parameters(), lr=_RATE, betas=_BETAS
+            self.module_.discriminator.parameters(), lr=_RATE, betas=_BETAS, fused=True
         )
         return self
 

@@ -98,8 +98,10 @@ def _count_cells(X, values) -> np.ndarray:
         counts += np.bincount(X.indices[equal], minlength=X.shape[1])
         n_stored = np.bincount(X.indices, minlength=X.shape[1])
         return counts + (values == 0) * (X.shape[0] - n_stored)
+    # Values are cells of X, so they are what they were in its precision.
+    values = np.asarray(values, dtype=X.dtype)
     for rows in chunk_slices(X.shape):
-        counts += np.count_nonzero(X[rows] == values, axis=0)
+        counts += np.sum(X[rows] == values, axis=0, dtype=np.int32)
     return counts
 
 
