@@ -117,6 +117,7 @@ def swap(role, module):
         (swap("encoder", nn.Sequential(nn.LSTM(8, 3), nn.Flatten())), "in its layer `[01]`"),
         (swap("decoder", nn.Linear(4, 64)), r"shape \(n, 3\).*in_features=4\), given \(n, 3\)"),
         (swap("decoder", nn.Linear(3, 60)), r"\(n, 1, 8, 8\).*Got \(n, 60\)"),
+        (lambda n_features, n_codes: None, "must take three arguments.*too many positional"),
         (lambda *sizes: nn.Linear(64, 3), "must make a pair of torch modules"),
         (nn.Linear(64, 3), "Pass its class"),
         (Dense, "must be an instance"),

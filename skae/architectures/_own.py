@@ -1,5 +1,6 @@
 """Networks that users have written themselves."""
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -38,8 +39,8 @@ class Own(Architecture):
         Raises
         ------
         ValueError
-            If the function does not return two modules, or these do not take and return what they
-            should.
+            If the function does not take three arguments or does not return two modules, or these
+            do not take and return what they should.
         """
         refuse_settings(
             "an `architecture` of your own",
@@ -50,6 +51,7 @@ class Own(Architecture):
             dropout=0,
             tied_weights=False,
         )
+        _check_signature(self.make)
         seeds = torch.randint(2**62, (3,), generator=plan.generator, device="cpu").tolist()
         shape, n_outputs = plan.sample_shape, plan.n_encoder_outputs
         with global_generator(seeds[0]):
@@ -100,6 +102,21 @@ class Checked(Architecture):
         probe("encoder", encoder, (plan.n_inputs,), (plan.n_encoder_outputs,), plan.dtype)
         probe("decoder", decoder, (plan.n_components,), (plan.n_features,), plan.dtype)
         return encoder, decoder
+
+
+def _check_signature(make: Callable):
+    """Refuse a function that does not take what it is to be called with."""
+    try:
+        inspect.signature(make).bind((1,), 1, 1)
+    except TypeError as error:
+        raise ValueError(
+            "`architecture` must take three arguments: the shape of a sample, the number of codes, "
+            f"and the number of outputs of the encoder. Got {make!r}: {error}. Let it be "
+            "`def make(sample_shape, n_components, n_outputs)`."
+        ) from error
+    except ValueError:
+        # Python does not know what some builtins take.
+        return
 
 
 def _read_pair(made) -> tuple[nn.Module, nn.Module]:
