@@ -107,8 +107,11 @@ def test_kinds_draws_the_errors_of_dense_layers_and_convolutions(run, tmp_path):
 @pytest.mark.needs_data("fsdd.npz")
 def test_kinds_classifies_spoken_digits(run):
     text = run("kinds", "speech", "--codes", 8, "--epochs", 1)
-    accuracies = [float(cell) for cell in find_line(text, "takes 0 to 4")[2:5]]
+    *accuracies, deviation, above, aim = map(float, find_line(text, "takes 0 to 4")[2:])
+    assert len(accuracies) == 4
     assert all(0.5 < accuracy < 1 for accuracy in accuracies)
+    assert above == pytest.approx(accuracies[-1] - accuracies[0], abs=2e-3)
+    assert (deviation, aim) == (0, 0.12)
 
 
 def test_speed_prints_a_ratio(run):
