@@ -10,7 +10,6 @@ from _common import (
     is_installed,
     limit_threads,
     print_table,
-    time_call,
     time_interleaved,
 )
 from _rivals import PlainNetwork, import_keras, make_keras_model, make_skorch_net, train_plainly
@@ -148,42 +147,6 @@ def train_keras(X, n_epochs):
     model = make_keras_model(sizes)
     model.fit(X, X, epochs=n_epochs + 1, batch_size=256, verbose=0, callbacks=[clock])
     return (ends[-1] - ends[0]) / n_epochs
-
-
-def measure_whole(options):
-    """Compare whole fits with the training loop inside of them."""
-    rows = []
-    tables = {"digits, one thread": (load_digit_rows(), DIGITS, 1)}
-    images = load_mnist_rows(5_000 if options.quick else None)
-    if images is not None:
-        tables["MNIST, two threads"] = images, MNIST, 2
-    for name, (X, sizes, n_threads) in tables.items():
-        n_epochs = options.epochs or (3 if options.quick else 10)
-        with limit_threads(n_threads):
-            measure_overhead(X, sizes, 1, options)
-            rounds = [measure_overhead(X, sizes, n_epochs, options) for _ in range(options.rounds)]
-        for i, what in enumerate(("PCA, rotation", "and validation")):
-            values = [pairs[i] for pairs in rounds]
-            whole, loop = map(statistics.median, zip(*values, strict=True))
-            ratio = statistics.median(a / b for a, b in values)
-            rows.append([name, what, n_epochs, whole, loop, ratio, 1.15])
-    header = ["data", "with", "epochs", "whole s", "loop s", "whole/loop", "aim"]
-    print_table("A whole fit over its own training loop", header, rows)
-
-
-def measure_overhead(X, sizes, n_epochs, options):
-    """Return seconds of fit and loop, without and with rows held out.
-
-    The second loop is counted from the first: so many epochs of nine tenths of the rows.
-    """
-    pairs = []
-    model, whole = time_call(make_ours(sizes, n_epochs, options.set).fit, X)
-    epoch = statistics.mean(model.net_.history[:, "dur"])
-    pairs.append((whole, epoch * n_epochs))
-    judged = make_ours(sizes, n_epochs, options.set, early_stopping=True, n_iter_no_change=n_epochs)
-    model, whole = time_call(judged.fit, X)
-    pairs.append((whole, epoch * 0.9 * model.n_iter_))
-    return pairs
 
 
 def measure_growth(options):

@@ -29,8 +29,8 @@ from _speed_training import (
     measure_digits,
     measure_growth,
     measure_mnist,
-    measure_whole,
 )
+from _speed_whole import measure_whole
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 

@@ -265,3 +265,14 @@ def test_checkpoint_of_skorch_knows_the_best_epoch(fit, tmp_path):
 def test_parameter_groups_may_be_others(fit, net_params):
     estimator = fit(early_stopping=False, net_params=net_params)
     assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_what_another_one_does(fit, digits):
+    plain = fit(max_iter=4, net_params={"compile": False})
+    compiled = fit(max_iter=4, net_params={"compile": True, "compile__backend": "eager"})
+    np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-3)
+    codes = compiled.transform(digits[0])
+    np.testing.assert_allclose(codes, plain.transform(digits[0]), atol=0.05 * codes.std())
+    restored = pickle.loads(pickle.dumps(compiled))
+    np.testing.assert_array_equal(restored.transform(digits[0]), codes)

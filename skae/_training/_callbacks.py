@@ -110,11 +110,11 @@ class BestEpoch(Callback):
 
         That is the start, 0, where no other is clearly better on the held-out rows.
         """
-        net.module_.load_state_dict(self._best)
+        net.load_state_(self._best)
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
         weights = net.validation_set.own_weights
         if not is_clear_improvement(self._start_judgement.losses, judgement.losses, weights):
-            net.module_.load_state_dict(self._start)
+            net.load_state_(self._start)
             best_iter, judgement = 0, self._start_judgement
         return best_iter, mean_of_rows(judgement.errors, weights)
 

@@ -348,6 +348,15 @@ class DenseStep:
             self.linear_path.encode_backward(code_gradient)
         self.encoder.backward(code_gradient, to_inputs=False)
 
+    def copy_values(self) -> list[Tensor]:
+        """Return the models' parameters, for `load_values_`."""
+        return [parameters.values.clone() for parameters in self.parameters]
+
+    def load_values_(self, values):
+        """Give the models parameters that `copy_values` has returned."""
+        for parameters, own in zip(self.parameters, values, strict=True):
+            parameters.values.copy_(own)
+
     def copy_moments(self):
         """Return the optimiser's moments, for `load_moments`."""
         return [parameters.copy_moments() for parameters in self.parameters]

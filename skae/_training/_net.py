@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from functools import partial
 
 import torch
 from skorch import NeuralNet
@@ -12,7 +13,7 @@ from skorch.history import History
 from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._callbacks import TrainingStopped
 from skae._training._dense_step import DenseStep, is_dense
-from skae._training._judgement import Judgement, find_row_errors
+from skae._training._judgement import Judgement, find_row_errors, mean_of_rows
 from skae._training._optimizer import split_parameters
 from skae._training._packing import pack_module, unpack_module
 from skae._training._rows import DenseRows
@@ -247,9 +248,13 @@ class AutoencoderNet(NeuralNet):
         if iterator is None:
             return
         listening = self._listens_to_batches()
-        if training and self._dense_step is not None:
-            loss = self._train_densely(self._dense_step, iterator)
-            self._record_loss("train_loss", loss, listening=listening)
+        if self._dense_step is not None:
+            loss = (
+                self._train_densely(self._dense_step, iterator)
+                if training
+                else mean_of_rows(self.judge(iterator.dataset).losses, iterator.dataset.own_weights)
+            )
+            self._record_loss(prefix + "_loss", loss, listening=listening)
             return
         if not training:
             self.noise.restart_judging()
@@ -307,9 +312,17 @@ class AutoencoderNet(NeuralNet):
             groups = self.optimizer_.param_groups
             set_learning_rates(groups, self._base_rates, self.schedule, progress)
 
-    def copy_state(self) -> dict:
-        """Return a copy of the module's parameters and buffers."""
+    def copy_state(self):
+        """Return a copy of what training changes in the module, for `load_state_`."""
+        if self._dense_step is not None:
+            return self._dense_step.copy_values()
         return {name: value.clone() for name, value in self.module_.state_dict().items()}
+
+    def load_state_(self, state):
+        """Go back to a state that `copy_state` has returned in this training."""
+        step = self._dense_step
+        load_ = self.module_.load_state_dict if step is None else step.load_values_
+        load_(state)
 
     def copy_for_prediction(self) -> "AutoencoderNet":
         """Return a net with a copy of the module and the history, which training leaves alone."""
@@ -326,14 +339,19 @@ class AutoencoderNet(NeuralNet):
 
     def judge(self, dataset: WeightedRows) -> Judgement:
         """Return what rows cost, with the same noise each time."""
-        self._set_training(False)
         self.noise.restart_judging()
-        losses, errors = [], []
-        for rows, _ in self.get_iterator(dataset, training=False):
-            loss, output = self._judge_batch(rows)
-            losses.append(loss)
-            errors.append(find_row_errors(self.module_.output(output), rows))
-        return Judgement(torch.cat(losses), torch.cat(errors))
+        step = self._dense_step
+        judge = self._judge_by_module if step is None else partial(self._judge_densely, step)
+        parts = [judge(rows) for rows, _ in self.get_iterator(dataset, training=False)]
+        return Judgement(*map(torch.cat, zip(*parts, strict=True)))
+
+    def _judge_by_module(self, rows):
+        self._set_training(False)
+        losses, output = self._judge_batch(rows)
+        return losses, find_row_errors(self.module_.output(output), rows)
+
+    def _judge_densely(self, step: DenseStep, rows):
+        return [part[0] for part in step.judge(self.noise.for_judging(rows)[None], rows[None])]
 
     def load_optimizer_state(self, state):
         """Go on with the moments of an earlier optimiser, as far as there are any."""

@@ -177,12 +177,12 @@ class TrainingRun:
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
         return moments
 
-    def _finish_by_training_rows(self, start: dict) -> TrainedModel:
+    def _finish_by_training_rows(self, start) -> TrainedModel:
         """Finish with what the training rows tell about the errors."""
         moments, errors, best_iter = self._check_training_rows(start)
         return self._finish(moments, errors, best_iter=best_iter)
 
-    def _check_training_rows(self, start: dict):
+    def _check_training_rows(self, start):
         """Go back to the start if PCA does better on the training rows.
 
         Returns
@@ -197,7 +197,7 @@ class TrainingRun:
         moments, best_iter = self._measure(), len(self.net.history)
         errors = self._training_errors(moments)
         if self._must_beat_pca() and errors[0] > errors[1]:
-            self.net.module_.load_state_dict(start)
+            self.net.load_state_(start)
             moments, best_iter = self._measure(), 0
             errors = self._training_errors(moments)
         return moments, errors, best_iter
@@ -323,7 +323,7 @@ def make_net(problem: TrainingProblem, module: Autoencoder, **params) -> Autoenc
         stacks, *others = adamw_groups(settings, problem.n_features)
         optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
         # The encoder and the decoder come first and have the optimiser's own settings.
-        linear_paths = [("linear_path.*", group) for group in others]
+        linear_paths = [("*linear_path.*", group) for group in others]
         optimizer["optimizer__param_groups"] = [("*coder.*", {}), *linear_paths]
     net_class = AutoencoderNet if settings.latent is None else settings.latent.net_class
     net = net_class(

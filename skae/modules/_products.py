@@ -6,6 +6,7 @@ oneDNN takes some microseconds to start.
 """
 
 import functools
+import platform
 
 import torch
 from torch import Tensor
@@ -13,12 +14,13 @@ from torch.nn import functional as F
 
 # From so many multiplications on a product is large: it is worth oneDNN, and several threads.
 LARGE_PRODUCT = 2**22
+_MEASURED_ON = ("x86_64", "amd64")
 
 
 @functools.cache
 def _has_onednn() -> bool:
     """Tell whether this build of torch offers the product; its name is a private one."""
-    if not torch.backends.mkldnn.is_available():
+    if platform.machine().lower() not in _MEASURED_ON or not torch.backends.mkldnn.is_available():
         return False
     try:
         eye = torch.eye(2, dtype=torch.float32, device="cpu")
