@@ -148,7 +148,10 @@ def test_cross_entropy_names_the_column_of_a_sparse_table(digits):
 
 
 MEMORY_OF_A_WIDE_FIT = """
+    import re
     import resource
+    import sys
+    from pathlib import Path
 
     import numpy as np
     from scipy import sparse
@@ -162,7 +165,13 @@ MEMORY_OF_A_WIDE_FIT = """
     X = sparse.csr_matrix((data, columns, starts), shape=(n_samples, n_features))
     estimator = AutoencoderTransformer(16, max_iter=1, random_state=0).fit(X)
     assert estimator.score(X[:2000]) > 0
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux hands the greatest size of the parent on to getrusage of its children.
+        print(1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text())[1]))
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        print(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -175,6 +184,4 @@ def test_a_wide_sparse_table_is_fitted_in_little_memory():
         text=True,
         check=True,
     )
-    # The unit is the kilobyte on Linux, the byte on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(done.stdout) * unit < 2e9
+    assert int(done.stdout) < 2e9
