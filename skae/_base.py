@@ -1,7 +1,6 @@
 """What all autoencoder estimators share: fitting, encoding, decoding and judging."""
 
 import math
-import warnings
 from dataclasses import fields, replace
 from numbers import Integral
 
@@ -27,6 +26,7 @@ from skae._parameters import (
     check_single_schedule,
     read_layer_sizes,
     warn_if_overcomplete,
+    warn_of_no_gain,
 )
 from skae._samples import (
     check_form,
@@ -59,7 +59,6 @@ from skae._training import (
 )
 from skae._versions import check_versions, current_versions
 from skae.architectures._read import read_architecture
-from skae.exceptions import NotBetterThanPCAWarning
 
 
 class BaseAutoencoder(
@@ -363,16 +362,10 @@ class BaseAutoencoder(
             return
         if self.pca_reconstruction_error_ <= np.finfo(self._network_dtype).eps * self.scale_**2:
             return
-        is_pca = self.best_iter_ == 0 and self.init == "pca"
-        outcome = "so the model is PCA" if is_pca else "training did not help"
-        warnings.warn(
-            f"The mean squared error per cell, {self.reconstruction_error_:.6g}, is not below that "
-            f"of PCA, {self.pca_reconstruction_error_:.6g}, on the rows that were used to judge "
-            f"({outcome}). The features may depend on each other linearly, or there "
-            "may be too few rows to tell; PCA is then as good. More rows, other `n_components`, "
-            "or a larger `max_iter` may change that.",
-            NotBetterThanPCAWarning,
-            stacklevel=5,
+        warn_of_no_gain(
+            self.reconstruction_error_,
+            self.pca_reconstruction_error_,
+            is_pca=self.best_iter_ == 0 and self.init == "pca",
         )
 
     def __sklearn_is_fitted__(self) -> bool:

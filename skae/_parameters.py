@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from skorch.callbacks import LRScheduler
 
-from skae.exceptions import OvercompleteWarning
+from skae.exceptions import NotBetterThanPCAWarning, OvercompleteWarning
 
 # What skorch offers beside the parameters that the estimator has itself.
 _NET_PARAMS = ("callbacks", "compile", "optimizer")
@@ -218,3 +218,24 @@ def warn_if_overcomplete(n_components: int | float, n_features: int, settings):
             OvercompleteWarning,
             stacklevel=6,
         )
+
+
+def warn_of_no_gain(error: float, pca_error: float, *, is_pca: bool):
+    """Warn that an autoencoder does no better than PCA.
+
+    Parameters
+    ----------
+    error, pca_error : float
+        Mean squared error per cell of the model and of PCA, in units of X squared.
+    is_pca : bool
+        Whether the model is the PCA that it started as.
+    """
+    outcome = "so the model is PCA" if is_pca else "training did not help"
+    warnings.warn(
+        f"The mean squared error per cell, {error:.6g}, is not below that of PCA, {pca_error:.6g}, "
+        f"on the rows that were used to judge ({outcome}). The features may depend on each other "
+        "linearly, or there may be too few rows to tell; PCA is then as good. More rows, other "
+        "`n_components`, or a larger `max_iter` may change that.",
+        NotBetterThanPCAWarning,
+        stacklevel=6,
+    )

@@ -8,14 +8,13 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
 from skorch.dataset import unpack_data
-from skorch.history import History
 
 from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._callbacks import TrainingStopped
 from skae._training._dense_step import DenseStep, is_dense
 from skae._training._judgement import Judgement, find_row_errors, mean_of_rows
 from skae._training._optimizer import split_parameters
-from skae._training._packing import pack_module, unpack_module
+from skae._training._packing import pack_net, unpack_net
 from skae._training._rows import DenseRows
 from skae._training._schedules import set_learning_rates
 
@@ -71,24 +70,19 @@ class AutoencoderNet(NeuralNet):
         """Return the network as arrays, with its history and plain parameters.
 
         Callbacks, the optimiser and data are left out, so a restored net predicts but does not
-        train. Arrays, unlike torch's pickles, are equal byte for byte where the weights are.
+        train.
         """
-        names = ("max_epochs", "batch_size", "lr", "schedule", "verbose")
-        return {
-            "module": pack_module(self.module_),
-            "history": [{**epoch, "batches": []} for epoch in self.history_],
-            "params": {name: getattr(self, name) for name in names},
-        }
+        return pack_net(self)
 
     def __setstate__(self, state):
-        module = unpack_module(state["module"])
-        params = {"iterator_valid": OrderedBatches, **state["params"]}
-        AutoencoderNet.__init__(self, module, criterion=torch.nn.Identity(), **params)
+        module, history, params = unpack_net(state)
+        criterion = torch.nn.Identity()
+        AutoencoderNet.__init__(self, module, criterion, iterator_valid=OrderedBatches, **params)
         self._initialize_virtual_params()
         self._initialize_callbacks()
         self._initialize_module()
         self._initialize_criterion()
-        self.history_ = History(state["history"])
+        self.history_ = history
         self.module_.eval()
         self._dense_step, self.initialized_, self._trimmed_for_prediction = None, True, True
 

@@ -1,9 +1,30 @@
-"""Torch modules as structure and NumPy arrays, for pickles."""
+"""Modules and skorch nets as structure and NumPy arrays, for pickles."""
 
 import copy
 
 import torch
+from skorch.history import History
 from torch import nn
+
+# What a net that only predicts still tells of its training.
+_NET_PARAMS = ("max_epochs", "batch_size", "lr", "schedule", "verbose")
+
+
+def pack_net(net) -> dict:
+    """Return a net's module as arrays, with its history and plain parameters.
+
+    Arrays, unlike torch's pickles, are equal byte for byte where the weights are.
+    """
+    return {
+        "module": pack_module(net.module_),
+        "history": [{**epoch, "batches": []} for epoch in net.history_],
+        "params": {name: getattr(net, name) for name in _NET_PARAMS},
+    }
+
+
+def unpack_net(state: dict) -> tuple[nn.Module, History, dict]:
+    """Return the module, the history and the parameters that `pack_net` took apart."""
+    return unpack_module(state["module"]), History(state["history"]), state["params"]
 
 
 def pack_module(module: nn.Module) -> tuple[nn.Module, dict]:
