@@ -1,6 +1,8 @@
 """The data sets of the benchmarks, as tables with their rows split."""
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skae.datasets import has_data_file, load_film_reviews, load_mnist, load_spoken_digits
+from skae.io import read_table
 
 _BANDS = _FRAMES = 32
 _WINDOW = 256
@@ -41,6 +44,7 @@ class DataSet:
     n_components: tuple
     standardize: bool = False
     needs: str | None = None
+    max_rows: int | None = None
 
     @property
     def is_available(self):
@@ -52,6 +56,9 @@ class DataSet:
         if self.load is load_mnist:
             return _split_mnist(seed, None if full else 10_000)
         X, y = self.load()
+        if self.max_rows is not None and self.max_rows < X.shape[0]:
+            chosen = np.random.default_rng(seed).choice(X.shape[0], self.max_rows, replace=False)
+            X, y = X[chosen], None if y is None else y[chosen]
         y_or_rows = np.zeros(X.shape[0]) if y is None else y
         X_train, X_test, y_train, y_test = train_test_split(
             X, y_or_rows, test_size=0.25, random_state=seed, stratify=y
@@ -146,6 +153,29 @@ def select(names):
         else:
             print(f"{name} is left out: SKAE_DATA does not name a folder with {data.needs}.")
     return chosen
+
+
+def select_folder(folder, *, raw=False, max_rows=None):
+    """Return the tables of a folder; one printed line for each file that cannot be read.
+
+    A quarter and a half of the columns are the numbers of codes.
+    """
+    chosen = {}
+    for path in sorted(Path(folder).iterdir()):
+        try:
+            n_features = _read_rows(path)[0].shape[1]
+        except ValueError as error:
+            print(f"{path.name} is left out: {error}")
+            continue
+        n_components = dict.fromkeys(max(1, round(n_features * share)) for share in (0.25, 0.5))
+        load = partial(_read_rows, path)
+        chosen[path.name] = DataSet(load, (*n_components,), not raw, max_rows=max_rows)
+    return chosen
+
+
+def _read_rows(path):
+    """Return the complete rows of a file, and no labels."""
+    return read_table(path, missing="drop").X, None
 
 
 def densify(X):

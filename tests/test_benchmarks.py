@@ -59,6 +59,40 @@ def test_quality_prints_ratios_to_pca(run, monkeypatch):
     assert 0 < float(mean) <= 1.02
 
 
+def write_tables(folder):
+    """Write two small tables and a text into a folder."""
+    rows = np.random.default_rng(0).normal(size=(60, 6)) * [1, 1, 1, 1, 1, 100]
+    np.savez(folder / "numbers.npz", X=rows, y=np.zeros(60))
+    np.savetxt(folder / "text.csv", rows[:, :3], delimiter=",", header="a,b,c", comments="")
+    (folder / "notes.txt").write_text("no table")
+
+
+def test_quality_runs_on_the_tables_of_a_folder(run, tmp_path):
+    pytest.importorskip("pandas")
+    write_tables(tmp_path)
+    text = run("quality", "--folder", tmp_path, "--seeds", 1, "--set", "max_iter=1")
+    assert "notes.txt is left out" in text
+    assert find_line(text, "data")[:4] == ["data", "codes", "pca", "skae"]
+    assert re.findall(r"^(\S+) +(\d+) +1.000 +\S+$", text.split("Greatest")[0], re.MULTILINE) == [
+        ("numbers.npz", "2"),
+        ("numbers.npz", "3"),
+        ("text.csv", "1"),
+        ("text.csv", "2"),
+    ]
+
+
+def test_quality_takes_at_most_so_many_rows_of_a_table_and_scales_its_columns(load, tmp_path):
+    pytest.importorskip("pandas")
+    write_tables(tmp_path)
+    tables = load("_data").select_folder(tmp_path, max_rows=20)
+    split = tables["numbers.npz"].split(0)
+    assert (len(split.X_train), len(split.X_test), split.y_train) == (15, 5, None)
+    np.testing.assert_allclose(split.X_train.std(axis=0), 1)
+    raw = load("_data").select_folder(tmp_path, raw=True)["numbers.npz"].split(0)
+    assert len(raw.X_train) == 45
+    assert raw.X_train[:, 5].std() > 50
+
+
 def test_quality_draws_where_it_is_told_to(run, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "figure.png"
