@@ -134,9 +134,10 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Precision of the network and the codes. Centring and the units of X are in the precision
         of X in either case.
     mixed_precision : bool, default=False
-        Multiply matrices in bfloat16 while training, where the processor or GPU is fast at that;
-        weights, the linear path and all that comes after training stay in full precision. Worth a
-        try with layers of 500 units and more; small networks get slower. Needs dtype="float32".
+        Multiply matrices in bfloat16 while training. Weights, the linear path and all that comes
+        after training stay in full precision. Worth a try with layers of 500 units and more; small
+        networks get slower. Needs dtype="float32". On devices that cannot train in bfloat16, such
+        as processors without AVX-512, a warning says so, and single precision is used.
     device : str, default="auto"
         "cpu", "cuda", "mps", or "auto": CUDA where there is one.
     net_params : dict, default=None

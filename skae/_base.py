@@ -21,10 +21,10 @@ from skae._parameters import (
     check_corruption_level,
     check_net_params,
     check_output_range,
-    check_precision,
     check_range,
     check_single_schedule,
     read_layer_sizes,
+    read_precision,
     warn_if_overcomplete,
     warn_of_no_gain,
 )
@@ -280,7 +280,7 @@ class BaseAutoencoder(
         params["architecture"] = read_architecture(self.architecture)
         check_output_range(self.output_range)
         check_net_params(self.net_params)
-        check_precision(self.mixed_precision, self.dtype)
+        params["mixed_precision"] = read_precision(self.mixed_precision, self.dtype, self.device)
         check_single_schedule(self.learning_rate, self.net_params)
         components = params["n_components"]
         params["n_components"] = (

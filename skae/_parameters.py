@@ -7,7 +7,8 @@ import numpy as np
 from scipy import sparse
 from skorch.callbacks import LRScheduler
 
-from skae.exceptions import NotBetterThanPCAWarning, OvercompleteWarning
+from skae._training import multiplies_in_bfloat16, resolve_device
+from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning, OvercompleteWarning
 
 # What skorch offers beside the parameters that the estimator has itself.
 _NET_PARAMS = ("callbacks", "compile", "optimizer")
@@ -126,13 +127,45 @@ def check_net_params(net_params: dict | None):
             )
 
 
-def check_precision(mixed_precision: bool, dtype: str):
-    """Refuse products in half precision for a network that is to have double precision."""
-    if mixed_precision and dtype != "float32":
+def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
+    """Return whether to multiply in half precision: where that is asked for and can be had.
+
+    Parameters
+    ----------
+    mixed_precision : bool
+        Whether it is asked for.
+    dtype : {"float32", "float64"}
+        Precision of the network.
+    device : str
+        Name of the device.
+
+    Returns
+    -------
+    mixed_precision : bool
+        Whether it is asked for and the device has it.
+
+    Raises
+    ------
+    ValueError
+        If the network is to have double precision.
+    """
+    if not mixed_precision:
+        return False
+    if dtype != "float32":
         raise ValueError(
             f"`mixed_precision` must be False with dtype={dtype!r}. Got True. Use dtype='float32' "
             "for speed, or mixed_precision=False for digits."
         )
+    if multiplies_in_bfloat16(resolve_device(device, dtype)):
+        return True
+    warnings.warn(
+        f"`mixed_precision` is True, but torch cannot train in bfloat16 on device={device!r} of "
+        "this machine. Products are computed in single precision. Use mixed_precision=False to "
+        "avoid this warning.",
+        MixedPrecisionWarning,
+        stacklevel=5,
+    )
+    return False
 
 
 def check_single_schedule(learning_rate: str, net_params: dict | None):

@@ -2,6 +2,7 @@
 
 __all__ = [
     "InconsistentVersionWarning",
+    "MixedPrecisionWarning",
     "NonFiniteLossError",
     "NotBetterThanPCAWarning",
     "OvercompleteWarning",
@@ -75,5 +76,18 @@ class InconsistentVersionWarning(SkaeWarning):
     --------
     >>> from skae.exceptions import InconsistentVersionWarning, SkaeWarning
     >>> issubclass(InconsistentVersionWarning, SkaeWarning)
+    True
+    """
+
+
+class MixedPrecisionWarning(SkaeWarning):
+    """Mixed precision was asked for on a device that cannot train in bfloat16.
+
+    The fit is that of ``mixed_precision=False``.
+
+    Examples
+    --------
+    >>> from skae.exceptions import MixedPrecisionWarning, SkaeWarning
+    >>> issubclass(MixedPrecisionWarning, SkaeWarning)
     True
     """

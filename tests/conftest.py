@@ -7,6 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer
 from skae.datasets import has_data_file
+from skae.modules import _products
 
 
 def pytest_runtest_setup(item):
@@ -61,3 +62,11 @@ def quick():
 def any_autoencoder(request, quick):
     """Return an estimator of each of the ways in which training can go."""
     return quick(**request.param)
+
+
+@pytest.fixture
+def by_onednn(monkeypatch):
+    """Let oneDNN multiply, whatever the processor, where this build of torch has it."""
+    if not _products.has_onednn():
+        pytest.skip("this build of torch has no oneDNN product")
+    monkeypatch.setattr(_products, "prefers_onednn", lambda: True)

@@ -1,6 +1,7 @@
 """Training and applying networks, with torch and skorch; private."""
 
 from skae._training._adversarial import Adversarial
+from skae._training._device import multiplies_in_bfloat16, resolve_device
 from skae._training._imputation import FillJudgement, fill_table, judge_fills
 from skae._training._inference import (
     bound_log_densities,
@@ -46,7 +47,9 @@ __all__ = [
     "fill_table",
     "find_token_losses",
     "judge_fills",
+    "multiplies_in_bfloat16",
     "ordinary_torch_state",
+    "resolve_device",
     "row_errors_and_deviations",
     "train_autoencoder",
     "train_token_autoencoder",

@@ -1,9 +1,14 @@
 """Where the network computes."""
 
+import functools
 from collections.abc import Callable
 
 import torch
 
+from skae.modules import RecurrentLayers
+
+# NVIDIA's processors multiply in bfloat16 from this generation on; before it, torch emulates.
+_CUDA_WITH_BFLOAT16 = 8, 0
 _AVAILABLE: dict[str, Callable[[], bool]] = {
     "cpu": lambda: True,
     "cuda": torch.cuda.is_available,
@@ -51,3 +56,39 @@ def resolve_device(device: str, dtype: str) -> torch.device:
             "Use device='cpu' for double precision."
         )
     return torch.device(device)
+
+
+@functools.cache
+def multiplies_in_bfloat16(device: torch.device) -> bool:
+    """Tell whether networks can be trained on a device with products in bfloat16.
+
+    The answer comes from a small network of the kind that asks most of a processor. Flags of
+    processors do not say which derivatives torch's libraries have for them.
+
+    Parameters
+    ----------
+    device : torch.device
+        The device.
+
+    Returns
+    -------
+    can_multiply : bool
+        Whether `torch.autocast` computes in that precision there.
+    """
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < _CUDA_WITH_BFLOAT16:
+        return False
+    try:
+        _train_in_bfloat16(device)
+    except RuntimeError:
+        return False
+    return True
+
+
+@torch.enable_grad()
+def _train_in_bfloat16(device: torch.device):
+    """Compute the output and the gradients of a small network; torch raises if it cannot."""
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    layers = RecurrentLayers(2, 2, cell="lstm", generator=generator).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        outputs = layers(torch.ones(2, 2, 2, device=device))
+    outputs.sum().backward()

@@ -12,6 +12,7 @@ from skorch.dataset import unpack_data
 from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._callbacks import TrainingStopped
 from skae._training._dense_step import DenseStep, is_dense
+from skae._training._device import multiplies_in_bfloat16
 from skae._training._judgement import Judgement, find_row_errors, mean_of_rows
 from skae._training._optimizer import split_parameters
 from skae._training._packing import pack_net, unpack_net
@@ -167,9 +168,11 @@ class AutoencoderNet(NeuralNet):
 
     def _precision(self):
         """Return the context in which the network computes."""
-        if not self.mixed_precision:
+        device = torch.device(self.device)
+        # A net may have been trained on another machine than this one.
+        if not self.mixed_precision or not multiplies_in_bfloat16(device):
             return contextlib.nullcontext()
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+        return torch.autocast(device.type, torch.bfloat16)
 
     def train_step_single(self, batch, **fit_params):
         """Return the loss of a batch, and the output, after the gradients have been stored.

@@ -1,12 +1,19 @@
-"""Large products of matrices by oneDNN, which torch has on board for its convolutions.
+"""Large matrix products by oneDNN, a library inside torch, on processors where that is faster.
 
-torch multiplies matrices in single precision by MKL, which on other processors than Intel's leaves
-their widest instructions unused: there oneDNN takes half the time. Small products are MKL's, since
-oneDNN takes some microseconds to start.
+torch multiplies matrices in single precision by MKL, which uses AVX-512 on Intel's processors only.
+oneDNN uses it everywhere. That halves the time on processors whose units are 512 bits wide, AMD's
+since Zen 5. On those that split such instructions in two (Zen 4) or lack them, oneDNN is no faster,
+and slower for the gradients of weights. Small products are left to MKL, since oneDNN takes some
+microseconds to start.
+
+The two libraries round differently, so the choice decides the last bits of a fit. It follows from
+the processor alone: a stopwatch could choose otherwise in the next process, and equal seeds would
+no longer give equal models.
 """
 
 import functools
-import platform
+import itertools
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,13 +21,37 @@ from torch.nn import functional as F
 
 # From so many multiplications on a product is large: it is worth oneDNN, and several threads.
 LARGE_PRODUCT = 2**22
-_MEASURED_ON = ("x86_64", "amd64")
+# The number that AMD's processors since Zen 5 give as their family.
+_WIDE_FAMILY = 26
+_PROCESSOR_FILE = Path("/proc/cpuinfo")
 
 
 @functools.cache
-def _has_onednn() -> bool:
+def prefers_onednn() -> bool:
+    """Tell whether oneDNN is at hand, and faster than MKL on this processor."""
+    return (
+        torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and _find_amd_family() >= _WIDE_FAMILY
+        and has_onednn()
+    )
+
+
+def _find_amd_family() -> int:
+    """Return the family of an AMD processor; 0 for other processors and where Linux is not."""
+    try:
+        with _PROCESSOR_FILE.open() as file:
+            # An empty line ends what there is on the first core.
+            pairs = [line.partition(":") for line in itertools.takewhile(str.strip, file)]
+        facts = {name.strip(): value.strip() for name, _, value in pairs}
+        return int(facts["cpu family"]) if facts["vendor_id"] == "AuthenticAMD" else 0
+    except (OSError, KeyError, ValueError):
+        return 0
+
+
+@functools.cache
+def has_onednn() -> bool:
     """Tell whether this build of torch offers the product; its name is a private one."""
-    if platform.machine().lower() not in _MEASURED_ON or not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():
         return False
     try:
         eye = torch.eye(2, dtype=torch.float32, device="cpu")
@@ -46,13 +77,13 @@ def is_large_product(n_products: int, like: Tensor) -> bool:
     Returns
     -------
     is_large : bool
-        Whether it is large, of single precision, on the CPU, and oneDNN is at hand.
+        Whether it is large, of single precision, on the CPU, and oneDNN is at hand and faster.
     """
     return (
-        n_products >= LARGE_PRODUCT
+        prefers_onednn()
+        and n_products >= LARGE_PRODUCT
         and like.dtype == torch.float32
         and like.device.type == "cpu"
-        and _has_onednn()
     )
 
 
@@ -117,11 +148,13 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     outputs : Tensor of shape (n_samples, n_out)
         The product, by oneDNN where it is large.
     """
+    # While a program is recorded, the number of rows is to stay open.
     if (
-        inputs.ndim == 2
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and inputs.ndim == 2
         and is_large_product(len(inputs) * weight.numel(), inputs)
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
     ):
         return multiply_large(inputs, weight, bias)
     return F.linear(inputs, weight, bias)

@@ -5,7 +5,13 @@ import torch
 from torch.nn import functional as F
 
 from skae.modules import _products
-from skae.modules._products import LARGE_PRODUCT, is_large_product, linear
+from skae.modules._products import (
+    LARGE_PRODUCT,
+    has_onednn,
+    is_large_product,
+    linear,
+    prefers_onednn,
+)
 
 N_ROWS, N_IN, N_OUT = 256, 200, 100
 
@@ -19,19 +25,67 @@ def factors():
     return [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
 
 
-needs_onednn = pytest.mark.skipif(
-    not _products._has_onednn(), reason="this build of torch has no oneDNN product"
+@pytest.fixture
+def processor(monkeypatch, tmp_path):
+    """Return a function that makes the processor another one."""
+
+    def replace(vendor, family, capability="AVX512"):
+        text = f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\n\n"
+        (tmp_path / "cpuinfo").write_text(2 * text)
+        monkeypatch.setattr(_products, "_PROCESSOR_FILE", tmp_path / "cpuinfo")
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+
+    prefers_onednn.cache_clear()
+    yield replace
+    prefers_onednn.cache_clear()
+
+
+@pytest.mark.skipif(not has_onednn(), reason="this build of torch has no oneDNN product")
+@pytest.mark.parametrize(
+    ("vendor", "family", "capability", "is_faster"),
+    [
+        ("AuthenticAMD", 26, "AVX512", True),
+        ("AuthenticAMD", 25, "AVX512", False),
+        ("AuthenticAMD", 26, "AVX2", False),
+        ("GenuineIntel", 6, "AVX512", False),
+        ("GenuineIntel", 26, "AVX512", False),
+        ("AuthenticAMD", "unknown", "AVX512", False),
+    ],
 )
+def test_onednn_multiplies_on_processors_where_it_is_faster(
+    processor, vendor, family, capability, is_faster
+):
+    processor(vendor, family, capability)
+    assert prefers_onednn() is is_faster
 
 
-@needs_onednn
+def test_mkl_multiplies_where_nothing_is_known_of_the_processor(processor, tmp_path, monkeypatch):
+    processor("AuthenticAMD", 26)
+    monkeypatch.setattr(_products, "_PROCESSOR_FILE", tmp_path / "missing")
+    assert not prefers_onednn()
+
+
+def test_mkl_multiplies_where_torch_lacks_the_product(processor, monkeypatch):
+    def fail(*factors):
+        raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute")
+
+    processor("AuthenticAMD", 26)
+    has_onednn.cache_clear()
+    monkeypatch.setattr(_products, "_multiply", fail)
+    try:
+        assert not prefers_onednn()
+    finally:
+        has_onednn.cache_clear()
+
+
+@pytest.mark.usefixtures("by_onednn")
 def test_large_products_of_single_precision_are_onednns(factors):
     assert "LargeProduct" in type(linear(*factors).grad_fn).__name__
     with torch.no_grad():
         assert linear(*factors).grad_fn is None
 
 
-@needs_onednn
+@pytest.mark.usefixtures("by_onednn")
 def test_products_and_all_derivatives_are_those_of_torch(factors):
     found = []
     for function in (linear, F.linear):
@@ -44,7 +98,7 @@ def test_products_and_all_derivatives_are_those_of_torch(factors):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=tolerance)
 
 
-@needs_onednn
+@pytest.mark.usefixtures("by_onednn")
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_factors_may_lie_in_memory_as_they_like(factors, with_bias):
     rows, weight, bias = (factor.detach() for factor in factors)
@@ -55,7 +109,8 @@ def test_factors_may_lie_in_memory_as_they_like(factors, with_bias):
         torch.testing.assert_close(product, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["small", "double", "three axes", "autocast", "no oneDNN"])
+@pytest.mark.usefixtures("by_onednn")
+@pytest.mark.parametrize("case", ["small", "double", "three axes", "autocast", "slower"])
 def test_other_products_are_torchs_own(factors, case, monkeypatch):
     rows, weight, bias = factors
     context = torch.autocast("cpu", torch.bfloat16, enabled=case == "autocast")
@@ -65,8 +120,8 @@ def test_other_products_are_torchs_own(factors, case, monkeypatch):
         rows, weight, bias = (factor.double() for factor in factors)
     elif case == "three axes":
         rows = rows[None]
-    elif case == "no oneDNN":
-        monkeypatch.setattr(_products, "_has_onednn", lambda: False)
+    elif case == "slower":
+        monkeypatch.setattr(_products, "prefers_onednn", lambda: False)
         assert not is_large_product(LARGE_PRODUCT, rows)
     with context:
         ours, theirs = linear(rows, weight, bias), F.linear(rows, weight, bias)

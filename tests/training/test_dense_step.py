@@ -130,6 +130,7 @@ def test_weights_are_those_of_autograd_for_all_losses(
     assert_step_is_that_of_autograd(problem, n_modules=n_modules, weighted=weighted)
 
 
+@pytest.mark.usefixtures("by_onednn")
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 @pytest.mark.parametrize("init", ["pca", "random"])
 def test_large_products_give_the_weights_of_autograd_too(quick, init, loss):
