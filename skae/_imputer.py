@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import MissingValues, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from skae._atomic import atomic_fit, sees_one_fit
 from skae._autoencoder import AutoencoderTransformer
 from skae._mixed_columns import (
     ColumnEncoding,
@@ -21,7 +22,7 @@ from skae._mixed_columns import (
     take_column,
     write_column,
 )
-from skae._sklearn import fit_context, names_kept_on_error
+from skae._sklearn import fit_context
 from skae._training import FillJudgement, fill_table, judge_fills, ordinary_torch_state
 from skae.corruption import HidingNoise
 
@@ -164,6 +165,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         self.autoencoder = autoencoder
         self.random_state = random_state
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Fit the autoencoder to the values that are there.
@@ -188,11 +190,10 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         skae.exceptions.NonFiniteLossError
             If the loss of the autoencoder is no longer finite.
         """
-        with names_kept_on_error(self):
-            X = self._validate(X, reset=True)
-            names = getattr(self, "feature_names_in_", None)
-            is_categorical = find_categorical(X, self.categorical_features, names)
-            columns, missing = read_table(X, self.missing_values, is_categorical)
+        X = self._validate(X, reset=True)
+        names = getattr(self, "feature_names_in_", None)
+        is_categorical = find_categorical(X, self.categorical_features, names)
+        columns, missing = read_table(X, self.missing_values, is_categorical)
         self._is_categorical = is_categorical
         self._is_empty: np.ndarray = np.asarray(missing.all(axis=0))
         self.indicator_ = None
@@ -212,6 +213,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
             self._fit_model(encoding.encode(numbers), encoding.groups)
         return self
 
+    @sees_one_fit
     def transform(self, X):
         """Fill in the missing values of X.
 
@@ -242,6 +244,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
             return result
         return np.hstack([result, self.indicator_.transform(_mark(missing))])
 
+    @sees_one_fit
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns that `transform` returns.
 

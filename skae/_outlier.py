@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.sparsefuncs import min_max_axis
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skae._atomic import atomic_fit, sees_one_fit
 from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
 from skae._sklearn import check_weights, fit_context
@@ -130,6 +131,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         self.autoencoder = autoencoder
         self.random_state = random_state
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None):
         """Fit the autoencoder, remember the codes of X, and find the threshold.
@@ -175,6 +177,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         self.offset_ = self._find_threshold(self._compare(codes, errors), weights)
         return self
 
+    @sees_one_fit
     def score_samples(self, X):
         """Return how ordinary each row is.
 
@@ -191,6 +194,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         return self._compare(*self._encode(self._scale(self._validate_rows(X))))
 
+    @sees_one_fit
     def decision_function(self, X):
         """Return the scores about the threshold.
 
@@ -206,6 +210,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         """
         return self.score_samples(X) - self.offset_
 
+    @sees_one_fit
     def predict(self, X):
         """Tell outliers from inliers.
 
@@ -221,6 +226,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    @sees_one_fit
     def reconstruction_errors(self, X):
         """Return the squared error of every cell: which features make a row strange.
 

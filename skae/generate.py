@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skae._atomic import atomic_fit, sees_one_fit
 from skae._code_density import MixturePrior, draw_from_mixture, fit_mixture
 from skae._parameters import check_count
 from skae._sklearn import fit_context
@@ -74,6 +75,7 @@ class CodeSampler(BaseEstimator):
         self.n_mixture_components = n_mixture_components
         self.random_state = random_state
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Fit the transformer, and a mixture to the codes of X.
@@ -88,7 +90,7 @@ class CodeSampler(BaseEstimator):
         Returns
         -------
         self : object
-            The fitted sampler.
+            The fitted sampler. If the fit fails, it is as it was before.
         """
         self.transformer_ = clone(self.transformer).fit(X, y)
         self.mixture_ = fit_mixture(
@@ -98,20 +100,21 @@ class CodeSampler(BaseEstimator):
         )
         return self
 
+    @sees_one_fit
     def sample(self, n_samples=1, random_state=None):
         """Return new rows.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of rows.
         random_state : int, RandomState instance or None, default=None
             Source of the draws.
 
         Returns
         -------
         rows : ndarray of shape (n_samples, n_features_in_)
-            What the transformer makes of codes drawn from the mixture.
+            Codes drawn from the mixture, decoded by the transformer.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")

@@ -1,0 +1,161 @@
+"""Refits that fail or are interrupted at any point, and what other threads see meanwhile."""
+
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import skae
+from skae import AutoencoderImputer, AutoencoderOutlierDetector, AutoencoderTransformer
+from skae.exceptions import NonFiniteLossError
+from skae.generate import CodeSampler
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+
+FOLDER = str(Path(skae.__file__).parent)
+
+
+def make_autoencoder(**params):
+    defaults = {"hidden_layer_sizes": (4,), "max_iter": 1, "early_stopping": False}
+    return AutoencoderTransformer(2, **defaults, **{"random_state": 0} | params)
+
+
+def detect(detector, X):
+    return detector.decision_function(X)
+
+
+def impute(imputer, X):
+    return imputer.transform(np.where(np.arange(X.size).reshape(X.shape) % 5 == 0, np.nan, X))
+
+
+def sample(sampler, X):
+    return sampler.sample(5, random_state=0)
+
+
+KINDS = {
+    "imputer": (AutoencoderImputer(2, autoencoder=make_autoencoder(), random_state=0), impute),
+    "detector": (
+        AutoencoderOutlierDetector(2, autoencoder=make_autoencoder(), random_state=0),
+        detect,
+    ),
+    "sampler": (CodeSampler(make_autoencoder(), random_state=0), sample),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    """Return an estimator that is not fitted, and a function that applies it to rows."""
+    estimator, apply = KINDS[request.param]
+    return clone(estimator), apply
+
+
+@pytest.fixture
+def tables():
+    """Return rows, and others in another place, of another scale, and with a column more."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 4)) + 0.1 * rng.normal(size=(30, 4))
+    return X, np.column_stack([X[::-1] * 100 + 1000, X[:, 0] * X[:, 1]])
+
+
+class Interruption:
+    """Counts the calls of functions of skae, and raises KeyboardInterrupt at one of them."""
+
+    def __init__(self, at=None):
+        self.at, self.n_calls = at, 0
+
+    def __call__(self, frame, event, argument):
+        if event == "call" and frame.f_code.co_filename.startswith(FOLDER):
+            self.n_calls += 1
+            if self.n_calls == self.at:
+                raise KeyboardInterrupt
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *args):
+        sys.settrace(self.before)
+
+
+def choose_moments(n_calls):
+    """Return calls to interrupt: the first and the last of them, and some between."""
+    between = np.linspace(1, n_calls, 8, dtype=int).tolist()
+    return sorted({*range(1, 4), *between, *range(n_calls - 2, n_calls + 1)})
+
+
+def test_a_refit_interrupted_at_any_call_changes_nothing(kind, tables):
+    estimator, apply = kind
+    X, other = tables
+    estimator.fit(X)
+    # The first fit of all imports and caches, which later ones do not.
+    another = clone(estimator)
+    with Interruption() as counter:
+        another.fit(other)
+    before, expected = dict(vars(estimator)), apply(estimator, X)
+    for moment in choose_moments(counter.n_calls):
+        with Interruption(moment), pytest.raises(KeyboardInterrupt):
+            estimator.fit(other)
+        assert vars(estimator) == before, moment
+        np.testing.assert_array_equal(apply(estimator, X), expected)
+    assert apply(estimator.fit(other), other).shape[0] in (5, len(other))
+
+
+def test_after_a_first_fit_that_fails_the_estimator_itself_is_not_fitted(kind, tables):
+    estimator, apply = kind
+    name = next(name for name in ("autoencoder", "transformer") if hasattr(estimator, name))
+    diverging = make_autoencoder(
+        learning_rate_init=1e30, activation="relu", learning_rate="constant"
+    )
+    estimator.set_params(**{name: diverging})
+    before = dict(vars(estimator))
+    with pytest.raises(NonFiniteLossError):
+        estimator.fit(tables[0])
+    assert vars(estimator) == before
+    with pytest.raises(NotFittedError, match=type(estimator).__name__):
+        apply(estimator, tables[0])
+
+
+@pytest.mark.parametrize(
+    "make_bad", [lambda X: X[:1], lambda X: np.where(X == X[3, 1], np.inf, X)], ids=["row", "inf"]
+)
+def test_a_refit_that_is_refused_changes_nothing(kind, tables, make_bad):
+    estimator, apply = kind
+    X, other = tables
+    estimator.fit(X)
+    before, expected = dict(vars(estimator)), apply(estimator, X)
+    with pytest.raises(ValueError, match="minimum|infinity"):
+        estimator.fit(make_bad(other))
+    assert vars(estimator) == before
+    np.testing.assert_array_equal(apply(estimator, X), expected)
+
+
+def test_other_threads_see_one_fit_or_the_other(kind, tables):
+    estimator, apply = kind
+    X = tables[0]
+    other = X[::-1] * 100 + 1000
+    allowed = [apply(clone(estimator).fit(table), X) for table in (X, other)]
+    estimator.fit(X)
+    stop, strange = threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            result = apply(estimator, X)
+            if not any(np.array_equal(result, one) for one in allowed):
+                strange.append(result)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for table in (other, X) * 4:
+            estimator.fit(table)
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert not strange
