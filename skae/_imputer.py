@@ -109,8 +109,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    What is filled in are expected values; values that vary as real ones do would have to be drawn.
-
+    Expected values are filled in, which vary less than real ones do.
     An image with a hole is inpainted by an imputer that was fitted to images with such holes.
 
     References
