@@ -80,8 +80,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     dropout : float in [0, 1), default=0.0
         Share of the hidden units that each training step leaves out. For large networks on few
         rows.
-    loss : str, callable or torch criterion, default="squared_error"
-        What is minimised.
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, \
+            ReconstructionLoss, callable or torch criterion, default="squared_error"
+        Loss of the reconstructions, which training minimises.
 
         - "squared_error": the choice where nothing speaks against it.
         - "absolute_error", "huber": outliers count for less. Huber's loss is squared up to 1.35
@@ -89,9 +90,11 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         - "binary_cross_entropy": X in [0, 1], reconstructed as probabilities; for binary data and
           shares.
         - "poisson": X of counts, or of anything not negative, reconstructed as rates.
+        - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
+          derived from `skae.objectives.ReconstructionLoss`.
         - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
-          standardised units, which returns a tensor of that shape, a number for each row, or one
-          for all; or a torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
+          standardised units, which returns a tensor of that shape or a number for each row; or a
+          torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
     prior : {"gaussian"} or callable, default="gaussian"
         Distribution that the codes are to have. "gaussian" is the standard normal one. A callable
         takes a number of draws and a RandomState, and returns an array of shape (n_draws,
@@ -286,7 +289,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
 
     def _training_settings(self) -> TrainingSettings:
         latent = Adversarial(self.prior, self.divergence, self.alpha)
-        return replace(super()._training_settings(), latent=latent, alpha=None)
+        return replace(super()._training_settings(), latent=latent)
 
     def _fitted_attributes(self, model: TrainedModel) -> dict:
         losses = None

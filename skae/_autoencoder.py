@@ -6,11 +6,12 @@ from typing import ClassVar
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skae._base import BaseAutoencoder
-from skae.architectures import Architecture
+from skae._parts import SPARSITIES
+from skae.architectures import Architecture, Sparsity
 from skae.architectures._read import ARCHITECTURES
 from skae.corruption import CORRUPTIONS, Corruption
 from skae.modules import ACTIVATIONS
-from skae.objectives import LOSSES, PENALTIES, Penalty
+from skae.objectives import LOSSES, PENALTIES, Penalty, ReconstructionLoss
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -60,8 +61,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     tied_weights : bool, default=False
         Let the decoder's layers have the encoder's weights, transposed, and biases of their own:
         half the weights. The linear path keeps both of its matrices.
-    loss : str, callable or torch criterion, default="squared_error"
-        What is minimised.
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, \
+            ReconstructionLoss, callable or torch criterion, default="squared_error"
+        Loss of the reconstructions, which training minimises.
 
         - "squared_error": the choice where nothing speaks against it.
         - "absolute_error", "huber": outliers count for less. Huber's loss is squared up to 1.35
@@ -69,12 +71,15 @@ class AutoencoderTransformer(BaseAutoencoder):
         - "binary_cross_entropy": X in [0, 1], reconstructed as probabilities; for binary data and
           shares.
         - "poisson": X of counts, or of anything not negative, reconstructed as rates.
+        - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
+          derived from `skae.objectives.ReconstructionLoss`.
         - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
-          standardised units, which returns a tensor of that shape, a number for each row, or one
-          for all; or a torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
-    penalty : {"l1", "kl_sparsity", "top_k", "contractive", "orthogonal"}, Penalty or None, \
-            default=None
-        What is kept low besides.
+          standardised units, which returns a tensor of that shape or a number for each row; or a
+          torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``. A single number
+          for all rows gives a `RowLossWarning`, as rows cannot be judged one by one then.
+    penalty : {"l1", "kl_sparsity", "top_k", "contractive", "orthogonal"}, Penalty, Sparsity or \
+            None, default=None
+        Number to be kept low beside the loss, or a part of the network that makes codes sparse.
 
         - "l1": the mean absolute value of each code over its root mean square; an `alpha` of 1 to
           10 makes a good part of them small.
@@ -83,26 +88,29 @@ class AutoencoderTransformer(BaseAutoencoder):
         - "top_k": of each row's codes, all but a share `alpha` are set to zero.
         - "contractive": how fast codes change with the row.
         - "orthogonal": cosines between the directions in which codes move the reconstruction.
-        - an instance of a class derived from `skae.objectives.Penalty`.
+        - an instance of a class of `skae.objectives`, such as ``KLSparsity(target=0.1)``, or of
+          one derived from `skae.objectives.Penalty`.
+        - an instance of `skae.architectures.TopKSparsity`, or of a class derived from
+          `skae.architectures.Sparsity`.
 
         With a penalty the epoch is chosen by loss and penalty together, and the error may be above
-        PCA's. With "l1", "kl_sparsity" and "top_k" codes are ordered and scaled but not rotated
-        after training, which would undo them.
+        PCA's. With "l1", "kl_sparsity" and any sparsity codes are ordered and scaled but not
+        rotated after training, as a rotation would undo them.
     alpha : float or None, default=None
-        What the penalty is multiplied with, or the share of codes that "top_k" keeps. None is
-        the penalty's own default.
+        Factor of the penalty, or the share of codes that "top_k" keeps. None is the penalty's own
+        default; it must be None with a `Sparsity` object.
     corruption : {"gaussian", "hiding", "masking", "salt_and_pepper", "swap"}, Corruption \
             or None, default=None
         Noise on what the network sees in training, while the loss compares with the clean row: a
         denoising autoencoder. "gaussian" adds to every cell; of the others, "masking" sets cells
         to the mean of their column, "salt_and_pepper" to its least or greatest value, and "swap"
         to its value in another row. "hiding" takes cells away as if they were missing, for
-        ``missing="mask"``. Or an instance of a class derived from
-        `skae.corruption.Corruption`. Rows that judge have noise too, so the errors that the fit
-        reports, PCA's as well, are those of noisy rows.
+        ``missing="mask"``. Or an instance of a class of `skae.corruption`, such as
+        ``SwapNoise(0.2)``, or of one derived from `skae.corruption.Corruption`. Held-out rows have
+        noise too, so the errors that the fit reports, PCA's as well, are those of noisy rows.
     corruption_level : float, default=0.3
         Standard deviation of "gaussian" in units of X; share of the cells, in [0, 1], of the
-        others. An instance has its own.
+        others. An instance has its own, which a search reaches as ``corruption__level``.
     init : {"pca", "random"}, default="pca"
         With "random" there is no linear path: a plain autoencoder with random weights, which may
         end above PCA's error.
@@ -258,8 +266,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         "normalization": [StrOptions({"batch", "layer"}), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "tied_weights": ["boolean"],
-        "loss": [StrOptions(set(LOSSES)), callable],
-        "penalty": [StrOptions({"top_k", *PENALTIES}), Penalty, None],
+        "loss": [StrOptions(set(LOSSES)), ReconstructionLoss, callable],
+        "penalty": [StrOptions({*SPARSITIES, *PENALTIES}), Penalty, Sparsity, None],
         "alpha": [Interval(Real, 0, None, closed="left"), None],
         "corruption": [StrOptions(set(CORRUPTIONS)), Corruption, None],
         "corruption_level": [Interval(Real, 0, None, closed="left")],

@@ -17,8 +17,6 @@ from skae._missing import (
     validate_table,
 )
 from skae._parameters import (
-    check_alpha,
-    check_corruption_level,
     check_net_params,
     check_output_range,
     check_range,
@@ -28,6 +26,7 @@ from skae._parameters import (
     warn_if_overcomplete,
     warn_of_no_gain,
 )
+from skae._parts import check_row_losses, read_parts
 from skae._samples import (
     check_form,
     cut_padding,
@@ -278,6 +277,7 @@ class BaseAutoencoder(
         params = {name: given[name] for name in names if name in given}
         params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
         params["architecture"] = read_architecture(self.architecture)
+        params |= read_parts(given)
         check_output_range(self.output_range)
         check_net_params(self.net_params)
         params["mixed_precision"] = read_precision(self.mixed_precision, self.dtype, self.device)
@@ -287,8 +287,6 @@ class BaseAutoencoder(
             int(components) if isinstance(components, Integral) else float(components)
         )
         settings = TrainingSettings(**params)
-        check_corruption_level(settings.corruption, settings.corruption_level)
-        check_alpha(settings.penalty, settings.alpha)
         check_missing(settings)
         return settings
 
@@ -340,6 +338,8 @@ class BaseAutoencoder(
         parameter = self._loss_parameter
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
         check_range(X, names, settings.loss, settings.output_range, named_loss=named_loss)
+        if reset:
+            check_row_losses(settings, X.shape[1], weights, name=parameter)
         if settings.masked and not settings.pads:
             check_columns_are_observed(X, names)
         warn_if_overcomplete(self.n_components, X.shape[1], settings)

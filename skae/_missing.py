@@ -7,8 +7,6 @@ from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from skae._samples import flatten_samples
-from skae.corruption import HidingNoise
-from skae.objectives import Contractive
 
 FLOATS = (np.float64, np.float32)
 
@@ -66,13 +64,13 @@ def _tell_of_missing(estimator):
 
 
 def check_missing(settings):
-    """Refuse what does not go together with missing cells, or only with them."""
+    """Refuse parameters that do not go together with missing cells, or only with them."""
     corruption = settings.corruption
     if not settings.masked:
-        if corruption == "hiding" or isinstance(corruption, HidingNoise):
+        if corruption is not None and corruption.hides:
             raise ValueError(
-                "`corruption` must not be 'hiding' with missing=None. Got cells to hide from a "
-                "network that cannot do without. Set missing='mask', or corruption='masking'."
+                "`corruption` must be noise that hides no cells with missing=None. Got "
+                f"{corruption!r}. Set missing='mask', or corruption='masking'."
             )
         return
     if settings.tied_weights:
@@ -80,10 +78,10 @@ def check_missing(settings):
             "`tied_weights` must be False with missing='mask'. Got True. The encoder has two "
             "inputs for each feature then, and the decoder one output; leave one of them out."
         )
-    if settings.penalty == "contractive" or isinstance(settings.penalty, Contractive):
+    if settings.penalty is not None and settings.penalty.needs_complete_rows:
         raise ValueError(
-            "`penalty` must not be 'contractive' with missing='mask'. Got derivatives by cells "
-            "that may not be there. Use corruption='hiding', which also keeps codes steady."
+            "`penalty` must be one that is defined where cells are missing, with missing='mask'. "
+            f"Got {settings.penalty!r}. Use corruption='hiding', which also keeps codes steady."
         )
 
 

@@ -92,24 +92,6 @@ def check_output_range(output_range):
         )
 
 
-def check_corruption_level(corruption, level: float):
-    """Refuse shares of cells that are greater than all of them."""
-    if isinstance(corruption, str) and corruption != "gaussian" and level > 1:
-        raise ValueError(
-            f"`corruption_level` must be a share of the cells, from 0 to 1, with {corruption=!r}. "
-            f"Got {level!r}. Only the level of 'gaussian' is in units of X."
-        )
-
-
-def check_alpha(penalty, alpha: float | None):
-    """Refuse shares of codes to keep that are none or more than all of them."""
-    if penalty == "top_k" and alpha is not None and not 0 < alpha <= 1:
-        raise ValueError(
-            "`alpha` must be the share of the codes to keep, above 0 and at most 1, with "
-            f"penalty='top_k'. Got {alpha!r}. With 16 codes, 0.25 keeps four."
-        )
-
-
 def check_net_params(net_params: dict | None):
     """Refuse options of skorch that do not exist or are the estimator's to set."""
     for name, value in (net_params or {}).items():
@@ -188,9 +170,9 @@ def check_range(X, names, loss, output_range, *, named_loss):
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Training rows.
     names : sequence of length n_features
-        What to call the columns.
-    loss : str or callable
-        Cross-entropy reconstructs probabilities, Poisson's loss rates.
+        Names of the columns.
+    loss : ReconstructionLoss
+        The loss, whose `domain` X must lie in.
     output_range : "auto", None or pair of float
         Range that the user asks for.
     named_loss : str
@@ -201,8 +183,8 @@ def check_range(X, names, loss, output_range, *, named_loss):
     ValueError
         If a value lies outside; the message names its column.
     """
-    if loss in ("binary_cross_entropy", "poisson"):
-        (lower, upper), reason = (0, 1 if loss == "binary_cross_entropy" else np.inf), named_loss
+    if loss.domain is not None:
+        (lower, upper), reason = loss.domain, named_loss
         name = named_loss.partition("=")[0]
         remedy = f"Scale X with MinMaxScaler, or leave `{name}` at its default."
     elif output_range is None or isinstance(output_range, str):
@@ -241,7 +223,7 @@ def warn_if_overcomplete(n_components: int | float, n_features: int, settings):
     settings : TrainingSettings
         What costs there are.
     """
-    costly = settings.penalty is not None or settings.latent is not None
+    costly = settings.shapes_codes or settings.latent is not None
     if costly or settings.corruption is not None:
         return
     if not isinstance(n_components, float) and n_components > n_features:

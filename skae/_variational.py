@@ -16,6 +16,7 @@ from skae._base import BaseAutoencoder
 from skae._code_density import fit_classes, read_labels
 from skae._missing import count_observed_cells
 from skae._parameters import check_count
+from skae._parts import read_loss
 from skae._sklearn import check_weights
 from skae._training import (
     TrainedModel,
@@ -361,7 +362,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     def _training_settings(self) -> TrainingSettings:
         latent = Variational(self.likelihood, float(self.beta), float(self.beta_warm_up))
-        return replace(super()._training_settings(), loss=_LOSSES[self.likelihood], latent=latent)
+        loss = read_loss(_LOSSES[self.likelihood])
+        return replace(super()._training_settings(), loss=loss, latent=latent)
 
     def _chunk_settings(self) -> TrainingSettings:
         settings = super()._chunk_settings()

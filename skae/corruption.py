@@ -1,10 +1,11 @@
-"""Noise on the rows that a denoising autoencoder sees, while it is to reconstruct them without."""
+"""Noise on the rows that a denoising autoencoder sees; it is to reconstruct the clean rows."""
 
 import math
 import numbers
 from dataclasses import dataclass
 
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 # A share of cells is counted in steps of this, as a cell's draw has 16 bits.
@@ -13,12 +14,12 @@ _N_DRAWS = 2**16
 
 @dataclass(frozen=True)
 class Columns:
-    """What noise has to know of the columns of a table.
+    """Unit and ranges of the columns of a table, for noise that depends on them.
 
     Attributes
     ----------
     scale : float
-        What one standardised unit is in the unit of X; greater than 0.
+        Size of one standardised unit in the unit of X, greater than 0.
     lowest, highest : Tensor of shape (n_features,)
         Range of each column, standardised, on the device of the rows.
 
@@ -35,49 +36,74 @@ class Columns:
     highest: Tensor
 
 
-class Corruption:
-    """Base of the kinds of noise: a share of the cells is changed.
+class Corruption(BaseEstimator):
+    """Base class of the kinds of noise.
 
-    A kind of your own is a subclass with a `__call__` of the same signature. It takes all random
-    numbers from the generator, leaves the rows that it is given as they are, and NaN where it is.
+    Constructor parameters are stored as they are and checked in use, as in any scikit-learn
+    estimator, so that a search reaches them, as in ``corruption__level``. A fit works on a copy.
+
+    A subclass must override `__call__`. It takes all random numbers from the generator, leaves the
+    rows that it is given as they are, and leaves NaN where it is. Everything else is optional:
+    `spread`, where the noise makes columns vary more; `check`, where it has other parameters than
+    a level; and the attribute `hides`.
 
     Parameters
     ----------
     level : float in [0, 1]
-        Probability of each cell to be changed, by itself; counted in steps of 1 / 65536.
+        Probability of each cell to be changed, independently of the others; counted in steps of
+        1 / 65536. A subclass with a constructor of its own need not have one.
+
+    Attributes
+    ----------
+    hides : bool, default=False
+        Whether the noise turns cells into missing ones; it needs ``missing="mask"`` then.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number.
+        If `level` is not such a number, when the noise is used.
 
     Examples
     --------
     >>> import torch
-    >>> from skae.corruption import Columns, Corruption
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.corruption import Corruption
     >>> class Doubling(Corruption):
     ...     def __call__(self, rows, columns, generator):
     ...         chosen = torch.rand(rows.shape, generator=generator) < self.level
-    ...         return rows * (1 + chosen)
-    >>> columns = Columns(1.0, torch.zeros(2), torch.ones(2))
-    >>> Doubling(1)(torch.ones(1, 2), columns, torch.Generator())
-    tensor([[2., 2.]])
+    ...         return rows * (1 + chosen.to(rows))
+    >>> model = AutoencoderTransformer(2, corruption=Doubling(0.1), max_iter=20, random_state=0)
+    >>> model.fit_transform(load_iris().data).shape
+    (150, 2)
+    >>> model.set_params(corruption__level=0.2).corruption
+    Doubling(level=0.2)
     """
 
-    _what = "a share of the cells, from 0 to 1"
+    hides: bool = False
+    _description = "a share of the cells, from 0 to 1"
     _most = 1.0
 
     def __init__(self, level: float):
+        self.level = level
+
+    def check(self):
+        """Refuse a `level` that is not as described, before any training.
+
+        Raises
+        ------
+        ValueError
+            If there is a `level` and it is not as described.
+        """
+        if not hasattr(self, "level"):
+            return
+        level = self.level
         is_number = isinstance(level, numbers.Real) and not isinstance(level, bool)
         if not (is_number and 0 <= level <= self._most and math.isfinite(level)):
             raise ValueError(
-                f"`level` must be {self._what}. Got {level!r}. "
+                f"`level` must be {self._description}. Got {level!r}. "
                 f"{type(self).__name__}(0.1) is little noise, and 0 is none."
             )
-        self.level = level
-
-    def __repr__(self):
-        return f"{type(self).__name__}({self.level!r})"
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Return rows with noise.
@@ -85,19 +111,21 @@ class Corruption:
         Parameters
         ----------
         rows : Tensor of shape (..., n_rows, n_features)
-            Standardised rows. What is before the last two axes tells models apart, which see
-            nothing of each other's rows.
+            Standardised rows. Axes before the last two tell models apart, which see nothing of
+            each other's rows.
         columns : Columns
-            Of the table.
+            Unit and ranges of the columns.
         generator : torch.Generator
-            Source of the noise, on the CPU: the same draws on every device.
+            Source of the noise, on the CPU, so that draws are equal on every device.
 
         Returns
         -------
-        corrupted : Tensor of the same shape
-            In memory of its own. Missing cells, NaN, are missing still.
+        corrupted : Tensor of shape (..., n_rows, n_features)
+            Noisy rows in memory of their own. Missing cells, NaN, are missing still.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must have a method `__call__` that returns noisy rows."
+        )
 
     def spread(self, deviations: Tensor, columns: Columns) -> Tensor:
         """Return the standard deviations that columns have with noise.
@@ -110,7 +138,7 @@ class Corruption:
         deviations : Tensor of shape (n_features,)
             Standard deviations without noise, standardised.
         columns : Columns
-            Of the table.
+            Unit and ranges of the columns.
 
         Returns
         -------
@@ -132,7 +160,7 @@ class GaussianNoise(Corruption):
     Raises
     ------
     ValueError
-        If `level` is not such a number.
+        If `level` is not such a number, when the noise is used.
 
     References
     ----------
@@ -149,11 +177,12 @@ class GaussianNoise(Corruption):
     torch.Size([3, 2])
     """
 
-    _what = "a standard deviation in units of X, 0 or more"
+    _description = "a standard deviation in units of X, 0 or more"
     _most = math.inf
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Return the rows plus noise."""
+        self.check()
         noise = torch.randn(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")
         return noise.mul_(self.level / columns.scale).to(rows.device).add_(rows)
 
@@ -171,16 +200,16 @@ class HidingNoise(Corruption):
     Parameters
     ----------
     level : float in [0, 1]
-        That probability. 0 is right where all that matters about the pattern shows in the table;
-        a table without missing cells needs more.
+        Probability of each cell to be hidden besides. 0 is right where the pattern of the table's
+        missing cells says all that matters; a table without missing cells needs more.
     groups : array-like of int of shape (n_features,), default=None
-        The number of a group for each column, from 0: columns of a group are hidden together, such
-        as those that tell the categories of one feature. None makes each column its own.
+        Number of a group for each column, from 0. Columns of a group are hidden together, such
+        as those that tell the categories of one feature. None makes each column its own group.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number.
+        If `level` is not such a number, when the noise is used.
 
     Examples
     --------
@@ -191,21 +220,25 @@ class HidingNoise(Corruption):
     tensor([[nan, nan]])
     """
 
+    hides = True
+
     def __init__(self, level: float, groups=None):
         super().__init__(level)
-        self.groups = None if groups is None else torch.as_tensor(groups, device="cpu")
+        self.groups = groups
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Return the rows with fewer cells."""
+        self.check()
         order = torch.randperm(rows.shape[-2], generator=generator, device="cpu")
         # Missing cells are missing in a sum.
         hidden = rows + 0 * rows.index_select(-2, order.to(rows.device))
         if self.level == 0:
             return hidden
-        first = rows if self.groups is None else rows[..., : int(self.groups.max()) + 1]
+        groups = None if self.groups is None else torch.as_tensor(self.groups, device="cpu")
+        first = rows if groups is None else rows[..., : int(groups.max()) + 1]
         chosen = _draw_cells(first, generator) <= _limit(self.level)
-        if self.groups is not None:
-            chosen = chosen[..., self.groups]
+        if groups is not None:
+            chosen = chosen[..., groups]
         return hidden.masked_fill_(chosen.to(rows.device), torch.nan)
 
 
@@ -223,7 +256,7 @@ class MaskingNoise(Corruption):
     Raises
     ------
     ValueError
-        If `level` is not such a number.
+        If `level` is not such a number, when the noise is used.
 
     References
     ----------
@@ -242,6 +275,7 @@ class MaskingNoise(Corruption):
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Return the rows with some cells zero, the standardised mean."""
+        self.check()
         if self.level == 0:
             return rows.clone()
         # A product keeps what is missing, and takes a fifth of the time of a selection.
@@ -259,7 +293,7 @@ class SaltAndPepperNoise(Corruption):
     Raises
     ------
     ValueError
-        If `level` is not such a number.
+        If `level` is not such a number, when the noise is used.
 
     References
     ----------
@@ -279,6 +313,7 @@ class SaltAndPepperNoise(Corruption):
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Return the rows with some cells at an end of their column's range."""
+        self.check()
         if self.level == 0:
             return rows.clone()
         draws = _draw_cells(rows, generator)
@@ -315,7 +350,7 @@ class SwapNoise(Corruption):
     Raises
     ------
     ValueError
-        If `level` is not such a number.
+        If `level` is not such a number, when the noise is used.
 
     References
     ----------
@@ -338,6 +373,7 @@ class SwapNoise(Corruption):
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         """Return the rows with some cells from other rows of the same model."""
+        self.check()
         n_rows, n_features = rows.shape[-2:]
         if self.level == 0 or n_rows == 1:
             return rows.clone()

@@ -7,6 +7,7 @@ __all__ = [
     "NotBetterThanPCAWarning",
     "OvercompleteWarning",
     "PosteriorCollapseWarning",
+    "RowLossWarning",
     "SkaeWarning",
 ]
 
@@ -65,6 +66,17 @@ class PosteriorCollapseWarning(SkaeWarning):
     --------
     >>> from skae.exceptions import PosteriorCollapseWarning, SkaeWarning
     >>> issubclass(PosteriorCollapseWarning, SkaeWarning)
+    True
+    """
+
+
+class RowLossWarning(SkaeWarning):
+    """A loss gives one number for all rows, so that rows cannot be weighted or judged one by one.
+
+    Examples
+    --------
+    >>> from skae.exceptions import RowLossWarning, SkaeWarning
+    >>> issubclass(RowLossWarning, SkaeWarning)
     True
     """
 

@@ -6,8 +6,17 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
-from skae.corruption import CORRUPTIONS, Columns, GaussianNoise, MaskingNoise, SwapNoise
+from skae.corruption import (
+    CORRUPTIONS,
+    Columns,
+    Corruption,
+    GaussianNoise,
+    HidingNoise,
+    MaskingNoise,
+    SwapNoise,
+)
 
 LEVEL = 0.3
 SHAPES = [(200, 50), (3, 200, 50), (7, 3)]
@@ -186,20 +195,20 @@ def test_copies_make_the_same_noise(kind):
     for other in (copy.deepcopy(noise), pickle.loads(pickle.dumps(noise))):
         noisy = other(rows, describe(rows), make_generator())
         torch.testing.assert_close(noisy, expected, equal_nan=True)
-    assert repr(noise) == f"{type(noise).__name__}(0.3)"
+    assert repr(noise) == f"{type(noise).__name__}(level=0.3)"
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.1, np.nan, "0.1", True, None])
 @pytest.mark.parametrize("noise", [MaskingNoise, SwapNoise])
 def test_level_must_be_a_share(noise, level):
     with pytest.raises(ValueError, match="`level` must be a share of the cells, from 0 to 1. Got"):
-        noise(level)
+        noise(level).check()
 
 
 @pytest.mark.parametrize("level", [-0.1, np.inf, np.nan, "1"])
 def test_level_of_gaussian_noise_must_be_a_deviation(level):
     with pytest.raises(ValueError, match="`level` must be a standard deviation in units of X"):
-        GaussianNoise(level)
+        GaussianNoise(level).check()
 
 
 def test_gaussian_noise_may_be_of_any_size():
@@ -219,3 +228,43 @@ def test_spread_is_the_deviation_of_noisy_columns(name):
     assert (noisy.std(0) <= 1.03 * spread).all()
     if name in ("gaussian", "salt_and_pepper"):
         torch.testing.assert_close(noisy.std(0), spread, rtol=0.03, atol=0)
+
+
+def test_noises_are_estimators(kind):
+    noise = CORRUPTIONS[kind](LEVEL)
+    copied = clone(noise).set_params(level=0.5)
+    assert (noise.level, copied.level) == (LEVEL, 0.5)
+    assert copied.get_params()["level"] == 0.5
+
+
+def test_wrong_levels_are_refused_where_noise_is_used(kind):
+    noise = CORRUPTIONS[kind](LEVEL).set_params(level=-1)
+    rows = make_rows(5, 3)
+    with pytest.raises(ValueError, match="`level` must be"):
+        noise(rows, describe(rows), make_generator())
+
+
+def test_groups_are_kept_as_they_were_given():
+    noise = clone(HidingNoise(0.5, groups=[0, 0, 1]))
+    assert noise.groups == [0, 0, 1]
+    hidden = noise(
+        torch.ones(200, 3), Columns(1.0, torch.zeros(3), torch.ones(3)), make_generator()
+    )
+    assert torch.equal(hidden[:, 0].isnan(), hidden[:, 1].isnan())
+    assert not torch.equal(hidden[:, 0].isnan(), hidden[:, 2].isnan())
+
+
+class Strength(Corruption):
+    """A user's own, with another parameter than a level."""
+
+    def __init__(self, strength=0.5):
+        self.strength = strength
+
+    def __call__(self, rows, columns, generator):
+        return rows * (1 - self.strength)
+
+
+def test_noise_of_ones_own_needs_no_level():
+    noise = Strength()
+    noise.check()
+    assert repr(noise.set_params(strength=0.1)) == "Strength(strength=0.1)"

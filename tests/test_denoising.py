@@ -144,7 +144,7 @@ def test_more_codes_than_features_are_no_mistake_under_noise(wine, quick, recwar
 def test_cells_are_hidden_only_from_networks_that_take_missing_ones(wine, quick):
     assert CORRUPTIONS.keys() - LEVELS.keys() == {"hiding"}
     for corruption in ("hiding", HidingNoise(0.1)):
-        with pytest.raises(ValueError, match="`corruption` must not be 'hiding' with missing=None"):
+        with pytest.raises(ValueError, match="`corruption` must be noise that hides no cells"):
             quick(corruption=corruption).fit(wine[0])
 
 
@@ -152,3 +152,38 @@ def test_cells_are_hidden_only_from_networks_that_take_missing_ones(wine, quick)
 def test_a_share_is_at_most_one(wine, quick, corruption):
     with pytest.raises(ValueError, match="`corruption_level` must be a share .* Got 1.5"):
         quick(corruption=corruption, corruption_level=1.5).fit(wine[0])
+
+
+def test_levels_of_objects_are_searched(digits, quick):
+    noise = Darkness(0.5)
+    grid = {"corruption__level": [0.1, 0.5, 0.9]}
+    search = GridSearchCV(quick(corruption=noise), grid, cv=2, error_score="raise")
+    assert len(set(search.fit(digits[0]).cv_results_["mean_test_score"])) == 3
+    assert vars(noise) == {"level": 0.5}
+
+
+class Shortening(Corruption):
+    def __call__(self, rows, columns, generator):
+        return rows[..., 1:]
+
+
+class HidingAll(Corruption):
+    """A user's own noise that makes cells missing."""
+
+    hides = True
+
+    def __call__(self, rows, columns, generator):
+        return torch.full_like(rows, torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("corruption", "message"),
+    [
+        (Shortening(0.1), "`corruption` must return rows of shape"),
+        (HidingAll(0.1), "`corruption` must be noise that hides no cells"),
+        (GaussianNoise(-1), "`level` must be a standard deviation"),
+    ],
+)
+def test_what_is_wrong_with_noise_is_said(digits, quick, corruption, message):
+    with pytest.raises(ValueError, match=message):
+        quick(corruption=corruption).fit(digits[0])

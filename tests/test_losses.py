@@ -1,12 +1,19 @@
 """The losses by name, and those of one's own."""
 
+import copy
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
 
-from skae.objectives import LOSSES
+from skae import AdversarialAutoencoderTransformer
+from skae.exceptions import NotBetterThanPCAWarning, RowLossWarning
+from skae.objectives import LOSSES, HuberLoss, PoissonLoss, ReconstructionLoss, SquaredError
 
 
 @pytest.fixture
@@ -85,3 +92,141 @@ def test_a_criterion_is_left_as_it_was(digits, quick):
 def test_a_criterion_of_the_wrong_shape_is_refused(digits, quick):
     with pytest.raises(ValueError, match="loss"):
         quick(loss=lambda output, target: (output - target)[:, :3]).fit(digits[0])
+
+
+class LogCosh(ReconstructionLoss):
+    """A user's own."""
+
+    def __init__(self, sharpness=1.0):
+        self.sharpness = sharpness
+
+    def cells(self, output, target, units):
+        return torch.log(torch.cosh(self.sharpness * (output - target)))
+
+
+class Cosine(ReconstructionLoss):
+    """A user's own, of whole rows."""
+
+    def rows(self, output, target, units):
+        return 1 - torch.nn.functional.cosine_similarity(output, target)
+
+
+def mean_square(output, target):
+    return (output - target).square().mean()
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_name_is_a_short_form_of_an_object(digits, quick, name):
+    X, _ = digits
+    by_name, by_object = quick(loss=name).fit(X), quick(loss=LOSSES[name]()).fit(X)
+    np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
+    assert by_name.reconstruction_error_ == by_object.reconstruction_error_
+
+
+@pytest.mark.parametrize("loss", [HuberLoss(delta=2.0), LogCosh(), Cosine()])
+def test_losses_given_as_objects_take_weights(digits, quick, loss):
+    X, _ = digits
+    weights = np.r_[np.full(100, 3.0), np.full(len(X) - 100, 0.1)]
+    params = {"loss": loss, "max_iter": 20, "early_stopping": False, "n_components": 2}
+    weighted = quick(**params).fit(X, sample_weight=weights)
+    plain = quick(**params).fit(X)
+    gain = weighted.score_samples(X) - plain.score_samples(X)
+    assert gain[:100].mean() > gain[100:].mean()
+
+
+@pytest.mark.parametrize("loss", [HuberLoss(), LogCosh(), SquaredError(), smooth])
+def test_an_epoch_that_is_better_by_chance_is_refused(quick, loss):
+    # Columns that have nothing to do with each other: whatever the loss falls by is chance.
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    held_out = {"net_params": {"callbacks": []}, "hidden_layer_sizes": (16,)}
+    with pytest.warns(NotBetterThanPCAWarning):
+        model = quick(loss=loss, n_components=2, max_iter=15, **held_out).fit(X)
+    assert min(model.validation_loss_curve_) < model.validation_loss_curve_[0]
+    assert model.best_iter_ == 0
+
+
+@pytest.mark.parametrize("estimator", ["plain", "adversarial"])
+def test_parameters_of_losses_are_searched(digits, quick, estimator):
+    model = quick(max_iter=2)
+    if estimator == "adversarial":
+        model = AdversarialAutoencoderTransformer(4, max_iter=2, random_state=0)
+    loss = HuberLoss()
+    grid = {"loss__delta": [0.3, 1.0, 5.0]}
+    search = GridSearchCV(model.set_params(loss=loss), grid, cv=2, error_score="raise")
+    search.fit(digits[0])
+    assert len(set(search.cv_results_["mean_test_score"])) == 3
+    assert loss.delta == 1.35
+
+
+def test_a_loss_given_as_an_object_is_left_as_it_is(digits, quick):
+    class Counting(LogCosh):
+        n_calls = 0
+
+        def cells(self, output, target, units):
+            self.n_calls += 1
+            return super().cells(output, target, units)
+
+    loss = Counting(2.0)
+    before = copy.deepcopy(vars(loss))
+    quick(loss=loss).fit(digits[0])
+    assert vars(loss) == before
+
+
+def test_a_model_with_a_loss_of_ones_own_can_be_pickled_and_shown(digits, quick):
+    X, _ = digits
+    model = quick(loss=HuberLoss(delta=2.0)).fit(X)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.loss.delta == 2.0
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
+    assert "loss=HuberLoss(delta=2.0)" in repr(model)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (HuberLoss(delta=-1), "`delta` must be a finite number above 0"),
+        (HuberLoss, "`loss` must be an instance. Got the class HuberLoss"),
+        (PoissonLoss(), r"X must lie in \[0, inf\] with loss=PoissonLoss\(\)"),
+    ],
+)
+def test_what_is_wrong_with_a_loss_is_said_before_training(wine, quick, loss, message):
+    with pytest.raises(ValueError, match=message):
+        quick(loss=loss, max_iter=1).fit(wine[0] - wine[0].mean(0))
+
+
+@pytest.mark.parametrize("params", [{}, {"net_params": {"optimizer": torch.optim.Adam}}])
+def test_a_criterion_of_a_single_number_says_so_once(digits, quick, params):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quick(loss=mean_square, **params).fit(digits[0])
+    messages = [str(one.message) for one in caught if one.category is RowLossWarning]
+    assert len(messages) == 1
+    assert "`loss` returns a single number for all rows" in messages[0]
+
+
+@pytest.mark.parametrize(
+    "loss", [smooth, torch.nn.L1Loss(), torch.nn.MSELoss, "huber", SquaredError(), Cosine()]
+)
+def test_losses_of_cells_or_rows_give_no_such_warning(digits, quick, loss):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RowLossWarning)
+        quick(loss=loss, max_iter=1).fit(digits[0])
+
+
+def test_a_single_number_cannot_be_weighted(digits, quick):
+    X, _ = digits
+    model = quick(loss=mean_square)
+    with pytest.raises(ValueError, match="`loss` must return the loss of each row or cell"):
+        model.fit(X, sample_weight=np.linspace(1, 2, len(X)))
+    with pytest.warns(RowLossWarning):
+        model.fit(X, sample_weight=np.ones(len(X)))
+
+
+@pytest.mark.parametrize("loss", [HuberLoss(2.0), LogCosh(), Cosine()])
+def test_missing_cells_do_not_count(digits, quick, loss):
+    X = digits[0][:150]
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    X = X[:, ~np.isnan(X).all(axis=0)]
+    model = quick(loss=loss, missing="mask", max_iter=3).fit(X)
+    assert np.isfinite(model.loss_curve_).all()
+    assert np.isfinite(model.transform(X)).all()

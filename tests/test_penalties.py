@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from skae.objectives import PENALTIES, L1Sparsity, Penalty
+from skae.architectures import Sparsity, TopKSparsity
+from skae.objectives import PENALTIES, KLSparsity, L1Sparsity, Penalty
 
 NAMES = [*sorted(PENALTIES), "top_k"]
 
@@ -113,20 +114,20 @@ class Shrinkage(Penalty):
 
     default_alpha = 0.1
 
-    def forward(self, module, inputs, code, *, generator=None):
+    def __call__(self, module, inputs, code, *, generator=None):
         return code.square().mean()
 
 
 def test_a_penalty_of_ones_own(digits, overcomplete):
     X, _ = digits
     penalty = Shrinkage()
-    before = copy.deepcopy(penalty.state_dict())
+    before = copy.deepcopy(vars(penalty))
     variances = []
     for alpha in (0.0, None, 100.0):
         model = overcomplete(penalty=penalty, alpha=alpha, n_components=4).fit(X)
         assert model.penalty is penalty
         variances.append(model.score(X))
-    assert penalty.state_dict() == before
+    assert vars(penalty) == before
     assert variances[0] > variances[2]
 
 
@@ -147,3 +148,90 @@ def test_penalties_are_searched_by_name(digits, quick):
 def test_top_k_keeps_a_share(digits, quick, alpha):
     with pytest.raises(ValueError, match="`alpha` must be the share of the codes to keep"):
         quick(penalty="top_k", alpha=alpha).fit(digits[0])
+
+
+class Threshold(Sparsity):
+    """A user's own: small codes are zero."""
+
+    def __init__(self, least=0.5):
+        self.least = least
+
+    def make_module(self, n_components):
+        return torch.nn.Hardshrink(self.least)
+
+
+class Gates(Sparsity):
+    """A user's own, with weights."""
+
+    def make_module(self, n_components):
+        return Gated(n_components)
+
+
+class Gated(torch.nn.Module):
+    def __init__(self, n_components):
+        super().__init__()
+        self.least = torch.nn.Parameter(torch.full((n_components,), 0.1))
+
+    def forward(self, code):
+        return code.sign() * (code.abs() - self.least).clamp(min=0)
+
+
+def test_top_k_is_a_short_form_of_an_object(digits, overcomplete):
+    X, _ = digits
+    by_name = overcomplete(penalty="top_k", alpha=0.5).fit(X)
+    by_object = overcomplete(penalty=TopKSparsity(0.5)).fit(X)
+    np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
+
+
+@pytest.mark.parametrize("penalty", [Threshold(1.0), Gates()])
+def test_a_sparsity_of_ones_own_works_in_every_way_of_training(digits, any_autoencoder, penalty):
+    X, _ = digits
+    codes = any_autoencoder.set_params(penalty=penalty).fit(X).transform(X)
+    assert (codes == 0).any()
+    assert (codes != 0).any()
+
+
+@pytest.mark.parametrize("net_params", [None, {"optimizer": torch.optim.SGD}])
+def test_weights_of_a_sparsity_are_trained(digits, quick, net_params):
+    module = quick(penalty=Gates(), net_params=net_params).fit(digits[0]).net_.module_
+    assert (module.sparsity.least != 0.1).any()
+
+
+@pytest.mark.parametrize(
+    ("penalty", "grid"),
+    [
+        (TopKSparsity(), {"penalty__share": [0.25, 0.5, 1.0]}),
+        (Threshold(), {"penalty__least": [0.1, 1.0, 2.0]}),
+        (KLSparsity(), {"penalty__target": [0.01, 0.1, 0.5]}),
+    ],
+)
+def test_parameters_of_penalties_are_searched(digits, quick, penalty, grid):
+    before = copy.deepcopy(vars(penalty))
+    search = GridSearchCV(quick(penalty=penalty), grid, cv=2, error_score="raise").fit(digits[0])
+    assert len(set(search.cv_results_["mean_test_score"])) == 3
+    assert vars(penalty) == before
+
+
+class Halving(Sparsity):
+    def make_module(self, n_components):
+        return torch.nn.Linear(n_components, n_components // 2)
+
+
+class Columnwise(Penalty):
+    def __call__(self, module, inputs, code, *, generator=None):
+        return code.square().mean(0)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"penalty": TopKSparsity(0)}, "`share` must be the share of the codes to keep"),
+        ({"penalty": TopKSparsity(), "alpha": 0.5}, "`alpha` must be None with penalty=TopK"),
+        ({"penalty": KLSparsity(2)}, "`target` must be a mean activity"),
+        ({"penalty": Halving()}, "must make a module that returns codes of shape"),
+        ({"penalty": Columnwise()}, r"Columnwise must return a tensor of shape \(\)"),
+    ],
+)
+def test_what_is_wrong_with_a_penalty_is_said(digits, quick, params, message):
+    with pytest.raises(ValueError, match=message):
+        quick(**params).fit(digits[0])

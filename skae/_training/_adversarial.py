@@ -15,7 +15,7 @@ from skae._training._noise import find_input_deviations
 from skae._training._principal_components import PrincipalComponents
 from skae._training._problem import TrainingProblem
 from skae.modules import AdversarialAutoencoder, Autoencoder, CodeBasis, DenseStack, LinearPath
-from skae.objectives import AdversarialObjective, MaximumMeanDiscrepancy, Objective
+from skae.objectives import AdversarialObjective, MaximumMeanDiscrepancy, ReconstructionObjective
 
 _DISCRIMINATOR_SIZES = (128, 128)
 
@@ -49,7 +49,7 @@ class Adversarial:
             return AdversarialObjective(loss, prior, generator, **given)
         penalty = MaximumMeanDiscrepancy(prior)
         given = {"alpha": penalty.default_alpha, **given}
-        return Objective(loss, penalty=penalty, generator=generator, **given)
+        return ReconstructionObjective(loss, penalty=penalty, generator=generator, **given)
 
     def make_module(
         self,

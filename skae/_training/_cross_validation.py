@@ -117,7 +117,7 @@ class FoldNetworks:
 
     def _set_learning_rate(self):
         progress = self.n_steps / max(1, self.max_iter * self.n_batches - 1)
-        self.objective.progress = min(1.0, progress)
+        self.objective.set_progress(min(1.0, progress))
         schedule = self.problem.settings.learning_rate
         set_learning_rates(self.groups, self.rates, schedule, progress)
         self.n_steps += 1

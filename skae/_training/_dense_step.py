@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from skae._training._judgement import find_row_errors
 from skae._training._products import BatchedProducts, choose_products
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
-from skae.objectives import Objective, ReconstructionLoss
+from skae.objectives import PreparedLoss, ReconstructionObjective
 
 _aten = torch.ops.aten
 
@@ -239,7 +239,7 @@ class DenseStep:
     ----------
     modules : list of Autoencoder
         The models; their parameters become views of this object's buffers.
-    loss : ReconstructionLoss
+    loss : PreparedLoss
         The loss of each.
     groups : list of dict
         Settings of AdamW for the stacks and, where there is one, for the linear path: `lr`,
@@ -247,7 +247,7 @@ class DenseStep:
         step.
     """
 
-    def __init__(self, modules: Sequence[Autoencoder], loss: ReconstructionLoss, groups):
+    def __init__(self, modules: Sequence[Autoencoder], loss: PreparedLoss, groups):
         first = modules[0]
         self.loss, self.output, self.groups = loss, first.output, groups
         self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
@@ -386,7 +386,7 @@ def is_dense(module: nn.Module, objective: nn.Module) -> bool:
         type(module) is Autoencoder
         and all(_is_plain(stack) for stack in (module.encoder, module.decoder))
         and module.sparsity is None
-        and type(objective) is Objective
+        and type(objective) is ReconstructionObjective
         and objective.penalty is None
         and objective.loss.has_gradient
     )

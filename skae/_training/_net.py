@@ -258,8 +258,9 @@ class AutoencoderNet(NeuralNet):
         total = mass = 0.0
         for n_done, batch in enumerate(iterator):
             if training:
-                self.criterion_.progress = self._share_done(n_done, len(iterator))
-                self._set_learning_rate(self.criterion_.progress)
+                progress = self._share_done(n_done, len(iterator))
+                self.criterion_.set_progress(progress)
+                self._set_learning_rate(progress)
             if listening:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)

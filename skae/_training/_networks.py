@@ -14,13 +14,10 @@ from skae.modules import (
     CodeBasis,
     LinearPath,
     StackPlan,
-    TopK,
 )
 
 # Codes that vary by more than so many times PCA's error per cell all count as equally wide.
 _GREATEST_SPREAD = 100.0
-# Of the codes that "top_k" keeps where no `alpha` was given.
-_SHARE_OF_CODES = 0.25
 
 
 def make_module(
@@ -108,17 +105,27 @@ def _find_code_scale(problem: TrainingProblem, components: PrincipalComponents) 
     take codes of one size.
     """
     spread = np.sqrt(components.explained_variance) / problem.standardization.scale
-    if problem.settings.penalty is None:
+    if not problem.settings.shapes_codes:
         spread = spread.clip(min=min(spread.max(initial=0.0), _GREATEST_SPREAD))
     return problem.tensor(1 / spread)
 
 
-def _make_sparsity(problem: TrainingProblem) -> TopK | None:
-    """Return what keeps codes sparse, None where nothing does."""
-    if problem.settings.penalty != "top_k":
+@torch.no_grad()
+def _make_sparsity(problem: TrainingProblem) -> nn.Module | None:
+    """Return the part that sets codes to zero, None where there is none."""
+    sparsity = problem.settings.sparsity
+    if sparsity is None:
         return None
-    share = _SHARE_OF_CODES if problem.settings.alpha is None else problem.settings.alpha
-    return TopK(max(1, round(share * problem.n_components)))
+    module = sparsity.make_module(problem.n_components).to(problem.settings.torch_dtype)
+    codes = torch.zeros(2, problem.n_components, dtype=problem.settings.torch_dtype)
+    found = getattr(module(codes), "shape", None)
+    if found != codes.shape:
+        raise ValueError(
+            f"{sparsity!r} must make a module that returns codes of shape (n, {codes.shape[1]}). "
+            f"Got {found if found is None else ('n', *found[1:])}. Set codes to zero, and leave "
+            "their number as it is."
+        )
+    return module
 
 
 def _make_linear_path(problem, components, input_scale, code_scale) -> LinearPath:

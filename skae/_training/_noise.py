@@ -1,11 +1,13 @@
 """Noise between the rows and what the network sees of them."""
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from skae._training._problem import TrainingProblem
-from skae.corruption import CORRUPTIONS, Columns, Corruption
+from skae.corruption import Columns, Corruption
 
 # Images with holes, 20,000: without it training diverged, with it a hole's error fell by a fifth.
 _LEAST_SHARE_OF_COMMON_DEVIATION = 0.3
@@ -43,12 +45,19 @@ class InputNoise:
     def _corrupt(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         if self.corruption is None:
             return rows
-        return self.corruption(rows, self.columns, generator)
+        noisy = self.corruption(rows, self.columns, generator)
+        if getattr(noisy, "shape", None) != rows.shape:
+            raise ValueError(
+                f"`corruption` must return rows of shape {tuple(rows.shape)}. Got "
+                f"{getattr(noisy, 'shape', type(noisy).__name__)}. Change cells, not their number."
+            )
+        return noisy
 
 
 def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoise:
     """Return the noise that the settings ask for."""
-    return InputNoise(_make_corruption(problem), _describe(problem, problem.device), generator)
+    corruption = copy.deepcopy(problem.settings.corruption)
+    return InputNoise(corruption, _describe(problem, problem.device), generator)
 
 
 def find_input_deviations(problem: TrainingProblem) -> Tensor:
@@ -72,17 +81,10 @@ def find_input_deviations(problem: TrainingProblem) -> Tensor:
     if problem.settings.masked:
         common = deviations.square().mean().sqrt()
         deviations = deviations.clamp_min(_LEAST_SHARE_OF_COMMON_DEVIATION * common)
-    corruption = _make_corruption(problem)
+    corruption = problem.settings.corruption
     if corruption is None:
         return deviations
     return corruption.spread(deviations, _describe(problem, torch.device("cpu")))
-
-
-def _make_corruption(problem: TrainingProblem) -> Corruption | None:
-    corruption = problem.settings.corruption
-    if isinstance(corruption, str):
-        return CORRUPTIONS[corruption](problem.settings.corruption_level)
-    return corruption
 
 
 def _describe(problem: TrainingProblem, device: torch.device) -> Columns:

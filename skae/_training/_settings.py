@@ -1,9 +1,12 @@
 """What the training needs to know of an estimator's parameters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+
+from skae.corruption import Corruption
+from skae.objectives import Penalty, ReconstructionLoss, SquaredError
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -43,11 +46,15 @@ class TrainingSettings:
     n_iter_no_change: int = 30
     tol: float = 1e-4
     missing: str | None = None
-    loss: Any = "squared_error"
-    penalty: Any = None
-    alpha: float | None = None
-    corruption: Any = None
-    corruption_level: float = 0.0
+    loss: ReconstructionLoss = field(default_factory=SquaredError)
+    penalty: Penalty | None = None
+    alpha: float = 0.0
+    """Factor of the penalty."""
+
+    sparsity: Any = None
+    """`Sparsity` whose module sets codes to zero, None where none does."""
+
+    corruption: Corruption | None = None
     tied_weights: bool = False
     sample_shape: tuple[int, ...] | None = None
     """Shape of one row as the architecture sees it, None for one that sees rows."""
@@ -59,8 +66,12 @@ class TrainingSettings:
     @property
     def aims_at_squared_error(self) -> bool:
         """Whether a network with a greater squared error than PCA's has failed by its own aim."""
-        plain = self.penalty is None and self.latent is None
-        return plain and self.loss in ("squared_error", "binary_cross_entropy")
+        return self.loss.must_beat_pca and not self.shapes_codes and self.latent is None
+
+    @property
+    def shapes_codes(self) -> bool:
+        """Whether something beside the reconstruction loss acts on the codes."""
+        return self.penalty is not None or self.sparsity is not None
 
     @property
     def masked(self) -> bool:

@@ -1,13 +1,16 @@
-"""What the encoder and the decoder of an autoencoder are made of."""
+"""Encoders and decoders, and parts between them that make codes sparse."""
 
 from skae.architectures._base import Architecture
 from skae.architectures._convolutional import Convolutional
 from skae.architectures._dense import Dense
 from skae.architectures._recurrent import Recurrent
+from skae.architectures._sparsity import Sparsity, TopKSparsity
 
 __all__ = [
     "Architecture",
     "Convolutional",
     "Dense",
     "Recurrent",
+    "Sparsity",
+    "TopKSparsity",
 ]

@@ -185,8 +185,8 @@ class TokenAutoencoder(nn.Module):
         """Return logits of shape (n_samples, length, n_tokens)."""
         return self.decode_raw(self.encode_raw(inputs))
 
-    def find_losses(self, raw_code: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy of the words of texts, their ends included.
+    def judge(self, raw_code: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean cross-entropy of the words of texts, ends included, and their logits.
 
         Parameters
         ----------
@@ -198,7 +198,9 @@ class TokenAutoencoder(nn.Module):
         Returns
         -------
         losses : Tensor of shape (n_samples,)
-            In nats for each word.
+            Cross-entropies in nats for each word.
+        logits : Tensor of shape (n_words, n_tokens)
+            Logits of all words of the texts, one text after the other.
         """
         # The end of the longest texts is a word, too.
         tokens = F.pad(targets.long(), (0, 1))
@@ -209,7 +211,12 @@ class TokenAutoencoder(nn.Module):
         logits = logits + self.linear_path.decode(raw_code)[texts]
         entropies = F.cross_entropy(logits, tokens[texts, places], reduction="none")
         counts = torch.bincount(texts, minlength=len(tokens))
-        return entropies.new_zeros(len(tokens)).index_add(0, texts, entropies) / counts
+        sums = entropies.new_zeros(len(tokens)).index_add(0, texts, entropies)
+        return sums / counts, logits
+
+    def find_losses(self, raw_code: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the words of texts, as `judge` does."""
+        return self.judge(raw_code, targets)[0]
 
 
 def find_lengths(tokens: Tensor) -> Tensor:

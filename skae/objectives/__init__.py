@@ -1,4 +1,4 @@
-"""What training minimises, as plain torch modules that know nothing of training."""
+"""Losses, penalties and objectives: what training minimises, with no knowledge of training."""
 
 from skae.objectives._adversarial import AdversarialObjective
 from skae.objectives._criterion import CriterionLoss
@@ -14,7 +14,7 @@ from skae.objectives._divergences import MaximumMeanDiscrepancy, gaussian_diverg
 from skae.objectives._elbo import NegativeELBO
 from skae.objectives._errors import AbsoluteError, HuberLoss, SquaredError
 from skae.objectives._likelihoods import BinaryCrossEntropy, PoissonLoss
-from skae.objectives._objective import Objective
+from skae.objectives._objective import Objective, ReconstructionObjective
 from skae.objectives._penalties import (
     PENALTIES,
     Contractive,
@@ -23,8 +23,9 @@ from skae.objectives._penalties import (
     OrthogonalDecoder,
     Penalty,
 )
-from skae.objectives._reconstruction import ReconstructionLoss
+from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss
 from skae.objectives._tokens import TokenCrossEntropy
+from skae.objectives._units import ColumnUnits
 
 LOSSES: dict[str, type[ReconstructionLoss]] = {
     "squared_error": SquaredError,
@@ -42,6 +43,7 @@ __all__ = [
     "AdversarialObjective",
     "BernoulliLikelihood",
     "BinaryCrossEntropy",
+    "ColumnUnits",
     "Contractive",
     "CriterionLoss",
     "GaussianLikelihood",
@@ -57,7 +59,9 @@ __all__ = [
     "OrthogonalDecoder",
     "Penalty",
     "PoissonLoss",
+    "PreparedLoss",
     "ReconstructionLoss",
+    "ReconstructionObjective",
     "SquaredError",
     "TokenCrossEntropy",
     "gaussian_divergence",

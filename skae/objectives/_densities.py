@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from skae.objectives._likelihoods import BinaryCrossEntropy
-from skae.objectives._reconstruction import ReconstructionLoss
+from skae.objectives._reconstruction import PreparedLoss
 
 # A noise below this share of the standardised unit, itself what PCA leaves over, is no noise.
 _LEAST_LOG_SCALE = math.log(1e-3)
@@ -19,17 +18,17 @@ class Likelihood(nn.Module):
 
     Parameters
     ----------
-    loss : ReconstructionLoss
-        What the distribution makes of the distance between output and row.
+    loss : PreparedLoss
+        Distance between output and row on which the density depends.
 
     Examples
     --------
     >>> from skae.objectives import GaussianLikelihood, Likelihood, SquaredError
-    >>> isinstance(GaussianLikelihood(SquaredError()), Likelihood)
+    >>> isinstance(GaussianLikelihood(SquaredError().prepare()), Likelihood)
     True
     """
 
-    def __init__(self, loss: ReconstructionLoss):
+    def __init__(self, loss: PreparedLoss):
         super().__init__()
         self.loss = loss
 
@@ -76,13 +75,13 @@ class NoisyLikelihood(Likelihood):
 
     Parameters
     ----------
-    loss : ReconstructionLoss
+    loss : PreparedLoss
         Distance of a cell from the output.
 
     Examples
     --------
     >>> from skae.objectives import GaussianLikelihood, SquaredError
-    >>> likelihood = GaussianLikelihood(SquaredError())
+    >>> likelihood = GaussianLikelihood(SquaredError().prepare())
     >>> likelihood.set_deviation_(0.5)
     >>> round(likelihood.scale.item(), 4)
     0.5
@@ -91,7 +90,7 @@ class NoisyLikelihood(Likelihood):
     log_constant: float
     deviation_of_unit: float
 
-    def __init__(self, loss: ReconstructionLoss):
+    def __init__(self, loss: PreparedLoss):
         super().__init__(loss)
         self.log_scale = nn.Parameter(torch.zeros((), device="cpu"))
 
@@ -129,14 +128,14 @@ class GaussianLikelihood(NoisyLikelihood):
 
     Parameters
     ----------
-    loss : SquaredError
-        Squared distance of a cell from the output.
+    loss : PreparedLoss
+        The squared error: squared distance of a cell from the output.
 
     Examples
     --------
     >>> import torch
     >>> from skae.objectives import GaussianLikelihood, SquaredError
-    >>> likelihood = GaussianLikelihood(SquaredError())
+    >>> likelihood = GaussianLikelihood(SquaredError().prepare())
     >>> round(likelihood.log_density(torch.zeros(1, 2), torch.zeros(1, 2)).item(), 4)
     -1.8379
     """
@@ -155,14 +154,14 @@ class LaplaceLikelihood(NoisyLikelihood):
 
     Parameters
     ----------
-    loss : AbsoluteError
-        Distance of a cell from the output.
+    loss : PreparedLoss
+        The absolute error: distance of a cell from the output.
 
     Examples
     --------
     >>> import torch
     >>> from skae.objectives import AbsoluteError, LaplaceLikelihood
-    >>> likelihood = LaplaceLikelihood(AbsoluteError())
+    >>> likelihood = LaplaceLikelihood(AbsoluteError().prepare())
     >>> round(likelihood.log_density(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
     -3.3863
     """
@@ -182,8 +181,8 @@ class BernoulliLikelihood(Likelihood):
 
     Parameters
     ----------
-    loss : BinaryCrossEntropy
-        Knows the unit of X.
+    loss : PreparedLoss
+        The binary cross-entropy, with the units of the columns.
 
     References
     ----------
@@ -194,12 +193,10 @@ class BernoulliLikelihood(Likelihood):
     --------
     >>> import torch
     >>> from skae.objectives import BernoulliLikelihood, BinaryCrossEntropy
-    >>> likelihood = BernoulliLikelihood(BinaryCrossEntropy(torch.zeros(2), torch.tensor(1.0)))
+    >>> likelihood = BernoulliLikelihood(BinaryCrossEntropy().prepare())
     >>> round(likelihood.log_density(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
     -1.3863
     """
-
-    loss: BinaryCrossEntropy
 
     def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
         """Return the log-density of rows."""
@@ -207,10 +204,10 @@ class BernoulliLikelihood(Likelihood):
 
     def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Return draws of zeros and ones with these rows as mean, standardised."""
-        mean, scale = self.loss.mean, self.loss.scale
-        probability = torch.addcmul(mean, rows, scale)
+        units = self.loss.units
+        probability = units.restore(rows)
         draws = torch.rand(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")
-        observed = ((draws.to(rows.device) < probability).to(rows.dtype) - mean) / scale
+        observed = ((draws.to(rows.device) < probability).to(rows.dtype) - units.mean) / units.scale
         return torch.where(rows.isnan(), rows, observed) if self.loss.masked else observed
 
 

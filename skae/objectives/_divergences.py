@@ -66,10 +66,9 @@ class MaximumMeanDiscrepancy(Penalty):
     rotates = False
 
     def __init__(self, prior):
-        super().__init__()
         self.prior = prior
 
-    def forward(
+    def __call__(
         self,
         module,
         inputs: Tensor,

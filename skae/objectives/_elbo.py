@@ -1,33 +1,29 @@
 """What a variational autoencoder minimises: the negative evidence lower bound."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skae.objectives._divergences import gaussian_divergence
+from skae.objectives._objective import Objective
+from skae.objectives._reconstruction import mean_loss
 
 _JUDGING_SEED = 0
 
 
-class NegativeELBO(nn.Module):
+class NegativeELBO(Objective):
     """The negative evidence lower bound, with a weight on the divergence, in nats per cell.
 
     A row's code is drawn from the posterior once at each step. In judging the draws are the same
-    each time, so that epochs can be compared, and the whole `beta` counts. It stands in
-    the place of an `Objective`.
+    each time, so that epochs can be compared, and the whole `beta` counts.
 
     Parameters
     ----------
     beta : float, default=1.0
-        What the divergence of the posterior from the prior is multiplied with; at least 0.
+        Factor of the divergence of the posterior from the prior; at least 0.
     warm_up : float in [0, 1], default=0.0
         Share of the training over which `beta` rises from 0 along a line.
     generator : torch.Generator, default=None
         Source of the draws in training.
-
-    Attributes
-    ----------
-    progress : float, default=1.0
-        Share of the training that has been made; whoever trains says so.
 
     References
     ----------
@@ -43,7 +39,7 @@ class NegativeELBO(nn.Module):
     >>> from skae.modules import CodeBasis, DenseStack, VariationalAutoencoder
     >>> from skae.objectives import GaussianLikelihood, NegativeELBO, SquaredError
     >>> stacks = DenseStack([4, 4], zero_last=True), DenseStack([2, 4], zero_last=True)
-    >>> likelihood = GaussianLikelihood(SquaredError())
+    >>> likelihood = GaussianLikelihood(SquaredError().prepare())
     >>> model = VariationalAutoencoder(
     ...     *stacks, CodeBasis(2), torch.ones(4), torch.zeros(2), likelihood
     ... )
@@ -53,7 +49,6 @@ class NegativeELBO(nn.Module):
     """
 
     rotates = False
-    progress = 1.0
 
     def __init__(
         self,
@@ -64,18 +59,17 @@ class NegativeELBO(nn.Module):
     ):
         super().__init__()
         self.beta, self.warm_up, self.generator = beta, warm_up, generator
+        self.present_beta = beta
 
-    @property
-    def present_beta(self) -> float:
-        """The weight at this point of the training."""
-        if self.progress >= self.warm_up:
-            return self.beta
-        return self.beta * self.progress / self.warm_up
+    def set_progress(self, share: float):
+        """Let `present_beta`, the factor of the divergence in training, rise to `beta`."""
+        is_warm = share >= self.warm_up
+        self.present_beta = self.beta if is_warm else self.beta * share / self.warm_up
 
     def forward(
         self, module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, and the output that it is about.
+        """Return the loss of a batch, and the output for the codes that were drawn.
 
         Parameters
         ----------
@@ -91,11 +85,11 @@ class NegativeELBO(nn.Module):
         loss : Tensor of shape ()
             Mean over the rows.
         output : Tensor of shape (n_samples, n_features)
-            What the decoder made of the codes that were drawn.
+            Output of the decoder for the codes that were drawn.
         """
         generator = _fresh_generator() if self.generator is None else self.generator
         losses, output, _ = self._bound(module, rows, self.present_beta, generator)
-        return (losses.mean() if weights is None else (losses * weights).mean()), output
+        return mean_loss(losses, weights), output
 
     def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each row, and the output for the posterior's mean.
@@ -112,7 +106,7 @@ class NegativeELBO(nn.Module):
         losses : Tensor of shape (n_samples,)
             Loss of each row.
         output : Tensor of shape (n_samples, n_features)
-            What the decoder made of the posterior's means.
+            Output of the decoder for the means of the posterior.
         """
         losses, _, mean = self._bound(module, rows, self.beta, _fresh_generator())
         return losses, module.decode_raw(mean)

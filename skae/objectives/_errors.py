@@ -7,22 +7,11 @@ import torch
 from torch import Tensor
 
 from skae.objectives._reconstruction import ReconstructionLoss
+from skae.objectives._units import ColumnUnits
 
 
 class _DifferenceLoss(ReconstructionLoss):
-    """Base of the losses of a difference, of which the output is first clipped to a range.
-
-    The gradient passes as if it had not been clipped: an output beyond a bound costs nothing if
-    the target lies on that bound, and is drawn back if it does not.
-    """
-
-    lower: Tensor | None
-    upper: Tensor | None
-
-    def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None):
-        super().__init__()
-        self.register_buffer("lower", lower)
-        self.register_buffer("upper", upper)
+    """Base class of the losses that depend on the difference alone."""
 
     def _of_difference(self, difference: Tensor) -> Tensor:
         """Return the loss of each cell."""
@@ -32,38 +21,33 @@ class _DifferenceLoss(ReconstructionLoss):
         """Return the losses of rows, and turn the difference into `factor` times the gradient."""
         raise NotImplementedError
 
-    def _cells(self, output: Tensor, target: Tensor) -> Tensor:
-        if self.lower is not None:
-            clipped = torch.clamp(output, self.lower, self.upper)
-            differentiates = torch.is_grad_enabled()
-            output = output + (clipped - output).detach() if differentiates else clipped
+    def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
+        """Return the loss of each cell."""
         return self._of_difference(output - target)
 
-    def _rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
-        if self.lower is not None:
-            torch.clamp(output, self.lower, self.upper, out=output)
+    def rows_and_gradient_(
+        self, output: Tensor, target: Tensor, factor, units: ColumnUnits
+    ) -> tuple[Tensor, Tensor]:
+        """Return the losses of rows, and turn the output into `factor` times the gradient."""
         return self._rows_and_derivative_(output.sub_(target), factor)
 
 
 class SquaredError(_DifferenceLoss):
     """Squared difference in standardised units.
 
-    Where features have a range the output is clipped to it before the comparison, while the
+    Where columns have a range the output is clipped to it before the comparison, while the
     gradient passes as if it had not been: an output beyond a bound costs nothing if the target
     lies on that bound, and is drawn back if it does not.
-
-    Parameters
-    ----------
-    lower, upper : Tensor of shape (n_features,), default=None
-        Range of the features in standardised units, as in `skae.modules.LinearOutput`.
 
     Examples
     --------
     >>> import torch
     >>> from skae.objectives import SquaredError
-    >>> SquaredError()(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+    >>> SquaredError().prepare()(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor(2.)
     """
+
+    must_beat_pca = True
 
     def _of_difference(self, difference: Tensor) -> Tensor:
         return difference.square()
@@ -74,21 +58,16 @@ class SquaredError(_DifferenceLoss):
 
 
 class AbsoluteError(_DifferenceLoss):
-    """Absolute difference in standardised units: the reconstruction aims at medians.
+    """Absolute difference in standardised units: reconstructions aim at medians.
 
     A cell that is far off counts by its distance, not by its square, so that a few of them do not
     decide what the network learns.
-
-    Parameters
-    ----------
-    lower, upper : Tensor of shape (n_features,), default=None
-        Range of the features in standardised units, as for `SquaredError`.
 
     Examples
     --------
     >>> import torch
     >>> from skae.objectives import AbsoluteError
-    >>> AbsoluteError()(torch.tensor([[1.0, 4.0]]), torch.tensor([[1.0, 1.0]]))
+    >>> AbsoluteError().prepare()(torch.tensor([[1.0, 4.0]]), torch.tensor([[1.0, 1.0]]))
     tensor(1.5000)
     """
 
@@ -106,17 +85,15 @@ class HuberLoss(_DifferenceLoss):
     Parameters
     ----------
     delta : float, default=1.35
-        The threshold in standardised units, greater than 0. One such unit is the root of PCA's
-        mean squared error per cell, so the default counts as an outlier what is 1.35 times as far
-        off as PCA is on average; Huber's own figure, for the efficiency of 95 % where errors are
-        normally distributed. Make it smaller where many cells are wild.
-    lower, upper : Tensor of shape (n_features,), default=None
-        Range of the features in standardised units, as for `SquaredError`.
+        Threshold in standardised units, greater than 0. One such unit is the root of PCA's
+        mean squared error per cell, so by default a cell counts as an outlier if it is 1.35 times
+        as far off as PCA is on average; Huber's own figure, for the efficiency of 95 % where errors
+        are normally distributed. Make it smaller where many cells are wild.
 
     Raises
     ------
     ValueError
-        If `delta` is not a positive number.
+        If `delta` is not a positive number, when the loss is used.
 
     References
     ----------
@@ -127,21 +104,22 @@ class HuberLoss(_DifferenceLoss):
     --------
     >>> import torch
     >>> from skae.objectives import HuberLoss
-    >>> HuberLoss(delta=1.0)(torch.tensor([[1.0, 4.0]]), torch.tensor([[0.0, 0.0]]))
+    >>> loss = HuberLoss(delta=1.0).prepare()
+    >>> loss(torch.tensor([[1.0, 4.0]]), torch.tensor([[0.0, 0.0]]))
     tensor(2.)
     """
 
-    def __init__(
-        self, delta: float = 1.35, lower: Tensor | None = None, upper: Tensor | None = None
-    ):
-        super().__init__(lower, upper)
-        is_number = isinstance(delta, numbers.Real) and not isinstance(delta, bool)
-        if not (is_number and 0 < delta < math.inf):
-            raise ValueError(
-                f"`delta` must be a finite number above 0, in standardised units. Got {delta!r}. "
-                "1.35 is usual."
-            )
+    def __init__(self, delta: float = 1.35):
         self.delta = delta
+
+    def check(self):
+        """Refuse a `delta` that is not a positive number."""
+        is_number = isinstance(self.delta, numbers.Real) and not isinstance(self.delta, bool)
+        if not (is_number and 0 < self.delta < math.inf):
+            raise ValueError(
+                "`delta` must be a finite number above 0, in standardised units. "
+                f"Got {self.delta!r}. 1.35 is usual."
+            )
 
     def _of_difference(self, difference: Tensor) -> Tensor:
         # Half the square inside the threshold, where both are the same.

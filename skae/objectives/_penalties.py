@@ -1,7 +1,10 @@
-"""What a network can be penalised for, beside its reconstructions."""
+"""Penalties on what a network does, beside its reconstructions."""
+
+import numbers
 
 import torch
-from torch import Tensor, nn
+from sklearn.base import BaseEstimator
+from torch import Tensor
 
 from skae.objectives import _jacobians
 
@@ -12,35 +15,60 @@ from skae.objectives import _jacobians
 _N_SAMPLED_ROWS = 32
 
 
-class Penalty(nn.Module):
-    """Base of the penalties: a number to be kept low, beside the reconstruction loss.
+class Penalty(BaseEstimator):
+    """Base class of the penalties: a number to be kept low, beside the reconstruction loss.
+
+    Constructor parameters are stored as they are and checked in use, as in any scikit-learn
+    estimator, so that a search reaches them, as in ``penalty__target``. A fit works on a copy.
+
+    A subclass must override `__call__`. Everything else is optional.
 
     Attributes
     ----------
-    default_alpha : float
-        What the penalty is multiplied with where the user does not say. The reconstruction loss of
-        PCA is about 1.
+    default_alpha : float, default=0.1
+        Factor of the penalty where the estimator's `alpha` is None. The reconstruction loss of PCA
+        is about 1.
     rotates : bool, default=True
-        Whether codes may be rotated after the training. False for what aims at single codes, of
+        Whether codes may be rotated after the training. False for penalties on single codes, of
         which a rotation would leave nothing.
+    needs_complete_rows : bool, default=False
+        Whether the penalty is undefined where cells are missing; ``missing="mask"`` is refused
+        then.
 
     Examples
     --------
-    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import AutoencoderTransformer
     >>> from skae.objectives import Penalty
-    >>> class SquaredCode(Penalty):
+    >>> class FarCodes(Penalty):
     ...     default_alpha = 0.01
     ...
-    ...     def forward(self, module, inputs, code, *, generator=None):
-    ...         return code.square().mean()
-    >>> SquaredCode()(None, torch.zeros(1, 3), torch.tensor([[1.0, 3.0]]))
-    tensor(5.)
+    ...     def __init__(self, limit=3.0):
+    ...         self.limit = limit
+    ...
+    ...     def __call__(self, module, inputs, code, *, generator=None):
+    ...         return (code.abs() - self.limit).clamp(min=0).square().mean()
+    >>> model = AutoencoderTransformer(2, penalty=FarCodes(1.0), max_iter=20, random_state=0)
+    >>> model.fit_transform(load_iris().data).shape
+    (150, 2)
+    >>> model.set_params(penalty__limit=2.0).penalty
+    FarCodes(limit=2.0)
     """
 
     default_alpha: float = 0.1
     rotates: bool = True
+    needs_complete_rows: bool = False
 
-    def forward(
+    def check(self):
+        """Refuse parameters that are not as described, before any training.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not as described. The base class refuses nothing.
+        """
+
+    def __call__(
         self,
         module,
         inputs: Tensor,
@@ -55,9 +83,10 @@ class Penalty(nn.Module):
         module : Module
             The autoencoder, with the attributes of `skae.modules.Autoencoder`.
         inputs : Tensor of shape (n_samples, n_features)
-            What it has seen: standardised rows, with noise on them or without.
+            Input of the autoencoder: standardised rows, with noise on them or without.
         code : Tensor of shape (n_samples, n_components)
-            Codes of these in the network's own basis times its `code_scale`, of about unit size.
+            Codes of the inputs in the network's own basis times its `code_scale`, of about unit
+            size.
         generator : torch.Generator, default=None
             Source of random numbers, on the CPU, for penalties that draw. Where None they draw the
             same ones at each call.
@@ -67,7 +96,9 @@ class Penalty(nn.Module):
         penalty : Tensor of shape ()
             At least 0 for all penalties of this package.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must have a method `__call__` that returns the penalty."
+        )
 
 
 class L1Sparsity(Penalty):
@@ -94,7 +125,7 @@ class L1Sparsity(Penalty):
     default_alpha = 1.0
     rotates = False
 
-    def forward(
+    def __call__(
         self,
         module,
         inputs: Tensor,
@@ -122,7 +153,7 @@ class KLSparsity(Penalty):
     Raises
     ------
     ValueError
-        If `target` is not between 0 and 1.
+        If `target` is not between 0 and 1, when the penalty is used.
 
     References
     ----------
@@ -141,15 +172,17 @@ class KLSparsity(Penalty):
     rotates = False
 
     def __init__(self, target: float = 0.05):
-        super().__init__()
-        if not 0 < target < 1:
-            raise ValueError(
-                f"`target` must be a mean activity between 0 and 1. Got {target!r}. "
-                "0.05 lets a code be active in few rows."
-            )
         self.target = target
 
-    def forward(
+    def check(self):
+        """Refuse a `target` that is not a number between 0 and 1."""
+        if not (isinstance(self.target, numbers.Real) and 0 < self.target < 1):
+            raise ValueError(
+                f"`target` must be a mean activity between 0 and 1. Got {self.target!r}. "
+                "0.05 lets a code be active in few rows."
+            )
+
+    def __call__(
         self,
         module,
         inputs: Tensor,
@@ -158,6 +191,7 @@ class KLSparsity(Penalty):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the mean divergence of the codes."""
+        self.check()
         # Logarithms stay finite for a code that is zero in all rows.
         least = torch.finfo(code.dtype).eps
         squared = _scale(code).square()
@@ -208,8 +242,9 @@ class Contractive(Penalty):
     """
 
     default_alpha = 0.1
+    needs_complete_rows = True
 
-    def forward(
+    def __call__(
         self,
         module,
         inputs: Tensor,
@@ -256,7 +291,7 @@ class OrthogonalDecoder(Penalty):
 
     default_alpha = 10.0
 
-    def forward(
+    def __call__(
         self,
         module,
         inputs: Tensor,

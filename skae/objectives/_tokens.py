@@ -2,16 +2,11 @@
 
 from torch import Tensor, nn
 
+from skae.objectives._objective import Objective
 
-class TokenCrossEntropy(nn.Module):
-    """The mean over texts of the cross-entropy of their words.
 
-    Attributes
-    ----------
-    progress : float
-        Share of the training that has been made; not used.
-    rotates : bool
-        Whether the codes may be rotated once training is over.
+class TokenCrossEntropy(Objective):
+    """The mean over texts of the cross-entropy of their words, in nats for each word.
 
     Examples
     --------
@@ -20,34 +15,21 @@ class TokenCrossEntropy(nn.Module):
     True
     """
 
-    progress: float = 1.0
-    rotates = True
-
-    def forward(
-        self, module: nn.Module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, and the codes.
+    def judge(self, module: nn.Module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each text, and the logits of its words.
 
         Parameters
         ----------
-        module : Module
-            The autoencoder.
+        module : TokenAutoencoder
+            The network.
         inputs, rows : Tensor of shape (n_samples, length)
-            What it reads, and the texts that it is to write.
-        weights : Tensor of shape (n_samples,), default=None
-            Weights of the texts, 1 on average over all batches; equal where None.
+            Texts that the network reads, and those that it is to write.
 
         Returns
         -------
-        loss : Tensor of shape ()
-            In nats for each word.
-        code : Tensor of shape (n_samples, n_components)
-            What the network made of its inputs.
+        losses : Tensor of shape (n_samples,)
+            Mean cross-entropy of the words of each text, its end included.
+        output : Tensor of shape (n_words, n_tokens)
+            Logits of all words of the texts, one text after the other.
         """
-        losses, code = self.judge(module, inputs, rows)
-        return losses.mean() if weights is None else (losses * weights).mean(), code
-
-    def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each text, and the codes."""
-        code = module.encode_raw(inputs)
-        return module.find_losses(code, rows), code
+        return module.judge(module.encode_raw(inputs), rows)

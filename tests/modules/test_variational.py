@@ -30,7 +30,7 @@ def probabilistic_pca():
         CodeBasis(N_CODES, dtype=torch.float64),
         torch.ones(N_FEATURES, dtype=torch.float64),
         torch.log(NOISE**2 / (signal + NOISE**2)),
-        GaussianLikelihood(SquaredError()).double(),
+        GaussianLikelihood(SquaredError().prepare()).double(),
         linear_path=LinearPath(loadings / (signal + NOISE**2)[:, None], loadings.clone()),
     )
     module.likelihood.set_deviation_(NOISE)

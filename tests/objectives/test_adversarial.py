@@ -43,7 +43,7 @@ def set_bias(model, logit):
 
 
 def test_a_discriminator_that_knows_nothing_loses_log_2(model, rows):
-    objective = AdversarialObjective(SquaredError(), draw_normal, make_generator())
+    objective = AdversarialObjective(SquaredError().prepare(), draw_normal, make_generator())
     code = model.encode_raw(rows)
     assert objective.discriminate(model, code).item() == pytest.approx(math.log(2))
     loss, output = objective.of_code(model, code, rows)
@@ -52,7 +52,9 @@ def test_a_discriminator_that_knows_nothing_loses_log_2(model, rows):
 
 
 def test_the_two_networks_want_opposite_things(model, rows):
-    objective = AdversarialObjective(SquaredError(), draw_normal, make_generator(), alpha=1.0)
+    objective = AdversarialObjective(
+        SquaredError().prepare(), draw_normal, make_generator(), alpha=1.0
+    )
     code = model.encode_raw(rows)
     losses = []
     for logit in (-2.0, 2.0):
@@ -62,7 +64,9 @@ def test_the_two_networks_want_opposite_things(model, rows):
 
 
 def test_rows_are_judged_one_by_one(model, rows):
-    objective = AdversarialObjective(SquaredError(), draw_normal, make_generator(), alpha=0.5)
+    objective = AdversarialObjective(
+        SquaredError().prepare(), draw_normal, make_generator(), alpha=0.5
+    )
     set_bias(model, 0.7)
     losses, output = objective.judge(model, rows, rows)
     torch.testing.assert_close(output, model(rows))

@@ -9,6 +9,7 @@ from skae.objectives import (
     AbsoluteError,
     BernoulliLikelihood,
     BinaryCrossEntropy,
+    ColumnUnits,
     GaussianLikelihood,
     LaplaceLikelihood,
     NegativeELBO,
@@ -36,7 +37,7 @@ def model():
         CodeBasis(N_CODES, dtype=torch.float64),
         torch.ones(N_FEATURES, dtype=torch.float64),
         draw(N_CODES, seed=1),
-        GaussianLikelihood(SquaredError()).double(),
+        GaussianLikelihood(SquaredError().prepare()).double(),
         linear_path=LinearPath(draw(N_CODES, N_FEATURES), draw(N_CODES, N_FEATURES, seed=2)),
     )
 
@@ -44,8 +45,8 @@ def model():
 @pytest.mark.parametrize(
     ("likelihood", "law"),
     [
-        (GaussianLikelihood(SquaredError()), distributions.Normal),
-        (LaplaceLikelihood(AbsoluteError()), distributions.Laplace),
+        (GaussianLikelihood(SquaredError().prepare()), distributions.Normal),
+        (LaplaceLikelihood(AbsoluteError().prepare()), distributions.Laplace),
     ],
 )
 def test_densities_are_those_of_the_distributions(likelihood, law):
@@ -62,13 +63,13 @@ def test_densities_are_those_of_the_distributions(likelihood, law):
 def test_binary_rows_have_their_probability():
     logits = draw(N_ROWS, N_FEATURES)
     bits = (draw(N_ROWS, N_FEATURES, seed=1) > 0).double()
-    likelihood = BernoulliLikelihood(BinaryCrossEntropy(MEAN, SCALE))
+    likelihood = BernoulliLikelihood(BinaryCrossEntropy().prepare(ColumnUnits(MEAN, SCALE)))
     expected = distributions.Bernoulli(logits=logits).log_prob(bits).sum(-1)
     torch.testing.assert_close(likelihood.log_density(logits, (bits - MEAN) / SCALE), expected)
 
 
 def test_grey_cells_are_drawn_with_their_probability_and_binary_ones_stay():
-    likelihood = BernoulliLikelihood(BinaryCrossEntropy(MEAN, SCALE))
+    likelihood = BernoulliLikelihood(BinaryCrossEntropy().prepare(ColumnUnits(MEAN, SCALE)))
     grey = torch.tensor([0.0, 0.25, 0.5, 0.9, 1.0], dtype=torch.float64)
     rows = ((grey - MEAN) / SCALE).expand(4000, -1)
     generator = torch.Generator().manual_seed(0)
@@ -83,7 +84,7 @@ def test_grey_cells_are_drawn_with_their_probability_and_binary_ones_stay():
 
 
 def test_noise_does_not_get_smaller_than_a_thousandth():
-    likelihood = GaussianLikelihood(SquaredError())
+    likelihood = GaussianLikelihood(SquaredError().prepare())
     likelihood.set_deviation_(1e-9)
     assert likelihood.scale.item() == pytest.approx(1e-3)
     rows = torch.zeros(1, N_FEATURES)
@@ -126,7 +127,7 @@ def test_beta_rises_over_the_warm_up_and_judges_whole(model):
     rows, objective = draw(N_ROWS, N_FEATURES), NegativeELBO(2.0, warm_up=0.5)
     losses = []
     for progress in (0.0, 0.25, 0.5, 1.0):
-        objective.progress = progress
+        objective.set_progress(progress)
         losses.append(objective(model, rows, rows)[0].item())
         judged = objective.judge(model, rows, rows)[0].mean().item()
         assert judged == pytest.approx(NegativeELBO(2.0).judge(model, rows, rows)[0].mean().item())
@@ -145,16 +146,16 @@ def test_weights_count_rows(model):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: GaussianLikelihood(SquaredError()),
-        lambda: LaplaceLikelihood(AbsoluteError()),
-        lambda: BernoulliLikelihood(BinaryCrossEntropy(torch.zeros(6), torch.tensor(1.0))),
+        lambda: GaussianLikelihood(SquaredError().prepare()),
+        lambda: LaplaceLikelihood(AbsoluteError().prepare()),
+        lambda: BernoulliLikelihood(BinaryCrossEntropy().prepare()),
     ],
 )
 def test_missing_cells_have_no_density(make):
     likelihood, rows = make(), torch.rand(1, 6, generator=torch.Generator().manual_seed(0))
     output, there = torch.zeros(1, 6), torch.tensor([True, False, True, True, False, True])
     if isinstance(likelihood, BernoulliLikelihood):
-        alone = BernoulliLikelihood(BinaryCrossEntropy(torch.zeros(4), torch.tensor(1.0)))
+        alone = BernoulliLikelihood(BinaryCrossEntropy().prepare())
     else:
         alone = likelihood
     expected = alone.log_density(output[:, there], rows[:, there])

@@ -1,10 +1,12 @@
 """Reconstruction losses: values, gradients, missing cells, criteria of the user's own."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import mean_poisson_deviance
 from torch import nn
 from torch.nn import functional as F
@@ -12,6 +14,7 @@ from torch.nn import functional as F
 from skae.objectives import (
     LOSSES,
     AbsoluteError,
+    ColumnUnits,
     CriterionLoss,
     HuberLoss,
     PoissonLoss,
@@ -25,13 +28,15 @@ SCALE = torch.tensor(2.0, dtype=torch.float64)
 RANGE = torch.full((N_FEATURES,), -0.5).double(), torch.full((N_FEATURES,), 0.6).double()
 
 
-def make_loss(name, *, ranged=False):
-    if name == "binary_cross_entropy":
-        return LOSSES[name](MEAN / 10, SCALE)
-    if name == "poisson":
-        return LOSSES[name](MEAN, SCALE)
-    lower, upper = RANGE if ranged else (None, None)
-    return LOSSES[name](lower=lower, upper=upper)
+def make_loss(name, *, ranged=False, masked=False):
+    """Return the loss of this name, ready for a table."""
+    mean = MEAN / 10 if name == "binary_cross_entropy" else MEAN
+    units = ColumnUnits(mean, SCALE, *(RANGE if ranged else ()))
+    return LOSSES[name]().prepare(units, masked=masked)
+
+
+def prepare_criterion(criterion, **params):
+    return CriterionLoss(criterion).prepare(**params)
 
 
 def make_batch(name, *shape, seed=0):
@@ -60,8 +65,8 @@ def name(request):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("factor", [0.7, torch.arange(1.0, 6.0).double()[:, None]])
 def test_gradients_are_those_of_autograd(name, ranged, masked, factor):
-    loss = make_loss(name, ranged=ranged)
-    loss.masked = masked
+    has_link = name in ("binary_cross_entropy", "poisson")
+    loss = make_loss(name, ranged=ranged and not has_link, masked=masked)
     output, target = make_batch(name, 3, 5)
     if masked:
         target, _ = drop_cells(target)
@@ -110,7 +115,7 @@ def test_missing_cells_cost_nothing_and_have_no_gradient(name):
     output, complete = make_batch(name, 6)
     target, missing = drop_cells(complete)
     expected = loss.cells(output, complete).masked_fill(missing, 0)
-    loss.masked = True
+    loss = make_loss(name, masked=True)
     # Outputs there may be anything: an exponential of them need not be finite.
     output = output.masked_fill(missing, 1e308).requires_grad_()
 
@@ -131,71 +136,142 @@ def test_missing_cells_cost_nothing_and_have_no_gradient(name):
 def test_looking_for_missing_cells_changes_nothing_where_there_are_none(name):
     loss, batch = make_loss(name), make_batch(name, 6)
     expected = loss.cells(*batch)
-    loss.masked = True
+    loss = make_loss(name, masked=True)
     torch.testing.assert_close(loss.cells(*batch), expected, rtol=0, atol=0)
 
 
 def test_a_row_without_any_cell_costs_nothing(name):
-    loss, (output, target) = make_loss(name), make_batch(name, 2)
-    loss.masked = True
+    loss, (output, target) = make_loss(name, masked=True), make_batch(name, 2)
     assert (loss.rows(output, torch.full_like(target, torch.nan)) == 0).all()
-
-
-def test_one_loss_that_is_marked_leaves_others_alone():
-    loss = SquaredError()
-    loss.masked = True
-    assert not SquaredError().masked
 
 
 def test_known_losses_have_their_gradient_written_out(name):
     assert make_loss(name).has_gradient
 
 
-def test_what_changes_a_loss_has_no_gradient_but_its_own():
-    class Cubed(SquaredError):
-        def _cells(self, output, target):
-            return (output - target).abs() ** 3
+class Cubed(SquaredError):
+    def cells(self, output, target, units):
+        return (output - target).abs() ** 3
 
-    class Masked(SquaredError):
-        masked = True
 
-    assert not Cubed().has_gradient
-    assert Masked().has_gradient
-    assert not ReconstructionLoss().has_gradient
-    assert not CriterionLoss(F.mse_loss).has_gradient
+class Renamed(SquaredError):
+    pass
+
+
+class InFull(Cubed):
+    must_beat_pca = True
+
+    def rows_and_gradient_(self, output, target, factor, units):
+        return super().rows_and_gradient_(output, target, factor, units)
+
+
+class Furthest(AbsoluteError):
+    def rows(self, output, target, units):
+        return (output - target).abs().amax(-1)
+
+
+class Mixin:
+    def cells(self, output, target, units):
+        return (output - target) ** 4
+
+
+class Mixed(Mixin, SquaredError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (ReconstructionLoss, False),
+        (CriterionLoss, False),
+        (Cubed, False),
+        (Mixed, False),
+        (Renamed, True),
+        (InFull, True),
+    ],
+)
+def test_a_changed_loss_inherits_no_gradient_and_no_comparison_with_pca(kind, expected):
+    assert kind.has_gradient is expected
+    assert kind.must_beat_pca is expected
+
+
+def test_a_loss_of_rows_has_no_gradient_of_cells():
+    assert AbsoluteError.has_gradient
+    assert not Furthest.has_gradient
+    loss, (output, target) = Furthest().prepare(), make_batch("huber", 5)
+    torch.testing.assert_close(loss.rows(output, target), (output - target).abs().amax(1))
+    torch.testing.assert_close(loss(output, target), (output - target).abs().amax(1).mean())
+
+
+def test_a_loss_of_rows_sees_zeros_for_missing_cells():
+    output, target = make_batch("huber", 5)
+    target, missing = drop_cells(target)
+    expected = (output - target).abs().masked_fill(missing, 0).amax(1)
+    torch.testing.assert_close(Furthest().prepare(masked=True).rows(output, target), expected)
+
+
+@pytest.mark.parametrize("method", ["cells", "rows"])
+@pytest.mark.parametrize("shape", [(), (4, 1), None])
+def test_losses_of_the_wrong_shape_are_refused(method, shape):
+    def give(self, output, target, units):
+        return None if shape is None else output.new_zeros(shape)
+
+    kind = type("Wrong", (ReconstructionLoss,), {method: give})
+    with pytest.raises(ValueError, match=f"`{method}` of Wrong must return a tensor of shape"):
+        kind().prepare().rows(*make_batch("huber", 5))
+
+
+def test_a_loss_without_a_method_says_which():
+    with pytest.raises(NotImplementedError, match="must have a method `cells`"):
+        ReconstructionLoss().prepare()(*make_batch("huber", 5))
+
+
+def test_a_prepared_loss_is_independent_of_the_one_it_was_made_from():
+    loss = HuberLoss(1.0)
+    prepared = loss.prepare()
+    loss.set_params(delta=3.0)
+    assert prepared.loss.delta == 1.0
+
+
+def test_losses_are_estimators(name):
+    loss = LOSSES[name]()
+    assert clone(loss).get_params() == loss.get_params()
+    assert type(pickle.loads(pickle.dumps(loss))) is LOSSES[name]
+    assert repr(HuberLoss(2.0)) == "HuberLoss(delta=2.0)"
 
 
 @pytest.mark.parametrize("delta", [0.3, 1.35, 100.0])
 def test_huber_is_that_of_torch(delta):
     output, target = make_batch("huber", 20)
     expected = F.huber_loss(output, target, reduction="none", delta=delta)
-    torch.testing.assert_close(HuberLoss(delta).cells(output, target), expected)
+    torch.testing.assert_close(HuberLoss(delta).prepare().cells(output, target), expected)
 
 
 @pytest.mark.parametrize("delta", [0, -1, np.inf, np.nan, "1", None, True])
 def test_delta_must_be_positive(delta):
     with pytest.raises(ValueError, match="`delta` must be a finite number above 0"):
-        HuberLoss(delta)
+        HuberLoss(delta).prepare()
 
 
 def test_poisson_is_half_the_deviance():
     output, target = make_batch("poisson", 20)
     counts = (MEAN + SCALE * target).round()
     expected = mean_poisson_deviance(counts.ravel(), output.exp().ravel()) / 2
-    assert float(PoissonLoss(MEAN, SCALE)(output, target)) == pytest.approx(expected, rel=1e-9)
+    loss = PoissonLoss().prepare(ColumnUnits(MEAN, SCALE))
+    assert float(loss(output, target)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_poisson_of_the_true_rate_is_about_a_half():
     generator = torch.Generator().manual_seed(0)
     rates = torch.full((20_000, N_FEATURES), 20.0).double()
     counts = torch.poisson(rates, generator=generator)
-    loss = PoissonLoss(MEAN, SCALE)(rates.log(), (counts - MEAN) / SCALE)
+    loss = PoissonLoss().prepare(ColumnUnits(MEAN, SCALE))(rates.log(), (counts - MEAN) / SCALE)
     assert float(loss) == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_poisson_stays_finite(dtype):
-    loss = PoissonLoss(MEAN.to(dtype), SCALE.to(dtype))
+    loss = PoissonLoss().prepare(ColumnUnits(MEAN.to(dtype), SCALE.to(dtype)))
     output = torch.tensor([[1e4, -1e4, 200.0, 30.5]], dtype=dtype, requires_grad=True)
     # In single precision a standardised zero comes back a little below.
     target = torch.nextafter(-MEAN / SCALE, torch.tensor(-9.0).double()).to(dtype)[None]
@@ -226,7 +302,7 @@ class CosineError(nn.Module):
     ids=["class", "instance", "sum", "function", "cells", "rows"],
 )
 def test_criteria_of_cells_and_rows_are_judged_row_by_row(criterion):
-    loss, (output, target) = CriterionLoss(criterion), make_batch("huber", 5)
+    loss, (output, target) = prepare_criterion(criterion), make_batch("huber", 5)
     weights = torch.arange(5.0).double()
     expected = F.smooth_l1_loss(output, target, reduction="none").mean(1)
     torch.testing.assert_close(loss.rows(output, target), expected)
@@ -237,18 +313,18 @@ def test_criteria_of_cells_and_rows_are_judged_row_by_row(criterion):
 
 def test_the_users_criterion_is_left_as_it_is():
     criterion = nn.SmoothL1Loss(reduction="sum")
-    CriterionLoss(criterion)
+    prepare_criterion(criterion)(*make_batch("huber", 5))
     assert criterion.reduction == "sum"
 
 
 def test_a_criterion_may_be_a_module_of_rows():
     output, target = make_batch("huber", 5)
     expected = 1 - F.cosine_similarity(output, target)
-    torch.testing.assert_close(CriterionLoss(CosineError).rows(output, target), expected)
+    torch.testing.assert_close(prepare_criterion(CosineError).rows(output, target), expected)
 
 
 def test_a_single_number_counts_for_all_rows_alike_and_cannot_be_weighted():
-    loss = CriterionLoss(lambda output, target: (output - target).square().mean())
+    loss = prepare_criterion(lambda output, target: (output - target).square().mean())
     output, target = make_batch("huber", 5)
     expected = F.mse_loss(output, target)
     torch.testing.assert_close(loss.rows(output, target), expected.expand(5))
@@ -260,9 +336,8 @@ def test_a_single_number_counts_for_all_rows_alike_and_cannot_be_weighted():
 
 @pytest.mark.parametrize("criterion", [nn.SmoothL1Loss, nn.MSELoss, CosineError])
 def test_missing_cells_have_no_gradient_whatever_the_criterion(criterion):
-    loss, (output, target) = CriterionLoss(criterion), make_batch("huber", 6)
+    loss, (output, target) = prepare_criterion(criterion, masked=True), make_batch("huber", 6)
     target, missing = drop_cells(target)
-    loss.masked = True
     output = output.masked_fill(missing, 1e200).requires_grad_()
     value = loss(output, target)
     value.backward()
@@ -273,24 +348,81 @@ def test_missing_cells_have_no_gradient_whatever_the_criterion(criterion):
 
 
 def test_missing_cells_cost_nothing_under_a_criterion_of_cells():
-    loss, (output, target) = CriterionLoss(nn.BCEWithLogitsLoss), make_batch("huber", 6)
+    loss = prepare_criterion(nn.BCEWithLogitsLoss, masked=True)
+    output, target = make_batch("huber", 6)
     target, missing = drop_cells(target)
-    loss.masked = True
     assert (loss.cells(output, target)[missing] == 0).all()
     assert (loss.cells(output, target)[~missing] != 0).all()
+
+
+class MeanOnly(nn.Module):
+    """A criterion that has a reduction and cannot do without."""
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, output, target):
+        if self.reduction == "none":
+            raise NotImplementedError
+        return F.mse_loss(output, target, reduction=self.reduction)
+
+
+class MeanFromTheStart(MeanOnly):
+    def __init__(self, reduction="mean"):
+        if reduction == "none":
+            raise ValueError
+        super().__init__(reduction)
+
+
+def reduce_always(output, target, reduction="mean"):
+    return (output - target).square()[:, :2] if reduction == "none" else F.mse_loss(output, target)
+
+
+@pytest.mark.parametrize(
+    "criterion", [MeanOnly, MeanOnly(), MeanFromTheStart, MeanFromTheStart(), reduce_always]
+)
+def test_a_criterion_that_cannot_do_without_reduction_is_used_as_it_is(criterion):
+    output, target = make_batch("huber", 5)
+    loss = prepare_criterion(criterion)
+    torch.testing.assert_close(loss(output, target), F.mse_loss(output, target))
+    assert not CriterionLoss(criterion).tells_rows_apart(4)
+
+
+@pytest.mark.parametrize("criterion", [nn.L1Loss, nn.MSELoss(reduction="sum"), CosineError])
+def test_other_criteria_tell_rows_apart(criterion):
+    assert CriterionLoss(criterion).tells_rows_apart(4)
+
+
+class Perceptual(nn.Module):
+    """A criterion with weights of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = nn.Linear(N_FEATURES, 2)
+
+    def forward(self, output, target):
+        return (self.seen(output) - self.seen(target)).square().sum(1)
+
+
+def test_weights_of_a_criterion_are_not_trained():
+    criterion = Perceptual()
+    loss = prepare_criterion(criterion)
+    assert not any(weight.requires_grad for weight in loss.parameters())
+    assert all(weight.requires_grad for weight in criterion.parameters())
 
 
 @pytest.mark.parametrize("value", [torch.zeros(3), torch.zeros(5, 1), 0.5, None])
 def test_a_criterion_must_return_something_of_use(value):
     with pytest.raises(ValueError, match="`criterion` must return a tensor of shape"):
-        CriterionLoss(lambda output, target: value)(*make_batch("huber", 5))
+        prepare_criterion(lambda output, target: value)(*make_batch("huber", 5))
 
 
 def test_a_criterion_must_be_callable():
     with pytest.raises(
         ValueError, match="`criterion` must be a callable or a class of criteria. Got 3"
     ):
-        CriterionLoss(3)
+        prepare_criterion(3)
 
 
 def test_losses_can_be_copied(name):
@@ -303,6 +435,6 @@ def test_outliers_pull_less_under_robust_losses():
     pulls = {}
     for kind in (SquaredError, HuberLoss, AbsoluteError):
         output = torch.zeros_like(target).requires_grad_()
-        kind()(output, target).backward()
+        kind().prepare()(output, target).backward()
         pulls[kind] = float(output.grad.abs().max()) * N_FEATURES
     assert pulls == {SquaredError: 200.0, HuberLoss: 1.35, AbsoluteError: 1.0}

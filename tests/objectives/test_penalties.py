@@ -320,4 +320,4 @@ def test_kl_sparsity_of_codes_at_the_ends_is_finite(scale):
 @pytest.mark.parametrize("target", [0, 1, -0.5, float("nan")])
 def test_target_is_a_share(target):
     with pytest.raises(ValueError, match="`target` must be a mean activity between 0 and 1. Got"):
-        KLSparsity(target)
+        KLSparsity(target)(None, None, torch.zeros(2, 3))

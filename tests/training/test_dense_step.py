@@ -16,7 +16,7 @@ from skae._training._problem import make_problem
 from skae._training._rows import DenseRows
 from skae.modules import ACTIVATIONS
 from skae.modules._products import is_large_product
-from skae.objectives import BinaryCrossEntropy, SquaredError
+from skae.objectives import BinaryCrossEntropy, ColumnUnits, SquaredError
 
 N_ROWS = 40
 
@@ -180,7 +180,9 @@ def test_gradients_of_losses_are_those_of_autograd(make_loss):
     output, target = torch.rand(2, 5, 4, generator=generator, dtype=torch.float64) * 2 - 0.5
     target = target.clamp(0, 1)
     two = torch.tensor([[0.0] * 4, [1.0] * 4], dtype=torch.float64)
-    loss = make_loss(two[0], two[1] if make_loss is SquaredError else two[1, 0])
+    is_squared = make_loss is SquaredError
+    units = ColumnUnits(lower=two[0], upper=two[1]) if is_squared else ColumnUnits(*two[:, 0])
+    loss = make_loss().prepare(units)
     output.requires_grad_()
     expected = loss.rows(output, target)
     expected.sum().backward()

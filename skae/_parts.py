@@ -1,0 +1,198 @@
+"""Losses, penalties and noise, each given by name or as an object: from parameters to objects."""
+
+import warnings
+
+import numpy as np
+
+from skae.architectures import Sparsity, TopKSparsity
+from skae.corruption import CORRUPTIONS, Corruption
+from skae.exceptions import RowLossWarning
+from skae.objectives import LOSSES, PENALTIES, CriterionLoss, Penalty, ReconstructionLoss
+
+SPARSITIES: dict[str, type[Sparsity]] = {"top_k": TopKSparsity}
+
+
+def read_parts(params: dict) -> dict:
+    """Return the loss, the penalty, the sparsity and the noise of an estimator as objects.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator; those that it lacks have no effect.
+
+    Returns
+    -------
+    parts : dict
+        Values of the fields of `TrainingSettings` with these names, and of `alpha`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described.
+    """
+    penalty, alpha, sparsity = read_penalty(params.get("penalty"), params.get("alpha"))
+    noise = read_corruption(params.get("corruption"), params.get("corruption_level", 0.0))
+    return {
+        "loss": read_loss(params.get("loss", "squared_error")),
+        "penalty": penalty,
+        "alpha": alpha,
+        "sparsity": sparsity,
+        "corruption": noise,
+    }
+
+
+def read_loss(loss) -> ReconstructionLoss:
+    """Return the loss for a name, a loss, a function or a torch criterion.
+
+    Parameters
+    ----------
+    loss : str, ReconstructionLoss, callable or torch criterion
+        Parameter of the estimator.
+
+    Returns
+    -------
+    loss : ReconstructionLoss
+        The given loss itself where it is one.
+
+    Raises
+    ------
+    ValueError
+        If it is the class of a loss, or a parameter of the loss is not as described.
+    """
+    if isinstance(loss, str):
+        return LOSSES[loss]()
+    if isinstance(loss, type) and issubclass(loss, ReconstructionLoss):
+        raise ValueError(
+            f"`loss` must be an instance. Got the class {loss.__name__}. Call it, as in "
+            f"`{loss.__name__}()`."
+        )
+    if not isinstance(loss, ReconstructionLoss):
+        loss = CriterionLoss(loss)
+    loss.check()
+    return loss
+
+
+def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None]:
+    """Return the penalty, its factor, and the sparsity for what `penalty` and `alpha` say.
+
+    Parameters
+    ----------
+    penalty : str, Penalty, Sparsity or None
+        Parameter of the estimator.
+    alpha : float or None
+        Factor of the penalty, or share of the codes that "top_k" keeps.
+
+    Returns
+    -------
+    penalty : Penalty or None
+        The given penalty itself where it is one.
+    alpha : float
+        Factor of the penalty, 0 where there is none.
+    sparsity : Sparsity or None
+        The given sparsity itself where it is one.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the object is not as described, or `alpha` does not go with it.
+    """
+    if isinstance(penalty, str) and penalty in SPARSITIES:
+        return None, 0.0, _make_sparsity(penalty, alpha)
+    if isinstance(penalty, Sparsity):
+        _check_no_alpha(penalty, alpha)
+        penalty.check()
+        return None, 0.0, penalty
+    if penalty is None:
+        return None, 0.0 if alpha is None else float(alpha), None
+    if isinstance(penalty, str):
+        penalty = PENALTIES[penalty]()
+    penalty.check()
+    return penalty, float(penalty.default_alpha if alpha is None else alpha), None
+
+
+def _make_sparsity(name: str, share: float | None) -> Sparsity:
+    if share is None:
+        return SPARSITIES[name]()
+    if not 0 < share <= 1:
+        raise ValueError(
+            "`alpha` must be the share of the codes to keep, above 0 and at most 1, with "
+            f"penalty={name!r}. Got {share!r}. With 16 codes, 0.25 keeps four."
+        )
+    return SPARSITIES[name](share)
+
+
+def _check_no_alpha(sparsity: Sparsity, alpha: float | None):
+    if alpha is not None:
+        raise ValueError(
+            f"`alpha` must be None with penalty={sparsity!r}, which is no term of the loss. "
+            f"Got {alpha!r}. Set the parameters of the object instead."
+        )
+
+
+def read_corruption(corruption, level: float) -> Corruption | None:
+    """Return the noise for a name and a level, or the given noise.
+
+    Parameters
+    ----------
+    corruption : str, Corruption or None
+        Parameter of the estimator.
+    level : float
+        Level of the noise that a name stands for.
+
+    Returns
+    -------
+    corruption : Corruption or None
+        The given noise itself where it is an object.
+
+    Raises
+    ------
+    ValueError
+        If the level or a parameter of the noise is not as described.
+    """
+    if not isinstance(corruption, str):
+        if corruption is not None:
+            corruption.check()
+        return corruption
+    if corruption != "gaussian" and level > 1:
+        raise ValueError(
+            f"`corruption_level` must be a share of the cells, from 0 to 1, with {corruption=!r}. "
+            f"Got {level!r}. Only the level of 'gaussian' is in units of X."
+        )
+    return CORRUPTIONS[corruption](level)
+
+
+def check_row_losses(settings, n_features: int, weights: np.ndarray | None, *, name: str):
+    """Warn of a loss that gives one number for all rows, and refuse it where rows have weights.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Settings with the loss and the precision of the network.
+    n_features : int
+        Number of columns of the table.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows; equal where None.
+    name : str
+        Name of the estimator's parameter.
+
+    Raises
+    ------
+    ValueError
+        If rows have weights that such a loss cannot take into account.
+    """
+    if settings.loss.tells_rows_apart(n_features, settings.torch_dtype):
+        return
+    if weights is not None:
+        raise ValueError(
+            f"`{name}` must return the loss of each row or cell where rows have weights. Got a "
+            "single number. Leave out its mean over the rows, or fit without `sample_weight`."
+        )
+    if not settings.early_stopping:
+        return
+    warnings.warn(
+        f"`{name}` returns a single number for all rows, so no test can tell whether the network "
+        "is clearly better than PCA on the rows that judge: the epoch of the least loss is taken, "
+        "by however little. Return the loss of each row or cell.",
+        RowLossWarning,
+        stacklevel=6,
+    )

@@ -1,0 +1,88 @@
+"""What a loss has to know of the columns of a table."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ColumnUnits(nn.Module):
+    """Units and ranges of the columns, for losses that need more than standardised rows.
+
+    Its tensors are buffers, so they follow the network to its device and its precision.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (n_features,), default=None
+        Mean of each column in the unit of X; 0 where None.
+    scale : Tensor of shape (), default=None
+        Size of one standardised unit in the unit of X, greater than 0; 1 where None.
+    lower, upper : Tensor of shape (n_features,), default=None
+        Range of the reconstructions in standardised units; no bound where None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import ColumnUnits
+    >>> units = ColumnUnits(torch.tensor([1.0, 5.0]), torch.tensor(2.0))
+    >>> units.restore(torch.tensor([[0.0, -1.0]]))
+    tensor([[1., 3.]])
+    """
+
+    mean: Tensor
+    scale: Tensor
+    lower: Tensor | None
+    upper: Tensor | None
+
+    def __init__(
+        self,
+        mean: Tensor | None = None,
+        scale: Tensor | None = None,
+        lower: Tensor | None = None,
+        upper: Tensor | None = None,
+    ):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros((), device="cpu") if mean is None else mean)
+        self.register_buffer("scale", torch.ones((), device="cpu") if scale is None else scale)
+        self.register_buffer("lower", lower)
+        self.register_buffer("upper", upper)
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """Return standardised rows in the unit of X.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (..., n_features)
+            Standardised rows.
+
+        Returns
+        -------
+        restored : Tensor of shape (..., n_features)
+            Rows in the unit of X.
+        """
+        return torch.addcmul(self.mean, rows, self.scale)
+
+    def clip(self, output: Tensor) -> Tensor:
+        """Return outputs clipped to the range of the columns.
+
+        The gradient passes as if nothing had been clipped: an output beyond a bound costs nothing
+        if the target lies on that bound, and is drawn back if it does not.
+
+        Parameters
+        ----------
+        output : Tensor of shape (..., n_features)
+            Standardised reconstructions.
+
+        Returns
+        -------
+        clipped : Tensor of shape (..., n_features)
+            Reconstructions within the range.
+        """
+        if self.lower is None:
+            return output
+        clipped = torch.clamp(output, self.lower, self.upper)
+        return output + (clipped - output).detach() if torch.is_grad_enabled() else clipped
+
+    def clip_(self, output: Tensor) -> Tensor:
+        """Clip outputs in place, for gradients that are written out."""
+        if self.lower is not None:
+            torch.clamp(output, self.lower, self.upper, out=output)
+        return output
