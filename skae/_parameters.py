@@ -59,11 +59,11 @@ def check_count(name: str, value, remedy: str) -> int:
     Parameters
     ----------
     name : str
-        What it is called.
+        Name of the parameter.
     value : object
         As the user gave it.
     remedy : str
-        What to do about it.
+        Last sentence of the message.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def warn_if_overcomplete(n_components: int | float, n_features: int, settings):
     n_features : int
         Number of features.
     settings : TrainingSettings
-        What costs there are.
+        Settings with the penalty and the noise.
     """
     costly = settings.shapes_codes or settings.latent is not None
     if costly or settings.corruption is not None:

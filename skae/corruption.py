@@ -66,16 +66,17 @@ class Corruption(BaseEstimator):
     Examples
     --------
     >>> import torch
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
     >>> from skae.corruption import Corruption
     >>> class Doubling(Corruption):
     ...     def __call__(self, rows, columns, generator):
     ...         chosen = torch.rand(rows.shape, generator=generator) < self.level
     ...         return rows * (1 + chosen.to(rows))
+    >>> X = load_digits().data[:300] / 16
     >>> model = AutoencoderTransformer(2, corruption=Doubling(0.1), max_iter=20, random_state=0)
-    >>> model.fit_transform(load_iris().data).shape
-    (150, 2)
+    >>> model.fit_transform(X).shape
+    (300, 2)
     >>> model.set_params(corruption__level=0.2).corruption
     Doubling(level=0.2)
     """

@@ -55,11 +55,12 @@ def make_loss(problem: TrainingProblem) -> PreparedLoss:
     """Return the loss of the settings, ready for the table."""
     loss = problem.settings.loss
     lower, upper = (None, None) if loss.link in _OUTPUTS else _standardised_bounds(problem)
-    units = ColumnUnits(*_standardization_tensors(problem), lower, upper)
+    mean, scale = _standardization_tensors(problem)
+    units = ColumnUnits(mean, scale, lower, upper)
     return loss.prepare(units, masked=problem.settings.masked)
 
 
-def _standardization_tensors(problem: TrainingProblem):
+def _standardization_tensors(problem: TrainingProblem) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean of X and the size of a standardised unit."""
     mean = problem.tensor(problem.standardization.mean)
     return mean, torch.tensor(problem.standardization.scale, dtype=mean.dtype)

@@ -14,12 +14,12 @@ _LEAST_SHARE_OF_COMMON_DEVIATION = 0.3
 
 
 class InputNoise:
-    """A corruption with all that it needs: new draws in training, the same ones in judging.
+    """Noise with its source of draws: new ones in training, the same ones in judging.
 
     Parameters
     ----------
     corruption : Corruption or None
-        What happens to the rows; nothing where None.
+        Noise on the rows; none where None.
     columns : Columns
         The features.
     generator : torch.Generator
@@ -63,8 +63,8 @@ def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoi
 def find_input_deviations(problem: TrainingProblem) -> Tensor:
     """Return how far features deviate from their means as the network sees them, noise included.
 
-    Of an incomplete table none counts as less than a share of what all deviate by: what fills a
-    feature that hardly varies may be many of its own deviations off, and would be blown up.
+    In a table with missing cells no deviation counts as less than a share of the common one: the
+    fill of a column that hardly varies may be many deviations off, and would be blown up.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What all architectures have in common."""
+"""The base class of the architectures, and the refusal of settings that one cannot follow."""
 
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -7,10 +7,17 @@ from skae.modules import StackPlan
 
 
 class Architecture(BaseEstimator):
-    """Base of the architectures: what makes the encoder and the decoder of an autoencoder.
+    """Base class of the architectures, which make the encoder and the decoder of an autoencoder.
 
-    Constructor parameters are those of a scikit-learn estimator: stored as they are and checked in
-    use, so that a search reaches them, as in ``architecture__n_layers``.
+    Constructor parameters are stored as they are and checked in use, as in any scikit-learn
+    estimator, so that a search reaches them, as in ``architecture__n_layers``.
+
+    A subclass must override `make_stacks`.
+
+    Attributes
+    ----------
+    takes_padding : bool, default=False
+        Whether samples are sequences, and missing cells the part beyond their ends.
 
     Examples
     --------
@@ -32,8 +39,7 @@ class Architecture(BaseEstimator):
     (150, 2)
     """
 
-    takes_padding = False
-    """Whether samples are sequences, missing cells what lies beyond their ends."""
+    takes_padding: bool = False
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
         """Return a new encoder and a new decoder.
@@ -41,7 +47,7 @@ class Architecture(BaseEstimator):
         Parameters
         ----------
         plan : StackPlan
-            What is known of the rows, and the estimator's parameters.
+            Shape of the rows, number of codes, and the estimator's parameters.
 
         Returns
         -------
@@ -64,7 +70,7 @@ def refuse_settings(architecture: str, plan: StackPlan, **without):
     Parameters
     ----------
     architecture : str
-        What to call it.
+        Name of the architecture for the message.
     plan : StackPlan
         The plan.
     **without

@@ -57,7 +57,7 @@ class Convolutional(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            What is known of the rows, and the estimator's parameters.
+            Shape of the rows, number of codes, and the estimator's parameters.
 
         Returns
         -------

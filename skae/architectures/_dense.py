@@ -31,7 +31,7 @@ class Dense(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            What is known of the rows, and the estimator's parameters.
+            Shape of the rows, number of codes, and the estimator's parameters.
 
         Returns
         -------

@@ -29,7 +29,7 @@ class Own(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            What is known of the rows, and the estimator's parameters.
+            Shape of the rows, number of codes, and the estimator's parameters.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class Checked(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            What is known of the rows, and the estimator's parameters.
+            Shape of the rows, number of codes, and the estimator's parameters.
 
         Returns
         -------

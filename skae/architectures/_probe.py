@@ -24,13 +24,13 @@ def probe(role: str, module: nn.Module, shape, wanted, dtype: torch.dtype):
     Parameters
     ----------
     role : {"encoder", "decoder"}
-        What it is to be.
+        Role of the module.
     module : Module
         The user's module.
     shape : tuple of int
         Shape of a sample that it is given.
     wanted : tuple of int
-        Shape of what it is to return for each, or a row of as many numbers.
+        Shape to return for each sample, or a row of as many numbers.
     dtype : torch.dtype
         Type of the samples.
 

@@ -21,12 +21,12 @@ def read_architecture(architecture) -> Architecture:
     Parameters
     ----------
     architecture : str, Architecture or callable
-        As the user gave it: a name, an instance, or what makes an encoder and a decoder.
+        A name, an instance, or a function or class that makes an encoder and a decoder.
 
     Returns
     -------
     architecture : Architecture
-        The same as an instance.
+        Architecture that the name, instance or function stands for.
 
     Raises
     ------

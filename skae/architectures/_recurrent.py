@@ -113,7 +113,7 @@ class Recurrent(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            What is known of the rows, and the estimator's parameters.
+            Shape of the rows, number of codes, and the estimator's parameters.
 
         Returns
         -------

@@ -88,7 +88,7 @@ class TopKSparsity(Sparsity):
     4
     """
 
-    def __init__(self, share=0.25):
+    def __init__(self, share: float = 0.25):
         self.share = share
 
     def check(self):

@@ -13,7 +13,7 @@ class TopK(nn.Module):
     Parameters
     ----------
     n_active : int
-        How many codes of a row are kept, at least 1; all where there are no more.
+        Number of codes of each row that are kept, at least 1; all where there are no more.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class TopK(nn.Module):
         Returns
         -------
         sparse : Tensor of shape (n_samples, n_components)
-            The same codes with zeros.
+            Codes with zeros.
         """
         if self.n_active >= code.shape[-1]:
             return code

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from skae.objectives._reconstruction import PreparedLoss
 
-# A noise below this share of the standardised unit, itself what PCA leaves over, is no noise.
+# Noise below this share of the standardised unit, which is PCA's own error, is none.
 _LEAST_LOG_SCALE = math.log(1e-3)
 
 
@@ -38,7 +38,7 @@ class Likelihood(nn.Module):
         Parameters
         ----------
         output : Tensor of shape (..., n_features)
-            What the decoder returned.
+            Output of the decoder.
         rows : Tensor of shape (..., n_features)
             Standardised rows.
 
@@ -51,7 +51,7 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return what is observed of rows, in training: the rows, or draws with these as mean.
+        """Return what training observes: the rows, or draws whose mean they are.
 
         Parameters
         ----------

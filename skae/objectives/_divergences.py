@@ -1,11 +1,12 @@
-"""How far codes are from the distribution that they are to have."""
+"""Divergences of the codes from the distribution that they are to have."""
 
 import torch
 from torch import Tensor
 
+from skae.objectives._draws import fresh_generator
 from skae.objectives._penalties import Penalty
 
-# Of the kernels, as shares of the mean squared distance of two draws from the normal distribution.
+# Widths of the kernels, as shares of the mean squared distance of two normal draws.
 _KERNEL_WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -15,12 +16,12 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     Parameters
     ----------
     mean, log_variance : Tensor of shape (..., n_components)
-        Of independent normal distributions.
+        Means and logarithms of the variances of independent normal distributions.
 
     Returns
     -------
     divergence : Tensor of shape (..., n_components)
-        Of each code, in nats.
+        Divergence of each code in nats, at least 0.
 
     Examples
     --------
@@ -77,14 +78,10 @@ class MaximumMeanDiscrepancy(Penalty):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the discrepancy, that of codes and draws with themselves included."""
-        generator = _fresh_generator() if generator is None else generator
+        generator = fresh_generator() if generator is None else generator
         draws = self.prior(*code.shape, generator).to(code)
         among_codes, among_draws = _mean_kernel(code, code), _mean_kernel(draws, draws)
         return among_codes + among_draws - 2 * _mean_kernel(code, draws)
-
-
-def _fresh_generator() -> torch.Generator:
-    return torch.Generator(device="cpu").manual_seed(0)
 
 
 def _mean_kernel(one: Tensor, other: Tensor) -> Tensor:

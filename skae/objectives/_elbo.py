@@ -4,10 +4,9 @@ import torch
 from torch import Tensor
 
 from skae.objectives._divergences import gaussian_divergence
+from skae.objectives._draws import fresh_generator
 from skae.objectives._objective import Objective
 from skae.objectives._reconstruction import mean_loss
-
-_JUDGING_SEED = 0
 
 
 class NegativeELBO(Objective):
@@ -87,7 +86,7 @@ class NegativeELBO(Objective):
         output : Tensor of shape (n_samples, n_features)
             Output of the decoder for the codes that were drawn.
         """
-        generator = _fresh_generator() if self.generator is None else self.generator
+        generator = fresh_generator() if self.generator is None else self.generator
         losses, output, _ = self._bound(module, rows, self.present_beta, generator)
         return mean_loss(losses, weights), output
 
@@ -108,7 +107,7 @@ class NegativeELBO(Objective):
         output : Tensor of shape (n_samples, n_features)
             Output of the decoder for the means of the posterior.
         """
-        losses, _, mean = self._bound(module, rows, self.beta, _fresh_generator())
+        losses, _, mean = self._bound(module, rows, self.beta, fresh_generator())
         return losses, module.decode_raw(mean)
 
     def _bound(self, module, rows: Tensor, beta: float, generator: torch.Generator):
@@ -120,7 +119,3 @@ class NegativeELBO(Objective):
         divergence = gaussian_divergence(mean, log_variance).sum(-1)
         losses = beta * divergence - module.likelihood.log_density(output, rows)
         return losses / rows.shape[-1], output, mean
-
-
-def _fresh_generator() -> torch.Generator:
-    return torch.Generator(device="cpu").manual_seed(_JUDGING_SEED)

@@ -7,11 +7,13 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skae.objectives import _jacobians
+from skae.objectives._draws import fresh_generator
 
-# The `default_alpha` below have been chosen on two tables, images of digits and measurements of
-# cells: the greatest power of ten, of three or four tried, that cost nothing on new rows.
+# Each `default_alpha` was chosen on two tables, images of digits and measurements of cells: the
+# greatest power of ten, of three or four tried, that cost nothing on new rows.
 
-# The decoder's Jacobian is made for no more rows of a batch: it has k times the size of the rows.
+# Greatest number of rows for which the decoder's Jacobian is made: with k codes it takes the
+# memory of k batches.
 _N_SAMPLED_ROWS = 32
 
 
@@ -37,7 +39,7 @@ class Penalty(BaseEstimator):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
     >>> from skae.objectives import Penalty
     >>> class FarCodes(Penalty):
@@ -48,9 +50,10 @@ class Penalty(BaseEstimator):
     ...
     ...     def __call__(self, module, inputs, code, *, generator=None):
     ...         return (code.abs() - self.limit).clamp(min=0).square().mean()
+    >>> X = load_digits().data[:300] / 16
     >>> model = AutoencoderTransformer(2, penalty=FarCodes(1.0), max_iter=20, random_state=0)
-    >>> model.fit_transform(load_iris().data).shape
-    (150, 2)
+    >>> model.fit_transform(X).shape
+    (300, 2)
     >>> model.set_params(penalty__limit=2.0).penalty
     FarCodes(limit=2.0)
     """
@@ -301,7 +304,7 @@ class OrthogonalDecoder(Penalty):
     ) -> Tensor:
         """Return the mean squared cosine, over all rows or 32 of them."""
         if len(code) > _N_SAMPLED_ROWS:
-            generator = _fresh_generator() if generator is None else generator
+            generator = fresh_generator() if generator is None else generator
             drawn = torch.randperm(len(code), generator=generator, device="cpu")
             code = code[drawn[:_N_SAMPLED_ROWS].to(code.device)]
         if _jacobians.has_decoder_jacobian(module):
@@ -312,13 +315,9 @@ class OrthogonalDecoder(Penalty):
         return _mean_squared_cosine(jacobian * module.output.derivative(output)[..., None])
 
 
-def _fresh_generator() -> torch.Generator:
-    return torch.Generator(device="cpu").manual_seed(0)
-
-
 def _draw_signs(like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Return 1 or -1 for each entry."""
-    generator = _fresh_generator() if generator is None else generator
+    generator = fresh_generator() if generator is None else generator
     bits = torch.randint(2, like.shape, generator=generator, device="cpu")
     return (2 * bits - 1).to(like.device, like.dtype)
 

@@ -1,6 +1,6 @@
 """What the autoencoder of texts minimises."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from skae.objectives._objective import Objective
 
@@ -15,7 +15,7 @@ class TokenCrossEntropy(Objective):
     True
     """
 
-    def judge(self, module: nn.Module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each text, and the logits of its words.
 
         Parameters
