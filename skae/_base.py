@@ -34,6 +34,7 @@ from skae._samples import (
     find_sample_shape,
     restore_form,
     stack_samples,
+    warn_if_channels_last,
 )
 from skae._sklearn import (
     CallbackSupportMixin,
@@ -134,6 +135,8 @@ class BaseAutoencoder(
             form = find_form(X, rows.shape[1])
             before = None if start is None else self.sample_shape_
             shape = find_sample_shape(form, self.sample_shape, before)
+            if start is None:
+                warn_if_channels_last(self.architecture, shape)
             if settings.pads:
                 rows, shape = cut_padding(rows, shape, before)
             settings = replace(settings, sample_shape=shape)

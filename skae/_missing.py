@@ -4,11 +4,11 @@ import contextlib
 
 import numpy as np
 from scipy import sparse
+from sklearn import config_context
 from sklearn.utils.validation import validate_data
 
 from skae._samples import flatten_samples
-
-FLOATS = (np.float64, np.float32)
+from skae._tables import find_dtypes, tidy_table
 
 
 def is_masked(estimator) -> bool:
@@ -39,13 +39,11 @@ def validate_table(estimator, X, **params):
         If X is not what it should be; the message tells of `missing` where that would help.
     """
     masked = is_masked(estimator)
-    params |= {"accept_sparse": not masked and ("csr",), "dtype": FLOATS}
-    with _tell_of_missing(estimator):
+    X = tidy_table(flatten_samples(X), dense=masked)
+    params |= {"accept_sparse": not masked and ("csr",), "dtype": find_dtypes(X)}
+    with _tell_of_missing(estimator), config_context(array_api_dispatch=False):
         return validate_data(
-            estimator,
-            flatten_samples(X),
-            ensure_all_finite="allow-nan" if masked else True,
-            **params,
+            estimator, X, ensure_all_finite="allow-nan" if masked else True, **params
         )
 
 

@@ -1,13 +1,21 @@
 """Rows whose cells stand in a shape of their own, such as images."""
 
 import math
+import warnings
 from numbers import Integral
 
 import numpy as np
 
+from skae._containers import check_row_lengths, count_axes, read_container, stack
+from skae.architectures import Convolutional
+from skae.exceptions import SkaeWarning
+
+# Of grey images, of colours, and of colours with transparency.
+_CHANNELS = (1, 3, 4)
+
 
 def stack_samples(X):
-    """Return a list of samples of more than one axis as one array, all else as it is.
+    """Return samples that are no table as one array, all else as it is.
 
     Parameters
     ----------
@@ -17,31 +25,49 @@ def stack_samples(X):
     Returns
     -------
     samples : object
-        An array where X was a list of arrays or a list nested more than twice.
+        An array where X was a tensor, a data set, a list of arrays, a list nested more than twice,
+        or a series of arrays.
 
     Raises
     ------
     ValueError
-        If the samples in a list have different shapes.
+        If samples have different shapes, or X is nothing that samples can be taken from.
     """
-    if not isinstance(X, list | tuple) or _count_axes(X) < 3:
+    X = read_container(X)
+    if not isinstance(X, list | tuple):
         return X
-    samples = [np.asarray(sample) for sample in X]
-    shapes = sorted({sample.shape for sample in samples})
-    if len(shapes) > 1:
-        raise ValueError(
-            f"X must hold samples of one shape. Got {shapes[0]} and {shapes[-1]}. For series of "
-            "different lengths use skae.sequences.SequencePadder."
+    n_axes = count_axes(X)
+    if n_axes >= 3 or (n_axes == 2 and not isinstance(X[0], list | tuple)):
+        return stack(X)
+    if n_axes == 2:
+        check_row_lengths(X)
+    return X
+
+
+def warn_if_channels_last(architecture, shape):
+    """Warn where images for a convolutional network seem to have their channels last.
+
+    Parameters
+    ----------
+    architecture : object
+        The parameter.
+    shape : tuple of int
+        Shape of a sample.
+
+    Warns
+    -----
+    SkaeWarning
+        If the last axis has as many cells as images have channels, and the first has not.
+    """
+    if architecture != "conv" and not isinstance(architecture, Convolutional):
+        return
+    if len(shape) == 3 and shape[-1] in _CHANNELS and shape[0] not in _CHANNELS:
+        warnings.warn(
+            f"Samples of shape {shape} are taken for images of {shape[0]} channels. If the "
+            "channels are the last axis, bring them to the front: np.moveaxis(X, -1, 1).",
+            SkaeWarning,
+            stacklevel=5,
         )
-    return np.stack(samples)
-
-
-def _count_axes(X) -> int:
-    """Return the number of axes of nested lists, going by their first elements."""
-    n_axes = 0
-    while isinstance(X, list | tuple) and len(X):
-        n_axes, X = n_axes + 1, X[0]
-    return n_axes + getattr(X, "ndim", 0)
 
 
 def check_form(form, known):

@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import _fit_context
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
@@ -50,7 +51,8 @@ def check_codes(estimator, X) -> np.ndarray:
         If the estimator is not fitted.
     """
     check_is_fitted(estimator)
-    codes = check_array(X, dtype=(np.float64, np.float32), input_name="X", estimator=estimator)
+    with config_context(array_api_dispatch=False):
+        codes = check_array(X, dtype=(np.float64, np.float32), input_name="X", estimator=estimator)
     if codes.shape[1] != estimator.n_components_:
         raise ValueError(
             f"X must have {estimator.n_components_} columns, one for each code. Got an array of "
@@ -81,7 +83,8 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
     """
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    with config_context(array_api_dispatch=False):
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError(
             "`sample_weight` must have a positive entry. Got zeros only. "

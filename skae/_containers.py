@@ -1,0 +1,219 @@
+"""Samples in containers that are no arrays: data sets, series of arrays, lists of pictures."""
+
+from collections.abc import Iterator, Mapping
+from numbers import Number
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+_ONE_SHAPE = "For series of different lengths use skae.sequences.SequencePadder."
+
+
+def read_container(X):
+    """Return samples as an array or a list of arrays, tables and all else as they are.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it.
+
+    Returns
+    -------
+    samples : object
+        An array for tensors; a list for data sets, and for series, arrays of objects and frames of
+        one column whose cells hold arrays; X itself for anything else.
+
+    Raises
+    ------
+    ValueError
+        If X can be gone through only once, is lazy or a mapping, or has samples of several parts.
+    """
+    if sparse.issparse(X):
+        return X
+    _refuse_what_is_no_table(X)
+    if isinstance(X, torch.Tensor):
+        return np.asarray(X)
+    if _is_data_set(X):
+        return [_read_sample(X[i]) for i in range(len(X))]
+    if isinstance(X, list | tuple):
+        return _read_list(X)
+    return _read_cells(X)
+
+
+def _refuse_what_is_no_table(X):
+    if hasattr(X, "collect") and hasattr(X, "lazy"):
+        raise ValueError(
+            "X must be a table in memory. "
+            f"Got a {type(X).__name__}, which is a query. Pass X.collect()."
+        )
+    if isinstance(X, DataLoader | IterableDataset | Iterator):
+        raise ValueError(
+            "X must be an array of all samples, which are gone through several times. "
+            f"Got {type(X).__name__}. Put its samples together first, as with np.stack(list(X)), "
+            "or np.concatenate for batches."
+        )
+    if isinstance(X, Mapping):
+        raise ValueError(
+            f"X must be an array or a DataFrame. Got {type(X).__name__}. "
+            "Pass pandas.DataFrame(X), or the array under one of its keys."
+        )
+    if isinstance(X, Dataset) and not hasattr(X, "__len__"):
+        raise ValueError(
+            f"X must have a length. Got {type(X).__name__} without `__len__`. "
+            "Pass an array of its samples."
+        )
+
+
+def _is_data_set(X) -> bool:
+    """Tell objects that give samples by number from arrays, frames and lists."""
+    if isinstance(X, Dataset):
+        return True
+    by_number = hasattr(X, "__len__") and hasattr(X, "__getitem__")
+    known = ("shape", "__array__", "__array_interface__", "__dataframe__", "__arrow_c_stream__")
+    return (
+        by_number
+        and not isinstance(X, list | tuple | str | bytes)
+        and not any(hasattr(X, name) for name in known)
+    )
+
+
+def _read_sample(sample):
+    """Return a sample without its label."""
+    if isinstance(sample, Mapping):
+        raise ValueError(
+            f"X must have samples that are arrays. Got {type(sample).__name__} with the keys "
+            f"{list(sample)}. Pass the arrays alone: [sample[key] for sample in X]."
+        )
+    if not isinstance(sample, tuple) or not sample or count_axes(sample[0]) == 0:
+        return sample
+    if len(sample) == 1 or (len(sample) == 2 and _is_label(sample[1])):
+        return sample[0]
+    raise ValueError(
+        "X must have samples that are arrays, each with a label at most. "
+        f"Got tuples of {len(sample)}. Pass the arrays alone: [sample[0] for sample in X]."
+    )
+
+
+def _is_label(value) -> bool:
+    return value is None or isinstance(value, Number | str) or getattr(value, "ndim", None) == 0
+
+
+def _read_list(X):
+    """Return a list whose samples are arrays without their labels."""
+    if len(X) and isinstance(X[0], tuple):
+        return [_read_sample(sample) for sample in X]
+    return X
+
+
+def _read_cells(X):
+    """Return the cells of a single column that holds arrays as a list, all else as it is."""
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) not in (1, 2) or 0 in shape or not _may_nest(X, shape):
+        return X
+    cells = _list_cells(X, 0, shape)
+    if count_axes(cells[0]) == 0:
+        return X
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"X must have one column where cells hold arrays. Got {shape[1]} columns. "
+            "Pass the column of the arrays, or numbers alone."
+        )
+    return cells
+
+
+def _may_nest(X, shape) -> bool:
+    """Tell whether the first column may hold arrays, going by its type."""
+    dtypes = list(X.dtypes) if len(shape) == 2 and hasattr(X, "dtypes") else []
+    dtype = dtypes[0] if dtypes else getattr(X, "dtype", None)
+    is_nested = getattr(dtype, "is_nested", None)
+    if callable(is_nested):
+        return bool(is_nested())
+    kind = getattr(dtype, "kind", None)
+    return kind == "O" or str(dtype).startswith(("list", "fixed_size_list"))
+
+
+def _list_cells(X, column, shape) -> list:
+    if len(shape) == 1:
+        return list(X)
+    if hasattr(X, "iloc"):
+        return list(X.iloc[:, column])
+    if hasattr(X, "to_series"):
+        return list(X.to_series(column))
+    return list(X[:, column])
+
+
+def count_axes(X) -> int:
+    """Return the number of axes of nested lists and arrays, going by their first elements."""
+    n_axes = 0
+    while isinstance(X, list | tuple) and len(X):
+        n_axes, X = n_axes + 1, X[0]
+    if hasattr(X, "ndim"):
+        return n_axes + int(X.ndim)
+    if hasattr(X, "__array_interface__"):
+        return n_axes + len(X.__array_interface__["shape"])
+    return n_axes + int(hasattr(X, "to_list") and hasattr(X, "len"))
+
+
+def stack(samples) -> np.ndarray:
+    """Return samples of one shape as one array.
+
+    Parameters
+    ----------
+    samples : sequence of array-like
+        The samples.
+
+    Returns
+    -------
+    stacked : ndarray of shape (n_samples, ...)
+        In the type of number that holds all.
+
+    Raises
+    ------
+    ValueError
+        If they have different shapes.
+    """
+    arrays = [_as_array(sample, i) for i, sample in enumerate(samples)]
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"X must hold samples of one shape. Got {shapes[0]} and {shapes[-1]}. {_ONE_SHAPE}"
+        )
+    return np.stack(arrays)
+
+
+def _as_array(sample, i) -> np.ndarray:
+    try:
+        array = np.asarray(sample)
+    except ValueError as error:
+        raise ValueError(
+            f"X must hold samples that are arrays of numbers. Got sample {i}: {error}. {_ONE_SHAPE}"
+        ) from None
+    if array.dtype == object and array.ndim == 0:
+        raise ValueError(
+            "X must hold samples that are arrays of numbers. "
+            f"Got {type(sample).__name__} for sample {i}. Leave it out, or convert it."
+        )
+    return array
+
+
+def check_row_lengths(X):
+    """Refuse lists of rows of different lengths.
+
+    Parameters
+    ----------
+    X : list or tuple
+        Rows, each a list of numbers.
+
+    Raises
+    ------
+    ValueError
+        If not all rows are as long as the first.
+    """
+    lengths = sorted({len(row) for row in X if hasattr(row, "__len__")})
+    if len(lengths) > 1:
+        raise ValueError(
+            "X must have rows of one length. "
+            f"Got {lengths[0]} and {lengths[-1]} cells. {_ONE_SHAPE}"
+        )

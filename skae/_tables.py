@@ -1,0 +1,91 @@
+"""Sparse matrices and frames as scikit-learn's validation can take them, and types of numbers."""
+
+import numpy as np
+from scipy import sparse
+
+FLOATS = (np.float64, np.float32)
+_COMPRESSED = ("csr", "csc", "bsr")
+
+
+def tidy_table(X, *, dense=False):
+    """Return a sparse matrix as CSR without repeated entries, all else as it is.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it. It is not changed.
+    dense : bool, default=False
+        Make frames of sparse columns dense, as is always done where what they leave out is not 0.
+
+    Returns
+    -------
+    X : object
+        CSR where X was sparse; a frame with dense columns where it had to be.
+
+    Raises
+    ------
+    ValueError
+        If the indices of a sparse matrix point beyond its cells.
+    """
+    if sparse.issparse(X):
+        return _sum_repeated(_check_indices(X).tocsr())
+    if has_sparse_columns(X) and (dense or any(kind.fill_value != 0 for kind in X.dtypes)):
+        return X.sparse.to_dense()
+    return X
+
+
+def has_sparse_columns(X) -> bool:
+    """Tell whether X is a pandas frame in which every column is sparse."""
+    dtypes = getattr(X, "dtypes", ())
+    return hasattr(X, "iloc") and bool(len(dtypes)) and all(map(_is_sparse, dtypes))
+
+
+def _is_sparse(dtype) -> bool:
+    return hasattr(dtype, "fill_value") and hasattr(dtype, "subtype")
+
+
+def _check_indices(X):
+    """Refuse matrices whose indices would make compiled code read beyond their arrays."""
+    try:
+        if X.format in _COMPRESSED:
+            # A copy of the shell, since the check sets attributes.
+            X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+            X.check_format(full_check=True)
+        elif X.format == "coo":
+            X = type(X)((X.data, X.coords), shape=X.shape)
+    except ValueError as error:
+        raise ValueError(
+            f"X must be a well-formed sparse matrix. Got {X.format.upper()}: {error}. "
+            "Build it anew, such as from its dense form."
+        ) from None
+    return X
+
+
+def _sum_repeated(X):
+    if X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
+
+
+def find_dtypes(X):
+    """Return the types that the numbers of X may stay in, or become the first of.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it.
+
+    Returns
+    -------
+    dtypes : type or tuple of types
+        Single precision where it holds every number of the type of X, such as bytes and halves.
+    """
+    own = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", []))
+    narrow = [isinstance(each, np.dtype) and _fits_single(each) for each in own]
+    return np.float32 if narrow and all(narrow) else FLOATS
+
+
+def _fits_single(dtype) -> bool:
+    return dtype.kind in "biuf" and np.can_cast(dtype, np.float32)

@@ -1,0 +1,279 @@
+"""Whatever people keep samples in: data sets, series of arrays, pictures, sparse formats, bytes."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy import sparse
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from skae import AutoencoderTransformer
+from skae.exceptions import SkaeWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+
+@pytest.fixture
+def pictures(images):
+    return images[:24].reshape(-1, 1, 8, 8).astype(np.float32)
+
+
+def make(**params):
+    own = {"n_components": 2, "max_iter": 1, "hidden_layer_sizes": (8,), "random_state": 0}
+    return AutoencoderTransformer(**own | params)
+
+
+class Pictures(Dataset):
+    """A data set whose samples never come to an end, as those that are augmented."""
+
+    def __init__(self, arrays, labels=None):
+        self.arrays, self.labels = arrays, labels
+
+    def __len__(self):
+        return len(self.arrays)
+
+    def __getitem__(self, i):
+        array = torch.as_tensor(self.arrays[i % len(self.arrays)])
+        return array if self.labels is None else (array, self.labels[i % len(self.arrays)])
+
+
+class Loose:
+    """What has the methods of a data set without being one."""
+
+    def __init__(self, arrays):
+        self.arrays = arrays
+
+    def __len__(self):
+        return len(self.arrays)
+
+    def __getitem__(self, i):
+        return self.arrays[i % len(self.arrays)]
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter([torch.ones(3)])
+
+
+def make_objects(arrays):
+    objects = np.empty(len(arrays), dtype=object)
+    objects[:] = list(arrays)
+    return objects
+
+
+CONTAINERS = {
+    "tensor": torch.as_tensor,
+    "data set": Pictures,
+    "labelled": lambda X: Pictures(X, np.arange(len(X))),
+    "tensors": lambda X: TensorDataset(torch.as_tensor(X)),
+    "tensors and labels": lambda X: TensorDataset(torch.as_tensor(X), torch.arange(len(X))),
+    "not a data set": Loose,
+    "subset": lambda X: torch.utils.data.Subset(Pictures(X), range(len(X))),
+    "list of tensors": lambda X: list(torch.as_tensor(X)),
+    "list of pairs": lambda X: [(x, "a") for x in X],
+    "objects": make_objects,
+    "column of objects": lambda X: make_objects(X)[:, None],
+    "series": lambda X: pd.Series(list(X), index=range(len(X), 0, -1)),
+    "frame": lambda X: pd.DataFrame({"picture": list(X)}, index=range(len(X), 0, -1)),
+    "nested lists": lambda X: X.tolist(),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_samples_are_taken_out_of_their_container(pictures, name):
+    held = CONTAINERS[name](pictures)
+    model = make(architecture="conv", hidden_layer_sizes=(4,)).fit(held)
+    expected = make(architecture="conv", hidden_layer_sizes=(4,)).fit(pictures)
+    np.testing.assert_allclose(model.transform(held), expected.transform(pictures), atol=1e-5)
+    assert model.inverse_transform(model.transform(held)).shape == pictures.shape
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda X: pd.Series(list(X)),
+        lambda X: pl.Series(X.tolist()),
+        lambda X: pl.DataFrame({"x": X.tolist()}),
+        lambda X: pl.Series(X.tolist(), dtype=pl.Array(pl.Float64, X.shape[1])),
+        lambda X: [torch.as_tensor(row) for row in X],
+        lambda X: TensorDataset(torch.as_tensor(X)),
+    ],
+    ids=["pandas", "polars", "polars frame", "polars array", "tensors", "data set"],
+)
+def test_rows_are_taken_out_of_their_container(images, hold):
+    X = np.array(images[:20])
+    model = make().fit(hold(X))
+    np.testing.assert_allclose(model.transform(hold(X)), make().fit(X).transform(X), atol=1e-5)
+
+
+def test_pictures_of_pil_are_stacked(images):
+    image = pytest.importorskip("PIL.Image")
+    pixels = (images[:12].reshape(-1, 8, 8) * 255).astype(np.uint8)
+    pictures = [image.fromarray(each) for each in pixels]
+    np.testing.assert_array_equal(
+        make().fit(pictures).transform(pictures), make().fit(pixels).transform(pixels)
+    )
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (DataLoader(TensorDataset(torch.ones(4, 3))), "DataLoader.*np.stack"),
+        (Stream(), "Stream.*np.stack"),
+        ((row for row in np.eye(4)), "generator.*np.stack"),
+        ({"a": [1, 2], "b": [3, 4]}, "dict.*DataFrame"),
+        (Loose([{"image": np.eye(2)}] * 3), "keys.*image"),
+        (TensorDataset(*[torch.ones(4, 3)] * 2), "tuples of 2"),
+        (pl.LazyFrame({"a": [1.0, 2.0]}), "query.*collect"),
+        ([[1.0, 2.0], [3.0]], "1 and 2 cells.*SequencePadder"),
+        ([np.ones(2), np.ones(3)], "SequencePadder"),
+        ([np.ones((2, 1)), np.ones((3, 1))], "SequencePadder"),
+        ([[[1.0], [2.0]], [[3.0]]], "SequencePadder"),
+        (pd.Series([np.ones(2), np.ones(3)]), "SequencePadder"),
+        (pd.Series([np.ones(2), None, np.ones(2)]), "NoneType for sample 1"),
+        (pd.DataFrame({"a": [np.ones(2)] * 3, "b": 1.0}), "one column.*Got 2"),
+    ],
+    ids=str,
+)
+def test_other_containers_are_refused_with_a_remedy(X, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(X)
+
+
+def test_tensors_are_taken_under_dispatch_as_without():
+    # SciPy reads its variable once, as it is imported.
+    program = """
+        import numpy as np, torch
+        from sklearn import config_context
+        from sklearn.datasets import load_iris
+        from skae import AutoencoderTransformer, VariationalAutoencoderTransformer
+        X, weights = torch.as_tensor(load_iris().data[::5]), torch.arange(1, 31)
+        for kind in AutoencoderTransformer, VariationalAutoencoderTransformer:
+            make = lambda: kind(2, max_iter=1, hidden_layer_sizes=(8,), random_state=0)
+            expected = make().fit(X, sample_weight=weights)
+            codes = expected.transform(X)
+            with config_context(array_api_dispatch=True):
+                found = make().fit(X, sample_weight=weights)
+                assert np.array_equal(found.transform(X), codes)
+                rows = found.inverse_transform(torch.as_tensor(codes))
+                assert found.score(X) == expected.score(X)
+            assert np.array_equal(rows, expected.inverse_transform(codes))
+    """
+    own = {"SCIPY_ARRAY_API": "1", "PYTHONWARNINGS": "ignore"}
+    call = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(call, env=os.environ | own, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("n_channels", [1, 3, 4])
+def test_channels_that_stand_last_are_pointed_out(n_channels):
+    X = np.random.default_rng(0).random((12, 8, 8, n_channels))
+    with pytest.warns(SkaeWarning, match=r"np.moveaxis\(X, -1, 1\)") as caught:
+        make(architecture="conv", hidden_layer_sizes=(4,)).fit(X)
+    assert __file__ in {each.filename for each in caught if "moveaxis" in str(each.message)}
+
+
+@pytest.mark.parametrize(
+    ("shape", "architecture"), [((3, 8, 8), "conv"), ((3, 8, 3), "conv"), ((8, 8, 3), "dense")]
+)
+def test_other_pictures_are_not_pointed_out(shape, architecture):
+    X = np.random.default_rng(0).random((12, *shape))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*moveaxis.*")
+        make(architecture=architecture, hidden_layer_sizes=(4,)).fit(X)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, bool, np.float16])
+@pytest.mark.parametrize("hold", [np.asarray, sparse.csc_array, pd.DataFrame])
+def test_small_numbers_become_single_precision(images, kind, hold):
+    X = (images[:30] * 16).astype(kind)
+    if kind is np.float16 and hold is sparse.csc_array:
+        hold = torch.as_tensor
+    model = make().fit(hold(X))
+    assert model.inverse_transform(model.transform(hold(X))).dtype == np.float32
+    single = hold(X.astype(np.float32))
+    np.testing.assert_allclose(
+        model.transform(hold(X)), make().fit(single).transform(single), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.float64])
+def test_greater_numbers_keep_all_their_digits(images, kind):
+    model = make().fit((images[:30] * 16).astype(kind))
+    assert model.mean_.dtype == np.float64
+
+
+def count_twice(X):
+    """Return a CSR matrix with two entries for each that X has."""
+    half = sparse.csr_array(X / 2)
+    order = np.repeat(np.arange(half.nnz), 2)
+    return sparse.csr_array((half.data[order], half.indices[order], half.indptr * 2), shape=X.shape)
+
+
+@pytest.mark.parametrize("n_components", [3, 0.5])
+def test_entries_that_occur_twice_are_one(images, n_components):
+    twice = count_twice(images)
+    n_entries = twice.nnz
+    model = make(n_components=n_components).fit(twice)
+    expected = make(n_components=n_components).fit(sparse.csr_array(images))
+    assert twice.nnz == n_entries
+    assert model.scale_ == pytest.approx(expected.scale_)
+    assert model.n_components_ == expected.n_components_
+    np.testing.assert_allclose(
+        model.explained_variance_ratio_, expected.explained_variance_ratio_, atol=1e-4
+    )
+
+
+def spoil(form):
+    X = sparse.random_array((20, 6), density=0.5, format=form, rng=0)
+    if form == "coo":
+        X.coords[1][0] = 99
+    else:
+        X.indices[0] = 99
+    return X
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "bsr", "coo"])
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_malformed_matrices_are_refused(form, method):
+    model = make().fit(np.random.default_rng(0).normal(size=(20, 6)))
+    with pytest.raises(ValueError, match="well-formed sparse matrix"):
+        getattr(model, method)(spoil(form))
+
+
+def test_pointers_that_end_elsewhere_are_refused():
+    X = sparse.csr_array(np.eye(8))
+    X.indptr[3] = 10_000
+    with pytest.raises(ValueError, match="well-formed sparse matrix"):
+        make().fit(X)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "dia", "dok", "lil"])
+def test_every_sparse_format_is_taken(images, form):
+    X = sparse.csr_array(images[:30])
+    model = make().fit(X.asformat(form))
+    np.testing.assert_allclose(model.transform(X.asformat(form)), model.transform(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("fill", [0.0, 1.0, np.nan])
+def test_frames_of_sparse_columns_are_taken(fill):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 4))
+    if fill == fill:
+        values[rng.random(values.shape) < 0.5] = fill
+    frame = pd.DataFrame(values, columns=list("abcd"))
+    held = frame.astype(pd.SparseDtype(float, fill))
+    model, expected = make().fit(held), make().fit(frame)
+    assert model.feature_names_in_.tolist() == list("abcd")
+    np.testing.assert_allclose(model.score(held), expected.score(frame), atol=0.02)
+    masked = make(missing="mask").fit(held)
+    np.testing.assert_allclose(
+        masked.transform(held), make(missing="mask").fit(frame).transform(frame), atol=1e-5
+    )
