@@ -1,39 +1,37 @@
 """Missing values, filled by what an autoencoder knows of the other values of their row."""
 
+import warnings
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import MissingValues, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from skae._atomic import atomic_fit, sees_one_fit
 from skae._autoencoder import AutoencoderTransformer
+from skae._column_encoding import ColumnEncoding, Levels
+from skae._filled_columns import append_columns, fill_frame, write_floats
+from skae._filling_model import fill_rows, fit_filling_model
 from skae._mixed_columns import (
-    ColumnEncoding,
-    find_categorical,
-    find_categories,
-    holds_categories,
+    as_table,
+    choose_categorical,
+    find_text,
+    holds_objects,
+    is_frame,
     is_not_a_number,
-    number_categories,
+    name_columns,
+    read_cells,
+    read_numeric_table,
     read_table,
     take_column,
-    write_column,
 )
+from skae._refusals import advise
 from skae._sklearn import fit_context
-from skae._training import FillJudgement, fill_table, judge_fills, ordinary_torch_state
-from skae.corruption import HidingNoise
-
-# Rows that judge are a fifth of all, and no more than these. The model is fitted again, to all
-# rows, where that is worth its time.
-_MOST_JUDGING_ROWS = 1000
-_LEAST_SHARE_FOR_REFIT = 0.05
-# From this share on the table shows by itself in what pattern cells are missing.
-_LEAST_SHARE_FOR_PATTERN = 0.02
-_FEWEST_JUDGING_ROWS = 5
-_SHARE_TO_HIDE = 0.2
+from skae.exceptions import ImputationWarning
 
 
 class AutoencoderImputer(TransformerMixin, BaseEstimator):
@@ -54,12 +52,13 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
         explain.
     missing_values : int, float, str, numpy.nan, None or pandas.NA, default=numpy.nan
-        What stands for a missing value. In data frames with categories null values are missing in
-        any case.
+        Placeholder of missing values. In data frames and arrays of objects NaN, None and null
+        values are missing in any case.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns that hold categories: a boolean for each column, or indices, or names. With
-        "from_dtype" those of a data frame that are text, boolean or categorical. Columns of text
-        are categories whatever this says.
+        "from_dtype" those of a data frame or an array of objects that are text, boolean or
+        categorical. Columns of text are categories whatever this says, also where the text spells
+        numbers; a column of objects that are all numbers holds numbers.
     standardize : bool, default=True
         Divide each column by its standard deviation, so that all count alike. False divides all by
         one number: for columns of one unit, such as pixels, of which those that hardly vary should
@@ -69,14 +68,19 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         `sklearn.impute.MissingIndicator` makes it.
     keep_empty_features : bool, default=False
         Keep features without a single value in fit, filled with 0, and leave empty categories
-        missing. By default they are dropped.
+        missing. By default they are dropped, and a warning names them.
+    min_value, max_value : float or array-like of shape (n_features,), default=None
+        Bounds of the numbers that are filled in, in units of X: one for all features, or one for
+        each, infinite where there is none. For shares of a whole these are 0 and 1. Values that are
+        there may lie outside.
     autoencoder : AutoencoderTransformer or None, default=None
         An unfitted autoencoder with the parameters to use, as in
         ``AutoencoderTransformer(hidden_layer_sizes=(512, 256), corruption="hiding")``. Its
         `n_components`, `missing` and `random_state` give way to those of the imputer, and where it
-        has no `corruption`, values are hidden from it all the same. None is one
-        with ``corruption="hiding"``, ``corruption_level=0.2``, ``learning_rate_init=0.003`` and
-        ``early_stopping=False``: the imputer holds out rows itself.
+        has no `corruption`, values are hidden from it all the same. It sees standardised columns,
+        in the units of which its `output_range` counts. None is one with ``corruption="hiding"``,
+        ``corruption_level=0.2``, ``learning_rate_init=0.003`` and ``early_stopping=False``: the
+        imputer holds out rows itself.
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder and what judges it. The same int gives the same values.
 
@@ -89,14 +93,15 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         of it, to 1.
     error_ : float
         Mean squared error of values that were hidden in rows set aside, in units of the variance of
-        their column, or without `standardize` of the mean variance; NaN where there were too few
-        rows to judge.
+        their column, or without `standardize` of the mean variance, before `min_value` and
+        `max_value` apply; NaN where there were too few rows to judge.
     linear_error_ : float
-        The same for the normal distribution alone.
+        Mean squared error of the normal distribution alone.
     categories_ : list
-        For each feature kept an array of its categories, None for numbers.
+        For each feature that has values an array of the categories that may be filled in, None for
+        numbers and for categories of which most are rare.
     indicator_ : sklearn.impute.MissingIndicator or None
-        What makes the columns that `add_indicator` asks for.
+        Makes the columns that `add_indicator` asks for.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -110,6 +115,13 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
     Notes
     -----
     Expected values are filled in, which vary less than real ones do.
+
+    A category is rare if fewer rows have it than a hundredth of those that have any, but with at
+    least 2 and at most 10; in columns of less than 20 values none is. Rare categories count as one,
+    which is never filled in. Columns in which most values are rare, such as names and other
+    identifiers, say nothing about the other columns: they are left as they are, with a warning that
+    names them. Of more than 100 categories those with the fewest rows are rare.
+
     An image with a hole is inpainted by an imputer that was fitted to images with such holes.
 
     References
@@ -139,6 +151,8 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         "standardize": ["boolean"],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
+        "min_value": [Real, "array-like", None],
+        "max_value": [Real, "array-like", None],
         "autoencoder": [AutoencoderTransformer, None],
         "random_state": ["random_state"],
     }
@@ -152,6 +166,8 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         standardize=True,
         add_indicator=False,
         keep_empty_features=False,
+        min_value=None,
+        max_value=None,
         autoencoder=None,
         random_state=None,
     ):
@@ -161,6 +177,8 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         self.standardize = standardize
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
+        self.min_value = min_value
+        self.max_value = max_value
         self.autoencoder = autoencoder
         self.random_state = random_state
 
@@ -172,44 +190,45 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Rows, at least two, finite where they are not missing. Frames of pandas and polars may
-            hold categories.
+            Rows, at least two, finite where they are not missing. Frames of pandas and polars,
+            lists and arrays of objects may hold categories.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
 
         Returns
         -------
         self : object
-            The fitted imputer.
+            The fitted imputer. If the fit fails, it is as it was before.
 
         Raises
         ------
         ValueError
             If X or a parameter is not as described; the message says what to do.
+        TypeError
+            If X is a frame that is still to be computed, or holds lists or other containers.
         skae.exceptions.NonFiniteLossError
             If the loss of the autoencoder is no longer finite.
+
+        Warns
+        -----
+        skae.exceptions.ImputationWarning
+            If columns have no values, or so many categories that they are left as they are.
         """
         X = self._validate(X, reset=True)
+        is_text = find_text(X, self.missing_values)
+        self._holds_text, self._gives_frame = bool(is_text.any()), is_frame(X)
+        X = self._to_form_of_fit(X, reset=True)
         names = getattr(self, "feature_names_in_", None)
-        is_categorical = find_categorical(X, self.categorical_features, names)
-        columns, missing = read_table(X, self.missing_values, is_categorical)
-        self._is_categorical = is_categorical
+        self._is_categorical = choose_categorical(is_text, self.categorical_features, names)
+        self._bounds = _read_bounds(self.min_value, self.max_value, X.shape[1])
+        columns, missing = read_table(X, self.missing_values, self._is_categorical)
         self._is_empty: np.ndarray = np.asarray(missing.all(axis=0))
         self.indicator_ = None
         if self.add_indicator:
-            self.indicator_ = MissingIndicator(error_on_new=False).fit(_mark(missing))
-        kept = np.flatnonzero(~self._is_empty)
-        self.categories_ = [
-            find_categories(columns[index], missing[:, index]) if is_categorical[index] else None
-            for index in kept
-        ]
-        self._encoding: ColumnEncoding | None = None
-        if len(kept):
-            numbers = self._number(columns, missing)
-            self._encoding = encoding = ColumnEncoding.fit(
-                numbers, self.categories_, standardize=self.standardize
-            )
-            self._fit_model(encoding.encode(numbers), encoding.groups)
+            indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
+            self.indicator_ = indicator.fit(_mark(missing))
+        self._fit_columns(columns, missing)
+        self._warn_of_columns(name_columns(X) if names is None else names)
         return self
 
     @sees_one_fit
@@ -219,31 +238,27 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Rows with the features seen in fit.
+            Rows with the features seen in fit. Columns may have other types than in fit, such as
+            those without a single value.
 
         Returns
         -------
         X_filled : ndarray or data frame of shape (n_samples, n_features_out)
-            X, the values that are there as they are. A frame with categories gives a frame of the
-            same library and types; anything else gives an array in the precision of X, or what
-            `set_output` asks for.
+            X, the values that are there as they are. If fit saw a frame with categories, frames
+            give frames of the same library, with their types where these hold what is filled in;
+            if it saw an array with categories, arrays of objects; otherwise arrays in the precision
+            of X. Or what `set_output` asks for.
         """
         check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        X = self._to_form_of_fit(self._validate(X, reset=False), reset=False)
         columns, missing = read_table(X, self.missing_values, self._is_categorical)
         filled = self._fill(columns, missing)
-        kept = np.flatnonzero(self.keep_empty_features | ~self._is_empty)
-        if holds_categories(X):
-            return self._write_frame(X, filled, missing, kept)
-        result = np.array(X)
-        for index in kept:
-            result[missing[:, index], index] = filled[index][missing[:, index]]
-        result = result[:, kept]
-        if self.indicator_ is None:
-            return result
-        return np.hstack([result, self.indicator_.transform(_mark(missing))])
+        # Nothing is known of identifiers, and of categories without a value.
+        gaps = missing & ~(self._is_left | (self._is_empty & self._is_categorical))
+        if self._holds_text and self._gives_frame and is_frame(X):
+            return self._write_frame(X, columns, filled, gaps, missing)
+        return self._write_array(X, filled, gaps, missing)
 
-    @sees_one_fit
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns that `transform` returns.
 
@@ -255,124 +270,170 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str
-            Those of the features kept, then those of the indicators.
+            Names of the features kept, then of the indicators. An indicator has a number behind its
+            name if a feature is called like that.
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
-        kept = names[self.keep_empty_features | ~self._is_empty]
+        kept = names[self._find_kept()]
         if self.indicator_ is None:
             return kept
-        return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
+        taken, indicators = set(kept), []
+        for name in self.indicator_.get_feature_names_out(names):
+            indicators.append(_find_free_name(name, taken))
+            taken.add(indicators[-1])
+        return np.concatenate([kept, np.array(indicators, dtype=object)])
+
+    def _find_kept(self) -> np.ndarray:
+        """Return the indices of the features that `transform` returns."""
+        return np.flatnonzero(self.keep_empty_features | ~self._is_empty)
 
     def _validate(self, X, *, reset):
-        """Return X as an array, or as it is if it is a frame with categories."""
+        """Return X as an array of floats or of objects, or as a frame."""
+        X = as_table(X)
         least = 2 if reset else 1
-        if holds_categories(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            if X.shape[0] < least:
-                raise ValueError(
-                    f"X must have {least} rows. Got n_samples={X.shape[0]}. Pass more."
-                )
-            return X
+        if is_frame(X):
+            return self._validate_frame(X, least, reset=reset)
+        options = {"reset": reset, "ensure_min_samples": least}
+        if holds_objects(X):
+            return validate_data(self, X, dtype=object, ensure_all_finite=False, **options)
         allow_nan = is_not_a_number(self.missing_values)
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan" if allow_nan else True,
-            ensure_min_samples=least,
+        finite = "allow-nan" if allow_nan else True
+        floats = (np.float64, np.float32)
+        with advise(
+            "could not convert string", "Pass categories in a data frame or in an array of objects."
+        ):
+            return validate_data(self, X, dtype=floats, ensure_all_finite=finite, **options)
+
+    def _validate_frame(self, X, least, *, reset):
+        if len(set(X.columns)) < X.shape[1]:
+            name = next(name for name in X.columns if list(X.columns).count(name) > 1)
+            raise ValueError(
+                f"X must have columns of different names. Got more than one {name!r}. Rename them, "
+                "or pass the values alone, as in X.to_numpy()."
+            )
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if X.shape[0] < least or X.shape[1] == 0:
+            raise ValueError(
+                f"X must have a column and a minimum of {least} rows. Got shape={X.shape}. "
+                "Pass more."
+            )
+        return X
+
+    def _to_form_of_fit(self, X, *, reset):
+        """Return X as an array of floats, unless fit has seen text."""
+        if self._holds_text:
+            return X if holds_objects(X) else X.astype(object)
+        if not holds_objects(X):
+            return X
+        X = read_numeric_table(X, self.missing_values)
+        return check_array(
+            X, dtype=(np.float64, np.float32), ensure_all_finite=False, estimator=self
         )
 
+    def _fit_columns(self, columns, missing):
+        """Fit encoding and autoencoder to the columns that say something about each other."""
+        levels = {
+            index: Levels.find(columns[index], missing[:, index])
+            for index in np.flatnonzero(self._is_categorical & ~self._is_empty)
+        }
+        self._is_left = np.zeros(len(columns), dtype=bool)
+        self._is_left[[index for index, found in levels.items() if found is None]] = True
+        self._levels = [levels.get(index) for index in self._find_used()]
+        self.categories_ = [
+            None if (known := levels.get(index)) is None else known.categories
+            for index in np.flatnonzero(~self._is_empty)
+        ]
+        self._encoding: ColumnEncoding | None = None
+        if self._levels:
+            numbers = self._number(columns, missing)
+            self._encoding = encoding = ColumnEncoding.fit(
+                numbers, self._levels, standardize=self.standardize
+            )
+            self.autoencoder_, judgement = fit_filling_model(
+                encoding.encode(numbers),
+                encoding.groups,
+                self.autoencoder,
+                self.n_components,
+                self.random_state,
+            )
+            self.learned_share_ = judgement.share
+            self.error_, self.linear_error_ = judgement.error, judgement.linear_error
+
+    def _find_used(self) -> np.ndarray:
+        """Return the indices of the features that the autoencoder sees."""
+        return np.flatnonzero(~self._is_empty & ~self._is_left)
+
     def _number(self, columns, missing) -> list[np.ndarray]:
-        """Return the columns that are kept, with numbers in place of categories."""
+        """Return the columns that the autoencoder sees, with numbers in place of categories."""
         return [
             columns[index].astype(np.float64)
             if known is None
-            else number_categories(columns[index], missing[:, index], known)
-            for index, known in zip(np.flatnonzero(~self._is_empty), self.categories_, strict=True)
+            else known.number(columns[index], missing[:, index])
+            for index, known in zip(self._find_used(), self._levels, strict=True)
         ]
-
-    def _fit_model(self, Z, groups):
-        """Fit an autoencoder to encoded rows, and judge on some of them what it has learnt."""
-        source = check_random_state(self.random_state)
-        seeds = source.randint(2**31 - 1, size=2)
-        corruption = self._make_corruption(groups)
-        order = source.permutation(len(Z))
-        n_judging = min(len(Z) // 5, _MOST_JUDGING_ROWS)
-        judgement = FillJudgement(0.0, float("nan"), float("nan"))
-        judges = n_judging >= _FEWEST_JUDGING_ROWS
-        if judges:
-            rest = np.sort(order[n_judging:])
-            self.autoencoder_ = self._fit_autoencoder(Z[rest], corruption, seeds[0])
-            judgement = self._judge(Z[np.sort(order[:n_judging])], corruption, groups, seeds[1])
-        if not judges or n_judging > _LEAST_SHARE_FOR_REFIT * len(Z):
-            # A network that is not used need not be trained.
-            params = {} if judgement.share else {"max_iter": 1}
-            self.autoencoder_ = self._fit_autoencoder(Z, corruption, seeds[0], **params)
-        self.learned_share_ = judgement.share
-        self.error_, self.linear_error_ = judgement.error, judgement.linear_error
-
-    def _make_corruption(self, groups):
-        """Return what hides values in training."""
-        template = _make_template() if self.autoencoder is None else self.autoencoder
-        if template.corruption is None:
-            return HidingNoise(_SHARE_TO_HIDE, groups)
-        if template.corruption == "hiding":
-            return HidingNoise(template.corruption_level, groups)
-        return template.corruption
-
-    def _fit_autoencoder(self, Z, corruption, seed, **others) -> AutoencoderTransformer:
-        template = _make_template() if self.autoencoder is None else self.autoencoder
-        params = template.get_params(deep=False) | {
-            "n_components": self.n_components,
-            "missing": "mask",
-            "corruption": corruption,
-            "random_state": int(seed),
-        }
-        # A column that lacks all values in these rows has its mean in the first of them.
-        first = np.where(np.isnan(Z).all(axis=0), 0, Z[:1])
-        return _FillingAutoencoder(**params | others).fit(np.vstack([first, Z[1:]]))
-
-    def _judge(self, Z, corruption, groups, seed) -> FillJudgement:
-        """Hide values of rows that the autoencoder has not seen, and judge how they are filled."""
-        shows_pattern = np.isnan(Z).mean() >= _LEAST_SHARE_FOR_PATTERN
-        if type(corruption) is HidingNoise or not isinstance(corruption, HidingNoise):
-            level = 0.0 if shows_pattern else _SHARE_TO_HIDE
-            corruption = HidingNoise(level, groups)
-        model = self.autoencoder_
-        with ordinary_torch_state():
-            return judge_fills(model.net_.module_, Z, model._standardization, corruption, int(seed))
 
     def _fill(self, columns, missing) -> list:
         """Return all columns without missing values; only what was missing is of use."""
         filled = [np.zeros(len(missing)) for _ in columns]
-        if self._encoding is None:
-            return filled
-        Z = self._encoding.encode(self._number(columns, missing))
-        model = self.autoencoder_
-        with ordinary_torch_state():
-            Z = fill_table(model.net_.module_, Z, model._standardization, self.learned_share_)
-        decoded = self._encoding.decode(Z)
-        for index, values in zip(np.flatnonzero(~self._is_empty), decoded, strict=True):
-            filled[index] = values
+        if self._encoding is not None:
+            Z = self._encoding.encode(self._number(columns, missing))
+            decoded = self._encoding.decode(fill_rows(self.autoencoder_, Z, self.learned_share_))
+            for index, values in zip(self._find_used(), decoded, strict=True):
+                filled[index] = values
+        for index in np.flatnonzero(~self._is_categorical):
+            filled[index] = write_floats(filled[index].clip(*self._bounds[:, index]), np.float64)
         return filled
 
-    def _write_frame(self, X, filled, missing, kept):
-        """Return the frame with what was missing filled in, without what is not kept."""
-        columns = {}
+    def _write_array(self, X, filled, gaps, missing):
+        """Return an array of X with its gaps filled in, without the columns that are not kept."""
+        kept = self._find_kept()
+        if is_frame(X):
+            cells = [read_cells(take_column(X, i), np.nan)[0] for i in range(X.shape[1])]
+            X = np.column_stack(cells)
+        result = np.array(X)
         for index in kept:
-            is_category, gaps = bool(self._is_categorical[index]), missing[:, index]
-            if is_category and self._is_empty[index]:
-                gaps = np.zeros_like(gaps)
-            column = take_column(X, index)
-            column = write_column(column, filled[index], gaps, categorical=is_category)
-            columns[X.columns[int(index)]] = column
-        if self.indicator_ is not None:
-            names = self.get_feature_names_out()[len(kept) :]
-            columns |= dict(zip(names, self.indicator_.transform(_mark(missing)).T, strict=True))
-        # Columns of pandas bring their index.
-        return type(X)(columns)
+            fills = filled[index][gaps[:, index]]
+            if result.dtype == np.float32:
+                fills = write_floats(fills.astype(np.float64), np.float32)
+            result[gaps[:, index], index] = fills
+        result = result[:, kept]
+        if self.indicator_ is None:
+            return result
+        return np.hstack([result, self.indicator_.transform(_mark(missing))])
+
+    def _write_frame(self, X, columns, filled, gaps, missing):
+        """Return a frame of X with its gaps filled in, without the columns that are not kept."""
+        kept, names = self._find_kept(), self.get_feature_names_out()
+        given = [X.columns[int(index)] for index in kept]
+        # Names of numbers cannot stand beside those of indicators.
+        own = given if self.indicator_ is None else list(names[: len(kept)])
+        parts = [(columns[i], filled[i], gaps[:, i], bool(self._is_categorical[i])) for i in kept]
+        result = fill_frame(X, kept, own, parts)
+        if self.indicator_ is None:
+            return result
+        marks = self.indicator_.transform(_mark(missing))
+        return append_columns(result, names[len(kept) :], marks)
+
+    def _warn_of_columns(self, names):
+        """Name the columns that are dropped, and those that are left as they are."""
+        empty = [str(names[index]) for index in np.flatnonzero(self._is_empty)]
+        if empty and not self.keep_empty_features:
+            warnings.warn(
+                f"Columns without a single value are dropped: {_list(empty)}. Set "
+                "keep_empty_features=True to keep them.",
+                ImputationWarning,
+                stacklevel=5,
+            )
+        left = [str(names[index]) for index in np.flatnonzero(self._is_left)]
+        if left:
+            warnings.warn(
+                "Columns in which most values are rare, as identifiers are, stay as they are, "
+                f"missing values included: {_list(left)}. Leave them out, or group their "
+                "categories. Text that spells numbers has to be converted to numbers.",
+                ImputationWarning,
+                stacklevel=5,
+            )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -380,20 +441,41 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         return tags
 
 
-class _FillingAutoencoder(AutoencoderTransformer):
-    """An autoencoder that may well stay what it starts as."""
+def _read_bounds(min_value, max_value, n_features: int) -> np.ndarray:
+    """Return the least and the greatest number to fill in for each feature, infinite if any."""
+    bounds = np.empty((2, n_features))
+    for name, value, none, row in (
+        ("min_value", min_value, -np.inf, bounds[0]),
+        ("max_value", max_value, np.inf, bounds[1]),
+    ):
+        given = np.asarray(none if value is None else value, dtype=np.float64)
+        if given.shape not in ((), (n_features,)) or np.isnan(given).any():
+            raise ValueError(
+                f"`{name}` must be None, a number, or one for each of the {n_features} columns of "
+                f"X. Got {value!r}. Use infinity where a column has no bound."
+            )
+        row[:] = given
+    if not (bounds[0] < bounds[1]).all():
+        raise ValueError(
+            "`min_value` must be below `max_value` in every column. "
+            f"Got {min_value!r} and {max_value!r}. Both are in units of X."
+        )
+    return bounds
 
-    def _warn_of_weak_fit(self):
-        """Say nothing: the imputer tells the errors of both."""
+
+def _find_free_name(name: str, taken: set) -> str:
+    """Return a name, with a number behind it if it is taken."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
 
 
-def _make_template() -> AutoencoderTransformer:
-    return AutoencoderTransformer(
-        corruption="hiding",
-        corruption_level=_SHARE_TO_HIDE,
-        learning_rate_init=0.003,
-        early_stopping=False,
-    )
+def _list(names: list[str], most: int = 10) -> str:
+    """Return names in quotes, and how many are left out."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more
 
 
 def _mark(missing: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
-"""Tables of numbers and categories as numbers, and back: arrays, and frames of pandas or polars."""
+"""Tables of numbers and categories, read column by column: arrays, frames of pandas or polars."""
 
-from dataclasses import dataclass
+import datetime
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_array
 
 _REMEDY = "Convert it, or leave it out."
+_TEMPORAL = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 
 
 def is_frame(X) -> bool:
@@ -13,27 +15,112 @@ def is_frame(X) -> bool:
     return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "with_columns"))
 
 
-def take_column(X, index: int):
-    """Return a column of a frame."""
-    return X.iloc[:, index] if hasattr(X, "iloc") else X[:, int(index)]
+def check_in_memory(X):
+    """Refuse frames that are still to be computed."""
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError(
+            "X must be a data frame in memory. Got a LazyFrame. Pass X.collect() instead."
+        )
 
 
-def holds_categories(X) -> bool:
-    """Tell whether X is a frame that an array of numbers cannot stand for."""
-    return is_frame(X) and bool(find_categorical(X, None, None).any())
-
-
-def find_categorical(X, categorical_features, names) -> np.ndarray:
-    """Tell which columns hold categories.
+def as_table(X):
+    """Return lists and arrays that hold objects as arrays of objects, all else as it is.
 
     Parameters
     ----------
-    X : frame or array of shape (n_samples, n_features)
+    X : object
+        A table as the user passed it.
+
+    Returns
+    -------
+    X : object
+        An ndarray of objects where a list holds text or None.
+
+    Raises
+    ------
+    TypeError
+        If X is a frame that is still to be computed.
+    """
+    check_in_memory(X)
+    if not isinstance(X, list | tuple):
+        return X
+    try:
+        kind = np.asarray(X).dtype.kind
+    except ValueError:  # rows of different lengths
+        return X
+    return np.asarray(X, dtype=object) if kind in "OUS" else X
+
+
+def holds_objects(X) -> bool:
+    """Tell whether the columns of X have types of their own: a frame, or an array of objects."""
+    return is_frame(X) or getattr(getattr(X, "dtype", None), "kind", None) == "O"
+
+
+def take_column(X, index: int):
+    """Return a column of a frame or an array; a sparse one of pandas becomes dense."""
+    if not is_frame(X):
+        return X[:, index]
+    if not hasattr(X, "iloc"):
+        return X[:, int(index)]
+    column = X.iloc[:, index]
+    return column.sparse.to_dense() if is_sparse(column) else column
+
+
+def is_sparse(column) -> bool:
+    """Tell whether a column of pandas is sparse."""
+    return type(column.dtype).__name__ == "SparseDtype"
+
+
+def name_columns(X) -> list:
+    """Return the names of the columns of a frame, or numbers from 0."""
+    return list(X.columns) if is_frame(X) else list(range(X.shape[1]))
+
+
+def find_text(X, missing_values) -> np.ndarray:
+    """Tell which columns hold categories by their types.
+
+    Parameters
+    ----------
+    X : frame or ndarray of shape (n_samples, n_features)
         The table.
+    missing_values : object
+        Placeholder of missing values.
+
+    Returns
+    -------
+    is_text : ndarray of bool of shape (n_features,)
+        True for columns of text, booleans and categories. Columns of objects are numbers if all of
+        their values are, or if they have none.
+
+    Raises
+    ------
+    ValueError
+        If a column holds dates, lists or the like.
+    TypeError
+        If a column of objects holds some that are no numbers, text or booleans.
+    """
+    if not holds_objects(X):
+        return np.zeros(X.shape[1], dtype=bool)
+    return np.array(
+        [
+            _is_text(take_column(X, index), name, missing_values)
+            for index, name in enumerate(name_columns(X))
+        ],
+        dtype=bool,
+    )
+
+
+def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.ndarray:
+    """Tell which columns hold categories, by their types and by what the user says.
+
+    Parameters
+    ----------
+    is_text : ndarray of bool of shape (n_features,)
+        Columns that are categories by their types.
     categorical_features : "from_dtype", None or array-like
         As the user gave it: booleans, indices or names.
     names : ndarray of shape (n_features,) or None
-        What the columns are called, None where they have no names.
+        Names of the columns, None where they have none.
 
     Returns
     -------
@@ -43,17 +130,11 @@ def find_categorical(X, categorical_features, names) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a column is named that does not exist, or has a type that is neither.
+        If a column is named that does not exist.
     """
-    n_features = X.shape[1]
-    from_dtype = isinstance(categorical_features, str)
-    if is_frame(X):
-        kinds = [_find_kind(take_column(X, index), X.columns[index]) for index in range(n_features)]
-        is_text = np.array([kind == "category" for kind in kinds], dtype=bool)
-    else:
-        is_text = np.zeros(n_features, dtype=bool)
-    if from_dtype:
+    if isinstance(categorical_features, str):
         return is_text
+    n_features = len(is_text)
     chosen = np.asarray([] if categorical_features is None else categorical_features)
     if chosen.dtype == bool and len(chosen) == n_features:
         return chosen | is_text
@@ -67,169 +148,182 @@ def find_categorical(X, categorical_features, names) -> np.ndarray:
             f"columns, or a boolean for each. Got {categorical_features!r} for {n_features} "
             "columns. Leave it at 'from_dtype' where a data frame knows the types."
         )
-    is_text[chosen.astype(int)] = True
-    return is_text
+    is_categorical = is_text.copy()
+    is_categorical[chosen.astype(int)] = True
+    return is_categorical
 
 
-def _find_kind(column, name) -> str:
-    """Return "number" or "category" for a column of a frame."""
+def _is_text(column, name, missing_values) -> bool:
     dtype = column.dtype
+    if _is_numeric(dtype):
+        return False
+    if _declares_text(dtype):
+        return True
+    is_temporal = getattr(dtype, "kind", "O") in "mM" or _has(dtype, "is_temporal")
+    if is_temporal or _has(dtype, "is_nested") or getattr(dtype, "kind", "O") == "c":
+        raise ValueError(
+            f"X must hold numbers and categories. Got column {name!r} of type {dtype}. {_REMEDY}"
+        )
+    cells, missing = read_cells(column, missing_values)
+    return _holds_text({type(cell) for cell in cells[~missing]}, name)
+
+
+def _is_numeric(dtype) -> bool:
     if hasattr(dtype, "is_numeric"):  # polars
-        if dtype.is_numeric():
-            return "number"
-        is_category = not (dtype.is_temporal() or dtype.is_nested())
-    else:
-        kind = getattr(dtype, "kind", "O")
-        if kind in "iuf" and not hasattr(dtype, "categories"):
-            return "number"
-        is_category = kind in "ObUT" or hasattr(dtype, "categories")
-    if is_category:
-        return "category"
-    raise ValueError(
-        f"X must hold numbers and categories. Got column {name!r} of type {dtype}. {_REMEDY}"
-    )
+        return dtype.is_numeric()
+    return getattr(dtype, "kind", "O") in "iuf" and not hasattr(dtype, "categories")
+
+
+def _declares_text(dtype) -> bool:
+    """Tell whether a type is one of text, booleans or categories, whatever the values."""
+    if hasattr(dtype, "is_numeric"):  # polars
+        return str(dtype).partition("(")[0] in ("String", "Boolean", "Categorical", "Enum")
+    # pandas' own types of text say how they store it.
+    is_string = hasattr(dtype, "storage") or getattr(dtype, "kind", "O") in "UTS"
+    return is_string or getattr(dtype, "kind", "O") == "b" or hasattr(dtype, "categories")
+
+
+def _has(dtype, question: str) -> bool:
+    return hasattr(dtype, question) and getattr(dtype, question)()
+
+
+def _holds_text(kinds: set, name) -> bool:
+    """Tell by the types of the values that are there whether a column of objects is no numbers."""
+    for kind in kinds:
+        if issubclass(kind, (*_TEMPORAL, complex)):
+            raise ValueError(
+                f"X must hold numbers and categories. Got {kind.__name__} in column {name!r}. "
+                f"{_REMEDY}"
+            )
+        if kind.__hash__ is None:
+            raise TypeError(
+                f"X must hold numbers and categories. Got {kind.__name__} in column {name!r}, "
+                f"where an argument must be a string, a boolean or a number. {_REMEDY}"
+            )
+    is_number = [issubclass(k, Real | Decimal) and not issubclass(k, bool) for k in kinds]
+    return not all(is_number)
 
 
 def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
-    """Return the columns of a frame or an array of floats, and which values are missing."""
-    if not is_frame(X):
-        missing = np.isnan(X) if is_not_a_number(missing_values) else missing_values == X
+    """Return the columns of a table, and which of their values are missing.
+
+    Parameters
+    ----------
+    X : frame or ndarray of shape (n_samples, n_features)
+        The table; of floats, or with types for each column.
+    missing_values : object
+        Placeholder of missing values. NaN and None are missing in any case.
+    is_categorical : ndarray of bool of shape (n_features,)
+        Columns of categories.
+
+    Returns
+    -------
+    columns : list of ndarray of shape (n_samples,)
+        Floats, NaN where they are missing, or categories as objects.
+    missing : ndarray of bool of shape (n_samples, n_features)
+        True for missing values.
+    """
+    if not holds_objects(X):
+        missing = np.isnan(X) | _equals(X, missing_values)
         return list(np.where(missing, np.nan, X).T), missing
     read = [
-        read_column(take_column(X, index), missing_values, categorical=is_category)
-        for index, is_category in enumerate(is_categorical)
+        read_cells(take_column(X, index), missing_values)
+        if is_category
+        else _read_finite_numbers(take_column(X, index), name, missing_values)
+        for index, (is_category, name) in enumerate(
+            zip(is_categorical, name_columns(X), strict=True)
+        )
     ]
     return [values for values, _ in read], np.column_stack([gaps for _, gaps in read])
 
 
-def read_column(column, missing_values, *, categorical: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of a column of a frame, and where they are missing.
+def read_numeric_table(X, missing_values) -> np.ndarray:
+    """Return a table of numbers as an array of floats, NaN where they are missing.
 
-    Numbers are in double precision, categories are objects. What the frame calls missing is so
-    whatever the placeholder.
+    Parameters
+    ----------
+    X : frame or ndarray of objects of shape (n_samples, n_features)
+        The table.
+    missing_values : object
+        Placeholder of missing values.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        In single precision if all columns are, in double precision otherwise.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite or no number.
     """
-    is_null = column.is_null() if hasattr(column, "is_null") else column.isna()
-    is_null = np.asarray(is_null, dtype=bool)
-    values = np.asarray(column, dtype=object)
-    missing = is_null.copy()
-    if not is_not_a_number(missing_values):
-        missing[~is_null] = values[~is_null] == missing_values
-    if categorical:
-        return values, missing
-    numbers = np.full(len(values), np.nan)
-    numbers[~is_null] = values[~is_null].astype(np.float64)
-    # A frame of polars tells missing cells from cells that are no number.
-    missing |= np.isnan(numbers)
+    columns = [
+        _read_finite_numbers(take_column(X, index), name, missing_values)[0]
+        for index, name in enumerate(name_columns(X))
+    ]
+    return np.column_stack(columns)
+
+
+def _read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column as floats, NaN where it is missing, and where that is."""
+    numbers, missing = _read_numbers(column, name, missing_values)
     numbers[missing] = np.nan
-    check_array(numbers[:, None], ensure_all_finite="allow-nan", input_name="X")
+    if np.isinf(numbers).any():
+        raise ValueError(
+            f"X must be finite where it is not missing. Got infinity in column {name!r}. "
+            "Replace it, or mark it as missing."
+        )
     return numbers, missing
 
 
+def _read_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
+    dtype = column.dtype
+    if _is_numeric(dtype):
+        single = str(dtype) in ("float32", "Float32", "float[pyarrow]")
+        numbers = _to_floats(column).astype(np.float32 if single else np.float64)
+        return numbers, np.isnan(numbers) | _equals(numbers, missing_values)
+    cells, missing = read_cells(column, missing_values)
+    numbers = np.full(len(cells), np.nan)
+    try:
+        numbers[~missing] = [float(cell) for cell in cells[~missing]]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"X must hold numbers in column {name!r}, as in fit. Got a value that is none: {error}."
+            " Convert the column, or mark the value as missing."
+        ) from None
+    return numbers, missing | np.isnan(numbers)
+
+
+def _to_floats(column) -> np.ndarray:
+    """Return a numeric column of a frame as floats."""
+    if hasattr(column, "is_null"):  # polars
+        return (column if column.dtype.is_float() else column.cast(float)).to_numpy()
+    if isinstance(column.dtype, np.dtype):
+        return np.asarray(column)
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def read_cells(column, missing_values) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a column as objects, and where they are missing."""
+    cells = np.asarray(column, dtype=object)
+    if hasattr(column, "isna"):
+        missing = np.array(column.isna(), dtype=bool)
+    else:
+        missing = np.array([is_not_a_number(cell) for cell in cells], dtype=bool)
+    if not is_not_a_number(missing_values):
+        there = np.flatnonzero(~missing)
+        missing[there] = [bool(cell == missing_values) for cell in cells[there]]
+    return cells, missing
+
+
+def _equals(numbers: np.ndarray, missing_values) -> np.ndarray:
+    if not isinstance(missing_values, Real):
+        return np.zeros(numbers.shape, dtype=bool)
+    return numbers == missing_values
+
+
 def is_not_a_number(value) -> bool:
-    """Tell whether a placeholder is one of those that stand for nothing: NaN, None, NA."""
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)
-
-
-def write_column(column, values: np.ndarray, missing: np.ndarray, *, categorical: bool):
-    """Return a column of a frame with other values where it is missing.
-
-    The other cells stay as they are; integers become floats where something is filled in.
-    """
-    if not missing.any():
-        return column
-    if hasattr(column, "is_null"):
-        if not categorical:
-            column = column.cast(float) if not column.dtype.is_float() else column
-            values = np.where(missing, values, column.to_numpy())
-            return type(column)(column.name, values, dtype=column.dtype)
-        cells = np.asarray(column, dtype=object)
-        cells[missing] = values[missing]
-        return type(column)(column.name, cells.tolist(), dtype=column.dtype)
-    if not categorical and getattr(column.dtype, "kind", "f") in "iu":
-        column = column.astype("Float64" if hasattr(column.dtype, "na_value") else np.float64)
-    column, fills = column.copy(), values[missing]
-    if not categorical and isinstance(column.dtype, np.dtype):
-        fills = fills.astype(column.dtype)
-    column.iloc[np.flatnonzero(missing)] = fills
-    return column
-
-
-@dataclass(frozen=True)
-class ColumnEncoding:
-    """How columns of numbers and categories become columns of about unit size, and back.
-
-    A category becomes a column of its own, 1 where it is and 0 elsewhere; those of one feature
-    are divided by one number, so that together they vary as much as a number does.
-    """
-
-    categories: list
-    """For each column an array of its categories, None for numbers."""
-
-    mean: np.ndarray
-    """What is subtracted from the encoded columns."""
-
-    scale: np.ndarray
-    """What they are then divided by."""
-
-    groups: np.ndarray
-    """Column that each encoded one belongs to."""
-
-    @classmethod
-    def fit(cls, columns, categories, *, standardize: bool = True) -> "ColumnEncoding":
-        """Describe columns: floats, or numbers of categories, with NaN where a cell is missing."""
-        blocks = [_expand(own, known) for own, known in zip(columns, categories, strict=True)]
-        means = [np.nanmean(block, axis=0) for block in blocks]
-        variances = [np.nanvar(block, axis=0) for block in blocks]
-        of_numbers = [
-            own for own, known in zip(variances, categories, strict=True) if known is None
-        ]
-        for index, known in enumerate(categories):
-            if known is not None:
-                variances[index][:] = variances[index].sum()
-            elif not standardize:
-                variances[index] = np.mean(of_numbers, axis=0)
-        variance = np.concatenate(variances)
-        groups = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
-        scale = np.sqrt(np.where(variance > 0, variance, 1.0))
-        return cls(list(categories), np.concatenate(means), scale, groups)
-
-    def encode(self, columns) -> np.ndarray:
-        """Return a table of about unit size, (n_samples, n_encoded)."""
-        blocks = [_expand(own, known) for own, known in zip(columns, self.categories, strict=True)]
-        return (np.hstack(blocks) - self.mean) / self.scale
-
-    def decode(self, encoded: np.ndarray) -> list[np.ndarray]:
-        """Return columns: floats, or the likeliest categories."""
-        encoded = encoded * self.scale + self.mean
-        columns = []
-        for index, known in enumerate(self.categories):
-            block = encoded[:, self.groups == index]
-            columns.append(block[:, 0] if known is None else known[block.argmax(axis=1)])
-        return columns
-
-
-def _expand(column: np.ndarray, categories) -> np.ndarray:
-    """Return a column of its own for each category, NaN in all of them where it is missing."""
-    if categories is None:
-        return column[:, None]
-    block = (column[:, None] == np.arange(len(categories))).astype(np.float64)
-    block[np.isnan(column)] = np.nan
-    return block
-
-
-def find_categories(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Return the categories that occur, in order, of the type of the values."""
-    found = sorted(set(values[~missing].tolist()), key=lambda value: (type(value).__name__, value))
-    categories = np.empty(len(found), dtype=values.dtype)
-    categories[:] = found
-    return categories
-
-
-def number_categories(values: np.ndarray, missing: np.ndarray, categories) -> np.ndarray:
-    """Return the number of each value's category, NaN where it is missing or was never seen."""
-    numbers = {category: number for number, category in enumerate(categories.tolist())}
-    found = [
-        np.nan if gap else numbers.get(value, np.nan)
-        for value, gap in zip(values.tolist(), missing, strict=True)
-    ]
-    return np.array(found, dtype=np.float64)
+    """Tell whether a value is one of those that stand for nothing: NaN, None, NA, NaT."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Real | Decimal) and bool(value != value)

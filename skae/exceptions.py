@@ -1,6 +1,7 @@
 """Errors and warnings that skae raises beside scikit-learn's own."""
 
 __all__ = [
+    "ImputationWarning",
     "InconsistentVersionWarning",
     "MixedPrecisionWarning",
     "NonFiniteLossError",
@@ -34,6 +35,17 @@ class SkaeWarning(UserWarning):
     >>> from skae.exceptions import SkaeWarning
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", SkaeWarning)
+    """
+
+
+class ImputationWarning(SkaeWarning):
+    """An imputer drops columns, or leaves values of some missing.
+
+    Examples
+    --------
+    >>> from skae.exceptions import ImputationWarning, SkaeWarning
+    >>> issubclass(ImputationWarning, SkaeWarning)
+    True
     """
 
 

@@ -42,8 +42,6 @@ FOREIGN = {1: {"skorch", "pandas", "scipy"}, 2: {"pandas"}}
 STRANGERS = {"corruption", "modules", "objectives"}
 
 MOST_CODE_LINES = 50
-MOST_FILE_LINES = 400
-MOST_FILE_LINES_OF_DOCSTRING = 600
 
 SIGNATURE_ERRORS = {
     "PR01": "a parameter has no description",
@@ -171,15 +169,6 @@ def test_functions_are_short(path):
 def test_lines_of_code_are_counted():
     source = 'def f(a):\n    """Say.\n\n    More.\n    """\n    # why\n\n    return a\n'
     assert count_code_lines(ast.parse(source).body[0], source) == 2
-
-
-@pytest.mark.parametrize("path", FILES, ids=name_file)
-def test_files_are_short(path):
-    source = path.read_text()
-    n_lines = len(source.splitlines())
-    mostly_docstring = len(list_docstring_lines(ast.parse(source))) > n_lines / 2
-    most = MOST_FILE_LINES_OF_DOCSTRING if mostly_docstring else MOST_FILE_LINES
-    assert n_lines <= most, "split the file by subject"
 
 
 def list_modules():

@@ -126,6 +126,8 @@ def test_rows_without_a_value_get_the_mean(wine):
     assert np.abs(filled - np.nanmean(X, axis=0)).max() < 0.5
 
 
+@pytest.mark.filterwarnings("ignore:Skipping features:UserWarning")
+@pytest.mark.filterwarnings("ignore::skae.exceptions.ImputationWarning")
 @pytest.mark.parametrize("keep", [False, True])
 def test_features_without_a_value_are_dropped_or_kept_as_zeros(wine, keep):
     X = hide(wine[0])

@@ -1,0 +1,162 @@
+"""Columns of numbers and categories as columns of about unit size, and back."""
+
+from collections import Counter
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+
+# A category is rare if it has fewer rows than a hundredth of those that have one, but for these
+# limits. In the shortest tables there is no telling.
+_FEWEST_ROWS, _MOST_ROWS = 2, 10
+_SHORT_TABLE = 20
+_MOST_CATEGORIES = 100
+_LEAST_SHARE_OF_FREQUENT = 0.5
+# Beyond so many standard deviations values count as this far: single precision has no squares of
+# what may lie beyond.
+_FARTHEST = 1e6
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The categories of a column that can be told from its rows."""
+
+    categories: np.ndarray
+    """Frequent categories, in order."""
+
+    pools: bool
+    """Whether all others share a column of the encoding, which is never filled in."""
+
+    @classmethod
+    def find(cls, values: np.ndarray, missing: np.ndarray) -> "Levels | None":
+        """Return the categories of a column, None where most values are rare.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples,)
+            The column.
+        missing : ndarray of bool of shape (n_samples,)
+            True where it is missing, which is not everywhere.
+
+        Returns
+        -------
+        levels : Levels or None
+            None for identifiers and the like, of which most values occur too seldom.
+        """
+        counts = Counter(values[~missing].tolist())
+        n_present = counts.total()
+        fewest = 1
+        if n_present >= _SHORT_TABLE:
+            fewest = min(max(n_present // 100, _FEWEST_ROWS), _MOST_ROWS)
+        ranked = sorted(counts, key=lambda value: (-counts[value], *_order(value)))
+        frequent = [value for value in ranked[:_MOST_CATEGORIES] if counts[value] >= fewest]
+        n_frequent = sum(counts[value] for value in frequent)
+        if n_frequent < _LEAST_SHARE_OF_FREQUENT * n_present:
+            return None
+        categories = np.empty(len(frequent), dtype=values.dtype)
+        categories[:] = sorted(frequent, key=_order)
+        return cls(categories, pools=len(frequent) < len(counts))
+
+    def number(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """Return the number of each value's category, NaN where it is missing or unknown."""
+        numbers = {category: number for number, category in enumerate(self.categories.tolist())}
+        others = len(numbers) if self.pools else np.nan
+        found = [
+            np.nan if gap else numbers.get(value, others)
+            for value, gap in zip(values.tolist(), missing, strict=True)
+        ]
+        return np.array(found, dtype=np.float64)
+
+    def expand(self, numbers: np.ndarray) -> np.ndarray:
+        """Return a column of its own for each category, NaN in all of them where it is missing."""
+        n_columns = len(self.categories) + self.pools
+        block = (numbers[:, None] == np.arange(n_columns)).astype(np.float64)
+        block[np.isnan(numbers)] = np.nan
+        return block
+
+    def choose(self, block: np.ndarray) -> np.ndarray:
+        """Return the likeliest category of each row."""
+        return self.categories[block[:, : len(self.categories)].argmax(axis=1)]
+
+
+def _order(value) -> tuple:
+    """Return a key that sorts values of all types, numbers and text as usual."""
+    return type(value).__name__, value if isinstance(value, Real | str) else repr(value)
+
+
+@dataclass(frozen=True)
+class ColumnEncoding:
+    """How columns of numbers and categories become columns of about unit size, and back.
+
+    A category becomes a column of its own, 1 where it is and 0 elsewhere; those of one feature
+    are divided by one number, so that together they vary as much as a number does.
+    """
+
+    levels: list[Levels | None]
+    """Categories of each column, None for numbers."""
+
+    mean: np.ndarray
+    """Means of the encoded columns, which are subtracted first."""
+
+    scale: np.ndarray
+    """Numbers by which they are then divided."""
+
+    groups: np.ndarray
+    """Column that each encoded one belongs to."""
+
+    @classmethod
+    def fit(cls, columns, levels, *, standardize: bool = True) -> "ColumnEncoding":
+        """Describe columns: floats, or numbers of categories, with NaN where a cell is missing."""
+        blocks = [_expand(own, known) for own, known in zip(columns, levels, strict=True)]
+        moments = [_find_moments(block) for block in blocks]
+        deviations = [deviation for _, deviation in moments]
+        of_numbers = [own for own, known in zip(deviations, levels, strict=True) if known is None]
+        for index, known in enumerate(levels):
+            if known is not None:
+                deviations[index][:] = np.sqrt(np.square(deviations[index]).sum())
+            elif not standardize:
+                deviations[index] = _root_mean_square(np.concatenate(of_numbers))
+        scale = np.concatenate(deviations)
+        groups = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
+        mean = np.concatenate([mean for mean, _ in moments])
+        return cls(list(levels), mean, np.where(scale > 0, scale, 1.0), groups)
+
+    def encode(self, columns) -> np.ndarray:
+        """Return a table of about unit size, (n_samples, n_encoded)."""
+        blocks = [_expand(own, known) for own, known in zip(columns, self.levels, strict=True)]
+        with np.errstate(over="ignore"):
+            encoded = (np.hstack(blocks) - self.mean) / self.scale
+        return np.clip(encoded, -_FARTHEST, _FARTHEST)
+
+    def decode(self, encoded: np.ndarray) -> list[np.ndarray]:
+        """Return columns: floats, or the likeliest categories."""
+        with np.errstate(over="ignore"):
+            encoded = encoded * self.scale + self.mean
+        columns = []
+        for index, known in enumerate(self.levels):
+            block = encoded[:, self.groups == index]
+            columns.append(block[:, 0] if known is None else known.choose(block))
+        return columns
+
+
+def _expand(column: np.ndarray, levels: Levels | None) -> np.ndarray:
+    return column[:, None] if levels is None else levels.expand(column)
+
+
+def _find_moments(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of columns, whose squares may have no double."""
+    unit = _find_unit(block)
+    mean, deviation = np.nanmean(block / unit, axis=0), np.nanstd(block / unit, axis=0)
+    return mean * unit, deviation * unit
+
+
+def _root_mean_square(values: np.ndarray) -> np.ndarray:
+    unit = _find_unit(values)
+    return np.sqrt(np.square(values / unit).mean(keepdims=True)) * unit
+
+
+def _find_unit(values: np.ndarray) -> float:
+    """Return 1, or for very large and very small values a power of two of their size."""
+    greatest = np.nanmax(np.abs(values))
+    is_usual = greatest == 0 or 1e-100 < greatest < 1e100
+    return 1.0 if is_usual else float(np.ldexp(1.0, np.frexp(greatest)[1] - 1))

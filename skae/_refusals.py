@@ -1,0 +1,27 @@
+"""Errors of inner estimators and of scikit-learn, with a remedy that the outer one knows."""
+
+import contextlib
+
+
+@contextlib.contextmanager
+def advise(about: str, remedy: str):
+    """Add a remedy to errors about something.
+
+    Parameters
+    ----------
+    about : str
+        Part of the message of the errors to add to.
+    remedy : str
+        Sentences to add.
+
+    Raises
+    ------
+    ValueError
+        The error of the block, with the remedy if the message is about that.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if about not in str(error):
+            raise
+        raise ValueError(f"{error}\n{remedy}") from None
