@@ -9,6 +9,8 @@ from skae.corruption import CORRUPTIONS, Corruption
 from skae.exceptions import RowLossWarning
 from skae.objectives import LOSSES, PENALTIES, CriterionLoss, Penalty, ReconstructionLoss
 
+LINKS = ("identity", "logistic", "exponential")
+
 SPARSITIES: dict[str, type[Sparsity]] = {"top_k": TopKSparsity}
 
 
@@ -68,6 +70,11 @@ def read_loss(loss) -> ReconstructionLoss:
         )
     if not isinstance(loss, ReconstructionLoss):
         loss = CriterionLoss(loss)
+    if loss.link not in LINKS:
+        raise ValueError(
+            f"`link` of {type(loss).__name__} must be one of {LINKS}. Got {loss.link!r}. It is "
+            "'identity' for losses of standardised differences."
+        )
     loss.check()
     return loss
 

@@ -181,9 +181,38 @@ def test_a_model_with_a_loss_of_ones_own_can_be_pickled_and_shown(digits, quick)
     assert "loss=HuberLoss(delta=2.0)" in repr(model)
 
 
+class NegativeBinomial(ReconstructionLoss):
+    """A user's own, for counts that vary more than Poisson's."""
+
+    link = "exponential"
+    domain = (0.0, np.inf)
+
+    def __init__(self, dispersion=1.0):
+        self.dispersion = dispersion
+
+    def cells(self, output, target, units):
+        count, size = units.restore(target), 1 / self.dispersion
+        return (count + size) * torch.log(size + output.exp()) - count * output
+
+
+def test_a_loss_of_ones_own_may_be_in_the_unit_of_x(counts, quick):
+    X, rates = counts
+    model = quick(n_components=2, loss=NegativeBinomial(0.1), max_iter=30).fit(X)
+    reconstruction = model.inverse_transform(model.transform(X))
+    assert (reconstruction > 0).all()
+    assert np.square(rates - reconstruction).mean() < np.square(X - rates).mean()
+    with pytest.raises(ValueError, match=r"X must lie in \[0, inf\] with loss=Negative"):
+        model.fit(-X)
+
+
+class Misspelt(LogCosh):
+    link = "exp"
+
+
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
+        (Misspelt(), "`link` of Misspelt must be one of"),
         (HuberLoss(delta=-1), "`delta` must be a finite number above 0"),
         (HuberLoss, "`loss` must be an instance. Got the class HuberLoss"),
         (PoissonLoss(), r"X must lie in \[0, inf\] with loss=PoissonLoss\(\)"),

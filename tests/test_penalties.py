@@ -217,6 +217,11 @@ class Halving(Sparsity):
         return torch.nn.Linear(n_components, n_components // 2)
 
 
+class Functional(Sparsity):
+    def make_module(self, n_components):
+        return torch.relu
+
+
 class Columnwise(Penalty):
     def __call__(self, module, inputs, code, *, generator=None):
         return code.square().mean(0)
@@ -228,6 +233,7 @@ class Columnwise(Penalty):
         ({"penalty": TopKSparsity(0)}, "`share` must be the share of the codes to keep"),
         ({"penalty": TopKSparsity(), "alpha": 0.5}, "`alpha` must be None with penalty=TopK"),
         ({"penalty": KLSparsity(2)}, "`target` must be a mean activity"),
+        ({"penalty": Functional()}, "must make a torch module. Got builtin"),
         ({"penalty": Halving()}, "must make a module that returns codes of shape"),
         ({"penalty": Columnwise()}, r"Columnwise must return a tensor of shape \(\)"),
     ],

@@ -116,7 +116,13 @@ def _make_sparsity(problem: TrainingProblem) -> nn.Module | None:
     sparsity = problem.settings.sparsity
     if sparsity is None:
         return None
-    module = sparsity.make_module(problem.n_components).to(problem.settings.torch_dtype)
+    module = sparsity.make_module(problem.n_components)
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"{sparsity!r} must make a torch module. Got {type(module).__name__}. Let the class of "
+            "what it returns derive from torch.nn.Module."
+        )
+    module = module.to(problem.settings.torch_dtype)
     codes = torch.zeros(2, problem.n_components, dtype=problem.settings.torch_dtype)
     found = getattr(module(codes), "shape", None)
     if found != codes.shape:
