@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skae._training._threads import find_openmp
+
 
 def make_generators(random_state, count: int, *, stream: int = 0) -> list[torch.Generator]:
     """Return independent generators, all determined by one draw from `random_state`.
@@ -36,6 +38,7 @@ def ordinary_torch_state():
     `torch.inference_mode`, `torch.no_grad`, `torch.autocast` and a default device are all local to
     the thread, and are as they were afterwards.
     """
+    find_openmp()
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -1,8 +1,13 @@
-"""How many threads compute: one where several would wait for each other most of the time."""
+"""How many threads compute: one where several would wait for each other most of the time.
+
+And one in a process that was forked from one that has computed. The threads of OpenMP do not
+survive a fork, and the thread that forked would wait for them for ever.
+"""
 
 import contextlib
 import functools
 import math
+import os
 from collections.abc import Iterator
 
 import torch
@@ -29,7 +34,7 @@ def threads_for(module: torch.nn.Module, batch_size: int, sample_shape) -> Itera
         Shape of a row as the network sees it; weights of convolutions are used all over it.
     """
     is_small = _count_products(module, batch_size, sample_shape) < LARGE_PRODUCT
-    with _find_openmp().limit(limits=1) if is_small else contextlib.nullcontext():
+    with find_openmp().limit(limits=1) if is_small else contextlib.nullcontext():
         yield
 
 
@@ -41,6 +46,23 @@ def _count_products(module: torch.nn.Module, batch_size: int, sample_shape) -> i
 
 
 @functools.cache
-def _find_openmp() -> ThreadpoolController:
-    """Return what sets the threads of torch; looking for it takes longer than an epoch."""
+def find_openmp() -> ThreadpoolController:
+    """Return what sets the threads of torch and scikit-learn.
+
+    Called before anything is computed, so that a forked process knows that there may have been
+    threads, and need not look for the libraries itself. Looking takes longer than an epoch.
+    """
     return ThreadpoolController().select(user_api="openmp")
+
+
+def _use_one_thread_after_fork():
+    """Let the thread that has forked compute on its own from now on, where it may have had help.
+
+    Threads that the new process starts get helpers of their own, and compute as usual.
+    """
+    if find_openmp.cache_info().currsize:
+        find_openmp().limit(limits=1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_thread_after_fork)

@@ -1,5 +1,9 @@
 """How many threads a fit computes with, and that nothing of it stays."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -63,3 +67,69 @@ def test_threads_are_given_back_after_an_error(three_threads):
     with pytest.raises(RuntimeError, match="the end"):
         fit(Witness(fails=True), hidden_layer_sizes=16)
     assert torch.get_num_threads() == 3
+
+
+FORKING = """
+import os, sys, threading, time
+import numpy as np
+import torch
+from skae import AutoencoderImputer, AutoencoderOutlierDetector, AutoencoderTransformer
+
+def finish(compute):
+    # Returns whether a forked process comes to the end of `compute`.
+    child = os.fork()
+    if child == 0:
+        compute()
+        os._exit(0)
+    for _ in range(600):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status == 0
+        time.sleep(0.1)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return False
+
+def in_thread(compute):
+    thread = threading.Thread(target=compute)
+    thread.start()
+    thread.join()
+
+def check_threads(expected):
+    if torch.get_num_threads() != expected:
+        os._exit(1)
+
+X = np.random.default_rng(0).normal(size=(2000, 60))
+gaps = X[:300, :6].copy()
+gaps[::5, 2] = np.nan
+large = {"hidden_layer_sizes": 600, "batch_size": 500}
+assert finish(lambda: check_threads(2)), "threads of a process that has not computed"
+transformer = AutoencoderTransformer(4, max_iter=2, **large).fit(X)
+detector = AutoencoderOutlierDetector(4).fit(X[:300])
+imputer = AutoencoderImputer().fit(gaps)
+transformer.transform(X), detector.predict(X), imputer.transform(gaps)
+tasks = {
+    "transform": lambda: transformer.transform(X),
+    "inverse_transform": lambda: transformer.inverse_transform(transformer.transform(X)),
+    "fit": lambda: transformer.fit(X),
+    "predict": lambda: detector.predict(X),
+    "fit of a detector": lambda: detector.fit(X[:300]),
+    "imputer": lambda: imputer.transform(gaps),
+    "fit of an imputer": lambda: imputer.fit(gaps),
+    "thread": lambda: in_thread(lambda: transformer.transform(X)),
+    "singular values": lambda: np.linalg.svd(transformer.transform(X)),
+}
+for name, task in tasks.items():
+    assert finish(task), name
+assert torch.get_num_threads() == 2, "the parent's threads"
+transformer.transform(X)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork processes")
+def test_forked_processes_compute():
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-W", "ignore", "-c", FORKING]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
