@@ -166,7 +166,7 @@ class ConvolutionalEncoder(nn.Module):
         outputs : Tensor of shape (n_samples, n_outputs)
             One row a sample.
         """
-        values = inputs.reshape(len(inputs), *self.shape)
+        values = inputs.unflatten(1, self.shape)
         for convolution, maps in zip(self.convolutions, self.maps, strict=True):
             values = maps(convolution(values))
         return self.dense(values.flatten(1))
@@ -259,7 +259,7 @@ class ConvolutionalDecoder(nn.Module):
         outputs : Tensor of shape (n_samples, n_features)
             Rows, with the cells of a sample in C order.
         """
-        values: Tensor = self.dense(code).view(len(code), *self.shape)
+        values: Tensor = self.dense(code).unflatten(1, self.shape)
         for convolution, maps in zip(self.convolutions, self.maps, strict=True):
             values = convolution(maps(values))
         return values.flatten(1)

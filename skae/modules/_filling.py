@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from skae.modules._recording import is_recording
+
 # Conjugate gradients find the fill to rounding in as many steps as a row has missing cells, and to
 # what matters in this many.
 _N_STEPS = 12
@@ -63,7 +65,7 @@ class GaussianFilling(nn.Module):
             The rows, their observed cells as they were.
         """
         missing, mean = rows.isnan(), self.mean.unsqueeze(-2)
-        if not missing.any():
+        if not is_recording() and not missing.any():
             return rows
         if self.precision is None:
             return torch.where(missing, mean, rows)

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skae.modules._recording import is_recording
+
 # From so many multiplications on a product is large: it is worth oneDNN, and several threads.
 LARGE_PRODUCT = 2**22
 # The number that AMD's processors since Zen 5 give as their family.
@@ -148,10 +150,8 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     outputs : Tensor of shape (n_samples, n_out)
         The product, by oneDNN where it is large.
     """
-    # While a program is recorded, the number of rows is to stay open.
     if (
-        not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        not is_recording()
         and inputs.ndim == 2
         and is_large_product(len(inputs) * weight.numel(), inputs)
         and not torch.is_autocast_enabled("cpu")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from skae.modules._dense import DenseStack
+from skae.modules._recording import is_recording
 from skae.modules._regularization import Dropout
 
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -215,7 +216,7 @@ class RecurrentEncoder(nn.Module):
             The outputs.
         """
         ends = (lengths - 1).clamp_min(0)
-        each = torch.arange(len(lengths), device=lengths.device)
+        each = torch.arange(lengths.shape[0], device=lengths.device)
         states = []
         for reader, backwards in zip(self.readers, self.directions, strict=True):
             read = reader(_reverse(steps, lengths) if backwards else steps)
@@ -226,14 +227,15 @@ class RecurrentEncoder(nn.Module):
 
     def _unfold(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return steps of shape (longest, n_samples, n_inputs) and the sequences' lengths."""
-        n_samples, (length, n_features) = len(inputs), self.sample_shape
-        parts = inputs.view(n_samples, -1, length, n_features)
+        length, n_features = self.sample_shape
+        parts = inputs.unflatten(1, (-1, length, n_features))
         if not self.masked:
-            return parts[:, 0].transpose(0, 1), inputs.new_full((n_samples,), length).long()
+            lengths = torch.full_like(parts[:, 0, 0, 0], length, dtype=torch.long)
+            return parts[:, 0].transpose(0, 1), lengths
         there = (parts[:, 1] == 0).any(2)
         positions = torch.arange(1, length + 1, device=inputs.device)
         lengths = (there * positions).amax(1)
-        longest = max(1, int(lengths.max())) if n_samples else 1
+        longest = find_longest(lengths, length)
         steps = torch.cat([parts[:, 0, :longest], parts[:, 1, :longest]], 2)
         return steps.transpose(0, 1), lengths
 
@@ -329,7 +331,7 @@ class RecurrentDecoder(nn.Module):
         rows : Tensor of shape (n_samples, n_cells)
             Step after step of each sequence, as long as the longest.
         """
-        return self.head(self.write(code)).transpose(0, 1).reshape(len(code), -1)
+        return self.head(self.write(code)).transpose(0, 1).flatten(1)
 
     def write(self, code: Tensor) -> Tensor:
         """Return the states from which each step is made.
@@ -344,8 +346,8 @@ class RecurrentDecoder(nn.Module):
         states : Tensor of shape (length, n_samples, n_units)
             One state for each step.
         """
-        shape = len(code), self.writer.n_layers, self.writer.n_units
-        states = torch.tanh(self.start(code)).view(shape).transpose(0, 1).contiguous()
+        shape = self.writer.n_layers, self.writer.n_units
+        states = torch.tanh(self.start(code)).unflatten(1, shape).transpose(0, 1).contiguous()
         written = self.writer(code.expand(self.sample_shape[0], *code.shape), states)
         return written if self.dropout is None else self.dropout(written)
 
@@ -356,11 +358,31 @@ def _make_dropout(share: float, generator) -> Dropout | None:
     return Dropout(share, int(torch.randint(2**62, (), generator=generator, device="cpu")))
 
 
+def find_longest(lengths: Tensor, limit: int) -> int:
+    """Return how many steps must be read.
+
+    Parameters
+    ----------
+    lengths : Tensor of int of shape (n_samples,)
+        How many steps each sequence has.
+    limit : int
+        How many there are with the padding.
+
+    Returns
+    -------
+    longest : int
+        At least one; all of them in a recorded program, which has to serve any sequences.
+    """
+    if is_recording():
+        return limit
+    return max(1, int(lengths.max())) if len(lengths) else 1
+
+
 def _reverse(steps: Tensor, lengths: Tensor) -> Tensor:
     """Return steps of shape (longest, n_samples, n_inputs) from each sequence's end to its start.
 
     What lies beyond the end stays where it is.
     """
-    positions = torch.arange(len(steps), device=steps.device)[:, None]
+    positions = torch.arange(steps.shape[0], device=steps.device)[:, None]
     order = torch.where(positions < lengths, lengths - 1 - positions, positions)
     return steps.gather(0, order[:, :, None].expand_as(steps))

@@ -33,7 +33,7 @@ class BatchNorm(nn.BatchNorm1d):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalise each feature by the batch in training, by the running statistics later."""
-        if len(inputs) > 1 or not self.training:
+        if not self.training or len(inputs) > 1:
             return super().forward(inputs)
         return F.batch_norm(
             inputs, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps

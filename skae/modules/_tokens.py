@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skae.modules._autoencoder import INPUT_LIMIT
-from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder
+from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, find_longest
 
 # Below this share of a word's frequency its logarithm gives way to a straight line.
 _CLIP = 0.05
@@ -112,7 +112,7 @@ class TokenEncoder(nn.Module):
             The outputs.
         """
         lengths = find_lengths(tokens)
-        longest = max(1, int(lengths.max())) if len(tokens) else 1
+        longest = find_longest(lengths, tokens.shape[1])
         return self.reader.read(F.embedding(tokens[:, :longest].T, self.vectors), lengths)
 
 
