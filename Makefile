@@ -16,7 +16,7 @@ PYTEST_FLAGS ?=
 PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-oldest lint format format-check types bench docs clean
+.PHONY: help venv demo test test-slow test-oldest test-avx2 lint format format-check types bench docs clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -58,6 +58,13 @@ test-slow: $(STAMP) ## Run the slow tests: figures, real data, other processes.
 test-oldest: $(STAMP_OLDEST) ## Run the fast tests at the oldest versions admitted.
 	OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 \
 		-m "not slow" $(PYTEST_FLAGS)
+
+# Those that compute: all kinds of networks, steps and products.
+test-avx2: $(STAMP) ## Run fast tests as on a processor without AVX-512 and bfloat16.
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST_PARALLEL) -m "not slow" $(PYTEST_FLAGS) \
+		tests/modules tests/objectives tests/training tests/test_adversarial.py \
+		tests/test_convolutional.py tests/test_mixed_precision.py tests/test_recurrent.py \
+		tests/test_tokens.py tests/test_variational.py
 
 lint: $(STAMP) ## Check the code with ruff.
 	$(BIN)/ruff check .

@@ -73,7 +73,11 @@ class RecurrentLayers(nn.Module):
         outputs : Tensor of shape (length, n_samples, n_units)
             One state after each step.
         """
-        if states is not None and self.cell == "lstm":
+        if states is None:
+            # torch's own zeros would fix the number of sequences in a recorded program.
+            zeros = torch.zeros_like(steps[:1, :, :1])
+            states = zeros.expand(self.n_layers, -1, self.n_units).contiguous()
+        if self.cell == "lstm":
             return self.layers(steps, (states, torch.zeros_like(states)))[0]
         return self.layers(steps, states)[0]
 
@@ -228,7 +232,8 @@ class RecurrentEncoder(nn.Module):
     def _unfold(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return steps of shape (longest, n_samples, n_inputs) and the sequences' lengths."""
         length, n_features = self.sample_shape
-        parts = inputs.unflatten(1, (-1, length, n_features))
+        n_parts = 2 if self.masked else 1
+        parts = inputs.reshape(inputs.shape[0], n_parts, length, n_features)
         if not self.masked:
             lengths = torch.full_like(parts[:, 0, 0, 0], length, dtype=torch.long)
             return parts[:, 0].transpose(0, 1), lengths
@@ -346,8 +351,8 @@ class RecurrentDecoder(nn.Module):
         states : Tensor of shape (length, n_samples, n_units)
             One state for each step.
         """
-        shape = self.writer.n_layers, self.writer.n_units
-        states = torch.tanh(self.start(code)).unflatten(1, shape).transpose(0, 1).contiguous()
+        shape = code.shape[0], self.writer.n_layers, self.writer.n_units
+        states = torch.tanh(self.start(code)).view(shape).transpose(0, 1).contiguous()
         written = self.writer(code.expand(self.sample_shape[0], *code.shape), states)
         return written if self.dropout is None else self.dropout(written)
 

@@ -1,0 +1,158 @@
+"""Fitted networks as programs of torch and ONNX, for any number of rows."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from sklearn.base import clone
+
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderTransformer,
+    TokenAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
+from skae.architectures import Recurrent
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
+    # torch's own, of parts of torch that it will do without.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+CONV = {"architecture": "conv", "sample_shape": (1, 4, 6)}
+GRU = {"architecture": "recurrent", "sample_shape": (4, 6)}
+LSTM = {"architecture": Recurrent(cell="lstm", bidirectional=True), "sample_shape": (4, 6)}
+MASK = {"missing": "mask"}
+ESTIMATORS = {
+    "dense": AutoencoderTransformer(),
+    "random": AutoencoderTransformer(init="random"),
+    "in a range": AutoencoderTransformer(loss="binary_cross_entropy"),
+    "batch norm": AutoencoderTransformer(normalization="batch", dropout=0.2),
+    "tied": AutoencoderTransformer(normalization="layer", tied_weights=True),
+    "top_k": AutoencoderTransformer(penalty="top_k", alpha=0.5),
+    "variational": VariationalAutoencoderTransformer(),
+    "adversarial": AdversarialAutoencoderTransformer(),
+    "conv": AutoencoderTransformer(normalization="batch", dropout=0.2, **CONV),
+    "gru": AutoencoderTransformer(**GRU),
+    "lstm": AutoencoderTransformer(**LSTM),
+    "mask": AutoencoderTransformer(**MASK),
+    "mask top_k": AutoencoderTransformer(penalty="top_k", alpha=0.5, **MASK),
+    "mask variational": VariationalAutoencoderTransformer(**MASK),
+    "mask adversarial": AdversarialAutoencoderTransformer(**MASK),
+    "mask conv": AutoencoderTransformer(**CONV, **MASK),
+    "mask lstm": AutoencoderTransformer(**LSTM, **MASK),
+    "mask variational gru": VariationalAutoencoderTransformer(**GRU, **MASK),
+}
+
+
+def choose_fast(*fast):
+    """Return all names, with those that are not given marked as slow: exporters take seconds."""
+    return [
+        name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in ESTIMATORS
+    ]
+
+
+class Encoder(torch.nn.Module):
+    """From standardised rows to codes."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, rows):
+        return self.module.encode(rows)
+
+
+def export(network, rows):
+    sizes = ({0: torch.export.Dim("n_rows")},)
+    return torch.export.export(network, (rows,), dynamic_shapes=sizes).module()
+
+
+def trace(network, rows):
+    return torch.jit.trace(network, (rows,))
+
+
+@pytest.fixture
+def export_to_onnx(tmp_path):
+    """Return a function that exports to ONNX and returns the runtime's program."""
+
+    def export(network, rows, *, dynamo):
+        path = tmp_path / "network.onnx"
+        options = {"input_names": ["rows"], "dynamo": dynamo, "verbose": False}
+        if dynamo:
+            options["dynamic_shapes"] = ({0: torch.export.Dim("n_rows")},)
+        else:
+            options["dynamic_axes"] = {"rows": {0: "n_rows"}}
+        torch.onnx.export(network, (rows,), path, **options)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return lambda rows: torch.from_numpy(session.run(None, {"rows": rows.numpy()})[0])
+
+    return export
+
+
+def fit(name, images):
+    """Return a fitted network in two forms, and rows for it, with gaps where it takes them."""
+    rows = images[:, 8:32].copy()
+    if "mask" in name:
+        rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
+        # A sequence that ends early, and one without any cell.
+        rows[3, 12:] = rows[4] = np.nan
+    small = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
+    if "conv" in name:
+        small["hidden_layer_sizes"] = "auto"
+    estimator = clone(ESTIMATORS[name]).set_params(**small).fit(rows)
+    standardised = (np.tile(rows, (2, 1)) - estimator.mean_) / estimator.scale_
+    network = estimator.net_.module_.eval()
+    return [network, Encoder(network).eval()], torch.tensor(standardised, dtype=torch.float32)
+
+
+def assert_equal_for_any_number_of_rows(program, network, rows, *, tolerance=0.0):
+    with torch.no_grad():
+        for n_rows in (1, 2, 7, 300):
+            expected = network(rows[:n_rows])
+            assert torch.isfinite(expected).all()
+            found = program(rows[:n_rows])
+            torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", choose_fast("dense", "top_k", "conv", "mask", "gru"))
+def test_exported_programs_give_the_same_numbers(images, name):
+    networks, rows = fit(name, images)
+    for network in networks:
+        program = export(network, rows[:5])
+        assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_traces_give_the_same_numbers(images, name):
+    networks, rows = fit(name, images)
+    for network in networks:
+        program = trace(network, rows[:5])
+        assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("dynamo", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.parametrize("name", choose_fast("dense", "conv", "mask lstm"))
+def test_onnx_gives_the_same_numbers(images, name, dynamo, export_to_onnx):
+    networks, rows = fit(name, images)
+    for network in networks:
+        program = export_to_onnx(network, rows[:5], dynamo=dynamo)
+        assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-5)
+
+
+def test_onnx_by_way_of_an_exported_program(images, export_to_onnx):
+    (_, encoder), rows = fit("mask", images)
+    program = export_to_onnx(encoder, rows[:5], dynamo=True)
+    assert_equal_for_any_number_of_rows(program, encoder, rows, tolerance=1e-5)
+
+
+@pytest.mark.slow
+def test_an_encoder_of_texts_is_exported():
+    texts = np.random.default_rng(0).integers(2, 9, size=(40, 6))
+    texts[::2, 3:] = 0
+    model = TokenAutoencoderTransformer(2, max_iter=1, random_state=0).fit(texts)
+    encoder, tokens = Encoder(model.net_.module_).eval(), torch.from_numpy(np.tile(texts, (8, 1)))
+    program = export(encoder, tokens[:5])
+    assert_equal_for_any_number_of_rows(program, encoder, tokens, tolerance=1e-6)
