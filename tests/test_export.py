@@ -54,15 +54,15 @@ def choose_fast(*fast):
     ]
 
 
-class Encoder(torch.nn.Module):
-    """From standardised rows to codes."""
+class Part(torch.nn.Module):
+    """What one method of a network does to standardised rows."""
 
-    def __init__(self, module):
+    def __init__(self, module, method):
         super().__init__()
-        self.module = module
+        self.module, self.method = module, method
 
     def forward(self, rows):
-        return self.module.encode(rows)
+        return getattr(self.module, self.method)(rows)
 
 
 def export(network, rows):
@@ -93,7 +93,7 @@ def export_to_onnx(tmp_path):
 
 
 def fit(name, images):
-    """Return a fitted network in two forms, and rows for it, with gaps where it takes them."""
+    """Return what is to be exported of a network, and rows for it, with gaps if it takes them."""
     rows = images[:, 8:32].copy()
     if "mask" in name:
         rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
@@ -105,7 +105,8 @@ def fit(name, images):
     estimator = clone(ESTIMATORS[name]).set_params(**small).fit(rows)
     standardised = (np.tile(rows, (2, 1)) - estimator.mean_) / estimator.scale_
     network = estimator.net_.module_.eval()
-    return [network, Encoder(network).eval()], torch.tensor(standardised, dtype=torch.float32)
+    parts = [Part(network, method).eval() for method in ("encode", "reconstruct")]
+    return [network, *parts], torch.tensor(standardised, dtype=torch.float32)
 
 
 def assert_equal_for_any_number_of_rows(program, network, rows, *, tolerance=0.0):
@@ -117,7 +118,7 @@ def assert_equal_for_any_number_of_rows(program, network, rows, *, tolerance=0.0
             torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", choose_fast("dense", "top_k", "conv", "mask", "gru"))
+@pytest.mark.parametrize("name", choose_fast("dense", "conv", "mask", "gru"))
 def test_exported_programs_give_the_same_numbers(images, name):
     networks, rows = fit(name, images)
     for network in networks:
@@ -143,7 +144,7 @@ def test_onnx_gives_the_same_numbers(images, name, dynamo, export_to_onnx):
 
 
 def test_onnx_by_way_of_an_exported_program(images, export_to_onnx):
-    (_, encoder), rows = fit("mask", images)
+    (_, encoder, _), rows = fit("mask", images)
     program = export_to_onnx(encoder, rows[:5], dynamo=True)
     assert_equal_for_any_number_of_rows(program, encoder, rows, tolerance=1e-5)
 
@@ -153,6 +154,7 @@ def test_an_encoder_of_texts_is_exported():
     texts = np.random.default_rng(0).integers(2, 9, size=(40, 6))
     texts[::2, 3:] = 0
     model = TokenAutoencoderTransformer(2, max_iter=1, random_state=0).fit(texts)
-    encoder, tokens = Encoder(model.net_.module_).eval(), torch.from_numpy(np.tile(texts, (8, 1)))
+    encoder = Part(model.net_.module_, "encode").eval()
+    tokens = torch.from_numpy(np.tile(texts, (8, 1)))
     program = export(encoder, tokens[:5])
     assert_equal_for_any_number_of_rows(program, encoder, tokens, tolerance=1e-6)
