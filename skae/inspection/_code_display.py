@@ -1,7 +1,6 @@
 """Codes as points, and rows decoded from all over a plane of codes."""
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
 
 from skae.inspection._images import draw_mosaic, read_image_shape
 from skae.inspection._plotting import check_components, list_values, split_axes, take_axes
@@ -11,7 +10,8 @@ from skae.inspection._points import (
     explain_colors,
     explain_histogram,
 )
-from skae.metrics._transformer import decode, encode, to_array
+from skae.metrics._labels import keep_labelled
+from skae.metrics._transformer import decode, encode, find_image_shape, to_array
 
 _KINDS = ("scatter", "pairs", "decoded")
 
@@ -103,10 +103,11 @@ class CodeDisplay:
             An autoencoder, PCA, or a pipeline that ends in one; with ``inverse_transform`` for
             kind="decoded".
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
+            Rows, or images and sequences in any form that the estimator takes.
         y : array-like of shape (n_samples,), default=None
             Labels or quantities that colour the points. Numbers are quantities where they have
-            fractions, or more distinct values than 20 and than a twentieth of the rows.
+            fractions, or more distinct values than 20 and than a twentieth of the rows. Rows
+            without one (NaN, None or NA) are left out, with a warning.
         kind : {"scatter", "pairs", "decoded"}, default="scatter"
             Points of two codes; points of every two of some codes, with their histograms; or the
             images decoded from a grid over the plane of two codes, the others at their mean. The
@@ -114,7 +115,9 @@ class CodeDisplay:
         components : sequence of int, default=None
             Which codes to draw, from 0. None is the first two, or up to four for pairs.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); needed to decode.
+            (height, width), or (channels, height, width); needed to decode. None is the shape of
+            the images in X or of those that the estimator was fitted to, where they have one or
+            three channels.
         n_steps : int, default=15
             Number of images along each side of the grid.
         ax : matplotlib Axes, default=None
@@ -135,6 +138,8 @@ class CodeDisplay:
             return cls.from_predictions(codes, y, kind=kind, components=components, ax=ax)
         components = _choose_components(components, kind, codes.shape[1])
         values, tiles = _decode_plane(estimator, codes, components, n_steps)
+        if image_shape is None:
+            image_shape = find_image_shape(X, estimator)
         image_shape = read_image_shape(image_shape, tiles.shape[-1])
         if image_shape is None:
             raise ValueError(
@@ -160,7 +165,8 @@ class CodeDisplay:
         codes : array-like of shape (n_samples, n_codes)
             Codes.
         y : array-like of shape (n_samples,), default=None
-            Labels or quantities that colour the points.
+            Labels or quantities that colour the points. Rows without one (NaN, None or NA) are left
+            out, with a warning.
         kind : {"scatter", "pairs"}, default="scatter"
             Points of two codes, or of every two of some codes.
         components : sequence of int, default=None
@@ -185,8 +191,7 @@ class CodeDisplay:
                 f"Got {kind!r}. Try kind='scatter'."
             )
         if y is not None:
-            y = column_or_1d(y)
-            check_consistent_length(codes, y)
+            y, codes = keep_labelled(y, codes)
         components = _choose_components(components, kind, codes.shape[1])
         return cls(codes, y, kind=kind, components=components).plot(ax=ax)
 

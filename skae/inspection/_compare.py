@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, check_array
 
 from skae._autoencoder import AutoencoderTransformer
 from skae.exceptions import SkaeWarning
@@ -25,7 +25,9 @@ from skae.inspection._comparison import (
 from skae.inspection._epoch_counter import epochs_counted
 from skae.inspection._measure import Evidence, Task, measure
 from skae.inspection._plotting import name_features
+from skae.metrics._labels import keep_labelled
 from skae.metrics._predictor import holds_quantities
+from skae.metrics._transformer import index_samples, to_array
 
 _LEAST_ROWS = 3
 
@@ -52,12 +54,13 @@ def compare_with_pca(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        The table, all numeric and finite.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The table, all numeric and finite; sparse ones are made dense. Images and sequences of one
+        length may have axes of their own: PCA sees them flattened.
     y : array-like of shape (n_samples,), default=None
         Class labels or quantities to predict from the codes. Numbers are quantities where they
         have fractions, or more distinct values than 20 and than a twentieth of the rows. None
-        leaves that column out.
+        leaves that column out. Rows without one (NaN, None or NA) are left out, with a warning.
     n_components : int or sequence of int, default=(2, 8, 16, 32)
         Numbers of codes, each at least 1. Those above the number of columns or of training rows,
         where PCA ends, are left out with a warning.
@@ -185,8 +188,10 @@ def _build_models(n_codes, estimator, random_state):
 
 
 def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
-    X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-    y, score_name = _read_target(X, y)
+    X, sample_shape = _read_samples(X, "X")
+    if y is not None:
+        y, X = keep_labelled(y, X)
+    score_name = None if y is None else _name_score(y)
     if X_test is None and len(X) < _LEAST_ROWS:
         raise ValueError(
             f"`X` must have at least {_LEAST_ROWS} rows: two to fit on, one to hold out. "
@@ -207,19 +212,22 @@ def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
             "Name another target, or none."
         )
     if standardize:
-        scaler = StandardScaler().fit(X)
+        scaler = StandardScaler().set_output(transform="default").fit(X)
         X, X_test = scaler.transform(X), scaler.transform(X_test)
-    return Task(X, X_test, y, y_test, score_name)
+    return Task(X, X_test, y, y_test, score_name, sample_shape)
 
 
-def _read_target(X, y):
-    """Return `y` as an array, and the name of the score that fits to it."""
-    if y is None:
-        return None, None
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
+def _read_samples(X, name):
+    """Return samples as a complete table, and the shape of one."""
+    samples = index_samples(X)
+    values = check_array(to_array(samples), dtype=(np.float64, np.float32), input_name=name)
+    return values, tuple(getattr(samples, "shape", ()))[1:]
+
+
+def _name_score(y):
+    """Return the name of the score that fits to `y`."""
     assert_all_finite(y, input_name="y")
-    return y, "R2" if holds_quantities(y) else "accuracy"
+    return "R2" if holds_quantities(y) else "accuracy"
 
 
 def _hold_out(X, y, test_size, score_name, random_state):
@@ -242,7 +250,8 @@ def _can_stratify(y, test_size):
 
 
 def _check_held_out(X, y, X_test, y_test):
-    X_test = check_array(X_test, dtype=X.dtype, input_name="X_test")
+    X_test, _ = _read_samples(X_test, "X_test")
+    X_test = X_test.astype(X.dtype, copy=False)
     if X_test.shape[1] != X.shape[1]:
         raise ValueError(
             f"`X_test` must have {X.shape[1]} columns, as X has. Got {X_test.shape[1]}. "
@@ -254,6 +263,5 @@ def _check_held_out(X, y, X_test, y_test):
             f"Got {'none' if y_test is None else 'one'}. Give both of `y` and `y_test`, or neither."
         )
     if y_test is not None:
-        y_test = column_or_1d(y_test)
-        check_consistent_length(X_test, y_test)
+        y_test, X_test = keep_labelled(y_test, X_test)
     return X_test, y_test

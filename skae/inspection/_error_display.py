@@ -1,7 +1,6 @@
 """Where reconstruction errors are: in which features, in which rows."""
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
 
 from skae.inspection._images import draw_image, read_image_shape
 from skae.inspection._plotting import (
@@ -14,7 +13,8 @@ from skae.inspection._plotting import (
 )
 from skae.inspection._points import find_groups
 from skae.inspection._reconstruction_display import check_same_shape
-from skae.metrics._transformer import decode, encode, to_array
+from skae.metrics._labels import keep_labelled
+from skae.metrics._transformer import find_image_shape, reconstruct, to_array
 
 _KINDS = ("features", "rows")
 
@@ -103,9 +103,11 @@ class ReconstructionErrorDisplay:
         estimator : fitted transformer with ``inverse_transform``
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, best such as the estimator has not seen.
+            Rows, or images and sequences in any form that the estimator takes, best such
+            as the estimator has not seen.
         y : array-like of shape (n_samples,), default=None
-            Labels by which rows are drawn apart. Quantities are left aside.
+            Labels by which rows are drawn apart. Quantities are left aside. Rows without a label
+            (NaN, None or NA) are left out, with a warning.
         kind : {"features", "rows"}, default="features"
             Whether to draw the mean error of each feature, the greatest on top, or how the errors
             of the rows are distributed.
@@ -115,7 +117,9 @@ class ReconstructionErrorDisplay:
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features. None takes those of X or of the estimator.
         image_shape : tuple of int or "square", default=None
-            (height, width), to draw the errors of pixels as an image.
+            (height, width), to draw the errors of pixels as an image. None is the shape of the
+            images in X or of those that the estimator was fitted to, where they have one or three
+            channels.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
 
@@ -124,9 +128,11 @@ class ReconstructionErrorDisplay:
         display : ReconstructionErrorDisplay
             The display, plotted.
         """
-        reconstructions = decode(estimator, encode(estimator, X))
+        values, reconstructions = reconstruct(estimator, X)
+        if image_shape is None:
+            image_shape = find_image_shape(X, estimator)
         return cls.from_predictions(
-            X,
+            values,
             reconstructions,
             y,
             kind=kind,
@@ -158,7 +164,8 @@ class ReconstructionErrorDisplay:
         reconstructions : array-like of shape (n_samples, n_features)
             Their reconstructions.
         y : array-like of shape (n_samples,), default=None
-            Labels by which rows are drawn apart. Quantities are left aside.
+            Labels by which rows are drawn apart. Quantities are left aside. Rows without a label
+            (NaN, None or NA) are left out, with a warning.
         kind : {"features", "rows"}, default="features"
             What to draw.
         relative : bool, default=False
@@ -182,11 +189,13 @@ class ReconstructionErrorDisplay:
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='rows'.")
+        if image_shape is None:
+            image_shape = find_image_shape(X)
         values, reconstructions = to_array(X), to_array(reconstructions)
+        names = name_features(X, None, feature_names, values.shape[1])
         check_same_shape(values, reconstructions)
         if y is not None:
-            y = column_or_1d(y)
-            check_consistent_length(values, y)
+            y, values, reconstructions = keep_labelled(y, values, reconstructions)
         errors = np.square(values - reconstructions, dtype=np.float64)
         if relative:
             variances = np.nanvar(values, axis=0, dtype=np.float64)
@@ -197,7 +206,7 @@ class ReconstructionErrorDisplay:
             kind=kind,
             y=y,
             relative=relative,
-            feature_names=name_features(X, None, feature_names, values.shape[1]),
+            feature_names=names,
             image_shape=read_image_shape(image_shape, values.shape[1]),
         )
         return display.plot(ax=ax)

@@ -10,7 +10,7 @@ from skae.inspection._jacobian import (
     differentiate_reconstructions,
 )
 from skae.inspection._plotting import name_features
-from skae.metrics._transformer import decode, encode
+from skae.metrics._transformer import decode, encode, find_image_shape, index_samples
 
 # Half of the difference by which a feature or a code is moved, in its standard deviations.
 _STEP = 0.01
@@ -31,8 +31,9 @@ def explain_codes(estimator, X, *, n_rows=200, n_repeats=5, feature_names=None, 
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, at least two, all finite. Scales are those among these rows. Pass a sample of a large
-        table: for the importance all rows are decoded `n_repeats` times for each code.
+        Rows, or images and sequences, at least two, all finite. Scales are those among these
+        rows. Pass a sample of a large table: for the importance all rows are decoded `n_repeats`
+        times for each code.
     n_rows : int, default=200
         Number of rows, chosen at random, at which inputs and effects are computed. Time is in
         proportion to it and to the number of features.
@@ -78,12 +79,13 @@ def explain_codes(estimator, X, *, n_rows=200, n_repeats=5, feature_names=None, 
     for name, number in [("n_rows", n_rows), ("n_repeats", n_repeats)]:
         if number < 1:
             raise ValueError(f"`{name}` must be at least 1. Got {number}. Leave it out.")
-    values = check_complete(X)
+    samples = index_samples(X)
+    values = check_complete(samples)
     rng = check_random_state(random_state)
-    codes = encode(estimator, X)
+    codes = encode(estimator, samples)
     chosen = rng.permutation(len(values))[:n_rows]
     code_scales, feature_scales = (each.std(axis=0, dtype=np.float64) for each in (codes, values))
-    rows = _safe_indexing(X, chosen)
+    rows = _safe_indexing(samples, chosen)
     forth = differentiate_codes(estimator, rows, _STEP * feature_scales)
     inputs = forth * feature_scales / _without_zero(code_scales)[:, None]
     back = differentiate_reconstructions(estimator, codes[chosen], _STEP * code_scales)
@@ -93,6 +95,7 @@ def explain_codes(estimator, X, *, n_rows=200, n_repeats=5, feature_names=None, 
         effects.swapaxes(0, 1),
         _permute_codes(estimator, values, codes, n_repeats, rng),
         tuple(name_features(X, estimator, feature_names, values.shape[1])),
+        find_image_shape(X, estimator),
     )
 
 

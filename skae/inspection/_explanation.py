@@ -40,6 +40,8 @@ class CodeExplanation:
         permuted among the rows, for each permutation.
     feature_names : tuple of str of length n_features
         Names of the features.
+    image_shape : tuple of three ints or None, default=None
+        (channels, height, width), where features are pixels.
 
     See Also
     --------
@@ -60,6 +62,7 @@ class CodeExplanation:
     effects: np.ndarray
     importances: np.ndarray
     feature_names: tuple[str, ...]
+    image_shape: tuple[int, ...] | None = None
 
     def to_frame(self, kind="inputs"):
         """Return figures as a DataFrame.
@@ -129,7 +132,8 @@ class CodeExplanation:
         most_features : int, default=10
             Number of features for each code.
         image_shape : tuple of int or "square", default=None
-            (height, width), to draw the mean changes of pixels as an image.
+            (height, width), to draw the mean changes of pixels as an image. None is that of the
+            explanation.
         ax : matplotlib Axes, default=None
             Axes to draw on, or in whose place for several pictures. None makes a figure.
 
@@ -162,6 +166,8 @@ class CodeExplanation:
         components = check_components(components, n_codes)
         if kind == "importance":
             return self._plot_importance(components, ax)
+        if image_shape is None:
+            image_shape = self.image_shape
         image_shape = read_image_shape(image_shape, len(self.feature_names))
         tile = (3.4, 0.22 * most_features + 1.0) if image_shape is None else (2.0, 2.1)
         n_columns = min(len(components), _PANELS_IN_A_ROW)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from skae.metrics._transformer import decode, encode, to_array
+from skae.metrics._transformer import decode, encode, index_samples, to_array
 
 # Differences are computed for so many cells at a time.
 _CELLS_AT_ONCE = 4_000_000
@@ -20,7 +20,8 @@ def code_jacobian(estimator, X, *, step=0.01):
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows at which to differentiate, all finite; at least two, which tell the features' scales.
+        Rows at which to differentiate, or images and sequences, all finite; at least two, which
+        tell the features' scales.
     step : float, default=0.01
         Half of the difference, in standard deviations of a feature among these rows. A smaller one
         comes closer to the derivative, until the precision of the codes is at its end.
@@ -60,7 +61,7 @@ def differentiate_codes(estimator, X, steps):
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows at which to differentiate, all finite.
+        Rows at which to differentiate, or images and sequences, all finite.
     steps : ndarray of shape (n_features,)
         Half of the difference for each feature, in units of X.
 
@@ -69,11 +70,12 @@ def differentiate_codes(estimator, X, steps):
     jacobian : ndarray of shape (n_samples, n_codes, n_features)
         Change of the code for a change of the feature by one.
     """
+    samples = index_samples(X)
 
     def encode_rows(rows):
-        return encode(estimator, _dress(rows, X))
+        return encode(estimator, _dress(rows, samples))
 
-    return _differentiate(encode_rows, check_complete(X), steps)
+    return _differentiate(encode_rows, check_complete(samples), steps)
 
 
 def differentiate_reconstructions(estimator, codes, steps):
@@ -149,8 +151,10 @@ def check_complete(X):
 
 
 def _dress(rows, X):
-    """Give rows the type and the names that X has, which the estimator was fitted with."""
+    """Give rows the type, the axes and the names that X has."""
     if not hasattr(X, "columns"):
+        shape = tuple(getattr(X, "shape", ()))[1:]
+        rows = rows.reshape(-1, *shape) if len(shape) > 1 else rows
         return sparse.csr_matrix(rows) if sparse.issparse(X) else rows
     if hasattr(X, "iloc"):
         return type(X)(rows, columns=X.columns)

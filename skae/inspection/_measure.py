@@ -7,6 +7,7 @@ import numpy as np
 
 from skae.inspection._comparison import MethodResult
 from skae.metrics._predictor import make_predictor
+from skae.metrics._transformer import decode, is_image_shape, to_array
 
 # Share of the variance below which two errors are rounding, and their ratio says nothing.
 _ROUNDING = 1e-10
@@ -21,6 +22,17 @@ class Task:
     y_train: np.ndarray | None
     y_test: np.ndarray | None
     score_name: str | None
+    sample_shape: tuple[int, ...] = ()
+
+    def shape(self, rows, method):
+        """Return rows with the axes that samples had, for any method but PCA."""
+        if method == "PCA" or len(self.sample_shape) < 2:
+            return rows
+        return rows.reshape(-1, *self.sample_shape)
+
+    def find_image_shape(self):
+        """Return (channels, height, width) where samples are images, else None."""
+        return self.sample_shape if is_image_shape(self.sample_shape) else None
 
     def count(self):
         """Return the numbers of rows to fit on, of rows held out, and of columns."""
@@ -70,17 +82,18 @@ def measure(task, model, n_components, method, pca_error):
     MethodResult
         The figures.
     """
-    _, fit_seconds = _time(model.fit, task.X_train)
-    codes, transform_seconds = _time(model.transform, task.X_test)
+    _, fit_seconds = _time(model.fit, task.shape(task.X_train, method))
+    codes, transform_seconds = _time(model.transform, task.shape(task.X_test, method))
+    codes = to_array(codes)
     variance = _mean_square(task.X_test - task.X_train.mean(axis=0, dtype=np.float64))
-    error = _mean_square(task.X_test - model.inverse_transform(codes))
+    error = _mean_square(task.X_test - decode(model, codes))
     return MethodResult(
         n_components=n_components,
         method=method,
         squared_error=error,
         error_ratio=_divide_errors(error, error if pca_error is None else pca_error, variance),
         explained_variance=1 - error / variance if variance > 0 else float(error == 0),
-        downstream_score=_score_downstream(task, model, codes),
+        downstream_score=_score_downstream(task, model, method, codes),
         fit_seconds=fit_seconds,
         transform_seconds=transform_seconds,
     )
@@ -101,9 +114,10 @@ def _divide_errors(error, other, variance):
     return max(error, floor) / max(other, floor)
 
 
-def _score_downstream(task, model, codes_test):
+def _score_downstream(task, model, method, codes_test):
     if task.score_name is None:
         return None
     predictor = make_predictor(quantities=task.score_name == "R2")
-    predictor.fit(model.transform(task.X_train), task.y_train)
+    codes = to_array(model.transform(task.shape(task.X_train, method)))
+    predictor.fit(codes, task.y_train)
     return float(predictor.score(codes_test, task.y_test))

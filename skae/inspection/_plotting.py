@@ -122,7 +122,8 @@ def name_features(X, estimator, feature_names, n_features):
     Returns
     -------
     names : list of str of length n_features
-        The first of these that there are, or x0, x1 and so on.
+        Names that the user gave; or those of X or of the estimator, if there are as many; or x0, x1
+        and so on.
 
     Raises
     ------
@@ -130,11 +131,10 @@ def name_features(X, estimator, feature_names, n_features):
         If there are not as many names as features.
     """
     if feature_names is None:
-        feature_names = getattr(X, "columns", None)
-    if feature_names is None:
-        feature_names = getattr(estimator, "feature_names_in_", None)
-    if feature_names is None:
-        return [f"x{index}" for index in range(n_features)]
+        known = getattr(X, "columns", None), getattr(estimator, "feature_names_in_", None)
+        # A single column may hold images or sequences.
+        fitting = [each for each in known if each is not None and len(each) == n_features]
+        feature_names = fitting[0] if fitting else [f"x{index}" for index in range(n_features)]
     if len(feature_names) != n_features:
         raise ValueError(
             f"`feature_names` must hold a name for each of the {n_features} features. "

@@ -14,8 +14,10 @@ from skae.inspection._plotting import (
     name_features,
     split_axes,
 )
-from skae.metrics._transformer import decode, encode, to_array
+from skae.metrics._transformer import find_image_shape, index_samples, reconstruct, to_array
 
+# Kinds of drawings for which the shape of images is looked for.
+_KINDS_OF_IMAGES = (None, "image")
 _ROW_LABELS = ("original", "reconstruction", "difference")
 
 
@@ -99,7 +101,7 @@ class ReconstructionDisplay:
         estimator : fitted transformer with ``inverse_transform``
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
+            Rows, or images and sequences in any form that the estimator takes.
         n_rows : int, default=None
             How many to draw, the first of X. None is 8 images, or 3 rows drawn in another way.
         kind : {"image", "series", "bars"}, default=None
@@ -108,7 +110,9 @@ class ReconstructionDisplay:
             Whether to draw each feature in its standard deviations about its mean, by all rows of
             X. Choose True where features have different units.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); for images.
+            (height, width), or (channels, height, width); for images. None is the shape of the
+            images in X or of those that the estimator was fitted to, where they have one or three
+            channels.
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features. None takes those of X or of the estimator.
         ax : matplotlib Axes, default=None
@@ -119,13 +123,15 @@ class ReconstructionDisplay:
         display : ReconstructionDisplay
             The display, plotted.
         """
+        if image_shape is None and kind in _KINDS_OF_IMAGES:
+            image_shape = find_image_shape(X, estimator)
         if n_rows is None:
             n_rows = 3 if image_shape is None else 8
-        rows = _safe_indexing(X, slice(0, n_rows))
-        values, reconstructions = to_array(rows), decode(estimator, encode(estimator, rows))
+        rows = _safe_indexing(index_samples(X), slice(0, n_rows))
+        values, reconstructions = reconstruct(estimator, rows)
         names = name_features(X, estimator, feature_names, values.shape[1])
         if relative:
-            center, spread = _measure_features(to_array(X))
+            center, spread = _measure_features(to_array(X)[:, : values.shape[1]])
             values, reconstructions = (
                 (values - center) / spread,
                 (reconstructions - center) / spread,
@@ -142,13 +148,15 @@ class ReconstructionDisplay:
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows. All of them are drawn.
+            Rows or images. All of them are drawn.
         reconstructions : array-like of shape (n_samples, n_features)
             Their reconstructions, or rows that were filled in.
         kind : {"image", "series", "bars"}, default=None
             How to draw a row. None is "image" where `image_shape` is given, else "bars".
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); for images.
+            (height, width), or (channels, height, width); for images. None is the shape of the
+            images in X or of those that the estimator was fitted to, where they have one or three
+            channels.
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features. None takes those of X.
         ax : matplotlib Axes, default=None
@@ -164,6 +172,8 @@ class ReconstructionDisplay:
         ValueError
             If the shapes do not fit to each other.
         """
+        if image_shape is None and kind in _KINDS_OF_IMAGES:
+            image_shape = find_image_shape(X)
         values, reconstructions = to_array(X), to_array(reconstructions)
         check_same_shape(values, reconstructions)
         names = name_features(X, None, feature_names, values.shape[1])

@@ -83,6 +83,8 @@ def make_report(comparison, *, title, feature_names, image_shape, remarks, load_
     names = evidence.feature_names
     if feature_names is not None:
         names = name_features(None, None, feature_names, n_features)
+    if image_shape is None:
+        image_shape = evidence.task.find_image_shape()
     image_shape = read_image_shape(image_shape, n_features)
     verdict = reach_verdict(comparison)
     n_codes, has_target = verdict.autoencoder.n_components, comparison.score_name is not None

@@ -77,7 +77,10 @@ class Illustrator:
         self.image_shape = image_shape
         n_codes = verdict.autoencoder.n_components
         self._models = {method: evidence.models[n_codes, method] for method in _METHODS}
-        codes = {method: encode(model, self.task.X_test) for method, model in self._models.items()}
+        codes = {
+            method: encode(model, self.task.shape(self.task.X_test, method))
+            for method, model in self._models.items()
+        }
         self.reconstructions = {
             method: decode(model, codes[method]) for method, model in self._models.items()
         }

@@ -71,7 +71,7 @@ def measure_pca_curve(task):
         Share of the held-out rows' variance about the training mean; ascending, at most 1.
     """
     # Components are orthonormal and nested, so one fit holds those of every number.
-    pca = PCA().fit(task.X_train)
+    pca = PCA().set_output(transform="default").fit(task.X_train)
     kept = np.square(pca.transform(task.X_test), dtype=np.float64).sum(axis=0).cumsum()
     total = np.square(task.X_test - pca.mean_, dtype=np.float64).sum()
     return np.minimum(kept / total, 1) if total > 0 else np.ones(len(kept))

@@ -15,7 +15,7 @@ from skae.inspection._plotting import (
     split_axes,
 )
 from skae.inspection._reconstruction_display import label_series
-from skae.metrics._transformer import decode, encode, to_array
+from skae.metrics._transformer import decode, encode, find_image_shape, to_array
 
 _MOST_CODES = 5
 # Share of the changes, in percent, that the colours of a map tell apart.
@@ -114,7 +114,8 @@ class LatentTraversalDisplay:
         estimator : fitted transformer with ``inverse_transform``
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, which tell what values codes have.
+            Rows, or images and sequences in any form that the estimator takes, which tell
+            what values codes have.
         components : sequence of int, default=None
             Which codes to change, from 0. None is the first five.
         start : int, default=None
@@ -125,7 +126,9 @@ class LatentTraversalDisplay:
             How to draw a reconstruction. None is "image" where `image_shape` is given, else "bars":
             a map of how far each feature gets from the start, in its standard deviations.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); for images.
+            (height, width), or (channels, height, width); for images. None is the shape of the
+            images in X or of those that the estimator was fitted to, where they have one or three
+            channels.
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features. None takes those of X or of the estimator.
         ax : matplotlib Axes, default=None
@@ -148,19 +151,22 @@ class LatentTraversalDisplay:
         components = check_components(components, n_codes)
         middle = codes.mean(axis=0) if start is None else codes[start]
         values = list_values(codes[:, components], n_steps)
+        samples = to_array(X)
+        n_features = samples.shape[1]
         reconstructions = np.stack(
             [
-                _change_code(estimator, middle, *each)
+                _change_code(estimator, middle, n_features, *each)
                 for each in zip(components, values, strict=True)
             ]
         )
-        n_features = reconstructions.shape[2]
+        if image_shape is None and kind in (None, "image"):
+            image_shape = find_image_shape(X, estimator)
         image_shape = read_image_shape(image_shape, n_features)
         display = cls(
             reconstructions,
             values,
-            scales=to_array(X).std(axis=0),
-            start=decode(estimator, middle[None])[0],
+            scales=np.nanstd(samples, axis=0),
+            start=decode(estimator, middle[None], n_features)[0],
             components=components,
             kind=choose_kind(kind, image_shape),
             image_shape=image_shape,
@@ -190,7 +196,7 @@ class LatentTraversalDisplay:
         return split_axes(ax, "LatentTraversalDisplay.plot", n_rows, n_columns, tile, **options)
 
     def _draw_images(self, ax):
-        limits = float(self.reconstructions.min()), float(self.reconstructions.max())
+        limits = float(np.nanmin(self.reconstructions)), float(np.nanmax(self.reconstructions))
         n_components, n_steps = self.values.shape
         self.axes_ = self._split(ax, n_components, n_steps, (0.9, 1.1))
         for code, axes, rows, values in zip(
@@ -232,7 +238,7 @@ class LatentTraversalDisplay:
         scales = np.where(self.scales > 0, self.scales, np.inf)
         changes = (self.reconstructions - self.start) / scales
         # A pixel that hardly ever varies can move by many of its standard deviations.
-        most = float(np.percentile(np.abs(changes), _SHOWN))
+        most = float(np.nanpercentile(np.abs(changes), _SHOWN))
         names = self.feature_names or [f"x{index}" for index in range(n_features)]
         for code, axes, change, values in zip(
             self.components, self.axes_[0], changes, self.values, strict=True
@@ -251,7 +257,7 @@ class LatentTraversalDisplay:
         bar.set_label("change, in standard deviations\nof the feature")
 
 
-def _change_code(estimator, middle, code, values):
+def _change_code(estimator, middle, n_features, code, values):
     rows = np.tile(middle, (len(values), 1))
     rows[:, code] = values
-    return decode(estimator, rows)
+    return decode(estimator, rows, n_features)

@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
+from skae.metrics._labels import keep_labelled
 from skae.metrics._transformer import to_array
 
 
@@ -16,8 +17,9 @@ def continuity(X, codes, *, n_neighbors=5):
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Rows. Memory is needed for the distances between all pairs: pass a sample of a large table.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows, or images, which are flattened. Memory is needed for the distances between
+        all pairs: pass a sample of a large table.
     codes : array-like of shape (n_samples, n_codes)
         Their codes.
     n_neighbors : int, default=5
@@ -60,9 +62,9 @@ def neighborhood_hit(codes, y, *, n_neighbors=5):
     codes : array-like of shape (n_samples, n_codes)
         Codes.
     y : array-like of shape (n_samples,)
-        Labels.
+        Labels. Rows without one (NaN, None or NA) are left out, with a warning.
     n_neighbors : int, default=5
-        Number of neighbours, less than the number of rows.
+        Number of neighbours, less than the number of rows that have a label.
 
     Returns
     -------
@@ -91,8 +93,7 @@ def neighborhood_hit(codes, y, *, n_neighbors=5):
     >>> neighborhood_hit(PCA(n_components=2).fit_transform(X), y) > 0.9
     True
     """
-    codes, y = to_array(codes), column_or_1d(y)
-    check_consistent_length(codes, y)
+    y, codes = keep_labelled(y, to_array(codes))
     if not 1 <= n_neighbors < len(codes):
         raise ValueError(
             f"`n_neighbors` must be at least 1 and less than the {len(codes)} rows. "

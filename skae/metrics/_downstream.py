@@ -9,11 +9,14 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import _safe_indexing
 
 from skae._extras import import_extra
+from skae._samples import flatten_samples
+from skae.metrics._labels import keep_labelled
 from skae.metrics._predictor import holds_quantities, make_predictor
-from skae.metrics._transformer import encode
+from skae.metrics._transformer import encode, index_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +154,11 @@ def compare_downstream(
         The autoencoder, or a pipeline that ends in one; it is cloned. Of a pipeline, the steps
         before the last one are kept for PCA.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows.
+        Rows, or images and sequences in any form that the estimator takes; PCA sees them flattened.
     y : array-like of shape (n_samples,)
-        Class labels or quantities. Numbers are quantities where they have fractions, or more
-        distinct values than 20 and than a twentieth of the rows.
+        Class labels or quantities. Rows without one (NaN, None or NA) are left out, with a warning.
+        Numbers are quantities where they have fractions, or more distinct values than 20 and than
+        a twentieth of the rows.
     predictor : classifier or regressor, default=None
         The model on the codes, cloned. None is a `LogisticRegression` for labels and a `Ridge` for
         quantities, after a `StandardScaler`.
@@ -198,8 +202,7 @@ def compare_downstream(
             f"`confidence_level` must be in (0, 1). Got {confidence_level}. "
             "Try confidence_level=0.95."
         )
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
+    y, X = keep_labelled(y, index_samples(X))
     quantities = holds_quantities(y)
     predictor = make_predictor(quantities) if predictor is None else predictor
     scorer = check_scoring(predictor, scoring)
@@ -224,7 +227,7 @@ def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
     """Return the scores on the estimator's and on PCA's codes."""
     X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
     fitted = clone(estimator).fit(X_train)
-    n_codes = encode(fitted, X_test[:1]).shape[1]
+    n_codes = encode(fitted, _safe_indexing(X_test, slice(0, 1))).shape[1]
     pca = _put_pca(estimator, n_codes, random_state).fit(X_train)
     scores = []
     for each in (fitted, pca):
@@ -234,7 +237,7 @@ def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
 
 
 def _put_pca(estimator, n_codes, random_state):
+    before = clone(estimator).steps[:-1] if isinstance(estimator, Pipeline) else []
+    flatten = FunctionTransformer(flatten_samples).set_output(transform="default")
     pca = PCA(n_components=n_codes, random_state=random_state)
-    if isinstance(estimator, Pipeline):
-        return Pipeline([*clone(estimator).steps[:-1], ("pca", pca)])
-    return pca
+    return Pipeline([*before, ("flatten", flatten), ("pca", pca)])

@@ -4,8 +4,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import _safe_indexing, gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.validation import _num_samples
 
-from skae.metrics._transformer import decode, encode, to_array
+from skae.metrics._transformer import index_samples, is_ragged, reconstruct, to_array
 
 # Sparse tables and memory maps are made dense so many cells at a time.
 _CELLS_AT_ONCE = 10_000_000
@@ -22,7 +23,8 @@ def neg_reconstruction_error(estimator, X, y=None):
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, all finite.
+        Rows, or images and sequences in any form that the estimator takes. Missing cells (NaN) are
+        left out, and so are steps of a sequence that its reconstruction lacks.
     y : object, default=None
         Ignored; here because scorers are called with it.
 
@@ -52,8 +54,8 @@ def neg_reconstruction_error(estimator, X, y=None):
     >>> search.fit(X).best_params_
     {'n_components': 2}
     """
-    X = _with_shape(X)
-    return -_sum_squared_errors(estimator, X) / (X.shape[0] * X.shape[1])
+    error, n_cells, _ = _measure(estimator, X)
+    return -error / n_cells
 
 
 def explained_variance(estimator, X, y=None):
@@ -67,7 +69,8 @@ def explained_variance(estimator, X, y=None):
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, all finite.
+        Rows, or images and sequences in any form that the estimator takes. Missing cells (NaN) are
+        left out, and so are steps of a sequence that its reconstruction lacks.
     y : object, default=None
         Ignored; here because scorers are called with it.
 
@@ -103,27 +106,39 @@ def explained_variance(estimator, X, y=None):
     >>> f"{explained_variance(pca, X):.6f}" == f"{pca.explained_variance_ratio_.sum():.6f}"
     True
     """
-    X = _with_shape(X)
-    error = _sum_squared_errors(estimator, X)
-    deviation = X.shape[0] * _total_variance(X)
+    error, _, deviation = _measure(estimator, X)
     return 1 - error / deviation if deviation > 0 else float(error == 0)
 
 
-def _with_shape(X):
-    return X if hasattr(X, "shape") else to_array(X)
+def _measure(estimator, X):
+    """Return the sum of squared errors, the number of cells, and the sum of squared deviations."""
+    X = index_samples(X)
+    if is_ragged(X):
+        values, reconstructions = reconstruct(estimator, X)
+        return *_sum_squared_errors(values, reconstructions), _sum_squared_deviations(values)
+    batch_size = max(1, _CELLS_AT_ONCE // to_array(_safe_indexing(X, slice(0, 1))).shape[1])
+    parts = [
+        _sum_squared_errors(*reconstruct(estimator, _safe_indexing(X, rows)))
+        for rows in gen_batches(_num_samples(X), batch_size)
+    ]
+    error, n_cells = (sum(each) for each in zip(*parts, strict=True))
+    return error, n_cells, _sum_squared_deviations(X)
 
 
-def _sum_squared_errors(estimator, X):
-    batch_size = max(1, _CELLS_AT_ONCE // X.shape[1])
-    total = 0.0
-    for rows in gen_batches(X.shape[0], batch_size):
-        part = _safe_indexing(X, rows)
-        difference = to_array(part) - decode(estimator, encode(estimator, part))
-        total += float(np.sum(np.square(difference, dtype=np.float64)))
-    return total
+def _sum_squared_errors(values, reconstructions):
+    """Return the sum over the cells that are there, and their number."""
+    squares = np.square(values - reconstructions, dtype=np.float64)
+    there = ~np.isnan(values)
+    return float(squares.sum(where=there)), int(np.count_nonzero(there))
 
 
-def _total_variance(X):
+def _sum_squared_deviations(X):
+    """Return the sum of squared deviations from the means of the columns."""
     if sparse.issparse(X):
-        return float(mean_variance_axis(X.tocsr(), axis=0)[1].sum())
-    return float(np.var(to_array(X), axis=0, dtype=np.float64).sum())
+        return X.shape[0] * float(mean_variance_axis(X, axis=0)[1].sum())
+    values = to_array(X)
+    there = ~np.isnan(values)
+    counts = np.count_nonzero(there, axis=0)
+    seen = counts > 0
+    variances = np.var(values[:, seen], axis=0, dtype=np.float64, where=there[:, seen])
+    return float(counts[seen] @ variances)

@@ -1,24 +1,32 @@
-"""Codes and reconstructions of anything with `transform` and `inverse_transform`, as arrays."""
+"""Samples, codes and reconstructions of whatever transforms both ways, as tables of numbers."""
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
+from skae._containers import count_axes, read_container
+from skae._samples import flatten_samples, stack_samples
+from skae._tables import find_dtypes, has_sparse_columns, tidy_table
+from skae.sequences import SequencePadder
+
+# Of images that can be drawn: grey ones and coloured ones.
+_DRAWN_CHANNELS = (1, 3)
+
 
 def encode(estimator, X):
-    """Return the codes of rows.
+    """Return the codes of samples.
 
     Parameters
     ----------
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows.
+    X : object
+        Samples in any form that the estimator takes.
 
     Returns
     -------
     codes : ndarray of shape (n_samples, n_codes)
-        What `transform` returns, as an array.
+        Result of `transform` as an array.
 
     Raises
     ------
@@ -29,7 +37,7 @@ def encode(estimator, X):
     return to_array(estimator.transform(X))
 
 
-def decode(estimator, codes):
+def decode(estimator, codes, n_features=None):
     """Return the reconstructions of codes.
 
     Parameters
@@ -38,11 +46,15 @@ def decode(estimator, codes):
         An autoencoder, PCA, or a pipeline that ends in one.
     codes : ndarray of shape (n_samples, n_codes)
         Codes.
+    n_features : int, default=None
+        Number of columns to which reconstructed sequences are padded or cut. None leaves them as
+        long as they are.
 
     Returns
     -------
     reconstructions : ndarray of shape (n_samples, n_features)
-        What `inverse_transform` returns, as an array.
+        Result of `inverse_transform` as a table: images and sequences are flattened, sequences of
+        different lengths end in NaN.
 
     Raises
     ------
@@ -50,25 +62,122 @@ def decode(estimator, codes):
         If the estimator does not transform both ways.
     """
     _check_both_ways(estimator)
-    return to_array(estimator.inverse_transform(codes))
+    given = estimator.inverse_transform(codes)
+    rows = to_array(given)
+    return (
+        rows if n_features is None or not isinstance(given, list) else _set_width(rows, n_features)
+    )
 
 
-def to_array(table):
-    """Return a table of numbers as a dense array.
+def reconstruct(estimator, X):
+    """Return samples and their reconstructions as two tables of one shape.
 
     Parameters
     ----------
-    table : {array-like, sparse matrix} of shape (n_samples, n_columns)
-        Numbers. Those that are missing stay NaN.
+    estimator : fitted transformer with ``inverse_transform``
+        An autoencoder, PCA, or a pipeline that ends in one.
+    X : object
+        Samples in any form that the estimator takes.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_features)
+        The samples; NaN where a cell is missing, or where a reconstructed sequence has ended.
+    reconstructions : ndarray of shape (n_samples, n_features)
+        Their reconstructions.
+    """
+    values = to_array(X)
+    reconstructions = decode(estimator, encode(estimator, X), values.shape[1])
+    if is_ragged(read_container(X)):
+        values = np.where(np.isnan(reconstructions), np.nan, values)
+    return values, reconstructions
+
+
+def _set_width(rows, n_columns):
+    """Return rows that are cut, or end in NaN, to have the number of columns."""
+    missing = n_columns - rows.shape[1]
+    if missing <= 0:
+        return rows[:, :n_columns]
+    return np.pad(rows, ((0, 0), (0, missing)), constant_values=np.nan)
+
+
+def to_array(table):
+    """Return samples as a dense table of numbers.
+
+    Parameters
+    ----------
+    table : object
+        A table, dense or sparse; an array of more axes or a list of samples, which are flattened;
+        or a list of sequences of different lengths.
 
     Returns
     -------
     values : ndarray of shape (n_samples, n_columns), float32 or float64
-        The same numbers.
+        The same numbers. NaN where a value is missing, and beyond the end of a sequence.
     """
+    table = index_samples(table)
+    if is_ragged(table):
+        return SequencePadder().fit_transform(table)
     if sparse.issparse(table):
         table = table.toarray()
-    return check_array(table, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+    elif has_sparse_columns(table):
+        table = table.sparse.to_dense()
+    table = flatten_samples(table)
+    return check_array(
+        table, dtype=find_dtypes(table), ensure_all_finite="allow-nan", input_name="X"
+    )
+
+
+def index_samples(X):
+    """Return samples in a form whose rows can be chosen by number.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it.
+
+    Returns
+    -------
+    samples : ndarray, DataFrame, CSR matrix or list
+        A frame stays one, since it has names. A list is returned for tables in lists, and for
+        sequences of different lengths.
+    """
+    samples = tidy_table(read_container(X))
+    return samples if is_ragged(samples) else stack_samples(samples)
+
+
+def is_ragged(X) -> bool:
+    """Tell whether X is a list of sequences of different lengths."""
+    if not isinstance(X, list | tuple) or not len(X) or count_axes(X) not in (2, 3):
+        return False
+    return len({len(sequence) for sequence in X if hasattr(sequence, "__len__")}) > 1
+
+
+def find_image_shape(X, estimator=None):
+    """Return the shape of the images that samples are, None where they are none.
+
+    Parameters
+    ----------
+    X : object
+        Samples.
+    estimator : fitted transformer, default=None
+        It may know the shape where X is a table.
+
+    Returns
+    -------
+    image_shape : tuple of three ints or None
+        (channels, height, width), with one or three channels.
+    """
+    shape = tuple(getattr(index_samples(X), "shape", ()))[1:]
+    if len(shape) < 2:
+        last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+        shape = tuple(getattr(last, "sample_shape_", ()))
+    return shape if is_image_shape(shape) else None
+
+
+def is_image_shape(shape) -> bool:
+    """Tell whether samples of a shape are images that can be drawn."""
+    return len(shape) == 3 and shape[0] in _DRAWN_CHANNELS
 
 
 def _check_both_ways(estimator):

@@ -188,7 +188,7 @@ def test_numbers_of_codes_must_be_whole_and_positive(iris, n_components):
         ({"n_components": 5}, r"of at most 4: there are 112 rows .* Got \[5\]"),
         ({"y": np.zeros(150)}, "at least two classes"),
         ({"y": [f"name {row}" for row in range(150)]}, "classes of several rows each. Got 112"),
-        ({"y": np.full(150, np.nan)}, "Input y contains NaN"),
+        ({"y": np.full(150, np.nan)}, "`y` must have a label"),
         ({"y": np.zeros(149)}, "inconsistent numbers of samples"),
         ({"X_test": np.ones((5, 3)), "y": None}, "`X_test` must have 4 columns.* Got 3"),
         ({"X_test": np.ones((5, 4))}, "`y_test` must be given.* Got none"),

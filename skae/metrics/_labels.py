@@ -1,0 +1,79 @@
+"""Labels and quantities of rows, some of which may be missing."""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
+
+from skae.exceptions import SkaeWarning
+
+
+def keep_labelled(y, *tables):
+    """Return labels that are there, and their rows of tables.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels or quantities. NaN, None and pandas' missing values stand for none.
+    *tables : array-like of shape (n_samples, ...)
+        Tables whose rows the labels belong to.
+
+    Returns
+    -------
+    y : ndarray of shape (n_labelled,)
+        The labels.
+    *tables : array-like of shape (n_labelled, ...)
+        Rows that have one.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or no row has a label.
+
+    Warns
+    -----
+    SkaeWarning
+        If rows are left out.
+    """
+    y = column_or_1d(np.array(y, dtype=object) if isinstance(y, list | tuple) else y)
+    check_consistent_length(y, *tables)
+    there = find_labelled(y)
+    if not there.any():
+        raise ValueError("`y` must have a label. Got missing ones only. Leave out `y`.")
+    labels = np.array(y[there].tolist()) if y.dtype == object else y[there]
+    if there.all():
+        return labels, *tables
+    warnings.warn(
+        f"Left out {np.count_nonzero(~there)} of {len(y)} rows, which have no label.",
+        SkaeWarning,
+        stacklevel=3,
+    )
+    return labels, *(_safe_indexing(table, np.flatnonzero(there)) for table in tables)
+
+
+def find_labelled(y) -> np.ndarray:
+    """Return which labels are there.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels or quantities.
+
+    Returns
+    -------
+    there : ndarray of bool of shape (n_samples,)
+        False for NaN, None, NaT and pandas' NA.
+    """
+    if y.dtype.kind in "fcmM":
+        return ~np.isnan(y) if y.dtype.kind in "fc" else ~np.isnat(y)
+    if y.dtype != object:
+        return np.ones(len(y), dtype=bool)
+    return np.array([_is_there(label) for label in y], dtype=bool)
+
+
+def _is_there(label) -> bool:
+    # What is missing differs from itself, or, as pandas' NA, does not say whether it does.
+    try:
+        return label is not None and bool(label == label)
+    except TypeError:
+        return False
