@@ -14,11 +14,29 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._atomic import atomic_fit, sees_one_fit
 from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
+from skae._missing import check_columns_are_observed, is_masked
+from skae._mixed_columns import check_in_memory
+from skae._refusals import advise
 from skae._sklearn import check_weights, fit_context
 
 # Rows that differ by less than such a part of the ranges of the features are the same row: single
 # precision, and the order of its sums, cannot tell them apart.
 _SAME = 10 * np.finfo(np.float32).eps
+# Cells count as so many ranges from the training rows for the autoencoder, whose single precision
+# has no squares of what may lie beyond; their distance from there is added in double precision.
+_FARTHEST = 1e6
+_GREATEST_DISTANCE = 1e140
+_DOUBLES = np.finfo(np.float64).min, np.finfo(np.float64).max
+_UNITS = (
+    "AutoencoderOutlierDetector gives its `autoencoder` features divided by their range in the "
+    "training rows, after their minimum is subtracted unless X is sparse; the values above are in "
+    "these units."
+)
+_MISSING = (
+    "AutoencoderOutlierDetector takes missing values with "
+    "`autoencoder=AutoencoderTransformer(missing='mask')`. Otherwise fill them in beforehand, as "
+    "in make_pipeline(AutoencoderImputer(), AutoencoderOutlierDetector())."
+)
 
 
 class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
@@ -57,8 +75,9 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
     autoencoder : AutoencoderTransformer or None, default=None
         An unfitted autoencoder with the parameters to use, as in
         ``AutoencoderTransformer(max_iter=50)``; a grid reaches them by ``autoencoder__max_iter``.
-        Its `n_components` and `random_state` give way to those above and below. None is one at
-        its defaults.
+        Its `n_components` and `random_state` give way to those of the detector, and it sees
+        features divided by their range. With ``missing="mask"`` rows may lack values. None is one
+        at its defaults.
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder. The same int gives the same scores.
 
@@ -71,10 +90,10 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
     n_neighbors_ : int
         Number of neighbours in use.
     data_min_ : ndarray of shape (n_features_in_,)
-        What is subtracted from the features: their minimum, or 0 where X was sparse in fit.
+        Minimum of each feature, which is subtracted first; 0 where X was sparse in fit.
     data_range_ : ndarray of shape (n_features_in_,)
-        What they are then divided by: maximum less minimum, and for constant features the median
-        of the others.
+        Range of each feature, by which it is then divided: maximum less minimum, and for constant
+        features the median of the others.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -89,6 +108,9 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
     -----
     A row never counts as its own neighbour: of training rows, and of rows equal to one, the nearest
     code is skipped. The score of a row depends on that row alone, and not on those beside it.
+
+    Where values are missing, the squared error of a row is the mean over its other cells times the
+    number of features.
 
     References
     ----------
@@ -139,7 +161,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two, all finite. Most of them should be inliers.
+            Training rows, at least two, all finite but for missing cells. Most of them should be
+            inliers.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -149,7 +172,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         self : object
-            The fitted detector.
+            The fitted detector. If the fit fails, it is as it was before.
 
         Raises
         ------
@@ -158,17 +181,19 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         skae.exceptions.NonFiniteLossError
             If the loss of the autoencoder is no longer finite.
         """
+        template = AutoencoderTransformer() if self.autoencoder is None else self.autoencoder
+        self.autoencoder_ = clone(template).set_output(transform="default")
+        self.autoencoder_.set_params(n_components=self.n_components, random_state=self.random_state)
         X = self._validate_rows(X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]
+        if is_masked(self.autoencoder_):
+            check_columns_are_observed(X, getattr(self, "feature_names_in_", range(X.shape[1])))
         self.data_min_, self.data_range_ = _find_ranges(X)
-        template = AutoencoderTransformer() if self.autoencoder is None else self.autoencoder
-        self.autoencoder_ = clone(template).set_params(
-            n_components=self.n_components, random_state=self.random_state
-        )
-        X = self._scale(X)
-        self.autoencoder_.fit(X, sample_weight=weights)
+        X, _ = self._scale(X)
+        with advise("X must lie in", _UNITS):
+            self.autoencoder_.fit(X, sample_weight=weights)
         codes, errors = self._encode(X)
         unseen = self._estimate_unseen_errors(errors, weights)
         self._remember(codes, unseen, weights)
@@ -184,15 +209,18 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Negative; about -1 for ordinary rows, and the less, the stranger.
+            Negative; about -1 for ordinary rows. The more unusual the row, the lower its score.
         """
         check_is_fitted(self)
-        return self._compare(*self._encode(self._scale(self._validate_rows(X))))
+        X, beyond = self._scale(self._validate_rows(X))
+        codes, errors = self._encode(X)
+        np.add.at(errors, beyond.row, beyond.data)
+        return self._compare(codes, errors)
 
     @sees_one_fit
     def decision_function(self, X):
@@ -201,7 +229,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
 
         Returns
         -------
@@ -217,7 +245,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
 
         Returns
         -------
@@ -233,29 +261,63 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite.
+            Rows, all finite but for missing cells.
 
         Returns
         -------
         errors : ndarray of shape (n_samples, n_features)
             Squared differences between X and its reconstruction, in units of the square of each
-            feature's range in the training rows.
+            feature's range in the training rows; NaN where a cell is missing.
         """
         check_is_fitted(self)
-        return self.autoencoder_.reconstruction_errors(self._scale(self._validate_rows(X)))
+        X, beyond = self._scale(self._validate_rows(X))
+        errors = self.autoencoder_.reconstruction_errors(X).astype(np.float64)
+        errors[beyond.row, beyond.col] += beyond.data
+        return errors
 
     def _validate_rows(self, X, *, reset=False, **options):
-        return validate_data(
-            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset, **options
-        )
+        check_in_memory(X)
+        masked = is_masked(self.autoencoder_)
+        options |= {"reset": reset, "ensure_all_finite": "allow-nan" if masked else True}
+        with advise("contains NaN", _MISSING):
+            return validate_data(
+                self,
+                X,
+                accept_sparse=not masked and "csr",
+                dtype=(np.float64, np.float32),
+                **options,
+            )
 
     def _scale(self, X):
-        """Return rows in units of the ranges of the features."""
-        if not sparse.issparse(X):
-            return ((X - self.data_min_) / self.data_range_).astype(X.dtype, copy=False)
-        if self.data_min_.any():
-            return self._scale(X.toarray())
-        return X.multiply(1 / self.data_range_).tocsr().astype(X.dtype, copy=False)
+        """Return rows in units of the ranges of the features, and what lies too far away.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scaled : ndarray or CSR matrix of shape (n_samples, n_features)
+            Rows in these units, at most `_FARTHEST` from 0, in the precision of X.
+        beyond : coo_array of shape (n_samples, n_features)
+            Squared distances of X from there, in double precision; few if any are stored.
+        """
+        if sparse.issparse(X) and self.data_min_.any():
+            X = X.toarray()
+        scaled = X.astype(np.float64)
+        with np.errstate(over="ignore"):
+            if sparse.issparse(scaled):
+                cells, columns = scaled.data, scaled.indices
+                cells /= self.data_range_[columns]
+            else:
+                cells = scaled
+                cells -= self.data_min_
+                np.clip(cells, *_DOUBLES, out=cells)
+                cells /= self.data_range_
+        beyond = _find_excess(scaled)
+        np.clip(cells, -_FARTHEST, _FARTHEST, out=cells)
+        return scaled.astype(X.dtype, copy=False), beyond
 
     def _encode(self, X):
         """Return the codes of scaled rows, and their squared errors summed over the features."""
@@ -311,21 +373,37 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = is_masked(self.autoencoder)
+        tags.input_tags.sparse = not tags.input_tags.allow_nan
         return tags
 
 
-def _find_ranges(X):
-    """Return what is subtracted from the features, and what they are divided by."""
+def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers to subtract from the features, and to divide them by."""
     if sparse.issparse(X):
-        lowest, highest = min_max_axis(X, axis=0)
+        lowest, highest = min_max_axis(X.astype(np.float64), axis=0)
     else:
-        lowest, highest = X.min(axis=0), X.max(axis=0)
-    ranges = highest - lowest
+        # Unlike `min` and `max` these go past missing cells.
+        lowest, highest = (end.reduce(X, axis=0).astype(np.float64) for end in (np.fmin, np.fmax))
+    with np.errstate(over="ignore"):
+        ranges = np.minimum(highest - lowest, _DOUBLES[1])
     varies = ranges > 0
     # A constant feature shows no scale of its own; that of the others is the best guess.
     ranges[~varies] = np.median(ranges[varies]) if varies.any() else 1
     return (np.zeros_like(lowest) if sparse.issparse(X) else lowest), ranges
+
+
+def _find_excess(scaled):
+    """Return squared distances of cells from the farthest that the autoencoder gets to see."""
+    cells = scaled.data if sparse.issparse(scaled) else scaled
+    outside = np.abs(cells) > _FARTHEST
+    distances = np.minimum(np.abs(cells[outside]) - _FARTHEST, _GREATEST_DISTANCE)
+    if sparse.issparse(scaled):
+        rows = np.repeat(np.arange(scaled.shape[0]), np.diff(scaled.indptr))[outside]
+        places = rows, scaled.indices[outside]
+    else:
+        places = np.nonzero(outside)
+    return sparse.coo_array((np.square(distances), places), shape=scaled.shape)
 
 
 def _find_quantile(values, share: float, weights) -> float:

@@ -5,7 +5,7 @@ import contextlib
 
 @contextlib.contextmanager
 def advise(about: str, remedy: str):
-    """Add a remedy to errors about something.
+    """Add a remedy to the first line of errors about something.
 
     Parameters
     ----------
@@ -24,4 +24,6 @@ def advise(about: str, remedy: str):
     except ValueError as error:
         if about not in str(error):
             raise
-        raise ValueError(f"{error}\n{remedy}") from None
+        # Further lines of scikit-learn recommend other estimators.
+        message = str(error).partition("\n")[0]
+        raise ValueError(f"{message}\n{remedy}") from None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.decomposition import PCA
@@ -13,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import AutoencoderOutlierDetector, AutoencoderTransformer
@@ -303,8 +305,99 @@ def test_a_wrong_number_of_columns_is_refused(fitted, zeros, method):
         getattr(fitted, method)(zeros[0][:, :4])
 
 
-def test_nan_is_refused(zeros):
+def test_missing_values_are_refused_with_both_remedies(zeros):
     X = zeros[0].copy()
     X[3, 2] = np.nan
-    with pytest.raises(ValueError, match="contains NaN"):
+    remedies = r"missing='mask'.*make_pipeline\(AutoencoderImputer\(\)"
+    with pytest.raises(ValueError, match=f"contains NaN.\n.*{remedies}") as refusal:
         make_detector().fit(X)
+    assert "Histogram" not in str(refusal.value)
+    with pytest.raises(ValueError, match=remedies):
+        make_detector().fit(zeros[0]).predict(X)
+
+
+@pytest.fixture
+def masked():
+    return AutoencoderTransformer(hidden_layer_sizes=(16,), max_iter=3, missing="mask")
+
+
+def test_rows_may_lack_values_with_a_template_that_takes_them(zeros, masked):
+    gaps = np.random.default_rng(0).random((300, 64)) < 0.2
+    X, others = (np.where(gaps[: len(rows)], np.nan, rows) for rows in (zeros[0], zeros[1][:200]))
+    detector = make_detector(autoencoder=masked).fit(X[:120])
+    scores = [detector.score_samples(rows) for rows in (X[120:], others)]
+    assert all(np.isfinite(part).all() for part in scores)
+    assert roc_auc_score(np.repeat([0, 1], [len(X) - 120, 200]), -np.concatenate(scores)) > 0.95
+    np.testing.assert_array_equal(np.isnan(detector.reconstruction_errors(X)), np.isnan(X))
+    assert get_tags(detector).input_tags.allow_nan
+    assert not get_tags(make_detector()).input_tags.allow_nan
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        detector.predict(np.full((1, 64), np.inf))
+    with pytest.raises(ValueError, match="X must have an observed cell in every column"):
+        make_detector(autoencoder=masked).fit(np.where(np.arange(64) == 3, np.nan, X))
+
+
+def test_without_gaps_a_template_that_takes_them_changes_little(zeros, masked):
+    plain = make_detector().fit(zeros[0]).score_samples(zeros[1])
+    with_mask = make_detector(autoencoder=masked).fit(zeros[0]).score_samples(zeros[1])
+    assert np.corrcoef(plain, with_mask)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_rows_far_beyond_single_precision_are_outliers(zeros, dtype, make):
+    X = zeros[0][:100].astype(dtype)
+    values = [3e18, np.finfo(np.float32).max, *([1e39, 1e200, 1.7e308] * (dtype == np.float64))]
+    rows = np.concatenate([X[:1]] * (len(values) + 1))
+    rows[1:, 5] = values
+    detector = make_detector(n_neighbors=5).fit(make(X))
+    assert detector.predict(make(rows)).tolist() == [1] + [-1] * len(values)
+    scores = detector.score_samples(make(rows))
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores) <= 0).all()
+    errors = detector.reconstruction_errors(make(rows[1:]))
+    assert np.isfinite(errors).all()
+    assert (errors.argmax(axis=1) == 5).all()
+
+
+@pytest.mark.parametrize("value", [1e12, 1e39, 1.7e308])
+def test_a_row_far_beyond_the_others_is_found_in_training(value):
+    X = np.random.default_rng(0).normal(size=(100, 4))
+    X[7, 1] = value
+    assert make_detector(2).fit_predict(X)[7] == -1
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("unit", [5e-324, 1e-300, 3e38, 1.7e308])
+def test_columns_of_any_unit_are_taken(make, unit):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    X[:, 1] = unit * np.random.default_rng(1).integers(-1, 2, size=60)
+    detector = make_detector(2).fit(make(X))
+    assert np.isfinite(detector.score_samples(make(X))).all()
+    if unit == 3e38:
+        single = X.astype(np.float32)
+        assert np.isfinite(make_detector(2).fit(make(single)).score_samples(make(single))).all()
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_frames_everywhere_break_nothing(zeros, output):
+    pytest.importorskip(output)
+    expected = make_detector().fit(zeros[0]).score_samples(zeros[1])
+    with config_context(transform_output=output):
+        scores = make_detector().fit(zeros[0]).score_samples(zeros[1])
+        autoencoder = make_detector().autoencoder.set_output(transform=output)
+        wrapped = make_detector(autoencoder=autoencoder).fit(zeros[0]).score_samples(zeros[1])
+    np.testing.assert_array_equal(scores, expected)
+    np.testing.assert_array_equal(wrapped, expected)
+
+
+def test_a_refusal_of_the_autoencoder_says_in_which_units(zeros):
+    autoencoder = AutoencoderTransformer(output_range=(2, 3))
+    with pytest.raises(ValueError, match="divided by their range in the training rows"):
+        make_detector(autoencoder=autoencoder).fit(zeros[0])
+
+
+def test_frames_to_be_computed_are_refused():
+    pl = pytest.importorskip("polars")
+    with pytest.raises(TypeError, match="Got a LazyFrame"):
+        make_detector().fit(pl.LazyFrame({"a": [1.0, 2.0]}))
