@@ -88,7 +88,7 @@ def _read_sample(sample):
         )
     if not isinstance(sample, tuple) or not sample or count_axes(sample[0]) == 0:
         return sample
-    if len(sample) == 1 or (len(sample) == 2 and _is_label(sample[1])):
+    if len(sample) == 1 or _has_label(sample):
         return sample[0]
     raise ValueError(
         "X must have samples that are arrays, each with a label at most. "
@@ -102,9 +102,14 @@ def _is_label(value) -> bool:
 
 def _read_list(X):
     """Return a list whose samples are arrays without their labels."""
-    if len(X) and isinstance(X[0], tuple):
-        return [_read_sample(sample) for sample in X]
+    if len(X) and all(_has_label(sample) for sample in X):
+        return [sample[0] for sample in X]
     return X
+
+
+def _has_label(sample) -> bool:
+    is_pair = isinstance(sample, tuple) and len(sample) == 2
+    return is_pair and count_axes(sample[0]) > 0 and _is_label(sample[1])
 
 
 def _read_cells(X):
@@ -127,9 +132,8 @@ def _may_nest(X, shape) -> bool:
     """Tell whether the first column may hold arrays, going by its type."""
     dtypes = list(X.dtypes) if len(shape) == 2 and hasattr(X, "dtypes") else []
     dtype = dtypes[0] if dtypes else getattr(X, "dtype", None)
-    is_nested = getattr(dtype, "is_nested", None)
-    if callable(is_nested):
-        return bool(is_nested())
+    if hasattr(dtype, "is_nested"):
+        return bool(dtype.is_nested())
     kind = getattr(dtype, "kind", None)
     return kind == "O" or str(dtype).startswith(("list", "fixed_size_list"))
 
@@ -154,6 +158,12 @@ def count_axes(X) -> int:
     if hasattr(X, "__array_interface__"):
         return n_axes + len(X.__array_interface__["shape"])
     return n_axes + int(hasattr(X, "to_list") and hasattr(X, "len"))
+
+
+def unnest(sample):
+    """Return a polars Series of lists as lists, all else as it is."""
+    dtype = getattr(sample, "dtype", None)
+    return sample.to_list() if hasattr(dtype, "is_nested") and dtype.is_nested() else sample
 
 
 def stack(samples) -> np.ndarray:
@@ -185,7 +195,7 @@ def stack(samples) -> np.ndarray:
 
 def _as_array(sample, i) -> np.ndarray:
     try:
-        array = np.asarray(sample)
+        array = np.asarray(unnest(sample))
     except ValueError as error:
         raise ValueError(
             f"X must hold samples that are arrays of numbers. Got sample {i}: {error}. {_ONE_SHAPE}"

@@ -1,5 +1,6 @@
 """Sequences of different lengths, as rows of a table."""
 
+from collections.abc import Iterator
 from numbers import Integral
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skae._sequences import find_names, list_sequences, read_sequences
 from skae._sklearn import fit_context
 
 __all__ = ["SequencePadder"]
@@ -31,6 +33,10 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Give every step one feature more, which is 0 until the sequence ends and 1 in one step
         after its end, where all else is missing. What a model makes of codes then says where it
         ends, and `inverse_transform` cuts it there. Rows are one step longer.
+    id_column : str or int or None, default=None
+        Name of the column that tells which sequence a step belongs to, where X is a DataFrame with
+        a row for each step. Sequences come in the order of their first steps, and steps in the
+        order of the rows, so sort by time first.
 
     Attributes
     ----------
@@ -38,6 +44,8 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Steps that are kept.
     n_step_features_ : int
         Features of each step.
+    step_feature_names_ : list of str or None
+        Names of these, where sequences were DataFrames in fit.
     sample_shape_ : tuple of two ints
         Steps of a row and features of each; the mark and its step are counted.
 
@@ -63,11 +71,13 @@ class SequencePadder(TransformerMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "mark_end": ["boolean"],
+        "id_column": [str, Integral, None],
     }
 
-    def __init__(self, max_length=None, *, mark_end=False):
+    def __init__(self, max_length=None, *, mark_end=False, id_column=None):
         self.max_length = max_length
         self.mark_end = mark_end
+        self.id_column = id_column
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -75,9 +85,11 @@ class SequencePadder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of array-likes of shape (length, n_step_features) or (length,)
-            The sequences, such as a list of arrays. Without a second axis steps have one feature.
-            NaN stands for a missing cell.
+        X : iterable of array-likes of shape (length, n_step_features) or (length,)
+            Sequences, such as a list or Series of arrays, of which the order counts and not the
+            index. Without a second axis steps have one feature. Columns of DataFrames are matched
+            by name. Or a DataFrame with a row for each step and `id_column`, or its groups. NaN
+            stands for a missing cell.
         y : object, default=None
             Ignored.
 
@@ -89,23 +101,46 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no sequence, or their steps have different numbers of features.
+            If there is no sequence, one is no table of numbers, or their steps have different
+            features; the message says which sequence.
         """
-        sequences = self._read(X)
-        longest = max(map(len, sequences))
+        sequences = list_sequences(X, self.id_column)
+        names = find_names(sequences)
+        arrays = self._read(sequences, names, None)
+        longest = max(map(len, arrays))
         self.max_length_ = longest if self.max_length is None else int(self.max_length)
-        self.n_step_features_ = sequences[0].shape[1]
+        self.n_step_features_ = arrays[0].shape[1]
+        self.step_feature_names_ = names
         more = int(self.mark_end)
         self.sample_shape_ = self.max_length_ + more, self.n_step_features_ + more
         return self
+
+    def fit_transform(self, X, y=None):
+        """Learn how long sequences are, and return them as rows.
+
+        Parameters
+        ----------
+        X : object
+            Sequences in any form that `fit` takes; a generator is gone through once.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_steps * n_features)
+            One row for each sequence, NaN beyond its end.
+        """
+        if isinstance(X, Iterator):
+            X = list(X)
+        return self.fit(X, y).transform(X)
 
     def transform(self, X):
         """Return sequences as rows.
 
         Parameters
         ----------
-        X : sequence of array-likes of shape (length, n_step_features) or (length,)
-            The sequences.
+        X : iterable of array-likes of shape (length, n_step_features) or (length,)
+            Sequences in any form that `fit` takes.
 
         Returns
         -------
@@ -116,10 +151,12 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If steps have another number of features than in fit.
+            If steps have other features than in fit.
         """
         check_is_fitted(self)
-        sequences = self._read(X, self.n_step_features_)
+        given = list_sequences(X, self.id_column)
+        names = find_names(given) if self.step_feature_names_ is None else self.step_feature_names_
+        sequences = self._read(given, names, self.n_step_features_)
         rows = np.full(
             (len(sequences), *self.sample_shape_), np.nan, np.result_type(*sequences, np.float32)
         )
@@ -172,23 +209,17 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         there = np.flatnonzero(~np.isnan(steps).all(axis=1))
         return steps[: there[-1] + 1 if len(there) else 0].copy()
 
-    def _read(self, X, n_step_features=None) -> list[np.ndarray]:
+    def _read(self, sequences, names, n_step_features) -> list[np.ndarray]:
         """Return sequences as arrays of shape (length, n_step_features)."""
-        if isinstance(X, str) or not hasattr(X, "__len__") or len(X) == 0:
-            raise ValueError(
-                "X must be sequences, at least one. "
-                f"Got {type(X).__name__} of length {len(X) if hasattr(X, '__len__') else 0}. "
-                "Pass a list of arrays of shape (length, n_step_features)."
-            )
-        sequences = [_read_sequence(X[i], i) for i in range(len(X))]
-        wanted = sequences[0].shape[1] if n_step_features is None else n_step_features
-        for i, sequence in enumerate(sequences):
-            if sequence.shape[1] != wanted:
+        arrays = read_sequences(sequences, names)
+        wanted = arrays[0].shape[1] if n_step_features is None else n_step_features
+        for i, array in enumerate(arrays):
+            if array.shape[1] != wanted:
                 raise ValueError(
-                    f"X must have {wanted} features in each step. Got {sequence.shape[1]} in "
-                    f"sequence {i}, of shape {sequence.shape}. Steps are rows, features columns."
+                    f"X must have {wanted} features in each step. Got {array.shape[1]} in "
+                    f"sequence {i}, of shape {array.shape}. Steps are rows, features columns."
                 )
-        return sequences
+        return arrays
 
     def get_feature_names_out(self, input_features=None):
         """Return a name for each cell of a row.
@@ -196,7 +227,8 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str of shape (n_step_features_,), default=None
-            Names of the features of a step; "feature0" and so on where None.
+            Names of the features of a step. None takes those of the DataFrames seen in fit, or
+            "feature0" and so on.
 
         Returns
         -------
@@ -209,9 +241,10 @@ class SequencePadder(TransformerMixin, BaseEstimator):
             If `input_features` has another length.
         """
         check_is_fitted(self)
-        names = [f"feature{i}" for i in range(self.n_step_features_)]
-        if input_features is not None:
-            names = [str(name) for name in input_features]
+        given = self.step_feature_names_ if input_features is None else input_features
+        if given is None:
+            given = [f"feature{i}" for i in range(self.n_step_features_)]
+        names = [str(name) for name in given]
         if len(names) != self.n_step_features_:
             raise ValueError(
                 f"`input_features` must have {self.n_step_features_} names, one for each feature "
@@ -228,19 +261,3 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.no_validation = True
         return tags
-
-
-def _read_sequence(sequence, i: int) -> np.ndarray:
-    """Return one sequence as an array of shape (length, n_step_features)."""
-    values = np.asarray(sequence)
-    if values.dtype != np.float32:
-        values = values.astype(np.float64)
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or np.isinf(values).any():
-        got = "infinite values" if values.ndim == 2 else f"an array of shape {values.shape}"
-        raise ValueError(
-            "X must hold sequences of shape (length, n_step_features), their values finite or NaN. "
-            f"Got {got} for sequence {i}. Steps are rows, features columns."
-        )
-    return values

@@ -1,7 +1,10 @@
 """Sequences of different lengths as rows, and back."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
+import torch
 from sklearn.base import clone
 
 from skae.sequences import SequencePadder
@@ -90,3 +93,115 @@ def test_wrong_widths_are_refused(sequences):
         padder.inverse_transform(np.zeros((2, 17)))
     with pytest.raises(ValueError, match="`input_features` must have 3 names"):
         padder.get_feature_names_out(["x"])
+
+
+def make_long(sequences, keys):
+    """Return a frame with a row for each step."""
+    frames = [
+        pd.DataFrame(each, columns=list("xyz")).assign(key=key)
+        for each, key in zip(sequences, keys, strict=True)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+HOLDERS = {
+    "series in another order": lambda X: pd.Series(X, index=[2, 0, 3, 1]),
+    "series with names": lambda X: pd.Series(X, index=list("dacb")),
+    "series of polars": lambda X: pl.Series([each.tolist() for each in X]),
+    "column": lambda X: pd.DataFrame({"series": X}, index=[2, 0, 3, 1]),
+    "objects": lambda X: np.array([None, *X], dtype=object)[1:],
+    "generator": lambda X: (each for each in X),
+    "values": lambda X: dict(enumerate(X)).values(),
+    "frames": lambda X: [pd.DataFrame(each, columns=list("xyz")) for each in X],
+    "frames of polars": lambda X: [pl.DataFrame(each, schema=list("xyz")) for each in X],
+    "frames in other orders": lambda X: [
+        pd.DataFrame(each, columns=list("xyz"))[list(order)]
+        for each, order in zip(X, ["xyz", "zyx", "yxz", "xzy"], strict=True)
+    ],
+    "tensors": lambda X: [torch.as_tensor(each) for each in X],
+    "data set with labels": lambda X: [(each, 1) for each in X],
+    "groups": lambda X: make_long(X, "abcd").groupby("key"),
+    "groups by position": lambda X: make_long(X, "dacb").groupby("key", sort=False),
+    "groups of columns": lambda X: make_long(X, "abcd").groupby("key")[["x", "y", "z"]],
+    "groups of polars": lambda X: pl.DataFrame(make_long(X, "dacb")).group_by(
+        "key", maintain_order=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_sequences_are_taken_in_their_order(sequences, name):
+    hold, expected = HOLDERS[name], SequencePadder().fit_transform(sequences)
+    np.testing.assert_array_equal(SequencePadder().fit_transform(hold(sequences)), expected)
+    np.testing.assert_array_equal(
+        SequencePadder().fit(sequences).transform(hold(sequences)), expected
+    )
+
+
+@pytest.mark.parametrize("convert", [lambda frame: frame, pl.DataFrame], ids=["pandas", "polars"])
+@pytest.mark.parametrize("keys", ["abcd", "dacb"])
+def test_frames_in_long_form_are_split_by_a_column(sequences, keys, convert):
+    padder = SequencePadder(id_column="key")
+    rows = padder.fit_transform(convert(make_long(sequences, keys)))
+    np.testing.assert_array_equal(rows, SequencePadder().fit_transform(sequences))
+    assert padder.step_feature_names_ == list("xyz")
+    assert padder.get_feature_names_out()[:4].tolist() == [
+        "step0_x",
+        "step0_y",
+        "step0_z",
+        "step1_x",
+    ]
+    other = convert(make_long(sequences, keys)[["z", "key", "x", "y"]])
+    np.testing.assert_array_equal(padder.transform(other), rows)
+
+
+def test_gaps_in_nullable_columns_are_missing_cells():
+    frames = [pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64")}), pd.DataFrame({"a": [2]})]
+    rows = SequencePadder().fit_transform(frames)
+    np.testing.assert_array_equal(rows, [[1, np.nan, 3], [2, np.nan, np.nan]])
+
+
+frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (frame, "DataFrame of shape.*id_column.*to_numpy"),
+        (pl.DataFrame(frame), "DataFrame of shape.*id_column"),
+        (pl.LazyFrame(frame), "collect"),
+        ({"a": [1.0], "b": [2.0]}, "dict.*values"),
+        ((row for row in ()), "generator of length 0"),
+        (5, "Got int"),
+        ([frame, frame.rename(columns={"b": "c"})], r"\['a', 'c'\] for sequence 1"),
+        ([frame, frame[["a"]]], r"\['a'\] for sequence 1"),
+        ([frame, frame.assign(b=pd.Timestamp("2020"))], "sequence 1.*datetime64"),
+        ([frame[["a"]], pd.DataFrame({"a": pd.to_datetime(["2020"])})], "sequence 1.*datetime64"),
+        ([[1.0], ["tea"]], "sequence 1.*tea"),
+        ([[[1.0, 2.0]], [[1.0, 2.0], [3.0]]], "sequence 1"),
+        (pd.Series([1.0, 2.0]), "shape .* for sequence 0"),
+        (pl.DataFrame(frame).group_by("a"), "maintain_order=True"),
+    ],
+    ids=str,
+)
+def test_what_holds_no_sequences_is_refused_in_words(X, message):
+    with pytest.raises(ValueError, match=message):
+        SequencePadder().fit(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [(frame, "must be a column of X.*'key'"), (frame.assign(key=[1, None]), "missing values in")],
+    ids=str,
+)
+def test_columns_that_do_not_tell_the_sequence_are_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        SequencePadder(id_column="key").fit(X)
+
+
+def test_a_refused_refit_leaves_the_padder_as_it_was(sequences):
+    padder = SequencePadder().fit(sequences)
+    before = dict(vars(padder))
+    with pytest.raises(ValueError, match="sequence 1"):
+        padder.fit([np.ones((9, 2)), ["tea"]])
+    assert vars(padder) == before
