@@ -2,10 +2,27 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import make_swiss_roll
 from sklearn.decomposition import PCA
 
-from skae import AutoencoderTransformer
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
+from skae.datasets import load_mnist
+
+FAMILIES = {
+    "dense": AutoencoderTransformer(),
+    "float64": AutoencoderTransformer(dtype="float64"),
+    "masked": AutoencoderTransformer(missing="mask"),
+    "denoising": AutoencoderTransformer(corruption="gaussian", corruption_level=0.1),
+    "conv": AutoencoderTransformer(architecture="conv", sample_shape=(1, 10)),
+    "recurrent": AutoencoderTransformer(architecture="recurrent", sample_shape=(5, 2)),
+    "variational": VariationalAutoencoderTransformer(beta=0.1),
+    "adversarial": AdversarialAutoencoderTransformer(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +56,101 @@ def test_rows_of_the_fit_are_within_reach(fitted, roll):
     reach, fitted.net_.module_.reach = fitted.net_.module_.reach, None
     without = fitted.transform(roll)
     fitted.net_.module_.reach = reach
-    np.testing.assert_allclose(before, without, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(before, without, rtol=1e-6, atol=1e-6)
 
 
 def test_the_reach_grows_as_a_fit_goes_on(roll):
     model = AutoencoderTransformer(2, random_state=0).partial_fit(roll)
     first = model.net_.module_.reach
     model.partial_fit(roll[:50])
-    assert (model.net_.module_.reach >= first).all()
+    reach = model.net_.module_.reach
+    for name in ("row_bounds", "code_bounds"):
+        before, after = getattr(first, name), getattr(reach, name)
+        assert (after[0] <= before[0]).all()
+        assert (after[1] >= before[1]).all()
 
 
 def test_codes_of_any_size_are_decoded_without_pca():
     X = np.random.default_rng(0).normal(size=(50, 4))
     model = AutoencoderTransformer(2, init="random", max_iter=2, random_state=0).fit(X)
     assert model.net_.module_.reach is None
+
+
+def make_readings(n_samples, level=20.0, seed=0):
+    """Return nine readings along a curve, and one of a sensor that rests but for rounding."""
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(0, 6, n_samples)
+    X = np.column_stack([np.cos(t + k) for k in range(8)] + [t / 3, np.full(n_samples, level)])
+    return X + np.append(np.full(9, 0.05), 1e-6) * rng.normal(size=X.shape)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request):
+    """An autoencoder of the readings, of each family, that has learned more than PCA."""
+    model = clone(FAMILIES[request.param])
+    params = {"n_components": 2, "max_iter": 15, "random_state": 0, "early_stopping": False}
+    known = model.get_params().keys() & params.keys()
+    return model.set_params(**{name: params[name] for name in known}).fit(make_readings(300))
+
+
+@pytest.fixture(scope="module")
+def pca():
+    """PCA of the same readings."""
+    return PCA(2, svd_solver="full").fit(make_readings(300))
+
+
+def compare_errors(model, pca, X, columns):
+    """Return the squared error of some columns over PCA's."""
+    errors = [
+        np.square(X - estimator.inverse_transform(estimator.transform(X)))[:, columns].sum()
+        for estimator in (model, pca)
+    ]
+    return errors[0] / errors[1]
+
+
+@pytest.mark.parametrize("jump", [100, 1e4, 1e6, 1e9, 1e12])
+def test_a_jump_in_one_column_harms_the_others_no_more_than_in_pca(family, pca, jump):
+    X = make_readings(100, seed=1)
+    deviations = make_readings(300).std(axis=0)
+    for column in (0, 3, 8, 9):
+        odd = X.copy()
+        odd[:, column] += jump * deviations[column]
+        assert compare_errors(family, pca, odd, np.arange(10) != column) < 1.05
+
+
+@pytest.mark.parametrize("level", [20.001, 21.0, -1000.0])
+def test_a_column_that_rested_in_training_may_move_later(family, pca, level):
+    same, moved = make_readings(100, seed=1), make_readings(100, level, seed=1)
+    before = compare_errors(family, pca, same, slice(9))
+    assert before < 0.8
+    assert compare_errors(family, pca, moved, slice(9)) < before + 0.2
+
+
+@pytest.mark.parametrize("size", [1e3, 1e9, 1e15])
+def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pca, size):
+    odd = size * np.random.default_rng(2).normal(size=(100, 10))
+    assert compare_errors(family, pca, odd, slice(None)) < 1.05
+
+
+def test_what_is_learned_fades_gradually(fitted, roll):
+    """Beyond the known rows the reconstruction changes about as fast as the row does."""
+    corner = roll.max(axis=0)
+    path = np.linspace(1.0, 1.2, 200)[:, None] * corner
+    reconstructions = fitted.inverse_transform(fitted.transform(path))
+    steps = np.linalg.norm(np.diff(reconstructions, axis=0), axis=1)
+    assert steps.max() < 20 * np.linalg.norm(path[1] - path[0])
+
+
+@pytest.mark.slow
+@pytest.mark.needs_data("mnist.npz")
+@pytest.mark.parametrize("level", [0.1, 0.3, 0.5])
+def test_noise_does_no_more_harm_than_in_pca(level):
+    images = load_mnist(random_state=0).X_train[:3500].reshape(3500, -1)
+    train, test = images[:3000], images[3000:]
+    noisy = test + level * np.random.default_rng(0).normal(size=test.shape).astype(test.dtype)
+    models = AutoencoderTransformer(32, random_state=0), PCA(32)
+    errors = [
+        np.square(model.fit(train).inverse_transform(model.transform(noisy)) - test).mean()
+        for model in models
+    ]
+    assert errors[0] < errors[1]

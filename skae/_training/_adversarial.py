@@ -11,7 +11,7 @@ from skae._training._adversarial_net import AdversarialNet
 from skae._training._batches import WeightedRows
 from skae._training._losses import make_loss, make_output
 from skae._training._net import AutoencoderNet
-from skae._training._noise import find_input_deviations
+from skae._training._noise import find_input_scale
 from skae._training._principal_components import PrincipalComponents
 from skae._training._problem import TrainingProblem
 from skae.modules import AdversarialAutoencoder, Autoencoder, CodeBasis, DenseStack, LinearPath
@@ -77,8 +77,7 @@ class Adversarial:
             On the CPU; with a discriminator where there is one.
         """
         n_components, dtype = problem.n_components, problem.settings.torch_dtype
-        deviations = find_input_deviations(problem)
-        input_scale = torch.where(deviations > 0, 1 / deviations, 1.0)
+        input_scale = find_input_scale(problem)
         linear_path = None
         if problem.settings.init == "pca":
             spread = np.sqrt(components.explained_variance) / problem.standardization.scale

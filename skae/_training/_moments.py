@@ -28,21 +28,22 @@ class CodeMoments:
     squared_error: float
     """Mean squared error per cell, in standardised units."""
 
-    reach: torch.Tensor
-    """Greatest squared lengths of a scaled row and of a scaled code, of shape (2,)."""
+    bounds: list[torch.Tensor]
+    """Least and greatest entries of scaled rows, of shape (2, n_features), and of scaled codes.
+    None where rows are texts."""
 
 
 @torch.no_grad()
 def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
     """Return the moments of the codes of a data set, by one pass over it."""
     sums: list[torch.Tensor] = []
-    reach = origin = torch.zeros(())
+    bounds: list[torch.Tensor] = []
+    origin = torch.zeros(())
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
         code = module.encode_raw(rows)
         reconstruction = module.output(module.decode_raw(code))
         error = find_row_errors(reconstruction, rows)
-        lengths = module.fill(rows) * module.input_scale, code * module.code_scale
-        reach = torch.stack([x.square().sum(1).max() for x in lengths]).maximum(reach.to(rows))
+        bounds = join_bounds(bounds, _find_bounds(module, rows, code))
         if (missing := rows.isnan()).any():
             # What a missing cell would have been is nobody's loss.
             rows = torch.where(missing, reconstruction, rows)
@@ -68,8 +69,35 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         covariance=code_code / mass - torch.outer(code, code),
         cross_covariance=row_code / mass - torch.outer(row, code),
         squared_error=float(error / mass),
-        reach=reach,
+        bounds=bounds,
     )
+
+
+@torch.no_grad()
+def measure_bounds(
+    module: Autoencoder, dataset: WeightedRows, noise: InputNoise
+) -> list[torch.Tensor]:
+    """Return the ranges of scaled rows and codes of a data set, with the noise of its rows."""
+    bounds: list[torch.Tensor] = []
+    noise.restart_judging()
+    for rows, _ in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        seen = noise.for_judging(rows)
+        bounds = join_bounds(bounds, _find_bounds(module, seen, module.encode_raw(seen)))
+    return bounds
+
+
+def join_bounds(some: list[torch.Tensor], others: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return the ranges that hold both; either list may be empty."""
+    if not some or not others:
+        return some or others
+    pairs = zip(some, others, strict=True)
+    return [torch.stack([a[0].minimum(b[0]), a[1].maximum(b[1])]) for a, b in pairs]
+
+
+def _find_bounds(module: Autoencoder, rows, code) -> list[torch.Tensor]:
+    """Return least and greatest entries of rows and codes, as the network scales them."""
+    scaled = module.scale_rows(rows), code * module.code_scale
+    return [torch.stack([values.amin(0), values.amax(0)]) for values in scaled]
 
 
 @torch.no_grad()

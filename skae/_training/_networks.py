@@ -6,7 +6,7 @@ from torch import nn
 
 from skae._training._losses import make_output
 from skae._training._missing import MaskedPrincipalComponents
-from skae._training._noise import find_input_deviations
+from skae._training._noise import find_input_scale
 from skae._training._principal_components import PrincipalComponents
 from skae._training._problem import TrainingProblem
 from skae.modules import (
@@ -56,9 +56,7 @@ def _make_plain(problem: TrainingProblem, components, generator) -> Autoencoder:
     """Return a new network of which nothing is known of the codes."""
     settings, n_components = problem.settings, problem.n_components
     encoder, decoder = _make_stacks(problem, generator, n_components)
-    deviations = find_input_deviations(problem)
-    # Constant features stay as they are.
-    input_scale = torch.where(deviations > 0, 1 / deviations, 1.0)
+    input_scale = find_input_scale(problem)
     code_scale = torch.ones(n_components, dtype=settings.torch_dtype)
     linear_path = None
     if settings.init == "pca":

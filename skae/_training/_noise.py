@@ -9,8 +9,10 @@ from torch import Tensor
 from skae._training._problem import TrainingProblem
 from skae.corruption import Columns, Corruption
 
-# Images with holes, 20,000: without it training diverged, with it a hole's error fell by a fifth.
+# MNIST, clean, 3000 images: noise of 0.1 made 3.5 times PCA's error without it, 0.6 with it.
 _LEAST_SHARE_OF_COMMON_DEVIATION = 0.3
+# No feature is scaled to nothing: what fills missing cells divides by the factors.
+_NEGLIGIBLE_SHARE = 1e-3
 
 
 class InputNoise:
@@ -60,11 +62,8 @@ def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoi
     return InputNoise(corruption, _describe(problem, problem.device), generator)
 
 
-def find_input_deviations(problem: TrainingProblem) -> Tensor:
-    """Return how far features deviate from their means as the network sees them, noise included.
-
-    In a table with missing cells no deviation counts as less than a share of the common one: the
-    fill of a column that hardly varies may be many deviations off, and would be blown up.
+def find_input_scale(problem: TrainingProblem) -> Tensor:
+    """Return what scales features to about unit size as the network sees them, noise included.
 
     Parameters
     ----------
@@ -73,18 +72,37 @@ def find_input_deviations(problem: TrainingProblem) -> Tensor:
 
     Returns
     -------
-    deviations : Tensor of shape (n_features,)
-        Standard deviations, standardised, on the CPU.
+    input_scale : Tensor of shape (n_features,)
+        Factors for standardised features, positive, on the CPU.
     """
     scale = problem.standardization.scale
     deviations = problem.tensor(np.sqrt(problem.statistics.variance) / scale)
-    if problem.settings.masked:
-        common = deviations.square().mean().sqrt()
-        deviations = deviations.clamp_min(_LEAST_SHARE_OF_COMMON_DEVIATION * common)
     corruption = problem.settings.corruption
-    if corruption is None:
-        return deviations
-    return corruption.spread(deviations, _describe(problem, torch.device("cpu")))
+    if corruption is not None:
+        deviations = corruption.spread(deviations, _describe(problem, torch.device("cpu")))
+    return scale_deviations(deviations)
+
+
+def scale_deviations(deviations: Tensor) -> Tensor:
+    """Return what scales features with these standard deviations to about unit size.
+
+    A feature that hardly varies stays small: were it blown up, a new value many of its deviations
+    off would drown all others. Below a share `c` of what all deviate by, its size falls with the
+    deviation, ``deviation / c**2`` instead of ``1 / deviation``.
+
+    Parameters
+    ----------
+    deviations : Tensor of shape (n_features,)
+        Standard deviations.
+
+    Returns
+    -------
+    input_scale : Tensor of shape (n_features,)
+        Positive factors.
+    """
+    common = float(deviations.square().mean().sqrt()) or 1.0
+    least = deviations.clamp_min(_LEAST_SHARE_OF_COMMON_DEVIATION * common)
+    return deviations.clamp_min(_NEGLIGIBLE_SHARE * common) / least**2
 
 
 def _describe(problem: TrainingProblem, device: torch.device) -> Columns:

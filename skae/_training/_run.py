@@ -27,7 +27,14 @@ from skae._training._callbacks import (
 from skae._training._cross_validation import CrossValidation
 from skae._training._judgement import mean_of_rows
 from skae._training._losses import make_objective
-from skae._training._moments import CodeMoments, find_observed_share, measure_codes, measure_pca
+from skae._training._moments import (
+    CodeMoments,
+    find_observed_share,
+    join_bounds,
+    measure_bounds,
+    measure_codes,
+    measure_pca,
+)
 from skae._training._net import AutoencoderNet
 from skae._training._noise import InputNoise
 from skae._training._optimizer import adamw_groups
@@ -38,6 +45,8 @@ from skae.modules import Autoencoder, order_codes_
 _VALIDATION_BATCH_SIZE = 4096
 # Errors of the start and of PCA, in units of the latter, differ by less than this.
 _ROUNDING = 1e-5
+# One draw in two thousand from the prior has a code beyond so many deviations.
+_FARTHEST_DRAW = 3.5
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class TrainingRun:
         n_earlier_fits,
     ):
         self.problem, self.tasks, self.n_earlier_fits = problem, tasks, n_earlier_fits
-        self.earlier_reach: torch.Tensor | None = None
+        self.earlier_bounds: list[torch.Tensor] = []
         settings = problem.settings
         batch_size = settings.resolve_batch_size(len(split.train))
         self.max_iter = settings.resolve_max_iter(count_batches(len(split.train), batch_size))
@@ -237,7 +246,7 @@ class TrainingRun:
         The errors are those of the rows that were `judged`, of the training rows where None.
         """
         net, standardization = self.net, self.problem.standardization
-        net.module_.reach = self._find_reach(moments)
+        self._set_reach(moments)
         ratios, latent = self._order_codes(moments), self.problem.settings.latent
         losses = net.history[:, "train_loss"] if losses is None else losses
         optimizer_state = net.release_training_state(self.callbacks)
@@ -262,20 +271,27 @@ class TrainingRun:
             latent=None if latent is None else latent.measure(net.module_, self.train_set),
         )
 
-    def _find_reach(self, moments: CodeMoments) -> torch.Tensor | None:
-        """Return how far all rows reach that were trained on or judged by.
+    def _set_reach(self, moments: CodeMoments):
+        """Tell the network the ranges of all rows that it was trained on or judged by.
 
-        Without a PCA to fall back on, or with codes that are to be drawn, there is no such bound.
+        Without a PCA to fall back on, and for texts, there are none.
         """
         module = self.net.module_
-        if module.linear_path is None or self.problem.settings.latent is not None:
-            return None
-        reaches = (
-            [moments.reach] if self.earlier_reach is None else [moments.reach, self.earlier_reach]
-        )
-        if self.net.validation_set is not None:
-            reaches.append(measure_codes(module, self.net.validation_set).reach)
-        return torch.stack(reaches).amax(0)
+        if module.linear_path is None or not moments.bounds:
+            return
+        bounds = join_bounds(moments.bounds, self.earlier_bounds)
+        datasets = [self.net.validation_set]
+        if self.net.noise.corruption is not None:
+            datasets.append(self.train_set)
+        for dataset in datasets:
+            if dataset is not None:
+                seen = measure_bounds(module, dataset, self.net.noise)
+                bounds = join_bounds(bounds, seen)
+        if self.problem.settings.latent is not None:
+            # Codes are drawn from the prior, too.
+            limits = torch.stack([-module.code_scale, module.code_scale]) * _FARTHEST_DRAW
+            bounds = join_bounds(bounds, [bounds[0], limits])
+        module.set_reach_(*bounds)
 
     def _order_codes(self, moments: CodeMoments) -> np.ndarray:
         """Put the codes in order; return the share of variance that each accounts for."""

@@ -196,7 +196,7 @@ class TokenRun(TrainingRun):
         code, counts = code / mass, counts / mass
         covariance = square / mass - torch.outer(code, code)
         cross_covariance = cross / mass - torch.outer(counts, code)
-        return CodeMoments(code, covariance, cross_covariance, 0.0, torch.zeros(2))
+        return CodeMoments(code, covariance, cross_covariance, 0.0, [])
 
     def _order_codes(self, moments: CodeMoments) -> np.ndarray:
         basis = self.net.module_.basis

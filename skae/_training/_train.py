@@ -112,7 +112,8 @@ def train_autoencoder(
         problem, split, module, noise, order_source, tasks=tasks, n_earlier_fits=n_fits
     )
     if start is not None:
-        run.earlier_reach = start.module.reach
+        if start.module.reach is not None:
+            run.earlier_bounds = [start.module.reach.row_bounds, start.module.reach.code_bounds]
         run.net.load_optimizer_state(start.optimizer_state)
     batch_size = settings.resolve_batch_size(len(split.train))
     with threads_for(module, batch_size, settings.sample_shape or (problem.n_features,)):

@@ -8,6 +8,7 @@ import torch
 from skae._training._batches import OrderedBatches, WeightedRows
 from skae._training._losses import make_loss, make_output
 from skae._training._net import AutoencoderNet
+from skae._training._noise import scale_deviations
 from skae._training._principal_components import PrincipalComponents
 from skae._training._problem import TrainingProblem
 from skae.modules import CodeBasis, LinearPath, VariationalAutoencoder
@@ -93,8 +94,7 @@ class Variational:
             of_draws = statistics.mean * (1 - statistics.mean)
             draws = float((of_draws - statistics.variance).clip(0).mean()) / unit**2
             statistics = replace(statistics, variance=of_draws)
-        deviations = problem.tensor(np.sqrt(statistics.variance) / unit)
-        input_scale = torch.where(deviations > 0, 1 / deviations, 1.0)
+        input_scale = scale_deviations(problem.tensor(np.sqrt(statistics.variance) / unit))
         left = _residual_variance(problem)
         log_variance, linear_path = torch.zeros(problem.n_components, dtype=input_scale.dtype), None
         if problem.settings.init == "pca":

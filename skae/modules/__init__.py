@@ -9,6 +9,7 @@ from skae.modules._filling import GaussianFilling
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
+from skae.modules._reach import Reach
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._sparsity import TopK
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
@@ -29,6 +30,7 @@ __all__ = [
     "LinearPath",
     "LogisticOutput",
     "OwnModule",
+    "Reach",
     "RecurrentDecoder",
     "RecurrentEncoder",
     "RecurrentLayers",

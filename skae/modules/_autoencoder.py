@@ -5,13 +5,14 @@ from torch import Tensor, nn
 
 from skae.modules._output import LinearOutput
 from skae.modules._products import linear
+from skae.modules._reach import Reach
 
 # Scaled rows and codes are cut off beyond this before the encoder and the decoder.
 INPUT_LIMIT = 5.0
 
 
 class LinearPath(nn.Module):
-    """A projection to the codes and back that starts as PCA.
+    """A projection to the codes and back that starts as PCA, and remembers its start.
 
     Parameters
     ----------
@@ -29,10 +30,15 @@ class LinearPath(nn.Module):
     tensor([[1., 2.]], grad_fn=<MmBackward0>)
     """
 
+    first_projection: Tensor
+    first_back_projection: Tensor
+
     def __init__(self, projection: Tensor, back_projection: Tensor):
         super().__init__()
         self.projection = nn.Parameter(projection)
         self.back_projection = nn.Parameter(back_projection)
+        self.register_buffer("first_projection", projection.detach().clone())
+        self.register_buffer("first_back_projection", back_projection.detach().clone())
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Project scaled features to codes, in full precision."""
@@ -43,6 +49,16 @@ class LinearPath(nn.Module):
         """Project scaled codes back to features, in full precision."""
         with torch.autocast(code.device.type, enabled=False):
             return linear(code, self.back_projection.T)
+
+    def encode_first(self, inputs: Tensor) -> Tensor:
+        """Project scaled features to codes as before the training, in full precision."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            return linear(inputs, self.first_projection)
+
+    def decode_first(self, code: Tensor) -> Tensor:
+        """Project scaled codes back to features as before the training, in full precision."""
+        with torch.autocast(code.device.type, enabled=False):
+            return linear(code, self.first_back_projection.T)
 
 
 class CodeBasis(nn.Module):
@@ -134,16 +150,33 @@ class Autoencoder(nn.Module):
     Notes
     -----
     The encoder and the decoder see scaled entries cut off beyond five, so that an outlier does not
-    lead them far away from all that they have seen; the linear path sees them whole. Where a
-    `reach` is set, what they add also fades with the squared length of rows and codes beyond it.
+    lead them far away from all that they have seen; the linear path sees them whole.
+
+    Where a `reach` is set, all that has been learned fades for rows beyond the known ones. With `x`
+    the distance of each entry of `s` from the range of the known rows, widened by a twentieth, over
+    the root of the number of features,
+
+    ::
+
+        v = clip(u) / (1 + x**2)          an entry far off says no more than its mean
+        f = 1 / (1 + sum(h x**2))         the network's share
+        z = f (P v + e(v)) + P0 (u - f v)
+
+    where `P0` is the linear path before the training, PCA, and `h` the leverage of each feature,
+    the share of a change in it that PCA's reconstruction follows. Known rows have ``v = u`` and
+    ``f = 1``, so nothing changes for them. A feature that PCA does not look at is merely left
+    aside; where PCA follows it, the model is PCA in the end. Codes are decoded in the same way with
+    `Q0`; their distances are those of what PCA makes of them, and their leverage is 1. As the unit
+    of `s` is PCA's error, a network is trusted half where the part of a row beyond the ranges moves
+    PCA's reconstruction by its usual error.
 
     Attributes
     ----------
     filling : Module or None
         What fills the missing cells of `u`, such as `GaussianFilling`. Where one is set the encoder
         has 2 n_features inputs: the filled `u`, and 1 for each cell that was missing, else 0.
-    reach : Tensor of shape (2,) or None
-        Greatest squared lengths of `u` and of `w` among the rows that the network knows.
+    reach : Reach or None
+        Ranges of `u` and of `w` among the rows that the network knows; see `set_reach_`.
 
     Examples
     --------
@@ -159,7 +192,6 @@ class Autoencoder(nn.Module):
 
     input_scale: Tensor
     code_scale: Tensor
-    reach: Tensor | None
 
     def __init__(
         self,
@@ -180,29 +212,62 @@ class Autoencoder(nn.Module):
         self.output = LinearOutput() if output is None else output
         self.sparsity = sparsity
         self.filling: nn.Module | None = None
+        self.reach: Reach | None = None
         self.basis = basis
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("code_scale", code_scale)
-        self.register_buffer("reach", None)
+
+    def set_reach_(self, row_bounds: Tensor, code_bounds: Tensor):
+        """Let what has been learned fade for rows and codes far from the known ones.
+
+        Parameters
+        ----------
+        row_bounds : Tensor of shape (2, n_features)
+            Least and greatest entries of the known rows, as `scale_rows` returns them.
+        code_bounds : Tensor of shape (2, n_components)
+            Least and greatest entries of their raw codes times `code_scale`.
+        """
+        root = len(self.input_scale) ** 0.5
+        axes = self.linear_path.first_back_projection
+        lengths = torch.linalg.vector_norm(axes, dim=1)
+        tiny = torch.finfo(axes.dtype).tiny
+        leverage = (axes / lengths.clamp_min(tiny)[:, None]).square().sum(0)
+        row_unit, code_unit = 1 / (self.input_scale * root), lengths / root
+        self.reach = Reach(row_bounds, code_bounds, row_unit, leverage, code_unit)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return codes in the network's own basis."""
-        scaled, seen = self.see(inputs)
-        code = self._fade(self.encoder(seen), scaled, 0)
-        if self.linear_path is not None:
-            code = code + self.linear_path.encode(scaled)
+        scaled = self.scale_rows(inputs)
+        shown, share = self._limit_rows(scaled)
+        code = self._add_linear_path(self.encoder(self._show(shown, inputs)), scaled, shown, share)
         if self.sparsity is None:
             return code
         return self.sparsity(code * self.code_scale) / self.code_scale
 
-    def see(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scaled rows without missing cells, and what the encoder sees of them."""
+    def scale_rows(self, inputs: Tensor) -> Tensor:
+        """Return scaled rows, their missing cells filled."""
         scaled = inputs * self.input_scale
+        return scaled if self.filling is None else self.filling(scaled)
+
+    def _show(self, shown: Tensor, inputs: Tensor) -> Tensor:
+        """Return the encoder's inputs."""
+        limited = shown.clamp(-INPUT_LIMIT, INPUT_LIMIT)
         if self.filling is None:
-            return scaled, scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT)
-        missing = scaled.isnan().to(scaled.dtype)
-        scaled = self.filling(scaled)
-        return scaled, torch.cat([scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT), missing], -1)
+            return limited
+        return torch.cat([limited, inputs.isnan().to(shown.dtype)], -1)
+
+    def _limit_rows(self, scaled: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what the network is shown of scaled rows, and its share, None for the whole."""
+        return (scaled, None) if self.reach is None else self.reach.limit_rows(scaled)
+
+    def _add_linear_path(self, code: Tensor, scaled: Tensor, shown: Tensor, share) -> Tensor:
+        """Return codes, given what the encoder says of them."""
+        if self.linear_path is None:
+            return code
+        code = code + self.linear_path.encode(shown)
+        if share is None:
+            return code
+        return share * code + self.linear_path.encode_first(scaled - share * shown)
 
     def fill(self, inputs: Tensor) -> Tensor:
         """Return standardised rows without missing cells, before the network has seen them."""
@@ -214,17 +279,15 @@ class Autoencoder(nn.Module):
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the output for codes in the network's own basis."""
         scaled = raw_code * self.code_scale
-        output = self._fade(self.decoder(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT)), scaled, 1)
+        shown, share = (scaled, None) if self.reach is None else self.reach.limit_codes(scaled)
+        output = self.decoder(shown.clamp(-INPUT_LIMIT, INPUT_LIMIT))
         if self.linear_path is None:
             return output
-        return output + self.output.link(self.linear_path.decode(scaled))
-
-    def _fade(self, values: Tensor, inputs: Tensor, index: int) -> Tensor:
-        """Let what the encoder (0) or the decoder (1) adds fade where inputs are out of reach."""
-        if self.reach is None:
-            return values
-        lengths, reach = inputs.square().sum(-1, keepdim=True), self.reach[index]
-        return values * torch.where(lengths > reach, reach / lengths, 1.0)
+        line = self.linear_path.decode(shown)
+        if share is not None:
+            output = share * output
+            line = share * line + self.linear_path.decode_first(scaled - share * shown)
+        return output + self.output.link(line)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the output, as the loss takes it.

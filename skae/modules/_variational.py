@@ -103,11 +103,12 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance : Tensor of shape (n_samples, n_components)
             Of independent normal distributions.
         """
-        scaled, seen = self.see(inputs)
-        outputs = self.encoder(seen)
-        mean, log_variance = outputs.chunk(2, dim=-1)
-        if self.linear_path is not None:
-            mean = mean + self.linear_path.encode(scaled)
+        scaled = self.scale_rows(inputs)
+        shown, share = self._limit_rows(scaled)
+        mean, log_variance = self.encoder(self._show(shown, inputs)).chunk(2, dim=-1)
+        mean = self._add_linear_path(mean, scaled, shown, share)
+        if share is not None:
+            log_variance = share * log_variance
         log_variance = (log_variance + self.log_variance).clamp(*_LOG_VARIANCE_LIMITS)
         return mean / self.code_scale, log_variance - 2 * self.code_scale.log()
 
