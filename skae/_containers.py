@@ -42,6 +42,29 @@ def read_container(X):
     return _read_cells(X)
 
 
+def refuse_texts(X):
+    """Refuse texts where rows of whole numbers are needed.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it.
+
+    Raises
+    ------
+    ValueError
+        If X is a list or a Series of texts, going by the first.
+    """
+    cells = X if isinstance(X, list | tuple) else []
+    if len(getattr(X, "shape", ())) == 1:
+        cells = list(X[:1])
+    if len(cells) and isinstance(cells[0], str):
+        raise ValueError(
+            "X must hold whole numbers, those of words. Got texts. Make rows of numbers with "
+            "skae.text.TokenSequencer, as in make_pipeline(TokenSequencer(), ...)."
+        )
+
+
 def _refuse_what_is_no_table(X):
     if hasattr(X, "collect") and hasattr(X, "lazy"):
         raise ValueError(

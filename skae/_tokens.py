@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skae._containers import refuse_texts
 from skae._sklearn import (
     check_codes,
     check_weights,
@@ -304,6 +305,7 @@ class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
         """Return texts as whole numbers, unknown ones replaced."""
         if not reset:
             check_is_fitted(self)
+        refuse_texts(X)
         X = validate_data(self, X, dtype=None, reset=reset, ensure_min_samples=2 if reset else 1)
         if X.dtype.kind not in "iu" or X.min() < 0:
             got = f"an array of {X.dtype}" if X.dtype.kind not in "iu" else f"{X.min()}"

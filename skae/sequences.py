@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skae._atomic import atomic_fit, sees_one_fit
 from skae._sequences import find_names, list_sequences, read_sequences
 from skae._sklearn import fit_context
 
@@ -79,6 +80,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         self.mark_end = mark_end
         self.id_column = id_column
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Learn how long sequences are and how many features their steps have.
@@ -134,6 +136,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
             X = list(X)
         return self.fit(X, y).transform(X)
 
+    @sees_one_fit
     def transform(self, X):
         """Return sequences as rows.
 
@@ -168,6 +171,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
                 row[len(kept), -1] = 1
         return rows.reshape(len(rows), -1)
 
+    @sees_one_fit
     def inverse_transform(self, X):
         """Return rows as sequences.
 

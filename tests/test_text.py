@@ -3,8 +3,11 @@
 import pickle
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils import estimator_checks
 
@@ -39,7 +42,7 @@ def test_words_come_back_in_their_order(sequencer):
 
 
 def test_words_are_counted_as_by_count_vectorizer(sequencer):
-    counter = CountVectorizer(token_pattern=sequencer.token_pattern, min_df=2)
+    counter = CountVectorizer(token_pattern=r"(?u)\b\w+\b", min_df=2)
     counts = counter.fit_transform(TEXTS).toarray()
     ours = TokenSequencer(min_df=2).fit(TEXTS)
     assert sorted(ours.vocabulary_) == list(counter.get_feature_names_out())
@@ -91,3 +94,137 @@ def test_a_single_text_is_refused(sequencer, method):
 def test_numbers_must_be_whole(sequencer):
     with pytest.raises(ValueError, match="X must hold whole numbers.* Got an array of float64"):
         sequencer.inverse_transform([[0.5]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "हिन्दी भाषा अच्छी है",
+        "বাংলা ভাষা",
+        "தமிழ் மொழி",
+        "తెలుగు భాష",
+        "ಕನ್ನಡ ಭಾಷೆ",
+        "ภาษาไทย ดีมาก",
+        "မြန်မာ ဘာသာ",
+        "مُحَمَّد كِتَاب",
+        "שָׁלוֹם עוֹלָם",
+        "می‌خواهم کتاب",
+        "ශ්‍රී ලංකා",
+        "한국어 문장",
+        "tiếng việt",
+        "caf\u00e9 noir",
+        "gut 👍🏽 👩‍👩‍👧 🇩🇪 🇫🇷 ❤️",
+    ],
+)
+def test_words_of_any_script_come_back_whole(text):
+    sequencer = TokenSequencer().fit([text])
+    assert set(sequencer.vocabulary_) == set(text.split())
+    assert sequencer.inverse_transform(sequencer.transform([text])) == [text]
+
+
+def test_one_word_has_one_number_however_it_is_written():
+    sequencer = TokenSequencer().fit(["caf\u00e9 \u0130yi iyi", "cafe\u0301"])
+    assert set(sequencer.vocabulary_) == {"caf\u00e9", "iyi"}
+    given = TokenSequencer(vocabulary=["cafe\u0301"]).fit(["caf\u00e9"])
+    assert given.transform(["cafe\u0301 caf\u00e9"]).tolist() == [[2]]
+    assert "İyi" in TokenSequencer(lowercase=False).fit(["İyi"]).vocabulary_
+
+
+TABLES = {
+    "frame": lambda texts: pd.DataFrame({"text": texts}, index=[3, 1, 2, 0]),
+    "frame of polars": lambda texts: pl.DataFrame({"text": texts}),
+    "series": lambda texts: pd.Series(texts, index=[3, 1, 2, 0]),
+    "strings of pandas": lambda texts: pd.Series(texts, dtype="string"),
+    "series of polars": pl.Series,
+    "array": lambda texts: np.array(texts)[:, None],
+    "bytes": lambda texts: [text.encode() for text in texts],
+    "dict": lambda texts: dict(enumerate(texts)).values(),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_of_one_column_is_that_column(sequencer, kind):
+    table = TABLES[kind](TEXTS)
+    np.testing.assert_array_equal(sequencer.transform(table), sequencer.transform(TEXTS))
+    assert TokenSequencer().fit(table).vocabulary_ == sequencer.vocabulary_
+
+
+def test_a_column_transformer_may_name_the_column_in_a_list(sequencer):
+    frame = pd.DataFrame({"text": TEXTS, "stars": [3.0, 1.0, 2.0, 5.0]})
+    columns = ColumnTransformer(
+        [("t", TokenSequencer(), ["text"]), ("s", "passthrough", ["stars"])]
+    )
+    rows = columns.fit_transform(frame)
+    np.testing.assert_array_equal(rows[:, :-1], sequencer.transform(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (pd.DataFrame({"a": TEXTS, "b": TEXTS}), r"one column of texts.*\(4, 2\)"),
+        (np.array([TEXTS, TEXTS]), r"one column of texts.*\(2, 4\)"),
+        (["a film", None], "NoneType for text 1"),
+        (["a film", pd.NA, "b"], "NAType for text 1"),
+        (["a film", float("nan")], "float for text 1"),
+        ([["a", "film"]], "list for text 0"),
+        ({"a": "text"}, "dict"),
+        (pl.LazyFrame({"a": TEXTS}), "LazyFrame.*collect"),
+        (5, "Got int"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["fit", "transform", "fit_transform"])
+def test_what_is_no_text_is_refused_in_words(X, message, method):
+    with pytest.raises(ValueError, match=message):
+        getattr(TokenSequencer().fit(TEXTS), method)(X)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "message"),
+    [({1: "a"}, "int 1"), ([], "Got none"), (["film", None], "NoneType"), ({}, "Got none")],
+    ids=str,
+)
+def test_a_vocabulary_of_other_things_is_refused(vocabulary, message):
+    with pytest.raises(ValueError, match=f"`vocabulary` must hold words.*{message}"):
+        TokenSequencer(vocabulary=vocabulary).fit(TEXTS)
+
+
+@pytest.mark.parametrize(
+    "vocabulary", [{"film": 5, "end": 9}, ["film", "end", "film"], {"end", "film"}]
+)
+def test_only_the_words_of_a_vocabulary_count(vocabulary):
+    assert TokenSequencer(vocabulary=vocabulary).fit(TEXTS).vocabulary_ == {"end": 2, "film": 3}
+
+
+@pytest.mark.filterwarnings("error")
+def test_characters_come_back_without_blanks():
+    formulas = ["CCO", "c1ccccc1", "N#C C"]
+    sequencer = TokenSequencer(analyzer="char", lowercase=False)
+    rows = sequencer.fit_transform(formulas)
+    assert rows.shape == (3, 8)
+    assert sequencer.inverse_transform(rows) == formulas
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_tokenizer_needs_no_pattern():
+    for pattern in (None, r"\w+"):
+        sequencer = TokenSequencer(tokenizer=str.split, token_pattern=pattern).fit(["a b-c"])
+        assert set(sequencer.vocabulary_) == {"a", "b-c"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("calls", [0, 1, 3, 5])
+def test_a_refit_that_ends_early_leaves_the_sequencer_as_it_was(calls, error):
+    left = []
+
+    def split(text):
+        if left and left.pop() is None:
+            raise error
+        return text.split()
+
+    sequencer = TokenSequencer(tokenizer=split).fit(TEXTS)
+    before = dict(vars(sequencer))
+    left[:] = [None, *[True] * calls]
+    with pytest.raises(error):
+        sequencer.fit(["other words", "and more of them", "than before"])
+    assert vars(sequencer) == before

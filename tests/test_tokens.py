@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -173,3 +174,9 @@ def test_wrong_parameters_and_codes_are_refused(tokens):
         make(architecture=Recurrent("rnn")).fit(tokens)
     with pytest.raises(ValueError, match="X must have 4 columns, one for each code"):
         make().fit(tokens).inverse_transform(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("hold", [list, pd.Series, np.array])
+def test_texts_are_refused_with_the_name_of_the_sequencer(hold):
+    with pytest.raises(ValueError, match=r"Got texts.*TokenSequencer"):
+        TokenAutoencoderTransformer().fit(hold(["a film", "an end"]))

@@ -1,6 +1,6 @@
-"""Texts as sequences of whole numbers, one for each word."""
+"""Texts as sequences of whole numbers, one for each word or character."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import ClassVar
 
@@ -11,7 +11,9 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skae._atomic import atomic_fit, sees_one_fit
 from skae._sklearn import fit_context
+from skae.text._words import compose, find_word_pattern, read_texts, read_vocabulary
 
 # Numbers that stand for no word of the vocabulary.
 PADDING, UNKNOWN = 0, 1
@@ -21,13 +23,12 @@ _SHOWN_UNKNOWN = "<unknown>"
 _COUNTING = (
     "lowercase",
     "strip_accents",
-    "token_pattern",
     "tokenizer",
     "stop_words",
+    "analyzer",
     "min_df",
     "max_df",
     "max_features",
-    "vocabulary",
 )
 
 
@@ -35,23 +36,29 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
     r"""Turn texts into rows of whole numbers, one for each word, in the order of the words.
 
     0 stands beyond the end of a text, 1 for words that are not in the vocabulary, and 2 and so on
-    for those that are, in alphabetical order. Words are found and chosen as scikit-learn's
-    `CountVectorizer` does, whose parameters have the same names here.
+    for those that are, in alphabetical order. Words are chosen as by scikit-learn's
+    `CountVectorizer`, whose parameters have the same names here. Letters are composed first (NFC),
+    so that one word is one, however its accents are written.
 
     Parameters
     ----------
     max_length : int or None, default=None
-        Words that are kept of a text, from its beginning; at least 1. None is the length of the
-        longest text seen in fit. A model's time and memory grow with it.
+        Words, or characters, that are kept of a text, from its beginning; at least 1. None is the
+        length of the longest text seen in fit. A model's time and memory grow with it.
     lowercase : bool, default=True
         Turn all letters into lower case first.
     strip_accents : {"ascii", "unicode"}, callable or None, default=None
         How to take accents away; they stay where None.
-    token_pattern : str, default=r"(?u)\b\w+\b"
-        Regular expression of a word. Unlike `CountVectorizer`'s it takes words of one letter, which
-        belong to a sentence.
+    token_pattern : str or None, default=None
+        Regular expression of a word. None takes letters and digits with the marks that belong to
+        them, in any script, and emoji as words of their own. Unlike `CountVectorizer` it takes
+        words of one letter, which belong to a sentence.
     tokenizer : callable or None, default=None
         Splits a text into words instead of `token_pattern`.
+    analyzer : {"word", "char"}, default="word"
+        Whether numbers stand for words or for characters, such as those of chemical formulas.
+        `inverse_transform` puts blanks between words and nothing between characters. Several
+        blanks in a row become one.
     stop_words : {"english"}, list of str or None, default=None
         Words that are left out. They are a sentence's grammar, so keep them where their order
         matters.
@@ -62,7 +69,8 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
     max_features : int or None, default=None
         Words of the vocabulary, the most frequent ones; all where None.
     vocabulary : mapping, iterable of str or None, default=None
-        The words themselves, instead of those found in fit. Of a mapping the keys count.
+        The words themselves, instead of those found in fit. Of a mapping the keys count, and not
+        their numbers: words are numbered in alphabetical order.
     unknown : {"mark", "drop"}, default="mark"
         Whether words that are not in the vocabulary become 1 or are left out.
 
@@ -73,7 +81,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
     n_tokens_ : int
         Words in the vocabulary plus 2: all numbers are below it.
     max_length_ : int
-        Words that are kept of a text.
+        Words, or characters, that are kept of a text.
 
     See Also
     --------
@@ -98,8 +106,9 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "lowercase": ["boolean"],
         "strip_accents": [StrOptions({"ascii", "unicode"}), callable, None],
-        "token_pattern": [str],
+        "token_pattern": [str, None],
         "tokenizer": [callable, None],
+        "analyzer": [StrOptions({"word", "char"})],
         "stop_words": [StrOptions({"english"}), list, None],
         "min_df": [
             Interval(RealNotInt, 0, 1, closed="both"),
@@ -120,8 +129,9 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         *,
         lowercase=True,
         strip_accents=None,
-        token_pattern=r"(?u)\b\w+\b",
+        token_pattern=None,
         tokenizer=None,
+        analyzer="word",
         stop_words=None,
         min_df=1,
         max_df=1.0,
@@ -134,6 +144,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         self.strip_accents = strip_accents
         self.token_pattern = token_pattern
         self.tokenizer = tokenizer
+        self.analyzer = analyzer
         self.stop_words = stop_words
         self.min_df = min_df
         self.max_df = max_df
@@ -141,14 +152,15 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         self.vocabulary = vocabulary
         self.unknown = unknown
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Learn the vocabulary, and how long texts are.
 
         Parameters
         ----------
-        X : iterable of str
-            The texts.
+        X : iterable of str, or table of one column
+            Texts.
         y : object, default=None
             Ignored.
 
@@ -160,9 +172,10 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is a single text, or no word is left for the vocabulary.
+            If X is a single text or has several columns, something in it is no text, or no word is
+            left for the vocabulary. The sequencer is then as it was before.
         """
-        texts = _read_texts(X)
+        texts = self._read(X)
         counter = self._make_counter()
         found = counter.fit(texts).vocabulary_
         self.vocabulary_ = {word: i + _N_RESERVED for i, word in enumerate(sorted(found))}
@@ -177,8 +190,8 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : iterable of str
-            The texts, which may be a generator.
+        X : iterable of str, or table of one column
+            Texts, which may be a generator.
         y : object, default=None
             Ignored.
 
@@ -187,16 +200,18 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         rows : ndarray of int64 of shape (n_samples, max_length_)
             The numbers of the words, 0 beyond the end.
         """
-        texts = _read_texts(X)
-        return self.fit(texts, y).transform(texts)
+        if isinstance(X, Iterator):
+            X = list(X)
+        return self.fit(X, y).transform(X)
 
+    @sees_one_fit
     def transform(self, X):
         """Return texts as rows of whole numbers.
 
         Parameters
         ----------
-        X : iterable of str
-            The texts.
+        X : iterable of str, or table of one column
+            Texts.
 
         Returns
         -------
@@ -206,15 +221,16 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is a single text.
+            If X is a single text or has several columns, or something in it is no text.
         """
         check_is_fitted(self)
-        numbers = self._number(_read_texts(X))
+        numbers = self._number(self._read(X))
         rows = np.full((len(numbers), self.max_length_), PADDING, dtype=np.int64)
         for row, own in zip(rows, numbers, strict=True):
             row[: len(own)] = own[: self.max_length_]
         return rows
 
+    @sees_one_fit
     def inverse_transform(self, X):
         """Return texts whose words have the given numbers.
 
@@ -226,8 +242,8 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         Returns
         -------
         texts : list of str
-            The words up to the first 0, with spaces between them; "<unknown>" for 1 and for
-            numbers that no word has.
+            Words up to the first 0, with blanks between them, or characters without; "<unknown>"
+            for 1 and for numbers that no word has.
 
         Raises
         ------
@@ -241,11 +257,12 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
                 "X must hold whole numbers, those of words. "
                 f"Got an array of {rows.dtype}. Pass what `transform` returned."
             )
+        blank = "" if self.analyzer == "char" else " "
         words = {number: word for word, number in self.vocabulary_.items()}
         texts = []
         for row in rows.tolist():
             end = row.index(PADDING) if PADDING in row else len(row)
-            texts.append(" ".join(words.get(number, _SHOWN_UNKNOWN) for number in row[:end]))
+            texts.append(blank.join(words.get(number, _SHOWN_UNKNOWN) for number in row[:end]))
         return texts
 
     def get_feature_names_out(self, input_features=None):
@@ -265,7 +282,19 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         return np.array([f"token{i}" for i in range(self.max_length_)], dtype=object)
 
     def _make_counter(self) -> CountVectorizer:
-        return CountVectorizer(**{name: getattr(self, name) for name in _COUNTING})
+        own = {name: getattr(self, name) for name in _COUNTING}
+        pattern = self.token_pattern
+        if self.analyzer == "char" or self.tokenizer is not None:
+            # CountVectorizer warns of a pattern that it does not use.
+            pattern = None
+        elif pattern is None:
+            pattern = find_word_pattern()
+        vocabulary = read_vocabulary(self.vocabulary, lowercase=self.lowercase)
+        return CountVectorizer(**own, token_pattern=pattern, vocabulary=vocabulary)
+
+    def _read(self, X) -> list[str]:
+        """Return texts with composed letters."""
+        return [compose(text, lowercase=self.lowercase) for text in read_texts(X)]
 
     def _number(self, texts) -> list[list[int]]:
         """Return the numbers of the words of each text."""
@@ -280,13 +309,3 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
-
-
-def _read_texts(X) -> list[str]:
-    """Return texts as a list, so that they can be gone through twice."""
-    if isinstance(X, str | bytes):
-        raise ValueError(
-            f"X must be several texts, such as a list. Got a single one of {len(X)} characters. "
-            "Put it into a list."
-        )
-    return list(X)

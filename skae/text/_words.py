@@ -1,0 +1,153 @@
+"""Texts as users pass them, and where their words begin and end."""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Mapping
+
+import numpy as np
+
+# Pictograms and symbols; a flag is two letters of its own alphabet.
+_SYMBOLS = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
+_SKIN_TONES = "\U0001f3fb-\U0001f3ff"
+# Between two parts of a word, as in Persian and Sinhala, and between parts of one emoji.
+_JOINERS = "\u200c\u200d"
+# Beyond the planes of scripts and symbols there is nothing but these.
+_LAST_SCRIPT, _VARIATION_SELECTORS = 0x20000, "\U000e0100-\U000e01ef"
+
+
+@functools.cache
+def find_word_pattern() -> str:
+    """Return a regular expression of words with their combining marks, and of emoji.
+
+    Python's class of letters and digits lacks the vowels and other marks of most scripts of India,
+    of Thai, and of pointed Arabic and Hebrew.
+    """
+    marks = _list_marks()
+    symbol = rf"[{_SYMBOLS}][{marks}{_SKIN_TONES}]*"
+    word = rf"\w[\w{marks}]*(?:[{_JOINERS}]+[\w{marks}]+)*"
+    return rf"(?u){_FLAG}|{symbol}(?:\u200d{symbol})*|{word}"
+
+
+def _list_marks() -> str:
+    """Return the ranges of combining marks as a part of a class of characters."""
+    marks = np.array([unicodedata.category(chr(code))[0] == "M" for code in range(_LAST_SCRIPT)])
+    edges = np.flatnonzero(np.diff(marks.astype(np.int8)))
+    return (
+        "".join(
+            f"{re.escape(chr(first + 1))}-{re.escape(chr(last))}"
+            for first, last in edges.reshape(-1, 2).tolist()
+        )
+        + _VARIATION_SELECTORS
+    )
+
+
+def compose(text: str, *, lowercase: bool) -> str:
+    """Return a text with composed letters, in which a dotted capital I loses no dot to itself.
+
+    Parameters
+    ----------
+    text : str
+        A text.
+    lowercase : bool
+        Whether letters are turned into lower case afterwards.
+
+    Returns
+    -------
+    text : str
+        In Unicode's normal form C.
+    """
+    text = unicodedata.normalize("NFC", text)
+    return text.replace("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i") if lowercase else text
+
+
+def read_texts(X) -> list[str]:
+    """Return texts as a list.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it: an iterable of texts, or a table of one column.
+
+    Returns
+    -------
+    texts : list of str
+        Texts by position.
+
+    Raises
+    ------
+    ValueError
+        If X is a single text, lazy, a mapping or a table of several columns, or something in it is
+        no text.
+    """
+    if isinstance(X, str | bytes):
+        raise ValueError(
+            f"X must be several texts, such as a list. Got a single one of {len(X)} characters. "
+            "Put it into a list."
+        )
+    if isinstance(X, Mapping) or not hasattr(X, "__iter__") or hasattr(X, "collect"):
+        raise ValueError(
+            f"X must be several texts, such as a list. Got {type(X).__name__}. "
+            "Pass X.collect() of a lazy frame, or list(X.values()) of a dict."
+        )
+    return [_read_text(text, i) for i, text in enumerate(_take_column(X))]
+
+
+def _take_column(X):
+    """Return the only column of a table, all else as it is."""
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) < 2:
+        return X
+    if len(shape) > 2 or shape[1] != 1:
+        raise ValueError(
+            f"X must have one column of texts. Got a table of shape {shape}. "
+            "Pass the column of the texts, such as X['text']."
+        )
+    if hasattr(X, "iloc"):
+        return X.iloc[:, 0]
+    return X.to_series(0) if hasattr(X, "to_series") else np.asarray(X)[:, 0]
+
+
+def _read_text(text, i) -> str:
+    if isinstance(text, bytes):
+        return text.decode()
+    if not isinstance(text, str):
+        raise ValueError(
+            f"X must hold texts. Got {type(text).__name__} for text {i}: {text!r:.40}. "
+            "Leave it out, or put an empty text in its place."
+        )
+    return text
+
+
+def read_vocabulary(vocabulary, *, lowercase: bool):
+    """Return the words of a vocabulary, composed as those of texts are.
+
+    Parameters
+    ----------
+    vocabulary : mapping, iterable of str or None
+        The parameter.
+    lowercase : bool
+        Whether texts are turned into lower case.
+
+    Returns
+    -------
+    words : list of str or None
+        In alphabetical order, each once; None where the parameter is.
+
+    Raises
+    ------
+    ValueError
+        If there is no word, or something that is none.
+    """
+    if vocabulary is None:
+        return None
+    words = list(vocabulary)
+    wrong = [word for word in words if not isinstance(word, str)]
+    if wrong or not words:
+        got = f"{type(wrong[0]).__name__} {wrong[0]!r}" if wrong else "none"
+        raise ValueError(
+            f"`vocabulary` must hold words, at least one. Got {got}. Pass a list of str, or None "
+            "for the words of the texts."
+        )
+    return sorted({compose(word, lowercase=lowercase) for word in words})
