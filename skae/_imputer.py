@@ -259,6 +259,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
             return self._write_frame(X, columns, filled, gaps, missing)
         return self._write_array(X, filled, gaps, missing)
 
+    @sees_one_fit
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns that `transform` returns.
 

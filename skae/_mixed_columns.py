@@ -286,7 +286,7 @@ def _read_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]
     numbers = np.full(len(cells), np.nan)
     try:
         numbers[~missing] = [float(cell) for cell in cells[~missing]]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"X must hold numbers in column {name!r}, as in fit. Got a value that is none: {error}."
             " Convert the column, or mark the value as missing."

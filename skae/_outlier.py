@@ -395,15 +395,16 @@ def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:
 
 def _find_excess(scaled):
     """Return squared distances of cells from the farthest that the autoencoder gets to see."""
-    cells = scaled.data if sparse.issparse(scaled) else scaled
-    outside = np.abs(cells) > _FARTHEST
-    distances = np.minimum(np.abs(cells[outside]) - _FARTHEST, _GREATEST_DISTANCE)
     if sparse.issparse(scaled):
-        rows = np.repeat(np.arange(scaled.shape[0]), np.diff(scaled.indptr))[outside]
-        places = rows, scaled.indices[outside]
+        table = scaled.tocoo()
+        cells, rows, columns = table.data, table.row, table.col
     else:
-        places = np.nonzero(outside)
-    return sparse.coo_array((np.square(distances), places), shape=scaled.shape)
+        rows, columns = np.nonzero(np.abs(scaled) > _FARTHEST)
+        cells = scaled[rows, columns]
+    distances = (np.abs(cells) - _FARTHEST).clip(0, _GREATEST_DISTANCE)
+    beyond = sparse.coo_array((np.square(distances), (rows, columns)), shape=scaled.shape)
+    beyond.eliminate_zeros()
+    return beyond
 
 
 def _find_quantile(values, share: float, weights) -> float:
