@@ -1,5 +1,7 @@
 """An autoencoder that fills missing values of encoded rows, and how much it is to be trusted."""
 
+import math
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -25,7 +27,7 @@ _UNITS = (
 
 
 def fit_filling_model(
-    Z: np.ndarray, groups: np.ndarray, template, n_components, random_state
+    Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form
 ) -> tuple[AutoencoderTransformer, FillJudgement]:
     """Fit an autoencoder to encoded rows, and judge on some of them what it has learnt.
 
@@ -41,6 +43,8 @@ def fit_filling_model(
         Number of codes, or the share of variance that they are to explain.
     random_state : int, RandomState instance or None
         Seeds the autoencoder and the judgement.
+    form : tuple of int
+        Shape of a sample in X, which the autoencoder is told if all features are left.
 
     Returns
     -------
@@ -53,19 +57,20 @@ def fit_filling_model(
     seeds = source.randint(2**31 - 1, size=2)
     order = source.permutation(len(Z))
     template = _make_template() if template is None else template
+    form = form if math.prod(form) == Z.shape[1] else Z.shape[1:]
     corruption = _make_corruption(template, groups)
     params = {"n_components": n_components, "corruption": corruption, "random_state": seeds[0]}
     n_judging = min(len(Z) // 5, _MOST_JUDGING_ROWS)
     judgement = FillJudgement(0.0, float("nan"), float("nan"))
     judges = n_judging >= _FEWEST_JUDGING_ROWS
     if judges:
-        autoencoder = _fit_autoencoder(template, Z[np.sort(order[n_judging:])], params)
+        autoencoder = _fit_autoencoder(template, Z[np.sort(order[n_judging:])], form, params)
         unseen = Z[np.sort(order[:n_judging])]
         judgement = _judge(autoencoder, unseen, corruption, groups, seeds[1])
     if not judges or n_judging > _LEAST_SHARE_FOR_REFIT * len(Z):
         # A network that is not used need not be trained.
         params |= {} if judgement.share else {"max_iter": 1}
-        autoencoder = _fit_autoencoder(template, Z, params)
+        autoencoder = _fit_autoencoder(template, Z, form, params)
     return autoencoder, judgement
 
 
@@ -115,13 +120,14 @@ def _make_corruption(template, groups):
     return template.corruption
 
 
-def _fit_autoencoder(template, Z, params) -> AutoencoderTransformer:
+def _fit_autoencoder(template, Z, form, params) -> AutoencoderTransformer:
     params = template.get_params(deep=False) | {"missing": "mask"} | params
     params["random_state"] = int(params["random_state"])
     # A column that lacks all values in these rows has its mean in the first of them.
     first = np.where(np.isnan(Z).all(axis=0), 0, Z[:1])
+    rows = np.vstack([first, Z[1:]])
     with advise("X must lie in", _UNITS):
-        fitted = _FillingAutoencoder(**params).fit(np.vstack([first, Z[1:]]))
+        fitted = _FillingAutoencoder(**params).fit(rows.reshape(-1, *form))
     # What is kept, shown and pickled is of the public class.
     autoencoder = AutoencoderTransformer()
     autoencoder.__dict__ = vars(fitted)

@@ -30,6 +30,7 @@ from skae._mixed_columns import (
     take_column,
 )
 from skae._refusals import advise
+from skae._samples import check_form, find_form, flatten_samples
 from skae._sklearn import fit_context
 from skae.exceptions import ImputationWarning
 
@@ -191,7 +192,8 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
             Rows, at least two, finite where they are not missing. Frames of pandas and polars,
-            lists and arrays of objects may hold categories.
+            lists and arrays of objects may hold categories. Images and sequences may have axes of
+            their own.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
 
@@ -205,7 +207,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         ValueError
             If X or a parameter is not as described; the message says what to do.
         TypeError
-            If X is a frame that is still to be computed, or holds lists or other containers.
+            If a column of X holds lists or other containers.
         skae.exceptions.NonFiniteLossError
             If the loss of the autoencoder is no longer finite.
 
@@ -214,10 +216,10 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         skae.exceptions.ImputationWarning
             If columns have no values, or so many categories that they are left as they are.
         """
-        X = self._validate(X, reset=True)
+        X, self._form = self._validate(X, reset=True)
         is_text = find_text(X, self.missing_values)
         self._holds_text, self._gives_frame = bool(is_text.any()), is_frame(X)
-        X = self._to_form_of_fit(X, reset=True)
+        X = self._to_kind_of_fit(X)
         names = getattr(self, "feature_names_in_", None)
         self._is_categorical = choose_categorical(is_text, self.categorical_features, names)
         self._bounds = _read_bounds(self.min_value, self.max_value, X.shape[1])
@@ -244,20 +246,24 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         X_filled : ndarray or data frame of shape (n_samples, n_features_out)
-            X, the values that are there as they are. If fit saw a frame with categories, frames
+            X, the values that are there as they are, in the shape of X if no feature is dropped and
+            none added. If fit saw a frame with categories, frames
             give frames of the same library, with their types where these hold what is filled in;
             if it saw an array with categories, arrays of objects; otherwise arrays in the precision
             of X. Or what `set_output` asks for.
         """
         check_is_fitted(self)
-        X = self._to_form_of_fit(self._validate(X, reset=False), reset=False)
+        X, form = self._validate(X, reset=False)
+        check_form(form, self._form)
+        X = self._to_kind_of_fit(X)
         columns, missing = read_table(X, self.missing_values, self._is_categorical)
         filled = self._fill(columns, missing)
         # Nothing is known of identifiers, and of categories without a value.
         gaps = missing & ~(self._is_left | (self._is_empty & self._is_categorical))
         if self._holds_text and self._gives_frame and is_frame(X):
             return self._write_frame(X, columns, filled, gaps, missing)
-        return self._write_array(X, filled, gaps, missing)
+        result = self._write_array(X, filled, gaps, missing)
+        return result.reshape(-1, *form) if result.shape[1] == X.shape[1] else result
 
     @sees_one_fit
     def get_feature_names_out(self, input_features=None):
@@ -290,21 +296,24 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
         return np.flatnonzero(self.keep_empty_features | ~self._is_empty)
 
     def _validate(self, X, *, reset):
-        """Return X as an array of floats or of objects, or as a frame."""
+        """Return X as an array of floats or of objects, or as a frame, and the form of samples."""
         X = as_table(X)
         least = 2 if reset else 1
         if is_frame(X):
-            return self._validate_frame(X, least, reset=reset)
+            return self._validate_frame(X, least, reset=reset), X.shape[1:]
         options = {"reset": reset, "ensure_min_samples": least}
         if holds_objects(X):
-            return validate_data(self, X, dtype=object, ensure_all_finite=False, **options)
-        allow_nan = is_not_a_number(self.missing_values)
-        finite = "allow-nan" if allow_nan else True
-        floats = (np.float64, np.float32)
+            X = validate_data(self, X, dtype=object, ensure_all_finite=False, **options)
+            return X, X.shape[1:]
+        options["ensure_all_finite"] = "allow-nan" if is_not_a_number(self.missing_values) else True
         with advise(
-            "could not convert string", "Pass categories in a data frame or in an array of objects."
+            "could not convert string",
+            "Pass categories in a data frame or in an array of objects.",
         ):
-            return validate_data(self, X, dtype=floats, ensure_all_finite=finite, **options)
+            rows = validate_data(
+                self, flatten_samples(X), dtype=(np.float64, np.float32), **options
+            )
+        return rows, find_form(X, rows.shape[1])
 
     def _validate_frame(self, X, least, *, reset):
         if len(set(X.columns)) < X.shape[1]:
@@ -321,7 +330,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
             )
         return X
 
-    def _to_form_of_fit(self, X, *, reset):
+    def _to_kind_of_fit(self, X):
         """Return X as an array of floats, unless fit has seen text."""
         if self._holds_text:
             return X if holds_objects(X) else X.astype(object)
@@ -357,6 +366,7 @@ class AutoencoderImputer(TransformerMixin, BaseEstimator):
                 self.autoencoder,
                 self.n_components,
                 self.random_state,
+                self._form,
             )
             self.learned_share_ = judgement.share
             self.error_, self.linear_error_ = judgement.error, judgement.linear_error

@@ -6,6 +6,8 @@ from numbers import Real
 
 import numpy as np
 
+from skae._samples import stack_samples
+
 _REMEDY = "Convert it, or leave it out."
 _TEMPORAL = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 
@@ -15,39 +17,29 @@ def is_frame(X) -> bool:
     return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "with_columns"))
 
 
-def check_in_memory(X):
-    """Refuse frames that are still to be computed."""
-    if type(X).__name__ == "LazyFrame":
-        raise TypeError(
-            "X must be a data frame in memory. Got a LazyFrame. Pass X.collect() instead."
-        )
-
-
 def as_table(X):
-    """Return lists and arrays that hold objects as arrays of objects, all else as it is.
+    """Return lists and arrays that hold objects as arrays of objects, and other lists as arrays.
 
     Parameters
     ----------
     X : object
-        A table as the user passed it.
+        A table as the user passed it, or samples with axes of their own.
 
     Returns
     -------
     X : object
-        An ndarray of objects where a list holds text or None.
+        An ndarray of objects where a list holds text or None, a frame, or anything that becomes an
+        array of numbers.
 
     Raises
     ------
-    TypeError
-        If X is a frame that is still to be computed.
+    ValueError
+        If X is a frame that is still to be computed, or another container without a table.
     """
-    check_in_memory(X)
+    X = stack_samples(X)
     if not isinstance(X, list | tuple):
         return X
-    try:
-        kind = np.asarray(X).dtype.kind
-    except ValueError:  # rows of different lengths
-        return X
+    kind = np.asarray(X).dtype.kind
     return np.asarray(X, dtype=object) if kind in "OUS" else X
 
 

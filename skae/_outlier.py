@@ -14,10 +14,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._atomic import atomic_fit, sees_one_fit
 from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
-from skae._missing import check_columns_are_observed, is_masked
-from skae._mixed_columns import check_in_memory
+from skae._missing import is_masked
 from skae._refusals import advise
+from skae._samples import find_form, flatten_samples, stack_samples
 from skae._sklearn import check_weights, fit_context
+from skae._tables import tidy_table
 
 # Rows that differ by less than such a part of the ranges of the features are the same row: single
 # precision, and the order of its sums, cannot tell them apart.
@@ -162,7 +163,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least two, all finite but for missing cells. Most of them should be
-            inliers.
+            inliers. Images and sequences may have axes of their own, as in the autoencoder.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -184,14 +185,12 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         template = AutoencoderTransformer() if self.autoencoder is None else self.autoencoder
         self.autoencoder_ = clone(template).set_output(transform="default")
         self.autoencoder_.set_params(n_components=self.n_components, random_state=self.random_state)
-        X = self._validate_rows(X, reset=True, ensure_min_samples=2)
+        X, form = self._validate_rows(X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]
-        if is_masked(self.autoencoder_):
-            check_columns_are_observed(X, getattr(self, "feature_names_in_", range(X.shape[1])))
         self.data_min_, self.data_range_ = _find_ranges(X)
-        X, _ = self._scale(X)
+        X, _ = self._scale(X, form)
         with advise("X must lie in", _UNITS):
             self.autoencoder_.fit(X, sample_weight=weights)
         codes, errors = self._encode(X)
@@ -217,7 +216,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
             Negative; about -1 for ordinary rows. The more unusual the row, the lower its score.
         """
         check_is_fitted(self)
-        X, beyond = self._scale(self._validate_rows(X))
+        X, beyond = self._scale(*self._validate_rows(X))
         codes, errors = self._encode(X)
         np.add.at(errors, beyond.row, beyond.data)
         return self._compare(codes, errors)
@@ -267,38 +266,43 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         -------
         errors : ndarray of shape (n_samples, n_features)
             Squared differences between X and its reconstruction, in units of the square of each
-            feature's range in the training rows; NaN where a cell is missing.
+            feature's range in the training rows and in the shape of X; NaN where a cell is missing.
         """
         check_is_fitted(self)
-        X, beyond = self._scale(self._validate_rows(X))
+        X, beyond = self._scale(*self._validate_rows(X))
         errors = self.autoencoder_.reconstruction_errors(X).astype(np.float64)
-        errors[beyond.row, beyond.col] += beyond.data
+        # A view, also where samples have axes of their own.
+        errors.reshape(len(errors), -1)[beyond.row, beyond.col] += beyond.data
         return errors
 
     def _validate_rows(self, X, *, reset=False, **options):
-        check_in_memory(X)
+        """Return X as an array or CSR matrix of rows, and the shape that samples have in X."""
+        samples = stack_samples(X)
         masked = is_masked(self.autoencoder_)
-        options |= {"reset": reset, "ensure_all_finite": "allow-nan" if masked else True}
+        options |= {"accept_sparse": not masked and "csr", "dtype": (np.float64, np.float32)}
         with advise("contains NaN", _MISSING):
-            return validate_data(
+            rows = validate_data(
                 self,
-                X,
-                accept_sparse=not masked and "csr",
-                dtype=(np.float64, np.float32),
+                tidy_table(flatten_samples(samples), dense=masked),
+                reset=reset,
+                ensure_all_finite="allow-nan" if masked else True,
                 **options,
             )
+        return rows, find_form(samples, rows.shape[1])
 
-    def _scale(self, X):
+    def _scale(self, X, form):
         """Return rows in units of the ranges of the features, and what lies too far away.
 
         Parameters
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
             Rows.
+        form : tuple of int
+            Shape of a sample.
 
         Returns
         -------
-        scaled : ndarray or CSR matrix of shape (n_samples, n_features)
+        scaled : ndarray of shape (n_samples, *form) or CSR matrix of shape (n_samples, n_features)
             Rows in these units, at most `_FARTHEST` from 0, in the precision of X.
         beyond : coo_array of shape (n_samples, n_features)
             Squared distances of X from there, in double precision; few if any are stored.
@@ -317,13 +321,15 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
                 cells /= self.data_range_
         beyond = _find_excess(scaled)
         np.clip(cells, -_FARTHEST, _FARTHEST, out=cells)
-        return scaled.astype(X.dtype, copy=False), beyond
+        scaled = scaled.astype(X.dtype, copy=False)
+        return scaled if sparse.issparse(scaled) else scaled.reshape(-1, *form), beyond
 
     def _encode(self, X):
         """Return the codes of scaled rows, and their squared errors summed over the features."""
         codes = self.autoencoder_.transform(X).astype(np.float64)
-        errors = -self.autoencoder_.score_samples(X).astype(np.float64) * X.shape[1]
-        return codes, errors
+        # Some autoencoders have scores of another kind, such as densities.
+        scores = BaseAutoencoder.score_samples(self.autoencoder_, X).astype(np.float64)
+        return codes, -scores * self.n_features_in_
 
     def _estimate_unseen_errors(self, errors, weights) -> np.ndarray:
         """Return errors as large as if the autoencoder had not been fitted to these rows."""

@@ -301,7 +301,7 @@ def test_objects_that_are_no_categories_are_refused_by_name(table, column, error
 
 
 def test_frames_to_be_computed_are_refused():
-    with pytest.raises(TypeError, match="Got a LazyFrame. Pass X.collect()"):
+    with pytest.raises(ValueError, match=r"Got a LazyFrame.* Pass X.collect\(\)"):
         make_imputer().fit(pl.LazyFrame({"a": [1.0, None], "b": ["x", "y"]}))
 
 
@@ -356,3 +356,25 @@ def test_extreme_values_leave_finite_fills(value):
 
 def test_what_is_kept_is_of_a_public_class():
     assert type(make_imputer().fit(make_numbers()).autoencoder_) is AutoencoderTransformer
+
+
+@pytest.mark.parametrize(
+    "make", [lambda X: X, list, lambda X: X.tolist()], ids=["array", "list", "nested"]
+)
+@pytest.mark.parametrize("architecture", ["dense", "conv"])
+def test_images_may_have_axes_of_their_own(images, make, architecture):
+    X = images[:40].reshape(-1, 1, 8, 8) + 0.01 * np.random.default_rng(0).normal(
+        size=(40, 1, 8, 8)
+    )
+    X[::2, :, 2:4, 3] = np.nan
+    autoencoder = AutoencoderTransformer(
+        architecture=architecture, hidden_layer_sizes=(8,), max_iter=1, early_stopping=False
+    )
+    imputer = make_imputer(n_components=3, autoencoder=autoencoder).fit(make(X))
+    filled = imputer.transform(make(X))
+    assert filled.shape == X.shape
+    assert imputer.autoencoder_.sample_shape_ == (1, 8, 8)
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(filled[1::2], X[1::2])
+    with pytest.raises(ValueError, match="X must have samples of shape"):
+        imputer.transform(X.reshape(-1, 2, 4, 8))

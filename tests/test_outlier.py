@@ -17,7 +17,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderOutlierDetector, AutoencoderTransformer
+from skae import (
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
@@ -337,6 +341,50 @@ def test_rows_may_lack_values_with_a_template_that_takes_them(zeros, masked):
         make_detector(autoencoder=masked).fit(np.where(np.arange(64) == 3, np.nan, X))
 
 
+@pytest.mark.parametrize(
+    "make", [lambda X: X, list, lambda X: X.tolist()], ids=["array", "list", "nested"]
+)
+def test_images_may_have_axes_of_their_own(zeros, make):
+    X = zeros[0].reshape(-1, 1, 8, 8)
+    autoencoder = AutoencoderTransformer(architecture="conv", max_iter=1)
+    flat = clone(autoencoder).set_params(sample_shape=(1, 8, 8))
+    expected = make_detector(autoencoder=flat).fit(zeros[0])
+    detector = make_detector(autoencoder=autoencoder).fit(make(X))
+    far = X[:5].copy()
+    far[0, 0, 2, 3] = 1e39
+    assert detector.predict(make(far))[0] == -1
+    np.testing.assert_allclose(
+        detector.score_samples(make(far)), expected.score_samples(far.reshape(5, -1)), rtol=1e-5
+    )
+    errors = detector.reconstruction_errors(make(far))
+    assert errors.shape == far.shape
+    assert np.unravel_index(errors[0].argmax(), (1, 8, 8)) == (0, 2, 3)
+    with pytest.raises(ValueError, match="X must have samples of shape"):
+        detector.predict(np.moveaxis(X, 1, -1).reshape(-1, 2, 32))
+
+
+def test_sequences_of_different_lengths_are_judged_by_the_steps_that_they_have():
+    rng = np.random.default_rng(0)
+    X = np.sin(np.arange(12)[:, None] / 2 + rng.uniform(0, 6, size=(60, 1, 1))) * [1, 2]
+    for row, length in enumerate(rng.integers(6, 11, size=60)):
+        X[row, length:] = np.nan
+    autoencoder = AutoencoderTransformer(architecture="recurrent", missing="mask", max_iter=1)
+    detector = make_detector(2, autoencoder=autoencoder).fit(X)
+    assert np.isfinite(detector.score_samples(X)).all()
+    strange = X[:1].copy()
+    strange[0, 2] = 30
+    assert detector.predict(strange) == [-1]
+
+
+def test_errors_of_a_variational_autoencoder_are_squares(zeros):
+    autoencoder = VariationalAutoencoderTransformer(hidden_layer_sizes=(16,), max_iter=3)
+    detector = make_detector(autoencoder=autoencoder).fit(zeros[0][:120])
+    rows = np.concatenate([zeros[0][120:], zeros[1][:200]])
+    scores = detector.score_samples(rows)
+    assert (scores < 0).all()
+    assert roc_auc_score(np.arange(len(rows)) >= len(rows) - 200, -scores) > 0.95
+
+
 def test_without_gaps_a_template_that_takes_them_changes_little(zeros, masked):
     plain = make_detector().fit(zeros[0]).score_samples(zeros[1])
     with_mask = make_detector(autoencoder=masked).fit(zeros[0]).score_samples(zeros[1])
@@ -399,5 +447,5 @@ def test_a_refusal_of_the_autoencoder_says_in_which_units(zeros):
 
 def test_frames_to_be_computed_are_refused():
     pl = pytest.importorskip("polars")
-    with pytest.raises(TypeError, match="Got a LazyFrame"):
+    with pytest.raises(ValueError, match="Got a LazyFrame"):
         make_detector().fit(pl.LazyFrame({"a": [1.0, 2.0]}))
