@@ -7,16 +7,16 @@ import time
 from _common import limit_threads, print_table, time_call
 from _speed_training import DIGITS, MNIST, load_digit_rows, load_mnist_rows, make_ours
 
-from skae._training import _run, _train
+from skae._training._family import Family
 from skae._training._net import AutoencoderNet
 
 _AIM = 1.15
 # Functions inside of a fit that are timed, and the part that they are of; none calls another.
 _TIMED = [
-    (AutoencoderNet, "_train_densely", "loop"),
-    (_train, "make_problem", "columns, PCA"),
-    (AutoencoderNet, "judge", "validation"),
-    (_run, "measure_codes", "errors, rotation"),
+    (AutoencoderNet, "_train_on", "loop"),
+    (Family, "prepare", "columns, PCA"),
+    (AutoencoderNet, "_judge_batches", "validation"),
+    (Family, "measure_codes", "errors, rotation"),
 ]
 _PARTS = list(dict.fromkeys(part for _, _, part in _TIMED))
 

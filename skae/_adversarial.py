@@ -1,6 +1,5 @@
 """The adversarial autoencoder as a transformer."""
 
-from dataclasses import replace
 from numbers import Real
 from typing import ClassVar
 
@@ -10,8 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
-from skae._parameters import check_count
-from skae._training import Adversarial, TrainedModel, TrainingSettings
+from skae._parts import read_loss
+from skae._shared.checks import check_count
+from skae._training import Adversarial, TrainedModel
 
 _SHARED = (
     "n_components",
@@ -287,9 +287,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _training_settings(self) -> TrainingSettings:
-        latent = Adversarial(self.prior, self.divergence, self.alpha)
-        return replace(super()._training_settings(), latent=latent)
+    def _make_family(self) -> Adversarial:
+        return Adversarial(read_loss(self.loss), self.prior, self.divergence, self.alpha)
 
     def _fitted_attributes(self, model: TrainedModel) -> dict:
         losses = None

@@ -6,7 +6,8 @@ from typing import ClassVar
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skae._base import BaseAutoencoder
-from skae._parts import SPARSITIES
+from skae._parts import SPARSITIES, read_corruption, read_loss, read_penalty
+from skae._training import Plain
 from skae.architectures import Architecture, Sparsity
 from skae.architectures._read import ARCHITECTURES
 from skae.corruption import CORRUPTIONS, Corruption
@@ -363,3 +364,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.net_params = net_params
         self.random_state = random_state
         self.verbose = verbose
+
+    def _make_family(self) -> Plain:
+        penalty, alpha, sparsity = read_penalty(self.penalty, self.alpha)
+        corruption = read_corruption(self.corruption, self.corruption_level)
+        return Plain(read_loss(self.loss), penalty, alpha, sparsity, corruption)

@@ -1,7 +1,7 @@
 """What all autoencoder estimators share: fitting, encoding, decoding and judging."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
 
 import numpy as np
@@ -26,7 +26,7 @@ from skae._parameters import (
     warn_if_overcomplete,
     warn_of_no_gain,
 )
-from skae._parts import check_row_losses, read_parts
+from skae._parts import check_row_losses
 from skae._samples import (
     check_form,
     cut_padding,
@@ -46,10 +46,12 @@ from skae._sklearn import (
 )
 from skae._training import (
     DTYPES,
+    Family,
+    LoopSettings,
+    NetworkSettings,
     Standardization,
     StartingPoint,
     TrainedModel,
-    TrainingSettings,
     cell_errors,
     decode_table,
     encode_table,
@@ -61,12 +63,38 @@ from skae._versions import check_versions, current_versions
 from skae.architectures._read import read_architecture
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of an estimator as objects and numbers."""
+
+    family: Family
+    network: NetworkSettings
+    loop: LoopSettings
+
+
 class BaseAutoencoder(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
 ):
     """Fit, transform, inverse_transform and score of an autoencoder.
 
-    A subclass has the constructor with the parameters that `TrainingSettings` names.
+    A subclass must override `_make_family`, which returns the kind of autoencoder, and have a
+    constructor with the parameters of `AutoencoderTransformer` that its family leaves in force:
+    those of the network and of the training loop. It may override `_fitted_attributes`, to add what
+    the family's `describe` has found.
+
+    Examples
+    --------
+    An autoencoder for tables in which outliers count for less, without other losses:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.base import Plain
+    >>> from skae.objectives import HuberLoss
+    >>> class RobustTransformer(AutoencoderTransformer):
+    ...     def _make_family(self):
+    ...         return Plain(HuberLoss(delta=1.0))
+    >>> RobustTransformer(2, max_iter=2, random_state=0).fit_transform(load_iris().data).shape
+    (150, 2)
     """
 
     _loss_parameter = "loss"
@@ -99,7 +127,7 @@ class BaseAutoencoder(
             If the loss is no longer finite. The estimator is then as it was before.
         """
         start = self._starting_point() if self.warm_start else None
-        return self._fit(X, y, sample_weight, self._training_settings(), start)
+        return self._fit(X, y, sample_weight, self._make_settings(), start)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -124,9 +152,9 @@ class BaseAutoencoder(
         self : object
             The estimator, fitted to one more chunk.
         """
-        return self._fit(X, y, sample_weight, self._chunk_settings(), self._starting_point())
+        return self._fit(X, y, sample_weight, self._make_chunk_settings(), self._starting_point())
 
-    def _fit(self, X, y, sample_weight, settings: TrainingSettings, start: StartingPoint | None):
+    def _fit(self, X, y, sample_weight, settings: Settings, start: StartingPoint | None):
         X = stack_samples(X)
         with names_kept_on_error(self), ordinary_torch_state():
             rows, weights = self._validate_training_data(
@@ -137,9 +165,9 @@ class BaseAutoencoder(
             shape = find_sample_shape(form, self.sample_shape, before)
             if start is None:
                 warn_if_channels_last(self.architecture, shape)
-            if settings.pads:
+            if settings.network.padded:
                 rows, shape = cut_padding(rows, shape, before)
-            settings = replace(settings, sample_shape=shape)
+            network = replace(settings.network, sample_shape=shape)
 
             def describe(model):
                 mean = restore_form(model.standardization.mean, (math.prod(form),))
@@ -148,7 +176,14 @@ class BaseAutoencoder(
 
             tasks = make_epoch_tasks(self, X, describe)
             model = train_autoencoder(
-                rows, weights, settings, self.random_state, start=start, tasks=tasks
+                rows,
+                weights,
+                settings.family,
+                network,
+                settings.loop,
+                self.random_state,
+                start=start,
+                tasks=tasks,
             )
         self.__dict__.update(describe(model))
         if tasks is not None:
@@ -273,35 +308,48 @@ class BaseAutoencoder(
         """Number of codes, for the names that `get_feature_names_out` makes."""
         return self.n_components_
 
-    def _training_settings(self) -> TrainingSettings:
-        """Return the parameters, as far as training needs them."""
-        given = self.get_params(deep=False)
-        names = (field.name for field in fields(TrainingSettings))
-        params = {name: given[name] for name in names if name in given}
-        params["hidden_layer_sizes"] = read_layer_sizes(self.hidden_layer_sizes)
-        params["architecture"] = read_architecture(self.architecture)
-        params |= read_parts(given)
+    def _make_settings(self) -> Settings:
+        """Return the parameters as objects and numbers, for the engine."""
         check_output_range(self.output_range)
         check_net_params(self.net_params)
-        params["mixed_precision"] = read_precision(self.mixed_precision, self.dtype, self.device)
         check_single_schedule(self.learning_rate, self.net_params)
-        components = params["n_components"]
-        params["n_components"] = (
-            int(components) if isinstance(components, Integral) else float(components)
-        )
-        settings = TrainingSettings(**params)
-        check_missing(settings)
+        settings = Settings(self._make_family(), self._make_network(), self._make_loop())
+        check_missing(settings.family, settings.network)
         return settings
 
-    def _chunk_settings(self) -> TrainingSettings:
+    def _make_family(self) -> Family:
+        """Return the kind of autoencoder, with its losses."""
+        raise NotImplementedError
+
+    def _make_network(self) -> NetworkSettings:
+        given, n_components = self.get_params(deep=False), self.n_components
+        names = [field.name for field in fields(NetworkSettings) if field.name in given]
+        own = {name: given[name] for name in names}
+        own |= {
+            "n_components": (int if isinstance(n_components, Integral) else float)(n_components),
+            "architecture": read_architecture(self.architecture),
+            "hidden_layer_sizes": read_layer_sizes(self.hidden_layer_sizes),
+            "linear_path": self.init == "pca",
+            "masked": self.missing == "mask",
+        }
+        return NetworkSettings(**own)
+
+    def _make_loop(self) -> LoopSettings:
+        given = self.get_params(deep=False)
+        names = [field.name for field in fields(LoopSettings) if field.name in given]
+        mixed_precision = read_precision(self.mixed_precision, self.dtype, self.device)
+        own = {name: given[name] for name in names}
+        return LoopSettings(**{**own, "mixed_precision": mixed_precision})
+
+    def _make_chunk_settings(self) -> Settings:
         """Return the parameters for one epoch on a chunk of rows."""
-        settings = replace(
-            self._training_settings(), max_iter=1, learning_rate="constant", early_stopping=False
-        )
-        if settings.output_range == "auto":
+        settings = self._make_settings()
+        network, loop = settings.network, settings.loop
+        if network.output_range == "auto":
             # One chunk may lack what the next ones reach.
-            settings = replace(settings, output_range=None)
-        return settings
+            network = replace(network, output_range=None)
+        loop = replace(loop, max_iter=1, learning_rate="constant", early_stopping=False)
+        return replace(settings, network=network, loop=loop)
 
     def _starting_point(self) -> StartingPoint | None:
         """Return the fitted network as a place to go on from, None where there is none."""
@@ -309,10 +357,10 @@ class BaseAutoencoder(
             return None
         return StartingPoint(
             module=self.net_.module_,
+            plan=self._plan,
             standardization=self._standardization,
-            n_components=self.n_components_,
             n_fits=self._n_fits,
-            optimizer_state=getattr(self, "_optimizer_state", None),
+            moments=getattr(self, "_moments", None),
         )
 
     def _fitted_attributes(self, model: TrainedModel) -> dict:
@@ -330,7 +378,8 @@ class BaseAutoencoder(
             "scale_": model.standardization.scale,
             "_network_dtype": self.dtype,
             "_n_fits": model.n_fits,
-            "_optimizer_state": model.optimizer_state,
+            "_plan": model.plan,
+            "_moments": model.moments,
         }
 
     def _validate_training_data(self, X, sample_weight, settings, *, reset: bool):
@@ -340,12 +389,14 @@ class BaseAutoencoder(
         names = getattr(self, "feature_names_in_", range(X.shape[1]))
         parameter = self._loss_parameter
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
-        check_range(X, names, settings.loss, settings.output_range, named_loss=named_loss)
+        network, family = settings.network, settings.family
+        check_range(X, names, family.loss, network.output_range, named_loss=named_loss)
         if reset:
-            check_row_losses(settings, X.shape[1], weights, name=parameter)
-        if settings.masked and not settings.pads:
+            check_row_losses(family.loss, settings, X.shape[1], weights, name=parameter)
+        if network.masked and not network.padded:
             check_columns_are_observed(X, names)
-        warn_if_overcomplete(self.n_components, X.shape[1], settings)
+        if family.may_copy:
+            warn_if_overcomplete(self.n_components, X.shape[1])
         return X, weights
 
     def _validate_rows(self, X):
@@ -360,7 +411,7 @@ class BaseAutoencoder(
         continued = self._n_fits > 1
         if continued or self.reconstruction_error_ < self.pca_reconstruction_error_:
             return
-        if self.best_iter_ > 0 and not self._training_settings().aims_at_squared_error:
+        if self.best_iter_ > 0 and not self._make_family().aims_at_squared_error:
             # The aim was another one, and it was met.
             return
         if self.pca_reconstruction_error_ <= np.finfo(self._network_dtype).eps * self.scale_**2:
@@ -383,7 +434,7 @@ class BaseAutoencoder(
 
     def __getstate__(self):
         state = dict(super().__getstate__())
-        state.pop("_optimizer_state", None)
+        state.pop("_moments", None)
         if self.__sklearn_is_fitted__():
             # Monitors may hold open connections, and have done their work.
             state.pop("_skl_callbacks", None)

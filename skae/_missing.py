@@ -61,25 +61,25 @@ def _tell_of_missing(estimator):
         ) from None
 
 
-def check_missing(settings):
+def check_missing(family, network):
     """Refuse parameters that do not go together with missing cells, or only with them."""
-    corruption = settings.corruption
-    if not settings.masked:
+    corruption, penalty = family.corruption, family.penalty
+    if not network.masked:
         if corruption is not None and corruption.hides:
             raise ValueError(
                 "`corruption` must be noise that hides no cells with missing=None. Got "
                 f"{corruption!r}. Set missing='mask', or corruption='masking'."
             )
         return
-    if settings.tied_weights:
+    if network.tied_weights:
         raise ValueError(
             "`tied_weights` must be False with missing='mask'. Got True. The encoder has two "
             "inputs for each feature then, and the decoder one output; leave one of them out."
         )
-    if settings.penalty is not None and settings.penalty.needs_complete_rows:
+    if penalty is not None and penalty.needs_complete_rows:
         raise ValueError(
             "`penalty` must be one that is defined where cells are missing, with missing='mask'. "
-            f"Got {settings.penalty!r}. Use corruption='hiding', which also keeps codes steady."
+            f"Got {penalty!r}. Use corruption='hiding', which also keeps codes steady."
         )
 
 

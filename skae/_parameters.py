@@ -53,33 +53,6 @@ def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
     return tuple(int(size) for size in sizes)
 
 
-def check_count(name: str, value, remedy: str) -> int:
-    """Return a positive integer; refuse what is none.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter.
-    value : object
-        As the user gave it.
-    remedy : str
-        Last sentence of the message.
-
-    Returns
-    -------
-    count : int
-        The number.
-
-    Raises
-    ------
-    ValueError
-        If it is not a positive integer.
-    """
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Got {value!r}. {remedy}")
-    return int(value)
-
-
 def check_output_range(output_range):
     """Refuse an `output_range` that is not a lower and a greater upper bound."""
     if output_range is None or isinstance(output_range, str):
@@ -211,8 +184,8 @@ def _ends(X, which: str) -> np.ndarray:
     return {"min": np.fmin, "max": np.fmax}[which].reduce(np.asarray(X), axis=0)
 
 
-def warn_if_overcomplete(n_components: int | float, n_features: int, settings):
-    """Warn of codes that can copy the features, where neither a cost nor noise keeps them from it.
+def warn_if_overcomplete(n_components: int | float, n_features: int):
+    """Warn of codes that can copy the features.
 
     Parameters
     ----------
@@ -220,12 +193,7 @@ def warn_if_overcomplete(n_components: int | float, n_features: int, settings):
         As the user gave it.
     n_features : int
         Number of features.
-    settings : TrainingSettings
-        Settings with the penalty and the noise.
     """
-    costly = settings.shapes_codes or settings.latent is not None
-    if costly or settings.corruption is not None:
-        return
     if not isinstance(n_components, float) and n_components > n_features:
         warnings.warn(
             f"n_components={n_components} is more than the {n_features} features of X, so "

@@ -14,35 +14,6 @@ LINKS = ("identity", "logistic", "exponential")
 SPARSITIES: dict[str, type[Sparsity]] = {"top_k": TopKSparsity}
 
 
-def read_parts(params: dict) -> dict:
-    """Return the loss, the penalty, the sparsity and the noise of an estimator as objects.
-
-    Parameters
-    ----------
-    params : dict
-        Parameters of the estimator; those that it lacks have no effect.
-
-    Returns
-    -------
-    parts : dict
-        Values of the fields of `TrainingSettings` with these names, and of `alpha`.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is not as described.
-    """
-    penalty, alpha, sparsity = read_penalty(params.get("penalty"), params.get("alpha"))
-    noise = read_corruption(params.get("corruption"), params.get("corruption_level", 0.0))
-    return {
-        "loss": read_loss(params.get("loss", "squared_error")),
-        "penalty": penalty,
-        "alpha": alpha,
-        "sparsity": sparsity,
-        "corruption": noise,
-    }
-
-
 def read_loss(loss) -> ReconstructionLoss:
     """Return the loss for a name, a loss, a function or a torch criterion.
 
@@ -168,13 +139,17 @@ def read_corruption(corruption, level: float) -> Corruption | None:
     return CORRUPTIONS[corruption](level)
 
 
-def check_row_losses(settings, n_features: int, weights: np.ndarray | None, *, name: str):
+def check_row_losses(
+    loss: ReconstructionLoss, settings, n_features: int, weights: np.ndarray | None, *, name: str
+):
     """Warn of a loss that gives one number for all rows, and refuse it where rows have weights.
 
     Parameters
     ----------
-    settings : TrainingSettings
-        Settings with the loss and the precision of the network.
+    loss : ReconstructionLoss
+        The loss.
+    settings : Settings
+        Precision of the network, and whether rows judge.
     n_features : int
         Number of columns of the table.
     weights : ndarray of shape (n_samples,) or None
@@ -187,14 +162,14 @@ def check_row_losses(settings, n_features: int, weights: np.ndarray | None, *, n
     ValueError
         If rows have weights that such a loss cannot take into account.
     """
-    if settings.loss.tells_rows_apart(n_features, settings.torch_dtype):
+    if loss.tells_rows_apart(n_features, settings.network.torch_dtype):
         return
     if weights is not None:
         raise ValueError(
             f"`{name}` must return the loss of each row or cell where rows have weights. Got a "
             "single number. Leave out its mean over the rows, or fit without `sample_weight`."
         )
-    if not settings.early_stopping:
+    if not settings.loop.early_stopping:
         return
     warnings.warn(
         f"`{name}` returns a single number for all rows, so no test can tell whether the network "

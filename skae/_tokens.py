@@ -1,5 +1,6 @@
 """The autoencoder of texts."""
 
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -17,13 +18,14 @@ from skae._sklearn import (
     names_kept_on_error,
 )
 from skae._training import (
-    TokenModel,
-    TrainingSettings,
+    LoopSettings,
+    NetworkSettings,
+    Tokens,
     decode_tokens,
     encode_tokens,
     find_token_losses,
     ordinary_torch_state,
-    train_token_autoencoder,
+    train_autoencoder,
 )
 from skae._versions import check_versions, current_versions
 from skae.architectures import Recurrent
@@ -216,8 +218,8 @@ class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
             tokens = tokens[:, :length]
             tokens, weights = keep_weighted_rows(tokens, check_weights(sample_weight, tokens), 2)
             n_tokens = max(int(tokens.max()), _UNKNOWN) + 1
-            settings = self._make_settings(n_tokens)
-            model = train_token_autoencoder(tokens, weights, settings, self.random_state)
+            family, network, loop = self._make_settings(n_tokens)
+            model = train_autoencoder(tokens, weights, family, network, loop, self.random_state)
         self.net_ = model.net
         self.length_, self.n_tokens_, self.n_components_ = length, n_tokens, model.n_components
         self.n_iter_, self.best_iter_ = model.n_iter, model.best_iter
@@ -319,38 +321,17 @@ class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
             tokens[tokens >= self.n_tokens_] = _UNKNOWN
         return tokens
 
-    def _make_settings(self, n_tokens: int) -> TrainingSettings:
-        """Return the parameters, as far as training needs them."""
+    def _make_settings(self, n_tokens: int) -> tuple[Tokens, NetworkSettings, LoopSettings]:
+        """Return the parameters as objects and numbers, for the engine."""
         architecture = Recurrent() if self.architecture is None else self.architecture
         layers = architecture.check()
         own = {"bidirectional": layers.pop("bidirectional"), "backwards": layers.pop("backwards")}
-        names = (
-            "n_components",
-            "batch_size",
-            "learning_rate",
-            "learning_rate_init",
-            "max_iter",
-            "weight_decay",
-            "early_stopping",
-            "validation_fraction",
-            "n_iter_no_change",
-            "tol",
-            "dtype",
-            "device",
-            "verbose",
-        )
-        return TrainingSettings(
-            **{name: getattr(self, name) for name in names},
-            architecture=architecture,
-            hidden_layer_sizes="auto",
-            activation="silu",
-            normalization=None,
-            dropout=0.0,
-            init="pca",
-            output_range=None,
-            mixed_precision=False,
-            net_params=None,
-            latent=TokenModel(n_tokens, int(self.embedding_size), own, layers),
+        given = self.get_params(deep=False)
+        names = [field.name for field in fields(LoopSettings) if field.name in given]
+        return (
+            Tokens(n_tokens, int(self.embedding_size), own, layers),
+            NetworkSettings(int(self.n_components), architecture, dtype=self.dtype),
+            LoopSettings(**{name: given[name] for name in names}),
         )
 
     @property

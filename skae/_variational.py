@@ -15,12 +15,11 @@ from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
 from skae._code_density import fit_classes, read_labels
 from skae._missing import count_observed_cells
-from skae._parameters import check_count
 from skae._parts import read_loss
+from skae._shared.checks import check_count
 from skae._sklearn import check_weights
 from skae._training import (
     TrainedModel,
-    TrainingSettings,
     Variational,
     bound_log_densities,
     encode_deviations,
@@ -360,14 +359,13 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     # The density of a class is fitted to all of its rows, not to those of the last chunk.
     partial_fit = available_if(lambda self: not self.conditional)(BaseAutoencoder.partial_fit)
 
-    def _training_settings(self) -> TrainingSettings:
-        latent = Variational(self.likelihood, float(self.beta), float(self.beta_warm_up))
+    def _make_family(self) -> Variational:
         loss = read_loss(_LOSSES[self.likelihood])
-        return replace(super()._training_settings(), loss=loss, latent=latent)
+        return Variational(loss, self.likelihood, float(self.beta), float(self.beta_warm_up))
 
-    def _chunk_settings(self) -> TrainingSettings:
-        settings = super()._chunk_settings()
-        return replace(settings, latent=replace(settings.latent, warm_up=0.0))
+    def _make_chunk_settings(self):
+        settings = super()._make_chunk_settings()
+        return replace(settings, family=replace(self._make_family(), warm_up=0.0))
 
     def _fit(self, X, y, sample_weight, settings, start):
         labels = read_labels(X, y, type(self).__name__) if self.conditional else None
@@ -396,8 +394,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             noise_scale = likelihood.scale.item() * model.standardization.scale
         return {
             **super()._fitted_attributes(model),
-            "active_units_": model.latent.variance > _LEAST_ACTIVITY,
-            "kl_divergence_": model.latent.divergence,
+            "active_units_": model.description.variance > _LEAST_ACTIVITY,
+            "kl_divergence_": model.description.divergence,
             "noise_scale_": noise_scale,
         }
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._atomic import atomic_fit, sees_one_fit
 from skae._code_density import MixturePrior, draw_from_mixture, fit_mixture
-from skae._parameters import check_count
+from skae._shared.checks import check_count
 from skae._sklearn import fit_context
 
 __all__ = ["CodeSampler", "MixturePrior"]

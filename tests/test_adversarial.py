@@ -117,7 +117,7 @@ def test_both_losses_are_recorded(images):
 def test_the_two_optimisers_have_their_own_parameters(images):
     class Watch(Callback):
         def on_train_begin(self, net, **kwargs):
-            optimizers = net.optimizer_, net.discriminator_optimizer_
+            optimizers = net.optimizer_, *net.step_.discriminator_optimizers
             groups = [{id(p) for g in o.param_groups for p in g["params"]} for o in optimizers]
             names = {id(p): name for name, p in net.module_.named_parameters()}
             self.names = [{names[key] for key in group} for group in groups]

@@ -18,12 +18,14 @@ ROOT = Path(skae.__file__).parent
 # stands beside them in a private module serves them: layer 3.
 LAYERS = {
     "exceptions": 0,
+    "_shared": 0,
     "corruption": 1,
     "modules": 1,
     "objectives": 1,
     "_training": 2,
     "": 3,
-    "architectures": 3,
+    "base": 3,
+    "architectures": 2,
     "datasets": 4,
     "generate": 4,
     "inspection": 4,

@@ -2,6 +2,7 @@
 
 from skae._training._adversarial import Adversarial
 from skae._training._device import multiplies_in_bfloat16, resolve_device
+from skae._training._family import Family
 from skae._training._imputation import FillJudgement, fill_table, judge_fills
 from skae._training._inference import (
     bound_log_densities,
@@ -12,30 +13,32 @@ from skae._training._inference import (
     row_errors_and_deviations,
 )
 from skae._training._net import AutoencoderNet
+from skae._training._plain import Plain
 from skae._training._random import ordinary_torch_state
-from skae._training._run import TrainedModel
-from skae._training._settings import DTYPES, TrainingSettings
+from skae._training._result import TrainedModel
+from skae._training._settings import DTYPES, LoopSettings, NetworkSettings
+from skae._training._setup import StartingPoint
 from skae._training._standardization import Standardization
-from skae._training._tokens import (
-    TokenModel,
-    decode_tokens,
-    encode_tokens,
-    find_token_losses,
-    train_token_autoencoder,
-)
-from skae._training._train import StartingPoint, train_autoencoder
+from skae._training._step import Step
+from skae._training._texts import decode_tokens, encode_tokens, find_token_losses
+from skae._training._tokens import Tokens
+from skae._training._train import train_autoencoder
 from skae._training._variational import Variational
 
 __all__ = [
     "DTYPES",
     "Adversarial",
     "AutoencoderNet",
+    "Family",
     "FillJudgement",
+    "LoopSettings",
+    "NetworkSettings",
+    "Plain",
     "Standardization",
     "StartingPoint",
-    "TokenModel",
+    "Step",
+    "Tokens",
     "TrainedModel",
-    "TrainingSettings",
     "Variational",
     "bound_log_densities",
     "cell_errors",
@@ -52,5 +55,4 @@ __all__ = [
     "resolve_device",
     "row_errors_and_deviations",
     "train_autoencoder",
-    "train_token_autoencoder",
 ]

@@ -1,4 +1,4 @@
-"""What training has to know of adversarial autoencoders: the network, the prior and the loss."""
+"""Adversarial autoencoders: codes that cannot be told from draws of a prior."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,103 +7,88 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._training._adversarial_net import AdversarialNet
-from skae._training._batches import WeightedRows
-from skae._training._losses import make_loss, make_output
-from skae._training._net import AutoencoderNet
+from skae._training._adversarial_step import AdversarialStep
+from skae._training._family import Family
+from skae._training._losses import make_loss
 from skae._training._noise import find_input_scale
-from skae._training._principal_components import PrincipalComponents
-from skae._training._problem import TrainingProblem
-from skae.modules import AdversarialAutoencoder, Autoencoder, CodeBasis, DenseStack, LinearPath
-from skae.objectives import AdversarialObjective, MaximumMeanDiscrepancy, ReconstructionObjective
+from skae._training._parts import make_parts, start_linear_path_, start_parts_
+from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
+from skae.objectives import (
+    AdversarialObjective,
+    MaximumMeanDiscrepancy,
+    ReconstructionLoss,
+    ReconstructionObjective,
+)
 
 _DISCRIMINATOR_SIZES = (128, 128)
 
 
 @dataclass(frozen=True)
-class Adversarial:
-    """The parameters of an adversarial autoencoder, beside those of all autoencoders."""
+class Adversarial(Family):
+    """Autoencoders whose codes follow a prior, held to it by a discriminator or by a distance."""
 
+    loss: ReconstructionLoss
     prior: str | Callable
     divergence: str
     alpha: float | None
-    n_outputs = 1
-    """Outputs of the encoder for each code."""
+    keeps_scale = True
+    draws_codes = True
 
     @property
-    def keeps_order(self) -> bool:
+    def keeps_order(self) -> bool:  # type: ignore[override]
         """Whether codes must stay in the order of the prior's: only the Gaussian has none."""
         return self.prior != "gaussian"
 
     @property
-    def net_class(self) -> type[AutoencoderNet]:
-        """What trains the network."""
-        return AdversarialNet if self.divergence == "adversarial" else AutoencoderNet
+    def _has_discriminator(self) -> bool:
+        return self.divergence == "adversarial"
 
-    def make_objective(self, problem: TrainingProblem, generator: torch.Generator):
-        """Return what training minimises."""
-        loss = make_loss(problem)
+    def make_objective(self, table, generator):
+        """Return the loss, and the cost of codes that can be told from draws."""
+        loss = make_loss(self.loss, table.units, masked=table.masked)
         prior = DrawnPrior(self.prior) if callable(self.prior) else draw_normal
         given = {} if self.alpha is None else {"alpha": float(self.alpha)}
-        if self.divergence == "adversarial":
+        if self._has_discriminator:
             return AdversarialObjective(loss, prior, generator, **given)
         penalty = MaximumMeanDiscrepancy(prior)
         given = {"alpha": penalty.default_alpha, **given}
         return ReconstructionObjective(loss, penalty=penalty, generator=generator, **given)
 
-    def make_module(
-        self,
-        problem: TrainingProblem,
-        components: PrincipalComponents,
-        stacks,
-        generator: torch.Generator,
-    ) -> Autoencoder:
-        """Return a new network, which starts as PCA with codes of unit variance.
+    def network_options(self) -> dict[str, Any]:
+        """Return the output, and whether there is a discriminator."""
+        return {**super().network_options(), "divergence": self.divergence}
 
-        Parameters
-        ----------
-        problem : TrainingProblem
-            The table, and the settings that describe the network.
-        components : PrincipalComponents
-            Those of the table.
-        stacks : tuple of two Modules
-            The encoder and the decoder.
-        generator : torch.Generator
-            Source of the discriminator's weights.
+    def build(self, plan, generator) -> Autoencoder:
+        """Return an autoencoder, with a discriminator where there is one."""
+        parts = make_parts(plan, generator)
+        parts["code_scale"] = torch.ones(plan.n_components, dtype=plan.torch_dtype)
+        if not self._has_discriminator:
+            return Autoencoder(**parts)
+        sizes = [plan.n_components, *_DISCRIMINATOR_SIZES, 1]
+        discriminator = DenseStack(sizes, dtype=plan.torch_dtype, generator=generator)
+        return AdversarialAutoencoder(**parts, discriminator=discriminator)
 
-        Returns
-        -------
-        module : Autoencoder
-            On the CPU; with a discriminator where there is one.
-        """
-        n_components, dtype = problem.n_components, problem.settings.torch_dtype
-        input_scale = find_input_scale(problem)
-        linear_path = None
-        if problem.settings.init == "pca":
-            spread = np.sqrt(components.explained_variance) / problem.standardization.scale
-            axes = np.zeros((2, n_components, problem.n_features))
-            axes[0, : len(spread)] = components.components / spread[:, None]
-            axes[1, : len(spread)] = components.components * spread[:, None]
-            there, back = problem.tensor(axes)
-            linear_path = LinearPath(there / input_scale, back.clone())
-        parts = [
-            *stacks,
-            CodeBasis(n_components, dtype=dtype),
-            input_scale,
-            torch.ones(n_components, dtype=dtype),
-        ]
-        params = {"linear_path": linear_path, "output": make_output(problem)}
-        if self.divergence == "mmd":
-            return Autoencoder(*parts, **params)
-        sizes = [n_components, *_DISCRIMINATOR_SIZES, 1]
-        discriminator = DenseStack(sizes, dtype=dtype, generator=generator)
-        return AdversarialAutoencoder(*parts, discriminator=discriminator, **params)
+    def start_(self, module, table, components):
+        """Let a network start as PCA with codes of unit variance where it has a linear path."""
+        start_parts_(module, table, components, find_input_scale(table, None), self.loss.link)
+        if module.linear_path is not None:
+            spread = np.sqrt(components.explained_variance) / table.standardization.scale
+            axes = components.components, spread[:, None]
+            start_linear_path_(
+                module, table.units.tensor(axes[0] / axes[1]), table.units.tensor(axes[0] * axes[1])
+            )
 
-    def settle_(self, module: Autoencoder, dataset: WeightedRows) -> None:
-        """Leave the codes where training has brought them."""
+    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+        """Return the step in which the discriminator learns first, where there is one."""
+        if self._has_discriminator:
+            return AdversarialStep(modules, objective, optimizers, precision=precision)
+        return super().make_step(
+            modules, objective, optimizers, by_autograd=by_autograd, precision=precision
+        )
 
-    def measure(self, module: Autoencoder, dataset: WeightedRows) -> None:
-        """Return nothing: codes that follow the prior need no further description."""
+    def list_own_parameters(self, module):
+        """Return the discriminator's parameters."""
+        return list(module.discriminator.parameters()) if self._has_discriminator else []
 
 
 def draw_normal(n_draws: int, n_components: int, generator: torch.Generator) -> torch.Tensor:

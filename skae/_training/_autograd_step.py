@@ -1,18 +1,16 @@
-"""Training steps of any autoencoders by autograd, in the manner of the dense step."""
+"""Training steps of any autoencoders by autograd and torch's optimisers."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from skae._training._judgement import find_row_errors
-from skae._training._optimizer import split_parameters
-from skae.modules import Autoencoder
-from skae.objectives import Objective
+from skae._training._step import Step
 
 
-class AutogradStep:
-    """Training steps of m autoencoders, one after the other: what `DenseStep` is for dense ones.
+class AutogradStep(Step):
+    """Training steps of m autoencoders, one after the other.
 
     Parameters
     ----------
@@ -20,69 +18,80 @@ class AutogradStep:
         The models.
     objective : Objective
         What each of them minimises.
-    groups : list of dict
-        Settings of AdamW, as `adamw_groups` returns them. The learning rates are read at each step.
+    optimizers : list of Optimizer
+        One for each model.
+    precision : callable, default=contextlib.nullcontext
+        Returns the context in which networks and losses are computed, such as that of autocast.
     """
 
-    def __init__(self, modules: Sequence[Autoencoder], objective: Objective, groups):
-        self.modules, self.objective, self.groups = modules, objective, groups
-        self.optimizers = [self._make_optimizer(module) for module in modules]
-
-    def _make_optimizer(self, module) -> torch.optim.Optimizer:
-        parts = zip(split_parameters(module), self.groups, strict=True)
-        return torch.optim.AdamW([{"params": part, **group} for part, group in parts])
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        objective: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        *,
+        precision: Callable = contextlib.nullcontext,
+    ):
+        super().__init__(modules, objective, [own.param_groups for own in optimizers])
+        self.optimizers, self.precision = optimizers, precision
 
     @torch.enable_grad()
-    def __call__(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Make one step and return the losses before it.
-
-        Parameters
-        ----------
-        inputs, rows : Tensor of shape (m, b, p)
-            What the models see and what they are to reconstruct, a batch for each.
-        weights : Tensor of shape (m, b), default=None
-            Weights of the rows, 1 on average over all batches; equal where None.
-
-        Returns
-        -------
-        losses : Tensor of shape (m,)
-            Loss of each model on its batch.
-        """
-        losses = []
-        for model, (module, optimizer) in enumerate(
-            zip(self.modules, self.optimizers, strict=True)
-        ):
-            for own, group in zip(optimizer.param_groups, self.groups, strict=True):
-                own["lr"] = group["lr"]
-            own_weights = None if weights is None else weights[model]
-            module.train()
-            self.objective.train()
-            optimizer.zero_grad()
-            loss, _ = self.objective(module, inputs[model], rows[model], own_weights)
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
+    def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Compute the gradients by autograd."""
+        self.objective.train()
+        self._batch = inputs, rows, weights
+        parts = [self._evaluate(model) for model in range(len(self.modules))]
+        losses, outputs = zip(*parts, strict=True)
+        self.outputs = list(outputs)
         return torch.stack(losses)
 
-    @torch.no_grad()
+    def _evaluate(self, model: int) -> tuple[Tensor, Tensor]:
+        """Return loss and output of one model, after its gradients have been stored."""
+        inputs, rows, weights = self._batch
+        own_weights = None if weights is None else weights[model]
+        module = self.modules[model].train()
+        self.optimizers[model].zero_grad()
+        with self.precision():
+            loss, output = self._find_loss(module, inputs[model], rows[model], own_weights)
+        loss.backward()
+        return loss.detach(), output.detach()
+
+    def _find_loss(self, module, inputs, rows, weights) -> tuple[Tensor, Tensor]:
+        return self.objective(module, inputs, rows, weights)
+
+    def update_(self):
+        """Let the optimisers take their steps."""
+        self.exchange_(self._list_gradients())
+        for model, optimizer in enumerate(self.optimizers):
+            if isinstance(optimizer, torch.optim.LBFGS):
+                # It asks for the loss again at each place that it tries.
+                optimizer.step(torch.enable_grad()(lambda model=model: self._evaluate(model)[0]))
+            else:
+                optimizer.step()
+
+    def _list_gradients(self) -> list[Tensor]:
+        parameters = (p for own in self.groups for group in own for p in group["params"])
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return loss and squared error of rows.
+        """Return loss and error of each row, computed in the precision of the training."""
+        with self.precision():
+            return super().judge(inputs, rows)
 
-        Parameters
-        ----------
-        inputs, rows : Tensor of shape (m, b, p)
-            What the models see and what they are to reconstruct.
+    def copy_moments(self):
+        """Return the kind of the optimisers and their states."""
+        return self._kind, [optimizer.state_dict()["state"] for optimizer in self.optimizers]
 
-        Returns
-        -------
-        losses, errors : Tensor of shape (m, b)
-            Loss, and mean squared error of the cells in standardised units.
-        """
-        losses, errors = [], []
-        self.objective.eval()
-        for module, own_inputs, own_rows in zip(self.modules, inputs, rows, strict=True):
-            module.eval()
-            loss, output = self.objective.judge(module, own_inputs, own_rows)
-            losses.append(loss)
-            errors.append(find_row_errors(module.output(output), own_rows))
-        return torch.stack(losses), torch.stack(errors)
+    def load_moments_(self, moments):
+        """Go on with states of optimisers of the same kind, at the present learning rates."""
+        kind, states = (None, []) if moments is None else moments
+        if kind is self._kind:
+            for optimizer, state in zip(self.optimizers, states, strict=True):
+                # Loading makes new groups, while schedules hold on to these.
+                groups = optimizer.param_groups
+                optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+                optimizer.param_groups = groups
+
+    @property
+    def _kind(self) -> type:
+        return type(self.optimizers[0])

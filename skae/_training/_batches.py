@@ -74,7 +74,7 @@ class ShuffledBatches:
 
     def __iter__(self):
         order = torch.randperm(len(self.dataset), generator=self.generator)
-        cells = len(order) * self.dataset.rows.n_features / self.n_batches
+        cells = len(order) * self.dataset.rows.n_cells / self.n_batches
         n_at_once = max(1, round(_CELLS_AT_ONCE / max(1, cells)))
         sizes = batch_sizes(len(order), self.n_batches)
         for first in range(0, self.n_batches, n_at_once):
@@ -98,7 +98,7 @@ class OrderedBatches:
 
     def __init__(self, dataset: WeightedRows, *, batch_size: int):
         self.dataset = dataset
-        most = max(1, _MAX_CELLS // max(1, dataset.rows.n_features))
+        most = max(1, _MAX_CELLS // max(1, dataset.rows.n_cells))
         self.n_batches = count_batches(len(dataset), min(batch_size, most))
 
     def __len__(self) -> int:

@@ -88,21 +88,24 @@ class BestEpoch(Callback):
     ----------
     losses_ : list of float
         Mean loss of the held-out rows at the start and after each epoch.
+    start_error_ : float
+        Mean error of the held-out rows at the start.
     """
 
     def on_train_begin(self, net, **kwargs):
         """Judge the start."""
-        self._start = self._best = net.copy_state()
+        self._start = self._best = net.step_.copy_values()
         self._start_judgement = net.judge(net.validation_set)
         weights = net.validation_set.own_weights
         loss = mean_of_rows(self._start_judgement.losses, weights)
         self.losses_, self._best_iter = [loss], 0
+        self.start_error_ = mean_of_rows(self._start_judgement.errors, weights)
 
     def on_epoch_end(self, net, **kwargs):
         """Judge the epoch."""
         loss = net.history[-1]["valid_loss"]
         if loss < min(self.losses_):
-            self._best, self._best_iter = net.copy_state(), len(self.losses_)
+            self._best, self._best_iter = net.step_.copy_values(), len(self.losses_)
         self.losses_.append(loss)
 
     def restore_(self, net) -> tuple[int, float]:
@@ -110,11 +113,11 @@ class BestEpoch(Callback):
 
         That is the start, 0, where no other is clearly better on the held-out rows.
         """
-        net.load_state_(self._best)
+        net.step_.load_values_(self._best)
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
         weights = net.validation_set.own_weights
         if not is_clear_improvement(self._start_judgement.losses, judgement.losses, weights):
-            net.load_state_(self._start)
+            net.step_.load_values_(self._start)
             best_iter, judgement = 0, self._start_judgement
         return best_iter, mean_of_rows(judgement.errors, weights)
 

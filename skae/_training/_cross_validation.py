@@ -1,27 +1,25 @@
 """The number of epochs for a small table, chosen on all of its rows."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from skae._training._autograd_step import AutogradStep
 from skae._training._batches import batch_sizes, count_batches
 from skae._training._callbacks import check_finite
-from skae._training._dense_step import DenseStep, is_dense
 from skae._training._judgement import (
     Judgement,
     find_row_errors,
     is_clear_improvement,
     mean_of_rows,
 )
-from skae._training._losses import make_objective
-from skae._training._networks import make_module
 from skae._training._noise import InputNoise
-from skae._training._optimizer import adamw_groups
-from skae._training._problem import TrainingProblem, describe_table
-from skae._training._schedules import set_learning_rates
+from skae._training._optimizer import LearningRates, adamw_groups, make_adamw
+from skae._training._problem import describe_table
+from skae._training._setup import TrainingSetup
 
 _N_FOLDS = 5
 
@@ -55,8 +53,8 @@ class FoldNetworks:
     ----------
     X : ndarray of shape (n_samples, n_features)
         The table, in its own unit.
-    problem : TrainingProblem
-        The same table made ready, in memory.
+    setup : TrainingSetup
+        The networks, and the same table made ready, in memory.
     max_iter : int
         Number of epochs, for the learning rate's schedule.
     noise : InputNoise
@@ -68,33 +66,45 @@ class FoldNetworks:
     def __init__(
         self,
         X,
-        problem: TrainingProblem,
+        setup: TrainingSetup,
         max_iter: int,
         noise: InputNoise,
         generator: torch.Generator,
     ):
-        self.problem, self.max_iter, self.noise = problem, max_iter, noise
-        self.generator = generator
-        self.rows, n_samples = problem.rows.take(torch.arange(len(X))), len(X)
+        table, family, loop = setup.table, setup.family, setup.loop
+        self.table, self.noise, self.generator = table, noise, generator
+        self.rows, n_samples = table.rows.take(torch.arange(len(X))), len(X)
         order = torch.randperm(n_samples, generator=generator)
         self.folds = order.tensor_split(min(_N_FOLDS, n_samples))
         others = [
             torch.cat([fold for fold in self.folds if fold is not left_out])
             for left_out in self.folds
         ]
-        components = [_components_of(X, problem, rows.numpy()) for rows in others]
-        device = problem.device
-        self.axes = [problem.tensor(found.components).to(device) for found in components]
-        self.modules = [make_module(problem, found, generator).to(device) for found in components]
-        self.groups = adamw_groups(problem.settings, problem.n_features)
-        self.rates = [group["lr"] for group in self.groups]
-        self.objective = make_objective(problem, generator)
-        self.step = _make_step(self.modules, self.objective, self.groups)
         # Folds differ by one row at most; the longer ones go without it.
         n_train = min(map(len, others))
         self.train_indices = torch.stack([rows[:n_train] for rows in others])
-        batch_size = problem.settings.resolve_batch_size(n_train)
+        batch_size = loop.resolve_batch_size(n_train)
         self.n_batches, self.n_steps = count_batches(n_train, batch_size), 0
+        self.n_steps_in_all = max_iter * self.n_batches
+
+        components = [_find_components(X, setup, rows.numpy()) for rows in others]
+        self.axes = [table.units.tensor(own.components).to(table.device) for own in components]
+        self.modules = [
+            family.make_module(setup.plan, table, own, generator).to(table.device)
+            for own in components
+        ]
+        groups = adamw_groups(loop, table.n_features, linear_path=setup.network.linear_path)
+        optimizers = [make_adamw(module, groups) for module in self.modules]
+        self.objective: Any = family.make_objective(table, generator).to(table.device)
+        self.step = family.make_step(
+            self.modules,
+            self.objective,
+            optimizers,
+            by_autograd=False,
+            precision=contextlib.nullcontext,
+        )
+        every_group = [group for own in optimizers for group in own.param_groups]
+        self.rates = LearningRates(every_group, loop.learning_rate)
 
     @torch.no_grad()
     def train_epoch(self) -> float:
@@ -103,23 +113,24 @@ class FoldNetworks:
         orders = [torch.randperm(n_train, generator=self.generator) for _ in range(n_folds)]
         shuffled = self.train_indices.gather(1, torch.stack(orders))
         # Taken for all batches at once, since each taking has a price of its own.
-        rows, weights = self.rows[shuffled], self.problem.weights
+        rows, weights = self.rows[shuffled], self.table.weights
         sizes = batch_sizes(n_train, self.n_batches)
         parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
         if weights is not None:
             parts = weights[shuffled].to(rows).split(sizes, 1)
         total = rows.new_zeros(n_folds)
         for batch, own_weights in zip(rows.split(sizes, 1), parts, strict=True):
-            self._set_learning_rate()
-            losses = self.step(self.noise(batch), batch, own_weights)
+            self._set_progress()
+            losses = self.step.accumulate_(self.noise(batch), batch, own_weights)
+            self.step.update_()
             total.add_(losses, alpha=batch.shape[1] / n_train)
         return float(total.mean())
 
-    def _set_learning_rate(self):
-        progress = self.n_steps / max(1, self.max_iter * self.n_batches - 1)
-        self.objective.set_progress(min(1.0, progress))
-        schedule = self.problem.settings.learning_rate
-        set_learning_rates(self.groups, self.rates, schedule, progress)
+    def _set_progress(self):
+        """Tell schedule and objective the share of all steps that has been made."""
+        progress = min(1.0, self.n_steps / max(1, self.n_steps_in_all - 1))
+        self.objective.set_progress(progress)
+        self.rates.set_(progress)
         self.n_steps += 1
 
     def judge(self) -> Judgement:
@@ -151,41 +162,28 @@ class FoldNetworks:
 
     def mean(self, values: torch.Tensor) -> float:
         """Return the weighted mean over the rows."""
-        return mean_of_rows(values, self.problem.weights)
+        return mean_of_rows(values, self.table.weights)
 
 
-def _make_step(modules, objective, groups) -> DenseStep | AutogradStep:
-    if all(is_dense(module, objective) for module in modules):
-        return DenseStep(modules, objective.loss, groups)
-    return AutogradStep(modules, objective, groups)
-
-
-def cross_validate(
-    X, problem: TrainingProblem, max_iter: int, noise: InputNoise, generator
-) -> CrossValidation:
+def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int) -> CrossValidation:
     """Train a network without each fold, side by side, and judge every epoch by all rows.
 
     The epoch of the least loss is chosen if it is clearly better than the start, row by row.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        The table, in its own unit.
-    problem : TrainingProblem
-        The same table made ready, in memory.
+    networks : FoldNetworks
+        The networks at their start.
     max_iter : int
         Greatest number of epochs.
-    noise : InputNoise
-        Between the rows and what the networks see of them.
-    generator : torch.Generator
-        Source of the folds, the networks and the order of the rows.
+    n_iter_no_change : int
+        Epochs without progress after which training stops.
 
     Returns
     -------
     result : CrossValidation
         Losses and the choice.
     """
-    networks = FoldNetworks(X, problem, max_iter, noise, generator)
     start = best = networks.judge()
     train_losses: list[float] = []
     valid_losses, best_iter = [networks.mean(start.losses)], 0
@@ -197,9 +195,9 @@ def cross_validate(
         if loss < min(valid_losses):
             best, best_iter = judgement, len(train_losses)
         valid_losses.append(loss)
-        if len(train_losses) - best_iter >= problem.settings.n_iter_no_change:
+        if len(train_losses) - best_iter >= n_iter_no_change:
             break
-    if not is_clear_improvement(start.losses, best.losses, problem.weights):
+    if not is_clear_improvement(start.losses, best.losses, networks.table.weights):
         best, best_iter = start, 0
     return CrossValidation(
         train_losses=train_losses,
@@ -210,9 +208,10 @@ def cross_validate(
     )
 
 
-def _components_of(X, problem: TrainingProblem, rows):
+def _find_components(X, setup: TrainingSetup, rows):
     """Return the principal components of some rows."""
-    weights = np.ones(len(X)) if problem.weights is None else problem.weights.numpy()
-    part, shares = X[rows], weights[rows] / weights[rows].sum()
-    settings = replace(problem.settings, n_components=problem.n_components, dtype="float64")
-    return describe_table(part, shares, settings)[1]
+    table = setup.table
+    weights = np.ones(len(X)) if table.weights is None else table.weights.numpy()
+    shares = weights[rows] / weights[rows].sum()
+    settings = replace(setup.network, n_components=table.n_components, dtype="float64")
+    return describe_table(X[rows], shares, settings)[1]

@@ -10,15 +10,18 @@ Shapes: m models, b rows in a batch, p features, k codes. Gradients are those of
 models' losses, so no model sees another.
 """
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from skae._training._judgement import find_row_errors
 from skae._training._products import BatchedProducts, choose_products
+from skae._training._step import Step
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
-from skae.objectives import PreparedLoss, ReconstructionObjective
+from skae.objectives import ReconstructionObjective
 
 _aten = torch.ops.aten
 
@@ -60,7 +63,7 @@ class FlatParameters:
         self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
         self.n_steps = torch.zeros((), device=first.device)
         buffers = self.values, self.gradients, *self.moments
-        self._arguments = [[buffer] for buffer in buffers] + [[], [self.n_steps]]
+        self._arguments: Any = [[buffer] for buffer in buffers] + [[], [self.n_steps]]
         self.views = self._views(self.values, shapes, sizes)
         self.gradient_views = self._views(self.gradients, shapes, sizes)
         for model, own in enumerate(parameters):
@@ -84,23 +87,39 @@ class FlatParameters:
             mine.copy_(theirs)
         self.n_steps.copy_(n_steps)
 
-    def step(self, group: dict):
-        """Make one AdamW step with the settings of an optimiser's parameter group.
+    def step(self, groups: Sequence[dict]):
+        """Make one AdamW step.
 
         torch offers the fused step on flat buffers only under a private name; its public wrapper
         costs more than the step itself.
+
+        Parameters
+        ----------
+        groups : list of dict
+            Settings of AdamW for each model. One call serves all models if they are equal.
         """
         self.n_steps += 1
-        torch._fused_adamw_(
-            *self._arguments,
-            lr=group["lr"],
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
-        )
+        rows = [_read_settings(group) for group in groups]
+        if all(row == rows[0] for row in rows):
+            torch._fused_adamw_(*self._arguments, **rows[0], amsgrad=False, maximize=False)
+            return
+        for own, row in zip(self._arguments_by_model, rows, strict=True):
+            torch._fused_adamw_(*own, **row, amsgrad=False, maximize=False)
+
+    @functools.cached_property
+    def _arguments_by_model(self) -> Any:
+        buffers = self.values, self.gradients, *self.moments
+        return [
+            [*([buffer[model]] for buffer in buffers), [], [self.n_steps]]
+            for model in range(len(self.values))
+        ]
+
+
+def _read_settings(group: dict) -> dict[str, Any]:
+    """Return the settings of AdamW that a parameter group holds, as its fused step names them."""
+    beta1, beta2 = group["betas"]
+    own = {name: group[name] for name in ("lr", "weight_decay", "eps")}
+    return {**own, "beta1": beta1, "beta2": beta2}
 
 
 class _Layer:
@@ -232,24 +251,24 @@ class _LinearPathStep:
         self.products.store(code_gradient.mT, self.inputs, self.by_projection)
 
 
-class DenseStep:
+class DenseStep(Step):
     """Training steps of m dense autoencoders of one shape.
 
     Parameters
     ----------
     modules : list of Autoencoder
         The models; their parameters become views of this object's buffers.
-    loss : PreparedLoss
-        The loss of each.
-    groups : list of dict
-        Settings of AdamW for the stacks and, where there is one, for the linear path: `lr`,
-        `betas`, `eps`, `weight_decay`, as in the optimiser's `param_groups`. They are read at each
-        step.
+    objective : ReconstructionObjective
+        The loss of each, without a penalty.
+    groups : list of list of dict
+        For each model the settings of AdamW for the stacks and, where there is one, for the linear
+        path: `lr`, `betas`, `eps`, `weight_decay`, as in the optimiser's `param_groups`.
     """
 
-    def __init__(self, modules: Sequence[Autoencoder], loss: PreparedLoss, groups):
+    def __init__(self, modules: Sequence[Autoencoder], objective: ReconstructionObjective, groups):
+        super().__init__(modules, objective, groups)
         first = modules[0]
-        self.loss, self.output, self.groups = loss, first.output, groups
+        self.loss, self.output = objective.loss, first.output
         self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
         self.code_scale = torch.stack([module.code_scale for module in modules])[:, None]
         self.filling = _stack_fillings([module.filling for module in modules])
@@ -270,50 +289,31 @@ class DenseStep:
             self.linear_path = _LinearPathStep(paths.views, paths.gradient_views)
             self.link = None if isinstance(self.output, LinearOutput) else self.output.link
 
-    def __call__(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Make one step and return the losses before it; call it under `torch.no_grad`.
-
-        Parameters
-        ----------
-        inputs : Tensor of shape (m, b, p)
-            What the models see: a batch of standardised rows for each, with noise or without.
-        rows : Tensor of shape (m, b, p)
-            What they are to reconstruct.
-        weights : Tensor of shape (m, b), default=None
-            Weights of the rows, 1 on average over all batches; equal where None.
-
-        Returns
-        -------
-        losses : Tensor of shape (m,)
-            Loss of each model on its batch.
-        """
+    @torch.no_grad()
+    def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Compute the gradients of one batch of each model by hand."""
         _, n_rows, n_features = rows.shape
         output = self.forward(inputs)
         if weights is None:
-            losses, gradient = self.loss.rows_and_gradient_(output, rows, 1 / (n_rows * n_features))
+            factors: Any = 1 / (n_rows * n_features)
         else:
             factors = (weights / (n_rows * n_features))[..., None]
-            losses, gradient = self.loss.rows_and_gradient_(output, rows, factors)
+        losses, gradient = self.loss.rows_and_gradient_(output, rows, factors)
+        if weights is not None:
             losses = losses * weights
         self._backward(gradient)
-        for parameters, group in zip(self.parameters, self.groups, strict=True):
-            parameters.step(group)
         return losses.mean(1)
 
     @torch.no_grad()
+    def update_(self):
+        """Make one AdamW step of each group of parameters."""
+        self.exchange_([parameters.gradients for parameters in self.parameters])
+        for parameters, *groups in zip(self.parameters, *self.groups, strict=True):
+            parameters.step(groups)
+
+    @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return loss and squared error of rows.
-
-        Parameters
-        ----------
-        inputs, rows : Tensor of shape (m, b, p)
-            What the models see and what they are to reconstruct.
-
-        Returns
-        -------
-        losses, errors : Tensor of shape (m, b)
-            Loss, and mean squared error of the cells in standardised units.
-        """
+        """Return loss and squared error of each row, without training."""
         output = self.forward(inputs)
         losses = self.loss.rows(output, rows)
         return losses, find_row_errors(self.output(output), rows)
@@ -358,13 +358,15 @@ class DenseStep:
             parameters.values.copy_(own)
 
     def copy_moments(self):
-        """Return the optimiser's moments, for `load_moments`."""
-        return [parameters.copy_moments() for parameters in self.parameters]
+        """Return the optimiser's moments."""
+        return DenseStep, [parameters.copy_moments() for parameters in self.parameters]
 
-    def load_moments(self, state):
-        """Take over moments that `copy_moments` has returned."""
-        for parameters, moments in zip(self.parameters, state, strict=True):
-            parameters.load_moments(moments)
+    def load_moments_(self, moments):
+        """Go on with the moments of an earlier dense step."""
+        kind, own = (None, []) if moments is None else moments
+        if kind is DenseStep:
+            for parameters, state in zip(self.parameters, own, strict=True):
+                parameters.load_moments(state)
 
 
 def _stack_fillings(fillings: Sequence) -> GaussianFilling | None:

@@ -2,11 +2,10 @@
 
 import copy
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from skae._training._problem import TrainingProblem
+from skae._training._problem import PreparedTable
 from skae.corruption import Columns, Corruption
 
 # MNIST, clean, 3000 images: noise of 0.1 made 3.5 times PCA's error without it, 0.6 with it.
@@ -22,13 +21,15 @@ class InputNoise:
     ----------
     corruption : Corruption or None
         Noise on the rows; none where None.
-    columns : Columns
-        The features.
+    columns : Columns or None
+        The features, None without noise.
     generator : torch.Generator
         Source of the draws.
     """
 
-    def __init__(self, corruption: Corruption | None, columns: Columns, generator: torch.Generator):
+    def __init__(
+        self, corruption: Corruption | None, columns: Columns | None, generator: torch.Generator
+    ):
         self.corruption, self.columns, self.generator = corruption, columns, generator
         self.judging_generator = torch.Generator()
 
@@ -45,7 +46,7 @@ class InputNoise:
         return self._corrupt(rows, self.judging_generator)
 
     def _corrupt(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        if self.corruption is None:
+        if self.corruption is None or self.columns is None:
             return rows
         noisy = self.corruption(rows, self.columns, generator)
         if getattr(noisy, "shape", None) != rows.shape:
@@ -56,38 +57,39 @@ class InputNoise:
         return noisy
 
 
-def make_noise(problem: TrainingProblem, generator: torch.Generator) -> InputNoise:
-    """Return the noise that the settings ask for."""
-    corruption = copy.deepcopy(problem.settings.corruption)
-    return InputNoise(corruption, _describe(problem, problem.device), generator)
+def make_noise(
+    corruption: Corruption | None, table: PreparedTable, generator: torch.Generator
+) -> InputNoise:
+    """Return the noise on the rows of a table; the corruption stays the user's."""
+    return InputNoise(copy.deepcopy(corruption), _describe_columns(table, table.device), generator)
 
 
-def find_input_scale(problem: TrainingProblem) -> Tensor:
-    """Return what scales features to about unit size as the network sees them, noise included.
+def find_input_scale(table: PreparedTable, corruption: Corruption | None) -> Tensor:
+    """Return factors that scale columns to about unit size as the network sees them, with noise.
 
     Parameters
     ----------
-    problem : TrainingProblem
-        The table, and the settings that describe the noise.
+    table : PreparedTable
+        The table.
+    corruption : Corruption or None
+        Noise on its rows.
 
     Returns
     -------
     input_scale : Tensor of shape (n_features,)
         Factors for standardised features, positive, on the CPU.
     """
-    scale = problem.standardization.scale
-    deviations = problem.tensor(np.sqrt(problem.statistics.variance) / scale)
-    corruption = problem.settings.corruption
+    deviations = table.deviations
     if corruption is not None:
-        deviations = corruption.spread(deviations, _describe(problem, torch.device("cpu")))
+        deviations = corruption.spread(deviations, _describe_columns(table, torch.device("cpu")))
     return scale_deviations(deviations)
 
 
 def scale_deviations(deviations: Tensor) -> Tensor:
-    """Return what scales features with these standard deviations to about unit size.
+    """Return factors that scale columns with these standard deviations to about unit size.
 
-    A feature that hardly varies stays small: were it blown up, a new value many of its deviations
-    off would drown all others. Below a share `c` of what all deviate by, its size falls with the
+    A column that hardly varies stays small: were it blown up, a new value many of its deviations
+    off would drown all others. Below a share `c` of the common deviation, its size falls with the
     deviation, ``deviation / c**2`` instead of ``1 / deviation``.
 
     Parameters
@@ -105,9 +107,9 @@ def scale_deviations(deviations: Tensor) -> Tensor:
     return deviations.clamp_min(_NEGLIGIBLE_SHARE * common) / least**2
 
 
-def _describe(problem: TrainingProblem, device: torch.device) -> Columns:
+def _describe_columns(table: PreparedTable, device: torch.device) -> Columns:
     return Columns(
-        scale=problem.standardization.scale,
-        lowest=problem.standardised(problem.statistics.lowest).to(device),
-        highest=problem.standardised(problem.statistics.highest).to(device),
+        scale=table.standardization.scale,
+        lowest=table.units.standardised(table.statistics.lowest).to(device),
+        highest=table.units.standardised(table.statistics.highest).to(device),
     )

@@ -1,8 +1,12 @@
-"""AdamW's settings, for skorch and for the dense step alike."""
+"""AdamW for the parts of an autoencoder, and learning rates that follow a schedule."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
-from skae._training._settings import TrainingSettings
+from skae._training._schedules import SCHEDULES
+from skae._training._settings import LoopSettings
 from skae.modules import Autoencoder
 
 _BETAS = (0.9, 0.99)
@@ -13,15 +17,17 @@ _EPSILON_OF_SUM = 1e-5
 _LINEAR_PATH_RATE = 0.2
 
 
-def adamw_groups(settings: TrainingSettings, n_features: int) -> list[dict]:
+def adamw_groups(loop: LoopSettings, n_features: int, *, linear_path: bool) -> list[dict]:
     """Return AdamW's settings for the parameters of an autoencoder.
 
     Parameters
     ----------
-    settings : TrainingSettings
-        Parameters of the estimator.
+    loop : LoopSettings
+        Learning rate and weight decay.
     n_features : int
         Number of features.
+    linear_path : bool
+        Whether the network has a linear path.
 
     Returns
     -------
@@ -30,17 +36,23 @@ def adamw_groups(settings: TrainingSettings, n_features: int) -> list[dict]:
         the names of AdamW's own parameters.
     """
     stacks: dict = {
-        "lr": settings.learning_rate_init,
+        "lr": loop.learning_rate_init,
         "betas": _BETAS,
         "eps": _EPSILON_OF_SUM / n_features,
-        "weight_decay": settings.weight_decay,
+        "weight_decay": loop.weight_decay,
         # One call for all parameters instead of one for each of their operations.
         "fused": True,
     }
-    if settings.init == "random":
+    if not linear_path:
         return [stacks]
-    linear_path = {**stacks, "lr": stacks["lr"] * _LINEAR_PATH_RATE, "weight_decay": 0.0}
-    return [stacks, linear_path]
+    path = {**stacks, "lr": stacks["lr"] * _LINEAR_PATH_RATE, "weight_decay": 0.0}
+    return [stacks, path]
+
+
+def make_adamw(module: Autoencoder, groups: Sequence[dict]) -> torch.optim.AdamW:
+    """Return an optimiser of all parameters with settings that `adamw_groups` has returned."""
+    parts = zip(split_parameters(module), groups, strict=True)
+    return torch.optim.AdamW([{"params": part, **group} for part, group in parts])
 
 
 def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
@@ -50,3 +62,38 @@ def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
     linear_path = list(module.linear_path.parameters())
     names = set(map(id, linear_path))
     return [[p for p in module.parameters() if id(p) not in names], linear_path]
+
+
+def is_own_adamw(optimizer: torch.optim.Optimizer, module: Autoencoder) -> bool:
+    """Tell whether an optimiser does to a module what one of `make_adamw` would do."""
+    groups = optimizer.param_groups
+    if type(optimizer) is not torch.optim.AdamW or any(
+        group["amsgrad"] or group["maximize"] for group in groups
+    ):
+        return False
+    expected = [set(map(id, part)) for part in split_parameters(module)]
+    return [set(map(id, group["params"])) for group in groups] == expected
+
+
+class LearningRates:
+    """Learning rates of many optimisers that follow a schedule.
+
+    Parameters
+    ----------
+    groups : list of dict
+        Parameter groups, each with the greatest rate of the schedule as its `lr`.
+    schedule : {"adaptive", "constant", "one_cycle"}
+        How the rates change from step to step. Rates that do not are left alone, so that a
+        callback can set them.
+    """
+
+    def __init__(self, groups: Sequence[dict], schedule: str):
+        self.groups, self.greatest = groups, [group["lr"] for group in groups]
+        self.schedule = SCHEDULES[schedule]
+
+    def set_(self, progress: float):
+        """Set the rates for the next step, after a share of all steps in [0, 1]."""
+        if self.schedule is not None:
+            factor = self.schedule(progress)
+            for group, rate in zip(self.groups, self.greatest, strict=True):
+                group["lr"] = rate * factor

@@ -11,46 +11,62 @@ from skae._training._missing import MaskedPrincipalComponents, describe_incomple
 from skae._training._padding import describe_padded
 from skae._training._principal_components import PrincipalComponents, find_principal_components
 from skae._training._rows import DenseRows, LazyRows, make_rows
-from skae._training._settings import TrainingSettings
+from skae._training._settings import NetworkSettings
 from skae._training._standardization import Standardization
+from skae._training._units import Units
 
 # The unit of the network is what PCA leaves over, unless that is next to nothing.
 _LEAST_SHARE_OF_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
-class Units:
-    """What a network takes for granted of the rows that it sees."""
+class Prepared:
+    """Rows made ready for training, with their weights."""
 
-    standardization: Standardization
-    bounds: tuple[np.ndarray, np.ndarray] | None
-    """Range of the reconstructions in the unit of X, None where there is none."""
-
-
-@dataclass(frozen=True)
-class TrainingProblem:
-    """A table, its weights, its PCA, and the settings of the training."""
-
-    settings: TrainingSettings
     rows: DenseRows | LazyRows
     weights: torch.Tensor | None
     """Weights of the rows, 1 on average over those in training."""
 
-    statistics: ColumnStatistics
-    units: Units
-    principal_components: PrincipalComponents
     n_components: int
     device: torch.device
+    masked = False
+    """Whether cells may be missing."""
 
-    @property
-    def standardization(self) -> Standardization:
-        """How rows of X become rows of the network."""
-        return self.units.standardization
+    bounded = False
+    """Whether reconstructions have a range."""
 
     @property
     def n_features(self) -> int:
-        """Number of columns of the table."""
-        return len(self.standardization.mean)
+        """Number of columns."""
+        return self.rows.n_features
+
+    def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
+        """Return some rows with their weights, all where no indices are given."""
+        return WeightedRows(self.rows, self.weights, indices, self.device)
+
+
+@dataclass(frozen=True)
+class PreparedTable(Prepared):
+    """A table made ready for training, with the PCA that its network starts from."""
+
+    statistics: ColumnStatistics
+    units: Units
+    principal_components: PrincipalComponents
+
+    @property
+    def standardization(self) -> Standardization:
+        """Map from rows of X to rows of the network."""
+        return self.units.standardization
+
+    @property
+    def masked(self) -> bool:  # type: ignore[override]
+        """Whether cells may be missing."""
+        return isinstance(self.principal_components, MaskedPrincipalComponents)
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        """Whether reconstructions have a range."""
+        return self.units.bounds is not None
 
     @property
     def pca_error(self) -> float:
@@ -59,22 +75,15 @@ class TrainingProblem:
         left = self.principal_components.find_unexplained(float(variances.sum()))
         return left / len(variances) / self.standardization.scale**2
 
-    def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
-        """Return some rows with their weights, all where no indices are given."""
-        return WeightedRows(self.rows, self.weights, indices, self.device)
-
-    def tensor(self, values) -> torch.Tensor:
-        """Return values in the precision of the network, on the CPU."""
-        return torch.tensor(np.array(values, order="C"), dtype=self.settings.torch_dtype)
-
-    def standardised(self, values: np.ndarray) -> torch.Tensor:
-        """Return a row in the unit of X, of shape (n_features,), in the units of the network."""
-        return self.tensor((values - self.standardization.mean) / self.standardization.scale)
+    @property
+    def deviations(self) -> torch.Tensor:
+        """Standard deviations of the columns, of shape (n_features,), standardised."""
+        return self.units.tensor(np.sqrt(self.statistics.variance) / self.standardization.scale)
 
 
-def make_problem(
-    X, weights, in_training, settings, device, units: Units | None = None
-) -> TrainingProblem:
+def prepare_table(
+    X, weights, in_training, settings: NetworkSettings, device, units: Units | None = None
+) -> PreparedTable:
     """Describe a table and find its PCA.
 
     Parameters
@@ -85,45 +94,65 @@ def make_problem(
         Weights of the rows; equal where None.
     in_training : ndarray of bool of shape (n_samples,)
         The rows that mean, scale and PCA are taken from; the others are held out.
-    settings : TrainingSettings
-        Parameters of the estimator.
+    settings : NetworkSettings
+        The network that is asked for.
     device : torch.device
         Where to compute.
     units : Units, default=None
-        Those of a network that goes on; those of this table where None.
+        Units of a network that goes on; those of this table where None.
 
     Returns
     -------
-    problem : TrainingProblem
-        All that training needs.
+    table : PreparedTable
+        The table, ready for training.
     """
-    if weights is not None:
-        weights = weights / weights[in_training].mean()
-    shares = in_training.astype(np.float64) if weights is None else weights * in_training
-    shares /= shares.sum()
+    weights, shares = share_weights(weights, in_training)
     statistics, components = describe_table(X, shares, settings)
     n_components = settings.n_components
     if isinstance(n_components, float):
         n_components = max(1, len(components.components))
     if units is None:
         standardization = _standardize(X, statistics, components, settings)
-        units = Units(standardization, _choose_bounds(X, statistics, settings))
-    return TrainingProblem(
-        settings=settings,
+        units = Units(standardization, _choose_bounds(X, statistics, settings.output_range))
+    return PreparedTable(
         rows=make_rows(X, units.standardization).to(device),
-        weights=None if weights is None else torch.from_numpy(weights),
+        weights=weights,
+        n_components=int(n_components),
+        device=device,
         statistics=statistics,
         units=units,
         principal_components=components,
-        n_components=int(n_components),
-        device=device,
     )
 
 
+def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray]:
+    """Return weights that are 1 on average in training, and shares that sum to 1 there.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows; equal where None.
+    in_training : ndarray of bool of shape (n_samples,)
+        The rows that are trained on.
+
+    Returns
+    -------
+    weights : Tensor of shape (n_samples,) or None
+        Weights of all rows, None where they are equal.
+    shares : ndarray of shape (n_samples,)
+        Share of each row in the training, 0 for those held out.
+    """
+    if weights is not None:
+        weights = weights / weights[in_training].mean()
+    shares = in_training.astype(np.float64) if weights is None else weights * in_training
+    shares /= shares.sum()
+    return None if weights is None else torch.from_numpy(weights), shares
+
+
 def describe_table(
-    X, shares: np.ndarray, settings: TrainingSettings
+    X, shares: np.ndarray, settings: NetworkSettings
 ) -> tuple[ColumnStatistics, PrincipalComponents]:
-    """Return what the columns of a table look like, and its principal components.
+    """Return statistics of the columns of a table, and its principal components.
 
     Parameters
     ----------
@@ -131,8 +160,8 @@ def describe_table(
         The table.
     shares : ndarray of shape (n_samples,)
         Weights of the rows, summing to 1.
-    settings : TrainingSettings
-        How many components are wanted, and whether cells are missing.
+    settings : NetworkSettings
+        Number of components, and whether cells may be missing.
 
     Returns
     -------
@@ -141,7 +170,7 @@ def describe_table(
     components : PrincipalComponents
         With the distribution that fills missing cells, where there may be any.
     """
-    if settings.pads:
+    if settings.padded:
         return describe_padded(X, shares, settings.n_components, precision=settings.dtype)
     if settings.masked:
         return describe_incomplete(X, shares, settings.n_components, precision=settings.dtype)
@@ -177,12 +206,12 @@ def _check_magnitude(deviation: float, dtype: str):
         )
 
 
-def _choose_bounds(X, statistics, settings) -> tuple[np.ndarray, np.ndarray] | None:
+def _choose_bounds(X, statistics, output_range) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the range of the reconstructions in the unit of X, None where there is no bound."""
-    if settings.output_range is None:
+    if output_range is None:
         return None
-    if settings.output_range == "auto":
+    if output_range == "auto":
         lower, upper = find_bounds(X, statistics)
     else:
-        lower, upper = (np.full(X.shape[1], float(bound)) for bound in settings.output_range)
+        lower, upper = (np.full(X.shape[1], float(bound)) for bound in output_range)
     return (lower, upper) if np.isfinite([lower, upper]).any() else None

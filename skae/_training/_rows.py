@@ -17,11 +17,15 @@ class DenseRows:
     ----------
     tensor : Tensor of shape (n_samples, n_features)
         Standardised rows.
+    n_cells : int, default=None
+        Numbers that a row takes where a network works on it, which keep batches small; the
+        columns where None.
     """
 
-    def __init__(self, tensor: torch.Tensor):
+    def __init__(self, tensor: torch.Tensor, n_cells: int | None = None):
         self.tensor = tensor
         self.n_features = tensor.shape[1]
+        self.n_cells = self.n_features if n_cells is None else n_cells
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -36,7 +40,7 @@ class DenseRows:
             free, _ = torch.cuda.mem_get_info(device)
             if self.tensor.nbytes > free / 2:
                 return self
-        return DenseRows(self.tensor.to(device))
+        return DenseRows(self.tensor.to(device), self.n_cells)
 
 
 class LazyRows:
@@ -52,7 +56,7 @@ class LazyRows:
 
     def __init__(self, X, standardization: Standardization):
         self.X = X
-        self.n_features = X.shape[1]
+        self.n_features = self.n_cells = X.shape[1]
         self.standardization = standardization
 
     def __len__(self) -> int:

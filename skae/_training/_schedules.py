@@ -36,33 +36,9 @@ def one_cycle(progress: float) -> float:
     return max((1 - progress) / (1 - _WARM_UP), 1 / _END_DIVISOR)
 
 
-def constant(progress: float) -> float:
-    """Return 1, however far training has come."""
-    return 1.0
-
-
-def set_learning_rates(groups, rates, schedule: str, progress: float):
-    """Set the learning rates of an optimiser's parameter groups for the next step.
-
-    Parameters
-    ----------
-    groups : list of dict
-        The groups.
-    rates : list of float
-        Greatest learning rate of each.
-    schedule : {"adaptive", "constant", "one_cycle"}
-        How the rate changes.
-    progress : float
-        Share of all steps that has been made; what is beyond 1 counts as 1.
-    """
-    factor = SCHEDULES[schedule](min(1.0, progress))
-    for group, rate in zip(groups, rates, strict=True):
-        group["lr"] = rate * factor
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
+# None where the rate stays as it is, or is lowered by a callback, epoch by epoch.
+SCHEDULES: dict[str, Callable[[float], float] | None] = {
     "one_cycle": one_cycle,
-    "constant": constant,
-    # Lowered by a callback, epoch by epoch.
-    "adaptive": constant,
+    "constant": None,
+    "adaptive": None,
 }

@@ -1,12 +1,10 @@
-"""What the training needs to know of an estimator's parameters."""
+"""Settings of the network and of the loop that trains it: objects and numbers, no names."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
-from skae.corruption import Corruption
-from skae.objectives import Penalty, ReconstructionLoss, SquaredError
+from skae.architectures._base import Architecture
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -18,69 +16,38 @@ _EPOCHS = (20, 100)
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """An estimator's parameters, under their names, as far as they bear on the training."""
+class NetworkSettings:
+    """The network that is asked for, as far as it does not depend on the table."""
 
     n_components: int | float
-    architecture: Any
-    """What makes the encoder and the decoder, by a `make_stacks` that takes a `StackPlan`."""
+    """Number of codes, or the share of variance that PCA needs as many components for."""
 
-    hidden_layer_sizes: tuple[int, ...] | str
-    activation: str
-    normalization: str | None
-    dropout: float
-    init: str
-    output_range: Any
-    batch_size: int | str
-    learning_rate: str
-    learning_rate_init: float
-    max_iter: int | str
-    weight_decay: float
-    dtype: str
-    mixed_precision: bool
-    device: str
-    net_params: dict | None
-    verbose: bool | int
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 30
-    tol: float = 1e-4
-    missing: str | None = None
-    loss: ReconstructionLoss = field(default_factory=SquaredError)
-    penalty: Penalty | None = None
-    alpha: float = 0.0
-    """Factor of the penalty."""
-
-    sparsity: Any = None
-    """`Sparsity` whose module sets codes to zero, None where none does."""
-
-    corruption: Corruption | None = None
+    architecture: Architecture
+    hidden_layer_sizes: tuple[int, ...] | str = "auto"
+    activation: str = "silu"
+    normalization: str | None = None
+    dropout: float = 0.0
     tied_weights: bool = False
+    linear_path: bool = True
+    """Whether the network starts as PCA."""
+
+    masked: bool = False
+    """Whether cells may be missing."""
+
+    output_range: str | tuple[float, float] | None = None
+    """Range of the reconstructions in the unit of X; "auto" looks for one in the table."""
+
     sample_shape: tuple[int, ...] | None = None
     """Shape of one row as the architecture sees it, None for one that sees rows."""
 
     whiten: bool = False
-    latent: Any = None
-    """What is known of the codes: the parameters of `Variational`, None where nothing is."""
+    """Whether codes are shown with unit variance."""
+
+    dtype: str = "float32"
 
     @property
-    def aims_at_squared_error(self) -> bool:
-        """Whether a network with a greater squared error than PCA's has failed by its own aim."""
-        return self.loss.must_beat_pca and not self.shapes_codes and self.latent is None
-
-    @property
-    def shapes_codes(self) -> bool:
-        """Whether something beside the reconstruction loss acts on the codes."""
-        return self.penalty is not None or self.sparsity is not None
-
-    @property
-    def masked(self) -> bool:
-        """Whether cells may be missing."""
-        return self.missing == "mask"
-
-    @property
-    def pads(self) -> bool:
-        """Whether missing cells are what lies beyond the end of a sequence."""
+    def padded(self) -> bool:
+        """Whether missing cells lie beyond the end of a sequence."""
         return self.masked and getattr(self.architecture, "takes_padding", False)
 
     @property
@@ -88,15 +55,36 @@ class TrainingSettings:
         """Precision of the network."""
         return DTYPES[self.dtype]
 
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """The loop that trains a network."""
+
+    batch_size: int | str
+    learning_rate: str
+    """Schedule of the learning rate, a key of `SCHEDULES`."""
+
+    learning_rate_init: float
+    max_iter: int | str
+    weight_decay: float
+    device: str
+    mixed_precision: bool = False
+    net_params: dict | None = None
+    verbose: bool | int = False
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 30
+    tol: float = 1e-4
+
     def resolve_batch_size(self, n_samples: int) -> int:
-        """Return the rows in a batch for so many rows."""
+        """Return the batch size for `n_samples` rows."""
         if self.batch_size != "auto":
             return min(int(self.batch_size), n_samples)
         least, most = _BATCH_SIZES
         return max(least, min(most, n_samples // _BATCHES_PER_EPOCH))
 
     def resolve_max_iter(self, n_batches: int) -> int:
-        """Return the number of epochs for so many batches in each."""
+        """Return the number of epochs of `n_batches` batches each."""
         if self.max_iter != "auto":
             return int(self.max_iter)
         least, most = _EPOCHS

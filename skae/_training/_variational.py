@@ -1,33 +1,35 @@
-"""What training has to know of variational autoencoders: the network, its start and its loss."""
+"""Variational autoencoders: codes with a posterior, and a prior that they follow."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from skae._training._batches import OrderedBatches, WeightedRows
-from skae._training._losses import make_loss, make_output
-from skae._training._net import AutoencoderNet
+from skae._training._family import Family
+from skae._training._losses import make_loss
 from skae._training._noise import scale_deviations
-from skae._training._principal_components import PrincipalComponents
-from skae._training._problem import TrainingProblem
-from skae.modules import CodeBasis, LinearPath, VariationalAutoencoder
+from skae._training._parts import make_parts, start_linear_path_, start_parts_
+from skae._training._problem import PreparedTable
+from skae._training._units import Units, make_blank_units
+from skae.modules import VariationalAutoencoder
 from skae.objectives import (
     LIKELIHOODS,
     Likelihood,
     NegativeELBO,
     NoisyLikelihood,
+    ReconstructionLoss,
     gaussian_divergence,
 )
 
 _BATCH_SIZE = 4096
-# Of what is observed of the rows that settle the scale.
+# Seed of the draws of rows that set the scale of the codes.
 _SEED_OF_DRAWS = 0
 
 
 @dataclass(frozen=True)
 class PosteriorMoments:
-    """What the posteriors of the training rows look like, in the order that users see."""
+    """Moments of the posteriors of the training rows, in the order that users see."""
 
     variance: np.ndarray
     """Variance of each code's posterior mean over the rows, of shape (n_components,)."""
@@ -37,96 +39,76 @@ class PosteriorMoments:
 
 
 @dataclass(frozen=True)
-class Variational:
-    """The parameters of a variational autoencoder, beside those of all autoencoders."""
+class Variational(Family):
+    """Variational autoencoders, which start as probabilistic PCA.
+
+    References
+    ----------
+    Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component analysis.
+    https://doi.org/10.1111/1467-9868.00196
+    """
+
+    loss: ReconstructionLoss
+    """Loss that the likelihood is made of."""
 
     likelihood: str
     beta: float
     warm_up: float
     n_outputs = 2
-    """Outputs of the encoder for each code."""
+    keeps_scale = True
+    draws_codes = True
 
-    net_class = AutoencoderNet
-    """What trains the network."""
-
-    keeps_order = False
-    """Whether codes must stay in the network's order."""
-
-    def make_objective(self, problem: TrainingProblem, generator: torch.Generator) -> NegativeELBO:
-        """Return what training minimises."""
+    def make_objective(self, table, generator) -> NegativeELBO:
+        """Return the negative evidence lower bound."""
         return NegativeELBO(self.beta, warm_up=self.warm_up, generator=generator)
 
-    def make_module(
-        self,
-        problem: TrainingProblem,
-        components: PrincipalComponents,
-        stacks,
-        generator: torch.Generator,
-    ) -> VariationalAutoencoder:
-        """Return a new network, which starts as probabilistic PCA beside a linear path.
+    def network_options(self):
+        """Return the output and the likelihood."""
+        return {**super().network_options(), "likelihood": self.likelihood}
 
-        With Bernoulli noise, that is the variance of the draws which adds to that of the noise.
-
-        Parameters
-        ----------
-        problem : TrainingProblem
-            The table, and the settings that describe the network.
-        components : PrincipalComponents
-            Those of the table, or of a part of it.
-        stacks : tuple of two Modules
-            The encoder, with two outputs for each code, and the decoder.
-        generator : torch.Generator
-            Not used: all other numbers are known.
-
-        Returns
-        -------
-        module : VariationalAutoencoder
-            On the CPU.
-
-        References
-        ----------
-        Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component analysis.
-        https://doi.org/10.1111/1467-9868.00196
-        """
-        statistics, unit = problem.statistics, problem.standardization.scale
-        draws = 0.0
-        if self.likelihood == "bernoulli":
-            of_draws = statistics.mean * (1 - statistics.mean)
-            draws = float((of_draws - statistics.variance).clip(0).mean()) / unit**2
-            statistics = replace(statistics, variance=of_draws)
-        input_scale = scale_deviations(problem.tensor(np.sqrt(statistics.variance) / unit))
-        left = _residual_variance(problem)
-        log_variance, linear_path = torch.zeros(problem.n_components, dtype=input_scale.dtype), None
-        if problem.settings.init == "pca":
-            signal = (components.explained_variance / unit**2 - left).clip(0)
-            noise = left + draws
-            log_variance[: len(signal)] = problem.tensor(np.log(noise / (signal + noise)))
-            axes = np.zeros((problem.n_components, problem.n_features))
-            axes[: len(signal)] = components.components * np.sqrt(signal)[:, None]
-            spread = np.append(signal, np.zeros(len(axes) - len(signal))) + noise
-            linear_path = LinearPath(
-                problem.tensor(axes / spread[:, None]) / input_scale, problem.tensor(axes)
-            )
-        encoder, decoder = stacks
+    def build(self, plan, generator) -> VariationalAutoencoder:
+        """Return a network whose encoder has two outputs for each code."""
+        units = make_blank_units(plan.n_features, plan.torch_dtype, bounded=plan.bounded)
+        masked = plan.filling is not None
         return VariationalAutoencoder(
-            encoder,
-            decoder,
-            CodeBasis(problem.n_components, dtype=problem.settings.torch_dtype),
-            input_scale,
-            log_variance,
-            self._make_likelihood(problem, left),
-            linear_path=linear_path,
-            output=make_output(problem),
+            **make_parts(plan, generator, self.n_outputs),
+            log_variance=torch.zeros(plan.n_components, dtype=plan.torch_dtype),
+            likelihood=self._make_likelihood(units, masked=masked),
         )
 
-    def _make_likelihood(self, problem: TrainingProblem, noise_variance: float) -> Likelihood:
-        likelihood = LIKELIHOODS[self.likelihood](make_loss(problem))
+    @torch.no_grad()
+    def start_(self, module, table, components):
+        """Let a network start as probabilistic PCA where it has a linear path.
+
+        With Bernoulli noise, that is the variance of the draws which adds to that of the noise.
+        """
+        unit, variance, draws = table.standardization.scale, table.statistics.variance, 0.0
+        if self.likelihood == "bernoulli":
+            of_draws = table.statistics.mean * (1 - table.statistics.mean)
+            draws = float((of_draws - variance).clip(0).mean()) / unit**2
+            variance = of_draws
+        input_scale = scale_deviations(table.units.tensor(np.sqrt(variance) / unit))
+        start_parts_(module, table, components, input_scale, self.loss.link)
+        left = _residual_variance(table)
+        likelihood = self._make_likelihood(table.units, masked=table.masked)
         if isinstance(likelihood, NoisyLikelihood):
-            likelihood.set_deviation_(float(np.sqrt(noise_variance)))
-        return likelihood.to(problem.settings.torch_dtype)
+            likelihood.set_deviation_(float(np.sqrt(left)))
+        module.likelihood.load_state_dict(likelihood.state_dict())
+        if module.linear_path is None:
+            return
+        signal = (components.explained_variance / unit**2 - left).clip(0)
+        noise = left + draws
+        module.log_variance[: len(signal)] = table.units.tensor(np.log(noise / (signal + noise)))
+        axes = components.components * np.sqrt(signal)[:, None]
+        there = axes / (signal + noise)[:, None]
+        start_linear_path_(module, table.units.tensor(there), table.units.tensor(axes))
+
+    def _make_likelihood(self, units: Units, *, masked: bool) -> Likelihood:
+        likelihood = LIKELIHOODS[self.likelihood](make_loss(self.loss, units, masked=masked))
+        return likelihood.to(units.standardization.dtype)
 
     @torch.no_grad()
-    def settle_(self, module: VariationalAutoencoder, dataset: WeightedRows):
+    def settle_(self, module, dataset):
         """Give codes the scale that is the closest to the prior's, by one pass over a data set.
 
         The network may have found it easier to let codes spread than to write them small. No
@@ -143,7 +125,7 @@ class Variational:
         module.code_scale.mul_(square.sqrt().to(module.code_scale))
 
     @torch.no_grad()
-    def measure(self, module: VariationalAutoencoder, dataset: WeightedRows) -> PosteriorMoments:
+    def describe(self, module, dataset) -> PosteriorMoments:
         """Return the moments of the posteriors of a data set, by one pass over it."""
 
         def describe(rows):
@@ -156,7 +138,7 @@ class Variational:
 
 
 def _average(describe, dataset: WeightedRows) -> torch.Tensor:
-    """Return weighted means over the rows of what `describe` has to say of each."""
+    """Return weighted means over the rows of the tensors that `describe` returns for a batch."""
     totals, masses = [], []
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
         weights = torch.ones_like(rows[:, 0]) if weights is None else weights.to(rows)
@@ -165,10 +147,10 @@ def _average(describe, dataset: WeightedRows) -> torch.Tensor:
     return torch.stack(totals).sum(0) / torch.stack(masses).sum()
 
 
-def _residual_variance(problem: TrainingProblem) -> float:
-    """Return the variance per axis of what PCA leaves over, in standardised units.
+def _residual_variance(table: PreparedTable) -> float:
+    """Return the variance per axis of the residuals of PCA, in standardised units.
 
     Where that is next to nothing, the unit has been chosen to be more.
     """
-    n_left = problem.n_features - len(problem.principal_components.components)
-    return max(problem.pca_error * problem.n_features / max(1, n_left), 1.0)
+    n_left = table.n_features - len(table.principal_components.components)
+    return max(table.pca_error * table.n_features / max(1, n_left), 1.0)

@@ -4,7 +4,7 @@ import math
 
 from torch import nn
 
-from skae._parameters import check_count
+from skae._shared.checks import check_count
 from skae.architectures._base import Architecture, refuse_settings
 from skae.modules import ConvolutionalDecoder, ConvolutionalEncoder, StackPlan
 

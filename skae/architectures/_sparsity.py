@@ -93,7 +93,7 @@ class TopKSparsity(Sparsity):
 
     def check(self):
         """Refuse a `share` that keeps no codes or more than all of them."""
-        if not (isinstance(self.share, Real) and 0 < self.share <= 1):
+        if not (isinstance(self.share, Real) and 0 < float(self.share) <= 1):
             raise ValueError(
                 "`share` must be the share of the codes to keep, above 0 and at most 1. "
                 f"Got {self.share!r}. With 16 codes, 0.25 keeps four."

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from skae._parameters import check_count
+from skae._shared.checks import check_count
 
 _FACTORS = ("shape", "x", "y", "scale", "rotation")
 _N_SHAPES = 3

@@ -40,6 +40,17 @@ class LinearPath(nn.Module):
         self.register_buffer("first_projection", projection.detach().clone())
         self.register_buffer("first_back_projection", back_projection.detach().clone())
 
+    @torch.no_grad()
+    def start_(self, projection: Tensor, back_projection: Tensor):
+        """Begin anew from axes of shape (n_found, n_features), one for each of the first codes."""
+        pairs = [
+            (projection, self.projection, self.first_projection),
+            (back_projection, self.back_projection, self.first_back_projection),
+        ]
+        for axes, present, first in pairs:
+            present[: len(axes)] = axes
+            first[: len(axes)] = axes
+
     def encode(self, inputs: Tensor) -> Tensor:
         """Project scaled features to codes, in full precision."""
         with torch.autocast(inputs.device.type, enabled=False):
@@ -145,7 +156,10 @@ class Autoencoder(nn.Module):
     output : Module, default=None
         The link and the reconstruction, a `LinearOutput` where None.
     sparsity : Module, default=None
-        What makes codes sparse, such as `TopK`; it sees `w` and returns it with zeros.
+        Makes codes sparse, such as `TopK`; it sees `w` and returns it with zeros.
+    filling : Module, default=None
+        Fills the missing cells of `u`, such as `GaussianFilling`. With one the encoder has
+        2 n_features inputs: the filled `u`, and 1 for each cell that was missing, else 0.
 
     Notes
     -----
@@ -172,9 +186,6 @@ class Autoencoder(nn.Module):
 
     Attributes
     ----------
-    filling : Module or None
-        What fills the missing cells of `u`, such as `GaussianFilling`. Where one is set the encoder
-        has 2 n_features inputs: the filled `u`, and 1 for each cell that was missing, else 0.
     reach : Reach or None
         Ranges of `u` and of `w` among the rows that the network knows; see `set_reach_`.
 
@@ -204,6 +215,7 @@ class Autoencoder(nn.Module):
         linear_path=None,
         output=None,
         sparsity=None,
+        filling=None,
     ):
         super().__init__()
         self.encoder = encoder
@@ -211,7 +223,7 @@ class Autoencoder(nn.Module):
         self.linear_path = linear_path
         self.output = LinearOutput() if output is None else output
         self.sparsity = sparsity
-        self.filling: nn.Module | None = None
+        self.filling: nn.Module | None = filling
         self.reach: Reach | None = None
         self.basis = basis
         self.register_buffer("input_scale", input_scale)

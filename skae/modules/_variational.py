@@ -35,9 +35,7 @@ class VariationalAutoencoder(Autoencoder):
         Where the logarithms of the posterior's variances start.
     likelihood : Module
         Distribution of a row given the output, such as `skae.objectives.GaussianLikelihood`.
-    linear_path : LinearPath, default=None
-        As for `Autoencoder`.
-    output : Module, default=None
+    linear_path, output, filling : Module, default=None
         As for `Autoencoder`.
 
     References
@@ -76,6 +74,7 @@ class VariationalAutoencoder(Autoencoder):
         *,
         linear_path=None,
         output=None,
+        filling=None,
     ):
         code_scale = torch.ones_like(log_variance)
         super().__init__(
@@ -86,6 +85,7 @@ class VariationalAutoencoder(Autoencoder):
             code_scale,
             linear_path=linear_path,
             output=output,
+            filling=filling,
         )
         self.likelihood = likelihood
         self.register_buffer("log_variance", log_variance)

@@ -1,5 +1,7 @@
 """What the autoencoder of texts minimises."""
 
+from typing import Any
+
 from torch import Tensor
 
 from skae.objectives._objective import Objective
@@ -15,7 +17,7 @@ class TokenCrossEntropy(Objective):
     True
     """
 
-    def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, module: Any, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each text, and the logits of its words.
 
         Parameters

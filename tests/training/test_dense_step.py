@@ -9,11 +9,10 @@ import torch
 from skae._training._autograd_step import AutogradStep
 from skae._training._batches import WeightedRows
 from skae._training._dense_step import DenseStep, is_dense
-from skae._training._losses import make_objective
-from skae._training._networks import make_module
-from skae._training._optimizer import adamw_groups
-from skae._training._problem import make_problem
+from skae._training._optimizer import adamw_groups, make_adamw
 from skae._training._rows import DenseRows
+from skae._training._setup import Split
+from skae._training._train import set_up
 from skae.modules import ACTIVATIONS
 from skae.modules._products import is_large_product
 from skae.objectives import BinaryCrossEntropy, ColumnUnits, SquaredError
@@ -27,19 +26,33 @@ def make_training(quick, images):
 
     def make(**params):
         estimator = quick(dtype="float64", hidden_layer_sizes=(12, 7), weight_decay=0.3, **params)
-        in_training = np.ones(len(images), dtype=bool)
-        settings = estimator._training_settings()
-        return make_problem(images, None, in_training, settings, torch.device("cpu"))
+        return describe_training(estimator, images)
 
     return make
 
 
-def make_modules(problem, n_modules):
+def describe_training(estimator, X):
+    settings = estimator._make_settings()
+    split = Split(torch.arange(len(X)), None)
+    return set_up(X, None, split, settings.family, settings.network, settings.loop, None)
+
+
+def make_groups(setup):
+    linear_path = setup.network.linear_path
+    return adamw_groups(setup.loop, setup.table.n_features, linear_path=linear_path)
+
+
+def make_objective(setup):
+    return setup.family.make_objective(setup.table, torch.Generator())
+
+
+def make_modules(setup, n_modules):
     """Return like modules with other weights, the last layers too, which start at zero."""
     generator = torch.Generator().manual_seed(0)
     modules = []
     for _ in range(n_modules):
-        module = make_module(problem, problem.principal_components, generator)
+        components = setup.table.principal_components
+        module = setup.family.make_module(setup.plan, setup.table, components, generator)
         for stack in (module.encoder, module.decoder):
             stack.linears[-1].weight.data.normal_(0, 0.1, generator=generator)
             stack.linears[-1].bias.data.normal_(0, 0.1, generator=generator)
@@ -47,10 +60,10 @@ def make_modules(problem, n_modules):
     return modules
 
 
-def make_batches(problem, n_modules, *, weighted, n_batches=4):
+def make_batches(setup, n_modules, *, weighted, n_batches=4):
     """Return stacked inputs, rows and weights, another batch for each model."""
     generator = torch.Generator().manual_seed(1)
-    rows = problem.rows.tensor
+    rows = setup.table.rows.tensor
     for n_rows in [N_ROWS] * (n_batches - 1) + [N_ROWS - 1]:
         indices = torch.randint(len(rows), (n_modules, n_rows), generator=generator)
         weights = torch.rand(n_modules, n_rows, generator=generator, dtype=rows.dtype) + 0.1
@@ -79,20 +92,25 @@ def train_by_autograd(module, loss, groups, batches):
     return losses
 
 
-def assert_step_is_that_of_autograd(problem, *, n_modules=1, weighted=False):
-    modules, objective = (
-        make_modules(problem, n_modules),
-        make_objective(problem, torch.Generator()),
-    )
-    groups = adamw_groups(problem.settings, problem.n_features)
-    batches = list(make_batches(problem, n_modules, weighted=weighted))
+def take_steps(step, batches):
+    losses = []
+    for batch in batches:
+        losses.append(step.accumulate_(*batch))
+        step.update_()
+    return torch.stack(losses, 1)
+
+
+def assert_step_is_that_of_autograd(setup, *, n_modules=1, weighted=False):
+    modules, objective = make_modules(setup, n_modules), make_objective(setup)
+    groups = make_groups(setup)
+    batches = list(make_batches(setup, n_modules, weighted=weighted))
     references = copy.deepcopy(modules)
     others = copy.deepcopy(modules)
 
-    step = DenseStep(modules, objective.loss, groups)
-    losses = torch.stack([step(*batch) for batch in batches], 1)
-    other = AutogradStep(others, objective, groups)
-    np.testing.assert_allclose(losses, torch.stack([other(*batch) for batch in batches], 1))
+    step = DenseStep(modules, objective, [groups] * n_modules)
+    losses = take_steps(step, batches)
+    other = AutogradStep(others, objective, [make_adamw(module, groups) for module in others])
+    np.testing.assert_allclose(losses, take_steps(other, batches))
 
     for model, (module, reference) in enumerate(zip(modules, references, strict=True)):
         own = [[None if part is None else part[model] for part in batch] for batch in batches]
@@ -104,6 +122,35 @@ def assert_step_is_that_of_autograd(problem, *, n_modules=1, weighted=False):
         step.judge(*batches[0][:2]), other.judge(*batches[0][:2]), strict=True
     ):
         torch.testing.assert_close(judged, expected)
+
+
+def test_models_side_by_side_have_settings_of_their_own(make_training):
+    setup = make_training()
+    modules, objective = make_modules(setup, 3), make_objective(setup)
+    references = copy.deepcopy(modules)
+    groups = [
+        [{**group, "lr": rate, "weight_decay": rate} for group in make_groups(setup)]
+        for rate in (0.1, 0.01, 0.001)
+    ]
+    batches = list(make_batches(setup, 3, weighted=False))
+    take_steps(DenseStep(modules, objective, groups), batches)
+    for model, (module, reference) in enumerate(zip(modules, references, strict=True)):
+        own = [[part[model] for part in batch[:2]] + [None] for batch in batches]
+        train_by_autograd(reference, objective.loss, groups[model], own)
+        assert_equal_parameters(module, reference)
+
+
+@pytest.mark.parametrize("kind", [DenseStep, AutogradStep])
+def test_gradients_can_be_exchanged_before_they_are_used(make_training, kind):
+    setup = make_training()
+    (module,), objective = make_modules(setup, 1), make_objective(setup)
+    before = copy.deepcopy(module)
+    groups = [{**group, "weight_decay": 0.0} for group in make_groups(setup)]
+    own = [make_adamw(module, groups)]
+    step = kind([module], objective, own if kind is AutogradStep else [own[0].param_groups])
+    step.exchange_ = lambda gradients: [gradient.zero_() for gradient in gradients]
+    take_steps(step, make_batches(setup, 1, weighted=False))
+    assert_equal_parameters(module, before)
 
 
 def assert_equal_parameters(module, reference):
@@ -126,8 +173,8 @@ def test_weights_are_those_of_autograd(make_training, activation, init):
 def test_weights_are_those_of_autograd_for_all_losses(
     make_training, n_modules, weighted, loss, output_range
 ):
-    problem = make_training(loss=loss, output_range=output_range)
-    assert_step_is_that_of_autograd(problem, n_modules=n_modules, weighted=weighted)
+    setup = make_training(loss=loss, output_range=output_range)
+    assert_step_is_that_of_autograd(setup, n_modules=n_modules, weighted=weighted)
 
 
 @pytest.mark.usefixtures("by_onednn")
@@ -136,15 +183,14 @@ def test_weights_are_those_of_autograd_for_all_losses(
 def test_large_products_give_the_weights_of_autograd_too(quick, init, loss):
     X = np.random.default_rng(0).uniform(size=(400, 150)).astype(np.float32)
     estimator = quick(n_components=100, hidden_layer_sizes=(120,), init=init, loss=loss)
-    settings = estimator._training_settings()
-    problem = make_problem(X, None, np.ones(len(X), dtype=bool), settings, torch.device("cpu"))
-    (module,) = make_modules(problem, 1)
-    assert is_large_product(len(X) * 120 * 100, problem.rows.tensor)
-    reference, rows = copy.deepcopy(module).double(), problem.rows.tensor
-    objective = make_objective(problem, torch.Generator())
-    groups = [{**group, "eps": 1e-4} for group in adamw_groups(settings, X.shape[1])]
-    step = DenseStep([module], objective.loss, groups)
-    losses = [float(step(rows[None], rows[None])) for _ in range(3)]
+    setup = describe_training(estimator, X)
+    (module,) = make_modules(setup, 1)
+    rows = setup.table.rows.tensor
+    assert is_large_product(len(X) * 120 * 100, rows)
+    reference = copy.deepcopy(module).double()
+    objective = make_objective(setup)
+    groups = [{**group, "eps": 1e-4} for group in make_groups(setup)]
+    losses = take_steps(DenseStep([module], objective, [groups]), [(rows[None], rows[None])] * 3)[0]
 
     batches = [(rows.double(), rows.double(), None)] * 3
     expected = train_by_autograd(reference, objective.loss.double(), groups, batches)
@@ -155,19 +201,17 @@ def test_large_products_give_the_weights_of_autograd_too(quick, init, loss):
 
 @pytest.mark.parametrize("init", ["pca", "random"])
 def test_outputs_are_those_of_the_modules(make_training, init):
-    problem = make_training(init=init)
-    modules = make_modules(problem, 3)
-    ((_, rows, _),) = make_batches(problem, 3, weighted=False, n_batches=1)
+    setup = make_training(init=init)
+    modules = make_modules(setup, 3)
+    ((_, rows, _),) = make_batches(setup, 3, weighted=False, n_batches=1)
     expected = torch.stack([module(part) for module, part in zip(modules, rows, strict=True)])
-    step = DenseStep(
-        modules, make_objective(problem, torch.Generator()).loss, adamw_groups(problem.settings, 64)
-    )
+    step = DenseStep(modules, make_objective(setup), [make_groups(setup)] * 3)
     torch.testing.assert_close(step.forward(rows), expected.detach(), rtol=0, atol=1e-10)
 
 
 def test_only_what_the_step_knows_is_dense(make_training):
-    problem = make_training()
-    (module,), objective = make_modules(problem, 1), make_objective(problem, torch.Generator())
+    setup = make_training()
+    (module,), objective = make_modules(setup, 1), make_objective(setup)
     assert is_dense(module, objective)
     assert not is_dense(module, torch.nn.MSELoss())
     module.encoder = torch.nn.Sequential(module.encoder)

@@ -1,0 +1,1 @@
+"""Small things that packages of every layer share; private."""
