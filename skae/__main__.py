@@ -1,9 +1,11 @@
 """The command line: ``skae compare table.csv --target label``."""
 
 import argparse
+import contextlib
 import os
 import shlex
 import sys
+import unicodedata
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +25,6 @@ _USER_ERROR = 2
 _INTERRUPTED = 130
 _UNREAD = 141
 
-_NOT_NUMERIC = "not numeric, or row numbers"
 _SCALED = "Columns scaled to standard deviation 1 (--raw keeps their units)"
 
 
@@ -85,11 +86,31 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return _INTERRUPTED
+    except MemoryError:
+        return _complain("There is not enough memory. Take fewer rows or columns.")
     except (OSError, ImportError, ValueError) as error:
-        sys.stdout.flush()
-        print(f"skae compare: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return _USER_ERROR
+        return _complain(str(error))
     return 0
+
+
+def _complain(message):
+    # Where standard output is what is broken, there is nothing to flush it to.
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    print(f"skae compare: error: {_make_plain(' '.join(message.split()))}", file=sys.stderr)
+    return _USER_ERROR
+
+
+def _make_plain(text):
+    """Return text without the characters that steer a terminal, which files may hold."""
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _escape(letter):
+    is_space = unicodedata.category(letter) == "Zs"
+    return " " if is_space else letter.encode("unicode_escape").decode("ascii")
 
 
 def _build_parser():
@@ -105,26 +126,51 @@ def _build_parser():
         "per cell and its ratio to PCA's, share of variance kept, seconds, and the score of the "
         "same simple model of the target on the codes.",
     )
-    _add_compare_arguments(compare)
+    _add_data_arguments(compare)
+    _add_comparison_arguments(compare)
     return parser
 
 
-def _add_compare_arguments(parser):
+def _add_data_arguments(parser):
     add = parser.add_argument
     add(
         "data",
         nargs="*",
         metavar="DATA",
-        help="a file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .npz), or one of the names digits "
-        "and mnist; default: digits, and mnist where the folder named by SKAE_DATA holds it",
+        help="a file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .xlsx, .xlsm, .npz), or one of the "
+        "names digits and mnist; default: digits, and mnist where the folder named by SKAE_DATA "
+        "holds it",
     )
     add("--target", metavar="NAME", help="column of the file to predict from the codes")
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="column of the file to leave out, such as a customer's number; may be repeated",
+    )
+    add(
+        "--no-header",
+        action="store_true",
+        help="take the first line of the file for data; columns are then called x0, x1 and so on",
+    )
+    add("--sheet", metavar="NAME", help="sheet of an Excel workbook (default: the first)")
+    add(
+        "--drop-missing",
+        action="store_true",
+        help="leave out the rows of a file that lack a value; default: refuse the file",
+    )
+
+
+def _add_comparison_arguments(parser):
+    add = parser.add_argument
     add(
         "--n-components",
         nargs="+",
         type=_parse_positive,
         metavar="N",
-        help="numbers of codes (default: 2 8 16 32, or for few columns what of 1 2 4 8 16 is less)",
+        help="numbers of codes (default: 2 8 16 32; for narrow tables, those of 1 2 4 8 16 below "
+        "the number of columns)",
     )
     add(
         "--test-size",
@@ -133,11 +179,6 @@ def _add_compare_arguments(parser):
         metavar="SIZE",
         help="share in (0, 1), or number, of the rows to hold out (default: 0.25); mnist comes "
         "with its own",
-    )
-    add(
-        "--drop-missing",
-        action="store_true",
-        help="leave out the rows of a file that lack a value; default: refuse the file",
     )
     add(
         "--max-rows",
@@ -193,7 +234,8 @@ def _compare(options):
             print()
         data = _take_rows(_load(name, options), options)
         scaled = [_SCALED] if data.standardize else []
-        print("\n".join([data.name, *data.remarks, *scaled]), flush=True)
+        lines = [data.name, *data.remarks, *scaled]
+        print("\n".join(map(_make_plain, lines)), flush=True)
         with warnings.catch_warnings():
             # The table shows it: its ratio is 1.
             warnings.simplefilter("ignore", NotBetterThanPCAWarning)
@@ -225,7 +267,7 @@ def _compare_on(data, options):
             load_code=data.code,
             command=options.command,
         )
-        print(f"Report: {options.report}")
+        print(f"Report: {_make_plain(options.report)}")
 
 
 def _choose_n_components(n_columns):
@@ -248,11 +290,12 @@ def _check_names(names):
 def _load(name, options):
     if name not in _LOADERS:
         return _load_file(name, options)
-    if options.target is not None:
-        raise ValueError(
-            f"--target must be left out with {name}, which has a target. Got {options.target!r}. "
-            "It names a column of a file."
-        )
+    for option in ("target", "drop", "sheet", "no_header"):
+        if value := getattr(options, option):
+            raise ValueError(
+                f"--{option.replace('_', '-')} must be left out with {name}. Got {value!r}. "
+                "It is for files."
+            )
     return _LOADERS[name]()
 
 
@@ -287,14 +330,16 @@ _LOADERS = {"digits": _load_digits, "mnist": _load_mnist}
 
 
 def _load_file(name, options):
-    given = {} if options.target is None else {"target": options.target}
-    if options.drop_missing:
-        given["missing"] = "drop"
+    given = {
+        "target": options.target,
+        "missing": "drop" if options.drop_missing else None,
+        "drop": options.drop or None,
+        "header": False if options.no_header else None,
+        "sheet": options.sheet,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
     table = read_table(name, **given)
-    remarks = list(table.remarks)
-    if table.dropped_columns:
-        why = "not numeric, empty, or row numbers" if options.drop_missing else _NOT_NUMERIC
-        remarks.append(f"Columns left out ({why}): {', '.join(table.dropped_columns)}")
+    remarks = [*table.remarks, *_describe_dropped(table.drop_reasons)]
     arguments = "".join(f", {key}={value!r}" for key, value in given.items())
     lines = [
         "from skae.io import read_table",
@@ -310,6 +355,16 @@ def _load_file(name, options):
         feature_names=table.feature_names,
         code="\n".join(lines),
     )
+
+
+def _describe_dropped(reasons):
+    """Yield a sentence for each reason why columns are left out."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    for reason, group in names.items():
+        columns = "Columns" if len(group) > 1 else "Column"
+        yield f"{columns} left out ({reason}): {', '.join(group)}"
 
 
 def _take_rows(data, options):

@@ -52,7 +52,7 @@ def test_file_with_target(flowers, capsys):
     assert code == 0
     assert errors == ""
     assert lines[0] == str(flowers)
-    assert lines[1] == "Columns left out (not numeric, or row numbers): colour"
+    assert lines[1] == "Column left out (text, such as 'red'): colour"
     assert lines[2].startswith("Columns scaled to standard deviation 1")
     assert lines[3] == "45 rows to fit on, 15 held out, 4 columns"
     assert lines[4].split()[-1] == "accuracy"
@@ -116,7 +116,7 @@ def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
     text = unescape(page.read_text(encoding="utf-8"))
     figures = next(line for line in lines if "PCA " in line and "%" in line).split()
     assert f"<td>{figures[2]}</td><td>1.00x</td>" in text
-    assert "Columns left out (not numeric, or row numbers): colour" in text
+    assert "Column left out (text, such as 'red'): colour" in text
     assert f"skae compare {flowers} --target kind" in text
 
     names = {}
@@ -139,9 +139,11 @@ def test_rows_that_lack_values_are_left_out_on_demand(flowers, tmp_path, capsys)
         "Columns are separated by ';'",
         "Decimal commas in a, b, c, d",
         "Rows left out, for missing values: 4 of 60",
-        "Columns left out (not numeric, empty, or row numbers): colour, kind, empty",
+        "Column left out (text, such as 'red'): colour",
     ]
-    assert lines[6] == "42 rows to fit on, 14 held out, 4 columns"
+    assert lines[5].startswith("Column left out (text, such as '")
+    assert lines[6] == "Column left out (no values): empty"
+    assert lines[8] == "42 rows to fit on, 14 held out, 4 columns"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from skae._extras import import_extra
+from skae._files import write_text
 
 _WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8)
 
@@ -243,7 +244,7 @@ class PCAComparison:
         )
         if path is None:
             return page
-        path.write_text(page, encoding="utf-8")
+        write_text(path, page)
         return None
 
     def summarize(self):

@@ -1,18 +1,22 @@
-"""Tables from CSV, Parquet and NPZ files, as arrays that an estimator takes."""
+"""Tables from CSV, Parquet, Excel and NPZ files, as arrays that an estimator takes."""
 
 import difflib
-import zipfile
-import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from skae.io._columns import convert_numbers, leave_out_row_numbers
+from skae.io._excel import EXCEL_SUFFIXES, read_excel_columns
 from skae.io._missing import MISSING, list_names, settle_missing
-from skae.io._text import TEXT_SUFFIXES, read_text_frame
+from skae.io._npz import read_array, read_headers
+from skae.io._parquet import read_parquet_columns
+from skae.io._text import TEXT_SUFFIXES, read_text_columns
 
-_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".npz")
-_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *EXCEL_SUFFIXES, ".npz")
+_SPREADSHEETS = (".xls", ".xlsb", ".ods")
+_ASKED = "as asked for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,24 +26,23 @@ class Table:
     Attributes
     ----------
     X : ndarray of shape (n_samples, n_features), float32 or float64
-        The numeric columns, all finite. float32 where that holds every value exactly by its type.
+        The numeric columns, finite, or NaN where missing values are kept. float32 where it holds
+        every value of the columns' type exactly.
     y : ndarray of shape (n_samples,) or None
         The target, None where there is none.
     feature_names : tuple of str, of length n_features
         Names of the columns of `X`.
-    dropped_columns : tuple of str
-        Names of the columns left out: those that are not numeric, and a column of row numbers
-        without a name, as pandas writes it. Empty columns, too, where rows with missing values
-        were dropped.
+    drop_reasons : dict of str to str
+        Names of the columns left out, and why: ``{"colour": "text, such as 'red'"}``.
     remarks : tuple of str
-        What was found out about the file or done to it, in sentences: other separators than its
-        name says, decimal commas, rows dropped.
+        Sentences on what was found in the file or done to it: separators other than its name says,
+        decimal commas, rows left out.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skae.io import Table
-    >>> table = Table(np.eye(2), None, ("height", "width"), ("name",))
+    >>> table = Table(np.eye(2), None, ("height", "width"), {"name": "text"})
     >>> table.X.shape, table.dropped_columns
     ((2, 2), ('name',))
     """
@@ -47,42 +50,58 @@ class Table:
     X: np.ndarray
     y: np.ndarray | None
     feature_names: tuple[str, ...]
-    dropped_columns: tuple[str, ...]
+    drop_reasons: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
+    @property
+    def dropped_columns(self):
+        """Names of the columns left out, as a tuple of str."""
+        return tuple(self.drop_reasons)
 
-def read_table(path, target=None, *, missing="error"):
+
+def read_table(path, target=None, *, missing="error", drop=(), header=True, sheet=None):
     r"""Read the numeric columns of a table from a file.
 
     Parameters
     ----------
     path : str or path-like
-        File ending in .csv, .csv.gz, .tsv, .tsv.gz, .parquet (these need pandas: the extra
-        ``table``) or .npz. The first line of a text file names the columns; semicolons, tabs or
-        bars between them and decimal commas are recognised. An NPZ file holds an array ``X`` and,
-        if it likes, ``y``; or just one array with two dimensions, of any name.
+        File ending in .csv, .csv.gz, .tsv, .tsv.gz, .parquet (these need pandas and PyArrow: the
+        extra ``table``), .xlsx, .xlsm (the extra ``excel``) or .npz. In text files, commas,
+        semicolons, tabs and bars between columns, decimal commas, separators of thousands,
+        percent signs and currencies are recognised, and lines above the names and units below them
+        left out. An NPZ file holds an array ``X`` and possibly ``y``; or just one array with two
+        dimensions, of any name.
     target : str, default=None
-        Name of the column (of the array, in an NPZ file) to return as `y`, which then is no part
+        Name of the column (of the array, in an NPZ file) to return as `y`, which then is not part
         of `X`. None means ``y`` of an NPZ file, and no target otherwise.
     missing : {"error", "drop", "keep"}, default="error"
-        What to do where values are missing: refuse the file, leave out these rows, or keep them as
-        NaN in `X`, as an imputer wants them. Rows without a target are left out by "keep", too.
+        How to treat missing values: refuse the file, leave out the rows, or keep them as NaN in
+        `X`, for an imputer. Rows without a target are left out by "keep", too.
+    drop : sequence of str, default=()
+        Names of columns to leave out, such as a customer's number.
+    header : bool, default=True
+        Whether the file names its columns. False calls them x0, x1 and so on. Parquet and NPZ
+        files are not affected.
+    sheet : str, default=None
+        Name of the sheet in an Excel workbook. None takes the first.
 
     Returns
     -------
     Table
-        With the attributes `X`, `y`, `feature_names`, `dropped_columns` and `remarks`.
+        With the attributes `X`, `y`, `feature_names`, `drop_reasons`, `dropped_columns` and
+        `remarks`.
 
     Raises
     ------
     FileNotFoundError
         If there is no file at `path`.
     ImportError
-        If pandas or pyarrow is needed and not installed.
+        If pandas, pyarrow or openpyxl is needed and not installed.
     ValueError
-        If the file is of another kind, cannot be read as what its name says, has no rows or no
-        numeric columns, lacks `target`, holds infinite values, or missing ones where these are
-        refused or are in every row.
+        If the file is of another kind, cannot be read as what its name says, takes more memory
+        than is believable, has no rows or no numeric columns, lacks `target` or `drop`, has lines
+        with more cells than names, holds infinite values, or missing ones where these are refused
+        or are in every row.
 
     Examples
     --------
@@ -95,202 +114,218 @@ def read_table(path, target=None, *, missing="error"):
     >>> table.X
     array([[5.1, 3.5],
            [4.9, 3. ]])
-    >>> table.y.tolist(), table.feature_names, table.dropped_columns
-    (['a', 'b'], ('length', 'width'), ('colour',))
+    >>> table.y.tolist(), table.feature_names, table.drop_reasons
+    (['a', 'b'], ('length', 'width'), {'colour': "text, such as 'red'"})
     """
     if missing not in MISSING:
         raise ValueError(f"`missing` must be one of {MISSING}. Got {missing!r}. Try 'drop'.")
-    path = Path(path)
-    suffix = _find_suffix(path)
+    path, drop = Path(path), [drop] if isinstance(drop, str) else list(drop)
+    suffix = _find_suffix(path, sheet)
     if not path.is_file():
         raise FileNotFoundError(
             f"`path` must be an existing file. Got {str(path)!r}. Check its spelling and folder."
         )
-    if suffix == ".npz":
-        return _read_npz(path, target, missing)
-    frame, remarks = _read_frame(path, suffix)
-    return _convert_frame(frame, remarks, path, target, missing)
-
-
-def _find_suffix(path):
-    name = path.name.lower()
-    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
-        if name.endswith(suffix):
-            return suffix
-    is_spreadsheet = name.endswith(_SPREADSHEETS)
-    remedy = "Save the sheet as CSV." if is_spreadsheet else "Convert it to one of these."
-    raise ValueError(
-        f"`path` must be a file ending in one of {', '.join(_SUFFIXES)}. Got {str(path)!r}. "
-        f"{remedy}"
-    )
-
-
-def _read_frame(path, suffix):
-    pandas = _import_pandas()
-    try:
-        if suffix == ".parquet":
-            return pandas.read_parquet(path), []
-        return read_text_frame(pandas, path, suffix)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        message = " ".join(str(error).split())
+    if target in drop:
         raise ValueError(
-            f"`path` must be a readable {suffix} file. Got {str(path)!r}, where pandas says: "
-            f"{message}. Check that its name says what it holds."
-        ) from error
+            f"`drop` must not hold the target. Got {target!r} for both. Leave out one of them."
+        )
+    if suffix == ".npz":
+        return _read_npz(path, target, missing, drop)
+    columns, remarks = _read_columns(path, suffix, target, header, sheet)
+    return _convert_columns(columns, remarks, path, target, missing, drop)
 
 
-def _import_pandas():
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            'Reading CSV and Parquet files needs pandas. Install it with: pip install "skae[table]"'
-        ) from error
-    return pandas
+def _find_suffix(path, sheet):
+    name = path.name.lower()
+    found = [suffix for suffix in _SUFFIXES if name.endswith(suffix)]
+    if not found:
+        is_spreadsheet = name.endswith(_SPREADSHEETS)
+        remedy = "Save the sheet as CSV." if is_spreadsheet else "Convert it to one of these."
+        raise ValueError(
+            f"`path` must be a file ending in one of {', '.join(_SUFFIXES)}. Got {str(path)!r}. "
+            f"{remedy}"
+        )
+    if sheet is not None and found[0] not in EXCEL_SUFFIXES:
+        raise ValueError(
+            f"`sheet` must be left out where `path` is no Excel workbook. Got {sheet!r} with "
+            f"{str(path)!r}. Leave it out."
+        )
+    return found[0]
 
 
-def _convert_frame(frame, remarks, path, target, missing):
-    frame = frame.rename(columns=str)
-    column = None if target is None else _get_target_column(frame, path, target)
-    features = frame if target is None else frame.drop(columns=target)
-    used = [name for name in features.columns if _is_feature(features[name])]
-    _check_shape(len(frame), len(used), path, features.columns)
-    columns = [features[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in used]
-    X = np.column_stack(columns)
-    lacks = np.zeros(len(frame), dtype=bool) if column is None else column.isna().to_numpy()
-    kept = settle_missing(X, lacks, used, path, target, missing)
-    names = [name for name, keeps in zip(used, kept.columns, strict=True) if keeps]
+def _read_columns(path, suffix, target, header, sheet):
+    if suffix == ".parquet":
+        return read_parquet_columns(path, target)
+    if suffix in EXCEL_SUFFIXES:
+        return read_excel_columns(path, sheet, header)
+    return read_text_columns(path, suffix, header)
+
+
+def _convert_columns(columns, remarks, path, target, missing, drop):
+    names = [column.name for column in columns]
+    _check_drop(drop, names, path)
+    columns = [replace(c, reason=_ASKED) if c.name in drop else c for c in columns]
+    target_column = None if target is None else _find_target(columns, target, path)
+    y = None if target_column is None else target_column.values
+    columns = [convert_numbers(column) for column in columns if column is not target_column]
+    columns, counting = leave_out_row_numbers(columns)
+    used = [column for column in columns if not column.reason]
+    n_samples = _count_rows(columns, y)
+    _check_shape(n_samples, len(used), path, columns)
+    X = np.column_stack([column.values.to_numpy(dtype=np.float64) for column in used])
+    lacks = np.zeros(n_samples, dtype=bool) if y is None else y.isna().to_numpy()
+    _refuse_infinite_target(y, path, target)
+    kept = settle_missing(X, lacks, [column.name for column in used], path, target, missing)
+    left = {c.name: c.reason for c in columns if c.reason}
+    left |= {c.name: "no values" for c, keeps in zip(used, kept.columns, strict=True) if not keeps}
     return Table(
-        X[kept.rows][:, kept.columns],
+        _take(X, kept),
         # By way of a list, nullable numbers become plain ones, not objects.
-        None if column is None else np.asarray(column[kept.rows].tolist()),
-        tuple(names),
-        tuple(name for name in features.columns if name not in set(names)),
-        (*remarks, *kept.remarks),
+        None if y is None else np.asarray(y[kept.rows].tolist()),
+        tuple(c.name for c in used if c.name not in left),
+        {name: left[name] for name in names if name in left},
+        (*remarks, *counting, *kept.remarks),
     )
 
 
-def _get_target_column(frame, path, target):
-    if target not in frame.columns:
-        raise _unknown_target(target, frame.columns, path)
-    return frame[target]
+def _check_drop(drop, names, path):
+    for name in drop:
+        if name not in names:
+            raise _unknown_name("drop", name, names, path)
 
 
-def _is_feature(column):
-    kind = column.dtype.kind
-    return kind in "biuf" and not _is_row_number(column)
+def _find_target(columns, target, path):
+    """Return the column of the target, if it is the only one of that name."""
+    called = [column for column in columns if target in (column.name, column.title)]
+    called = [column for column in called if column.reason != _ASKED]
+    if not called:
+        raise _unknown_name("target", target, [column.name for column in columns], path)
+    if len(called) > 1:
+        others = list_names(column.name for column in called if column.name != target)
+        raise ValueError(
+            f"`target` must name one column. Got {target!r}, which {len(called)} columns of "
+            f"{str(path)!r} are called. Leave out the others with drop (on the command line: "
+            f"--drop): {others}."
+        )
+    return called[0]
 
 
-def _is_row_number(column):
-    # pandas names a column without a name so; written by `to_csv`, it is the index.
-    unnamed = column.name in ("Unnamed: 0", "__index_level_0__")
-    return unnamed and np.array_equal(column.to_numpy(), np.arange(len(column)))
+def _count_rows(columns, y):
+    """Return the number of rows, or 1 where no column was worth reading."""
+    read = [column.values for column in columns if column.values is not None]
+    return len(read[0] if read else [0] if y is None else y)
 
 
-def _read_npz(path, target, missing):
-    arrays = _load_arrays(path)
-    name = _choose_matrix(arrays, path)
-    if target is None and name == "X" and "y" in arrays:
+def _refuse_infinite_target(y, path, target):
+    if y is not None and y.dtype.kind == "f" and np.isinf(y).any():
+        raise ValueError(
+            f"The target {target!r} must hold no infinite values. Got {np.isinf(y).sum()} of them "
+            f"in {str(path)!r}. Replace them, or leave out these rows."
+        )
+
+
+def _take(X, kept):
+    if kept.rows.all() and kept.columns.all():
+        return X
+    return X[kept.rows][:, kept.columns]
+
+
+def _read_npz(path, target, missing, drop):
+    headers = read_headers(path)
+    name = _choose_matrix(headers, path)
+    if target is None and name == "X" and "y" in headers:
         target = "y"
-    if target is not None and target not in arrays:
-        raise _unknown_target(target, arrays, path)
-    X = _convert_matrix(arrays[name], name, path)
-    n_samples, n_features = X.shape
-    _check_shape(n_samples, n_features, path)
-    y = None if target is None else _check_target_array(arrays, name, target, path)
-    lacks = np.zeros(n_samples, dtype=bool)
-    if y is not None and y.dtype.kind == "f":
-        lacks = ~np.isfinite(y)
+    if target is not None and target not in headers:
+        raise _unknown_name("target", target, headers, path)
+    n_samples, n_features = headers[name].shape
     names = np.array([f"{name}{index}" for index in range(n_features)])
+    _check_drop(drop, names.tolist(), path)
+    _check_matrix(headers[name], name, path)
+    _check_shape(n_samples, n_features, path)
+    y = None
+    if target is not None:
+        _check_target_array(headers[target], n_samples, name, target, path)
+        y = read_array(path, target, headers[target])
+        _refuse_infinite_target(y, path, target)
+    X = _convert_matrix(read_array(path, name, headers[name]))
+    asked = np.isin(names, drop)
+    X, names = (X[:, ~asked], names[~asked]) if asked.any() else (X, names)
+    _check_shape(n_samples, len(names), path)
+    lacks = np.isnan(y) if y is not None and y.dtype.kind == "f" else np.zeros(n_samples, bool)
     kept = settle_missing(X, lacks, names, path, target, missing)
+    reasons = dict.fromkeys(drop, _ASKED)
     return Table(
-        X[kept.rows][:, kept.columns],
+        _take(X, kept),
         None if y is None else y[kept.rows],
         tuple(names[kept.columns].tolist()),
-        tuple(names[~kept.columns].tolist()),
+        reasons | dict.fromkeys(names[~kept.columns].tolist(), "no values"),
         kept.remarks,
     )
 
 
-def _load_arrays(path):
-    try:
-        if not zipfile.is_zipfile(path):
-            # NumPy would take it for a pickle, and speak of trust.
-            raise ValueError("it is not an archive of arrays.")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        AttributeError,
-        TypeError,
-        KeyError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise ValueError(
-            f"`path` must be an NPZ file of plain arrays. Got {str(path)!r}, where NumPy says: "
-            f"{error} Write it with numpy.savez(path, X=X, y=y), without object arrays."
-        ) from error
-
-
-def _choose_matrix(arrays, path):
-    if "X" in arrays and arrays["X"].ndim == 2:
+def _choose_matrix(headers, path):
+    if "X" in headers and headers["X"].ndim == 2:
         return "X"
-    matrices = [name for name, array in arrays.items() if array.ndim == 2]
+    matrices = [name for name, header in headers.items() if header.ndim == 2]
     if len(matrices) == 1:
         return matrices[0]
-    shapes = {name: array.shape for name, array in arrays.items()}
+    shapes = {name: header.shape for name, header in list(headers.items())[:10]}
     raise ValueError(
         f"`path` must hold an array X, or only one array, with two dimensions. Got {str(path)!r} "
         f"with arrays of shapes {shapes}. Write it with numpy.savez(path, X=X, y=y)."
     )
 
 
-def _check_target_array(arrays, name, target, path):
-    y = arrays[target]
-    n_samples = len(arrays[name])
-    if y.shape != (n_samples,):
+def _check_target_array(header, n_samples, name, target, path):
+    if header.shape != (n_samples,):
         raise ValueError(
             f"`target` must be an array of shape ({n_samples},), one value per row of {name}. "
-            f"Got {target!r} of shape {y.shape} in {str(path)!r}. Name another array of the file."
+            f"Got {target!r} of shape {header.shape} in {str(path)!r}. Name another array of the "
+            "file."
         )
-    return y
 
 
-def _convert_matrix(matrix, name, path):
-    if matrix.dtype.kind not in "biuf":
+def _check_matrix(header, name, path):
+    if header.dtype.hasobject:
         raise ValueError(
-            f"Array {name!r} of `path` must be numeric. Got the type {matrix.dtype} in "
+            f"Array {name!r} of `path` must be numeric. Got Python objects in {str(path)!r}, which "
+            "can run code when they are read. Write it without object arrays."
+        )
+    if header.dtype.kind not in "biuf":
+        raise ValueError(
+            f"Array {name!r} of `path` must be numeric. Got the type {header.dtype} in "
             f"{str(path)!r}. Leave out what is no number."
         )
+
+
+def _convert_matrix(matrix):
     exact_in_single = np.can_cast(matrix.dtype, np.float32)
     return matrix.astype(np.float32 if exact_in_single else np.float64, copy=False)
 
 
-def _check_shape(n_samples, n_features, path, dropped=()):
+def _check_shape(n_samples, n_features, path, columns=()):
     if n_samples == 0:
         raise ValueError(
             f"`path` must hold at least one row. Got {str(path)!r}, which holds none. "
             "Check that its first line is not all there is."
         )
     if n_features == 0:
+        left = list_names(f"{column.name} ({column.reason})" for column in columns)
         raise ValueError(
             f"`path` must hold at least one numeric column. Got {str(path)!r} with the columns "
-            f"{list_names(dropped)}. Encode them as numbers, and check that the separator is "
-            "what the file's name says."
+            f"{left}. Encode them as numbers, and check the separator."
         )
 
 
-def _unknown_target(target, names, path):
-    spelled = {str(name).casefold(): name for name in names}
-    close = difflib.get_close_matches(str(target).casefold(), spelled, n=1, cutoff=0.7)
+def _unknown_name(parameter, name, names, path):
+    spelled = {str(known).casefold(): known for known in names}
+    close = difflib.get_close_matches(str(name).casefold(), spelled, n=1, cutoff=0.7)
     remedy = (
         f"Did you mean {spelled[close[0]]!r}?"
         if close
         else "Check its spelling, capital letters included."
     )
     return ValueError(
-        f"`target` must be one of {list_names(names)}. Got {target!r}, which {str(path)!r} "
+        f"`{parameter}` must be one of {list_names(names)}. Got {name!r}, which {str(path)!r} "
         f"lacks. {remedy}"
     )

@@ -1,119 +1,213 @@
-"""Tables from text files: how their columns are separated, and how numbers are written."""
+"""Columns of text files."""
 
 import codecs
-import csv
 import gzip
-from itertools import islice
+import re
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
+from skae._extras import import_extra
+from skae.io._assembly import assemble_columns
+from skae.io._errors import explain_unreadable
+from skae.io._layout import find_layout, find_separator, split_records
+from skae.io._sizes import check_size
 
-# A name's own separator, and in which order others are tried. A semicolon, a tab or a bar in the
-# same number in all lines is hardly part of what cells hold; a comma may be one of decimals.
+# A name's own separator.
 _SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
-_TRIED = (";", "\t", "|", ",")
-_SAMPLE_LINES = 50
+_SAMPLE_LINES = 100
+# Long cells end the sample earlier, in characters.
+_SAMPLE_LENGTH = 2**21
+_CHUNK = 2**20
 # What spreadsheets write where they do not write UTF-8; it differs in letters that are not English.
 _OLD_ENCODING = "Windows-1252"
 # Programs write these where a value is missing; pandas knows others.
 _MISSING = (" ", "?")
-_DECIMAL_COMMA = r"\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?(?:[eE][+-]?\d+)?\s*"
+_REMEDY = "Check that its name says what it holds."
 
 TEXT_SUFFIXES = tuple(_SEPARATORS)
 
 
-def read_text_frame(pandas, path, suffix):
-    """Read a text file as a DataFrame.
+def read_text_columns(path, suffix, has_names):
+    """Read the columns of a text file.
 
     Parameters
     ----------
-    pandas : module
-        pandas.
     path : pathlib.Path
         The file.
     suffix : {".csv", ".csv.gz", ".tsv", ".tsv.gz"}
         How its name ends.
+    has_names : bool
+        Whether a line names the columns.
 
     Returns
     -------
-    frame : pandas.DataFrame
-        The table, numbers with decimal commas among them read as numbers.
+    columns : list of Column
+        The columns, numbers in any notation among them as numbers.
     remarks : list of str
-        What was not as the file's name says, in sentences.
+        Sentences on what was not as the file's name says.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    ValueError
+        If the file cannot be read, or not without a doubt.
     """
-    encoding = _find_encoding(path)
-    separator = _find_separator(path, _SEPARATORS[suffix], encoding)
-    options = {"sep": separator, "na_values": list(_MISSING)}
-    remarks = []
+    import_extra("pandas", "table", "read_table")
+    if suffix.endswith(".gz"):
+        for size in _unpack(path, suffix):
+            check_size(path, size, "Unpack it, if that is right.")
     try:
-        frame = pandas.read_csv(path, encoding=encoding, **options)
+        return _read(path, suffix, has_names, _find_encoding(path))
     except UnicodeDecodeError:
-        frame = pandas.read_csv(path, encoding=_OLD_ENCODING, **options)
-        remarks.append(f"The text is no UTF-8 and was taken for {_OLD_ENCODING}")
-    if separator != _SEPARATORS[suffix]:
-        shown = "tabs" if separator == "\t" else repr(separator)
-        remarks.append(f"Columns are separated by {shown}")
-    if separator != "," and (names := _read_decimal_commas(frame)):
-        remarks.append(f"Decimal commas in {', '.join(map(str, names))}")
-    if _is_number_line(frame.columns):
-        first = ", ".join(map(str, frame.columns[:3]))
-        remarks.append(
-            f"The first line ({first} ...) was taken for names: if it is data, put names above it"
+        columns, remarks = _read_old(path, suffix, has_names)
+    return columns, [f"The text is no UTF-8 and was taken for {_OLD_ENCODING}", *remarks]
+
+
+def _read_old(path, suffix, has_names):
+    try:
+        return _read(path, suffix, has_names, _OLD_ENCODING)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"`path` must be a readable {suffix} file. Got {str(path)!r}, which is text neither in "
+            f"UTF-8 nor in {_OLD_ENCODING}. {_REMEDY}"
+        ) from error
+
+
+def _unpack(path, suffix):
+    """Unpack an archive without keeping its content; yield the size so far."""
+    size = 0
+    kind = f"a readable {suffix} file"
+    with explain_unreadable(path, kind, _REMEDY), gzip.open(path) as file:
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            yield size
+
+
+def _read(path, suffix, has_names, encoding):
+    usual = _SEPARATORS[suffix]
+    text, is_whole = _read_sample(path, suffix, encoding)
+    separator = find_separator(text, usual)
+    records = list(split_records(text, separator))
+    if not is_whole and len(records) > 1:
+        # The sample may end within a cell.
+        records.pop()
+    cells = [cells for cells, _ in records]
+    if not any(map(any, cells)):
+        raise ValueError(
+            f"`path` must be a readable {suffix} file. Got {str(path)!r}, which is empty: "
+            f"No columns to read. {_REMEDY}"
         )
-    return frame, [*remarks, *_find_spoilt_numbers(pandas, frame)]
+    layout = find_layout(cells, has_names)
+    _refuse_blanks(cells, path)
+    start = records[layout.first - 1][1] if layout.first else 0
+    # One column more shows where a later line is longer than those of the sample.
+    width = max(layout.width, len(layout.names or ())) + 1
+    source = _Source(path, suffix, encoding, separator, text.count("\n", 0, start), width)
+    remarks = [] if separator == usual else [f"Columns are separated by {_show(separator)}"]
+    with explain_unreadable(path, f"a readable {suffix} file", _REMEDY):
+        frame = source.read()
+    columns, found = assemble_columns(frame, layout, path, separator, source.read_as_text)
+    return columns, [*remarks, *layout.remarks, *found]
 
 
-def _open(path, mode, **options):
+@dataclass(frozen=True)
+class _Source:
+    """The data of a text file, below its names."""
+
+    path: Path
+    suffix: str
+    encoding: str
+    separator: str
+    first_line: int
+    width: int
+
+    def read(self, **options):
+        """Return the cells as a DataFrame, in columns numbered from 0."""
+        pandas = import_extra("pandas", "table", "read_table")
+        with _open(self.path, self.encoding) as file:
+            for _ in range(self.first_line):
+                next(file)
+            try:
+                return pandas.read_csv(
+                    file,
+                    sep=self.separator,
+                    header=None,
+                    names=range(self.width),
+                    index_col=False,
+                    skipinitialspace=True,
+                    na_values=list(_MISSING),
+                    low_memory=False,
+                    **options,
+                )
+            except pandas.errors.EmptyDataError:
+                if not self.first_line:
+                    raise
+                return pandas.DataFrame(columns=range(self.width))
+            except pandas.errors.ParserError as error:
+                raise ValueError(self._count_cells(str(error))) from error
+
+    def read_as_text(self, columns):
+        """Return some columns with their cells as they are written."""
+        return self.read(dtype=dict.fromkeys(columns, str))
+
+    def _count_cells(self, message):
+        found = re.search(r"Expected \d+ fields in line (\d+), saw (\d+)", message)
+        if found is None:
+            return message
+        line = self.first_line + int(found[1])
+        return (
+            f"line {line} holds {found[2]} cells, more than the lines above. Put cells that hold "
+            "the separator in quotes"
+        )
+
+
+def _open(path, encoding):
     opened = gzip.open if path.name.lower().endswith(".gz") else open
-    return opened(path, mode, **options)
+    return opened(path, "rt", encoding=encoding)
 
 
 def _find_encoding(path):
-    with _open(path, "rb") as file:
-        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return "utf-16" if is_utf16 else "utf-8"
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as file:
+        head = file.read(1000)
+    if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    # Without its mark, UTF-16 is known by the zeros beside letters.
+    for start, encoding in enumerate(("utf-16-be", "utf-16-le")):
+        if 2 * head[start::2].count(0) > len(head[start::2]):
+            return encoding
+    return "utf-8-sig"
 
 
-def _find_separator(path, usual, encoding):
-    """Return what cuts the first lines into equally many cells, at least two."""
-    with _open(path, "rt", encoding=encoding, errors="replace", newline="") as file:
-        lines = [line for line in islice(file, _SAMPLE_LINES) if line.strip()]
-    for separator in (usual, *_TRIED) if usual != "," else _TRIED:
-        n_cells = {len(cells) for cells in csv.reader(lines, delimiter=separator)}
-        if len(n_cells) == 1 and n_cells.pop() > 1:
-            return separator
-    return usual
+def _read_sample(path, suffix, encoding):
+    """Return the first lines, and whether they are all there are."""
+    lines: list[str] = []
+    length = 0
+    with (
+        explain_unreadable(path, f"a readable {suffix} file", _REMEDY),
+        _open(path, encoding) as file,
+    ):
+        for line in file:
+            if len(lines) >= _SAMPLE_LINES or length > _SAMPLE_LENGTH:
+                return "".join(lines), False
+            lines.append(line)
+            length += len(line)
+    return "".join(lines), True
 
 
-def _list_text_columns(frame):
-    return [name for name in frame.columns if frame[name].dtype.kind == "O"]
+def _refuse_blanks(records, path):
+    """Refuse a file whose lines hold one cell each and equally many words, at least two."""
+    lines = [cells for cells in records if any(cells)]
+    counts = {len(" ".join(cells).split()) for cells in lines}
+    is_single = len(lines) > 1 and all(len(cells) == 1 for cells in lines)
+    if is_single and len(counts) == 1 and counts != {1}:
+        raise ValueError(
+            f"`path` must hold at least one numeric column. Got {str(path)!r} with the columns "
+            f"{lines[0][0][:60]}, which seem to be separated by blanks. Save it with another "
+            "separator, such as commas."
+        )
 
 
-def _read_decimal_commas(frame):
-    """Make numbers of the text columns that hold such with commas; return their names."""
-    names = []
-    for name in _list_text_columns(frame):
-        column = frame[name]
-        texts = column.dropna().astype(str)
-        if not texts.str.fullmatch(_DECIMAL_COMMA).all() or not texts.str.contains(",").any():
-            continue
-        plain = texts.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-        frame[name] = plain.astype(np.float64).reindex(column.index)
-        names.append(name)
-    return names
-
-
-def _find_spoilt_numbers(pandas, frame):
-    """Yield what keeps columns of numbers from being such."""
-    for name in _list_text_columns(frame):
-        column = frame[name].dropna()
-        odd = column[pandas.to_numeric(column, errors="coerce").isna()]
-        if 0 < len(odd) < len(column) / 2:
-            values = ", ".join(map(repr, odd.unique()[:3].tolist()))
-            yield f"Column {name} is numeric but for {len(odd)} cells, such as {values}"
-
-
-def _is_number_line(names):
-    try:
-        return len([float(name) for name in map(str, names)]) > 1
-    except ValueError:
-        return False
+def _show(separator):
+    return "tabs" if separator == "\t" else repr(separator)

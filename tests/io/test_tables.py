@@ -1,7 +1,7 @@
 """Reading tables: what is taken, what is left out, and what is refused with which words."""
 
-import builtins
 import gzip
+import sys
 
 import numpy as np
 import pandas as pd
@@ -182,10 +182,10 @@ def test_decimal_commas_are_recognised(frame, tmp_path):
 
 def test_thousands_are_no_decimals(tmp_path):
     path = tmp_path / "money.csv"
-    path.write_text('a,b\n1,"1,234"\n2,"5,678"\n')
+    path.write_text('a,b\n2,"1,234"\n1,"5,678"\n')
     table = read_table(path)
-    assert table.feature_names == ("a",)
-    assert table.remarks == ()
+    np.testing.assert_array_equal(table.X, [[2, 1234], [1, 5678]])
+    assert table.remarks == ("Thousands separators in b",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
@@ -204,7 +204,7 @@ def test_blank_cells_are_missing_and_odd_ones_are_named(tmp_path):
     table = read_table(path, missing="drop")
     np.testing.assert_array_equal(table.X, [[2, 5], [3, 6]])
     assert table.remarks == (
-        "Column c is numeric but for 1 cells, such as 'n/v'",
+        "Column c is numeric but for 1 cell, such as 'n/v'",
         "Rows left out, for missing values: 2 of 4",
     )
 
@@ -261,7 +261,7 @@ def test_near_names_are_offered(frame, tmp_path, target, meant):
         read_table(path, target=target)
 
 
-@pytest.mark.parametrize("name", ["book.xlsx", "book.ods"])
+@pytest.mark.parametrize("name", ["book.xls", "book.ods"])
 def test_spreadsheets_are_to_be_saved_as_csv(tmp_path, name):
     with pytest.raises(ValueError, match="Save the sheet as CSV"):
         read_table(tmp_path / name)
@@ -300,22 +300,15 @@ def test_absent_file_is_said_to_be_absent(tmp_path):
 
 
 def test_unknown_suffix_lists_known_ones(tmp_path):
-    path = tmp_path / "table.xlsx"
+    path = tmp_path / "table.docx"
     path.touch()
-    with pytest.raises(ValueError, match=r"ending in one of \.csv, .*\.npz. Got .*table\.xlsx"):
+    with pytest.raises(ValueError, match=r"ending in one of \.csv, .*\.npz. Got .*table\.docx"):
         read_table(path)
 
 
 def test_missing_pandas_names_the_extra(frame, tmp_path, monkeypatch):
     path = write(frame, tmp_path / "flowers.csv")
-    real_import = builtins.__import__
-
-    def refuse_pandas(name, *arguments, **options):
-        if name == "pandas":
-            raise ImportError(name)
-        return real_import(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse_pandas)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r'pip install "skae\[table\]"'):
         read_table(path)
 

@@ -1,0 +1,73 @@
+"""Columns of Excel workbooks."""
+
+import zipfile
+
+from skae._extras import import_extra
+from skae.io._assembly import assemble_columns
+from skae.io._errors import explain_unreadable
+from skae.io._layout import find_layout
+from skae.io._sizes import check_size
+
+EXCEL_SUFFIXES = (".xlsx", ".xlsm")
+_SAMPLE_ROWS = 100
+_KIND = "a readable Excel workbook"
+_REMEDY = "Open it in a spreadsheet program, and save the sheet as CSV."
+
+
+def read_excel_columns(path, sheet, has_names):
+    """Read the columns of a sheet.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The workbook.
+    sheet : str or None
+        Name of the sheet; None takes the first.
+    has_names : bool
+        Whether a row names the columns.
+
+    Returns
+    -------
+    columns : list of Column
+        The columns.
+    remarks : list of str
+        Sentences on the sheet.
+
+    Raises
+    ------
+    ImportError
+        If pandas or openpyxl is not installed.
+    ValueError
+        If the file cannot be read, or there is no such sheet.
+    """
+    pandas = import_extra("pandas", "table", "read_table")
+    import_extra("openpyxl", "excel", "read_table")
+    with explain_unreadable(path, _KIND, _REMEDY), zipfile.ZipFile(path) as archive:
+        n_bytes = sum(member.file_size for member in archive.infolist())
+    check_size(path, n_bytes, _REMEDY)
+    with explain_unreadable(path, _KIND, _REMEDY):
+        book = pandas.ExcelFile(path, engine="openpyxl")
+    with book:
+        sheets = [str(name) for name in book.sheet_names]
+        if sheet is not None and sheet not in sheets:
+            raise ValueError(
+                f"`sheet` must be one of {', '.join(sheets)}. Got {sheet!r}, which {str(path)!r} "
+                "lacks. Check its spelling, capital letters included."
+            )
+        sheet = sheets[0] if sheet is None else sheet
+        with explain_unreadable(path, _KIND, _REMEDY):
+            frame = pandas.read_excel(book, sheet_name=sheet, header=None, na_values=["?", " "])
+    columns, remarks = _make_columns(frame, has_names, path)
+    if len(sheets) > 1:
+        remarks.insert(0, f"Sheet {sheet!r} of {', '.join(sheets)}")
+    return columns, remarks
+
+
+def _make_columns(frame, has_names, path):
+    frame.columns = range(frame.shape[1])
+    head = frame.iloc[:_SAMPLE_ROWS].astype("object")
+    records = [["" if v is None or v != v else str(v).strip() for v in row] for row in head.values]
+    layout = find_layout(records, has_names)
+    frame = frame.iloc[layout.first :].reset_index(drop=True).infer_objects()
+    columns, remarks = assemble_columns(frame, layout, path)
+    return columns, [*layout.remarks, *remarks]

@@ -1,0 +1,278 @@
+"""The layout of a text file: what separates columns, and which line names them."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import cast
+
+from skae.io._numbers import is_no_value, is_value
+
+# In which order separators are tried. A semicolon, a tab or a bar in the same number in all lines
+# is hardly part of what cells hold; a comma may be one of decimals.
+_SEPARATORS = (";", "\t", "|", ",")
+# Excel's hint.
+_HINT = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_COMMENT = "#"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the names and the data of a table are.
+
+    Attributes
+    ----------
+    names : tuple of str or None
+        Names of the columns, None where no line holds them.
+    first : int
+        Index of the first record of data.
+    width : int
+        Number of cells of the widest record from there on.
+    remarks : tuple of str
+        Sentences on what was left out or is doubtful.
+    names_rows : bool
+        Whether each record holds one cell more than there are names, as R writes it.
+    """
+
+    names: tuple[str, ...] | None
+    first: int
+    width: int
+    remarks: tuple[str, ...]
+    names_rows: bool = False
+
+
+def split_records(text, separator):
+    r"""Split text into records of cells, as CSV has them.
+
+    Python's own reader refuses long cells unless a setting of the whole process is changed.
+
+    Parameters
+    ----------
+    text : str
+        Text with lines that end in "\n".
+    separator : str
+        One character.
+
+    Yields
+    ------
+    cells : list of str
+        Cells of a record, without quotes and blanks around them.
+    end : int
+        Where the record ends in the text.
+
+    Examples
+    --------
+    >>> from skae.io._layout import split_records
+    >>> [cells for cells, _ in split_records('a,"b,c"\n1, 2\n', ",")]
+    [['a', 'b,c'], ['1', '2']]
+    """
+    mark = re.escape(separator)
+    cell = re.compile(rf' *"((?:[^"]|"")*+)" *(?=[{mark}\n]|\Z)|([^{mark}\n]*)')
+    position, cells = 0, []
+    while position < len(text):
+        # The second alternative matches anything, be it nothing.
+        match = cast(re.Match, cell.match(text, position))
+        quoted = match[1]
+        cells.append((match[2] if quoted is None else quoted.replace('""', '"')).strip())
+        position = match.end() + 1
+        if text[match.end() : position] in ("\n", ""):
+            yield cells, min(position, len(text))
+            cells = []
+    if cells:
+        yield [*cells, ""], len(text)
+
+
+def find_separator(text, usual):
+    """Return the separator that most lines agree on.
+
+    Parameters
+    ----------
+    text : str
+        The first lines.
+    usual : str
+        The separator that the file's name tells, which is taken where none cuts lines.
+
+    Returns
+    -------
+    separator : str
+        One character.
+    """
+    if (hint := _HINT.fullmatch(text.partition("\n")[0])) is not None:
+        return hint[1]
+    tried = _SEPARATORS if usual == "," else dict.fromkeys((usual, *_SEPARATORS))
+    agreeing = {separator: _count_agreeing(text, separator) for separator in tried}
+    best = max(agreeing, key=agreeing.__getitem__)
+    return best if agreeing[best] else usual
+
+
+def _count_agreeing(text, separator):
+    records = (cells for cells, _ in split_records(text, separator))
+    counts = Counter(len(cells) for cells in records if len(cells) > 1 and not _is_comment(cells))
+    return max(counts.values(), default=0)
+
+
+def find_layout(records, has_names=True):
+    """Find the names and the first row of data.
+
+    Parameters
+    ----------
+    records : list of lists of str
+        The first records of a file.
+    has_names : bool, default=True
+        Whether a record names the columns.
+
+    Returns
+    -------
+    layout : Layout
+        Where they are.
+    """
+    start = _find_start(records)
+    width = _find_width(records[start:])
+    if not has_names:
+        return Layout(None, start, width, _describe_above(records[:start]))
+    comment = _find_names_in_comment(records, start)
+    if comment is not None:
+        remark = f"Names were taken from line {comment + 1}, a comment"
+        remarks = (*_describe_above(records[:comment]), remark)
+        return Layout(_strip_comment(records[comment]), start, width, remarks)
+    return _find_layout_by_names(records, _find_title(records, start))
+
+
+def _find_layout_by_names(records, start):
+    first = _skip_units(records, start + 1)
+    remarks = [*_describe_above(records[:start]), *_describe_units(records, start + 1, first)]
+    names = tuple(records[start]) if start < len(records) else ()
+    if _are_values(names):
+        remarks.append(
+            f"The first line ({', '.join(names[:3])} ...) was taken for names: if it is data, say "
+            "header=False (on the command line: --no-header)"
+        )
+    remarks += _describe_end(records[first:], len(names))
+    width = _find_width(records[first:])
+    return Layout(names, first, width, tuple(remarks), _name_rows(records[first:], len(names)))
+
+
+def _find_start(records):
+    """Return the index of the record that is names or, where there are none, data."""
+    filled = [index for index, cells in enumerate(records) if any(cells)]
+    candidates = [index for index in filled if not _is_comment(records[index])]
+    lengths = Counter(len(_strip_end(records[index])) for index in candidates)
+    usual = max(lengths, key=lambda length: (lengths[length], length), default=0)
+    fitting = [index for index in candidates if _fits(records[index], usual)]
+    best, *following = fitting or candidates or filled or [0]
+    for index in following:
+        cells = records[index]
+        if _are_names(cells):
+            # What stands above names and has fewer cells is a title, or tells of the file.
+            best = max(best, index, key=lambda index: _count_filled(records[index]))
+        elif len(_strip_end(cells)) >= usual:
+            break
+    return best
+
+
+def _find_title(records, start):
+    """Return the index of the last line above, where data would be taken for names otherwise."""
+    above = [index for index in range(start) if any(records[index])]
+    above = [index for index in above if not _is_comment(records[index])]
+    is_data = start < len(records) and all(is_value(cell) for cell in records[start] if cell)
+    return above[-1] if is_data and above else start
+
+
+def _fits(cells, usual):
+    # R writes one name less than cells; a title leaves most cells of its line empty.
+    length = len(_strip_end(cells))
+    return length >= usual - 1 and 2 * _count_filled(cells) >= length
+
+
+def _find_names_in_comment(records, start):
+    """Return the index of the comment that names the columns, None if there is none."""
+    if start >= len(records) or _are_names(records[start]):
+        return None
+    above = [index for index in range(start) if any(records[index])]
+    if not above or not _is_comment(records[above[-1]]):
+        return None
+    names = _strip_comment(records[above[-1]])
+    return above[-1] if len(names) == len(_strip_end(records[start])) and all(names) else None
+
+
+def _skip_units(records, first):
+    while first < len(records) and _are_units(records[first], records[first + 1 :]):
+        first += 1
+    return first
+
+
+def _are_units(cells, below):
+    """Tell whether a record holds text where columns hold numbers, and no value at all."""
+    if not _are_names(cells):
+        return False
+    records = [record for record in below if not _is_comment(record)]
+    columns = list(zip_longest(*records, fillvalue=""))[: len(cells)]
+    pairs = [
+        (cell, [other for other in column if other])
+        for cell, column in zip_longest(cells, columns, fillvalue="")
+    ]
+    if any(cell in column for cell, column in pairs):
+        return False
+    return any(cell and 2 * sum(map(is_value, column)) > len(column) for cell, column in pairs)
+
+
+def _describe_above(records):
+    lines = [_show(cells) for cells in records if any(cells)]
+    lines = [line for line in lines if not line.casefold().startswith("sep=")]
+    return (f"Lines above the table left out: {len(lines)}, such as {lines[0]!r}",) if lines else ()
+
+
+def _describe_units(records, start, first):
+    for index in range(start, first):
+        yield f"Line {index + 1} ({_show(records[index])}) was taken for units and left out"
+
+
+def _name_rows(records, n_names):
+    lengths = {len(cells) for cells in records if any(cells) and not _is_comment(cells)}
+    return lengths == {n_names + 1}
+
+
+def _describe_end(records, n_names):
+    surplus = [cells[n_names:] for cells in records if len(cells) > n_names]
+    if surplus and not any(map(any, surplus)):
+        yield f"Empty cells beyond the {n_names} names left out: lines end with a separator"
+
+
+def _show(cells):
+    shown = ", ".join([cell for cell in cells if cell][:3])
+    return f"{shown[:60]} ..." if len(cells) > 3 or len(shown) > 60 else shown
+
+
+def _is_comment(cells):
+    # A column may be called "#".
+    return cells[0].startswith(_COMMENT) and not (cells[0] == _COMMENT and len(cells) > 1)
+
+
+def _strip_comment(cells):
+    return tuple(_strip_end([cells[0].lstrip("# "), *cells[1:]]))
+
+
+def _strip_end(cells):
+    cells = list(cells)
+    while len(cells) > 1 and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _count_filled(cells):
+    return sum(map(bool, cells))
+
+
+def _are_names(cells):
+    return any(cells) and not any(is_value(cell) for cell in cells if cell)
+
+
+def _are_values(cells):
+    filled = [cell for cell in cells if cell]
+    # A mark such as "-" may stand for a column without a name.
+    n_values = sum(map(is_value, filled))
+    return 2 * n_values >= max(len(filled), 1) and not all(map(is_no_value, filled))
+
+
+def _find_width(records):
+    return max(map(len, records), default=0)

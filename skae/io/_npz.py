@@ -1,0 +1,112 @@
+"""Arrays of NPZ files."""
+
+import math
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from skae.io._errors import explain_unreadable
+from skae.io._sizes import check_size
+
+_REMEDY = "Write it with numpy.savez(path, X=X, y=y), without object arrays."
+_KIND = "an NPZ file of plain arrays"
+_ENDING = ".npy"
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """Shape and type of an array in a file.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : numpy.dtype
+        Its type.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def ndim(self):
+        """Number of axes."""
+        return len(self.shape)
+
+
+def read_headers(path):
+    """Read shapes and types of the arrays in an NPZ file, without the arrays.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    headers : dict of str to ArrayHeader
+        By name of the array. Whatever else the archive holds is passed over.
+
+    Raises
+    ------
+    ValueError
+        If the file is no archive of arrays, or an array claims more than is in the archive.
+    """
+    with explain_unreadable(path, _KIND, _REMEDY):
+        if not zipfile.is_zipfile(path):
+            # NumPy would take it for a pickle, and speak of trust.
+            raise ValueError("it is not an archive of arrays")
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if _is_array(member)]
+            return {m.filename.removesuffix(_ENDING): _read_header(archive, m) for m in members}
+
+
+def _is_array(member):
+    return member.filename.endswith(_ENDING)
+
+
+def _read_header(archive, member):
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            # Later versions differ in how names of fields are encoded.
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        n_bytes = math.prod(shape) * dtype.itemsize
+        if not dtype.hasobject and n_bytes > member.file_size - file.tell():
+            raise ValueError(
+                f"array {member.filename.removesuffix(_ENDING)!r} claims the shape {shape} and "
+                f"{n_bytes} bytes, and holds {max(member.file_size - file.tell(), 0)}"
+            )
+    return ArrayHeader(shape, dtype)
+
+
+def read_array(path, name, header):
+    """Read an array of an NPZ file, if it fits into memory.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    name : str
+        Name of the array.
+    header : ArrayHeader
+        Its shape and type.
+
+    Returns
+    -------
+    array : ndarray
+        The array.
+
+    Raises
+    ------
+    ValueError
+        If the array is broken, holds Python objects, or takes too much memory.
+    """
+    # Bytes and small numbers become float32.
+    n_bytes = math.prod(header.shape) * max(header.dtype.itemsize, 4)
+    check_size(path, n_bytes, "If that is right, write it without compression: numpy.savez.")
+    with explain_unreadable(path, _KIND, _REMEDY), np.load(path, allow_pickle=False) as arrays:
+        return arrays[name]

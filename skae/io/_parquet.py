@@ -1,0 +1,104 @@
+"""Columns of Parquet files."""
+
+from collections import defaultdict
+
+from skae._extras import import_extra
+from skae.io._columns import Column, name_columns
+from skae.io._errors import explain_unreadable
+from skae.io._sizes import check_size
+
+_KIND = "a readable .parquet file"
+_REMEDY = "Check that its name says what it holds."
+_CELL_BYTES = 8
+
+
+def read_parquet_columns(path, target):
+    """Read the numeric columns of a Parquet file, and the target.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    target : str or None
+        Name of a column to read whatever its type.
+
+    Returns
+    -------
+    columns : list of Column
+        All columns of the file; those that have not been read hold no values and have a reason.
+    remarks : list of str
+        Sentences on the file.
+
+    Raises
+    ------
+    ImportError
+        If pandas or pyarrow is not installed.
+    ValueError
+        If the file is broken or takes too much memory.
+    """
+    import_extra("pandas", "table", "read_table")
+    arrow = import_extra("pyarrow", "table", "read_table")
+    parquet = import_extra("pyarrow.parquet", "table", "read_table")
+    with explain_unreadable(path, _KIND, _REMEDY):
+        file = parquet.ParquetFile(path)
+        schema, n_rows = file.schema_arrow, file.metadata.num_rows
+    reasons = [_find_reason(arrow, field.type) for field in schema]
+    names, remarks = name_columns(schema.names)
+    wanted = [
+        index
+        for index, (name, reason) in enumerate(zip(names, reasons, strict=True))
+        if not reason or target in (name, schema.names[index])
+    ]
+    remedy = "Read it with pandas, and give the table to skae.inspection.compare_with_pca."
+    check_size(path, n_rows * max(len(wanted), 1) * _CELL_BYTES, remedy)
+    with explain_unreadable(path, _KIND, _REMEDY):
+        values = _read_values(arrow, file, schema, wanted)
+    index_names = _list_index(schema)
+    return [
+        Column(name, values.get(index), title, "index of the rows" if title in index_names else why)
+        for index, (name, title, why) in enumerate(zip(names, schema.names, reasons, strict=True))
+    ], remarks
+
+
+def _find_reason(arrow, kind):
+    """Return why columns of a type are left out, or nothing."""
+    types = arrow.types
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+        return ""
+    if types.is_decimal(kind):
+        return ""
+    if types.is_dictionary(kind):
+        return "categories"
+    if types.is_string(kind) or types.is_large_string(kind) or "string_view" in str(kind):
+        return "text"
+    if types.is_temporal(kind):
+        return "dates or times"
+    return "no values" if types.is_null(kind) else f"values of type {str(kind)[:40]}"
+
+
+def _read_values(arrow, file, schema, wanted):
+    """Return a Series for each of the wanted columns, by its number."""
+    titles = list(dict.fromkeys(schema.names[index] for index in wanted))
+    table = file.read(columns=titles)
+    positions = defaultdict(list)
+    for position, title in enumerate(table.column_names):
+        positions[title].append(position)
+    values = {}
+    for index in wanted:
+        # Which of the columns of this name it is.
+        nth = schema.names[:index].count(schema.names[index])
+        column = table.column(positions[schema.names[index]][nth])
+        if arrow.types.is_decimal(column.type):
+            column = column.cast(arrow.float64())
+        values[index] = column.to_pandas()
+    return values
+
+
+def _list_index(schema):
+    """Return the names of the columns that pandas has written as the index of a frame."""
+    try:
+        entries = schema.pandas_metadata["index_columns"]
+        return {entry for entry in entries if isinstance(entry, str)}
+    except Exception:
+        # Without metadata, or with metadata that no one can read, there is no index.
+        return set()

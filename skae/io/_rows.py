@@ -1,0 +1,95 @@
+"""Rows that are no data: empty ones, comments, and lines below the table."""
+
+import numpy as np
+
+from skae.io._numbers import is_no_value, is_value
+
+# Lines below a table that are looked at.
+_MOST_BELOW = 10
+
+
+def drop_odd_rows(frame, titles, n_columns):
+    """Leave out rows that are no data.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The cells, in columns numbered from 0.
+    titles : sequence of str
+        Names of the columns.
+    n_columns : int
+        Number of columns that hold data.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        The other rows, with their own index.
+    remarks : list of str
+        Sentences on rows left out.
+    """
+    if not len(frame) or not n_columns:
+        return frame, []
+    rows = {
+        "Lines that repeat the names left out": _find_repeated(frame, titles),
+        "Comments left out": _find_comments(frame, n_columns),
+    }
+    if n_columns > 1:
+        rows["Lines without values left out"] = frame.isna().all(axis=1).to_numpy()
+        rows["Lines below the table left out"] = _find_below(frame)
+    remarks = []
+    odd = np.zeros(len(frame), dtype=bool)
+    for what, found in rows.items():
+        found = found & ~odd
+        if found.any():
+            example = frame.iloc[np.flatnonzero(found)[0], 0]
+            such_as = f", such as {str(example)[:60]!r}" if isinstance(example, str) else ""
+            remarks.append(f"{what}: {found.sum()}{such_as}")
+            odd |= found
+    return (frame[~odd] if odd.any() else frame), remarks
+
+
+def _find_repeated(frame, titles):
+    if titles and _is_text(frame, 0):
+        found = (frame[0] == titles[0]).fillna(False).to_numpy(dtype=bool, copy=True)
+        for row in np.flatnonzero(found):
+            cells = [str(cell).strip() for cell in frame.iloc[row] if cell == cell]
+            found[row] = cells == [title for title in titles if title]
+        return found
+    return np.zeros(len(frame), dtype=bool)
+
+
+def _find_comments(frame, n_columns):
+    """Return which rows begin with "#" and hold nothing else, or no number as others do."""
+    none = np.zeros(len(frame), dtype=bool)
+    if not _is_text(frame, 0):
+        return none
+    texts = frame[0].astype("object").where(frame[0].notna(), "").astype(str)
+    marked = texts.str.lstrip().str.startswith("#") & ~texts.map(is_no_value)
+    marked = marked.to_numpy(dtype=bool)
+    if not marked.any() or 2 * marked.sum() > len(frame):
+        return none
+    if all(map(is_value, texts[~marked].iloc[:_MOST_BELOW])):
+        return marked
+    alone = frame.iloc[:, 1:].isna().all(axis=1).to_numpy()
+    return marked & alone if n_columns > 1 else none
+
+
+def _find_below(frame):
+    """Return which of the last rows hold nothing but text in a first column of numbers."""
+    found = np.zeros(len(frame), dtype=bool)
+    if not _is_text(frame, 0):
+        return found
+    for row in range(len(frame) - 1, max(len(frame) - 1 - _MOST_BELOW, 0), -1):
+        first = frame.iloc[row, 0]
+        is_alone = frame.iloc[row, 1:].isna().all()
+        if not is_alone or (isinstance(first, str) and (is_value(first) or is_no_value(first))):
+            break
+        found[row] = True
+    others = frame[0][~found].dropna().astype(str)
+    return (
+        found if all(map(is_value, others.iloc[-_MOST_BELOW:])) and len(others) else ~found & found
+    )
+
+
+def _is_text(frame, name):
+    return frame[name].dtype.kind == "O"

@@ -1,0 +1,44 @@
+"""The memory that a file asks for, checked before any is taken."""
+
+import os
+
+# Numbers hardly pack better than this, and small tables may.
+_MOST_RATIO = 200
+_SMALL = 2**29
+
+
+def check_size(path, n_bytes, remedy):
+    """Refuse a file that would take more memory than is believable.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    n_bytes : int
+        Bytes that its content takes in memory.
+    remedy : str
+        What to do about it, a sentence.
+
+    Raises
+    ------
+    ValueError
+        If that is more than the computer has, or more than half a gigabyte and more than 200 times
+        the size of the file.
+    """
+    packed = path.stat().st_size
+    if n_bytes > _measure_memory() or n_bytes > max(_SMALL, _MOST_RATIO * packed):
+        raise ValueError(
+            f"`path` must be a file that fits into memory. Got {str(path)!r} of "
+            f"{_show(packed)}, which takes at least {_show(n_bytes)}. {remedy}"
+        )
+
+
+def _measure_memory():
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
+def _show(n_bytes):
+    return f"{n_bytes / 2**20:,.3f} MB" if n_bytes < 2**20 else f"{n_bytes // 2**20:,} MB"

@@ -1,0 +1,69 @@
+"""Cells beyond the names: separators at the end of lines, names of rows, or a broken file."""
+
+import numpy as np
+
+ROW_NAMES = "names of rows"
+
+
+def settle_surplus(frame, titles, names_rows, path):
+    """Find out why lines hold more cells than there are names.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The cells, in columns numbered from 0, as many as the longest line has cells.
+    titles : sequence of str
+        Names of the columns, fewer than columns or as many.
+    names_rows : bool
+        Whether each line seems to hold one cell more than there are names.
+    path : pathlib.Path
+        The file, for messages.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        The columns that have names; before them that of the names of rows, if there is one.
+    titles : list of str
+        Names of the columns left; the column of the names of rows is called ``ROW_NAMES``.
+    remarks : list of str
+        Sentences on what was found.
+
+    Raises
+    ------
+    ValueError
+        If cells beyond the names hold values that are no names of rows.
+    """
+    named = len(titles)
+    while named and not titles[named - 1]:
+        named -= 1
+    width = frame.shape[1]
+    while width > named and frame[width - 1].isna().all():
+        width -= 1
+    if width <= len(titles):
+        used = max(named, width)
+        return frame.iloc[:, :used], list(titles[:used]), []
+    if names_rows and width == len(titles) + 1 and _holds_names(frame[0], len(titles)):
+        remark = "Lines hold one cell more than names: the first was taken for the name of the row"
+        return frame.iloc[:, :width], [ROW_NAMES, *titles], [remark]
+    row = int(np.flatnonzero(frame[len(titles)].notna())[0])
+    n_cells = int(np.flatnonzero(frame.iloc[row].notna())[-1]) + 1
+    raise ValueError(
+        f"`path` must hold one name for each cell of a line. Got {str(path)!r}, where row "
+        f"{row + 1} of the data holds {n_cells} cells and the line of names {len(titles)}: "
+        f"{_show(frame.iloc[row, :n_cells])}. Name all columns; save decimal commas with another "
+        "separator, such as semicolons; and put cells that hold the separator in quotes."
+    )
+
+
+def _holds_names(first, n_titles):
+    """Tell whether the first column holds what R writes without a name."""
+    if first.isna().any() or not first.is_unique:
+        return False
+    if first.dtype.kind in "iu":
+        # With a single name beside it, decimal commas are as likely.
+        return n_titles > 1 and np.array_equal(first, np.arange(len(first)) + 1)
+    return first.dtype.kind == "O"
+
+
+def _show(cells):
+    return ", ".join(["" if cell is None or cell != cell else str(cell)[:30] for cell in cells[:6]])

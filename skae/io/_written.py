@@ -1,0 +1,268 @@
+"""Columns of numbers written as text: which decimal mark they have, and their values."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from skae.io._numbers import is_no_value, read_cell, read_logical
+
+# Distinct cells that are looked at before a column is taken for one of words.
+_N_TRIED = 200
+_AMBIGUOUS = (
+    "points or commas before three digits, which are decimals or thousands: the file has both"
+)
+
+
+class WrittenColumn:
+    """A column of text that may hold numbers.
+
+    Parameters
+    ----------
+    values : pandas.Series of str
+        The cells, with gaps where they are missing.
+
+    Attributes
+    ----------
+    problem : str
+        Why the column holds no numbers, or nothing where it does.
+    is_nearly_numeric : bool
+        Whether more than half of the cells of a column with a problem are numbers.
+    """
+
+    def __init__(self, values):
+        self._values = values.astype("object").map(_write, na_action="ignore")
+        self._counts = self._values.value_counts()
+        self._read()
+        self.is_nearly_numeric = False
+        self.problem = self._find_problem()
+
+    def _read(self):
+        texts = list(self._counts.index)
+        logical = {text: read_logical(text) for text in texts[:_N_TRIED]}
+        self._logical = {}
+        self._cells = {}
+        if texts and all(value is not None for value in logical.values()):
+            self._logical = {text: read_logical(text) for text in texts}
+        elif any(read_cell(text) is not None for text in texts[:_N_TRIED]):
+            self._cells = {text: read_cell(text) for text in texts}
+        self._numbers = [cell for cell in self._cells.values() if cell is not None]
+
+    def _find_problem(self):
+        if self._logical:
+            return self._describe_odd([t for t, value in self._logical.items() if value is None])
+        if not self._numbers:
+            examples = [repr(_shorten(text)) for text in self._counts.index[:1]]
+            return ", such as ".join(["text", *examples])
+        odd = [t for t, cell in self._cells.items() if cell is None and not is_no_value(t)]
+        return self._describe_odd(odd) or self._find_mixture()
+
+    def _describe_odd(self, texts):
+        if not texts:
+            return ""
+        n_odd = int(self._counts[texts].sum())
+        self.is_nearly_numeric = n_odd < self._counts.sum() / 2
+        examples = ", ".join(repr(_shorten(text)) for text in texts[:3])
+        if self.is_nearly_numeric:
+            cells = "cell" if n_odd == 1 else "cells"
+            return f"numeric but for {n_odd} {cells}, such as {examples}"
+        return f"not numeric in {n_odd} of {self._counts.sum()} cells, such as {examples}"
+
+    def _find_mixture(self):
+        units = {cell.unit for cell in self._numbers}
+        self.is_nearly_numeric = True
+        # Few write a currency in every cell, but half a column of percent is another quantity.
+        if len(units - {""}) > 1 or (units & {"%", "\u2030"} and "" in units):
+            return f"numeric in more than one unit, such as {self._show_units()}"
+        if not (self._allows(".") or self._allows(",")):
+            return "numeric with decimal points in some cells and decimal commas in others"
+        self.is_nearly_numeric = False
+        return ""
+
+    def _show_units(self):
+        shown = {cell.unit: text for text, cell in self._cells.items() if cell is not None}
+        return " and ".join(map(repr, list(shown.values())[:2]))
+
+    def _allows(self, decimal):
+        return all(cell.allows(decimal) for cell in self._numbers)
+
+    @property
+    def decimal(self):
+        """The decimal mark that the cells prove, "." or ",", or None where either is possible."""
+        point, comma = self._allows("."), self._allows(",")
+        return None if point == comma else "." if point else ","
+
+    @property
+    def is_ambiguous(self):
+        """Whether another decimal mark gives other numbers."""
+        return self.decimal is None and any(cell.is_ambiguous() for cell in self._numbers)
+
+    @property
+    def has_commas(self):
+        """Whether there are commas in the numbers."""
+        return any("," in cell.body for cell in self._numbers)
+
+    def strip(self):
+        """Return the text without blanks around it."""
+        return self._values.map(str.strip, na_action="ignore")
+
+    def convert(self, decimal):
+        """Return the numbers as a Series of float64, given the decimal mark."""
+        numbers = self._logical or {
+            text: np.nan if cell is None else cell.convert(self.decimal or decimal)
+            for text, cell in self._cells.items()
+        }
+        return self._values.map(numbers).astype(np.float64)
+
+    def list_habits(self, decimal):
+        """Yield in words how the numbers are written, beyond digits and a decimal point."""
+        decimal = self.decimal or decimal
+        bodies = [cell.body for cell in self._numbers]
+        if decimal == "," and any("," in body for body in bodies):
+            yield "Decimal commas"
+        marks = ({",", ".", " ", "'"} - {decimal}) & set("".join(bodies))
+        if marks:
+            yield "Thousands separators"
+        units = {cell.unit for cell in self._numbers} - {""}
+        if units:
+            yield (
+                "Percent signs, which change no number," if units & {"%", "\u2030"} else "Currency"
+            )
+        if any(cell.has_parentheses for cell in self._numbers):
+            yield "Parentheses, as minus signs,"
+        if any(cell is None for cell in self._cells.values()):
+            yield "Marks of missing values"
+
+
+def choose_decimal(columns, separator):
+    """Choose the decimal mark where columns allow either.
+
+    Parameters
+    ----------
+    columns : list of WrittenColumn
+        The numeric columns of a file.
+    separator : str
+        What separates columns in the file.
+
+    Returns
+    -------
+    decimal : {".", ",", None}
+        The mark that other columns prove. Without a proof, a comma in files separated by something
+        else if there are commas in numbers, and a point otherwise. None where columns prove both.
+    """
+    proofs = {column.decimal for column in columns} - {None}
+    if len(proofs) > 1:
+        return None
+    if proofs:
+        return proofs.pop()
+    has_commas = any(column.has_commas for column in columns if column.is_ambiguous)
+    return "," if separator != "," and has_commas else "."
+
+
+def read_written_columns(columns, separator, read_as_text=None):
+    """Make numbers of columns of text that hold such.
+
+    Parameters
+    ----------
+    columns : list of Column
+        Columns of a file.
+    separator : str
+        What separates them in the file.
+    read_as_text : callable, default=None
+        Given the numbers of columns, returns a DataFrame of their cells as they are written. It is
+        asked for columns that have been read with decimal points, where others hold commas.
+
+    Returns
+    -------
+    columns : list of Column
+        The columns; those of text that hold no numbers have a reason.
+    remarks : list of str
+        Sentences on how numbers were written, and on cells that keep a column from being numeric.
+    """
+    written = {
+        index: WrittenColumn(column.values)
+        for index, column in enumerate(columns)
+        if _is_text(column.values)
+    }
+    doubtful = _list_doubtful(columns, written, separator)
+    if read_as_text is not None and doubtful:
+        texts = read_as_text(doubtful)
+        # Rows that are no data have been left out by now.
+        again = {i: WrittenColumn(texts[i].loc[columns[i].values.index]) for i in doubtful}
+        # Infinity is no number as people write it.
+        written |= {index: column for index, column in again.items() if not column.problem}
+    numeric = {index: column for index, column in written.items() if not column.problem}
+    decimal = choose_decimal(list(numeric.values()), separator)
+    columns = list(columns)
+    for index, column in written.items():
+        columns[index] = _convert(columns[index], column, decimal)
+    names = [column.name for column in columns]
+    return columns, [
+        *_describe_habits(numeric, names, decimal),
+        *_describe_doubts(numeric, names, decimal, separator),
+        *_describe_nearly(written, names),
+    ]
+
+
+def _is_text(values):
+    return values.dtype.kind == "O" and any(isinstance(value, str) for value in values.dropna())
+
+
+def _list_doubtful(columns, written, separator):
+    """Return which columns may have been read with points that separate thousands."""
+    floats = [index for index, column in enumerate(columns) if column.values.dtype.kind == "f"]
+    if any(column.has_commas for column in written.values()):
+        return floats
+    may_be = [_may_be_thousands(columns[index].values.to_numpy()) for index in floats]
+    # A single column with other decimals proves that points are decimal.
+    return floats if separator != "," and all(may_be) else []
+
+
+def _may_be_thousands(values):
+    values = values[np.isfinite(values)]
+    thousandths = values * 1000
+    is_whole = np.isclose(thousandths, np.round(thousandths), rtol=1e-12, atol=1e-6).all()
+    return bool(is_whole and (np.abs(values) >= 1).all())
+
+
+def _convert(column, written, decimal):
+    if written.problem:
+        return replace(column, values=written.strip(), reason=written.problem)
+    if decimal is None and written.is_ambiguous:
+        return column.leave_out(_AMBIGUOUS)
+    return replace(column, values=written.convert(decimal))
+
+
+def _describe_habits(numeric, names, decimal):
+    habits: dict[str, list[str]] = {}
+    for index, column in sorted(numeric.items()):
+        is_read = decimal is not None or not column.is_ambiguous
+        for habit in column.list_habits(decimal) if is_read else ():
+            habits.setdefault(habit, []).append(names[index])
+    for habit, found in habits.items():
+        yield f"{habit} in {', '.join(found)}"
+
+
+def _describe_doubts(numeric, names, decimal, separator):
+    """Say where another reading is possible, in a file that proves none."""
+    doubtful = [names[index] for index, c in sorted(numeric.items()) if c.is_ambiguous]
+    is_proven = any(column.decimal is not None for column in numeric.values())
+    if doubtful and decimal is not None and not is_proven and separator != ",":
+        mark = "Commas" if decimal == "," else "Points"
+        yield f"{mark} were taken for decimal marks, not thousands, in {', '.join(doubtful)}"
+
+
+def _describe_nearly(written, names):
+    for index, column in sorted(written.items()):
+        if column.is_nearly_numeric:
+            yield f"Column {names[index]} is {column.problem}"
+
+
+def _write(value):
+    """Return a cell as text; a sheet may hold numbers beside text."""
+    text = str(value)
+    # Three decimals would look like thousands.
+    return f"{text}0" if isinstance(value, float) and "e" not in text else text
+
+
+def _shorten(text):
+    return text if len(text) <= 40 else f"{text[:37]}..."

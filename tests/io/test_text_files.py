@@ -1,0 +1,358 @@
+"""Text files as programs and people write them: read rightly, or refused in words."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from skae.io import read_table
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text, name="table.csv", encoding="utf-8", **options):
+        path = tmp_path / name
+        path.write_bytes(text.encode(encoding) if isinstance(text, str) else text)
+        return read_table(path, **options)
+
+    return read
+
+
+def assert_holds(table, names, X):
+    assert table.feature_names == tuple(names)
+    np.testing.assert_array_equal(table.X, X)
+
+
+def has_remark(table, words):
+    return any(words in remark for remark in table.remarks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "churn,age,income\n0,31,100,\n1,45,200,\n0,52,300,\n",
+        "churn,age,income\n0,31,100,\n1,45,200\n0,52,300\n",
+        "churn,age,income\n0,31,100,,,\n1,45,200,,\n0,52,300\n",
+        "churn;age;income\n0;31;100;\n1;45;200;\n0;52;300;\n",
+        "churn\tage\tincome\n0\t31\t100\t\n1\t45\t200\t\n0\t52\t300\t\n",
+        "churn,age,income\n" + "0,31,100\n" * 150 + "0,31,100,\n" * 10,
+    ],
+)
+@pytest.mark.parametrize("missing", ["error", "drop"])
+def test_separators_at_the_end_of_lines_shift_nothing(read, text, missing):
+    table = read(text, target="churn", missing=missing)
+    assert table.feature_names == ("age", "income")
+    assert table.X[0].tolist() == [31, 100]
+    assert table.y[0] == 0
+    assert set(table.y) <= {0, 1}
+
+
+def test_separators_at_the_end_of_lines_are_said(read):
+    assert has_remark(read("a,b\n1,2,\n3,5,\n"), "lines end with a separator")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2,3\n4,5,6\n",
+        "a,b\n1,2\n4,5,6\n7,8\n",
+        "a,b\n1,2,3\n4,5\n7,8\n",
+        "a,b\n1,2,3,4\n5,6,7,8\n",
+        "a,b\n" + "1,2\n" * 300 + "4,5,6\n",
+        "a,b\n" + "1,2\n" * 300 + "4,5,6,7\n",
+        "temperature\n21,5\n22,5\n23,5\n",
+        "temperature\n1,5\n2,5\n3,5\n",
+        "a\n1,2,3\n4,5,6\n",
+    ],
+)
+@pytest.mark.parametrize("missing", ["error", "drop", "keep"])
+def test_more_cells_than_names_are_refused(read, text, missing):
+    with pytest.raises(ValueError, match=r"holds \d+ cells"):
+        read(text, missing=missing)
+
+
+@pytest.mark.parametrize(
+    "rows", ['"1",1.5,2\n"2",2.5,3\n"3",3.5,4\n', "x,1.5,2\ny,2.5,3\nz,3.5,4\n"]
+)
+def test_names_of_rows_as_r_writes_them_are_no_column(read, rows):
+    table = read(f'"a","b"\n{rows}')
+    assert_holds(table, "ab", [[1.5, 2], [2.5, 3], [3.5, 4]])
+    assert has_remark(table, "one cell more than names")
+
+
+@pytest.mark.parametrize(
+    ("text", "X"),
+    [
+        ("a;b\n1,5;2,5\n2,5;3,5\n3,5;4,5\n# end of export\n", [[1.5, 2.5], [2.5, 3.5], [3.5, 4.5]]),
+        ("a;b\n1,5;2,5\n2,5\n3,5;4,5\n", [[1.5, 2.5], [3.5, 4.5]]),
+        ("sep=;\na;b\n1,5;2,5\n3,5;4,5\n", [[1.5, 2.5], [3.5, 4.5]]),
+        ("Export, May\na;b\n1,5;2,5\n3,5;4,5\n", [[1.5, 2.5], [3.5, 4.5]]),
+        ("a|b\n1.5|2.5\n3.5|4.5\ntotal\n", [[1.5, 2.5], [3.5, 4.5]]),
+        ("a;b\r\n1,5;2,5\r\n3,5;4,5\r\n", [[1.5, 2.5], [3.5, 4.5]]),
+        ('a,b\n"1,5","2,5"\n"3,5","4,5"\n', [[1.5, 2.5], [3.5, 4.5]]),
+    ],
+)
+def test_the_separator_of_most_lines_is_taken(read, text, X):
+    assert_holds(read(text, missing="drop"), "ab", X)
+
+
+@pytest.mark.parametrize("text", ["a b\n1 234\n3 456\n", "a   b\n1   2\n3   4\n"])
+def test_columns_separated_by_blanks_are_refused(read, text):
+    with pytest.raises(ValueError, match="separated by blanks"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "5.1,3.5,1.4,0.2,setosa",
+        "0.2,0.2,1,3,a",
+        "63.0,1.0,?,?,6",
+        "2020-01-01,1,2,3,x",
+        "1,2,a,b,3",
+    ],
+)
+def test_a_first_line_of_values_is_remarked_on(read, first):
+    rows = "4.9,3.0,1.4,0.2,setosa\n4.7,3.2,1.3,0.2,setosa\n"
+    assert has_remark(read(f"{first}\n{rows}", missing="keep"), "say header=False")
+
+
+def test_one_column_without_a_name_is_remarked_on(read):
+    assert has_remark(read("1.5\n2.5\n3.5\n"), "was taken for names")
+
+
+@pytest.mark.parametrize("first", ["a,b,c,d,e", "x1,x2,x3,x4,y", "a,b,c,d,2001"])
+def test_names_are_not_remarked_on(read, first):
+    assert not has_remark(read(f"{first}\n1.5,2,3,4,5\n7,8,9,10,11\n"), "was taken for names")
+
+
+def test_files_without_names(read):
+    text = "5.1,3.5,setosa\n4.9,3.0,virginica\n"
+    table = read(text, header=False, target="x2")
+    assert_holds(table, ("x0", "x1"), [[5.1, 3.5], [4.9, 3.0]])
+    assert table.y.tolist() == ["setosa", "virginica"]
+    table = read("# device 7\n1,2,\n3,5,\n", header=False)
+    assert_holds(table, ("x0", "x1"), [[1, 2], [3, 5]])
+
+
+@pytest.mark.parametrize(
+    "name", ['""', "rownames", "index", "Unnamed: 0", "Unnamed: 0.1", "row.names", "rownames.1"]
+)
+@pytest.mark.parametrize("start", [0, 1])
+def test_row_numbers_are_left_out(read, name, start):
+    rows = "".join(f"{start + number},{number / 2},{number**2}\n" for number in range(4))
+    table = read(f"{name},a,b\n{rows}")
+    assert table.feature_names == ("a", "b")
+    assert list(table.drop_reasons.values()) == [f"row numbers from {start}"]
+
+
+def test_several_row_numbers_are_left_out(read):
+    table = read(",Unnamed: 0.1,Unnamed: 0,a\n0,0,0,1.5\n1,1,1,2\n2,2,2,3.5\n")
+    assert table.feature_names == ("a",)
+
+
+def test_other_columns_that_count_are_remarked_on(read):
+    rows = "".join(f"{number},{number % 3}\n" for number in range(20))
+    table = read(f"customer,a\n{rows}")
+    assert table.feature_names == ("customer", "a")
+    assert has_remark(table, "Column customer counts the rows from 0")
+    table = read(",a\n7,1\n3,2\n5,4\n")
+    assert has_remark(table, "has no name")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "X"),
+    [
+        ("k;n;q\nx;246.794;1,5\ny;567;3,5\n", "nq", [[246794, 1.5], [567, 3.5]]),
+        ("k;n;q\nx;1.246.794;1,5\ny;567;3,5\n", "nq", [[1246794, 1.5], [567, 3.5]]),
+        ("k\tn\tq\nx\t246.794\t-1,5\ny\t567\t3,5\n", "nq", [[246794, -1.5], [567, 3.5]]),
+        ("k;n\nx;1.246.794\ny;110.674\n", "n", [[1246794], [110674]]),
+        ("k;n;q\nx;246.794;1.5\ny;567;3.25\n", "nq", [[246.794, 1.5], [567, 3.25]]),
+        ("k;n;q\nx;0.123;1,234\ny;0.567;3,25\n", "nq", [[0.123, 1.234], [0.567, 3.25]]),
+        ('k,n,q\nx,"246,794",1.5\ny,567,3.5\n', "nq", [[246794, 1.5], [567, 3.5]]),
+    ],
+)
+def test_points_and_commas_are_decimals_or_thousands_as_the_file_proves(read, text, names, X):
+    assert_holds(read(text), names, X)
+
+
+@pytest.mark.parametrize(
+    "text", ["k;n\nx;246.794\ny;567\n", "lat;lon\n54.321;10.139\n49.757;6.641\n"]
+)
+def test_unproven_decimal_points_are_remarked_on(read, text):
+    assert has_remark(read(text), "were taken for decimal marks, not thousands")
+
+
+def test_decimals_that_the_file_contradicts_are_left_out(read):
+    table = read("a;b;c\n1,5;2.5;1.234\n2,5;3.5;2.345\n")
+    assert_holds(table, "ab", [[1.5, 2.5], [2.5, 3.5]])
+    assert "the file has both" in table.drop_reasons["c"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (['"1,234"', '"5,678,900"'], [1234, 5678900]),
+        (["1 234.5", "12"], [1234.5, 12]),
+        (["1\u00a0234.5", "1\u202f234"], [1234.5, 1234]),
+        (["1'234.5", "1\u2019234"], [1234.5, 1234]),
+        (['"12,34,567"', "3.5"], [1234567, 3.5]),
+        (["12.5 %", "3%"], [12.5, 3]),
+        (["$5", '"$1,234.50"'], [5, 1234.5]),
+        (["-$5", "$-7"], [-5, -7]),
+        (["\u20ac 5", "7 \u20ac"], [5, 7]),
+        (["5 EUR", "EUR 7.5"], [5, 7.5]),
+        (["(987)", "12"], [-987, 12]),
+        (['"($1,234.50)"', "$1"], [-1234.5, 1]),
+        (["\u22125", "\u22121.5"], [-5, -1.5]),
+        (["987-", "5"], [-987, 5]),
+        (["-", "5.5", "--", "n/a", "#DIV/0!"], [np.nan, 5.5, np.nan, np.nan, np.nan]),
+        (["True", "", "False"], [1, np.nan, 0]),
+        (["TRUE", "FALSE", "TRUE"], [1, 0, 1]),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(read, cells, numbers):
+    rows = "".join(f"{cell},{index % 2}\n" for index, cell in enumerate(cells))
+    table = read(f"a,b\n{rows}", missing="keep")
+    assert table.feature_names == ("a", "b")
+    np.testing.assert_array_equal(table.X[:, 0], numbers)
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (["$5", "\u20ac5", "$7"], "more than one unit"),
+        (["5%", "0.5", "7%"], "more than one unit"),
+        (["1,5", "2.5", "3,25"], "decimal points in some cells"),
+        (["5", "n/v", "7"], "numeric but for 1 cell, such as 'n/v'"),
+        (["5", "(7", "8"], "numeric but for 1 cell"),
+        (["5 kg", "6 kg", "7 kg"], "text, such as '5 kg'"),
+        (["1-2", "2020-01-01", "3-4"], "text"),
+        (["+", "-", "+"], "text"),
+        (["9" * 40 + " " * 90_000 + "x", "1", "2"], "numeric but for 1 cell"),
+    ],
+)
+def test_columns_that_are_no_numbers_are_left_out_with_the_reason(read, cells, reason):
+    rows = "".join(f'"{cell}",{index % 2}\n' for index, cell in enumerate(cells))
+    table = read(f"a,b\n{rows}")
+    assert table.feature_names == ("b",)
+    assert reason in table.drop_reasons["a"]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "# device 7\n",
+        "# device 7, rev 2\n# b\n",
+        "Report of May\n",
+        "Report of May,,\n",
+        "Report of May, site 5\n\n",
+        "Title\nDate: 2020-01-01\n\n",
+        "Serial,123\nDate,2020-01-01\n",
+        '"A title\nof two lines"\n',
+    ],
+)
+def test_lines_above_the_names_are_left_out(read, above):
+    table = read(f"{above}a,b,c\n1,2,3\n3,5,7\n")
+    assert_holds(table, "abc", [[1, 2, 3], [3, 5, 7]])
+    assert has_remark(table, "Lines above the table left out")
+
+
+def test_names_may_stand_in_a_comment(read):
+    assert_holds(read("# a,b\n1,2\n3,5\n"), "ab", [[1, 2], [3, 5]])
+    table = read("#,a,b\n1,2,5\n2,5,6\n3,8,7\n")
+    assert_holds(table, "ab", [[2, 5], [5, 6], [8, 7]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\ns,V\n1,2\n3,5\n",
+        "a,k,b\ns,,V\n1,x,2\n3,y,5\n",
+        "a;b\n[s];[V]\n1;2\n3;5\n",
+        "a,b\ncontinuous,continuous\nmeta,\n1,2\n3,5\n",
+    ],
+)
+def test_lines_of_units_are_left_out(read, text):
+    table = read(text)
+    assert_holds(table, "ab", [[1, 2], [3, 5]])
+    assert has_remark(table, "was taken for units")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n3,5\n\nExported by X\n",
+        "a,b\n1,2\n3,5\nExported by X,\nOn a day,\n",
+        "a,b\n1,2\n# restart\n3,5\n",
+        "a,b\n1,2\n# restart, now\n3,5\n",
+        "a,b\n1,2\n# restart, now, again\n3,5\n",
+        "a,b\n1,2\na,b\n3,5\n",
+        "a,b\n1,2\n,\n3,5\n,\n",
+    ],
+)
+def test_lines_that_are_no_data_are_left_out(read, text):
+    table = read(text)
+    assert_holds(table, "ab", [[1, 2], [3, 5]])
+    assert has_remark(table, "left out: ")
+
+
+def test_marks_that_look_like_comments_are_kept(read):
+    assert_holds(read("a,b\n#DIV/0!,1\n5.5,2\n", missing="drop"), "ab", [[5.5, 2]])
+    assert len(read("colour,b\n#ff0000,1\n#00ff00,2\n").X) == 2
+
+
+def test_blanks_after_separators_are_no_part_of_cells(read):
+    table = read("a, b, kind\n1, 2, x\n3, ?, y\n5, 6, x \n", target="kind", missing="drop")
+    assert_holds(table, "ab", [[1, 2], [5, 6]])
+    assert table.y.tolist() == ["x", "x"]
+
+
+def test_equal_names_are_told_apart_and_never_a_target(read):
+    text = "x,y,y\n1,2,2\n3,5,5\n"
+    table = read(text)
+    assert table.feature_names == ("x", "y", "y.1")
+    assert has_remark(table, "Columns of equal names are told apart: y, y.1")
+    with pytest.raises(ValueError, match=r"which 2 columns of .* are called.*--drop\): y\.1"):
+        read(text, target="y")
+    assert read(text, target="y", drop=["y.1"]).feature_names == ("x",)
+
+
+@pytest.mark.parametrize("cell", ["x" * 140_000, '"' + "x, y\n" * 40_000 + '"'])
+def test_long_cells_are_read(read, cell):
+    assert_holds(read(f"a,text\n1,{cell}\n2,b\n3,c\n"), "a", [[1], [2], [3]])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_is_known_without_its_mark(read, encoding):
+    assert_holds(read("a;b\n1,5;2\n2,5;3\n", encoding=encoding), "ab", [[1.5, 2], [2.5, 3]])
+
+
+@pytest.mark.parametrize("missing", ["error", "drop", "keep"])
+def test_infinite_targets_are_refused(read, missing):
+    with pytest.raises(ValueError, match="target 'y' must hold no infinite values"):
+        read("a,y\n1,2\n2,inf\n3,4\n", target="y", missing=missing)
+
+
+def test_columns_are_dropped_on_demand(read):
+    text = "id,a,b\n7,1,x\n3,2,y\n9,4,z\n"
+    table = read(text, drop=["id", "b"])
+    assert table.feature_names == ("a",)
+    assert table.drop_reasons == {"id": "as asked for", "b": "as asked for"}
+    assert read(text, drop="id").dropped_columns == ("id", "b")
+    with pytest.raises(ValueError, match="`drop` must be one of id, a, b. Got 'Id'.* mean 'id'"):
+        read(text, drop=["Id"])
+    with pytest.raises(ValueError, match="must not hold the target"):
+        read(text, drop=["a"], target="a")
+
+
+def test_the_reasons_stand_in_the_error_of_a_table_without_numbers(read):
+    with pytest.raises(ValueError, match=r"columns a \(text, such as 'x y'\)"):
+        read("a\nx y\nz\n")
+
+
+def test_archives_that_unpack_to_too_much_are_refused(read, monkeypatch):
+    packed = gzip.compress(b"a,b\n" + b"0,0\n" * 2_000_000)
+    monkeypatch.setattr("skae.io._sizes._SMALL", 2**20)
+    with pytest.raises(ValueError, match="must be a file that fits into memory"):
+        read(packed, name="table.csv.gz")
