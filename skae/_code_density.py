@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from skae._labels import find_labelled
+
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
 
@@ -172,6 +174,34 @@ def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDen
     return ClassDensities(classes, mixtures)
 
 
+def draw_between(law, centers: np.ndarray, scale: float, limits, source) -> np.ndarray:
+    """Return draws about centers from a symmetric distribution that is cut at limits.
+
+    Parameters
+    ----------
+    law : scipy.stats distribution
+        Its standard form.
+    centers : ndarray of shape (n_samples, n_features)
+        Centers, one for each draw; NaN stays NaN.
+    scale : float
+        Unit of the standard form.
+    limits : tuple of two floats or ndarrays of shape (n_features,)
+        Least and greatest values; infinite where there are none.
+    source : RandomState instance
+        Source of the draws.
+
+    Returns
+    -------
+    draws : ndarray of shape (n_samples, n_features)
+        In the type of the centers.
+    """
+    low, high = limits
+    below, above = law.cdf((low - centers) / scale), law.cdf((high - centers) / scale)
+    share = below + (above - below) * source.random_sample(centers.shape)
+    draws = centers + scale * law.ppf(share)
+    return np.clip(draws, low, high).astype(centers.dtype)
+
+
 def read_labels(X, y, name: str) -> np.ndarray:
     """Return the labels of rows.
 
@@ -201,5 +231,11 @@ def read_labels(X, y, name: str) -> np.ndarray:
         )
     labels = column_or_1d(y, warn=True)
     check_consistent_length(X, labels)
+    missing = np.flatnonzero(~find_labelled(labels))
+    if len(missing):
+        raise ValueError(
+            f"`y` must have a label for every row. Got none for {len(missing)} rows, the first of "
+            f"them row {missing[0]}. Leave these rows out, or set conditional=False."
+        )
     check_classification_targets(labels)
     return labels

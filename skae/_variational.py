@@ -6,6 +6,7 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
+from scipy import stats
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -13,9 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import AutoencoderTransformer
 from skae._base import BaseAutoencoder
-from skae._code_density import fit_classes, read_labels
+from skae._code_density import draw_between, fit_classes, read_labels
 from skae._missing import count_observed_cells
 from skae._parts import read_loss
+from skae._samples import restore_form
 from skae._shared.checks import check_count
 from skae._sklearn import check_weights
 from skae._training import (
@@ -484,7 +486,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             drawn from the prior.
         noise : bool, default=False
             Draw from the distribution of rows given their code, instead of returning its mean or,
-            for Laplace's, its median.
+            for Laplace's, its median. Unless ``output_range=None``, the distribution is cut at the
+            range of each feature in fit, or at the `output_range` that was given.
 
         Returns
         -------
@@ -509,8 +512,18 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     def _add_noise(self, rows: np.ndarray, source) -> np.ndarray:
         if self.likelihood == "bernoulli":
             return source.binomial(1, rows.clip(0, 1)).astype(rows.dtype)
-        draw = source.normal if self.likelihood == "gaussian" else source.laplace
-        return draw(rows, self.noise_scale_).astype(rows.dtype)
+        law = stats.norm if self.likelihood == "gaussian" else stats.laplace
+        return draw_between(law, rows, self.noise_scale_, self._find_limits(), source)
+
+    def _find_limits(self):
+        """Return the least and the greatest value of each feature that `sample` returns."""
+        reach = self.net_.module_.reach
+        if isinstance(self.output_range, tuple | list):
+            return self.output_range
+        if self.output_range is None or reach is None:
+            return -np.inf, np.inf
+        bounds = reach.row_bounds / self.net_.module_.input_scale
+        return restore_form(self._standardization.invert(bounds), self._form)
 
     def _warn_of_weak_fit(self):
         if self._n_fits == 1 and self.best_iter_ == 0 and self.init == "pca":

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -193,6 +194,33 @@ def test_noise_has_the_likelihoods_scale(images, likelihood):
     difference = model.sample(500, 0, noise=True) - model.sample(500, 0)
     size = difference.std() if likelihood == "gaussian" else np.abs(difference).mean()
     assert size == pytest.approx(model.noise_scale_, rel=0.02)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
+def test_noise_stays_within_the_range_of_each_feature(likelihood):
+    X = load_wine().data
+    model = quick(likelihood=likelihood, n_components=4).fit(X)
+    samples = model.sample(500, 0, noise=True)
+    tolerance = 1e-5 * np.ptp(X, axis=0)
+    assert (samples >= X.min(axis=0) - tolerance).all()
+    assert (samples <= X.max(axis=0) + tolerance).all()
+    given = quick(likelihood=likelihood, output_range=(0, 2000)).fit(X).sample(500, 0, noise=True)
+    assert given.min() >= 0
+    assert given.max() <= 2000
+    pictures = quick(likelihood=likelihood).fit(X[:, :12].reshape(-1, 1, 3, 4))
+    assert pictures.sample(5, 0, noise=True).shape == (5, 1, 3, 4)
+    padded = np.pad(X[:, :4], ((0, 0), (0, 2)), constant_values=np.nan)
+    own = {"architecture": "recurrent", "missing": "mask", "sample_shape": (-1, 2)}
+    series = quick(likelihood=likelihood, hidden_layer_sizes=(), **own).fit(padded)
+    gaps = np.isnan(series.sample(5, 0, noise=True))
+    assert gaps[:, 4:].all()
+    assert not gaps[:, :4].any()
+
+
+def test_rows_without_a_label_are_named(images):
+    y = np.array(["a", "b", None] * 50, dtype=object)
+    with pytest.raises(ValueError, match="none for 50 rows, the first of them row 2"):
+        quick(conditional=True).fit(images, y)
 
 
 def test_binary_samples_are_draws_of_their_probabilities(images):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skae._labels import keep_labelled
 from skae.inspection._images import draw_mosaic, read_image_shape
 from skae.inspection._plotting import check_components, list_values, split_axes, take_axes
 from skae.inspection._points import (
@@ -10,7 +11,6 @@ from skae.inspection._points import (
     explain_colors,
     explain_histogram,
 )
-from skae.metrics._labels import keep_labelled
 from skae.metrics._transformer import decode, encode, find_image_shape, to_array
 
 _KINDS = ("scatter", "pairs", "decoded")

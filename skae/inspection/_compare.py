@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, check_array
 
 from skae._autoencoder import AutoencoderTransformer
+from skae._labels import keep_labelled
 from skae.exceptions import SkaeWarning
 from skae.inspection._comparison import (
     PCAComparison,
@@ -25,7 +26,6 @@ from skae.inspection._comparison import (
 from skae.inspection._epoch_counter import epochs_counted
 from skae.inspection._measure import Evidence, Task, measure
 from skae.inspection._plotting import name_features
-from skae.metrics._labels import keep_labelled
 from skae.metrics._predictor import holds_quantities
 from skae.metrics._transformer import index_samples, to_array
 

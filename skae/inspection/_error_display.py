@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skae._labels import keep_labelled
 from skae.inspection._images import draw_image, read_image_shape
 from skae.inspection._plotting import (
     BLUE,
@@ -13,7 +14,6 @@ from skae.inspection._plotting import (
 )
 from skae.inspection._points import find_groups
 from skae.inspection._reconstruction_display import check_same_shape
-from skae.metrics._labels import keep_labelled
 from skae.metrics._transformer import find_image_shape, reconstruct, to_array
 
 _KINDS = ("features", "rows")
