@@ -52,7 +52,7 @@ def _check_indices(X):
             X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
             X.check_format(full_check=True)
         elif X.format == "coo":
-            X = type(X)((X.data, X.coords), shape=X.shape)
+            X = type(X)((X.data, (X.row, X.col)), shape=X.shape)
     except ValueError as error:
         raise ValueError(
             f"X must be a well-formed sparse matrix. Got {X.format.upper()}: {error}. "
