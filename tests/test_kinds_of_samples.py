@@ -141,6 +141,14 @@ def test_sequences_of_different_lengths_are_measured_and_drawn(padded, hold):
     LatentTraversalDisplay.from_estimator(model, X)
 
 
+def test_sequences_of_different_lengths_are_refused_where_pca_must_take_them(padded):
+    model, sequences = padded
+    with pytest.raises(ValueError, match="samples of one shape.*different lengths"):
+        compare_with_pca(sequences, n_components=2)
+    with pytest.raises(ValueError, match="sequences of one length"):
+        explain_codes(model, sequences)
+
+
 def test_longer_sequences_are_measured_up_to_the_last_step_that_is_reconstructed(padded):
     model, sequences = padded
     longer = [np.concatenate([each, each]) for each in sequences]

@@ -27,7 +27,7 @@ from skae.inspection._epoch_counter import epochs_counted
 from skae.inspection._measure import Evidence, Task, measure
 from skae.inspection._plotting import name_features
 from skae.metrics._predictor import holds_quantities
-from skae.metrics._transformer import index_samples, to_array
+from skae.metrics._transformer import index_samples, is_ragged, to_array
 
 _LEAST_ROWS = 3
 
@@ -220,6 +220,11 @@ def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
 def _read_samples(X, name):
     """Return samples as a complete table, and the shape of one."""
     samples = index_samples(X)
+    if is_ragged(samples):
+        raise ValueError(
+            f"`{name}` must hold samples of one shape, since PCA takes no others. Got sequences of "
+            "different lengths. Cut or resample them to one length."
+        )
     values = check_array(to_array(samples), dtype=(np.float64, np.float32), input_name=name)
     return values, tuple(getattr(samples, "shape", ()))[1:]
 

@@ -145,7 +145,7 @@ def check_complete(X):
     if not np.isfinite(values).all():
         raise ValueError(
             "`X` must be finite where codes are explained. Got missing or infinite values. "
-            "Pass complete rows."
+            "Pass complete rows, or sequences of one length."
         )
     return values
 
