@@ -189,6 +189,62 @@ def test_user_errors_are_one_line(flowers, capsys, arguments, message):
     assert errors.count("\n") == 1
 
 
+def test_columns_are_left_out_with_reasons(flowers, capsys):
+    options = ("--drop", "a", "--drop", "b", "--n-components", 1)
+    code, lines, _ = run(capsys, flowers, *options)
+    assert code == 0
+    assert "Columns left out (as asked for): a, b" in lines
+    assert "Column left out (text, such as 'red'): colour" in lines
+    assert "45 rows to fit on, 15 held out, 2 columns" in lines
+
+
+def test_a_file_without_names(flowers, capsys):
+    flowers.write_text("".join(flowers.read_text().splitlines(keepends=True)[1:]))
+    options = ("--no-header", "--target", "x5", "--n-components", 1)
+    code, lines, _ = run(capsys, flowers, *options)
+    assert code == 0
+    assert "45 rows to fit on, 15 held out, 4 columns" in lines
+
+
+def test_the_code_of_a_report_reads_the_file_alike(flowers, tmp_path, capsys):
+    options = ("--drop", "a", "--target", "kind", "--n-components", 1)
+    run(capsys, flowers, *options, "--report", tmp_path / "page.html")
+    text = unescape((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert f"read_table({str(flowers)!r}, target='kind', drop=['a'])" in text
+
+
+def test_what_steers_a_terminal_is_shown_and_not_sent(tmp_path, capsys):
+    rows = "".join(f"{row},{row % 7},k\x1b[2J\n" for row in range(20))
+    path = tmp_path / "evil.csv"
+    path.write_text(f"a\x1b]0;x\x07,b\u202e,kind\x9b31m\n{rows}", encoding="utf-8")
+    for options in (["--n-components", 1], ["--target", "nowhere"], ["--drop", "a"]):
+        _, lines, errors = run(capsys, path, *options)
+        text = "".join(lines) + errors
+        assert r"\x1b" in text
+        assert all(letter.isprintable() for letter in text.replace("\n", ""))
+
+
+@pytest.mark.parametrize(
+    "option", [["--drop", "a"], ["--no-header"], ["--sheet", "A"], ["--target", "a"]]
+)
+def test_options_of_files_are_refused_with_data_of_our_own(option, capsys):
+    code, _, errors = run(capsys, "digits", *option)
+    assert code == 2
+    assert f"{option[0]} must be left out with digits" in errors
+
+
+def test_too_little_memory_is_one_line(flowers, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(skae.__main__, "compare_with_pca", fail)
+    code, _, errors = run(capsys, flowers)
+    assert code == 2
+    assert errors == (
+        "skae compare: error: There is not enough memory. Take fewer rows or columns.\n"
+    )
+
+
 def test_nothing_is_fitted_before_all_names_are_checked(capsys):
     _, lines, _ = run(capsys, "digits", "nowhere.csv")
     assert lines == []

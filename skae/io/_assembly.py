@@ -45,6 +45,9 @@ def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
         Column(name, frame[index], title)
         for index, (name, title) in enumerate(zip(names, titles, strict=True))
     ]
+    nameless = [name for name, title in zip(names[1:], titles[1:], strict=True) if not title]
+    if nameless:
+        equal.append(f"Columns without a name: {', '.join(nameless)}")
     columns, written = read_written_columns(columns, separator, read_as_text)
     if ROW_NAMES in titles:
         columns[0] = columns[0].leave_out(ROW_NAMES)

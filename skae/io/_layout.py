@@ -229,7 +229,8 @@ def _describe_units(records, start, first):
 
 def _name_rows(records, n_names):
     lengths = {len(cells) for cells in records if any(cells) and not _is_comment(cells)}
-    return lengths == {n_names + 1}
+    # A line of one cell stands below the table.
+    return lengths - ({1} if n_names > 1 else set()) == {n_names + 1}
 
 
 def _describe_end(records, n_names):

@@ -45,7 +45,7 @@ def settle_surplus(frame, titles, names_rows, path):
     if names_rows and width == len(titles) + 1 and _holds_names(frame[0], len(titles)):
         remark = "Lines hold one cell more than names: the first was taken for the name of the row"
         return frame.iloc[:, :width], [ROW_NAMES, *titles], [remark]
-    row = int(np.flatnonzero(frame[len(titles)].notna())[0])
+    row = int(np.flatnonzero(frame.iloc[:, len(titles) :].notna().any(axis=1))[0])
     n_cells = int(np.flatnonzero(frame.iloc[row].notna())[-1]) + 1
     raise ValueError(
         f"`path` must hold one name for each cell of a line. Got {str(path)!r}, where row "

@@ -63,6 +63,7 @@ def test_separators_at_the_end_of_lines_are_said(read):
         "temperature\n21,5\n22,5\n23,5\n",
         "temperature\n1,5\n2,5\n3,5\n",
         "a\n1,2,3\n4,5,6\n",
+        "a,b\n1,2\n4,5,,,6\n7,8\n",
     ],
 )
 @pytest.mark.parametrize("missing", ["error", "drop", "keep"])
@@ -72,7 +73,12 @@ def test_more_cells_than_names_are_refused(read, text, missing):
 
 
 @pytest.mark.parametrize(
-    "rows", ['"1",1.5,2\n"2",2.5,3\n"3",3.5,4\n', "x,1.5,2\ny,2.5,3\nz,3.5,4\n"]
+    "rows",
+    [
+        '"1",1.5,2\n"2",2.5,3\n"3",3.5,4\n',
+        '"1",1.5,2\n"2",2.5,3\n"3",3.5,4\nExported by X\n',
+        "x,1.5,2\ny,2.5,3\nz,3.5,4\n",
+    ],
 )
 def test_names_of_rows_as_r_writes_them_are_no_column(read, rows):
     table = read(f'"a","b"\n{rows}')
@@ -300,6 +306,12 @@ def test_lines_that_are_no_data_are_left_out(read, text):
 def test_marks_that_look_like_comments_are_kept(read):
     assert_holds(read("a,b\n#DIV/0!,1\n5.5,2\n", missing="drop"), "ab", [[5.5, 2]])
     assert len(read("colour,b\n#ff0000,1\n#00ff00,2\n").X) == 2
+
+
+def test_a_name_left_empty_is_remarked_on(read):
+    table = read("a,b,\n1,2,5\n3,5,4\n")
+    assert table.feature_names == ("a", "b", "Unnamed: 2")
+    assert has_remark(table, "Columns without a name: Unnamed: 2")
 
 
 def test_blanks_after_separators_are_no_part_of_cells(read):
