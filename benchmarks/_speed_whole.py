@@ -7,8 +7,8 @@ import time
 from _common import limit_threads, print_table, time_call
 from _speed_training import DIGITS, MNIST, load_digit_rows, load_mnist_rows, make_ours
 
-from skae._training._family import Family
-from skae._training._net import AutoencoderNet
+from skae._engine.families.family import Family
+from skae._engine.fitting.net import AutoencoderNet
 
 _AIM = 1.15
 # Functions inside of a fit that are timed, and the part that they are of; none calls another.

@@ -1,11 +1,11 @@
 """Autoencoders as scikit-learn transformers: PCA, but nonlinear, and never worse."""
 
-from skae._adversarial import AdversarialAutoencoderTransformer
-from skae._autoencoder import AutoencoderTransformer
-from skae._imputer import AutoencoderImputer
-from skae._outlier import AutoencoderOutlierDetector
-from skae._tokens import TokenAutoencoderTransformer
-from skae._variational import VariationalAutoencoderTransformer
+from skae._estimators.adversarial import AdversarialAutoencoderTransformer
+from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.imputer import AutoencoderImputer
+from skae._estimators.outlier import AutoencoderOutlierDetector
+from skae._estimators.tokens import TokenAutoencoderTransformer
+from skae._estimators.variational import VariationalAutoencoderTransformer
 
 __version__ = "0.1.0"
 

@@ -9,10 +9,10 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skae._atomic import atomic_fit, sees_one_fit
-from skae._code_density import MixturePrior, draw_from_mixture, fit_mixture
+from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._estimators.code_density import MixturePrior, draw_from_mixture, fit_mixture
 from skae._shared.checks import check_count
-from skae._sklearn import fit_context
+from skae._shared.scikit_learn import fit_context
 
 __all__ = ["CodeSampler", "MixturePrior"]
 

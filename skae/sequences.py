@@ -10,9 +10,9 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skae._atomic import atomic_fit, sees_one_fit
-from skae._sequences import find_names, list_sequences, read_sequences
-from skae._sklearn import fit_context
+from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._shared.scikit_learn import fit_context
+from skae._shared.sequences import find_names, list_sequences, read_sequences
 
 __all__ = ["SequencePadder"]
 

@@ -18,7 +18,7 @@ def interrupt(*args, **kwargs):
 
 def interrupt_training(monkeypatch):
     """Interrupt the first step of every training, of one network or of several side by side."""
-    for step in ("skae._training._dense_step.DenseStep.accumulate_", "torch.optim.Adam.step"):
+    for step in ("skae._engine.steps.dense.DenseStep.accumulate_", "torch.optim.Adam.step"):
         monkeypatch.setattr(step, interrupt)
 
 

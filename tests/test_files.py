@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from skae._files import write_text
+from skae._shared.files import write_text
 
 
 def test_files_are_replaced(tmp_path):

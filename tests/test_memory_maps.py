@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skae import AutoencoderTransformer
-from skae._training import _rows
+from skae._engine.tables import rows as _rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 

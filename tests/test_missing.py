@@ -18,7 +18,7 @@ from skae import (
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
-from skae._training._missing import describe_incomplete, describe_observed_cells
+from skae._engine.start.incomplete import describe_incomplete, describe_observed_cells
 from skae.objectives import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")

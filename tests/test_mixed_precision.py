@@ -14,7 +14,8 @@ from skae import (
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
-from skae._training import _device, multiplies_in_bfloat16
+from skae._engine import multiplies_in_bfloat16
+from skae._engine.compute import device as _device
 from skae.architectures import Recurrent
 from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning
 

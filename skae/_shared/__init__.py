@@ -1,1 +1,1 @@
-"""Small things that packages of every layer share; private."""
+"""What packages of every layer share: checks, extras, versions, scikit-learn's private names."""

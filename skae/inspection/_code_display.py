@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skae._labels import keep_labelled
+from skae._shared.labels import keep_labelled
 from skae.inspection._images import draw_mosaic, read_image_shape
 from skae.inspection._plotting import check_components, list_values, split_axes, take_axes
 from skae.inspection._points import (

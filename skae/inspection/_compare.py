@@ -13,8 +13,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, check_array
 
-from skae._autoencoder import AutoencoderTransformer
-from skae._labels import keep_labelled
+from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._shared.labels import keep_labelled
 from skae.exceptions import SkaeWarning
 from skae.inspection._comparison import (
     PCAComparison,

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
-from skae._extras import import_extra
-from skae._files import write_text
+from skae._shared.extras import import_extra
+from skae._shared.files import write_text
 
 _WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8)
 

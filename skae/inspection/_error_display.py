@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skae._labels import keep_labelled
+from skae._shared.labels import keep_labelled
 from skae.inspection._images import draw_image, read_image_shape
 from skae.inspection._plotting import (
     BLUE,

@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from skae._extras import import_extra
+from skae._shared.extras import import_extra
 from skae.inspection._images import draw_image, read_image_shape
 from skae.inspection._plotting import (
     BLUE,

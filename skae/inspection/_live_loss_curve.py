@@ -6,7 +6,7 @@ from io import BytesIO
 from numbers import Real
 from time import monotonic
 
-from skae._extras import import_extra
+from skae._shared.extras import import_extra
 from skae.inspection._curves import LossCurveDisplay
 
 _SIZE = (5.6, 3.4)

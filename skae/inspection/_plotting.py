@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skae._extras import import_extra
+from skae._shared.extras import import_extra
 
 # Ten colours made to be told apart with any kind of colour vision
 # (Petroff, 2021, https://doi.org/10.48550/arXiv.2107.02270).

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skae._extras import import_extra
-from skae._versions import current_versions
+from skae._shared.extras import import_extra
+from skae._shared.versions import current_versions
 from skae.inspection._comparison import list_cells, list_headings
 from skae.inspection._images import read_image_shape
 from skae.inspection._plotting import name_features

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from skae._extras import import_extra
+from skae._shared.extras import import_extra
 from skae.io._columns import Column, name_columns
 from skae.io._errors import explain_unreadable
 from skae.io._sizes import check_size

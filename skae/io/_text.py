@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from skae._extras import import_extra
+from skae._shared.extras import import_extra
 from skae.io._assembly import assemble_columns
 from skae.io._errors import explain_unreadable
 from skae.io._layout import find_layout, find_separator, split_records

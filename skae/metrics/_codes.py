@@ -5,7 +5,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_consistent_length
 
-from skae._labels import keep_labelled
+from skae._shared.labels import keep_labelled
 from skae.metrics._transformer import to_array
 
 

@@ -12,9 +12,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import _safe_indexing
 
-from skae._extras import import_extra
-from skae._labels import keep_labelled
-from skae._samples import flatten_samples
+from skae._estimators.samples import flatten_samples
+from skae._shared.extras import import_extra
+from skae._shared.labels import keep_labelled
 from skae.metrics._predictor import holds_quantities, make_predictor
 from skae.metrics._transformer import encode, index_samples
 

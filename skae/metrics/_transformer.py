@@ -4,9 +4,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from skae._containers import count_axes, read_container
-from skae._samples import flatten_samples, stack_samples
-from skae._tables import find_dtypes, has_sparse_columns, tidy_table
+from skae._estimators.containers import count_axes, read_container
+from skae._estimators.samples import flatten_samples, stack_samples
+from skae._estimators.sparse_tables import find_dtypes, has_sparse_columns, tidy_table
 from skae.sequences import SequencePadder
 
 # Of images that can be drawn: grey ones and coloured ones.

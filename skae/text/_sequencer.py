@@ -11,8 +11,8 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skae._atomic import atomic_fit, sees_one_fit
-from skae._sklearn import fit_context
+from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._shared.scikit_learn import fit_context
 from skae.text._words import compose, find_word_pattern, read_texts, read_vocabulary
 
 # Numbers that stand for no word of the vocabulary.

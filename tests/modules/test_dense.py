@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from skae._training._packing import pack_module, unpack_module
+from skae._engine.fitting.packing import pack_module, unpack_module
 from skae.modules import ACTIVATIONS, Autoencoder, CodeBasis, DenseStack, TiedDenseStack
 
 NORMALIZATIONS = [None, "batch", "layer"]

@@ -1,0 +1,58 @@
+"""Training and applying networks, with torch and skorch; private."""
+
+from skae._engine.applying.filling import FillJudgement, fill_table, judge_fills
+from skae._engine.applying.rows import (
+    bound_log_densities,
+    cell_errors,
+    decode_table,
+    encode_deviations,
+    encode_table,
+    row_errors_and_deviations,
+)
+from skae._engine.applying.texts import decode_tokens, encode_tokens, find_token_losses
+from skae._engine.compute.device import multiplies_in_bfloat16, resolve_device
+from skae._engine.compute.seeds import ordinary_torch_state
+from skae._engine.families.adversarial import Adversarial
+from skae._engine.families.family import Family
+from skae._engine.families.plain import Plain
+from skae._engine.families.tokens import Tokens
+from skae._engine.families.variational import Variational
+from skae._engine.fitting.fit import train_autoencoder
+from skae._engine.fitting.net import AutoencoderNet
+from skae._engine.fitting.result import TrainedModel
+from skae._engine.fitting.setup import StartingPoint
+from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
+from skae._engine.steps.step import Step
+from skae._engine.tables.standardization import Standardization
+
+__all__ = [
+    "DTYPES",
+    "Adversarial",
+    "AutoencoderNet",
+    "Family",
+    "FillJudgement",
+    "LoopSettings",
+    "NetworkSettings",
+    "Plain",
+    "Standardization",
+    "StartingPoint",
+    "Step",
+    "Tokens",
+    "TrainedModel",
+    "Variational",
+    "bound_log_densities",
+    "cell_errors",
+    "decode_table",
+    "decode_tokens",
+    "encode_deviations",
+    "encode_table",
+    "encode_tokens",
+    "fill_table",
+    "find_token_losses",
+    "judge_fills",
+    "multiplies_in_bfloat16",
+    "ordinary_torch_state",
+    "resolve_device",
+    "row_errors_and_deviations",
+    "train_autoencoder",
+]

@@ -1,0 +1,1 @@
+"""Applying trained networks to many rows."""

@@ -1,0 +1,116 @@
+"""Missing cells filled by a network's normal distribution, and by what it has learnt beyond."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skae._engine.applying.rows import device_of, standardised_chunks
+from skae._engine.judgement import is_clear_improvement
+from skae._engine.tables.standardization import Standardization
+from skae.corruption import Columns, Corruption
+
+_N_DRAWS = 5
+
+
+@dataclass(frozen=True)
+class FillJudgement:
+    """How well cells were filled that had been hidden; errors are in units of X squared."""
+
+    share: float
+    """Share of the network's correction that does best, 0 where none is clearly better."""
+
+    linear_error: float
+    """Mean squared error of what the distribution expects; NaN where no cell was hidden."""
+
+    error: float
+    """The same with that share of the correction."""
+
+
+@torch.no_grad()
+def judge_fills(
+    module, X, standardization: Standardization, corruption: Corruption, seed: int
+) -> FillJudgement:
+    """Hide cells of rows that the network has not seen, fill them, and compare.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        A network with a filling.
+    X : ndarray of shape (n_samples, n_features)
+        Rows, in their own unit, with NaN where a cell is missing.
+    standardization : Standardization
+        Of the network.
+    corruption : Corruption
+        Hides cells, a few times each row.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    judgement : FillJudgement
+        What is best, and the errors.
+    """
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    rows = standardization.apply(X)
+    nothing = torch.zeros(rows.shape[1], dtype=rows.dtype)
+    columns = Columns(standardization.scale, nothing, nothing)
+    sums = torch.zeros(3, len(rows), dtype=torch.float64)
+    n_hidden = 0
+    for _ in range(_N_DRAWS):
+        inputs = corruption(rows, columns, generator)
+        hidden = inputs.isnan() & ~rows.isnan()
+        linear, learned = (part.cpu() for part in fill_rows(module, inputs.to(device_of(module))))
+        error, change = (part.masked_fill(~hidden, 0) for part in (rows - linear, learned - linear))
+        parts = error.square(), error * change, change.square()
+        sums += torch.stack([part.sum(1).double() for part in parts])
+        n_hidden += int(hidden.sum())
+    return _judge_sums(sums, n_hidden, standardization.scale)
+
+
+def _judge_sums(sums: torch.Tensor, n_hidden: int, scale: float) -> FillJudgement:
+    """Judge by sums over the hidden cells of each row of squared errors, products and changes."""
+    if n_hidden == 0:
+        return FillJudgement(0.0, float("nan"), float("nan"))
+    before, product, square = sums
+    share = float((product.sum() / square.sum().clamp_min(1e-300)).clamp(0, 1))
+    after = before - 2 * share * product + share**2 * square
+    if not is_clear_improvement(before, after):
+        share, after = 0.0, before
+    errors = (float(part.sum()) / n_hidden * scale**2 for part in (before, after))
+    return FillJudgement(share, *errors)
+
+
+def fill_rows(module, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what the distribution and what the network makes of standardised rows."""
+    return module.output(module.fill(rows)), module.reconstruct(rows)
+
+
+@torch.no_grad()
+def fill_table(module, X: np.ndarray, standardization: Standardization, share: float) -> np.ndarray:
+    """Return a table without missing cells.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        A network with a filling.
+    X : ndarray of shape (n_samples, n_features)
+        Rows, with NaN where a cell is missing.
+    standardization : Standardization
+        Of the network.
+    share : float in [0, 1]
+        How much of the network's correction counts.
+
+    Returns
+    -------
+    filled : ndarray of shape (n_samples, n_features)
+        X, its observed cells as they are.
+    """
+    filled = X.copy()
+    for rows, standardised in standardised_chunks(X, standardization, device_of(module)):
+        linear, learned = fill_rows(module, standardised)
+        fills = standardization.invert(torch.lerp(linear, learned, share))
+        part = filled[rows]
+        missing = np.isnan(part)
+        part[missing] = fills[missing]
+    return filled

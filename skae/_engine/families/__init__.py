@@ -1,0 +1,1 @@
+"""Kinds of autoencoders: networks, starts, losses and codes."""

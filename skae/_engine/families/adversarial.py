@@ -1,0 +1,116 @@
+"""Adversarial autoencoders: codes that cannot be told from draws of a prior."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from skae._engine.families.family import Family
+from skae._engine.families.losses import make_loss
+from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
+from skae._engine.start.noise import find_input_scale
+from skae._engine.steps.adversarial import AdversarialStep
+from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
+from skae.objectives import (
+    AdversarialObjective,
+    MaximumMeanDiscrepancy,
+    ReconstructionLoss,
+    ReconstructionObjective,
+)
+
+_DISCRIMINATOR_SIZES = (128, 128)
+
+
+@dataclass(frozen=True)
+class Adversarial(Family):
+    """Autoencoders whose codes follow a prior, held to it by a discriminator or by a distance."""
+
+    loss: ReconstructionLoss
+    prior: str | Callable
+    divergence: str
+    alpha: float | None
+    keeps_scale = True
+    draws_codes = True
+
+    @property
+    def keeps_order(self) -> bool:  # type: ignore[override]
+        """Whether codes must stay in the order of the prior's: only the Gaussian has none."""
+        return self.prior != "gaussian"
+
+    @property
+    def _has_discriminator(self) -> bool:
+        return self.divergence == "adversarial"
+
+    def make_objective(self, table, generator):
+        """Return the loss, and the cost of codes that can be told from draws."""
+        loss = make_loss(self.loss, table.units, masked=table.masked)
+        prior = DrawnPrior(self.prior) if callable(self.prior) else draw_normal
+        given = {} if self.alpha is None else {"alpha": float(self.alpha)}
+        if self._has_discriminator:
+            return AdversarialObjective(loss, prior, generator, **given)
+        penalty = MaximumMeanDiscrepancy(prior)
+        given = {"alpha": penalty.default_alpha, **given}
+        return ReconstructionObjective(loss, penalty=penalty, generator=generator, **given)
+
+    def network_options(self) -> dict[str, Any]:
+        """Return the output, and whether there is a discriminator."""
+        return {**super().network_options(), "divergence": self.divergence}
+
+    def build(self, plan, generator) -> Autoencoder:
+        """Return an autoencoder, with a discriminator where there is one."""
+        parts = make_parts(plan, generator)
+        parts["code_scale"] = torch.ones(plan.n_components, dtype=plan.torch_dtype)
+        if not self._has_discriminator:
+            return Autoencoder(**parts)
+        sizes = [plan.n_components, *_DISCRIMINATOR_SIZES, 1]
+        discriminator = DenseStack(sizes, dtype=plan.torch_dtype, generator=generator)
+        return AdversarialAutoencoder(**parts, discriminator=discriminator)
+
+    def start_(self, module, table, components):
+        """Let a network start as PCA with codes of unit variance where it has a linear path."""
+        start_parts_(module, table, components, find_input_scale(table, None), self.loss.link)
+        if module.linear_path is not None:
+            spread = np.sqrt(components.explained_variance) / table.standardization.scale
+            axes = components.components, spread[:, None]
+            start_linear_path_(
+                module, table.units.tensor(axes[0] / axes[1]), table.units.tensor(axes[0] * axes[1])
+            )
+
+    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+        """Return the step in which the discriminator learns first, where there is one."""
+        if self._has_discriminator:
+            return AdversarialStep(modules, objective, optimizers, precision=precision)
+        return super().make_step(
+            modules, objective, optimizers, by_autograd=by_autograd, precision=precision
+        )
+
+    def list_own_parameters(self, module):
+        """Return the discriminator's parameters."""
+        return list(module.discriminator.parameters()) if self._has_discriminator else []
+
+
+def draw_normal(n_draws: int, n_components: int, generator: torch.Generator) -> torch.Tensor:
+    """Return draws from the standard normal distribution."""
+    return torch.randn(n_draws, n_components, generator=generator, device="cpu")
+
+
+@dataclass(frozen=True)
+class DrawnPrior:
+    """A user's function that draws codes, with a seed of its own for each call."""
+
+    draw: Callable[[int, np.random.RandomState], Any]
+
+    def __call__(self, n_draws: int, n_components: int, generator: torch.Generator) -> torch.Tensor:
+        """Return draws of the prior; refuse those of another shape, or that are not finite."""
+        seed = int(torch.randint(2**31 - 1, (), generator=generator, device="cpu"))
+        draws = np.asarray(self.draw(n_draws, np.random.RandomState(seed)), dtype=np.float64)
+        if draws.shape != (n_draws, n_components) or not np.isfinite(draws).all():
+            raise ValueError(
+                f"`prior` must return finite numbers of shape ({n_draws}, {n_components}), a row "
+                f"for each draw and a column for each code. Got an array of shape {draws.shape}"
+                f"{'' if np.isfinite(draws).all() else ', not finite'}. It is called with the "
+                "number of draws and a RandomState."
+            )
+        return torch.from_numpy(draws)

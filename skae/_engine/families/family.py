@@ -1,0 +1,324 @@
+"""A family of autoencoders: the contract between kinds of networks and those who train them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from skae._engine.families.moments import (
+    CodeMoments,
+    find_observed_share,
+    measure_codes,
+    measure_pca,
+)
+from skae._engine.families.plan import NetworkPlan
+from skae._engine.settings import NetworkSettings
+from skae._engine.start.incomplete import MaskedPrincipalComponents
+from skae._engine.start.noise import InputNoise, make_noise
+from skae._engine.start.prepared_table import PreparedTable, prepare_table
+from skae._engine.steps.autograd import AutogradStep
+from skae._engine.steps.step import Step
+from skae._engine.tables.batches import WeightedRows
+from skae._engine.tables.units import Units
+from skae.corruption import Corruption
+from skae.modules import Autoencoder, order_codes_
+from skae.objectives import Objective, Penalty, ReconstructionLoss
+
+
+class Family:
+    """A kind of autoencoder: its network and start, its loss, and the meaning of its codes.
+
+    A family holds what users choose of its losses, as objects and numbers. It is asked, in this
+    order, to `prepare` a table, to `build` a network of random weights from a plan alone, to
+    `start_` it with the numbers of the table, for a loss (`make_objective`) and a training step
+    (`make_step`); after training, for moments of the codes (`measure_codes`), their order
+    (`order_codes_`) and whatever else is known of them (`describe`).
+
+    A subclass must override `build`, `start_` and `make_objective`. All other methods have
+    defaults for networks of tables that are judged by the squared error, beside PCA.
+
+    Attributes
+    ----------
+    loss : ReconstructionLoss
+        Loss of the reconstructions.
+    penalty : Penalty or None
+        Term of the loss beside it.
+    corruption : Corruption or None
+        Noise on the rows in training.
+    n_outputs : int
+        Outputs of the encoder for each code.
+    draws_codes : bool
+        Whether codes are also drawn from a standard normal prior, and decoded.
+    keeps_scale, keeps_order : bool
+        Whether codes must keep the network's scale, and its order.
+    starts_as_reference : bool
+        Whether the start takes PCA's part in comparisons.
+    cross_validates : bool
+        Whether small tables are cross-validated.
+
+    Examples
+    --------
+    Plain autoencoders whose decoder starts at random instead of zero:
+
+    >>> import torch
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.base import Plain
+    >>> class LateStart(Plain):
+    ...     def start_(self, module, table, components):
+    ...         super().start_(module, table, components)
+    ...         generator = torch.Generator().manual_seed(0)
+    ...         weight = module.decoder.linears[-1].weight
+    ...         torch.nn.init.normal_(weight, std=0.01, generator=generator)
+    >>> class LateStartTransformer(AutoencoderTransformer):
+    ...     def _make_family(self):
+    ...         return LateStart(**vars(super()._make_family()))
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> LateStartTransformer(2, max_iter=2, random_state=0).fit_transform(X).shape
+    (150, 2)
+    """
+
+    loss: ReconstructionLoss
+    penalty: Penalty | None = None
+    corruption: Corruption | None = None
+    n_outputs: ClassVar[int] = 1
+    draws_codes: ClassVar[bool] = False
+    keeps_scale: bool = False
+    keeps_order: bool = False
+    starts_as_reference: ClassVar[bool] = False
+    cross_validates: ClassVar[bool] = True
+
+    @property
+    def aims_at_squared_error(self) -> bool:
+        """Whether a network with a greater squared error than PCA's has failed by its own aim."""
+        return False
+
+    @property
+    def may_copy(self) -> bool:
+        """Whether nothing keeps more codes than columns from copying the columns."""
+        return False
+
+    def prepare(
+        self,
+        X,
+        weights: np.ndarray | None,
+        in_training: np.ndarray,
+        settings: NetworkSettings,
+        device: torch.device,
+        units: Units | None = None,
+    ) -> Any:
+        """Return a table made ready for training; parameters are those of `prepare_table`."""
+        return prepare_table(X, weights, in_training, settings, device, units)
+
+    def plan(self, settings: NetworkSettings, table: PreparedTable) -> NetworkPlan:
+        """Return the structure of the network for a table.
+
+        Parameters
+        ----------
+        settings : NetworkSettings
+            The network that is asked for.
+        table : PreparedTable
+            Its shape, its number of codes, and whether it has bounds and missing cells.
+
+        Returns
+        -------
+        plan : NetworkPlan
+            Input of `build`.
+        """
+        filling, components = None, table.principal_components
+        if isinstance(components, MaskedPrincipalComponents):
+            filling = "mean" if components.distribution.precision is None else "normal"
+        return NetworkPlan(
+            sample_shape=settings.sample_shape or (table.n_features,),
+            n_components=table.n_components,
+            architecture=settings.architecture,
+            hidden_layer_sizes=settings.hidden_layer_sizes,
+            activation=settings.activation,
+            normalization=settings.normalization,
+            dropout=settings.dropout,
+            tied_weights=settings.tied_weights,
+            linear_path=settings.linear_path,
+            filling=filling,
+            bounded=table.bounded,
+            dtype=settings.dtype,
+            options=tuple(self.network_options().items()),
+        )
+
+    def network_options(self) -> dict[str, Any]:
+        """Return everything that the structure of the network depends on beside the settings.
+
+        Returns
+        -------
+        options : dict
+            Numbers, strings and objects with parameters, under the names of the estimator's
+            parameters that they come from.
+        """
+        return {"loss": self.loss.link}
+
+    def build(self, plan: NetworkPlan, generator: torch.Generator | None) -> Any:
+        """Return a network, in which everything that is not random is left to `start_`.
+
+        Parameters
+        ----------
+        plan : NetworkPlan
+            Its structure.
+        generator : torch.Generator or None
+            Source of the random weights; torch's global one where None.
+
+        Returns
+        -------
+        module : Autoencoder
+            On the CPU.
+        """
+        raise NotImplementedError
+
+    def start_(self, module: Any, table: Any, components: Any) -> None:
+        """Give a network the numbers that it starts from.
+
+        Parameters
+        ----------
+        module : Autoencoder
+            A network that `build` has returned; on the CPU.
+        table : PreparedTable
+            Units and statistics of the rows.
+        components : PrincipalComponents
+            Those of the table, or of a part of it.
+        """
+        raise NotImplementedError
+
+    def make_module(self, plan, table, components, generator: torch.Generator) -> Autoencoder:
+        """Return a new network that starts from principal components, on the CPU."""
+        module = self.build(plan, generator)
+        self.start_(module, table, components)
+        return module
+
+    def make_objective(self, table: PreparedTable, generator: torch.Generator) -> Objective:
+        """Return the objective of the training, on the CPU.
+
+        Parameters
+        ----------
+        table : PreparedTable
+            Units of the rows, and whether cells may be missing.
+        generator : torch.Generator
+            Source of its draws.
+
+        Returns
+        -------
+        objective : Objective
+            Loss and penalty.
+        """
+        raise NotImplementedError
+
+    def make_noise(self, table: PreparedTable, generator: torch.Generator) -> InputNoise:
+        """Return the noise between the rows and what the network sees of them."""
+        return make_noise(self.corruption, table, generator)
+
+    def make_step(
+        self,
+        modules: Sequence[Autoencoder],
+        objective: Objective,
+        optimizers: Sequence[torch.optim.Optimizer],
+        *,
+        by_autograd: bool,
+        precision: Callable,
+    ) -> Step:
+        """Return what trains networks of this family, one or several side by side.
+
+        Parameters
+        ----------
+        modules : list of Autoencoder
+            The networks, of one structure.
+        objective : Objective
+            What each of them minimises.
+        optimizers : list of Optimizer
+            One for each network.
+        by_autograd : bool
+            Whether gradients must come from autograd, as somebody looks at them or the network is
+            compiled.
+        precision : callable
+            Returns the context in which networks are computed.
+
+        Returns
+        -------
+        step : Step
+            For batches with a leading axis of networks.
+        """
+        return AutogradStep(modules, objective, optimizers, precision=precision)
+
+    def list_own_parameters(self, module: Autoencoder) -> list[nn.Parameter]:
+        """Return parameters that the step trains by an optimiser of its own."""
+        return []
+
+    def settle_(self, module: Autoencoder, dataset: WeightedRows) -> None:
+        """Bring the codes into their final form after training; leave them by default."""
+
+    def measure_codes(self, module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
+        """Return moments of the codes of a data set, and the error of the network."""
+        return measure_codes(module, dataset)
+
+    def find_pca_error(
+        self, table: PreparedTable, module: Autoencoder, dataset: WeightedRows, noise: InputNoise
+    ) -> float:
+        """Return PCA's mean squared error per cell on a data set, in standardised units."""
+        axes = table.units.tensor(table.principal_components.components).to(table.device)
+        return measure_pca(axes, module, dataset, noise)
+
+    def order_codes_(
+        self,
+        module: Autoencoder,
+        moments: CodeMoments,
+        table: PreparedTable,
+        dataset: WeightedRows,
+        *,
+        whiten: bool,
+        rotate: bool,
+    ) -> np.ndarray:
+        """Put the codes in order.
+
+        Parameters
+        ----------
+        module : Autoencoder
+            The trained network, whose basis is set.
+        moments : CodeMoments
+            Those of its codes.
+        table : PreparedTable
+            Variances of the columns.
+        dataset : WeightedRows
+            The rows that were measured.
+        whiten, rotate : bool
+            Whether codes get unit variance, and whether they may be rotated.
+
+        Returns
+        -------
+        ratios : ndarray of shape (n_components,)
+            Share of the variance of the rows that each code accounts for.
+        """
+        explained = order_codes_(
+            module.basis,
+            moments.mean,
+            moments.covariance,
+            moments.cross_covariance,
+            unit=table.standardization.scale,
+            whiten=whiten,
+            rotate=rotate,
+            keep_scale=self.keeps_scale,
+            keep_order=self.keeps_order,
+        )
+        variance = float(table.statistics.variance.mean()) / table.standardization.scale**2
+        error = moments.squared_error / self.find_observed_share(table, dataset)
+        share = max(0.0, 1 - error / variance) if variance > 0 else 0.0
+        return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
+
+    def find_unit(self, table: PreparedTable, dataset: WeightedRows) -> float:
+        """Return the factor that takes mean errors of a data set to units of X squared."""
+        # Errors of rows count missing cells as zeros.
+        return table.standardization.scale**2 / self.find_observed_share(table, dataset)
+
+    def find_observed_share(self, table: PreparedTable, dataset: WeightedRows) -> float:
+        """Return the weighted share of the cells of a data set that are not missing."""
+        return find_observed_share(dataset) if table.masked else 1.0
+
+    def describe(self, module: Autoencoder, dataset: WeightedRows) -> Any:
+        """Return what else is known of the codes of the training rows, None by default."""

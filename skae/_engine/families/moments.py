@@ -1,0 +1,144 @@
+"""What a pass over the training rows tells about codes and errors."""
+
+from dataclasses import dataclass
+
+import torch
+
+from skae._engine.judgement import find_row_errors
+from skae._engine.start.noise import InputNoise
+from skae._engine.tables.batches import OrderedBatches, WeightedRows
+from skae.modules import Autoencoder
+
+_BATCH_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class CodeMoments:
+    """Weighted moments of raw codes, in double precision, and the error of the model."""
+
+    mean: torch.Tensor
+    """Mean of the codes, of shape (n_components,)."""
+
+    covariance: torch.Tensor
+    """Covariance of the codes, of shape (n_components, n_components)."""
+
+    cross_covariance: torch.Tensor
+    """Covariance of the standardised rows with the codes, of shape (n_features, n_components)."""
+
+    squared_error: float
+    """Mean squared error per cell, in standardised units."""
+
+    bounds: list[torch.Tensor]
+    """Least and greatest entries of scaled rows, of shape (2, n_features), and of scaled codes.
+    None where rows are texts."""
+
+
+@torch.no_grad()
+def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
+    """Return the moments of the codes of a data set, by one pass over it."""
+    sums: list[torch.Tensor] = []
+    bounds: list[torch.Tensor] = []
+    origin = torch.zeros(())
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        code = module.encode_raw(rows)
+        reconstruction = module.output(module.decode_raw(code))
+        error = find_row_errors(reconstruction, rows)
+        bounds = join_bounds(bounds, _find_bounds(module, rows, code))
+        if (missing := rows.isnan()).any():
+            # What a missing cell would have been is nobody's loss.
+            rows = torch.where(missing, reconstruction, rows)
+        # Codes near an origin lose nothing where products are summed.
+        origin = code.mean(0) if not sums else origin
+        code = code - origin
+        weights = torch.ones_like(error) if weights is None else weights
+        weighted = code * weights[:, None]
+        parts = [
+            weights.sum(),
+            weighted.sum(0),
+            weighted.T @ code,
+            rows.T @ weighted,
+            weights @ rows,
+            weights @ error,
+        ]
+        parts = [part.double().cpu() for part in parts]
+        sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
+    mass, code, code_code, row_code, row, error = sums
+    code, row = code / mass, row / mass
+    return CodeMoments(
+        mean=code + origin.double().cpu(),
+        covariance=code_code / mass - torch.outer(code, code),
+        cross_covariance=row_code / mass - torch.outer(row, code),
+        squared_error=float(error / mass),
+        bounds=bounds,
+    )
+
+
+@torch.no_grad()
+def measure_bounds(
+    module: Autoencoder, dataset: WeightedRows, noise: InputNoise
+) -> list[torch.Tensor]:
+    """Return the ranges of scaled rows and codes of a data set, with the noise of its rows."""
+    bounds: list[torch.Tensor] = []
+    noise.restart_judging()
+    for rows, _ in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        seen = noise.for_judging(rows)
+        bounds = join_bounds(bounds, _find_bounds(module, seen, module.encode_raw(seen)))
+    return bounds
+
+
+def join_bounds(some: list[torch.Tensor], others: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return the ranges that hold both; either list may be empty."""
+    if not some or not others:
+        return some or others
+    pairs = zip(some, others, strict=True)
+    return [torch.stack([a[0].minimum(b[0]), a[1].maximum(b[1])]) for a, b in pairs]
+
+
+def _find_bounds(module: Autoencoder, rows, code) -> list[torch.Tensor]:
+    """Return least and greatest entries of rows and codes, as the network scales them."""
+    scaled = module.scale_rows(rows), code * module.code_scale
+    return [torch.stack([values.amin(0), values.amax(0)]) for values in scaled]
+
+
+@torch.no_grad()
+def measure_pca(
+    axes: torch.Tensor, module: Autoencoder, dataset: WeightedRows, noise: InputNoise
+) -> float:
+    """Return the mean squared error per cell of PCA, in standardised units.
+
+    Parameters
+    ----------
+    axes : Tensor of shape (n_found, n_features)
+        Principal axes.
+    module : Autoencoder
+        What fills missing cells of the rows, where there are any.
+    dataset : WeightedRows
+        The rows to judge by.
+    noise : InputNoise
+        Between the rows and what PCA sees of them.
+
+    Returns
+    -------
+    error : float
+        Mean squared error.
+    """
+    total = mass = 0.0
+    noise.restart_judging()
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        inputs = module.fill(noise.for_judging(rows))
+        errors = find_row_errors((inputs @ axes.T) @ axes, rows)
+        weights = torch.ones_like(errors) if weights is None else weights
+        total += float(errors @ weights)
+        mass += float(weights.sum())
+    return total / mass
+
+
+def find_observed_share(dataset: WeightedRows) -> float:
+    """Return the weighted share of the cells of a data set that are not missing."""
+    total = mass = 0.0
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        shares = 1 - rows.isnan().to(rows.dtype).mean(1)
+        weights = torch.ones_like(shares) if weights is None else weights
+        total += float(shares @ weights)
+        mass += float(weights.sum())
+    return total / mass

@@ -1,0 +1,104 @@
+"""Parts that networks of several families have: stacks, linear path, fillings."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skae._engine.families.losses import make_output
+from skae._engine.families.plan import NetworkPlan
+from skae._engine.start.incomplete import MaskedPrincipalComponents
+from skae._engine.start.prepared_table import PreparedTable
+from skae._engine.start.principal_components import PrincipalComponents
+from skae._engine.tables.units import make_blank_units
+from skae.modules import Autoencoder, CodeBasis, GaussianFilling, LinearPath
+
+
+def make_parts(
+    plan: NetworkPlan, generator: torch.Generator | None, n_outputs: int = 1
+) -> dict[str, Any]:
+    """Return parts that networks of all families have, under the names of `Autoencoder`.
+
+    Parameters
+    ----------
+    plan : NetworkPlan
+        Structure of the network.
+    generator : torch.Generator or None
+        Source of the weights.
+    n_outputs : int, default=1
+        Outputs of the encoder for each code.
+
+    Returns
+    -------
+    parts : dict
+        Encoder and decoder, which are zero functions beside a linear path, and blank parts.
+    """
+    encoder, decoder = plan.architecture.make_stacks(plan.stack_plan(n_outputs, generator))
+    units = make_blank_units(plan.n_features, plan.torch_dtype, bounded=plan.bounded)
+    return {
+        "encoder": encoder,
+        "decoder": decoder,
+        "basis": CodeBasis(plan.n_components, dtype=plan.torch_dtype),
+        "input_scale": torch.ones(plan.n_features, dtype=plan.torch_dtype),
+        "linear_path": _make_linear_path(plan),
+        "output": make_output(dict(plan.options)["loss"], units),
+        "filling": _make_filling(plan),
+    }
+
+
+def _make_linear_path(plan: NetworkPlan) -> LinearPath | None:
+    if not plan.linear_path:
+        return None
+    shape = plan.n_components, plan.n_features
+    projection, back_projection = torch.zeros(2, *shape, dtype=plan.torch_dtype)
+    return LinearPath(projection.clone(), back_projection.clone())
+
+
+def _make_filling(plan: NetworkPlan) -> GaussianFilling | None:
+    if plan.filling is None:
+        return None
+    mean = torch.zeros(plan.n_features, dtype=plan.torch_dtype)
+    return GaussianFilling(mean, torch.diag(mean + 1) if plan.filling == "normal" else None)
+
+
+@torch.no_grad()
+def start_parts_(
+    module: Autoencoder,
+    table: PreparedTable,
+    components: PrincipalComponents,
+    input_scale: Tensor,
+    link: str,
+) -> None:
+    """Give a network the scale of its inputs, its output and its filling.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        A network made of blank parts.
+    table : PreparedTable
+        Units of the rows.
+    components : PrincipalComponents
+        With the distribution that fills missing cells, where there may be any.
+    input_scale : Tensor of shape (n_features,)
+        Factors that scale the columns to about unit size.
+    link : str
+        Link of the loss.
+    """
+    module.input_scale.copy_(input_scale)
+    module.output.load_state_dict(make_output(link, table.units).state_dict())
+    if isinstance(components, MaskedPrincipalComponents) and module.filling is not None:
+        filling = components.distribution.make_filling(table.standardization, module.input_scale)
+        module.filling.load_state_dict(filling.state_dict())
+
+
+def start_linear_path_(module: Any, axes: Tensor, back_axes: Tensor) -> None:
+    """Give the linear path its start; codes beyond the number of axes stay at zero.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        A network with a linear path.
+    axes, back_axes : Tensor of shape (n_found, n_features)
+        Ways from standardised rows to the codes, and from scaled codes back.
+    """
+    module.linear_path.start_(axes / module.input_scale, back_axes)

@@ -1,0 +1,149 @@
+"""Plain autoencoders: nothing is asked of the codes but that rows can be told from them."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skae._engine.families.family import Family
+from skae._engine.families.losses import make_loss
+from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
+from skae._engine.families.plan import NetworkPlan
+from skae._engine.start.noise import find_input_scale
+from skae._engine.steps.dense import DenseStep, is_dense
+from skae._engine.steps.optimizer import is_own_adamw
+from skae.architectures import Sparsity
+from skae.corruption import Corruption
+from skae.modules import Autoencoder
+from skae.objectives import Penalty, ReconstructionLoss, ReconstructionObjective
+
+# Codes that vary by more than so many times PCA's error per cell all count as equally wide.
+_GREATEST_SPREAD = 100.0
+
+
+@dataclass(frozen=True)
+class Plain(Family):
+    """Autoencoders with a reconstruction loss, and perhaps a penalty, sparse codes and noise.
+
+    Attributes
+    ----------
+    loss : ReconstructionLoss
+        Loss of the reconstructions.
+    penalty : Penalty or None
+        Term of the loss beside that of the reconstructions.
+    alpha : float
+        Factor of the penalty.
+    sparsity : Sparsity or None
+        Part of the network that sets codes to zero.
+    corruption : Corruption or None
+        Noise on the rows in training.
+
+    Examples
+    --------
+    >>> from skae.base import Plain
+    >>> from skae.objectives import HuberLoss
+    >>> Plain(HuberLoss(delta=2.0)).aims_at_squared_error
+    False
+    """
+
+    loss: ReconstructionLoss
+    penalty: Penalty | None = None
+    alpha: float = 0.0
+    sparsity: Sparsity | None = None
+    corruption: Corruption | None = None
+
+    @property
+    def aims_at_squared_error(self) -> bool:
+        """Whether a network with a greater squared error than PCA's has failed by its own aim."""
+        return self.loss.must_beat_pca and not self._shapes_codes
+
+    @property
+    def may_copy(self) -> bool:
+        """Whether nothing keeps more codes than columns from copying the columns."""
+        return self.corruption is None and not self._shapes_codes
+
+    @property
+    def _shapes_codes(self) -> bool:
+        """Whether something beside the reconstruction loss acts on the codes."""
+        return self.penalty is not None or self.sparsity is not None
+
+    def network_options(self) -> dict[str, Any]:
+        """Return the link of the loss, and the part that makes codes sparse."""
+        return {**super().network_options(), "penalty": self.sparsity}
+
+    def build(self, plan, generator) -> Autoencoder:
+        """Return an autoencoder."""
+        return Autoencoder(
+            **make_parts(plan, generator),
+            code_scale=torch.ones(plan.n_components, dtype=plan.torch_dtype),
+            sparsity=_make_sparsity(dict(plan.options)["penalty"], plan),
+        )
+
+    @torch.no_grad()
+    def start_(self, module, table, components):
+        """Let a network start as PCA where it has a linear path."""
+        input_scale = find_input_scale(table, self.corruption)
+        start_parts_(module, table, components, input_scale, self.loss.link)
+        if module.linear_path is not None:
+            axes = table.units.tensor(components.components)
+            scale = self._find_code_scale(table, components)
+            module.code_scale[: len(axes)] = scale
+            start_linear_path_(module, axes, axes / scale[:, None])
+
+    def _find_code_scale(self, table, components) -> torch.Tensor:
+        """Return factors that give the widest code unit size, and the others their share of that.
+
+        Smaller codes at their own size make smoother decoders, which do better on new rows.
+        Penalties take codes of one size.
+        """
+        spread = np.sqrt(components.explained_variance) / table.standardization.scale
+        if not self._shapes_codes:
+            spread = spread.clip(min=min(spread.max(initial=0.0), _GREATEST_SPREAD))
+        return table.units.tensor(1 / spread)
+
+    def make_objective(self, table, generator) -> ReconstructionObjective:
+        """Return the loss and the penalty, on copies of the user's objects."""
+        return ReconstructionObjective(
+            make_loss(self.loss, table.units, masked=table.masked),
+            penalty=copy.deepcopy(self.penalty),
+            alpha=self.alpha,
+            generator=generator,
+        )
+
+    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+        """Return the step whose gradients are written out, where it can train the networks."""
+        pairs = list(zip(modules, optimizers, strict=True))
+        if not by_autograd and all(
+            is_dense(module, objective) and is_own_adamw(optimizer, module)
+            for module, optimizer in pairs
+        ):
+            return DenseStep(modules, objective, [own.param_groups for own in optimizers])
+        return super().make_step(
+            modules, objective, optimizers, by_autograd=by_autograd, precision=precision
+        )
+
+
+@torch.no_grad()
+def _make_sparsity(sparsity: Sparsity | None, plan: NetworkPlan) -> nn.Module | None:
+    """Return the part that sets codes to zero, None where there is none."""
+    if sparsity is None:
+        return None
+    module = sparsity.make_module(plan.n_components)
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"{sparsity!r} must make a torch module. Got {type(module).__name__}. Let the class of "
+            "what it returns derive from torch.nn.Module."
+        )
+    module = module.to(plan.torch_dtype)
+    codes = torch.zeros(2, plan.n_components, dtype=plan.torch_dtype)
+    found = getattr(module(codes), "shape", None)
+    if found != codes.shape:
+        raise ValueError(
+            f"{sparsity!r} must make a module that returns codes of shape (n, {codes.shape[1]}). "
+            f"Got {found if found is None else ('n', *found[1:])}. Set codes to zero, and leave "
+            "their number as it is."
+        )
+    return module

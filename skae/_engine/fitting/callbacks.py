@@ -1,0 +1,176 @@
+"""What happens between epochs: judging, keeping the best, stopping, slowing down."""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+from skorch.callbacks import Callback
+
+from skae._engine.judgement import is_clear_improvement, mean_of_rows
+from skae.exceptions import NonFiniteLossError
+
+LossCurves = tuple[list[float], list[float] | None]
+
+
+class TrainingStopped(Exception):
+    """Raised between epochs to leave skorch's loop; never seen outside of it."""
+
+
+class FiniteLoss(Callback):
+    """Abandon a training whose loss is not a finite number."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Check the losses of the epoch."""
+        losses = {key: net.history[-1].get(key) for key in ("train_loss", "valid_loss")}
+        check_finite(losses, epoch=len(net.history))
+
+
+def check_finite(losses: dict[str, float | None], *, epoch: int):
+    """Refuse losses, under their names, that are not finite numbers."""
+    for name, loss in losses.items():
+        if loss is not None and not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"The loss must stay finite. Got {name}={loss} in epoch {epoch}. "
+                "Lower `learning_rate_init`, or scale features that differ by many orders of "
+                "magnitude, for instance with StandardScaler."
+            )
+
+
+class EpochTasks(Protocol):
+    """Somebody who is told of epochs from outside of skorch."""
+
+    def begin_fit(self, max_epochs: int) -> None:
+        """Take note that training begins and takes at most so many epochs."""
+
+    def begin_epoch(self) -> None:
+        """Take note that an epoch begins."""
+
+    def end_epoch(self, snapshot: Callable[[], object], losses: Callable[[], LossCurves]) -> bool:
+        """Take note that an epoch has ended; return whether training is to end with it.
+
+        If asked for, `snapshot` returns the model as it is now, and `losses` those so far, of
+        training and of held-out rows.
+        """
+
+
+class EpochHook(Callback):
+    """Tell somebody outside of skorch of each epoch."""
+
+    def __init__(self, tasks: EpochTasks, snapshot: Callable[[], object], best_epoch=None):
+        self.tasks = tasks
+        self.snapshot = snapshot
+        self.best_epoch = best_epoch
+
+    def on_train_begin(self, net, **kwargs):
+        """Start with empty curves."""
+        self.train_losses: list[float] = []
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Tell of the beginning."""
+        self.tasks.begin_epoch()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Tell of the end, and stop where that is wanted."""
+        self.train_losses.append(net.history[-1]["train_loss"])
+        if self.tasks.end_epoch(self.snapshot, self.list_losses):
+            raise TrainingStopped
+
+    def list_losses(self) -> LossCurves:
+        """Return the losses up to now, of training and of the held-out rows if there are any."""
+        judged = None if self.best_epoch is None else list(self.best_epoch.losses_)
+        return list(self.train_losses), judged
+
+
+class BestEpoch(Callback):
+    """Judge every epoch on the held-out rows, the start included, and keep the best weights.
+
+    Attributes
+    ----------
+    losses_ : list of float
+        Mean loss of the held-out rows at the start and after each epoch.
+    start_error_ : float
+        Mean error of the held-out rows at the start.
+    """
+
+    def on_train_begin(self, net, **kwargs):
+        """Judge the start."""
+        self._start = self._best = net.step_.copy_values()
+        self._start_judgement = net.judge(net.validation_set)
+        weights = net.validation_set.own_weights
+        loss = mean_of_rows(self._start_judgement.losses, weights)
+        self.losses_, self._best_iter = [loss], 0
+        self.start_error_ = mean_of_rows(self._start_judgement.errors, weights)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Judge the epoch."""
+        loss = net.history[-1]["valid_loss"]
+        if loss < min(self.losses_):
+            self._best, self._best_iter = net.step_.copy_values(), len(self.losses_)
+        self.losses_.append(loss)
+
+    def restore_(self, net) -> tuple[int, float]:
+        """Give the net the weights of the best epoch; return its number and its squared error.
+
+        That is the start, 0, where no other is clearly better on the held-out rows.
+        """
+        net.step_.load_values_(self._best)
+        best_iter, judgement = self._best_iter, net.judge(net.validation_set)
+        weights = net.validation_set.own_weights
+        if not is_clear_improvement(self._start_judgement.losses, judgement.losses, weights):
+            net.step_.load_values_(self._start)
+            best_iter, judgement = 0, self._start_judgement
+        return best_iter, mean_of_rows(judgement.errors, weights)
+
+
+class Patience(Callback):
+    """Stop where too many epochs have brought too little on the held-out rows.
+
+    It comes after those who want to be told of the last epoch too.
+
+    Parameters
+    ----------
+    best_epoch : BestEpoch
+        Who judges the epochs.
+    n_iter_no_change : int
+        Epochs without progress after which training stops.
+    tol : float
+        Share of the loss by which it has to fall to count as progress.
+    """
+
+    def __init__(self, best_epoch: BestEpoch, n_iter_no_change: int, tol: float):
+        self.best_epoch = best_epoch
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Start from the loss of the start."""
+        self._progress, self._progress_iter = self.best_epoch.losses_[0], 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Count the epoch."""
+        loss, epoch = self.best_epoch.losses_[-1], len(self.best_epoch.losses_) - 1
+        if loss < self._progress * (1 - self.tol):
+            self._progress, self._progress_iter = loss, epoch
+        elif epoch - self._progress_iter >= self.n_iter_no_change:
+            raise TrainingStopped
+
+
+class AdaptiveLearningRate(Callback):
+    """Divide the learning rate by five where the training loss twice in a row hardly falls."""
+
+    def __init__(self, tol: float):
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Start counting."""
+        self._best, self._n_no_change = math.inf, 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Count the epoch."""
+        loss = net.history[-1]["train_loss"]
+        self._n_no_change = 0 if loss < self._best * (1 - self.tol) else self._n_no_change + 1
+        self._best = min(self._best, loss)
+        if self._n_no_change >= 2:
+            self._n_no_change = 0
+            for group in net.optimizer_.param_groups:
+                group["lr"] /= 5

@@ -1,0 +1,217 @@
+"""The number of epochs for a small table, chosen on all of its rows."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from skae._engine.fitting.callbacks import check_finite
+from skae._engine.fitting.setup import TrainingSetup
+from skae._engine.judgement import (
+    Judgement,
+    find_row_errors,
+    is_clear_improvement,
+    mean_of_rows,
+)
+from skae._engine.start.noise import InputNoise
+from skae._engine.start.prepared_table import describe_table
+from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
+from skae._engine.tables.batches import batch_sizes, count_batches
+
+_N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """How networks did on rows that they had not seen."""
+
+    train_losses: list[float]
+    """Training loss of each epoch, averaged over the folds."""
+
+    valid_losses: list[float]
+    """Loss at the start and after each epoch, every row judged by the network without it."""
+
+    best_iter: int
+    """Epoch to train to; 0 where none is clearly better than the start."""
+
+    error: float
+    """Mean squared error per cell after that epoch, in standardised units."""
+
+    pca_error: float
+    """The same for the PCA of the folds."""
+
+
+class FoldNetworks:
+    """One network for each fold of a table, trained on the rows of the others.
+
+    Rows are centred by the mean of all, which favours neither the networks nor their PCA.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The table, in its own unit.
+    setup : TrainingSetup
+        The networks, and the same table made ready, in memory.
+    max_iter : int
+        Number of epochs, for the learning rate's schedule.
+    noise : InputNoise
+        Between the rows and what the networks see of them.
+    generator : torch.Generator
+        Source of the folds, the networks and the order of the rows.
+    """
+
+    def __init__(
+        self,
+        X,
+        setup: TrainingSetup,
+        max_iter: int,
+        noise: InputNoise,
+        generator: torch.Generator,
+    ):
+        table, family, loop = setup.table, setup.family, setup.loop
+        self.table, self.noise, self.generator = table, noise, generator
+        self.rows, n_samples = table.rows.take(torch.arange(len(X))), len(X)
+        order = torch.randperm(n_samples, generator=generator)
+        self.folds = order.tensor_split(min(_N_FOLDS, n_samples))
+        others = [
+            torch.cat([fold for fold in self.folds if fold is not left_out])
+            for left_out in self.folds
+        ]
+        # Folds differ by one row at most; the longer ones go without it.
+        n_train = min(map(len, others))
+        self.train_indices = torch.stack([rows[:n_train] for rows in others])
+        batch_size = loop.resolve_batch_size(n_train)
+        self.n_batches, self.n_steps = count_batches(n_train, batch_size), 0
+        self.n_steps_in_all = max_iter * self.n_batches
+
+        components = [_find_components(X, setup, rows.numpy()) for rows in others]
+        self.axes = [table.units.tensor(own.components).to(table.device) for own in components]
+        self.modules = [
+            family.make_module(setup.plan, table, own, generator).to(table.device)
+            for own in components
+        ]
+        groups = adamw_groups(loop, table.n_features, linear_path=setup.network.linear_path)
+        optimizers = [make_adamw(module, groups) for module in self.modules]
+        self.objective: Any = family.make_objective(table, generator).to(table.device)
+        self.step = family.make_step(
+            self.modules,
+            self.objective,
+            optimizers,
+            by_autograd=False,
+            precision=contextlib.nullcontext,
+        )
+        every_group = [group for own in optimizers for group in own.param_groups]
+        self.rates = LearningRates(every_group, loop.learning_rate)
+
+    @torch.no_grad()
+    def train_epoch(self) -> float:
+        """Train every network on all its rows once; return their mean loss."""
+        n_folds, n_train = self.train_indices.shape
+        orders = [torch.randperm(n_train, generator=self.generator) for _ in range(n_folds)]
+        shuffled = self.train_indices.gather(1, torch.stack(orders))
+        # Taken for all batches at once, since each taking has a price of its own.
+        rows, weights = self.rows[shuffled], self.table.weights
+        sizes = batch_sizes(n_train, self.n_batches)
+        parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
+        if weights is not None:
+            parts = weights[shuffled].to(rows).split(sizes, 1)
+        total = rows.new_zeros(n_folds)
+        for batch, own_weights in zip(rows.split(sizes, 1), parts, strict=True):
+            self._set_progress()
+            losses = self.step.accumulate_(self.noise(batch), batch, own_weights)
+            self.step.update_()
+            total.add_(losses, alpha=batch.shape[1] / n_train)
+        return float(total.mean())
+
+    def _set_progress(self):
+        """Tell schedule and objective the share of all steps that has been made."""
+        progress = min(1.0, self.n_steps / max(1, self.n_steps_in_all - 1))
+        self.objective.set_progress(progress)
+        self.rates.set_(progress)
+        self.n_steps += 1
+
+    def judge(self) -> Judgement:
+        """Return loss and error of each row by the network that has not seen it."""
+        losses, errors = self.rows.new_empty(2, len(self.rows))
+        indices, inputs, rows = self._folds_to_judge()
+        losses[indices], errors[indices] = self.step.judge(inputs, rows)
+        return Judgement(losses, errors)
+
+    def judge_pca(self) -> torch.Tensor:
+        """Return the error of each row by the PCA of the rows outside of its fold."""
+        errors = self.rows.new_empty(len(self.rows))
+        folds = zip(*self._folds_to_judge(), self.axes, self.modules, strict=True)
+        for indices, inputs, rows, axes, module in folds:
+            seen = module.fill(inputs)
+            errors[indices] = find_row_errors((seen @ axes.T) @ axes, rows)
+        return errors
+
+    def _folds_to_judge(self):
+        """Return indices of the rows (m, b) in each fold, what is seen of them, and the rows.
+
+        Shorter folds begin again at their end.
+        """
+        longest = max(map(len, self.folds))
+        indices = torch.stack([fold[torch.arange(longest) % len(fold)] for fold in self.folds])
+        rows = self.rows[indices]
+        self.noise.restart_judging()
+        return indices, self.noise.for_judging(rows), rows
+
+    def mean(self, values: torch.Tensor) -> float:
+        """Return the weighted mean over the rows."""
+        return mean_of_rows(values, self.table.weights)
+
+
+def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int) -> CrossValidation:
+    """Train a network without each fold, side by side, and judge every epoch by all rows.
+
+    The epoch of the least loss is chosen if it is clearly better than the start, row by row.
+
+    Parameters
+    ----------
+    networks : FoldNetworks
+        The networks at their start.
+    max_iter : int
+        Greatest number of epochs.
+    n_iter_no_change : int
+        Epochs without progress after which training stops.
+
+    Returns
+    -------
+    result : CrossValidation
+        Losses and the choice.
+    """
+    start = best = networks.judge()
+    train_losses: list[float] = []
+    valid_losses, best_iter = [networks.mean(start.losses)], 0
+    while len(train_losses) < max_iter:
+        train_losses.append(networks.train_epoch())
+        judgement = networks.judge()
+        loss = networks.mean(judgement.losses)
+        check_finite({"train_loss": train_losses[-1], "valid_loss": loss}, epoch=len(train_losses))
+        if loss < min(valid_losses):
+            best, best_iter = judgement, len(train_losses)
+        valid_losses.append(loss)
+        if len(train_losses) - best_iter >= n_iter_no_change:
+            break
+    if not is_clear_improvement(start.losses, best.losses, networks.table.weights):
+        best, best_iter = start, 0
+    return CrossValidation(
+        train_losses=train_losses,
+        valid_losses=valid_losses,
+        best_iter=best_iter,
+        error=networks.mean(best.errors),
+        pca_error=networks.mean(networks.judge_pca()),
+    )
+
+
+def _find_components(X, setup: TrainingSetup, rows):
+    """Return the principal components of some rows."""
+    table = setup.table
+    weights = np.ones(len(X)) if table.weights is None else table.weights.numpy()
+    shares = weights[rows] / weights[rows].sum()
+    settings = replace(setup.network, n_components=table.n_components, dtype="float64")
+    return describe_table(X[rows], shares, settings)[1]

@@ -1,0 +1,307 @@
+"""The skorch net of an autoencoder, with an epoch that does not wait for its batches."""
+
+import contextlib
+import copy
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
+
+from skae._engine.compute.device import multiplies_in_bfloat16
+from skae._engine.fitting.callbacks import TrainingStopped
+from skae._engine.fitting.packing import pack_net, unpack_net
+from skae._engine.judgement import Judgement, mean_of_rows
+from skae._engine.steps.optimizer import LearningRates
+from skae._engine.steps.step import Step
+from skae._engine.tables.batches import OrderedBatches, WeightedRows
+from skae._engine.tables.rows import DenseRows
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class AutoencoderNet(NeuralNet):
+    """A skorch net whose target is its input.
+
+    Data come as `WeightedRows`, the criterion is an `Objective`, and batches are trained on by a
+    `Step`. A batch is a pair of rows and weights; the losses are added up without asking for their
+    values, unless a callback listens to batches.
+
+    Parameters
+    ----------
+    family : Family, default=None
+        Kind of the autoencoder; needed for training.
+    schedule : {"adaptive", "constant", "one_cycle"}, default="constant"
+        How the learning rate changes from step to step.
+    mixed_precision : bool, default=False
+        Multiply in bfloat16 where torch's autocast does, but for the linear path.
+    noise : InputNoise, default=None
+        Between the rows and what the network sees of them; needed for training.
+    validation_set : WeightedRows, default=None
+        Rows on which each epoch is judged.
+    **kwargs
+        As for `skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    n_steps_ : int
+        Steps made so far.
+    step_ : Step or None
+        Trains and judges; None once the training is over.
+    """
+
+    callbacks: list
+    callbacks_: list
+    step_: Step
+
+    def __init__(
+        self,
+        *args,
+        family=None,
+        schedule="constant",
+        mixed_precision=False,
+        noise=None,
+        validation_set=None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.family = family
+        self.schedule = schedule
+        self.mixed_precision = mixed_precision
+        self.noise = noise
+        self.validation_set = validation_set
+
+    def __getstate__(self):
+        """Return the network as arrays, with its history and plain parameters.
+
+        Callbacks, the optimiser and data are left out, so a restored net predicts but does not
+        train.
+        """
+        return pack_net(self)
+
+    def __setstate__(self, state):
+        module, history, params = unpack_net(state)
+        criterion = torch.nn.Identity()
+        AutoencoderNet.__init__(self, module, criterion, iterator_valid=OrderedBatches, **params)
+        self._initialize_virtual_params()
+        self._initialize_callbacks()
+        self._initialize_module()
+        self._initialize_criterion()
+        self.history_ = history
+        self.module_.eval()
+        self.initialized_, self._trimmed_for_prediction = True, True
+
+    @property
+    def _default_callbacks(self):
+        callbacks = [("epoch_timer", EpochTimer())]
+        # It would draw up its table even where nothing is printed.
+        return [*callbacks, ("print_log", PrintLog())] if self.verbose else callbacks
+
+    def initialize(self):
+        """Initialise skorch's parts and the training step."""
+        super().initialize()
+        self.n_steps_ = 0
+        self._rates = LearningRates(self.optimizer_.param_groups, self.schedule)
+        self.step_ = self.family.make_step(
+            [self.module_],
+            self.criterion_,
+            [self.optimizer_],
+            by_autograd=bool(self._listens_to_batches() or self.compile or self.mixed_precision),
+            precision=self._precision,
+        )
+        return self
+
+    def get_all_learnable_params(self):
+        """Yield the parameters that skorch's optimiser trains."""
+        own = set(map(id, self.family.list_own_parameters(self.module_)))
+        for name, parameter in super().get_all_learnable_params():
+            if id(parameter) not in own:
+                yield name, parameter
+
+    def _listens_to_batches(self) -> bool:
+        """Tell whether some callback overrides a hook that is called for each batch."""
+        return any(
+            getattr(type(callback), hook, None) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in _BATCH_HOOKS
+        )
+
+    def get_dataset(self, X, y=None):
+        """Return standardised rows as a data set, for skorch's `predict` and `forward`."""
+        if isinstance(X, WeightedRows):
+            return X
+        return WeightedRows(DenseRows(torch.as_tensor(X)), device=torch.device(self.device))
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks; take an end that skorch's `EarlyStopping` asks for as such.
+
+        It raises KeyboardInterrupt, which here is left to the user.
+        """
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            if any(
+                isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
+                for _, callback in self.callbacks_
+            ):
+                raise TrainingStopped from None
+            raise
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Return the rows to train on and those to judge by."""
+        return X, self.validation_set
+
+    def infer(self, x, **fit_params):
+        """Return the module's output in the precision of `x`, however it was computed.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        **fit_params : dict
+            Passed to the module.
+
+        Returns
+        -------
+        output : Tensor of shape (n_samples, n_features)
+            What the loss takes.
+        """
+        with self._precision():
+            return super().infer(x, **fit_params).to(x.dtype)
+
+    def _precision(self):
+        """Return the context in which the network computes."""
+        device = torch.device(self.device)
+        # A net may have been trained on another machine than this one.
+        if not self.mixed_precision or not multiplies_in_bfloat16(device):
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, torch.bfloat16)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Train on all batches, or judge them, and record the mean loss.
+
+        Parameters
+        ----------
+        iterator : iterable of (rows, weights) or None
+            The batches; nothing is done where None.
+        training : bool
+            Whether to train.
+        prefix : {"train", "valid"}
+            Which loss is recorded.
+        step_fn : callable
+            Not used: `step_` takes its place.
+        **fit_params : dict
+            Not used.
+        """
+        if iterator is None:
+            return
+        listening = self._listens_to_batches()
+        if training:
+            loss = self._train_on(iterator, listening=listening)
+        else:
+            judgement = self._judge_batches(iterator, listening=listening)
+            loss = mean_of_rows(judgement.losses, iterator.dataset.own_weights)
+        self._record_loss(prefix + "_loss", loss, listening=listening)
+        for name, value in self.step_.take_records().items():
+            self.history.record(name, value)
+
+    @torch.no_grad()
+    def _train_on(self, iterator, *, listening: bool) -> float:
+        """Train on all batches; return the mean loss."""
+        total, mass = torch.zeros(1, device=self.device), 0.0
+        for n_done, batch in enumerate(iterator):
+            rows, weights = batch
+            self._set_progress(n_done, len(iterator))
+            if listening:
+                self.notify("on_batch_begin", batch=batch, training=True)
+            own_weights = None if weights is None else weights[None]
+            loss = self.step_.accumulate_(self.noise(rows[None]), rows[None], own_weights)
+            if listening:
+                named = self.get_all_learnable_params()
+                self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+            self.step_.update_()
+            total = total.to(loss).add_(loss, alpha=len(rows))
+            mass += len(rows) if weights is None else weights.sum()
+            if listening:
+                self._tell_of_batch("train", batch, loss[0])
+        self.n_steps_ += len(iterator)
+        return float(total / mass)
+
+    def _judge_batches(self, iterator, *, listening: bool) -> Judgement:
+        """Return what rows cost, with the same noise each time."""
+        self.noise.restart_judging()
+        parts = []
+        for batch in iterator:
+            rows, weights = batch
+            if listening:
+                self.notify("on_batch_begin", batch=batch, training=False)
+            losses, errors = self.step_.judge(self.noise.for_judging(rows)[None], rows[None])
+            parts.append((losses[0], errors[0]))
+            if listening:
+                loss = losses[0] if weights is None else losses[0] * weights
+                self._tell_of_batch("valid", batch, loss.mean())
+        return Judgement(*map(torch.cat, zip(*parts, strict=True)))
+
+    def judge(self, dataset: WeightedRows) -> Judgement:
+        """Return what rows cost, with the same noise each time."""
+        return self._judge_batches(self.get_iterator(dataset, training=False), listening=False)
+
+    def _tell_of_batch(self, prefix: str, batch, loss: torch.Tensor):
+        """Record a batch and tell the callbacks of its end."""
+        self.history.record_batch(prefix + "_loss", loss.item())
+        self.history.record_batch(prefix + "_batch_size", len(batch[0]))
+        output = {"loss": loss, "y_pred": self.step_.outputs[0]}
+        self.notify("on_batch_end", batch=batch, training=prefix == "train", **output)
+
+    def _record_loss(self, name: str, loss: float, *, listening: bool):
+        """Record a loss and whether it is the least; skorch's `Checkpoint` asks for that.
+
+        It also looks at the last batch. Where nobody listens to batches, one stands for all.
+        """
+        if not listening:
+            self.history.new_batch()
+            self.history.record_batch(name, loss)
+        self.history.record(name, loss)
+        self.history.record(name + "_best", loss <= min(self.history[:, name]))
+
+    def _set_progress(self, n_done: int, n_batches: int):
+        """Tell schedule and objective the share of all steps that has been made, in [0, 1]."""
+        n_steps = max(1, self.max_epochs * n_batches - 1)
+        progress = min(1.0, (self.n_steps_ + n_done) / n_steps)
+        self.criterion_.set_progress(progress)
+        self._rates.set_(progress)
+
+    def copy_for_prediction(self) -> "AutoencoderNet":
+        """Return a net with a copy of the module and the history, which training leaves alone."""
+        # Not copy.copy, which goes through __getstate__ and ends on the CPU.
+        net = type(self).__new__(type(self))
+        net.__dict__.update(self.__dict__)
+        net.__dict__.update(
+            module_=copy.deepcopy(self.module_),
+            history_=copy.copy(self.history_),
+            optimizer_=None,
+            step_=None,
+        )
+        return net
+
+    def release_training_state(self, callbacks):
+        """Let go of everything that only training needs.
+
+        Parameters
+        ----------
+        callbacks : list of Callback
+            Callbacks that are not the user's.
+
+        Returns
+        -------
+        moments : object
+            Input of a step's `load_moments_`; None for a copy that does not train.
+        """
+        moments = None if self.step_ is None else self.step_.copy_moments()
+        self.__dict__.update(step_=None, family=None, validation_set=None)
+        self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]
+        self.callbacks_ = [item for item in self.callbacks_ if item[1] not in callbacks]
+        # Parameters get memory of their own, no longer views of the optimiser's.
+        for parameter in self.module_.parameters():
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+        self.module_.eval()
+        return moments

@@ -1,0 +1,51 @@
+"""Results of a training."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skae._engine.families.moments import CodeMoments
+from skae._engine.families.plan import NetworkPlan
+from skae._engine.fitting.net import AutoencoderNet
+from skae._engine.tables.standardization import Standardization
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained network, with its errors, curves and units."""
+
+    net: AutoencoderNet
+    plan: NetworkPlan
+    standardization: Standardization
+    n_components: int
+    n_iter: int
+    best_iter: int
+    loss_curve: list[float]
+    validation_loss_curve: list[float] | None
+    reconstruction_error: float
+    pca_reconstruction_error: float
+    explained_variance_ratio: np.ndarray
+    moments: Any
+    """State of the optimiser, for a fit that goes on from this one."""
+
+    n_fits: int
+    """This fit and those before it that it went on from."""
+
+    description: Any
+    """Further knowledge of the codes of the training rows that the family has, else None."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A network at the end of its training, before its codes are put in order."""
+
+    moments: CodeMoments
+    error: float
+    """Mean squared error per cell of the rows that judge, in standardised units."""
+
+    pca_error: float
+    """Error of PCA, or of the start, on these rows."""
+
+    best_iter: int
+    """Epoch whose weights the network has."""

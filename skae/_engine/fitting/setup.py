@@ -1,0 +1,56 @@
+"""Everything that is settled before a training begins."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from skae._engine.families.family import Family
+from skae._engine.families.plan import NetworkPlan
+from skae._engine.settings import LoopSettings, NetworkSettings
+from skae._engine.start.prepared_table import PreparedTable
+from skae._engine.tables.standardization import Standardization
+from skae._engine.tables.units import Units
+from skae.modules import Autoencoder, LinearOutput
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """A network and a loop that are asked for, and the table that they are for."""
+
+    family: Family
+    network: NetworkSettings
+    loop: LoopSettings
+    table: PreparedTable
+    plan: NetworkPlan
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows to train on and rows held out, None where there are none."""
+
+    train: torch.Tensor
+    held_out: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A network that training goes on from."""
+
+    module: Autoencoder
+    plan: NetworkPlan
+    standardization: Standardization
+    n_fits: int
+    """Number of fits that it has behind it."""
+
+    moments: Any
+    """State of the optimiser, None where it is not known."""
+
+    @property
+    def units(self) -> Units:
+        """Units and range of the network, which do not change any more."""
+        output = self.module.output
+        if not isinstance(output, LinearOutput) or output.lower is None or output.upper is None:
+            return Units(self.standardization, None)
+        invert = self.standardization.invert
+        return Units(self.standardization, (invert(output.lower), invert(output.upper)))

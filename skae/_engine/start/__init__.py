@@ -1,0 +1,1 @@
+"""Starting points of networks: tables made ready, their PCA, and noise."""

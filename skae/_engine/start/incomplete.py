@@ -1,0 +1,262 @@
+"""Tables with missing cells: their columns, their PCA, and the distribution that fills them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skae._engine.start.principal_components import (
+    PrincipalComponents,
+    find_principal_components,
+    from_covariance,
+)
+from skae._engine.tables.columns import ColumnStatistics
+from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.standardization import Standardization
+from skae.modules import GaussianFilling
+
+# Wider tables start from the means of their columns: a covariance would take too long.
+_MAX_FEATURES = 2000
+# In double precision up to here; beyond, in that of the network.
+_FEW_FEATURES = 256
+# Rows are drawn from an incomplete table of more than this many products of two cells.
+_MOST_PRODUCTS = 2.5e9
+_LEAST_ROWS = 1000
+# What expected values vary by is averaged over about so many draws, or such products.
+_N_DRAWS = 4000
+_MOST_DRAWN_PRODUCTS = 2e7
+# The likelihood goes on rising for long while fills get worse, so few steps do.
+_N_STEPS = 10
+_TOLERANCE = 0.01
+# The distribution is drawn towards independent columns as by so many rows for each column, and by
+# this share of the rows at least, which keeps the covariance invertible in single precision.
+_PRIOR_ROWS_PER_COLUMN = 0.25
+_LEAST_PRIOR_SHARE = 1e-4
+
+
+@dataclass(frozen=True)
+class NormalDistribution:
+    """A normal distribution of rows, in the unit of X."""
+
+    mean: np.ndarray
+    """Of shape (n_features,)."""
+
+    deviation: np.ndarray
+    """What columns are divided by before `precision` applies, of shape (n_features,)."""
+
+    precision: np.ndarray | None
+    """Inverse covariance of the columns so divided; None where only means are known."""
+
+    @property
+    def fill_variance(self) -> float:
+        """Variance of a single missing cell about its fill, summed over the columns."""
+        given_others = 1.0 if self.precision is None else 1 / np.diag(self.precision)
+        return float(np.sum(self.deviation**2 * given_others))
+
+    def make_filling(
+        self, standardization: Standardization, input_scale: torch.Tensor
+    ) -> GaussianFilling:
+        """Return what fills missing cells of standardised rows once these have been scaled.
+
+        Parameters
+        ----------
+        standardization : Standardization
+            Of the network.
+        input_scale : Tensor of shape (n_features,)
+            What the network multiplies standardised rows with.
+
+        Returns
+        -------
+        filling : GaussianFilling
+            In the precision of the network, on the CPU.
+        """
+        scale = input_scale.double().numpy()
+        shift = (self.mean - standardization.mean) / standardization.scale
+        mean = torch.from_numpy(shift * scale).to(input_scale)
+        if self.precision is None:
+            return GaussianFilling(mean)
+        factors = standardization.scale / (self.deviation * scale)
+        precision = self.precision * np.outer(factors, factors)
+        return GaussianFilling(mean, torch.from_numpy(precision).to(input_scale))
+
+
+@dataclass(frozen=True)
+class MaskedPrincipalComponents(PrincipalComponents):
+    """What a PCA of rows with missing cells found, and the distribution behind it."""
+
+    distribution: NormalDistribution
+
+    def find_residual(self, total: float) -> float:
+        """Return what is left to be learnt of a total variance, summed over the columns.
+
+        That is what cells differ by from their fill, if it is more than what PCA leaves over.
+        """
+        return max(total - float(self.explained_variance.sum()), self.distribution.fill_variance)
+
+
+def describe_incomplete(
+    X, shares: np.ndarray, n_components, *, precision="float64"
+) -> tuple[ColumnStatistics, MaskedPrincipalComponents]:
+    """Return statistics and principal components of a table with missing cells.
+
+    A normal distribution is fitted by expectation maximisation: missing cells count with what the
+    observed ones let expect of them, and with the variance about that. The variance is averaged
+    over draws, which takes no more than a second fill, while the exact one would take an inverse
+    matrix for each row.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows, with NaN where a cell is missing; memory maps are read in chunks.
+    shares : ndarray of shape (n_samples,)
+        Weights of the rows, summing to 1.
+    n_components : int or float in (0, 1)
+        How many components, or the share of variance that they are to explain.
+    precision : {"float32", "float64"}, default="float64"
+        In which wide tables are described.
+
+    Returns
+    -------
+    statistics : ColumnStatistics
+        Mean and variance under the distribution, and the range of the observed cells.
+    components : MaskedPrincipalComponents
+        Those of the covariance.
+
+    References
+    ----------
+    Little, R. J. A. and Rubin, D. B. (2002). Statistical analysis with missing data, chapter 11.
+    https://doi.org/10.1002/9781119013563
+    """
+    observed = describe_observed_cells(X, shares)
+    deviation = np.sqrt(observed.variance)
+    deviation[deviation == 0] = 1.0
+    if X.shape[1] > _MAX_FEATURES:
+        filled = np.where(np.isnan(X), observed.mean.astype(X.dtype), X)
+        found = find_principal_components(
+            filled, observed, shares, n_components, precision=precision
+        )
+        distribution = NormalDistribution(observed.mean, deviation, None)
+        return observed, MaskedPrincipalComponents(**vars(found), distribution=distribution)
+    narrow = X.shape[1] <= _FEW_FEATURES
+    dtype = torch.float64 if narrow else getattr(torch, precision)
+    mean, covariance, inverse = _fit_normal(
+        *_scale_rows(X, shares, observed.mean, deviation, dtype)
+    )
+    mean = observed.mean + mean * deviation
+    covariance *= np.outer(deviation, deviation)
+    statistics = ColumnStatistics(
+        mean, np.diag(covariance).copy(), observed.lowest, observed.highest
+    )
+    found = from_covariance(covariance, n_components)
+    distribution = NormalDistribution(mean, deviation, inverse)
+    return statistics, MaskedPrincipalComponents(**vars(found), distribution=distribution)
+
+
+def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
+    """Return mean, variance and range of the cells that are there, column by column.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows, with NaN where a cell is missing.
+    shares : ndarray of shape (n_samples,)
+        Weights of the rows.
+
+    Returns
+    -------
+    statistics : ColumnStatistics
+        Zeros for columns in which no cell of a weighted row is there.
+    """
+    slices = chunk_slices(X.shape)
+    lowest, highest = (
+        np.nan_to_num(limit.reduce([limit.reduce(X[rows], axis=0) for rows in slices], axis=0))
+        for limit in (np.fmin, np.fmax)
+    )
+    # Summing about a value of the column keeps the digits of columns far from zero.
+    origin = lowest.astype(np.float64)
+    mass, total = _sum_cells(X, origin, shares, slices)[:2]
+    mass = np.where(mass > 0, mass, 1)
+    mean = origin + total / mass
+    squares = _sum_cells(X, mean, shares, slices)[2]
+    return ColumnStatistics(mean, squares / mass, origin, highest.astype(np.float64))
+
+
+def _sum_cells(X, origin, shares, slices) -> np.ndarray:
+    """Return the weighted number of observed cells, their sum about an origin, and of squares."""
+    sums = np.zeros((3, X.shape[1]))
+    for rows in slices:
+        centred = np.subtract(X[rows], origin, dtype=np.float64)
+        there = ~np.isnan(centred)
+        centred[~there] = 0
+        sums += [shares[rows] @ part for part in (there, centred, centred**2)]
+    return sums
+
+
+def _scale_rows(X, shares, mean, deviation, dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return scaled rows and their weights; a sample where many rows have missing cells."""
+    rows = np.flatnonzero(shares)
+    gaps = any(np.isnan(X[some]).any() for some in chunk_slices(X.shape))
+    most = max(_LEAST_ROWS, int(_MOST_PRODUCTS / X.shape[1] ** 2))
+    if gaps and len(rows) > most:
+        rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    scaled = torch.empty(len(rows), X.shape[1], dtype=dtype)
+    for some in chunk_slices((len(rows), X.shape[1])):
+        scaled[some] = torch.from_numpy((X[rows[some]] - mean) / deviation)
+    return scaled, torch.from_numpy(shares[rows] / shares[rows].sum()).to(dtype)
+
+
+def _fit_normal(
+    rows: torch.Tensor, shares: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit a normal distribution to rows with missing cells.
+
+    Returns
+    -------
+    mean : ndarray of shape (n_features,)
+        Its mean.
+    covariance : ndarray of shape (n_features, n_features)
+        Its covariance.
+    precision : ndarray of shape (n_features, n_features)
+        The inverse of the covariance once that is drawn towards the identity.
+    """
+    n_samples, n_features = rows.shape
+    prior = max(_PRIOR_ROWS_PER_COLUMN * n_features / n_samples, _LEAST_PRIOR_SHARE)
+    gaps, gap_shares = _repeat_gaps(rows, shares)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.empty(gaps.shape, dtype=rows.dtype).normal_(generator=generator)
+    nothing = rows.new_zeros(n_features)
+    mean, covariance = nothing, _weigh(rows.nan_to_num(0.0), shares)
+    root = _shrunk_root(covariance, prior)
+    for _ in range(_N_STEPS if len(gaps) else 0):
+        precision = torch.cholesky_inverse(root)
+        filled = GaussianFilling(mean, precision)(rows)
+        drawn = draws @ root.T
+        expected = GaussianFilling(nothing, precision)(drawn.masked_fill(gaps, torch.nan))
+        mean, last = shares @ filled, covariance
+        covariance = _weigh(filled - mean, shares) + _weigh(drawn - expected, gap_shares)
+        root = _shrunk_root(covariance, prior)
+        if torch.linalg.norm(covariance - last) < _TOLERANCE * torch.linalg.norm(last):
+            break
+    precision = torch.cholesky_inverse(root)
+    return mean.double().numpy(), covariance.double().numpy(), precision.double().numpy()
+
+
+def _repeat_gaps(rows: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where rows have missing cells, often enough for an average, and the weights."""
+    missing = rows.isnan()
+    incomplete = missing.any(1)
+    n_draws = min(_N_DRAWS, _MOST_DRAWN_PRODUCTS / rows.shape[1] ** 2)
+    n_repeats = max(1, round(n_draws / len(rows)))
+    gaps = missing[incomplete].repeat(n_repeats, 1)
+    return gaps, shares[incomplete].repeat(n_repeats) / n_repeats
+
+
+def _shrunk_root(covariance: torch.Tensor, prior: float) -> torch.Tensor:
+    """Return the Cholesky root of a covariance that is drawn towards the identity."""
+    identity = torch.eye(len(covariance), dtype=covariance.dtype)
+    return torch.linalg.cholesky((covariance + prior * identity) / (1 + prior))
+
+
+def _weigh(rows: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Return the sum of the rows' outer products, each times its share."""
+    return rows.T @ (rows * shares[:, None])

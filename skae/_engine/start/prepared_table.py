@@ -1,0 +1,217 @@
+"""A table made ready for training: standardised rows, their statistics and their PCA."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skae._engine.settings import NetworkSettings
+from skae._engine.start.incomplete import MaskedPrincipalComponents, describe_incomplete
+from skae._engine.start.padding import describe_padded
+from skae._engine.start.principal_components import PrincipalComponents, find_principal_components
+from skae._engine.tables.batches import WeightedRows
+from skae._engine.tables.columns import ColumnStatistics, describe_columns, find_bounds
+from skae._engine.tables.rows import DenseRows, LazyRows, make_rows
+from skae._engine.tables.standardization import Standardization
+from skae._engine.tables.units import Units
+
+# The unit of the network is what PCA leaves over, unless that is next to nothing.
+_LEAST_SHARE_OF_DEVIATION = 1e-3
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows made ready for training, with their weights."""
+
+    rows: DenseRows | LazyRows
+    weights: torch.Tensor | None
+    """Weights of the rows, 1 on average over those in training."""
+
+    n_components: int
+    device: torch.device
+    masked = False
+    """Whether cells may be missing."""
+
+    bounded = False
+    """Whether reconstructions have a range."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.rows.n_features
+
+    def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
+        """Return some rows with their weights, all where no indices are given."""
+        return WeightedRows(self.rows, self.weights, indices, self.device)
+
+
+@dataclass(frozen=True)
+class PreparedTable(Prepared):
+    """A table made ready for training, with the PCA that its network starts from."""
+
+    statistics: ColumnStatistics
+    units: Units
+    principal_components: PrincipalComponents
+
+    @property
+    def standardization(self) -> Standardization:
+        """Map from rows of X to rows of the network."""
+        return self.units.standardization
+
+    @property
+    def masked(self) -> bool:  # type: ignore[override]
+        """Whether cells may be missing."""
+        return isinstance(self.principal_components, MaskedPrincipalComponents)
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        """Whether reconstructions have a range."""
+        return self.units.bounds is not None
+
+    @property
+    def pca_error(self) -> float:
+        """Mean squared error per cell of PCA on the training rows, in standardised units."""
+        variances = self.statistics.variance
+        left = self.principal_components.find_unexplained(float(variances.sum()))
+        return left / len(variances) / self.standardization.scale**2
+
+    @property
+    def deviations(self) -> torch.Tensor:
+        """Standard deviations of the columns, of shape (n_features,), standardised."""
+        return self.units.tensor(np.sqrt(self.statistics.variance) / self.standardization.scale)
+
+
+def prepare_table(
+    X, weights, in_training, settings: NetworkSettings, device, units: Units | None = None
+) -> PreparedTable:
+    """Describe a table and find its PCA.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The table.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows; equal where None.
+    in_training : ndarray of bool of shape (n_samples,)
+        The rows that mean, scale and PCA are taken from; the others are held out.
+    settings : NetworkSettings
+        The network that is asked for.
+    device : torch.device
+        Where to compute.
+    units : Units, default=None
+        Units of a network that goes on; those of this table where None.
+
+    Returns
+    -------
+    table : PreparedTable
+        The table, ready for training.
+    """
+    weights, shares = share_weights(weights, in_training)
+    statistics, components = describe_table(X, shares, settings)
+    n_components = settings.n_components
+    if isinstance(n_components, float):
+        n_components = max(1, len(components.components))
+    if units is None:
+        standardization = _standardize(X, statistics, components, settings)
+        units = Units(standardization, _choose_bounds(X, statistics, settings.output_range))
+    return PreparedTable(
+        rows=make_rows(X, units.standardization).to(device),
+        weights=weights,
+        n_components=int(n_components),
+        device=device,
+        statistics=statistics,
+        units=units,
+        principal_components=components,
+    )
+
+
+def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray]:
+    """Return weights that are 1 on average in training, and shares that sum to 1 there.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows; equal where None.
+    in_training : ndarray of bool of shape (n_samples,)
+        The rows that are trained on.
+
+    Returns
+    -------
+    weights : Tensor of shape (n_samples,) or None
+        Weights of all rows, None where they are equal.
+    shares : ndarray of shape (n_samples,)
+        Share of each row in the training, 0 for those held out.
+    """
+    if weights is not None:
+        weights = weights / weights[in_training].mean()
+    shares = in_training.astype(np.float64) if weights is None else weights * in_training
+    shares /= shares.sum()
+    return None if weights is None else torch.from_numpy(weights), shares
+
+
+def describe_table(
+    X, shares: np.ndarray, settings: NetworkSettings
+) -> tuple[ColumnStatistics, PrincipalComponents]:
+    """Return statistics of the columns of a table, and its principal components.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The table.
+    shares : ndarray of shape (n_samples,)
+        Weights of the rows, summing to 1.
+    settings : NetworkSettings
+        Number of components, and whether cells may be missing.
+
+    Returns
+    -------
+    statistics : ColumnStatistics
+        Mean, variance and range of the columns.
+    components : PrincipalComponents
+        With the distribution that fills missing cells, where there may be any.
+    """
+    if settings.padded:
+        return describe_padded(X, shares, settings.n_components, precision=settings.dtype)
+    if settings.masked:
+        return describe_incomplete(X, shares, settings.n_components, precision=settings.dtype)
+    statistics = describe_columns(X, shares)
+    components = find_principal_components(
+        X, statistics, shares, settings.n_components, precision=settings.dtype
+    )
+    return statistics, components
+
+
+def _standardize(X, statistics, components, settings) -> Standardization:
+    """Measure rows in units of PCA's error, so that what is left to learn is of size one."""
+    total = float(statistics.variance.sum())
+    _check_magnitude(np.sqrt(total), settings.dtype)
+    residual = total - float(components.explained_variance.sum())
+    if isinstance(components, MaskedPrincipalComponents):
+        residual = components.find_residual(total)
+    unit = max(residual, total * _LEAST_SHARE_OF_DEVIATION**2) / len(statistics.mean)
+    scale = float(np.sqrt(unit)) if unit > 0 else 1.0
+    precision = X.dtype if X.dtype in (np.float32, np.float64) else np.float64
+    return Standardization(statistics.mean.astype(precision), scale, settings.torch_dtype)
+
+
+def _check_magnitude(deviation: float, dtype: str):
+    """Refuse tables whose codes, in the unit of X, would overflow or vanish."""
+    limits = np.finfo(dtype)
+    least, most = limits.tiny * 1e9, limits.max / 1e9
+    if deviation != 0 and not least < deviation < most:
+        raise ValueError(
+            f"X must deviate from its mean by something between {least:.0e} and {most:.0e}, what "
+            f"codes in {dtype} can express. Got a standard deviation of {deviation:.3g}, summed "
+            "over the features. Scale X, for instance with StandardScaler."
+        )
+
+
+def _choose_bounds(X, statistics, output_range) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the range of the reconstructions in the unit of X, None where there is no bound."""
+    if output_range is None:
+        return None
+    if output_range == "auto":
+        lower, upper = find_bounds(X, statistics)
+    else:
+        lower, upper = (np.full(X.shape[1], float(bound)) for bound in output_range)
+    return (lower, upper) if np.isfinite([lower, upper]).any() else None

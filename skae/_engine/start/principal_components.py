@@ -1,0 +1,203 @@
+"""PCA of weighted, sparse, wide, tall and memory-mapped tables: the start of every network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+from scipy.sparse.linalg import LinearOperator
+
+from skae._engine.tables.columns import ColumnStatistics
+from skae._engine.tables.rows import chunk_slices, densify
+
+# Up to here the covariance matrix is small enough to be decomposed whole.
+_MAX_COVARIANCE_FEATURES = 2000
+# Up to here a wide table is decomposed exactly through its rows' inner products.
+_MAX_GRAM_SAMPLES = 2000
+# Fewer multiplications than this are cheap in double precision.
+_CHEAP_PRODUCTS = 2e9
+_N_OVERSAMPLES = 10
+_N_POWER_ITERATIONS = 4
+_FIRST_GUESS = 64
+
+
+@dataclass(frozen=True)
+class PrincipalComponents:
+    """What a PCA of the training rows found."""
+
+    components: np.ndarray
+    """Orthonormal axes, of shape (n_found, n_features), greatest variance first."""
+
+    explained_variance: np.ndarray
+    """Weighted variance along each axis, of shape (n_found,)."""
+
+    def find_unexplained(self, total: float) -> float:
+        """Return what is left of a total variance, summed over the columns."""
+        return max(total - float(self.explained_variance.sum()), 0.0)
+
+
+def find_principal_components(
+    X, statistics: ColumnStatistics, shares, n_components, *, precision=np.float64, seed=0
+) -> PrincipalComponents:
+    """Return the leading principal components of the rows of X.
+
+    Axes without variance are left out, so fewer than `n_components` may be found.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Rows; memory maps are read in chunks.
+    statistics : ColumnStatistics
+        Of these rows and shares.
+    shares : ndarray of shape (n_samples,)
+        Weights of the rows, summing to 1.
+    n_components : int or float in (0, 1)
+        How many, or the share of variance that they are to explain.
+    precision : {numpy.float32, numpy.float64}, default=numpy.float64
+        In which products are taken where there are many of them.
+    seed : int, default=0
+        For the randomised solver of large tables.
+
+    Returns
+    -------
+    principal_components : PrincipalComponents
+        Axes and variances.
+    """
+    n_samples, n_features = X.shape
+    mean, total = statistics.mean, float(statistics.variance.sum())
+    if n_features <= _MAX_COVARIANCE_FEATURES and n_features <= max(2 * n_samples, 64):
+        if n_samples * n_features**2 < _CHEAP_PRODUCTS:
+            precision = np.float64
+        return from_covariance(_covariance(X, mean, shares, precision), n_components)
+    operator = _centred_operator(X, mean, shares)
+    if n_samples <= min(n_features, _MAX_GRAM_SAMPLES):
+        return _from_gram(operator, total, n_components)
+    return _from_randomized(operator, total, n_components, seed)
+
+
+def from_covariance(covariance, n_components) -> PrincipalComponents:
+    """Return the leading principal components of a covariance matrix.
+
+    Parameters
+    ----------
+    covariance : ndarray of shape (n_features, n_features)
+        Covariance of the rows.
+    n_components : int or float in (0, 1)
+        How many, or the share of variance that they are to explain.
+
+    Returns
+    -------
+    principal_components : PrincipalComponents
+        Axes and variances.
+    """
+    n_features = len(covariance)
+    total = float(np.trace(covariance))
+    subset = None
+    if not isinstance(n_components, float) and n_components < n_features:
+        subset = (n_features - n_components, n_features - 1)
+    variances, axes = linalg.eigh(covariance, subset_by_index=subset, check_finite=False)
+    return _select(axes.T[::-1], variances[::-1], total, n_components)
+
+
+def _count_axes(variances, total, n_components, n_features) -> int:
+    """Return how many axes are wanted, as far as they have variance."""
+    count = n_components
+    if isinstance(n_components, float):
+        reached = np.cumsum(variances) >= n_components * total * (1 - 1e-12)
+        count = 1 + int(np.argmax(reached)) if reached.any() else len(variances)
+    least = np.finfo(float).eps * n_features * total
+    return min(count, int(np.sum(variances > least)))
+
+
+def _select(axes, variances, total, n_components) -> PrincipalComponents:
+    """Keep the axes asked for, as far as they have variance, with a deterministic sign."""
+    count = _count_axes(variances, total, n_components, axes.shape[1])
+    axes = axes[:count]
+    signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])
+    return PrincipalComponents(axes * signs[:, None], variances[:count])
+
+
+def _covariance(X, mean, shares, precision) -> np.ndarray:
+    """Return the weighted covariance by one pass over chunks, summed in double precision."""
+    covariance = np.zeros((X.shape[1], X.shape[1]))
+    roots = np.sqrt(shares * len(shares)).astype(precision)
+    for rows in chunk_slices(X.shape, cells=2**22):
+        dense = densify(X[rows])
+        centred = np.empty(dense.shape, dtype=precision)
+        # The difference is taken in double precision, then rounded.
+        np.subtract(dense, mean, out=centred, casting="same_kind")
+        centred *= roots[rows, None]
+        covariance += centred.T @ centred
+    return covariance / len(shares)
+
+
+def _from_gram(operator, total, n_components) -> PrincipalComponents:
+    """Decompose a wide table through the inner products of its rows."""
+    identity = np.eye(operator.shape[0])
+    # A few rows at a time: all of them, made dense, could be far larger than a sparse X.
+    slices = chunk_slices(operator.shape, cells=2**24)
+    gram = np.hstack([operator @ (operator.T @ identity[:, rows]) for rows in slices])
+    variances, vectors = linalg.eigh((gram + gram.T) / 2, check_finite=False)
+    variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
+    count = _count_axes(variances, total, n_components, operator.shape[1])
+    axes = (operator.T @ vectors[:, :count]).T
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    return _select(axes, variances[:count], total, n_components)
+
+
+def _from_randomized(operator, total, n_components, seed) -> PrincipalComponents:
+    """Decompose a large table approximately, with more axes until their share is reached."""
+    rank = min(operator.shape)
+    count = _FIRST_GUESS if isinstance(n_components, float) else n_components
+    while True:
+        count = min(count, rank)
+        axes, variances = _randomized(operator, count, seed)
+        enough = isinstance(n_components, int) or variances.sum() >= n_components * total
+        if enough or count == rank:
+            return _select(axes, variances, total, n_components)
+        count *= 2
+
+
+def _randomized(operator, count, seed):
+    """Return axes and variances by the method of Halko et al. (doi:10.1137/090771806).
+
+    scikit-learn's `randomized_svd` takes no operators in all of its versions.
+    """
+    size = min(count + _N_OVERSAMPLES, *operator.shape)
+    right = np.random.default_rng(seed).standard_normal((operator.shape[1], size))
+    for _ in range(_N_POWER_ITERATIONS):
+        left, _ = linalg.lu(operator @ right, permute_l=True, check_finite=False)
+        right, _ = linalg.lu(operator.T @ left, permute_l=True, check_finite=False)
+    left, _ = linalg.qr(operator @ right, mode="economic", check_finite=False)
+    projected = (operator.T @ left).T
+    _, singular_values, axes = linalg.svd(projected, full_matrices=False, check_finite=False)
+    return axes[:count], singular_values[:count] ** 2
+
+
+def _centred_operator(X, mean, shares) -> LinearOperator:
+    """Return the centred rows, times the roots of their shares, without forming them."""
+    roots = np.sqrt(shares)
+
+    def chunks():
+        """Yield parts of X, so that a memory map, or one in single precision, is not copied."""
+        if sparse.issparse(X):
+            return [(slice(None), X)]
+        return ((rows, X[rows]) for rows in chunk_slices(X.shape, cells=2**22))
+
+    def multiply(right):
+        right = np.asarray(right).reshape(X.shape[1], -1)
+        product = np.vstack([part @ right for _, part in chunks()])
+        return roots[:, None] * (product - mean @ right)
+
+    def multiply_transposed(left):
+        left = roots[:, None] * np.asarray(left).reshape(X.shape[0], -1)
+        product = sum(part.T @ left[rows] for rows, part in chunks())
+        return product - np.outer(mean, left.sum(axis=0))
+
+    return LinearOperator(
+        X.shape,
+        matvec=multiply,
+        matmat=multiply,
+        rmatvec=multiply_transposed,
+        rmatmat=multiply_transposed,
+        dtype=np.float64,
+    )

@@ -1,0 +1,1 @@
+"""Training steps, and the optimisers and schedules behind them."""

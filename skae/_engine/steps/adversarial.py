@@ -1,0 +1,70 @@
+"""Training steps of adversarial autoencoders: two optimisers take turns."""
+
+import torch
+from torch import Tensor
+
+from skae._engine.steps.autograd import AutogradStep
+from skae.objectives import AdversarialObjective
+
+# Of the discriminator, whatever that of the autoencoder; and what the schedule leaves of it in the
+# end, so that the discriminator does not fall behind codes that still change.
+_RATE = 0.01
+_LEAST_RATE = 0.1
+# Little momentum, as the codes that it looks at move away.
+_BETAS = (0.5, 0.99)
+
+
+class AdversarialStep(AutogradStep):
+    """Training steps in which a discriminator learns first, then the autoencoder.
+
+    Parameters
+    ----------
+    modules : list of AdversarialAutoencoder
+        The models.
+    objective : AdversarialObjective
+        What autoencoder and discriminator minimise.
+    optimizers : list of Optimizer
+        One for each autoencoder; those of the discriminators are made here.
+    **params
+        As for `AutogradStep`.
+
+    Attributes
+    ----------
+    discriminator_optimizers : list of Optimizer
+        One for each discriminator.
+    """
+
+    objective: AdversarialObjective
+
+    def __init__(self, modules, objective, optimizers, **params):
+        super().__init__(modules, objective, optimizers, **params)
+        self._greatest_rates = [groups[0]["lr"] for groups in self.groups]
+        self.discriminator_optimizers = [
+            torch.optim.AdamW(module.discriminator.parameters(), lr=_RATE, betas=_BETAS, fused=True)
+            for module in modules
+        ]
+        self._losses: list[Tensor] = []
+
+    def _find_loss(self, module, inputs, rows, weights) -> tuple[Tensor, Tensor]:
+        code = module.encode_raw(inputs)
+        self._train_discriminator(self.modules.index(module), code.detach(), weights)
+        return self.objective.of_code(module, code, rows, weights)
+
+    def _train_discriminator(self, model: int, code: Tensor, weights):
+        optimizer = self.discriminator_optimizers[model]
+        share = self.groups[model][0]["lr"] / self._greatest_rates[model]
+        for group in optimizer.param_groups:
+            group["lr"] = _RATE * max(share, _LEAST_RATE)
+        # The autoencoder's backward pass has left gradients here that are not meant.
+        optimizer.zero_grad()
+        loss = self.objective.discriminate(self.modules[model], code, weights)
+        loss.backward()
+        parameters = self.modules[model].discriminator.parameters()
+        self.exchange_([parameter.grad for parameter in parameters])
+        optimizer.step()
+        self._losses.append(loss.detach())
+
+    def take_records(self) -> dict[str, float]:
+        """Return the discriminators' mean loss since the last call."""
+        losses, self._losses = self._losses, []
+        return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}

@@ -1,0 +1,394 @@
+"""One training step of dense autoencoders, with the gradients written out.
+
+The step does what autograd and AdamW would do to `skae.modules.Autoencoder` made of two
+`DenseStack`, and nothing else. All parameters live in two flat buffers, one for the stacks and one
+for the linear path, so that the optimiser makes two calls; every product is batched over a leading
+axis of models, so that several networks of one shape train side by side. A single network is a
+leading axis of one.
+
+Shapes: m models, b rows in a batch, p features, k codes. Gradients are those of the sum of the
+models' losses, so no model sees another.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skae._engine.judgement import find_row_errors
+from skae._engine.steps.products import BatchedProducts, choose_products
+from skae._engine.steps.step import Step
+from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
+from skae.objectives import ReconstructionObjective
+
+_aten = torch.ops.aten
+
+# Each activation, written to a buffer, and its derivative: what becomes of the gradient, in place,
+# given the input and the output.
+_ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
+    "gelu": (_aten.gelu.out, lambda g, x, y: _aten.gelu_backward.grad_input(g, x, grad_input=g)),
+    "identity": (lambda x, out: out.copy_(x), lambda g, x, y: g),
+    "logistic": (
+        torch.sigmoid,
+        lambda g, x, y: _aten.sigmoid_backward.grad_input(g, y, grad_input=g),
+    ),
+    "relu": (
+        lambda x, out: torch.clamp(x, min=0, out=out),
+        lambda g, x, y: _aten.threshold_backward.grad_input(g, y, 0, grad_input=g),
+    ),
+    "silu": (_aten.silu.out, lambda g, x, y: _aten.silu_backward.grad_input(g, x, grad_input=g)),
+    "tanh": (torch.tanh, lambda g, x, y: _aten.tanh_backward.grad_input(g, y, grad_input=g)),
+}
+
+
+class FlatParameters:
+    """Parameters of m like modules in one buffer, with gradients and AdamW's moments.
+
+    The modules' own parameters become views of the buffer, so they follow the training.
+
+    Parameters
+    ----------
+    parameters : list of list of Parameter
+        For each model its parameters, of the same shapes in the same order.
+    """
+
+    def __init__(self, parameters: Sequence[Sequence[nn.Parameter]]):
+        shapes = [parameter.shape for parameter in parameters[0]]
+        sizes = [shape.numel() for shape in shapes]
+        first = parameters[0][0]
+        self.values = first.new_empty(len(parameters), sum(sizes)).detach()
+        self.gradients = torch.zeros_like(self.values)
+        self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
+        self.n_steps = torch.zeros((), device=first.device)
+        buffers = self.values, self.gradients, *self.moments
+        self._arguments: Any = [[buffer] for buffer in buffers] + [[], [self.n_steps]]
+        self.views = self._views(self.values, shapes, sizes)
+        self.gradient_views = self._views(self.gradients, shapes, sizes)
+        for model, own in enumerate(parameters):
+            for view, parameter in zip(self.views, own, strict=True):
+                view[model] = parameter.detach()
+                parameter.data = view[model]
+
+    @staticmethod
+    def _views(buffer: Tensor, shapes, sizes) -> list[Tensor]:
+        parts = buffer.split(sizes, dim=1)
+        return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def copy_moments(self):
+        """Return the optimiser's moments and its number of steps."""
+        return [moment.clone() for moment in self.moments], self.n_steps.clone()
+
+    def load_moments(self, state):
+        """Take over moments that `copy_moments` has returned."""
+        moments, n_steps = state
+        for mine, theirs in zip(self.moments, moments, strict=True):
+            mine.copy_(theirs)
+        self.n_steps.copy_(n_steps)
+
+    def step(self, groups: Sequence[dict]):
+        """Make one AdamW step.
+
+        torch offers the fused step on flat buffers only under a private name; its public wrapper
+        costs more than the step itself.
+
+        Parameters
+        ----------
+        groups : list of dict
+            Settings of AdamW for each model. One call serves all models if they are equal.
+        """
+        self.n_steps += 1
+        rows = [_read_settings(group) for group in groups]
+        if all(row == rows[0] for row in rows):
+            torch._fused_adamw_(*self._arguments, **rows[0], amsgrad=False, maximize=False)
+            return
+        for own, row in zip(self._arguments_by_model, rows, strict=True):
+            torch._fused_adamw_(*own, **row, amsgrad=False, maximize=False)
+
+    @functools.cached_property
+    def _arguments_by_model(self) -> Any:
+        buffers = self.values, self.gradients, *self.moments
+        return [
+            [*([buffer[model]] for buffer in buffers), [], [self.n_steps]]
+            for model in range(len(self.values))
+        ]
+
+
+def _read_settings(group: dict) -> dict[str, Any]:
+    """Return the settings of AdamW that a parameter group holds, as its fused step names them."""
+    beta1, beta2 = group["betas"]
+    own = {name: group[name] for name in ("lr", "weight_decay", "eps")}
+    return {**own, "beta1": beta1, "beta2": beta2}
+
+
+class _Layer:
+    """A linear layer of m stacks at work on batches of one size.
+
+    Memory is kept from step to step: asking for it anew costs more than filling it.
+
+    Parameters
+    ----------
+    weight, bias : Tensor of shape (m, n_out, n_in) and (m, n_out)
+        Parameters.
+    weight_gradient, bias_gradient : Tensor of the same shapes
+        Where their gradients go.
+    n_rows : int
+        Rows in a batch.
+    """
+
+    def __init__(self, weight, bias, weight_gradient, bias_gradient, n_rows: int):
+        n_models, n_outputs, n_inputs = weight.shape
+        self.weight, self.transposed, self.bias = weight, weight.mT, bias[:, None]
+        self.weight_gradient, self.bias_gradient = weight_gradient, bias_gradient
+        self.inputs = weight.new_empty(n_models, n_rows, n_inputs)
+        self.outputs = weight.new_empty(n_models, n_rows, n_outputs)
+        self.input_gradient = torch.empty_like(self.inputs)
+        self.products = choose_products(n_rows, weight)
+
+    def forward(self) -> Tensor:
+        """Return the outputs for what is in `inputs`."""
+        self.outputs = self.products.multiply_add(
+            self.bias, self.inputs, self.transposed, self.outputs
+        )
+        return self.outputs
+
+    def store_gradients(self, gradient: Tensor):
+        """Store the parameters' gradients, given that by the outputs."""
+        self.products.store(gradient.mT, self.inputs, self.weight_gradient)
+        torch.sum(gradient, 1, out=self.bias_gradient)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        """Return the gradient by the inputs, given that by the outputs."""
+        return self.products.multiply(gradient, self.weight, self.input_gradient)
+
+
+class _StackStep:
+    """Forward and backward of m `DenseStack` at once.
+
+    Parameters
+    ----------
+    views, gradient_views : list of Tensor
+        Weight (m, n_out, n_in) and bias (m, n_out) of each layer in turn, and where their
+        gradients go.
+    activation : str
+        Name of the activation.
+    """
+
+    def __init__(self, views, gradient_views, activation: str):
+        self.tensors = list(
+            zip(views[0::2], views[1::2], gradient_views[0::2], gradient_views[1::2], strict=True)
+        )
+        self.function, self.derivative = _ACTIVATIONS[activation]
+        self.layers_by_size: dict[int, list[_Layer]] = {}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (m, b, n_out), remembering what the backward pass needs."""
+        n_rows = inputs.shape[1]
+        if n_rows not in self.layers_by_size:
+            self.layers_by_size[n_rows] = [_Layer(*own, n_rows) for own in self.tensors]
+        self.inputs, self.layers = inputs, self.layers_by_size[n_rows]
+        first, *others = self.layers
+        torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=first.inputs)
+        outputs = first.forward()
+        for layer in others:
+            self.function(outputs, out=layer.inputs)
+            outputs = layer.forward()
+        return outputs
+
+    def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor:
+        """Store the parameters' gradients; return that by the inputs if it is wanted."""
+        for position in reversed(range(len(self.layers))):
+            layer = self.layers[position]
+            layer.store_gradients(gradient)
+            if position == 0 and not to_inputs:
+                return gradient
+            gradient = layer.backward(gradient)
+            if position > 0:
+                self.derivative(gradient, self.layers[position - 1].outputs, layer.inputs)
+        return _aten.hardtanh_backward.grad_input(
+            gradient, self.inputs, -INPUT_LIMIT, INPUT_LIMIT, grad_input=gradient
+        )
+
+
+class _LinearPathStep:
+    """Forward and backward of m `LinearPath` at once, beside those of the stacks.
+
+    Parameters
+    ----------
+    views, gradient_views : list of Tensor of shape (m, k, p)
+        Projection and back-projection, and where their gradients go.
+    """
+
+    def __init__(self, views, gradient_views):
+        self.projection, self.back_projection = views
+        self.by_projection, self.by_back_projection = gradient_views
+        self.products_by_size: dict[int, type[BatchedProducts]] = {}
+
+    def encode_(self, code: Tensor, inputs: Tensor) -> Tensor:
+        """Add what the path makes of scaled inputs (m, b, p) to codes (m, b, k)."""
+        n_rows = inputs.shape[1]
+        if n_rows not in self.products_by_size:
+            self.products_by_size[n_rows] = choose_products(n_rows, self.projection)
+        self.inputs, self.products = inputs, self.products_by_size[n_rows]
+        return self.products.add_(code, inputs, self.projection.mT)
+
+    def decode_(self, output: Tensor, code: Tensor, link: Callable | None) -> Tensor:
+        """Add what the path makes of scaled codes to outputs, through a link if there is one."""
+        self.code = code
+        if link is None:
+            return self.products.add_(output, code, self.back_projection)
+        self.linear = self.products.multiply(code, self.back_projection)
+        return output.add_(link(self.linear))
+
+    def decode_backward_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
+        """Store a gradient; add that by the codes, given that by what the path has added."""
+        self.products.store(self.code.mT, gradient, self.by_back_projection)
+        return self.products.add_(code_gradient, gradient, self.back_projection.mT)
+
+    def encode_backward(self, code_gradient: Tensor):
+        """Store a gradient, given that by the codes."""
+        self.products.store(code_gradient.mT, self.inputs, self.by_projection)
+
+
+class DenseStep(Step):
+    """Training steps of m dense autoencoders of one shape.
+
+    Parameters
+    ----------
+    modules : list of Autoencoder
+        The models; their parameters become views of this object's buffers.
+    objective : ReconstructionObjective
+        The loss of each, without a penalty.
+    groups : list of list of dict
+        For each model the settings of AdamW for the stacks and, where there is one, for the linear
+        path: `lr`, `betas`, `eps`, `weight_decay`, as in the optimiser's `param_groups`.
+    """
+
+    def __init__(self, modules: Sequence[Autoencoder], objective: ReconstructionObjective, groups):
+        super().__init__(modules, objective, groups)
+        first = modules[0]
+        self.loss, self.output = objective.loss, first.output
+        self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
+        self.code_scale = torch.stack([module.code_scale for module in modules])[:, None]
+        self.filling = _stack_fillings([module.filling for module in modules])
+        stacks = FlatParameters(
+            [[*module.encoder.parameters(), *module.decoder.parameters()] for module in modules]
+        )
+        views, gradient_views = stacks.views, stacks.gradient_views
+        split = 2 * len(first.encoder.linears)
+        self.encoder = _StackStep(views[:split], gradient_views[:split], first.encoder.activation)
+        self.decoder = _StackStep(views[split:], gradient_views[split:], first.decoder.activation)
+        self.parameters = [stacks]
+        self.scaled_by_size: dict[int, Tensor] = {}
+        self.linear_path: _LinearPathStep | None = None
+        self.link: Callable | None = None
+        if first.linear_path is not None:
+            paths = FlatParameters([list(module.linear_path.parameters()) for module in modules])
+            self.parameters.append(paths)
+            self.linear_path = _LinearPathStep(paths.views, paths.gradient_views)
+            self.link = None if isinstance(self.output, LinearOutput) else self.output.link
+
+    @torch.no_grad()
+    def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Compute the gradients of one batch of each model by hand."""
+        _, n_rows, n_features = rows.shape
+        output = self.forward(inputs)
+        if weights is None:
+            factors: Any = 1 / (n_rows * n_features)
+        else:
+            factors = (weights / (n_rows * n_features))[..., None]
+        losses, gradient = self.loss.rows_and_gradient_(output, rows, factors)
+        if weights is not None:
+            losses = losses * weights
+        self._backward(gradient)
+        return losses.mean(1)
+
+    @torch.no_grad()
+    def update_(self):
+        """Make one AdamW step of each group of parameters."""
+        self.exchange_([parameters.gradients for parameters in self.parameters])
+        for parameters, *groups in zip(self.parameters, *self.groups, strict=True):
+            parameters.step(groups)
+
+    @torch.no_grad()
+    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return loss and squared error of each row, without training."""
+        output = self.forward(inputs)
+        losses = self.loss.rows(output, rows)
+        return losses, find_row_errors(self.output(output), rows)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
+        n_rows = inputs.shape[1]
+        if n_rows not in self.scaled_by_size:
+            self.scaled_by_size[n_rows] = inputs.new_empty(inputs.shape)
+        self.scaled_inputs = self.scaled_by_size[n_rows]
+        torch.mul(inputs, self.input_scale, out=self.scaled_inputs)
+        encoder_inputs = self.scaled_inputs
+        if self.filling is not None:
+            missing = self.scaled_inputs.isnan().to(inputs.dtype)
+            self.scaled_inputs = self.filling(self.scaled_inputs)
+            encoder_inputs = torch.cat([self.scaled_inputs, missing], -1)
+        code = self.encoder.forward(encoder_inputs)
+        if self.linear_path is None:
+            return self.decoder.forward(code.mul_(self.code_scale))
+        code = self.linear_path.encode_(code, self.scaled_inputs).mul_(self.code_scale)
+        return self.linear_path.decode_(self.decoder.forward(code), code, self.link)
+
+    def _backward(self, gradient: Tensor):
+        """Store the gradients of all parameters, given that of the losses by the outputs."""
+        code_gradient = self.decoder.backward(gradient, to_inputs=True)
+        if self.linear_path is not None:
+            if self.link is not None:
+                self.output.link_gradient_(gradient, self.linear_path.linear)
+            code_gradient = self.linear_path.decode_backward_(code_gradient, gradient)
+        code_gradient.mul_(self.code_scale)
+        if self.linear_path is not None:
+            self.linear_path.encode_backward(code_gradient)
+        self.encoder.backward(code_gradient, to_inputs=False)
+
+    def copy_values(self) -> list[Tensor]:
+        """Return the models' parameters, for `load_values_`."""
+        return [parameters.values.clone() for parameters in self.parameters]
+
+    def load_values_(self, values):
+        """Give the models parameters that `copy_values` has returned."""
+        for parameters, own in zip(self.parameters, values, strict=True):
+            parameters.values.copy_(own)
+
+    def copy_moments(self):
+        """Return the optimiser's moments."""
+        return DenseStep, [parameters.copy_moments() for parameters in self.parameters]
+
+    def load_moments_(self, moments):
+        """Go on with the moments of an earlier dense step."""
+        kind, own = (None, []) if moments is None else moments
+        if kind is DenseStep:
+            for parameters, state in zip(self.parameters, own, strict=True):
+                parameters.load_moments(state)
+
+
+def _stack_fillings(fillings: Sequence) -> GaussianFilling | None:
+    """Return one filling for m models, None where none has any."""
+    if fillings[0] is None:
+        return None
+    means, precisions = zip(*((own.mean, own.precision) for own in fillings), strict=True)
+    known = precisions[0] is not None
+    return GaussianFilling(torch.stack(means), torch.stack(precisions) if known else None)
+
+
+def _is_plain(stack: nn.Module) -> bool:
+    return type(stack) is DenseStack and len(stack.norms) == 0 and stack.dropout is None
+
+
+def is_dense(module: nn.Module, objective: nn.Module) -> bool:
+    """Tell whether `DenseStep` can train this module for this objective."""
+    return (
+        type(module) is Autoencoder
+        and all(_is_plain(stack) for stack in (module.encoder, module.decoder))
+        and module.sparsity is None
+        and type(objective) is ReconstructionObjective
+        and objective.penalty is None
+        and objective.loss.has_gradient
+    )

@@ -1,0 +1,99 @@
+"""AdamW for the parts of an autoencoder, and learning rates that follow a schedule."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from skae._engine.settings import LoopSettings
+from skae._engine.steps.schedules import SCHEDULES
+from skae.modules import Autoencoder
+
+_BETAS = (0.9, 0.99)
+# Gradients near rounding noise shall not move weights: fits of equal data stay equal. The loss is a
+# mean over the features, so its gradients get smaller with their number.
+_EPSILON_OF_SUM = 1e-5
+# The linear path starts where it should be, so it moves less.
+_LINEAR_PATH_RATE = 0.2
+
+
+def adamw_groups(loop: LoopSettings, n_features: int, *, linear_path: bool) -> list[dict]:
+    """Return AdamW's settings for the parameters of an autoencoder.
+
+    Parameters
+    ----------
+    loop : LoopSettings
+        Learning rate and weight decay.
+    n_features : int
+        Number of features.
+    linear_path : bool
+        Whether the network has a linear path.
+
+    Returns
+    -------
+    groups : list of dict
+        Settings for the encoder and the decoder and, where there is one, for the linear path, under
+        the names of AdamW's own parameters.
+    """
+    stacks: dict = {
+        "lr": loop.learning_rate_init,
+        "betas": _BETAS,
+        "eps": _EPSILON_OF_SUM / n_features,
+        "weight_decay": loop.weight_decay,
+        # One call for all parameters instead of one for each of their operations.
+        "fused": True,
+    }
+    if not linear_path:
+        return [stacks]
+    path = {**stacks, "lr": stacks["lr"] * _LINEAR_PATH_RATE, "weight_decay": 0.0}
+    return [stacks, path]
+
+
+def make_adamw(module: Autoencoder, groups: Sequence[dict]) -> torch.optim.AdamW:
+    """Return an optimiser of all parameters with settings that `adamw_groups` has returned."""
+    parts = zip(split_parameters(module), groups, strict=True)
+    return torch.optim.AdamW([{"params": part, **group} for part, group in parts])
+
+
+def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
+    """Return the parameters in the groups that `adamw_groups` has settings for."""
+    if module.linear_path is None:
+        return [list(module.parameters())]
+    linear_path = list(module.linear_path.parameters())
+    names = set(map(id, linear_path))
+    return [[p for p in module.parameters() if id(p) not in names], linear_path]
+
+
+def is_own_adamw(optimizer: torch.optim.Optimizer, module: Autoencoder) -> bool:
+    """Tell whether an optimiser does to a module what one of `make_adamw` would do."""
+    groups = optimizer.param_groups
+    if type(optimizer) is not torch.optim.AdamW or any(
+        group["amsgrad"] or group["maximize"] for group in groups
+    ):
+        return False
+    expected = [set(map(id, part)) for part in split_parameters(module)]
+    return [set(map(id, group["params"])) for group in groups] == expected
+
+
+class LearningRates:
+    """Learning rates of many optimisers that follow a schedule.
+
+    Parameters
+    ----------
+    groups : list of dict
+        Parameter groups, each with the greatest rate of the schedule as its `lr`.
+    schedule : {"adaptive", "constant", "one_cycle"}
+        How the rates change from step to step. Rates that do not are left alone, so that a
+        callback can set them.
+    """
+
+    def __init__(self, groups: Sequence[dict], schedule: str):
+        self.groups, self.greatest = groups, [group["lr"] for group in groups]
+        self.schedule = SCHEDULES[schedule]
+
+    def set_(self, progress: float):
+        """Set the rates for the next step, after a share of all steps in [0, 1]."""
+        if self.schedule is not None:
+            factor = self.schedule(progress)
+            for group, rate in zip(self.groups, self.greatest, strict=True):
+                group["lr"] = rate * factor

@@ -1,0 +1,142 @@
+"""Mean, spread and range of the features, in chunks of rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.sparsefuncs import min_max_axis
+
+from skae._engine.tables.rows import chunk_slices, densify
+
+# A value is taken for a bound where so many cells, and such a share of them, lie exactly on it.
+_MIN_CELLS_AT_BOUND = 10
+_MIN_SHARE_OF_COLUMN = 0.1
+_MIN_SHARE_OF_TABLE = 0.005
+# Shares that sum to one do so but for this.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class ColumnStatistics:
+    """What the features look like, each array of shape (n_features,)."""
+
+    mean: np.ndarray
+    """Weighted mean, in double precision."""
+
+    variance: np.ndarray
+    """Weighted variance, the divisor being the sum of the weights."""
+
+    lowest: np.ndarray
+    """Least value."""
+
+    highest: np.ndarray
+    """Greatest value."""
+
+
+def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
+    """Return mean, variance and range of the features.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Rows; memory maps are read in chunks.
+    shares : ndarray of shape (n_samples,)
+        Weights of the rows, summing to 1.
+
+    Returns
+    -------
+    statistics : ColumnStatistics
+        One number for each feature and kind. Rows of weight zero count for the range alone.
+    """
+    lowest, highest = _range(X)
+    mean = _mean(X, shares)
+    return ColumnStatistics(mean, _variance(X, mean, shares), lowest, highest)
+
+
+def find_bounds(X, statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds that the features seem to have, infinite where there is no sign of one.
+
+    Pixels, shares and counts pile up at their bounds: an end of a feature's range is taken for a
+    bound where a tenth of its cells lie exactly there, and an end of the whole table's range, for
+    all features, where a two-hundredth of all cells do. Ten cells are the least.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Rows.
+    statistics : ColumnStatistics
+        Theirs.
+
+    Returns
+    -------
+    lower, upper : ndarray of shape (n_features,)
+        Bounds in the unit of X.
+    """
+    lowest, highest = statistics.lowest, statistics.highest
+    lower = _find_bound(X, lowest, lowest.min(), nowhere=-np.inf)
+    upper = _find_bound(X, highest, highest.max(), nowhere=np.inf)
+    return lower, upper
+
+
+def _find_bound(X, end: np.ndarray, of_table, *, nowhere: float) -> np.ndarray:
+    (n_samples, n_features), counts = X.shape, _count_cells(X, end)
+    n_at_table_end = counts[end == of_table].sum()
+    least_of_table = max(_MIN_CELLS_AT_BOUND, _MIN_SHARE_OF_TABLE * n_samples * n_features)
+    if n_at_table_end >= least_of_table:
+        bound = np.full(n_features, of_table)
+    else:
+        bound = np.full(n_features, nowhere)
+    at_bound = counts >= max(_MIN_CELLS_AT_BOUND, _MIN_SHARE_OF_COLUMN * n_samples)
+    return np.where(at_bound, end, bound)
+
+
+def _count_cells(X, values) -> np.ndarray:
+    """Return how many cells of each column equal the value given for it."""
+    counts = np.zeros(X.shape[1], dtype=np.int64)
+    if sparse.issparse(X):
+        equal = X.data == np.asarray(values, dtype=X.dtype)[X.indices]
+        counts += np.bincount(X.indices[equal], minlength=X.shape[1])
+        n_stored = np.bincount(X.indices, minlength=X.shape[1])
+        return counts + (values == 0) * (X.shape[0] - n_stored)
+    # Values are cells of X, so they are what they were in its precision.
+    values = np.asarray(values, dtype=X.dtype)
+    for rows in chunk_slices(X.shape):
+        counts += np.sum(X[rows] == values, axis=0, dtype=np.int32)
+    return counts
+
+
+def _range(X) -> tuple[np.ndarray, np.ndarray]:
+    if sparse.issparse(X):
+        lowest, highest = min_max_axis(X, axis=0)
+        return np.asarray(lowest, dtype=np.float64), np.asarray(highest, dtype=np.float64)
+    slices = chunk_slices(X.shape)
+    lowest = np.min([X[rows].min(axis=0) for rows in slices], axis=0)
+    highest = np.max([X[rows].max(axis=0) for rows in slices], axis=0)
+    return lowest.astype(np.float64), highest.astype(np.float64)
+
+
+def _mean(X, shares) -> np.ndarray:
+    if sparse.issparse(X):
+        return np.asarray(X.T @ shares, dtype=np.float64)
+    # Summing about the first row keeps the digits of columns far from zero.
+    first = np.asarray(X[0], dtype=np.float64)
+    mean = np.zeros(X.shape[1])
+    for rows in chunk_slices(X.shape):
+        mean += shares[rows] @ np.subtract(X[rows], first, dtype=np.float64)
+    return first + mean
+
+
+def _variance(X, mean, shares) -> np.ndarray:
+    if sparse.issparse(X):
+        # Stored entries about the mean, and the rest, which are all zero.
+        weights = np.repeat(shares, np.diff(X.indptr))
+        squares = np.square(np.subtract(X.data, mean[X.indices], dtype=np.float64))
+        stored = np.bincount(X.indices, weights, minlength=X.shape[1])
+        around = np.bincount(X.indices, weights * squares, minlength=X.shape[1])
+        rest = 1 - stored
+        return around + np.where(rest > _ROUNDING, rest, 0) * mean**2
+    variance = np.zeros(X.shape[1])
+    for rows in chunk_slices(X.shape):
+        centred = np.subtract(densify(X[rows]), mean, dtype=np.float64)
+        variance += shares[rows] @ np.square(centred, out=centred)
+    return variance

@@ -1,0 +1,107 @@
+"""Rows of X as standardised tensors: all at once where they fit, else a batch at a time."""
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from skae._engine.tables.standardization import Standardization
+
+# Memory maps beyond this size stay on disk and are read a batch at a time.
+_LARGE_MAP_BYTES = 2**28
+
+
+class DenseRows:
+    """Rows in memory, standardised once.
+
+    Parameters
+    ----------
+    tensor : Tensor of shape (n_samples, n_features)
+        Standardised rows.
+    n_cells : int, default=None
+        Numbers that a row takes where a network works on it, which keep batches small; the
+        columns where None.
+    """
+
+    def __init__(self, tensor: torch.Tensor, n_cells: int | None = None):
+        self.tensor = tensor
+        self.n_features = tensor.shape[1]
+        self.n_cells = self.n_features if n_cells is None else n_cells
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def take(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return the rows at `indices`, in their order."""
+        return self.tensor.index_select(0, indices.to(self.tensor.device))
+
+    def to(self, device: torch.device) -> "DenseRows":
+        """Return the rows on a device where they fit into half of its free memory."""
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.tensor.nbytes > free / 2:
+                return self
+        return DenseRows(self.tensor.to(device), self.n_cells)
+
+
+class LazyRows:
+    """Rows of a sparse matrix or a memory map, standardised when they are taken.
+
+    Parameters
+    ----------
+    X : sparse matrix or ndarray of shape (n_samples, n_features)
+        Where the rows are.
+    standardization : Standardization
+        What is applied to them.
+    """
+
+    def __init__(self, X, standardization: Standardization):
+        self.X = X
+        self.n_features = self.n_cells = X.shape[1]
+        self.standardization = standardization
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    def take(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return the rows at `indices`, in their order."""
+        return self.standardization.apply(densify(self.X[indices.numpy()]))
+
+    def to(self, device: torch.device) -> "LazyRows":
+        """Return the rows themselves: what is lazy moves a batch at a time."""
+        return self
+
+
+def make_rows(X, standardization: Standardization) -> DenseRows | LazyRows:
+    """Return the rows of X, lazily where X is sparse or a large memory map."""
+    if sparse.issparse(X) or is_large_map(X):
+        return LazyRows(X, standardization)
+    return DenseRows(standardization.apply(X))
+
+
+def is_large_map(X) -> bool:
+    """Tell whether X is a memory map that should stay one."""
+    base = X
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    return base is not None and X.nbytes > _LARGE_MAP_BYTES
+
+
+def densify(X) -> np.ndarray:
+    """Return X as an array."""
+    return X.toarray() if sparse.issparse(X) else np.asarray(X)
+
+
+def chunk_slices(shape: tuple[int, int], cells: int = 2**18) -> list[slice]:
+    """Return slices over rows that hold about `cells` cells each, the last one included.
+
+    So many that what networks make of them stays in a processor's cache, and is memory that is
+    used again: larger pieces go back to the system and come as pages to be filled anew.
+
+    No slice is a single row unless there is only one: matrix-vector products round differently.
+    """
+    n_rows, n_columns = shape
+    size = max(2, cells // max(1, n_columns))
+    starts = list(range(0, n_rows, size))
+    if len(starts) > 1 and n_rows - starts[-1] == 1:
+        starts.pop()
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], n_rows], strict=True)]

@@ -1,0 +1,1 @@
+"""Estimators, and what they have in common; private, as `skae` has their names."""

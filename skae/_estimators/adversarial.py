@@ -1,0 +1,319 @@
+"""The adversarial autoencoder as a transformer."""
+
+from numbers import Real
+from typing import ClassVar
+
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skae._engine import Adversarial, TrainedModel
+from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.base import BaseAutoencoder
+from skae._estimators.parts import read_loss
+from skae._shared.checks import check_count
+
+_SHARED = (
+    "n_components",
+    "architecture",
+    "sample_shape",
+    "hidden_layer_sizes",
+    "activation",
+    "normalization",
+    "dropout",
+    "loss",
+    "init",
+    "missing",
+    "output_range",
+    "batch_size",
+    "learning_rate_init",
+    "max_iter",
+    "weight_decay",
+    "warm_start",
+    "dtype",
+    "mixed_precision",
+    "device",
+    "net_params",
+    "random_state",
+    "verbose",
+)
+
+
+class AdversarialAutoencoderTransformer(BaseAutoencoder):
+    r"""Autoencoder whose codes are distributed as one wishes, so that new rows can be drawn.
+
+    Beside the autoencoder a second network learns to tell codes of rows from draws of a prior, and
+    the encoder learns to make that impossible. In the end the codes of the training rows are
+    distributed as the prior, and draws of the prior can be decoded to new rows.
+
+    The autoencoder starts as PCA with codes of unit variance, whose means and correlations are
+    right for a Gaussian prior from the beginning. What the discriminator has to mend is their
+    shape.
+
+    Parameters
+    ----------
+    n_components : int or float in (0, 1), default=0.95
+        Number of codes. A float asks for as many as PCA needs to explain that share of the
+        variance.
+    architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
+        What encoder and decoder are made of: "dense" layers for tables, "conv" for images and
+        signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
+        the parameters of one of these, or a class or function of your own. That is called with the
+        shape of a sample, `n_components` and the number of outputs that the encoder must have,
+        here `n_components` again. It returns an encoder, a torch module from ``(n, *sample_shape)``
+        to (n, n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair
+        or as attributes of an object. See docs/own_modules.md.
+    sample_shape : tuple of int or None, default=None
+        Shape of a sample whose cells, in C order, are the columns of X: (channels, height, width)
+        of images, (channels, length) of signals, (length, features) of sequences. One number may
+        be -1, as in NumPy's `reshape`. None takes the shape that X has beyond its first axis.
+    hidden_layer_sizes : int, tuple of int or "auto", default="auto"
+        Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
+        (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
+        cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
+        last maps and the codes, and "auto" is none.
+    activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
+        Function of the hidden units.
+    normalization : {"batch", "layer"} or None, default=None
+        Normalise what enters each hidden activation, over the batch or over the layer's units.
+        Worth a try in networks of three hidden layers and more.
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden units that each training step leaves out. For large networks on few
+        rows.
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, \
+            ReconstructionLoss, callable or torch criterion, default="squared_error"
+        Loss of the reconstructions, which training minimises.
+
+        - "squared_error": the choice where nothing speaks against it.
+        - "absolute_error", "huber": outliers count for less. Huber's loss is squared up to 1.35
+          standardised units, 1.35 times the root of PCA's mean squared error, and linear beyond.
+        - "binary_cross_entropy": X in [0, 1], reconstructed as probabilities; for binary data and
+          shares.
+        - "poisson": X of counts, or of anything not negative, reconstructed as rates.
+        - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
+          derived from `skae.objectives.ReconstructionLoss`.
+        - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
+          standardised units, which returns a tensor of that shape or a number for each row; or a
+          torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
+    prior : {"gaussian"} or callable, default="gaussian"
+        Distribution that the codes are to have. "gaussian" is the standard normal one. A callable
+        takes a number of draws and a RandomState, and returns an array of shape (n_draws,
+        n_components): such as `skae.generate.MixturePrior`, or a function of your own. Draws should
+        stay within about 5, beyond which the decoder goes on along a straight line.
+    divergence : {"adversarial", "mmd"}, default="adversarial"
+        What tells codes from draws: a discriminator, or the maximum mean discrepancy, as in
+        Wasserstein autoencoders. The latter needs no second network and sees less of the shape,
+        but it keeps shares right: take it for priors in several parts, between which a
+        discriminator leaves codes where they are.
+    alpha : float or None, default=None
+        Weight of the divergence beside the reconstruction loss, of which PCA's is about 1. None is
+        0.2 for "adversarial" and 3 for "mmd". More brings the codes closer to the prior at the cost
+        of the reconstructions.
+    init : {"pca", "random"}, default="pca"
+        With "random" there is no linear path, and all weights are random.
+    missing : {"mask"} or None, default=None
+        With "mask", NaN in X are missing cells: the loss counts the others, the encoder is told
+        which are missing and sees them filled by a normal distribution. By default NaN is an error.
+    output_range : {"auto"}, tuple of two floats or None, default="auto"
+        Range of the reconstructions under the squared error, in units of X. With "auto", values at
+        which the table piles up, such as the 0 and 255 of pixels or the 0 of counts, are taken for
+        bounds of their column. None leaves reconstructions as they are.
+    batch_size : int or "auto", default="auto"
+        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
+    learning_rate : {"one_cycle", "constant"}, default="one_cycle"
+        Schedule of the learning rates. "one_cycle" rises over the first tenth of all steps and
+        falls along a line to almost nothing, but for the discriminator's, of which a tenth is left.
+    learning_rate_init : float, default=0.01
+        Greatest learning rate of the autoencoder's schedule; the discriminator's is 0.01. On tens
+        of thousands of rows 0.005 does better in both, error and codes; on a thousand it is slow.
+    max_iter : int or "auto", default="auto"
+        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
+    warm_start : bool, default=False
+        Let `fit` go on from the present networks instead of new ones. Centre, scale, range and
+        number of codes stay.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network and the codes. Centring and the units of X are in the precision
+        of X in either case.
+    mixed_precision : bool, default=False
+        Multiply matrices in bfloat16 while training. Weights, the linear path and all that comes
+        after training stay in full precision. Worth a try with layers of 500 units and more; small
+        networks get slower. Needs dtype="float32". On devices that cannot train in bfloat16, such
+        as processors without AVX-512, a warning says so, and single precision is used.
+    device : str, default="auto"
+        "cpu", "cuda", "mps", or "auto": CUDA where there is one.
+    net_params : dict, default=None
+        Parameters of the `skorch.NeuralNet` that trains, for instance
+        ``{"callbacks": [...], "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``.
+        Options such as ``"optimizer__weight_decay"`` without an optimiser are for the encoder and
+        the decoder; the linear path keeps a fifth of `learning_rate_init` and no decay.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the weights, the order of the batches and the draws of the prior. The same int gives
+        the same result, whatever else runs; nothing global is touched.
+    verbose : bool or int, default=False
+        Print skorch's table of epochs.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Number of codes.
+    net_ : skorch.NeuralNet
+        The trained net; its `module_` is the torch module, and its `history` has the losses of
+        both networks.
+    n_iter_ : int
+        Epochs that were made.
+    best_iter_ : int
+        The same: the last epoch is the one that is kept.
+    loss_curve_ : list of float
+        Loss of the autoencoder in each epoch, the weighted divergence included.
+    discriminator_loss_curve_ : list of float or None
+        Loss of the discriminator in each epoch, in nats; log 2, 0.69, where it cannot tell codes
+        from draws. None with ``divergence="mmd"``.
+    validation_loss_curve_ : None
+        No rows are held out.
+    reconstruction_error_ : float
+        Mean squared error per cell, in units of X squared, of the training rows.
+    pca_reconstruction_error_ : float
+        The same of PCA with as many components.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Share of the variance of the training rows that each code accounts for: what a linear
+        regression on each by itself explains, scaled to sum to the share that the model
+        reconstructs. In descending order with the Gaussian prior.
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of the training rows.
+    scale_ : float
+        What centred rows are divided by: the root of PCA's mean squared error per cell, or a
+        thousandth of the features' root mean variance where that is more.
+    sample_shape_ : tuple of int
+        Shape of a sample as encoder and decoder see it.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    VariationalAutoencoderTransformer : Codes with a posterior, and densities of rows.
+    skae.generate.CodeSampler : New rows from codes of any transformer.
+
+    Notes
+    -----
+    There is no `early_stopping`: the two losses rise and fall with each other, and neither tells
+    which epoch is best.
+
+    With the Gaussian prior codes are put in order and given a sign; other priors keep their axes.
+
+    References
+    ----------
+    Makhzani, A., Shlens, J., Jaitly, N., Goodfellow, I. and Frey, B. (2016). Adversarial
+    autoencoders. https://doi.org/10.48550/arXiv.1511.05644
+
+    Tolstikhin, I., Bousquet, O., Gelly, S. and Schölkopf, B. (2018). Wasserstein auto-encoders.
+    https://doi.org/10.48550/arXiv.1711.01558
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AdversarialAutoencoderTransformer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = AdversarialAutoencoderTransformer(4, max_iter=5, random_state=0).fit(X)
+    >>> model.transform(X).shape, model.sample(3, random_state=0).shape
+    ((1797, 4), (3, 64))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **{name: AutoencoderTransformer._parameter_constraints[name] for name in _SHARED},
+        "learning_rate": [StrOptions({"one_cycle", "constant"})],
+        "prior": [StrOptions({"gaussian"}), callable],
+        "divergence": [StrOptions({"adversarial", "mmd"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        n_components=0.95,
+        *,
+        architecture="dense",
+        sample_shape=None,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        normalization=None,
+        dropout=0.0,
+        loss="squared_error",
+        prior="gaussian",
+        divergence="adversarial",
+        alpha=None,
+        init="pca",
+        missing=None,
+        output_range="auto",
+        batch_size="auto",
+        learning_rate="one_cycle",
+        learning_rate_init=0.01,
+        max_iter="auto",
+        weight_decay=0.01,
+        warm_start=False,
+        dtype="float32",
+        mixed_precision=False,
+        device="auto",
+        net_params=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.architecture = architecture
+        self.sample_shape = sample_shape
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.normalization = normalization
+        self.dropout = dropout
+        self.loss = loss
+        self.prior = prior
+        self.divergence = divergence
+        self.alpha = alpha
+        self.init = init
+        self.missing = missing
+        self.output_range = output_range
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.weight_decay = weight_decay
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.mixed_precision = mixed_precision
+        self.device = device
+        self.net_params = net_params
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _make_family(self) -> Adversarial:
+        return Adversarial(read_loss(self.loss), self.prior, self.divergence, self.alpha)
+
+    def _fitted_attributes(self, model: TrainedModel) -> dict:
+        losses = None
+        if self.divergence == "adversarial":
+            losses = model.net.history[:, "discriminator_loss"]
+        return {**super()._fitted_attributes(model), "discriminator_loss_curve_": losses}
+
+    def sample(self, n_samples=1, random_state=None):
+        """Return new rows: the reconstructions of draws from the prior.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draws.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features_in_)
+            In the units of the table seen in fit.
+        """
+        check_is_fitted(self)
+        n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
+        source = check_random_state(random_state)
+        if self.prior == "gaussian":
+            return self.inverse_transform(source.standard_normal((n_samples, self.n_components_)))
+        return self.inverse_transform(self.prior(n_samples, source))

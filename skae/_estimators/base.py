@@ -1,0 +1,447 @@
+"""What all autoencoder estimators share: fitting, encoding, decoding and judging."""
+
+import math
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skae._engine import (
+    DTYPES,
+    Family,
+    LoopSettings,
+    NetworkSettings,
+    Standardization,
+    StartingPoint,
+    TrainedModel,
+    cell_errors,
+    decode_table,
+    encode_table,
+    ordinary_torch_state,
+    row_errors_and_deviations,
+    train_autoencoder,
+)
+from skae._estimators.epoch_tasks import make_epoch_tasks
+from skae._estimators.parameters import (
+    check_net_params,
+    check_output_range,
+    check_range,
+    check_single_schedule,
+    read_layer_sizes,
+    read_precision,
+    warn_if_overcomplete,
+    warn_of_no_gain,
+)
+from skae._estimators.parts import check_row_losses
+from skae._estimators.samples import (
+    check_form,
+    cut_padding,
+    find_form,
+    find_sample_shape,
+    restore_form,
+    stack_samples,
+    warn_if_channels_last,
+)
+from skae._estimators.validation import (
+    check_columns_are_observed,
+    check_missing,
+    count_observed_cells,
+    is_masked,
+    validate_table,
+)
+from skae._shared.scikit_learn import (
+    CallbackSupportMixin,
+    check_codes,
+    check_weights,
+    fit_context,
+    keep_weighted_rows,
+    names_kept_on_error,
+)
+from skae._shared.versions import check_versions, current_versions
+from skae.architectures._read import read_architecture
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of an estimator as objects and numbers."""
+
+    family: Family
+    network: NetworkSettings
+    loop: LoopSettings
+
+
+class BaseAutoencoder(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
+):
+    """Fit, transform, inverse_transform and score of an autoencoder.
+
+    A subclass must override `_make_family`, which returns the kind of autoencoder, and have a
+    constructor with the parameters of `AutoencoderTransformer` that its family leaves in force:
+    those of the network and of the training loop. It may override `_fitted_attributes`, to add what
+    the family's `describe` has found.
+
+    Examples
+    --------
+    An autoencoder for tables in which outliers count for less, without other losses:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.base import Plain
+    >>> from skae.objectives import HuberLoss
+    >>> class RobustTransformer(AutoencoderTransformer):
+    ...     def _make_family(self):
+    ...         return Plain(HuberLoss(delta=1.0))
+    >>> RobustTransformer(2, max_iter=2, random_state=0).fit_transform(load_iris().data).shape
+    (150, 2)
+    """
+
+    _loss_parameter = "loss"
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the autoencoder to X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows, at least two, all finite but for missing cells. Sparse matrices and
+            memory maps are made dense a batch at a time. Arrays of more than two axes, or lists
+            of their samples, are flattened; all methods take them, and give them back.
+        y : object, default=None
+            Ignored; here because scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative. A row of weight zero has no influence.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not as described; the message says what to do.
+        skae.exceptions.NonFiniteLossError
+            If the loss is no longer finite. The estimator is then as it was before.
+        """
+        start = self._starting_point() if self.warm_start else None
+        return self._fit(X, y, sample_weight, self._make_settings(), start)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Train for one epoch on a chunk of rows, at a constant learning rate.
+
+        The first call centres, scales and starts from the PCA of its chunk; later calls go on from
+        there, and may end above the error of the PCA of their own chunk. No rows are held out, and
+        with ``output_range="auto"`` no bounds are looked for. The optimiser's moments go on from
+        call to call, but not through a pickle or a copy.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Chunk of training rows.
+        y : object, default=None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator, fitted to one more chunk.
+        """
+        return self._fit(X, y, sample_weight, self._make_chunk_settings(), self._starting_point())
+
+    def _fit(self, X, y, sample_weight, settings: Settings, start: StartingPoint | None):
+        X = stack_samples(X)
+        with names_kept_on_error(self), ordinary_torch_state():
+            rows, weights = self._validate_training_data(
+                X, sample_weight, settings, reset=start is None
+            )
+            form = find_form(X, rows.shape[1])
+            before = None if start is None else self.sample_shape_
+            shape = find_sample_shape(form, self.sample_shape, before)
+            if start is None:
+                warn_if_channels_last(self.architecture, shape)
+            if settings.network.padded:
+                rows, shape = cut_padding(rows, shape, before)
+            network = replace(settings.network, sample_shape=shape)
+
+            def describe(model):
+                mean = restore_form(model.standardization.mean, (math.prod(form),))
+                own = {"mean_": mean, "sample_shape_": shape, "_form": form}
+                return {**self._fitted_attributes(model), **own}
+
+            tasks = make_epoch_tasks(self, X, describe)
+            model = train_autoencoder(
+                rows,
+                weights,
+                settings.family,
+                network,
+                settings.loop,
+                self.random_state,
+                start=start,
+                tasks=tasks,
+            )
+        self.__dict__.update(describe(model))
+        if tasks is not None:
+            tasks.end_fit()
+        self._warn_of_weak_fit()
+        return self
+
+    def transform(self, X):
+        """Return the codes of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components_)
+            Codes in the precision of the network.
+        """
+        X = self._validate_rows(X)
+        with ordinary_torch_state():
+            return encode_table(self.net_.module_, X, self._standardization)
+
+    def inverse_transform(self, X):
+        """Return the reconstructions of codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Codes.
+
+        Returns
+        -------
+        reconstructions : ndarray of shape (n_samples, n_features_in_)
+            Rows in the units and the precision of the table seen in fit.
+        """
+        codes = check_codes(self, X)
+        with ordinary_torch_state():
+            rows = decode_table(self.net_.module_, codes, self._standardization)
+        return restore_form(rows, self._form)
+
+    def reconstruction_errors(self, X):
+        """Return the squared error of every cell.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_samples, n_features)
+            Squared differences between X and its reconstruction, in units of X squared; NaN where
+            a cell is missing.
+        """
+        X = self._validate_rows(X)
+        with ordinary_torch_state():
+            errors = cell_errors(self.net_.module_, X, self._standardization)
+        return restore_form(errors, self._form)
+
+    def score_samples(self, X):
+        """Return minus the mean squared error of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            The less, the worse the row is reconstructed; in units of X squared, in the precision
+            of the network.
+        """
+        X = self._validate_rows(X)
+        errors, _ = self._row_errors(X)
+        return (-errors / count_observed_cells(X)).astype(self._network_dtype)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Return the share of the variance of X that is reconstructed.
+
+        Variance is taken about the mean of the training rows, so the score can be compared with
+        the sum of `explained_variance_ratio_` of a PCA.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+        y : object, default=None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            At most 1; 0 for a model that reconstructs the training mean. Rows that all equal that
+            mean score 1 if they are reconstructed exactly, else 0.
+        """
+        X = self._validate_rows(X)
+        weights = check_weights(sample_weight, X)
+        errors, deviations = self._row_errors(X)
+        if weights is not None:
+            errors, deviations = errors * weights, deviations * weights
+        error, deviation = float(errors.sum()), float(deviations.sum())
+        if deviation == 0:
+            return float(error == 0)
+        return 1 - error / deviation
+
+    def _row_errors(self, X):
+        with ordinary_torch_state():
+            return row_errors_and_deviations(self.net_.module_, X, self._standardization)
+
+    @property
+    def _standardization(self) -> Standardization:
+        mean = self.mean_[: math.prod(self.sample_shape_)]
+        return Standardization(mean, self.scale_, DTYPES[self._network_dtype])
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of codes, for the names that `get_feature_names_out` makes."""
+        return self.n_components_
+
+    def _make_settings(self) -> Settings:
+        """Return the parameters as objects and numbers, for the engine."""
+        check_output_range(self.output_range)
+        check_net_params(self.net_params)
+        check_single_schedule(self.learning_rate, self.net_params)
+        settings = Settings(self._make_family(), self._make_network(), self._make_loop())
+        check_missing(settings.family, settings.network)
+        return settings
+
+    def _make_family(self) -> Family:
+        """Return the kind of autoencoder, with its losses."""
+        raise NotImplementedError
+
+    def _make_network(self) -> NetworkSettings:
+        given, n_components = self.get_params(deep=False), self.n_components
+        names = [field.name for field in fields(NetworkSettings) if field.name in given]
+        own = {name: given[name] for name in names}
+        own |= {
+            "n_components": (int if isinstance(n_components, Integral) else float)(n_components),
+            "architecture": read_architecture(self.architecture),
+            "hidden_layer_sizes": read_layer_sizes(self.hidden_layer_sizes),
+            "linear_path": self.init == "pca",
+            "masked": self.missing == "mask",
+        }
+        return NetworkSettings(**own)
+
+    def _make_loop(self) -> LoopSettings:
+        given = self.get_params(deep=False)
+        names = [field.name for field in fields(LoopSettings) if field.name in given]
+        mixed_precision = read_precision(self.mixed_precision, self.dtype, self.device)
+        own = {name: given[name] for name in names}
+        return LoopSettings(**{**own, "mixed_precision": mixed_precision})
+
+    def _make_chunk_settings(self) -> Settings:
+        """Return the parameters for one epoch on a chunk of rows."""
+        settings = self._make_settings()
+        network, loop = settings.network, settings.loop
+        if network.output_range == "auto":
+            # One chunk may lack what the next ones reach.
+            network = replace(network, output_range=None)
+        loop = replace(loop, max_iter=1, learning_rate="constant", early_stopping=False)
+        return replace(settings, network=network, loop=loop)
+
+    def _starting_point(self) -> StartingPoint | None:
+        """Return the fitted network as a place to go on from, None where there is none."""
+        if not self.__sklearn_is_fitted__():
+            return None
+        return StartingPoint(
+            module=self.net_.module_,
+            plan=self._plan,
+            standardization=self._standardization,
+            n_fits=self._n_fits,
+            moments=getattr(self, "_moments", None),
+        )
+
+    def _fitted_attributes(self, model: TrainedModel) -> dict:
+        """Return the learned attributes for a trained model."""
+        return {
+            "net_": model.net,
+            "n_components_": model.n_components,
+            "n_iter_": model.n_iter,
+            "best_iter_": model.best_iter,
+            "loss_curve_": model.loss_curve,
+            "validation_loss_curve_": model.validation_loss_curve,
+            "reconstruction_error_": model.reconstruction_error,
+            "pca_reconstruction_error_": model.pca_reconstruction_error,
+            "explained_variance_ratio_": model.explained_variance_ratio,
+            "scale_": model.standardization.scale,
+            "_network_dtype": self.dtype,
+            "_n_fits": model.n_fits,
+            "_plan": model.plan,
+            "_moments": model.moments,
+        }
+
+    def _validate_training_data(self, X, sample_weight, settings, *, reset: bool):
+        """Return the rows of positive weight and their weights, None where all are equal."""
+        X = validate_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+        X, weights = keep_weighted_rows(X, check_weights(sample_weight, X), 2 if reset else 1)
+        names = getattr(self, "feature_names_in_", range(X.shape[1]))
+        parameter = self._loss_parameter
+        named_loss = f"{parameter}={getattr(self, parameter)!r}"
+        network, family = settings.network, settings.family
+        check_range(X, names, family.loss, network.output_range, named_loss=named_loss)
+        if reset:
+            check_row_losses(family.loss, settings, X.shape[1], weights, name=parameter)
+        if network.masked and not network.padded:
+            check_columns_are_observed(X, names)
+        if family.may_copy:
+            warn_if_overcomplete(self.n_components, X.shape[1])
+        return X, weights
+
+    def _validate_rows(self, X):
+        check_is_fitted(self)
+        samples = stack_samples(X)
+        rows = validate_table(self, samples, reset=False)
+        check_form(find_form(samples, rows.shape[1]), self.sample_shape_)
+        n_used = math.prod(self.sample_shape_)
+        return rows if n_used == rows.shape[1] else rows[:, :n_used]
+
+    def _warn_of_weak_fit(self):
+        continued = self._n_fits > 1
+        if continued or self.reconstruction_error_ < self.pca_reconstruction_error_:
+            return
+        if self.best_iter_ > 0 and not self._make_family().aims_at_squared_error:
+            # The aim was another one, and it was met.
+            return
+        if self.pca_reconstruction_error_ <= np.finfo(self._network_dtype).eps * self.scale_**2:
+            return
+        warn_of_no_gain(
+            self.reconstruction_error_,
+            self.pca_reconstruction_error_,
+            is_pca=self.best_iter_ == 0 and self.init == "pca",
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = is_masked(self)
+        tags.input_tags.sparse = not tags.input_tags.allow_nan
+        tags.transformer_tags.preserves_dtype = [self.dtype]
+        return tags
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state.pop("_moments", None)
+        if self.__sklearn_is_fitted__():
+            # Monitors may hold open connections, and have done their work.
+            state.pop("_skl_callbacks", None)
+            state["_versions"] = current_versions()
+        return state
+
+    def __setstate__(self, state):
+        versions = state.pop("_versions", {})
+        super().__setstate__(state)
+        check_versions(versions, type(self).__name__)

@@ -1,0 +1,241 @@
+"""Densities of codes, to draw new ones from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from skae._shared.labels import find_labelled
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
+
+_COMPONENTS_OF_A_CLASS = 5
+# Fewer rows than this for each component, and their covariances would follow the rows.
+_ROWS_PER_COMPONENT = 50
+# Added to the variances, as a share of the codes' mean variance.
+_LEAST_SHARE_OF_VARIANCE = 1e-4
+
+
+def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianMixture:
+    """Fit a mixture of normal distributions with full covariances to codes.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_codes)
+        The codes.
+    n_components : int
+        How many normal distributions, at most: fewer where there are not fifty rows for each.
+    random_state : int or RandomState instance
+        Seeds the start of the mixture.
+
+    Returns
+    -------
+    mixture : GaussianMixture
+        The fitted mixture.
+    """
+    # Only here, since it brings a good part of scikit-learn along.
+    from sklearn.mixture import GaussianMixture
+
+    codes = codes.astype(np.float64)
+    n_components = max(1, min(n_components, len(codes) // _ROWS_PER_COMPONENT))
+    floor = max(_LEAST_SHARE_OF_VARIANCE * codes.var(axis=0).mean(), np.finfo(np.float64).tiny)
+    mixture = GaussianMixture(n_components, reg_covar=floor, random_state=random_state)
+    return mixture.fit(codes)
+
+
+def draw_from_mixture(mixture: GaussianMixture, n_samples: int, random_state) -> np.ndarray:
+    """Return draws from a fitted mixture, in random order.
+
+    Parameters
+    ----------
+    mixture : GaussianMixture
+        The fitted mixture.
+    n_samples : int
+        How many draws.
+    random_state : RandomState instance
+        Source of the draws.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples, n_codes)
+        The draws.
+    """
+    components = random_state.choice(len(mixture.weights_), size=n_samples, p=mixture.weights_)
+    draws = random_state.standard_normal((n_samples, mixture.means_.shape[1]))
+    for component in range(len(mixture.weights_)):
+        chosen = components == component
+        factor = np.linalg.cholesky(mixture.covariances_[component])
+        draws[chosen] = mixture.means_[component] + draws[chosen] @ factor.T
+    return draws
+
+
+class MixturePrior:
+    """A mixture of normal distributions, to be a prior of codes.
+
+    Parameters
+    ----------
+    means : array-like of shape (n_mixture_components, n_codes)
+        Their means.
+    deviation : float, default=1.0
+        Standard deviation of each, in all directions; greater than 0.
+    weights : array-like of shape (n_mixture_components,), default=None
+        Their shares of the draws, which sum to 1; equal where None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.generate import MixturePrior
+    >>> prior = MixturePrior([[3.0, 0.0], [-3.0, 0.0]], deviation=0.5)
+    >>> prior(5, np.random.RandomState(0)).shape
+    (5, 2)
+    """
+
+    def __init__(self, means, deviation=1.0, weights=None):
+        self.means, self.deviation, self.weights = np.asarray(means, float), deviation, weights
+
+    def __call__(self, n_draws, random_state):
+        """Return draws.
+
+        Parameters
+        ----------
+        n_draws : int
+            How many.
+        random_state : RandomState instance
+            Source of the draws.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_draws, n_codes)
+            The draws.
+        """
+        chosen = random_state.choice(len(self.means), size=n_draws, p=self.weights)
+        return random_state.normal(self.means[chosen], self.deviation)
+
+    def __repr__(self):
+        return (
+            f"MixturePrior({self.means.tolist()}, deviation={self.deviation}, "
+            f"weights={self.weights})"
+        )
+
+
+@dataclass(frozen=True)
+class ClassDensities:
+    """A density of codes for each of some classes."""
+
+    classes: np.ndarray
+    """Their labels, sorted."""
+
+    mixtures: list[GaussianMixture]
+
+    def draw(self, label, n_samples: int, random_state) -> np.ndarray:
+        """Return codes of a class, of shape (n_samples, n_codes).
+
+        Raises
+        ------
+        ValueError
+            If there is no such class.
+        """
+        (found,) = np.nonzero(self.classes == label)
+        if len(found) != 1:
+            raise ValueError(
+                f"`y` must be one of the classes seen in fit, {self.classes.tolist()}. "
+                f"Got {label!r}. For several classes call `sample` for each."
+            )
+        return draw_from_mixture(self.mixtures[found[0]], n_samples, random_state)
+
+
+def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDensities:
+    """Fit a density to the codes of each class.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_codes)
+        The codes.
+    labels : ndarray of shape (n_samples,)
+        Their classes.
+    random_state : RandomState instance
+        Seeds the start of the mixtures.
+
+    Returns
+    -------
+    densities : ClassDensities
+        One for each class.
+    """
+    classes = np.unique(labels)
+    mixtures = [
+        fit_mixture(codes[labels == label], _COMPONENTS_OF_A_CLASS, random_state)
+        for label in classes
+    ]
+    return ClassDensities(classes, mixtures)
+
+
+def draw_between(law, centers: np.ndarray, scale: float, limits, source) -> np.ndarray:
+    """Return draws about centers from a symmetric distribution that is cut at limits.
+
+    Parameters
+    ----------
+    law : scipy.stats distribution
+        Its standard form.
+    centers : ndarray of shape (n_samples, n_features)
+        Centers, one for each draw; NaN stays NaN.
+    scale : float
+        Unit of the standard form.
+    limits : tuple of two floats or ndarrays of shape (n_features,)
+        Least and greatest values; infinite where there are none.
+    source : RandomState instance
+        Source of the draws.
+
+    Returns
+    -------
+    draws : ndarray of shape (n_samples, n_features)
+        In the type of the centers.
+    """
+    low, high = limits
+    below, above = law.cdf((low - centers) / scale), law.cdf((high - centers) / scale)
+    share = below + (above - below) * source.random_sample(centers.shape)
+    draws = centers + scale * law.ppf(share)
+    return np.clip(draws, low, high).astype(centers.dtype)
+
+
+def read_labels(X, y, name: str) -> np.ndarray:
+    """Return the labels of rows.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The rows.
+    y : array-like of shape (n_samples,) or None
+        As the user gave it.
+    name : str
+        Of the estimator that asks.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,)
+        One label for each row.
+
+    Raises
+    ------
+    ValueError
+        If they are missing, or no labels of these rows.
+    """
+    if y is None:
+        raise ValueError(
+            f"This {name} requires y to be passed, but the target y is None. "
+            "Pass class labels, or set conditional=False."
+        )
+    labels = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    missing = np.flatnonzero(~find_labelled(labels))
+    if len(missing):
+        raise ValueError(
+            f"`y` must have a label for every row. Got none for {len(missing)} rows, the first of "
+            f"them row {missing[0]}. Leave these rows out, or set conditional=False."
+        )
+    check_classification_targets(labels)
+    return labels

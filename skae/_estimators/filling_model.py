@@ -1,0 +1,145 @@
+"""An autoencoder that fills missing values of encoded rows, and how much it is to be trusted."""
+
+import math
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skae._engine import FillJudgement, fill_table, judge_fills, ordinary_torch_state
+from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.refusals import advise
+from skae.corruption import HidingNoise
+
+# Rows that judge are a fifth of all, and no more than these. The model is fitted again, to all
+# rows, where that is worth its time.
+_MOST_JUDGING_ROWS = 1000
+_LEAST_SHARE_FOR_REFIT = 0.05
+# From this share on the table shows by itself in what pattern cells are missing.
+_LEAST_SHARE_FOR_PATTERN = 0.02
+_FEWEST_JUDGING_ROWS = 5
+_SHARE_TO_HIDE = 0.2
+_UNITS = (
+    "AutoencoderImputer gives its `autoencoder` columns without their mean, in units of their "
+    "standard deviation; the values above are in these units. Leave `output_range` and `loss` of "
+    "the `autoencoder` at their defaults, and bound what is filled in by `min_value` and "
+    "`max_value` of the imputer, which are in units of X."
+)
+
+
+def fit_filling_model(
+    Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form
+) -> tuple[AutoencoderTransformer, FillJudgement]:
+    """Fit an autoencoder to encoded rows, and judge on some of them what it has learnt.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_encoded)
+        Rows of about unit size, NaN where a value is missing.
+    groups : ndarray of int of shape (n_encoded,)
+        Feature that each column belongs to.
+    template : AutoencoderTransformer or None
+        Parameters of the autoencoder, the imputer's own where None.
+    n_components : int or float in (0, 1)
+        Number of codes, or the share of variance that they are to explain.
+    random_state : int, RandomState instance or None
+        Seeds the autoencoder and the judgement.
+    form : tuple of int
+        Shape of a sample in X, which the autoencoder is told if all features are left.
+
+    Returns
+    -------
+    autoencoder : AutoencoderTransformer
+        The fitted autoencoder, hardly trained where it is of no use.
+    judgement : FillJudgement
+        Share of its correction that does best, and the errors; NaN where there are too few rows.
+    """
+    source = check_random_state(random_state)
+    seeds = source.randint(2**31 - 1, size=2)
+    order = source.permutation(len(Z))
+    template = _make_template() if template is None else template
+    form = form if math.prod(form) == Z.shape[1] else Z.shape[1:]
+    corruption = _make_corruption(template, groups)
+    params = {"n_components": n_components, "corruption": corruption, "random_state": seeds[0]}
+    n_judging = min(len(Z) // 5, _MOST_JUDGING_ROWS)
+    judgement = FillJudgement(0.0, float("nan"), float("nan"))
+    judges = n_judging >= _FEWEST_JUDGING_ROWS
+    if judges:
+        autoencoder = _fit_autoencoder(template, Z[np.sort(order[n_judging:])], form, params)
+        unseen = Z[np.sort(order[:n_judging])]
+        judgement = _judge(autoencoder, unseen, corruption, groups, seeds[1])
+    if not judges or n_judging > _LEAST_SHARE_FOR_REFIT * len(Z):
+        # A network that is not used need not be trained.
+        params |= {} if judgement.share else {"max_iter": 1}
+        autoencoder = _fit_autoencoder(template, Z, form, params)
+    return autoencoder, judgement
+
+
+def fill_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) -> np.ndarray:
+    """Return encoded rows without missing values.
+
+    Parameters
+    ----------
+    autoencoder : AutoencoderTransformer
+        A fitted autoencoder that takes missing values.
+    Z : ndarray of shape (n_samples, n_encoded)
+        Encoded rows, NaN where a value is missing.
+    share : float in [0, 1]
+        How much of what the network has learnt is used.
+
+    Returns
+    -------
+    filled : ndarray of shape (n_samples, n_encoded)
+        The rows, their observed values as they are.
+    """
+    with ordinary_torch_state():
+        return fill_table(autoencoder.net_.module_, Z, autoencoder._standardization, share)
+
+
+class _FillingAutoencoder(AutoencoderTransformer):
+    """An autoencoder that may well stay what it starts as."""
+
+    def _warn_of_weak_fit(self):
+        """Say nothing: the imputer tells the errors of both."""
+
+
+def _make_template() -> AutoencoderTransformer:
+    return AutoencoderTransformer(
+        corruption="hiding",
+        corruption_level=_SHARE_TO_HIDE,
+        learning_rate_init=0.003,
+        early_stopping=False,
+    )
+
+
+def _make_corruption(template, groups):
+    """Return the noise that hides values in training."""
+    if template.corruption is None:
+        return HidingNoise(_SHARE_TO_HIDE, groups)
+    if template.corruption == "hiding":
+        return HidingNoise(template.corruption_level, groups)
+    return template.corruption
+
+
+def _fit_autoencoder(template, Z, form, params) -> AutoencoderTransformer:
+    params = template.get_params(deep=False) | {"missing": "mask"} | params
+    params["random_state"] = int(params["random_state"])
+    # A column that lacks all values in these rows has its mean in the first of them.
+    first = np.where(np.isnan(Z).all(axis=0), 0, Z[:1])
+    rows = np.vstack([first, Z[1:]])
+    with advise("X must lie in", _UNITS):
+        fitted = _FillingAutoencoder(**params).fit(rows.reshape(-1, *form))
+    # What is kept, shown and pickled is of the public class.
+    autoencoder = AutoencoderTransformer()
+    autoencoder.__dict__ = vars(fitted)
+    return autoencoder
+
+
+def _judge(autoencoder, Z, corruption, groups, seed) -> FillJudgement:
+    """Hide values of rows that the autoencoder has not seen, and judge how they are filled."""
+    shows_pattern = np.isnan(Z).mean() >= _LEAST_SHARE_FOR_PATTERN
+    if type(corruption) is HidingNoise or not isinstance(corruption, HidingNoise):
+        level = 0.0 if shows_pattern else _SHARE_TO_HIDE
+        corruption = HidingNoise(level, groups)
+    module, standardization = autoencoder.net_.module_, autoencoder._standardization
+    with ordinary_torch_state():
+        return judge_fills(module, Z, standardization, corruption, int(seed))

@@ -1,0 +1,494 @@
+"""Missing values, filled by what an autoencoder knows of the other values of their row."""
+
+import warnings
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.impute import MissingIndicator
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import MissingValues, StrOptions
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
+from skae._estimators.filling_model import fill_rows, fit_filling_model
+from skae._estimators.mixed_columns import (
+    as_table,
+    choose_categorical,
+    find_text,
+    holds_objects,
+    is_frame,
+    is_not_a_number,
+    name_columns,
+    read_cells,
+    read_numeric_table,
+    read_table,
+    take_column,
+)
+from skae._estimators.refusals import advise
+from skae._estimators.samples import check_form, find_form, flatten_samples
+from skae._shared.scikit_learn import fit_context
+from skae.exceptions import ImputationWarning
+
+
+class AutoencoderImputer(TransformerMixin, BaseEstimator):
+    """Imputation by an autoencoder that starts as a normal distribution.
+
+    A normal distribution of the rows is fitted to the values that are there, by expectation
+    maximisation; what it expects of a missing value, given the others of the row, is a linear
+    imputation, and already a good one. A denoising autoencoder starts from there: values are hidden
+    from it, in the pattern in which they are missing and at random, and it learns to tell them. How
+    much of what it has learnt is used is decided on rows that it has not seen, by values hidden
+    there; where it is not clearly better the linear imputation stays.
+
+    Categories become columns of zeros and ones, and come back as the likeliest category.
+
+    Parameters
+    ----------
+    n_components : int or float in (0, 1), default=0.95
+        Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
+        explain.
+    missing_values : int, float, str, numpy.nan, None or pandas.NA, default=numpy.nan
+        Placeholder of missing values. In data frames and arrays of objects NaN, None and null
+        values are missing in any case.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns that hold categories: a boolean for each column, or indices, or names. With
+        "from_dtype" those of a data frame or an array of objects that are text, boolean or
+        categorical. Columns of text are categories whatever this says, also where the text spells
+        numbers; a column of objects that are all numbers holds numbers.
+    standardize : bool, default=True
+        Divide each column by its standard deviation, so that all count alike. False divides all by
+        one number: for columns of one unit, such as pixels, of which those that hardly vary should
+        hardly count.
+    add_indicator : bool, default=False
+        Append a column of zeros and ones for each feature that had missing values in fit, as
+        `sklearn.impute.MissingIndicator` makes it.
+    keep_empty_features : bool, default=False
+        Keep features without a single value in fit, filled with 0, and leave empty categories
+        missing. By default they are dropped, and a warning names them.
+    min_value, max_value : float or array-like of shape (n_features,), default=None
+        Bounds of the numbers that are filled in, in units of X: one for all features, or one for
+        each, infinite where there is none. For shares of a whole these are 0 and 1. Values that are
+        there may lie outside.
+    autoencoder : AutoencoderTransformer or None, default=None
+        An unfitted autoencoder with the parameters to use, as in
+        ``AutoencoderTransformer(hidden_layer_sizes=(512, 256), corruption="hiding")``. Its
+        `n_components`, `missing` and `random_state` give way to those of the imputer, and where it
+        has no `corruption`, values are hidden from it all the same. It sees standardised columns,
+        in the units of which its `output_range` counts. None is one with ``corruption="hiding"``,
+        ``corruption_level=0.2``, ``learning_rate_init=0.003`` and ``early_stopping=False``: the
+        imputer holds out rows itself.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the autoencoder and what judges it. The same int gives the same values.
+
+    Attributes
+    ----------
+    autoencoder_ : AutoencoderTransformer
+        The fitted autoencoder, of standardised columns; hardly trained where `learned_share_` is 0.
+    learned_share_ : float
+        How much of what the network has learnt beyond the normal distribution is used, from 0, none
+        of it, to 1.
+    error_ : float
+        Mean squared error of values that were hidden in rows set aside, in units of the variance of
+        their column, or without `standardize` of the mean variance, before `min_value` and
+        `max_value` apply; NaN where there were too few rows to judge.
+    linear_error_ : float
+        Mean squared error of the normal distribution alone.
+    categories_ : list
+        For each feature that has values an array of the categories that may be filled in, None for
+        numbers and for categories of which most are rare.
+    indicator_ : sklearn.impute.MissingIndicator or None
+        Makes the columns that `add_indicator` asks for.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    sklearn.impute.IterativeImputer : Regresses each feature on the others, in turn.
+    sklearn.impute.KNNImputer : Averages the nearest rows.
+
+    Notes
+    -----
+    Expected values are filled in, which vary less than real ones do.
+
+    A category is rare if fewer rows have it than a hundredth of those that have any, but with at
+    least 2 and at most 10; in columns of less than 20 values none is. Rare categories count as one,
+    which is never filled in. Columns in which most values are rare, such as names and other
+    identifiers, say nothing about the other columns: they are left as they are, with a warning that
+    names them. Of more than 100 categories those with the fewest rows are rare.
+
+    An image with a hole is inpainted by an imputer that was fitted to images with such holes.
+
+    References
+    ----------
+    Little, R. J. A. and Rubin, D. B. (2002). Statistical analysis with missing data.
+    https://doi.org/10.1002/9781119013563
+
+    Vincent, P. et al. (2010). Stacked denoising autoencoders. Journal of Machine Learning
+    Research 11. https://www.jmlr.org/papers/v11/vincent10a.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> from skae import AutoencoderImputer
+    >>> X = load_wine().data
+    >>> X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    >>> X_filled = AutoencoderImputer(random_state=0).fit_transform(X)
+    >>> bool(np.isfinite(X_filled).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": AutoencoderTransformer._parameter_constraints["n_components"],
+        "missing_values": [MissingValues()],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "standardize": ["boolean"],
+        "add_indicator": ["boolean"],
+        "keep_empty_features": ["boolean"],
+        "min_value": [Real, "array-like", None],
+        "max_value": [Real, "array-like", None],
+        "autoencoder": [AutoencoderTransformer, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_components=0.95,
+        *,
+        missing_values=np.nan,
+        categorical_features="from_dtype",
+        standardize=True,
+        add_indicator=False,
+        keep_empty_features=False,
+        min_value=None,
+        max_value=None,
+        autoencoder=None,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.missing_values = missing_values
+        self.categorical_features = categorical_features
+        self.standardize = standardize
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
+        self.min_value = min_value
+        self.max_value = max_value
+        self.autoencoder = autoencoder
+        self.random_state = random_state
+
+    @atomic_fit
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit the autoencoder to the values that are there.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows, at least two, finite where they are not missing. Frames of pandas and polars,
+            lists and arrays of objects may hold categories. Images and sequences may have axes of
+            their own.
+        y : object, default=None
+            Ignored; here because scikit-learn's pipelines pass it.
+
+        Returns
+        -------
+        self : object
+            The fitted imputer. If the fit fails, it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not as described; the message says what to do.
+        TypeError
+            If a column of X holds lists or other containers.
+        skae.exceptions.NonFiniteLossError
+            If the loss of the autoencoder is no longer finite.
+
+        Warns
+        -----
+        skae.exceptions.ImputationWarning
+            If columns have no values, or so many categories that they are left as they are.
+        """
+        X, self._form = self._validate(X, reset=True)
+        is_text = find_text(X, self.missing_values)
+        self._holds_text, self._gives_frame = bool(is_text.any()), is_frame(X)
+        X = self._to_kind_of_fit(X)
+        names = getattr(self, "feature_names_in_", None)
+        self._is_categorical = choose_categorical(is_text, self.categorical_features, names)
+        self._bounds = _read_bounds(self.min_value, self.max_value, X.shape[1])
+        columns, missing = read_table(X, self.missing_values, self._is_categorical)
+        self._is_empty: np.ndarray = np.asarray(missing.all(axis=0))
+        self.indicator_ = None
+        if self.add_indicator:
+            indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
+            self.indicator_ = indicator.fit(_mark(missing))
+        self._fit_columns(columns, missing)
+        self._warn_of_columns(name_columns(X) if names is None else names)
+        return self
+
+    @sees_one_fit
+    def transform(self, X):
+        """Fill in the missing values of X.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows with the features seen in fit. Columns may have other types than in fit, such as
+            those without a single value.
+
+        Returns
+        -------
+        X_filled : ndarray or data frame of shape (n_samples, n_features_out)
+            X, the values that are there as they are, in the shape of X if no feature is dropped and
+            none added. If fit saw a frame with categories, frames
+            give frames of the same library, with their types where these hold what is filled in;
+            if it saw an array with categories, arrays of objects; otherwise arrays in the precision
+            of X. Or what `set_output` asks for.
+        """
+        check_is_fitted(self)
+        X, form = self._validate(X, reset=False)
+        check_form(form, self._form)
+        X = self._to_kind_of_fit(X)
+        columns, missing = read_table(X, self.missing_values, self._is_categorical)
+        filled = self._fill(columns, missing)
+        # Nothing is known of identifiers, and of categories without a value.
+        gaps = missing & ~(self._is_left | (self._is_empty & self._is_categorical))
+        if self._holds_text and self._gives_frame and is_frame(X):
+            return self._write_frame(X, columns, filled, gaps, missing)
+        result = self._write_array(X, filled, gaps, missing)
+        return result.reshape(-1, *form) if result.shape[1] == X.shape[1] else result
+
+    @sees_one_fit
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the columns that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the features, those of fit or "x0", "x1", ... where None.
+
+        Returns
+        -------
+        names : ndarray of str
+            Names of the features kept, then of the indicators. An indicator has a number behind its
+            name if a feature is called like that.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        kept = names[self._find_kept()]
+        if self.indicator_ is None:
+            return kept
+        taken, indicators = set(kept), []
+        for name in self.indicator_.get_feature_names_out(names):
+            indicators.append(_find_free_name(name, taken))
+            taken.add(indicators[-1])
+        return np.concatenate([kept, np.array(indicators, dtype=object)])
+
+    def _find_kept(self) -> np.ndarray:
+        """Return the indices of the features that `transform` returns."""
+        return np.flatnonzero(self.keep_empty_features | ~self._is_empty)
+
+    def _validate(self, X, *, reset):
+        """Return X as an array of floats or of objects, or as a frame, and the form of samples."""
+        X = as_table(X)
+        least = 2 if reset else 1
+        if is_frame(X):
+            return self._validate_frame(X, least, reset=reset), X.shape[1:]
+        options = {"reset": reset, "ensure_min_samples": least}
+        if holds_objects(X):
+            X = validate_data(self, X, dtype=object, ensure_all_finite=False, **options)
+            return X, X.shape[1:]
+        options["ensure_all_finite"] = "allow-nan" if is_not_a_number(self.missing_values) else True
+        with advise(
+            "could not convert string",
+            "Pass categories in a data frame or in an array of objects.",
+        ):
+            rows = validate_data(
+                self, flatten_samples(X), dtype=(np.float64, np.float32), **options
+            )
+        return rows, find_form(X, rows.shape[1])
+
+    def _validate_frame(self, X, least, *, reset):
+        if len(set(X.columns)) < X.shape[1]:
+            name = next(name for name in X.columns if list(X.columns).count(name) > 1)
+            raise ValueError(
+                f"X must have columns of different names. Got more than one {name!r}. Rename them, "
+                "or pass the values alone, as in X.to_numpy()."
+            )
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if X.shape[0] < least or X.shape[1] == 0:
+            raise ValueError(
+                f"X must have a column and a minimum of {least} rows. Got shape={X.shape}. "
+                "Pass more."
+            )
+        return X
+
+    def _to_kind_of_fit(self, X):
+        """Return X as an array of floats, unless fit has seen text."""
+        if self._holds_text:
+            return X if holds_objects(X) else X.astype(object)
+        if not holds_objects(X):
+            return X
+        X = read_numeric_table(X, self.missing_values)
+        return check_array(
+            X, dtype=(np.float64, np.float32), ensure_all_finite=False, estimator=self
+        )
+
+    def _fit_columns(self, columns, missing):
+        """Fit encoding and autoencoder to the columns that say something about each other."""
+        levels = {
+            index: Levels.find(columns[index], missing[:, index])
+            for index in np.flatnonzero(self._is_categorical & ~self._is_empty)
+        }
+        self._is_left = np.zeros(len(columns), dtype=bool)
+        self._is_left[[index for index, found in levels.items() if found is None]] = True
+        self._levels = [levels.get(index) for index in self._find_used()]
+        self.categories_ = [
+            None if (known := levels.get(index)) is None else known.categories
+            for index in np.flatnonzero(~self._is_empty)
+        ]
+        self._encoding: ColumnEncoding | None = None
+        if self._levels:
+            numbers = self._number(columns, missing)
+            self._encoding = encoding = ColumnEncoding.fit(
+                numbers, self._levels, standardize=self.standardize
+            )
+            self.autoencoder_, judgement = fit_filling_model(
+                encoding.encode(numbers),
+                encoding.groups,
+                self.autoencoder,
+                self.n_components,
+                self.random_state,
+                self._form,
+            )
+            self.learned_share_ = judgement.share
+            self.error_, self.linear_error_ = judgement.error, judgement.linear_error
+
+    def _find_used(self) -> np.ndarray:
+        """Return the indices of the features that the autoencoder sees."""
+        return np.flatnonzero(~self._is_empty & ~self._is_left)
+
+    def _number(self, columns, missing) -> list[np.ndarray]:
+        """Return the columns that the autoencoder sees, with numbers in place of categories."""
+        return [
+            columns[index].astype(np.float64)
+            if known is None
+            else known.number(columns[index], missing[:, index])
+            for index, known in zip(self._find_used(), self._levels, strict=True)
+        ]
+
+    def _fill(self, columns, missing) -> list:
+        """Return all columns without missing values; only what was missing is of use."""
+        filled = [np.zeros(len(missing)) for _ in columns]
+        if self._encoding is not None:
+            Z = self._encoding.encode(self._number(columns, missing))
+            decoded = self._encoding.decode(fill_rows(self.autoencoder_, Z, self.learned_share_))
+            for index, values in zip(self._find_used(), decoded, strict=True):
+                filled[index] = values
+        for index in np.flatnonzero(~self._is_categorical):
+            filled[index] = write_floats(filled[index].clip(*self._bounds[:, index]), np.float64)
+        return filled
+
+    def _write_array(self, X, filled, gaps, missing):
+        """Return an array of X with its gaps filled in, without the columns that are not kept."""
+        kept = self._find_kept()
+        if is_frame(X):
+            cells = [read_cells(take_column(X, i), np.nan)[0] for i in range(X.shape[1])]
+            X = np.column_stack(cells)
+        result = np.array(X)
+        for index in kept:
+            fills = filled[index][gaps[:, index]]
+            if result.dtype == np.float32:
+                fills = write_floats(fills.astype(np.float64), np.float32)
+            result[gaps[:, index], index] = fills
+        result = result[:, kept]
+        if self.indicator_ is None:
+            return result
+        return np.hstack([result, self.indicator_.transform(_mark(missing))])
+
+    def _write_frame(self, X, columns, filled, gaps, missing):
+        """Return a frame of X with its gaps filled in, without the columns that are not kept."""
+        kept, names = self._find_kept(), self.get_feature_names_out()
+        given = [X.columns[int(index)] for index in kept]
+        # Names of numbers cannot stand beside those of indicators.
+        own = given if self.indicator_ is None else list(names[: len(kept)])
+        parts = [(columns[i], filled[i], gaps[:, i], bool(self._is_categorical[i])) for i in kept]
+        result = fill_frame(X, kept, own, parts)
+        if self.indicator_ is None:
+            return result
+        marks = self.indicator_.transform(_mark(missing))
+        return append_columns(result, names[len(kept) :], marks)
+
+    def _warn_of_columns(self, names):
+        """Name the columns that are dropped, and those that are left as they are."""
+        empty = [str(names[index]) for index in np.flatnonzero(self._is_empty)]
+        if empty and not self.keep_empty_features:
+            warnings.warn(
+                f"Columns without a single value are dropped: {_list(empty)}. Set "
+                "keep_empty_features=True to keep them.",
+                ImputationWarning,
+                stacklevel=5,
+            )
+        left = [str(names[index]) for index in np.flatnonzero(self._is_left)]
+        if left:
+            warnings.warn(
+                "Columns in which most values are rare, as identifiers are, stay as they are, "
+                f"missing values included: {_list(left)}. Leave them out, or group their "
+                "categories. Text that spells numbers has to be converted to numbers.",
+                ImputationWarning,
+                stacklevel=5,
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = is_not_a_number(self.missing_values)
+        return tags
+
+
+def _read_bounds(min_value, max_value, n_features: int) -> np.ndarray:
+    """Return the least and the greatest number to fill in for each feature, infinite if any."""
+    bounds = np.empty((2, n_features))
+    for name, value, none, row in (
+        ("min_value", min_value, -np.inf, bounds[0]),
+        ("max_value", max_value, np.inf, bounds[1]),
+    ):
+        given = np.asarray(none if value is None else value, dtype=np.float64)
+        if given.shape not in ((), (n_features,)) or np.isnan(given).any():
+            raise ValueError(
+                f"`{name}` must be None, a number, or one for each of the {n_features} columns of "
+                f"X. Got {value!r}. Use infinity where a column has no bound."
+            )
+        row[:] = given
+    if not (bounds[0] < bounds[1]).all():
+        raise ValueError(
+            "`min_value` must be below `max_value` in every column. "
+            f"Got {min_value!r} and {max_value!r}. Both are in units of X."
+        )
+    return bounds
+
+
+def _find_free_name(name: str, taken: set) -> str:
+    """Return a name, with a number behind it if it is taken."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _list(names: list[str], most: int = 10) -> str:
+    """Return names in quotes, and how many are left out."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more
+
+
+def _mark(missing: np.ndarray) -> np.ndarray:
+    """Return a table that lacks the same cells and is 0 elsewhere."""
+    return np.where(missing, np.nan, 0.0)

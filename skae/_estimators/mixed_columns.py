@@ -1,0 +1,321 @@
+"""Tables of numbers and categories, read column by column: arrays, frames of pandas or polars."""
+
+import datetime
+from decimal import Decimal
+from numbers import Real
+
+import numpy as np
+
+from skae._estimators.samples import stack_samples
+
+_REMEDY = "Convert it, or leave it out."
+_TEMPORAL = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+
+
+def is_frame(X) -> bool:
+    """Tell whether X is a data frame of pandas or polars."""
+    return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "with_columns"))
+
+
+def as_table(X):
+    """Return lists and arrays that hold objects as arrays of objects, and other lists as arrays.
+
+    Parameters
+    ----------
+    X : object
+        A table as the user passed it, or samples with axes of their own.
+
+    Returns
+    -------
+    X : object
+        An ndarray of objects where a list holds text or None, a frame, or anything that becomes an
+        array of numbers.
+
+    Raises
+    ------
+    ValueError
+        If X is a frame that is still to be computed, or another container without a table.
+    """
+    X = stack_samples(X)
+    if not isinstance(X, list | tuple):
+        return X
+    kind = np.asarray(X).dtype.kind
+    return np.asarray(X, dtype=object) if kind in "OUS" else X
+
+
+def holds_objects(X) -> bool:
+    """Tell whether the columns of X have types of their own: a frame, or an array of objects."""
+    return is_frame(X) or getattr(getattr(X, "dtype", None), "kind", None) == "O"
+
+
+def take_column(X, index: int):
+    """Return a column of a frame or an array; a sparse one of pandas becomes dense."""
+    if not is_frame(X):
+        return X[:, index]
+    if not hasattr(X, "iloc"):
+        return X[:, int(index)]
+    column = X.iloc[:, index]
+    return column.sparse.to_dense() if is_sparse(column) else column
+
+
+def is_sparse(column) -> bool:
+    """Tell whether a column of pandas is sparse."""
+    return type(column.dtype).__name__ == "SparseDtype"
+
+
+def name_columns(X) -> list:
+    """Return the names of the columns of a frame, or numbers from 0."""
+    return list(X.columns) if is_frame(X) else list(range(X.shape[1]))
+
+
+def find_text(X, missing_values) -> np.ndarray:
+    """Tell which columns hold categories by their types.
+
+    Parameters
+    ----------
+    X : frame or ndarray of shape (n_samples, n_features)
+        The table.
+    missing_values : object
+        Placeholder of missing values.
+
+    Returns
+    -------
+    is_text : ndarray of bool of shape (n_features,)
+        True for columns of text, booleans and categories. Columns of objects are numbers if all of
+        their values are, or if they have none.
+
+    Raises
+    ------
+    ValueError
+        If a column holds dates, lists or the like.
+    TypeError
+        If a column of objects holds some that are no numbers, text or booleans.
+    """
+    if not holds_objects(X):
+        return np.zeros(X.shape[1], dtype=bool)
+    return np.array(
+        [
+            _is_text(take_column(X, index), name, missing_values)
+            for index, name in enumerate(name_columns(X))
+        ],
+        dtype=bool,
+    )
+
+
+def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.ndarray:
+    """Tell which columns hold categories, by their types and by what the user says.
+
+    Parameters
+    ----------
+    is_text : ndarray of bool of shape (n_features,)
+        Columns that are categories by their types.
+    categorical_features : "from_dtype", None or array-like
+        As the user gave it: booleans, indices or names.
+    names : ndarray of shape (n_features,) or None
+        Names of the columns, None where they have none.
+
+    Returns
+    -------
+    is_categorical : ndarray of bool of shape (n_features,)
+        True for categories.
+
+    Raises
+    ------
+    ValueError
+        If a column is named that does not exist.
+    """
+    if isinstance(categorical_features, str):
+        return is_text
+    n_features = len(is_text)
+    chosen = np.asarray([] if categorical_features is None else categorical_features)
+    if chosen.dtype == bool and len(chosen) == n_features:
+        return chosen | is_text
+    if chosen.dtype.kind in "OU" and names is not None:
+        positions = {name: index for index, name in enumerate(names)}
+        chosen = np.array([positions.get(name, n_features) for name in chosen], dtype=int)
+    is_listed = chosen.dtype.kind in "iuf" and chosen.ndim == 1
+    if not is_listed or (len(chosen) and not (0 <= chosen.min() <= chosen.max() < n_features)):
+        raise ValueError(
+            "`categorical_features` must be 'from_dtype', None, or a list of names or indices of "
+            f"columns, or a boolean for each. Got {categorical_features!r} for {n_features} "
+            "columns. Leave it at 'from_dtype' where a data frame knows the types."
+        )
+    is_categorical = is_text.copy()
+    is_categorical[chosen.astype(int)] = True
+    return is_categorical
+
+
+def _is_text(column, name, missing_values) -> bool:
+    dtype = column.dtype
+    if _is_numeric(dtype):
+        return False
+    if _declares_text(dtype):
+        return True
+    is_temporal = getattr(dtype, "kind", "O") in "mM" or _has(dtype, "is_temporal")
+    if is_temporal or _has(dtype, "is_nested") or getattr(dtype, "kind", "O") == "c":
+        raise ValueError(
+            f"X must hold numbers and categories. Got column {name!r} of type {dtype}. {_REMEDY}"
+        )
+    cells, missing = read_cells(column, missing_values)
+    return _holds_text({type(cell) for cell in cells[~missing]}, name)
+
+
+def _is_numeric(dtype) -> bool:
+    if hasattr(dtype, "is_numeric"):  # polars
+        return dtype.is_numeric()
+    return getattr(dtype, "kind", "O") in "iuf" and not hasattr(dtype, "categories")
+
+
+def _declares_text(dtype) -> bool:
+    """Tell whether a type is one of text, booleans or categories, whatever the values."""
+    if hasattr(dtype, "is_numeric"):  # polars
+        return str(dtype).partition("(")[0] in ("String", "Boolean", "Categorical", "Enum")
+    # pandas' own types of text say how they store it.
+    is_string = hasattr(dtype, "storage") or getattr(dtype, "kind", "O") in "UTS"
+    return is_string or getattr(dtype, "kind", "O") == "b" or hasattr(dtype, "categories")
+
+
+def _has(dtype, question: str) -> bool:
+    return hasattr(dtype, question) and getattr(dtype, question)()
+
+
+def _holds_text(kinds: set, name) -> bool:
+    """Tell by the types of the values that are there whether a column of objects is no numbers."""
+    for kind in kinds:
+        if issubclass(kind, (*_TEMPORAL, complex)):
+            raise ValueError(
+                f"X must hold numbers and categories. Got {kind.__name__} in column {name!r}. "
+                f"{_REMEDY}"
+            )
+        if kind.__hash__ is None:
+            raise TypeError(
+                f"X must hold numbers and categories. Got {kind.__name__} in column {name!r}, "
+                f"where an argument must be a string, a boolean or a number. {_REMEDY}"
+            )
+    is_number = [issubclass(k, Real | Decimal) and not issubclass(k, bool) for k in kinds]
+    return not all(is_number)
+
+
+def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
+    """Return the columns of a table, and which of their values are missing.
+
+    Parameters
+    ----------
+    X : frame or ndarray of shape (n_samples, n_features)
+        The table; of floats, or with types for each column.
+    missing_values : object
+        Placeholder of missing values. NaN and None are missing in any case.
+    is_categorical : ndarray of bool of shape (n_features,)
+        Columns of categories.
+
+    Returns
+    -------
+    columns : list of ndarray of shape (n_samples,)
+        Floats, NaN where they are missing, or categories as objects.
+    missing : ndarray of bool of shape (n_samples, n_features)
+        True for missing values.
+    """
+    if not holds_objects(X):
+        missing = np.isnan(X) | _equals(X, missing_values)
+        return list(np.where(missing, np.nan, X).T), missing
+    read = [
+        read_cells(take_column(X, index), missing_values)
+        if is_category
+        else _read_finite_numbers(take_column(X, index), name, missing_values)
+        for index, (is_category, name) in enumerate(
+            zip(is_categorical, name_columns(X), strict=True)
+        )
+    ]
+    return [values for values, _ in read], np.column_stack([gaps for _, gaps in read])
+
+
+def read_numeric_table(X, missing_values) -> np.ndarray:
+    """Return a table of numbers as an array of floats, NaN where they are missing.
+
+    Parameters
+    ----------
+    X : frame or ndarray of objects of shape (n_samples, n_features)
+        The table.
+    missing_values : object
+        Placeholder of missing values.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        In single precision if all columns are, in double precision otherwise.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite or no number.
+    """
+    columns = [
+        _read_finite_numbers(take_column(X, index), name, missing_values)[0]
+        for index, name in enumerate(name_columns(X))
+    ]
+    return np.column_stack(columns)
+
+
+def _read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column as floats, NaN where it is missing, and where that is."""
+    numbers, missing = _read_numbers(column, name, missing_values)
+    numbers[missing] = np.nan
+    if np.isinf(numbers).any():
+        raise ValueError(
+            f"X must be finite where it is not missing. Got infinity in column {name!r}. "
+            "Replace it, or mark it as missing."
+        )
+    return numbers, missing
+
+
+def _read_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
+    dtype = column.dtype
+    if _is_numeric(dtype):
+        single = str(dtype) in ("float32", "Float32", "float[pyarrow]")
+        numbers = _to_floats(column).astype(np.float32 if single else np.float64)
+        return numbers, np.isnan(numbers) | _equals(numbers, missing_values)
+    cells, missing = read_cells(column, missing_values)
+    numbers = np.full(len(cells), np.nan)
+    try:
+        numbers[~missing] = [float(cell) for cell in cells[~missing]]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"X must hold numbers in column {name!r}, as in fit. Got a value that is none: {error}."
+            " Convert the column, or mark the value as missing."
+        ) from None
+    return numbers, missing | np.isnan(numbers)
+
+
+def _to_floats(column) -> np.ndarray:
+    """Return a numeric column of a frame as floats."""
+    if hasattr(column, "is_null"):  # polars
+        return (column if column.dtype.is_float() else column.cast(float)).to_numpy()
+    if isinstance(column.dtype, np.dtype):
+        return np.asarray(column)
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def read_cells(column, missing_values) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a column as objects, and where they are missing."""
+    cells = np.asarray(column, dtype=object)
+    if hasattr(column, "isna"):
+        missing = np.array(column.isna(), dtype=bool)
+    else:
+        missing = np.array([is_not_a_number(cell) for cell in cells], dtype=bool)
+    if not is_not_a_number(missing_values):
+        there = np.flatnonzero(~missing)
+        missing[there] = [bool(cell == missing_values) for cell in cells[there]]
+    return cells, missing
+
+
+def _equals(numbers: np.ndarray, missing_values) -> np.ndarray:
+    if not isinstance(missing_values, Real):
+        return np.zeros(numbers.shape, dtype=bool)
+    return numbers == missing_values
+
+
+def is_not_a_number(value) -> bool:
+    """Tell whether a value is one of those that stand for nothing: NaN, None, NA, NaT."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Real | Decimal) and bool(value != value)

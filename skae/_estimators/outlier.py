@@ -1,0 +1,425 @@
+"""Outliers, by the distance of a row from what an autoencoder makes of the others."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.sparsefuncs import min_max_axis
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.base import BaseAutoencoder
+from skae._estimators.refusals import advise
+from skae._estimators.samples import find_form, flatten_samples, stack_samples
+from skae._estimators.sparse_tables import tidy_table
+from skae._estimators.validation import is_masked
+from skae._shared.scikit_learn import check_weights, fit_context
+
+# Rows that differ by less than such a part of the ranges of the features are the same row: single
+# precision, and the order of its sums, cannot tell them apart.
+_SAME = 10 * np.finfo(np.float32).eps
+# Cells count as so many ranges from the training rows for the autoencoder, whose single precision
+# has no squares of what may lie beyond; their distance from there is added in double precision.
+_FARTHEST = 1e6
+_GREATEST_DISTANCE = 1e140
+_DOUBLES = np.finfo(np.float64).min, np.finfo(np.float64).max
+_UNITS = (
+    "AutoencoderOutlierDetector gives its `autoencoder` features divided by their range in the "
+    "training rows, after their minimum is subtracted unless X is sparse; the values above are in "
+    "these units."
+)
+_MISSING = (
+    "AutoencoderOutlierDetector takes missing values with "
+    "`autoencoder=AutoencoderTransformer(missing='mask')`. Otherwise fill them in beforehand, as "
+    "in make_pipeline(AutoencoderImputer(), AutoencoderOutlierDetector())."
+)
+
+
+class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
+    r"""Outlier detection by reconstruction error and by the neighbourhood of the codes.
+
+    A row is strange if the autoencoder cannot reconstruct it, and also if its code lies where few
+    training rows have theirs. Both are squared distances in the same units, so they are added.
+    With `x` the row, `x'` its reconstruction, `z` its code and :math:`z_i` the nearest codes of
+    training rows,
+
+    .. math:: d^2(x) = \|x - x'\|^2 + \frac1k \sum_{i=1}^k \|z - z_i\|^2 .
+
+    The score sets this against what is usual among these neighbours,
+
+    .. math:: -d^2(x) \Big/ \sqrt{m \, \frac1k \sum_{i=1}^k d^2(x_i)} ,
+
+    where `m` is the median over the training rows, so an ordinary row scores about -1. The root
+    stands between one threshold for all and one for each neighbourhood.
+
+    Features are divided by their range in the training rows beforehand: neither the unit of a
+    feature nor a pixel that is seldom lit gets much weight by it.
+
+    Parameters
+    ----------
+    n_components : int or float in (0, 1), default=0.8
+        Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
+        explain. Fewer make the reconstruction more telling, more leave it to the codes.
+    contamination : "auto" or float in (0, 0.5], default="auto"
+        Share of the training rows that are outliers, which only moves the threshold of `predict`
+        and decides which training rows are left out as neighbours. "auto" takes for outliers what
+        a box plot of the logarithm of the scores does: beyond the third quartile by more than one
+        and a half times the distance of the quartiles.
+    n_neighbors : int, default=20
+        Training rows that a code is compared with, at most all but one. Fewer are better if the
+        training rows are free of outliers, more if outliers come in groups.
+    autoencoder : AutoencoderTransformer or None, default=None
+        An unfitted autoencoder with the parameters to use, as in
+        ``AutoencoderTransformer(max_iter=50)``; a grid reaches them by ``autoencoder__max_iter``.
+        Its `n_components` and `random_state` give way to those of the detector, and it sees
+        features divided by their range. With ``missing="mask"`` rows may lack values. None is one
+        at its defaults.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the autoencoder. The same int gives the same scores.
+
+    Attributes
+    ----------
+    autoencoder_ : AutoencoderTransformer
+        The fitted autoencoder, of rows that went through `data_min_` and `data_range_`.
+    offset_ : float
+        `decision_function` is `score_samples` less this.
+    n_neighbors_ : int
+        Number of neighbours in use.
+    data_min_ : ndarray of shape (n_features_in_,)
+        Minimum of each feature, which is subtracted first; 0 where X was sparse in fit.
+    data_range_ : ndarray of shape (n_features_in_,)
+        Range of each feature, by which it is then divided: maximum less minimum, and for constant
+        features the median of the others.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    sklearn.ensemble.IsolationForest : Outliers are what few random cuts single out.
+    sklearn.neighbors.LocalOutlierFactor : The neighbourhood alone, in the space of the rows.
+
+    Notes
+    -----
+    A row never counts as its own neighbour: of training rows, and of rows equal to one, the nearest
+    code is skipped. The score of a row depends on that row alone, and not on those beside it.
+
+    Where values are missing, the squared error of a row is the mean over its other cells times the
+    number of features.
+
+    References
+    ----------
+    Hawkins, S., He, H., Williams, G. and Baxter, R. (2002). Outlier detection using replicator
+    neural networks. DaWaK 2002. https://doi.org/10.1007/3-540-46145-0_17
+
+    Breunig, M. M., Kriegel, H.-P., Ng, R. T. and Sander, J. (2000). LOF: identifying density-based
+    local outliers. SIGMOD 2000. https://doi.org/10.1145/342009.335388
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderOutlierDetector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0])
+    >>> detector.predict(X[:10])  # 0, 1, ..., 9
+    array([ 1, -1, -1, -1, -1, -1, -1, -1, -1, -1])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": AutoencoderTransformer._parameter_constraints["n_components"],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "autoencoder": [BaseAutoencoder, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_components=0.8,
+        *,
+        contamination="auto",
+        n_neighbors=20,
+        autoencoder=None,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.contamination = contamination
+        self.n_neighbors = n_neighbors
+        self.autoencoder = autoencoder
+        self.random_state = random_state
+
+    @atomic_fit
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the autoencoder, remember the codes of X, and find the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows, at least two, all finite but for missing cells. Most of them should be
+            inliers. Images and sequences may have axes of their own, as in the autoencoder.
+        y : object, default=None
+            Ignored; here because scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in training and for the threshold, not negative. A row of weight
+            zero has no influence; among neighbours all others count alike.
+
+        Returns
+        -------
+        self : object
+            The fitted detector. If the fit fails, it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not as described; the message says what to do.
+        skae.exceptions.NonFiniteLossError
+            If the loss of the autoencoder is no longer finite.
+        """
+        template = AutoencoderTransformer() if self.autoencoder is None else self.autoencoder
+        self.autoencoder_ = clone(template).set_output(transform="default")
+        self.autoencoder_.set_params(n_components=self.n_components, random_state=self.random_state)
+        X, form = self._validate_rows(X, reset=True, ensure_min_samples=2)
+        weights = check_weights(sample_weight, X)
+        if weights is not None:
+            X, weights = X[weights > 0], weights[weights > 0]
+        self.data_min_, self.data_range_ = _find_ranges(X)
+        X, _ = self._scale(X, form)
+        with advise("X must lie in", _UNITS):
+            self.autoencoder_.fit(X, sample_weight=weights)
+        codes, errors = self._encode(X)
+        unseen = self._estimate_unseen_errors(errors, weights)
+        self._remember(codes, unseen, weights)
+        # A share that is asked for is that of the training rows, a fence is for rows to come.
+        errors = unseen if self.contamination == "auto" else errors
+        self.offset_ = self._find_threshold(self._compare(codes, errors), weights)
+        return self
+
+    @sees_one_fit
+    def score_samples(self, X):
+        """Return how ordinary each row is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Negative; about -1 for ordinary rows. The more unusual the row, the lower its score.
+        """
+        check_is_fitted(self)
+        X, beyond = self._scale(*self._validate_rows(X))
+        codes, errors = self._encode(X)
+        np.add.at(errors, beyond.row, beyond.data)
+        return self._compare(codes, errors)
+
+    @sees_one_fit
+    def decision_function(self, X):
+        """Return the scores about the threshold.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        decisions : ndarray of shape (n_samples,)
+            `score_samples` less `offset_`: negative for outliers.
+        """
+        return self.score_samples(X) - self.offset_
+
+    @sees_one_fit
+    def predict(self, X):
+        """Tell outliers from inliers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            -1 for outliers, 1 for inliers.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    @sees_one_fit
+    def reconstruction_errors(self, X):
+        """Return the squared error of every cell: which features make a row strange.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_samples, n_features)
+            Squared differences between X and its reconstruction, in units of the square of each
+            feature's range in the training rows and in the shape of X; NaN where a cell is missing.
+        """
+        check_is_fitted(self)
+        X, beyond = self._scale(*self._validate_rows(X))
+        errors = self.autoencoder_.reconstruction_errors(X).astype(np.float64)
+        # A view, also where samples have axes of their own.
+        errors.reshape(len(errors), -1)[beyond.row, beyond.col] += beyond.data
+        return errors
+
+    def _validate_rows(self, X, *, reset=False, **options):
+        """Return X as an array or CSR matrix of rows, and the shape that samples have in X."""
+        samples = stack_samples(X)
+        masked = is_masked(self.autoencoder_)
+        options |= {"accept_sparse": not masked and "csr", "dtype": (np.float64, np.float32)}
+        with advise("contains NaN", _MISSING):
+            rows = validate_data(
+                self,
+                tidy_table(flatten_samples(samples), dense=masked),
+                reset=reset,
+                ensure_all_finite="allow-nan" if masked else True,
+                **options,
+            )
+        return rows, find_form(samples, rows.shape[1])
+
+    def _scale(self, X, form):
+        """Return rows in units of the ranges of the features, and what lies too far away.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Rows.
+        form : tuple of int
+            Shape of a sample.
+
+        Returns
+        -------
+        scaled : ndarray of shape (n_samples, *form) or CSR matrix of shape (n_samples, n_features)
+            Rows in these units, at most `_FARTHEST` from 0, in the precision of X.
+        beyond : coo_array of shape (n_samples, n_features)
+            Squared distances of X from there, in double precision; few if any are stored.
+        """
+        if sparse.issparse(X) and self.data_min_.any():
+            X = X.toarray()
+        scaled = X.astype(np.float64)
+        with np.errstate(over="ignore"):
+            if sparse.issparse(scaled):
+                cells, columns = scaled.data, scaled.indices
+                cells /= self.data_range_[columns]
+            else:
+                cells = scaled
+                cells -= self.data_min_
+                np.clip(cells, *_DOUBLES, out=cells)
+                cells /= self.data_range_
+        beyond = _find_excess(scaled)
+        np.clip(cells, -_FARTHEST, _FARTHEST, out=cells)
+        scaled = scaled.astype(X.dtype, copy=False)
+        return scaled if sparse.issparse(scaled) else scaled.reshape(-1, *form), beyond
+
+    def _encode(self, X):
+        """Return the codes of scaled rows, and their squared errors summed over the features."""
+        codes = self.autoencoder_.transform(X).astype(np.float64)
+        # Some autoencoders have scores of another kind, such as densities.
+        scores = BaseAutoencoder.score_samples(self.autoencoder_, X).astype(np.float64)
+        return codes, -scores * self.n_features_in_
+
+    def _estimate_unseen_errors(self, errors, weights) -> np.ndarray:
+        """Return errors as large as if the autoencoder had not been fitted to these rows."""
+        seen = np.average(errors, weights=weights) / self.n_features_in_
+        ratio = self.autoencoder_.reconstruction_error_ / seen if seen > 0 else 1
+        return errors * max(1, ratio)
+
+    def _remember(self, codes, errors, weights):
+        """Keep what rows are compared with: those training rows that are no outliers."""
+        scores = self._compare_with_each_other(codes, errors)
+        kept = scores >= self._find_threshold(scores, weights)
+        if 1 < kept.sum() < len(kept):
+            # Outliers in a group would make each other look usual.
+            self._compare_with_each_other(codes[kept], errors[kept])
+
+    def _compare_with_each_other(self, codes, errors) -> np.ndarray:
+        """Make these rows the neighbours of others to come, and return their own scores."""
+        self.n_neighbors_ = min(self.n_neighbors, len(codes) - 1)
+        self._neighbors = NearestNeighbors(n_neighbors=self.n_neighbors_).fit(codes)
+        distances, neighbors = self._neighbors.kneighbors()
+        self._strangeness = errors + np.square(distances).mean(axis=1) + self._least
+        self._unit = np.median(self._strangeness)
+        usual = self._strangeness[neighbors].mean(axis=1)
+        return -self._strangeness / np.sqrt(self._unit * usual)
+
+    def _compare(self, codes, errors) -> np.ndarray:
+        """Return the scores of rows with these codes and errors."""
+        distances, neighbors = self._neighbors.kneighbors(codes, self.n_neighbors_ + 1)
+        squares = np.square(distances)
+        # A training row finds itself first, and is not its own neighbour.
+        columns = np.arange(self.n_neighbors_) + (squares[:, :1] <= self._least)
+        squares = np.take_along_axis(squares, columns, axis=1).mean(axis=1)
+        usual = self._strangeness[np.take_along_axis(neighbors, columns, axis=1)].mean(axis=1)
+        return -(errors + squares + self._least) / np.sqrt(self._unit * usual)
+
+    @property
+    def _least(self) -> float:
+        """Squared distance below which two rows are the same."""
+        return self.n_features_in_ * _SAME**2
+
+    def _find_threshold(self, scores, weights) -> float:
+        """Return the score below which rows are outliers."""
+        if self.contamination != "auto":
+            return _find_quantile(scores, self.contamination, weights)
+        first, third = (_find_quantile(np.log(-scores), share, weights) for share in (0.25, 0.75))
+        return float(-np.exp(third + 1.5 * (third - first)))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = is_masked(self.autoencoder)
+        tags.input_tags.sparse = not tags.input_tags.allow_nan
+        return tags
+
+
+def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers to subtract from the features, and to divide them by."""
+    if sparse.issparse(X):
+        lowest, highest = min_max_axis(X.astype(np.float64), axis=0)
+    else:
+        # Unlike `min` and `max` these go past missing cells.
+        lowest, highest = (end.reduce(X, axis=0).astype(np.float64) for end in (np.fmin, np.fmax))
+    with np.errstate(over="ignore"):
+        ranges = np.minimum(highest - lowest, _DOUBLES[1])
+    varies = ranges > 0
+    # A constant feature shows no scale of its own; that of the others is the best guess.
+    ranges[~varies] = np.median(ranges[varies]) if varies.any() else 1
+    return (np.zeros_like(lowest) if sparse.issparse(X) else lowest), ranges
+
+
+def _find_excess(scaled):
+    """Return squared distances of cells from the farthest that the autoencoder gets to see."""
+    if sparse.issparse(scaled):
+        table = scaled.tocoo()
+        cells, rows, columns = table.data, table.row, table.col
+    else:
+        rows, columns = np.nonzero(np.abs(scaled) > _FARTHEST)
+        cells = scaled[rows, columns]
+    distances = (np.abs(cells) - _FARTHEST).clip(0, _GREATEST_DISTANCE)
+    beyond = sparse.coo_array((np.square(distances), (rows, columns)), shape=scaled.shape)
+    beyond.eliminate_zeros()
+    return beyond
+
+
+def _find_quantile(values, share: float, weights) -> float:
+    """Return a number that this share of the weight lies below, halfway to the next value."""
+    order = np.argsort(values)
+    values = values[order]
+    weights = np.ones(len(values)) if weights is None else weights[order]
+    below = np.cumsum(weights)
+    # A little more than the share, since sums of weights are rounded.
+    n_below = np.searchsorted(below, share * below[-1] * (1 + 1e-9), side="right")
+    ends = values[max(n_below - 1, 0)], values[min(n_below, len(values) - 1)]
+    return float(np.mean(ends))

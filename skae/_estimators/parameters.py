@@ -1,0 +1,224 @@
+"""Checks that scikit-learn's constraints have no words for."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from skorch.callbacks import LRScheduler
+
+from skae._engine import multiplies_in_bfloat16, resolve_device
+from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning, OvercompleteWarning
+
+# What skorch offers beside the parameters that the estimator has itself.
+_NET_PARAMS = ("callbacks", "compile", "optimizer")
+_OWN_NAMES = {
+    "batch_size": "batch_size",
+    "criterion": "loss",
+    "device": "device",
+    "lr": "learning_rate_init",
+    "max_epochs": "max_iter",
+    "verbose": "verbose",
+    "warm_start": "warm_start",
+}
+
+
+def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
+    """Return the sizes of the hidden layers.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int, array-like of int or "auto"
+        As the user gave it.
+
+    Returns
+    -------
+    sizes : tuple of int
+        Positive, one for each hidden layer of the encoder.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer.
+    """
+    if isinstance(hidden_layer_sizes, str):
+        return hidden_layer_sizes
+    single = isinstance(hidden_layer_sizes, Integral)
+    sizes = (hidden_layer_sizes,) if single else tuple(hidden_layer_sizes)
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        raise ValueError(
+            "`hidden_layer_sizes` must be positive integers, one for each hidden layer of the "
+            f"encoder. Got {hidden_layer_sizes!r}. Pass () for a network without hidden layers."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def check_output_range(output_range):
+    """Refuse an `output_range` that is not a lower and a greater upper bound."""
+    if output_range is None or isinstance(output_range, str):
+        return
+    real = len(output_range) == 2 and all(isinstance(bound, Real) for bound in output_range)
+    if not real or not output_range[0] < output_range[1]:
+        raise ValueError(
+            "`output_range` must be 'auto', None, or a lower and a greater upper bound of the "
+            f"features, such as (0, 1). Got {output_range!r}. Use infinity where there is no bound."
+        )
+
+
+def check_net_params(net_params: dict | None):
+    """Refuse options of skorch that do not exist or are the estimator's to set."""
+    for name, value in (net_params or {}).items():
+        if not isinstance(name, str) or name.partition("__")[0] not in _NET_PARAMS:
+            own = _OWN_NAMES.get(name)
+            remedy = f"Set the estimator's own `{own}` instead." if own else "Leave it out."
+            raise ValueError(
+                "`net_params` must hold only skorch's 'callbacks', 'compile', 'optimizer', and "
+                f"names that begin with these and two underscores. Got {name!r}. {remedy}"
+            )
+        if name == "callbacks" and not isinstance(value, list | tuple | None):
+            raise ValueError(
+                "`net_params['callbacks']` must be a list of skorch callbacks. "
+                f"Got {value!r}. Leave it out where there are none."
+            )
+
+
+def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
+    """Return whether to multiply in half precision: where that is asked for and can be had.
+
+    Parameters
+    ----------
+    mixed_precision : bool
+        Whether it is asked for.
+    dtype : {"float32", "float64"}
+        Precision of the network.
+    device : str
+        Name of the device.
+
+    Returns
+    -------
+    mixed_precision : bool
+        Whether it is asked for and the device has it.
+
+    Raises
+    ------
+    ValueError
+        If the network is to have double precision.
+    """
+    if not mixed_precision:
+        return False
+    if dtype != "float32":
+        raise ValueError(
+            f"`mixed_precision` must be False with dtype={dtype!r}. Got True. Use dtype='float32' "
+            "for speed, or mixed_precision=False for digits."
+        )
+    if multiplies_in_bfloat16(resolve_device(device, dtype)):
+        return True
+    warnings.warn(
+        f"`mixed_precision` is True, but torch cannot train in bfloat16 on device={device!r} of "
+        "this machine. Products are computed in single precision. Use mixed_precision=False to "
+        "avoid this warning.",
+        MixedPrecisionWarning,
+        stacklevel=5,
+    )
+    return False
+
+
+def check_single_schedule(learning_rate: str, net_params: dict | None):
+    """Refuse a scheduler of skorch beside one of the estimator, which would undo what it sets."""
+    for callback in (net_params or {}).get("callbacks") or []:
+        callback = callback[1] if isinstance(callback, tuple) else callback
+        kind = callback if isinstance(callback, type) else type(callback)
+        if issubclass(kind, LRScheduler) and learning_rate != "constant":
+            raise ValueError(
+                "`learning_rate` must be 'constant' where `net_params['callbacks']` holds an "
+                f"LRScheduler. Got {learning_rate!r}. Leave out one of the two schedules."
+            )
+
+
+def check_range(X, names, loss, output_range, *, named_loss):
+    """Refuse rows that cannot be reconstructed within the range of the output.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Training rows.
+    names : sequence of length n_features
+        Names of the columns.
+    loss : ReconstructionLoss
+        The loss, whose `domain` X must lie in.
+    output_range : "auto", None or pair of float
+        Range that the user asks for.
+    named_loss : str
+        The parameter that names the loss, and its value.
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside; the message names its column.
+    """
+    if loss.domain is not None:
+        (lower, upper), reason = loss.domain, named_loss
+        name = named_loss.partition("=")[0]
+        remedy = f"Scale X with MinMaxScaler, or leave `{name}` at its default."
+    elif output_range is None or isinstance(output_range, str):
+        return
+    else:
+        (lower, upper), reason = output_range, f"output_range={output_range!r}"
+        remedy = "Widen `output_range`, or leave it at 'auto'."
+    lowest, highest = _ends(X, "min"), _ends(X, "max")
+    outside = np.flatnonzero((lowest < lower) | (highest > upper))
+    if len(outside):
+        column = outside[0]
+        raise ValueError(
+            f"X must lie in [{lower:g}, {upper:g}] with {reason}. Got values from "
+            f"{lowest[column]:.6g} to {highest[column]:.6g} in column {names[column]!r}, and "
+            f"{len(outside)} such columns in all. {remedy}"
+        )
+
+
+def _ends(X, which: str) -> np.ndarray:
+    """Return the least or greatest value of each column."""
+    if sparse.issparse(X):
+        return getattr(X, which)(axis=0).toarray().ravel()
+    # Unlike `min` and `max` these go past what is missing.
+    return {"min": np.fmin, "max": np.fmax}[which].reduce(np.asarray(X), axis=0)
+
+
+def warn_if_overcomplete(n_components: int | float, n_features: int):
+    """Warn of codes that can copy the features.
+
+    Parameters
+    ----------
+    n_components : int or float
+        As the user gave it.
+    n_features : int
+        Number of features.
+    """
+    if not isinstance(n_components, float) and n_components > n_features:
+        warnings.warn(
+            f"n_components={n_components} is more than the {n_features} features of X, so "
+            "the codes can copy them and nothing is compressed. Use fewer codes than features.",
+            OvercompleteWarning,
+            stacklevel=6,
+        )
+
+
+def warn_of_no_gain(error: float, pca_error: float, *, is_pca: bool):
+    """Warn that an autoencoder does no better than PCA.
+
+    Parameters
+    ----------
+    error, pca_error : float
+        Mean squared error per cell of the model and of PCA, in units of X squared.
+    is_pca : bool
+        Whether the model is the PCA that it started as.
+    """
+    outcome = "so the model is PCA" if is_pca else "training did not help"
+    warnings.warn(
+        f"The mean squared error per cell, {error:.6g}, is not below that of PCA, {pca_error:.6g}, "
+        f"on the rows that were used to judge ({outcome}). The features may depend on each other "
+        "linearly, or there may be too few rows to tell; PCA is then as good. More rows, other "
+        "`n_components`, or a larger `max_iter` may change that.",
+        NotBetterThanPCAWarning,
+        stacklevel=6,
+    )

@@ -1,0 +1,100 @@
+"""Missing cells in the tables of estimators: where they may be, and what goes with them."""
+
+import contextlib
+
+import numpy as np
+from scipy import sparse
+from sklearn import config_context
+from sklearn.utils.validation import validate_data
+
+from skae._estimators.samples import flatten_samples
+from skae._estimators.sparse_tables import find_dtypes, tidy_table
+
+
+def is_masked(estimator) -> bool:
+    """Tell whether an estimator takes NaN for missing cells."""
+    return getattr(estimator, "missing", None) == "mask"
+
+
+def validate_table(estimator, X, **params):
+    """Return X as an array or CSR matrix, with NaN only where the estimator takes it.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        For whom; it is told the features, as by scikit-learn's `validate_data`.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or ndarray of more axes
+        What the user gave; all axes but the first become one.
+    **params
+        Further parameters of `validate_data`.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        In single or double precision.
+
+    Raises
+    ------
+    ValueError
+        If X is not what it should be; the message tells of `missing` where that would help.
+    """
+    masked = is_masked(estimator)
+    X = tidy_table(flatten_samples(X), dense=masked)
+    params |= {"accept_sparse": not masked and ("csr",), "dtype": find_dtypes(X)}
+    with _tell_of_missing(estimator), config_context(array_api_dispatch=False):
+        return validate_data(
+            estimator, X, ensure_all_finite="allow-nan" if masked else True, **params
+        )
+
+
+@contextlib.contextmanager
+def _tell_of_missing(estimator):
+    """Add to scikit-learn's error about NaN what the estimator's own parameter can do."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error) or not hasattr(estimator, "missing"):
+            raise
+        raise ValueError(
+            f"{error}\nSet missing='mask' to fit {type(estimator).__name__} to the cells that "
+            "are there."
+        ) from None
+
+
+def check_missing(family, network):
+    """Refuse parameters that do not go together with missing cells, or only with them."""
+    corruption, penalty = family.corruption, family.penalty
+    if not network.masked:
+        if corruption is not None and corruption.hides:
+            raise ValueError(
+                "`corruption` must be noise that hides no cells with missing=None. Got "
+                f"{corruption!r}. Set missing='mask', or corruption='masking'."
+            )
+        return
+    if network.tied_weights:
+        raise ValueError(
+            "`tied_weights` must be False with missing='mask'. Got True. The encoder has two "
+            "inputs for each feature then, and the decoder one output; leave one of them out."
+        )
+    if penalty is not None and penalty.needs_complete_rows:
+        raise ValueError(
+            "`penalty` must be one that is defined where cells are missing, with missing='mask'. "
+            f"Got {penalty!r}. Use corruption='hiding', which also keeps codes steady."
+        )
+
+
+def check_columns_are_observed(X, names):
+    """Refuse columns in which all cells are missing."""
+    empty = np.flatnonzero(np.isnan(np.fmin.reduce(X, axis=0)))
+    if len(empty):
+        raise ValueError(
+            "X must have an observed cell in every column. Got NaN only in column "
+            f"{names[empty[0]]!r}, and {len(empty)} such columns in all. Leave them out."
+        )
+
+
+def count_observed_cells(X) -> np.ndarray:
+    """Return the number of cells in each row of X that are not missing, 1 where all are."""
+    if sparse.issparse(X):
+        return np.full(X.shape[0], X.shape[1])
+    return np.maximum(1, np.count_nonzero(~np.isnan(X), axis=1))

@@ -1,0 +1,552 @@
+"""The variational autoencoder as a transformer."""
+
+import warnings
+from dataclasses import replace
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+from scipy import stats
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skae._engine import (
+    TrainedModel,
+    Variational,
+    bound_log_densities,
+    encode_deviations,
+    ordinary_torch_state,
+)
+from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.base import BaseAutoencoder
+from skae._estimators.code_density import draw_between, fit_classes, read_labels
+from skae._estimators.parts import read_loss
+from skae._estimators.samples import restore_form
+from skae._estimators.validation import count_observed_cells
+from skae._shared.checks import check_count
+from skae._shared.scikit_learn import check_weights
+from skae.exceptions import NotBetterThanPCAWarning, PosteriorCollapseWarning
+from skae.objectives import LIKELIHOODS
+
+_LOSSES = {
+    "gaussian": "squared_error",
+    "laplace": "absolute_error",
+    "bernoulli": "binary_cross_entropy",
+}
+# A code is active if the mean of its posterior varies by more than this (Burda et al., 2016).
+_LEAST_ACTIVITY = 0.01
+# Below this share of active codes, the user is told.
+_SHARE_OF_ACTIVE_CODES = 0.5
+# Of the draws that a fitted model makes of its own accord: equal models give equal bounds.
+_SEED_OF_DRAWS = 0
+# Draws from the posterior of each row that the density of a class is fitted to.
+_DRAWS_PER_ROW = 2
+_SHARED = (
+    "n_components",
+    "architecture",
+    "sample_shape",
+    "hidden_layer_sizes",
+    "activation",
+    "normalization",
+    "dropout",
+    "init",
+    "missing",
+    "output_range",
+    "batch_size",
+    "learning_rate",
+    "learning_rate_init",
+    "max_iter",
+    "weight_decay",
+    "early_stopping",
+    "validation_fraction",
+    "n_iter_no_change",
+    "tol",
+    "warm_start",
+    "dtype",
+    "mixed_precision",
+    "device",
+    "net_params",
+    "random_state",
+    "verbose",
+)
+
+
+class VariationalAutoencoderTransformer(BaseAutoencoder):
+    r"""Autoencoder whose codes have a known distribution, so that new rows can be drawn.
+
+    The encoder returns a normal distribution of codes for each row, the decoder a distribution of
+    rows for each code. Training maximises the evidence lower bound
+
+    .. math:: \log p(x) \ge E_q \log p(x \mid z) - \beta \, KL(q(z \mid x) \,\|\, N(0, I)),
+
+    by one draw of each row's code at each step. As in `AutoencoderTransformer` there is a linear
+    path beside encoder and decoder; before the first step the model is probabilistic PCA, for which
+    the bound is exact. Codes are the means of the posterior.
+
+    Parameters
+    ----------
+    n_components : int or float in (0, 1), default=0.95
+        Number of codes. A float asks for as many as PCA needs to explain that share of the
+        variance.
+    architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
+        What encoder and decoder are made of: "dense" layers for tables, "conv" for images and
+        signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
+        the parameters of one of these, or a class or function of your own. That is called with the
+        shape of a sample, `n_components` and the number of outputs that the encoder must have,
+        here twice as many. It returns an encoder, a torch module from ``(n, *sample_shape)`` to (n,
+        n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair or as
+        attributes of an object. See docs/own_modules.md.
+    sample_shape : tuple of int or None, default=None
+        Shape of a sample whose cells, in C order, are the columns of X: (channels, height, width)
+        of images, (channels, length) of signals, (length, features) of sequences. One number may
+        be -1, as in NumPy's `reshape`. None takes the shape that X has beyond its first axis.
+    hidden_layer_sizes : int, tuple of int or "auto", default="auto"
+        Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
+        (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
+        cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
+        last maps and the codes, and "auto" is none.
+    activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
+        Function of the hidden units.
+    normalization : {"batch", "layer"} or None, default=None
+        Normalise what enters each hidden activation, over the batch or over the layer's units.
+        Worth a try in networks of three hidden layers and more.
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden units that each training step leaves out. For large networks on few
+        rows.
+    likelihood : {"gaussian", "bernoulli", "laplace"}, default="gaussian"
+        Distribution of a row given its code.
+
+        - "gaussian": normally distributed noise, of one scale for all cells, which is learned.
+        - "bernoulli": X in [0, 1], for binary data. Values in between are the probability of a 1,
+          and the network sees draws of 0 and 1, others in each epoch.
+        - "laplace": noise with heavier tails, of one scale for all cells, which is learned.
+    beta : float, default=1.0
+        Weight of the divergence of the posterior from the prior; at least 0. With 1 the model
+        learns the density of the rows. More makes codes that say less, each for itself; less
+        makes better reconstructions, and codes that are no longer distributed as the prior.
+    beta_warm_up : float in [0, 1], default=0.0
+        Share of the training over which `beta` rises from 0. Worth a try with ``init="random"`` if
+        codes collapse; the start as PCA has all codes in use.
+    conditional : bool, default=False
+        Take class labels from y in `fit`, so that `sample` can be asked for rows of a class. The
+        network does not see the labels: they serve to fit, after training, the density of each
+        class's codes, for which there is no `partial_fit`. With False y is ignored.
+    init : {"pca", "random"}, default="pca"
+        With "random" there is no linear path, and all weights are random.
+    missing : {"mask"} or None, default=None
+        With "mask", NaN in X are missing cells: the likelihood is that of the others, the encoder
+        is told which are missing and sees them filled by a normal distribution. By default NaN is
+        an error.
+    output_range : {"auto"}, tuple of two floats or None, default="auto"
+        Range of the reconstructions under the Gaussian and Laplace likelihoods, in units of X.
+        With "auto", values at which the table piles up, such as the 0 and 255 of pixels or the 0
+        of counts, are taken for bounds of their column. None leaves reconstructions as they are.
+    batch_size : int or "auto", default="auto"
+        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
+    learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
+        Schedule of the learning rate. "one_cycle" rises over the first tenth of all steps and falls
+        along a line to almost nothing; "adaptive" divides the rate by five where the training loss
+        stops falling.
+    learning_rate_init : float, default=0.003
+        Greatest learning rate of the schedule. Lower it if the loss is not finite.
+    max_iter : int or "auto", default="auto"
+        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
+    early_stopping : bool, default=True
+        Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
+        (and at most 250,000 cells) are cross-validated for that, in five folds, and then trained
+        on all rows; of larger tables, of sparse ones, and with `net_params`, `mixed_precision` or
+        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. With
+        False all rows are trained on to the end.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows held out, where rows are held out.
+    n_iter_no_change : int, default=30
+        Training ends after so many epochs without progress on the rows that judge.
+    tol : float, default=1e-4
+        Share of the loss that counts as progress.
+    warm_start : bool, default=False
+        Let `fit` go on from the present network instead of a new one. Centre, scale, range and
+        number of codes stay, and rows are held out rather than cross-validated.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network and the codes. Centring and the units of X are in the precision
+        of X in either case.
+    mixed_precision : bool, default=False
+        Multiply matrices in bfloat16 while training. Weights, the linear path and all that comes
+        after training stay in full precision. Worth a try with layers of 500 units and more; small
+        networks get slower. Needs dtype="float32". On devices that cannot train in bfloat16, such
+        as processors without AVX-512, a warning says so, and single precision is used.
+    device : str, default="auto"
+        "cpu", "cuda", "mps", or "auto": CUDA where there is one.
+    net_params : dict, default=None
+        Parameters of the `skorch.NeuralNet` that trains, for instance
+        ``{"callbacks": [...], "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``.
+        Options such as ``"optimizer__weight_decay"`` without an optimiser are for the encoder and
+        the decoder; the linear path keeps a fifth of `learning_rate_init` and no decay.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the weights, the held-out rows and the order of the batches. The same int gives the
+        same result, whatever else runs; nothing global is touched.
+    verbose : bool or int, default=False
+        Print skorch's table of epochs, those of a cross-validation left out.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Number of codes.
+    active_units_ : ndarray of bool of shape (n_components_,)
+        Codes that say something about the row: those whose posterior mean has a variance above
+        0.01 over the training rows. The others have collapsed to the prior, and the decoder does
+        without them.
+    kl_divergence_ : ndarray of shape (n_components_,)
+        Mean divergence of each code's posterior from the prior over the training rows, in nats:
+        what the code says about a row.
+    noise_scale_ : float or None
+        Standard deviation of the Gaussian noise, or mean absolute deviation of Laplace's, in units
+        of X; None with Bernoulli's likelihood.
+    classes_ : ndarray of shape (n_classes,)
+        Labels seen in `fit`; only with ``conditional=True``.
+    net_ : skorch.NeuralNet
+        The trained net; its `module_` is the torch module and its `history` has the losses.
+    n_iter_ : int
+        Epochs that were tried.
+    best_iter_ : int
+        Epoch whose weights the model has; 0 is the start, which is probabilistic PCA with
+        ``init="pca"``.
+    loss_curve_ : list of float
+        Negative lower bound after each epoch, in nats per cell of standardised rows, on the
+        training rows while they were trained on; averaged over the folds where there were any.
+    validation_loss_curve_ : list of float or None
+        The same on unseen rows before the first epoch and after each; None without early stopping.
+    reconstruction_error_ : float
+        Mean squared error per cell, in units of X squared, of reconstructions from the posterior's
+        mean, on rows that the network had not seen, or the training rows without early stopping.
+    pca_reconstruction_error_ : float
+        The same of PCA with as many components. The former may be greater: the squared error is
+        not what is minimised.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Share of the variance of the training rows that each code accounts for, in descending
+        order: what a linear regression on each by itself explains, scaled to sum to the share
+        that the model reconstructs.
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of the training rows.
+    scale_ : float
+        What centred rows are divided by: the root of PCA's mean squared error per cell, or a
+        thousandth of the features' root mean variance where that is more.
+    sample_shape_ : tuple of int
+        Shape of a sample as encoder and decoder see it.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    AutoencoderTransformer : Codes without a distribution, and smaller errors.
+    skae.generate.CodeSampler : New rows from codes of any transformer.
+
+    Notes
+    -----
+    Codes are those of the network but for their order, their signs and one scale each: after the
+    training each is divided by the root of its mean square, which draws from the posteriors then
+    have in common with the prior, and multiplied with it before it is decoded. Reconstructions stay
+    what they were, and the bound rises. Without that, codes that said much of rows of many features
+    would often spread further than the prior for want of time to come back.
+
+    A number of epochs counts as better than the start if the bound of unseen rows has risen by
+    more than 2.5 times its standard error.
+
+    References
+    ----------
+    Kingma, D. P. and Welling, M. (2014). Auto-encoding variational Bayes.
+    https://doi.org/10.48550/arXiv.1312.6114
+
+    Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a constrained
+    variational framework. ICLR. https://openreview.net/forum?id=Sy2fzU9gl
+
+    Burda, Y., Grosse, R. and Salakhutdinov, R. (2016). Importance weighted autoencoders.
+    https://doi.org/10.48550/arXiv.1509.00519
+
+    Lucas, J., Tucker, G., Grosse, R. and Norouzi, M. (2019). Don't blame the ELBO! A linear VAE
+    perspective on posterior collapse. https://doi.org/10.48550/arXiv.1911.02469
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import VariationalAutoencoderTransformer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = VariationalAutoencoderTransformer(8, max_iter=10, random_state=0).fit(X)
+    >>> model.transform(X).shape, model.sample(3, random_state=0).shape
+    ((1797, 8), (3, 64))
+    >>> bool(model.posterior_std(X).max() < 1)
+    True
+    """
+
+    _loss_parameter = "likelihood"
+
+    _parameter_constraints: ClassVar[dict] = {
+        **{name: AutoencoderTransformer._parameter_constraints[name] for name in _SHARED},
+        "likelihood": [StrOptions(set(LIKELIHOODS))],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "beta_warm_up": [Interval(Real, 0, 1, closed="both")],
+        "conditional": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_components=0.95,
+        *,
+        architecture="dense",
+        sample_shape=None,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        normalization=None,
+        dropout=0.0,
+        likelihood="gaussian",
+        beta=1.0,
+        beta_warm_up=0.0,
+        conditional=False,
+        init="pca",
+        missing=None,
+        output_range="auto",
+        batch_size="auto",
+        learning_rate="one_cycle",
+        learning_rate_init=0.003,
+        max_iter="auto",
+        weight_decay=0.01,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=30,
+        tol=1e-4,
+        warm_start=False,
+        dtype="float32",
+        mixed_precision=False,
+        device="auto",
+        net_params=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.architecture = architecture
+        self.sample_shape = sample_shape
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.normalization = normalization
+        self.dropout = dropout
+        self.likelihood = likelihood
+        self.beta = beta
+        self.beta_warm_up = beta_warm_up
+        self.conditional = conditional
+        self.init = init
+        self.missing = missing
+        self.output_range = output_range
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.mixed_precision = mixed_precision
+        self.device = device
+        self.net_params = net_params
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # The density of a class is fitted to all of its rows, not to those of the last chunk.
+    partial_fit = available_if(lambda self: not self.conditional)(BaseAutoencoder.partial_fit)
+
+    def _make_family(self) -> Variational:
+        loss = read_loss(_LOSSES[self.likelihood])
+        return Variational(loss, self.likelihood, float(self.beta), float(self.beta_warm_up))
+
+    def _make_chunk_settings(self):
+        settings = super()._make_chunk_settings()
+        return replace(settings, family=replace(self._make_family(), warm_up=0.0))
+
+    def _fit(self, X, y, sample_weight, settings, start):
+        labels = read_labels(X, y, type(self).__name__) if self.conditional else None
+        super()._fit(X, y, sample_weight, settings, start)
+        for name in {"classes_", "_class_densities"} & vars(self).keys():
+            delattr(self, name)
+        if labels is not None:
+            self._fit_class_densities(X, labels, check_weights(sample_weight, X))
+        return self
+
+    def _fit_class_densities(self, X, labels: np.ndarray, weights: np.ndarray | None):
+        """Fit a density to draws from the posteriors of each class's rows of positive weight."""
+        source = check_random_state(_SEED_OF_DRAWS)
+        counted = slice(None) if weights is None else weights > 0
+        # A wrapped `transform` may return a data frame.
+        means = np.asarray(self.transform(X))[counted].repeat(_DRAWS_PER_ROW, axis=0)
+        deviations = self.posterior_std(X)[counted].repeat(_DRAWS_PER_ROW, axis=0)
+        codes = means + deviations * source.standard_normal(means.shape)
+        self._class_densities = fit_classes(codes, labels[counted].repeat(_DRAWS_PER_ROW), source)
+        self.classes_ = self._class_densities.classes
+
+    def _fitted_attributes(self, model: TrainedModel) -> dict:
+        likelihood = model.net.module_.likelihood
+        noise_scale = None
+        if self.likelihood != "bernoulli":
+            noise_scale = likelihood.scale.item() * model.standardization.scale
+        return {
+            **super()._fitted_attributes(model),
+            "active_units_": model.description.variance > _LEAST_ACTIVITY,
+            "kl_divergence_": model.description.divergence,
+            "noise_scale_": noise_scale,
+        }
+
+    def posterior_std(self, X):
+        """Return the standard deviations of the codes of X, of which `transform` has the means.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite.
+
+        Returns
+        -------
+        deviations : ndarray of shape (n_samples, n_components_)
+            Greater than 0; 1 is the prior's.
+        """
+        X = self._validate_rows(X)
+        with ordinary_torch_state():
+            return encode_deviations(self.net_.module_, X, self._standardization)
+
+    def score_samples(self, X, n_draws=100):
+        """Return lower bounds of the log-density of each row.
+
+        The bounds are importance-weighted means over draws from the posterior. The draws are the
+        same for all rows and in every call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite. With Bernoulli's likelihood values between 0 and 1 count as
+            probabilities: the result is then the mean over draws of zeros and ones, but for what
+            the encoder makes of the difference.
+        n_draws : int, default=100
+            Number of draws. The more, the closer to the density; 5000 is usual for figures that are
+            published. 1 gives the evidence lower bound, on average over draws: a single one is too
+            high or too low by some nats, for all rows alike.
+
+        Returns
+        -------
+        bounds : ndarray of shape (n_samples,)
+            In nats, in the precision of the network; of densities in units of X, or of
+            probabilities with Bernoulli's likelihood.
+        """
+        X = self._validate_rows(X)
+        n_draws = check_count("n_draws", n_draws, "100 is usual, 5000 all but exact.")
+        source = np.random.RandomState(_SEED_OF_DRAWS)
+        noise = source.standard_normal((n_draws, self.n_components_))
+        with ordinary_torch_state():
+            bounds = bound_log_densities(self.net_.module_, X, self._standardization, noise)
+        if self.noise_scale_ is not None:
+            bounds -= count_observed_cells(X) * np.log(self.scale_)
+        return bounds.astype(self._network_dtype)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Return the mean of `score_samples`, as scikit-learn's density models do.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite.
+        y : object, default=None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            Mean bound of a row's log-density, in nats; comparable between models of the same table
+            and kind of likelihood, whatever their `beta`.
+        """
+        bounds = self.score_samples(X).astype(np.float64)
+        return float(np.average(bounds, weights=check_weights(sample_weight, X)))
+
+    def sample(self, n_samples=1, random_state=None, *, y=None, noise=False):
+        """Return new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draws.
+        y : object, default=None
+            Class of the rows, one of `classes_`; needs ``conditional=True``. Without it codes are
+            drawn from the prior.
+        noise : bool, default=False
+            Draw from the distribution of rows given their code, instead of returning its mean or,
+            for Laplace's, its median. Unless ``output_range=None``, the distribution is cut at the
+            range of each feature in fit, or at the `output_range` that was given.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features_in_)
+            In the units of the table seen in fit.
+        """
+        check_is_fitted(self)
+        n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
+        if y is not None and not hasattr(self, "classes_"):
+            raise ValueError(
+                f"`y` must be None with conditional=False. Got {y!r}. Fit with conditional=True "
+                "and class labels as y."
+            )
+        source = check_random_state(random_state)
+        if y is None:
+            codes = source.standard_normal((n_samples, self.n_components_))
+        else:
+            codes = self._class_densities.draw(y, n_samples, source)
+        rows = self.inverse_transform(codes.astype(self._network_dtype))
+        return self._add_noise(rows, source) if noise else rows
+
+    def _add_noise(self, rows: np.ndarray, source) -> np.ndarray:
+        if self.likelihood == "bernoulli":
+            return source.binomial(1, rows.clip(0, 1)).astype(rows.dtype)
+        law = stats.norm if self.likelihood == "gaussian" else stats.laplace
+        return draw_between(law, rows, self.noise_scale_, self._find_limits(), source)
+
+    def _find_limits(self):
+        """Return the least and the greatest value of each feature that `sample` returns."""
+        reach = self.net_.module_.reach
+        if isinstance(self.output_range, tuple | list):
+            return self.output_range
+        if self.output_range is None or reach is None:
+            return -np.inf, np.inf
+        bounds = reach.row_bounds / self.net_.module_.input_scale
+        return restore_form(self._standardization.invert(bounds), self._form)
+
+    def _warn_of_weak_fit(self):
+        if self._n_fits == 1 and self.best_iter_ == 0 and self.init == "pca":
+            warnings.warn(
+                "Training did not raise the bound on the rows that were used to judge, so the "
+                "model is its start, probabilistic PCA. There may be too few rows, or nothing "
+                "beyond a normal distribution to learn. More rows or a larger `max_iter` may "
+                "change that.",
+                NotBetterThanPCAWarning,
+                stacklevel=6,
+            )
+        n_active = int(self.active_units_.sum())
+        if n_active < _SHARE_OF_ACTIVE_CODES * self.n_components_:
+            warnings.warn(
+                f"Only {n_active} of {self.n_components_} codes are active; the posteriors of the "
+                "others have collapsed to the prior, and the decoder does without them. Ask for "
+                "fewer `n_components`, or for more information with a lower `beta` or a "
+                "`beta_warm_up`.",
+                PosteriorCollapseWarning,
+                stacklevel=6,
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.conditional
+        return tags

@@ -1,0 +1,178 @@
+"""Sequences in lists, series, frames in long form and groups, as arrays."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from skae._estimators.containers import read_container, unnest
+from skae._estimators.sparse_tables import find_dtypes
+
+_SHAPE = "(length, n_step_features)"
+
+
+def list_sequences(X, id_column=None) -> list:
+    """Return sequences in their order, whatever they are kept in.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it.
+    id_column : str or None, default=None
+        Column of a frame in long form that tells which sequence a step belongs to.
+
+    Returns
+    -------
+    sequences : list
+        Each as the user gave it, without the column of its group.
+
+    Raises
+    ------
+    ValueError
+        If X holds no sequences.
+    """
+    if hasattr(X, "collect") or not isinstance(X, Iterator | Mapping | str | bytes):
+        X = _list_groups(X) if _is_grouped(X) else read_container(X)
+    if isinstance(X, Mapping):
+        raise ValueError(
+            f"X must be sequences in an order. Got {type(X).__name__}. Pass list(X.values())."
+        )
+    if hasattr(X, "columns"):
+        X = _split_frame(X, id_column)
+    if isinstance(X, str | bytes) or not hasattr(X, "__iter__"):
+        raise ValueError(
+            f"X must be sequences. Got {type(X).__name__}. Pass a list of arrays of shape {_SHAPE}."
+        )
+    sequences = list(X)
+    if not sequences:
+        raise ValueError(
+            f"X must be sequences, at least one. Got {type(X).__name__} of length 0. "
+            f"Pass a list of arrays of shape {_SHAPE}."
+        )
+    return sequences
+
+
+def _is_grouped(X) -> bool:
+    """Tell groups of pandas or polars from all else."""
+    return hasattr(X, "ngroups") or (hasattr(X, "maintain_order") and hasattr(X, "agg"))
+
+
+def _list_groups(X) -> list:
+    if not getattr(X, "maintain_order", True):
+        raise ValueError(
+            "X must have groups in a fixed order. Got groups of polars in any order. "
+            "Group with maintain_order=True."
+        )
+    keys = X.keys if hasattr(X, "ngroups") else list(X.by)
+    keys = keys if isinstance(keys, list) else [keys]
+    return [_drop_columns(group, keys) for _, group in X]
+
+
+def _drop_columns(group, keys):
+    if not hasattr(group, "columns"):
+        return group
+    own = [key for key in keys if isinstance(key, str | int) and key in list(group.columns)]
+    return group.drop(columns=own) if hasattr(group, "iloc") else group.drop(own)
+
+
+def _split_frame(X, id_column) -> list:
+    """Return the steps of each sequence of a frame in long form, in the order of the first ones."""
+    if id_column is None:
+        raise ValueError(
+            f"X must be sequences. Got a DataFrame of shape {X.shape}. Set `id_column` to the "
+            "column that tells which sequence a row belongs to, or pass X.to_numpy() where each "
+            "row is a sequence."
+        )
+    if id_column not in list(X.columns):
+        raise ValueError(
+            f"`id_column` must be a column of X. Got {id_column!r}. X has {list(X.columns)}."
+        )
+    ids = X[id_column]
+    missing = ids.isna() if hasattr(X, "iloc") else ids.is_null()
+    if missing.any():
+        raise ValueError(
+            f"`id_column` must tell the sequence of every row. Got missing values in {id_column!r}."
+            " Leave these rows out."
+        )
+    if hasattr(X, "iloc"):
+        groups = X.groupby(id_column, sort=False, observed=True)
+        return [group.drop(columns=id_column) for _, group in groups]
+    return X.partition_by(id_column, maintain_order=True, include_key=False)
+
+
+def read_sequences(sequences, names=None) -> list[np.ndarray]:
+    """Return sequences as arrays, the columns of frames in one order.
+
+    Parameters
+    ----------
+    sequences : list of array-like
+        Sequences.
+    names : list of str or None, default=None
+        Names of the features of a step, in order. None leaves columns where they are.
+
+    Returns
+    -------
+    arrays : list of ndarray of shape (length, n_step_features)
+        Sequences in single or double precision.
+
+    Raises
+    ------
+    ValueError
+        If something is no sequence of numbers; the message says which.
+    """
+    return [_read_sequence(sequence, i, names) for i, sequence in enumerate(sequences)]
+
+
+def find_names(sequences) -> list | None:
+    """Return the names of the columns of the first frame among sequences, None without one."""
+    frames = (list(sequence.columns) for sequence in sequences if hasattr(sequence, "columns"))
+    return next(frames, None)
+
+
+def _read_sequence(sequence, i, names) -> np.ndarray:
+    if names is not None and hasattr(sequence, "columns"):
+        sequence = _order_columns(sequence, i, names)
+    values = _read_numbers(sequence, i)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or np.isinf(values).any():
+        got = "infinite values" if values.ndim == 2 else f"an array of shape {values.shape}"
+        raise ValueError(
+            f"X must hold sequences of shape {_SHAPE}, their values finite or NaN. "
+            f"Got {got} for sequence {i}. Steps are rows, features columns."
+        )
+    return values
+
+
+def _order_columns(frame, i, names):
+    """Return a frame with its columns in the order of names."""
+    own = list(frame.columns)
+    if sorted(map(str, own)) != sorted(map(str, names)) or len(set(own)) < len(own):
+        raise ValueError(
+            f"X must have frames with the columns {names}. Got {own} for sequence {i}. "
+            "Choose the same columns of each."
+        )
+    return frame if own == names else frame[names]
+
+
+def _read_numbers(sequence, i) -> np.ndarray:
+    """Return a sequence in single precision where that holds all numbers of its type."""
+    try:
+        if hasattr(sequence, "iloc") and find_dtypes(sequence) is not np.float32:
+            _refuse_times(getattr(sequence, "dtypes", None))
+            return sequence.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.asarray(unnest(sequence))
+        _refuse_times(values.dtype)
+        dtypes = find_dtypes(values)
+        return values.astype(np.float32 if dtypes is np.float32 else np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"X must hold sequences of numbers. Got one that is not, sequence {i}: {error}. "
+            "Leave out columns that hold no numbers, such as times and names."
+        ) from None
+
+
+def _refuse_times(dtypes):
+    """Refuse types that NumPy turns into numbers which nobody means."""
+    for dtype in dtypes if hasattr(dtypes, "__iter__") else [dtypes]:
+        if getattr(dtype, "kind", None) in ("m", "M", "c"):
+            raise TypeError(f"values of {dtype}")

@@ -1,0 +1,44 @@
+"""Versions in pickles."""
+
+import warnings
+from importlib.metadata import version
+
+import sklearn
+import torch
+
+from skae.exceptions import InconsistentVersionWarning
+
+
+def current_versions() -> dict[str, str]:
+    """Return the versions of the packages that a fitted estimator depends on."""
+    # What comes after the plus sign is the processor that torch was built for.
+    return {
+        "skae": version("skae"),
+        "torch": torch.__version__.partition("+")[0],
+        "scikit-learn": sklearn.__version__,
+    }
+
+
+def check_versions(versions: dict[str, str], name: str):
+    """Warn where an estimator was pickled under other versions than those installed.
+
+    Parameters
+    ----------
+    versions : dict of str to str
+        What `current_versions` returned at the time.
+    name : str
+        Name of the estimator, for the message.
+    """
+    now = current_versions()
+    different = [
+        f"{package} {then} (now {now[package]})"
+        for package, then in versions.items()
+        if now.get(package) != then
+    ]
+    if different:
+        warnings.warn(
+            f"This {name} was pickled under {', '.join(different)}. Its results may differ, or it "
+            "may fail. Fit it again under the present versions, or install those of the time.",
+            InconsistentVersionWarning,
+            stacklevel=3,
+        )

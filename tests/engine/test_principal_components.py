@@ -1,0 +1,70 @@
+"""The PCA that networks start from, against scikit-learn's."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.decomposition import PCA
+
+from skae._engine.start import principal_components as _principal_components
+from skae._engine.start.principal_components import find_principal_components
+from skae._engine.tables.columns import describe_columns
+
+# What limits are to be changed, so that a small table takes the way of a large one.
+WAYS = {
+    "covariance": {},
+    "gram": {"_MAX_COVARIANCE_FEATURES": 0},
+    "randomized": {"_MAX_COVARIANCE_FEATURES": 0, "_MAX_GRAM_SAMPLES": 0},
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    for name, value in WAYS[request.param].items():
+        monkeypatch.setattr(_principal_components, name, value)
+    return request.param
+
+
+def find(X, n_components, weights=None):
+    shares = np.ones(X.shape[0]) if weights is None else weights
+    shares = shares / shares.sum()
+    return find_principal_components(X, describe_columns(X, shares), shares, n_components)
+
+
+def assert_is_pca(found, rows):
+    """The axes are those of the rows' PCA; the sign is that of their largest entry."""
+    pca = PCA(len(found.components)).fit(rows)
+    n = len(rows)
+    np.testing.assert_allclose(found.explained_variance, pca.explained_variance_ * (n - 1) / n)
+    cosines = np.sum(found.components * pca.components_, axis=1)
+    np.testing.assert_allclose(np.abs(cosines), 1, rtol=1e-6)
+    largest = np.abs(found.components).argmax(axis=1)
+    assert (found.components[np.arange(len(largest)), largest] > 0).all()
+
+
+@pytest.fixture
+def X(digits):
+    """Return a table that is wider than tall, with columns far from zero."""
+    return digits[0][:60] + np.arange(64)
+
+
+@pytest.mark.parametrize("layout", [np.asarray, np.asfortranarray, sparse.csr_array])
+def test_components_are_those_of_pca(X, way, layout):
+    assert_is_pca(find(layout(X), 5), X)
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+def test_weights_are_repeats(X, way, layout):
+    weights = np.arange(60) % 4
+    assert_is_pca(find(layout(X), 5, weights), np.repeat(X, weights, axis=0))
+
+
+def test_a_share_of_variance_asks_for_as_few_axes_as_pca(X, way):
+    assert_is_pca(find(X, 0.9), X)
+    assert len(find(X, 0.9).components) == PCA(0.9).fit(X).n_components_
+
+
+def test_axes_without_variance_are_left_out(way):
+    X = np.outer(np.arange(20.0), np.arange(30.0))
+    found = find(X, 4)
+    assert len(found.components) == 1
+    np.testing.assert_allclose(found.explained_variance, X.var(axis=0).sum())
