@@ -155,7 +155,7 @@ def _may_nest(X, shape) -> bool:
     """Tell whether the first column may hold arrays, going by its type."""
     dtypes = list(X.dtypes) if len(shape) == 2 and hasattr(X, "dtypes") else []
     dtype = dtypes[0] if dtypes else getattr(X, "dtype", None)
-    if hasattr(dtype, "is_nested"):
+    if dtype is not None and hasattr(dtype, "is_nested"):
         return bool(dtype.is_nested())
     kind = getattr(dtype, "kind", None)
     return kind == "O" or str(dtype).startswith(("list", "fixed_size_list"))
@@ -186,7 +186,8 @@ def count_axes(X) -> int:
 def unnest(sample):
     """Return a polars Series of lists as lists, all else as it is."""
     dtype = getattr(sample, "dtype", None)
-    return sample.to_list() if hasattr(dtype, "is_nested") and dtype.is_nested() else sample
+    nested = dtype is not None and hasattr(dtype, "is_nested") and dtype.is_nested()
+    return sample.to_list() if nested else sample
 
 
 def stack(samples) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Sequences of different lengths, as rows of a table."""
+"""The padder, which makes rows of sequences of different lengths."""
 
 from collections.abc import Iterator
 from numbers import Integral
@@ -12,9 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._shared.scikit_learn import fit_context
-from skae._shared.sequences import find_names, list_sequences, read_sequences
-
-__all__ = ["SequencePadder"]
+from skae.sequences._reading import find_names, list_sequences, read_sequences
 
 _END = 0.5
 
