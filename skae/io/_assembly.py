@@ -37,7 +37,7 @@ def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
     has_names = layout.names is not None
     titles = layout.names if has_names else ("",) * frame.shape[1]
     frame, odd = drop_odd_rows(frame, titles, len(layout.names) if has_names else layout.width)
-    frame, titles, surplus = settle_surplus(frame, titles, layout.names_rows, path)
+    frame, titles, surplus = settle_surplus(frame, titles, layout, path)
     if not has_names:
         titles = [f"x{index}" for index in range(len(titles))]
     names, equal = name_columns(titles)

@@ -13,7 +13,7 @@ from skae.io._numbers import is_no_value, is_value
 _SEPARATORS = (";", "\t", "|", ",")
 # Excel's hint.
 _HINT = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-_COMMENT = "#"
+COMMENT_MARKS = ("#", "//", "!")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Layout:
         Sentences on what was left out or is doubtful.
     names_rows : bool
         Whether each record holds one cell more than there are names, as R writes it.
+    quotes_first : bool
+        Whether the first cell of each record is in quotes.
     """
 
     names: tuple[str, ...] | None
@@ -39,6 +41,7 @@ class Layout:
     width: int
     remarks: tuple[str, ...]
     names_rows: bool = False
+    quotes_first: bool = False
 
 
 def split_records(text, separator):
@@ -203,6 +206,7 @@ def _skip_units(records, first):
 
 def _are_units(cells, below):
     """Tell whether a record holds text where columns hold numbers, and no value at all."""
+    cells = ["" if is_no_value(cell) else cell for cell in cells]
     if not _are_names(cells):
         return False
     records = [record for record in below if not _is_comment(record)]
@@ -246,11 +250,11 @@ def _show(cells):
 
 def _is_comment(cells):
     # A column may be called "#".
-    return cells[0].startswith(_COMMENT) and not (cells[0] == _COMMENT and len(cells) > 1)
+    return cells[0].startswith(COMMENT_MARKS) and not (cells[0] == "#" and len(cells) > 1)
 
 
 def _strip_comment(cells):
-    return tuple(_strip_end([cells[0].lstrip("# "), *cells[1:]]))
+    return tuple(_strip_end([cells[0].lstrip("#/! "), *cells[1:]]))
 
 
 def _strip_end(cells):

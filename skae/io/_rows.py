@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skae.io._layout import COMMENT_MARKS
 from skae.io._numbers import is_no_value, is_value
 
 # Lines below a table that are looked at.
@@ -59,12 +60,12 @@ def _find_repeated(frame, titles):
 
 
 def _find_comments(frame, n_columns):
-    """Return which rows begin with "#" and hold nothing else, or no number as others do."""
+    """Return which rows begin as comments do and hold nothing else, or no number as others do."""
     none = np.zeros(len(frame), dtype=bool)
     if not _is_text(frame, 0):
         return none
     texts = frame[0].astype("object").where(frame[0].notna(), "").astype(str)
-    marked = texts.str.lstrip().str.startswith("#") & ~texts.map(is_no_value)
+    marked = texts.str.lstrip().str.startswith(COMMENT_MARKS) & ~texts.map(is_no_value)
     marked = marked.to_numpy(dtype=bool)
     if not marked.any() or 2 * marked.sum() > len(frame):
         return none

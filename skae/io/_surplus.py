@@ -5,7 +5,7 @@ import numpy as np
 ROW_NAMES = "names of rows"
 
 
-def settle_surplus(frame, titles, names_rows, path):
+def settle_surplus(frame, titles, layout, path):
     """Find out why lines hold more cells than there are names.
 
     Parameters
@@ -14,8 +14,8 @@ def settle_surplus(frame, titles, names_rows, path):
         The cells, in columns numbered from 0, as many as the longest line has cells.
     titles : sequence of str
         Names of the columns, fewer than columns or as many.
-    names_rows : bool
-        Whether each line seems to hold one cell more than there are names.
+    layout : Layout
+        Tells whether each line seems to hold one cell more than there are names.
     path : pathlib.Path
         The file, for messages.
 
@@ -42,7 +42,7 @@ def settle_surplus(frame, titles, names_rows, path):
     if width <= len(titles):
         used = max(named, width)
         return frame.iloc[:, :used], list(titles[:used]), []
-    if names_rows and width == len(titles) + 1 and _holds_names(frame[0], len(titles)):
+    if layout.names_rows and width == len(titles) + 1 and _holds_names(frame[0], layout):
         remark = "Lines hold one cell more than names: the first was taken for the name of the row"
         return frame.iloc[:, :width], [ROW_NAMES, *titles], [remark]
     row = int(np.flatnonzero(frame.iloc[:, len(titles) :].notna().any(axis=1))[0])
@@ -55,13 +55,13 @@ def settle_surplus(frame, titles, names_rows, path):
     )
 
 
-def _holds_names(first, n_titles):
+def _holds_names(first, layout):
     """Tell whether the first column holds what R writes without a name."""
     if first.isna().any() or not first.is_unique:
         return False
     if first.dtype.kind in "iu":
-        # With a single name beside it, decimal commas are as likely.
-        return n_titles > 1 and np.array_equal(first, np.arange(len(first)) + 1)
+        # R puts them in quotes; without, decimal commas are as likely.
+        return layout.quotes_first and np.array_equal(first, np.arange(len(first)) + 1)
     return first.dtype.kind == "O"
 
 

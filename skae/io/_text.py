@@ -3,7 +3,7 @@
 import codecs
 import gzip
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skae._shared.extras import import_extra
@@ -100,7 +100,10 @@ def _read(path, suffix, has_names, encoding):
         )
     layout = find_layout(cells, has_names)
     _refuse_blanks(cells, path)
-    start = records[layout.first - 1][1] if layout.first else 0
+    ends = [0, *(end for _, end in records)]
+    start = ends[layout.first]
+    quotes = [text[end] == '"' for end in ends[layout.first : -1]]
+    layout = replace(layout, quotes_first=2 * sum(quotes) > len(quotes))
     # One column more shows where a later line is longer than those of the sample.
     width = max(layout.width, len(layout.names or ())) + 1
     source = _Source(path, suffix, encoding, separator, text.count("\n", 0, start), width)

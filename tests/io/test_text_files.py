@@ -60,6 +60,7 @@ def test_separators_at_the_end_of_lines_are_said(read):
         "a,b\n1,2,3,4\n5,6,7,8\n",
         "a,b\n" + "1,2\n" * 300 + "4,5,6\n",
         "a,b\n" + "1,2\n" * 300 + "4,5,6,7\n",
+        "a,b\n1,5,2\n2,5,3\n3,5,4\n",
         "temperature\n21,5\n22,5\n23,5\n",
         "temperature\n1,5\n2,5\n3,5\n",
         "a\n1,2,3\n4,5,6\n",
@@ -250,6 +251,7 @@ def test_columns_that_are_no_numbers_are_left_out_with_the_reason(read, cells, r
     [
         "# device 7\n",
         "# device 7, rev 2\n# b\n",
+        "// device 7, rev 2\n",
         "Report of May\n",
         "Report of May,,\n",
         "Report of May, site 5\n\n",
@@ -274,6 +276,7 @@ def test_names_may_stand_in_a_comment(read):
     "text",
     [
         "a,b\ns,V\n1,2\n3,5\n",
+        "a,b\n-,m\n1,2\n3,5\n",
         "a,k,b\ns,,V\n1,x,2\n3,y,5\n",
         "a;b\n[s];[V]\n1;2\n3;5\n",
         "a,b\ncontinuous,continuous\nmeta,\n1,2\n3,5\n",
