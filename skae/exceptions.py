@@ -6,6 +6,7 @@ __all__ = [
     "MixedPrecisionWarning",
     "NonFiniteLossError",
     "NotBetterThanPCAWarning",
+    "OutlyingCellWarning",
     "OvercompleteWarning",
     "PosteriorCollapseWarning",
     "RowLossWarning",
@@ -56,6 +57,17 @@ class NotBetterThanPCAWarning(SkaeWarning):
     --------
     >>> from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
     >>> issubclass(NotBetterThanPCAWarning, SkaeWarning)
+    True
+    """
+
+
+class OutlyingCellWarning(SkaeWarning):
+    """One cell of a column is so large that the network's precision cannot tell the others apart.
+
+    Examples
+    --------
+    >>> from skae.exceptions import OutlyingCellWarning, SkaeWarning
+    >>> issubclass(OutlyingCellWarning, SkaeWarning)
     True
     """
 

@@ -217,7 +217,9 @@ class TrainingRun:
         )
         losses = net.history[:, "train_loss"] if losses is None else losses
         error, pca_error = outcome.error, outcome.pca_error
-        if outcome.best_iter == 0 and self._must_beat_pca and abs(error - pca_error) < _ROUNDING:
+        is_pca = outcome.best_iter == 0 and self.setup.network.linear_path
+        tolerance = _ROUNDING * max(1, pca_error)
+        if is_pca and not self.n_earlier_fits and abs(error - pca_error) <= tolerance:
             error = pca_error
         unit = family.find_unit(table, judged or self.train_set)
         return TrainedModel(

@@ -1,5 +1,6 @@
 """A table made ready for training: standardised rows, their statistics and their PCA."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,10 @@ from skae._engine.tables.columns import ColumnStatistics, describe_columns, find
 from skae._engine.tables.rows import DenseRows, LazyRows, make_rows
 from skae._engine.tables.standardization import Standardization
 from skae._engine.tables.units import Units
+from skae.exceptions import OutlyingCellWarning
 
+# Rounding of a column may be this share of PCA's error per cell.
+_TOLERATED_ROUNDING = 0.1
 # The unit of the network is what PCA leaves over, unless that is next to nothing.
 _LEAST_SHARE_OF_DEVIATION = 1e-3
 
@@ -108,6 +112,7 @@ def prepare_table(
     """
     weights, shares = share_weights(weights, in_training)
     statistics, components = describe_table(X, shares, settings)
+    _warn_of_outlying_cells(X.shape[0], statistics, components, settings.dtype)
     n_components = settings.n_components
     if isinstance(n_components, float):
         n_components = max(1, len(components.components))
@@ -181,11 +186,32 @@ def describe_table(
     return statistics, components
 
 
+def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
+    """Warn where one cell makes up a column's variance and drowns the column's other cells."""
+    mean, variance = statistics.mean, statistics.variance
+    farthest = np.maximum(statistics.highest - mean, mean - statistics.lowest)
+    is_alone = (farthest > 0) & (farthest**2 > n_samples * variance / 2)
+    # Centred, the other cells stand at about this distance from zero.
+    shift = variance / np.where(is_alone, farthest, np.inf)
+    # Where digits were not lost, no cell is large enough.
+    error = np.sqrt((components.unexplained or 0.0) / len(variance))
+    drowned = np.flatnonzero(shift * np.finfo(dtype).eps > _TOLERATED_ROUNDING * error)
+    if len(drowned) == 0 or error == 0:
+        return
+    warnings.warn(
+        f"Column {drowned[0]} of X has one cell so far from the others that {dtype} "
+        f"cannot tell these apart: it is {farthest[drowned[0]]:.3g} off the mean. Mend the cell or "
+        "remove its row if it is a mistake; dtype='float64' has more digits.",
+        OutlyingCellWarning,
+        stacklevel=2,
+    )
+
+
 def _standardize(X, statistics, components, settings) -> Standardization:
     """Measure rows in units of PCA's error, so that what is left to learn is of size one."""
     total = float(statistics.variance.sum())
     _check_magnitude(np.sqrt(total), settings.dtype)
-    residual = total - float(components.explained_variance.sum())
+    residual = components.find_unexplained(total)
     if isinstance(components, MaskedPrincipalComponents):
         residual = components.find_residual(total)
     unit = max(residual, total * _LEAST_SHARE_OF_DEVIATION**2) / len(statistics.mean)

@@ -1,6 +1,6 @@
 """PCA of weighted, sparse, wide, tall and memory-mapped tables: the start of every network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import linalg, sparse
@@ -15,6 +15,10 @@ _MAX_COVARIANCE_FEATURES = 2000
 _MAX_GRAM_SAMPLES = 2000
 # Fewer multiplications than this are cheap in double precision.
 _CHEAP_PRODUCTS = 2e9
+# Wide tables with more cells are decomposed through inner products whatever their digits.
+_MAX_CELLS_OF_SVD = 2**26
+# Rounding of a covariance may be this share of the variances that it is to tell.
+_TOLERATED_ROUNDING = 1e-3
 _N_OVERSAMPLES = 10
 _N_POWER_ITERATIONS = 4
 _FIRST_GUESS = 64
@@ -30,8 +34,13 @@ class PrincipalComponents:
     explained_variance: np.ndarray
     """Weighted variance along each axis, of shape (n_found,)."""
 
+    unexplained: float | None = field(default=None, kw_only=True)
+    """Variance that the axes leave over, None where the difference from the total tells it."""
+
     def find_unexplained(self, total: float) -> float:
         """Return what is left of a total variance, summed over the columns."""
+        if self.unexplained is not None:
+            return self.unexplained
         return max(total - float(self.explained_variance.sum()), 0.0)
 
 
@@ -64,12 +73,18 @@ def find_principal_components(
     """
     n_samples, n_features = X.shape
     mean, total = statistics.mean, float(statistics.variance.sum())
+    needs_svd = _loses_digits(statistics.variance, np.min, np.float64)
     if n_features <= _MAX_COVARIANCE_FEATURES and n_features <= max(2 * n_samples, 64):
-        if n_samples * n_features**2 < _CHEAP_PRODUCTS:
+        if needs_svd:
+            return _from_triangle(_find_triangle(X, mean, shares), n_components)
+        is_cheap = n_samples * n_features**2 < _CHEAP_PRODUCTS
+        if is_cheap or _loses_digits(statistics.variance, np.median, precision):
             precision = np.float64
         return from_covariance(_covariance(X, mean, shares, precision), n_components)
     operator = _centred_operator(X, mean, shares)
     if n_samples <= min(n_features, _MAX_GRAM_SAMPLES):
+        if needs_svd and n_samples * n_features <= _MAX_CELLS_OF_SVD:
+            return _from_triangle(_find_triangle(X, mean, shares), n_components)
         return _from_gram(operator, total, n_components)
     return _from_randomized(operator, total, n_components, seed)
 
@@ -98,22 +113,27 @@ def from_covariance(covariance, n_components) -> PrincipalComponents:
     return _select(axes.T[::-1], variances[::-1], total, n_components)
 
 
-def _count_axes(variances, total, n_components, n_features) -> int:
-    """Return how many axes are wanted, as far as they have variance."""
+def _count_axes(variances, total, n_components, rounding) -> int:
+    """Return how many axes are wanted, as far as their variance is more than rounding of all."""
     count = n_components
     if isinstance(n_components, float):
         reached = np.cumsum(variances) >= n_components * total * (1 - 1e-12)
         count = 1 + int(np.argmax(reached)) if reached.any() else len(variances)
-    least = np.finfo(float).eps * n_features * total
-    return min(count, int(np.sum(variances > least)))
+    return min(count, int(np.sum(variances > rounding * total)))
 
 
-def _select(axes, variances, total, n_components) -> PrincipalComponents:
+def _select(axes, variances, total, n_components, rounding=None) -> PrincipalComponents:
     """Keep the axes asked for, as far as they have variance, with a deterministic sign."""
-    count = _count_axes(variances, total, n_components, axes.shape[1])
+    rounding = _rounding(axes.shape[1]) if rounding is None else rounding
+    count = _count_axes(variances, total, n_components, rounding)
     axes = axes[:count]
     signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])
     return PrincipalComponents(axes * signs[:, None], variances[:count])
+
+
+def _rounding(n_features) -> float:
+    """Return the share of the total that a sum of so many squares may be off by."""
+    return float(np.finfo(float).eps) * n_features
 
 
 def _covariance(X, mean, shares, precision) -> np.ndarray:
@@ -130,6 +150,44 @@ def _covariance(X, mean, shares, precision) -> np.ndarray:
     return covariance / len(shares)
 
 
+def _loses_digits(variances, typical, precision) -> bool:
+    """Tell whether a covariance of this precision rounds away what small columns vary by.
+
+    One giant cell is enough: its square stands in the same matrix as all other columns.
+    """
+    positive = variances[variances > 0]
+    if len(positive) == 0:
+        return False
+    rounding = np.finfo(precision).eps * positive.max()
+    return bool(rounding > _TOLERATED_ROUNDING * typical(positive))
+
+
+def _find_triangle(X, mean, shares) -> np.ndarray:
+    """Return a triangle with the singular values and axes of the weighted, centred rows.
+
+    Rows are taken in chunks; squares of values are never added.
+    """
+    triangle = np.empty((0, X.shape[1]))
+    roots = np.sqrt(shares)
+    for rows in chunk_slices(X.shape, cells=2**22):
+        centred = np.subtract(densify(X[rows]), mean, dtype=np.float64)
+        centred *= roots[rows, None]
+        stacked = np.vstack([triangle, centred])
+        triangle = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0]
+        triangle = triangle[: X.shape[1]]
+    return triangle
+
+
+def _from_triangle(triangle, n_components) -> PrincipalComponents:
+    """Return the leading principal components of rows that a triangle stands for."""
+    _, singular_values, axes = linalg.svd(triangle, full_matrices=False, check_finite=False)
+    variances = singular_values**2
+    # Singular values are exact to rounding; their squares to the square of that.
+    rounding = _rounding(len(axes[0])) ** 2
+    found = _select(axes, variances, float(variances.sum()), n_components, rounding)
+    return replace(found, unexplained=float(variances[len(found.components) :].sum()))
+
+
 def _from_gram(operator, total, n_components) -> PrincipalComponents:
     """Decompose a wide table through the inner products of its rows."""
     identity = np.eye(operator.shape[0])
@@ -138,7 +196,7 @@ def _from_gram(operator, total, n_components) -> PrincipalComponents:
     gram = np.hstack([operator @ (operator.T @ identity[:, rows]) for rows in slices])
     variances, vectors = linalg.eigh((gram + gram.T) / 2, check_finite=False)
     variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
-    count = _count_axes(variances, total, n_components, operator.shape[1])
+    count = _count_axes(variances, total, n_components, _rounding(operator.shape[1]))
     axes = (operator.T @ vectors[:, :count]).T
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     return _select(axes, variances[:count], total, n_components)

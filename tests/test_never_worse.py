@@ -1,0 +1,71 @@
+"""What is reported never looks worse than PCA where the model is PCA, and PCA is the true one."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_wine
+from sklearn.decomposition import PCA
+
+from skae import AutoencoderTransformer
+from skae.exceptions import OutlyingCellWarning
+
+ignore_no_gain = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+
+@ignore_no_gain
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"loss": "huber"},
+        {"missing": "mask"},
+        {"corruption": "gaussian", "corruption_level": 0.5},
+        {"dtype": "float64"},
+    ],
+    ids=str,
+)
+def test_an_error_that_is_pcas_but_for_rounding_is_reported_as_pcas(params, early_stopping):
+    params = {**params, "early_stopping": early_stopping, "max_iter": 1, "random_state": 0}
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = rng.integers(-3, 4, size=rng.integers([3, 1], [9, 5])).astype(float)
+        if not X.std():
+            continue
+        model = AutoencoderTransformer(1, **params).fit(X)
+        if model.best_iter_ == 0:
+            assert model.reconstruction_error_ == model.pca_reconstruction_error_
+
+
+@ignore_no_gain
+@pytest.mark.filterwarnings("ignore::skae.exceptions.OutlyingCellWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("giant", [1e9, 1e12, -1e13])
+@pytest.mark.parametrize("column", [0, 12])
+def test_a_giant_cell_in_training_spoils_no_other_column(dtype, giant, column):
+    X = load_wine().data
+    X[5, column] = giant
+    others = np.ix_(np.arange(len(X)) != 5, np.arange(13) != column)
+    errors = []
+    for model in (AutoencoderTransformer(4, dtype=dtype, max_iter=5, random_state=0), PCA(4)):
+        reconstruction = model.fit(X).inverse_transform(model.transform(X))
+        errors.append(np.square(reconstruction - X)[others].mean())
+    assert errors[0] < 1.02 * errors[1]
+
+
+@ignore_no_gain
+def test_a_giant_cell_that_drowns_its_column_is_told():
+    X = load_wine().data
+    X[5, 3] = 1e12
+    with pytest.warns(OutlyingCellWarning, match=r"^Column 3 of X has one cell .* off the mean"):
+        AutoencoderTransformer(4, max_iter=1, random_state=0).fit(X)
+
+
+@ignore_no_gain
+@pytest.mark.filterwarnings("error::skae.exceptions.OutlyingCellWarning")
+@pytest.mark.parametrize(
+    ("giant", "dtype"), [(1, "float32"), (1e4, "float32"), (1e6, "float32"), (1e12, "float64")]
+)
+def test_ordinary_outliers_and_double_precision_give_no_such_warning(giant, dtype):
+    X = load_wine().data
+    X[5, 3] = giant
+    AutoencoderTransformer(4, max_iter=1, random_state=0, dtype=dtype).fit(X)
