@@ -10,6 +10,12 @@ from skae.datasets import has_data_file
 from skae.modules import _products
 
 
+def pytest_itemcollected(item):
+    # Worker processes must collect the same names, and an address is another in each of them.
+    if " at 0x" in item.name:
+        raise pytest.UsageError(f"{item.nodeid}: give the parameters ids without addresses")
+
+
 def pytest_runtest_setup(item):
     for marker in item.iter_markers("needs_data"):
         (name,) = marker.args

@@ -140,7 +140,7 @@ def test_pictures_of_pil_are_stacked(images):
         (pd.Series([np.ones(2), None, np.ones(2)]), "NoneType for sample 1"),
         (pd.DataFrame({"a": [np.ones(2)] * 3, "b": 1.0}), "one column.*Got 2"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_other_containers_are_refused_with_a_remedy(X, message):
     with pytest.raises(ValueError, match=message):

@@ -182,7 +182,7 @@ frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
         (pd.Series([1.0, 2.0]), "shape .* for sequence 0"),
         (pl.DataFrame(frame).group_by("a"), "maintain_order=True"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_holds_no_sequences_is_refused_in_words(X, message):
     with pytest.raises(ValueError, match=message):
