@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer
-from skae.inspection import CodeDisplay, compare_with_pca, explain_codes
-from skae.metrics import compare_downstream
+from skae.comparison import compare_downstream, compare_with_pca
+from skae.inspection import CodeDisplay, explain_codes
 
 data = load_breast_cancer(as_frame=True)
 X, y = data.data, data.target_names[data.target]

@@ -14,10 +14,10 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import skae
+from skae.comparison import compare_with_pca
+from skae.comparison._report._make import check_report
 from skae.datasets import has_data_file, load_mnist
 from skae.exceptions import NotBetterThanPCAWarning
-from skae.inspection import compare_with_pca
-from skae.inspection._report import check_report
 from skae.io import read_table
 
 # What a user can mend ends with one line and this code, as argparse ends.

@@ -27,6 +27,7 @@ LAYERS = {
     "": 3,
     "base": 3,
     "architectures": 2,
+    "comparison": 5,
     "datasets": 4,
     "generate": 4,
     "inspection": 4,

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skae import AutoencoderTransformer
+from skae.comparison import compare_downstream, compare_with_pca
 from skae.exceptions import SkaeWarning
 from skae.generate import CodeSampler
 from skae.inspection import (
@@ -23,11 +24,9 @@ from skae.inspection import (
     ReconstructionDisplay,
     ReconstructionErrorDisplay,
     code_jacobian,
-    compare_with_pca,
     explain_codes,
 )
 from skae.metrics import (
-    compare_downstream,
     continuity,
     explained_variance,
     neg_reconstruction_error,

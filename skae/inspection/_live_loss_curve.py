@@ -7,7 +7,7 @@ from numbers import Real
 from time import monotonic
 
 from skae._shared.extras import import_extra
-from skae.inspection._curves import LossCurveDisplay
+from skae.inspection._loss_curve import LossCurveDisplay
 
 _SIZE = (5.6, 3.4)
 _PIXELS_PER_INCH = 144

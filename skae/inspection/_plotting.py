@@ -29,6 +29,8 @@ MOST_NAMES = 40
 # Share of the codes, in percent, on either side of the values that are gone through.
 _TAIL = 2
 _LONGEST_NAME = 24
+# A ratio of the greatest to the least value from which an axis is logarithmic.
+_WIDE = 10
 
 
 def take_axes(ax, caller, figsize=None):
@@ -259,3 +261,9 @@ def list_values(codes, n_steps):
     least, greatest = np.percentile(codes, [_TAIL, 100 - _TAIL], axis=0).astype(np.float64)
     still = greatest <= least
     return np.linspace(least - still / 2, greatest + still / 2, n_steps).T
+
+
+def widen(set_scale, values, **options):
+    """Make an axis logarithmic where values differ by a great factor."""
+    if np.min(values) > 0 and np.max(values) / np.min(values) > _WIDE:
+        set_scale("log", **options)

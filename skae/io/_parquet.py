@@ -49,7 +49,7 @@ def read_parquet_columns(path, target):
         for index, (name, reason) in enumerate(zip(names, reasons, strict=True))
         if not reason or target in (name, schema.names[index])
     ]
-    remedy = "Read it with pandas, and give the table to skae.inspection.compare_with_pca."
+    remedy = "Read it with pandas, and give the table to skae.comparison.compare_with_pca."
     check_size(path, n_rows * max(len(wanted), 1) * _CELL_BYTES, remedy)
     with explain_unreadable(path, _KIND, _REMEDY):
         values = _read_values(arrow, file, schema, wanted)

@@ -1,6 +1,5 @@
 """Curves of losses and of errors: their data, scales and labels."""
 
-import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from sklearn.datasets import load_iris
@@ -9,12 +8,9 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skae.comparison import MethodResult, PCAComparison, compare_with_pca
 from skae.inspection import (
-    ComponentsCurveDisplay,
     LossCurveDisplay,
-    MethodResult,
-    PCAComparison,
-    compare_with_pca,
 )
 
 
@@ -102,19 +98,9 @@ def test_ratios_start_at_zero(comparison, ax):
     assert ax.get_ylim()[0] == 0
 
 
-def test_display_fits_what_the_comparison_fits(ax):
-    X, y = load_iris(return_X_y=True)
-    options = {"n_components": (1, 2), "test_size": 0.3, "standardize": True, "random_state": 5}
-    display = ComponentsCurveDisplay.from_estimator(PCA(), X, y, **options, ax=ax)
-    expected = compare_with_pca(X, y, estimator=PCA(), **options)
-    drawn = np.array([line.get_ydata() for line in display.lines_])
-    errors = [result.squared_error for result in expected.results]
-    assert drawn.T.ravel() == pytest.approx(errors)
-    assert display.comparison.score_name == "accuracy"
-
-
-def test_metrics_that_are_not_there_are_refused_before_the_fit(comparison, ax):
+def test_metrics_that_are_not_there_are_refused(comparison, ax):
     with pytest.raises(ValueError, match="`metric` must be one of .* Got 'speed'"):
         comparison.plot("speed", ax=ax)
+    without_y = compare_with_pca(load_iris().data, estimator=PCA(), n_components=2)
     with pytest.raises(ValueError, match="Scores of a model on the codes need `y`"):
-        ComponentsCurveDisplay.from_estimator(None, None, metric="downstream_score", ax=ax)
+        without_y.plot("downstream_score", ax=ax)

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer
+from skae.comparison import compare_with_pca
 from skae.inspection import (
     CodeDisplay,
-    ComponentsCurveDisplay,
     LatentTraversalDisplay,
     LossCurveDisplay,
     ReconstructionDisplay,
@@ -41,7 +41,7 @@ def autoencoder():
 
 
 def draw_components(estimator, X, ax):
-    return ComponentsCurveDisplay.from_estimator(PCA(), X, n_components=(1, 2), ax=ax)
+    return compare_with_pca(X, estimator=PCA(), n_components=(1, 2)).plot(ax=ax)
 
 
 def draw_explanation(kind, **options):

@@ -14,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from skae import AutoencoderTransformer
+from skae.comparison import _epoch_counter, compare_with_pca
 from skae.exceptions import NonFiniteLossError
-from skae.inspection import LiveLossCurve, LossCurveDisplay, _epoch_counter, compare_with_pca
+from skae.inspection import LiveLossCurve, LossCurveDisplay
 
 pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")

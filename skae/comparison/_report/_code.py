@@ -55,7 +55,7 @@ def _list_imports(options):
         lines.append("from sklearn.preprocessing import StandardScaler")
     if options["estimator"] is None:
         lines.append("from skae import AutoencoderTransformer")
-    return [*lines, "from skae.inspection import compare_with_pca"]
+    return [*lines, "from skae.comparison import compare_with_pca"]
 
 
 def _write_model(n_codes, options):

@@ -1,4 +1,4 @@
-"""What a comparison with PCA found, as objects, text, HTML and DataFrame."""
+"""A comparison of an autoencoder with PCA, as an object, text, HTML and DataFrame."""
 
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -6,50 +6,16 @@ from typing import Any
 
 from skae._shared.extras import import_extra
 from skae._shared.files import write_text
-
-_WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8)
-
-
-@dataclass(frozen=True)
-class MethodResult:
-    """How one method did with one number of codes.
-
-    Attributes
-    ----------
-    n_components : int
-        Number of codes.
-    method : {"PCA", "autoencoder"}
-        What computed them.
-    squared_error : float
-        Mean squared difference between a held-out row and its reconstruction, per cell, in squared
-        units of X (of its standard deviations, where columns were standardized).
-    error_ratio : float
-        `squared_error` over that of PCA with as many codes; below 1 is better than PCA.
-    explained_variance : float
-        Share of the held-out rows' variance about the training mean that is reconstructed, at
-        most 1.
-    downstream_score : float or None
-        Score on the held-out rows of a model of `y` fitted on the codes; None without `y`.
-    fit_seconds : float
-        Time to fit, in seconds.
-    transform_seconds : float
-        Time to compute the codes of all held-out rows, in seconds.
-
-    Examples
-    --------
-    >>> from skae.inspection import MethodResult
-    >>> MethodResult(2, "PCA", 0.5, 1.0, 0.75, 0.9, 0.01, 0.001).explained_variance
-    0.75
-    """
-
-    n_components: int
-    method: str
-    squared_error: float
-    error_ratio: float
-    explained_variance: float
-    downstream_score: float | None
-    fit_seconds: float
-    transform_seconds: float
+from skae.comparison._components_curve import ComponentsCurveDisplay
+from skae.comparison._report._make import check_report, make_report
+from skae.comparison._results import (
+    MethodResult,
+    align,
+    format_header,
+    format_sizes,
+    list_cells,
+    list_headings,
+)
 
 
 @dataclass(frozen=True)
@@ -77,11 +43,11 @@ class PCAComparison:
 
     See Also
     --------
-    skae.inspection.compare_with_pca : Make one.
+    compare_with_pca : Make one.
 
     Examples
     --------
-    >>> from skae.inspection import MethodResult, PCAComparison
+    >>> from skae.comparison import MethodResult, PCAComparison
     >>> results = (
     ...     MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001),
     ...     MethodResult(2, "autoencoder", 0.2, 0.4, 0.9, None, 1.0, 0.002),
@@ -118,7 +84,7 @@ class PCAComparison:
 
         Examples
         --------
-        >>> from skae.inspection import MethodResult, PCAComparison
+        >>> from skae.comparison import MethodResult, PCAComparison
         >>> result = MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001)
         >>> PCAComparison((result,), 150, 50, 4, None).to_frame()["squared_error"].tolist()
         [0.5]
@@ -152,7 +118,7 @@ class PCAComparison:
 
         Examples
         --------
-        >>> from skae.inspection import MethodResult, PCAComparison
+        >>> from skae.comparison import MethodResult, PCAComparison
         >>> results = (
         ...     MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001),
         ...     MethodResult(2, "autoencoder", 0.2, 0.4, 0.9, None, 1.0, 0.002),
@@ -161,9 +127,6 @@ class PCAComparison:
         >>> display.ax_.get_ylabel()
         'share of variance kept, held-out rows'
         """
-        # The display makes comparisons, too, so this one cannot know it from the start.
-        from skae.inspection._curves import ComponentsCurveDisplay
-
         return ComponentsCurveDisplay(self, metric=metric).plot(ax=ax)
 
     def to_html(
@@ -222,15 +185,12 @@ class PCAComparison:
         Examples
         --------
         >>> from sklearn.datasets import load_iris
-        >>> from skae.inspection import compare_with_pca
+        >>> from skae.comparison import compare_with_pca
         >>> X, y = load_iris(return_X_y=True, as_frame=True)
         >>> page = compare_with_pca(X, y, n_components=2).to_html(title="iris")
         >>> "of the variance" in page
         True
         """
-        # Most comparisons are printed, and need none of what draws.
-        from skae.inspection._report import check_report, make_report
-
         if path is not None:
             path = check_report(path)
         page = make_report(
@@ -257,7 +217,7 @@ class PCAComparison:
 
         Examples
         --------
-        >>> from skae.inspection import MethodResult, PCAComparison
+        >>> from skae.comparison import MethodResult, PCAComparison
         >>> result = MethodResult(2, "autoencoder", 0.5, 1.0, 0.75, None, 0.01, 0.001)
         >>> PCAComparison((result,), 150, 50, 4, None).summarize()
         "The autoencoder's error is below PCA's at none of 1 numbers of codes."
@@ -275,7 +235,7 @@ class PCAComparison:
 
     def __str__(self):
         lines = [format_sizes(self), format_header(self.score_name)]
-        lines += [_align(list_cells(result)) for result in self.results]
+        lines += [align(list_cells(result)) for result in self.results]
         return "\n".join([*lines, self.summarize()])
 
     def _repr_html_(self):
@@ -289,52 +249,3 @@ class PCAComparison:
             f"<caption>{escape(format_sizes(self))}</caption>\n"
             f"<thead><tr>{header}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
         )
-
-
-def format_sizes(comparison):
-    """Say how many rows and columns were compared on."""
-    return (
-        f"{comparison.n_train} rows to fit on, {comparison.n_test} held out, "
-        f"{comparison.n_features} columns"
-    )
-
-
-def format_header(score_name):
-    """Return the line of headings of the text table."""
-    return _align(list_headings(score_name))
-
-
-def format_place(n_components, method):
-    """Return the first cells of a line: what is known before the work is done."""
-    return _align((str(n_components), method))
-
-
-def format_figures(result):
-    """Return the other cells of a line, to follow those of `format_place`."""
-    place = format_place(result.n_components, result.method)
-    return _align(list_cells(result)).removeprefix(place)
-
-
-def _align(cells):
-    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=False))
-
-
-def list_headings(score_name):
-    """Return the headings of the table; the last one is there if something is predicted."""
-    start = ["codes", "method", "squared error", "vs PCA", "variance kept", "fit s"]
-    return [*start, "transform s", *([] if score_name is None else [score_name])]
-
-
-def list_cells(result):
-    """Return the cells of a line of the table."""
-    score = result.downstream_score
-    return [
-        str(result.n_components),
-        result.method,
-        f"{result.squared_error:.4g}",
-        f"{result.error_ratio:.2f}x",
-        f"{100 * result.explained_variance:.1f} %",
-        f"{result.fit_seconds:.3f}",
-        f"{result.transform_seconds:.3f}",
-        *([] if score is None else [f"{score:.3f}"]),
-    ]

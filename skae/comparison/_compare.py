@@ -15,16 +15,11 @@ from sklearn.utils import assert_all_finite, check_array
 
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._shared.labels import keep_labelled
+from skae.comparison._comparison import PCAComparison
+from skae.comparison._epoch_counter import epochs_counted
+from skae.comparison._measure import Evidence, Task, measure
+from skae.comparison._results import format_figures, format_header, format_place, format_sizes
 from skae.exceptions import SkaeWarning
-from skae.inspection._comparison import (
-    PCAComparison,
-    format_figures,
-    format_header,
-    format_place,
-    format_sizes,
-)
-from skae.inspection._epoch_counter import epochs_counted
-from skae.inspection._measure import Evidence, Task, measure
 from skae.inspection._plotting import name_features
 from skae.metrics._predictor import holds_quantities
 from skae.metrics._transformer import index_samples, is_ragged, to_array
@@ -103,7 +98,7 @@ def compare_with_pca(
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from skae.inspection import compare_with_pca
+    >>> from skae.comparison import compare_with_pca
     >>> X, y = load_digits(return_X_y=True)
     >>> comparison = compare_with_pca(X[:400], y[:400], n_components=8)
     >>> pca, autoencoder = comparison.results

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae.metrics import DownstreamComparison, compare_downstream
+from skae.comparison import DownstreamComparison, compare_downstream
 
 
 class FirstColumns(PCA):

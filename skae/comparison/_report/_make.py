@@ -6,11 +6,8 @@ import numpy as np
 
 from skae._shared.extras import import_extra
 from skae._shared.versions import current_versions
-from skae.inspection._comparison import list_cells, list_headings
-from skae.inspection._images import read_image_shape
-from skae.inspection._plotting import name_features
-from skae.inspection._report_code import write_code
-from skae.inspection._report_page import (
+from skae.comparison._report._code import write_code
+from skae.comparison._report._page import (
     fill_page,
     make_code,
     make_paragraph,
@@ -18,8 +15,16 @@ from skae.inspection._report_page import (
     make_section,
     make_table,
 )
-from skae.inspection._report_pictures import Illustrator
-from skae.inspection._report_verdict import count_codes, explain_verdict, reach_verdict, say_verdict
+from skae.comparison._report._pictures import Illustrator
+from skae.comparison._report._verdict import (
+    count_codes,
+    explain_verdict,
+    reach_verdict,
+    say_verdict,
+)
+from skae.comparison._results import list_cells, list_headings
+from skae.inspection._images import read_image_shape
+from skae.inspection._plotting import name_features
 
 _SUFFIXES = (".html", ".htm")
 # Columns in the table of errors: those of the greatest.

@@ -5,7 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
-from skae.inspection._comparison import MethodResult
+from skae.comparison._results import MethodResult
 from skae.metrics._predictor import make_predictor
 from skae.metrics._transformer import decode, is_image_shape, to_array
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import PCA
 
-from skae.inspection._comparison import MethodResult
+from skae.comparison._results import MethodResult
 
 # Shares that differ by less are the same but for rounding in single precision.
 _ROUNDING = 1e-6

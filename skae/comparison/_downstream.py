@@ -49,7 +49,7 @@ class DownstreamComparison:
     Examples
     --------
     >>> import numpy as np
-    >>> from skae.metrics import DownstreamComparison
+    >>> from skae.comparison import DownstreamComparison
     >>> comparison = DownstreamComparison(
     ...     np.array([0.92, 0.90, 0.94, 0.91]), np.array([0.85, 0.86, 0.88, 0.84]), 1 / 3
     ... )
@@ -81,7 +81,7 @@ class DownstreamComparison:
         Examples
         --------
         >>> import numpy as np
-        >>> from skae.metrics import DownstreamComparison
+        >>> from skae.comparison import DownstreamComparison
         >>> comparison = DownstreamComparison(np.array([0.8, 0.9]), np.array([0.8, 0.9]), 0.25)
         >>> low, high = comparison.interval(comparison.scores - comparison.pca_scores)
         >>> low == high == 0
@@ -110,7 +110,7 @@ class DownstreamComparison:
         Examples
         --------
         >>> import numpy as np
-        >>> from skae.metrics import DownstreamComparison
+        >>> from skae.comparison import DownstreamComparison
         >>> comparison = DownstreamComparison(np.array([0.8, 0.9]), np.array([0.7, 0.8]), 0.25)
         >>> comparison.to_frame()["mean"].round(2).tolist()
         [0.85, 0.75, 0.1]
@@ -184,13 +184,13 @@ def compare_downstream(
 
     See Also
     --------
-    skae.inspection.compare_with_pca : Reconstruction, time and prediction on one split.
+    skae.comparison.compare_with_pca : Reconstruction, time and prediction on one split.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
-    >>> from skae.metrics import compare_downstream
+    >>> from skae.comparison import compare_downstream
     >>> X, y = load_digits(return_X_y=True)
     >>> estimator = AutoencoderTransformer(n_components=2, max_iter=5, random_state=0)
     >>> comparison = compare_downstream(estimator, X[:300], y[:300], cv=3)

@@ -14,14 +14,12 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
+from skae.comparison import MethodResult, PCAComparison, compare_with_pca
+from skae.comparison._report._pictures import Illustrator
+from skae.comparison._report._verdict import reach_verdict, say_verdict
 from skae.inspection import (
-    MethodResult,
-    PCAComparison,
     ReconstructionDisplay,
-    compare_with_pca,
 )
-from skae.inspection._report_pictures import Illustrator
-from skae.inspection._report_verdict import reach_verdict, say_verdict
 
 VOID = {"meta", "img", "br"}
 

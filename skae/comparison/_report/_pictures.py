@@ -6,9 +6,10 @@ from io import BytesIO
 
 import numpy as np
 
+from skae.comparison._components_curve import ComponentsCurveDisplay
 from skae.inspection._code_display import CodeDisplay
-from skae.inspection._curves import ComponentsCurveDisplay, LossCurveDisplay
 from skae.inspection._error_display import ReconstructionErrorDisplay
+from skae.inspection._loss_curve import LossCurveDisplay
 from skae.inspection._plotting import BLUE, GREY, MOST_NAMES
 from skae.inspection._reconstruction_display import ReconstructionDisplay
 from skae.metrics._transformer import decode, encode

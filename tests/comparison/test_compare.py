@@ -12,8 +12,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skae.comparison import compare_with_pca
 from skae.exceptions import SkaeWarning
-from skae.inspection import compare_with_pca
 
 
 class HalfAnError(PCA):

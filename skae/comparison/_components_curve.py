@@ -1,0 +1,115 @@
+"""Figures of a comparison against the number of codes."""
+
+from skae.inspection._plotting import BLUE, GREY, take_axes, widen
+
+_SIZE = (5.6, 4.0)
+_METRICS = {
+    "squared_error": "mean squared error per cell, held-out rows",
+    "error_ratio": "squared error over PCA's, held-out rows",
+    "explained_variance": "share of variance kept, held-out rows",
+    "downstream_score": "{score_name} of a model on the codes, held-out rows",
+}
+
+
+class ComponentsCurveDisplay:
+    """Error, or another figure, against the number of codes, with PCA beside it.
+
+    `PCAComparison.plot` makes one and plots it.
+
+    Parameters
+    ----------
+    comparison : PCAComparison
+        The figures.
+    metric : {"squared_error", "error_ratio", "explained_variance", "downstream_score"}, \
+            default="squared_error"
+        Figure to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Line2D
+        The curve of PCA, and that of the autoencoder.
+
+    See Also
+    --------
+    compare_with_pca : The same figures as a table.
+
+    Examples
+    --------
+    >>> from skae.comparison import ComponentsCurveDisplay, MethodResult, PCAComparison
+    >>> results = (
+    ...     MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001),
+    ...     MethodResult(2, "autoencoder", 0.2, 0.4, 0.9, None, 1.0, 0.002),
+    ... )
+    >>> comparison = PCAComparison(results, 150, 50, 4, None)
+    >>> display = ComponentsCurveDisplay(comparison, metric="error_ratio").plot()
+    >>> [line.get_label() for line in display.lines_]
+    ['PCA', 'autoencoder']
+    """
+
+    def __init__(self, comparison, *, metric="squared_error"):
+        self.comparison = comparison
+        self.metric = metric
+
+    def plot(self, ax=None, **kwargs):
+        """Plot the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        **kwargs : dict
+            Passed on to `Axes.plot`, for both curves.
+
+        Returns
+        -------
+        display : ComponentsCurveDisplay
+            The display, with its axes.
+
+        Raises
+        ------
+        ValueError
+            If there is no such metric.
+        """
+        comparison = self.comparison
+        _check_metric(self.metric, has_score=comparison.score_name is not None)
+        ax = take_axes(ax, "ComponentsCurveDisplay.plot", _SIZE)
+        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        looks = {"PCA": (GREY, "s", "--"), "autoencoder": (BLUE, "o", "-")}
+        for method, (color, marker, dashes) in looks.items():
+            results = [result for result in comparison.results if result.method == method]
+            look = {"color": color, "marker": marker, "linestyle": dashes, "label": method}
+            self.lines_ += ax.plot(
+                [result.n_components for result in results],
+                [getattr(result, self.metric) for result in results],
+                **{**look, **kwargs},
+            )
+        label = _METRICS[self.metric].format(score_name=comparison.score_name)
+        ax.set(xlabel="number of codes", ylabel=label)
+        self._choose_scales()
+        ax.legend()
+        return self
+
+    def _choose_scales(self):
+        ax = self.ax_
+        n_codes = sorted({result.n_components for result in self.comparison.results})
+        widen(ax.set_xscale, n_codes, base=2)
+        ax.set_xticks(n_codes, n_codes)
+        ax.minorticks_off()
+        if self.metric == "squared_error":
+            widen(ax.set_yscale, [result.squared_error for result in self.comparison.results])
+        elif self.metric == "error_ratio":
+            ratios = [result.error_ratio for result in self.comparison.results]
+            ax.set_ylim(0, 1.1 * max(ratios))
+
+
+def _check_metric(metric, has_score):
+    usable = [name for name in _METRICS if has_score or name != "downstream_score"]
+    if metric not in usable:
+        raise ValueError(
+            f"`metric` must be one of {usable}. Got {metric!r}. "
+            "Scores of a model on the codes need `y`."
+        )

@@ -1,0 +1,96 @@
+"""Figures of one method, and their place in the lines of a table."""
+
+from dataclasses import dataclass
+
+_WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8)
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """Figures of one method with one number of codes.
+
+    Attributes
+    ----------
+    n_components : int
+        Number of codes.
+    method : {"PCA", "autoencoder"}
+        Name of the method.
+    squared_error : float
+        Mean squared difference between a held-out row and its reconstruction, per cell, in squared
+        units of X (of its standard deviations, where columns were standardized).
+    error_ratio : float
+        `squared_error` over that of PCA with as many codes; below 1 is better than PCA.
+    explained_variance : float
+        Share of the held-out rows' variance about the training mean that is reconstructed, at
+        most 1.
+    downstream_score : float or None
+        Score on the held-out rows of a model of `y` fitted on the codes; None without `y`.
+    fit_seconds : float
+        Time to fit, in seconds.
+    transform_seconds : float
+        Time to compute the codes of all held-out rows, in seconds.
+
+    Examples
+    --------
+    >>> from skae.comparison import MethodResult
+    >>> MethodResult(2, "PCA", 0.5, 1.0, 0.75, 0.9, 0.01, 0.001).explained_variance
+    0.75
+    """
+
+    n_components: int
+    method: str
+    squared_error: float
+    error_ratio: float
+    explained_variance: float
+    downstream_score: float | None
+    fit_seconds: float
+    transform_seconds: float
+
+
+def format_sizes(comparison):
+    """Say how many rows and columns were compared on."""
+    return (
+        f"{comparison.n_train} rows to fit on, {comparison.n_test} held out, "
+        f"{comparison.n_features} columns"
+    )
+
+
+def format_header(score_name):
+    """Return the line of headings of the text table."""
+    return align(list_headings(score_name))
+
+
+def format_place(n_components, method):
+    """Return the first cells of a line: what is known before the work is done."""
+    return align((str(n_components), method))
+
+
+def format_figures(result):
+    """Return the other cells of a line, to follow those of `format_place`."""
+    place = format_place(result.n_components, result.method)
+    return align(list_cells(result)).removeprefix(place)
+
+
+def align(cells):
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=False))
+
+
+def list_headings(score_name):
+    """Return the headings of the table; the last one is there if something is predicted."""
+    start = ["codes", "method", "squared error", "vs PCA", "variance kept", "fit s"]
+    return [*start, "transform s", *([] if score_name is None else [score_name])]
+
+
+def list_cells(result):
+    """Return the cells of a line of the table."""
+    score = result.downstream_score
+    return [
+        str(result.n_components),
+        result.method,
+        f"{result.squared_error:.4g}",
+        f"{result.error_ratio:.2f}x",
+        f"{100 * result.explained_variance:.1f} %",
+        f"{result.fit_seconds:.3f}",
+        f"{result.transform_seconds:.3f}",
+        *([] if score is None else [f"{score:.3f}"]),
+    ]

@@ -1,0 +1,121 @@
+"""The loss of a fit by epoch."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skae.inspection._plotting import BLUE, COLORS, GREY, take_axes, widen
+
+_SIZE = (5.6, 4.0)
+
+
+class LossCurveDisplay:
+    """The losses of a fit by epoch.
+
+    Make one with `from_estimator`, which plots it as well.
+
+    Parameters
+    ----------
+    loss : array-like of shape (n_epochs,)
+        Training loss of each epoch.
+    validation_loss : array-like of shape (n_epochs + 1,) or (n_epochs,), default=None
+        Loss of unseen rows before the first epoch, where that is known, and after each.
+    best_epoch : int, default=None
+        Epoch whose weights the model has; 0 is the start.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Line2D
+        The curve of the training loss, and that of the validation loss where there is one.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.inspection import LossCurveDisplay
+    >>> X = load_digits().data
+    >>> autoencoder = AutoencoderTransformer(n_components=2, max_iter=5, random_state=0).fit(X)
+    >>> display = LossCurveDisplay.from_estimator(autoencoder)
+    >>> [line.get_label() for line in display.lines_]
+    ['training', 'unseen rows']
+    """
+
+    def __init__(self, loss, validation_loss=None, *, best_epoch=None):
+        self.loss = loss
+        self.validation_loss = validation_loss
+        self.best_epoch = best_epoch
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Plot the losses of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with ``loss_curve_``, or pipeline that ends in one
+            Its `validation_loss_curve_` and `best_iter_` are drawn where there are any.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `loss_curve_`.
+        """
+        if isinstance(estimator, Pipeline):
+            estimator = estimator[-1]
+        if not hasattr(estimator, "loss_curve_"):
+            raise TypeError(
+                "`estimator` must be fitted and have a `loss_curve_`. Got "
+                f"{type(estimator).__name__}. Fit an autoencoder first."
+            )
+        display = cls(
+            estimator.loss_curve_,
+            getattr(estimator, "validation_loss_curve_", None),
+            best_epoch=getattr(estimator, "best_iter_", None),
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax=None, **kwargs):
+        """Plot the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        **kwargs : dict
+            Passed on to `Axes.plot`, for both curves.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            The display, with its axes.
+        """
+        ax = take_axes(ax, "LossCurveDisplay.plot", _SIZE)
+        self.ax_, self.figure_ = ax, ax.figure
+        n_epochs = len(self.loss)
+        style = {"marker": "o" if n_epochs <= 30 else None, "markersize": 3, **kwargs}
+        curves = [(self.loss, "training", BLUE, "-")]
+        if self.validation_loss is not None:
+            curves.append((self.validation_loss, "unseen rows", COLORS[6], "--"))
+        self.lines_ = []
+        for values, label, color, dashes in curves:
+            # A curve that is one longer begins before the first epoch.
+            epochs = np.arange(n_epochs - len(values), n_epochs) + 1
+            look = {"label": label, "color": color, "linestyle": dashes, **style}
+            self.lines_ += ax.plot(epochs, values, **look)
+        if self.best_epoch is not None:
+            label = f"epoch chosen: {self.best_epoch}"
+            ax.axvline(self.best_epoch, color=GREY, linestyle=":", label=label)
+        ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        widen(ax.set_yscale, np.concatenate([values for values, *_ in curves]))
+        ax.legend()
+        return self
