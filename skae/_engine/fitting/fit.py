@@ -23,6 +23,8 @@ from skae._engine.tables.rows import is_large_map
 # wide ones are not, since five networks more would take too long.
 _MAX_CROSS_VALIDATED_ROWS = 1000
 _MAX_CROSS_VALIDATED_CELLS = 250_000
+# With fewer rows for each column, a tenth of the rows that is held out is missed in the end.
+_MIN_ROWS_PER_COLUMN = 10
 
 
 def train_autoencoder(
@@ -87,9 +89,20 @@ def train_autoencoder(
             folds = FoldNetworks(X, setup, run.max_iter, noise, fold_source)
             chosen = cross_validate(folds, run.max_iter, loop.n_iter_no_change)
             return run.train_chosen_epochs(chosen)
-        if split.held_out is not None:
-            return run.train_to_best_epoch()
-        return run.train_all_epochs()
+        if split.held_out is None:
+            return run.train_all_epochs()
+        chosen = run.train_to_best_epoch()
+        if start is not None or not _misses_held_out_rows(chosen.best_iter, X, family, loop):
+            return chosen
+        everything = Split(torch.arange(X.shape[0]), None)
+        setup = set_up(X, weights, everything, family, network, loop, None)
+        components = setup.table.principal_components
+        module = family.make_module(setup.plan, setup.table, components, network_source)
+        noise = family.make_noise(setup.table, noise_source)
+        run = TrainingRun(
+            setup, everything, module, noise, order_source, tasks=None, n_earlier_fits=0
+        )
+        return run.train_epochs_of(chosen)
 
 
 def _cross_validates(X, family: Family, loop: LoopSettings) -> bool:
@@ -108,6 +121,17 @@ def _cross_validates(X, family: Family, loop: LoopSettings) -> bool:
         and not loop.mixed_precision
         and loop.learning_rate != "adaptive"
     )
+
+
+def _misses_held_out_rows(best_iter: int, X, family: Family, loop: LoopSettings) -> bool:
+    """Tell whether all rows are to be trained on once held-out rows have chosen the epoch.
+
+    A model that stays PCA is the PCA of all rows. What else the user's own parts see of a training
+    is not repeated.
+    """
+    n_samples, n_features = X.shape
+    is_short = n_samples < _MIN_ROWS_PER_COLUMN * n_features
+    return family.cross_validates and not loop.net_params and (best_iter == 0 or is_short)
 
 
 def _split_rows(n_samples, loop: LoopSettings, cross_validates: bool, generator) -> Split:

@@ -134,6 +134,19 @@ class TrainingRun:
             valid_losses=chosen.valid_losses,
         )
 
+    def train_epochs_of(self, judged: TrainedModel) -> TrainedModel:
+        """Train on all rows for as many epochs as held-out rows have chosen for another model."""
+        unit = self.family.find_unit(self.table, self.train_set)
+        return self.train_chosen_epochs(
+            CrossValidation(
+                train_losses=judged.loss_curve,
+                valid_losses=judged.validation_loss_curve or [],
+                best_iter=judged.best_iter,
+                error=judged.reconstruction_error / unit,
+                pca_error=judged.pca_reconstruction_error / unit,
+            )
+        )
+
     def snapshot(self) -> TrainedModel:
         """Return the model as it is now, independent of what training does next."""
         run = copy.copy(self)
