@@ -91,8 +91,8 @@ class Curve(Callback):
     @torch.no_grad()
     def judge(self, module):
         """Return the bound in nats."""
-        loss = module.likelihood.loss
-        rows = (torch.from_numpy(self.rows) - loss.mean) / loss.scale
+        units = module.likelihood.loss.units
+        rows = (torch.from_numpy(self.rows) - units.mean) / units.scale
         noise = torch.randn(
             _CURVE_DRAWS, module.log_variance.shape[0], generator=torch.Generator().manual_seed(0)
         )
