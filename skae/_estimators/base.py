@@ -36,11 +36,10 @@ from skae._estimators.parameters import (
 )
 from skae._estimators.parts import check_row_losses
 from skae._estimators.samples import (
+    SampleForm,
     check_form,
-    cut_padding,
     find_form,
-    find_sample_shape,
-    restore_form,
+    read_form,
     stack_samples,
     warn_if_channels_last,
 )
@@ -160,18 +159,17 @@ class BaseAutoencoder(
             rows, weights = self._validate_training_data(
                 X, sample_weight, settings, reset=start is None
             )
-            form = find_form(X, rows.shape[1])
-            before = None if start is None else self.sample_shape_
-            shape = find_sample_shape(form, self.sample_shape, before)
+            known = None if start is None else self._sample_form
+            padded = settings.network.padded
+            form = read_form(X, rows, self.sample_shape, known=known, padded=padded)
             if start is None:
-                warn_if_channels_last(self.architecture, shape)
-            if settings.network.padded:
-                rows, shape = cut_padding(rows, shape, before)
-            network = replace(settings.network, sample_shape=shape)
+                warn_if_channels_last(self.architecture, form.seen)
+            rows = form.cut(rows)
+            network = replace(settings.network, sample_shape=form.seen)
 
             def describe(model):
-                mean = restore_form(model.standardization.mean, (math.prod(form),))
-                own = {"mean_": mean, "sample_shape_": shape, "_form": form}
+                mean = form.restore_rows(model.standardization.mean)
+                own = {"mean_": mean, "sample_shape_": form.seen, "_form": form.given}
                 return {**self._fitted_attributes(model), **own}
 
             tasks = make_epoch_tasks(self, X, describe)
@@ -224,7 +222,7 @@ class BaseAutoencoder(
         codes = check_codes(self, X)
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
-        return restore_form(rows, self._form)
+        return self._sample_form.restore(rows)
 
     def reconstruction_errors(self, X):
         """Return the squared error of every cell.
@@ -243,7 +241,7 @@ class BaseAutoencoder(
         X = self._validate_rows(X)
         with ordinary_torch_state():
             errors = cell_errors(self.net_.module_, X, self._standardization)
-        return restore_form(errors, self._form)
+        return self._sample_form.restore(errors)
 
     def score_samples(self, X):
         """Return minus the mean squared error of each row.
@@ -297,6 +295,10 @@ class BaseAutoencoder(
     def _row_errors(self, X):
         with ordinary_torch_state():
             return row_errors_and_deviations(self.net_.module_, X, self._standardization)
+
+    @property
+    def _sample_form(self) -> SampleForm:
+        return SampleForm(self._form, self.sample_shape_)
 
     @property
     def _standardization(self) -> Standardization:
@@ -404,8 +406,7 @@ class BaseAutoencoder(
         samples = stack_samples(X)
         rows = validate_table(self, samples, reset=False)
         check_form(find_form(samples, rows.shape[1]), self.sample_shape_)
-        n_used = math.prod(self.sample_shape_)
-        return rows if n_used == rows.shape[1] else rows[:, :n_used]
+        return self._sample_form.cut(rows)
 
     def _warn_of_weak_fit(self):
         continued = self._n_fits > 1

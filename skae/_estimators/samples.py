@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -70,6 +71,102 @@ def warn_if_channels_last(architecture, shape):
         )
 
 
+@dataclass(frozen=True)
+class SampleForm:
+    """Shapes of a sample: in X, and as the network sees it.
+
+    Attributes
+    ----------
+    given : tuple of int
+        Shape of a sample in X, ``(n_features,)`` for rows of a table.
+    seen : tuple of int
+        Shape of a sample as the network sees it. Sequences may lack last steps that none of those
+        in fit has.
+    """
+
+    given: tuple[int, ...]
+    seen: tuple[int, ...]
+
+    def cut(self, rows):
+        """Return rows without the cells that the network does not see."""
+        n_seen = math.prod(self.seen)
+        return rows if n_seen == rows.shape[1] else rows[:, :n_seen]
+
+    def restore(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of shape (n, n_seen) as samples, with NaN for cells that were cut."""
+        return self.restore_rows(rows).reshape(len(rows), *self.given)
+
+    def restore_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return one or more rows of shape (..., n_seen) with NaN for cells that were cut."""
+        *outer, n_seen = rows.shape
+        if n_seen == math.prod(self.given):
+            return rows
+        whole = np.full((*outer, math.prod(self.given)), np.nan, rows.dtype)
+        whole[..., :n_seen] = rows
+        return whole
+
+
+def read_form(
+    X, rows, sample_shape, *, known: SampleForm | None = None, padded: bool = False
+) -> SampleForm:
+    """Return the shapes of the samples of a fit.
+
+    Parameters
+    ----------
+    X : object
+        Samples as the user passed them, stacked.
+    rows : ndarray or sparse matrix of shape (n_samples, n_features)
+        Samples as rows.
+    sample_shape : tuple of int or None
+        Parameter of the estimator.
+    known : SampleForm, default=None
+        Shapes in a fit that this one goes on from, which count where nothing else tells.
+    padded : bool, default=False
+        Whether missing cells lie beyond the end of sequences; steps that none has are cut.
+
+    Returns
+    -------
+    form : SampleForm
+        The shapes.
+
+    Raises
+    ------
+    ValueError
+        If `sample_shape` does not consist of positive integers or does not fit X, or X has another
+        arrangement than before.
+    """
+    given = find_form(X, rows.shape[1])
+    before = None if known is None else known.seen
+    check_form(given, before or ())
+    seen = _find_seen_shape(given, sample_shape, before)
+    if padded:
+        seen = _leave_out_padding(rows, seen) if before is None else before
+    return SampleForm(given, seen)
+
+
+def _find_seen_shape(given, sample_shape, before) -> tuple[int, ...]:
+    if sample_shape is None:
+        return given if before is None or len(given) > 1 else before
+    sizes = _complete(tuple(sample_shape), math.prod(given))
+    if not sizes or not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        raise ValueError(
+            "`sample_shape` must be a tuple of positive integers. "
+            f"Got {sample_shape!r}. For grey images of 28 by 28 pixels it is (1, 28, 28)."
+        )
+    sizes = tuple(int(size) for size in sizes)
+    if math.prod(sizes) != math.prod(given):
+        raise ValueError(
+            f"`sample_shape` must have as many cells as X has columns, {math.prod(given)}. "
+            f"Got {sizes}, which has {math.prod(sizes)}. It is without the number of samples."
+        )
+    if len(given) > 1 and _without_ones(given) != _without_ones(sizes):
+        raise ValueError(
+            f"`sample_shape` must be the shape of the samples in X, {given}. Got {sizes}. "
+            "Bring the axes of X into that order, or leave out `sample_shape`."
+        )
+    return sizes
+
+
 def check_form(form, known):
     """Refuse samples with the cells of those in fit in another arrangement.
 
@@ -120,52 +217,6 @@ def find_form(X, n_features: int) -> tuple[int, ...]:
     return shape[1:] if len(shape) > 2 else (n_features,)
 
 
-def find_sample_shape(form, sample_shape, before=None) -> tuple[int, ...]:
-    """Return the shape of a sample as the network sees it.
-
-    Parameters
-    ----------
-    form : tuple of int
-        The shape that samples have in X.
-    sample_shape : tuple of int or None
-        The parameter.
-    before : tuple of int, default=None
-        What it was in a fit that this one goes on from, which counts where nothing else tells.
-
-    Returns
-    -------
-    sample_shape : tuple of int
-        Positive.
-
-    Raises
-    ------
-    ValueError
-        If the parameter does not consist of positive integers or does not fit X, or X has another
-        arrangement than before.
-    """
-    check_form(form, before or ())
-    if sample_shape is None:
-        return form if before is None or len(form) > 1 else before
-    sizes = _complete(tuple(sample_shape), math.prod(form))
-    if not sizes or not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
-        raise ValueError(
-            "`sample_shape` must be a tuple of positive integers. "
-            f"Got {sample_shape!r}. For grey images of 28 by 28 pixels it is (1, 28, 28)."
-        )
-    sizes = tuple(int(size) for size in sizes)
-    if math.prod(sizes) != math.prod(form):
-        raise ValueError(
-            f"`sample_shape` must have as many cells as X has columns, {math.prod(form)}. "
-            f"Got {sizes}, which has {math.prod(sizes)}. It is without the number of samples."
-        )
-    if len(form) > 1 and _without_ones(form) != _without_ones(sizes):
-        raise ValueError(
-            f"`sample_shape` must be the shape of the samples in X, {form}. Got {sizes}. "
-            "Bring the axes of X into that order, or leave out `sample_shape`."
-        )
-    return sizes
-
-
 def _complete(sizes: tuple, n_cells: int) -> tuple:
     """Return sizes with what fits in the place of a single -1, as NumPy's `reshape` has it."""
     given = [size for size in sizes if size != -1]
@@ -175,55 +226,11 @@ def _complete(sizes: tuple, n_cells: int) -> tuple:
     return tuple(n_cells // math.prod(given) if size == -1 else size for size in sizes)
 
 
-def cut_padding(rows: np.ndarray, shape, before=None) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Leave out the last steps of sequences that none of them has.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_samples, n_features)
-        The sequences, NaN where a cell is missing.
-    shape : tuple of int
-        Shape of one of them, steps first.
-    before : tuple of int, default=None
-        What it was without those steps in a fit that this one goes on from.
-
-    Returns
-    -------
-    rows : ndarray of shape (n_samples, n_kept)
-        The steps that are left.
-    shape : tuple of int
-        Shape of one row of them.
-    """
-    if before is None:
-        there = np.flatnonzero(~np.isnan(np.fmin.reduce(rows, axis=0)))
-        n_cells = math.prod(shape[1:])
-        last = int(there[-1]) if len(there) else 0
-        before = (1 + last // n_cells, *shape[1:])
-    n_kept = math.prod(before)
-    return (rows if n_kept == rows.shape[1] else rows[:, :n_kept]), before
-
-
-def restore_form(rows: np.ndarray, form) -> np.ndarray:
-    """Return rows in the form that samples have in X, with NaN for cells that were left out.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (..., n_kept)
-        One row for each sample.
-    form : tuple of int
-        Shape of a sample.
-
-    Returns
-    -------
-    samples : ndarray of shape (..., *form)
-        The samples.
-    """
-    *outer, n_kept = rows.shape
-    if n_kept < math.prod(form):
-        whole = np.full((*outer, math.prod(form)), np.nan, rows.dtype)
-        whole[..., :n_kept] = rows
-        rows = whole
-    return rows.reshape(*outer, *form)
+def _leave_out_padding(rows: np.ndarray, shape) -> tuple[int, ...]:
+    """Return the shape, steps first, without last steps that none of the sequences has."""
+    there = np.flatnonzero(~np.isnan(np.fmin.reduce(rows, axis=0)))
+    last = int(there[-1]) if len(there) else 0
+    return (1 + last // math.prod(shape[1:]), *shape[1:])
 
 
 def _without_ones(shape) -> list[int]:

@@ -23,7 +23,6 @@ from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.code_density import draw_between, fit_classes, read_labels
 from skae._estimators.parts import read_loss
-from skae._estimators.samples import restore_form
 from skae._estimators.validation import count_observed_cells
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import check_weights
@@ -523,7 +522,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         if self.output_range is None or reach is None:
             return -np.inf, np.inf
         bounds = reach.row_bounds / self.net_.module_.input_scale
-        return restore_form(self._standardization.invert(bounds), self._form)
+        return self._sample_form.restore(self._standardization.invert(bounds))
 
     def _warn_of_weak_fit(self):
         if self._n_fits == 1 and self.best_iter_ == 0 and self.init == "pca":
