@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -64,45 +65,67 @@ def train_autoencoder(
     model : TrainedModel
         The trained network, its errors and curves.
     """
-    n_fits = 0 if start is None else start.n_fits
-    split_source, network_source, order_source, fold_source, noise_source = make_generators(
-        random_state, 5, stream=n_fits
+    sources = Sources(
+        *make_generators(random_state, 5, stream=0 if start is None else start.n_fits)
     )
     cross_validates = start is None and _cross_validates(X, family, loop)
-    split = _split_rows(X.shape[0], loop, cross_validates, split_source)
+    split = _split_rows(X.shape[0], loop, cross_validates, sources.split)
     setup = set_up(X, weights, split, family, network, loop, start)
-    if start is None:
-        components = setup.table.principal_components
-        module = family.make_module(setup.plan, setup.table, components, network_source)
-    else:
-        module = copy.deepcopy(start.module)
-        module.reach = None
-
-    noise = family.make_noise(setup.table, noise_source)
-    run = TrainingRun(setup, split, module, noise, order_source, tasks=tasks, n_earlier_fits=n_fits)
-    if start is not None:
-        if start.module.reach is not None:
-            run.earlier_bounds = [start.module.reach.row_bounds, start.module.reach.code_bounds]
-        run.net.step_.load_moments_(start.moments)
-    with threads_for(module, run.net.batch_size, setup.plan.sample_shape):
+    run = _begin(setup, split, sources, start=start, tasks=tasks)
+    with threads_for(run.net.module_, run.net.batch_size, setup.plan.sample_shape):
         if cross_validates:
-            folds = FoldNetworks(X, setup, run.max_iter, noise, fold_source)
+            folds = FoldNetworks(X, setup, run.max_iter, run.net.noise, sources.folds)
             chosen = cross_validate(folds, run.max_iter, loop.n_iter_no_change)
             return run.train_chosen_epochs(chosen)
         if split.held_out is None:
             return run.train_all_epochs()
-        chosen = run.train_to_best_epoch()
-        if start is not None or not _misses_held_out_rows(chosen.best_iter, X, family, loop):
-            return chosen
+        model = run.train_to_best_epoch()
+        if start is not None or not _misses_held_out_rows(model.best_iter, X, family, loop):
+            return model
         everything = Split(torch.arange(X.shape[0]), None)
         setup = set_up(X, weights, everything, family, network, loop, None)
-        components = setup.table.principal_components
-        module = family.make_module(setup.plan, setup.table, components, network_source)
-        noise = family.make_noise(setup.table, noise_source)
-        run = TrainingRun(
-            setup, everything, module, noise, order_source, tasks=None, n_earlier_fits=0
-        )
-        return run.train_epochs_of(chosen)
+        return _begin(setup, everything, sources).train_epochs_of(model)
+
+
+class Sources(NamedTuple):
+    """Sources of everything random in a fit, each independent of the others."""
+
+    split: torch.Generator
+    network: torch.Generator
+    order: torch.Generator
+    folds: torch.Generator
+    noise: torch.Generator
+
+
+def _begin(
+    setup: TrainingSetup,
+    split: Split,
+    sources: Sources,
+    *,
+    start: StartingPoint | None = None,
+    tasks: EpochTasks | None = None,
+) -> TrainingRun:
+    """Build and start a network, or take the one to go on with; return its training."""
+    family, table = setup.family, setup.table
+    if start is None:
+        module = family.make_module(setup.plan, table, table.principal_components, sources.network)
+    else:
+        module = copy.deepcopy(start.module)
+        module.reach = None
+    run = TrainingRun(
+        setup,
+        split,
+        module,
+        family.make_noise(table, sources.noise),
+        sources.order,
+        tasks=tasks,
+        n_earlier_fits=0 if start is None else start.n_fits,
+    )
+    if start is not None:
+        if start.module.reach is not None:
+            run.earlier_bounds = [start.module.reach.row_bounds, start.module.reach.code_bounds]
+        run.net.step_.load_moments_(start.moments)
+    return run
 
 
 def _cross_validates(X, family: Family, loop: LoopSettings) -> bool:
