@@ -141,9 +141,11 @@ class AutoencoderTransformer(BaseAutoencoder):
     early_stopping : bool, default=True
         Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
         (and at most 250,000 cells) are cross-validated for that, in five folds, and then trained
-        on all rows; of larger tables, of sparse ones, and with `net_params`, `mixed_precision` or
-        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. With
-        False all rows are trained on to the end.
+        on all rows; of larger tables, and with `net_params`, `mixed_precision` or
+        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. A
+        model that stays PCA is then the PCA of all rows, and where there are fewer than ten rows
+        for each column, a new network is trained on all of them for the chosen number of epochs.
+        With False all rows are trained on to the end.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows held out, where rows are held out.
     n_iter_no_change : int, default=30
@@ -196,7 +198,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         The same of PCA with as many components. After `fit` with ``init="pca"`` and the squared
         error the former is never above it; cross-entropy has its own idea of what is near.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance of the training rows that each code accounts for, in descending
+        Share of the variance of all rows of `fit` that each code accounts for, in descending
         order: what a linear regression on the code explains, with what only the decoder's
         nonlinear part reconstructs distributed in the same proportion. The sum is the share that
         the model reconstructs.

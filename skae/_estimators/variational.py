@@ -157,9 +157,11 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     early_stopping : bool, default=True
         Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
         (and at most 250,000 cells) are cross-validated for that, in five folds, and then trained
-        on all rows; of larger tables, of sparse ones, and with `net_params`, `mixed_precision` or
-        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. With
-        False all rows are trained on to the end.
+        on all rows; of larger tables, and with `net_params`, `mixed_precision` or
+        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. A
+        model that stays PCA is then the PCA of all rows, and where there are fewer than ten rows
+        for each column, a new network is trained on all of them for the chosen number of epochs.
+        With False all rows are trained on to the end.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows held out, where rows are held out.
     n_iter_no_change : int, default=30
@@ -225,7 +227,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         The same of PCA with as many components. The former may be greater: the squared error is
         not what is minimised.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance of the training rows that each code accounts for, in descending
+        Share of the variance of all rows of `fit` that each code accounts for, in descending
         order: what a linear regression on each by itself explains, scaled to sum to the share
         that the model reconstructs.
     mean_ : ndarray of shape (n_features_in_,)

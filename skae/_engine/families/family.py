@@ -270,7 +270,6 @@ class Family:
         module: Autoencoder,
         moments: CodeMoments,
         table: PreparedTable,
-        dataset: WeightedRows,
         *,
         whiten: bool,
         rotate: bool,
@@ -282,18 +281,16 @@ class Family:
         module : Autoencoder
             The trained network, whose basis is set.
         moments : CodeMoments
-            Those of its codes.
+            Moments of its codes on all rows.
         table : PreparedTable
-            Variances of the columns.
-        dataset : WeightedRows
-            The rows that were measured.
+            Units of the rows.
         whiten, rotate : bool
             Whether codes get unit variance, and whether they may be rotated.
 
         Returns
         -------
         ratios : ndarray of shape (n_components,)
-            Share of the variance of the rows that each code accounts for.
+            Share of the variance of the rows about their mean that each code accounts for.
         """
         explained = order_codes_(
             module.basis,
@@ -306,9 +303,8 @@ class Family:
             keep_scale=self.keeps_scale,
             keep_order=self.keeps_order,
         )
-        variance = float(table.statistics.variance.mean()) / table.standardization.scale**2
-        error = moments.squared_error / self.find_observed_share(table, dataset)
-        share = max(0.0, 1 - error / variance) if variance > 0 else 0.0
+        variance = moments.mean_square
+        share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
         return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
 
     def find_unit(self, table: PreparedTable, dataset: WeightedRows) -> float:
@@ -321,4 +317,4 @@ class Family:
         return find_observed_share(dataset) if table.masked else 1.0
 
     def describe(self, module: Autoencoder, dataset: WeightedRows) -> Any:
-        """Return what else is known of the codes of the training rows, None by default."""
+        """Return what else is known of the codes of a data set, None by default."""

@@ -26,7 +26,10 @@ class CodeMoments:
     """Covariance of the standardised rows with the codes, of shape (n_features, n_components)."""
 
     squared_error: float
-    """Mean squared error per cell, in standardised units."""
+    """Mean squared error per cell, in standardised units; missing cells count as zero."""
+
+    mean_square: float
+    """Mean square per cell of the standardised rows; missing cells count as zero."""
 
     bounds: list[torch.Tensor]
     """Least and greatest entries of scaled rows, of shape (2, n_features), and of scaled codes.
@@ -44,6 +47,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         reconstruction = module.output(module.decode_raw(code))
         error = find_row_errors(reconstruction, rows)
         bounds = join_bounds(bounds, _find_bounds(module, rows, code))
+        square = find_row_errors(torch.zeros_like(rows), rows)
         if (missing := rows.isnan()).any():
             # What a missing cell would have been is nobody's loss.
             rows = torch.where(missing, reconstruction, rows)
@@ -59,16 +63,18 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
             rows.T @ weighted,
             weights @ rows,
             weights @ error,
+            weights @ square,
         ]
         parts = [part.double().cpu() for part in parts]
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
-    mass, code, code_code, row_code, row, error = sums
+    mass, code, code_code, row_code, row, error, square = sums
     code, row = code / mass, row / mass
     return CodeMoments(
         mean=code + origin.double().cpu(),
         covariance=code_code / mass - torch.outer(code, code),
         cross_covariance=row_code / mass - torch.outer(row, code),
         squared_error=float(error / mass),
+        mean_square=float(square / mass),
         bounds=bounds,
     )
 

@@ -172,9 +172,9 @@ class Tokens(Family):
         code, counts = code / mass, counts / mass
         covariance = square / mass - torch.outer(code, code)
         cross_covariance = cross / mass - torch.outer(counts, code)
-        return CodeMoments(code, covariance, cross_covariance, 0.0, [])
+        return CodeMoments(code, covariance, cross_covariance, 0.0, 0.0, [])
 
-    def order_codes_(self, module, moments, table, dataset, *, whiten, rotate):
+    def order_codes_(self, module, moments, table, *, whiten, rotate):
         """Put the codes in the order of what words' shares a linear regression explains."""
         return order_codes_(
             module.basis, moments.mean, moments.covariance, moments.cross_covariance

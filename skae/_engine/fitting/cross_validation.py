@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from skae._engine.fitting.callbacks import check_finite
+from skae._engine.fitting.result import ChosenEpochs
 from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.judgement import (
     Judgement,
@@ -22,26 +23,6 @@ from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.tables.batches import batch_sizes, count_batches
 
 _N_FOLDS = 5
-
-
-@dataclass(frozen=True)
-class CrossValidation:
-    """How networks did on rows that they had not seen."""
-
-    train_losses: list[float]
-    """Training loss of each epoch, averaged over the folds."""
-
-    valid_losses: list[float]
-    """Loss at the start and after each epoch, every row judged by the network without it."""
-
-    best_iter: int
-    """Epoch to train to; 0 where none is clearly better than the start."""
-
-    error: float
-    """Mean squared error per cell after that epoch, in standardised units."""
-
-    pca_error: float
-    """The same for the PCA of the folds."""
 
 
 class FoldNetworks:
@@ -71,7 +52,7 @@ class FoldNetworks:
         noise: InputNoise,
         generator: torch.Generator,
     ):
-        table, family, loop = setup.table, setup.family, setup.loop
+        self.setup, table, family, loop = setup, setup.table, setup.family, setup.loop
         self.table, self.noise, self.generator = table, noise, generator
         self.rows, n_samples = table.rows.take(torch.arange(len(X))), len(X)
         order = torch.randperm(n_samples, generator=generator)
@@ -160,12 +141,17 @@ class FoldNetworks:
         self.noise.restart_judging()
         return indices, self.noise.for_judging(rows), rows
 
+    @property
+    def unit(self) -> float:
+        """Factor that takes mean errors of all rows to units of X squared."""
+        return self.setup.family.find_unit(self.table, self.table.dataset())
+
     def mean(self, values: torch.Tensor) -> float:
         """Return the weighted mean over the rows."""
         return mean_of_rows(values, self.table.weights)
 
 
-def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int) -> CrossValidation:
+def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int) -> ChosenEpochs:
     """Train a network without each fold, side by side, and judge every epoch by all rows.
 
     The epoch of the least loss is chosen if it is clearly better than the start, row by row.
@@ -181,7 +167,7 @@ def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int)
 
     Returns
     -------
-    result : CrossValidation
+    chosen : ChosenEpochs
         Losses and the choice.
     """
     start = best = networks.judge()
@@ -199,12 +185,12 @@ def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int)
             break
     if not is_clear_improvement(start.losses, best.losses, networks.table.weights):
         best, best_iter = start, 0
-    return CrossValidation(
+    return ChosenEpochs(
         train_losses=train_losses,
         valid_losses=valid_losses,
         best_iter=best_iter,
-        error=networks.mean(best.errors),
-        pca_error=networks.mean(networks.judge_pca()),
+        error=networks.mean(best.errors) * networks.unit,
+        pca_error=networks.mean(networks.judge_pca()) * networks.unit,
     )
 
 

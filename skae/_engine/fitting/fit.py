@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from skae._engine.compute.device import resolve_device
 from skae._engine.compute.seeds import make_generators
@@ -14,11 +13,11 @@ from skae._engine.compute.threads import threads_for
 from skae._engine.families.family import Family
 from skae._engine.fitting.callbacks import EpochTasks
 from skae._engine.fitting.cross_validation import FoldNetworks, cross_validate
-from skae._engine.fitting.result import TrainedModel
+from skae._engine.fitting.result import ChosenEpochs, TrainedModel
 from skae._engine.fitting.run import TrainingRun
 from skae._engine.fitting.setup import Split, StartingPoint, TrainingSetup
 from skae._engine.settings import LoopSettings, NetworkSettings
-from skae._engine.tables.rows import is_large_map
+from skae._engine.tables.rows import densify
 
 # Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed. Very
 # wide ones are not, since five networks more would take too long.
@@ -65,26 +64,31 @@ def train_autoencoder(
     model : TrainedModel
         The trained network, its errors and curves.
     """
-    sources = Sources(
-        *make_generators(random_state, 5, stream=0 if start is None else start.n_fits)
-    )
-    cross_validates = start is None and _cross_validates(X, family, loop)
+    if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
+        X = densify(X)
+    n_fits = 0 if start is None else start.n_fits
+    sources = Sources(*make_generators(random_state, 5, stream=n_fits))
+    cross_validates = start is None and _cross_validates(X.shape, family, loop)
     split = _split_rows(X.shape[0], loop, cross_validates, sources.split)
-    setup = set_up(X, weights, split, family, network, loop, start)
-    run = _begin(setup, split, sources, start=start, tasks=tasks)
-    with threads_for(run.net.module_, run.net.batch_size, setup.plan.sample_shape):
+
+    def prepare(split: Split, tasks: EpochTasks | None) -> TrainingRun:
+        setup = set_up(X, weights, split, family, network, loop, start)
+        return _begin(setup, split, sources, start=start, tasks=tasks)
+
+    run = prepare(split, tasks)
+    with threads_for(run.net.module_, run.net.batch_size, run.setup.plan.sample_shape):
         if cross_validates:
-            folds = FoldNetworks(X, setup, run.max_iter, run.net.noise, sources.folds)
+            folds = FoldNetworks(X, run.setup, run.max_iter, run.net.noise, sources.folds)
             chosen = cross_validate(folds, run.max_iter, loop.n_iter_no_change)
-            return run.train_chosen_epochs(chosen)
-        if split.held_out is None:
+        elif split.held_out is None:
             return run.train_all_epochs()
-        model = run.train_to_best_epoch()
-        if start is not None or not _misses_held_out_rows(model.best_iter, X, family, loop):
-            return model
-        everything = Split(torch.arange(X.shape[0]), None)
-        setup = set_up(X, weights, everything, family, network, loop, None)
-        return _begin(setup, everything, sources).train_epochs_of(model)
+        else:
+            chosen = run.train_to_best_epoch()
+            if start is not None or not _begins_again(chosen, X.shape, run.setup):
+                return run.keep(chosen)
+            del run  # and its rows, before others are made
+            run = prepare(Split(torch.arange(X.shape[0]), None), None)
+        return run.train_chosen_epochs(chosen)
 
 
 class Sources(NamedTuple):
@@ -128,33 +132,31 @@ def _begin(
     return run
 
 
-def _cross_validates(X, family: Family, loop: LoopSettings) -> bool:
+def _begins_again(chosen: ChosenEpochs, shape, setup: TrainingSetup) -> bool:
+    """Tell whether a network of all rows is to take the place of that without the held-out rows.
+
+    Where the model stays PCA that costs next to nothing; where rows are few, they are missed.
+    """
+    if chosen.best_iter == 0:
+        return setup.network.linear_path
+    are_few = shape[0] < _MIN_ROWS_PER_COLUMN * shape[1]
+    return are_few and setup.family.cross_validates and not setup.loop.net_params
+
+
+def _cross_validates(shape, family: Family, loop: LoopSettings) -> bool:
     """Tell whether the number of epochs is to be chosen by cross-validation.
 
-    Networks are trained side by side for that, so it takes a table in memory and skae's own step.
+    Networks are trained side by side for that, so it takes skae's own step.
     """
     return (
         family.cross_validates
         and loop.early_stopping
-        and X.shape[0] < _MAX_CROSS_VALIDATED_ROWS
-        and X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS
-        and not sparse.issparse(X)
-        and not is_large_map(X)
+        and shape[0] < _MAX_CROSS_VALIDATED_ROWS
+        and shape[0] * shape[1] <= _MAX_CROSS_VALIDATED_CELLS
         and not loop.net_params
         and not loop.mixed_precision
         and loop.learning_rate != "adaptive"
     )
-
-
-def _misses_held_out_rows(best_iter: int, X, family: Family, loop: LoopSettings) -> bool:
-    """Tell whether all rows are to be trained on once held-out rows have chosen the epoch.
-
-    A model that stays PCA is the PCA of all rows. What else the user's own parts see of a training
-    is not repeated.
-    """
-    n_samples, n_features = X.shape
-    is_short = n_samples < _MIN_ROWS_PER_COLUMN * n_features
-    return family.cross_validates and not loop.net_params and (best_iter == 0 or is_short)
 
 
 def _split_rows(n_samples, loop: LoopSettings, cross_validates: bool, generator) -> Split:

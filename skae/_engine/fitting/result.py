@@ -37,12 +37,32 @@ class TrainedModel:
 
 
 @dataclass(frozen=True)
+class ChosenEpochs:
+    """A number of epochs, chosen by rows that the networks had not seen."""
+
+    train_losses: list[float]
+    """Training loss of each epoch, averaged over the folds where there are any."""
+
+    valid_losses: list[float]
+    """Loss of the rows that judge, at the start and after each epoch."""
+
+    best_iter: int
+    """Epoch to train to; 0 where none is clearly better than the start."""
+
+    error: float
+    """Mean squared error per cell after that epoch, in units of X squared."""
+
+    pca_error: float
+    """Error of PCA, or of the start, on the same rows."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A network at the end of its training, before its codes are put in order."""
 
     moments: CodeMoments
     error: float
-    """Mean squared error per cell of the rows that judge, in standardised units."""
+    """Mean squared error per cell of the rows that judge, in units of X squared."""
 
     pca_error: float
     """Error of PCA, or of the start, on these rows."""

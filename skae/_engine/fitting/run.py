@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from dataclasses import replace
 
 import torch
 from skorch.callbacks import Callback
@@ -16,9 +17,8 @@ from skae._engine.fitting.callbacks import (
     TrainingStopped,
     check_finite,
 )
-from skae._engine.fitting.cross_validation import CrossValidation
 from skae._engine.fitting.net import AutoencoderNet
-from skae._engine.fitting.result import Outcome, TrainedModel
+from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
 from skae._engine.fitting.setup import Split, TrainingSetup
 from skae._engine.judgement import mean_of_rows
 from skae._engine.start.noise import InputNoise
@@ -63,7 +63,7 @@ class TrainingRun:
         order_source: torch.Generator,
         *,
         tasks,
-        n_earlier_fits: int,
+        n_earlier_fits: int = 0,
     ):
         self.setup, self.tasks, self.n_earlier_fits = setup, tasks, n_earlier_fits
         self.family, self.loop, self.table = setup.family, setup.loop, setup.table
@@ -71,6 +71,7 @@ class TrainingRun:
         batch_size = self.loop.resolve_batch_size(len(split.train))
         self.max_iter = self.loop.resolve_max_iter(count_batches(len(split.train), batch_size))
         self.train_set, held_out = self.table.dataset(split.train), split.held_out
+        self.all_rows = self.table.dataset()
         self.best_epoch = None if held_out is None else BestEpoch()
         self.callbacks = self._make_callbacks()
         self.net = make_net(
@@ -103,73 +104,67 @@ class TrainingRun:
         self._train(self.max_iter)
         return self._finish(self._check_training_rows(start, reference))
 
-    def train_to_best_epoch(self) -> TrainedModel:
+    def train_to_best_epoch(self) -> ChosenEpochs:
         """Train while held-out rows are judged, and go back to the epoch that did best on them."""
-        best_epoch = self.best_epoch
+        best_epoch, held_out = self.best_epoch, self.net.validation_set
         assert best_epoch is not None  # noqa: S101
         self._train(self.max_iter)
         best_iter, error = best_epoch.restore_(self.net)
         pca_error = best_epoch.start_error_
         if not self.family.starts_as_reference:
-            pca_error = self._find_pca_error(self.net.validation_set)
-        return self._finish(
-            Outcome(self._measure(), error, pca_error, best_iter),
+            pca_error = self._find_pca_error(held_out)
+        unit = self.family.find_unit(self.table, held_out)
+        return ChosenEpochs(
+            train_losses=self.net.history[:, "train_loss"],
             valid_losses=best_epoch.losses_,
-            judged=self.net.validation_set,
+            best_iter=best_iter,
+            error=error * unit,
+            pca_error=pca_error * unit,
         )
 
-    def train_chosen_epochs(self, chosen: CrossValidation) -> TrainedModel:
-        """Train on all rows for as many epochs as cross-validation has chosen."""
+    def keep(self, chosen: ChosenEpochs) -> TrainedModel:
+        """Return the network as it is, after the epochs that were chosen."""
+        outcome = Outcome(self._measure(), chosen.error, chosen.pca_error, chosen.best_iter)
+        return self._finish(outcome, chosen)
+
+    def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
+        """Train on all rows for as many epochs as networks without some of them have chosen."""
         start = self.net.step_.copy_values()
         self._train(chosen.best_iter)
+        if chosen.best_iter == 0:
+            return self.keep(chosen)
         outcome = self._check_training_rows(start)
         if len(self.net.history) < chosen.best_iter:
-            # A callback has ended it, and cross-validation does not tell how good this epoch is.
+            # A callback has ended it, and nothing tells how good this epoch is on other rows.
             return self._finish(outcome)
-        # The folds' networks may be better than PCA and this one not even on its own rows.
+        # The other networks may be better than PCA and this one not even on its own rows.
         error = chosen.error if outcome.best_iter == chosen.best_iter else chosen.pca_error
-        return self._finish(
-            Outcome(outcome.moments, error, chosen.pca_error, outcome.best_iter),
-            losses=chosen.train_losses,
-            valid_losses=chosen.valid_losses,
-        )
-
-    def train_epochs_of(self, judged: TrainedModel) -> TrainedModel:
-        """Train on all rows for as many epochs as held-out rows have chosen for another model."""
-        unit = self.family.find_unit(self.table, self.train_set)
-        return self.train_chosen_epochs(
-            CrossValidation(
-                train_losses=judged.loss_curve,
-                valid_losses=judged.validation_loss_curve or [],
-                best_iter=judged.best_iter,
-                error=judged.reconstruction_error / unit,
-                pca_error=judged.pca_reconstruction_error / unit,
-            )
-        )
+        outcome = replace(outcome, error=error, pca_error=chosen.pca_error)
+        return self._finish(outcome, chosen)
 
     def snapshot(self) -> TrainedModel:
         """Return the model as it is now, independent of what training does next."""
         run = copy.copy(self)
         run.net = self.net.copy_for_prediction()
         moments = run._measure()
-        errors = moments.squared_error, self.table.pca_error
-        if self.table.masked:
-            errors = self._training_errors(moments)
-        return run._finish(Outcome(moments, *errors, len(run.net.history)))
+        errors = run._training_errors(moments)
+        return run._finish(run._make_outcome(moments, errors, len(run.net.history)))
 
     def _train(self, n_epochs: int):
         """Run skorch's loop; `fit` would take an interruption by the user for an end."""
         net = self.net
         if self.tasks is not None:
             self.tasks.begin_fit(n_epochs)
+        if n_epochs == 0:
+            return
         net.notify("on_train_begin", X=self.train_set, y=None)
         with contextlib.suppress(TrainingStopped):
             net.fit_loop(self.train_set, epochs=n_epochs)
         net.notify("on_train_end", X=self.train_set, y=None)
 
     def _measure(self) -> CodeMoments:
-        self.family.settle_(self.net.module_, self.train_set)
-        moments = self.family.measure_codes(self.net.module_, self.train_set)
+        self.family.settle_(self.net.module_, self.all_rows)
+        moments = self.family.measure_codes(self.net.module_, self.all_rows)
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
         return moments
 
@@ -181,7 +176,12 @@ class TrainingRun:
             self.net.step_.load_values_(start)
             moments, best_iter = self._measure(), 0
             errors = self._training_errors(moments, reference)
-        return Outcome(moments, *errors, best_iter)
+        return self._make_outcome(moments, errors, best_iter)
+
+    def _make_outcome(self, moments: CodeMoments, errors: tuple, best_iter: int) -> Outcome:
+        """Return an outcome with errors of the training rows, given in standardised units."""
+        unit = self.family.find_unit(self.table, self.train_set)
+        return Outcome(moments, errors[0] * unit, errors[1] * unit, best_iter)
 
     def _training_errors(
         self, moments: CodeMoments, reference: float | None = None
@@ -189,7 +189,8 @@ class TrainingRun:
         """Return the errors of model and reference on the training rows."""
         if reference is not None:
             return self._judge(self.train_set), reference
-        if self.net.noise.corruption is None and not self.table.masked:
+        trains_on_all = len(self.train_set) == len(self.all_rows)
+        if trains_on_all and self.net.noise.corruption is None and not self.table.masked:
             return moments.squared_error, self.table.pca_error
         return self._judge(self.train_set), self._find_pca_error(self.train_set)
 
@@ -205,17 +206,10 @@ class TrainingRun:
         aims = self.family.aims_at_squared_error
         return self.setup.network.linear_path and aims and not self.n_earlier_fits
 
-    def _finish(
-        self,
-        outcome: Outcome,
-        *,
-        losses: list[float] | None = None,
-        valid_losses: list[float] | None = None,
-        judged: WeightedRows | None = None,
-    ) -> TrainedModel:
+    def _finish(self, outcome: Outcome, chosen: ChosenEpochs | None = None) -> TrainedModel:
         """Order the codes, let go of everything that only training needs, and gather the results.
 
-        The errors are those of the rows that were `judged`, of the training rows where None.
+        The losses are those that the epochs were chosen by, of this training where None.
         """
         net, family, table = self.net, self.family, self.table
         self._set_reach(outcome.moments)
@@ -224,17 +218,15 @@ class TrainingRun:
             net.module_,
             outcome.moments,
             table,
-            self.train_set,
             whiten=self.setup.network.whiten,
             rotate=rotate,
         )
-        losses = net.history[:, "train_loss"] if losses is None else losses
+        losses = net.history[:, "train_loss"] if chosen is None else chosen.train_losses
         error, pca_error = outcome.error, outcome.pca_error
         is_pca = outcome.best_iter == 0 and self.setup.network.linear_path
-        tolerance = _ROUNDING * max(1, pca_error)
+        tolerance = _ROUNDING * max(family.find_unit(table, self.train_set), pca_error)
         if is_pca and not self.n_earlier_fits and abs(error - pca_error) <= tolerance:
             error = pca_error
-        unit = family.find_unit(table, judged or self.train_set)
         return TrainedModel(
             net=net,
             plan=self.setup.plan,
@@ -243,17 +235,17 @@ class TrainingRun:
             n_iter=len(losses),
             best_iter=outcome.best_iter,
             loss_curve=losses,
-            validation_loss_curve=valid_losses,
-            reconstruction_error=error * unit,
-            pca_reconstruction_error=pca_error * unit,
+            validation_loss_curve=None if chosen is None else chosen.valid_losses,
+            reconstruction_error=error,
+            pca_reconstruction_error=pca_error,
             explained_variance_ratio=ratios,
             moments=net.release_training_state(self.callbacks),
             n_fits=self.n_earlier_fits + 1,
-            description=family.describe(net.module_, self.train_set),
+            description=family.describe(net.module_, self.all_rows),
         )
 
     def _set_reach(self, moments: CodeMoments):
-        """Tell the network the ranges of all rows that it was trained on or judged by.
+        """Tell the network the ranges of all rows, those held out included.
 
         Without a PCA to fall back on, and for texts, there are none.
         """
@@ -261,12 +253,9 @@ class TrainingRun:
         if module.linear_path is None or not moments.bounds:
             return
         bounds = join_bounds(moments.bounds, self.earlier_bounds)
-        datasets = [self.net.validation_set]
         if self.net.noise.corruption is not None:
-            datasets.append(self.train_set)
-        for dataset in datasets:
-            if dataset is not None:
-                bounds = join_bounds(bounds, measure_bounds(module, dataset, self.net.noise))
+            noisy = measure_bounds(module, self.all_rows, self.net.noise)
+            bounds = join_bounds(bounds, noisy)
         if self.family.draws_codes:
             limits = torch.stack([-module.code_scale, module.code_scale]) * _FARTHEST_DRAW
             bounds = join_bounds(bounds, [bounds[0], limits])
