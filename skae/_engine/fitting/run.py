@@ -147,7 +147,8 @@ class TrainingRun:
         run = copy.copy(self)
         run.net = self.net.copy_for_prediction()
         moments = run._measure()
-        errors = run._training_errors(moments)
+        # The copy has no step to judge with.
+        errors = self._training_errors(moments)
         return run._finish(run._make_outcome(moments, errors, len(run.net.history)))
 
     def _train(self, n_epochs: int):
