@@ -77,7 +77,7 @@ def _list_values(plan: NetworkPlan) -> dict[str, Any]:
     values |= {"init": "pca" if values.pop("linear_path") else "random"}
     values |= {"missing": "mask" if values.pop("filling") else None}
     del values["bounded"]
-    return {**values, **dict(values.pop("options"))}
+    return dict(values.pop("options")) | values
 
 
 def _describe(value):
