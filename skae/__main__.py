@@ -51,7 +51,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, default=None
-        What follows the command's name. None takes it from the command line.
+        Arguments after the name of the command. None takes those of the command line.
 
     Returns
     -------

@@ -56,7 +56,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Number of codes. A float asks for as many as PCA needs to explain that share of the
         variance.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
-        What encoder and decoder are made of: "dense" layers for tables, "conv" for images and
+        Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
         the parameters of one of these, or a class or function of your own. That is called with the
         shape of a sample, `n_components` and the number of outputs that the encoder must have,
@@ -101,7 +101,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         n_components): such as `skae.generate.MixturePrior`, or a function of your own. Draws should
         stay within about 5, beyond which the decoder goes on along a straight line.
     divergence : {"adversarial", "mmd"}, default="adversarial"
-        What tells codes from draws: a discriminator, or the maximum mean discrepancy, as in
+        Method that tells codes from draws: a discriminator, or the maximum mean discrepancy, as in
         Wasserstein autoencoders. The latter needs no second network and sees less of the shape,
         but it keeps shares right: take it for priors in several parts, between which a
         discriminator leaves codes where they are.
@@ -164,7 +164,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     n_iter_ : int
         Epochs that were made.
     best_iter_ : int
-        The same: the last epoch is the one that is kept.
+        Epoch whose weights the model has, which is the last one.
     loss_curve_ : list of float
         Loss of the autoencoder in each epoch, the weighted divergence included.
     discriminator_loss_curve_ : list of float or None
@@ -175,7 +175,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     reconstruction_error_ : float
         Mean squared error per cell, in units of X squared, of the training rows.
     pca_reconstruction_error_ : float
-        The same of PCA with as many components.
+        Error of PCA with as many components, on the same rows.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of the training rows that each code accounts for: what a linear
         regression on each by itself explains, scaled to sum to the share that the model
@@ -183,7 +183,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        What centred rows are divided by: the root of PCA's mean squared error per cell, or a
+        Divisor of centred rows: the root of PCA's mean squared error per cell, or a
         thousandth of the features' root mean variance where that is more.
     sample_shape_ : tuple of int
         Shape of a sample as encoder and decoder see it.

@@ -64,7 +64,7 @@ def copy_attributes(estimator):
     Returns
     -------
     copy : object
-        Of the same class, with the same attributes in a `__dict__` of its own.
+        Copy with the same attributes in a `__dict__` of its own.
     """
     copy = object.__new__(type(estimator))
     # One call, which no other thread can come between.

@@ -35,7 +35,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Number of codes. A float asks for as many as PCA needs to explain that share of the
         variance.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
-        What encoder and decoder are made of: "dense" layers for tables, "conv" for images and
+        Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
         the parameters of one of these, or a class or function of your own. That is called with the
         shape of a sample, `n_components` and the number of outputs that the encoder must have,
@@ -195,8 +195,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         Mean squared error per cell, in units of X squared, of rows that the network had not seen,
         or of the training rows without early stopping.
     pca_reconstruction_error_ : float
-        The same of PCA with as many components. After `fit` with ``init="pca"`` and the squared
-        error the former is never above it; cross-entropy has its own idea of what is near.
+        Error of PCA with as many components, on the same rows. After `fit` with ``init="pca"`` and
+        the squared error, `reconstruction_error_` is never above it. Cross-entropy weighs cells
+        otherwise, so its fits may be.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of all rows of `fit` that each code accounts for, in descending
         order: what a linear regression on the code explains, with what only the decoder's
@@ -205,7 +206,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        What centred rows are divided by: the root of PCA's mean squared error per cell, or a
+        Divisor of centred rows: the root of PCA's mean squared error per cell, or a
         thousandth of the features' root mean variance where that is more.
     sample_shape_ : tuple of int
         Shape of a sample as encoder and decoder see it.

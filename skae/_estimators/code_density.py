@@ -212,7 +212,7 @@ def read_labels(X, y, name: str) -> np.ndarray:
     y : array-like of shape (n_samples,) or None
         As the user gave it.
     name : str
-        Of the estimator that asks.
+        Name of the estimator that asks.
 
     Returns
     -------

@@ -25,7 +25,7 @@ def fill_frame(X, kept, names, columns):
     Returns
     -------
     filled : data frame of shape (n_samples, n_kept)
-        Of the library of X, with its index and attributes.
+        Frame of the library of X, with its index and attributes.
     """
     fill = _fill_series if hasattr(X, "iloc") else _fill_polars
     series = [fill(take_column(X, i), *column) for i, column in zip(kept, columns, strict=True)]

@@ -100,7 +100,7 @@ class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
         Mean cross-entropy in nats for each word, of the texts held out, or of all without early
         stopping.
     lsa_reconstruction_error_ : float
-        The same of the start.
+        Mean cross-entropy of the start, on the same texts.
     n_features_in_ : int
         Words in a row.
 

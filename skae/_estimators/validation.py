@@ -24,7 +24,7 @@ def validate_table(estimator, X, **params):
     estimator : BaseEstimator
         For whom; it is told the features, as by scikit-learn's `validate_data`.
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or ndarray of more axes
-        What the user gave; all axes but the first become one.
+        Rows or samples as given; all axes but the first become one.
     **params
         Further parameters of `validate_data`.
 

@@ -90,7 +90,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Number of codes. A float asks for as many as PCA needs to explain that share of the
         variance.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
-        What encoder and decoder are made of: "dense" layers for tables, "conv" for images and
+        Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
         the parameters of one of these, or a class or function of your own. That is called with the
         shape of a sample, `n_components` and the number of outputs that the encoder must have,
@@ -219,13 +219,13 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Negative lower bound after each epoch, in nats per cell of standardised rows, on the
         training rows while they were trained on; averaged over the folds where there were any.
     validation_loss_curve_ : list of float or None
-        The same on unseen rows before the first epoch and after each; None without early stopping.
+        Loss of held-out rows before the first epoch and after each; None without early stopping.
     reconstruction_error_ : float
         Mean squared error per cell, in units of X squared, of reconstructions from the posterior's
         mean, on rows that the network had not seen, or the training rows without early stopping.
     pca_reconstruction_error_ : float
-        The same of PCA with as many components. The former may be greater: the squared error is
-        not what is minimised.
+        Error of PCA with as many components, on the same rows. That of the model may be greater, as
+        a fit does not minimise the squared error.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of all rows of `fit` that each code accounts for, in descending
         order: what a linear regression on each by itself explains, scaled to sum to the share
@@ -233,7 +233,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        What centred rows are divided by: the root of PCA's mean squared error per cell, or a
+        Divisor of centred rows: the root of PCA's mean squared error per cell, or a
         thousandth of the features' root mean variance where that is more.
     sample_shape_ : tuple of int
         Shape of a sample as encoder and decoder see it.

@@ -13,7 +13,7 @@ def import_extra(name: str, extra: str, caller: str):
     extra : str
         The extra of skae that brings it.
     caller : str
-        What needs it, for the message.
+        Function or class that needs it, for the message.
 
     Returns
     -------

@@ -25,7 +25,7 @@ def check_versions(versions: dict[str, str], name: str):
     Parameters
     ----------
     versions : dict of str to str
-        What `current_versions` returned at the time.
+        Versions that `current_versions` returned at the time.
     name : str
         Name of the estimator, for the message.
     """

@@ -33,7 +33,7 @@ class PCAComparison:
     n_features : int
         Number of columns.
     score_name : {"accuracy", "R2"} or None
-        What `downstream_score` measures; None without `y`.
+        Measure of `downstream_score`; None without `y`.
     left_out : tuple of int
         Numbers of codes left out, being more than PCA can give.
     evidence : object or None
@@ -100,7 +100,7 @@ class PCAComparison:
         ----------
         metric : {"squared_error", "error_ratio", "explained_variance", "downstream_score"}, \
                 default="squared_error"
-            What to draw; the last one is there if the comparison had a `y`.
+            Figure to draw; the last one is there if the comparison had a `y`.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
 

@@ -51,7 +51,7 @@ def epochs_counted(estimator, wanted):
     Parameters
     ----------
     estimator : estimator
-        What is to be fitted.
+        Estimator to be fitted.
     wanted : bool
         Whether to count at all.
     """

@@ -69,7 +69,7 @@ def measure(task, model, n_components, method, pca_error):
     task : Task
         The data.
     model : transformer with ``inverse_transform``
-        What to measure; it is fitted in place.
+        Model to measure; it is fitted in place.
     n_components : int
         Its number of codes.
     method : str

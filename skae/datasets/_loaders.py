@@ -129,7 +129,7 @@ def load_spoken_digits():
         sample_rate : int
             8000, in Hz.
         digit : ndarray of shape (3000,), int64
-            What is said, 0 to 9.
+            Spoken digit, 0 to 9.
         speaker : ndarray of shape (3000,), str
             Who says it.
         take : ndarray of shape (3000,), int64

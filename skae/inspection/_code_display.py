@@ -28,7 +28,7 @@ class CodeDisplay:
     y : ndarray of shape (n_samples,), default=None
         Labels or quantities that colour the points.
     kind : {"scatter", "pairs", "decoded"}, default="scatter"
-        What to draw.
+        Kind of picture.
     components : tuple of int, default=(0, 1)
         Which codes to draw, from 0: two, or any number for pairs.
     tiles : ndarray of shape (n_steps, n_steps, n_features), default=None

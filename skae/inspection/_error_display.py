@@ -31,7 +31,7 @@ class ReconstructionErrorDisplay:
     row_errors : ndarray of shape (n_samples,)
         Mean squared error of each row, in the same units.
     kind : {"features", "rows"}, default="features"
-        What to draw.
+        Kind of picture.
     y : ndarray of shape (n_samples,), default=None
         Labels by which rows are drawn apart.
     relative : bool, default=False
@@ -167,7 +167,7 @@ class ReconstructionErrorDisplay:
             Labels by which rows are drawn apart. Quantities are left aside. Rows without a label
             (NaN, None or NA) are left out, with a warning.
         kind : {"features", "rows"}, default="features"
-            What to draw.
+            Kind of picture.
         relative : bool, default=False
             Whether to divide the errors of a feature by its variance among these rows.
         feature_names : array-like of str of shape (n_features,), default=None

@@ -22,7 +22,7 @@ def read_image_shape(image_shape, n_features):
     Returns
     -------
     image_shape : tuple of two or three int, or None
-        The same, as numbers.
+        Shape as numbers.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def choose_kind(kind, image_shape):
     Parameters
     ----------
     kind : {"image", "series", "bars"} or None
-        What the user asked for.
+        Kind that the user asked for.
     image_shape : tuple of int or None
         Shape of the images, where there is one.
 

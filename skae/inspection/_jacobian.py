@@ -134,7 +134,7 @@ def check_complete(X):
     Returns
     -------
     values : ndarray of shape (n_samples, n_features), float64
-        The same.
+        Rows as an array, complete and finite.
 
     Raises
     ------

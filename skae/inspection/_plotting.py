@@ -41,14 +41,14 @@ def take_axes(ax, caller, figsize=None):
     ax : matplotlib Axes or None
         Axes that the user gave.
     caller : str
-        What draws, for the message where matplotlib is missing.
+        Name of the drawing function, for the message where matplotlib is missing.
     figsize : tuple of two floats, default=None
         Size of a new figure, in inches.
 
     Returns
     -------
     ax : matplotlib Axes
-        These, or those of a new figure.
+        The given axes, or those of a new figure.
     """
     import_extra("matplotlib", "plot", caller)
     if ax is None:
@@ -67,7 +67,7 @@ def split_axes(ax, caller, n_rows, n_columns, tile, **options):
     ax : matplotlib Axes or None
         Axes that the user gave; they are emptied. None makes a new figure.
     caller : str
-        What draws, for the message where matplotlib is missing.
+        Name of the drawing function, for the message where matplotlib is missing.
     n_rows, n_columns : int
         Size of the grid.
     tile : tuple of two floats
@@ -178,7 +178,7 @@ def shorten(name):
     Returns
     -------
     name : str
-        The same, or its beginning and three dots.
+        The text, or its beginning and three dots.
     """
     return (
         name
@@ -218,7 +218,7 @@ def check_components(components, n_codes, least=1):
     Returns
     -------
     components : tuple of int
-        The same.
+        The given numbers.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def explain_colors(ax, artists, points, y, beside=None):
     ax : matplotlib Axes
         Where points were drawn.
     artists : list of matplotlib PathCollection
-        What `draw_points` returned.
+        Artists that `draw_points` returned.
     points : ndarray of shape (n_rows, 2)
         Points.
     y : ndarray of shape (n_rows,) or None

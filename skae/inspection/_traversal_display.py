@@ -30,13 +30,13 @@ class LatentTraversalDisplay:
     Parameters
     ----------
     reconstructions : ndarray of shape (n_components, n_steps, n_features)
-        What is decoded, for each of the codes that change.
+        Codes that are decoded, for each of those that change.
     values : ndarray of shape (n_components, n_steps)
         Values of these codes.
     scales : ndarray of shape (n_features,)
         Standard deviations of the features.
     start : ndarray of shape (n_features,)
-        What is decoded before any code changes.
+        Code that is decoded before any entry changes.
     components : tuple of int
         Numbers of these codes.
     kind : {"image", "series", "bars"}, default="bars"
@@ -50,7 +50,7 @@ class LatentTraversalDisplay:
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        Of shape (n_components, n_steps) for images, (1, n_components) otherwise.
+        Axes of shape (n_components, n_steps) for images, (1, n_components) otherwise.
     figure_ : matplotlib Figure
         The figure.
 

@@ -18,7 +18,7 @@ def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
     path : pathlib.Path
         The file, for messages.
     separator : str, default=","
-        What separates columns in the file.
+        Separator of the columns.
     read_as_text : callable, default=None
         Given numbers of columns, returns a frame of their cells as they are written.
 

@@ -133,7 +133,7 @@ def leave_out_row_numbers(columns):
     Returns
     -------
     columns : list of Column
-        Those with the name of a row number that count from 0 or 1 have a reason.
+        Reasons by name; a column named as a row number that counts from 0 or 1 has one.
     remarks : list of str
         Sentences on others that look like row numbers.
     """

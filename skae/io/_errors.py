@@ -12,9 +12,9 @@ def explain_unreadable(path, kind, remedy):
     path : pathlib.Path
         The file.
     kind : str
-        What the file should be, such as "a readable .csv file".
+        Kind of file that is expected, such as "a readable .csv file".
     remedy : str
-        What to do about it, a sentence.
+        Sentence that says what to do.
 
     Yields
     ------

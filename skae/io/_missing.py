@@ -23,7 +23,7 @@ class Kept:
     columns : ndarray of bool of shape (n_features,)
         The columns.
     remarks : tuple of str
-        What was left out, in sentences.
+        Sentences on everything that was left out.
     """
 
     rows: np.ndarray
@@ -47,7 +47,7 @@ def settle_missing(X, target_lacks, names, path, target, missing):
     target : str or None
         Name of the target, for messages.
     missing : {"error", "drop", "keep"}
-        What to do.
+        Sentence that says what to do.
 
     Returns
     -------

@@ -17,7 +17,7 @@ def check_size(path, n_bytes, remedy):
     n_bytes : int
         Bytes that its content takes in memory.
     remedy : str
-        What to do about it, a sentence.
+        Sentence that says what to do.
 
     Raises
     ------

@@ -141,7 +141,7 @@ def choose_decimal(columns, separator):
     columns : list of WrittenColumn
         The numeric columns of a file.
     separator : str
-        What separates columns in the file.
+        Separator of the columns.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def read_written_columns(columns, separator, read_as_text=None):
     columns : list of Column
         Columns of a file.
     separator : str
-        What separates them in the file.
+        Separator of the columns.
     read_as_text : callable, default=None
         Given the numbers of columns, returns a DataFrame of their cells as they are written. It is
         asked for columns that have been read with decimal points, where others hold commas.

@@ -113,7 +113,7 @@ def to_array(table):
     Returns
     -------
     values : ndarray of shape (n_samples, n_columns), float32 or float64
-        The same numbers. NaN where a value is missing, and beyond the end of a sequence.
+        Numbers of X, with NaN where a value is missing and beyond the end of a sequence.
     """
     table = index_samples(table)
     if is_ragged(table):

@@ -113,7 +113,7 @@ class CodeBasis(nn.Module):
         origin : Tensor of shape (n_components,)
             The raw code that becomes zero.
         forward_map, inverse_map : Tensor of shape (n_components, n_components)
-            What raw codes, less the origin, are multiplied with from the right, and the inverse.
+            Matrix by which raw codes, less the origin, are multiplied from the right, and inverse.
         """
         for name, value in [
             ("origin", origin),
@@ -147,10 +147,10 @@ class Autoencoder(nn.Module):
     basis : CodeBasis
         The basis in which codes are shown.
     input_scale : Tensor of shape (n_features,)
-        What the entries of a row are multiplied with to make `u`. Steps of an optimiser are about
+        Factors that turn the entries of a row into `u`. Steps of an optimiser are about
         equal for all weights, so what these are multiplied with should be of about one size.
     code_scale : Tensor of shape (n_components,)
-        What the entries of a code are multiplied with to make `w`.
+        Factors that turn the entries of a code into `w`.
     linear_path : LinearPath, default=None
         `P` and `Q`; a plain autoencoder where None.
     output : Module, default=None

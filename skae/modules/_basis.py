@@ -39,7 +39,7 @@ def order_codes_(
     cross_covariance : Tensor of shape (n_features, n_components)
         Covariance of the standardised rows with them, in double precision.
     unit : float, default=1.0
-        What one standardised unit is in the unit in which codes are to be shown.
+        Size of one standardised unit in the unit in which codes are shown.
     whiten : bool, default=False
         Give every code unit variance instead.
     rotate : bool, default=True

@@ -102,7 +102,7 @@ class ConvolutionalEncoder(nn.Module):
     activation : str, default="silu"
         Function between the layers, as for `DenseStack`.
     normalization : {"batch", "layer"}, default=None
-        What is normalised before each activation: every channel over batch and places, or every
+        Normalisation before each activation: every channel over batch and places, or every
         sample over channels and places.
     dropout : float in [0, 1), default=0.0
         Share of the entries of the maps, and of the hidden units, dropped in each training step.

@@ -203,7 +203,7 @@ class DenseStack(_Stack):
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         The function between the layers.
     normalization : {"batch", "layer"}, default=None
-        What is normalised before each activation: every unit over the batch, or every row over the
+        Normalisation before each activation: every unit over the batch, or every row over the
         units. A batch of one row is normalised by the running statistics.
     dropout : float in [0, 1), default=0
         Share of the hidden units that are dropped, at random, in each training step.

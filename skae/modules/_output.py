@@ -81,7 +81,7 @@ class LogisticOutput(nn.Module):
     mean : Tensor of shape (n_features,)
         Mean of X.
     scale : Tensor of shape ()
-        What X was divided by after centring.
+        Divisor of X after centring.
     clip : float in (0, 0.5), default=0.02
         Where the logit gives way to a straight line.
     slope : float, default=4.0
@@ -117,7 +117,7 @@ class LogisticOutput(nn.Module):
         Returns
         -------
         logit : Tensor of shape (n_samples, n_features)
-            What the linear path adds to the output.
+            Contribution of the linear path to the output.
         """
         share = self.mean + self.scale * linear
         clipped = share.clamp(self.clip, 1 - self.clip)
@@ -169,7 +169,7 @@ class ExponentialOutput(nn.Module):
     mean : Tensor of shape (n_features,)
         Mean of X, counts.
     scale : Tensor of shape ()
-        What X was divided by after centring.
+        Divisor of X after centring.
     clip : float in (0, 1), default=0.05
         Share of a column's mean at which the logarithm gives way to a straight line.
 
@@ -211,7 +211,7 @@ class ExponentialOutput(nn.Module):
         Returns
         -------
         log_rate : Tensor of shape (n_samples, n_features)
-            What the linear path adds to the output.
+            Contribution of the linear path to the output.
         """
         rate = self.mean + self.scale * linear
         clipped = rate.clamp_min(self.clip * self.unit)

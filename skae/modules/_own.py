@@ -56,7 +56,7 @@ class OwnModule(nn.Module):
         Multiply outputs with a learned scale that starts at zero, so that the module starts as the
         zero function whatever it consists of.
     seed : int, default=0
-        What random numbers that the module draws in training begin with, such as dropout's.
+        Seed of random numbers that the module draws in training, such as dropout's.
     dtype : torch.dtype, default=torch.float32
         Type of the scale.
 

@@ -24,7 +24,7 @@ class StackPlan:
     activation : str, default="silu"
         Name of the function between layers, one of `skae.modules.ACTIVATIONS`.
     normalization : {"batch", "layer"} or None, default=None
-        What is normalised before each activation.
+        Normalisation before each activation.
     dropout : float in [0, 1), default=0.0
         Share of the hidden units that are dropped in each training step.
     tied_weights : bool, default=False

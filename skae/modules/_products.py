@@ -120,7 +120,7 @@ def multiply_large(left: Tensor, right: Tensor, bias: Tensor | None = None) -> T
     right : Tensor of shape (m, k)
         Rows of any strides.
     bias : Tensor of shape (m,), default=None
-        What is added to each row.
+        Vector added to each row.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     weight : Tensor of shape (n_out, n_in)
         Weights.
     bias : Tensor of shape (n_out,), default=None
-        What is added to each row.
+        Vector added to each row.
 
     Returns
     -------

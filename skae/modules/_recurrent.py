@@ -22,7 +22,7 @@ class RecurrentLayers(nn.Module):
     n_units : int
         Units of each layer.
     cell : {"gru", "lstm"}, default="gru"
-        What the layers consist of.
+        Kind of the units.
     n_layers : int, default=1
         How many there are, one on top of the other.
     dtype : torch.dtype, default=torch.float32
@@ -109,7 +109,7 @@ class RecurrentEncoder(nn.Module):
     n_units : int, default=64
         Units of each recurrent layer.
     cell : {"gru", "lstm"}, default="gru"
-        What the recurrent layers consist of.
+        Kind of the recurrent units.
     n_layers : int, default=1
         How many there are.
     bidirectional : bool, default=False
@@ -121,9 +121,9 @@ class RecurrentEncoder(nn.Module):
     zero_last : bool, default=False
         Whether the outputs start as zeros.
     activation : str, default="silu"
-        Of the dense layers, as for `DenseStack`.
+        Activation of the dense layers, as for `DenseStack`.
     normalization : {"batch", "layer"}, default=None
-        Of the dense layers.
+        Normalisation of the dense layers.
     dropout : float in [0, 1), default=0.0
         Share of the last state, and of the units of dense layers, dropped in each training step.
     dtype : torch.dtype, default=torch.float32
@@ -259,15 +259,15 @@ class RecurrentDecoder(nn.Module):
     n_units : int, default=64
         Units of each recurrent layer.
     cell : {"gru", "lstm"}, default="gru"
-        What the recurrent layers consist of.
+        Kind of the recurrent units.
     n_layers : int, default=1
         How many there are.
     zero_last : bool, default=False
         Whether the outputs start as zeros.
     activation : str, default="silu"
-        Of the dense layers, as for `DenseStack`.
+        Activation of the dense layers, as for `DenseStack`.
     normalization : {"batch", "layer"}, default=None
-        Of the dense layers.
+        Normalisation of the dense layers.
     dropout : float in [0, 1), default=0.0
         Share of all states, and of the units of dense layers, dropped in each training step.
     dtype : torch.dtype, default=torch.float32

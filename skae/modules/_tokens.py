@@ -23,7 +23,7 @@ class WordPath(nn.Module):
     axes : Tensor of shape (n_components, n_tokens)
         Orthonormal axes in the space of weighted shares.
     word_weights : Tensor of shape (n_tokens,)
-        What shares are multiplied with, positive.
+        Factors of the shares, positive.
     frequencies : Tensor of shape (n_tokens,)
         Mean share of each token, positive; the end of a text, token 0, counts as one.
     means : Tensor of shape (n_tokens,)
@@ -78,7 +78,7 @@ class TokenEncoder(nn.Module):
     n_tokens : int
         Words that there are, with padding, 0, and what stands for unknown ones, 1.
     reader : RecurrentEncoder
-        What reads vectors of words.
+        Network that reads vectors of words.
     generator : torch.Generator, default=None
         Source of the vectors.
 
@@ -128,7 +128,7 @@ class TokenAutoencoder(nn.Module):
     basis : CodeBasis
         The basis in which codes are shown.
     linear_path : WordPath
-        What is added to both: latent semantic analysis and frequencies, to begin with.
+        Linear part of both: latent semantic analysis and frequencies, to begin with.
 
     Attributes
     ----------

@@ -101,7 +101,7 @@ class VariationalAutoencoder(Autoencoder):
         Returns
         -------
         mean, log_variance : Tensor of shape (n_samples, n_components)
-            Of independent normal distributions.
+            Mean and logarithm of the variance of independent normal distributions.
         """
         scaled = self.scale_rows(inputs)
         shown, share = self._limit_rows(scaled)

@@ -40,16 +40,16 @@ def judge_fills(
     X : ndarray of shape (n_samples, n_features)
         Rows, in their own unit, with NaN where a cell is missing.
     standardization : Standardization
-        Of the network.
+        Centring and scaling of the network's rows.
     corruption : Corruption
         Hides cells, a few times each row.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
     judgement : FillJudgement
-        What is best, and the errors.
+        Best share of the correction, and the errors.
     """
     generator = torch.Generator(device="cpu").manual_seed(seed)
     rows = standardization.apply(X)
@@ -97,7 +97,7 @@ def fill_table(module, X: np.ndarray, standardization: Standardization, share: f
     X : ndarray of shape (n_samples, n_features)
         Rows, with NaN where a cell is missing.
     standardization : Standardization
-        Of the network.
+        Centring and scaling of the network's rows.
     share : float in [0, 1]
         How much of the network's correction counts.
 

@@ -51,7 +51,7 @@ def bound_log_densities(module, X, standardization: Standardization, noise) -> n
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows, in their own unit.
     standardization : Standardization
-        Of the network.
+        Centring and scaling of the network's rows.
     noise : ndarray of shape (n_draws, n_components)
         Standard normal draws, the same for all rows, so that a row's bound is its own.
 
@@ -113,7 +113,7 @@ def row_errors_and_deviations(module, X, standardization: Standardization):
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows, in their own unit.
     standardization : Standardization
-        Of the network.
+        Centring and scaling of the network's rows.
 
     Returns
     -------

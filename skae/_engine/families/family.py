@@ -184,7 +184,7 @@ class Family:
         table : PreparedTable
             Units and statistics of the rows.
         components : PrincipalComponents
-            Those of the table, or of a part of it.
+            Principal components of the table, or of a part of it.
         """
         raise NotImplementedError
 
@@ -231,7 +231,7 @@ class Family:
         modules : list of Autoencoder
             The networks, of one structure.
         objective : Objective
-            What each of them minimises.
+            Objective of each model.
         optimizers : list of Optimizer
             One for each network.
         by_autograd : bool

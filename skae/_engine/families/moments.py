@@ -117,7 +117,7 @@ def measure_pca(
     axes : Tensor of shape (n_found, n_features)
         Principal axes.
     module : Autoencoder
-        What fills missing cells of the rows, where there are any.
+        Network that fills missing cells of the rows, where there are any.
     dataset : WeightedRows
         The rows to judge by.
     noise : InputNoise

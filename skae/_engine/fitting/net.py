@@ -163,7 +163,7 @@ class AutoencoderNet(NeuralNet):
         Returns
         -------
         output : Tensor of shape (n_samples, n_features)
-            What the loss takes.
+            Output as the loss takes it.
         """
         with self._precision():
             return super().infer(x, **fit_params).to(x.dtype)

@@ -38,7 +38,7 @@ def pack_module(module: nn.Module) -> tuple[nn.Module, dict]:
     Returns
     -------
     structure : Module
-        The same module with parameters and buffers that have a shape and no memory.
+        Copy whose parameters and buffers have a shape and no memory.
     arrays : dict of str to ndarray
         Parameters and buffers under their names.
     """

@@ -61,9 +61,9 @@ class NormalDistribution:
         Parameters
         ----------
         standardization : Standardization
-            Of the network.
+            Centring and scaling of the network's rows.
         input_scale : Tensor of shape (n_features,)
-            What the network multiplies standardised rows with.
+            Factors of standardised rows in the network.
 
         Returns
         -------
@@ -120,7 +120,7 @@ def describe_incomplete(
     statistics : ColumnStatistics
         Mean and variance under the distribution, and the range of the observed cells.
     components : MaskedPrincipalComponents
-        Those of the covariance.
+        Principal components of the covariance.
 
     References
     ----------

@@ -54,7 +54,7 @@ def describe_padded(
     statistics : ColumnStatistics
         Mean, variance and range of the cells that are there.
     components : PaddedPrincipalComponents
-        Those of the rows with their missing cells set to the mean.
+        Principal components of the rows, their missing cells set to the mean.
     """
     observed = describe_observed_cells(X, shares)
     parts = (shares[some] @ ~np.isnan(X[some]) for some in chunk_slices(X.shape))

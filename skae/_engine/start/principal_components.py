@@ -56,7 +56,7 @@ def find_principal_components(
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows; memory maps are read in chunks.
     statistics : ColumnStatistics
-        Of these rows and shares.
+        Statistics of these rows with these shares.
     shares : ndarray of shape (n_samples,)
         Weights of the rows, summing to 1.
     n_components : int or float in (0, 1)

@@ -22,7 +22,7 @@ class AdversarialStep(AutogradStep):
     modules : list of AdversarialAutoencoder
         The models.
     objective : AdversarialObjective
-        What autoencoder and discriminator minimise.
+        Losses of autoencoder and discriminator.
     optimizers : list of Optimizer
         One for each autoencoder; those of the discriminators are made here.
     **params

@@ -17,7 +17,7 @@ class AutogradStep(Step):
     modules : list of Autoencoder
         The models.
     objective : Objective
-        What each of them minimises.
+        Objective of each model.
     optimizers : list of Optimizer
         One for each model.
     precision : callable, default=contextlib.nullcontext

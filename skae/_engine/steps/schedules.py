@@ -23,7 +23,7 @@ def one_cycle(progress: float) -> float:
     Returns
     -------
     factor : float in (0, 1]
-        What the greatest learning rate is multiplied with.
+        Factor of the greatest learning rate.
 
     References
     ----------

@@ -25,7 +25,7 @@ class Step:
     modules : list of Module
         The models.
     objective : Objective
-        What each of them minimises.
+        Objective of each model.
     groups : list of list of dict
         For each model the settings of its optimiser, one dictionary for each group of parameters,
         as in the `param_groups` of a torch optimiser. They are read at each step, so that a

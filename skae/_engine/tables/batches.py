@@ -57,7 +57,7 @@ class ShuffledBatches:
     Parameters
     ----------
     dataset : WeightedRows
-        What to iterate over.
+        Rows to iterate over.
     batch_size : int
         Rows in a batch, about.
     generator : torch.Generator
@@ -91,7 +91,7 @@ class OrderedBatches:
     Parameters
     ----------
     dataset : WeightedRows
-        What to iterate over.
+        Rows to iterate over.
     batch_size : int
         Rows in a batch, about; fewer where rows are so wide that these would fill the memory.
     """

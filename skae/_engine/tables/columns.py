@@ -65,7 +65,7 @@ def find_bounds(X, statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows.
     statistics : ColumnStatistics
-        Theirs.
+        Statistics of these rows.
 
     Returns
     -------

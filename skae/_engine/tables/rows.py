@@ -51,7 +51,7 @@ class LazyRows:
     X : sparse matrix or ndarray of shape (n_samples, n_features)
         Where the rows are.
     standardization : Standardization
-        What is applied to them.
+        Centring and scaling of the rows.
     """
 
     def __init__(self, X, standardization: Standardization):

@@ -42,7 +42,7 @@ def check_report(path):
     Returns
     -------
     path : pathlib.Path
-        The same.
+        The given path.
 
     Raises
     ------

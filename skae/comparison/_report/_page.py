@@ -80,11 +80,11 @@ def fill_page(title, verdict, sections, footer):
     Parameters
     ----------
     title : str
-        What was compared on, as text.
+        Description of the data, as text.
     verdict : str
         First sentence, as text.
     sections : list of str
-        What follows, as HTML.
+        Rest of the page, as HTML.
     footer : str
         Last line, as text.
 
@@ -109,7 +109,7 @@ def make_section(heading, *parts):
     heading : str
         Its heading, as text.
     *parts : tuple of str
-        What it holds, as HTML.
+        Content of the section, as HTML.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def make_table(caption, headings, rows, chosen=()):
     Parameters
     ----------
     caption : str
-        What it shows, as text.
+        Caption, as text.
     headings : sequence of str
         Headings of the columns, as text.
     rows : sequence of sequences of str

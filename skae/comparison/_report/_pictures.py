@@ -35,9 +35,9 @@ class Picture:
     width, height : int
         Size at which to show it, in CSS pixels.
     alt : str
-        What it shows, for those who do not see it.
+        Description for those who do not see the picture.
     caption : str
-        What to look for.
+        Advice on how to read the picture.
     chart : bool
         Whether it is lines and marks on white, whose light and dark may be exchanged.
     """
