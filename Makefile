@@ -66,8 +66,10 @@ test-avx2: $(STAMP) ## Run fast tests as on a processor without AVX-512 and bflo
 		tests/test_convolutional.py tests/test_mixed_precision.py tests/test_recurrent.py \
 		tests/test_tokens.py tests/test_variational.py
 
-lint: $(STAMP) ## Check the code with ruff.
+lint: $(STAMP) ## Check code, docstrings, and layers of imports.
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/numpydoc lint $$(git ls-files 'skae/*.py')
 
 format: $(STAMP) ## Format the code and mend what ruff can mend.
 	$(BIN)/ruff format .

@@ -230,7 +230,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         "alpha": [Interval(Real, 0, None, closed="left"), None],
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0915
         self,
         n_components=0.95,
         *,

@@ -297,7 +297,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "verbose": ["verbose"],
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0915
         self,
         n_components=0.95,
         *,

@@ -54,8 +54,12 @@ def make_epoch_tasks(estimator, X, fitted_attributes: Callable) -> SklearnEpochT
 
     Parameters
     ----------
-    estimator, X, fitted_attributes
-        As for `SklearnEpochTasks`.
+    estimator : BaseAutoencoder
+        The estimator in its fit.
+    X : array-like
+        The table as the user gave it.
+    fitted_attributes : callable
+        From a `TrainedModel` to the fitted attributes of the estimator.
 
     Returns
     -------

@@ -294,7 +294,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         "conditional": ["boolean"],
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0915
         self,
         n_components=0.95,
         *,

@@ -23,8 +23,16 @@ class _Maps(nn.Module):
     ----------
     n_channels : int
         Channels of the maps.
-    activation, normalization, dropout, dtype, generator
-        As for `DenseStack`.
+    activation : str
+        Function after the normalisation, as for `DenseStack`.
+    normalization : {"batch", "layer"} or None
+        Normalisation before the activation.
+    dropout : float in [0, 1)
+        Share of the entries of the maps that are dropped in each training step.
+    dtype : torch.dtype
+        Type of the parameters.
+    generator : torch.Generator
+        Draws the seed of the dropout.
     """
 
     def __init__(self, n_channels, *, activation, normalization, dropout, dtype, generator):

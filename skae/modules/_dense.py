@@ -50,8 +50,14 @@ class _Stack(nn.Module):
     ----------
     n_hidden : sequence of int
         Number of units of each hidden layer.
-    activation, normalization, dropout, dtype
-        As for `DenseStack`.
+    activation : str
+        Function between the layers, as for `DenseStack`.
+    normalization : {"batch", "layer"} or None
+        Normalisation before each activation.
+    dropout : float in [0, 1)
+        Share of the hidden units that are dropped in each training step.
+    dtype : torch.dtype
+        Type of the parameters.
     """
 
     def __init__(self, n_hidden, activation, normalization, dropout, dtype):

@@ -1,0 +1,90 @@
+"""The house rules of docstrings that no tool of `make lint` knows."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+from numpydoc.docscrape import NumpyDocString
+
+import skae
+
+ROOT = Path(skae.__file__).parent
+
+# A description that begins so sends the reader elsewhere for what is described.
+EMPTY_BEGINNING = re.compile(r"(What|Of|The same|Theirs|These)\b")
+SECTIONS = ("Parameters", "Other Parameters", "Returns", "Yields", "Attributes")
+
+
+def list_public_objects():
+    """Return names and values of the classes and functions that public modules export."""
+    names = ["skae", *(module.name for module in pkgutil.walk_packages([str(ROOT)], "skae."))]
+    for name in names:
+        if any(part.startswith("_") for part in name.split(".")):
+            continue
+        module = importlib.import_module(name)
+        for exported in module.__all__:
+            if callable(value := getattr(module, exported)):
+                yield f"{name}.{exported}", value
+
+
+def has_parameters_of_its_own(value):
+    """Tell whether parameters are to be described here: not those inherited, nor fields."""
+    origin = getattr(getattr(value, "__init__", None), "__module__", None) or ""
+    if inspect.isclass(value) and not origin.startswith("skae"):
+        return False
+    return not hasattr(value, "__dataclass_fields__") and inspect.signature(value).parameters
+
+
+def test_public_objects_describe_their_parameters():
+    # That the section names every parameter is for the linters to say.
+    faults = [
+        name
+        for name, value in list_public_objects()
+        if has_parameters_of_its_own(value)
+        and "Parameters\n----------" not in inspect.getdoc(value)
+    ]
+    assert not faults
+
+
+def list_examples(value):
+    """Return the examples under that heading of an object's own docstring, inherited ones not."""
+    _, _, section = inspect.cleandoc(value.__doc__ or "").partition("Examples\n--------\n")
+    return doctest.DocTestParser().get_examples(section)
+
+
+def test_public_objects_have_an_example_that_runs():
+    faults = [
+        name
+        for name, value in list_public_objects()
+        if not (examples := list_examples(value))
+        or any(doctest.SKIP in example.options for example in examples)
+    ]
+    assert not faults
+
+
+def list_descriptions():
+    """Return what each docstring says of a parameter, a return value, or an attribute."""
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+                continue
+            docstring = NumpyDocString(ast.get_docstring(node) or "")
+            for section in SECTIONS:
+                for field in docstring[section]:
+                    place = f"{path.name}:{node.lineno} {node.name}, {field.name or field.type}"
+                    yield place, " ".join(field.desc).strip()
+
+
+def test_descriptions_begin_with_the_noun_that_they_describe():
+    faults = {place: text for place, text in list_descriptions() if EMPTY_BEGINNING.match(text)}
+    assert not faults
+
+
+def test_version_is_the_one_installed():
+    from importlib.metadata import version
+
+    assert skae.__version__ == version("skae")
