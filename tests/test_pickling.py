@@ -13,6 +13,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from skae._shared.versions import current_versions
 from skae.exceptions import InconsistentVersionWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -133,8 +134,8 @@ def test_another_process_gives_the_same_codes(quick, images, tmp_path):
 @pytest.mark.parametrize("package", ["skae", "torch", "scikit-learn"])
 def test_other_versions_are_warned_of(quick, images, package, monkeypatch):
     pickled = pickle.dumps(quick().fit(images))
-    module = {"scikit-learn": "sklearn"}.get(package, package)
-    monkeypatch.setattr(f"{module}.__version__", "99.0")
+    now = {**current_versions(), package: "99.0"}
+    monkeypatch.setattr("skae._shared.versions.current_versions", lambda: now)
     with pytest.warns(InconsistentVersionWarning, match=rf"{package} \S+ \(now 99\.0\)"):
         pickle.loads(pickled)
 

@@ -3,20 +3,13 @@
 import warnings
 from importlib.metadata import version
 
-import sklearn
-import torch
-
 from skae.exceptions import InconsistentVersionWarning
 
 
 def current_versions() -> dict[str, str]:
     """Return the versions of the packages that a fitted estimator depends on."""
-    # What comes after the plus sign is the processor that torch was built for.
-    return {
-        "skae": version("skae"),
-        "torch": torch.__version__.partition("+")[0],
-        "scikit-learn": sklearn.__version__,
-    }
+    # The part after the plus sign is the processor that torch was built for.
+    return {name: version(name).partition("+")[0] for name in ("skae", "torch", "scikit-learn")}
 
 
 def check_versions(versions: dict[str, str], name: str):
