@@ -20,7 +20,8 @@ from skae._engine.families.variational import Variational
 from skae._engine.fitting.fit import train_autoencoder
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.result import TrainedModel
-from skae._engine.fitting.setup import StartingPoint
+from skae._engine.fitting.setup import Split, StartingPoint
+from skae._engine.fitting.splitting import Separation
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
 from skae._engine.steps.step import Step
 from skae._engine.tables.standardization import Standardization
@@ -34,6 +35,8 @@ __all__ = [
     "LoopSettings",
     "NetworkSettings",
     "Plain",
+    "Separation",
+    "Split",
     "Standardization",
     "StartingPoint",
     "Step",

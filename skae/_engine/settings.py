@@ -1,6 +1,7 @@
 """Settings of the network and of the loop that trains it: objects and numbers, no names."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -72,7 +73,9 @@ class LoopSettings:
     net_params: dict | None = None
     verbose: bool | int = False
     early_stopping: bool = False
-    validation_fraction: float = 0.1
+    validation_fraction: Any = 0.1
+    """Share of the rows to hold out, or a splitter that says which."""
+
     n_iter_no_change: int = 30
     tol: float = 1e-4
 

@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 from typing import ClassVar
 
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 
 from skae._engine import Plain
 from skae._estimators.base import BaseAutoencoder
@@ -146,8 +146,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         model that stays PCA is then the PCA of all rows, and where there are fewer than ten rows
         for each column, a new network is trained on all of them for the chosen number of epochs.
         With False all rows are trained on to the end.
-    validation_fraction : float in (0, 1), default=0.1
-        Share of the rows held out, where rows are held out.
+    validation_fraction : float in (0, 1) or cross-validation splitter, default=0.1
+        Share of the rows held out, where rows are held out; all rows of one of the `groups` passed
+        to `fit`, or none. A splitter of scikit-learn, such as ``PredefinedSplit(test_fold)``,
+        holds out the rows of its first split. These are never trained on, at any size of table.
     n_iter_no_change : int, default=30
         Training ends after so many epochs without progress on the rows that judge.
     tol : float, default=1e-4
@@ -285,7 +287,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), HasMethods(["split"])],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],

@@ -24,6 +24,7 @@ from skae._engine import (
     train_autoencoder,
 )
 from skae._estimators.epoch_tasks import make_epoch_tasks
+from skae._estimators.held_out import read_separation
 from skae._estimators.parameters import (
     check_net_params,
     check_output_range,
@@ -99,7 +100,7 @@ class BaseAutoencoder(
     _loss_parameter = "loss"
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the autoencoder to X.
 
         Parameters
@@ -112,6 +113,11 @@ class BaseAutoencoder(
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. A row of weight zero has no influence.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient. Rows of one group
+            are never trained on and held out at once, nor split between the folds of a
+            cross-validation, so that the model is judged on groups that it has not seen. In a
+            pipeline, ask for them by metadata routing, with ``set_fit_request(groups=True)``.
 
         Returns
         -------
@@ -126,7 +132,7 @@ class BaseAutoencoder(
             If the loss is no longer finite. The estimator is then as it was before.
         """
         start = self._starting_point() if self.warm_start else None
-        return self._fit(X, y, sample_weight, self._make_settings(), start)
+        return self._fit(X, y, sample_weight, self._make_settings(), start, groups)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -153,11 +159,13 @@ class BaseAutoencoder(
         """
         return self._fit(X, y, sample_weight, self._make_chunk_settings(), self._starting_point())
 
-    def _fit(self, X, y, sample_weight, settings: Settings, start: StartingPoint | None):
+    def _fit(
+        self, X, y, sample_weight, settings: Settings, start: StartingPoint | None, groups=None
+    ):
         X = stack_samples(X)
         with names_kept_on_error(self), ordinary_torch_state():
-            rows, weights = self._validate_training_data(
-                X, sample_weight, settings, reset=start is None
+            rows, weights, separation = self._validate_training_data(
+                X, y, sample_weight, groups, settings, reset=start is None
             )
             known = None if start is None else self._sample_form
             padded = settings.network.padded
@@ -180,6 +188,7 @@ class BaseAutoencoder(
                 network,
                 settings.loop,
                 self.random_state,
+                separation=separation,
                 start=start,
                 tasks=tasks,
             )
@@ -384,10 +393,15 @@ class BaseAutoencoder(
             "_moments": model.moments,
         }
 
-    def _validate_training_data(self, X, sample_weight, settings, *, reset: bool):
-        """Return the rows of positive weight and their weights, None where all are equal."""
+    def _validate_training_data(self, X, y, sample_weight, groups, settings, *, reset: bool):
+        """Return the rows of positive weight, their weights, and which of them belong together.
+
+        Weights are None where all are equal.
+        """
         X = validate_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
-        X, weights = keep_weighted_rows(X, check_weights(sample_weight, X), 2 if reset else 1)
+        weights = check_weights(sample_weight, X)
+        separation = read_separation(X, y, weights, groups, settings.loop)
+        X, weights = keep_weighted_rows(X, weights, 2 if reset else 1)
         names = getattr(self, "feature_names_in_", range(X.shape[1]))
         parameter = self._loss_parameter
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
@@ -399,7 +413,7 @@ class BaseAutoencoder(
             check_columns_are_observed(X, names)
         if family.may_copy:
             warn_if_overcomplete(self.n_components, X.shape[1])
-        return X, weights
+        return X, weights, separation
 
     def _validate_rows(self, X):
         check_is_fitted(self)

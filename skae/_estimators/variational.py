@@ -162,8 +162,10 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         model that stays PCA is then the PCA of all rows, and where there are fewer than ten rows
         for each column, a new network is trained on all of them for the chosen number of epochs.
         With False all rows are trained on to the end.
-    validation_fraction : float in (0, 1), default=0.1
-        Share of the rows held out, where rows are held out.
+    validation_fraction : float in (0, 1) or cross-validation splitter, default=0.1
+        Share of the rows held out, where rows are held out; all rows of one of the `groups` passed
+        to `fit`, or none. A splitter of scikit-learn, such as ``PredefinedSplit(test_fold)``,
+        holds out the rows of its first split. These are never trained on, at any size of table.
     n_iter_no_change : int, default=30
         Training ends after so many epochs without progress on the rows that judge.
     tol : float, default=1e-4
@@ -370,9 +372,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         settings = super()._make_chunk_settings()
         return replace(settings, family=replace(self._make_family(), warm_up=0.0))
 
-    def _fit(self, X, y, sample_weight, settings, start):
+    def _fit(self, X, y, sample_weight, settings, start, groups=None):
         labels = read_labels(X, y, type(self).__name__) if self.conditional else None
-        super()._fit(X, y, sample_weight, settings, start)
+        super()._fit(X, y, sample_weight, settings, start, groups)
         for name in {"classes_", "_class_densities"} & vars(self).keys():
             delattr(self, name)
         if labels is not None:

@@ -22,7 +22,7 @@ from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.tables.batches import batch_sizes, count_batches
 
-_N_FOLDS = 5
+N_FOLDS = 5
 
 
 class FoldNetworks:
@@ -36,34 +36,36 @@ class FoldNetworks:
         The table, in its own unit.
     setup : TrainingSetup
         The networks, and the same table made ready, in memory.
+    folds : list of Tensor
+        Rows of each fold.
     max_iter : int
         Number of epochs, for the learning rate's schedule.
     noise : InputNoise
         Between the rows and what the networks see of them.
     generator : torch.Generator
-        Source of the folds, the networks and the order of the rows.
+        Source of the networks and the order of the rows.
     """
 
     def __init__(
         self,
         X,
         setup: TrainingSetup,
+        folds: list[torch.Tensor],
         max_iter: int,
         noise: InputNoise,
         generator: torch.Generator,
     ):
         self.setup, table, family, loop = setup, setup.table, setup.family, setup.loop
         self.table, self.noise, self.generator = table, noise, generator
-        self.rows, n_samples = table.rows.take(torch.arange(len(X))), len(X)
-        order = torch.randperm(n_samples, generator=generator)
-        self.folds = order.tensor_split(min(_N_FOLDS, n_samples))
+        self.rows, self.folds = table.rows.take(torch.arange(len(X))), folds
         others = [
             torch.cat([fold for fold in self.folds if fold is not left_out])
             for left_out in self.folds
         ]
-        # Folds differ by one row at most; the longer ones go without it.
+        # Networks train side by side on equally many rows; longer parts go without some.
         n_train = min(map(len, others))
-        self.train_indices = torch.stack([rows[:n_train] for rows in others])
+        places = torch.arange(n_train)
+        self.train_indices = torch.stack([rows[places * len(rows) // n_train] for rows in others])
         batch_size = loop.resolve_batch_size(n_train)
         self.n_batches, self.n_steps = count_batches(n_train, batch_size), 0
         self.n_steps_in_all = max_iter * self.n_batches

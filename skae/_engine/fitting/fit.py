@@ -12,10 +12,11 @@ from skae._engine.compute.seeds import make_generators
 from skae._engine.compute.threads import threads_for
 from skae._engine.families.family import Family
 from skae._engine.fitting.callbacks import EpochTasks
-from skae._engine.fitting.cross_validation import FoldNetworks, cross_validate
+from skae._engine.fitting.cross_validation import N_FOLDS, FoldNetworks, cross_validate
 from skae._engine.fitting.result import ChosenEpochs, TrainedModel
 from skae._engine.fitting.run import TrainingRun
 from skae._engine.fitting.setup import Split, StartingPoint, TrainingSetup
+from skae._engine.fitting.splitting import Separation, hold_out, make_folds
 from skae._engine.settings import LoopSettings, NetworkSettings
 from skae._engine.tables.rows import densify
 
@@ -35,6 +36,7 @@ def train_autoencoder(
     loop: LoopSettings,
     random_state,
     *,
+    separation: Separation | None = None,
     start: StartingPoint | None = None,
     tasks: EpochTasks | None = None,
 ) -> TrainedModel:
@@ -54,6 +56,8 @@ def train_autoencoder(
         The loop that is asked for.
     random_state : int, RandomState instance or None
         Seeds the split, the network and the order of the rows.
+    separation : Separation, default=None
+        Rows that must not stand on both sides of a split; every row by itself where None.
     start : StartingPoint, default=None
         A network to go on from; a new one where None.
     tasks : EpochTasks, default=None
@@ -68,8 +72,10 @@ def train_autoencoder(
         X = densify(X)
     n_fits = 0 if start is None else start.n_fits
     sources = Sources(*make_generators(random_state, 5, stream=n_fits))
-    cross_validates = start is None and _cross_validates(X.shape, family, loop)
-    split = _split_rows(X.shape[0], loop, cross_validates, sources.split)
+    separation = separation or Separation()
+    anew = start is None and separation.split is None
+    cross_validates = anew and _cross_validates(X.shape, family, loop)
+    split = _split_rows(X.shape[0], loop, separation, cross_validates, sources.split)
 
     def prepare(split: Split, tasks: EpochTasks | None) -> TrainingRun:
         setup = set_up(X, weights, split, family, network, loop, start)
@@ -78,13 +84,14 @@ def train_autoencoder(
     run = prepare(split, tasks)
     with threads_for(run.net.module_, run.net.batch_size, run.setup.plan.sample_shape):
         if cross_validates:
-            folds = FoldNetworks(X, run.setup, run.max_iter, run.net.noise, sources.folds)
+            rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
+            folds = FoldNetworks(X, run.setup, rows, run.max_iter, run.net.noise, sources.folds)
             chosen = cross_validate(folds, run.max_iter, loop.n_iter_no_change)
         elif split.held_out is None:
             return run.train_all_epochs()
         else:
             chosen = run.train_to_best_epoch()
-            if start is not None or not _begins_again(chosen, X.shape, run.setup):
+            if not anew or not _begins_again(chosen, X.shape, run.setup):
                 return run.keep(chosen)
             del run  # and its rows, before others are made
             run = prepare(Split(torch.arange(X.shape[0]), None), None)
@@ -159,14 +166,15 @@ def _cross_validates(shape, family: Family, loop: LoopSettings) -> bool:
     )
 
 
-def _split_rows(n_samples, loop: LoopSettings, cross_validates: bool, generator) -> Split:
-    """Hold out rows at random, unless all are trained on."""
-    everything = torch.arange(n_samples)
+def _split_rows(
+    n_samples, loop: LoopSettings, separation: Separation, cross_validates: bool, generator
+) -> Split:
+    """Hold out rows, unless all are trained on."""
     if not loop.early_stopping or cross_validates or n_samples < 2:
-        return Split(everything, None)
-    n_held_out = min(max(1, round(n_samples * loop.validation_fraction)), n_samples - 1)
-    order = torch.randperm(n_samples, generator=generator)
-    return Split(order[n_held_out:].sort().values, order[:n_held_out].sort().values)
+        return Split(torch.arange(n_samples), None)
+    if separation.split is not None:
+        return separation.split
+    return hold_out(n_samples, loop.validation_fraction, separation.groups, generator)
 
 
 def set_up(

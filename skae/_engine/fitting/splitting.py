@@ -1,0 +1,96 @@
+"""Which rows are trained on and which judge: at random, by groups, or as the user says."""
+
+from dataclasses import dataclass
+
+import torch
+
+from skae._engine.fitting.setup import Split
+
+
+@dataclass(frozen=True)
+class Separation:
+    """What is known of rows that must not stand on both sides of a split."""
+
+    groups: torch.Tensor | None = None
+    """Number of each row's group, from 0 on without gaps; every row by itself where None."""
+
+    split: Split | None = None
+    """Rows to train on and rows to judge by; at random where None."""
+
+
+def hold_out(n_samples: int, fraction: float, groups, generator: torch.Generator) -> Split:
+    """Hold out rows at random, all rows of a group or none.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of rows, at least two.
+    fraction : float in (0, 1)
+        Share of the rows to hold out; somewhat more where groups are large.
+    groups : Tensor of shape (n_samples,) or None
+        Number of each row's group.
+    generator : torch.Generator
+        Source of the draw.
+
+    Returns
+    -------
+    split : Split
+        Both parts in the order of the rows; neither is empty.
+    """
+    n_wanted = min(max(1, round(n_samples * fraction)), n_samples - 1)
+    if groups is None:
+        chosen = torch.randperm(n_samples, generator=generator)[:n_wanted]
+        is_held_out = torch.zeros(n_samples, dtype=torch.bool).index_fill_(0, chosen, True)
+    else:
+        is_held_out = torch.isin(groups, _choose_groups(groups.bincount(), n_wanted, generator))
+    return Split((~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0])
+
+
+def _choose_groups(sizes: torch.Tensor, n_wanted: int, generator) -> torch.Tensor:
+    """Return groups with so many rows, or with more, but with no more than half of all rows.
+
+    The smallest group alone where no other way is left.
+    """
+    chosen, n_rows = [], 0
+    for group in torch.randperm(len(sizes), generator=generator).tolist():
+        if n_rows >= n_wanted:
+            break
+        size = int(sizes[group])
+        if 2 * (n_rows + size) <= int(sizes.sum()):
+            chosen.append(group)
+            n_rows += size
+    return torch.tensor(chosen or [int(sizes.argmin())])
+
+
+def make_folds(n_samples: int, n_folds: int, groups, generator: torch.Generator) -> list:
+    """Deal rows into folds of about equal size, all rows of a group into the same one.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of rows.
+    n_folds : int
+        Number of folds; fewer where there are fewer rows or groups.
+    groups : Tensor of shape (n_samples,) or None
+        Number of each row's group.
+    generator : torch.Generator
+        Source of the draw.
+
+    Returns
+    -------
+    folds : list of Tensor
+        Indices of rows.
+    """
+    if groups is None:
+        order = torch.randperm(n_samples, generator=generator)
+        return list(order.tensor_split(min(n_folds, n_samples)))
+    sizes = groups.bincount()
+    order = torch.randperm(len(sizes), generator=generator)
+    order = order[sizes[order].argsort(descending=True, stable=True)]
+    totals = torch.zeros(min(n_folds, len(sizes)), dtype=torch.long)
+    fold_of = torch.empty_like(sizes)
+    for group in order:
+        fold = totals.argmin()
+        fold_of[group] = fold
+        totals[fold] += sizes[group]
+    return [(fold_of[groups] == fold).nonzero()[:, 0] for fold in range(len(totals))]

@@ -1,0 +1,70 @@
+"""Held-out rows as users describe them: a share, a splitter, groups that stay together."""
+
+import numpy as np
+import torch
+from sklearn.utils import check_consistent_length, column_or_1d, indexable
+
+from skae._engine import Separation, Split
+
+
+def read_separation(X, y, weights, groups, loop) -> Separation:
+    """Return what `groups` and `validation_fraction` say about the rows of positive weight.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        All rows.
+    y : object
+        As passed to `fit`, for splitters that look at it.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+    groups : array-like of shape (n_samples,) or None
+        Labels of groups.
+    loop : LoopSettings
+        Its `validation_fraction` may be a splitter.
+
+    Returns
+    -------
+    separation : Separation
+        For the rows of positive weight, in their order.
+
+    Raises
+    ------
+    ValueError
+        If `groups` has another length or a single label, or the splitter leaves a part empty.
+    """
+    if not loop.early_stopping:
+        return Separation()
+    if groups is not None:
+        check_consistent_length(X, groups)
+    kept = np.ones(X.shape[0], dtype=bool) if weights is None else weights > 0
+    if hasattr(loop.validation_fraction, "split"):
+        return Separation(split=_split(loop.validation_fraction, X, y, groups, kept))
+    return Separation(groups=None if groups is None else _number_groups(groups, kept))
+
+
+def _number_groups(groups, kept: np.ndarray) -> torch.Tensor:
+    labels, numbers = np.unique(column_or_1d(groups)[kept], return_inverse=True)
+    if len(labels) < 2:
+        raise ValueError(
+            "`groups` must have two labels at least, so that one group can judge what was learned "
+            f"from another. Got {labels[0]!r} only. Leave `groups` out, or set "
+            "early_stopping=False."
+        )
+    return torch.from_numpy(numbers.astype(np.int64).ravel())
+
+
+def _split(splitter, X, y, groups, kept: np.ndarray) -> Split:
+    """Return the first split of a splitter."""
+    train, held_out = next(iter(splitter.split(*indexable(X, y, groups))))
+    place = np.cumsum(kept) - 1
+    parts = [np.unique(np.arange(len(kept))[part]) for part in (train, held_out)]
+    parts = [place[part[kept[part]]] for part in parts]
+    if not all(map(len, parts)) or np.intersect1d(parts[0], parts[1]).size:
+        raise ValueError(
+            "`validation_fraction` must be a splitter whose first split has rows to train on and "
+            f"other rows to hold out. Got {len(parts[0])} and {len(parts[1])} rows of positive "
+            f"weight from {splitter!r}. sklearn.model_selection.PredefinedSplit takes -1 for rows "
+            "to train on and 0 for rows to hold out."
+        )
+    return Split(*map(torch.from_numpy, parts))
