@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from skae import AutoencoderTransformer
+from skae._engine.fitting import fit as _fit
 from skae._engine.tables import rows as _rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPC
 def stays_on_disk(monkeypatch):
     """Treat every memory map as one that is too large for the memory."""
     monkeypatch.setattr(_rows, "_LARGE_MAP_BYTES", 0)
+    monkeypatch.setattr(_fit, "_MAX_CROSS_VALIDATED_CELLS", 0)
 
 
 @pytest.fixture(params=["memmap", "npy", "joblib"])
