@@ -44,6 +44,7 @@ def curved():
 
 
 @pytest.mark.parametrize("divergence", ["adversarial", "mmd"])
+@pytest.mark.slow
 def test_codes_come_to_look_like_the_prior(curved, divergence):
     params = {"n_components": 2, "hidden_layer_sizes": (64,), "max_iter": 20}
     normal = np.random.RandomState(1).normal(size=(1000, 2))
@@ -56,6 +57,7 @@ def test_codes_come_to_look_like_the_prior(curved, divergence):
     assert distances[1] < 0.4 * distances[0]
 
 
+@pytest.mark.slow
 def test_a_mixture_can_be_the_prior(curved):
     prior = MixturePrior(CENTRES, deviation=0.5)
     params = {"n_components": 2, "divergence": "mmd", "max_iter": 20}

@@ -116,6 +116,7 @@ def test_outliers_leaves_out_what_is_not_there(run, monkeypatch):
     assert "speaker is left out" in run("outliers", "--datasets", "speaker", "--rivals")
 
 
+@pytest.mark.slow
 def test_imputation_prints_errors_of_all_imputers(run):
     text = run(
         "imputation", "--datasets", "wine", "--seeds", 1, "--no-holes", "--set", "max_iter=2"
@@ -127,6 +128,7 @@ def test_imputation_prints_errors_of_all_imputers(run):
     assert 0 < float(ours) < float(simple)
 
 
+@pytest.mark.slow
 def test_kinds_draws_the_errors_of_dense_layers_and_convolutions(run, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "curves.png"
@@ -185,6 +187,7 @@ def test_kinds_prints_accuracies_of_reviews(run):
     assert 0.5 < float(find_line(text, "16     skae")[2]) < 1
 
 
+@pytest.mark.slow
 def test_defaults_marks_the_default(run):
     text = run("defaults", "--datasets", "iris", "--seeds", 1, "--defaults", "output_range")
     assert find_line(text, "auto *")[2] == "1.000"

@@ -141,9 +141,32 @@ CHECKS = parametrize_with_checks(
     [estimator for estimator, _ in ESTIMATORS], expected_failed_checks=expect_failures
 )
 
+# The other checks ask for tags, names, refusals and signatures, which variants of a class share.
+CHECKS_OF_TRAINING = {
+    "check_estimators_dtypes",
+    "check_estimators_pickle",
+    "check_fit2d_1feature",
+    "check_fit_idempotent",
+    "check_methods_sample_order_invariance",
+    "check_methods_subset_invariance",
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+    "check_transformer_general",
+    "check_transformer_preserve_dtypes",
+}
+
+
+def choose_checks(params):
+    """Return all checks of one variant of each class, and those of training of the others."""
+    chosen = {type(estimator): estimator for estimator, _ in reversed(ESTIMATORS[1:])}
+    for param in params:
+        estimator, check = getattr(param, "values", param)
+        if estimator is chosen[type(estimator)] or check.func.__name__ in CHECKS_OF_TRAINING:
+            yield param
+
 
 # Older scikit-learn passes a generator, which pytest no longer likes to get.
-@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
+@pytest.mark.parametrize(CHECKS.args[0], list(choose_checks(CHECKS.args[1])), **CHECKS.kwargs)
 def test_checks_of_check_estimator(estimator, check):
     check(estimator)
 
@@ -197,6 +220,7 @@ def run_all_checks(**params):
     return json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_no_check_fails_warns_or_is_skipped_in_a_fresh_process():
     result = run_all_checks(max_iter=2, dtype="float64", early_stopping=False)
     assert result["others"] == {}

@@ -333,6 +333,7 @@ def test_few_rows_are_filled_linearly(n_samples):
     assert np.isnan(imputer.error_)
 
 
+@pytest.mark.slow
 def test_a_grid_before_a_classifier_of_named_classes(wine):
     X, y = hide(wine[0]), wine[1]
     pipeline = make_pipeline(make_imputer(), LogisticRegression())

@@ -79,6 +79,7 @@ def test_a_second_fit_starts_anew(wine, digits):
     assert len(estimator.get_feature_names_out()) == 7
 
 
+@pytest.mark.slow
 def test_a_grid_is_searched_over_both_steps(wine, tmp_path):
     X, y = wine
     grid = {"codes__n_components": [1, 5], "classifier__C": [0.1, 10.0]}
@@ -137,6 +138,7 @@ def test_a_pipeline_with_memory_does_not_train_again(wine, tmp_path, monkeypatch
     assert CountedAutoencoder.n_fits == 2
 
 
+@pytest.mark.slow
 def test_a_halving_search_gives_more_epochs_to_better_candidates(digits):
     search = HalvingGridSearchCV(
         make(max_iter=1),

@@ -154,6 +154,7 @@ def test_few_columns_are_tried_with_few_codes(n_columns, numbers):
     assert skae.__main__._choose_n_components(n_columns) == numbers
 
 
+@pytest.mark.slow
 def test_seed_decides_rows(capsys):
     def figures(seed):
         options = ("--max-rows", 80, "--n-components", 2, "--random-state", seed)
@@ -296,6 +297,7 @@ def test_reader_that_leaves_is_no_traceback(flowers):
     assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_module_runs_as_a_program(flowers):
     command = [sys.executable, "-m", "skae", "compare", str(flowers), "--n-components", "2"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -354,6 +354,7 @@ def test_wide_tables_with_missing_cells(masked, n_features):
     assert errors.mean() < X.var()
 
 
+@pytest.mark.slow
 def test_a_grid_chooses_strengths_before_a_classifier(wine, masked):
     X, y = hide(wine[0]), wine[1]
     assert y.dtype.kind in "UO"

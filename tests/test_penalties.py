@@ -205,6 +205,7 @@ def test_weights_of_a_sparsity_are_trained(digits, quick, net_params):
         (KLSparsity(), {"penalty__target": [0.01, 0.1, 0.5]}),
     ],
 )
+@pytest.mark.slow
 def test_parameters_of_penalties_are_searched(digits, quick, penalty, grid):
     before = copy.deepcopy(vars(penalty))
     search = GridSearchCV(quick(penalty=penalty), grid, cv=2, error_score="raise").fit(digits[0])

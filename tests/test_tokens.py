@@ -87,6 +87,7 @@ def test_starts_as_latent_semantic_analysis(tokens):
     assert model.lsa_reconstruction_error_ == pytest.approx(-expected.mean(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_learns_the_order_of_words():
     texts = draw_texts(400)
     autoencoder = make(8, max_iter=40, early_stopping=True, learning_rate_init=0.01)

@@ -255,6 +255,7 @@ def test_collapse_is_found_and_told(images):
         quick().fit(images)
 
 
+@pytest.mark.slow
 def test_a_search_finds_beta(digits):
     X, _ = digits
     search = GridSearchCV(quick(max_iter=15), {"beta": [0.01, 1.0, 100.0]}, cv=2).fit(X)

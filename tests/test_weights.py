@@ -48,6 +48,7 @@ def test_weights_are_repeats_where_all_rows_meet_at_once(quick, images, weights)
     np.testing.assert_allclose(weighted, repeated, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_weights_do_on_average_what_repeats_do_where_batches_are_small(quick, digits):
     # Weights of 2 on average, so that repeats take twice the steps in an epoch.
     order = np.argsort(digits[1][:64], kind="stable")

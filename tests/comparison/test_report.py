@@ -122,6 +122,7 @@ def read_verdict(page):
     return unescape(re.search("<h1>(.*)</h1>", page).group(1)).replace("\N{NO-BREAK SPACE}", " ")
 
 
+@pytest.mark.slow
 def test_verdict_tells_how_many_components_pca_needs(digits, digits_page):
     X_train, X_test, _, _ = train_test_split(*digits, random_state=0, stratify=digits[1])
     total = np.sum((X_test - X_train.mean(axis=0)) ** 2)
