@@ -6,6 +6,7 @@ from skae._estimators.imputer import AutoencoderImputer
 from skae._estimators.outlier import AutoencoderOutlierDetector
 from skae._estimators.tokens import TokenAutoencoderTransformer
 from skae._estimators.variational import VariationalAutoencoderTransformer
+from skae.saving import load, save
 
 __version__ = "0.1.0"
 
@@ -17,4 +18,6 @@ __all__ = [
     "TokenAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "__version__",
+    "load",
+    "save",
 ]

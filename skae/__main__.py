@@ -1,4 +1,4 @@
-"""The command line: ``skae compare table.csv --target label``."""
+"""The command line: ``skae compare table.csv --target label``, ``skae info model.skae``."""
 
 import argparse
 import contextlib
@@ -19,6 +19,7 @@ from skae.comparison._report._make import check_report
 from skae.datasets import has_data_file, load_mnist
 from skae.exceptions import NotBetterThanPCAWarning
 from skae.io import read_table
+from skae.saving import read_about
 
 # What a user can mend ends with one line and this code, as argparse ends.
 _USER_ERROR = 2
@@ -78,7 +79,7 @@ def main(arguments=None):
     options = _build_parser().parse_args(arguments)
     options.command = shlex.join(["skae", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        _compare(options)
+        options.run(options)
     except BrokenPipeError:
         # Whoever read has gone, as `head` does; what is left in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,17 +88,18 @@ def main(arguments=None):
         print("\nInterrupted.", file=sys.stderr)
         return _INTERRUPTED
     except MemoryError:
-        return _complain("There is not enough memory. Take fewer rows or columns.")
+        message = "There is not enough memory. Take fewer rows or columns."
+        return _complain(options, message)
     except (OSError, ImportError, ValueError) as error:
-        return _complain(str(error))
+        return _complain(options, str(error))
     return 0
 
 
-def _complain(message):
+def _complain(options, message):
     # Where standard output is what is broken, there is nothing to flush it to.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    print(f"skae compare: error: {_make_plain(' '.join(message.split()))}", file=sys.stderr)
+    print(f"skae {options.name}: error: {_make_plain(' '.join(message.split()))}", file=sys.stderr)
     return _USER_ERROR
 
 
@@ -128,7 +130,35 @@ def _build_parser():
     )
     _add_data_arguments(compare)
     _add_comparison_arguments(compare)
+    compare.set_defaults(run=_compare, name="compare")
+    info = commands.add_parser(
+        "info",
+        help="tell what a file of skae.save holds",
+        description="Tell what a file of skae.save holds, without loading the model: its class, "
+        "when it was saved, rows and columns that it was fitted on, and its error beside PCA's.",
+    )
+    info.add_argument("path", help="file that skae.save has written")
+    info.set_defaults(run=_print_info, name="info")
     return parser
+
+
+def _print_info(options):
+    about = read_about(options.path)
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    lines = [about["class"], f"saved {about['saved']} with {versions}"]
+    if "columns" in about:
+        rows = f"{about['rows']} rows, " if "rows" in about else ""
+        lines.append(f"fitted on {rows}{about['columns']} columns")
+    if "names" in about:
+        lines.append(f"columns: {', '.join(about['names'])}")
+    if "codes" in about:
+        lines.append(f"{about['codes']} codes")
+    references = {"PCA": about.get("pca_error"), "latent semantic analysis": about.get("lsa_error")}
+    for name, error in references.items():
+        if error is not None:
+            lines.append(f"error {about['error']:.6g} ({name}: {error:.6g})")
+    for line in lines:
+        print(_make_plain(line))
 
 
 def _add_data_arguments(parser):

@@ -4,6 +4,7 @@ __all__ = [
     "ImputationWarning",
     "InconsistentVersionWarning",
     "MixedPrecisionWarning",
+    "ModelFileError",
     "NonFiniteLossError",
     "NotBetterThanPCAWarning",
     "OutlyingCellWarning",
@@ -125,5 +126,16 @@ class MixedPrecisionWarning(SkaeWarning):
     --------
     >>> from skae.exceptions import MixedPrecisionWarning, SkaeWarning
     >>> issubclass(MixedPrecisionWarning, SkaeWarning)
+    True
+    """
+
+
+class ModelFileError(ValueError):
+    """A file cannot be loaded: it is foreign, damaged, changed, too new, or not trusted.
+
+    Examples
+    --------
+    >>> from skae.exceptions import ModelFileError
+    >>> issubclass(ModelFileError, ValueError)
     True
     """

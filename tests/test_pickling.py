@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 
+import cloudpickle
 import joblib
 import numpy as np
 import pytest
@@ -162,3 +163,58 @@ def test_what_a_gpu_has_fitted_is_loaded_on_the_cpu(quick, images, params):
     assert {value.device.type for value in loaded.net_.module_.state_dict().values()} == {"cpu"}
     for one, two in zip(results_of(estimator, images), results_of(loaded, images), strict=True):
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-4)
+
+
+def test_equal_fits_have_equal_pickles(any_autoencoder, images):
+    first, second = (clone(any_autoencoder).fit(images) for _ in range(2))
+    assert pickle.dumps(first) == pickle.dumps(second)
+
+
+def test_a_pickle_holds_no_modules(any_autoencoder, images):
+    pickled = pickle.dumps(any_autoencoder.set_params(net_params=None).fit(images))
+    assert b"torch.nn" not in pickled
+    assert b"_rebuild" not in pickled
+
+
+def test_cloudpickle_copies_a_fitted_estimator(any_autoencoder, images):
+    estimator = any_autoencoder.fit(images)
+    copied = pickle.loads(cloudpickle.dumps(estimator))
+    assert_same_results(estimator, copied, images)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"dropout": 0.3, "normalization": "batch"},
+        {"penalty": "top_k", "tied_weights": True},
+        {"architecture": "recurrent", "sample_shape": (8, 8), "dropout": 0.2},
+        {"missing": "mask", "normalization": "layer"},
+    ],
+    ids=str,
+)
+def test_training_goes_on_from_a_pickle_as_from_a_copy(quick, images, params):
+    estimator = quick(max_iter=2, **params).fit(images)
+    copies = [copy.deepcopy(estimator), through_pickle(estimator)]
+    first, second = (own.partial_fit(images) for own in copies)
+    assert_same_results(first, second, images)
+
+
+def test_unpickling_leaves_the_global_generator_alone(quick, images):
+    pickled = pickle.dumps(quick().fit(images))
+    before = torch.get_rng_state()
+    pickle.loads(pickled)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_changed_module_is_pickled_as_it_is(quick, images):
+    estimator = quick().fit(images)
+    module = estimator.net_.module_
+    module.decoder = torch.nn.Sequential(torch.nn.Identity(), module.decoder)
+    assert_same_results(estimator, through_pickle(estimator), images)
+
+
+def test_a_plan_of_a_larger_network_than_its_numbers_is_refused(quick, images):
+    state = quick().fit(images).__getstate__()
+    state["net_"]["plan"]["hidden_layer_sizes"] = (10**9,)
+    with pytest.raises(ValueError, match="must fit its arrays"):
+        type(quick())().__setstate__(state)

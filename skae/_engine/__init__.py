@@ -15,6 +15,7 @@ from skae._engine.compute.seeds import ordinary_torch_state
 from skae._engine.families.adversarial import Adversarial
 from skae._engine.families.family import Family
 from skae._engine.families.plain import Plain
+from skae._engine.families.plan import NetworkPlan
 from skae._engine.families.tokens import Tokens
 from skae._engine.families.variational import Variational
 from skae._engine.fitting.fit import train_autoencoder
@@ -33,6 +34,7 @@ __all__ = [
     "Family",
     "FillJudgement",
     "LoopSettings",
+    "NetworkPlan",
     "NetworkSettings",
     "Plain",
     "Separation",

@@ -44,6 +44,7 @@ from skae._estimators.samples import (
     stack_samples,
     warn_if_channels_last,
 )
+from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import (
     check_columns_are_observed,
     check_missing,
@@ -59,7 +60,6 @@ from skae._shared.scikit_learn import (
     keep_weighted_rows,
     names_kept_on_error,
 )
-from skae._shared.versions import check_versions, current_versions
 from skae.architectures._read import read_architecture
 
 
@@ -73,7 +73,11 @@ class Settings:
 
 
 class BaseAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    CallbackSupportMixin,
+    PlainStateMixin,
+    BaseEstimator,
 ):
     """Fit, transform, inverse_transform and score of an autoencoder.
 
@@ -178,6 +182,7 @@ class BaseAutoencoder(
             def describe(model):
                 mean = form.restore_rows(model.standardization.mean)
                 own = {"mean_": mean, "sample_shape_": form.seen, "_form": form.given}
+                own["_n_rows"] = rows.shape[0]
                 return {**self._fitted_attributes(model), **own}
 
             tasks = make_epoch_tasks(self, X, describe)
@@ -368,7 +373,7 @@ class BaseAutoencoder(
             return None
         return StartingPoint(
             module=self.net_.module_,
-            plan=self._plan,
+            plan=self.net_.plan,
             standardization=self._standardization,
             n_fits=self._n_fits,
             moments=getattr(self, "_moments", None),
@@ -389,7 +394,6 @@ class BaseAutoencoder(
             "scale_": model.standardization.scale,
             "_network_dtype": self.dtype,
             "_n_fits": model.n_fits,
-            "_plan": model.plan,
             "_moments": model.moments,
         }
 
@@ -453,10 +457,4 @@ class BaseAutoencoder(
         if self.__sklearn_is_fitted__():
             # Monitors may hold open connections, and have done their work.
             state.pop("_skl_callbacks", None)
-            state["_versions"] = current_versions()
         return state
-
-    def __setstate__(self, state):
-        versions = state.pop("_versions", {})
-        super().__setstate__(state)
-        check_versions(versions, type(self).__name__)

@@ -31,11 +31,12 @@ from skae._estimators.mixed_columns import (
 )
 from skae._estimators.refusals import advise
 from skae._estimators.samples import check_form, find_form, flatten_samples
+from skae._estimators.states import PlainStateMixin
 from skae._shared.scikit_learn import fit_context
 from skae.exceptions import ImputationWarning
 
 
-class AutoencoderImputer(TransformerMixin, BaseEstimator):
+class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
     """Imputation by an autoencoder that starts as a normal distribution.
 
     A normal distribution of the rows is fitted to the values that are there, by expectation

@@ -17,6 +17,7 @@ from skae._estimators.base import BaseAutoencoder
 from skae._estimators.refusals import advise
 from skae._estimators.samples import find_form, flatten_samples, stack_samples
 from skae._estimators.sparse_tables import tidy_table
+from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import is_masked
 from skae._shared.scikit_learn import check_weights, fit_context
 
@@ -40,7 +41,7 @@ _MISSING = (
 )
 
 
-class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
+class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, BaseEstimator):
     r"""Outlier detection by reconstruction error and by the neighbourhood of the codes.
 
     A row is strange if the autoencoder cannot reconstruct it, and also if its code lies where few
@@ -382,6 +383,19 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         tags.input_tags.allow_nan = is_masked(self.autoencoder)
         tags.input_tags.sparse = not tags.input_tags.allow_nan
         return tags
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "_neighbors" in state:
+            # Trees of scikit-learn are no plain values, and grow again as they were.
+            state["_neighbors"] = self._neighbors._fit_X
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "_neighbors"):
+            nearest = NearestNeighbors(n_neighbors=self.n_neighbors_)
+            self._neighbors = nearest.fit(self._neighbors)
 
 
 def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:

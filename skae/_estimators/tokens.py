@@ -20,6 +20,7 @@ from skae._engine import (
     train_autoencoder,
 )
 from skae._estimators.containers import refuse_texts
+from skae._estimators.states import PlainStateMixin
 from skae._shared.scikit_learn import (
     check_codes,
     check_weights,
@@ -27,13 +28,14 @@ from skae._shared.scikit_learn import (
     keep_weighted_rows,
     names_kept_on_error,
 )
-from skae._shared.versions import check_versions, current_versions
 from skae.architectures import Recurrent
 
 _UNKNOWN = 1
 
 
-class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TokenAutoencoderTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PlainStateMixin, BaseEstimator
+):
     """Codes of texts from which their words can be told, in their order.
 
     Texts come as rows of whole numbers, as `skae.text.TokenSequencer` makes them: 0 beyond the end,
@@ -220,7 +222,7 @@ class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
             n_tokens = max(int(tokens.max()), _UNKNOWN) + 1
             family, network, loop = self._make_settings(n_tokens)
             model = train_autoencoder(tokens, weights, family, network, loop, self.random_state)
-        self.net_ = model.net
+        self.net_, self._n_rows = model.net, len(tokens)
         self.length_, self.n_tokens_, self.n_components_ = length, n_tokens, model.n_components
         self.n_iter_, self.best_iter_ = model.n_iter, model.best_iter
         self.loss_curve_ = model.loss_curve
@@ -347,14 +349,3 @@ class TokenAutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
-
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if self.__sklearn_is_fitted__():
-            state["_versions"] = current_versions()
-        return state
-
-    def __setstate__(self, state):
-        versions = state.pop("_versions", {})
-        super().__setstate__(state)
-        check_versions(versions, type(self).__name__)

@@ -7,14 +7,19 @@ from pathlib import Path
 
 
 def write_text(path, text):
-    """Write a text file, and leave the one that was there as it is if that fails.
+    """Write a text file as UTF-8; all else is as for `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path, content):
+    """Write a file, and leave the one that was there as it is if that fails.
 
     Parameters
     ----------
     path : str or path-like
         File to write; one that exists is replaced, a link stays one.
-    text : str
-        Its content, written as UTF-8.
+    content : bytes
+        Its content.
 
     Raises
     ------
@@ -24,8 +29,8 @@ def write_text(path, text):
     path = Path(os.path.realpath(path))
     written = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(written, "x", encoding="utf-8") as file:
-            file.write(text)
+        with open(written, "xb") as file:
+            file.write(content)
             file.flush()
             # Some file systems tell of a full disk only now.
             os.fsync(file.fileno())

@@ -4,6 +4,7 @@ import contextlib
 import math
 import threading
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -101,3 +102,11 @@ class OwnModule(nn.Module):
             outputs = self.module(samples)
         outputs = outputs.reshape(len(inputs), self.n_outputs)
         return outputs if self.scale is None else outputs * self.scale
+
+    def pack_draws(self) -> np.ndarray:
+        """Return the seed of the latest draws."""
+        return np.array([self.seed])
+
+    def unpack_draws_(self, draws: np.ndarray) -> None:
+        """Let draws go on after those of a seed."""
+        (self.seed,) = map(int, draws)

@@ -1,5 +1,6 @@
 """What stands between the layers of a stack: normalisation and dropout."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,12 +74,18 @@ class Dropout(nn.Module):
         kept = draws.ge_(self.share).to(inputs.device, inputs.dtype)
         return inputs * kept.div_(1 - self.share)
 
+    def pack_draws(self) -> np.ndarray:
+        """Return where the generator stands, as bytes."""
+        return self.generator.get_state().numpy()
+
+    def unpack_draws_(self, draws: np.ndarray) -> None:
+        """Let the generator go on from where another one stood."""
+        self.generator.set_state(torch.tensor(draws, device="cpu"))
+
     def __getstate__(self):
         # Bytes, because pickled generators and tensors differ between versions of torch.
-        state = self.generator.get_state().numpy().tobytes()
-        return {**self.__dict__, "generator": state}
+        return {**self.__dict__, "generator": self.pack_draws().tobytes()}
 
     def __setstate__(self, state):
-        generator = torch.Generator(device="cpu")
-        generator.set_state(torch.frombuffer(bytearray(state["generator"]), dtype=torch.uint8))
-        super().__setstate__({**state, "generator": generator})
+        super().__setstate__({**state, "generator": torch.Generator(device="cpu")})
+        self.unpack_draws_(np.frombuffer(state["generator"], dtype=np.uint8))

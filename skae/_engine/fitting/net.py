@@ -29,7 +29,9 @@ class AutoencoderNet(NeuralNet):
     Parameters
     ----------
     family : Family, default=None
-        Kind of the autoencoder; needed for training.
+        Kind of the autoencoder; needed for training, and to build the module anew.
+    plan : NetworkPlan, default=None
+        Structure of the module, from which pickles build it anew.
     schedule : {"adaptive", "constant", "one_cycle"}, default="constant"
         How the learning rate changes from step to step.
     mixed_precision : bool, default=False
@@ -57,6 +59,7 @@ class AutoencoderNet(NeuralNet):
         self,
         *args,
         family=None,
+        plan=None,
         schedule="constant",
         mixed_precision=False,
         noise=None,
@@ -65,6 +68,7 @@ class AutoencoderNet(NeuralNet):
     ):
         super().__init__(*args, **kwargs)
         self.family = family
+        self.plan = plan
         self.schedule = schedule
         self.mixed_precision = mixed_precision
         self.noise = noise
@@ -81,6 +85,7 @@ class AutoencoderNet(NeuralNet):
     def __setstate__(self, state):
         module, history, params = unpack_net(state)
         criterion = torch.nn.Identity()
+        params = {**params, "family": state.get("family"), "plan": state.get("plan")}
         AutoencoderNet.__init__(self, module, criterion, iterator_valid=OrderedBatches, **params)
         self._initialize_virtual_params()
         self._initialize_callbacks()
@@ -297,7 +302,7 @@ class AutoencoderNet(NeuralNet):
             Input of a step's `load_moments_`; None for a copy that does not train.
         """
         moments = None if self.step_ is None else self.step_.copy_moments()
-        self.__dict__.update(step_=None, family=None, validation_set=None)
+        self.__dict__.update(step_=None, validation_set=None)
         self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]
         self.callbacks_ = [item for item in self.callbacks_ if item[1] not in callbacks]
         # Parameters get memory of their own, no longer views of the optimiser's.

@@ -1,33 +1,48 @@
-"""Modules and skorch nets as structure and NumPy arrays, for pickles."""
+"""Modules and skorch nets as plans and NumPy arrays, for pickles and files."""
 
 import copy
+from typing import Any
 
+import numpy as np
 import torch
 from skorch.history import History
 from torch import nn
 
-# What a net that only predicts still tells of its training.
+from skae._engine.fitting.rebuilding import can_rebuild, rebuild
+
+# A net that only predicts still tells of its training.
 _NET_PARAMS = ("max_epochs", "batch_size", "lr", "schedule", "verbose")
+# Equal fits take unequal times.
+_WALL_TIME = "dur"
 
 
-def pack_net(net) -> dict:
-    """Return a net's module as arrays, with its history and plain parameters.
+def pack_net(net) -> dict[str, Any]:
+    """Return a net as arrays, the plan of its module, its history and plain parameters.
 
     Arrays, unlike torch's pickles, are equal byte for byte where the weights are.
     """
-    return {
-        "module": pack_module(net.module_),
-        "history": [{**epoch, "batches": []} for epoch in net.history_],
+    state = {
+        "history": _pack_history(net.history_),
         "params": {name: getattr(net, name) for name in _NET_PARAMS},
     }
+    arrays = pack_arrays(net.module_)
+    if can_rebuild(net.family, net.plan, net.module_, arrays):
+        return {**state, "family": net.family, "plan": net.plan, "arrays": arrays}
+    # Parts of the module are not what the plan says, or come from a function of the user's.
+    structure, arrays = pack_module(net.module_)
+    return {**state, "structure": structure, "arrays": arrays}
 
 
-def unpack_net(state: dict) -> tuple[nn.Module, History, dict]:
+def unpack_net(state: dict[str, Any]) -> tuple[nn.Module, History, dict[str, Any]]:
     """Return the module, the history and the parameters that `pack_net` took apart."""
-    return unpack_module(state["module"]), History(state["history"]), state["params"]
+    history, params = _unpack_history(state["history"]), state["params"]
+    if "structure" in state:
+        return unpack_module((state["structure"], state["arrays"])), history, params
+    module = rebuild(state["family"], state["plan"], state["arrays"])
+    return _fill(module, state["arrays"]), history, params
 
 
-def pack_module(module: nn.Module) -> tuple[nn.Module, dict]:
+def pack_module(module: nn.Module) -> tuple[nn.Module, dict[str, np.ndarray]]:
     """Return a copy of a module without its numbers, and the numbers as arrays.
 
     Parameters
@@ -44,18 +59,35 @@ def pack_module(module: nn.Module) -> tuple[nn.Module, dict]:
     """
     tensors = [*module.parameters(), *module.buffers()]
     shadows = {id(tensor): _without_memory(tensor) for tensor in tensors}
-    structure = copy.deepcopy(module, shadows)
-    arrays = {name: value.cpu().numpy() for name, value in module.state_dict().items()}
-    return structure, arrays
+    return copy.deepcopy(module, shadows), pack_arrays(module)
 
 
-def unpack_module(packed: tuple[nn.Module, dict]) -> nn.Module:
+def unpack_module(packed: tuple[nn.Module, dict[str, np.ndarray]]) -> nn.Module:
     """Return the module that `pack_module` took apart, on the CPU."""
     structure, arrays = packed
-    module = copy.deepcopy(structure).to_empty(device="cpu")
+    return _fill(copy.deepcopy(structure), arrays)
+
+
+def pack_arrays(module: nn.Module) -> dict[str, np.ndarray]:
+    """Return parameters and buffers under their names, and where generators of draws stand."""
+    state = module.state_dict()
+    draws = {f"{name}.draws": part.pack_draws() for name, part in _find_drawing(module)}
+    return {**{name: value.cpu().numpy() for name, value in state.items()}, **draws}
+
+
+def _fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> nn.Module:
+    """Give a module its numbers, in memory on the CPU."""
+    module, left = module.to_empty(device="cpu"), dict(arrays)
+    for name, part in _find_drawing(module):
+        part.unpack_draws_(left.pop(f"{name}.draws"))
     # Copied, because arrays may be read-only maps of a file.
-    module.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+    module.load_state_dict({name: torch.tensor(array) for name, array in left.items()})
     return module
+
+
+def _find_drawing(module: nn.Module) -> list[tuple[str, Any]]:
+    """Return parts with random numbers of their own, under their names."""
+    return [(name, part) for name, part in module.named_modules() if hasattr(part, "pack_draws")]
 
 
 def _without_memory(tensor: torch.Tensor) -> torch.Tensor:
@@ -63,3 +95,19 @@ def _without_memory(tensor: torch.Tensor) -> torch.Tensor:
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(shadow, requires_grad=tensor.requires_grad)
     return shadow
+
+
+def _pack_history(history: History) -> dict[str, list]:
+    """Return the values of each epoch under their names, None where an epoch lacks one."""
+    names = dict.fromkeys(name for epoch in history for name in epoch)
+    kept = [name for name in names if name not in ("batches", _WALL_TIME)]
+    return {name: [epoch.get(name) for epoch in history] for name in kept}
+
+
+def _unpack_history(columns: dict[str, list]) -> History:
+    rows = zip(*columns.values(), strict=True)
+    epochs = [dict(zip(columns, row, strict=True)) for row in rows]
+    return History(
+        {"batches": [], **{name: value for name, value in epoch.items() if value is not None}}
+        for epoch in epochs
+    )

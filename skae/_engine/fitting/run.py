@@ -295,6 +295,7 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     net = AutoencoderNet(
         module,
         family=setup.family,
+        plan=setup.plan,
         criterion=setup.family.make_objective(table, params["generator"]).to(table.device),
         iterator_train=ShuffledBatches,
         iterator_train__generator=params.pop("generator"),

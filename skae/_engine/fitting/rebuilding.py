@@ -1,0 +1,137 @@
+"""Networks built from their plan alone, without memory until their numbers are known."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from skae._engine.compute.seeds import ordinary_torch_state
+from skae._engine.families.family import Family
+from skae._engine.families.plan import NetworkPlan
+from skae.architectures import Architecture
+from skae.architectures._own import Checked, Own
+from skae.modules import Reach, global_generator
+
+# A network of ours makes a few dozen calls of torch for each of its arrays.
+_CALLS = 1000
+_CALLS_PER_ARRAY = 200
+# Shapes of a plan hold no greater numbers than there are bytes in the arrays, but for tiny ones.
+_LEAST_LIMIT = 4096
+_SEED = 0
+
+
+def rebuild(family: Family, plan: NetworkPlan, arrays: dict[str, np.ndarray]) -> nn.Module:
+    """Return the network of a plan, whose numbers are still to be set.
+
+    Parameters
+    ----------
+    family : Family
+        Kind of the network.
+    plan : NetworkPlan
+        Its structure.
+    arrays : dict of str to ndarray
+        Parameters and buffers under their names; only their sizes matter here.
+
+    Returns
+    -------
+    module : Module
+        Without memory, unless parts of it are of the user's making.
+
+    Raises
+    ------
+    ValueError
+        If the plan is one of a much larger network than the arrays are of.
+    """
+    with ordinary_torch_state(), global_generator(_SEED):
+        generator = torch.Generator(device="cpu").manual_seed(_SEED)
+        if isinstance(plan.architecture, Checked) or not _is_ours(plan):
+            module = family.build(plan, generator)
+        else:
+            _check_size(plan, sum(array.nbytes for array in arrays.values()))
+            calls = _CALLS + _CALLS_PER_ARRAY * len(arrays)
+            with torch.device("meta"), _WithoutMemory(calls):
+                module = family.build(plan, generator)
+    module.reach = _make_reach(arrays)
+    return module
+
+
+def can_rebuild(family, plan, module: nn.Module, arrays: dict[str, np.ndarray]) -> bool:
+    """Tell whether `rebuild` returns a network of equal parts; parameters are as there."""
+    if plan is None or isinstance(plan.architecture, Own):
+        return False
+    return _describe(rebuild(family, plan, arrays)) == _describe(module)
+
+
+def _describe(module: nn.Module) -> tuple[dict, dict]:
+    parts = {name: type(part) for name, part in module.named_modules()}
+    state = module.state_dict()
+    return parts, {name: (value.shape, value.dtype) for name, value in state.items()}
+
+
+def _make_reach(arrays: dict[str, np.ndarray]) -> Reach | None:
+    names = ("row_bounds", "code_bounds", "row_unit", "leverage", "code_unit")
+    if "reach.row_bounds" not in arrays:
+        return None
+    own = [arrays[f"reach.{name}"] for name in names]
+    return Reach(*(_make_blank(array) for array in own))
+
+
+def _make_blank(array: np.ndarray) -> torch.Tensor:
+    """Return a tensor of an array's shape and type, without memory."""
+    dtype = torch.from_numpy(np.zeros(0, array.dtype)).dtype
+    return torch.empty(array.shape, dtype=dtype, device="meta")
+
+
+def _is_ours(plan: NetworkPlan) -> bool:
+    """Tell whether nothing that the plan names is of the user's making."""
+    values = [plan.architecture, *dict(plan.options).values()]
+    objects = [value for value in values if hasattr(value, "get_params")]
+    return all(type(value).__module__.startswith("skae.") for value in objects)
+
+
+def _check_size(plan: NetworkPlan, n_bytes: int) -> None:
+    """Refuse a plan of larger numbers than arrays of so many bytes can come from."""
+    greatest = max(map(abs, _list_whole_numbers(vars(plan))), default=0)
+    if greatest > max(n_bytes, _LEAST_LIMIT):
+        raise ValueError(
+            f"The plan of the network must fit its arrays. Got the number {greatest} in the plan "
+            f"beside arrays of {n_bytes} bytes. The file or pickle has been changed."
+        )
+
+
+def _list_whole_numbers(value: Any):
+    """Yield all whole numbers in nested values, and products of shapes."""
+    if isinstance(value, Architecture) or hasattr(value, "get_params"):
+        yield from _list_whole_numbers(value.get_params(deep=False))
+    elif isinstance(value, dict):
+        yield from _list_whole_numbers(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _list_whole_numbers(item)
+    elif isinstance(value, int | float):
+        yield int(min(abs(value), 2**62))
+
+
+class _WithoutMemory(TorchFunctionMode):
+    """Lets tensors that torch is asked to make be ones without memory, up to a number of calls.
+
+    Seeds, which are drawn as numbers, stay as they are.
+    """
+
+    def __init__(self, n_calls: int):
+        super().__init__()
+        self.n_left = n_calls
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.n_left -= 1
+        if self.n_left < 0:
+            raise ValueError(
+                "The plan of the network must fit its arrays. Got a plan of a far deeper network. "
+                "The file or pickle has been changed."
+            )
+        kwargs = dict(kwargs or {})
+        if kwargs.get("device") is not None and func is not torch.randint:
+            kwargs["device"] = torch.device("meta")
+        return func(*args, **kwargs)

@@ -1,0 +1,125 @@
+"""The state of fitted estimators as plain values, for pickles and files."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from skae._engine import Adversarial, AutoencoderNet, NetworkPlan, Plain, Tokens, Variational
+from skae._estimators.code_density import MixturePrior
+from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._shared.versions import check_versions, current_versions
+from skae.architectures import Convolutional, Dense, Recurrent, TopKSparsity
+from skae.architectures._own import Checked
+from skae.corruption import CORRUPTIONS
+from skae.objectives import LOSSES, PENALTIES
+
+# Key of a dictionary that stands for an object, whose class it names.
+_CLASS = "class of skae"
+
+# Classes whose objects are written down as dictionaries, under their names.
+_CLASSES: dict[str, type] = {
+    own.__name__: own
+    for own in (
+        Adversarial,
+        AutoencoderNet,
+        Checked,
+        ColumnEncoding,
+        Convolutional,
+        Dense,
+        Levels,
+        MixturePrior,
+        NetworkPlan,
+        Plain,
+        Recurrent,
+        Tokens,
+        TopKSparsity,
+        Variational,
+        *CORRUPTIONS.values(),
+        *LOSSES.values(),
+        *PENALTIES.values(),
+    )
+}
+
+
+def flatten(value: Any) -> Any:
+    """Return a value with our own small classes as dictionaries, all others as they are.
+
+    Parameters
+    ----------
+    value : object
+        Anything; lists, tuples and dictionaries are looked into.
+
+    Returns
+    -------
+    flat : object
+        Input of `restore`.
+    """
+    if type(value) in (list, tuple):
+        return type(value)(map(flatten, value))
+    if type(value) is dict:
+        return {key: flatten(item) for key, item in value.items()}
+    name = type(value).__name__
+    if _CLASSES.get(name) is type(value):
+        return {_CLASS: name, **{key: flatten(own) for key, own in _read_state(value).items()}}
+    return value
+
+
+def restore(flat: Any) -> Any:
+    """Return the value that `flatten` has written down.
+
+    Parameters
+    ----------
+    flat : object
+        Nested lists, tuples and dictionaries.
+
+    Returns
+    -------
+    value : object
+        With objects of our own classes in the place of dictionaries that name these.
+
+    Raises
+    ------
+    KeyError
+        If a dictionary names a class that is not one of ours.
+    """
+    if type(flat) in (list, tuple):
+        return type(flat)(map(restore, flat))
+    if type(flat) is not dict:
+        return flat
+    state = {key: restore(item) for key, item in flat.items()}
+    return _make(_CLASSES[state.pop(_CLASS)], state) if _CLASS in state else state
+
+
+def _read_state(value: Any) -> dict[str, Any]:
+    if isinstance(value, AutoencoderNet):
+        return value.__getstate__()
+    if isinstance(value, BaseEstimator):
+        return value.get_params(deep=False)
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return vars(value)
+
+
+def _make(own: type, state: dict[str, Any]) -> Any:
+    if own is not AutoencoderNet:
+        return own(**state)
+    net = own.__new__(own)
+    net.__setstate__(state)
+    return net
+
+
+class PlainStateMixin(BaseEstimator):
+    """Lets fitted estimators be pickled as arrays, numbers and strings, with versions."""
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            state["_versions"] = current_versions()
+        return flatten(state)
+
+    def __setstate__(self, state):
+        state = restore(dict(state))
+        versions = state.pop("_versions", {})
+        super().__setstate__(state)
+        check_versions(versions, type(self).__name__)

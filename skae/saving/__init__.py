@@ -1,0 +1,16 @@
+"""Fitted estimators in files that are safe to load."""
+
+from skae.saving._objects import list_trusted_types
+from skae.saving._save import load, read_about, save
+
+TRUSTED_TYPES: list[str]
+"""Classes of skae that files of skops hold, for its parameter `trusted`."""
+
+__all__ = ["TRUSTED_TYPES", "load", "read_about", "save"]
+
+
+def __getattr__(name):
+    # Listed when asked for, as it takes the import of all of skae.
+    if name == "TRUSTED_TYPES":
+        return list_trusted_types()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,182 @@
+"""Objects in files: our own estimators, scikit-learn's, and classes that the reader trusts."""
+
+import importlib
+import io
+import struct
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from skae._shared.extras import import_extra
+from skae.saving._tree import Reader, Writer
+
+_ESTIMATORS = {
+    "AdversarialAutoencoderTransformer": "skae",
+    "AutoencoderImputer": "skae",
+    "AutoencoderOutlierDetector": "skae",
+    "AutoencoderTransformer": "skae",
+    "CodeSampler": "skae.generate",
+    "SequencePadder": "skae.sequences",
+    "TokenAutoencoderTransformer": "skae",
+    "TokenSequencer": "skae.text",
+    "VariationalAutoencoderTransformer": "skae",
+}
+
+# Packages whose objects skops writes and audits.
+_PACKAGES_OF_SKOPS = ("numpy", "scipy", "sklearn")
+# Classes that searches hold and skops does not know. They compute nothing when they are made.
+_TRUSTED_OF_SCIKIT_LEARN = frozenset(
+    {
+        "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.metrics._scorer._Scorer",
+        "sklearn.model_selection._split.GroupKFold",
+        "sklearn.model_selection._split.GroupShuffleSplit",
+        "sklearn.model_selection._split.KFold",
+        "sklearn.model_selection._split.LeaveOneOut",
+        "sklearn.model_selection._split.RepeatedKFold",
+        "sklearn.model_selection._split.RepeatedStratifiedKFold",
+        "sklearn.model_selection._split.ShuffleSplit",
+        "sklearn.model_selection._split.StratifiedGroupKFold",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.model_selection._split.StratifiedShuffleSplit",
+        "sklearn.model_selection._split.TimeSeriesSplit",
+    }
+)
+_KIND = "kind"
+
+
+def get_class_path(own: type) -> str:
+    """Return the name of a class with that of its module."""
+    return f"{own.__module__}.{own.__qualname__}"
+
+
+def get_estimator_class(name: str) -> type:
+    """Return the class of one of our estimators."""
+    return getattr(importlib.import_module(_ESTIMATORS[name]), name)
+
+
+def list_trusted_types() -> list[str]:
+    """Return the paths of the classes of our estimators."""
+    return [get_class_path(get_estimator_class(name)) for name in _ESTIMATORS]
+
+
+class ObjectWriter(Writer):
+    """A `Writer` that takes objects apart."""
+
+    def __init__(self):
+        super().__init__(self._write_object)
+
+    def _write_object(self, value: Any, path: str) -> dict[str, Any]:
+        own = type(value)
+        if own.__name__ in _ESTIMATORS and get_estimator_class(own.__name__) is own:
+            return {_KIND: own.__name__, "state": self.write(value.__getstate__(), path)}
+        package = own.__module__.partition(".")[0]
+        if package in _PACKAGES_OF_SKOPS and not isinstance(value, type):
+            skops = import_extra("skops.io", "save", "skae.save")
+            content = np.frombuffer(skops.dumps(value), dtype=np.uint8)
+            return {_KIND: "skops", "content": self._store(content, path or "skops")}
+        if package in ("builtins", "torch") or "<" in own.__qualname__:
+            raise TypeError(
+                f"`{path}` must be a value or an object with parameters. Got {value!r}, which "
+                "only a pickle can hold. Put a function or module into a class of your own that "
+                "derives from a class of skae, such as skae.objectives.ReconstructionLoss."
+            )
+        return {_KIND: "trusted", "class": get_class_path(own), "state": self._write_own(value)}
+
+    def _write_own(self, value: Any) -> Any:
+        state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
+        if not isinstance(state, dict):
+            raise TypeError(f"objects of {type(value).__name__} must have a dictionary as state")
+        return self.write(state, f"trusted.{len(self.arrays)}")
+
+
+class ObjectReader(Reader):
+    """A `Reader` that makes objects anew.
+
+    Parameters
+    ----------
+    file : safetensors.safe_open
+        Gives arrays.
+    trusted : dict of str to type
+        Classes beside our own, under their paths.
+    """
+
+    def __init__(self, file, trusted: dict[str, type | None]):
+        super().__init__(list(file.keys()), file.get_tensor, self._read_object)
+        self.trusted = trusted
+
+    def _read_object(self, written: dict[str, Any]) -> Any:
+        kind = written[_KIND]
+        if kind == "skops":
+            return self._read_skops(self.get_array(written["content"]))
+        is_trusted = kind == "trusted"
+        own = self._find_trusted(written["class"]) if is_trusted else get_estimator_class(kind)
+        value: Any = object.__new__(own)
+        state = self.read(written["state"])
+        if hasattr(value, "__setstate__"):
+            value.__setstate__(state)
+        else:
+            value.__dict__.update(state)
+        return value
+
+    def _find_trusted(self, path: str) -> type:
+        if path not in self.trusted:
+            raise UntrustedClassError([path])
+        own = self.trusted[path]
+        if own is not None:
+            return own
+        module, _, name = path.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+    def _read_skops(self, content: np.ndarray) -> Any:
+        skops, data = import_extra("skops.io", "save", "skae.load"), content.tobytes()
+        check_zip(data)
+        trusted = {*list_trusted_types(), *_TRUSTED_OF_SCIKIT_LEARN, *self.trusted}
+        unknown = [name for name in skops.get_untrusted_types(data=data) if name not in trusted]
+        if unknown:
+            raise UntrustedClassError(unknown)
+        return skops.loads(data, trusted=sorted(trusted))
+
+
+class UntrustedClassError(ValueError):
+    """A file holds objects of classes that are not trusted."""
+
+    def __init__(self, paths: list[str]):
+        super().__init__(f"it holds objects of {', '.join(paths)}")
+        self.paths = paths
+
+
+def check_zip(data: bytes) -> None:
+    """Refuse archives whose members are larger than the archive, or whose arrays claim to be.
+
+    Parameters
+    ----------
+    data : bytes
+        A zip archive of JSON and NPY files.
+
+    Raises
+    ------
+    ValueError
+        If reading it would take more memory than it has bytes.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > len(data):
+            raise ValueError("an archive in it says that it is larger than it is")
+        for member in members:
+            if member.filename.endswith(".npy"):
+                with archive.open(member) as file:
+                    _check_array_header(file, member.file_size)
+
+
+def _check_array_header(file, n_bytes: int) -> None:
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"an array in it has the unknown version {version}")
+    (length,) = struct.unpack("<H", file.peek(2)[:2])
+    if length > n_bytes:
+        raise ValueError("an array in it has a header that is longer than it is")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize > n_bytes:
+        raise ValueError("an array in it says that it is larger than it is")

@@ -1,0 +1,200 @@
+"""Fitted estimators to files and back."""
+
+import json
+from collections.abc import Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skae._shared.files import write_bytes
+from skae._shared.versions import current_versions
+from skae.exceptions import ModelFileError
+from skae.saving._container import open_packed, pack
+from skae.saving._objects import (
+    ObjectReader,
+    ObjectWriter,
+    UntrustedClassError,
+    get_class_path,
+)
+
+_FORMAT = 1
+_ATTRIBUTES = {
+    "rows": "_n_rows",
+    "codes": "n_components_",
+    "error": "reconstruction_error_",
+    "pca_error": "pca_reconstruction_error_",
+    "lsa_error": "lsa_reconstruction_error_",
+}
+
+
+def save(model, path):
+    """Write a fitted estimator to one file that is safe to load.
+
+    The numbers are stored as safetensors; class, parameters, fitted attributes and the plan of the
+    network stand as JSON in the header of the same file. Nothing is pickled. Objects of
+    scikit-learn, such as pipelines, are written by skops (``pip install "skae[save]"``).
+
+    Parameters
+    ----------
+    model : estimator
+        An estimator of skae, or one of scikit-learn that holds such estimators: a `Pipeline`, a
+        `ColumnTransformer`, a search. Architectures, losses and penalties may be objects of your
+        own classes, which `load` must then be told to trust.
+    path : str or path-like
+        File to write, usually with the suffix ".skae". One that exists is replaced in one step; it
+        stays as it is where writing fails.
+
+    Raises
+    ------
+    TypeError
+        If the estimator holds what only a pickle can hold, such as a function or a torch module.
+    OSError
+        If the file cannot be written.
+
+    See Also
+    --------
+    load : Read the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import skae
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> model = skae.AutoencoderTransformer(2, max_iter=20, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "iris.skae"
+    ...     skae.save(model, path)
+    ...     again = skae.load(path)
+    >>> bool((again.transform(X) == model.transform(X)).all())
+    True
+    """
+    writer = ObjectWriter()
+    try:
+        content = writer.write(model)
+    except TypeError as error:
+        raise TypeError(f"{type(model).__name__} cannot be saved: {error}") from error
+    header = {"format": _FORMAT, "about": _describe(model), "model": content}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
+    write_bytes(path, pack(text, writer.arrays))
+
+
+def load(path, *, trusted: Sequence[str | type] = ()):
+    """Read an estimator from a file that `save` has written.
+
+    No code of the file is run, and no more memory taken than twice its size. The estimator gives
+    the same results to the bit, and training goes on as it would have.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    trusted : list of str or type, default=()
+        Classes of your own that the file may hold objects of, themselves or by their names, as in
+        "package.module.Class". These classes are imported and their objects made, so name only
+        what you would import.
+
+    Returns
+    -------
+    model : estimator
+        The fitted estimator.
+
+    Raises
+    ------
+    skae.exceptions.ModelFileError
+        If the file is not one of skae, is damaged, has been changed, was written by a later version
+        of skae, or holds objects of classes that are not trusted.
+    OSError
+        If the file cannot be read.
+
+    See Also
+    --------
+    save : Write the file.
+    """
+    if isinstance(trusted, str | type):
+        raise TypeError(f"`trusted` must be a list of classes. Got {trusted!r}. Put it in a list.")
+    known = {own if isinstance(own, str) else get_class_path(own): own for own in trusted}
+    classes = {name: None if isinstance(own, str) else own for name, own in known.items()}
+    with _open(path) as (header, file):
+        return ObjectReader(file, classes).read(header["model"])
+
+
+def read_about(path) -> dict[str, Any]:
+    """Return what a file says of its model, without loading the model.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    about : dict
+        Class, time of writing, versions, and what is known of rows, columns and errors.
+
+    Raises
+    ------
+    skae.exceptions.ModelFileError
+        If the file is not one of skae, or is not as it was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import skae
+    >>> from skae.saving import read_about
+    >>> from skae.text import TokenSequencer
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "words.skae"
+    ...     skae.save(TokenSequencer().fit(["a good film", "a bad film"]), path)
+    ...     read_about(path)["class"]
+    'TokenSequencer'
+    """
+    with _open(path) as (header, _):
+        return dict(header["about"])
+
+
+@contextmanager
+def _open(path):
+    """Open a file; let everything that is wrong with it be one kind of error."""
+    path = Path(path)
+    # Files that cannot be read raise errors of their own.
+    with open(path, "rb"):
+        pass
+    try:
+        with open_packed(path) as (text, file):
+            header = json.loads(text)
+            if header["format"] != _FORMAT:
+                raise ValueError(f"its format is {header['format']!r}, not {_FORMAT}")
+            yield header, file
+    except UntrustedClassError as error:
+        raise ModelFileError(
+            f"{path} must hold objects of trusted classes alone, but {error}. If you trust their "
+            f"code, pass their names: trusted={error.paths!r}."
+        ) from error
+    except ImportError:
+        raise
+    # Whatever a hostile file makes fail.
+    except Exception as error:
+        raise ModelFileError(
+            f"{path} must be a file that skae.save has written, with this or an earlier version of "
+            f"skae. It cannot be read: {error or type(error).__name__}. Write the file again, or "
+            "install the latest version."
+        ) from error
+
+
+def _describe(model) -> dict[str, Any]:
+    """Return what is to be said of a model beside its state."""
+    about: dict[str, Any] = {
+        "class": type(model).__name__,
+        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": current_versions(),
+    }
+    own = getattr(model, "autoencoder_", getattr(model, "transformer_", model))
+    names = getattr(model, "feature_names_in_", None)
+    about |= {name: getattr(own, key, None) for name, key in _ATTRIBUTES.items()}
+    about["columns"] = getattr(model, "n_features_in_", None)
+    about["names"] = None if names is None else list(map(str, names))
+    return {name: value for name, value in about.items() if value is not None}

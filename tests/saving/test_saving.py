@@ -1,0 +1,271 @@
+"""Fitted estimators in files: what comes back, what is refused, what is said of a file."""
+
+import json
+import os
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import skae
+from skae import AutoencoderTransformer
+from skae.__main__ import main
+from skae.architectures import Architecture
+from skae.exceptions import ModelFileError
+from skae.generate import CodeSampler
+from skae.modules import DenseStack
+from skae.objectives import HuberLoss, Penalty
+from skae.saving import read_about
+from skae.sequences import SequencePadder
+from skae.text import TokenSequencer
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+STORED = Path(__file__).parent / "format_1.skae"
+
+
+class Wide(Architecture):
+    def __init__(self, n_units=8):
+        self.n_units = n_units
+
+    def make_stacks(self, plan):
+        sizes = [plan.n_features, self.n_units, plan.n_encoder_outputs]
+        options = {"zero_last": plan.zero_last, "generator": plan.generator}
+        encoder = DenseStack(sizes, **options)
+        return encoder, DenseStack([plan.n_components, *sizes[1::-1]], **options)
+
+
+class Shift(Penalty):
+    def __init__(self, size=1.0):
+        self.size = size
+
+    def forward(self, module, rows, code, generator=None):
+        return (code - self.size).square().mean()
+
+    __call__ = forward
+
+
+@pytest.fixture
+def round_trip(tmp_path):
+    def go(model, **options):
+        skae.save(model, tmp_path / "model.skae")
+        return skae.load(tmp_path / "model.skae", **options)
+
+    return go
+
+
+def make_autoencoder(**params):
+    own = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+    return AutoencoderTransformer(**{**own, **params})
+
+
+X = np.random.RandomState(0).normal(size=(60, 5)).cumsum(axis=1)
+SAMPLES = X[:, :4].reshape(-1, 1, 2, 2)
+HOLES = np.where(np.random.RandomState(1).uniform(size=X.shape) < 0.1, np.nan, X)
+
+KINDS = {
+    "dense": (make_autoencoder(dropout=0.2, normalization="batch", tied_weights=True), X),
+    "double": (make_autoencoder(dtype="float64", init="random", penalty="top_k"), X),
+    "loss": (make_autoencoder(loss=HuberLoss(2.0), output_range=(-9, 9)), X),
+    "noise": (make_autoencoder(corruption="gaussian", penalty="contractive"), X),
+    "holes": (make_autoencoder(missing="mask"), HOLES),
+    "conv": (make_autoencoder(architecture="conv", hidden_layer_sizes="auto"), SAMPLES),
+    "recurrent": (
+        make_autoencoder(architecture="recurrent", hidden_layer_sizes="auto", dropout=0.1),
+        X.reshape(-1, 5, 1),
+    ),
+    "variational": (
+        skae.VariationalAutoencoderTransformer(2, max_iter=2, random_state=0),
+        X,
+    ),
+    "adversarial": (skae.AdversarialAutoencoderTransformer(2, max_iter=2, random_state=0), X),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_autoencoder_comes_back_to_the_bit(kind, round_trip):
+    estimator, rows = KINDS[kind]
+    model = estimator.fit(rows)
+    again = round_trip(model)
+    assert type(again) is type(model)
+    assert joblib.hash(again) == joblib.hash(model)
+    np.testing.assert_array_equal(again.transform(rows), model.transform(rows))
+    np.testing.assert_array_equal(again.score_samples(rows), model.score_samples(rows))
+    once_more = round_trip(model).partial_fit(rows)
+    np.testing.assert_array_equal(
+        again.partial_fit(rows).transform(rows), once_more.transform(rows)
+    )
+
+
+def test_training_goes_on_as_in_a_copy_that_was_pickled(round_trip):
+    model = make_autoencoder(warm_start=True, dropout=0.3).fit(X)
+    copied = joblib.hash(model), round_trip(model).fit(X)
+    expected = model.set_params(warm_start=True).fit(X)
+    np.testing.assert_array_equal(copied[1].transform(X), expected.transform(X))
+
+
+def test_other_estimators_come_back(round_trip):
+    tokens = np.random.RandomState(0).randint(0, 9, (40, 6))
+    texts = skae.TokenAutoencoderTransformer(2, max_iter=2, random_state=0).fit(tokens)
+    np.testing.assert_array_equal(round_trip(texts).transform(tokens), texts.transform(tokens))
+
+    frame = pd.DataFrame(HOLES, columns=list("abcde")).assign(kind=["u", "v", None] * 20)
+    imputer = skae.AutoencoderImputer(2, autoencoder=make_autoencoder(), random_state=0).fit(frame)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(round_trip(imputer).transform(frame)), pd.DataFrame(imputer.transform(frame))
+    )
+
+    detector = skae.AutoencoderOutlierDetector(2, autoencoder=make_autoencoder()).fit(X)
+    np.testing.assert_array_equal(round_trip(detector).score_samples(X), detector.score_samples(X))
+
+    words = TokenSequencer().fit(["a good film", "bad"])
+    np.testing.assert_array_equal(
+        round_trip(words).transform(["good bad"]), words.transform(["good bad"])
+    )
+    padder = SequencePadder().fit([X[:3], X[:7]])
+    np.testing.assert_array_equal(round_trip(padder).transform([X[:2]]), padder.transform([X[:2]]))
+
+
+def test_objects_of_scikit_learn_come_back(round_trip):
+    pytest.importorskip("skops")
+    sampler = CodeSampler(make_autoencoder(), random_state=0).fit(X)
+    np.testing.assert_array_equal(
+        round_trip(sampler).sample(3, random_state=0), sampler.sample(3, random_state=0)
+    )
+
+    frame = pd.DataFrame(X, columns=list("abcde")).assign(kind=["u", "v"] * 30)
+    columns = make_column_transformer(
+        (make_pipeline(StandardScaler(), make_autoencoder()), list("abcde")),
+        (OneHotEncoder(), ["kind"]),
+    )
+    pipeline = make_pipeline(columns, LogisticRegression())
+    grid = {"columntransformer__pipeline__autoencodertransformer__n_components": [1, 2]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(frame, frame["kind"])
+    np.testing.assert_array_equal(
+        round_trip(search).predict_proba(frame), search.predict_proba(frame)
+    )
+
+
+@pytest.mark.parametrize("params", [{"architecture": Wide(6)}, {"penalty": Shift(0.5)}], ids=str)
+def test_classes_of_ones_own_must_be_trusted(params, round_trip, tmp_path):
+    model = make_autoencoder(hidden_layer_sizes="auto", **params).fit(X)
+    (own,) = map(type, params.values())
+    path = f"{own.__module__}.{own.__qualname__}"
+    with pytest.raises(ModelFileError, match=rf"objects of {path}.*trusted="):
+        round_trip(model)
+    again = round_trip(model, trusted=[own])
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
+
+
+@pytest.mark.parametrize(
+    "params", [{"loss": lambda output, rows: (output - rows).abs()}, {"loss": torch.nn.L1Loss()}]
+)
+def test_functions_and_modules_cannot_be_saved(params, tmp_path):
+    model = make_autoencoder(**params).fit(X)
+    with pytest.raises(TypeError, match="only a pickle can hold"):
+        skae.save(model, tmp_path / "model.skae")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("n_hidden", [(8,), (300, 300)])
+def test_a_file_is_little_more_than_the_weights(n_hidden, tmp_path):
+    model = make_autoencoder(hidden_layer_sizes=n_hidden, max_iter=30).fit(X)
+    skae.save(model, tmp_path / "model.skae")
+    n_bytes = sum(value.nbytes for value in model.net_.module_.state_dict().values())
+    assert (tmp_path / "model.skae").stat().st_size <= n_bytes + 8192
+
+
+def test_the_stored_file_of_format_1_is_read():
+    model = skae.load(STORED)
+    expected = np.load(STORED.with_suffix(".npy"))
+    np.testing.assert_allclose(model.transform(expected[:, :4]), expected[:, 4:], atol=1e-5)
+    assert read_about(STORED)["class"] == "AutoencoderTransformer"
+
+
+def rewrite(path, change):
+    """Change the header of a file, and make its digest fit."""
+    from safetensors import safe_open
+
+    from skae.saving._container import pack
+
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["skae"])
+    change(header)
+    Path(path).write_bytes(pack(json.dumps(header), load_file(path)))
+
+
+def set_format(header):
+    header["format"] = 2
+
+
+def set_class(header):
+    header["model"]["object"]["kind"] = "Popen"
+
+
+def set_size(header):
+    header["model"]["object"]["state"]["net_"]["plan"]["hidden_layer_sizes"] = {"tuple": [10**9]}
+
+
+def set_depth(header):
+    sizes = {"tuple": [1] * 100_000}
+    header["model"]["object"]["state"]["net_"]["plan"]["hidden_layer_sizes"] = sizes
+
+
+def ask_for_code(header):
+    header["model"] = {"object": {"kind": "trusted", "class": "os.system", "state": {}}}
+
+
+@pytest.mark.parametrize("change", [set_format, set_class, set_size, set_depth, ask_for_code])
+def test_hostile_headers_are_refused(change, tmp_path):
+    path = tmp_path / "model.skae"
+    skae.save(make_autoencoder().fit(X), path)
+    rewrite(path, change)
+    with pytest.raises(ModelFileError):
+        skae.load(path)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "model.skae"
+    for content in (b"", b"GIF89a", b"\xff" * 8, (10**9).to_bytes(8, "little") + b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(ModelFileError, match=r"skae\.save has written"):
+            skae.load(path)
+    save_file({"weights": np.ones(3)}, path)
+    with pytest.raises(ModelFileError, match="not one that skae has written"):
+        skae.load(path)
+    with open(path, "wb") as file:
+        # It takes no room on the disk.
+        file.truncate(1 << 40)
+    with pytest.raises(ModelFileError):
+        skae.load(path)
+
+
+def test_a_missing_file_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        skae.load(tmp_path / "model.skae")
+
+
+def test_info_tells_what_a_file_holds(tmp_path, capsys):
+    path = tmp_path / "model.skae"
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d", "e\x1b[2J"])
+    skae.save(make_autoencoder().fit(frame), path)
+    assert main(["info", str(path)]) == 0
+    printed = capsys.readouterr().out
+    for part in ("AutoencoderTransformer", "60 rows", "5 columns", "a, b, c, d", "PCA"):
+        assert part in printed
+    assert "\x1b" not in printed
+
+
+def test_info_of_a_foreign_file_is_one_line(tmp_path, capsys):
+    (tmp_path / "model.skae").write_bytes(b"GIF89a")
+    assert main(["info", str(tmp_path / "model.skae")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
