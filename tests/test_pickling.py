@@ -14,6 +14,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from skae import AutoencoderTransformer
 from skae._shared.versions import current_versions
 from skae.exceptions import InconsistentVersionWarning
 
@@ -218,3 +219,16 @@ def test_a_plan_of_a_larger_network_than_its_numbers_is_refused(quick, images):
     state["net_"]["plan"]["hidden_layer_sizes"] = (10**9,)
     with pytest.raises(ValueError, match="must fit its arrays"):
         type(quick())().__setstate__(state)
+
+
+def make_pair(shape, n_components, n_outputs):
+    encoder = torch.nn.Sequential(torch.nn.Linear(*shape, n_outputs), torch.nn.Dropout(0.2))
+    return encoder, torch.nn.Linear(n_components, *shape)
+
+
+def test_a_network_of_ones_own_is_trained_on_after_a_pickle(images):
+    estimator = AutoencoderTransformer(2, architecture=make_pair, max_iter=2, random_state=0)
+    copies = [through_pickle(estimator.fit(images)), copy.deepcopy(estimator)]
+    assert_same_results(estimator, copies[0], images)
+    first, second = (own.partial_fit(images) for own in copies)
+    assert_same_results(first, second, images)

@@ -24,10 +24,12 @@ def pack_net(net) -> dict[str, Any]:
     state = {
         "history": _pack_history(net.history_),
         "params": {name: getattr(net, name) for name in _NET_PARAMS},
+        "family": net.family,
+        "plan": net.plan,
     }
     arrays = pack_arrays(net.module_)
     if can_rebuild(net.family, net.plan, net.module_, arrays):
-        return {**state, "family": net.family, "plan": net.plan, "arrays": arrays}
+        return {**state, "arrays": arrays}
     # Parts of the module are not what the plan says, or come from a function of the user's.
     structure, arrays = pack_module(net.module_)
     return {**state, "structure": structure, "arrays": arrays}
