@@ -6,6 +6,7 @@ from skae._estimators.imputer import AutoencoderImputer
 from skae._estimators.outlier import AutoencoderOutlierDetector
 from skae._estimators.tokens import TokenAutoencoderTransformer
 from skae._estimators.variational import VariationalAutoencoderTransformer
+from skae.parallel import fit_many, transform_many
 from skae.saving import load, save
 
 __version__ = "0.1.0"
@@ -18,6 +19,8 @@ __all__ = [
     "TokenAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "__version__",
+    "fit_many",
     "load",
     "save",
+    "transform_many",
 ]

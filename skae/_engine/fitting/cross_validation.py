@@ -19,6 +19,7 @@ from skae._engine.judgement import (
 )
 from skae._engine.start.noise import InputNoise
 from skae._engine.start.prepared_table import describe_table
+from skae._engine.steps.epoch import Batch, train_epoch
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.tables.batches import batch_sizes, count_batches
 
@@ -101,15 +102,17 @@ class FoldNetworks:
         parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
         if weights is not None:
             parts = weights[shuffled].to(rows).split(sizes, 1)
+        batches = (
+            Batch(self.noise(batch), batch, own)
+            for batch, own in zip(rows.split(sizes, 1), parts, strict=True)
+        )
+        losses = train_epoch(self.step, batches, self._begin_step, rows.numel())
         total = rows.new_zeros(n_folds)
-        for batch, own_weights in zip(rows.split(sizes, 1), parts, strict=True):
-            self._set_progress()
-            losses = self.step.accumulate_(self.noise(batch), batch, own_weights)
-            self.step.update_()
-            total.add_(losses, alpha=batch.shape[1] / n_train)
+        for own_losses, size in zip(losses, sizes, strict=True):
+            total.add_(own_losses, alpha=size / n_train)
         return float(total.mean())
 
-    def _set_progress(self):
+    def _begin_step(self):
         """Tell schedule and objective the share of all steps that has been made."""
         progress = min(1.0, self.n_steps / max(1, self.n_steps_in_all - 1))
         self.objective.set_progress(progress)

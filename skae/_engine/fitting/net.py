@@ -11,6 +11,7 @@ from skae._engine.compute.device import multiplies_in_bfloat16
 from skae._engine.fitting.callbacks import TrainingStopped
 from skae._engine.fitting.packing import pack_net, unpack_net
 from skae._engine.judgement import Judgement, mean_of_rows
+from skae._engine.steps.epoch import Batch, train_epoch, work_alone
 from skae._engine.steps.optimizer import LearningRates
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
@@ -212,24 +213,44 @@ class AutoencoderNet(NeuralNet):
     @torch.no_grad()
     def _train_on(self, iterator, *, listening: bool) -> float:
         """Train on all batches; return the mean loss."""
-        total, mass = torch.zeros(1, device=self.device), 0.0
-        for n_done, batch in enumerate(iterator):
-            rows, weights = batch
-            self._set_progress(n_done, len(iterator))
-            if listening:
-                self.notify("on_batch_begin", batch=batch, training=True)
-            own_weights = None if weights is None else weights[None]
-            loss = self.step_.accumulate_(self.noise(rows[None]), rows[None], own_weights)
-            if listening:
-                named = self.get_all_learnable_params()
-                self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
-            self.step_.update_()
-            total = total.to(loss).add_(loss, alpha=len(rows))
-            mass += len(rows) if weights is None else weights.sum()
-            if listening:
-                self._tell_of_batch("train", batch, loss[0])
+        sizes, masses = [], []
+        steps = iter(range(len(iterator)))
+
+        def begin_step():
+            self._set_progress(next(steps), len(iterator))
+
+        def list_batches():
+            for rows, weights in iterator:
+                sizes.append(len(rows))
+                masses.append(len(rows) if weights is None else weights.sum())
+                own_weights = None if weights is None else weights[None]
+                yield Batch(self.noise(rows[None]), rows[None], own_weights)
+
+        if listening:
+            with work_alone():
+                losses = self._train_before_listeners(list_batches(), begin_step)
+        else:
+            dataset = iterator.dataset
+            n_cells = len(dataset) * dataset.rows.n_cells
+            losses = train_epoch(self.step_, list_batches(), begin_step, n_cells)
         self.n_steps_ += len(iterator)
-        return float(total / mass)
+        return _mean_of_batches(losses, sizes, masses, self.device)
+
+    def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
+        """Make a step for each batch, and tell the callbacks."""
+        losses = []
+        for own in batches:
+            weights = None if own.weights is None else own.weights[0]
+            batch = own.rows[0], weights
+            begin_step()
+            self.notify("on_batch_begin", batch=batch, training=True)
+            loss = self.step_.accumulate_(own.inputs, own.rows, own.weights)
+            named = self.get_all_learnable_params()
+            self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+            self.step_.update_()
+            losses.append(loss)
+            self._tell_of_batch("train", batch, loss[0])
+        return losses
 
     def _judge_batches(self, iterator, *, listening: bool) -> Judgement:
         """Return what rows cost, with the same noise each time."""
@@ -310,3 +331,12 @@ class AutoencoderNet(NeuralNet):
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
         self.module_.eval()
         return moments
+
+
+def _mean_of_batches(losses, sizes, masses, device) -> float:
+    """Return the mean over all rows of the mean losses of batches."""
+    total, mass = torch.zeros(1, device=device), 0.0
+    for loss, size, own in zip(losses, sizes, masses, strict=True):
+        total = total.to(loss).add_(loss, alpha=size)
+        mass += own
+    return float(total / mass)

@@ -10,7 +10,6 @@ Shapes: m models, b rows in a batch, p features, k codes. Gradients are those of
 models' losses, so no model sees another.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,7 +42,59 @@ _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-class FlatParameters:
+# The last bits of a product depend on where its result lies in a cache line, which must not depend
+# on the number of models: each tensor of each model begins with a line.
+_LINE = 16
+# Functions of cells work on as many at once as two registers hold, 32 at most, and treat those left
+# over at the end of an array by other instructions.
+_CELLS_AT_ONCE = 64
+
+
+def _round_up(size: int, unit: int = _LINE) -> int:
+    return -(-size // unit) * unit
+
+
+def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Return uninitialised matrices of m models, apart in memory so that each begins with a line.
+
+    Cells are left over at the end of each model or of none, however many models there are.
+    """
+    n_models, n_rows, n_columns = shape
+    size = n_rows * n_columns
+    memory = like.new_empty(n_models, _round_up(size, _CELLS_AT_ONCE))
+    return memory[:, :size].view(n_models, n_rows, n_columns)
+
+
+class FlatTensors:
+    """Parameters of m like networks and their gradients, in one buffer each.
+
+    Parameters
+    ----------
+    n_models : int
+        Number of networks.
+    parameters : list of Tensor
+        Those of one network, of whose shapes, precision and device all are.
+    """
+
+    def __init__(self, n_models: int, parameters: Sequence[Tensor]):
+        shapes = [parameter.shape for parameter in parameters]
+        sizes = [shape.numel() for shape in shapes]
+        n_cells = sum(map(_round_up, sizes))
+        self.values = parameters[0].detach().new_zeros(n_models, n_cells)
+        self.gradients = torch.zeros_like(self.values)
+        self.views = self._views(self.values, shapes, sizes)
+        self.gradient_views = self._views(self.gradients, shapes, sizes)
+
+    @staticmethod
+    def _views(buffer: Tensor, shapes, sizes) -> list[Tensor]:
+        parts = buffer.split([_round_up(size) for size in sizes], dim=1)
+        return [
+            part[:, :size].view(-1, *shape)
+            for part, size, shape in zip(parts, sizes, shapes, strict=True)
+        ]
+
+
+class FlatParameters(FlatTensors):
     """Parameters of m like modules in one buffer, with gradients and AdamW's moments.
 
     The modules' own parameters become views of the buffer, so they follow the training.
@@ -55,26 +106,13 @@ class FlatParameters:
     """
 
     def __init__(self, parameters: Sequence[Sequence[nn.Parameter]]):
-        shapes = [parameter.shape for parameter in parameters[0]]
-        sizes = [shape.numel() for shape in shapes]
-        first = parameters[0][0]
-        self.values = first.new_empty(len(parameters), sum(sizes)).detach()
-        self.gradients = torch.zeros_like(self.values)
+        super().__init__(len(parameters), parameters[0])
         self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
-        self.n_steps = torch.zeros((), device=first.device)
-        buffers = self.values, self.gradients, *self.moments
-        self._arguments: Any = [[buffer] for buffer in buffers] + [[], [self.n_steps]]
-        self.views = self._views(self.values, shapes, sizes)
-        self.gradient_views = self._views(self.gradients, shapes, sizes)
+        self.n_steps = torch.zeros((), device=self.values.device)
         for model, own in enumerate(parameters):
             for view, parameter in zip(self.views, own, strict=True):
                 view[model] = parameter.detach()
                 parameter.data = view[model]
-
-    @staticmethod
-    def _views(buffer: Tensor, shapes, sizes) -> list[Tensor]:
-        parts = buffer.split(sizes, dim=1)
-        return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def copy_moments(self):
         """Return the optimiser's moments and its number of steps."""
@@ -87,7 +125,7 @@ class FlatParameters:
             mine.copy_(theirs)
         self.n_steps.copy_(n_steps)
 
-    def step(self, groups: Sequence[dict]):
+    def step_(self, values: Tensor, gradients: Tensor, groups: Sequence[dict]):
         """Make one AdamW step.
 
         torch offers the fused step on flat buffers only under a private name; its public wrapper
@@ -95,24 +133,24 @@ class FlatParameters:
 
         Parameters
         ----------
+        values, gradients : Tensor of shape (m, n_parameters)
+            Parameters, which are changed in place, and their gradients: those of this object, or
+            of another that trains these models together with others.
         groups : list of dict
             Settings of AdamW for each model. One call serves all models if they are equal.
         """
         self.n_steps += 1
+        buffers = values, gradients, *self.moments
         rows = [_read_settings(group) for group in groups]
         if all(row == rows[0] for row in rows):
-            torch._fused_adamw_(*self._arguments, **rows[0], amsgrad=False, maximize=False)
+            self._call_adamw(buffers, rows[0])
             return
-        for own, row in zip(self._arguments_by_model, rows, strict=True):
-            torch._fused_adamw_(*own, **row, amsgrad=False, maximize=False)
+        for model, row in enumerate(rows):
+            self._call_adamw([buffer[model] for buffer in buffers], row)
 
-    @functools.cached_property
-    def _arguments_by_model(self) -> Any:
-        buffers = self.values, self.gradients, *self.moments
-        return [
-            [*([buffer[model]] for buffer in buffers), [], [self.n_steps]]
-            for model in range(len(self.values))
-        ]
+    def _call_adamw(self, buffers: Sequence[Tensor], settings: dict):
+        arguments: Any = [*([buffer] for buffer in buffers), [], [self.n_steps]]
+        torch._fused_adamw_(*arguments, **settings, amsgrad=False, maximize=False)
 
 
 def _read_settings(group: dict) -> dict[str, Any]:
@@ -141,9 +179,9 @@ class _Layer:
         n_models, n_outputs, n_inputs = weight.shape
         self.weight, self.transposed, self.bias = weight, weight.mT, bias[:, None]
         self.weight_gradient, self.bias_gradient = weight_gradient, bias_gradient
-        self.inputs = weight.new_empty(n_models, n_rows, n_inputs)
-        self.outputs = weight.new_empty(n_models, n_rows, n_outputs)
-        self.input_gradient = torch.empty_like(self.inputs)
+        self.inputs = make_stack((n_models, n_rows, n_inputs), weight)
+        self.outputs = make_stack((n_models, n_rows, n_outputs), weight)
+        self.input_gradient = make_stack((n_models, n_rows, n_inputs), weight)
         self.products = choose_products(n_rows, weight)
 
     def forward(self) -> Tensor:
@@ -224,6 +262,7 @@ class _LinearPathStep:
         self.projection, self.back_projection = views
         self.by_projection, self.by_back_projection = gradient_views
         self.products_by_size: dict[int, type[BatchedProducts]] = {}
+        self.linear_by_size: dict[int, Tensor] = {}
 
     def encode_(self, code: Tensor, inputs: Tensor) -> Tensor:
         """Add what the path makes of scaled inputs (m, b, p) to codes (m, b, k)."""
@@ -233,13 +272,17 @@ class _LinearPathStep:
         self.inputs, self.products = inputs, self.products_by_size[n_rows]
         return self.products.add_(code, inputs, self.projection.mT)
 
-    def decode_(self, output: Tensor, code: Tensor, link: Callable | None) -> Tensor:
+    def decode_(self, output: Tensor, code: Tensor, add_link_: Callable | None) -> Tensor:
         """Add what the path makes of scaled codes to outputs, through a link if there is one."""
         self.code = code
-        if link is None:
+        if add_link_ is None:
             return self.products.add_(output, code, self.back_projection)
-        self.linear = self.products.multiply(code, self.back_projection)
-        return output.add_(link(self.linear))
+        n_rows = output.shape[1]
+        if n_rows not in self.linear_by_size:
+            self.linear_by_size[n_rows] = make_stack(output.shape, output)
+        out = self.linear_by_size[n_rows]
+        self.linear = self.products.multiply(code, self.back_projection, out)
+        return add_link_(output, self.linear)
 
     def decode_backward_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
         """Store a gradient; add that by the codes, given that by what the path has added."""
@@ -251,7 +294,79 @@ class _LinearPathStep:
         self.products.store(code_gradient.mT, self.inputs, self.by_projection)
 
 
-class DenseStep(Step):
+class DenseNetworks:
+    """Forward and backward passes of m dense autoencoders of one shape.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        One of them.
+    stacks : FlatTensors
+        Parameters of the encoders and the decoders.
+    paths : FlatTensors or None
+        Parameters of the linear paths, None where there are none.
+    """
+
+    input_scale: Tensor
+    code_scale: Tensor
+
+    def __init__(self, module: Autoencoder, stacks: FlatTensors, paths: FlatTensors | None):
+        views, gradient_views = stacks.views, stacks.gradient_views
+        split = 2 * len(module.encoder.linears)
+        self.encoder = _StackStep(views[:split], gradient_views[:split], module.encoder.activation)
+        self.decoder = _StackStep(views[split:], gradient_views[split:], module.decoder.activation)
+        self.scaled_by_size: dict[int, Tensor] = {}
+        self.linear_path = (
+            None if paths is None else _LinearPathStep(paths.views, paths.gradient_views)
+        )
+        has_link = paths is not None and not isinstance(module.output, LinearOutput)
+        self.has_link, self.fills = has_link, module.filling is not None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
+        n_rows = inputs.shape[1]
+        if n_rows not in self.scaled_by_size:
+            self.scaled_by_size[n_rows] = make_stack(inputs.shape, inputs)
+        self.scaled_inputs = self.scaled_by_size[n_rows]
+        torch.mul(inputs, self.input_scale, out=self.scaled_inputs)
+        encoder_inputs = self.scaled_inputs
+        if self.fills:
+            missing = self.scaled_inputs.isnan().to(inputs.dtype)
+            self.scaled_inputs = self.fill(self.scaled_inputs)
+            encoder_inputs = torch.cat([self.scaled_inputs, missing], -1)
+        code = self.encoder.forward(encoder_inputs)
+        if self.linear_path is None:
+            return self.decoder.forward(code.mul_(self.code_scale))
+        code = self.linear_path.encode_(code, self.scaled_inputs).mul_(self.code_scale)
+        link = self.add_link_ if self.has_link else None
+        return self.linear_path.decode_(self.decoder.forward(code), code, link)
+
+    def backward(self, gradient: Tensor):
+        """Store the gradients of all parameters, given that of the losses by the outputs."""
+        code_gradient = self.decoder.backward(gradient, to_inputs=True)
+        if self.linear_path is not None:
+            if self.has_link:
+                self.link_gradient_(gradient, self.linear_path.linear)
+            code_gradient = self.linear_path.decode_backward_(code_gradient, gradient)
+        code_gradient.mul_(self.code_scale)
+        if self.linear_path is not None:
+            self.linear_path.encode_backward(code_gradient)
+        self.encoder.backward(code_gradient, to_inputs=False)
+
+    def fill(self, rows: Tensor) -> Tensor:
+        """Return scaled rows (m, b, p) without missing cells."""
+        raise NotImplementedError
+
+    def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
+        """Add the link of what the linear paths have made to the outputs."""
+        raise NotImplementedError
+
+    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
+        """Turn the gradient by the outputs into that by what the linear paths have made."""
+        raise NotImplementedError
+
+
+class DenseStep(DenseNetworks, Step):
     """Training steps of m dense autoencoders of one shape.
 
     Parameters
@@ -266,8 +381,8 @@ class DenseStep(Step):
     """
 
     def __init__(self, modules: Sequence[Autoencoder], objective: ReconstructionObjective, groups):
-        super().__init__(modules, objective, groups)
-        first = modules[0]
+        Step.__init__(self, modules, objective, groups)
+        first, paths = modules[0], None
         self.loss, self.output = objective.loss, first.output
         self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
         self.code_scale = torch.stack([module.code_scale for module in modules])[:, None]
@@ -275,25 +390,24 @@ class DenseStep(Step):
         stacks = FlatParameters(
             [[*module.encoder.parameters(), *module.decoder.parameters()] for module in modules]
         )
-        views, gradient_views = stacks.views, stacks.gradient_views
-        split = 2 * len(first.encoder.linears)
-        self.encoder = _StackStep(views[:split], gradient_views[:split], first.encoder.activation)
-        self.decoder = _StackStep(views[split:], gradient_views[split:], first.decoder.activation)
         self.parameters = [stacks]
-        self.scaled_by_size: dict[int, Tensor] = {}
-        self.linear_path: _LinearPathStep | None = None
-        self.link: Callable | None = None
         if first.linear_path is not None:
             paths = FlatParameters([list(module.linear_path.parameters()) for module in modules])
             self.parameters.append(paths)
-            self.linear_path = _LinearPathStep(paths.views, paths.gradient_views)
-            self.link = None if isinstance(self.output, LinearOutput) else self.output.link
+        DenseNetworks.__init__(self, first, stacks, paths)
 
     @torch.no_grad()
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
         """Compute the gradients of one batch of each model by hand."""
+        losses, gradient = self.losses_and_gradient_(self.forward(inputs), rows, weights)
+        self.backward(gradient)
+        return losses
+
+    def losses_and_gradient_(
+        self, output: Tensor, rows: Tensor, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss (m,) of each model, and turn the outputs into the losses' gradient."""
         _, n_rows, n_features = rows.shape
-        output = self.forward(inputs)
         if weights is None:
             factors: Any = 1 / (n_rows * n_features)
         else:
@@ -301,15 +415,20 @@ class DenseStep(Step):
         losses, gradient = self.loss.rows_and_gradient_(output, rows, factors)
         if weights is not None:
             losses = losses * weights
-        self._backward(gradient)
-        return losses.mean(1)
+        return losses.mean(1), gradient
 
     @torch.no_grad()
     def update_(self):
         """Make one AdamW step of each group of parameters."""
-        self.exchange_([parameters.gradients for parameters in self.parameters])
-        for parameters, *groups in zip(self.parameters, *self.groups, strict=True):
-            parameters.step(groups)
+        gradients = [parameters.gradients for parameters in self.parameters]
+        self.exchange_(gradients)
+        self.update_elsewhere_([parameters.values for parameters in self.parameters], gradients)
+
+    def update_elsewhere_(self, values: Sequence[Tensor], gradients: Sequence[Tensor]):
+        """Make one AdamW step of parameters that lie in the memory of a joint training."""
+        parts = zip(self.parameters, values, gradients, *self.groups, strict=True)
+        for parameters, own_values, own_gradients, *groups in parts:
+            parameters.step_(own_values, own_gradients, groups)
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -318,35 +437,18 @@ class DenseStep(Step):
         losses = self.loss.rows(output, rows)
         return losses, find_row_errors(self.output(output), rows)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
-        n_rows = inputs.shape[1]
-        if n_rows not in self.scaled_by_size:
-            self.scaled_by_size[n_rows] = inputs.new_empty(inputs.shape)
-        self.scaled_inputs = self.scaled_by_size[n_rows]
-        torch.mul(inputs, self.input_scale, out=self.scaled_inputs)
-        encoder_inputs = self.scaled_inputs
-        if self.filling is not None:
-            missing = self.scaled_inputs.isnan().to(inputs.dtype)
-            self.scaled_inputs = self.filling(self.scaled_inputs)
-            encoder_inputs = torch.cat([self.scaled_inputs, missing], -1)
-        code = self.encoder.forward(encoder_inputs)
-        if self.linear_path is None:
-            return self.decoder.forward(code.mul_(self.code_scale))
-        code = self.linear_path.encode_(code, self.scaled_inputs).mul_(self.code_scale)
-        return self.linear_path.decode_(self.decoder.forward(code), code, self.link)
+    def fill(self, rows: Tensor) -> Tensor:
+        """Return scaled rows without missing cells."""
+        assert self.filling is not None  # noqa: S101
+        return self.filling(rows)
 
-    def _backward(self, gradient: Tensor):
-        """Store the gradients of all parameters, given that of the losses by the outputs."""
-        code_gradient = self.decoder.backward(gradient, to_inputs=True)
-        if self.linear_path is not None:
-            if self.link is not None:
-                self.output.link_gradient_(gradient, self.linear_path.linear)
-            code_gradient = self.linear_path.decode_backward_(code_gradient, gradient)
-        code_gradient.mul_(self.code_scale)
-        if self.linear_path is not None:
-            self.linear_path.encode_backward(code_gradient)
-        self.encoder.backward(code_gradient, to_inputs=False)
+    def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
+        """Add the link of what the linear paths have made to the outputs."""
+        return output.add_(self.output.link(linear))
+
+    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
+        """Turn the gradient by the outputs into that by what the linear paths have made."""
+        self.output.link_gradient_(gradient, linear)
 
     def copy_values(self) -> list[Tensor]:
         """Return the models' parameters, for `load_values_`."""

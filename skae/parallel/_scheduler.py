@@ -1,0 +1,191 @@
+"""Where trainings of many threads meet, and are computed in few calls."""
+
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import joblib
+import torch
+
+from skae._engine.compute.threads import find_openmp
+from skae._engine.steps.epoch import TRAINER, Batch, train_alone
+from skae._engine.steps.joint import EpochOfOne, JointNetworks, can_join, find_kind
+from skae._engine.steps.step import Step
+
+# Batches of an epoch are kept until all are trained on, so tables must not be large.
+_MOST_CELLS = 2**20
+# More models in one call are not faster, and no longer fit into the cache of a core.
+_MOST_BYTES = 2**22
+# Memory of joint networks is kept for the next epoch, for so many kinds.
+_MOST_KEPT = 32
+
+
+class TrainingCancelled(BaseException):
+    """Raised in tasks that nobody waits for any more; no handler of errors takes it for one."""
+
+
+class Scheduler:
+    """Trains epochs together that wait at the same time.
+
+    An epoch waits until every task that runs waits; those of one kind are then computed together,
+    a few models at a time, on all cores.
+
+    Parameters
+    ----------
+    n_tasks : int
+        Greatest number of tasks that run at the same time.
+    """
+
+    def __init__(self, n_tasks: int):
+        self.n_tasks, self.n_cores = n_tasks, joblib.cpu_count()
+        self.n_pending = self.n_alone = 0
+        self.queue: list[_Request] = []
+        self.cancelled = False
+        self.lock = threading.Lock()
+        self.workers = ThreadPoolExecutor(
+            self.n_cores, "skae-training", initializer=torch.get_num_threads
+        )
+        self.cores = threading.Semaphore(self.n_cores)
+        self.kept: dict[Any, list[JointNetworks]] = defaultdict(list)
+
+    def expect_task(self):
+        """Take note that a task is to be run."""
+        with self.lock:
+            self.n_pending += 1
+
+    def run_task(self, task: Callable[[], Any]):
+        """Return the result of a task that was expected, whose trainings meet others here."""
+        # A new thread of torch's takes its number of helpers when first asked, and keeps it.
+        torch.get_num_threads()
+        token = TRAINER.set(self)
+        try:
+            return task()
+        finally:
+            TRAINER.reset(token)
+            with self.lock:
+                self.n_pending -= 1
+            self._start_if_all_wait()
+
+    def train_epoch(
+        self, step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
+    ):
+        """Train an epoch together with those of other tasks, where that is possible."""
+        request = None
+        if can_join(step) and n_cells <= _MOST_CELLS:
+            request = _Request(step, list(batches), begin_step)
+            batches = request.epoch.batches
+        if request is None or request.kind is None:
+            with self.alone():
+                return train_alone(step, batches, begin_step)
+        return self._wait_for(request)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let other tasks go on meeting, while this one computes on a core of its own."""
+        with self.lock:
+            self._check_cancelled()
+            self.n_alone += 1
+        self._start_if_all_wait()
+        try:
+            with self.cores:
+                self._check_cancelled()
+                yield
+        finally:
+            with self.lock:
+                self.n_alone -= 1
+
+    def cancel(self):
+        """End all tasks at their next epoch."""
+        with self.lock:
+            self.cancelled, queue, self.queue = True, self.queue, []
+        for request in queue:
+            request.done.set()
+
+    def close(self):
+        """Let go of the threads once they have nothing to do."""
+        self.workers.shutdown(wait=False)
+
+    def _check_cancelled(self):
+        if self.cancelled:
+            raise TrainingCancelled
+
+    def _wait_for(self, request: "_Request"):
+        with self.lock:
+            self._check_cancelled()
+            self.queue.append(request)
+        self._start_if_all_wait()
+        request.done.wait()
+        self._check_cancelled()
+        if request.epoch.error is not None:
+            raise request.epoch.error
+        return request.epoch.losses
+
+    def _start_if_all_wait(self):
+        """Hand the epochs that wait to the workers if no task is left that might join them."""
+        with self.lock:
+            n_running = min(self.n_pending, self.n_tasks) - len(self.queue) - self.n_alone
+            # Those whose epochs are in work are running: started at other times, tasks would form
+            # ever smaller groups.
+            if n_running > 0 or not self.queue:
+                return
+            queue, self.queue = self.queue, []
+        for requests in _divide(queue, self.n_cores):
+            self.workers.submit(self._train, requests)
+
+    def _train(self, requests: Sequence["_Request"]):
+        """Train epochs of one kind, and let their tasks go on."""
+        try:
+            with self.cores, find_openmp().limit(limits=1):
+                self._train_together([request.epoch for request in requests], requests[0].kind)
+        except BaseException as error:
+            for request in requests:
+                request.epoch.error = request.epoch.error or error
+        for request in requests:
+            request.done.set()
+
+    def _train_together(self, epochs: Sequence[EpochOfOne], kind):
+        if len(epochs) == 1:
+            (own,) = epochs
+            own.losses = train_alone(own.step, own.batches, own.begin_step)
+            return
+        key = kind, sum(epoch.n_models for epoch in epochs)
+        networks = self._take_networks(key) or JointNetworks(epochs)
+        networks.train(epochs)
+        self._keep_networks(key, networks)
+
+    def _take_networks(self, key) -> JointNetworks | None:
+        with self.lock:
+            return self.kept[key].pop() if self.kept.get(key) else None
+
+    def _keep_networks(self, key, networks: JointNetworks):
+        with self.lock:
+            if sum(map(len, self.kept.values())) >= _MOST_KEPT:
+                self.kept.clear()
+            self.kept[key].append(networks)
+
+
+class _Request:
+    """An epoch that a thread waits for."""
+
+    def __init__(self, step, batches: list[Batch], begin_step: Callable[[], None]):
+        self.epoch = EpochOfOne(step, batches, begin_step)
+        self.kind, self.done = find_kind(self.epoch), threading.Event()
+
+
+def _divide(requests: Sequence[_Request], n_cores: int) -> list[list[_Request]]:
+    """Return groups of one kind, small enough for the caches and enough for all cores."""
+    kinds: dict[Any, list[_Request]] = defaultdict(list)
+    for request in requests:
+        kinds[request.kind].append(request)
+    groups = []
+    for alike in kinds.values():
+        n_bytes = sum(request.epoch.n_bytes for request in alike)
+        n_groups = -(-n_bytes // _MOST_BYTES)
+        if len(kinds) < n_cores:
+            n_groups = max(n_groups, n_cores)
+        n_groups = min(n_groups, len(alike))
+        groups += [alike[first::n_groups] for first in range(n_groups)]
+    return groups

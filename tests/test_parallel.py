@@ -1,0 +1,241 @@
+"""Fits side by side: the results of each alone, and the manners of a joblib backend."""
+
+import threading
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import (
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+    fit_many,
+    transform_many,
+)
+from skae.objectives import SquaredError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def wine():
+    X, y = load_wine(return_X_y=True)
+    return StandardScaler().fit_transform(X)[::2], y[::2]
+
+
+def make_transformer(**params):
+    given = {"n_components": 2, "max_iter": 5, "hidden_layer_sizes": (12, 7), "random_state": 0}
+    return AutoencoderTransformer(**(given | params))
+
+
+def side_by_side(**params):
+    return joblib.parallel_config(backend="skae", **params)
+
+
+def fit_all(estimators, X):
+    """Fit clones, as a joblib call whose backend the caller chooses."""
+    fits = (joblib.delayed(clone(estimator).fit)(X) for estimator in estimators)
+    return joblib.Parallel()(fits)
+
+
+def assert_equal_fits(estimators, X, **params):
+    alone = [clone(estimator).fit(X) for estimator in estimators]
+    with side_by_side(**params):
+        together = fit_all(estimators, X)
+    for own, other in zip(alone, together, strict=True):
+        assert own.loss_curve_ == other.loss_curve_
+        assert own.validation_loss_curve_ == other.validation_loss_curve_
+        assert own.best_iter_ == other.best_iter_
+        expected = own.net_.module_.state_dict()
+        for name, value in other.net_.module_.state_dict().items():
+            np.testing.assert_array_equal(value, expected[name])
+
+
+OPTIONS = {
+    "plain": {},
+    "wide": {"hidden_layer_sizes": (64,)},
+    "no linear path": {"init": "random"},
+    "range": {"output_range": "auto"},
+    "noise": {"corruption": "gaussian"},
+    "absolute": {"loss": "absolute_error"},
+    "fixed epochs": {"early_stopping": False},
+    "double": {"dtype": "float64"},
+    "penalty, which is not batched": {"penalty": "contractive", "alpha": 0.1},
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
+def test_fits_side_by_side_are_those_alone(option, wine):
+    estimators = [
+        make_transformer(learning_rate_init=rate, random_state=seed, max_iter=4 + seed, **option)
+        for seed, rate in enumerate([0.001, 0.01, 0.01, 0.03])
+    ]
+    assert_equal_fits(estimators, wine[0])
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "poisson"])
+def test_losses_with_links_are_kept_apart(loss, wine):
+    X = wine[0] - wine[0].min(0)
+    X = X / X.max(0)
+    estimators = [make_transformer(loss=loss, random_state=seed) for seed in range(3)]
+    assert_equal_fits(estimators, X)
+
+
+def test_models_of_incomplete_tables_are_those_alone(wine):
+    X = wine[0].copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
+    estimators = [make_transformer(missing="mask", random_state=seed) for seed in range(3)]
+    assert_equal_fits(estimators, X)
+
+
+def test_settings_that_differ_do_not_keep_fits_apart(wine):
+    estimators = [
+        make_transformer(loss="huber", weight_decay=0.1),
+        make_transformer(loss="squared_error", learning_rate="constant"),
+        make_transformer(corruption="gaussian"),
+        make_transformer(activation="tanh"),
+        make_transformer(n_components=3),
+        make_transformer(net_params={"optimizer": torch.optim.SGD}),
+    ]
+    assert_equal_fits(estimators, wine[0])
+    assert_equal_fits(estimators, wine[0], n_jobs=2)
+
+
+def test_held_out_rows_end_each_training_at_its_own_epoch():
+    X = np.random.default_rng(0).normal(size=(1010, 4)).cumsum(1)
+    estimators = [
+        make_transformer(learning_rate_init=rate, n_iter_no_change=2, max_iter=6)
+        for rate in (0.1, 0.01, 0.001)
+    ]
+    assert_equal_fits(estimators, X)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3, None])
+def test_searches_score_as_alone_whatever_the_number_of_tasks(wine, n_jobs):
+    pipeline = make_pipeline(StandardScaler(), make_transformer(), LinearRegression())
+    grid = {
+        "autoencodertransformer__learning_rate_init": [0.001, 0.02],
+        "autoencodertransformer__n_components": [1, 2],
+    }
+    search = GridSearchCV(pipeline, grid, cv=2)
+    alone = clone(search).fit(*wine)
+    with side_by_side(n_jobs=n_jobs):
+        together = clone(search).fit(*wine)
+    np.testing.assert_array_equal(
+        together.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
+    )
+    np.testing.assert_array_equal(together.predict(wine[0]), alone.predict(wine[0]))
+
+
+def test_nested_searches_score_as_alone(wine):
+    search = GridSearchCV(make_transformer(), {"learning_rate_init": [0.001, 0.02]}, cv=2)
+    alone = cross_val_score(search, wine[0], cv=2)
+    with side_by_side():
+        np.testing.assert_array_equal(cross_val_score(search, wine[0], cv=2), alone)
+
+
+def test_other_tools_and_kinds_give_what_they_give_alone(wine):
+    X, y = wine
+    union = FeatureUnion(
+        [
+            ("plain", make_transformer()),
+            ("other", make_transformer(random_state=1)),
+            ("variational", VariationalAutoencoderTransformer(2, max_iter=2, random_state=0)),
+            ("pca", PCA(2)),
+        ]
+    )
+    bagging = BaggingRegressor(
+        make_pipeline(make_transformer(), LinearRegression()), n_estimators=3, random_state=0
+    )
+    codes, predictions = union.fit_transform(X), bagging.fit(X, y).predict(X)
+    with side_by_side():
+        np.testing.assert_array_equal(union.fit_transform(X), codes)
+        np.testing.assert_array_equal(bagging.fit(X, y).predict(X), predictions)
+
+
+class Raising(SquaredError):
+    """Raises an error of a chosen kind in the first training step."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def rows_and_gradient_(self, output, target, factor, units):
+        if self.error is not None:
+            raise self.error("as asked for")
+        return super().rows_and_gradient_(output, target, factor, units)
+
+
+Raising.has_gradient = True
+
+
+def test_an_error_is_that_of_its_own_task(wine):
+    search = GridSearchCV(
+        make_transformer(),
+        {"loss": [Raising(), Raising(ZeroDivisionError), SquaredError()]},
+        cv=2,
+        error_score=-1.0,
+    )
+    with side_by_side():
+        failed = search.fit(wine[0]).cv_results_["mean_test_score"]
+    assert failed[1] == -1
+    assert failed[0] == failed[2] > 0
+
+
+def test_an_error_leaves_no_thread_behind(wine):
+    before = set(threading.enumerate())
+    estimators = [make_transformer(loss=Raising(ZeroDivisionError)), *[make_transformer()] * 5]
+    with side_by_side(), pytest.raises(ZeroDivisionError, match="as asked for"):
+        fit_all(estimators, wine[0])
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def test_an_interruption_ends_all_tasks(wine):
+    before = set(threading.enumerate())
+    estimators = [make_transformer(max_iter=10**6, early_stopping=False) for _ in range(3)]
+    estimators.append(make_transformer(loss=Raising(KeyboardInterrupt)))
+    with side_by_side(), pytest.raises(KeyboardInterrupt):
+        fit_all(estimators, wine[0])
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def test_no_tasks_at_all_are_refused(wine):
+    with side_by_side(n_jobs=0), pytest.raises(ValueError, match="must not be 0"):
+        fit_all([make_transformer()], wine[0])
+
+
+def test_tables_of_other_lengths_are_fitted_as_in_a_loop(wine):
+    tables = {"a": wine[0], "b": wine[0][:50], 3: wine[0][30:80], "short": wine[0][:2]}
+    models = fit_many(make_transformer(), tables)
+    assert list(models) == list(tables)
+    codes = transform_many(models, tables.items())
+    for name, X in tables.items():
+        np.testing.assert_array_equal(codes[name], make_transformer().fit(X).transform(X))
+
+
+def test_groups_of_a_frame_are_tables():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"))
+    models = fit_many(make_transformer(), frame.groupby(np.arange(60) % 3))
+    assert list(models) == [0, 1, 2]
+    assert list(models[0].feature_names_in_) == ["a", "b", "c"]
+
+
+def test_names_that_do_not_fit_are_refused(wine):
+    pairs = [("a", wine[0]), ("a", wine[0])]
+    with pytest.raises(ValueError, match="Got 'a' twice"):
+        fit_many(make_transformer(), pairs)
+    with pytest.raises(ValueError, match="Got none for 'a'"):
+        transform_many({}, pairs[:1])
