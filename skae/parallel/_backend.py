@@ -16,15 +16,6 @@ class SideBySideBackend(ParallelBackendBase):
     Importing `skae` makes it known to joblib under the name "skae". The results are those of fits
     one after the other, to the last bit.
 
-    Parameters
-    ----------
-    nesting_level : int, default=None
-        Number of parallel calls around this one.
-    inner_max_num_threads : None, default=None
-        Not used.
-    **backend_kwargs : dict
-        There are none.
-
     Examples
     --------
     >>> import joblib
