@@ -1,4 +1,4 @@
-"""Many models at the price of few: searches and fits side by side."""
+"""Many models side by side: a joblib backend, and one model for each of many tables."""
 
 from skae.parallel._backend import SideBySideBackend, register_backend
 from skae.parallel._many import fit_many, transform_many

@@ -11,9 +11,8 @@ from sklearn.utils.parallel import Parallel, delayed
 def fit_many(estimator, tables, *, n_jobs: int | None = None) -> dict[Hashable, Any]:
     """Fit one clone of an estimator to each of many tables, side by side.
 
-    Returns what a loop of fits would, to the last bit, in less time: small networks of one shape
-    are trained in one batch. Tables of equal length and width share most; others are fitted all the
-    same.
+    Returns what a loop of fits would, to the last bit; small networks of one shape are trained in
+    one batch. Tables of equal length and width share most; others are fitted all the same.
 
     Parameters
     ----------
