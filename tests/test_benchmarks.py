@@ -59,6 +59,16 @@ def test_quality_prints_ratios_to_pca(run, monkeypatch):
     assert 0 < float(mean) <= 1.02
 
 
+def test_gpu_runs_without_a_gpu(run, monkeypatch):
+    monkeypatch.setenv("SKAE_DATA", "")
+    text = run("gpu", "--quick", "--device", "cpu", "--epochs", 1, "--models", 2)
+    assert "no GPU" in text
+    assert "rows are random numbers" in text
+    assert float(find_line(text, "whole fit")[3]) > 0
+    assert float(find_line(text, "2  ")[3]) > 0
+    assert find_line(text, "skae  ")[2] == "1.000"
+
+
 def write_tables(folder):
     """Write two small tables and a text into a folder."""
     rows = np.random.default_rng(0).normal(size=(60, 6)) * [1, 1, 1, 1, 1, 100]

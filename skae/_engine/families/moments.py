@@ -65,12 +65,13 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
             weights @ error,
             weights @ square,
         ]
-        parts = [part.double().cpu() for part in parts]
+        # Sums stay on a GPU, which is not waited for.
+        parts = [part.double() if part.is_cuda else part.cpu().double() for part in parts]
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
-    mass, code, code_code, row_code, row, error, square = sums
+    mass, code, code_code, row_code, row, error, square = (part.cpu() for part in sums)
     code, row = code / mass, row / mass
     return CodeMoments(
-        mean=code + origin.double().cpu(),
+        mean=code + origin.cpu().double(),
         covariance=code_code / mass - torch.outer(code, code),
         cross_covariance=row_code / mass - torch.outer(row, code),
         squared_error=float(error / mass),

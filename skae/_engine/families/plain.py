@@ -14,6 +14,7 @@ from skae._engine.families.parts import make_parts, start_linear_path_, start_pa
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.start.noise import find_input_scale
 from skae._engine.steps.dense import DenseStep, is_dense
+from skae._engine.steps.graphed import GraphedStep, is_replayable
 from skae._engine.steps.optimizer import is_own_adamw
 from skae.architectures import Sparsity
 from skae.corruption import Corruption
@@ -120,7 +121,9 @@ class Plain(Family):
             is_dense(module, objective) and is_own_adamw(optimizer, module)
             for module, optimizer in pairs
         ):
-            return DenseStep(modules, objective, [own.param_groups for own in optimizers])
+            on_gpu = next(modules[0].parameters()).is_cuda and is_replayable(objective.loss)
+            kind = GraphedStep if on_gpu else DenseStep
+            return kind(modules, objective, [own.param_groups for own in optimizers])
         return super().make_step(
             modules, objective, optimizers, by_autograd=by_autograd, precision=precision
         )

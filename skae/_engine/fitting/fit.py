@@ -134,7 +134,9 @@ def _begin(
     )
     if start is not None:
         if start.module.reach is not None:
-            run.earlier_bounds = [start.module.reach.row_bounds, start.module.reach.code_bounds]
+            # An earlier fit may have been on another device, and what was loaded is on the CPU.
+            bounds = start.module.reach.row_bounds, start.module.reach.code_bounds
+            run.earlier_bounds = [own.to(run.table.device) for own in bounds]
         run.net.step_.load_moments_(start.moments)
     return run
 

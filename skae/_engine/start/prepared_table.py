@@ -12,6 +12,7 @@ from skae._engine.start.padding import describe_padded
 from skae._engine.start.principal_components import PrincipalComponents, find_principal_components
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.columns import ColumnStatistics, describe_columns, find_bounds
+from skae._engine.tables.resident import ResidentTable, make_resident
 from skae._engine.tables.rows import DenseRows, LazyRows, make_rows
 from skae._engine.tables.standardization import Standardization
 from skae._engine.tables.units import Units
@@ -111,16 +112,22 @@ def prepare_table(
         The table, ready for training.
     """
     weights, shares = share_weights(weights, in_training)
-    statistics, components = describe_table(X, shares, settings)
+    resident = None if settings.masked or settings.padded else make_resident(X, device)
+    statistics, components = describe_table(X, shares, settings, resident)
     _warn_of_outlying_cells(X.shape[0], statistics, components, settings.dtype)
     n_components = settings.n_components
     if isinstance(n_components, float):
         n_components = max(1, len(components.components))
     if units is None:
         standardization = _standardize(X, statistics, components, settings)
-        units = Units(standardization, _choose_bounds(X, statistics, settings.output_range))
+        bounds = _choose_bounds(X, statistics, settings.output_range, resident)
+        units = Units(standardization, bounds)
+    if resident is None:
+        rows = make_rows(X, units.standardization).to(device)
+    else:
+        rows = resident.standardise(units.standardization)
     return PreparedTable(
-        rows=make_rows(X, units.standardization).to(device),
+        rows=rows,
         weights=weights,
         n_components=int(n_components),
         device=device,
@@ -155,7 +162,7 @@ def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray
 
 
 def describe_table(
-    X, shares: np.ndarray, settings: NetworkSettings
+    X, shares: np.ndarray, settings: NetworkSettings, resident: ResidentTable | None = None
 ) -> tuple[ColumnStatistics, PrincipalComponents]:
     """Return statistics of the columns of a table, and its principal components.
 
@@ -167,6 +174,8 @@ def describe_table(
         Weights of the rows, summing to 1.
     settings : NetworkSettings
         Number of components, and whether cells may be missing.
+    resident : ResidentTable, default=None
+        The table on a GPU, where passes over it are made there. No cells are missing then.
 
     Returns
     -------
@@ -179,9 +188,17 @@ def describe_table(
         return describe_padded(X, shares, settings.n_components, precision=settings.dtype)
     if settings.masked:
         return describe_incomplete(X, shares, settings.n_components, precision=settings.dtype)
-    statistics = describe_columns(X, shares)
+    if resident is None:
+        statistics = describe_columns(X, shares)
+    else:
+        statistics = resident.describe_columns(shares)
     components = find_principal_components(
-        X, statistics, shares, settings.n_components, precision=settings.dtype
+        X,
+        statistics,
+        shares,
+        settings.n_components,
+        precision=settings.dtype,
+        find_covariance=None if resident is None else resident.find_covariance,
     )
     return statistics, components
 
@@ -232,12 +249,13 @@ def _check_magnitude(deviation: float, dtype: str):
         )
 
 
-def _choose_bounds(X, statistics, output_range) -> tuple[np.ndarray, np.ndarray] | None:
+def _choose_bounds(X, statistics, output_range, resident) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the range of the reconstructions in the unit of X, None where there is no bound."""
     if output_range is None:
         return None
     if output_range == "auto":
-        lower, upper = find_bounds(X, statistics)
+        count_cells = None if resident is None else resident.count_cells
+        lower, upper = find_bounds(X, statistics, count_cells)
     else:
         lower, upper = (np.full(X.shape[1], float(bound)) for bound in output_range)
     return (lower, upper) if np.isfinite([lower, upper]).any() else None

@@ -1,5 +1,6 @@
 """PCA of weighted, sparse, wide, tall and memory-mapped tables: the start of every network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -45,7 +46,14 @@ class PrincipalComponents:
 
 
 def find_principal_components(
-    X, statistics: ColumnStatistics, shares, n_components, *, precision=np.float64, seed=0
+    X,
+    statistics: ColumnStatistics,
+    shares,
+    n_components,
+    *,
+    precision=np.float64,
+    seed=0,
+    find_covariance: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> PrincipalComponents:
     """Return the leading principal components of the rows of X.
 
@@ -65,6 +73,9 @@ def find_principal_components(
         In which products are taken where there are many of them.
     seed : int, default=0
         For the randomised solver of large tables.
+    find_covariance : callable, default=None
+        Returns the covariance in double precision, given mean and shares. It is computed from X
+        where None.
 
     Returns
     -------
@@ -77,6 +88,8 @@ def find_principal_components(
     if n_features <= _MAX_COVARIANCE_FEATURES and n_features <= max(2 * n_samples, 64):
         if needs_svd:
             return _from_triangle(_find_triangle(X, mean, shares), n_components)
+        if find_covariance is not None:
+            return from_covariance(find_covariance(mean, shares), n_components)
         is_cheap = n_samples * n_features**2 < _CHEAP_PRODUCTS
         if is_cheap or _loses_digits(statistics.variance, np.median, precision):
             precision = np.float64

@@ -23,6 +23,8 @@ from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, 
 from skae.objectives import ReconstructionObjective
 
 _aten = torch.ops.aten
+# AdamW on a GPU gives a tensor to few of its processors, and takes so many tensors at a time.
+_N_PIECES_ON_GPU = 32
 
 # Each activation, written to a buffer, and its derivative: what becomes of the gradient, in place,
 # given the input and the output.
@@ -139,18 +141,42 @@ class FlatParameters(FlatTensors):
         groups : list of dict
             Settings of AdamW for each model. One call serves all models if they are equal.
         """
+        self.apply_(values, gradients, list_settings(groups))
+
+    def apply_(self, values: Tensor, gradients: Tensor, settings: Sequence[dict]):
+        """Make one AdamW step with settings that `list_settings` has returned."""
         self.n_steps += 1
         buffers = values, gradients, *self.moments
-        rows = [_read_settings(group) for group in groups]
-        if all(row == rows[0] for row in rows):
-            self._call_adamw(buffers, rows[0])
+        if len(settings) == 1:
+            n_pieces = _N_PIECES_ON_GPU if values.is_cuda else 1
+            self._call_adamw(split_buffers(buffers, n_pieces), settings[0])
             return
-        for model, row in enumerate(rows):
-            self._call_adamw([buffer[model] for buffer in buffers], row)
+        for model, own in enumerate(settings):
+            self._call_adamw([[buffer[model]] for buffer in buffers], own)
 
-    def _call_adamw(self, buffers: Sequence[Tensor], settings: dict):
-        arguments: Any = [*([buffer] for buffer in buffers), [], [self.n_steps]]
+    def _call_adamw(self, pieces: Sequence[list[Tensor]], settings: dict):
+        arguments: Any = [*pieces, [], [self.n_steps] * len(pieces[0])]
         torch._fused_adamw_(*arguments, **settings, amsgrad=False, maximize=False)
+
+
+def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]]:
+    """Return each buffer in at most so many pieces, which begin where vectors do."""
+    if n_pieces == 1:
+        return [[buffer] for buffer in buffers]
+    size = 64 * -(-buffers[0].numel() // (64 * n_pieces))
+    return [[*buffer.view(-1).split(size)] for buffer in buffers]
+
+
+def list_settings(groups: Sequence[dict]) -> list[dict[str, Any]]:
+    """Return the settings of AdamW for each model, one for all models where they are equal."""
+    # Of a thousand models, dictionaries would take longer than their step.
+    if len({_read_values(group) for group in groups}) == 1:
+        groups = groups[:1]
+    return [_read_settings(group) for group in groups]
+
+
+def _read_values(group: dict) -> tuple:
+    return group["lr"], group["weight_decay"], group["eps"], *group["betas"]
 
 
 def _read_settings(group: dict) -> dict[str, Any]:

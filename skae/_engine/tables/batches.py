@@ -2,10 +2,14 @@
 
 import torch
 
+from skae._engine.tables.rows import send
+
 # Rows in their order are only judged, so their batches may be as small as memory wants them.
 _MAX_CELLS = 2**20
 # Shuffled rows are taken for several batches at once, since each taking has a price of its own.
 _CELLS_AT_ONCE = 2**20
+# A GPU has more memory than caches, and is not to be waited for.
+_CELLS_ON_GPU = 2**26
 
 
 class WeightedRows:
@@ -40,13 +44,15 @@ class WeightedRows:
     def batch(self, indices: torch.Tensor):
         """Return the rows at `indices` of this set and their weights, None where all are equal."""
         indices = self.indices[indices]
-        rows = self.rows.take(indices)
-        if self.device.type == "cuda" and not rows.is_cuda:
-            rows = rows.pin_memory()
-        rows = rows.to(self.device, non_blocking=True)
+        rows = send(self.rows.take(indices), self.device)
         if self.weights is None:
             return rows, None
-        return rows, self.weights[indices].to(self.device, rows.dtype)
+        return rows, send(self.weights[indices].to(rows.dtype), self.device)
+
+    @property
+    def cells_at_once(self) -> int:
+        """Number of cells that are taken at once where rows are shuffled."""
+        return _CELLS_ON_GPU if self.device.type == "cuda" else _CELLS_AT_ONCE
 
 
 class ShuffledBatches:
@@ -75,7 +81,7 @@ class ShuffledBatches:
     def __iter__(self):
         order = torch.randperm(len(self.dataset), generator=self.generator)
         cells = len(order) * self.dataset.rows.n_cells / self.n_batches
-        n_at_once = max(1, round(_CELLS_AT_ONCE / max(1, cells)))
+        n_at_once = max(1, round(self.dataset.cells_at_once / max(1, cells)))
         sizes = batch_sizes(len(order), self.n_batches)
         for first in range(0, self.n_batches, n_at_once):
             own_sizes = sizes[first : first + n_at_once]

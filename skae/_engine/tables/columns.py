@@ -1,5 +1,7 @@
 """Mean, spread and range of the features, in chunks of rows."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +55,9 @@ def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
     return ColumnStatistics(mean, _variance(X, mean, shares), lowest, highest)
 
 
-def find_bounds(X, statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray]:
+def find_bounds(
+    X, statistics: ColumnStatistics, count_cells: Callable[[np.ndarray], np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds that the features seem to have, infinite where there is no sign of one.
 
     Pixels, shares and counts pile up at their bounds: an end of a feature's range is taken for a
@@ -65,7 +69,10 @@ def find_bounds(X, statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows.
     statistics : ColumnStatistics
-        Statistics of these rows.
+        Range of the columns.
+    count_cells : callable, default=None
+        Takes one value for each column and returns how many of its cells equal it. They are
+        counted in X where None.
 
     Returns
     -------
@@ -73,13 +80,14 @@ def find_bounds(X, statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray
         Bounds in the unit of X.
     """
     lowest, highest = statistics.lowest, statistics.highest
-    lower = _find_bound(X, lowest, lowest.min(), nowhere=-np.inf)
-    upper = _find_bound(X, highest, highest.max(), nowhere=np.inf)
+    count_cells = count_cells or functools.partial(_count_cells, X)
+    lower = _find_bound(X.shape, lowest, count_cells(lowest), lowest.min(), nowhere=-np.inf)
+    upper = _find_bound(X.shape, highest, count_cells(highest), highest.max(), nowhere=np.inf)
     return lower, upper
 
 
-def _find_bound(X, end: np.ndarray, of_table, *, nowhere: float) -> np.ndarray:
-    (n_samples, n_features), counts = X.shape, _count_cells(X, end)
+def _find_bound(shape, end: np.ndarray, counts, of_table, *, nowhere: float) -> np.ndarray:
+    n_samples, n_features = shape
     n_at_table_end = counts[end == of_table].sum()
     least_of_table = max(_MIN_CELLS_AT_BOUND, _MIN_SHARE_OF_TABLE * n_samples * n_features)
     if n_at_table_end >= least_of_table:

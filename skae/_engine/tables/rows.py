@@ -32,7 +32,7 @@ class DenseRows:
 
     def take(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the rows at `indices`, in their order."""
-        return self.tensor.index_select(0, indices.to(self.tensor.device))
+        return self.tensor.index_select(0, send(indices, self.tensor.device))
 
     def to(self, device: torch.device) -> "DenseRows":
         """Return the rows on a device where they fit into half of its free memory."""
@@ -76,6 +76,13 @@ def make_rows(X, standardization: Standardization) -> DenseRows | LazyRows:
     if sparse.issparse(X) or is_large_map(X):
         return LazyRows(X, standardization)
     return DenseRows(standardization.apply(X))
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device, without waiting until a GPU has got it."""
+    if device.type == "cuda" and not tensor.is_cuda:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def is_large_map(X) -> bool:
