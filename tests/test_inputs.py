@@ -134,7 +134,7 @@ def test_codes_have_the_networks_precision_and_reconstructions_that_of_the_table
         codes = estimator.transform(images.astype(dtype))
         assert codes.dtype == network
         assert estimator.inverse_transform(codes.astype(dtype)).dtype == returned
-        assert estimator.score_samples(images.astype(dtype)).dtype == network
+        assert estimator.score_samples(images.astype(dtype)).dtype == np.float64
 
 
 def test_digits_of_timestamps_are_kept():

@@ -268,12 +268,11 @@ class BaseAutoencoder(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The less, the worse the row is reconstructed; in units of X squared, in the precision
-            of the network.
+            The less, the worse the row is reconstructed; in units of X squared.
         """
         X = self._validate_rows(X)
         errors, _ = self._row_errors(X)
-        return (-errors / count_observed_cells(X)).astype(self._network_dtype)
+        return -errors / count_observed_cells(X)
 
     def score(self, X, y=None, sample_weight=None):
         """Return the share of the variance of X that is reconstructed.
@@ -433,7 +432,10 @@ class BaseAutoencoder(
         if self.best_iter_ > 0 and not self._make_family().aims_at_squared_error:
             # The aim was another one, and it was met.
             return
-        if self.pca_reconstruction_error_ <= np.finfo(self._network_dtype).eps * self.scale_**2:
+        if (
+            self.pca_reconstruction_error_
+            <= float(np.finfo(self._network_dtype).eps) * self.scale_**2
+        ):
             return
         warn_of_no_gain(
             self.reconstruction_error_,

@@ -31,6 +31,8 @@ from skae._shared.scikit_learn import (
 from skae.architectures import Recurrent
 
 _UNKNOWN = 1
+# Every number below the greatest has weights: more of them than this fit into few memories.
+_MOST_TOKENS = 2**22
 
 
 class TokenAutoencoderTransformer(
@@ -317,7 +319,13 @@ class TokenAutoencoderTransformer(
                 f"X must hold whole numbers, those of words and 0 beyond the end of a text. Got "
                 f"{got}. Make such rows with skae.text.TokenSequencer."
             )
-        tokens = X.astype(np.int64)
+        if reset and X.max() >= _MOST_TOKENS:
+            raise ValueError(
+                f"X must hold numbers of words below {_MOST_TOKENS}. Got {X.max()}. Number the "
+                "words without gaps, as skae.text.TokenSequencer does; its `max_features` keeps "
+                "the most frequent ones."
+            )
+        tokens = np.minimum(X, _MOST_TOKENS).astype(np.int64)
         if not reset:
             tokens = tokens[:, : self.length_]
             tokens[tokens >= self.n_tokens_] = _UNKNOWN

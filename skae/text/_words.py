@@ -111,13 +111,23 @@ def _take_column(X):
 
 def _read_text(text, i) -> str:
     if isinstance(text, bytes):
-        return text.decode()
+        return _decode(text, i)
     if not isinstance(text, str):
         raise ValueError(
             f"X must hold texts. Got {type(text).__name__} for text {i}: {text!r:.40}. "
             "Leave it out, or put an empty text in its place."
         )
     return text
+
+
+def _decode(text: bytes, i) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"X must hold texts in UTF-8 where they are bytes. Got others for text {i}: "
+            f"{text!r:.40}. Decode them first, as in text.decode('latin-1')."
+        ) from None
 
 
 def read_vocabulary(vocabulary, *, lowercase: bool):

@@ -10,6 +10,8 @@ from skae._engine.tables.rows import chunk_slices, densify
 from skae._engine.tables.standardization import Standardization
 
 _CELLS_OF_DRAWS = 2**17
+# Sums of products must not overflow: cells lie within the greatest number less so many digits.
+_ROOM = 1e9
 
 
 def device_of(module: torch.nn.Module) -> torch.device:
@@ -22,7 +24,44 @@ def standardised_chunks(
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Yield slices over the rows of X with those rows in the units of the network."""
     for rows in chunk_slices(X.shape):
-        yield rows, standardization.apply(densify(X[rows])).to(device)
+        yield rows, _standardise(X[rows], rows.start, standardization).to(device)
+
+
+def _standardise(X, start: int, standardization: Standardization) -> torch.Tensor:
+    """Return rows in the units of the network; refuse those beyond its precision.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_rows, n_features)
+        Rows, in their own unit.
+    start : int
+        Number of the first of them in the table that they are taken from.
+    standardization : Standardization
+        Of the network.
+
+    Returns
+    -------
+    standardised : Tensor of shape (n_rows, n_features)
+        On the CPU.
+
+    Raises
+    ------
+    ValueError
+        If a cell lies so far from the training mean that sums over it would overflow.
+    """
+    X = densify(X)
+    standardised = standardization.apply(X)
+    most = torch.finfo(standardised.dtype).max / _ROOM / max(1.0, standardization.scale)
+    beyond = torch.nonzero(standardised.abs() > most)
+    if len(beyond):
+        row, column = beyond[0].tolist()
+        raise ValueError(
+            f"X must lie within {most * standardization.scale:.0e} of the training mean, what "
+            f"{str(standardised.dtype).removeprefix('torch.')} can express. Got "
+            f"{X[row, column]:.3g} in row {start + row}, column {column}. Leave out such cells, "
+            "which may stand for missing ones, or set dtype='float64'."
+        )
+    return standardised
 
 
 @torch.no_grad()
@@ -67,7 +106,7 @@ def bound_log_densities(module, X, standardization: Standardization, noise) -> n
     n_draws = draw_slices[0].stop
     bounds = np.empty(X.shape[0])
     for rows in chunk_slices((X.shape[0], n_draws * X.shape[1])):
-        inputs = standardization.apply(densify(X[rows])).to(device)
+        inputs = _standardise(X[rows], rows.start, standardization).to(device)
         ratios = torch.cat(
             [module.find_log_ratios(inputs, draws[some]) for some in draw_slices], dim=1
         )
@@ -90,13 +129,13 @@ def decode_table(module, codes: np.ndarray, standardization: Standardization) ->
 
 @torch.no_grad()
 def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
-    """Return the squared error of every cell of X, in units of X squared."""
+    """Return the squared error of every cell of X, in units of X squared and double precision."""
     chunks = standardised_chunks(X, standardization, device_of(module))
     unit = standardization.scale**2
     return _collect(
         X.shape[0],
         (
-            (rows, (module.reconstruct(s) - s).square_().mul_(unit).cpu().numpy())
+            (rows, (module.reconstruct(s) - s).cpu().double().square_().mul_(unit).numpy())
             for rows, s in chunks
         ),
     )
@@ -132,7 +171,8 @@ def _sum_rows(module, rows: torch.Tensor) -> np.ndarray:
     """
     missing = rows.isnan()
     parts = [module.reconstruct(rows) - rows, rows]
-    sums = [part.square().masked_fill_(missing, 0).sum(1).double().cpu() for part in parts]
+    # Single precision has no squares of what lies far off.
+    sums = [part.double().square_().masked_fill_(missing, 0).sum(1).cpu() for part in parts]
     return torch.stack(sums, 1).numpy()
 
 

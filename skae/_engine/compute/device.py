@@ -55,7 +55,13 @@ def resolve_device(device: str, dtype: str) -> torch.device:
             "`dtype` must be 'float32' on device='mps'. Got 'float64', which that device lacks. "
             "Use device='cpu' for double precision."
         )
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            "`device` must be a name such as 'cpu', or one with a number such as 'cuda:1'. "
+            f"Got {device!r}. Use 'auto' to take a GPU where there is one."
+        ) from error
 
 
 @functools.cache

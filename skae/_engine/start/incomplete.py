@@ -178,6 +178,11 @@ def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
     mass = np.where(mass > 0, mass, 1)
     mean = origin + total / mass
     squares = _sum_cells(X, mean, shares, slices)[2]
+    if not np.isfinite(squares).all():
+        raise ValueError(
+            "X must deviate from its mean by less than 1e+150. Got more, summed over the rows, in "
+            f"column {np.flatnonzero(~np.isfinite(squares))[0]}. Scale X, or leave out such cells."
+        )
     return ColumnStatistics(mean, squares / mass, origin, highest.astype(np.float64))
 
 
@@ -188,7 +193,8 @@ def _sum_cells(X, origin, shares, slices) -> np.ndarray:
         centred = np.subtract(X[rows], origin, dtype=np.float64)
         there = ~np.isnan(centred)
         centred[~there] = 0
-        sums += [shares[rows] @ part for part in (there, centred, centred**2)]
+        with np.errstate(over="ignore"):
+            sums += [shares[rows] @ part for part in (there, centred, centred**2)]
     return sums
 
 

@@ -73,5 +73,6 @@ def describe_padded(
     return observed, PaddedPrincipalComponents(
         **vars(found),
         distribution=NormalDistribution(observed.mean, deviation, None),
-        residual=left / float(there.mean()),
+        # No cell may be there in a fold whose only sequence is empty.
+        residual=left / (float(there.mean()) or 1.0),
     )

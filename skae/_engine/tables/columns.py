@@ -138,13 +138,21 @@ def _variance(X, mean, shares) -> np.ndarray:
     if sparse.issparse(X):
         # Stored entries about the mean, and the rest, which are all zero.
         weights = np.repeat(shares, np.diff(X.indptr))
-        squares = np.square(np.subtract(X.data, mean[X.indices], dtype=np.float64))
+        squares = _square(np.subtract(X.data, mean[X.indices], dtype=np.float64))
         stored = np.bincount(X.indices, weights, minlength=X.shape[1])
-        around = np.bincount(X.indices, weights * squares, minlength=X.shape[1])
+        # An infinite square counts as one, whatever its weight.
+        weighted = np.where(np.isfinite(squares), weights, 1) * squares
+        around = np.bincount(X.indices, weighted, minlength=X.shape[1])
         rest = 1 - stored
         return around + np.where(rest > _ROUNDING, rest, 0) * mean**2
     variance = np.zeros(X.shape[1])
     for rows in chunk_slices(X.shape):
         centred = np.subtract(densify(X[rows]), mean, dtype=np.float64)
-        variance += shares[rows] @ np.square(centred, out=centred)
+        variance += shares[rows] @ _square(centred)
     return variance
+
+
+def _square(values: np.ndarray) -> np.ndarray:
+    """Return squares in the place of values, infinite ones where they are too large."""
+    with np.errstate(over="ignore"):
+        return np.square(values, out=values)

@@ -28,8 +28,9 @@ class Standardization:
         The difference is taken in the precision of the mean before it is rounded. Rows are
         contiguous, whatever the order of X in memory: data frames hold columns.
         """
-        centred = np.subtract(X, self.mean, dtype=np.result_type(X, self.mean), order="C")
-        centred /= centred.dtype.type(self.scale)
+        with np.errstate(over="ignore"):
+            centred = np.subtract(X, self.mean, dtype=np.result_type(X, self.mean), order="C")
+            centred /= centred.dtype.type(self.scale)
         return torch.from_numpy(centred).to(self.dtype)
 
     def invert(self, standardised: torch.Tensor) -> np.ndarray:
