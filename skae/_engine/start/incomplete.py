@@ -10,7 +10,7 @@ from skae._engine.start.principal_components import (
     find_principal_components,
     from_covariance,
 )
-from skae._engine.tables.columns import ColumnStatistics
+from skae._engine.tables.columns import ColumnStatistics, check_squares
 from skae._engine.tables.rows import chunk_slices
 from skae._engine.tables.standardization import Standardization
 from skae.modules import GaussianFilling
@@ -178,11 +178,7 @@ def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
     mass = np.where(mass > 0, mass, 1)
     mean = origin + total / mass
     squares = _sum_cells(X, mean, shares, slices)[2]
-    if not np.isfinite(squares).all():
-        raise ValueError(
-            "X must deviate from its mean by less than 1e+150. Got more, summed over the rows, in "
-            f"column {np.flatnonzero(~np.isfinite(squares))[0]}. Scale X, or leave out such cells."
-        )
+    check_squares(squares, np.arange(len(squares)))
     return ColumnStatistics(mean, squares / mass, origin, highest.astype(np.float64))
 
 

@@ -140,16 +140,40 @@ def _variance(X, mean, shares) -> np.ndarray:
         weights = np.repeat(shares, np.diff(X.indptr))
         squares = _square(np.subtract(X.data, mean[X.indices], dtype=np.float64))
         stored = np.bincount(X.indices, weights, minlength=X.shape[1])
-        # An infinite square counts as one, whatever its weight.
-        weighted = np.where(np.isfinite(squares), weights, 1) * squares
-        around = np.bincount(X.indices, weighted, minlength=X.shape[1])
+        check_squares(squares, X.indices)
+        around = np.bincount(X.indices, weights * squares, minlength=X.shape[1])
         rest = 1 - stored
         return around + np.where(rest > _ROUNDING, rest, 0) * mean**2
     variance = np.zeros(X.shape[1])
     for rows in chunk_slices(X.shape):
         centred = np.subtract(densify(X[rows]), mean, dtype=np.float64)
-        variance += shares[rows] @ _square(centred)
+        squares = _square(centred)
+        check_squares(squares.max(axis=0), np.arange(X.shape[1]))
+        variance += shares[rows] @ squares
     return variance
+
+
+def check_squares(squares: np.ndarray, columns: np.ndarray):
+    """Refuse deviations whose squares no double can hold.
+
+    Parameters
+    ----------
+    squares : ndarray of shape (n,)
+        Squared deviations from the mean, or sums of them.
+    columns : ndarray of shape (n,)
+        The columns that they belong to.
+
+    Raises
+    ------
+    ValueError
+        If one is infinite; the message names its column.
+    """
+    beyond = columns[~np.isfinite(squares)]
+    if len(beyond):
+        raise ValueError(
+            "X must deviate from its mean by less than 1e+150, what double precision can square. "
+            f"Got more in column {beyond[0]}. Scale X, or leave out such cells."
+        )
 
 
 def _square(values: np.ndarray) -> np.ndarray:
