@@ -40,6 +40,8 @@ def fit(X, sample_weight=None, **params):
         ({"dtype": "float16"}, "'dtype' .* must be a str among .* Got 'float16'"),
         ({"device": "gpu"}, "`device` must be 'auto', 'cpu', 'cuda' or 'mps'. Got 'gpu'. Use"),
         ({"device": ""}, "`device` must be 'auto', 'cpu', 'cuda' or 'mps'. Got ''. Use"),
+        ({"device": "cpu:x"}, "`device` must be a name such as 'cpu'.* Got 'cpu:x'"),
+        ({"device": "cpu:1:2"}, "`device` must be a name such as 'cpu'.* Got 'cpu:1:2'"),
         ({"device": 0}, "'device' .* must be an instance of 'str'. Got 0"),
         ({"output_range": (0,)}, "`output_range` must be .* bound .* Got \\(0,\\). Use infinity"),
         ({"output_range": (1, 0)}, "`output_range` must be .* bound .* Got \\(1, 0\\)"),

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.datasets import load_iris
+from scipy import sparse
+from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
@@ -249,3 +250,28 @@ def test_more_codes_than_features_are_warned_of(quick, iris):
         estimator = quick(n_components=6).fit(iris)
     assert estimator.transform(iris).shape == (50, 6)
     assert estimator.score(iris) > 0.99
+
+
+@pytest.mark.parametrize("container", [np.array, sparse.csr_matrix])
+@pytest.mark.parametrize("giant", [1e35, 1e39, -1e300])
+def test_finite_rows_beyond_the_networks_precision_are_refused(quick, container, giant):
+    X = load_wine().data
+    estimator, odd = quick().fit(X), X[:4].copy()
+    odd[2, 5] = giant
+    for method in ("transform", "score", "score_samples", "reconstruction_errors"):
+        with pytest.raises(ValueError, match=r"float32 can express. Got .* in row 2, column 5"):
+            getattr(estimator, method)(container(odd))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("unit", [1e-26, 1e20])
+def test_errors_in_any_unit_are_true(quick, unit, dtype):
+    X = (load_wine().data * unit).astype(dtype)
+    estimator = quick().fit(X)
+    again = estimator.inverse_transform(estimator.transform(X))
+    true = np.square((again - X) / unit, dtype=float)
+    errors = estimator.reconstruction_errors(X) / unit / unit
+    np.testing.assert_allclose(errors, true, rtol=0.05, atol=1e-3)
+    np.testing.assert_allclose(
+        -estimator.score_samples(X) / unit / unit, true.mean(axis=1), rtol=0.05, atol=1e-3
+    )

@@ -197,3 +197,12 @@ def test_what_does_not_work_is_refused(padded, params, message):
     X = padded if params.get("missing", "mask") else np.nan_to_num(padded)
     with pytest.raises(ValueError, match=message):
         make(**params).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+@pytest.mark.parametrize("n_rows", [2, 3])
+def test_a_sequence_may_be_missing_as_a_whole(n_rows):
+    X = np.array([[np.nan, np.nan], [1.0, 2.0], [np.nan, 3.0]])[:n_rows]
+    params = {"architecture": "recurrent", "missing": "mask", "sample_shape": (2, 1)}
+    model = AutoencoderTransformer(1, max_iter=1, random_state=0, **params)
+    assert np.isfinite(model.fit_transform(X)).all()

@@ -181,3 +181,14 @@ def test_wrong_parameters_and_codes_are_refused(tokens):
 def test_texts_are_refused_with_the_name_of_the_sequencer(hold):
     with pytest.raises(ValueError, match=r"Got texts.*TokenSequencer"):
         TokenAutoencoderTransformer().fit(hold(["a film", "an end"]))
+
+
+@pytest.mark.parametrize("number", [2**22, 2**31, 2**62])
+def test_numbers_of_words_without_end_are_refused_in_fit_and_unknown_later(tokens, number):
+    odd = tokens.copy()
+    odd[0, 0] = number
+    with pytest.raises(ValueError, match=f"numbers of words below .* Got {number}"):
+        make().fit(odd)
+    model, unknown = make(max_iter=1).fit(tokens), tokens.copy()
+    unknown[0, 0] = 1
+    np.testing.assert_array_equal(model.transform(odd.astype(np.uint64)), model.transform(unknown))
