@@ -233,3 +233,8 @@ def test_a_refit_that_ends_early_leaves_the_sequencer_as_it_was(calls, error):
 def test_bytes_that_are_no_text_are_refused_by_their_place():
     with pytest.raises(ValueError, match="in UTF-8 .* for text 1"):
         TokenSequencer().fit([b"a film", "fin\xe9".encode("latin-1")])
+
+
+def test_a_vocabulary_needs_no_texts():
+    sequencer = TokenSequencer(vocabulary=["a", "b"]).fit([])
+    np.testing.assert_array_equal(sequencer.transform(["b a"]), [[3]])

@@ -182,7 +182,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         self.n_tokens_ = len(self.vocabulary_) + _N_RESERVED
         self.max_length_ = self.max_length
         if self.max_length is None:
-            self.max_length_ = max(1, *map(len, self._number(texts)))
+            self.max_length_ = max([1, *map(len, self._number(texts))])
         return self
 
     def fit_transform(self, X, y=None):
