@@ -112,6 +112,21 @@ def load(path, *, trusted: Sequence[str | type] = ()):
     See Also
     --------
     save : Write the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklearn.datasets import load_iris
+    >>> import skae
+    >>> X = load_iris().data
+    >>> autoencoder = skae.AutoencoderTransformer(2, max_iter=1, random_state=0).fit(X)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "iris.skae"
+    ...     skae.save(autoencoder, path)
+    ...     loaded = skae.load(path)
+    >>> bool((loaded.transform(X) == autoencoder.transform(X)).all())
+    True
     """
     if isinstance(trusted, str | type):
         raise TypeError(f"`trusted` must be a list of classes. Got {trusted!r}. Put it in a list.")

@@ -37,7 +37,7 @@ def _standardise(X, start: int, standardization: Standardization) -> torch.Tenso
     start : int
         Number of the first of them in the table that they are taken from.
     standardization : Standardization
-        Of the network.
+        Centring and scaling of the network's rows.
 
     Returns
     -------
