@@ -62,7 +62,7 @@ test-oldest: $(STAMP_OLDEST) ## Run the fast tests at the oldest versions admitt
 # Those that compute: all kinds of networks, steps and products.
 test-avx2: $(STAMP) ## Run fast tests as on a processor without AVX-512 and bfloat16.
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST_PARALLEL) -m "not slow" $(PYTEST_FLAGS) \
-		tests/modules tests/objectives tests/training tests/test_adversarial.py \
+		tests/modules tests/objectives tests/engine tests/test_adversarial.py \
 		tests/test_convolutional.py tests/test_mixed_precision.py tests/test_recurrent.py \
 		tests/test_tokens.py tests/test_variational.py
 
