@@ -100,7 +100,7 @@ def test_nan_and_infinity_are_refused(wine, method, value, name):
 def test_cross_entropy_names_the_column_outside_of_0_and_1(digits, value):
     X = digits[0].copy()
     X[7, 20] = value
-    message = rf"X must lie in \[0, 1\] .* (to|from) {value} .*in column 20, .* MinMaxScaler"
+    message = rf"X must lie in \[0, 1\] .* (to|from) {value} .*in column 20, .* Scale X"
     with pytest.raises(ValueError, match=message):
         fit(X, loss="binary_cross_entropy")
 

@@ -358,3 +358,21 @@ def test_weights_of_zero_leave_rows_out(images):
     weighted = quick().fit(images, sample_weight=weights)
     alone = quick().fit(images[:75])
     np.testing.assert_array_equal(weighted.transform(images), alone.transform(images))
+
+
+@pytest.mark.parametrize("value", [255, -1])
+def test_densities_of_bernoulli_models_refuse_what_fit_refuses(value):
+    X = (np.random.default_rng(0).normal(size=(60, 4)) > 0).astype(float)
+    model = VariationalAutoencoderTransformer(
+        2, likelihood="bernoulli", max_iter=1, random_state=0
+    ).fit(X)
+    with pytest.raises(ValueError, match="X must lie in"):
+        model.score_samples(value * X)
+
+
+def test_draws_follow_the_likelihood_of_the_fit():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    model = VariationalAutoencoderTransformer(2, max_iter=1, random_state=0).fit(X)
+    expected = model.sample(5, random_state=0, noise=True)
+    model.set_params(likelihood="bernoulli")
+    np.testing.assert_array_equal(model.sample(5, random_state=0, noise=True), expected)

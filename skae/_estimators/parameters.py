@@ -159,7 +159,7 @@ def check_range(X, names, loss, output_range, *, named_loss):
     if loss.domain is not None:
         (lower, upper), reason = loss.domain, named_loss
         name = named_loss.partition("=")[0]
-        remedy = f"Scale X with MinMaxScaler, or leave `{name}` at its default."
+        remedy = f"Scale X to that range (pixels: divide by 255), or leave `{name}` at its default."
     elif output_range is None or isinstance(output_range, str):
         return
     else:

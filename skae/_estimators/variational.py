@@ -22,6 +22,7 @@ from skae._engine import (
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.code_density import draw_between, fit_classes, read_labels
+from skae._estimators.parameters import check_range
 from skae._estimators.parts import read_loss
 from skae._estimators.validation import count_observed_cells
 from skae._shared.checks import check_count
@@ -445,6 +446,10 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             probabilities with Bernoulli's likelihood.
         """
         X = self._validate_rows(X)
+        if self._fitted_likelihood == "bernoulli":
+            names = getattr(self, "feature_names_in_", range(X.shape[1]))
+            loss = read_loss(_LOSSES["bernoulli"])
+            check_range(X, names, loss, None, named_loss="likelihood='bernoulli'")
         n_draws = check_count("n_draws", n_draws, "100 is usual, 5000 all but exact.")
         source = np.random.RandomState(_SEED_OF_DRAWS)
         noise = source.standard_normal((n_draws, self.n_components_))
@@ -512,10 +517,15 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         rows = self.inverse_transform(codes.astype(self._network_dtype))
         return self._add_noise(rows, source) if noise else rows
 
+    @property
+    def _fitted_likelihood(self) -> str:
+        """Likelihood of the last fit, whatever the parameter is now."""
+        return self.net_.family.likelihood
+
     def _add_noise(self, rows: np.ndarray, source) -> np.ndarray:
-        if self.likelihood == "bernoulli":
+        if self._fitted_likelihood == "bernoulli":
             return source.binomial(1, rows.clip(0, 1)).astype(rows.dtype)
-        law = stats.norm if self.likelihood == "gaussian" else stats.laplace
+        law = stats.norm if self._fitted_likelihood == "gaussian" else stats.laplace
         return draw_between(law, rows, self.noise_scale_, self._find_limits(), source)
 
     def _find_limits(self):
