@@ -25,9 +25,11 @@ _ESTIMATORS = {
 
 # Packages whose objects skops writes and audits.
 _PACKAGES_OF_SKOPS = ("numpy", "scipy", "sklearn")
-# Classes that searches hold and skops does not know. They compute nothing when they are made.
+# Classes that searches and pipelines hold and skops does not know, or did not know in all of its
+# versions. They compute nothing when they are made.
 _TRUSTED_OF_SCIKIT_LEARN = frozenset(
     {
+        "sklearn.compose._column_transformer._RemainderColsList",
         "sklearn.metrics._scorer._PassthroughScorer",
         "sklearn.metrics._scorer._Scorer",
         "sklearn.model_selection._split.GroupKFold",
@@ -41,6 +43,8 @@ _TRUSTED_OF_SCIKIT_LEARN = frozenset(
         "sklearn.model_selection._split.StratifiedKFold",
         "sklearn.model_selection._split.StratifiedShuffleSplit",
         "sklearn.model_selection._split.TimeSeriesSplit",
+        "sklearn.utils._metadata_requests.MetadataRequest",
+        "sklearn.utils._metadata_requests.MethodMetadataRequest",
     }
 )
 _KIND = "kind"
