@@ -30,8 +30,11 @@ def list_sequences(X, id_column=None) -> list:
     ValueError
         If X holds no sequences.
     """
-    if hasattr(X, "collect") or not isinstance(X, Iterator | Mapping | str | bytes):
-        X = _list_groups(X) if _is_grouped(X) else read_container(X)
+    if _is_grouped(X):
+        # In some versions of polars groups are iterators, too.
+        X = _list_groups(X)
+    elif hasattr(X, "collect") or not isinstance(X, Iterator | Mapping | str | bytes):
+        X = read_container(X)
     if isinstance(X, Mapping):
         raise ValueError(
             f"X must be sequences in an order. Got {type(X).__name__}. Pass list(X.values())."
