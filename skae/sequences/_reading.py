@@ -65,8 +65,8 @@ def _list_groups(X) -> list:
             "X must have groups in a fixed order. Got groups of polars in any order. "
             "Group with maintain_order=True."
         )
-    keys = X.keys if hasattr(X, "ngroups") else list(X.by)
-    keys = keys if isinstance(keys, list) else [keys]
+    keys = X.keys if hasattr(X, "ngroups") else X.by
+    keys = list(keys) if isinstance(keys, list | tuple) else [keys]
     return [_drop_columns(group, keys) for _, group in X]
 
 
