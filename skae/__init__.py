@@ -1,13 +1,19 @@
 """Autoencoders as scikit-learn transformers: PCA, but nonlinear, and never worse."""
 
-from skae._estimators.adversarial import AdversarialAutoencoderTransformer
-from skae._estimators.autoencoder import AutoencoderTransformer
-from skae._estimators.imputer import AutoencoderImputer
-from skae._estimators.outlier import AutoencoderOutlierDetector
-from skae._estimators.tokens import TokenAutoencoderTransformer
-from skae._estimators.variational import VariationalAutoencoderTransformer
-from skae.parallel import fit_many, transform_many
-from skae.saving import load, save
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from joblib import register_parallel_backend
+
+if TYPE_CHECKING:
+    from skae._estimators.adversarial import AdversarialAutoencoderTransformer
+    from skae._estimators.autoencoder import AutoencoderTransformer
+    from skae._estimators.imputer import AutoencoderImputer
+    from skae._estimators.outlier import AutoencoderOutlierDetector
+    from skae._estimators.tokens import TokenAutoencoderTransformer
+    from skae._estimators.variational import VariationalAutoencoderTransformer
+    from skae.parallel import fit_many, transform_many
+    from skae.saving import load, save
 
 __version__ = "0.1.0"
 
@@ -24,3 +30,57 @@ __all__ = [
     "save",
     "transform_many",
 ]
+
+_HOMES = {
+    "AdversarialAutoencoderTransformer": "skae._estimators.adversarial",
+    "AutoencoderImputer": "skae._estimators.imputer",
+    "AutoencoderOutlierDetector": "skae._estimators.outlier",
+    "AutoencoderTransformer": "skae._estimators.autoencoder",
+    "TokenAutoencoderTransformer": "skae._estimators.tokens",
+    "VariationalAutoencoderTransformer": "skae._estimators.variational",
+    "fit_many": "skae.parallel",
+    "load": "skae.saving",
+    "save": "skae.saving",
+    "transform_many": "skae.parallel",
+}
+
+_MODULES = {
+    "architectures",
+    "base",
+    "comparison",
+    "corruption",
+    "datasets",
+    "exceptions",
+    "generate",
+    "inspection",
+    "io",
+    "metrics",
+    "modules",
+    "objectives",
+    "parallel",
+    "saving",
+    "sequences",
+    "text",
+}
+
+
+if not TYPE_CHECKING:  # A checker of types would take any name.
+
+    def __getattr__(name):
+        # torch takes seconds to import, which `skae --help` need not wait for.
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        if name in _MODULES:
+            return import_module(f"skae.{name}")
+        raise AttributeError(f"module 'skae' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*__all__, *_MODULES})
+
+
+def _make_backend(**params):
+    return import_module("skae.parallel").SideBySideBackend(**params)
+
+
+register_parallel_backend("skae", _make_backend)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 from html import unescape
 
 import numpy as np
@@ -10,8 +11,8 @@ import pandas as pd
 import pytest
 
 import skae
-import skae.__main__
 from skae.__main__ import main
+from skae._commands import compare
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +152,7 @@ def test_rows_that_lack_values_are_left_out_on_demand(flowers, tmp_path, capsys)
     [(1, [1]), (2, [1]), (4, [1, 2]), (14, [1, 2, 4, 8]), (17, [2, 8, 16]), (64, [2, 8, 16, 32])],
 )
 def test_few_columns_are_tried_with_few_codes(n_columns, numbers):
-    assert skae.__main__._choose_n_components(n_columns) == numbers
+    assert compare._choose_n_components(n_columns) == numbers
 
 
 @pytest.mark.slow
@@ -238,7 +239,7 @@ def test_too_little_memory_is_one_line(flowers, monkeypatch, capsys):
     def fail(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(skae.__main__, "compare_with_pca", fail)
+    monkeypatch.setattr(compare, "compare_with_pca", fail)
     code, _, errors = run(capsys, flowers)
     assert code == 2
     assert errors == (
@@ -274,7 +275,7 @@ def test_interruption_is_no_traceback(monkeypatch, capsys):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(skae.__main__, "compare_with_pca", interrupt)
+    monkeypatch.setattr(compare, "compare_with_pca", interrupt)
     code, _, errors = run(capsys, "digits")
     assert code == 130
     assert errors == "\nInterrupted.\n"
@@ -304,3 +305,27 @@ def test_module_runs_as_a_program(flowers):
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     assert "45 rows to fit on, 15 held out, 4 columns" in process.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["compare", "--nonsense"], ["compare", "no.csv"]]
+)
+def test_help_and_errors_wait_for_no_slow_import(arguments):
+    program = f"""
+        import sys
+        from skae.__main__ import main
+        try:
+            main({arguments})
+        except SystemExit:
+            pass
+        assert not {{"torch", "sklearn", "pandas"}} & sys.modules.keys()
+    """
+    call = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_front_door_has_all_that_it_lists():
+    assert all(getattr(skae, name) is not None for name in dir(skae))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        skae.nonsense  # noqa: B018

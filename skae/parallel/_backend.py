@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import joblib
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from skae.parallel._scheduler import Scheduler
@@ -94,8 +93,3 @@ class SideBySideBackend(ParallelBackendBase):
     def get_nested_backend(self):
         """Run parallel calls of a task one after the other, in its thread."""
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
-
-
-def register_backend():
-    """Make the backend known to joblib."""
-    joblib.register_parallel_backend("skae", SideBySideBackend)

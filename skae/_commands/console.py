@@ -1,0 +1,16 @@
+"""Text that a terminal shows as it stands."""
+
+import sys
+import unicodedata
+
+
+def make_plain(text):
+    """Return text without the characters that steer a terminal, which files may hold."""
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _escape(letter):
+    is_space = unicodedata.category(letter) == "Zs"
+    return " " if is_space else letter.encode("unicode_escape").decode("ascii")
