@@ -11,7 +11,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import skae
-from skae import AutoencoderImputer, AutoencoderOutlierDetector, AutoencoderTransformer
+from skae import (
+    AutoencoderImputer,
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    TokenAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 from skae.exceptions import NonFiniteLossError
 from skae.generate import CodeSampler
 
@@ -20,9 +26,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 FOLDER = str(Path(skae.__file__).parent)
 
 
+QUICK = {"max_iter": 1, "early_stopping": False, "random_state": 0}
+
+
 def make_autoencoder(**params):
-    defaults = {"hidden_layer_sizes": (4,), "max_iter": 1, "early_stopping": False}
-    return AutoencoderTransformer(2, **defaults, **{"random_state": 0} | params)
+    return AutoencoderTransformer(2, hidden_layer_sizes=(4,), **QUICK | params)
 
 
 def detect(detector, X):
@@ -37,7 +45,32 @@ def sample(sampler, X):
     return sampler.sample(5, random_state=0)
 
 
+class ByHalf(VariationalAutoencoderTransformer):
+    """A conditional autoencoder, whose classes tell large from small values of the first column."""
+
+    def fit(self, X, y=None):
+        return super().fit(X, y=X[:, 0] > np.median(X[:, 0]))
+
+
+class OfSizes(TokenAutoencoderTransformer):
+    """An autoencoder of texts, whose words are the sizes of the values of a row."""
+
+    def fit(self, X, y=None):
+        return super().fit(to_words(X) if len(X) > 1 and np.isfinite(X).all() else X)
+
+
+def to_words(X):
+    return np.abs(X).astype(int) % 7 + 1
+
+
+def sample_class(model, X):
+    return model.sample(5, random_state=0, y=True)
+
+
 KINDS = {
+    "transformer": (make_autoencoder(), lambda model, X: model.transform(X)),
+    "conditional": (ByHalf(2, conditional=True, **QUICK), sample_class),
+    "texts": (OfSizes(2, **QUICK), lambda model, X: model.transform(to_words(X))),
     "imputer": (AutoencoderImputer(2, autoencoder=make_autoencoder(), random_state=0), impute),
     "detector": (
         AutoencoderOutlierDetector(2, autoencoder=make_autoencoder(), random_state=0),
@@ -111,11 +144,12 @@ def test_a_refit_interrupted_at_any_call_changes_nothing(kind, tables):
 
 def test_after_a_first_fit_that_fails_the_estimator_itself_is_not_fitted(kind, tables):
     estimator, apply = kind
-    name = next(name for name in ("autoencoder", "transformer") if hasattr(estimator, name))
-    diverging = make_autoencoder(
-        learning_rate_init=1e30, activation="relu", learning_rate="constant"
-    )
-    estimator.set_params(**{name: diverging})
+    diverging = {"learning_rate_init": 1e30, "learning_rate": "constant", "activation": "relu"}
+    inner = [name for name in ("autoencoder", "transformer") if hasattr(estimator, name)]
+    if "activation" not in estimator.get_params() and not inner:
+        diverging |= {"batch_size": 2, "max_iter": 20}
+        del diverging["activation"]
+    estimator.set_params(**{"__".join([*inner, name]): diverging[name] for name in diverging})
     before = dict(vars(estimator))
     with pytest.raises(NonFiniteLossError):
         estimator.fit(tables[0])
@@ -156,7 +190,7 @@ def test_other_threads_see_one_fit_or_the_other(kind, tables):
     for reader in readers:
         reader.start()
     try:
-        for table in (other, X) * 4:
+        for table in (other, X) * 2:
             estimator.fit(table)
     finally:
         stop.set()

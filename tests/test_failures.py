@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skae.exceptions import NonFiniteLossError
+from skae import AutoencoderOutlierDetector, AutoencoderTransformer
+from skae.exceptions import NonFiniteLossError, NotBetterThanPCAWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -99,3 +102,16 @@ def test_units_of_any_usual_size_are_fine(any_autoencoder, images, scale):
 def test_codes_beyond_their_precision_are_refused(any_autoencoder, images, scale):
     with pytest.raises(ValueError, match="must deviate from its mean.*Scale X"):
         any_autoencoder.fit(images * scale)
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform", "fit_predict"])
+def test_warnings_point_to_the_line_of_the_user(method):
+    X = np.outer(np.arange(40.0), [1, 2, 3]) + np.random.default_rng(0).normal(size=(40, 3))
+    params = {"max_iter": 1, "random_state": 0, "learning_rate_init": 1e-9}
+    estimator = AutoencoderTransformer(1, **params)
+    if method == "fit_predict":
+        estimator = AutoencoderOutlierDetector(1, autoencoder=estimator)
+    for model in (estimator, make_pipeline(StandardScaler(), estimator)):
+        with pytest.warns(NotBetterThanPCAWarning) as caught:
+            getattr(model, method)(X)
+        assert {each.filename for each in caught} == {__file__}

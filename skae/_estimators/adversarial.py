@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skae._engine import Adversarial, TrainedModel
+from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.parts import read_loss
@@ -296,6 +297,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
             losses = model.net.history[:, "discriminator_loss"]
         return {**super()._fitted_attributes(model), "discriminator_loss_curve_": losses}
 
+    @sees_one_fit
     def sample(self, n_samples=1, random_state=None):
         """Return new rows: the reconstructions of draws from the prior.
 

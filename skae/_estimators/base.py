@@ -23,6 +23,7 @@ from skae._engine import (
     row_errors_and_deviations,
     train_autoencoder,
 )
+from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.epoch_tasks import make_epoch_tasks
 from skae._estimators.held_out import read_separation
 from skae._estimators.parameters import (
@@ -58,7 +59,6 @@ from skae._shared.scikit_learn import (
     check_weights,
     fit_context,
     keep_weighted_rows,
-    names_kept_on_error,
 )
 from skae.architectures._read import read_architecture
 
@@ -103,6 +103,7 @@ class BaseAutoencoder(
 
     _loss_parameter = "loss"
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the autoencoder to X.
@@ -138,6 +139,7 @@ class BaseAutoencoder(
         start = self._starting_point() if self.warm_start else None
         return self._fit(X, y, sample_weight, self._make_settings(), start, groups)
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one epoch on a chunk of rows, at a constant learning rate.
@@ -167,7 +169,7 @@ class BaseAutoencoder(
         self, X, y, sample_weight, settings: Settings, start: StartingPoint | None, groups=None
     ):
         X = stack_samples(X)
-        with names_kept_on_error(self), ordinary_torch_state():
+        with ordinary_torch_state():
             rows, weights, separation = self._validate_training_data(
                 X, y, sample_weight, groups, settings, reset=start is None
             )
@@ -203,6 +205,7 @@ class BaseAutoencoder(
         self._warn_of_weak_fit()
         return self
 
+    @sees_one_fit
     def transform(self, X):
         """Return the codes of X.
 
@@ -220,6 +223,7 @@ class BaseAutoencoder(
         with ordinary_torch_state():
             return encode_table(self.net_.module_, X, self._standardization)
 
+    @sees_one_fit
     def inverse_transform(self, X):
         """Return the reconstructions of codes.
 
@@ -238,6 +242,7 @@ class BaseAutoencoder(
             rows = decode_table(self.net_.module_, codes, self._standardization)
         return self._sample_form.restore(rows)
 
+    @sees_one_fit
     def reconstruction_errors(self, X):
         """Return the squared error of every cell.
 
@@ -257,6 +262,7 @@ class BaseAutoencoder(
             errors = cell_errors(self.net_.module_, X, self._standardization)
         return self._sample_form.restore(errors)
 
+    @sees_one_fit
     def score_samples(self, X):
         """Return minus the mean squared error of each row.
 
@@ -274,6 +280,7 @@ class BaseAutoencoder(
         errors, _ = self._row_errors(X)
         return -errors / count_observed_cells(X)
 
+    @sees_one_fit
     def score(self, X, y=None, sample_weight=None):
         """Return the share of the variance of X that is reconstructed.
 

@@ -1,6 +1,5 @@
 """Missing values, filled by what an autoencoder knows of the other values of their row."""
 
-import warnings
 from numbers import Real
 from typing import ClassVar
 
@@ -33,6 +32,7 @@ from skae._estimators.refusals import advise
 from skae._estimators.samples import check_form, find_form, flatten_samples
 from skae._estimators.states import PlainStateMixin
 from skae._shared.scikit_learn import fit_context
+from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
 
 
@@ -431,20 +431,18 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
         """Name the columns that are dropped, and those that are left as they are."""
         empty = [str(names[index]) for index in np.flatnonzero(self._is_empty)]
         if empty and not self.keep_empty_features:
-            warnings.warn(
+            warn_user(
                 f"Columns without a single value are dropped: {_list(empty)}. Set "
                 "keep_empty_features=True to keep them.",
                 ImputationWarning,
-                stacklevel=5,
             )
         left = [str(names[index]) for index in np.flatnonzero(self._is_left)]
         if left:
-            warnings.warn(
+            warn_user(
                 "Columns in which most values are rare, as identifiers are, stay as they are, "
                 f"missing values included: {_list(left)}. Leave them out, or group their "
                 "categories. Text that spells numbers has to be converted to numbers.",
                 ImputationWarning,
-                stacklevel=5,
             )
 
     def __sklearn_tags__(self):

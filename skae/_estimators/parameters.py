@@ -1,6 +1,5 @@
 """Checks that scikit-learn's constraints have no words for."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy import sparse
 from skorch.callbacks import LRScheduler
 
 from skae._engine import multiplies_in_bfloat16, resolve_device
+from skae._shared.warning import warn_user
 from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning, OvercompleteWarning
 
 # What skorch offers beside the parameters that the estimator has itself.
@@ -113,12 +113,11 @@ def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
         )
     if multiplies_in_bfloat16(resolve_device(device, dtype)):
         return True
-    warnings.warn(
+    warn_user(
         f"`mixed_precision` is True, but torch cannot train in bfloat16 on device={device!r} of "
         "this machine. Products are computed in single precision. Use mixed_precision=False to "
         "avoid this warning.",
         MixedPrecisionWarning,
-        stacklevel=5,
     )
     return False
 
@@ -195,11 +194,10 @@ def warn_if_overcomplete(n_components: int | float, n_features: int):
         Number of features.
     """
     if not isinstance(n_components, float) and n_components > n_features:
-        warnings.warn(
+        warn_user(
             f"n_components={n_components} is more than the {n_features} features of X, so "
             "the codes can copy them and nothing is compressed. Use fewer codes than features.",
             OvercompleteWarning,
-            stacklevel=6,
         )
 
 
@@ -214,11 +212,10 @@ def warn_of_no_gain(error: float, pca_error: float, *, is_pca: bool):
         Whether the model is the PCA that it started as.
     """
     outcome = "so the model is PCA" if is_pca else "training did not help"
-    warnings.warn(
+    warn_user(
         f"The mean squared error per cell, {error:.6g}, is not below that of PCA, {pca_error:.6g}, "
         f"on the rows that were used to judge ({outcome}). The features may depend on each other "
         "linearly, or there may be too few rows to tell; PCA is then as good. More rows, other "
         "`n_components`, or a larger `max_iter` may change that.",
         NotBetterThanPCAWarning,
-        stacklevel=6,
     )

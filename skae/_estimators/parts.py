@@ -1,9 +1,8 @@
 """Losses, penalties and noise, each given by name or as an object: from parameters to objects."""
 
-import warnings
-
 import numpy as np
 
+from skae._shared.warning import warn_user
 from skae.architectures import Sparsity, TopKSparsity
 from skae.corruption import CORRUPTIONS, Corruption
 from skae.exceptions import RowLossWarning
@@ -171,10 +170,9 @@ def check_row_losses(
         )
     if not settings.loop.early_stopping:
         return
-    warnings.warn(
+    warn_user(
         f"`{name}` returns a single number for all rows, so no test can tell whether the network "
         "is clearly better than PCA on the rows that judge: the epoch of the least loss is taken, "
         "by however little. Return the loss of each row or cell.",
         RowLossWarning,
-        stacklevel=6,
     )

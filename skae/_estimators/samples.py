@@ -1,13 +1,13 @@
 """Rows whose cells stand in a shape of their own, such as images."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 
 from skae._estimators.containers import check_row_lengths, count_axes, read_container, stack
+from skae._shared.warning import warn_user
 from skae.architectures import Convolutional
 from skae.exceptions import SkaeWarning
 
@@ -63,11 +63,10 @@ def warn_if_channels_last(architecture, shape):
     if architecture != "conv" and not isinstance(architecture, Convolutional):
         return
     if len(shape) == 3 and shape[-1] in _CHANNELS and shape[0] not in _CHANNELS:
-        warnings.warn(
+        warn_user(
             f"Samples of shape {shape} are taken for images of {shape[0]} channels. If the "
             "channels are the last axis, bring them to the front: np.moveaxis(X, -1, 1).",
             SkaeWarning,
-            stacklevel=5,
         )
 
 

@@ -19,6 +19,7 @@ from skae._engine import (
     ordinary_torch_state,
     train_autoencoder,
 )
+from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.containers import refuse_texts
 from skae._estimators.states import PlainStateMixin
 from skae._shared.scikit_learn import (
@@ -26,7 +27,6 @@ from skae._shared.scikit_learn import (
     check_weights,
     fit_context,
     keep_weighted_rows,
-    names_kept_on_error,
 )
 from skae.architectures import Recurrent
 
@@ -192,6 +192,7 @@ class TokenAutoencoderTransformer(
         self.random_state = random_state
         self.verbose = verbose
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None):
         """Fit the autoencoder to texts.
@@ -216,7 +217,7 @@ class TokenAutoencoderTransformer(
             If X does not hold whole numbers that are not negative, or a parameter is not as
             described.
         """
-        with names_kept_on_error(self), ordinary_torch_state():
+        with ordinary_torch_state():
             tokens = self._validate(X, reset=True)
             length = max(1, int(np.flatnonzero(tokens.any(axis=0)).max(initial=0)) + 1)
             tokens = tokens[:, :length]
@@ -233,6 +234,7 @@ class TokenAutoencoderTransformer(
         self.lsa_reconstruction_error_ = model.pca_reconstruction_error
         return self
 
+    @sees_one_fit
     def transform(self, X):
         """Return the codes of texts.
 
@@ -251,6 +253,7 @@ class TokenAutoencoderTransformer(
         with ordinary_torch_state():
             return encode_tokens(self.net_.module_, tokens)
 
+    @sees_one_fit
     def inverse_transform(self, X):
         """Return the likeliest text for each code.
 
@@ -270,6 +273,7 @@ class TokenAutoencoderTransformer(
             tokens = decode_tokens(self.net_.module_, codes)
         return np.pad(tokens, ((0, 0), (0, self.n_features_in_ - self.length_)))
 
+    @sees_one_fit
     def score_samples(self, X):
         """Return minus the mean cross-entropy of each text's words.
 
@@ -287,6 +291,7 @@ class TokenAutoencoderTransformer(
         with ordinary_torch_state():
             return -find_token_losses(self.net_.module_, tokens)
 
+    @sees_one_fit
     def score(self, X, y=None, sample_weight=None):
         """Return minus the mean cross-entropy of texts.
 

@@ -1,6 +1,5 @@
 """The variational autoencoder as a transformer."""
 
-import warnings
 from dataclasses import replace
 from numbers import Real
 from typing import ClassVar
@@ -19,6 +18,7 @@ from skae._engine import (
     encode_deviations,
     ordinary_torch_state,
 )
+from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.code_density import draw_between, fit_classes, read_labels
@@ -27,6 +27,7 @@ from skae._estimators.parts import read_loss
 from skae._estimators.validation import count_observed_cells
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import check_weights
+from skae._shared.warning import warn_user
 from skae.exceptions import NotBetterThanPCAWarning, PosteriorCollapseWarning
 from skae.objectives import LIKELIHOODS
 
@@ -405,6 +406,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             "noise_scale_": noise_scale,
         }
 
+    @sees_one_fit
     def posterior_std(self, X):
         """Return the standard deviations of the codes of X, of which `transform` has the means.
 
@@ -422,6 +424,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         with ordinary_torch_state():
             return encode_deviations(self.net_.module_, X, self._standardization)
 
+    @sees_one_fit
     def score_samples(self, X, n_draws=100):
         """Return lower bounds of the log-density of each row.
 
@@ -459,6 +462,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             bounds -= count_observed_cells(X) * np.log(self.scale_)
         return bounds.astype(self._network_dtype)
 
+    @sees_one_fit
     def score(self, X, y=None, sample_weight=None):
         """Return the mean of `score_samples`, as scikit-learn's density models do.
 
@@ -480,6 +484,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         bounds = self.score_samples(X).astype(np.float64)
         return float(np.average(bounds, weights=check_weights(sample_weight, X)))
 
+    @sees_one_fit
     def sample(self, n_samples=1, random_state=None, *, y=None, noise=False):
         """Return new rows.
 
@@ -540,23 +545,21 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     def _warn_of_weak_fit(self):
         if self._n_fits == 1 and self.best_iter_ == 0 and self.init == "pca":
-            warnings.warn(
+            warn_user(
                 "Training did not raise the bound on the rows that were used to judge, so the "
                 "model is its start, probabilistic PCA. There may be too few rows, or nothing "
                 "beyond a normal distribution to learn. More rows or a larger `max_iter` may "
                 "change that.",
                 NotBetterThanPCAWarning,
-                stacklevel=6,
             )
         n_active = int(self.active_units_.sum())
         if n_active < _SHARE_OF_ACTIVE_CODES * self.n_components_:
-            warnings.warn(
+            warn_user(
                 f"Only {n_active} of {self.n_components_} codes are active; the posteriors of the "
                 "others have collapsed to the prior, and the decoder does without them. Ask for "
                 "fewer `n_components`, or for more information with a lower `beta` or a "
                 "`beta_warm_up`.",
                 PosteriorCollapseWarning,
-                stacklevel=6,
             )
 
     def __sklearn_tags__(self):

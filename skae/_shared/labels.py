@@ -1,10 +1,9 @@
 """Labels and quantities of rows, some of which may be missing."""
 
-import warnings
-
 import numpy as np
 from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
 
+from skae._shared.warning import warn_user
 from skae.exceptions import SkaeWarning
 
 
@@ -43,10 +42,9 @@ def keep_labelled(y, *tables):
     labels = np.array(y[there].tolist()) if y.dtype == object else y[there]
     if there.all():
         return labels, *tables
-    warnings.warn(
+    warn_user(
         f"Left out {np.count_nonzero(~there)} of {len(y)} rows, which have no label.",
         SkaeWarning,
-        stacklevel=3,
     )
     return labels, *(_safe_indexing(table, np.flatnonzero(there)) for table in tables)
 

@@ -1,7 +1,5 @@
 """What skae takes from scikit-learn beside its public interface, and what differs by version."""
 
-import contextlib
-
 import numpy as np
 from sklearn import config_context
 from sklearn.base import _fit_context
@@ -14,7 +12,6 @@ __all__ = [
     "check_weights",
     "fit_context",
     "keep_weighted_rows",
-    "names_kept_on_error",
 ]
 
 try:
@@ -127,17 +124,3 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
     if weights is not None and (weights == weights[0]).all():
         weights = None
     return X, weights
-
-
-@contextlib.contextmanager
-def names_kept_on_error(estimator):
-    """Put back what validation records of the columns where a fit fails."""
-    names = ("n_features_in_", "feature_names_in_")
-    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
-    try:
-        yield
-    except BaseException:
-        for name in names:
-            vars(estimator).pop(name, None)
-        vars(estimator).update(before)
-        raise

@@ -1,8 +1,8 @@
 """Versions in pickles."""
 
-import warnings
 from importlib.metadata import version
 
+from skae._shared.warning import warn_user
 from skae.exceptions import InconsistentVersionWarning
 
 
@@ -29,9 +29,8 @@ def check_versions(versions: dict[str, str], name: str):
         if now.get(package) != then
     ]
     if different:
-        warnings.warn(
+        warn_user(
             f"This {name} was pickled under {', '.join(different)}. Its results may differ, or it "
             "may fail. Fit it again under the present versions, or install those of the time.",
             InconsistentVersionWarning,
-            stacklevel=3,
         )

@@ -1,6 +1,5 @@
 """Telling whether an autoencoder is better than PCA on a table."""
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from sklearn.utils import assert_all_finite, check_array
 
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._shared.labels import keep_labelled
+from skae._shared.warning import warn_user
 from skae.comparison._comparison import PCAComparison
 from skae.comparison._epoch_counter import epochs_counted
 from skae.comparison._measure import Evidence, Task, measure
@@ -171,7 +171,7 @@ def _leave_out(candidates, shape, verbose):
     if left_out:
         numbers = ", ".join(map(str, left_out))
         message = f"Left out {numbers} codes: with {size} PCA gives at most {most}."
-        print(message) if verbose else warnings.warn(message, SkaeWarning, stacklevel=3)
+        print(message) if verbose else warn_user(message, SkaeWarning)
     return usable, left_out
 
 

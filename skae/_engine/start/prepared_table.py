@@ -1,6 +1,5 @@
 """A table made ready for training: standardised rows, their statistics and their PCA."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from skae._engine.tables.resident import ResidentTable, make_resident
 from skae._engine.tables.rows import DenseRows, LazyRows, make_rows
 from skae._engine.tables.standardization import Standardization
 from skae._engine.tables.units import Units
+from skae._shared.warning import warn_user
 from skae.exceptions import OutlyingCellWarning
 
 # Rounding of a column may be this share of PCA's error per cell.
@@ -215,12 +215,11 @@ def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
     drowned = np.flatnonzero(shift * np.finfo(dtype).eps > _TOLERATED_ROUNDING * error)
     if len(drowned) == 0 or error == 0:
         return
-    warnings.warn(
+    warn_user(
         f"Column {drowned[0]} of X has one cell so far from the others that {dtype} "
         f"cannot tell these apart: it is {farthest[drowned[0]]:.3g} off the mean. Mend the cell or "
         "remove its row if it is a mistake; dtype='float64' has more digits.",
         OutlyingCellWarning,
-        stacklevel=2,
     )
 
 
