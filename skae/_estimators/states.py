@@ -8,14 +8,12 @@ from sklearn.base import BaseEstimator
 from skae._engine import Adversarial, AutoencoderNet, NetworkPlan, Plain, Tokens, Variational
 from skae._estimators.code_density import MixturePrior
 from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._shared.plain_state import CLASS_KEY
 from skae._shared.versions import check_versions, current_versions
 from skae.architectures import Convolutional, Dense, Recurrent, TopKSparsity
 from skae.architectures._own import Checked
 from skae.corruption import CORRUPTIONS
 from skae.objectives import LOSSES, PENALTIES
-
-# Key of a dictionary that stands for an object, whose class it names.
-_CLASS = "class of skae"
 
 # Classes whose objects are written down as dictionaries, under their names.
 _CLASSES: dict[str, type] = {
@@ -61,7 +59,7 @@ def flatten(value: Any) -> Any:
         return {key: flatten(item) for key, item in value.items()}
     name = type(value).__name__
     if _CLASSES.get(name) is type(value):
-        return {_CLASS: name, **{key: flatten(own) for key, own in _read_state(value).items()}}
+        return {CLASS_KEY: name, **{key: flatten(own) for key, own in _read_state(value).items()}}
     return value
 
 
@@ -88,7 +86,7 @@ def restore(flat: Any) -> Any:
     if type(flat) is not dict:
         return flat
     state = {key: restore(item) for key, item in flat.items()}
-    return _make(_CLASSES[state.pop(_CLASS)], state) if _CLASS in state else state
+    return _make(_CLASSES[state.pop(CLASS_KEY)], state) if CLASS_KEY in state else state
 
 
 def _read_state(value: Any) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from skae._shared.extras import import_extra
+from skae._shared.plain_state import CLASS_KEY
 from skae.saving._tree import Reader, Writer
+from skae.saving._usual import fill_in_usual, leave_out_usual
 
 _ESTIMATORS = {
     "AdversarialAutoencoderTransformer": "skae",
@@ -47,7 +49,7 @@ _TRUSTED_OF_SCIKIT_LEARN = frozenset(
         "sklearn.utils._metadata_requests.MethodMetadataRequest",
     }
 )
-_KIND = "kind"
+_KIND, _VERSIONS = "kind", "_versions"
 
 
 def get_class_path(own: type) -> str:
@@ -66,15 +68,29 @@ def list_trusted_types() -> list[str]:
 
 
 class ObjectWriter(Writer):
-    """A `Writer` that takes objects apart."""
+    """A `Writer` that takes objects apart.
 
-    def __init__(self):
-        super().__init__(self._write_object)
+    Parameters
+    ----------
+    half : bool, default=False
+        Whether to store matrices of weights in half precision.
+    """
+
+    def __init__(self, *, half: bool = False):
+        super().__init__(self._write_object, half=half)
+
+    def _write_dict(self, value: dict, path: str) -> dict:
+        if CLASS_KEY in value:
+            value = leave_out_usual(value[CLASS_KEY], value)
+        return super()._write_dict(value, path)
 
     def _write_object(self, value: Any, path: str) -> dict[str, Any]:
         own = type(value)
         if own.__name__ in _ESTIMATORS and get_estimator_class(own.__name__) is own:
-            return {_KIND: own.__name__, "state": self.write(value.__getstate__(), path)}
+            state = leave_out_usual(own.__name__, value.__getstate__())
+            # The file as a whole tells of them.
+            state.pop(_VERSIONS, None)
+            return {_KIND: own.__name__, "state": self.write(state, path)}
         package = own.__module__.partition(".")[0]
         if package in _PACKAGES_OF_SKOPS and not isinstance(value, type):
             skops = import_extra("skops.io", "save", "skae.save")
@@ -104,11 +120,20 @@ class ObjectReader(Reader):
         Gives arrays.
     trusted : dict of str to type
         Classes beside our own, under their paths.
+    versions : dict of str to str
+        Versions of packages under which the file was written.
     """
 
-    def __init__(self, file, trusted: dict[str, type | None]):
+    def __init__(self, file, trusted: dict[str, type | None], versions: dict[str, str]):
         super().__init__(list(file.keys()), file.get_tensor, self._read_object)
-        self.trusted = trusted
+        self.trusted, self.versions = trusted, versions
+
+    def read(self, written: Any) -> Any:
+        """Return the value that was written."""
+        value = super().read(written)
+        if isinstance(value, dict) and CLASS_KEY in value:
+            return fill_in_usual(value[CLASS_KEY], value)
+        return value
 
     def _read_object(self, written: dict[str, Any]) -> Any:
         kind = written[_KIND]
@@ -117,7 +142,9 @@ class ObjectReader(Reader):
         is_trusted = kind == "trusted"
         own = self._find_trusted(written["class"]) if is_trusted else get_estimator_class(kind)
         value: Any = object.__new__(own)
-        state = self.read(written["state"])
+        state = fill_in_usual(kind, self.read(written["state"]))
+        if "net_" in state:
+            state = {_VERSIONS: self.versions, **state}
         if hasattr(value, "__setstate__"):
             value.__setstate__(state)
         else:

@@ -1,17 +1,25 @@
 """Nested values as JSON and arrays of numbers."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 # Dictionaries of one key stand for what JSON lacks; others are wrapped in one.
-_KINDS = ("array", "arrays", "dict", "float", "list", "map", "number", "object", "strings", "tuple")
-_ARRAY, _ARRAYS, _DICT, _FLOAT, _LIST, _MAP, _NUMBER, _OBJECT, _STRINGS, _TUPLE = _KINDS
+_ARRAY, _ARRAYS, _DICT, _FLOAT, _HALVES = "array", "arrays", "dict", "float", "halves"
+_LIST, _MAP, _NUMBER, _OBJECT, _STRINGS = "list", "map", "number", "object", "strings"
+_TUPLE = "tuple"
 # Shorter lists are shorter as JSON.
 _LEAST_LIST = 8
 _WHOLE_TYPES = (np.int8, np.int16, np.int32, np.int64)
+_FLOAT_TYPES = (np.float32, np.float64)
+# Parts of the names of what is large in networks, and need not be exact.
+_HALVED = ("weight", "projection")
+# Attributes of one estimator that may share a list; a file that names one without end takes memory.
+_MOST_USES = 4
+_GREATEST_HALF = float(np.finfo(np.float16).max)
 
 
 class Writer:
@@ -21,16 +29,22 @@ class Writer:
     ----------
     write_object : callable
         Returns nested values for an object of any other class, given the object and its path.
+    half : bool, default=False
+        Whether to store matrices of weights in half precision, in groups of arrays.
 
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Arrays of numbers, under the path of keys to their place.
+        Arrays of numbers: those of groups under the number of the group and their keys, others
+        under the path of keys to their place.
     """
 
-    def __init__(self, write_object: Callable[[Any, str], Any]):
+    def __init__(self, write_object: Callable[[Any, str], Any], *, half: bool = False):
         self.write_object = write_object
+        self.half = half
         self.arrays: dict[str, np.ndarray] = {}
+        self._n_groups = 0
+        self._lists: dict[tuple, list[str]] = {}
 
     def write(self, value: Any, path: str = "") -> Any:
         """Return a value as JSON knows them."""
@@ -60,11 +74,19 @@ class Writer:
         kinds = {type(item) for item in value}
         if len(value) >= _LEAST_LIST and len(kinds) == 1 and kinds <= {float, bool, int}:
             array = np.array(value)
-            if array.dtype.kind == "i":
-                array = array.astype(next(own for own in _WHOLE_TYPES if _holds(own, array)))
             if array.dtype.kind in "fbi":
-                return {_LIST: self._store(array, path)}
+                return {_LIST: self._store_list(_narrow(array), path)}
         return [self.write(item, f"{path}.{index}") for index, item in enumerate(value)]
+
+    def _store_list(self, array: np.ndarray, path: str) -> str:
+        """Store an array once, if it is an attribute of several objects, as some curves are."""
+        content = array.dtype.str, array.tobytes()
+        names = self._lists.setdefault(content, [])
+        if len(names) % _MOST_USES == 0:
+            names.append(self._store(array, path))
+        else:
+            names.append(names[-1])
+        return names[-1]
 
     def _write_tuple(self, value: tuple, path: str) -> dict:
         return {_TUPLE: [self.write(item, f"{path}.{index}") for index, item in enumerate(value)]}
@@ -75,11 +97,18 @@ class Writer:
             items = enumerate(value.items())
             return {_DICT: [self._write_list(list(pair), f"{prefix}{i}") for i, pair in items]}
         if value and all(_is_numbers(item) for item in value.values()):
-            for key, item in value.items():
-                self._store(item, f"{prefix}{key}")
-            return {_ARRAYS: prefix}
+            return self._write_group(value)
         written = {key: self.write(item, f"{prefix}{key}") for key, item in value.items()}
         return {_MAP: written} if len(written) == 1 else written
+
+    def _write_group(self, group: dict[str, np.ndarray]) -> dict[str, str]:
+        # Paths of attributes do not begin with a number.
+        prefix = f"{self._n_groups}/"
+        self._n_groups += 1
+        for key, array in group.items():
+            halved = self.half and any(part in key for part in _HALVED)
+            self._store(_halve(array) if halved else array, f"{prefix}{key}")
+        return {_HALVES if self.half else _ARRAYS: prefix}
 
     def _write_array(self, array: np.ndarray, path: str) -> dict:
         if _is_numbers(array):
@@ -104,7 +133,15 @@ class Reader:
     """
 
     def __init__(self, names: list[str], get_array, read_object: Callable[[Any], Any]):
-        self.names, self.get_array, self.read_object = names, get_array, read_object
+        self.names, self.read_object = names, read_object
+        self._get_array, self._n_uses = get_array, Counter[str]()
+
+    def get_array(self, name: str) -> np.ndarray:
+        """Return an array by its name, a few times at most."""
+        self._n_uses[name] += 1
+        if self._n_uses[name] > _MOST_USES:
+            raise ValueError(f"it names the array {name!r} again and again")
+        return self._get_array(name)
 
     def read(self, written: Any) -> Any:
         """Return the value that was written."""
@@ -125,6 +162,7 @@ class Reader:
             _ARRAYS: self._read_arrays,
             _DICT: lambda pairs: {self.read(key): self.read(item) for key, item in pairs},
             _FLOAT: float,
+            _HALVES: lambda prefix: _double(self._read_arrays(prefix)),
             _LIST: lambda name: self.get_array(name).tolist(),
             _MAP: lambda items: {key: self.read(item) for key, item in items.items()},
             _NUMBER: lambda name: self.get_array(name)[()],
@@ -151,6 +189,32 @@ def _is_numbers(value: Any) -> bool:
     return type(value) is np.ndarray and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8
 
 
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """Return an array in the shortest type that holds the same numbers."""
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            shorter = (array.astype(own) for own in _FLOAT_TYPES)
+            return next(own for own in shorter if np.array_equal(own, array, equal_nan=True))
+    if array.dtype.kind == "i":
+        return array.astype(next(own for own in _WHOLE_TYPES if _holds(own, array)))
+    return array
+
+
 def _holds(dtype, array: np.ndarray) -> bool:
     limits = np.iinfo(dtype)
     return limits.min <= array.min() and array.max() <= limits.max
+
+
+def _halve(array: np.ndarray) -> np.ndarray:
+    """Return a matrix of single precision in half of it, others as they are."""
+    if array.dtype != np.float32 or array.ndim < 2 or not np.abs(array).max() <= _GREATEST_HALF:
+        return array
+    return array.astype(np.float16)
+
+
+def _double(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays with those of half precision in single precision."""
+    return {
+        name: array.astype(np.float32) if array.dtype == np.float16 else array
+        for name, array in arrays.items()
+    }

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -30,7 +31,7 @@ from skae.text import TokenSequencer
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
-STORED = Path(__file__).parent / "format_1.skae"
+STORED = sorted(Path(__file__).parent.glob("format_*.skae"))
 
 
 class Wide(Architecture):
@@ -176,25 +177,97 @@ def test_functions_and_modules_cannot_be_saved(params, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("n_hidden", [(8,), (300, 300)])
-def test_a_file_is_little_more_than_the_weights(n_hidden, tmp_path):
-    model = make_autoencoder(hidden_layer_sizes=n_hidden, max_iter=30).fit(X)
+@pytest.mark.parametrize("n_hidden", [(8,), (128, 64)])
+@pytest.mark.parametrize("max_iter", [1, 30])
+def test_a_file_is_little_more_than_its_numbers(n_hidden, max_iter, tmp_path):
+    sizes = {"hidden_layer_sizes": n_hidden, "max_iter": max_iter, "early_stopping": False}
+    model = make_autoencoder(**sizes).fit(X)
     skae.save(model, tmp_path / "model.skae")
     n_bytes = sum(value.nbytes for value in model.net_.module_.state_dict().values())
-    assert (tmp_path / "model.skae").stat().st_size <= n_bytes + 8192
+    n_bytes += model.mean_.nbytes + model.explained_variance_ratio_.nbytes
+    # The curve, in single precision.
+    n_bytes += 4 * max_iter
+    assert (tmp_path / "model.skae").stat().st_size <= n_bytes + 4096
 
 
-def test_the_stored_file_of_format_1_is_read():
-    model = skae.load(STORED)
-    expected = np.load(STORED.with_suffix(".npy"))
+def test_halves_take_half_the_space_and_come_back_as_single_precision(tmp_path):
+    model = make_autoencoder(hidden_layer_sizes=(300, 300)).fit(X)
+    whole, half = tmp_path / "whole.skae", tmp_path / "half.skae"
+    skae.save(model, whole)
+    skae.save(model, half, half=True)
+    assert half.stat().st_size < 0.53 * whole.stat().st_size
+    again = skae.load(half)
+    codes = again.transform(X)
+    assert codes.dtype == np.float32
+    assert all(own.dtype == torch.float32 for own in again.net_.module_.parameters())
+    np.testing.assert_allclose(codes, model.transform(X), rtol=0.01, atol=0.01)
+    # Once more is not less.
+    skae.save(again, whole, half=True)
+    np.testing.assert_array_equal(skae.load(whole).transform(X), codes)
+
+
+def test_weights_beyond_half_precision_are_kept(tmp_path):
+    model = make_autoencoder(init="random").fit(X)
+    with torch.no_grad():
+        model.net_.module_.encoder.linears[0].weight.mul_(1e6)
+    skae.save(model, tmp_path / "model.skae", half=True)
+    again = skae.load(tmp_path / "model.skae").net_.module_.encoder.linears[0].weight
+    assert torch.equal(again, model.net_.module_.encoder.linears[0].weight)
+
+
+@pytest.mark.parametrize("value", [0, False, "0.0", np.float64(0.0)])
+def test_values_that_only_look_usual_are_kept(value, round_trip):
+    again = round_trip(make_autoencoder(dropout=value))
+    assert type(again.dropout) is type(value)
+    assert again.dropout == value
+
+
+def test_many_equal_lists_come_back(round_trip):
+    lists = [list(range(9)) for _ in range(7)]
+    again = round_trip(make_autoencoder(net_params={"lists": lists}))
+    assert again.net_params["lists"] == lists
+
+
+def test_new_defaults_do_not_reach_into_files(tmp_path, monkeypatch):
+    skae.save(make_autoencoder().fit(X), tmp_path / "model.skae")
+    monkeypatch.setitem(AutoencoderTransformer.__init__.__kwdefaults__, "tol", 1.0)
+    assert AutoencoderTransformer().tol == 1.0
+    assert skae.load(tmp_path / "model.skae").tol == 1e-4
+
+
+@pytest.mark.parametrize("name", ["AutoencoderTransformer", "VariationalAutoencoderTransformer"])
+def test_files_leave_out_defaults(name, tmp_path):
+    model = getattr(skae, name)(2)
+    skae.save(model, tmp_path / "model.skae")
+    with safe_open(tmp_path / "model.skae", framework="numpy") as file:
+        content = json.loads(file.metadata()["skae"])["model"]["object"]
+    assert content["state"] == {"map": {"n_components": 2}}
+    assert skae.load(tmp_path / "model.skae").get_params() == model.get_params()
+
+
+def test_the_history_comes_back_whole(round_trip):
+    model = make_autoencoder(max_iter=9, early_stopping=True).fit(np.tile(X, (40, 1)))
+    history = round_trip(model).net_.history
+    assert history[:, "epoch"] == list(range(1, len(history) + 1))
+    least = [
+        loss <= min(history[: i + 1, "train_loss"]) for i, loss in enumerate(model.loss_curve_)
+    ]
+    assert history[:, "train_loss_best"] == least
+    assert set(history[-1]) == set(model.net_.history[-1]) - {"dur"}
+
+
+@pytest.mark.parametrize("stored", STORED, ids=lambda path: path.stem)
+def test_stored_files_of_all_formats_are_read(stored):
+    model = skae.load(stored)
+    expected = np.load(stored.with_suffix(".npy"))
     np.testing.assert_allclose(model.transform(expected[:, :4]), expected[:, 4:], atol=1e-5)
-    assert read_about(STORED)["class"] == "AutoencoderTransformer"
+    about = read_about(stored)
+    assert (about["class"], about["columns"]) == ("AutoencoderTransformer", 4)
+    assert model.score(expected[:, :4]) > 0.9
 
 
 def rewrite(path, change):
     """Change the header of a file, and make its digest fit."""
-    from safetensors import safe_open
-
     from skae.saving._container import pack
 
     with safe_open(path, framework="numpy") as file:
@@ -204,7 +277,7 @@ def rewrite(path, change):
 
 
 def set_format(header):
-    header["format"] = 2
+    header["format"] = 3
 
 
 def set_class(header):
@@ -224,7 +297,14 @@ def ask_for_code(header):
     header["model"] = {"object": {"kind": "trusted", "class": "os.system", "state": {}}}
 
 
-@pytest.mark.parametrize("change", [set_format, set_class, set_size, set_depth, ask_for_code])
+def repeat_an_array(header):
+    header["model"] = [{"array": "mean_"}] * 1000
+
+
+HOSTILE = [set_format, set_class, set_size, set_depth, ask_for_code, repeat_an_array]
+
+
+@pytest.mark.parametrize("change", HOSTILE)
 def test_hostile_headers_are_refused(change, tmp_path):
     path = tmp_path / "model.skae"
     skae.save(make_autoencoder().fit(X), path)

@@ -1,6 +1,8 @@
 """Modules and skorch nets as plans and NumPy arrays, for pickles and files."""
 
 import copy
+import math
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,9 @@ from skae._engine.fitting.rebuilding import can_rebuild, rebuild
 _NET_PARAMS = ("max_epochs", "batch_size", "lr", "schedule", "verbose")
 # Equal fits take unequal times.
 _WALL_TIME = "dur"
+# Whether a loss is the least so far follows from the losses.
+_LOSSES = ("train_loss", "valid_loss")
+_FOUND_ANEW = ("epoch", *(f"{name}_best" for name in _LOSSES))
 
 
 def pack_net(net) -> dict[str, Any]:
@@ -102,14 +107,25 @@ def _without_memory(tensor: torch.Tensor) -> torch.Tensor:
 def _pack_history(history: History) -> dict[str, list]:
     """Return the values of each epoch under their names, None where an epoch lacks one."""
     names = dict.fromkeys(name for epoch in history for name in epoch)
-    kept = [name for name in names if name not in ("batches", _WALL_TIME)]
+    left_out = ("batches", _WALL_TIME, *_FOUND_ANEW)
+    kept = [name for name in names if name not in left_out]
     return {name: [epoch.get(name) for epoch in history] for name in kept}
 
 
 def _unpack_history(columns: dict[str, list]) -> History:
+    n_epochs = len(next(iter(columns.values()), []))
+    least = {f"{name}_best": _mark_least(columns[name]) for name in _LOSSES if name in columns}
+    columns = {"epoch": list(range(1, n_epochs + 1)), **least, **columns}
     rows = zip(*columns.values(), strict=True)
     epochs = [dict(zip(columns, row, strict=True)) for row in rows]
     return History(
         {"batches": [], **{name: value for name, value in epoch.items() if value is not None}}
         for epoch in epochs
     )
+
+
+def _mark_least(losses: list[float | None]) -> list[bool | None]:
+    """Tell of each loss whether it is the least so far; None where an epoch has none."""
+    known = (math.inf if loss is None else loss for loss in losses)
+    pairs = zip(losses, accumulate(known, min), strict=True)
+    return [None if loss is None else loss <= least for loss, least in pairs]
