@@ -192,6 +192,7 @@ SPACES = {
         "corruption": ["gaussian", "masking", "swap", "salt_and_pepper", "hiding"],
         "corruption_level": [0.0, 1.0, 1e30],
         "whiten": [True],
+        "rotation": ["varimax", "ica"],
     },
     VariationalAutoencoderTransformer: NETWORK
     | {

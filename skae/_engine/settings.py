@@ -44,6 +44,9 @@ class NetworkSettings:
     whiten: bool = False
     """Whether codes are shown with unit variance."""
 
+    rotation: str = "pca"
+    """Rotation of the codes after training, a key of `ROTATIONS`."""
+
     dtype: str = "float32"
 
     @property

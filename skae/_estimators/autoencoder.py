@@ -7,7 +7,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 
 from skae._engine import Plain
 from skae._estimators.base import BaseAutoencoder
-from skae._estimators.parts import SPARSITIES, read_corruption, read_loss, read_penalty
+from skae._estimators.parts import (
+    SPARSITIES,
+    check_rotation,
+    read_corruption,
+    read_loss,
+    read_penalty,
+)
 from skae.architectures import Architecture, Sparsity
 from skae.architectures._read import ARCHITECTURES
 from skae.corruption import CORRUPTIONS, Corruption
@@ -126,6 +132,18 @@ class AutoencoderTransformer(BaseAutoencoder):
     whiten : bool, default=False
         Give every code unit variance on the training rows. By default its variance is what it
         explains, as with PCA.
+    rotation : {"pca", "varimax", "ica"}, default="pca"
+        Rotation of the codes after training. Reconstructions are the same with all three, and codes
+        are uncorrelated, ordered by the variance that they explain.
+
+        - "pca": the first code explains as much as one can, the second as much as is left, and so
+          on.
+        - "varimax": each code goes with few columns of X, and hardly with the others.
+        - "ica": codes are as independent of each other as FastICA can make them, found on at most
+          20,000 of the rows.
+
+        The last two need codes that may be rotated: neither "l1" nor "kl_sparsity" nor a sparsity
+        as `penalty`.
     batch_size : int or "auto", default="auto"
         Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
     learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
@@ -240,6 +258,12 @@ class AutoencoderTransformer(BaseAutoencoder):
     Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data with neural
     networks. Science 313. https://doi.org/10.1126/science.1127647
 
+    Kaiser, H. F. (1958). The varimax criterion for analytic rotation in factor analysis.
+    Psychometrika 23. https://doi.org/10.1007/BF02289233
+
+    Hyvärinen, A. and Oja, E. (2000). Independent component analysis: algorithms and applications.
+    Neural Networks 13. https://doi.org/10.1016/S0893-6080(00)00026-5
+
     Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization.
     https://doi.org/10.48550/arXiv.1711.05101
 
@@ -281,6 +305,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "missing": [StrOptions({"mask"}), None],
         "output_range": [StrOptions({"auto"}), tuple, list, None],
         "whiten": ["boolean"],
+        "rotation": [StrOptions({"pca", "varimax", "ica"})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"one_cycle", "constant", "adaptive"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -319,6 +344,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         missing=None,
         output_range="auto",
         whiten=False,
+        rotation="pca",
         batch_size="auto",
         learning_rate="one_cycle",
         learning_rate_init=0.01,
@@ -353,6 +379,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.missing = missing
         self.output_range = output_range
         self.whiten = whiten
+        self.rotation = rotation
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
@@ -373,4 +400,6 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _make_family(self) -> Plain:
         penalty, alpha, sparsity = read_penalty(self.penalty, self.alpha)
         corruption = read_corruption(self.corruption, self.corruption_level)
+        if self.rotation != "pca":
+            check_rotation(self.rotation, self.penalty, penalty, sparsity)
         return Plain(read_loss(self.loss), penalty, alpha, sparsity, corruption)

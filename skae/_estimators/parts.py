@@ -106,6 +106,34 @@ def _check_no_alpha(sparsity: Sparsity, alpha: float | None):
         )
 
 
+def check_rotation(
+    rotation: str, given, penalty: Penalty | None, sparsity: Sparsity | None
+) -> None:
+    """Refuse a rotation of codes whose axes a penalty or a sparsity gives a meaning.
+
+    Parameters
+    ----------
+    rotation : str
+        Rotation that is asked for.
+    given : object
+        Parameter `penalty` of the estimator, for the message.
+    penalty : Penalty or None
+        Penalty that `read_penalty` has made of it.
+    sparsity : Sparsity or None
+        Sparsity that `read_penalty` has made of it.
+
+    Raises
+    ------
+    ValueError
+        If codes must not be rotated.
+    """
+    if sparsity is not None or (penalty is not None and not penalty.rotates):
+        raise ValueError(
+            f"`rotation` must be 'pca' with penalty={given!r}, whose codes keep their axes. Got "
+            f"{rotation!r}. Leave out one of the two."
+        )
+
+
 def read_corruption(corruption, level: float) -> Corruption | None:
     """Return the noise for a name and a level, or the given noise.
 

@@ -1,5 +1,7 @@
 """The order of the codes: uncorrelated, by what they explain, with a fixed sign."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,7 @@ def order_codes_(
     rotate: bool = True,
     keep_scale: bool = False,
     keep_order: bool = False,
+    find_rotation: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Choose the basis in which codes are uncorrelated and ordered by the variance they explain.
 
@@ -50,6 +53,11 @@ def order_codes_(
         true.
     keep_order : bool, default=False
         With True codes keep place and sign, too, and stay as they are.
+    find_rotation : callable, default=None
+        Returns an orthogonal matrix by which codes of unit variance are multiplied from the right,
+        given their loadings, of shape (n_features, n_codes), and the matrix by which centred raw
+        codes are multiplied from the right to get them, of shape (n_components, n_codes). Not asked
+        where codes are not rotated.
 
     Returns
     -------
@@ -71,6 +79,8 @@ def order_codes_(
     whitening, colouring, alive = _whiten(covariance) if rotate else _scale(covariance)
     loadings = cross_covariance @ (whitening * alive)
     explained, rotation = _rotate(loadings) if rotate else _sort(loadings)
+    if rotate and find_rotation is not None:
+        explained, rotation = _turn(loadings, whitening, alive, find_rotation)
     if keep_order:
         explained, rotation = rotation @ explained, torch.eye(len(explained), dtype=rotation.dtype)
     else:
@@ -113,6 +123,22 @@ def _rotate(loadings: Tensor) -> tuple[Tensor, Tensor]:
     """Return what orthogonal parts explain, greatest first, and the rotation that makes them."""
     explained, rotation = torch.linalg.eigh(loadings.T @ loadings)
     return explained.flip(0).clamp_min(0), rotation.flip(1)
+
+
+def _turn(loadings, whitening, alive, find_rotation) -> tuple[Tensor, Tensor]:
+    """Return what each code explains after a further rotation, greatest first, and both rotations.
+
+    Directions that do not vary keep their axes, and come last.
+    """
+    own, to_codes = loadings[:, alive], whitening[:, alive]
+    first = _rotate(own)[1]
+    turned = first @ find_rotation(own @ first, to_codes @ first)
+    explained, order = (own @ turned).square().sum(0).sort(descending=True, stable=True)
+    n_alive = len(explained)
+    rotation = torch.zeros(len(alive), len(alive), dtype=loadings.dtype)
+    rotation[alive, :n_alive] = turned[:, order]
+    rotation[~alive, n_alive:] = torch.eye(len(alive) - n_alive, dtype=loadings.dtype)
+    return torch.cat([explained, explained.new_zeros(len(alive) - n_alive)]), rotation
 
 
 def _sort(loadings: Tensor) -> tuple[Tensor, Tensor]:

@@ -273,6 +273,7 @@ class Family:
         *,
         whiten: bool,
         rotate: bool,
+        find_rotation: Callable | None = None,
     ) -> np.ndarray:
         """Put the codes in order.
 
@@ -286,6 +287,8 @@ class Family:
             Units of the rows.
         whiten, rotate : bool
             Whether codes get unit variance, and whether they may be rotated.
+        find_rotation : callable, default=None
+            Finds a rotation other than PCA's, as for `skae.modules.order_codes_`.
 
         Returns
         -------
@@ -302,6 +305,7 @@ class Family:
             rotate=rotate,
             keep_scale=self.keeps_scale,
             keep_order=self.keeps_order,
+            find_rotation=find_rotation,
         )
         variance = moments.mean_square
         share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0

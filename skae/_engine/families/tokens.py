@@ -174,7 +174,7 @@ class Tokens(Family):
         cross_covariance = cross / mass - torch.outer(counts, code)
         return CodeMoments(code, covariance, cross_covariance, 0.0, 0.0, [])
 
-    def order_codes_(self, module, moments, table, *, whiten, rotate):
+    def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
         """Put the codes in the order of what words' shares a linear regression explains."""
         return order_codes_(
             module.basis, moments.mean, moments.covariance, moments.cross_covariance

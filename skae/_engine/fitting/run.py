@@ -8,6 +8,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skae._engine.families.moments import CodeMoments, join_bounds, measure_bounds
+from skae._engine.families.rotations import make_rotation
 from skae._engine.fitting.callbacks import (
     AdaptiveLearningRate,
     BestEpoch,
@@ -221,6 +222,7 @@ class TrainingRun:
             table,
             whiten=self.setup.network.whiten,
             rotate=rotate,
+            find_rotation=make_rotation(self.setup.network.rotation, net.module_, table),
         )
         losses = net.history[:, "train_loss"] if chosen is None else chosen.train_losses
         error, pca_error = outcome.error, outcome.pca_error

@@ -1,0 +1,117 @@
+"""Rotations of codes of unit variance, which leave reconstructions as they are."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sklearn.decomposition import FastICA
+from torch import Tensor
+
+from skae._engine.start.prepared_table import PreparedTable
+from skae._engine.tables.batches import OrderedBatches
+from skae.modules import Autoencoder
+
+_BATCH_SIZE = 4096
+# Independent components are looked for among the codes of at most so many rows.
+_MOST_ROWS = 20_000
+_VARIMAX_STEPS, _ICA_STEPS = 500, 1000
+_TOLERANCE = 1e-9
+
+
+def make_rotation(name: str, module: Autoencoder, table: PreparedTable) -> Callable | None:
+    """Return the input `find_rotation` of `order_codes_`.
+
+    Parameters
+    ----------
+    name : str
+        A key of `ROTATIONS`.
+    module : Autoencoder
+        The trained network.
+    table : PreparedTable
+        The rows whose codes are rotated.
+
+    Returns
+    -------
+    find_rotation : callable or None
+        Returns a rotation for loadings and a map to codes; None for PCA's own.
+    """
+    return ROTATIONS[name](module, table)
+
+
+def _make_varimax(module: Autoencoder, table: PreparedTable) -> Callable:
+    return lambda loadings, to_codes: find_varimax(loadings)
+
+
+def find_varimax(loadings: Tensor) -> Tensor:
+    """Return the rotation after which squared loadings vary most within each code.
+
+    Parameters
+    ----------
+    loadings : Tensor of shape (n_features, n_codes)
+        Covariances of features and codes of unit variance, in double precision.
+
+    Returns
+    -------
+    rotation : Tensor of shape (n_codes, n_codes)
+        Orthogonal.
+    """
+    rotation, reached = torch.eye(loadings.shape[1], dtype=loadings.dtype), 0.0
+    for _ in range(_VARIMAX_STEPS):
+        turned = loadings @ rotation
+        ascent = loadings.T @ (turned**3 - turned * turned.square().mean(0))
+        left, sizes, right = torch.linalg.svd(ascent)
+        rotation, before, reached = left @ right, reached, float(sizes.sum())
+        if reached <= before * (1 + _TOLERANCE):
+            break
+    return rotation
+
+
+def _make_ica(module: Autoencoder, table: PreparedTable) -> Callable:
+    return lambda loadings, to_codes: find_independent(_sample_codes(module, table) @ to_codes)
+
+
+def find_independent(codes: Tensor) -> Tensor:
+    """Return the rotation after which codes are as independent as FastICA can make them.
+
+    Parameters
+    ----------
+    codes : Tensor of shape (n_samples, n_codes)
+        Uncorrelated codes of mean 0 and variance 1, in double precision.
+
+    Returns
+    -------
+    rotation : Tensor of shape (n_codes, n_codes)
+        Orthogonal. The search starts from the codes as they are, so it is not random.
+    """
+    n_codes = codes.shape[1]
+    if n_codes < 2:
+        return torch.eye(n_codes, dtype=codes.dtype)
+    ica = FastICA(whiten=False, max_iter=_ICA_STEPS, w_init=np.eye(n_codes))
+    return torch.from_numpy(ica.fit(codes.numpy()).components_.T.copy())
+
+
+@torch.no_grad()
+def _sample_codes(module: Autoencoder, table: PreparedTable) -> Tensor:
+    """Return centred raw codes of rows, of each as often as its weight says."""
+    dataset = table.dataset(_sample_rows(len(table.dataset()), table.weights))
+    batches = OrderedBatches(dataset, batch_size=_BATCH_SIZE)
+    codes = torch.cat([module.encode_raw(rows).cpu().double() for rows, _ in batches])
+    return codes - codes.mean(0)
+
+
+def _sample_rows(n_samples: int, weights: Tensor | None) -> Tensor:
+    """Return indices of rows at even steps through all weights."""
+    if weights is None and n_samples <= _MOST_ROWS:
+        return torch.arange(n_samples)
+    weights = torch.ones(n_samples, dtype=torch.float64) if weights is None else weights.double()
+    ends = weights.cumsum(0)
+    n_drawn = min(n_samples, _MOST_ROWS)
+    places = (torch.arange(n_drawn, dtype=torch.float64) + 0.5) / n_drawn * ends[-1]
+    return torch.searchsorted(ends, places).clamp_max(n_samples - 1)
+
+
+ROTATIONS: dict[str, Callable[[Autoencoder, PreparedTable], Callable | None]] = {
+    "ica": _make_ica,
+    "pca": lambda module, table: None,
+    "varimax": _make_varimax,
+}
