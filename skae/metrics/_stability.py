@@ -35,8 +35,8 @@ class CodeStability:
     --------
     >>> import numpy as np
     >>> from skae.metrics import CodeStability
-    >>> float(CodeStability(np.array([0.9, 0.8]), np.array([0.7, 0.1])).from_one.mean())
-    0.4
+    >>> CodeStability(np.array([0.9, 0.8]), np.array([0.75, 0.25])).from_one.mean().item()
+    0.5
     """
 
     from_all: np.ndarray
