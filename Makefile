@@ -16,7 +16,7 @@ PYTEST_FLAGS ?=
 PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-oldest test-avx2 lint format format-check types bench docs clean
+.PHONY: help venv demo dist test test-slow test-oldest test-avx2 lint format format-check types bench docs clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -55,9 +55,17 @@ test: $(STAMP) ## Run the fast tests and the doctests.
 test-slow: $(STAMP) ## Run the slow tests: figures, real data, other processes.
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
 
-test-oldest: $(STAMP_OLDEST) ## Run the fast tests at the oldest versions admitted.
-	OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 \
-		-m "not slow" $(PYTEST_FLAGS)
+dist: $(STAMP) ## Build the source distribution, and from it the wheel, in dist/.
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	ls -l dist
+
+# The package is the wheel, as users install it: the path of the tree is kept out of Python's.
+test-oldest: $(STAMP_OLDEST) dist ## Run the fast tests on the wheel, at the oldest versions admitted.
+	$(VENV_OLDEST)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps \
+		--force-reinstall dist/*.whl
+	PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest -n $(PYTEST_WORKERS) \
+		--maxprocesses 4 -m "not slow" $(PYTEST_FLAGS) --pyargs skae tests
 
 # Those that compute: all kinds of networks, steps and products.
 test-avx2: $(STAMP) ## Run fast tests as on a processor without AVX-512 and bfloat16.
