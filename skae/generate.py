@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.code_density import MixturePrior, draw_from_mixture, fit_mixture
 from skae._shared.checks import check_count
-from skae._shared.scikit_learn import fit_context
+from skae._shared.scikit_learn import fit_context, wrap_rows
 
 __all__ = ["CodeSampler", "MixturePrior"]
 
@@ -113,13 +113,14 @@ class CodeSampler(BaseEstimator):
 
         Returns
         -------
-        rows : ndarray of shape (n_samples, n_features_in_)
-            Codes drawn from the mixture, decoded by the transformer.
+        rows : ndarray or data frame of shape (n_samples, n_features_in_)
+            Codes drawn from the mixture, decoded by the transformer; a frame with the names of fit
+            where `set_output` of the transformer, or `set_config`, asks for one.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
         codes = draw_from_mixture(self.mixture_, n_samples, check_random_state(random_state))
-        return self.transformer_.inverse_transform(codes)
+        return wrap_rows(self.transformer_, self.transformer_.inverse_transform(codes))
 
     @property
     def n_features_in_(self) -> int:

@@ -3,15 +3,19 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, get_tags
 
-from skae import VariationalAutoencoderTransformer
+from skae import AdversarialAutoencoderTransformer, VariationalAutoencoderTransformer
 from skae.generate import CodeSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -26,6 +30,12 @@ def clusters():
         for n, scale, centre in [(600, 0.2, 0), (300, 0.5, 8), (100, 0.1, -9)]
     ]
     return np.concatenate(parts)
+
+
+@pytest.fixture
+def rows():
+    source = np.random.default_rng(0)
+    return source.normal(size=(60, 2)) @ source.normal(size=(2, 4)) + source.normal(size=(60, 4))
 
 
 def test_samples_have_the_moments_of_the_rows(clusters):
@@ -96,3 +106,46 @@ def test_misuse_is_refused(images):
         CodeSampler(PCA(2)).fit(images).sample(0)
     with pytest.raises(ValueError, match="transformer"):
         CodeSampler("pca").fit(images)
+
+
+NAMES = ["a", "b", "c", "d"]
+GENERATORS = {
+    "variational": VariationalAutoencoderTransformer(2, max_iter=1, random_state=0),
+    "adversarial": AdversarialAutoencoderTransformer(2, max_iter=1, random_state=0),
+    "sampler": CodeSampler(PCA(2), random_state=0),
+    "sampler of a pipeline": CodeSampler(make_pipeline(StandardScaler(), PCA(2)), random_state=0),
+}
+
+
+def fit_generator(name, X, container):
+    """Return a fitted generator whose transformer returns rows in a container."""
+    generator = clone(GENERATORS[name])
+    getattr(generator, "transformer", generator).set_output(transform=container)
+    return generator.fit(X)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_samples_have_the_names_and_the_container_of_the_table(rows, name, container):
+    pytest.importorskip(container)
+    expected = fit_generator(name, pd.DataFrame(rows, columns=NAMES), "default")
+    generator = fit_generator(name, pd.DataFrame(rows, columns=NAMES), container)
+    found = generator.sample(3, random_state=0)
+    assert type(found).__module__.startswith(container)
+    assert list(found.columns) == NAMES
+    np.testing.assert_allclose(found.to_numpy(), expected.sample(3, random_state=0), rtol=1e-6)
+    without_names = fit_generator(name, rows, container).sample(2)
+    assert list(without_names.columns) == ["x0", "x1", "x2", "x3"]
+
+
+def test_drawn_images_stay_arrays(images):
+    model = VariationalAutoencoderTransformer(2, max_iter=1, random_state=0)
+    model.set_output(transform="pandas").fit(images.reshape(-1, 1, 8, 8)[:60])
+    assert model.sample(2).shape == (2, 1, 8, 8)
+
+
+def test_the_global_configuration_makes_frames_of_samples(rows):
+    sampler = CodeSampler(PCA(2), random_state=0).fit(pd.DataFrame(rows, columns=NAMES))
+    with config_context(transform_output="pandas"):
+        assert list(sampler.sample(2, random_state=0).columns) == NAMES
+    assert isinstance(sampler.sample(2), np.ndarray)

@@ -13,6 +13,7 @@ from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.parts import read_loss
 from skae._shared.checks import check_count
+from skae._shared.scikit_learn import wrap_rows
 
 _SHARED = (
     "n_components",
@@ -310,12 +311,15 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
 
         Returns
         -------
-        rows : ndarray of shape (n_samples, n_features_in_)
-            In the units of the table seen in fit.
+        rows : ndarray or data frame of shape (n_samples, n_features_in_)
+            In the units of the table seen in fit; a frame with its names where `set_output` asks
+            for one.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
         source = check_random_state(random_state)
         if self.prior == "gaussian":
-            return self.inverse_transform(source.standard_normal((n_samples, self.n_components_)))
-        return self.inverse_transform(self.prior(n_samples, source))
+            codes = source.standard_normal((n_samples, self.n_components_))
+        else:
+            codes = self.prior(n_samples, source)
+        return wrap_rows(self, self.inverse_transform(codes))

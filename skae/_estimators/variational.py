@@ -26,7 +26,7 @@ from skae._estimators.parameters import check_range
 from skae._estimators.parts import read_loss
 from skae._estimators.validation import count_observed_cells
 from skae._shared.checks import check_count
-from skae._shared.scikit_learn import check_weights
+from skae._shared.scikit_learn import check_weights, wrap_rows
 from skae._shared.warning import warn_user
 from skae.exceptions import NotBetterThanPCAWarning, PosteriorCollapseWarning
 from skae.objectives import LIKELIHOODS
@@ -504,8 +504,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
         Returns
         -------
-        rows : ndarray of shape (n_samples, n_features_in_)
-            In the units of the table seen in fit.
+        rows : ndarray or data frame of shape (n_samples, n_features_in_)
+            In the units of the table seen in fit; a frame with its names where `set_output` asks
+            for one.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
@@ -520,7 +521,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         else:
             codes = self._class_densities.draw(y, n_samples, source)
         rows = self.inverse_transform(codes.astype(self._network_dtype))
-        return self._add_noise(rows, source) if noise else rows
+        return wrap_rows(self, self._add_noise(rows, source) if noise else rows)
 
     @property
     def _fitted_likelihood(self) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.base import _fit_context
 from sklearn.utils import check_array
+from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "check_weights",
     "fit_context",
     "keep_weighted_rows",
+    "wrap_rows",
 ]
 
 try:
@@ -124,3 +126,28 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
     if weights is not None and (weights == weights[0]).all():
         weights = None
     return X, weights
+
+
+def wrap_rows(estimator, rows):
+    """Return new rows as `set_output` asks for, with the names that the features had in fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The fitted estimator that made the rows, or a pipeline that ends with it.
+    rows : object
+        An array of shape (n_samples, n_features_in_), or something else, which stays as it is.
+
+    Returns
+    -------
+    rows : ndarray or data frame of shape (n_samples, n_features_in_)
+        A frame of pandas or polars where that is configured.
+    """
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    adapter = _get_container_adapter("transform", last)
+    if adapter is None or not isinstance(rows, np.ndarray) or rows.ndim != 2:
+        return rows
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or len(names) != rows.shape[1]:
+        names = np.array([f"x{i}" for i in range(rows.shape[1])], dtype=object)
+    return adapter.create_container(rows, rows, columns=names)
