@@ -93,6 +93,42 @@ def test_results_for_a_map_are_those_for_an_array(tables):
     assert estimator.score(memory_map) == estimator.score(X)
 
 
+TYPES = ["uint8", "int16", "bool", "float16", ">f4", ">f8", "int64"]
+
+
+@pytest.mark.usefixtures("stays_on_disk")
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_large_map_of_any_numbers_is_fitted_as_an_array_is(digits, tmp_path, dtype):
+    X = (digits[0] > 8 if dtype == "bool" else digits[0]).astype(dtype)
+    np.save(tmp_path / "table.npy", X)
+    memory_map = np.load(tmp_path / "table.npy", mmap_mode="r")
+    expected, found = fit(X, early_stopping=False), fit(memory_map, early_stopping=False)
+    assert_same_fit(found, expected, X)
+    np.testing.assert_allclose(
+        found.reconstruction_errors(memory_map), expected.reconstruction_errors(X), atol=1e-2
+    )
+    codes = expected.transform(X)
+    assert found.inverse_transform(codes).dtype == expected.inverse_transform(codes).dtype
+    np.testing.assert_allclose(found.score_samples(memory_map), found.score_samples(X), rtol=1e-5)
+
+
+@pytest.mark.usefixtures("stays_on_disk")
+@pytest.mark.parametrize("dtype", ["float16", ">f4", ">f8"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_large_map_that_is_not_finite_is_refused(digits, tmp_path, dtype, bad):
+    X = digits[0].astype(dtype)
+    X[-1, 3] = bad
+    np.save(tmp_path / "table.npy", X)
+    memory_map = np.load(tmp_path / "table.npy", mmap_mode="r")
+    message = "contains NaN[^$]*missing='mask'" if np.isnan(bad) else "contains infinity"
+    with pytest.raises(ValueError, match=message):
+        fit(memory_map)
+    if np.isnan(bad):
+        masked = fit(memory_map, missing="mask", early_stopping=False)
+        np.testing.assert_allclose(masked.transform(memory_map), masked.transform(X), rtol=1e-4)
+        assert np.isnan(masked.reconstruction_errors(memory_map)[-1, 3])
+
+
 # A thread looks at the memory that is not backed by a file, which getrusage does not tell apart.
 MEMORY_OF_A_FIT_ON_DISK = """
     import sys
@@ -133,12 +169,14 @@ MEMORY_OF_A_FIT_ON_DISK = """
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells anonymous memory apart")
-def test_a_large_map_is_not_read_into_memory(tmp_path):
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "float16"])
+def test_a_large_map_is_not_read_into_memory(tmp_path, dtype):
     path, n_bytes = tmp_path / "table.npy", 600_000_000
-    X = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_bytes // 2000, 500))
+    n_rows = n_bytes // 2000 if dtype == "float32" else 200_000
+    X = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(n_rows, 500))
     rng = np.random.default_rng(0)
     for rows in np.array_split(np.arange(len(X)), 20):
-        X[rows] = rng.random((len(rows), 500), dtype=np.float32)
+        X[rows] = 255 * rng.random((len(rows), 500), dtype=np.float32)
     X.flush()
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(MEMORY_OF_A_FIT_ON_DISK), path],

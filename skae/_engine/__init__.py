@@ -25,6 +25,7 @@ from skae._engine.fitting.setup import Split, StartingPoint
 from skae._engine.fitting.splitting import Separation
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
 from skae._engine.steps.step import Step
+from skae._engine.tables.rows import chunk_slices, find_float_type, is_large_map
 from skae._engine.tables.standardization import Standardization
 
 __all__ = [
@@ -47,13 +48,16 @@ __all__ = [
     "Variational",
     "bound_log_densities",
     "cell_errors",
+    "chunk_slices",
     "decode_table",
     "decode_tokens",
     "encode_deviations",
     "encode_table",
     "encode_tokens",
     "fill_table",
+    "find_float_type",
     "find_token_losses",
+    "is_large_map",
     "judge_fills",
     "multiplies_in_bfloat16",
     "ordinary_torch_state",

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import sparse
 
+from skae._engine import find_float_type
+
 FLOATS = (np.float64, np.float32)
 _COMPRESSED = ("csr", "csc", "bsr")
 
@@ -83,9 +85,5 @@ def find_dtypes(X):
         Single precision where it holds every number of the type of X, such as bytes and halves.
     """
     own = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", []))
-    narrow = [isinstance(each, np.dtype) and _fits_single(each) for each in own]
+    narrow = [isinstance(each, np.dtype) and find_float_type(each) == np.float32 for each in own]
     return np.float32 if narrow and all(narrow) else FLOATS
-
-
-def _fits_single(dtype) -> bool:
-    return dtype.kind in "biuf" and np.can_cast(dtype, np.float32)

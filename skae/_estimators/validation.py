@@ -5,8 +5,10 @@ import contextlib
 import numpy as np
 from scipy import sparse
 from sklearn import config_context
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
+from skae._engine import chunk_slices, find_float_type, is_large_map
 from skae._estimators.samples import flatten_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_table
 
@@ -31,7 +33,7 @@ def validate_table(estimator, X, **params):
     Returns
     -------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        In single or double precision.
+        In single or double precision; large memory maps as they are on the disk.
 
     Raises
     ------
@@ -40,11 +42,22 @@ def validate_table(estimator, X, **params):
     """
     masked = is_masked(estimator)
     X = tidy_table(flatten_samples(X), dense=masked)
-    params |= {"accept_sparse": not masked and ("csr",), "dtype": find_dtypes(X)}
+    params |= {"accept_sparse": not masked and ("csr",)}
+    finite = "allow-nan" if masked else True
     with _tell_of_missing(estimator), config_context(array_api_dispatch=False):
-        return validate_data(
-            estimator, X, ensure_all_finite="allow-nan" if masked else True, **params
-        )
+        if is_large_map(X):
+            X = validate_data(estimator, X, dtype=None, ensure_all_finite=False, **params)
+            _check_map_is_finite(X, estimator, allow_nan=masked)
+            return X
+        return validate_data(estimator, X, dtype=find_dtypes(X), ensure_all_finite=finite, **params)
+
+
+def _check_map_is_finite(X, estimator, *, allow_nan: bool):
+    """Refuse infinite cells of a memory map, and missing ones, as scikit-learn refuses them."""
+    name, dtype = type(estimator).__name__, find_float_type(X.dtype)
+    for rows in chunk_slices(X.shape) if X.dtype.kind == "f" else []:
+        part = np.asarray(X[rows], dtype=dtype)
+        assert_all_finite(part, allow_nan=allow_nan, estimator_name=name, input_name="X")
 
 
 @contextlib.contextmanager
@@ -95,6 +108,7 @@ def check_columns_are_observed(X, names):
 
 def count_observed_cells(X) -> np.ndarray:
     """Return the number of cells in each row of X that are not missing, 1 where all are."""
-    if sparse.issparse(X):
+    if sparse.issparse(X) or X.dtype.kind != "f":
         return np.full(X.shape[0], X.shape[1])
-    return np.maximum(1, np.count_nonzero(~np.isnan(X), axis=1))
+    counts = [np.count_nonzero(~np.isnan(X[rows]), axis=1) for rows in chunk_slices(X.shape)]
+    return np.maximum(1, np.concatenate(counts))

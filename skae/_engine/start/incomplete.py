@@ -11,7 +11,7 @@ from skae._engine.start.principal_components import (
     from_covariance,
 )
 from skae._engine.tables.columns import ColumnStatistics, check_squares
-from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.rows import chunk_slices, find_float_type
 from skae._engine.tables.standardization import Standardization
 from skae.modules import GaussianFilling
 
@@ -131,7 +131,7 @@ def describe_incomplete(
     deviation = np.sqrt(observed.variance)
     deviation[deviation == 0] = 1.0
     if X.shape[1] > _MAX_FEATURES:
-        filled = np.where(np.isnan(X), observed.mean.astype(X.dtype), X)
+        filled = np.where(np.isnan(X), observed.mean.astype(find_float_type(X.dtype)), X)
         found = find_principal_components(
             filled, observed, shares, n_components, precision=precision
         )

@@ -11,7 +11,7 @@ from skae._engine.start.incomplete import (
 )
 from skae._engine.start.principal_components import find_principal_components
 from skae._engine.tables.columns import ColumnStatistics
-from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.rows import chunk_slices, find_float_type
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def describe_padded(
     parts = (shares[some] @ ~np.isnan(X[some]) for some in chunk_slices(X.shape))
     there = np.sum(list(parts), axis=0)
     variance = observed.variance * there
-    filled = np.where(np.isnan(X), observed.mean.astype(X.dtype), X)
+    filled = np.where(np.isnan(X), observed.mean.astype(find_float_type(X.dtype)), X)
     found = find_principal_components(
         filled,
         ColumnStatistics(observed.mean, variance, observed.lowest, observed.highest),

@@ -12,7 +12,7 @@ from skae._engine.start.principal_components import PrincipalComponents, find_pr
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.columns import ColumnStatistics, describe_columns, find_bounds
 from skae._engine.tables.resident import ResidentTable, make_resident
-from skae._engine.tables.rows import DenseRows, LazyRows, make_rows
+from skae._engine.tables.rows import DenseRows, LazyRows, find_float_type, make_rows
 from skae._engine.tables.standardization import Standardization
 from skae._engine.tables.units import Units
 from skae._shared.warning import warn_user
@@ -232,8 +232,8 @@ def _standardize(X, statistics, components, settings) -> Standardization:
         residual = components.find_residual(total)
     unit = max(residual, total * _LEAST_SHARE_OF_DEVIATION**2) / len(statistics.mean)
     scale = float(np.sqrt(unit)) if unit > 0 else 1.0
-    precision = X.dtype if X.dtype in (np.float32, np.float64) else np.float64
-    return Standardization(statistics.mean.astype(precision), scale, settings.torch_dtype)
+    mean = statistics.mean.astype(find_float_type(X.dtype))
+    return Standardization(mean, scale, settings.torch_dtype)
 
 
 def _check_magnitude(deviation: float, dtype: str):

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from skae._engine.tables.standardization import Standardization
 
-# Memory maps beyond this size stay on disk and are read a batch at a time.
+# Memory maps of more than these bytes of floats stay on disk and are read a batch at a time.
 _LARGE_MAP_BYTES = 2**28
 
 
@@ -86,11 +86,19 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def is_large_map(X) -> bool:
-    """Tell whether X is a memory map that should stay one."""
+    """Tell whether X is a memory map of numbers that should stay one."""
     base = X
     while base is not None and not isinstance(base, np.memmap):
         base = getattr(base, "base", None)
-    return base is not None and X.nbytes > _LARGE_MAP_BYTES
+    if base is None or X.dtype.kind not in "biuf":
+        return False
+    return X.size * find_float_type(X.dtype).itemsize > _LARGE_MAP_BYTES
+
+
+def find_float_type(dtype: np.dtype) -> np.dtype:
+    """Return single precision where that holds every number of a type, else double precision."""
+    fits = dtype.kind in "biuf" and np.can_cast(dtype, np.float32)
+    return np.dtype(np.float32 if fits else np.float64)
 
 
 def densify(X) -> np.ndarray:
