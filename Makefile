@@ -104,7 +104,7 @@ $(DOCS)/.begun: $(STAMP_DOCS) $(shell find skae -name '*.py')
 docs: $(DOCS)/.begun ## Build the documentation, running all its code, in docs/_build/html.
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -W --keep-going -n -j 2 \
 		-d $(DOCS)/doctrees docs $(DOCS)/html || { rm -rf $(DOCS)/doctrees; exit 1; }
-	$(BIN)/python docs/check_links.py $(DOCS)/html
+	$(BIN)/python docs/check_pages.py $(DOCS)/html
 
 clean: ## Remove what the targets above made, the virtual environments included.
 	rm -rf $(VENV) $(VENV_OLDEST) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -37,6 +37,8 @@ nb_execution_show_tb = True
 nb_execution_timeout = 600
 nb_execution_in_temp = True
 nb_merge_streams = True
+# With -W, a page that prints a warning fails the build.
+nb_output_stderr = "warn"
 nb_ipywidgets_js = {}
 myst_enable_extensions = ["amsmath", "deflist", "dollarmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -62,6 +64,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
+    # The last expression of a block shows only where it has a representation for pages.
+    "capture_repr": ("_repr_html_",),
     "show_memory": False,
     "write_computation_times": False,
     "min_reported_time": 1,

@@ -1,9 +1,10 @@
-"""Check that what the built pages link to is there, and that they load nothing from elsewhere.
+"""Check the built pages: links, loads from other hosts, and output that no reader should see.
 
-Usage: python docs/check_links.py FOLDER. Sphinx checks what it resolves itself; this also finds
-links in templates, in raw HTML, and in what pages print.
+Usage: python docs/check_pages.py FOLDER. Sphinx checks the links that it resolves itself; this script also
+finds links in templates, in raw HTML and in printed output.
 """
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,14 +30,30 @@ class _Page(HTMLParser):
             self.loads.add(given["href"])
 
 
+# In the reference, signatures may show a default value by its address: those are not output.
+_UNWANTED = {
+    "shows a bare representation": re.compile(r"&lt;[\w.]+ object at 0x"),
+    "shows a warning or another message": re.compile(r'class="output stderr|\w+Warning: '),
+    "shows a path of this machine": re.compile(re.escape(str(Path(__file__).parents[1]))),
+}
+
+
+def find_unwanted(text):
+    """Yield what the text of a page should not show, with an excerpt."""
+    for fault, pattern in _UNWANTED.items():
+        if match := pattern.search(text):
+            yield f"{fault}: {text[match.start() : match.start() + 120]!r}"
+
+
 def find_faults(root):
-    """Return a line for each link that leads nowhere and each load from another host."""
+    """Return a line for each dead link, each load from another host, and each unwanted output."""
     # Below _static are parts of the theme, no pages.
     paths = [path for path in sorted(root.rglob("*.html")) if "_static" not in path.parts]
     pages = {path: _Page(path) for path in paths}
     faults = []
     for path, page in pages.items():
         name = path.relative_to(root)
+        faults += [f"{name} {fault}" for fault in find_unwanted(path.read_text(encoding="utf-8"))]
         for link in sorted(page.links | page.loads):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
@@ -53,5 +70,8 @@ def find_faults(root):
 
 if __name__ == "__main__":
     found = find_faults(Path(sys.argv[1]).resolve())
-    print("\n".join(found) or "All links between the pages lead somewhere.")
+    print(
+        "\n".join(found)
+        or "All links lead somewhere, and no page shows warnings, bare objects or paths."
+    )
     sys.exit(bool(found))
