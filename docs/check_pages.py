@@ -1,7 +1,7 @@
 """Check the built pages: links, loads from other hosts, and output that no reader should see.
 
-Usage: python docs/check_pages.py FOLDER. Sphinx checks the links that it resolves itself; this script also
-finds links in templates, in raw HTML and in printed output.
+Usage: python docs/check_pages.py FOLDER. Sphinx checks the links that it resolves itself; this
+script also finds links in templates, in raw HTML and in printed output.
 """
 
 import re
