@@ -188,7 +188,7 @@ def test_verbose_prints_a_line_for_each_epoch(fit, capsys):
     fit(early_stopping=False)
     assert capsys.readouterr().out == ""
     fit(early_stopping=False, verbose=1)
-    header, _, *epochs = capsys.readouterr().out.strip().splitlines()
+    header, _, *epochs, _ = capsys.readouterr().out.strip().splitlines()
     assert header.split()[:2] == ["epoch", "train_loss"]
     assert [line.split()[0] for line in epochs] == ["1", "2", "3"]
 

@@ -1,6 +1,7 @@
 """What a fit leaves behind, what goes on from it, and what several threads may do with it."""
 
 import inspect
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -23,8 +24,19 @@ def test_a_fit_is_silent(any_autoencoder, images, capfd):
 
 
 def test_verbose_shows_progress(quick, images, capsys):
+    quick(verbose=True).fit(images)
+    folds, header, *_, end = capsys.readouterr().out.splitlines()
+    assert folds.startswith("5 folds choose epoch")
+    assert header.split()[:2] == ["epoch", "train_loss"]
+    assert re.fullmatch(r"Epoch \d+ of \d+ is kept: .* times that of PCA\.", end)
+
+
+def test_colours_are_for_terminals(quick, images, capsys, monkeypatch):
     quick(verbose=True, early_stopping=False).fit(images)
-    assert "train_loss" in capsys.readouterr().out
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    quick(verbose=True, early_stopping=False).fit(images)
+    assert "\x1b" in capsys.readouterr().out
 
 
 def test_parameters_are_those_of_the_constructor():

@@ -154,7 +154,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Seeds the weights, the order of the batches and the draws of the prior. The same int gives
         the same result, whatever else runs; nothing global is touched.
     verbose : bool or int, default=False
-        Print skorch's table of epochs.
+        Print a line for each epoch, and one on the epoch that is kept and its error beside PCA's.
 
     Attributes
     ----------

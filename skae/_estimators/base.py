@@ -200,6 +200,8 @@ class BaseAutoencoder(
                 tasks=tasks,
             )
         self.__dict__.update(describe(model))
+        if self.verbose:
+            print(model.summarize("PCA"), flush=True)
         if tasks is not None:
             tasks.end_fit()
         self._warn_of_weak_fit()

@@ -194,7 +194,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Seeds the weights, the held-out rows and the order of the batches. The same int gives the
         same result, whatever else runs; nothing global is touched.
     verbose : bool or int, default=False
-        Print skorch's table of epochs, those of a cross-validation left out.
+        Print a line for each epoch, and one on the epoch that is kept and its error beside PCA's.
 
     Attributes
     ----------

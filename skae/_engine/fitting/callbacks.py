@@ -1,10 +1,11 @@
 """What happens between epochs: judging, keeping the best, stopping, slowing down."""
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PrintLog
 
 from skae._engine.judgement import is_clear_improvement, mean_of_rows
 from skae.exceptions import NonFiniteLossError
@@ -14,6 +15,16 @@ LossCurves = tuple[list[float], list[float] | None]
 
 class TrainingStopped(Exception):
     """Raised between epochs to leave skorch's loop; never seen outside of it."""
+
+
+class EpochLog(PrintLog):
+    """Print a line for each epoch, with colours for the lowest losses only at a terminal."""
+
+    def format_row(self, row, key, color):
+        """Format one cell of the line of an epoch."""
+        if not sys.stdout.isatty():
+            row = {name: value for name, value in row.items() if not name.endswith("_best")}
+        return super().format_row(row, key, color)
 
 
 class FiniteLoss(Callback):

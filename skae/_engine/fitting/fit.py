@@ -87,6 +87,8 @@ def train_autoencoder(
             rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
             folds = FoldNetworks(X, run.setup, rows, run.max_iter, run.net.noise, sources.folds)
             chosen = cross_validate(folds, run.max_iter, loop.n_iter_no_change)
+            if loop.verbose:
+                print(f"{N_FOLDS} folds choose epoch {chosen.best_iter} of {chosen.n_iter}.")
         elif split.held_out is None:
             return run.train_all_epochs()
         else:

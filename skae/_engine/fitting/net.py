@@ -5,10 +5,10 @@ import copy
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 
 from skae._engine.compute.device import multiplies_in_bfloat16
-from skae._engine.fitting.callbacks import TrainingStopped
+from skae._engine.fitting.callbacks import EpochLog, TrainingStopped
 from skae._engine.fitting.packing import pack_net, unpack_net
 from skae._engine.judgement import Judgement, mean_of_rows
 from skae._engine.steps.epoch import Batch, train_epoch, work_alone
@@ -100,7 +100,7 @@ class AutoencoderNet(NeuralNet):
     def _default_callbacks(self):
         callbacks = [("epoch_timer", EpochTimer())]
         # It would draw up its table even where nothing is printed.
-        return [*callbacks, ("print_log", PrintLog())] if self.verbose else callbacks
+        return [*callbacks, ("print_log", EpochLog())] if self.verbose else callbacks
 
     def initialize(self):
         """Initialise skorch's parts and the training step."""

@@ -35,6 +35,16 @@ class TrainedModel:
     description: Any
     """Further knowledge of the codes of the training rows that the family has, else None."""
 
+    def summarize(self, reference: str) -> str:
+        """Return a sentence on the chosen epoch and its error beside that of the reference."""
+        rows = "training" if self.validation_loss_curve is None else "held-out"
+        epochs = f"Epoch {self.best_iter} of {self.n_iter}"
+        if self.best_iter == 0:
+            return f"{epochs} is kept: no later epoch is clearly better on the {rows} rows."
+        error, other = self.reconstruction_error, self.pca_reconstruction_error
+        compared = f", {error / other:.3f} times that of {reference}" if other > 0 else ""
+        return f"{epochs} is kept: error {error:.4g} on the {rows} rows{compared}."
+
 
 @dataclass(frozen=True)
 class ChosenEpochs:
@@ -54,6 +64,11 @@ class ChosenEpochs:
 
     pca_error: float
     """Error of PCA, or of the start, on the same rows."""
+
+    @property
+    def n_iter(self) -> int:
+        """Number of epochs that were tried."""
+        return len(self.train_losses)
 
 
 @dataclass(frozen=True)
