@@ -9,7 +9,13 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 
-from skae import AutoencoderTransformer
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderImputer,
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 from skae.exceptions import NotBetterThanPCAWarning
 from skae.modules import CodeBasis, order_codes_
 
@@ -43,7 +49,57 @@ def test_a_model_that_stays_pca_has_its_codes(quick, plane, n_components):
     np.testing.assert_allclose(
         estimator.explained_variance_ratio_, pca.explained_variance_ratio_, atol=1e-10
     )
+    np.testing.assert_allclose(estimator.explained_variance_, pca.explained_variance_, rtol=1e-8)
     np.testing.assert_allclose(estimator.mean_, pca.mean_)
+    assert estimator.n_samples_seen_ == len(plane)
+
+
+@pytest.mark.parametrize("shape", [(200, 6), (5, 6), (30, 1)])
+@pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+def test_no_number_of_codes_is_that_of_pca(quick, plane, shape, fit):
+    X = plane[: shape[0], : shape[1]]
+    estimator = getattr(quick(n_components=None, max_iter=2), fit)(X)
+    assert estimator.n_components_ == PCA().fit(X).n_components_ == estimator.transform(X).shape[1]
+    assert estimator.score(X) == pytest.approx(1, abs=1e-4)
+    assert estimator.partial_fit(X[:2]).n_components_ == min(shape)
+
+
+def test_no_number_of_codes_goes_with_every_kind(plane):
+    holes = np.where(np.arange(plane.size).reshape(plane.shape) % 7 == 0, np.nan, plane)
+    short = {"max_iter": 1, "random_state": 0}
+    for kind in (VariationalAutoencoderTransformer, AdversarialAutoencoderTransformer):
+        assert kind(None, **short).fit(plane).n_components_ == 6
+    inner = AutoencoderTransformer(**short)
+    detector = AutoencoderOutlierDetector(None, autoencoder=inner, random_state=0).fit(plane)
+    assert detector.autoencoder_.n_components_ == 6
+    imputer = AutoencoderImputer(None, autoencoder=inner, random_state=0).fit(holes)
+    assert imputer.autoencoder_.n_components_ == 6
+
+
+def test_rows_are_counted_over_the_fits_that_go_on(quick, plane):
+    model = quick(n_components=2, max_iter=1).partial_fit(plane[:50]).partial_fit(plane[50:80])
+    assert model.n_samples_seen_ == 80
+    weights = np.r_[np.zeros(10), np.ones(30)]
+    assert model.fit(plane[:40], sample_weight=weights).n_samples_seen_ == 30
+    assert model.set_params(warm_start=True).fit(plane[:40]).n_samples_seen_ == 70
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_variances_are_in_the_unit_of_the_table(images, scale):
+    model = AutoencoderTransformer(4, max_iter=3, random_state=0).fit(images * scale)
+    pca = PCA(4).fit(images * scale)
+    total = pca.explained_variance_[0] / pca.explained_variance_ratio_[0]
+    np.testing.assert_allclose(
+        model.explained_variance_, model.explained_variance_ratio_ * total, rtol=1e-3
+    )
+
+
+def test_the_noise_of_a_model_that_stays_probabilistic_pca_is_pcas(plane):
+    model = VariationalAutoencoderTransformer(2, max_iter=1, random_state=0).fit(plane)
+    assert model.best_iter_ == 0
+    assert model.noise_variance_ == pytest.approx(PCA(2).fit(plane).noise_variance_, rel=0.02)
+    laplace = VariationalAutoencoderTransformer(2, max_iter=1, likelihood="laplace").fit(plane)
+    assert laplace.noise_variance_ == pytest.approx(2 * laplace.noise_scale_**2)
 
 
 def test_codes_of_pca_are_whitened_on_request(quick, plane):

@@ -54,9 +54,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int or float in (0, 1), default=0.95
+    n_components : int, float in (0, 1) or None, default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
-        variance.
+        variance, None for as many as X has rows or columns, whichever is less, as with PCA.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
         Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
@@ -178,6 +178,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Mean squared error per cell, in units of X squared, of the training rows.
     pca_reconstruction_error_ : float
         Error of PCA with as many components, on the same rows.
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance that each code accounts for: `explained_variance_ratio_` times the variance of all
+        features together, with PCA's divisor, which is one less than the number of rows.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of the training rows that each code accounts for: what a linear
         regression on each by itself explains, scaled to sum to the share that the model
@@ -189,6 +192,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         thousandth of the features' root mean variance where that is more.
     sample_shape_ : tuple of int
         Shape of a sample as encoder and decoder see it.
+    n_samples_seen_ : int
+        Number of rows of positive weight in `fit`, or in all calls together that went on from one
+        another with `partial_fit` or `warm_start`.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)

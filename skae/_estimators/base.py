@@ -173,19 +173,19 @@ class BaseAutoencoder(
             rows, weights, separation = self._validate_training_data(
                 X, y, sample_weight, groups, settings, reset=start is None
             )
-            known = None if start is None else self._sample_form
-            padded = settings.network.padded
-            form = read_form(X, rows, self.sample_shape, known=known, padded=padded)
-            if start is None:
-                warn_if_channels_last(self.architecture, form.seen)
+            form = self._read_form(X, rows, settings.network, anew=start is None)
             rows = form.cut(rows)
             network = replace(settings.network, sample_shape=form.seen)
+            if network.n_components is None:
+                fewest = min(rows.shape) if start is None else self.n_components_
+                network = replace(network, n_components=fewest)
+            n_seen = rows.shape[0] if start is None else self.n_samples_seen_ + rows.shape[0]
+            own = {"sample_shape_": form.seen, "_form": form.given}
+            own |= {"_n_rows": rows.shape[0], "n_samples_seen_": n_seen}
 
             def describe(model):
                 mean = form.restore_rows(model.standardization.mean)
-                own = {"mean_": mean, "sample_shape_": form.seen, "_form": form.given}
-                own["_n_rows"] = rows.shape[0]
-                return {**self._fitted_attributes(model), **own}
+                return {**self._fitted_attributes(model), **own, "mean_": mean}
 
             tasks = make_epoch_tasks(self, X, describe)
             model = train_autoencoder(
@@ -206,6 +206,14 @@ class BaseAutoencoder(
             tasks.end_fit()
         self._warn_of_weak_fit()
         return self
+
+    def _read_form(self, X, rows, network: NetworkSettings, *, anew: bool) -> SampleForm:
+        """Return the shapes of the samples of a fit."""
+        known = None if anew else self._sample_form
+        form = read_form(X, rows, self.sample_shape, known=known, padded=network.padded)
+        if anew:
+            warn_if_channels_last(self.architecture, form.seen)
+        return form
 
     @sees_one_fit
     def transform(self, X):
@@ -347,10 +355,12 @@ class BaseAutoencoder(
 
     def _make_network(self) -> NetworkSettings:
         given, n_components = self.get_params(deep=False), self.n_components
+        if n_components is not None:
+            n_components = (int if isinstance(n_components, Integral) else float)(n_components)
         names = [field.name for field in fields(NetworkSettings) if field.name in given]
         own = {name: given[name] for name in names}
         own |= {
-            "n_components": (int if isinstance(n_components, Integral) else float)(n_components),
+            "n_components": n_components,
             "architecture": read_architecture(self.architecture),
             "hidden_layer_sizes": read_layer_sizes(self.hidden_layer_sizes),
             "linear_path": self.init == "pca",
@@ -398,6 +408,7 @@ class BaseAutoencoder(
             "validation_loss_curve_": model.validation_loss_curve,
             "reconstruction_error_": model.reconstruction_error,
             "pca_reconstruction_error_": model.pca_reconstruction_error,
+            "explained_variance_": model.explained_variance,
             "explained_variance_ratio_": model.explained_variance_ratio,
             "scale_": model.standardization.scale,
             "_network_dtype": self.dtype,

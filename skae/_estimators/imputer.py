@@ -50,9 +50,9 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_components : int or float in (0, 1), default=0.95
+    n_components : int, float in (0, 1) or None, default=0.95
         Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
-        explain.
+        explain; None is as many as there are rows or columns, whichever is less.
     missing_values : int, float, str, numpy.nan, None or pandas.NA, default=numpy.nan
         Placeholder of missing values. In data frames and arrays of objects NaN, None and null
         values are missing in any case.

@@ -183,17 +183,17 @@ def _ends(X, which: str) -> np.ndarray:
     return {"min": np.fmin, "max": np.fmax}[which].reduce(np.asarray(X), axis=0)
 
 
-def warn_if_overcomplete(n_components: int | float, n_features: int):
+def warn_if_overcomplete(n_components: int | float | None, n_features: int):
     """Warn of codes that can copy the features.
 
     Parameters
     ----------
-    n_components : int or float
+    n_components : int, float or None
         As the user gave it.
     n_features : int
         Number of features.
     """
-    if not isinstance(n_components, float) and n_components > n_features:
+    if isinstance(n_components, Integral) and n_components > n_features:
         warn_user(
             f"n_components={n_components} is more than the {n_features} features of X, so "
             "the codes can copy them and nothing is compressed. Use fewer codes than features.",

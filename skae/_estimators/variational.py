@@ -88,9 +88,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int or float in (0, 1), default=0.95
+    n_components : int, float in (0, 1) or None, default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
-        variance.
+        variance, None for as many as X has rows or columns, whichever is less, as with PCA.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
         Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
@@ -210,6 +210,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     noise_scale_ : float or None
         Standard deviation of the Gaussian noise, or mean absolute deviation of Laplace's, in units
         of X; None with Bernoulli's likelihood.
+    noise_variance_ : float or None
+        Variance of that noise, in units of X squared: that of probabilistic PCA where the model has
+        stayed at its start, and of Gaussian likelihood.
     classes_ : ndarray of shape (n_classes,)
         Labels seen in `fit`; only with ``conditional=True``.
     net_ : skorch.NeuralNet
@@ -230,6 +233,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     pca_reconstruction_error_ : float
         Error of PCA with as many components, on the same rows. That of the model may be greater, as
         a fit does not minimise the squared error.
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance that each code accounts for: `explained_variance_ratio_` times the variance of all
+        features together, with PCA's divisor, which is one less than the number of rows.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of all rows of `fit` that each code accounts for, in descending
         order: what a linear regression on each by itself explains, scaled to sum to the share
@@ -241,6 +247,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         thousandth of the features' root mean variance where that is more.
     sample_shape_ : tuple of int
         Shape of a sample as encoder and decoder see it.
+    n_samples_seen_ : int
+        Number of rows of positive weight in `fit`, or in all calls together that went on from one
+        another with `partial_fit` or `warm_start`.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -397,6 +406,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     def _fitted_attributes(self, model: TrainedModel) -> dict:
         likelihood = model.net.module_.likelihood
         noise_scale = None
+        # Laplace's variance is twice the square of its scale.
+        factor = 2.0 if self.likelihood == "laplace" else 1.0
         if self.likelihood != "bernoulli":
             noise_scale = likelihood.scale.item() * model.standardization.scale
         return {
@@ -404,6 +415,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             "active_units_": model.description.variance > _LEAST_ACTIVITY,
             "kl_divergence_": model.description.divergence,
             "noise_scale_": noise_scale,
+            "noise_variance_": None if noise_scale is None else noise_scale**2 * factor,
         }
 
     @sees_one_fit

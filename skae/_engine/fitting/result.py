@@ -25,7 +25,12 @@ class TrainedModel:
     validation_loss_curve: list[float] | None
     reconstruction_error: float
     pca_reconstruction_error: float
+    explained_variance: np.ndarray
+    """Variance that each code accounts for, in units of X squared, without bias."""
+
     explained_variance_ratio: np.ndarray
+    """Share of the variance of the rows that each code accounts for."""
+
     moments: Any
     """State of the optimiser, for a fit that goes on from this one."""
 

@@ -241,11 +241,18 @@ class TrainingRun:
             validation_loss_curve=None if chosen is None else chosen.valid_losses,
             reconstruction_error=error,
             pca_reconstruction_error=pca_error,
+            explained_variance=ratios * self._find_variance(outcome.moments),
             explained_variance_ratio=ratios,
             moments=net.release_training_state(self.callbacks),
             n_fits=self.n_earlier_fits + 1,
             description=family.describe(net.module_, self.all_rows),
         )
+
+    def _find_variance(self, moments: CodeMoments) -> float:
+        """Return the variance of all columns together, in units of X squared, without bias."""
+        n_rows = len(self.all_rows)
+        per_cell = moments.mean_square * self.family.find_unit(self.table, self.all_rows)
+        return per_cell * self.table.n_features * n_rows / max(1, n_rows - 1)
 
     def _set_reach(self, moments: CodeMoments):
         """Tell the network the ranges of all rows, those held out included.
