@@ -132,6 +132,48 @@ def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pc
     assert compare_errors(family, pca, odd, slice(None)) < 1.05
 
 
+GREATEST = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("cell", [1e25, 1e32, -1e36, GREATEST, -GREATEST])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_cell_of_any_size_that_codes_can_express_is_taken(family, pca, cell, dtype):
+    odd = make_readings(10, seed=1).astype(dtype)
+    usual = family.transform(odd)
+    odd[4, 3] = cell
+    with np.errstate(all="raise"):
+        codes = family.transform(odd)
+        again = family.inverse_transform(codes)
+        errors, scores = family.reconstruction_errors(odd), family.score_samples(odd)
+    assert codes.dtype == usual.dtype
+    for results in (again, errors, scores):
+        assert np.isfinite(results).all()
+    np.testing.assert_array_equal(np.delete(codes, 4, axis=0), np.delete(usual, 4, axis=0))
+    true = np.square((again[4] - odd[4].astype(float)) / cell).sum()
+    expected = pca.inverse_transform(pca.transform(odd[4:5].astype(float)))[0]
+    assert true < 1.05 * np.square((expected - odd[4]) / cell).sum()
+    assert (errors[4] / cell**2).sum() == pytest.approx(true, rel=1e-3)
+    assert scores[4] == scores.min()
+    assert family.score(odd) <= 1
+
+
+@pytest.mark.parametrize("cell", [1e40, 1e200, -1e307])
+def test_cells_that_codes_cannot_express_are_refused(fitted, roll, cell):
+    odd = roll[:5].copy()
+    odd[3, 1] = cell
+    with np.errstate(all="raise"), pytest.raises(ValueError, match=r"express.*row 3, column 1"):
+        fitted.transform(odd)
+
+
+def test_codes_whose_rows_are_no_numbers_are_refused(roll):
+    params = {"max_iter": 9, "random_state": 0, "early_stopping": False}
+    model = AutoencoderTransformer(2, **params).fit(roll.astype(np.float32))
+    codes = model.transform(roll)
+    with pytest.raises(ValueError, match="codes whose reconstructions are numbers"):
+        model.inverse_transform(codes.astype(float) * 1e40)
+    assert np.isfinite(model.inverse_transform(codes * np.float32(1e33))).all()
+
+
 def test_what_is_learned_fades_gradually(fitted, roll):
     """Beyond the known rows the reconstruction changes about as fast as the row does."""
     corner = roll.max(axis=0)

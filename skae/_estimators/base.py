@@ -317,7 +317,9 @@ class BaseAutoencoder(
         errors, deviations = self._row_errors(X)
         if weights is not None:
             errors, deviations = errors * weights, deviations * weights
-        error, deviation = float(errors.sum()), float(deviations.sum())
+        # Sums of such large numbers may overflow where their ratio does not.
+        unit = max(errors.max(), deviations.max(), np.finfo(np.float64).tiny)
+        error, deviation = float((errors / unit).sum()), float((deviations / unit).sum())
         if deviation == 0:
             return float(error == 0)
         return 1 - error / deviation

@@ -472,7 +472,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             bounds = bound_log_densities(self.net_.module_, X, self._standardization, noise)
         if self.noise_scale_ is not None:
             bounds -= count_observed_cells(X) * np.log(self.scale_)
-        return bounds.astype(self._network_dtype)
+        # Rows that are further off than this precision can tell rank last.
+        least = np.finfo(self._network_dtype).min
+        return np.maximum(bounds, least).astype(self._network_dtype)
 
     @sees_one_fit
     def score(self, X, y=None, sample_weight=None):

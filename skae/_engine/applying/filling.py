@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skae._engine.applying.rows import device_of, standardised_chunks
+from skae._engine.applying.rows import apply_to_rows, device_of
 from skae._engine.judgement import is_clear_improvement
 from skae._engine.tables.standardization import Standardization
 from skae.corruption import Columns, Corruption
@@ -106,11 +106,10 @@ def fill_table(module, X: np.ndarray, standardization: Standardization, share: f
     filled : ndarray of shape (n_samples, n_features)
         X, its observed cells as they are.
     """
-    filled = X.copy()
-    for rows, standardised in standardised_chunks(X, standardization, device_of(module)):
-        linear, learned = fill_rows(module, standardised)
-        fills = standardization.invert(torch.lerp(linear, learned, share))
-        part = filled[rows]
-        missing = np.isnan(part)
-        part[missing] = fills[missing]
-    return filled
+
+    def fill(net, rows):
+        linear, learned = fill_rows(net, rows)
+        return torch.lerp(linear, learned, share)
+
+    fills = torch.from_numpy(apply_to_rows(module, X, standardization, fill))
+    return np.where(np.isnan(X), standardization.invert(fills), X)

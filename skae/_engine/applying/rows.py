@@ -1,7 +1,9 @@
 """Applying a network to many rows with little memory."""
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,64 +21,132 @@ def device_of(module: torch.nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 
-def standardised_chunks(
-    X, standardization: Standardization, device: torch.device
-) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Yield slices over the rows of X with those rows in the units of the network."""
-    for rows in chunk_slices(X.shape):
-        yield rows, _standardise(X[rows], rows.start, standardization).to(device)
+def apply_to_rows(
+    module,
+    X,
+    standardization: Standardization,
+    compute: Callable[[Any, torch.Tensor], torch.Tensor],
+    *,
+    slices: list[slice] | None = None,
+    farthest: float | None = None,
+) -> np.ndarray:
+    """Return what a network makes of each row of a table.
 
-
-def _standardise(X, start: int, standardization: Standardization) -> torch.Tensor:
-    """Return rows in the units of the network; refuse those beyond its precision.
+    Rows that lie so far from the training mean that sums over their cells might overflow are
+    computed in double precision.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
+    module : Module
+        The network.
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows, in their own unit.
-    start : int
-        Number of the first of them in the table that they are taken from.
     standardization : Standardization
         Centring and scaling of the network's rows.
+    compute : callable
+        From the network and standardised rows to a tensor with a result for each row.
+    slices : list of slice, default=None
+        Rows that are computed together; by the number of cells where None.
+    farthest : float, default=None
+        Greatest standardised cell that the precision of the network is enough for.
 
     Returns
     -------
-    standardised : Tensor of shape (n_rows, n_features)
-        On the CPU.
+    results : ndarray of shape (n_samples, ...)
+        In the precision of `compute`.
 
     Raises
     ------
     ValueError
-        If a cell lies so far from the training mean that sums over it would overflow.
+        If a row or its result is beyond what can be expressed.
     """
-    X = densify(X)
-    standardised = standardization.apply(X)
-    most = torch.finfo(standardised.dtype).max / _ROOM / max(1.0, standardization.scale)
-    beyond = torch.nonzero(standardised.abs() > most)
+    farthest = _find_limit(standardization) if farthest is None else farthest
+    wide: _Wide | None = None
+
+    def parts():
+        nonlocal wide
+        for rows in chunk_slices(X.shape) if slices is None else slices:
+            table = densify(X[rows])
+            inputs = standardization.apply(table)
+            far = (inputs.abs() > farthest).any(1)
+            if far.any():
+                inputs[far] = 0
+            results = compute(module, inputs.to(device_of(module))).cpu()
+            if far.any():
+                wide = wide or _Wide(module, standardization)
+                own = rows.start + np.flatnonzero(far)
+                results[far] = wide.apply(table[far.numpy()], own, compute).to(results.dtype)
+            _check_results(results, table, rows.start)
+            yield rows, results.numpy()
+
+    return _collect(X.shape[0], parts())
+
+
+class _Wide:
+    """A network in double precision.
+
+    Parameters
+    ----------
+    module : Module
+        The network.
+    standardization : Standardization
+        Centring and scaling of its rows.
+    """
+
+    def __init__(self, module, standardization: Standardization):
+        # Some accelerators have no double precision.
+        self.module: Any = copy.deepcopy(module).to("cpu", torch.float64)
+        mean = standardization.mean.astype(np.float64)
+        self.standardization = Standardization(mean, standardization.scale, torch.float64)
+
+    def apply(self, X: np.ndarray, numbers: np.ndarray, compute) -> torch.Tensor:
+        """Return results for rows with these numbers in their table."""
+        inputs = self.standardization.apply(X)
+        beyond = torch.nonzero(inputs.abs() > _find_limit(self.standardization))
+        if len(beyond):
+            row, column = beyond[0].tolist()
+            _refuse(X[row, column], numbers[row], column, "double precision")
+        return compute(self.module, inputs)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Return the reconstructions of codes, in the unit of X."""
+        rows = self.module.decode(torch.from_numpy(codes.astype(np.float64)))
+        return self.standardization.invert(rows)
+
+
+def _find_limit(standardization: Standardization) -> float:
+    """Return the greatest standardised cell of which sums do not overflow."""
+    return torch.finfo(standardization.dtype).max / _ROOM / max(1.0, standardization.scale)
+
+
+def _check_results(results: torch.Tensor, table: np.ndarray, start: int):
+    """Refuse rows whose results are more than their precision can express."""
+    beyond = results.reshape(len(results), -1).isinf().any(1).nonzero()
     if len(beyond):
-        row, column = beyond[0].tolist()
-        raise ValueError(
-            f"X must lie within {most * standardization.scale:.0e} of the training mean, what "
-            f"{str(standardised.dtype).removeprefix('torch.')} can express. Got "
-            f"{X[row, column]:.3g} in row {start + row}, column {column}. Leave out such cells, "
-            "which may stand for missing ones, or set dtype='float64'."
-        )
-    return standardised
+        row = int(beyond[0])
+        column = int(np.nanargmax(np.abs(table[row])))
+        name = str(results.dtype).removeprefix("torch.")
+        _refuse(table[row, column], start + row, column, f"{name} for its result")
+
+
+def _refuse(value: float, row: int, column: int, precision: str):
+    raise ValueError(
+        f"X must not lie farther from the training mean than {precision} can express. Got "
+        f"{value:.3g} in row {row}, column {column}. Leave out such cells, which may stand for "
+        "missing ones, or set dtype='float64'."
+    )
 
 
 @torch.no_grad()
 def encode_table(module, X, standardization: Standardization) -> np.ndarray:
     """Return the codes of the rows of X, of shape (n_samples, n_components)."""
-    chunks = standardised_chunks(X, standardization, device_of(module))
-    return _collect(X.shape[0], ((rows, module.encode(s).cpu().numpy()) for rows, s in chunks))
+    return apply_to_rows(module, X, standardization, lambda net, rows: net.encode(rows))
 
 
 @torch.no_grad()
 def encode_deviations(module, X, standardization: Standardization) -> np.ndarray:
     """Return standard deviations of the codes of the rows of X, (n_samples, n_components)."""
-    chunks = standardised_chunks(X, standardization, device_of(module))
-    parts = ((rows, module.encode_deviation(s).cpu().numpy()) for rows, s in chunks)
-    return _collect(X.shape[0], parts)
+    return apply_to_rows(module, X, standardization, lambda net, rows: net.encode_deviation(rows))
 
 
 @torch.no_grad()
@@ -99,29 +169,39 @@ def bound_log_densities(module, X, standardization: Standardization, noise) -> n
     bounds : ndarray of shape (n_samples,)
         In nats and double precision; densities are those of standardised rows.
     """
-    device = device_of(module)
-    draws = torch.tensor(noise, dtype=standardization.dtype).to(device)
+    draws = torch.tensor(noise, dtype=standardization.dtype)
     # Outputs are for rows times draws; a few of both are decoded at a time.
     draw_slices = chunk_slices((len(draws), X.shape[1]), _CELLS_OF_DRAWS)
-    n_draws = draw_slices[0].stop
-    bounds = np.empty(X.shape[0])
-    for rows in chunk_slices((X.shape[0], n_draws * X.shape[1])):
-        inputs = _standardise(X[rows], rows.start, standardization).to(device)
-        ratios = torch.cat(
-            [module.find_log_ratios(inputs, draws[some]) for some in draw_slices], dim=1
-        )
-        bounds[rows] = (torch.logsumexp(ratios.double(), 1) - math.log(len(draws))).cpu()
-    return bounds
+
+    def bound(net, rows):
+        parts = [net.find_log_ratios(rows, draws[some].to(rows)) for some in draw_slices]
+        return torch.logsumexp(torch.cat(parts, dim=1).double(), 1) - math.log(len(draws))
+
+    slices = chunk_slices((X.shape[0], draw_slices[0].stop * X.shape[1]))
+    farthest = _find_limit(standardization) ** 0.5
+    return apply_to_rows(module, X, standardization, bound, slices=slices, farthest=farthest)
 
 
 @torch.no_grad()
 def decode_table(module, codes: np.ndarray, standardization: Standardization) -> np.ndarray:
     """Return the reconstructions of codes, of shape (n_samples, n_features) in the unit of X."""
     device, n_features = device_of(module), len(standardization.mean)
+    farthest = _find_limit(standardization)
 
     def decode(chunk):
-        code = torch.from_numpy(chunk.copy()).to(device, standardization.dtype)
-        return standardization.invert(module.decode(code))
+        far = (np.abs(chunk) > farthest).any(axis=1)
+        code = torch.from_numpy(np.where(far[:, None], 0, chunk))
+        rows = standardization.invert(module.decode(code.to(device, standardization.dtype)))
+        if far.any():
+            with np.errstate(over="ignore"):
+                rows[far] = _Wide(module, standardization).decode(chunk[far])
+        if np.isinf(rows).any():
+            raise ValueError(
+                "X must hold codes whose reconstructions are numbers. Got codes up to "
+                f"{np.abs(chunk).max():.3g}, whose rows {rows.dtype} cannot express. Pass codes "
+                "that are closer to those of `transform`."
+            )
+        return rows
 
     slices = chunk_slices((len(codes), n_features))
     return _collect(len(codes), ((rows, decode(codes[rows])) for rows in slices))
@@ -130,15 +210,12 @@ def decode_table(module, codes: np.ndarray, standardization: Standardization) ->
 @torch.no_grad()
 def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
     """Return the squared error of every cell of X, in units of X squared and double precision."""
-    chunks = standardised_chunks(X, standardization, device_of(module))
     unit = standardization.scale**2
-    return _collect(
-        X.shape[0],
-        (
-            (rows, (module.reconstruct(s) - s).cpu().double().square_().mul_(unit).numpy())
-            for rows, s in chunks
-        ),
-    )
+
+    def square(net, rows):
+        return (net.reconstruct(rows) - rows).double().square_().mul_(unit)
+
+    return apply_to_rows(module, X, standardization, square)
 
 
 @torch.no_grad()
@@ -159,12 +236,11 @@ def row_errors_and_deviations(module, X, standardization: Standardization):
     errors, deviations : ndarray of shape (n_samples,)
         Squared differences of the row from its reconstruction and from the training mean.
     """
-    chunks = standardised_chunks(X, standardization, device_of(module))
-    sums = _collect(X.shape[0], ((rows, _sum_rows(module, s)) for rows, s in chunks))
+    sums = apply_to_rows(module, X, standardization, _sum_rows)
     return (sums * standardization.scale**2).T
 
 
-def _sum_rows(module, rows: torch.Tensor) -> np.ndarray:
+def _sum_rows(module, rows: torch.Tensor) -> torch.Tensor:
     """Return sums of squares, in double precision, over the cells of each row that are there.
 
     Those of the differences from the reconstruction come first, then those of the cells.
@@ -172,8 +248,8 @@ def _sum_rows(module, rows: torch.Tensor) -> np.ndarray:
     missing = rows.isnan()
     parts = [module.reconstruct(rows) - rows, rows]
     # Single precision has no squares of what lies far off.
-    sums = [part.double().square_().masked_fill_(missing, 0).sum(1).cpu() for part in parts]
-    return torch.stack(sums, 1).numpy()
+    sums = [part.double().square_().masked_fill_(missing, 0).sum(1) for part in parts]
+    return torch.stack(sums, 1)
 
 
 def _collect(n_rows: int, parts) -> np.ndarray:
