@@ -47,6 +47,7 @@ _HOMES = {
 _MODULES = {
     "architectures",
     "base",
+    "codes",
     "comparison",
     "corruption",
     "datasets",

@@ -14,6 +14,7 @@ from skae._engine.compute.device import multiplies_in_bfloat16, resolve_device
 from skae._engine.compute.seeds import ordinary_torch_state
 from skae._engine.families.adversarial import Adversarial
 from skae._engine.families.family import Family
+from skae._engine.families.neighbors import Neighbors
 from skae._engine.families.plain import Plain
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.families.tokens import Tokens
@@ -35,6 +36,7 @@ __all__ = [
     "Family",
     "FillJudgement",
     "LoopSettings",
+    "Neighbors",
     "NetworkPlan",
     "NetworkSettings",
     "Plain",

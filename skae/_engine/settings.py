@@ -11,9 +11,6 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 # Rows, codes and epochs for which no number was given; see `docs` for the study behind them.
 _BATCHES_PER_EPOCH = 20
-_BATCH_SIZES = (32, 256)
-_STEPS = 2000
-_EPOCHS = (20, 100)
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,20 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True)
+class AutomaticLoop:
+    """What "auto" stands for."""
+
+    batch_sizes: tuple[int, int] = (32, 256)
+    """Least and greatest batch size."""
+
+    n_steps: int = 2000
+    """Steps to aim at."""
+
+    n_epochs: tuple[int, int] = (20, 100)
+    """Least and greatest number of epochs."""
+
+
+@dataclass(frozen=True)
 class LoopSettings:
     """The loop that trains a network."""
 
@@ -82,16 +93,16 @@ class LoopSettings:
     n_iter_no_change: int = 30
     tol: float = 1e-4
 
-    def resolve_batch_size(self, n_samples: int) -> int:
+    def resolve_batch_size(self, n_samples: int, automatic: AutomaticLoop) -> int:
         """Return the batch size for `n_samples` rows."""
         if self.batch_size != "auto":
             return min(int(self.batch_size), n_samples)
-        least, most = _BATCH_SIZES
+        least, most = automatic.batch_sizes
         return max(least, min(most, n_samples // _BATCHES_PER_EPOCH))
 
-    def resolve_max_iter(self, n_batches: int) -> int:
+    def resolve_max_iter(self, n_batches: int, automatic: AutomaticLoop) -> int:
         """Return the number of epochs of `n_batches` batches each."""
         if self.max_iter != "auto":
             return int(self.max_iter)
-        least, most = _EPOCHS
-        return max(least, min(most, _STEPS // n_batches))
+        least, most = automatic.n_epochs
+        return max(least, min(most, automatic.n_steps // n_batches))

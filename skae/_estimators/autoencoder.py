@@ -5,10 +5,12 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 
-from skae._engine import Plain
+from skae._engine import Neighbors, Plain
 from skae._estimators.base import BaseAutoencoder
+from skae._estimators.parameters import warn_of_no_neighbors_gained
 from skae._estimators.parts import (
     SPARSITIES,
+    check_neighbor_parameters,
     check_rotation,
     read_corruption,
     read_loss,
@@ -18,7 +20,14 @@ from skae.architectures import Architecture, Sparsity
 from skae.architectures._read import ARCHITECTURES
 from skae.corruption import CORRUPTIONS, Corruption
 from skae.modules import ACTIVATIONS
-from skae.objectives import LOSSES, PENALTIES, Penalty, ReconstructionLoss
+from skae.objectives import (
+    CODE_LOSSES,
+    LOSSES,
+    PENALTIES,
+    NeighborLoss,
+    Penalty,
+    ReconstructionLoss,
+)
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -56,7 +65,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
         (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
         cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
-        last maps and the codes, and "auto" is none.
+        last maps and the codes, and "auto" is none. With ``loss="neighbors"`` it is (1024,), with a
+        `dropout` of 0.3 if none is set.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Function of the hidden units.
     normalization : {"batch", "layer"} or None, default=None
@@ -68,8 +78,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     tied_weights : bool, default=False
         Let the decoder's layers have the encoder's weights, transposed, and biases of their own:
         half the weights. The linear path keeps both of its matrices.
-    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, \
-            ReconstructionLoss, callable or torch criterion, default="squared_error"
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson", \
+            "neighbors"}, ReconstructionLoss, callable or torch criterion, default="squared_error"
         Loss of the reconstructions, which training minimises.
 
         - "squared_error": the choice where nothing speaks against it.
@@ -78,6 +88,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         - "binary_cross_entropy": X in [0, 1], reconstructed as probabilities; for binary data and
           shares.
         - "poisson": X of counts, or of anything not negative, reconstructed as rates.
+        - "neighbors": no loss of reconstructions, but of codes whose nearest neighbours by cosine
+          are others than those of the rows; to make embeddings of texts and images shorter. Codes
+          have unit length. Held-out rows choose the epoch by how many of their ten nearest rows
+          are still nearest, and where no epoch is clearly better, the model is the best of three
+          linear maps. ``NeighborLoss(metric="euclidean")`` does the same for distances. Not with
+          `penalty`, `missing`, `whiten` or another `rotation`.
         - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
           derived from `skae.objectives.ReconstructionLoss`.
         - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
@@ -145,7 +161,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         The last two need codes that may be rotated: neither "l1" nor "kl_sparsity" nor a sparsity
         as `penalty`.
     batch_size : int or "auto", default="auto"
-        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
+        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256, or 1024 with
+        ``loss="neighbors"``, where neighbours are looked for within the batch.
     learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
         Schedule of the learning rate. "one_cycle" rises over the first tenth of all steps and falls
         along a line to almost nothing; "adaptive" divides the rate by five where the training loss
@@ -153,7 +170,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     learning_rate_init : float, default=0.01
         Greatest learning rate of the schedule. Lower it if the loss is not finite.
     max_iter : int or "auto", default="auto"
-        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs.
+        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs; at 600
+        steps, within 20 and 200 epochs, with ``loss="neighbors"``.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
     early_stopping : bool, default=True
@@ -211,6 +229,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         for cross-entropy; averaged over the folds where there were any.
     validation_loss_curve_ : list of float or None
         Loss of unseen rows before the first epoch and after each; None without early stopping.
+        With ``loss="neighbors"`` the share of their nearest neighbours that is lost.
     reconstruction_error_ : float
         Mean squared error per cell, in units of X squared, of rows that the network had not seen,
         or of the training rows without early stopping.
@@ -226,6 +245,16 @@ class AutoencoderTransformer(BaseAutoencoder):
         order: what a linear regression on the code explains, with what only the decoder's
         nonlinear part reconstructs distributed in the same proportion. The sum is the share that
         the model reconstructs.
+    neighbors_kept_ : float or None
+        Share of the nearest training rows of unseen rows that are also nearest by their codes;
+        only with ``loss="neighbors"``. None without early stopping.
+    linear_neighbors_kept_ : dict of str to float
+        Share that linear maps keep, under the names "pca", "svd", which does not centre, and
+        "half_whitened_pca", whose codes are divided by the roots of their standard deviations; on
+        the training rows where fewer than fifty are held out. Only with ``loss="neighbors"``.
+    linear_start_ : str
+        Name of the best of these, which the network starts from, and which the model is where
+        `best_iter_` is 0. Only with ``loss="neighbors"``.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
@@ -303,7 +332,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "normalization": [StrOptions({"batch", "layer"}), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "tied_weights": ["boolean"],
-        "loss": [StrOptions(set(LOSSES)), ReconstructionLoss, callable],
+        "loss": [StrOptions({*LOSSES, *CODE_LOSSES}), ReconstructionLoss, callable],
         "penalty": [StrOptions({*SPARSITIES, *PENALTIES}), Penalty, Sparsity, None],
         "alpha": [Interval(Real, 0, None, closed="left"), None],
         "corruption": [StrOptions(set(CORRUPTIONS)), Corruption, None],
@@ -404,9 +433,50 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _make_family(self) -> Plain:
+    def _make_family(self) -> Plain | Neighbors:
         penalty, alpha, sparsity = read_penalty(self.penalty, self.alpha)
         corruption = read_corruption(self.corruption, self.corruption_level)
-        if self.rotation != "pca":
-            check_rotation(self.rotation, self.penalty, penalty, sparsity)
-        return Plain(read_loss(self.loss), penalty, alpha, sparsity, corruption)
+        loss = read_loss(self.loss, of_codes=True)
+        if not isinstance(loss, NeighborLoss):
+            if self.rotation != "pca":
+                check_rotation(self.rotation, self.penalty, penalty, sparsity)
+            return Plain(loss, penalty, alpha, sparsity, corruption)
+        check_neighbor_parameters(self)
+        return Neighbors(loss, corruption)
+
+    def _fitted_attributes(self, model) -> dict:
+        """Return the learned attributes, with the neighbours that linear maps keep."""
+        return {**super()._fitted_attributes(model), "_linear_kept": model.description}
+
+    @property
+    def neighbors_kept_(self) -> float | None:
+        """Share of the nearest neighbours of held-out rows that are kept."""
+        self._read_linear_kept("neighbors_kept_")
+        losses = self.validation_loss_curve_
+        return None if losses is None else 1 - losses[self.best_iter_]
+
+    @property
+    def linear_neighbors_kept_(self) -> dict[str, float]:
+        """Shares of these neighbours that linear maps keep, under their names."""
+        return self._read_linear_kept("linear_neighbors_kept_")
+
+    @property
+    def linear_start_(self) -> str:
+        """Name of the linear map that keeps most of them."""
+        kept = self._read_linear_kept("linear_start_")
+        return max(kept, key=lambda name: kept[name])
+
+    def _read_linear_kept(self, name: str) -> dict[str, float]:
+        kept = getattr(self, "_linear_kept", None)
+        if kept is None:
+            raise AttributeError(
+                f"`{name}` is there only after a fit with a loss of neighbours. "
+                'Set loss="neighbors".'
+            )
+        return kept
+
+    def _warn_of_weak_fit(self):
+        if getattr(self, "_linear_kept", None) is None:
+            super()._warn_of_weak_fit()
+        elif self.best_iter_ == 0 and self._n_fits == 1:
+            warn_of_no_neighbors_gained(self.linear_start_, is_linear=self.init == "pca")

@@ -219,3 +219,27 @@ def warn_of_no_gain(error: float, pca_error: float, *, is_pca: bool):
         "`n_components`, or a larger `max_iter` may change that.",
         NotBetterThanPCAWarning,
     )
+
+
+def warn_of_no_neighbors_gained(linear_map: str, *, is_linear: bool):
+    """Warn that an autoencoder keeps no more neighbours than a linear map.
+
+    Parameters
+    ----------
+    linear_map : str
+        Name of the best linear map.
+    is_linear : bool
+        Whether the model is the linear map that it started as.
+    """
+    names = {
+        "pca": "PCA",
+        "svd": "the singular value decomposition without centring (TruncatedSVD)",
+        "half_whitened_pca": "PCA with codes divided by the roots of their standard deviations",
+    }
+    outcome = f"so the model is {names[linear_map]}" if is_linear else "training did not help"
+    warn_user(
+        "The network does not clearly keep more nearest neighbours of held-out rows than the best "
+        f"linear map ({outcome}). There may be too few rows to tell. More rows, other "
+        "`n_components`, or a larger `max_iter` may change that.",
+        NotBetterThanPCAWarning,
+    )

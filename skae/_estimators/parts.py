@@ -6,20 +6,30 @@ from skae._shared.warning import warn_user
 from skae.architectures import Sparsity, TopKSparsity
 from skae.corruption import CORRUPTIONS, Corruption
 from skae.exceptions import RowLossWarning
-from skae.objectives import LOSSES, PENALTIES, CriterionLoss, Penalty, ReconstructionLoss
+from skae.objectives import (
+    CODE_LOSSES,
+    LOSSES,
+    PENALTIES,
+    CriterionLoss,
+    NeighborLoss,
+    Penalty,
+    ReconstructionLoss,
+)
 
 LINKS = ("identity", "logistic", "exponential")
 
 SPARSITIES: dict[str, type[Sparsity]] = {"top_k": TopKSparsity}
 
 
-def read_loss(loss) -> ReconstructionLoss:
+def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
     """Return the loss for a name, a loss, a function or a torch criterion.
 
     Parameters
     ----------
     loss : str, ReconstructionLoss, callable or torch criterion
         Parameter of the estimator.
+    of_codes : bool, default=False
+        Whether the estimator also takes losses of the codes.
 
     Returns
     -------
@@ -29,10 +39,11 @@ def read_loss(loss) -> ReconstructionLoss:
     Raises
     ------
     ValueError
-        If it is the class of a loss, or a parameter of the loss is not as described.
+        If it is the class of a loss, a loss of codes that the estimator does not take, or a
+        parameter of the loss is not as described.
     """
     if isinstance(loss, str):
-        return LOSSES[loss]()
+        return {**LOSSES, **CODE_LOSSES}[loss]()
     if isinstance(loss, type) and issubclass(loss, ReconstructionLoss):
         raise ValueError(
             f"`loss` must be an instance. Got the class {loss.__name__}. Call it, as in "
@@ -40,6 +51,11 @@ def read_loss(loss) -> ReconstructionLoss:
         )
     if not isinstance(loss, ReconstructionLoss):
         loss = CriterionLoss(loss)
+    if isinstance(loss, NeighborLoss) and not of_codes:
+        raise ValueError(
+            f"`loss` must be one of reconstructions here. Got {loss!r}. It is for "
+            "`AutoencoderTransformer` alone."
+        )
     if loss.link not in LINKS:
         raise ValueError(
             f"`link` of {type(loss).__name__} must be one of {LINKS}. Got {loss.link!r}. It is "
@@ -204,3 +220,30 @@ def check_row_losses(
         "by however little. Return the loss of each row or cell.",
         RowLossWarning,
     )
+
+
+def check_neighbor_parameters(estimator):
+    """Refuse parameters of an autoencoder that its loss of neighbours has no use for.
+
+    Parameters
+    ----------
+    estimator : AutoencoderTransformer
+        An estimator whose `loss` is a `NeighborLoss`.
+
+    Raises
+    ------
+    ValueError
+        If one of them has another value than its default.
+    """
+    reasons = {
+        "penalty": (None, "The loss is one of the codes already."),
+        "missing": (None, "Rows with missing cells have no exact neighbours; fill them first."),
+        "whiten": (False, "Codes of unit variance have other neighbours."),
+        "rotation": ("pca", "The codes of other rotations have other neighbours."),
+    }
+    for name, (default, reason) in reasons.items():
+        value = getattr(estimator, name)
+        if value != default:
+            raise ValueError(
+                f"`{name}` must be {default!r} with a loss of neighbours. Got {value!r}. {reason}"
+            )

@@ -5,7 +5,15 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from skae._engine import Adversarial, AutoencoderNet, NetworkPlan, Plain, Tokens, Variational
+from skae._engine import (
+    Adversarial,
+    AutoencoderNet,
+    Neighbors,
+    NetworkPlan,
+    Plain,
+    Tokens,
+    Variational,
+)
 from skae._estimators.code_density import MixturePrior
 from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._shared.plain_state import CLASS_KEY
@@ -13,7 +21,7 @@ from skae._shared.versions import check_versions, current_versions
 from skae.architectures import Convolutional, Dense, Recurrent, TopKSparsity
 from skae.architectures._own import Checked
 from skae.corruption import CORRUPTIONS
-from skae.objectives import LOSSES, PENALTIES
+from skae.objectives import CODE_LOSSES, LOSSES, PENALTIES
 
 # Classes whose objects are written down as dictionaries, under their names.
 _CLASSES: dict[str, type] = {
@@ -27,6 +35,7 @@ _CLASSES: dict[str, type] = {
         Dense,
         Levels,
         MixturePrior,
+        Neighbors,
         NetworkPlan,
         Plain,
         Recurrent,
@@ -34,6 +43,7 @@ _CLASSES: dict[str, type] = {
         TopKSparsity,
         Variational,
         *CORRUPTIONS.values(),
+        *CODE_LOSSES.values(),
         *LOSSES.values(),
         *PENALTIES.values(),
     )

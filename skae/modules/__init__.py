@@ -6,6 +6,7 @@ from skae.modules._basis import order_codes_
 from skae.modules._convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
 from skae.modules._filling import GaussianFilling
+from skae.modules._neighbors import NeighborAutoencoder, turn_codes_
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
@@ -29,6 +30,7 @@ __all__ = [
     "LinearOutput",
     "LinearPath",
     "LogisticOutput",
+    "NeighborAutoencoder",
     "OwnModule",
     "Reach",
     "RecurrentDecoder",
@@ -43,4 +45,5 @@ __all__ = [
     "WordPath",
     "global_generator",
     "order_codes_",
+    "turn_codes_",
 ]

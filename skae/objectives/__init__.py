@@ -14,6 +14,7 @@ from skae.objectives._divergences import MaximumMeanDiscrepancy, gaussian_diverg
 from skae.objectives._elbo import NegativeELBO
 from skae.objectives._errors import AbsoluteError, HuberLoss, SquaredError
 from skae.objectives._likelihoods import BinaryCrossEntropy, PoissonLoss
+from skae.objectives._neighbors import NeighborLoss, NeighborObjective
 from skae.objectives._objective import Objective, ReconstructionObjective
 from skae.objectives._penalties import (
     PENALTIES,
@@ -35,7 +36,11 @@ LOSSES: dict[str, type[ReconstructionLoss]] = {
     "poisson": PoissonLoss,
 }
 
+# Losses of the codes, which take a family of their own.
+CODE_LOSSES: dict[str, type[NeighborLoss]] = {"neighbors": NeighborLoss}
+
 __all__ = [
+    "CODE_LOSSES",
     "LIKELIHOODS",
     "LOSSES",
     "PENALTIES",
@@ -54,6 +59,8 @@ __all__ = [
     "Likelihood",
     "MaximumMeanDiscrepancy",
     "NegativeELBO",
+    "NeighborLoss",
+    "NeighborObjective",
     "NoisyLikelihood",
     "Objective",
     "OrthogonalDecoder",

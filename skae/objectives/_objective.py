@@ -60,6 +60,9 @@ class Objective(nn.Module):
             Share of all training steps that have been made.
         """
 
+    def release(self):
+        """Let go of all that only training needs; the base class holds nothing."""
+
     def forward(
         self, module: nn.Module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:

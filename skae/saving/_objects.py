@@ -19,6 +19,7 @@ _ESTIMATORS = {
     "AutoencoderOutlierDetector": "skae",
     "AutoencoderTransformer": "skae",
     "CodeSampler": "skae.generate",
+    "Quantizer": "skae.codes",
     "SequencePadder": "skae.sequences",
     "TokenAutoencoderTransformer": "skae",
     "TokenSequencer": "skae.text",

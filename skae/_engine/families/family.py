@@ -14,7 +14,7 @@ from skae._engine.families.moments import (
     measure_pca,
 )
 from skae._engine.families.plan import NetworkPlan
-from skae._engine.settings import NetworkSettings
+from skae._engine.settings import AutomaticLoop, NetworkSettings
 from skae._engine.start.incomplete import MaskedPrincipalComponents
 from skae._engine.start.noise import InputNoise, make_noise
 from skae._engine.start.prepared_table import PreparedTable, prepare_table
@@ -57,6 +57,8 @@ class Family:
         Whether the start takes PCA's part in comparisons.
     cross_validates : bool
         Whether small tables are cross-validated.
+    automatic : AutomaticLoop
+        Batch size and number of epochs that "auto" stands for.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class Family:
     keeps_order: bool = False
     starts_as_reference: ClassVar[bool] = False
     cross_validates: ClassVar[bool] = True
+    automatic: ClassVar[AutomaticLoop] = AutomaticLoop()
 
     @property
     def aims_at_squared_error(self) -> bool:
@@ -307,9 +310,7 @@ class Family:
             keep_order=self.keeps_order,
             find_rotation=find_rotation,
         )
-        variance = moments.mean_square
-        share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
-        return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
+        return share_variance(explained, moments)
 
     def find_unit(self, table: PreparedTable, dataset: WeightedRows) -> float:
         """Return the factor that takes mean errors of a data set to units of X squared."""
@@ -322,3 +323,23 @@ class Family:
 
     def describe(self, module: Autoencoder, dataset: WeightedRows) -> Any:
         """Return what else is known of the codes of a data set, None by default."""
+
+
+def share_variance(explained: torch.Tensor, moments: CodeMoments) -> np.ndarray:
+    """Return the share of each code in the variance that the network reconstructs.
+
+    Parameters
+    ----------
+    explained : Tensor of shape (n_components,)
+        Variance of the rows that a linear regression on each code explains.
+    moments : CodeMoments
+        Error of the network, and mean square of the rows.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_components,)
+        In the proportion of what is explained.
+    """
+    variance = moments.mean_square
+    share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
+    return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()

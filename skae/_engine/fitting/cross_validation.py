@@ -67,7 +67,7 @@ class FoldNetworks:
         n_train = min(map(len, others))
         places = torch.arange(n_train)
         self.train_indices = torch.stack([rows[places * len(rows) // n_train] for rows in others])
-        batch_size = loop.resolve_batch_size(n_train)
+        batch_size = loop.resolve_batch_size(n_train, setup.family.automatic)
         self.n_batches, self.n_steps = count_batches(n_train, batch_size), 0
         self.n_steps_in_all = max_iter * self.n_batches
 

@@ -322,7 +322,10 @@ class AutoencoderNet(NeuralNet):
         moments : object
             Input of a step's `load_moments_`; None for a copy that does not train.
         """
-        moments = None if self.step_ is None else self.step_.copy_moments()
+        moments = None
+        if self.step_ is not None:
+            moments = self.step_.copy_moments()
+            self.criterion_.release()
         self.__dict__.update(step_=None, validation_set=None)
         self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]
         self.callbacks_ = [item for item in self.callbacks_ if item[1] not in callbacks]

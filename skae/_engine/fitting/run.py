@@ -69,8 +69,9 @@ class TrainingRun:
         self.setup, self.tasks, self.n_earlier_fits = setup, tasks, n_earlier_fits
         self.family, self.loop, self.table = setup.family, setup.loop, setup.table
         self.earlier_bounds: list[torch.Tensor] = []
-        batch_size = self.loop.resolve_batch_size(len(split.train))
-        self.max_iter = self.loop.resolve_max_iter(count_batches(len(split.train), batch_size))
+        automatic, n_train = self.family.automatic, len(split.train)
+        batch_size = self.loop.resolve_batch_size(n_train, automatic)
+        self.max_iter = self.loop.resolve_max_iter(count_batches(n_train, batch_size), automatic)
         self.train_set, held_out = self.table.dataset(split.train), split.held_out
         self.all_rows = self.table.dataset()
         self.best_epoch = None if held_out is None else BestEpoch()

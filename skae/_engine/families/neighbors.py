@@ -1,0 +1,230 @@
+"""Autoencoders whose codes have the neighbours of their rows."""
+
+import copy
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skae._engine.families.family import Family, share_variance
+from skae._engine.families.losses import make_loss
+from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
+from skae._engine.settings import AutomaticLoop
+from skae._engine.start.noise import find_input_scale
+from skae._engine.start.prepared_table import PreparedTable, prepare_table, share_weights
+from skae._engine.start.principal_components import find_principal_components
+from skae._engine.tables.rows import send
+from skae.architectures import Dense
+from skae.corruption import Corruption
+from skae.modules import NeighborAutoencoder, turn_codes_
+from skae.objectives import ColumnUnits, NeighborLoss, NeighborObjective
+from skae.objectives._neighbors import find_kept, find_nearest, place_rows
+
+# Linear maps that a network may start from, in the order in which equal ones are taken.
+LINEAR_MAPS = ("pca", "svd", "half_whitened_pca")
+
+# Rows among which neighbours are looked for, and rows whose neighbours are looked for.
+_MAX_KNOWN_ROWS = 3000
+_MAX_KNOWN_CELLS = 2**26
+_MAX_JUDGING_ROWS = 2000
+# Fewer held-out rows do not tell which linear map is best.
+_MIN_JUDGING_ROWS = 50
+_HIDDEN_LAYER_SIZES = (1024,)
+_DROPOUT = 0.3
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """A linear map from standardised rows to codes."""
+
+    axes: Tensor
+    """Matrix of shape (n_components, n_features)."""
+
+    offset: Tensor
+    """Code of the mean row, of shape (n_components,)."""
+
+    def apply(self, rows: Tensor) -> Tensor:
+        """Return the codes of rows."""
+        return rows @ self.axes.T + self.offset
+
+
+@dataclass(frozen=True)
+class NeighborTable(PreparedTable):
+    """A table made ready for training, with the linear maps that its network may start from."""
+
+    database: Tensor
+    """Standardised training rows, all or a sample of them."""
+
+    maps: dict[str, LinearMap]
+    """Linear maps, under their names."""
+
+    kept: dict[str, float]
+    """Share of the nearest neighbours that each of them keeps, on held-out rows if there are."""
+
+    @property
+    def best_map(self) -> LinearMap:
+        """The map that keeps the most neighbours."""
+        return self.maps[max(self.kept, key=lambda name: self.kept[name])]
+
+
+@dataclass(frozen=True)
+class Neighbors(Family):
+    """Autoencoders whose codes have the neighbours of their rows, judged by how many they keep.
+
+    They start as the best of some linear maps: PCA, PCA whose codes are divided by the roots of
+    their standard deviations, and the singular value decomposition of rows that are not centred.
+
+    Attributes
+    ----------
+    loss : NeighborLoss
+        Loss of codes and reconstructions.
+    corruption : Corruption or None
+        Noise on the rows in training.
+    """
+
+    loss: NeighborLoss
+    corruption: Corruption | None = None
+    cross_validates = False
+    automatic = AutomaticLoop(batch_sizes=(1024, 1024), n_steps=600, n_epochs=(20, 200))
+
+    @property
+    def _spherical(self) -> bool:
+        """Whether codes have unit length."""
+        return self.loss.metric == "cosine"
+
+    def prepare(self, X, weights, in_training, settings, device, units=None) -> NeighborTable:
+        """Return a table with a sample of its training rows and its linear maps."""
+        table = prepare_table(X, weights, in_training, settings, device, units)
+        known = torch.from_numpy(np.flatnonzero(in_training))
+        known = known[_sample(len(known), _count_known_rows(table.n_features))]
+        database = send(table.rows.take(known), device)
+        _, shares = share_weights(weights, in_training)
+        maps = self._list_maps(X, shares, table, settings.dtype)
+        judging = torch.from_numpy(np.flatnonzero(~in_training))
+        judging = judging[_sample(len(judging), _MAX_JUDGING_ROWS)]
+        rows = send(table.rows.take(judging), device)
+        kept = self._judge(maps, rows, database, table)
+        own = {field.name: getattr(table, field.name) for field in fields(table)}
+        return NeighborTable(**own, database=database, maps=maps, kept=kept)
+
+    def _list_maps(self, X, shares, table: PreparedTable, dtype: str) -> dict[str, LinearMap]:
+        units, components = table.units, table.principal_components
+        mean, scale = table.standardization.mean.astype(np.float64), table.standardization.scale
+        # Uncentred rows have their squares in the place of variances.
+        statistics = replace(
+            table.statistics,
+            mean=np.zeros_like(mean),
+            variance=table.statistics.variance + table.statistics.mean**2,
+        )
+        uncentred = find_principal_components(
+            X, statistics, shares, table.n_components, precision=np.dtype(dtype)
+        ).components
+        deviations = np.sqrt(components.explained_variance).clip(np.finfo(float).tiny)
+        halves = components.components / np.sqrt(deviations)[:, None]
+        zero = np.zeros(len(components.components))
+        pairs = [
+            (components.components, zero),
+            (uncentred, uncentred @ mean / scale if self._spherical else uncentred[:, 0] * 0),
+            (halves, zero),
+        ]
+        maps = (LinearMap(units.tensor(axes), units.tensor(offset)) for axes, offset in pairs)
+        return dict(zip(LINEAR_MAPS, maps, strict=True))
+
+    def _judge(self, maps, rows: Tensor, database: Tensor, table) -> dict[str, float]:
+        """Return the share of the nearest neighbours of held-out rows that each map keeps."""
+        itself = len(rows) < _MIN_JUDGING_ROWS
+        if itself:
+            rows = database[_sample(len(database), _MAX_JUDGING_ROWS)]
+        n_neighbors = min(self.loss.n_neighbors + itself, len(database))
+        units = ColumnUnits(table.units.mean, table.units.scale).to(database.device)
+        own, known = (place_rows(part, self.loss.metric, units) for part in (rows, database))
+        truth = find_nearest(own, known, n_neighbors)
+        return {
+            name: float(self._count_kept(own, rows, database, truth)) for name, own in maps.items()
+        }
+
+    def _count_kept(self, own: LinearMap, rows, database, truth) -> Tensor:
+        own = LinearMap(own.axes.to(rows.device), own.offset.to(rows.device))
+        codes, known = (self._bring_to_length(own.apply(part)) for part in (rows, database))
+        return find_kept(truth, find_nearest(codes, known, truth.shape[1])).mean()
+
+    def _bring_to_length(self, codes: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(codes, dim=1) if self._spherical else codes
+
+    def plan(self, settings, table):
+        """Return the structure of the network, dense ones with a wide layer by default.
+
+        It is wide enough to need dropout.
+        """
+        plan = super().plan(settings, table)
+        if not isinstance(plan.architecture, Dense) or plan.hidden_layer_sizes != "auto":
+            return plan
+        dropout = plan.dropout or _DROPOUT
+        return replace(plan, hidden_layer_sizes=_HIDDEN_LAYER_SIZES, dropout=dropout)
+
+    def network_options(self) -> dict[str, Any]:
+        """Return the link of the loss, and whether codes have unit length."""
+        return {**super().network_options(), "metric": self.loss.metric}
+
+    def build(self, plan, generator) -> NeighborAutoencoder:
+        """Return an autoencoder."""
+        return NeighborAutoencoder(
+            **make_parts(plan, generator),
+            code_scale=torch.ones(plan.n_components, dtype=plan.torch_dtype),
+            spherical=self._spherical,
+            linear_kept=torch.zeros(len(LINEAR_MAPS), dtype=torch.float64),
+        )
+
+    @torch.no_grad()
+    def start_(self, module, table, components):
+        """Let a network start as the best linear map where it has a linear path."""
+        input_scale = find_input_scale(table, self.corruption)
+        start_parts_(module, table, components, input_scale, self.loss.link)
+        module.linear_kept.copy_(torch.tensor([table.kept[name] for name in LINEAR_MAPS]))
+        if module.linear_path is None:
+            return
+        best, database = table.best_map, table.database.cpu()
+        codes = best.apply(database)
+        size = codes.square().mean().sqrt().clamp_min(torch.finfo(codes.dtype).tiny)
+        if self._spherical:
+            axes, offset = best.axes / size, best.offset / size
+            codes = self._bring_to_length(codes)
+            module.offset[: len(offset)] = offset
+            module.code_scale.fill_(table.n_components**0.5)
+        else:
+            axes = best.axes
+            module.code_scale.fill_(1 / size)
+        scaled = codes * module.code_scale[: codes.shape[1]]
+        back = torch.linalg.lstsq(scaled.double(), database.double(), driver="gelsd").solution
+        start_linear_path_(module, axes, back.to(axes.dtype))
+
+    def make_objective(self, table, generator) -> NeighborObjective:
+        """Return the loss of codes and reconstructions, on a copy of the user's object."""
+        loss = make_loss(copy.deepcopy(self.loss), table.units, masked=False)
+        return NeighborObjective(loss.to(table.device), table.database)
+
+    def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
+        """Turn the codes so that they are uncorrelated and in order, at their distances."""
+        explained = turn_codes_(
+            module.basis,
+            moments.mean,
+            moments.covariance,
+            moments.cross_covariance,
+            unit=None if self._spherical else table.standardization.scale,
+        )
+        return share_variance(explained, moments)
+
+    def describe(self, module, dataset) -> dict[str, float]:
+        """Return the shares of neighbours that linear maps keep, under their names."""
+        return dict(zip(LINEAR_MAPS, module.linear_kept.tolist(), strict=True))
+
+
+def _count_known_rows(n_features: int) -> int:
+    return max(1, min(_MAX_KNOWN_ROWS, _MAX_KNOWN_CELLS // n_features))
+
+
+def _sample(n_rows: int, most: int) -> Tensor:
+    """Return the places of evenly spaced rows, all where these are few."""
+    return torch.linspace(0, n_rows - 1, min(n_rows, most)).long()

@@ -1,0 +1,160 @@
+"""How many of the nearest neighbours among rows are nearest neighbours among their codes."""
+
+import numbers
+
+import numpy as np
+from scipy import sparse
+from sklearn.preprocessing import normalize
+from sklearn.utils import check_consistent_length
+from sklearn.utils.extmath import row_norms, safe_sparse_dot
+
+from skae.metrics._transformer import index_samples, is_ragged, to_array
+
+_METRICS = ("cosine", "euclidean")
+# Similarities that are in memory at once.
+_MAX_CELLS = 2**24
+
+
+def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queries=None):
+    """Return the share of the nearest rows that are also nearest by their codes.
+
+    This is the recall of an exact search among the codes, which tells what an embedding that was
+    made shorter is worth to search, clustering and whatever else works with neighbours.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows. Similarities are computed a block of rows at a time.
+    codes : array-like of shape (n_samples, n_codes)
+        Their codes.
+    k : int, default=10
+        Number of neighbours, less than the number of rows.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Distance between rows.
+    code_metric : {"cosine", "euclidean"} or None, default=None
+        Distance between codes; that between rows where None.
+    n_queries : int or None, default=None
+        Take only the neighbours of the last `n_queries` rows, among all the others. None takes
+        those of every row among all the others.
+
+    Returns
+    -------
+    kept : float
+        In [0, 1]; 1 where the codes have the neighbours of the rows, about ``k / n_samples`` where
+        codes have nothing to do with the rows.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described, or there are not as many codes as rows.
+
+    See Also
+    --------
+    skae.metrics.neighbors_kept_score : The same as a scorer.
+    skae.metrics.continuity : Counts by how many ranks neighbours are missed.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.metrics import neighbors_kept
+    >>> X = load_digits().data
+    >>> neighbors_kept(X, X)
+    1.0
+    >>> round(neighbors_kept(X, PCA(8).fit_transform(X)), 1)
+    0.6
+    """
+    X, codes = _read_table(X), to_array(codes)
+    check_consistent_length(X, codes)
+    n_queries = _check(k, (metric, code_metric or metric), n_queries, X.shape[0])
+    X, codes = _place(X, metric), _place(codes, code_metric or metric)
+    first, n_rows = X.shape[0] - n_queries, X.shape[0]
+    n_known = n_rows if n_queries == n_rows else first
+    norms = [row_norms(table[:n_known], squared=True) / 2 for table in (X, codes)]
+    n_at_once, n_kept = max(1, _MAX_CELLS // n_known), 0
+    for start in range(first, n_rows, n_at_once):
+        rows = np.arange(start, min(start + n_at_once, n_rows))
+        wanted, found = (
+            _find_nearest(table, rows, n_known, own, k)
+            for table, own in zip((X, codes), norms, strict=True)
+        )
+        n_kept += int((wanted[:, :, None] == found[:, None, :]).sum())
+    return n_kept / (n_queries * k)
+
+
+def neighbors_kept_score(estimator, X, y=None):
+    """Return the share of the nearest rows by cosine that are also nearest by their codes.
+
+    It is a scorer: pass it as ``scoring=neighbors_kept_score`` to `GridSearchCV` or
+    `cross_val_score`. For other metrics or numbers of neighbours, pass
+    ``lambda estimator, X, y=None: neighbors_kept(X, estimator.transform(X), k=5)``.
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+        An autoencoder, PCA, or a pipeline that ends in one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows, at least eleven.
+    y : object, default=None
+        Ignored; here because scorers are called with it.
+
+    Returns
+    -------
+    score : float
+        In [0, 1], greater is better: `neighbors_kept` for ten neighbours.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skae.metrics import neighbors_kept_score
+    >>> X = load_digits().data
+    >>> search = GridSearchCV(PCA(), {"n_components": [4, 8]}, scoring=neighbors_kept_score)
+    >>> search.fit(X).best_params_
+    {'n_components': 8}
+    """
+    return neighbors_kept(X, estimator.transform(X))
+
+
+def _read_table(X):
+    """Return rows as an array or a CSR matrix of finite numbers."""
+    samples = index_samples(X)
+    if sparse.issparse(samples) and not is_ragged(samples):
+        return sparse.csr_matrix(samples, dtype=np.promote_types(samples.dtype, np.float32))
+    return to_array(X)
+
+
+def _check(k, metrics, n_queries, n_rows) -> int:
+    """Refuse parameters that are not as described; return the number of queries."""
+    for name, metric in zip(("metric", "code_metric"), metrics, strict=True):
+        if metric not in _METRICS:
+            raise ValueError(f"`{name}` must be one of {_METRICS}. Got {metric!r}. Choose one.")
+    n_queries = n_rows if n_queries is None else n_queries
+    if not isinstance(n_queries, numbers.Integral) or not 1 <= int(n_queries) <= n_rows:
+        raise ValueError(
+            f"`n_queries` must be a number of rows, from 1 to {n_rows}. Got {n_queries!r}. Leave "
+            "it out to ask for the neighbours of every row."
+        )
+    n_queries = int(n_queries)
+    n_others = n_rows - 1 if n_queries == n_rows else n_rows - n_queries
+    if not isinstance(k, numbers.Integral) or not 1 <= int(k) <= n_others:
+        raise ValueError(
+            f"`k` must be a number of neighbours, from 1 to {n_others} for these rows. Got {k!r}. "
+            "Lower it, or pass more rows."
+        )
+    return n_queries
+
+
+def _place(table, metric: str):
+    """Return points whose Euclidean distances order rows as the metric does."""
+    return normalize(table) if metric == "cosine" else table
+
+
+def _find_nearest(table, rows, n_known: int, half_norms, k: int) -> np.ndarray:
+    """Return the nearest of the first rows of a table, itself left out, of shape (n, k)."""
+    products = safe_sparse_dot(table[rows], table[:n_known].T, dense_output=True)
+    similarities = products - half_norms
+    own = np.flatnonzero(rows < n_known)
+    similarities[own, rows[own]] = -np.inf
+    return np.argpartition(-similarities, k - 1, axis=1)[:, :k]

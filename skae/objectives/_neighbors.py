@@ -1,0 +1,237 @@
+"""The loss of codes that are to have the neighbours of their rows."""
+
+import hashlib
+import math
+import numbers
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skae.objectives._objective import Objective
+from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss, mean_loss
+from skae.objectives._units import ColumnUnits
+
+METRICS = ("cosine", "euclidean")
+# Cells of a matrix of similarities that is in memory at once.
+_MAX_CELLS = 2**23
+# Rows of a batch that the decoder learns by.
+_MAX_DECODED_ROWS = 256
+
+
+class NeighborLoss(ReconstructionLoss):
+    """Loss of codes whose nearest neighbours differ from those of the rows.
+
+    For each row of a batch, similarities to the other rows become probabilities, greatest for the
+    nearest, and so do similarities of the codes; the loss is the cross-entropy of the two. A
+    decoder learns beside it, by the squared error, without a say in the codes. For
+    `AutoencoderTransformer` alone; ``loss="neighbors"`` is this loss with its defaults.
+
+    Parameters
+    ----------
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Distance by which rows are near. With "cosine", codes have unit length, so that Euclidean
+        distances, cosines and inner products of codes all have the same order.
+    n_neighbors : int, default=10
+        Number of nearest rows of which a held-out row should keep as many as possible. They decide
+        which epoch is best, and whether the network is better than a linear map.
+    temperature : float, default=0.05
+        Similarity by which a probability falls to its e-th part, in units of the mean squared
+        distance of two rows; greater than 0. Lower it where only the very nearest rows count.
+
+    References
+    ----------
+    van der Maaten, L. (2009). Learning a parametric embedding by preserving local structure.
+    AISTATS. https://proceedings.mlr.press/v5/maaten09a.html
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.metrics import neighbors_kept
+    >>> from skae.objectives import NeighborLoss
+    >>> X = load_digits().data
+    >>> loss = NeighborLoss(metric="euclidean")
+    >>> model = AutoencoderTransformer(8, loss=loss, max_iter=50, random_state=0).fit(X)
+    >>> neighbors_kept(X, model.transform(X), metric="euclidean") > 0.6
+    True
+    """
+
+    def __init__(self, metric="cosine", *, n_neighbors=10, temperature=0.05):
+        self.metric = metric
+        self.n_neighbors = n_neighbors
+        self.temperature = temperature
+
+    def check(self):
+        """Refuse parameters that are not as described."""
+        if self.metric not in METRICS:
+            raise ValueError(
+                f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Distances of "
+                "other kinds have no codes that keep them."
+            )
+        if not isinstance(self.n_neighbors, numbers.Integral) or self.n_neighbors < 1:
+            raise ValueError(
+                f"`n_neighbors` must be a whole number, at least 1. Got {self.n_neighbors!r}. "
+                "Take as many as you will ask for."
+            )
+        is_number = isinstance(self.temperature, numbers.Real) and math.isfinite(self.temperature)
+        if not is_number or self.temperature <= 0:
+            raise ValueError(
+                "`temperature` must be a finite number, greater than 0. Got "
+                f"{self.temperature!r}. Leave it out if in doubt."
+            )
+
+    def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
+        """Return the squared difference of each cell, by which the decoder learns."""
+        return (output - target).square()
+
+
+class NeighborObjective(Objective):
+    """The loss of codes whose neighbours differ from those of the rows, and that of the decoder.
+
+    Held-out rows are judged by the share of their nearest rows of the table that are no longer
+    nearest among the codes.
+
+    Parameters
+    ----------
+    loss : PreparedLoss
+        A `NeighborLoss`, ready for the table.
+    database : Tensor of shape (n_known, n_features)
+        Standardised rows that neighbours are looked for among.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import Autoencoder, CodeBasis, DenseStack
+    >>> from skae.objectives import NeighborLoss, NeighborObjective
+    >>> database = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    >>> loss = NeighborLoss("euclidean").prepare()
+    >>> objective = NeighborObjective(loss, database)
+    >>> copy = torch.nn.Linear(4, 4, bias=False).requires_grad_(False)
+    >>> copy.weight.copy_(torch.eye(4))
+    Parameter containing:
+    tensor([[1., 0., 0., 0.],
+            [0., 1., 0., 0.],
+            [0., 0., 1., 0.],
+            [0., 0., 0., 1.]])
+    >>> model = Autoencoder(copy, copy, CodeBasis(4), torch.ones(4), torch.ones(4))
+    >>> losses, output = objective.judge(model, database[:3] / 2, database[:3] / 2)
+    >>> losses
+    tensor([0., 0., 0.])
+    """
+
+    database: Tensor
+    spread: Tensor
+
+    def __init__(self, loss: PreparedLoss, database: Tensor):
+        super().__init__()
+        self.loss = loss
+        self.settings: NeighborLoss = loss.loss
+        self.register_buffer("database", database, persistent=False)
+        places = self._place(database)
+        spread = 2 * (places - places.mean(0)).square().sum(1).mean()
+        # Rows that are all equal have no nearest ones.
+        self.register_buffer("spread", torch.where(spread > 0, spread, 1.0))
+        self._known: dict[bytes, Tensor] = {}
+
+    def release(self):
+        """Let go of the table."""
+        self.database = self.database[:0]
+        self._known = {}
+
+    def forward(self, module, inputs, rows, weights=None) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, and the output for its first rows.
+
+        Neighbours are those within the batch, of which a few rows are enough for the decoder.
+        """
+        code = module.encode_raw(inputs)
+        losses = self._compare(self._place(rows), code, weights)
+        own = slice(_MAX_DECODED_ROWS)
+        output = module.decode_raw(code[own].detach())
+        own_weights = None if weights is None else weights[own]
+        loss = mean_loss(losses, weights)
+        return loss + self.loss(output, rows[own], own_weights), output
+
+    def _compare(self, places: Tensor, code: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the loss of each row by its similarities to the other rows of the batch."""
+        factor = 2 / (self.settings.temperature * self.spread)
+        # A row of weight two counts as two rows.
+        shift = 0.0 if weights is None else weights.log()
+        with torch.no_grad():
+            wanted = find_similarities(places).mul_(factor).add_(shift)
+            probabilities = _leave_out_itself(wanted).softmax(1)
+        found = _leave_out_itself(find_similarities(code) * factor + shift)
+        return found.logsumexp(1) - (probabilities * found).sum(1)
+
+    @torch.no_grad()
+    def judge(self, module, inputs, rows) -> tuple[Tensor, Tensor]:
+        """Return the share of its neighbours that each row has lost, and the output."""
+        code = module.encode_raw(inputs)
+        known_codes = torch.cat([module.encode_raw(part) for part in self.database.split(4096)])
+        n_neighbors = min(self.settings.n_neighbors, len(self.database))
+        found = find_nearest(code, known_codes, n_neighbors)
+        kept = find_kept(self._find_truth(rows, n_neighbors), found)
+        return 1 - kept.to(code.dtype), module.decode_raw(code)
+
+    def _find_truth(self, rows: Tensor, n_neighbors: int) -> Tensor:
+        """Return the nearest rows of the table; those of rows that were seen before are known."""
+        key = hashlib.sha256(rows.cpu().numpy().tobytes()).digest()
+        if key not in self._known:
+            own, others = self._place(rows), self._place(self.database)
+            self._known[key] = find_nearest(own, others, n_neighbors)
+        return self._known[key]
+
+    def _place(self, rows: Tensor) -> Tensor:
+        """Return points whose Euclidean distances order rows as the metric does."""
+        return place_rows(rows, self.settings.metric, self.loss.units)
+
+
+def place_rows(rows: Tensor, metric: str, units: ColumnUnits) -> Tensor:
+    """Return points whose Euclidean distances order rows as a metric does.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n_samples, n_features)
+        Standardised rows.
+    metric : {"cosine", "euclidean"}
+        The metric.
+    units : ColumnUnits
+        Units of the columns.
+
+    Returns
+    -------
+    places : Tensor of shape (n_samples, n_features)
+        Rows of unit length for cosines, else the given ones.
+    """
+    return F.normalize(units.restore(rows), dim=-1) if metric == "cosine" else rows
+
+
+def find_similarities(points: Tensor, others: Tensor | None = None) -> Tensor:
+    """Return numbers that are greater for nearer points, of shape (n_points, n_others).
+
+    They are half of minus the squared distances, but for a number for each point of its own.
+    """
+    others = points if others is None else others
+    return torch.addmm(others.square().sum(1) / 2, points, others.T, beta=-1)
+
+
+def _leave_out_itself(similarities: Tensor) -> Tensor:
+    """Return similarities in which that of each point to itself is next to minus infinity.
+
+    With infinity itself a point that is alone would have no probabilities.
+    """
+    itself = torch.eye(len(similarities), dtype=torch.bool, device=similarities.device)
+    return similarities.masked_fill(itself, torch.finfo(similarities.dtype).min)
+
+
+@torch.no_grad()
+def find_nearest(points: Tensor, database: Tensor, n_neighbors: int) -> Tensor:
+    """Return the indices of the nearest points of a database, of shape (n_points, n_neighbors)."""
+    n_at_once = max(1, _MAX_CELLS // len(database))
+    parts = (find_similarities(part, database) for part in points.split(n_at_once))
+    return torch.cat([part.topk(n_neighbors).indices for part in parts])
+
+
+def find_kept(some: Tensor, others: Tensor) -> Tensor:
+    """Return the share of the indices in each row that stand in the same row of others, too."""
+    return (some[:, :, None] == others[:, None, :]).any(2).double().mean(1)

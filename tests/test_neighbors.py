@@ -1,0 +1,221 @@
+"""Codes with the neighbours of their rows."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
+
+from skae import AdversarialAutoencoderTransformer, AutoencoderTransformer, load, save
+from skae.corruption import MaskingNoise
+from skae.exceptions import NotBetterThanPCAWarning
+from skae.metrics import neighbors_kept
+from skae.objectives import NeighborLoss
+
+# Whether a network is clearly better after a few steps is not what most tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+LINEAR_MAPS = ["half_whitened_pca", "pca", "svd"]
+METRICS = ["cosine", "euclidean"]
+
+
+@pytest.fixture(scope="module")
+def X():
+    return load_digits().data[:1500] / 16
+
+
+def make_model(**params):
+    defaults = {"loss": "neighbors", "max_iter": 10, "hidden_layer_sizes": 64, "batch_size": 128}
+    return AutoencoderTransformer(**{"n_components": 6, "random_state": 0, **defaults, **params})
+
+
+def make_linear():
+    """Return rows of which a linear map tells all."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8))
+
+
+@pytest.fixture(scope="module", params=METRICS)
+def fitted(request, X):
+    return make_model(loss=NeighborLoss(request.param), max_iter=20).fit(X[:1200])
+
+
+def test_new_rows_keep_more_neighbours_than_with_pca(fitted, X):
+    metric = fitted.loss.metric
+    kept = [
+        neighbors_kept(X, model.transform(X), metric=metric, n_queries=300)
+        for model in (fitted, PCA(6).fit(X[:1200]))
+    ]
+    assert kept[0] > 1.08 * kept[1]
+
+
+def test_share_kept_is_told_beside_that_of_linear_maps(fitted):
+    assert sorted(fitted.linear_neighbors_kept_) == LINEAR_MAPS
+    best = max(fitted.linear_neighbors_kept_.values())
+    assert fitted.linear_neighbors_kept_[fitted.linear_start_] == best
+    # The start is that map.
+    assert 1 - fitted.validation_loss_curve_[0] == pytest.approx(best)
+    assert fitted.neighbors_kept_ > best
+    assert fitted.neighbors_kept_ == 1 - fitted.validation_loss_curve_[fitted.best_iter_]
+
+
+def test_codes_are_uncorrelated_and_in_order(fitted, X):
+    codes = fitted.transform(X[:1200])
+    correlations = np.corrcoef(codes.T) - np.eye(6)
+    assert np.abs(correlations).max() < 1e-3
+    ratios = fitted.explained_variance_ratio_
+    assert (np.diff(ratios) <= 0).all()
+    assert ratios.sum() == pytest.approx(fitted.score(X[:1200]), abs=1e-3)
+
+
+def test_codes_by_cosine_have_unit_length(X):
+    codes = make_model().fit(X).transform(X)
+    np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, rtol=1e-5)
+
+
+def test_codes_of_distances_have_the_scale_of_the_rows(X):
+    def spread(table):
+        return np.sqrt(table.var(0).sum())
+
+    models = [make_model(loss=NeighborLoss("euclidean")).fit(t).transform(t) for t in (X, 100 * X)]
+    np.testing.assert_allclose(100 * models[0], models[1], rtol=1e-2, atol=1e-1)
+    assert 0.5 * spread(X) < spread(models[0]) < 1.2 * spread(X)
+
+
+def test_rows_are_reconstructed(fitted, X):
+    reconstruction = fitted.inverse_transform(fitted.transform(X))
+    assert reconstruction.shape == X.shape
+    assert fitted.score(X) > 0.4
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_that_a_linear_map_tells_keep_it_and_say_so(metric):
+    X = make_linear()
+    model = make_model(n_components=2, loss=NeighborLoss(metric), max_iter=5)
+    with pytest.warns(NotBetterThanPCAWarning, match="so the model is"):
+        model.fit(X)
+    assert model.best_iter_ == 0
+    assert neighbors_kept(X, model.transform(X), metric=metric) > 0.99
+
+
+def test_best_linear_map_is_the_one_that_the_data_ask_for():
+    # By cosine, rows with a common direction need its length, which PCA takes away.
+    rng = np.random.default_rng(0)
+    X = np.hstack([rng.normal(size=(500, 3)), 2 + 2 * rng.random((500, 1))])
+    with pytest.warns(NotBetterThanPCAWarning, match="without centring"):
+        model = make_model(n_components=4, max_iter=1).fit(X)
+    assert model.linear_start_ == "svd"
+    assert model.linear_neighbors_kept_["svd"] > 0.99 > model.linear_neighbors_kept_["pca"]
+    assert neighbors_kept(X, model.transform(X)) > 0.99
+
+
+def test_fits_are_reproducible_and_survive_pickling_and_saving(X, tmp_path):
+    model, again = make_model().fit(X), make_model().fit(X)
+    codes = model.transform(X)
+    np.testing.assert_array_equal(codes, again.transform(X))
+    save(model, tmp_path / "model.skae")
+    for copy in (pickle.loads(pickle.dumps(model)), load(tmp_path / "model.skae")):
+        np.testing.assert_array_equal(codes, copy.transform(X))
+        np.testing.assert_array_equal(model.inverse_transform(codes), copy.inverse_transform(codes))
+        assert copy.neighbors_kept_ == model.neighbors_kept_
+        assert copy.linear_start_ == model.linear_start_
+
+
+def test_parameters_of_the_loss_can_be_set_and_cloned():
+    model = clone(make_model(loss=NeighborLoss()).set_params(loss__metric="euclidean"))
+    assert model.loss.metric == "euclidean"
+    assert model.get_params()["loss__temperature"] == NeighborLoss().temperature
+
+
+def test_a_heavy_row_counts_for_more(X):
+    weights = np.where(np.arange(len(X)) % 2, 10.0, 0.1)
+    even, weighted = make_model().fit(X), make_model().fit(X, sample_weight=weights)
+    assert not np.allclose(even.transform(X), weighted.transform(X), atol=1e-3)
+    double = make_model().fit(X, sample_weight=np.full(len(X), 7.0))
+    np.testing.assert_allclose(double.transform(X), even.transform(X), atol=1e-3)
+
+
+def test_a_row_of_weight_zero_has_no_influence(X):
+    weights = np.r_[np.ones(500), np.zeros(1000)]
+    spoilt = np.vstack([X[:500], 50 + X[500:]])
+    a = make_model().fit(X, sample_weight=weights)
+    b = make_model().fit(spoilt, sample_weight=weights)
+    np.testing.assert_array_equal(a.transform(X), b.transform(X))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"corruption": MaskingNoise(0.2)},
+        {"early_stopping": False},
+        {"init": "random"},
+        {"dtype": "float64"},
+        {"loss": NeighborLoss("euclidean"), "n_components": 0.8},
+        {"learning_rate": "adaptive"},
+        {"tied_weights": True},
+        {"output_range": None, "n_components": 80},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+def test_other_parameters_go_with_it(X, params):
+    model = make_model(**{**params, "max_iter": 4}).fit(X[:400])
+    assert np.isfinite(model.inverse_transform(model.transform(X))).all()
+
+
+def test_training_goes_on(X):
+    model = make_model(warm_start=True, max_iter=2).fit(X).fit(X)
+    assert model.net_.module_.spherical
+    model.partial_fit(X[:100])
+    assert np.isfinite(model.transform(X)).all()
+
+
+def test_sparse_rows_and_images(X):
+    dense, by_csr = (make_model(output_range=None).fit(t) for t in (X, sparse.csr_matrix(X)))
+    np.testing.assert_allclose(dense.transform(X), by_csr.transform(X), atol=2e-2)
+    images = X[:200].reshape(-1, 1, 8, 8)
+    model = make_model(architecture="conv", hidden_layer_sizes="auto", max_iter=1).fit(images)
+    assert model.inverse_transform(model.transform(images)).shape == images.shape
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 12])
+def test_few_rows_are_no_error(X, n_rows):
+    assert make_model(n_components=2).fit(X[:n_rows]).transform(X).shape == (len(X), 2)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"penalty": "l1"}, "`penalty` must be None"),
+        ({"penalty": "top_k"}, "`penalty` must be None"),
+        ({"whiten": True}, "`whiten` must be False"),
+        ({"rotation": "varimax"}, "`rotation` must be 'pca'"),
+        ({"missing": "mask"}, "`missing` must be None"),
+    ],
+)
+def test_what_would_change_neighbours_is_refused(X, params, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(**params).fit(X)
+
+
+def test_other_estimators_refuse_the_loss(X):
+    with pytest.raises(ValueError, match="`AutoencoderTransformer` alone"):
+        AdversarialAutoencoderTransformer(2, loss=NeighborLoss()).fit(X)
+
+
+def test_other_losses_know_of_no_neighbours(X, quick):
+    model = make_model(max_iter=1).fit(X).set_params(loss="squared_error").fit(X)
+    for name in ("neighbors_kept_", "linear_neighbors_kept_", "linear_start_"):
+        assert not hasattr(model, name)
+
+
+def test_equal_rows_by_cosine_of_unequal_length_have_equal_neighbours():
+    X = normalize(np.random.default_rng(0).normal(size=(300, 5)))
+    lengths = np.exp(np.random.default_rng(1).normal(size=(300, 1)))
+    with pytest.warns(NotBetterThanPCAWarning):
+        model = make_model(n_components=5, max_iter=1).fit(X * lengths)
+    assert model.linear_neighbors_kept_["svd"] > 0.99

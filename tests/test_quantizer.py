@@ -1,0 +1,108 @@
+"""Codes in few bits."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae.codes import Quantizer
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    return (rng.normal(size=(2000, 7)) * [1, 2, 3, 1e-3, 1e3, 1, 1] + np.arange(7)).astype("f4")
+
+
+@parametrize_with_checks([Quantizer(), Quantizer(bits=1), Quantizer(bits=8)])
+def test_contract_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_bytes_hold_all_that_integers_do(X, bits):
+    quantizer = Quantizer(bits).fit(X)
+    integers = quantizer.transform(X)
+    packed = quantizer.pack(integers)
+    assert packed.shape == (len(X), -(-7 * bits // 8))
+    np.testing.assert_array_equal(quantizer.unpack(packed), integers)
+    assert integers.max() == 2**bits - 1
+    assert integers.min() == 0
+
+
+@pytest.mark.parametrize(("bits", "most"), [(1, 0.37), (2, 0.12), (4, 0.012), (8, 1e-4)])
+def test_error_is_near_that_of_the_best_uniform_levels(X, bits, most):
+    # For normal values: 0.363, 0.119, 0.0115 and 0.00008 of the variance (Max, 1960).
+    quantizer = Quantizer(bits).fit(X)
+    restored = quantizer.inverse_transform(quantizer.transform(X))
+    assert restored.dtype == np.float32
+    shares = np.square(restored - X, dtype=float).mean(0) / X.var(0, dtype=float)
+    assert shares.max() < 1.08 * most
+
+
+def test_every_value_has_its_nearest_level(X):
+    quantizer = Quantizer(3).fit(X)
+    levels = quantizer.lower_ + np.arange(8)[:, None] * quantizer.step_
+    nearest = np.abs(X[:, None] - levels).argmin(1)
+    np.testing.assert_array_equal(quantizer.transform(X), nearest)
+
+
+def test_levels_come_back_as_themselves(X):
+    quantizer = Quantizer().fit(X)
+    integers = quantizer.transform(X)
+    np.testing.assert_array_equal(
+        quantizer.transform(quantizer.inverse_transform(integers)), integers
+    )
+
+
+def test_a_constant_column_is_restored_exactly():
+    X = np.column_stack([np.full(20, 0.1), np.arange(20.0)])
+    quantizer = Quantizer(2).fit(X)
+    restored = quantizer.inverse_transform(quantizer.transform(X))
+    np.testing.assert_array_equal(restored[:, 0], X[:, 0])
+    assert np.isfinite(quantizer.inverse_transform(quantizer.transform(X + 100))).all()
+
+
+def test_packed_bits_begin_with_the_greatest():
+    quantizer = Quantizer(4).fit(np.tile(np.arange(16.0)[:, None], (1, 3)))
+    np.testing.assert_array_equal(quantizer.pack([[1, 2, 15]]), [[0x12, 0xF0]])
+
+
+def test_it_works_behind_others_and_as_a_clone(X):
+    pipeline = make_pipeline(StandardScaler(), Quantizer(bits=2)).fit(X)
+    assert pipeline.transform(X).dtype == np.uint8
+    back = pipeline.inverse_transform(pipeline.transform(X))
+    assert np.corrcoef(back[:, 0], X[:, 0])[0, 1] > 0.9
+    assert clone(Quantizer(3)).bits == 3
+
+
+def test_names_of_columns_are_kept():
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"a": [0.0, 1.0], "b": [1.0, 3.0]})
+    assert list(Quantizer().fit(X).get_feature_names_out()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("bits", [0, 9, 2.0])
+def test_wrong_bits_are_refused(X, bits):
+    with pytest.raises(ValueError, match="'bits' parameter"):
+        Quantizer(bits).fit(X)
+
+
+@pytest.mark.parametrize("integers", [[[16] * 7], [[-1] * 7], [[0.5] * 7], [[256] * 7]])
+def test_other_integers_are_refused(X, integers):
+    quantizer = Quantizer().fit(X)
+    for method in (quantizer.inverse_transform, quantizer.pack):
+        with pytest.raises(ValueError, match="integers from 0 to 15"):
+            method(integers)
+
+
+def test_other_shapes_are_refused(X):
+    quantizer = Quantizer().fit(X)
+    packed = quantizer.pack(quantizer.transform(X))
+    with pytest.raises(ValueError, match="must have 7 columns"):
+        quantizer.inverse_transform(packed)
+    for wrong in (packed[:, 1:], packed.astype(int), packed[0]):
+        with pytest.raises(ValueError, match=r"of shape \(n_samples, 4\)"):
+            quantizer.unpack(wrong)
