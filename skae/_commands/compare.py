@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -75,7 +76,7 @@ def _compare_on(data, options):
     if options.report is not None:
         comparison.to_html(
             options.report,
-            title=data.name,
+            title=Path(data.name).name,
             feature_names=data.feature_names,
             image_shape=data.image_shape,
             remarks=data.remarks,

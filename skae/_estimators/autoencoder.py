@@ -228,7 +228,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Training loss of each epoch, in units of PCA's error for the squared error and in nats
         for cross-entropy; averaged over the folds where there were any.
     validation_loss_curve_ : list of float or None
-        Loss of unseen rows before the first epoch and after each; None without early stopping.
+        Loss of held-out rows before the first epoch and after each; None without early stopping.
         With ``loss="neighbors"`` the share of their nearest neighbours that is lost.
     reconstruction_error_ : float
         Mean squared error per cell, in units of X squared, of rows that the network had not seen,
@@ -276,7 +276,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     Notes
     -----
-    A number of epochs counts as better than PCA if the mean improvement over the unseen rows is
+    A number of epochs counts as better than PCA if the mean improvement over the held-out rows is
     more than 2.5 times its standard error. On small tables this costs little and avoids most fits
     that would turn out worse than PCA on new rows.
 

@@ -268,7 +268,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     what they were, and the bound rises. Without that, codes that said much of rows of many features
     would often spread further than the prior for want of time to come back.
 
-    A number of epochs counts as better than the start if the bound of unseen rows has risen by
+    A number of epochs counts as better than the start if the bound of held-out rows has risen by
     more than 2.5 times its standard error.
 
     References

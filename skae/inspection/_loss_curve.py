@@ -18,7 +18,7 @@ class LossCurveDisplay:
     loss : array-like of shape (n_epochs,)
         Training loss of each epoch.
     validation_loss : array-like of shape (n_epochs + 1,) or (n_epochs,), default=None
-        Loss of unseen rows before the first epoch, where that is known, and after each.
+        Loss of held-out rows before the first epoch, where that is known, and after each.
     best_epoch : int, default=None
         Epoch whose weights the model has; 0 is the start.
 
@@ -40,7 +40,7 @@ class LossCurveDisplay:
     >>> autoencoder = AutoencoderTransformer(n_components=2, max_iter=5, random_state=0).fit(X)
     >>> display = LossCurveDisplay.from_estimator(autoencoder)
     >>> [line.get_label() for line in display.lines_]
-    ['training', 'unseen rows']
+    ['training', 'held-out rows']
     """
 
     def __init__(self, loss, validation_loss=None, *, best_epoch=None):
@@ -104,7 +104,7 @@ class LossCurveDisplay:
         style = {"marker": "o" if n_epochs <= 30 else None, "markersize": 3, **kwargs}
         curves = [(self.loss, "training", BLUE, "-")]
         if self.validation_loss is not None:
-            curves.append((self.validation_loss, "unseen rows", COLORS[6], "--"))
+            curves.append((self.validation_loss, "held-out rows", COLORS[6], "--"))
         self.lines_ = []
         for values, label, color, dashes in curves:
             # A curve that is one longer begins before the first epoch.

@@ -147,11 +147,26 @@ def test_verdict_admits_where_pca_does_as_well_or_better():
         return sentence.replace("\N{NO-BREAK SPACE}", " "), *shares
 
     sentence, share, _ = say(PCA())
-    start = f"PCA is as good here: with 2 codes it keeps {share} % of the variance"
-    assert sentence == f"{start}, and so does the autoencoder."
+    kept = f"PCA and the autoencoder keep {share} % of the variance"
+    assert sentence == f"No gain: with 2 codes, {kept}."
     sentence, share, less = say(Worse())
     start = f"PCA is better here: with 2 codes it keeps {share} % of the variance"
     assert sentence == f"{start}, the autoencoder {less} %."
+
+
+def test_fewest_codes_that_match_more_components_are_the_headline(digits):
+    comparison = compare_with_pca(digits[0][:300], n_components=(2, 3, 4, 8), estimator=Curve())
+    verdict = reach_verdict(comparison)
+    # The stand-in with two codes keeps as much as four components, and that with four less than 8.
+    assert (verdict.autoencoder.n_components, verdict.matched.n_components) == (2, 4)
+    sentence = say_verdict(verdict, comparison)
+    assert sentence.startswith("2 codes keep as much as 4 components of PCA: ")
+
+
+def test_a_handful_of_rows_gets_no_verdict(digits):
+    comparison = compare_with_pca(digits[0][:40], n_components=2, estimator=Curve())
+    sentence = say_verdict(reach_verdict(comparison), comparison)
+    assert sentence == "No verdict: 40 rows are too few to tell which method is better."
 
 
 def test_all_names_are_escaped(odd, odd_page):

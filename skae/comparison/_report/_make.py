@@ -15,7 +15,8 @@ from skae.comparison._report._page import (
     make_section,
     make_table,
 )
-from skae.comparison._report._pictures import Illustrator
+from skae.comparison._report._pictures import Illustrator, find_lost_shares
+from skae.comparison._report._scores import measure_scores
 from skae.comparison._report._verdict import (
     count_codes,
     explain_verdict,
@@ -29,6 +30,8 @@ from skae.inspection._plotting import name_features
 _SUFFIXES = (".html", ".htm")
 # Columns in the table of errors: those of the greatest.
 _MOST_COLUMNS = 20
+# Rows in the table of the strangest, and cells of each.
+_MOST_ROWS, _MOST_CELLS = 5, 3
 
 
 def check_report(path):
@@ -93,8 +96,9 @@ def make_report(comparison, *, title, feature_names, image_shape, remarks, load_
     image_shape = read_image_shape(image_shape, n_features)
     verdict = reach_verdict(comparison)
     n_codes, has_target = verdict.autoencoder.n_components, comparison.score_name is not None
+    scores = measure_scores(comparison, n_codes) if has_target else None
     sections = [
-        make_paragraph(" ".join(explain_verdict(verdict, comparison))),
+        make_paragraph(" ".join(explain_verdict(verdict, comparison, scores))),
         *map(make_paragraph, remarks),
         *_illustrate(comparison, verdict, names, image_shape),
         _show_code(write_code(load_code, has_target, n_codes, evidence.options), command),
@@ -109,7 +113,9 @@ def _illustrate(comparison, verdict, names, image_shape):
     codes = count_codes(verdict.autoencoder.n_components)
     errors = [make_pictures(illustrator.draw_errors())]
     if image_shape is None:
-        errors.append(_list_errors(comparison.evidence.task, illustrator.reconstructions, names))
+        task = comparison.evidence.task
+        errors.append(_list_errors(task, illustrator.reconstructions, names))
+        errors.append(_list_strangest(task, illustrator.reconstructions["autoencoder"], names))
     sections = [
         make_section(
             "By number of codes",
@@ -119,7 +125,7 @@ def _illustrate(comparison, verdict, names, image_shape):
         make_section(
             f"Reconstructions with {codes}", make_pictures(illustrator.draw_reconstructions())
         ),
-        make_section(_name_map(verdict), make_pictures(illustrator.draw_codes())),
+        make_section(_name_map(illustrator.n_map_codes), make_pictures(illustrator.draw_codes())),
         make_section(f"Errors with {codes}", *errors),
     ]
     if training := list(illustrator.draw_training()):
@@ -127,8 +133,7 @@ def _illustrate(comparison, verdict, names, image_shape):
     return sections
 
 
-def _name_map(verdict):
-    n_codes = verdict.autoencoder.n_components
+def _name_map(n_codes):
     return f"Map of {count_codes(n_codes)}" if n_codes < 3 else f"Map of 2 of {n_codes} codes"
 
 
@@ -145,13 +150,7 @@ def _list_results(comparison, verdict):
 
 
 def _list_errors(task, reconstructions, names):
-    variances = task.X_test.var(axis=0, dtype=np.float64)
-    errors = {}
-    for method, values in reconstructions.items():
-        squared = np.square(task.X_test - values, dtype=np.float64).mean(axis=0)
-        # As in the picture, columns that do not vary count as zero.
-        still = np.zeros_like(squared)
-        errors[method] = np.divide(squared, variances, out=still, where=variances > 0)
+    errors = {name: find_lost_shares(task.X_test, rows) for name, rows in reconstructions.items()}
     order = np.argsort(-errors["autoencoder"], kind="stable")[:_MOST_COLUMNS]
     caption = "Share of each column's variance that is lost on the rows held out, most first."
     if len(order) < len(names):
@@ -163,8 +162,28 @@ def _list_errors(task, reconstructions, names):
     return make_table(caption, ["column", "autoencoder", "PCA"], rows)
 
 
+def _list_strangest(task, reconstructions, names):
+    """Return a table of the rows of greatest error, with the cells that make it so."""
+    squared = np.square(task.X_test - reconstructions, dtype=np.float64)
+    errors = squared.mean(axis=1)
+    rows = []
+    for row in np.argsort(-errors, kind="stable")[:_MOST_ROWS]:
+        columns = np.argsort(-squared[row], kind="stable")[:_MOST_CELLS]
+        cells = [
+            f"{names[column]} {task.X_test[row, column]:.3g} "
+            f"(reconstructed {reconstructions[row, column]:.3g})"
+            for column in columns
+        ]
+        rows.append(["; ".join(cells), str(row), f"{errors[row]:.3g}"])
+    caption = (
+        "Held-out rows that the autoencoder reconstructs worst, with the cells of greatest error. "
+        "The number is the position among the held-out rows."
+    )
+    return make_table(caption, ["cells", "row", "squared error"], rows)
+
+
 def _show_code(code, command):
     parts = [make_code(code)]
     if command is not None:
         parts += [make_paragraph("This page, from the command line:"), make_code(command)]
-    return make_section("Do it again", *parts)
+    return make_section("Reproduce this page", *parts)

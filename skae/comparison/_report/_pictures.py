@@ -68,6 +68,8 @@ class Illustrator:
     ----------
     reconstructions : dict of str to ndarray of shape (n_test, n_features)
         Held-out rows as each method reconstructs them.
+    n_map_codes : int
+        Number of codes of the models that the map of codes shows.
     """
 
     def __init__(self, comparison, verdict, feature_names, image_shape):
@@ -85,9 +87,17 @@ class Illustrator:
         self.reconstructions = {
             method: decode(model, codes[method]) for method, model in self._models.items()
         }
+        # A model of two codes shows more on a map than two of many codes do.
+        self.n_map_codes = 2 if (2, "autoencoder") in evidence.models else n_codes
+        self._map_models = {
+            method: evidence.models[self.n_map_codes, method] for method in _METHODS
+        }
         n_test = len(self.task.X_test)
         shown = np.linspace(0, n_test - 1, min(n_test, _MOST_POINTS)).astype(int)
-        self._codes = {method: values[shown] for method, values in codes.items()}
+        self._codes = {
+            method: encode(model, self.task.shape(self.task.X_test[shown], method))
+            for method, model in self._map_models.items()
+        }
         self._labels = None if self.task.y_test is None else _escape(self.task.y_test[shown])
 
     def draw_curves(self):
@@ -129,13 +139,13 @@ class Illustrator:
             rows = np.arange(min(_N_IMAGES, len(self.task.X_test)))
             for method in _METHODS[::-1]:
                 yield self._draw_rows(
-                    method, rows, f"Held-out images as {_NAMES[method]} sees them"
+                    method, rows, f"Held-out images reconstructed by {_NAMES[method]}"
                 )
             return
         errors = np.square(self.task.X_test - self.reconstructions["autoencoder"]).mean(axis=1)
         order = np.argsort(errors, kind="stable")
         for index, which in ((order[len(order) // 2], "median"), (order[-1], "greatest")):
-            caption = f"The held-out row of {which} error as the autoencoder sees it"
+            caption = f"The held-out row of {which} error, reconstructed by the autoencoder"
             yield self._draw_rows("autoencoder", [index], caption)
 
     def _draw_rows(self, method, rows, caption):
@@ -150,14 +160,25 @@ class Illustrator:
         )
         if self.image_shape is None:
             display.axes_[0, 0].set_title("")
+        else:
+            self._share_scale([ax.images[0] for ax in display.axes_[2]], rows)
         codes = self.verdict.autoencoder.n_components
         return _render(
             figure,
             f"{caption}: above the original, in the middle the reconstruction from {codes} "
             "numbers, below the difference.",
-            f"{caption}, by {'1 code' if codes == 1 else f'{codes} codes'}.",
+            f"{caption} from {'1 code' if codes == 1 else f'{codes} codes'}.",
             chart=self.image_shape is None,
         )
+
+    def _share_scale(self, images, rows):
+        """Give differences the same colours for both methods."""
+        differences = [
+            self.task.X_test[rows] - self.reconstructions[name][rows] for name in _METHODS
+        ]
+        most = float(np.abs(differences).max()) or 1.0
+        for image in images:
+            image.set_clim(-most, most)
 
     def _choose_kind(self):
         if self.image_shape is not None:
@@ -166,7 +187,7 @@ class Illustrator:
 
     def draw_codes(self):
         """Yield the held-out rows as points of the first two codes, by both methods."""
-        single = self.verdict.autoencoder.n_components == 1
+        single = self.n_map_codes == 1
         what = "Histogram of the only code" if single else "Points of the first two codes"
         for method in _METHODS[::-1]:
             figure, ax = _make_figure(3.6)
@@ -185,32 +206,52 @@ class Illustrator:
     def _draw_plane(self):
         figure, ax = _make_figure(4.2)
         CodeDisplay.from_estimator(
-            self._models["autoencoder"],
+            self._map_models["autoencoder"],
             self.task.X_test[:_MOST_POINTS],
             kind="decoded",
             image_shape=self.image_shape,
             n_steps=11,
             ax=ax,
         )
-        caption = "What the autoencoder makes of values of the first two codes, others at the mean."
+        caption = "Images decoded from values of the first two codes, with others at their mean."
         return _render(figure, f"A grid of images. {caption}", caption, chart=False)
 
     def draw_errors(self):
-        """Yield the errors of the features."""
+        """Yield the errors of the features: images by both methods, or bars with marks of PCA."""
+        if self.image_shape is None:
+            yield self._draw_error_bars()
+            return
+        drawn = {method: self._draw_error_image(method) for method in _METHODS[::-1]}
+        most = max(display.feature_errors.max() for display in drawn.values())
+        for method, display in drawn.items():
+            display.ax_.images[0].set_clim(0, most)
+            caption = f"Mean squared error of {_NAMES[method]} in each pixel."
+            yield _render(display.figure_, caption, caption, chart=False)
+
+    def _draw_error_image(self, method):
+        _, ax = _make_figure(3.4)
+        return ReconstructionErrorDisplay.from_predictions(
+            self.task.X_test, self.reconstructions[method], image_shape=self.image_shape, ax=ax
+        )
+
+    def _draw_error_bars(self):
         n_bars = min(len(self.feature_names), MOST_NAMES)
-        for method in _METHODS[::-1] if self.image_shape else _METHODS[1:]:
-            figure, ax = _make_figure(3.4 if self.image_shape else max(2.5, 0.18 * n_bars + 0.8))
-            ReconstructionErrorDisplay.from_predictions(
-                self.task.X_test,
-                self.reconstructions[method],
-                relative=self.image_shape is None,
-                feature_names=self.feature_names,
-                image_shape=self.image_shape,
-                ax=ax,
-            )
-            unit = "pixel" if self.image_shape else "column, as share of its variance"
-            caption = f"Mean squared error of {_NAMES[method]} in each {unit}."
-            yield _render(figure, caption, caption, chart=self.image_shape is None)
+        figure, ax = _make_figure(max(2.5, 0.18 * n_bars + 0.8))
+        display = ReconstructionErrorDisplay.from_predictions(
+            self.task.X_test,
+            self.reconstructions["autoencoder"],
+            relative=True,
+            feature_names=self.feature_names,
+            ax=ax,
+        )
+        order = np.argsort(display.feature_errors)[-MOST_NAMES:]
+        of_pca = find_lost_shares(self.task.X_test, self.reconstructions["PCA"])[order]
+        ax.plot(of_pca, range(len(order)), "|", color=GREY, markersize=9, markeredgewidth=2)
+        caption = (
+            "Mean squared error of the autoencoder in each column, as share of its variance. "
+            "Grey marks are PCA's."
+        )
+        return _render(figure, caption, caption)
 
     def draw_training(self):
         """Yield the losses by epoch, where the autoencoder has them."""
@@ -222,8 +263,15 @@ class Illustrator:
         yield _render(
             figure,
             "Curves of the loss against the epoch.",
-            "Loss by epoch, for the rows trained on and for rows that judged the training.",
+            "Loss by epoch, for training rows and for held-out rows.",
         )
+
+
+def find_lost_shares(X, reconstructions):
+    """Return the share of each column's variance that reconstructions lose, 0 without variance."""
+    errors = np.square(X - reconstructions, dtype=np.float64).mean(axis=0)
+    variances = X.var(axis=0, dtype=np.float64)
+    return np.divide(errors, variances, out=np.zeros_like(errors), where=variances > 0)
 
 
 _METHODS = ("PCA", "autoencoder")

@@ -9,6 +9,8 @@ from skae.comparison._results import MethodResult
 
 # Shares that differ by less are the same but for rounding in single precision.
 _ROUNDING = 1e-6
+# With fewer rows in all, no split can tell which method is better.
+_TOO_FEW_ROWS = 50
 # With fewer rows held out, another split may well turn the verdict.
 _FEW_ROWS = 50
 
@@ -27,16 +29,20 @@ class Verdict:
     n_needed : int or None
         Least number of PCA's components that keep as much as the codes; None where even all keep
         less.
+    matched : MethodResult or None
+        Figures of PCA with the greatest number of components, of those that were compared, that
+        keeps no more than fewer codes do; None where there is none.
     """
 
     pca: MethodResult
     autoencoder: MethodResult
     pca_curve: np.ndarray
     n_needed: int | None
+    matched: MethodResult | None = None
 
 
 def reach_verdict(comparison):
-    """Find the number of codes where the autoencoder does best beside PCA.
+    """Find the number of codes that is most useful, or where the autoencoder does best beside PCA.
 
     Parameters
     ----------
@@ -46,15 +52,31 @@ def reach_verdict(comparison):
     Returns
     -------
     verdict : Verdict
-        For the least error ratio, as rounded in the table; of equal ones, the fewest codes.
+        For the fewest codes that keep as much as PCA with the greatest possible number of
+        components that was compared. Where no codes keep as much as PCA with a greater number, for
+        the least error ratio, as rounded in the table; of equal ones, the fewest codes.
     """
     results = comparison.results
     pairs = list(zip(results[::2], results[1::2], strict=True))
     pca, autoencoder = min(pairs, key=lambda pair: round(pair[1].error_ratio, 2))
+    if found := _find_match(pairs):
+        (pca, autoencoder), matched = found
+    else:
+        matched = None
     curve = measure_pca_curve(comparison.evidence.task)
     enough = np.flatnonzero(curve >= autoencoder.explained_variance - _ROUNDING)
     n_needed = int(enough[0]) + 1 if len(enough) else None
-    return Verdict(pca, autoencoder, curve, n_needed)
+    return Verdict(pca, autoencoder, curve, n_needed, matched)
+
+
+def _find_match(pairs):
+    """Return the figures of the fewest codes that match more components of PCA, and PCA's."""
+    for pca, _ in reversed(pairs):
+        for pair in pairs:
+            fewer = pair[1].n_components < pca.n_components
+            if fewer and pair[1].explained_variance >= pca.explained_variance - _ROUNDING:
+                return pair, pca
+    return None
 
 
 def measure_pca_curve(task):
@@ -95,10 +117,16 @@ def say_verdict(verdict, comparison):
     pca, autoencoder = verdict.pca, verdict.autoencoder
     ratio = round(autoencoder.error_ratio, 2)
     n_codes, share = autoencoder.n_components, format_share(autoencoder.explained_variance)
+    n_rows = comparison.n_train + comparison.n_test
+    if n_rows < _TOO_FEW_ROWS:
+        return f"No verdict: {n_rows} rows are too few to tell which method is better."
+    verb = "keeps" if n_codes == 1 else "keep"
+    kept = f"{count_codes(n_codes)} {verb}"
+    if verdict.matched is not None and ratio < 1:
+        n_components = verdict.matched.n_components
+        return f"{kept} as much as {n_components} components of PCA: {share} of the variance."
     if ratio < 1:
-        verb = "keeps" if n_codes == 1 else "keep"
-        kept = f"{count_codes(n_codes)} {verb} {share} of the variance"
-        return f"{kept}; {_say_need(verdict, comparison)}."
+        return f"{kept} {share} of the variance; {_say_need(verdict, comparison)}."
     of_pca = format_share(pca.explained_variance)
     if ratio > 1:
         return (
@@ -106,8 +134,8 @@ def say_verdict(verdict, comparison):
             f"the autoencoder {share}."
         )
     return (
-        f"PCA is as good here: with {count_codes(n_codes)} it keeps {of_pca} of the variance, "
-        "and so does the autoencoder."
+        f"No gain: with {count_codes(n_codes)}, PCA and the autoencoder keep {of_pca} of the "
+        "variance."
     )
 
 
@@ -119,7 +147,7 @@ def _say_need(verdict, comparison):
     return f"PCA needs {n_needed} for that{as_many}"
 
 
-def explain_verdict(verdict, comparison):
+def explain_verdict(verdict, comparison, scores=None):
     """Say what the verdict rests on.
 
     Parameters
@@ -128,25 +156,28 @@ def explain_verdict(verdict, comparison):
         The figures.
     comparison : PCAComparison
         Where they come from.
+    scores : ScoreIntervals, default=None
+        Scores of the target, if there is one.
 
     Returns
     -------
     sentences : list of str
         On rows, errors, what is predicted from the codes, and units.
     """
-    pca, autoencoder = verdict.pca, verdict.autoencoder
+    autoencoder = verdict.autoencoder
     codes = count_codes(autoencoder.n_components)
     sentences = [
         f"Both were fitted on {comparison.n_train} rows of {comparison.n_features} columns and "
-        f"judged on {comparison.n_test} other rows, which neither had seen.",
+        f"evaluated on {comparison.n_test} held-out rows.",
         f"With {codes} the autoencoder's squared error there is {autoencoder.error_ratio:.2f} "
         f"times PCA's{_count_others(comparison)}.",
     ]
-    if comparison.score_name is not None:
+    if scores is not None:
         score, model = _SCORES[comparison.score_name]
         sentences.append(
-            f"{model} of the target on {codes} reaches {score} of "
-            f"{autoencoder.downstream_score:.3f}, on those of PCA {pca.downstream_score:.3f}."
+            f"{model} of the target on {codes} reaches {score} of {scores.autoencoder}, on "
+            f"as many components of PCA {scores.pca}; the difference is {scores.difference}. "
+            "Brackets hold 95\N{NO-BREAK SPACE}% intervals over held-out rows."
         )
     if comparison.evidence.options["standardize"]:
         sentences.append(
@@ -155,7 +186,7 @@ def explain_verdict(verdict, comparison):
         )
     if comparison.n_test < _FEW_ROWS:
         sentences.append(
-            f"{comparison.n_test} rows are few to judge on: with others the verdict may differ."
+            f"{comparison.n_test} held-out rows are few: with others the verdict may differ."
         )
     return sentences
 
