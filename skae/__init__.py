@@ -62,6 +62,7 @@ _MODULES = {
     "saving",
     "sequences",
     "text",
+    "zoo",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``skae compare table.csv --target label``, ``skae info model.skae``."""
+"""The command line: ``skae compare table.csv``, ``skae info model.skae``, ``skae zoo``."""
 
 import contextlib
 import os

@@ -28,10 +28,20 @@ def build_parser(version):
         "info",
         help="tell what a file of skae.save holds",
         description="Tell what a file of skae.save holds, without loading the model: its class, "
-        "when it was saved, rows and columns that it was fitted on, and its error beside PCA's.",
+        "when it was fitted and saved, rows and columns that it was fitted on, and its error "
+        "beside PCA's.",
     )
-    info.add_argument("path", help="file that skae.save has written")
+    info.add_argument("path", help="file that skae.save has written, or its address, hf://...")
     info.set_defaults(name="info")
+    zoo = commands.add_parser(
+        "zoo",
+        help="list trained models",
+        description="List the trained models that come with skae, or those of a folder, or tell "
+        "what is known of one of them.",
+    )
+    zoo.add_argument("model", nargs="?", help="name of a model to tell about (default: list all)")
+    zoo.add_argument("--folder", metavar="PATH", help="folder of files that skae.save has written")
+    zoo.set_defaults(name="zoo")
     return parser
 
 

@@ -45,7 +45,7 @@ from skae._estimators.samples import (
     stack_samples,
     warn_if_channels_last,
 )
-from skae._estimators.states import PlainStateMixin
+from skae._estimators.states import PlainStateMixin, tell_time
 from skae._estimators.validation import (
     check_columns_are_observed,
     check_missing,
@@ -185,7 +185,8 @@ class BaseAutoencoder(
 
             def describe(model):
                 mean = form.restore_rows(model.standardization.mean)
-                return {**self._fitted_attributes(model), **own, "mean_": mean}
+                later = {"mean_": mean, "_fitted_at": tell_time()}
+                return {**self._fitted_attributes(model), **own, **later}
 
             tasks = make_epoch_tasks(self, X, describe)
             model = train_autoencoder(

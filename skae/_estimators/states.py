@@ -1,6 +1,7 @@
 """The state of fitted estimators as plain values, for pickles and files."""
 
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -48,6 +49,11 @@ _CLASSES: dict[str, type] = {
         *PENALTIES.values(),
     )
 }
+
+
+def tell_time() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def flatten(value: Any) -> Any:
@@ -122,6 +128,8 @@ class PlainStateMixin(BaseEstimator):
 
     def __getstate__(self):
         state = dict(super().__getstate__())
+        # Equal fits have equal states.
+        state.pop("_fitted_at", None)
         if "net_" in state:
             state["_versions"] = current_versions()
         return flatten(state)

@@ -21,7 +21,7 @@ from skae._engine import (
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.containers import refuse_texts
-from skae._estimators.states import PlainStateMixin
+from skae._estimators.states import PlainStateMixin, tell_time
 from skae._shared.scikit_learn import (
     check_codes,
     check_weights,
@@ -225,7 +225,7 @@ class TokenAutoencoderTransformer(
             n_tokens = max(int(tokens.max()), _UNKNOWN) + 1
             family, network, loop = self._make_settings(n_tokens)
             model = train_autoencoder(tokens, weights, family, network, loop, self.random_state)
-        self.net_, self._n_rows = model.net, len(tokens)
+        self.net_, self._n_rows, self._fitted_at = model.net, len(tokens), tell_time()
         self.length_, self.n_tokens_, self.n_components_ = length, n_tokens, model.n_components
         self.n_iter_, self.best_iter_ = model.n_iter, model.best_iter
         self.loss_curve_ = model.loss_curve

@@ -1,6 +1,7 @@
 """Arrays of NPZ files."""
 
 import math
+import struct
 import zipfile
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from skae.io._sizes import check_size
 _REMEDY = "Write it with numpy.savez(path, X=X, y=y), without object arrays."
 _KIND = "an NPZ file of plain arrays"
 _ENDING = ".npy"
+# NumPy refuses longer ones, once it has read them.
+_LONGEST_HEADER = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def _is_array(member):
 def _read_header(archive, member):
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
+        _check_header(member, file, version)
         if version == (1, 0):
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         else:
@@ -81,6 +85,15 @@ def _read_header(archive, member):
                 f"{n_bytes} bytes, and holds {max(member.file_size - file.tell(), 0)}"
             )
     return ArrayHeader(shape, dtype)
+
+
+def _check_header(member, file, version):
+    """Refuse a header that is long, before NumPy reads it whole, which may be made of zeros."""
+    own = "<H" if version == (1, 0) else "<I"
+    start = file.peek(4)[: struct.calcsize(own)]
+    (length,) = struct.unpack(own, start)
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"array {member.filename!r} has a header of {length} bytes")
 
 
 def read_array(path, name, header):

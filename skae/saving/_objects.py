@@ -7,6 +7,7 @@ import zipfile
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from skae._shared.extras import import_extra
 from skae._shared.plain_state import CLASS_KEY
@@ -92,6 +93,9 @@ class ObjectWriter(Writer):
             # The file as a whole tells of them.
             state.pop(_VERSIONS, None)
             return {_KIND: own.__name__, "state": self.write(state, path)}
+        if own is Pipeline and vars(value).keys() <= value.get_params(deep=False).keys():
+            # It has learned nothing itself, so that its parts need not go through skops.
+            return {_KIND: "pipeline", "state": self.write(vars(value), path)}
         package = own.__module__.partition(".")[0]
         if package in _PACKAGES_OF_SKOPS and not isinstance(value, type):
             skops = import_extra("skops.io", "save", "skae.save")
@@ -140,6 +144,8 @@ class ObjectReader(Reader):
         kind = written[_KIND]
         if kind == "skops":
             return self._read_skops(self.get_array(written["content"]))
+        if kind == "pipeline":
+            return Pipeline(**self.read(written["state"]))
         is_trusted = kind == "trusted"
         own = self._find_trusted(written["class"]) if is_trusted else get_estimator_class(kind)
         value: Any = object.__new__(own)

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from skae._shared.files import write_bytes
-from skae._shared.versions import current_versions
 from skae.exceptions import ModelFileError
+from skae.saving._about import describe
 from skae.saving._container import open_packed, pack
+from skae.saving._hub import find_file
 from skae.saving._objects import (
     ObjectReader,
     ObjectWriter,
@@ -21,16 +20,9 @@ from skae.saving._objects import (
 # Format 2 leaves out usual values of parameters, and shortens names of arrays.
 _FORMAT = 2
 _FORMATS = (1, 2)
-_ATTRIBUTES = {
-    "rows": "_n_rows",
-    "codes": "n_components_",
-    "error": "reconstruction_error_",
-    "pca_error": "pca_reconstruction_error_",
-    "lsa_error": "lsa_reconstruction_error_",
-}
 
 
-def save(model, path, *, half: bool = False):
+def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None):
     """Write a fitted estimator to one file that is safe to load.
 
     The numbers are stored as safetensors; class, parameters, fitted attributes and the plan of the
@@ -49,12 +41,16 @@ def save(model, path, *, half: bool = False):
     half : bool, default=False
         Whether to store the weights of networks in half precision, in about half the space. Loading
         gives single precision again, with weights that are off by up to 0.05 % each. Applies to
-        estimators of skae, not to those within a pipeline of scikit-learn.
+        estimators of skae, also in a `Pipeline`, but not to those that skops writes.
+    card : dict, default=None
+        Texts, numbers, and lists and dictionaries of these, under names of your choice, that tell
+        readers of the file what else they should know, such as data, licence and figures.
 
     Raises
     ------
     TypeError
-        If the estimator holds what only a pickle can hold, such as a function or a torch module.
+        If the estimator holds what only a pickle can hold, such as a function or a torch module, or
+        `card` is not as described.
     OSError
         If the file cannot be written.
 
@@ -77,17 +73,17 @@ def save(model, path, *, half: bool = False):
     >>> bool((again.transform(X) == model.transform(X)).all())
     True
     """
-    writer = ObjectWriter(half=half)
+    about, writer = describe(model, card), ObjectWriter(half=half)
     try:
         content = writer.write(model)
     except TypeError as error:
         raise TypeError(f"{type(model).__name__} cannot be saved: {error}") from error
-    header = {"format": _FORMAT, "about": _describe(model), "model": content}
+    header = {"format": _FORMAT, "about": about, "model": content}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
     write_bytes(path, pack(text, writer.arrays))
 
 
-def load(path, *, trusted: Sequence[str | type] = ()):
+def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = True):
     """Read an estimator from a file that `save` has written.
 
     No code of the file is run, and no more memory taken than twice its size. The estimator gives
@@ -96,11 +92,17 @@ def load(path, *, trusted: Sequence[str | type] = ()):
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file, or the address of one on the Hugging Face hub (``pip install "skae[hub]"``):
+        "hf://owner/name" for the file "model.skae" of that repository, and
+        "hf://owner/name/file.skae@revision" for another file, of a revision. It is fetched into
+        the hub's cache.
     trusted : list of str or type, default=()
         Classes of your own that the file may hold objects of, themselves or by their names, as in
         "package.module.Class". These classes are imported and their objects made, so name only
         what you would import.
+    compare_versions : bool, default=True
+        Whether to warn where the file was written under other versions of skae, scikit-learn or
+        PyTorch, by an `InconsistentVersionWarning`.
 
     Returns
     -------
@@ -139,7 +141,13 @@ def load(path, *, trusted: Sequence[str | type] = ()):
     known = {own if isinstance(own, str) else get_class_path(own): own for own in trusted}
     classes = {name: None if isinstance(own, str) else own for name, own in known.items()}
     with _open(path) as (header, file):
-        return ObjectReader(file, classes, header["about"]["versions"]).read(header["model"])
+        about = header["about"]
+        versions = about["versions"] if compare_versions else {}
+        model = ObjectReader(file, classes, versions).read(header["model"])
+        if "fitted" in about:
+            # States of estimators do not hold it.
+            vars(model)["_fitted_at"] = str(about["fitted"])
+        return model
 
 
 def read_about(path) -> dict[str, Any]:
@@ -148,12 +156,15 @@ def read_about(path) -> dict[str, Any]:
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file, or its address on the Hugging Face hub as in `load`.
 
     Returns
     -------
     about : dict
-        Class, time of writing, versions, and what is known of rows, columns and errors.
+        Class ("class"), times of fitting ("fitted"; left out where it is not known) and writing
+        ("saved"), "versions", number of "rows", "columns" and "codes", "names" of the columns,
+        "error" and "pca_error" per cell, or "lsa_error" per word, the same of autoencoders that
+        the model holds ("parts"), and the "card"; as far as the model has these.
 
     Raises
     ------
@@ -180,7 +191,7 @@ def read_about(path) -> dict[str, Any]:
 @contextmanager
 def _open(path):
     """Open a file; let everything that is wrong with it be one kind of error."""
-    path = Path(path)
+    path = find_file(path)
     # Files that cannot be read raise errors of their own.
     with open(path, "rb"):
         pass
@@ -204,18 +215,3 @@ def _open(path):
             f"skae. It cannot be read: {error or type(error).__name__}. Write the file again, or "
             "install the latest version."
         ) from error
-
-
-def _describe(model) -> dict[str, Any]:
-    """Return what is to be said of a model beside its state."""
-    about: dict[str, Any] = {
-        "class": type(model).__name__,
-        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": current_versions(),
-    }
-    own = getattr(model, "autoencoder_", getattr(model, "transformer_", model))
-    names = getattr(model, "feature_names_in_", None)
-    about |= {name: getattr(own, key, None) for name, key in _ATTRIBUTES.items()}
-    about["columns"] = getattr(model, "n_features_in_", None)
-    about["names"] = None if names is None else list(map(str, names))
-    return {name: value for name, value in about.items() if value is not None}

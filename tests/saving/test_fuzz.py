@@ -1,6 +1,7 @@
 """Mutated files: one kind of error, no code, little memory."""
 
 import json
+import os
 import random
 import tracemalloc
 
@@ -8,25 +9,49 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
+from sklearn.pipeline import make_pipeline
 
 import skae
 from skae.exceptions import ModelFileError
 from skae.saving._container import pack
+from skae.text import TokenSequencer
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 # Python objects of the header, and torch's of an empty network.
 _OVERHEAD = 1_000_000
 _ODD = [None, True, -1, 0, 10**12, 1e308, "x", "os.system", [], {}, [[]], {"tuple": [10**9]}]
+_ODD += [{"arrays": "0/"}, {"halves": "0/"}, {"list": "mean_"}, {"array": "mean_"}]
+# SKAE_FUZZ=10000 makes so many files of each way to change them, in the slow tests.
+_MORE = int(os.environ.get("SKAE_FUZZ", "350"))
+N_FILES = pytest.mark.parametrize("n_files", [20, pytest.param(_MORE, marks=pytest.mark.slow)])
+
+ROWS = np.random.RandomState(0).normal(size=(60, 5))
+OWN = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+PLAIN = skae.AutoencoderTransformer(2, dropout=0.1, **OWN)
+
+
+def list_models():
+    """Yield fitted models of several kinds, and whether to halve them."""
+    yield PLAIN.fit(ROWS), False
+    yield make_pipeline(PLAIN, skae.VariationalAutoencoderTransformer(1, **OWN)).fit(ROWS), True
+    yield skae.AutoencoderImputer(2, autoencoder=PLAIN, random_state=0).fit(ROWS), False
+    yield skae.AutoencoderOutlierDetector(2, autoencoder=PLAIN, random_state=0).fit(ROWS), False
+    texts = make_pipeline(
+        TokenSequencer(), skae.TokenAutoencoderTransformer(2, max_iter=1, random_state=0)
+    )
+    yield texts.fit(["a good film", "a bad film", "no film"] * 4), False
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    path = tmp_path_factory.mktemp("fuzz") / "model.skae"
-    rows = np.random.RandomState(0).normal(size=(60, 5))
-    model = skae.AutoencoderTransformer(2, dropout=0.1, max_iter=2, random_state=0)
-    skae.save(model.fit(rows), path)
-    return path
+    """Return the paths of files of several kinds of models."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    paths = []
+    for number, (model, half) in enumerate(list_models()):
+        paths.append(folder / f"{number}.skae")
+        skae.save(model, paths[-1], half=half, card={"data": "noise"})
+    return paths
 
 
 def mutate_bytes(content: bytes, source: random.Random) -> bytes:
@@ -68,10 +93,35 @@ def load_mutated(path, n_bytes: int):
     assert peak < 2 * n_bytes + _OVERHEAD
 
 
-@pytest.mark.parametrize("n_files", [50, pytest.param(500, marks=pytest.mark.slow)])
+def mutate_arrays(arrays, source: random.Random):
+    """Let an array be missing, of another shape or type, empty, or full of odd numbers."""
+    name = source.choice(list(arrays))
+    array = arrays.pop(name)
+    changes = [
+        lambda: None,
+        lambda: array.ravel(),
+        lambda: array[:0],
+        lambda: array.astype(source.choice(["f8", "f2", "i1", "u8", "?"])),
+        lambda: np.full_like(array, source.choice([0, 1, 100])),
+        lambda: np.full(array.shape, source.choice([np.nan, np.inf, 1e30])),
+        lambda: np.concatenate([array.ravel()] * 2),
+    ]
+    with np.errstate(all="ignore"):
+        changed = source.choice(changes)()
+    if changed is not None:
+        arrays[source.choice([name, name, "other"])] = changed
+
+
+def read_parts(path):
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata()["skae"], load_file(path)
+
+
+@N_FILES
 def test_mutated_bytes_are_an_error(stored, n_files, tmp_path):
-    content, path = stored.read_bytes(), tmp_path / "mutated.skae"
+    contents, path = [own.read_bytes() for own in stored], tmp_path / "mutated.skae"
     for seed in range(n_files):
+        content = contents[seed % len(contents)]
         mutated = mutate_bytes(content, random.Random(seed))
         if mutated == content:
             continue
@@ -80,14 +130,25 @@ def test_mutated_bytes_are_an_error(stored, n_files, tmp_path):
             skae.load(path)
 
 
-@pytest.mark.parametrize("n_files", [50, pytest.param(500, marks=pytest.mark.slow)])
+@N_FILES
 def test_mutated_headers_that_have_a_digest_do_no_harm(stored, n_files, tmp_path):
-    with safe_open(stored, framework="numpy") as file:
-        text = file.metadata()["skae"]
-    arrays, path = load_file(stored), tmp_path / "mutated.skae"
+    parts, path = list(map(read_parts, stored)), tmp_path / "mutated.skae"
     for seed in range(n_files):
+        text, arrays = parts[seed % len(parts)]
         header = json.loads(text)
         mutate_header(header, random.Random(seed))
         content = pack(json.dumps(header), arrays)
+        path.write_bytes(content)
+        load_mutated(path, len(content))
+
+
+@N_FILES
+def test_mutated_arrays_that_have_a_digest_do_no_harm(stored, n_files, tmp_path):
+    parts, path = list(map(read_parts, stored)), tmp_path / "mutated.skae"
+    for seed in range(n_files):
+        text, arrays = parts[seed % len(parts)]
+        changed = dict(arrays)
+        mutate_arrays(changed, random.Random(seed))
+        content = pack(text, changed)
         path.write_bytes(content)
         load_mutated(path, len(content))

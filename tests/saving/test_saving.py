@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+import warnings
 from pathlib import Path
 
 import joblib
@@ -12,16 +14,17 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skae
 from skae import AutoencoderTransformer
 from skae.__main__ import main
 from skae.architectures import Architecture
-from skae.exceptions import ModelFileError
+from skae.exceptions import InconsistentVersionWarning, ModelFileError
 from skae.generate import CodeSampler
 from skae.modules import DenseStack
 from skae.objectives import HuberLoss, Penalty
@@ -343,6 +346,94 @@ def test_info_tells_what_a_file_holds(tmp_path, capsys):
     for part in ("AutoencoderTransformer", "60 rows", "5 columns", "a, b, c, d", "PCA"):
         assert part in printed
     assert "\x1b" not in printed
+
+
+def list_composites():
+    """Yield estimators that hold an autoencoder."""
+    own = make_autoencoder()
+    pipeline = make_pipeline(StandardScaler(), own, LogisticRegression())
+    grid = {"autoencodertransformer__n_components": [1, 2]}
+    yield skae.AutoencoderImputer(2, autoencoder=own, random_state=0)
+    yield skae.AutoencoderOutlierDetector(2, autoencoder=own)
+    yield CodeSampler(own)
+    yield pipeline
+    yield make_union(own, PCA(1))
+    yield make_column_transformer((own, slice(0, 5)))
+    yield GridSearchCV(pipeline, grid, cv=2)
+
+
+@pytest.mark.parametrize("model", list(list_composites()), ids=lambda model: type(model).__name__)
+def test_info_tells_of_the_autoencoder_that_a_model_holds(model, tmp_path, capsys):
+    pytest.importorskip("skops")
+    skae.save(model.fit(X, X[:, 0] > 0), tmp_path / "model.skae")
+    about = read_about(tmp_path / "model.skae")
+    (part,) = about["parts"]
+    assert about["columns"] == part["columns"] == 5
+    assert part["rows"] == 60
+    assert part["pca_error"] >= part["error"] > 0
+    assert main(["info", str(tmp_path / "model.skae")]) == 0
+    printed = capsys.readouterr().out
+    for words in (type(model).__name__, "holds AutoencoderTransformer, fitted 20", "(PCA: "):
+        assert words in printed
+
+
+def test_info_tells_when_a_model_was_fitted(tmp_path, monkeypatch):
+    path, times = tmp_path / "model.skae", iter(["2026-01-02T03:04:05+00:00", "2027-01-01"])
+    monkeypatch.setattr("skae._estimators.base.tell_time", lambda: next(times))
+    model = make_autoencoder().fit(X)
+    skae.save(model, path)
+    for _ in range(2):
+        assert read_about(path)["fitted"] == "2026-01-02T03:04:05+00:00"
+        assert read_about(path)["saved"] > "2026-01-02T03:04:05+00:00"
+        skae.save(skae.load(path), path)
+    assert joblib.hash(make_autoencoder().fit(X)) == joblib.hash(model)
+
+
+def test_pipelines_of_ours_need_no_other_package(tmp_path, monkeypatch):
+    texts = ["a good film", "a bad film", "no film at all", "good"] * 5
+    model = make_pipeline(
+        TokenSequencer(), skae.TokenAutoencoderTransformer(2, max_iter=1, random_state=0)
+    ).fit(texts)
+    monkeypatch.setitem(sys.modules, "skops", None)
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    skae.save(model, tmp_path / "model.skae", half=True)
+    again = skae.load(tmp_path / "model.skae")
+    assert [name for name, _ in again.steps] == [name for name, _ in model.steps]
+    np.testing.assert_allclose(again.transform(texts), model.transform(texts), atol=0.01)
+    assert len(again.inverse_transform(again.transform(texts))) == len(texts)
+
+
+def test_cards_come_back(tmp_path):
+    card = {"data": "noise", "figures": {"error": 0.25, "rows": [1, 2]}, "Größe": None}
+    skae.save(make_autoencoder().fit(X), tmp_path / "model.skae", card=card)
+    assert read_about(tmp_path / "model.skae")["card"] == card
+
+
+NO_CARDS = {
+    "text": "text",
+    "number as name": {1: "a"},
+    "array": {"a": X},
+    "nan": {"a": np.nan},
+    "object": {"a": object()},
+}
+
+
+@pytest.mark.parametrize("card", list(NO_CARDS.values()), ids=NO_CARDS)
+def test_cards_of_other_values_are_refused(card, tmp_path):
+    with pytest.raises(TypeError, match="`card` must be a dictionary of texts"):
+        skae.save(make_autoencoder(), tmp_path / "model.skae", card=card)
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_versions_warn_where_wanted(tmp_path):
+    path = tmp_path / "model.skae"
+    skae.save(make_autoencoder().fit(X), path)
+    rewrite(path, lambda header: header["about"]["versions"].update(torch="1.0"))
+    with pytest.warns(InconsistentVersionWarning, match=r"torch 1\.0"):
+        skae.load(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        skae.load(path, compare_versions=False)
 
 
 def test_info_of_a_foreign_file_is_one_line(tmp_path, capsys):
