@@ -1,12 +1,14 @@
 """Objects in files: our own estimators, scikit-learn's, and classes that the reader trusts."""
 
 import importlib
+import inspect
 import io
 import struct
 import zipfile
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from skae._shared.extras import import_extra
@@ -149,7 +151,7 @@ class ObjectReader(Reader):
         is_trusted = kind == "trusted"
         own = self._find_trusted(written["class"]) if is_trusted else get_estimator_class(kind)
         value: Any = object.__new__(own)
-        state = fill_in_usual(kind, self.read(written["state"]))
+        state = _fill_in_new(own, fill_in_usual(kind, self.read(written["state"])))
         if "net_" in state:
             state = {_VERSIONS: self.versions, **state}
         if hasattr(value, "__setstate__"):
@@ -175,6 +177,18 @@ class ObjectReader(Reader):
         if unknown:
             raise UntrustedClassError(unknown)
         return skops.loads(data, trusted=sorted(trusted))
+
+
+def _fill_in_new(own: type, state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state with parameters that its class did not have when it was written.
+
+    The default of a new parameter lets everything be as it was before.
+    """
+    if not issubclass(own, BaseEstimator):
+        return state
+    parameters = inspect.signature(own).parameters.values()
+    defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
+    return {**defaults, **state}
 
 
 class UntrustedClassError(ValueError):

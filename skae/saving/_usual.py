@@ -58,6 +58,7 @@ _USUAL: dict[str, dict[str, Any]] = {
         "corruption": None,
         "corruption_level": 0.3,
         "whiten": False,
+        "rotation": "pca",
     },
     "VariationalAutoencoderTransformer": {
         **_ESTIMATOR,
@@ -136,7 +137,9 @@ def fill_in_usual(name: str, rest: dict[str, Any]) -> dict[str, Any]:
 
 def _list_usual(name: str, state: dict[str, Any]) -> dict[str, Any]:
     own = _USUAL.get(name, {})
-    return {**own, **_FITTED} if name in _ESTIMATORS and "net_" in state else own
+    if name not in _ESTIMATORS or "net_" not in state:
+        return own
+    return {**own, **_FITTED, "n_samples_seen_": state.get("_n_rows")}
 
 
 def _is(usual: Any, value: Any) -> bool:
