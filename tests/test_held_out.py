@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import AutoencoderTransformer, VariationalAutoencoderTransformer
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderImputer,
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    TokenAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -104,3 +112,73 @@ def test_a_splitter_without_rows_to_hold_out_is_refused():
 
     with pytest.raises(ValueError, match="`validation_fraction` must be a splitter whose first"):
         fit(X, validation_fraction=Everything())
+
+
+@pytest.mark.parametrize("patients", [30], indirect=True)
+def test_a_detector_takes_new_groups_for_no_outliers(patients):
+    X, groups = patients
+    template = AutoencoderTransformer(max_iter=15)
+    known, new = X[groups < "patient 5"], X[groups >= "patient 5"]
+    groups = groups[groups < "patient 5"]
+    shares = []
+    for own in (None, groups):
+        detector = AutoencoderOutlierDetector(3, autoencoder=template, random_state=0)
+        shares.append(np.mean(detector.fit(known, groups=own).predict(new) < 0))
+    assert shares[1] < shares[0]
+
+
+@pytest.mark.parametrize("patients", [30], indirect=True)
+def test_an_imputer_judges_by_groups_that_it_has_not_seen(patients):
+    X, groups = patients
+    X = np.where(np.random.default_rng(1).random(X.shape) < 0.2, np.nan, X)
+    template = AutoencoderTransformer(
+        corruption="hiding", max_iter=15, learning_rate_init=0.003, early_stopping=False
+    )
+    errors = []
+    for own in (None, groups):
+        imputer = AutoencoderImputer(3, autoencoder=template, random_state=0).fit(X, groups=own)
+        errors.append(imputer.error_)
+    assert errors[1] > 1.3 * errors[0]
+
+
+def test_texts_of_a_group_are_held_out_together():
+    words = np.random.default_rng(0).integers(2, 40, (8, 4)).repeat(20, axis=0)
+    groups = np.arange(8).repeat(20)
+    params = {"max_iter": 15, "random_state": 0}
+    seen, apart = (
+        TokenAutoencoderTransformer(3, **params).fit(words, groups=own) for own in (None, groups)
+    )
+    assert apart.reconstruction_error_ > 1.5 * seen.reconstruction_error_
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AutoencoderOutlierDetector(autoencoder=AutoencoderTransformer(max_iter=1)),
+        AutoencoderImputer(autoencoder=AutoencoderTransformer(max_iter=1)),
+        VariationalAutoencoderTransformer(max_iter=1),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_every_estimator_with_held_out_rows_takes_groups(estimator):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    groups = np.arange(60) // 6
+    weights = np.r_[np.zeros(6), np.ones(54)]
+    with config_context(enable_metadata_routing=True):
+        model = make_pipeline(StandardScaler(), clone(estimator).set_fit_request(groups=True))
+        model.fit(X, groups=groups)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clone(estimator).fit(X, groups=groups[1:])
+    with pytest.raises(ValueError, match="two labels"):
+        clone(estimator).fit(X, groups=np.zeros(60))
+    if not isinstance(estimator, AutoencoderImputer):
+        clone(estimator).fit(X, sample_weight=weights, groups=groups)
+
+
+def test_groups_are_refused_where_no_rows_are_held_out():
+    X, groups = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) // 6
+    adversarial = AdversarialAutoencoderTransformer(2, max_iter=1)
+    with pytest.raises(TypeError, match="groups"):
+        adversarial.fit(X, groups=groups)
+    with pytest.raises(ValueError, match="`groups` must be None.*Adversarial"):
+        AutoencoderOutlierDetector(autoencoder=adversarial).fit(X, groups=groups)

@@ -23,7 +23,7 @@ from skae._engine.fitting.fit import train_autoencoder
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.result import TrainedModel
 from skae._engine.fitting.setup import Split, StartingPoint
-from skae._engine.fitting.splitting import Separation
+from skae._engine.fitting.splitting import Separation, hold_out
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
 from skae._engine.steps.step import Step
 from skae._engine.tables.rows import chunk_slices, find_float_type, is_large_map
@@ -59,6 +59,7 @@ __all__ = [
     "fill_table",
     "find_float_type",
     "find_token_losses",
+    "hold_out",
     "is_large_map",
     "judge_fills",
     "multiplies_in_bfloat16",

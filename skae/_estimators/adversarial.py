@@ -8,12 +8,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skae._engine import Adversarial, TrainedModel
-from skae._estimators.atomic import sees_one_fit
+from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.parts import read_loss
 from skae._shared.checks import check_count
-from skae._shared.scikit_learn import wrap_rows
+from skae._shared.scikit_learn import fit_context, wrap_rows
 
 _SHARED = (
     "n_components",
@@ -294,6 +294,38 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         self.net_params = net_params
         self.random_state = random_state
         self.verbose = verbose
+
+    @atomic_fit
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the autoencoder to X.
+
+        All rows are trained on, so there are no `groups` as in other autoencoders.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows, at least two, all finite but for missing cells, or samples with axes of
+            their own.
+        y : object, default=None
+            Ignored; here because scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative. A row of weight zero has no influence.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. If the fit fails, it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not as described; the message says what to do.
+        skae.exceptions.NonFiniteLossError
+            If the loss is no longer finite.
+        """
+        start = self._starting_point() if self.warm_start else None
+        return self._fit(X, y, sample_weight, self._make_settings(), start)
 
     def _make_family(self) -> Adversarial:
         return Adversarial(read_loss(self.loss), self.prior, self.divergence, self.alpha)

@@ -121,8 +121,9 @@ class BaseAutoencoder(
         groups : array-like of shape (n_samples,), default=None
             Labels of rows that belong together, such as those of one patient. Rows of one group
             are never trained on and held out at once, nor split between the folds of a
-            cross-validation, so that the model is judged on groups that it has not seen. In a
-            pipeline, ask for them by metadata routing, with ``set_fit_request(groups=True)``.
+            cross-validation, so that the model is judged on groups that it has not seen. Without
+            early stopping no rows are held out, and groups make no difference. In a pipeline, ask
+            for them by metadata routing, with ``set_fit_request(groups=True)``.
 
         Returns
         -------

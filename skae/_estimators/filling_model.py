@@ -3,9 +3,10 @@
 import math
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 
-from skae._engine import FillJudgement, fill_table, judge_fills, ordinary_torch_state
+from skae._engine import FillJudgement, fill_table, hold_out, judge_fills, ordinary_torch_state
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.refusals import advise
 from skae.corruption import HidingNoise
@@ -27,7 +28,7 @@ _UNITS = (
 
 
 def fit_filling_model(
-    Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form
+    Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form, row_groups=None
 ) -> tuple[AutoencoderTransformer, FillJudgement]:
     """Fit an autoencoder to encoded rows, and judge on some of them what it has learnt.
 
@@ -45,6 +46,8 @@ def fit_filling_model(
         Seeds the autoencoder and the judgement.
     form : tuple of int
         Shape of a sample in X, which the autoencoder is told if all features are left.
+    row_groups : Tensor of int of shape (n_samples,), default=None
+        Number of each row's group; rows of one group are not judged by and trained on at once.
 
     Returns
     -------
@@ -55,22 +58,23 @@ def fit_filling_model(
     """
     source = check_random_state(random_state)
     seeds = source.randint(2**31 - 1, size=2)
-    order = source.permutation(len(Z))
+    n_judging = min(len(Z) // 5, _MOST_JUDGING_ROWS)
+    judging, training = _set_aside(len(Z), n_judging, row_groups, source)
+    n_judging = len(judging)
     template = _make_template() if template is None else template
     form = form if math.prod(form) == Z.shape[1] else Z.shape[1:]
     corruption = _make_corruption(template, groups)
     params = {"n_components": n_components, "corruption": corruption, "random_state": seeds[0]}
-    n_judging = min(len(Z) // 5, _MOST_JUDGING_ROWS)
     judgement = FillJudgement(0.0, float("nan"), float("nan"))
     judges = n_judging >= _FEWEST_JUDGING_ROWS
     if judges:
-        autoencoder = _fit_autoencoder(template, Z[np.sort(order[n_judging:])], form, params)
-        unseen = Z[np.sort(order[:n_judging])]
-        judgement = _judge(autoencoder, unseen, corruption, groups, seeds[1])
+        own = None if row_groups is None else row_groups[training]
+        autoencoder = _fit_autoencoder(template, Z[training], form, params, own)
+        judgement = _judge(autoencoder, Z[judging], corruption, groups, seeds[1])
     if not judges or n_judging > _LEAST_SHARE_FOR_REFIT * len(Z):
         # A network that is not used need not be trained.
         params |= {} if judgement.share else {"max_iter": 1}
-        autoencoder = _fit_autoencoder(template, Z, form, params)
+        autoencoder = _fit_autoencoder(template, Z, form, params, row_groups)
     return autoencoder, judgement
 
 
@@ -120,14 +124,26 @@ def _make_corruption(template, groups):
     return template.corruption
 
 
-def _fit_autoencoder(template, Z, form, params) -> AutoencoderTransformer:
+def _set_aside(n_rows, n_judging, row_groups, source) -> tuple[np.ndarray, np.ndarray]:
+    """Return indices of rows to judge by, whole groups where there are any, and of the others."""
+    if row_groups is None or not n_judging:
+        order = source.permutation(n_rows)
+        return np.sort(order[:n_judging]), np.sort(order[n_judging:])
+    generator = torch.Generator(device="cpu").manual_seed(int(source.randint(2**31 - 1)))
+    training = hold_out(n_rows, n_judging / n_rows, row_groups, generator).train.numpy()
+    return np.setdiff1d(np.arange(n_rows), training), training
+
+
+def _fit_autoencoder(template, Z, form, params, row_groups) -> AutoencoderTransformer:
     params = template.get_params(deep=False) | {"missing": "mask"} | params
     params["random_state"] = int(params["random_state"])
     # A column that lacks all values in these rows has its mean in the first of them.
     first = np.where(np.isnan(Z).all(axis=0), 0, Z[:1])
     rows = np.vstack([first, Z[1:]])
+    if row_groups is not None and len(row_groups.unique()) < 2:
+        row_groups = None
     with advise("X must lie in", _UNITS):
-        fitted = _FillingAutoencoder(**params).fit(rows.reshape(-1, *form))
+        fitted = _FillingAutoencoder(**params).fit(rows.reshape(-1, *form), groups=row_groups)
     # What is kept, shown and pickled is of the public class.
     autoencoder = AutoencoderTransformer()
     autoencoder.__dict__ = vars(fitted)

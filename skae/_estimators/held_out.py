@@ -40,16 +40,34 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
     kept = np.ones(X.shape[0], dtype=bool) if weights is None else weights > 0
     if hasattr(loop.validation_fraction, "split"):
         return Separation(split=_split(loop.validation_fraction, X, y, groups, kept))
-    return Separation(groups=None if groups is None else _number_groups(groups, kept))
+    return Separation(groups=None if groups is None else number_groups(groups, kept))
 
 
-def _number_groups(groups, kept: np.ndarray) -> torch.Tensor:
+def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
+    """Return groups by number.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,)
+        Labels of groups.
+    kept : ndarray of bool of shape (n_samples,)
+        Rows that count.
+
+    Returns
+    -------
+    numbers : Tensor of shape (n_kept,)
+        Number of each row's group, from 0 on without gaps.
+
+    Raises
+    ------
+    ValueError
+        If there are not two groups.
+    """
     labels, numbers = np.unique(column_or_1d(groups)[kept], return_inverse=True)
     if len(labels) < 2:
         raise ValueError(
             "`groups` must have two labels at least, so that one group can judge what was learned "
-            f"from another. Got {labels[0]!r} only. Leave `groups` out, or set "
-            "early_stopping=False."
+            f"from another. Got {labels[0]!r} only. Leave `groups` out."
         )
     return torch.from_numpy(numbers.astype(np.int64).ravel())
 

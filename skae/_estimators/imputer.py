@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import MissingValues, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
@@ -15,6 +15,7 @@ from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import fill_rows, fit_filling_model
+from skae._estimators.held_out import number_groups
 from skae._estimators.mixed_columns import (
     as_table,
     choose_categorical,
@@ -186,7 +187,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, groups=None):
         """Fit the autoencoder to the values that are there.
 
         Parameters
@@ -197,6 +198,9 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
             their own.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient. All rows
+            of a group are judged by, or none, so that rows of new groups are filled as well.
 
         Returns
         -------
@@ -218,6 +222,9 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
             If columns have no values, or so many categories that they are left as they are.
         """
         X, self._form = self._validate(X, reset=True)
+        if groups is not None:
+            check_consistent_length(X, groups)
+            groups = number_groups(groups, np.ones(X.shape[0], dtype=bool))
         is_text = find_text(X, self.missing_values)
         self._holds_text, self._gives_frame = bool(is_text.any()), is_frame(X)
         X = self._to_kind_of_fit(X)
@@ -230,7 +237,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
         if self.add_indicator:
             indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
             self.indicator_ = indicator.fit(_mark(missing))
-        self._fit_columns(columns, missing)
+        self._fit_columns(columns, missing, groups)
         self._warn_of_columns(name_columns(X) if names is None else names)
         return self
 
@@ -342,7 +349,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
             X, dtype=(np.float64, np.float32), ensure_all_finite=False, estimator=self
         )
 
-    def _fit_columns(self, columns, missing):
+    def _fit_columns(self, columns, missing, row_groups):
         """Fit encoding and autoencoder to the columns that say something about each other."""
         levels = {
             index: Levels.find(columns[index], missing[:, index])
@@ -368,6 +375,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
                 self.n_components,
                 self.random_state,
                 self._form,
+                row_groups,
             )
             self.learned_share_ = judgement.share
             self.error_, self.linear_error_ = judgement.error, judgement.linear_error

@@ -7,9 +7,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.sparsefuncs import min_max_axis
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
@@ -158,7 +159,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, BaseEstimator):
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the autoencoder, remember the codes of X, and find the threshold.
 
         Parameters
@@ -171,6 +172,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in training and for the threshold, not negative. A row of weight
             zero has no influence; among neighbours all others count alike.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient. The autoencoder
+            holds out all rows of a group or none, as in `AutoencoderTransformer.fit`.
 
         Returns
         -------
@@ -189,12 +193,13 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, BaseEstimator):
         self.autoencoder_.set_params(n_components=self.n_components, random_state=self.random_state)
         X, form = self._validate_rows(X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
+        options = self._read_groups(groups, X, weights)
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]
         self.data_min_, self.data_range_ = _find_ranges(X)
         X, _ = self._scale(X, form)
         with advise("X must lie in", _UNITS):
-            self.autoencoder_.fit(X, sample_weight=weights)
+            self.autoencoder_.fit(X, sample_weight=weights, **options)
         codes, errors = self._encode(X)
         unseen = self._estimate_unseen_errors(errors, weights)
         self._remember(codes, unseen, weights)
@@ -276,6 +281,19 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, BaseEstimator):
         # A view, also where samples have axes of their own.
         errors.reshape(len(errors), -1)[beyond.row, beyond.col] += beyond.data
         return errors
+
+    def _read_groups(self, groups, X, weights) -> dict:
+        """Return groups of the rows of positive weight, as the autoencoder's fit takes them."""
+        if groups is None:
+            return {}
+        if not has_fit_parameter(self.autoencoder_, "groups"):
+            raise ValueError(
+                "`groups` must be None where the autoencoder holds out no rows. Got groups for "
+                f"{type(self.autoencoder_).__name__}. Leave them out."
+            )
+        check_consistent_length(X, groups)
+        groups = column_or_1d(groups)
+        return {"groups": groups if weights is None else groups[weights > 0]}
 
     def _validate_rows(self, X, *, reset=False, **options):
         """Return X as an array or CSR matrix of rows, and the shape that samples have in X."""

@@ -21,6 +21,7 @@ from skae._engine import (
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.containers import refuse_texts
+from skae._estimators.held_out import read_separation
 from skae._estimators.states import PlainStateMixin, tell_time
 from skae._shared.scikit_learn import (
     check_codes,
@@ -194,7 +195,7 @@ class TokenAutoencoderTransformer(
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the autoencoder to texts.
 
         Parameters
@@ -205,6 +206,9 @@ class TokenAutoencoderTransformer(
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the texts, not negative.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of texts that belong together, such as those of one author. All texts of a group
+            are held out, or none.
 
         Returns
         -------
@@ -221,10 +225,14 @@ class TokenAutoencoderTransformer(
             tokens = self._validate(X, reset=True)
             length = max(1, int(np.flatnonzero(tokens.any(axis=0)).max(initial=0)) + 1)
             tokens = tokens[:, :length]
-            tokens, weights = keep_weighted_rows(tokens, check_weights(sample_weight, tokens), 2)
+            weights, loop = check_weights(sample_weight, tokens), self._make_loop()
+            separation = read_separation(tokens, y, weights, groups, loop)
+            tokens, weights = keep_weighted_rows(tokens, weights, 2)
             n_tokens = max(int(tokens.max()), _UNKNOWN) + 1
-            family, network, loop = self._make_settings(n_tokens)
-            model = train_autoencoder(tokens, weights, family, network, loop, self.random_state)
+            family, network = self._make_settings(n_tokens)
+            model = train_autoencoder(
+                tokens, weights, family, network, loop, self.random_state, separation=separation
+            )
         self.net_, self._n_rows, self._fitted_at = model.net, len(tokens), tell_time()
         self.length_, self.n_tokens_, self.n_components_ = length, n_tokens, model.n_components
         self.n_iter_, self.best_iter_ = model.n_iter, model.best_iter
@@ -336,17 +344,19 @@ class TokenAutoencoderTransformer(
             tokens[tokens >= self.n_tokens_] = _UNKNOWN
         return tokens
 
-    def _make_settings(self, n_tokens: int) -> tuple[Tokens, NetworkSettings, LoopSettings]:
+    def _make_loop(self) -> LoopSettings:
+        given = self.get_params(deep=False)
+        names = [field.name for field in fields(LoopSettings) if field.name in given]
+        return LoopSettings(**{name: given[name] for name in names})
+
+    def _make_settings(self, n_tokens: int) -> tuple[Tokens, NetworkSettings]:
         """Return the parameters as objects and numbers, for the engine."""
         architecture = Recurrent() if self.architecture is None else self.architecture
         layers = architecture.check()
         own = {"bidirectional": layers.pop("bidirectional"), "backwards": layers.pop("backwards")}
-        given = self.get_params(deep=False)
-        names = [field.name for field in fields(LoopSettings) if field.name in given]
         return (
             Tokens(n_tokens, int(self.embedding_size), own, layers),
             NetworkSettings(int(self.n_components), architecture, dtype=self.dtype),
-            LoopSettings(**{name: given[name] for name in names}),
         )
 
     @property
