@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from skae import AutoencoderImputer, AutoencoderTransformer
-from skae.exceptions import ImputationWarning
+from skae.exceptions import ImputationWarning, OutlyingCellWarning
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -352,6 +352,37 @@ def test_extreme_values_leave_finite_fills(value):
     with np.errstate(over="ignore", under="ignore"):
         whole = np.sign(X - 50) * value
     assert np.isfinite(make_imputer().fit_transform(whole)).all()
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("cell", [1e20, 1e32, 1e155, 1e300])
+@pytest.mark.filterwarnings("ignore::skae.exceptions.OutlyingCellWarning")
+def test_a_giant_cell_in_training_leaves_finite_fills(standardize, cell):
+    X = make_numbers()
+    X[3, 1] = cell
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        filled = make_imputer(standardize=standardize).fit_transform(X)
+    assert np.isfinite(filled).all()
+
+
+def test_a_cell_that_drowns_its_column_is_warned_of_in_tables_with_gaps():
+    X = make_numbers()
+    X[3, 1] = 1e20
+    with pytest.warns(OutlyingCellWarning, match=r"A column of X has one cell so far"):
+        AutoencoderTransformer(2, missing="mask", max_iter=1, early_stopping=False).fit(X)
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.DataFrame])
+def test_frames_of_filled_images_have_a_column_for_each_pixel(images, container):
+    X = images[:30].reshape(-1, 1, 8, 8).copy()
+    X[::2, :, 2:4, 3] = np.nan
+    imputer = make_imputer(n_components=3).fit(X)
+    name = container.__module__.partition(".")[0]
+    with config_context(transform_output=name):
+        frame = imputer.transform(X)
+    assert isinstance(frame, container)
+    assert list(frame.columns) == imputer.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(frame.to_numpy(), imputer.transform(X).reshape(30, -1))
 
 
 def test_what_is_kept_is_of_a_public_class():

@@ -32,7 +32,7 @@ from skae._estimators.mixed_columns import (
 from skae._estimators.refusals import advise
 from skae._estimators.samples import check_form, find_form, flatten_samples
 from skae._estimators.states import PlainStateMixin
-from skae._shared.scikit_learn import fit_context
+from skae._shared.scikit_learn import fit_context, returns_frames
 from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
 
@@ -258,7 +258,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
             none added. If fit saw a frame with categories, frames
             give frames of the same library, with their types where these hold what is filled in;
             if it saw an array with categories, arrays of objects; otherwise arrays in the precision
-            of X. Or what `set_output` asks for.
+            of X. Or what `set_output` asks for, with a column for each pixel of an image.
         """
         check_is_fitted(self)
         X, form = self._validate(X, reset=False)
@@ -271,7 +271,9 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
         if self._holds_text and self._gives_frame and is_frame(X):
             return self._write_frame(X, columns, filled, gaps, missing)
         result = self._write_array(X, filled, gaps, missing)
-        return result.reshape(-1, *form) if result.shape[1] == X.shape[1] else result
+        if result.shape[1] < X.shape[1] or self.indicator_ is not None or returns_frames(self):
+            return result
+        return result.reshape(-1, *form)
 
     @sees_one_fit
     def get_feature_names_out(self, input_features=None):

@@ -13,6 +13,7 @@ __all__ = [
     "check_weights",
     "fit_context",
     "keep_weighted_rows",
+    "returns_frames",
     "wrap_rows",
 ]
 
@@ -143,11 +144,20 @@ def wrap_rows(estimator, rows):
     rows : ndarray or data frame of shape (n_samples, n_features_in_)
         A frame of pandas or polars where that is configured.
     """
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    adapter = _get_container_adapter("transform", last)
+    adapter = _find_adapter(estimator)
     if adapter is None or not isinstance(rows, np.ndarray) or rows.ndim != 2:
         return rows
     names = getattr(estimator, "feature_names_in_", None)
     if names is None or len(names) != rows.shape[1]:
         names = np.array([f"x{i}" for i in range(rows.shape[1])], dtype=object)
     return adapter.create_container(rows, rows, columns=names)
+
+
+def returns_frames(estimator) -> bool:
+    """Tell whether `set_output` of an estimator, or `set_config`, asks for data frames."""
+    return _find_adapter(estimator) is not None
+
+
+def _find_adapter(estimator):
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    return _get_container_adapter("transform", last)

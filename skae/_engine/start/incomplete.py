@@ -32,6 +32,8 @@ _TOLERANCE = 0.01
 # this share of the rows at least, which keeps the covariance invertible in single precision.
 _PRIOR_ROWS_PER_COLUMN = 0.25
 _LEAST_PRIOR_SHARE = 1e-4
+# Products of two such factors are to have room in single precision.
+_GREATEST_FACTOR = 1e15
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,12 @@ class NormalDistribution:
         if self.precision is None:
             return GaussianFilling(mean)
         factors = standardization.scale / (self.deviation * scale)
+        # Next to a giant cell other columns vary by nothing that the network could tell from 0.
+        tiny = factors > _GREATEST_FACTOR
+        factors[tiny] = 1.0
         precision = self.precision * np.outer(factors, factors)
+        precision[tiny | tiny[:, None]] = 0.0
+        precision[tiny, tiny] = 1.0
         return GaussianFilling(mean, torch.from_numpy(precision).to(input_scale))
 
 

@@ -212,12 +212,17 @@ def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
     shift = variance / np.where(is_alone, farthest, np.inf)
     # Where digits were not lost, no cell is large enough.
     error = np.sqrt((components.unexplained or 0.0) / len(variance))
+    if isinstance(components, MaskedPrincipalComponents):
+        error = np.sqrt(np.median(variance))
     drowned = np.flatnonzero(shift * np.finfo(dtype).eps > _TOLERATED_ROUNDING * error)
     if len(drowned) == 0 or error == 0:
         return
+    # An imputer's columns have other numbers here.
+    is_masked = isinstance(components, MaskedPrincipalComponents)
+    name = "A column" if is_masked else f"Column {drowned[0]}"
     warn_user(
-        f"Column {drowned[0]} of X has one cell so far from the others that {dtype} "
-        f"cannot tell these apart: it is {farthest[drowned[0]]:.3g} off the mean. Mend the cell or "
+        f"{name} of X has one cell so far from the others that {dtype} cannot tell these apart: it "
+        f"is {farthest[drowned[0]]:.3g} off the mean. Mend the cell or "
         "remove its row if it is a mistake; dtype='float64' has more digits.",
         OutlyingCellWarning,
     )
