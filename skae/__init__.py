@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from skae._estimators.outlier import AutoencoderOutlierDetector
     from skae._estimators.tokens import TokenAutoencoderTransformer
     from skae._estimators.variational import VariationalAutoencoderTransformer
+    from skae.onnx import to_onnx as to_onnx
     from skae.parallel import fit_many, transform_many
     from skae.saving import load, save
 
 __version__ = "0.1.0"
 
+# `to_onnx` is left out: a star would ask for the packages of an extra.
 __all__ = [
     "AdversarialAutoencoderTransformer",
     "AutoencoderImputer",
@@ -41,6 +43,7 @@ _HOMES = {
     "fit_many": "skae.parallel",
     "load": "skae.saving",
     "save": "skae.saving",
+    "to_onnx": "skae.onnx",
     "transform_many": "skae.parallel",
 }
 
@@ -58,6 +61,7 @@ _MODULES = {
     "metrics",
     "modules",
     "objectives",
+    "onnx",
     "parallel",
     "saving",
     "sequences",
@@ -78,7 +82,7 @@ if not TYPE_CHECKING:  # A checker of types would take any name.
 
 
 def __dir__():
-    return sorted({*__all__, *_MODULES})
+    return sorted({*__all__, *_HOMES, *_MODULES})
 
 
 def _make_backend(**params):

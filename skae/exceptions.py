@@ -1,6 +1,7 @@
 """Errors and warnings that skae raises beside scikit-learn's own."""
 
 __all__ = [
+    "ExportError",
     "ImputationWarning",
     "InconsistentVersionWarning",
     "MixedPrecisionWarning",
@@ -137,5 +138,16 @@ class ModelFileError(ValueError):
     --------
     >>> from skae.exceptions import ModelFileError
     >>> issubclass(ModelFileError, ValueError)
+    True
+    """
+
+
+class ExportError(ValueError):
+    """A model cannot be exported to ONNX, or the exported one would give other numbers.
+
+    Examples
+    --------
+    >>> from skae.exceptions import ExportError
+    >>> issubclass(ExportError, ValueError)
     True
     """

@@ -1,0 +1,105 @@
+"""Whether an exported model gives the numbers of the original."""
+
+import numpy as np
+from onnxruntime import InferenceSession
+
+from skae.exceptions import ExportError
+
+# Greatest difference that single precision explains, as a share of the values where these exceed 1.
+TOLERANCE = 1e-4
+
+
+def compute_originals(steps, methods, X) -> dict[str, np.ndarray]:
+    """Return what methods of a model give for rows.
+
+    Parameters
+    ----------
+    steps : list of estimators
+        The model, step by step.
+    methods : tuple of str
+        Methods of the last step, "reconstruct" among them.
+    X : array-like or data frame of shape (n_samples, n_features)
+        Rows, codes if the method is "inverse_transform".
+
+    Returns
+    -------
+    results : dict of str to ndarray
+        A result for each method.
+    """
+    *before, last = steps
+    if methods == ("inverse_transform",):
+        return {"inverse_transform": _undo(before, last.inverse_transform(X))}
+    for step in before:
+        X = step.transform(X)
+    results = {}
+    for name in methods:
+        if name == "reconstruct":
+            results[name] = _undo(before, last.inverse_transform(np.asarray(last.transform(X))))
+        else:
+            results[name] = getattr(last, name)(X)
+    return {name: _to_array(result) for name, result in results.items()}
+
+
+def _undo(steps, rows):
+    for step in reversed(steps):
+        rows = step.inverse_transform(rows)
+    return rows
+
+
+def _to_array(result) -> np.ndarray:
+    return result.toarray() if hasattr(result, "toarray") else np.asarray(result)
+
+
+def check_model(content: bytes, inputs, originals) -> dict[str, float]:
+    """Compare an exported model with the original, on all rows at once and on the first alone.
+
+    Parameters
+    ----------
+    content : bytes
+        The exported model.
+    inputs : dict of str to ndarray
+        Rows as it takes them.
+    originals : dict of str to ndarray
+        Results of the original, by the names of its outputs.
+
+    Returns
+    -------
+    differences : dict of str to float
+        Greatest difference of each output, over the greatest value in its column where that
+        exceeds 1. For labels, the share of the rows that have others.
+
+    Raises
+    ------
+    skae.exceptions.ExportError
+        If a difference is greater than 1e-4.
+    """
+    session = InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = list(originals)
+    found = session.run(names, inputs)
+    first = session.run(names, {name: values[:1] for name, values in inputs.items()})
+    differences = {
+        name: max(_compare(own, originals[name]), _compare(one, originals[name][:1]))
+        for name, own, one in zip(names, found, first, strict=True)
+    }
+    worst = max(differences, key=differences.__getitem__)
+    if not differences[worst] <= TOLERANCE:
+        raise ExportError(
+            f"The exported model must agree with the original to {TOLERANCE:.0e}. Got a "
+            f"difference of {differences[worst]:.1e} in {worst!r}, so no file was written. A step "
+            "of the pipeline may be computed otherwise in ONNX: export parts of it to find which."
+        )
+    return differences
+
+
+def _compare(found, original) -> float:
+    found, original = (np.asarray(own).reshape(len(own), -1) for own in (found, original))
+    if found.shape != original.shape:
+        return float("inf")
+    if not all(own.dtype.kind in "iufb" for own in (found, original)):
+        return float(np.mean(found.astype(str) != original.astype(str)))
+    if original.dtype.kind in "iub":
+        return float(np.mean(found != original))
+    scale = np.fmax.reduce(np.abs(original), axis=0, initial=1.0)
+    is_same = (found == original) | (np.isnan(found) & np.isnan(original))
+    differences = np.where(is_same, 0, np.abs(found.astype(np.float64) - original) / scale)
+    return float(np.nan_to_num(differences, nan=np.inf).max())

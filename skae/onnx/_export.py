@@ -1,0 +1,197 @@
+"""Fitted models to files of ONNX."""
+
+import numpy as np
+import onnx
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.utils.validation import check_is_fitted
+
+from skae._estimators.tokens import TokenAutoencoderTransformer
+from skae._shared.files import write_bytes
+from skae._shared.versions import current_versions
+from skae.exceptions import ExportError
+from skae.onnx import _imputing
+from skae.onnx._check import check_model, compute_originals
+from skae.onnx._converters import register_converters
+from skae.onnx._programs import find_program
+from skae.onnx._rows import draw_rows, holds_text, read_inputs
+from skae.onnx._steps import find_unscale, list_methods, list_steps, unwrap
+
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+_TYPES = {
+    "float32": FloatTensorType,
+    "float64": DoubleTensorType,
+    "int64": Int64TensorType,
+    "object": StringTensorType,
+}
+
+
+def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
+    """Write a fitted model to a file of ONNX, which runs without skae, scikit-learn and torch.
+
+    The file holds the whole pipeline: what skl2onnx converts of scikit-learn, and the autoencoder
+    with its centring, its bounds, and its caution beyond the known range. Operators are those of
+    the standard, opset 18, which onnxruntime 1.14 and later run; the number of rows is free. Before
+    the file is written, it is run by onnxruntime and compared with the model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted estimator of skae, a `Pipeline` of scikit-learn, or a search over one.
+    path : str or path-like
+        File to write, usually with the suffix ".onnx". One that exists is replaced in one step; it
+        stays as it is where the export fails.
+    methods : list of str, default=None
+        Methods of the last step that become outputs, under their names. None are "transform" for a
+        transformer, "predict" and "decision_function" for an outlier detector, "predict" and
+        "predict_proba" for a classifier. Autoencoders also have "reconstruct", the reconstruction
+        of a row, "score_samples", "reconstruction_errors" and, variational ones, "posterior_std".
+        "inverse_transform" stands alone, as its input is codes.
+    check : array-like or data frame of shape (n_samples, n_features), default=None
+        Rows to compare on. Pass a frame where the pipeline takes columns by name; each column then
+        is an input. By default rows are drawn around the training mean, which is possible for
+        models that begin with an autoencoder, or with scalers before one.
+
+    Returns
+    -------
+    differences : dict of str to float
+        Greatest difference from the model for each output, divided by the greatest value in the
+        same column where that exceeds 1. For labels, the share of rows that have others.
+
+    Raises
+    ------
+    skae.exceptions.ExportError
+        If a part of the model cannot be exported, or the exported model differs from the original
+        by more than 1e-4.
+    ValueError
+        If the last step has no such method.
+
+    See Also
+    --------
+    skae.save : Keep a model for Python, to go on training.
+
+    Notes
+    -----
+    The input is called "X", of shape (n_samples, n_features) or that of the samples in `fit`, in
+    double precision; in single precision where `check` is an array of that. With a frame there is
+    an input of shape (n_samples, 1) for each column, in double precision for numbers, of strings
+    otherwise, with the empty string where text is missing. Missing numbers are NaN.
+
+    The exported model checks nothing: NaN where none are expected give NaN, and rows further from
+    the training mean than single precision reaches give infinities.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklearn.datasets import load_iris
+    >>> import skae
+    >>> X = load_iris().data
+    >>> model = skae.AutoencoderTransformer(2, max_iter=20, random_state=0).fit(X)
+    >>> with TemporaryDirectory() as folder:
+    ...     differences = skae.to_onnx(model, Path(folder) / "iris.onnx", check=X)
+    >>> differences["transform"] < 1e-5
+    True
+    """
+    check_is_fitted(model)
+    steps = list_steps(model)
+    register_converters({type(step) for step in steps if find_program(type(step))})
+    methods = _read_methods(steps[-1], methods)
+    X = draw_rows(steps) if check is None else check
+    inputs, originals = _compute(steps, methods, X)
+    exported = _convert(model, steps, methods, inputs)
+    _check_operators(exported)
+    onnx.helper.set_model_props(exported, current_versions())
+    content = exported.SerializeToString()
+    differences = check_model(content, inputs, originals)
+    write_bytes(path, content)
+    return differences
+
+
+def _read_methods(last, methods) -> tuple[str, ...]:
+    known = list_methods(last)
+    if methods is None:
+        program = find_program(type(last))
+        return known if program is None else program.usual
+    methods = (methods,) if isinstance(methods, str) else tuple(methods)
+    if not methods or not set(methods) <= set(known):
+        raise ValueError(
+            f"`methods` must be among {', '.join(known)}, those of {type(last).__name__} that can "
+            f"be exported. Got {list(methods)!r}. Leave others out."
+        )
+    if "inverse_transform" in methods and len(methods) > 1:
+        raise ValueError(
+            "`methods` must be 'inverse_transform' alone, whose input is codes, or others. Got "
+            f"{list(methods)!r}. Export it to a file of its own; 'reconstruct' goes from rows to "
+            "their reconstructions."
+        )
+    return methods
+
+
+def _compute(steps, methods, X) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return inputs of the exported model, and what the original makes of them."""
+    decodes = methods == ("inverse_transform",)
+    if decodes:
+        X = compute_originals(steps, ("transform",), X)["transform"]
+    takes_columns = any(isinstance(step, ColumnTransformer) for step in steps)
+    of_tokens = isinstance(steps[0], TokenAutoencoderTransformer) and not decodes
+    by_column = takes_columns or holds_text(X)
+    inputs = read_inputs(X, by_column=by_column, of_tokens=of_tokens)
+    return inputs, compute_originals(steps, methods, X)
+
+
+def _convert(model, steps, methods, inputs) -> onnx.ModelProto:
+    last = steps[-1]
+    produced = methods if find_program(type(last)) else list_methods(last)
+    initial_types = [
+        (name, _TYPES[values.dtype.name]([None, *values.shape[1:]]))
+        for name, values in inputs.items()
+    ]
+    try:
+        exported = convert_sklearn(
+            last if methods == ("inverse_transform",) else unwrap(model),
+            name=type(last).__name__,
+            initial_types=initial_types,
+            final_types=[(name, None) for name in produced],
+            target_opset=OPSETS,
+            options={id(last): _make_options(steps, methods)},
+            custom_conversion_functions={SimpleImputer: _imputing.convert},
+            custom_shape_calculators={SimpleImputer: _imputing.set_type},
+        )
+    except ExportError:
+        raise
+    except Exception as error:
+        # skl2onnx raises errors of many kinds at what it does not know.
+        raise ExportError(f"The model cannot be exported to ONNX: {error}") from error
+    for output in list(exported.graph.output):
+        if output.name not in methods:
+            exported.graph.output.remove(output)
+    return exported
+
+
+def _make_options(steps, methods) -> dict:
+    """Return options of skl2onnx for the last step."""
+    last = steps[-1]
+    if find_program(type(last)) is None:
+        return {"zipmap": False} if is_classifier(last) else {}
+    undoes = not {"reconstruct", "inverse_transform"}.isdisjoint(methods)
+    return {"methods": methods, "unscale": find_unscale(steps[:-1]) if undoes else None}
+
+
+def _check_operators(exported: onnx.ModelProto):
+    """Refuse operators that only some runtimes have."""
+    foreign = {own.op_type for own in exported.graph.node if own.domain not in OPSETS}
+    if foreign:
+        raise ExportError(
+            "The model must consist of steps that the standard of ONNX has operators for. Got one "
+            f"that needs {', '.join(sorted(foreign))}. Do this step outside, and export those "
+            "behind it."
+        )

@@ -1,0 +1,457 @@
+"""Fitted models in files of ONNX give the numbers of the originals."""
+
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+import skl2onnx
+import torch
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    RobustScaler,
+    StandardScaler,
+)
+
+import skae
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderImputer,
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    TokenAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
+from skae.architectures import Recurrent
+from skae.exceptions import ExportError
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
+    # torch's and skl2onnx's own.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+SMALL = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.onnx"
+
+
+def run(path, inputs, **outputs):
+    """Return what a file makes of inputs, by onnxruntime alone."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def make_frame(n_rows):
+    """Return a table as people have it, and labels."""
+    source = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "age": source.integers(18, 90, n_rows),
+            "income": source.lognormal(10, 1, n_rows),
+            "time": 1.7e9 + source.uniform(0, 1e6, n_rows),
+            "city": source.choice(["Lima", "Oslo", "Rome"], n_rows),
+            "member": source.random(n_rows) < 0.3,
+        }
+    )
+    labels = np.where(frame["age"] / 50 + source.normal(size=n_rows) > 1, "yes", "no")
+    frame.loc[::7, "income"] = np.nan
+    frame.loc[::11, "city"] = None
+    return frame, labels
+
+
+def make_preprocessing():
+    numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+    cities = make_pipeline(
+        SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+    )
+    return ColumnTransformer(
+        [
+            ("numbers", numbers, ["age", "income", "time"]),
+            ("cities", cities, ["city"]),
+            ("rest", "passthrough", ["member"]),
+        ],
+        sparse_threshold=0,
+    )
+
+
+def as_inputs(frame):
+    """Return a frame as the docstring describes the inputs."""
+    return {
+        name: frame[name].fillna("").to_numpy(object)[:, None]
+        if name == "city"
+        else frame[name].to_numpy(np.float64)[:, None]
+        for name in frame
+    }
+
+
+def test_a_pipeline_with_a_column_transformer_and_a_classifier(path):
+    frame, labels = make_frame(10_000)
+    model = make_pipeline(make_preprocessing(), AutoencoderTransformer(**SMALL))
+    model = make_pipeline(model, LogisticRegression()).fit(frame[:500], labels[:500])
+    assert list(skae.to_onnx(model, path, check=frame[:50])) == ["predict", "predict_proba"]
+    found = run(path, as_inputs(frame))
+    assert np.abs(found["predict_proba"] - model.predict_proba(frame)).max() <= 1e-5
+    assert (found["predict"] == model.predict(frame)).all()
+    stored = onnx.load(path)
+    assert {own.domain: own.version for own in stored.opset_import} == {"": 18, "ai.onnx.ml": 2}
+    assert {node.domain for node in stored.graph.node} == {"", "ai.onnx.ml"}
+    assert not stored.functions
+
+
+METHODS = ["transform", "reconstruct", "score_samples", "reconstruction_errors"]
+
+
+def test_all_methods_of_an_autoencoder_near_and_far(images, path):
+    X = images.astype(np.float64) * 1e3 + 1.7e9
+    model = AutoencoderTransformer(**SMALL).fit(X)
+    differences = skae.to_onnx(model, path, methods=METHODS)
+    assert max(differences.values()) <= 1e-5
+    rows = X.copy()
+    # Beyond the known range the network fades.
+    rows[::3, ::5] += 2e4
+    found = run(path, {"X": rows})
+    codes = model.transform(rows)
+    assert np.abs(found["transform"] - codes).max() <= 1e-5 * np.abs(codes).max()
+    deviations = model.inverse_transform(codes) - 1.7e9
+    assert np.abs(found["reconstruct"] - 1.7e9 - deviations).max() <= 1e-5 * abs(deviations).max()
+    np.testing.assert_allclose(found["score_samples"], model.score_samples(rows), rtol=1e-4)
+    errors = model.reconstruction_errors(rows)
+    np.testing.assert_allclose(
+        found["reconstruction_errors"], errors, rtol=1e-3, atol=1e-6 * errors.max()
+    )
+    for n_rows in (1, 2, 7):
+        np.testing.assert_allclose(
+            run(path, {"X": rows[:n_rows]})["transform"], found["transform"][:n_rows], rtol=1e-4
+        )
+
+
+def test_skl2onnx_converts_pipelines_with_ours(images):
+    import skae.onnx  # noqa: F401
+
+    X = images[:, 8:32]
+    autoencoder = AutoencoderTransformer(init="random", **SMALL)
+    model = make_pipeline(MinMaxScaler(), autoencoder, Ridge())
+    model.fit(X, X[:, 0])
+    options = {AutoencoderTransformer: {"methods": ["transform"]}}
+    exported = skl2onnx.to_onnx(model, X[:1].astype(np.float32), options=options)
+    session = onnxruntime.InferenceSession(exported.SerializeToString())
+    (found,) = session.run(None, {"X": X.astype(np.float32)})
+    np.testing.assert_allclose(found[:, 0], model.predict(X), atol=1e-4)
+
+
+def test_a_model_that_differs_is_not_written(images, path, monkeypatch):
+    monkeypatch.setattr("skae.onnx._check.TOLERANCE", -1.0)
+    path.write_bytes(b"before")
+    with pytest.raises(ExportError, match="must agree with the original to .* in 'transform'"):
+        skae.to_onnx(PCA(2).fit(images), path, check=images)
+    assert path.read_bytes() == b"before"
+    assert [own.name for own in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "imputer",
+    [
+        SimpleImputer(),
+        SimpleImputer(strategy="median", add_indicator=True),
+        SimpleImputer(missing_values=-1.0, strategy="constant", fill_value=7.0),
+        SimpleImputer(keep_empty_features=True),
+    ],
+    ids=["mean", "indicators", "constant", "kept"],
+)
+@pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
+def test_imputers_of_scikit_learn_in_double_precision(imputer, path):
+    source = np.random.default_rng(0)
+    X = 1.7e9 + source.normal(size=(30, 4))
+    gap = -1.0 if imputer.missing_values == -1.0 else np.nan
+    X[source.random(X.shape) < 0.3] = gap
+    X[:, 2] = gap
+    model = make_pipeline(clone(imputer), StandardScaler())
+    model.fit(X)
+    assert skae.to_onnx(model, path, check=X)["transform"] < 1e-9
+    np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-9)
+
+
+REFUSED = {
+    "a step that skl2onnx does not know": (
+        make_pipeline(FunctionTransformer(np.sqrt), PCA(2)),
+        {},
+        "cannot be exported to ONNX: ",
+    ),
+    "rows that are not known": (
+        make_pipeline(PCA(4), AutoencoderTransformer(**SMALL)),
+        {"check": None, "methods": ["reconstruct"]},
+        "`check` must be rows|Steps before the autoencoder must be StandardScaler",
+    ),
+    "a reconstruction through PCA": (
+        make_pipeline(PCA(4), AutoencoderTransformer(**SMALL)),
+        {"methods": ["reconstruct"]},
+        "Steps before the autoencoder must be StandardScaler",
+    ),
+    "a method that there is not": (
+        AutoencoderTransformer(**SMALL),
+        {"methods": ["predict"]},
+        "`methods` must be among transform, .* Got .'predict'.",
+    ),
+    "codes and rows at once": (
+        AutoencoderTransformer(**SMALL),
+        {"methods": ["transform", "inverse_transform"]},
+        "`methods` must be 'inverse_transform' alone",
+    ),
+    "a method that a classifier has not": (
+        LogisticRegression(),
+        {"methods": ["transform"]},
+        "`methods` must be among predict, predict_proba",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_tell_the_reason(case, images, path):
+    model, params, message = REFUSED[case]
+    X = images[:, 8:32]
+    model = clone(model).fit(X, X[:, 3] > 0.5)
+    with pytest.raises(ValueError, match=message):
+        skae.to_onnx(model, path, **{"check": X, **params})
+    assert not path.exists()
+
+
+def test_text_that_needs_operators_beyond_the_standard_is_refused(path):
+    model = CountVectorizer().fit(["a film", "a good film"])
+    with pytest.raises(ExportError, match="standard of ONNX has operators for. Got one that needs"):
+        skae.to_onnx(model, path, check=["a film", "no"])
+
+
+def test_an_imputer_of_categories_is_refused(path):
+    frame, _ = make_frame(60)
+    model = AutoencoderImputer(random_state=0).fit(frame)
+    with pytest.raises(ExportError, match="must be one of numbers"):
+        skae.to_onnx(model, path, check=frame)
+
+
+def test_importing_skae_imports_no_onnx():
+    code = """
+import sys, skae
+names = "onnx", "onnxruntime", "onnxscript", "skl2onnx"
+assert not set(names) & set(sys.modules), sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_names_of_the_package_are_errors():
+    with pytest.raises(AttributeError, match="module 'skae' has no attribute 'to_onxn'"):
+        skae.to_onxn  # noqa: B018
+
+
+# Exporters take seconds: what follows runs with the slow tests.
+
+CONV = {"architecture": "conv", "sample_shape": (1, 4, 6), "hidden_layer_sizes": "auto"}
+GRU = {"architecture": "recurrent", "sample_shape": (4, 6)}
+LSTM = {"architecture": Recurrent(cell="lstm", bidirectional=True), "sample_shape": (4, 6)}
+MASK = {"missing": "mask"}
+KINDS = {
+    "random": AutoencoderTransformer(init="random"),
+    "binary": AutoencoderTransformer(loss="binary_cross_entropy"),
+    "counts": AutoencoderTransformer(loss="poisson"),
+    "bounds": AutoencoderTransformer(output_range=(0, 0.9)),
+    "double": AutoencoderTransformer(dtype="float64"),
+    "gelu": AutoencoderTransformer(activation="gelu", whiten=True),
+    "batch norm": AutoencoderTransformer(normalization="batch", dropout=0.2),
+    "tied": AutoencoderTransformer(normalization="layer", tied_weights=True),
+    "denoising": AutoencoderTransformer(corruption="masking"),
+    "top_k": AutoencoderTransformer(penalty="top_k", alpha=0.5),
+    "variational": VariationalAutoencoderTransformer(),
+    "bernoulli": VariationalAutoencoderTransformer(likelihood="bernoulli"),
+    "adversarial": AdversarialAutoencoderTransformer(),
+    "conv": AutoencoderTransformer(normalization="batch", **CONV),
+    "gru": AutoencoderTransformer(**GRU),
+    "lstm": AutoencoderTransformer(**LSTM),
+    "mask": AutoencoderTransformer(**MASK),
+    "mask variational": VariationalAutoencoderTransformer(**MASK),
+    "mask conv": AutoencoderTransformer(**CONV, **MASK),
+    "mask gru": AutoencoderTransformer(**GRU, **MASK),
+}
+
+
+def fit_kind(name, images):
+    rows = images[:, 8:32].copy()
+    if "mask" in name:
+        rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
+        # A sequence that ends early, and one without any cell; nobody has the last steps.
+        rows[3, 12:] = rows[4] = rows[:, 18:] = np.nan
+        if "gru" not in name:
+            rows[:2, 18:] = 0.5
+    params = {key: value for key, value in SMALL.items() if "conv" not in name or key[0] != "h"}
+    return clone(KINDS[name]).set_params(**params).fit(rows), rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_all_kinds_and_all_their_methods(name, images, path):
+    model, rows = fit_kind(name, images)
+    methods = [*METHODS, *(["posterior_std"] if hasattr(model, "posterior_std") else [])]
+    for check in (None, rows):
+        assert set(skae.to_onnx(model, path, methods=methods, check=check)) == set(methods)
+    found = run(path, {"X": rows})
+    np.testing.assert_allclose(found["transform"], model.transform(rows), atol=2e-5, rtol=2e-5)
+    codes = model.transform(rows)
+    skae.to_onnx(model, path, methods="inverse_transform")
+    np.testing.assert_allclose(
+        run(path, {"X": codes})["inverse_transform"], model.inverse_transform(codes), atol=2e-5
+    )
+
+
+@pytest.mark.slow
+def test_samples_keep_their_axes(images, path):
+    X = images[:, 8:32].reshape(-1, 1, 4, 6).astype(np.float32)
+    model = AutoencoderTransformer(3, architecture="conv", max_iter=1, random_state=0).fit(X)
+    skae.to_onnx(model, path, methods=["reconstruct"], check=X)
+    (found,) = run(path, {"X": X}).values()
+    assert found.shape == X.shape
+    assert found.dtype == np.float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scaler", [StandardScaler(), MinMaxScaler((-1, 1)), MaxAbsScaler(), RobustScaler()], ids=repr
+)
+def test_reconstructions_in_units_before_the_scalers(scaler, images, path):
+    X = images[:, 20:32] * 5 + 3
+    scalers = make_pipeline(StandardScaler(with_mean=False), scaler)
+    model = make_pipeline(scalers, AutoencoderTransformer(**SMALL)).fit(X)
+    skae.to_onnx(model, path, methods=["reconstruct", "transform"])
+    codes = model.transform(X)
+    expected = model.inverse_transform(codes)
+    np.testing.assert_allclose(run(path, {"X": X})["reconstruct"], expected, atol=1e-4)
+    skae.to_onnx(model, path, methods=["inverse_transform"])
+    np.testing.assert_allclose(
+        run(path, {"X": codes})["inverse_transform"], expected, atol=1e-4, rtol=1e-5
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", [True, False])
+def test_imputers_of_numbers(missing, wine, path):
+    X, _ = wine
+    X = X.copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    X[:, 4] = np.nan
+    model = AutoencoderImputer(
+        add_indicator=missing, keep_empty_features=not missing, min_value=-2, random_state=0
+    ).fit(X)
+    model.learned_share_ = 0.5
+    skae.to_onnx(model, path, check=X)
+    np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-4)
+    skae.to_onnx(model, path)
+
+
+@pytest.mark.slow
+def test_texts_as_numbers_of_words(path):
+    texts = np.random.default_rng(0).integers(2, 9, size=(40, 6))
+    texts[::2, 3:] = 0
+    model = TokenAutoencoderTransformer(2, max_iter=1, random_state=0).fit(texts)
+    texts[0, 0] = 99
+    methods = ["transform", "score_samples"]
+    skae.to_onnx(model, path, methods=methods, check=texts)
+    found = run(path, {"X": texts})
+    for name in methods:
+        np.testing.assert_allclose(found[name], getattr(model, name)(texts), atol=1e-5)
+    assert skae.to_onnx(model, path, methods="inverse_transform") == {"inverse_transform": 0}
+
+
+@pytest.mark.slow
+def test_an_outlier_detector(wine, path):
+    X, _ = wine
+    model = AutoencoderOutlierDetector(
+        autoencoder=AutoencoderTransformer(hidden_layer_sizes=(8,), max_iter=2), random_state=0
+    ).fit(X)
+    methods = ["predict", "decision_function", "score_samples"]
+    rows = np.vstack([X, X * 3, X[:20] * 1e9])
+    skae.to_onnx(model, path, methods=methods, check=rows)
+    found = run(path, {"X": rows})
+    for name in methods:
+        expected = getattr(model, name)(rows)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5)
+    assert set(found["predict"]) == {-1, 1}
+
+
+class Shifted(AutoencoderTransformer):
+    """Has codes that its network does not know of."""
+
+    def transform(self, X):
+        return super().transform(X) + self.shift
+
+
+@pytest.mark.slow
+def test_derived_classes_are_exported_as_what_they_derive_from(images, path):
+    model = Shifted(**SMALL).fit(images[:, 8:32])
+    model.shift = 0.0
+    skae.to_onnx(model, path)
+    model.shift = 1e-2
+    with pytest.raises(ExportError, match="in 'transform'"):
+        skae.to_onnx(model, path)
+
+
+@pytest.mark.slow
+def test_a_detector_of_rows_with_gaps(wine, path):
+    X, _ = wine
+    X = X.copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
+    autoencoder = AutoencoderTransformer(missing="mask", max_iter=1)
+    model = AutoencoderOutlierDetector(autoencoder=autoencoder, random_state=0).fit(X)
+    skae.to_onnx(model, path, check=X)
+    skae.to_onnx(model, path)
+
+
+@pytest.mark.slow
+def test_searches_and_frames_of_numbers(wine, path):
+    X, y = wine
+    frame = pd.DataFrame(X).add_prefix("wine ")
+    model = make_pipeline(AutoencoderTransformer(**SMALL), LogisticRegression())
+    grid = {"autoencodertransformer__n_components": [2, 3]}
+    search = GridSearchCV(model, grid, cv=2).fit(frame, y)
+    skae.to_onnx(search, path)
+    found = run(path, {"X": frame.to_numpy()})
+    assert (found["predict"] == search.predict(frame)).all()
+
+
+class Own(torch.nn.Module):
+    """Chooses its way by the values of the rows."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.linear = torch.nn.Linear(n_in, n_out)
+
+    def forward(self, rows):
+        return self.linear(rows) if float(rows.sum()) > 0 else self.linear(-rows)
+
+
+@pytest.mark.slow
+def test_networks_of_ones_own_say_why_they_cannot(wine, path):
+    X, _ = wine
+    own = lambda shape, n_codes, n_outputs: (  # noqa: E731
+        Own(shape[0], n_outputs),
+        torch.nn.Linear(n_codes, shape[0]),
+    )
+    model = AutoencoderTransformer(2, architecture=own, max_iter=1, random_state=0).fit(X)
+    with pytest.raises(ExportError, match="operations that torch can export to ONNX"):
+        skae.to_onnx(model, path)
