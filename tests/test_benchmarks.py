@@ -166,6 +166,15 @@ def test_speed_prints_a_ratio(run):
     assert float(ratio) == pytest.approx(int(n_bytes) / int(of_weights), abs=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+def test_serving_compares_files_starts_rows_and_pipelines(run):
+    text = run("serving", "--quick")
+    assert float(find_line(text, "onnx ")[3]) < 2
+    assert len(re.findall(r"^skae, onnxruntime  ", text, re.MULTILINE)) == 2
+    assert float(find_line(text, "predict_proba")[1]) <= 1e-5
+
+
 def test_speed_refuses_what_it_does_not_know(run):
     with pytest.raises(SystemExit):
         run("speed", "nothing")

@@ -75,7 +75,7 @@ def make_frame(n_rows):
     )
     labels = np.where(frame["age"] / 50 + source.normal(size=n_rows) > 1, "yes", "no")
     frame.loc[::7, "income"] = np.nan
-    frame.loc[::11, "city"] = None
+    frame.loc[::11, "city"] = np.nan
     return frame, labels
 
 
@@ -97,7 +97,7 @@ def make_preprocessing():
 def as_inputs(frame):
     """Return a frame as the docstring describes the inputs."""
     return {
-        name: frame[name].fillna("").to_numpy(object)[:, None]
+        name: frame[name].fillna("nan").to_numpy(object)[:, None]
         if name == "city"
         else frame[name].to_numpy(np.float64)[:, None]
         for name in frame
@@ -166,6 +166,17 @@ def test_a_model_that_differs_is_not_written(images, path, monkeypatch):
         skae.to_onnx(PCA(2).fit(images), path, check=images)
     assert path.read_bytes() == b"before"
     assert [own.name for own in path.parent.iterdir()] == [path.name]
+
+
+def test_categories_of_scikit_learn_that_are_missing_or_numbers(path):
+    frame, _ = make_frame(60)
+    frame["age"] //= 20
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = [("categories", encoder, ["city", "age"]), ("numbers", "passthrough", ["time"])]
+    model = ColumnTransformer(columns).fit(frame)
+    skae.to_onnx(model, path, check=frame)
+    found = run(path, as_inputs(frame))["transform"]
+    np.testing.assert_array_equal(found, model.transform(frame))
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
     The input is called "X", of shape (n_samples, n_features) or that of the samples in `fit`, in
     double precision; in single precision where `check` is an array of that. With a frame there is
     an input of shape (n_samples, 1) for each column, in double precision for numbers, of strings
-    otherwise, with the empty string where text is missing. Missing numbers are NaN.
+    otherwise, with "nan" where text is missing. Missing numbers are NaN.
 
     The exported model checks nothing: NaN where none are expected give NaN, and rows further from
     the training mean than single precision reaches give infinities.

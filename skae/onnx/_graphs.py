@@ -47,13 +47,19 @@ def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -
                 verbose=False,
             )
         except Exception as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ExportError(
                 "The network must consist of operations that torch can export to ONNX. Got one "
-                f"that it cannot: {reason} A network of your own must not choose its way by the "
-                "values or the number of the rows."
+                f"that it cannot: {_find_reason(error)} A network of your own must not choose its "
+                "way by the values or the number of the rows."
             ) from error
     return cast(torch.onnx.ONNXProgram, program).model_proto
+
+
+def _find_reason(error: BaseException) -> str:
+    """Return the first line of the error that others are about."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextlib.contextmanager

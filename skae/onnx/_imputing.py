@@ -7,8 +7,6 @@ from skl2onnx.common.data_types import guess_proto_type
 from skae._estimators.mixed_columns import is_not_a_number
 from skae.exceptions import ExportError
 
-# Text has no NaN.
-MISSING_TEXT = ""
 _OPSET = 18
 
 
@@ -66,8 +64,8 @@ class _Nodes:
 def _mark(nodes: _Nodes, table: str, missing_values, kind) -> str:
     """Add operators that tell where values are missing."""
     if kind == TensorProto.STRING:
-        marker = missing_values if isinstance(missing_values, str) else MISSING_TEXT
-        known = {"keys_strings": [marker], "values_int64s": [1], "default_int64": 0}
+        # Text has no NaN, but the word for it.
+        known = {"keys_strings": [str(missing_values)], "values_int64s": [1], "default_int64": 0}
         code = nodes.add("LabelEncoder", table, domain="ai.onnx.ml", version=2, **known)
         return nodes.add("Cast", code, to=TensorProto.BOOL)
     if is_not_a_number(missing_values):

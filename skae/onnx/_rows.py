@@ -6,7 +6,6 @@ from skae._estimators.mixed_columns import is_frame, name_columns, read_cells, t
 from skae._shared.extras import import_extra
 from skae.exceptions import ExportError
 from skae.modules import LinearOutput
-from skae.onnx._imputing import MISSING_TEXT
 from skae.onnx._programs import (
     DetectorProgram,
     ImputerProgram,
@@ -37,7 +36,7 @@ def read_inputs(X, *, by_column: bool, of_tokens: bool) -> dict[str, np.ndarray]
     -------
     inputs : dict of str to ndarray
         Inputs by their names: numbers in double precision, or in single precision where X is an
-        array of that; text as objects, empty where it is missing.
+        array of that; text as objects, "nan" where it is missing.
     """
     if is_frame(X) and by_column:
         names = [str(name) for name in name_columns(X)]
@@ -62,12 +61,11 @@ def _is_numeric(column) -> bool:
 
 
 def _read_column(column) -> np.ndarray:
-    cells, missing = read_cells(column, np.nan)
     if _is_numeric(column):
-        values = np.where(missing, np.nan, cells).astype(np.float64)
-    else:
-        values = np.where(missing, MISSING_TEXT, cells).astype(str).astype(object)
-    return values[:, None]
+        cells, missing = read_cells(column, np.nan)
+        return np.where(missing, np.nan, cells).astype(np.float64)[:, None]
+    # Missing text becomes the word that Python has for it, "nan" or "None".
+    return np.array([str(cell) for cell in np.asarray(column)], dtype=object)[:, None]
 
 
 def draw_rows(steps):
