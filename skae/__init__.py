@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from skae._estimators.autoencoder import AutoencoderTransformer
     from skae._estimators.imputer import AutoencoderImputer
     from skae._estimators.outlier import AutoencoderOutlierDetector
+    from skae._estimators.sparse_codes import SparseAutoencoderTransformer
     from skae._estimators.tokens import TokenAutoencoderTransformer
     from skae._estimators.variational import VariationalAutoencoderTransformer
     from skae.onnx import to_onnx as to_onnx
@@ -24,6 +25,7 @@ __all__ = [
     "AutoencoderImputer",
     "AutoencoderOutlierDetector",
     "AutoencoderTransformer",
+    "SparseAutoencoderTransformer",
     "TokenAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "__version__",
@@ -38,6 +40,7 @@ _HOMES = {
     "AutoencoderImputer": "skae._estimators.imputer",
     "AutoencoderOutlierDetector": "skae._estimators.outlier",
     "AutoencoderTransformer": "skae._estimators.autoencoder",
+    "SparseAutoencoderTransformer": "skae._estimators.sparse_codes",
     "TokenAutoencoderTransformer": "skae._estimators.tokens",
     "VariationalAutoencoderTransformer": "skae._estimators.variational",
     "fit_many": "skae.parallel",

@@ -9,6 +9,7 @@ from skae._engine.applying.rows import (
     encode_table,
     row_errors_and_deviations,
 )
+from skae._engine.applying.sparse_codes import encode_sparsely
 from skae._engine.applying.texts import decode_tokens, encode_tokens, find_token_losses
 from skae._engine.compute.device import multiplies_in_bfloat16, resolve_device
 from skae._engine.compute.seeds import ordinary_torch_state
@@ -17,6 +18,7 @@ from skae._engine.families.family import Family
 from skae._engine.families.neighbors import Neighbors
 from skae._engine.families.plain import Plain
 from skae._engine.families.plan import NetworkPlan
+from skae._engine.families.sparse_codes import SparseCodes
 from skae._engine.families.tokens import Tokens
 from skae._engine.families.variational import Variational
 from skae._engine.fitting.fit import train_autoencoder
@@ -41,6 +43,7 @@ __all__ = [
     "NetworkSettings",
     "Plain",
     "Separation",
+    "SparseCodes",
     "Split",
     "Standardization",
     "StartingPoint",
@@ -54,6 +57,7 @@ __all__ = [
     "decode_table",
     "decode_tokens",
     "encode_deviations",
+    "encode_sparsely",
     "encode_table",
     "encode_tokens",
     "fill_table",

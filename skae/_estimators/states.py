@@ -12,6 +12,7 @@ from skae._engine import (
     Neighbors,
     NetworkPlan,
     Plain,
+    SparseCodes,
     Tokens,
     Variational,
 )
@@ -40,6 +41,7 @@ _CLASSES: dict[str, type] = {
         NetworkPlan,
         Plain,
         Recurrent,
+        SparseCodes,
         Tokens,
         TopKSparsity,
         Variational,

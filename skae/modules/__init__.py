@@ -10,6 +10,7 @@ from skae.modules._neighbors import NeighborAutoencoder, turn_codes_
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
+from skae.modules._pursuit import PursuitAutoencoder
 from skae.modules._reach import Reach
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._sparsity import TopK
@@ -32,6 +33,7 @@ __all__ = [
     "LogisticOutput",
     "NeighborAutoencoder",
     "OwnModule",
+    "PursuitAutoencoder",
     "Reach",
     "RecurrentDecoder",
     "RecurrentEncoder",

@@ -24,6 +24,7 @@ from skae.objectives._penalties import (
     OrthogonalDecoder,
     Penalty,
 )
+from skae.objectives._pursuit import PursuitObjective
 from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss
 from skae.objectives._tokens import TokenCrossEntropy
 from skae.objectives._units import ColumnUnits
@@ -67,6 +68,7 @@ __all__ = [
     "Penalty",
     "PoissonLoss",
     "PreparedLoss",
+    "PursuitObjective",
     "ReconstructionLoss",
     "ReconstructionObjective",
     "SquaredError",

@@ -24,6 +24,7 @@ _ESTIMATORS = {
     "CodeSampler": "skae.generate",
     "Quantizer": "skae.codes",
     "SequencePadder": "skae.sequences",
+    "SparseAutoencoderTransformer": "skae",
     "TokenAutoencoderTransformer": "skae",
     "TokenSequencer": "skae.text",
     "VariationalAutoencoderTransformer": "skae",

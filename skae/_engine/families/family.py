@@ -254,8 +254,20 @@ class Family:
         """Return parameters that the step trains by an optimiser of its own."""
         return []
 
-    def settle_(self, module: Autoencoder, dataset: WeightedRows) -> None:
-        """Bring the codes into their final form after training; leave them by default."""
+    def settle_(
+        self, module: Autoencoder, dataset: WeightedRows, held_out: WeightedRows | None
+    ) -> None:
+        """Bring the codes into their final form after training; leave them by default.
+
+        Parameters
+        ----------
+        module : Autoencoder
+            The trained network.
+        dataset : WeightedRows
+            All rows.
+        held_out : WeightedRows or None
+            Those of them that were held out; None where none were.
+        """
 
     def measure_codes(self, module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         """Return moments of the codes of a data set, and the error of the network."""
@@ -321,8 +333,10 @@ class Family:
         """Return the weighted share of the cells of a data set that are not missing."""
         return find_observed_share(dataset) if table.masked else 1.0
 
-    def describe(self, module: Autoencoder, dataset: WeightedRows) -> Any:
-        """Return what else is known of the codes of a data set, None by default."""
+    def describe(
+        self, module: Autoencoder, dataset: WeightedRows, held_out: WeightedRows | None
+    ) -> Any:
+        """Return what else is known of the codes, None by default; parameters as in `settle_`."""
 
 
 def share_variance(explained: torch.Tensor, moments: CodeMoments) -> np.ndarray:

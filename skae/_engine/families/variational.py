@@ -108,7 +108,7 @@ class Variational(Family):
         return likelihood.to(units.standardization.dtype)
 
     @torch.no_grad()
-    def settle_(self, module, dataset):
+    def settle_(self, module, dataset, held_out):
         """Give codes the scale that is the closest to the prior's, by one pass over a data set.
 
         The network may have found it easier to let codes spread than to write them small. No
@@ -125,7 +125,7 @@ class Variational(Family):
         module.code_scale.mul_(square.sqrt().to(module.code_scale))
 
     @torch.no_grad()
-    def describe(self, module, dataset) -> PosteriorMoments:
+    def describe(self, module, dataset, held_out) -> PosteriorMoments:
         """Return the moments of the posteriors of a data set, by one pass over it."""
 
         def describe(rows):

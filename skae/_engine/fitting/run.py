@@ -166,7 +166,7 @@ class TrainingRun:
         net.notify("on_train_end", X=self.train_set, y=None)
 
     def _measure(self) -> CodeMoments:
-        self.family.settle_(self.net.module_, self.all_rows)
+        self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)
         moments = self.family.measure_codes(self.net.module_, self.all_rows)
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
         return moments
@@ -215,6 +215,7 @@ class TrainingRun:
         The losses are those that the epochs were chosen by, of this training where None.
         """
         net, family, table = self.net, self.family, self.table
+        held_out = net.validation_set
         self._set_reach(outcome.moments)
         rotate = net.module_.sparsity is None and net.criterion_.rotates
         ratios = family.order_codes_(
@@ -246,7 +247,7 @@ class TrainingRun:
             explained_variance_ratio=ratios,
             moments=net.release_training_state(self.callbacks),
             n_fits=self.n_earlier_fits + 1,
-            description=family.describe(net.module_, self.all_rows),
+            description=family.describe(net.module_, self.all_rows, held_out),
         )
 
     def _find_variance(self, moments: CodeMoments) -> float:

@@ -1,0 +1,166 @@
+"""Autoencoders of sparse codes, which start from rows of the table."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from skae._engine.families.family import Family
+from skae._engine.families.moments import CodeMoments
+from skae._engine.judgement import find_row_errors
+from skae._engine.start.prepared_table import PreparedTable
+from skae._engine.steps.unit_rows import UnitRowStep
+from skae._engine.tables.batches import OrderedBatches, WeightedRows
+from skae.modules import PursuitAutoencoder
+from skae.objectives import PursuitObjective, ReconstructionLoss, SquaredError
+
+# Cells of scores that are made at once where thresholds are sought.
+_CELLS = 2**23
+# From fewer active codes, thresholds of held-out rows are mixed with those of the training.
+_ENOUGH_CODES = 500
+
+
+@dataclass(frozen=True)
+class PreparedForPursuit(PreparedTable):
+    """A table made ready for training, whose number of codes is not that of its PCA."""
+
+    training_rows: torch.Tensor
+    """Numbers of the rows in training, of shape (n_training,)."""
+
+
+@dataclass(frozen=True)
+class CodeUse:
+    """How often codes are active."""
+
+    shares: np.ndarray
+    """Share of all rows on which each code is active, of shape (n_components,)."""
+
+    n_active: float
+    """Number of active codes of a held-out row, on average; of any row where none are held out."""
+
+    @property
+    def dead(self) -> np.ndarray:
+        """Numbers of the codes that are never active."""
+        return np.flatnonzero(self.shares == 0)
+
+
+@dataclass(frozen=True)
+class SparseCodes(Family):
+    """Autoencoders of sparse codes with a dictionary, judged beside PCA with as many numbers.
+
+    Attributes
+    ----------
+    n_codes : int
+        Number of codes.
+    n_active : int
+        Number of active codes of a row, on average.
+    n_rounds : int
+        Rounds of the pursuit that finds them.
+    nested : tuple of int
+        Smaller numbers of codes, in ascending order, from which rows are reconstructed, too.
+    """
+
+    n_codes: int
+    n_active: int
+    n_rounds: int
+    nested: tuple[int, ...] = ()
+    loss: ClassVar[ReconstructionLoss] = SquaredError()
+    cross_validates = False
+    keeps_order = True
+
+    def prepare(self, X, weights, in_training, settings, device, units=None):
+        """Return a table with PCA of as many components as codes are active."""
+        n_components = min(self.n_active, X.shape[1])
+        settings = replace(settings, n_components=n_components)
+        table = super().prepare(X, weights, in_training, settings, device, units)
+        own = {field.name: getattr(table, field.name) for field in fields(table)}
+        own["n_components"] = self.n_codes
+        return PreparedForPursuit(**own, training_rows=torch.tensor(np.flatnonzero(in_training)))
+
+    def network_options(self) -> dict[str, Any]:
+        """Return the numbers of active codes, of rounds, and of nested codes."""
+        names = ("n_active", "n_rounds", "nested")
+        return {name: getattr(self, name) for name in names}
+
+    def build(self, plan, generator) -> PursuitAutoencoder:
+        """Return a network with a random dictionary."""
+        return PursuitAutoencoder(
+            plan.n_features,
+            plan.n_components,
+            self.n_active,
+            n_rounds=self.n_rounds,
+            dtype=plan.torch_dtype,
+            generator=generator,
+        )
+
+    def make_module(self, plan, table, components, generator):
+        """Return a network that starts from rows drawn at random."""
+        module = self.build(plan, generator)
+        own = table.training_rows
+        drawn = torch.randperm(len(own), generator=generator)[: plan.n_components]
+        rows = table.rows.take(own[drawn.to(own.device)])
+        module.start_(rows.cpu(), float(table.deviations.square().mean().sqrt()) or 1.0)
+        return module
+
+    def make_objective(self, table, generator) -> PursuitObjective:
+        """Return the squared error of all codes and of nested ones."""
+        return PursuitObjective((*self.nested, self.n_codes))
+
+    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+        """Return steps that leave dictionary rows their length."""
+        return UnitRowStep(modules, objective, optimizers, precision=precision)
+
+    @torch.no_grad()
+    def settle_(self, module, dataset, held_out):
+        """Set thresholds by which held-out rows have as many active codes as are asked for.
+
+        Rows in training have fewer then, as the dictionary fits them better. Where no rows are held
+        out, the thresholds of the last batches stay, which is right for a single epoch alone.
+        """
+        if held_out is None:
+            return
+        n_rows = min(len(held_out), max(2, _CELLS // self.n_codes))
+        places = torch.linspace(0, len(held_out) - 1, n_rows, dtype=torch.float64).long()
+        rows, _ = held_out.batch(places)
+        share = min(1.0, len(rows) * self.n_active / _ENOUGH_CODES)
+        module.follow_(module.pursue(rows)[1], share)
+
+    @torch.no_grad()
+    def measure_codes(self, module, dataset) -> CodeMoments:
+        """Return mean squares of the codes in the place of their covariance, and the errors."""
+        sums = torch.zeros(2, self.n_codes, dtype=torch.float64)
+        error = square = mass = 0.0
+        for rows, weights in self._batches(dataset):
+            code = module.encode_raw(rows)
+            weights = torch.ones_like(rows[:, 0]) if weights is None else weights
+            own = torch.stack([weights @ code, weights @ code.square()])
+            sums += own.cpu().double()
+            error += float(weights @ find_row_errors(module.decode_raw(code), rows))
+            square += float(weights @ find_row_errors(torch.zeros_like(rows), rows))
+            mass += float(weights.sum())
+        mean, squares = sums / mass
+        return CodeMoments(mean, squares, torch.zeros(0), error / mass, square / mass, [])
+
+    def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
+        """Leave the codes in their order; return their shares of the variance."""
+        share = 1 - moments.squared_error / moments.mean_square if moments.mean_square else 0.0
+        total = max(float(moments.covariance.sum()), 1e-300)
+        return (moments.covariance * (max(0.0, share) / total)).numpy()
+
+    def describe(self, module, dataset, held_out) -> CodeUse:
+        """Return how often codes are active."""
+        shares = self._count(module, dataset)
+        judged = shares if held_out is None else self._count(module, held_out)
+        return CodeUse(shares.numpy(), float(judged.sum()))
+
+    @torch.no_grad()
+    def _count(self, module, dataset: WeightedRows) -> torch.Tensor:
+        """Return the share of rows on which each code is active."""
+        counts = torch.zeros(self.n_codes, dtype=torch.float64)
+        for rows, _ in self._batches(dataset):
+            counts += (module.encode_raw(rows) > 0).sum(0).cpu().double()
+        return counts / len(dataset)
+
+    def _batches(self, dataset: WeightedRows) -> OrderedBatches:
+        return OrderedBatches(dataset, batch_size=max(2, min(4096, _CELLS // self.n_codes)))
