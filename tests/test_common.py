@@ -15,6 +15,7 @@ from skae import (
     AdversarialAutoencoderTransformer,
     AutoencoderImputer,
     AutoencoderTransformer,
+    SparseAutoencoderTransformer,
     TokenAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
@@ -107,6 +108,8 @@ ESTIMATORS.append(
     (AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)), DRAWN_PRIOR)
 )
 ESTIMATORS.append((CodeSampler(PCA(1)), None))
+SPARSE = {"n_components": 16, "n_active": 4, "n_rounds": 2, "max_iter": 2}
+ESTIMATORS.append((SparseAutoencoderTransformer(**SPARSE), f"{HELD_OUT}; {MINIBATCHES}"))
 ESTIMATORS.append((small(architecture=Signals((2, 4)), early_stopping=False), ROUNDING))
 ESTIMATORS += [
     (AutoencoderImputer(autoencoder=small(corruption="hiding"), **params), None)
@@ -184,6 +187,12 @@ def test_checks_that_check_estimator_leaves_out(kind, name):
     params = {"max_iter": 2, "hidden_layer_sizes": (8,), "early_stopping": False}
     known = {key: params[key] for key in params.keys() & kind().get_params()}
     getattr(estimator_checks, name)(kind.__name__, kind(**known))
+
+
+@pytest.mark.parametrize("name", FURTHER_CHECKS)
+def test_checks_that_check_estimator_leaves_out_of_sparse_codes(name):
+    estimator = SparseAutoencoderTransformer(**SPARSE, sparse_output=False, early_stopping=False)
+    getattr(estimator_checks, name)("SparseAutoencoderTransformer", estimator)
 
 
 @pytest.mark.parametrize("name", FURTHER_CHECKS)

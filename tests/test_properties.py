@@ -23,6 +23,7 @@ from skae import (
     AutoencoderImputer,
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
+    SparseAutoencoderTransformer,
     TokenAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
@@ -207,6 +208,17 @@ SPACES = {
         if name not in ("early_stopping", "validation_fraction", "n_iter_no_change", "tol")
     }
     | {"loss": LOSSES, "divergence": ["mmd"], "alpha": [0.0, 1.0, 1e30]},
+    SparseAutoencoderTransformer: {
+        name: values
+        for name, values in LOOP.items()
+        if name not in ("learning_rate", "weight_decay")
+    }
+    | {
+        "n_active": [1, 3, 0],
+        "n_rounds": [1, 0],
+        "nested": [(1,), (2, 1)],
+        "sparse_output": [False],
+    },
     TokenAutoencoderTransformer: LOOP
     | {"embedding_size": [1, 0], "architecture": [Recurrent(n_units=2, cell="lstm")]},
     AutoencoderImputer: {
@@ -263,6 +275,9 @@ def estimators(kind):
         usual = {"random_state": st.just(0), "autoencoder": st.sampled_from(INNER)}
     elif kind is CodeSampler:
         usual = {"random_state": st.just(0), "transformer": st.sampled_from(INNER)}
+    elif kind is SparseAutoencoderTransformer:
+        usual = {name: st.just(value) for name, value in SMALL.items()}
+        usual |= {"n_active": st.just(2)}
     elif kind is TokenAutoencoderTransformer:
         usual = {name: st.just(value) for name, value in SMALL.items()}
         usual |= {"embedding_size": st.just(2), "architecture": st.just(Recurrent(n_units=2))}
@@ -320,6 +335,8 @@ def find_state():
 
 def to_numbers(result):
     """Return a result as an array of floats."""
+    if sparse.issparse(result):
+        result = result.toarray()
     if hasattr(result, "to_numpy"):
         result = result.to_numpy()
     return np.asarray(result, dtype=float)
@@ -348,7 +365,7 @@ def apply_transformer(model, X):
     errors = to_numbers(model.reconstruction_errors(X))
     assert errors.shape == find_shape(X)
     assert not np.isinf(errors).any()
-    assert model.missing == "mask" or not np.isnan(errors).any()
+    assert getattr(model, "missing", None) == "mask" or not np.isnan(errors).any()
     check_finite(model.score(X), ())
     return to_numbers(codes)
 
@@ -456,6 +473,7 @@ TABLES = [
     (AutoencoderTransformer, apply_transformer, 90),
     (VariationalAutoencoderTransformer, apply_transformer, 45),
     (AdversarialAutoencoderTransformer, apply_transformer, 35),
+    (SparseAutoencoderTransformer, apply_transformer, 20),
     (AutoencoderImputer, apply_imputer, 40),
     (AutoencoderOutlierDetector, apply_detector, 30),
     (CodeSampler, apply_sampler, 10),

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields, replace
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from skae._engine import (
 from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder, Settings
+from skae._shared.scikit_learn import returns_frames
 from skae._shared.warning import warn_user
 from skae.architectures import Dense
 from skae.exceptions import NotBetterThanPCAWarning
@@ -68,8 +70,8 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         Number of codes, and of the rows of the dictionary. There may be far more than features; on
         few rows more codes overfit.
     n_active : int, default=16
-        Number of codes of a row that differ from zero, on average; at most `n_components`. Fewer
-        are easier to read, more reconstruct better.
+        Number of codes of a row that differ from zero, on average; all of them where
+        there are no more. Fewer are easier to read, more reconstruct better.
     n_rounds : int, default=4
         Rounds of the pursuit. More find better codes, in proportionally more time; with 1 the
         encoder is that of the usual sparse autoencoders with tied weights.
@@ -81,7 +83,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         Return codes as a SciPy CSR matrix. With False they are an array, which `set_output` needs.
     batch_size : int or "auto", default="auto"
         Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
-    learning_rate_init : float, default=0.1
+    learning_rate_init : float, default=0.3
         Greatest learning rate, as the share of its length by which a step may move a dictionary
         row. The rate rises over the first tenth of all steps and falls to almost nothing.
     max_iter : int, default=20
@@ -166,7 +168,8 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
     Codes that are never active get a loss of their own in training, so that they take up what the
     others leave over (Gao et al.). Codes have no order, and other seeds find partly other codes.
 
-    Weights of rows change the loss; the threshold of a batch counts every row alike.
+    Weights of rows count in the loss, the start and the average number of active codes, but for the
+    rows that judge an epoch, among which active codes are distributed whatever their weights.
 
     References
     ----------
@@ -189,7 +192,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
     >>> X, y = load_digits(return_X_y=True)
     >>> model = SparseAutoencoderTransformer(100, n_active=8, max_iter=5, random_state=0).fit(X)
     >>> codes = model.transform(X)
-    >>> codes.format, codes.shape, round(codes.nnz / len(X))
+    >>> codes.format, codes.shape, round(model.n_active_)
     ('csr', (1797, 100), 8)
     >>> model.reconstruction_error_ < model.pca_reconstruction_error_
     True
@@ -217,7 +220,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         nested=None,
         sparse_output=True,
         batch_size="auto",
-        learning_rate_init=0.1,
+        learning_rate_init=0.3,
         max_iter=20,
         early_stopping=True,
         validation_fraction=0.1,
@@ -263,6 +266,12 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
             ``sparse_output=False``.
         """
         X = self._validate_rows(X)
+        if self.sparse_output and returns_frames(self):
+            raise ValueError(
+                "`sparse_output` must be False where output is to be a frame. Got True with "
+                "`set_output` or `set_config`. Frames have no room for so many zeros; set "
+                "sparse_output=False, or set_output(transform='default')."
+            )
         with ordinary_torch_state():
             codes = encode_sparsely(self.net_.module_, X, self._standardization)
         return codes if self.sparse_output else codes.toarray()
@@ -295,21 +304,16 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         return self._sample_form.restore(rows.astype(self.intercept_.dtype, copy=False))
 
     def _make_settings(self) -> Settings:
-        nested = self._read_nested()
-        n_components, n_active = int(self.n_components), int(self.n_active)
-        if n_active > n_components:
-            raise ValueError(
-                f"`n_active` must be at most `n_components`, {n_components}. Got {n_active}. Of "
-                "512 codes some 16 are usually active."
-            )
-        family = SparseCodes(n_components, n_active, int(self.n_rounds), nested)
+        n_components = int(self.n_components)
+        n_active = min(int(self.n_active), n_components)
+        family = SparseCodes(n_components, n_active, int(self.n_rounds), self._read_nested())
         return Settings(family, self._make_network(), self._make_loop())
 
     def _read_nested(self) -> tuple[int, ...]:
         """Return the smaller numbers of codes in `nested`."""
         given = tuple(self.nested or ())
         widths = (0, *given, self.n_components)
-        ascending = all(a < b for a, b in zip(widths, widths[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(widths))
         if not ascending or not all(isinstance(width, Integral) for width in given):
             raise ValueError(
                 "`nested` must be None or numbers of codes in ascending order, each from 1 to "
@@ -325,7 +329,8 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
 
     def _make_loop(self) -> LoopSettings:
         given = self.get_params(deep=False)
-        own = {field.name: given[field.name] for field in fields(LoopSettings) if field.name in given}
+        names = [field.name for field in fields(LoopSettings) if field.name in given]
+        own = {name: given[name] for name in names}
         return LoopSettings(**own, learning_rate="one_cycle", weight_decay=0.0)
 
     def _make_chunk_settings(self) -> Settings:
@@ -351,9 +356,9 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
             return
         warn_user(
             f"The mean squared error per cell, {error:.6g}, is not below that of PCA with "
-            f"{self.n_active} components, {pca_error:.6g}, on the rows that were used to judge. "
+            f"{min(self.n_active, self.n_components)} components, {pca_error:.6g}, on the rows "
+            "that were used to judge. "
             "There may be too few rows for so many codes, or the rows may be no sums of few parts. "
             "More rows, a larger `max_iter`, or another `n_components` may change that.",
             NotBetterThanPCAWarning,
         )
-

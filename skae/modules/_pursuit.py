@@ -132,7 +132,11 @@ class PursuitAutoencoder(nn.Module):
 
     @torch.no_grad()
     def pursue(
-        self, inputs: Tensor, *, thresholds: Tensor | None = None
+        self,
+        inputs: Tensor,
+        weights: Tensor | None = None,
+        *,
+        thresholds: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return codes for rows, and the thresholds that they come from.
 
@@ -140,6 +144,8 @@ class PursuitAutoencoder(nn.Module):
         ----------
         inputs : Tensor of shape (n_samples, n_features)
             Standardised rows.
+        weights : Tensor of shape (n_samples,), default=None
+            Weights of the rows in the average number of active codes; equal where None.
         thresholds : Tensor of shape (n_rounds,), default=None
             Least scores of codes that become active. Where None the rows are encoded together, and
             as many codes become active as are asked for, `n_active` for each row on average.
@@ -152,14 +158,17 @@ class PursuitAutoencoder(nn.Module):
             Thresholds that were used.
         """
         dictionary, rows = self.dictionary, inputs - self.offset
+        weights = rows.new_ones(len(rows)) if weights is None else weights
+        mass = float(weights.sum())
         code = rows.new_zeros(len(rows), len(dictionary))
         active, left, used = code > 0, rows, []
         for number in range(self.n_rounds):
             scores = linear(left, dictionary)
             fresh = scores.masked_fill(active, 0)
             if thresholds is None:
-                wanted = self.n_active * len(rows) * (number + 1) // self.n_rounds
-                used.append(self._find_threshold(fresh, wanted - int(active.sum()), number))
+                wanted = mass * self.n_active * (number + 1) / self.n_rounds
+                wanted -= float(weights @ active.sum(1).to(weights.dtype))
+                used.append(self._find_threshold(fresh, weights, wanted, number))
             else:
                 used.append(thresholds[number])
             active |= fresh >= used[-1]
@@ -171,18 +180,18 @@ class PursuitAutoencoder(nn.Module):
         code, _ = _descend(code, sizes, places, dictionary, rows, need_rest=False)
         return code, torch.stack(used)
 
-    def _find_threshold(self, scores: Tensor, n_wanted: int, number: int) -> Tensor:
-        """Return a number that so many of the scores reach, or all that are positive."""
-        if n_wanted <= 0:
+    def _find_threshold(
+        self, scores: Tensor, weights: Tensor, wanted: float, number: int
+    ) -> Tensor:
+        """Return a number that scores of so much weight reach, or all that are positive."""
+        if wanted <= 0:
             return scores.new_tensor(torch.inf)
-        known = self.thresholds[number]
-        high = scores[scores > _SEARCHED * known] if known > 0 else scores.new_zeros(0)
-        if len(high) <= n_wanted:
-            high = scores[scores > 0]
-        if len(high) <= n_wanted:
-            return scores.new_tensor(torch.finfo(scores.dtype).tiny)
-        last, passing = high.topk(n_wanted + 1).values[-2:].flip(0)
-        return torch.minimum((last + passing) / 2, passing * (1 - _MARGIN))
+        found = None
+        if (known := self.thresholds[number]) > 0:
+            found = _find_quantile(scores, weights, wanted, _SEARCHED * known)
+        if found is None:
+            found = _find_quantile(scores, weights, wanted, 0)
+        return scores.new_tensor(torch.finfo(scores.dtype).tiny) if found is None else found
 
     @torch.no_grad()
     def follow_(self, thresholds: Tensor, share: float = _RATE) -> None:
@@ -219,6 +228,22 @@ class PursuitAutoencoder(nn.Module):
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Return the reconstruction of standardised rows."""
         return self.forward(inputs)
+
+
+def _find_quantile(scores: Tensor, weights: Tensor, wanted: float, least) -> Tensor | None:
+    """Return a number that scores of so much weight reach; None if there are no others above it.
+
+    Scores that are not above `least` are left out, since sorting takes long.
+    """
+    high = scores > least
+    values, order = scores[high].sort(descending=True)
+    masses = weights[torch.nonzero(high)[:, 0]][order].cumsum(0, dtype=torch.float64)
+    # Half a code of the average weight, as sums are rounded.
+    n_passing = max(1, int((masses <= wanted + float(weights.mean()) / 2).sum()))
+    if n_passing >= len(values):
+        return None
+    passing = values[n_passing - 1]
+    return torch.minimum((passing + values[n_passing]) / 2, passing * (1 - _MARGIN))
 
 
 def _list_places(active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -260,8 +285,11 @@ def _descend(code: Tensor, sizes: Tensor, places, dictionary, rows, *, need_rest
     """
     own_rows, columns, _ = places
     moves = _add_up(sizes, places, dictionary)
-    square = rows.new_zeros(len(rows)).index_add_(0, own_rows, sizes.square())
-    length = moves.square().sum(1)
+    # Squares of rows far off would overflow.
+    unit = moves.abs().amax(1, keepdim=True).clamp_min_(torch.finfo(rows.dtype).tiny)
+    length = (moves / unit).square_().sum(1)
+    squares = (sizes / unit[own_rows, 0]).square_()
+    square = rows.new_zeros(len(rows)).index_add_(0, own_rows, squares)
     step = torch.where(length > 0, square / length, 0)
     values = (code[own_rows, columns] + step[own_rows] * sizes).clamp_min_(0)
     code = torch.zeros_like(code).index_put_((own_rows, columns), values)

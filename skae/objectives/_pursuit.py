@@ -55,7 +55,7 @@ class PursuitObjective(Objective):
 
     def forward(self, module, inputs, rows, weights=None):
         """Return the loss of a batch, and the reconstructions; take note of idle codes."""
-        code, thresholds = module.pursue(inputs)
+        code, thresholds = module.pursue(inputs, weights)
         module.follow_(thresholds)
         losses, output = self._compare(module, code, rows)
         loss = mean_loss(losses, weights)
@@ -69,7 +69,7 @@ class PursuitObjective(Objective):
     def judge(self, module, inputs, rows):
         """Return the loss of each row, and the reconstructions.
 
-        As many codes are active as in training, on average over these rows.
+        As many codes are active as in training, on average over these rows, whatever their weights.
         """
         return self._compare(module, module.pursue(inputs)[0], rows)
 

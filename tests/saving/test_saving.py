@@ -92,6 +92,10 @@ KINDS = {
         X,
     ),
     "adversarial": (skae.AdversarialAutoencoderTransformer(2, max_iter=2, random_state=0), X),
+    "sparse codes": (
+        skae.SparseAutoencoderTransformer(8, n_active=2, sparse_output=False, random_state=0),
+        X,
+    ),
 }
 
 

@@ -21,6 +21,7 @@ KINDS = {
     "objects": (skae.AutoencoderTransformer(2, penalty="top_k", corruption="swap", **OWN), X),
     "variational": (skae.VariationalAutoencoderTransformer(2, **OWN), X),
     "adversarial": (skae.AdversarialAutoencoderTransformer(2, **OWN), X),
+    "sparse codes": (skae.SparseAutoencoderTransformer(8, n_active=2, random_state=0), X),
     "texts": (
         skae.TokenAutoencoderTransformer(2, max_iter=2, random_state=0),
         np.random.RandomState(0).randint(0, 9, (40, 6)),

@@ -1,10 +1,9 @@
 """Sparse codes of many rows, without their zeros."""
 
-import numpy as np
 import torch
 from scipy import sparse
 
-from skae._engine.applying.rows import device_of, standardised_chunks
+from skae._engine.applying.rows import apply_to_rows
 from skae._engine.tables.rows import chunk_slices
 from skae._engine.tables.standardization import Standardization
 
@@ -27,12 +26,11 @@ def encode_sparsely(module, X, standardization: Standardization) -> sparse.csr_m
     codes : csr_matrix of shape (n_samples, n_components)
         In the unit of X and the precision of the network.
     """
-    device, parts = device_of(module), []
-    # Scores take as many cells as there are codes.
-    for rows in chunk_slices((X.shape[0], len(module.directions))):
-        chunks = standardised_chunks(X[rows], standardization, device)
-        code = torch.cat([module.encode(chunk) for _, chunk in chunks])
-        parts.append(sparse.csr_matrix(code.cpu().numpy()))
-    codes = sparse.vstack(parts, format="csr")
-    codes.data *= codes.dtype.type(standardization.scale)
-    return codes
+
+    def encode(net, rows):
+        return net.encode(rows) * standardization.scale
+
+    # Scores take as many cells as there are codes, and only a few rows' zeros are held at once.
+    slices = chunk_slices((X.shape[0], len(module.directions)))
+    parts = (apply_to_rows(module, X[rows], standardization, encode) for rows in slices)
+    return sparse.vstack([sparse.csr_matrix(part) for part in parts], format="csr")

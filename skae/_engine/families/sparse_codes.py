@@ -1,7 +1,7 @@
 """Autoencoders of sparse codes, which start from rows of the table."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ class CodeUse:
     @property
     def dead(self) -> np.ndarray:
         """Numbers of the codes that are never active."""
-        return np.flatnonzero(self.shares == 0)
+        return np.arange(len(self.shares))[self.shares == 0]
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,15 @@ class SparseCodes(Family):
         Rounds of the pursuit that finds them.
     nested : tuple of int
         Smaller numbers of codes, in ascending order, from which rows are reconstructed, too.
+    loss : ReconstructionLoss
+        The squared error.
     """
 
     n_codes: int
     n_active: int
     n_rounds: int
     nested: tuple[int, ...] = ()
-    loss: ClassVar[ReconstructionLoss] = SquaredError()
+    loss: ReconstructionLoss = field(default_factory=SquaredError)
     cross_validates = False
     keeps_order = True
 
@@ -74,7 +76,7 @@ class SparseCodes(Family):
         n_components = min(self.n_active, X.shape[1])
         settings = replace(settings, n_components=n_components)
         table = super().prepare(X, weights, in_training, settings, device, units)
-        own = {field.name: getattr(table, field.name) for field in fields(table)}
+        own = {each.name: getattr(table, each.name) for each in fields(table)}
         own["n_components"] = self.n_codes
         return PreparedForPursuit(**own, training_rows=torch.tensor(np.flatnonzero(in_training)))
 
@@ -97,9 +99,7 @@ class SparseCodes(Family):
     def make_module(self, plan, table, components, generator):
         """Return a network that starts from rows drawn at random."""
         module = self.build(plan, generator)
-        own = table.training_rows
-        drawn = torch.randperm(len(own), generator=generator)[: plan.n_components]
-        rows = table.rows.take(own[drawn.to(own.device)])
+        rows = table.rows.take(_draw_rows(table, plan.n_components, generator))
         module.start_(rows.cpu(), float(table.deviations.square().mean().sqrt()) or 1.0)
         return module
 
@@ -122,9 +122,9 @@ class SparseCodes(Family):
             return
         n_rows = min(len(held_out), max(2, _CELLS // self.n_codes))
         places = torch.linspace(0, len(held_out) - 1, n_rows, dtype=torch.float64).long()
-        rows, _ = held_out.batch(places)
+        rows, weights = held_out.batch(places)
         share = min(1.0, len(rows) * self.n_active / _ENOUGH_CODES)
-        module.follow_(module.pursue(rows)[1], share)
+        module.follow_(module.pursue(rows, weights)[1], share)
 
     @torch.no_grad()
     def measure_codes(self, module, dataset) -> CodeMoments:
@@ -164,3 +164,12 @@ class SparseCodes(Family):
 
     def _batches(self, dataset: WeightedRows) -> OrderedBatches:
         return OrderedBatches(dataset, batch_size=max(2, min(4096, _CELLS // self.n_codes)))
+
+
+def _draw_rows(table: PreparedForPursuit, n_rows: int, generator: torch.Generator) -> torch.Tensor:
+    """Return numbers of training rows, drawn without repetition by their weights."""
+    own = table.training_rows
+    draws = torch.rand(len(own), generator=generator, dtype=torch.float64, device="cpu").log()
+    if table.weights is not None:
+        draws /= table.weights[own].cpu()
+    return own[draws.topk(min(n_rows, len(own))).indices]
