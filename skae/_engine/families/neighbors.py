@@ -216,7 +216,7 @@ class Neighbors(Family):
         )
         return share_variance(explained, moments)
 
-    def describe(self, module, dataset) -> dict[str, float]:
+    def describe(self, module, dataset, held_out) -> dict[str, float]:
         """Return the shares of neighbours that linear maps keep, under their names."""
         return dict(zip(LINEAR_MAPS, module.linear_kept.tolist(), strict=True))
 
