@@ -192,3 +192,27 @@ def test_numbers_of_words_without_end_are_refused_in_fit_and_unknown_later(token
     model, unknown = make(max_iter=1).fit(tokens), tokens.copy()
     unknown[0, 0] = 1
     np.testing.assert_array_equal(model.transform(odd.astype(np.uint64)), model.transform(unknown))
+
+
+@pytest.mark.parametrize("cells", [1, 100])
+def test_outputs_computed_a_few_words_at_a_time_change_nothing(tokens, monkeypatch, cells):
+    expected = make().fit(tokens)
+    monkeypatch.setattr("skae.modules._tokens._CELLS_AT_ONCE", cells)
+    found = make().fit(tokens)
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-4)
+    np.testing.assert_allclose(found.transform(tokens), expected.transform(tokens), atol=1e-3)
+    np.testing.assert_allclose(found.score_samples(tokens), expected.score_samples(tokens), 1e-3)
+    codes = expected.transform(tokens)
+    written = expected.inverse_transform(codes)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(written, expected.inverse_transform(codes))
+
+
+@pytest.mark.parametrize(("n_texts", "length", "n_tokens"), [(2, 3000, 2**21), (20000, 300, 2000)])
+def test_what_would_take_hours_for_an_epoch_is_refused(n_texts, length, n_tokens):
+    texts = np.full((n_texts, length), 2, dtype=np.int32)
+    texts[0, 0] = n_tokens
+    model = TokenAutoencoderTransformer(device="cpu")
+    with pytest.raises(ValueError, match=r"at most 1e\+10.*`max_length` and `max_features`"):
+        model.fit(texts)
+    assert not hasattr(model, "n_features_in_")

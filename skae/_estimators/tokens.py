@@ -17,6 +17,7 @@ from skae._engine import (
     encode_tokens,
     find_token_losses,
     ordinary_torch_state,
+    resolve_device,
     train_autoencoder,
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
@@ -34,6 +35,9 @@ from skae.architectures import Recurrent
 _UNKNOWN = 1
 # Every number below the greatest has weights: more of them than this fit into few memories.
 _MOST_TOKENS = 2**22
+# Probabilities in an epoch, one for each word of the vocabulary at each place: with more of them an
+# epoch would take a processor hours.
+_MOST_PROBABILITIES = {"cpu": 10**10, "mps": 10**11, "cuda": 10**12}
 
 
 class TokenAutoencoderTransformer(
@@ -218,8 +222,8 @@ class TokenAutoencoderTransformer(
         Raises
         ------
         ValueError
-            If X does not hold whole numbers that are not negative, or a parameter is not as
-            described.
+            If X does not hold whole numbers that are not negative, a parameter is not as
+            described, or texts and vocabulary are so large that an epoch would take hours.
         """
         with ordinary_torch_state():
             tokens = self._validate(X, reset=True)
@@ -229,6 +233,7 @@ class TokenAutoencoderTransformer(
             separation = read_separation(tokens, y, weights, groups, loop)
             tokens, weights = keep_weighted_rows(tokens, weights, 2)
             n_tokens = max(int(tokens.max()), _UNKNOWN) + 1
+            _check_size(tokens, n_tokens, resolve_device(self.device, self.dtype))
             family, network = self._make_settings(n_tokens)
             model = train_autoencoder(
                 tokens, weights, family, network, loop, self.random_state, separation=separation
@@ -372,3 +377,16 @@ class TokenAutoencoderTransformer(
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
+
+
+def _check_size(tokens: np.ndarray, n_tokens: int, device):
+    """Refuse texts and vocabularies that would not be learned within a day."""
+    n_words = np.count_nonzero(tokens) + len(tokens)
+    most = _MOST_PROBABILITIES.get(device.type, _MOST_PROBABILITIES["cpu"])
+    if n_words * n_tokens > most:
+        raise ValueError(
+            f"X must have at most {most:.0e} places of words times words in the vocabulary, each a "
+            f"probability in every epoch on {device.type!r}. Got {n_words} places and {n_tokens} "
+            "words. Set `max_length` and `max_features` of skae.text.TokenSequencer, for instance "
+            "to 200 and 2000, or fit to fewer texts."
+        )

@@ -3,12 +3,16 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from skae.modules._autoencoder import INPUT_LIMIT
+from skae.modules._recording import is_recording
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, find_longest
 
 # Below this share of a word's frequency its logarithm gives way to a straight line.
 _CLIP = 0.05
+# Logits that are computed at once where there are many.
+_CELLS_AT_ONCE = 2**20
 
 
 class WordPath(nn.Module):
@@ -172,21 +176,34 @@ class TokenAutoencoder(nn.Module):
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return logits of shape (n_samples, length, n_tokens)."""
+        states, linear = self._write(raw_code)
+        return (self.decoder.head(states) + linear).transpose(0, 1)
+
+    def _write(self, raw_code: Tensor) -> tuple[Tensor, Tensor]:
+        """Return states of shape (length, n_samples, n_units), and logits of the linear path."""
         states = self.decoder.write(raw_code.clamp(-INPUT_LIMIT, INPUT_LIMIT))
-        logits = self.decoder.head(states) + self.linear_path.decode(raw_code)
-        return logits.transpose(0, 1)
+        return states, self.linear_path.decode(raw_code)
 
     def decode(self, code: Tensor) -> Tensor:
         """Return the likeliest tokens of texts, 0 from the first end on."""
-        tokens = self.decode_raw(self.basis.inverse(code)).argmax(2)[:, :-1]
+        raw_code = self.basis.inverse(code)
+        states, linear = self._write(raw_code)
+        n_at_once = len(states)
+        if not is_recording():
+            n_at_once = max(1, _CELLS_AT_ONCE // max(1, linear.numel()))
+        parts = [(self.decoder.head(some) + linear).argmax(2) for some in states.split(n_at_once)]
+        tokens = torch.cat(parts).T[:, :-1]
         return tokens * (tokens != 0).cumprod(1)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits of shape (n_samples, length, n_tokens)."""
         return self.decode_raw(self.encode_raw(inputs))
 
-    def judge(self, raw_code: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean cross-entropy of the words of texts, ends included, and their logits.
+    def find_losses(self, raw_code: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the words of texts, ends included.
+
+        Logits are computed for a few words at a time, and again for the gradients, so that those of
+        long texts and large vocabularies need no more memory than those of small ones.
 
         Parameters
         ----------
@@ -199,24 +216,45 @@ class TokenAutoencoder(nn.Module):
         -------
         losses : Tensor of shape (n_samples,)
             Cross-entropies in nats for each word.
-        logits : Tensor of shape (n_words, n_tokens)
-            Logits of all words of the texts, one text after the other.
         """
         # The end of the longest texts is a word, too.
         tokens = F.pad(targets.long(), (0, 1))
-        states = self.decoder.write(raw_code.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        states, linear = self._write(raw_code)
         places = torch.arange(tokens.shape[1], device=tokens.device)
         texts, places = (places <= find_lengths(tokens)[:, None]).nonzero(as_tuple=True)
-        logits = self.decoder.head(states[places, texts])
-        logits = logits + self.linear_path.decode(raw_code)[texts]
-        entropies = F.cross_entropy(logits, tokens[texts, places], reduction="none")
+        entropies = self._find_entropies(
+            states[places, texts], linear, texts, tokens[texts, places]
+        )
         counts = torch.bincount(texts, minlength=len(tokens))
-        sums = entropies.new_zeros(len(tokens)).index_add(0, texts, entropies)
-        return sums / counts, logits
+        return entropies.new_zeros(len(tokens)).index_add(0, texts, entropies) / counts
 
-    def find_losses(self, raw_code: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy of the words of texts, as `judge` does."""
-        return self.judge(raw_code, targets)[0]
+    def _find_entropies(self, states, linear, texts, words) -> Tensor:
+        """Return the cross-entropy of each word, given the states and the texts that it is of."""
+        n_at_once = max(1, _CELLS_AT_ONCE // linear.shape[1])
+        if len(words) <= n_at_once:
+            return self._judge_words(states, linear[texts], words)
+        # Unbound, since the gradient of each part of a tensor is as large as the whole.
+        linear = linear.unbind()
+        parts = zip(*(part.split(n_at_once) for part in (states, texts, words)), strict=True)
+        return torch.cat([self._judge_again(linear, *part) for part in parts])
+
+    def _judge_again(self, linear, states, texts, words) -> Tensor:
+        """Return cross-entropies of words without keeping what their gradients need."""
+        first, last = int(texts[0]), int(texts[-1])
+
+        def judge(states, *rows):
+            return self._judge_words(states, torch.stack(rows)[texts - first], words)
+
+        return checkpoint(
+            judge,
+            states,
+            *linear[first : last + 1],
+            use_reentrant=False,
+            preserve_rng_state=False,
+        )
+
+    def _judge_words(self, states, linear, words) -> Tensor:
+        return F.cross_entropy(self.decoder.head(states) + linear, words, reduction="none")
 
 
 def find_lengths(tokens: Tensor) -> Tensor:

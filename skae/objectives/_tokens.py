@@ -18,7 +18,7 @@ class TokenCrossEntropy(Objective):
     """
 
     def judge(self, module: Any, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each text, and the logits of its words.
+        """Return the loss of each text, and its code.
 
         Parameters
         ----------
@@ -31,7 +31,8 @@ class TokenCrossEntropy(Objective):
         -------
         losses : Tensor of shape (n_samples,)
             Mean cross-entropy of the words of each text, its end included.
-        output : Tensor of shape (n_words, n_tokens)
-            Logits of all words of the texts, one text after the other.
+        code : Tensor of shape (n_samples, n_components)
+            Codes in the network's own basis; logits are too large to be kept.
         """
-        return module.judge(module.encode_raw(inputs), rows)
+        code = module.encode_raw(inputs)
+        return module.find_losses(code, rows), code
