@@ -21,7 +21,7 @@ def fit(X, sample_weight=None, **params):
     [
         *[
             ({"n_components": bad}, r"'n_components' .* must be an int in the range \[1, inf\)")
-            for bad in (0, -1, 1.5, 1.0, 0.0, "mle", None)
+            for bad in (0, -1, 1.5, 1.0, 0.0, "mle")
         ],
         *[
             ({"hidden_layer_sizes": bad}, "`hidden_layer_sizes` must be positive integers")

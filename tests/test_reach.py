@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.datasets import make_swiss_roll
 from sklearn.decomposition import PCA
@@ -74,6 +75,22 @@ def test_codes_of_any_size_are_decoded_without_pca():
     X = np.random.default_rng(0).normal(size=(50, 4))
     model = AutoencoderTransformer(2, init="random", max_iter=2, random_state=0).fit(X)
     assert model.net_.module_.reach is None
+
+
+def test_rows_fade_by_themselves(fitted, roll):
+    """Known rows are the same beside far ones, far rows beside known ones, and under vmap."""
+    far = 3 * roll[:5]
+    both = fitted.transform(np.vstack([roll[:20], far, roll[20:40]]))
+    np.testing.assert_allclose(both[:20], fitted.transform(roll[:20]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(both[20:25], fitted.transform(far), rtol=1e-5, atol=1e-6)
+    module = fitted.net_.module_
+    rows = fitted._standardization.apply(np.vstack([roll[:3], far]))
+    with torch.no_grad():
+        each = torch.func.vmap(lambda row: module.encode(row[None])[0])(rows)
+        torch.testing.assert_close(each, module.encode(rows), rtol=1e-5, atol=1e-6)
+        half = torch.autocast("cpu", torch.bfloat16)
+        with half:
+            assert torch.isfinite(module(rows)).all()
 
 
 def make_readings(n_samples, level=20.0, seed=0):

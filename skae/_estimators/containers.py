@@ -30,7 +30,7 @@ def read_container(X):
     ValueError
         If X can be gone through only once, is lazy or a mapping, or has samples of several parts.
     """
-    if sparse.issparse(X):
+    if (isinstance(X, np.ndarray) and X.dtype.kind in "biuf") or sparse.issparse(X):
         return X
     _refuse_what_is_no_table(X)
     if isinstance(X, torch.Tensor):

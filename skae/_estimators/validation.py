@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 from scipy import sparse
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
@@ -44,7 +44,7 @@ def validate_table(estimator, X, **params):
     X = tidy_table(flatten_samples(X), dense=masked)
     params |= {"accept_sparse": not masked and ("csr",)}
     finite = "allow-nan" if masked else True
-    with _tell_of_missing(estimator), config_context(array_api_dispatch=False):
+    with _tell_of_missing(estimator), _without_dispatch():
         if is_large_map(X):
             X = validate_data(estimator, X, dtype=None, ensure_all_finite=False, **params)
             _check_map_is_finite(X, estimator, allow_nan=masked)
@@ -58,6 +58,13 @@ def _check_map_is_finite(X, estimator, *, allow_nan: bool):
     for rows in chunk_slices(X.shape) if X.dtype.kind == "f" else []:
         part = np.asarray(X[rows], dtype=dtype)
         assert_all_finite(part, allow_nan=allow_nan, estimator_name=name, input_name="X")
+
+
+def _without_dispatch() -> contextlib.AbstractContextManager:
+    """Return a context in which scikit-learn makes arrays of NumPy of all others."""
+    if get_config()["array_api_dispatch"]:
+        return config_context(array_api_dispatch=False)
+    return contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
-from skae.modules._reach import Reach
+from skae.modules._reach import Reach, Shown
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._sparsity import TopK
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
@@ -38,6 +38,7 @@ __all__ = [
     "RecurrentDecoder",
     "RecurrentEncoder",
     "RecurrentLayers",
+    "Shown",
     "StackPlan",
     "TiedDenseStack",
     "TokenAutoencoder",

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from skae.modules._output import LinearOutput
 from skae.modules._products import linear
-from skae.modules._reach import Reach
+from skae.modules._reach import Reach, Shown
 
 # Scaled rows and codes are cut off beyond this before the encoder and the decoder.
 INPUT_LIMIT = 5.0
@@ -53,23 +53,29 @@ class LinearPath(nn.Module):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Project scaled features to codes, in full precision."""
-        with torch.autocast(inputs.device.type, enabled=False):
-            return linear(inputs, self.projection)
+        return _multiply_precisely(inputs, self.projection)
 
     def decode(self, code: Tensor) -> Tensor:
         """Project scaled codes back to features, in full precision."""
-        with torch.autocast(code.device.type, enabled=False):
-            return linear(code, self.back_projection.T)
+        return _multiply_precisely(code, self.back_projection.T)
 
     def encode_first(self, inputs: Tensor) -> Tensor:
         """Project scaled features to codes as before the training, in full precision."""
-        with torch.autocast(inputs.device.type, enabled=False):
-            return linear(inputs, self.first_projection)
+        return _multiply_precisely(inputs, self.first_projection)
 
     def decode_first(self, code: Tensor) -> Tensor:
         """Project scaled codes back to features as before the training, in full precision."""
-        with torch.autocast(code.device.type, enabled=False):
-            return linear(code, self.first_back_projection.T)
+        return _multiply_precisely(code, self.first_back_projection.T)
+
+
+def _multiply_precisely(inputs: Tensor, weight: Tensor) -> Tensor:
+    """Return ``inputs @ weight.T`` in the precision of the inputs."""
+    device = inputs.device.type
+    # For a single row the context takes longer than the product.
+    if not torch.is_autocast_enabled(device):
+        return linear(inputs, weight)
+    with torch.autocast(device, enabled=False):
+        return linear(inputs, weight)
 
 
 class CodeBasis(nn.Module):
@@ -249,9 +255,8 @@ class Autoencoder(nn.Module):
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return codes in the network's own basis."""
-        scaled = self.scale_rows(inputs)
-        shown, share = self._limit_rows(scaled)
-        code = self._add_linear_path(self.encoder(self._show(shown, inputs)), scaled, shown, share)
+        shown = self._limit_rows(self.scale_rows(inputs))
+        code = self._add_linear_path(self.encoder(self._show(shown.values, inputs)), shown)
         if self.sparsity is None:
             return code
         return self.sparsity(code * self.code_scale) / self.code_scale
@@ -268,18 +273,16 @@ class Autoencoder(nn.Module):
             return limited
         return torch.cat([limited, inputs.isnan().to(shown.dtype)], -1)
 
-    def _limit_rows(self, scaled: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what the network is shown of scaled rows, and its share, None for the whole."""
-        return (scaled, None) if self.reach is None else self.reach.limit_rows(scaled)
+    def _limit_rows(self, scaled: Tensor) -> Shown:
+        """Return scaled rows as the network is shown them."""
+        return Shown(scaled) if self.reach is None else self.reach.limit_rows(scaled)
 
-    def _add_linear_path(self, code: Tensor, scaled: Tensor, shown: Tensor, share) -> Tensor:
+    def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
         """Return codes, given what the encoder says of them."""
         if self.linear_path is None:
             return code
-        code = code + self.linear_path.encode(shown)
-        if share is None:
-            return code
-        return share * code + self.linear_path.encode_first(scaled - share * shown)
+        code = code + self.linear_path.encode(shown.values)
+        return shown.fade(code, self.linear_path.encode_first)
 
     def fill(self, inputs: Tensor) -> Tensor:
         """Return standardised rows without missing cells, before the network has seen them."""
@@ -291,15 +294,12 @@ class Autoencoder(nn.Module):
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the output for codes in the network's own basis."""
         scaled = raw_code * self.code_scale
-        shown, share = (scaled, None) if self.reach is None else self.reach.limit_codes(scaled)
-        output = self.decoder(shown.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        shown = Shown(scaled) if self.reach is None else self.reach.limit_codes(scaled)
+        output = self.decoder(shown.values.clamp(-INPUT_LIMIT, INPUT_LIMIT))
         if self.linear_path is None:
             return output
-        line = self.linear_path.decode(shown)
-        if share is not None:
-            output = share * output
-            line = share * line + self.linear_path.decode_first(scaled - share * shown)
-        return output + self.output.link(line)
+        line = shown.fade(self.linear_path.decode(shown.values), self.linear_path.decode_first)
+        return shown.fade(output) + self.output.link(line)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the output, as the loss takes it.

@@ -103,13 +103,11 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance : Tensor of shape (n_samples, n_components)
             Mean and logarithm of the variance of independent normal distributions.
         """
-        scaled = self.scale_rows(inputs)
-        shown, share = self._limit_rows(scaled)
-        mean, log_variance = self.encoder(self._show(shown, inputs)).chunk(2, dim=-1)
-        mean = self._add_linear_path(mean, scaled, shown, share)
-        if share is not None:
-            log_variance = share * log_variance
-        log_variance = (log_variance + self.log_variance).clamp(*_LOG_VARIANCE_LIMITS)
+        shown = self._limit_rows(self.scale_rows(inputs))
+        mean, log_variance = self.encoder(self._show(shown.values, inputs)).chunk(2, dim=-1)
+        mean = self._add_linear_path(mean, shown)
+        log_variance = shown.fade(log_variance) + self.log_variance
+        log_variance = log_variance.clamp(*_LOG_VARIANCE_LIMITS)
         return mean / self.code_scale, log_variance - 2 * self.code_scale.log()
 
     def encode_raw(self, inputs: Tensor) -> Tensor:

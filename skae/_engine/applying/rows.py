@@ -68,11 +68,11 @@ def apply_to_rows(
         for rows in chunk_slices(X.shape) if slices is None else slices:
             table = densify(X[rows])
             inputs = standardization.apply(table)
-            far = (inputs.abs() > farthest).any(1)
-            if far.any():
+            far = _find_rows_beyond(farthest, inputs)
+            if far is not None:
                 inputs[far] = 0
             results = compute(module, inputs.to(device_of(module))).cpu()
-            if far.any():
+            if far is not None:
                 wide = wide or _Wide(module, standardization)
                 own = rows.start + np.flatnonzero(far)
                 results[far] = wide.apply(table[far.numpy()], own, compute).to(results.dtype)
@@ -119,8 +119,24 @@ def _find_limit(standardization: Standardization) -> float:
     return torch.finfo(standardization.dtype).max / _ROOM / max(1.0, standardization.scale)
 
 
+def _find_rows_beyond(limit: float, inputs: torch.Tensor) -> torch.Tensor | None:
+    """Return the mask of the rows with a cell beyond a limit, None where there are none."""
+    if _lies_within(limit, inputs):
+        return None
+    far = (inputs.abs() > limit).any(1)
+    return far if far.any() else None
+
+
+def _lies_within(limit: float, values: torch.Tensor) -> bool:
+    """Tell at little cost whether all values lie within a limit; False where some are missing."""
+    least, greatest = map(float, torch.aminmax(values))
+    return -limit < least and greatest < limit
+
+
 def _check_results(results: torch.Tensor, table: np.ndarray, start: int):
     """Refuse rows whose results are more than their precision can express."""
+    if _lies_within(math.inf, results):
+        return
     beyond = results.reshape(len(results), -1).isinf().any(1).nonzero()
     if len(beyond):
         row = int(beyond[0])

@@ -223,8 +223,8 @@ class AutoencoderNet(NeuralNet):
             for rows, weights in iterator:
                 sizes.append(len(rows))
                 masses.append(len(rows) if weights is None else weights.sum())
-                own_weights = None if weights is None else weights[None]
-                yield Batch(self.noise(rows[None]), rows[None], own_weights)
+                own, own_weights = rows[None], None if weights is None else weights[None]
+                yield Batch(self.noise(own), own, own_weights)
 
         if listening:
             with work_alone():
@@ -234,7 +234,7 @@ class AutoencoderNet(NeuralNet):
             n_cells = len(dataset) * dataset.rows.n_cells
             losses = train_epoch(self.step_, list_batches(), begin_step, n_cells)
         self.n_steps_ += len(iterator)
-        return _mean_of_batches(losses, sizes, masses, self.device)
+        return _mean_of_batches(losses, sizes, masses)
 
     def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
         """Make a step for each batch, and tell the callbacks."""
@@ -336,10 +336,7 @@ class AutoencoderNet(NeuralNet):
         return moments
 
 
-def _mean_of_batches(losses, sizes, masses, device) -> float:
+def _mean_of_batches(losses, sizes, masses) -> float:
     """Return the mean over all rows of the mean losses of batches."""
-    total, mass = torch.zeros(1, device=device), 0.0
-    for loss, size, own in zip(losses, sizes, masses, strict=True):
-        total = total.to(loss).add_(loss, alpha=size)
-        mass += own
-    return float(total / mass)
+    means = torch.cat(losses)
+    return float(means @ torch.tensor(sizes).to(means) / sum(masses))

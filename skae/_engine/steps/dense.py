@@ -170,7 +170,7 @@ def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]
 def list_settings(groups: Sequence[dict]) -> list[dict[str, Any]]:
     """Return the settings of AdamW for each model, one for all models where they are equal."""
     # Of a thousand models, dictionaries would take longer than their step.
-    if len({_read_values(group) for group in groups}) == 1:
+    if len(groups) > 1 and len({_read_values(group) for group in groups}) == 1:
         groups = groups[:1]
     return [_read_settings(group) for group in groups]
 
@@ -182,8 +182,13 @@ def _read_values(group: dict) -> tuple:
 def _read_settings(group: dict) -> dict[str, Any]:
     """Return the settings of AdamW that a parameter group holds, as its fused step names them."""
     beta1, beta2 = group["betas"]
-    own = {name: group[name] for name in ("lr", "weight_decay", "eps")}
-    return {**own, "beta1": beta1, "beta2": beta2}
+    return {
+        "lr": group["lr"],
+        "weight_decay": group["weight_decay"],
+        "eps": group["eps"],
+        "beta1": beta1,
+        "beta2": beta2,
+    }
 
 
 class _Layer:
@@ -422,7 +427,6 @@ class DenseStep(DenseNetworks, Step):
             self.parameters.append(paths)
         DenseNetworks.__init__(self, first, stacks, paths)
 
-    @torch.no_grad()
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
         """Compute the gradients of one batch of each model by hand."""
         losses, gradient = self.losses_and_gradient_(self.forward(inputs), rows, weights)
@@ -443,7 +447,6 @@ class DenseStep(DenseNetworks, Step):
             losses = losses * weights
         return losses.mean(1), gradient
 
-    @torch.no_grad()
     def update_(self):
         """Make one AdamW step of each group of parameters."""
         gradients = [parameters.gradients for parameters in self.parameters]
