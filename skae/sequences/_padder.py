@@ -1,6 +1,5 @@
 """The padder, which makes rows of sequences of different lengths."""
 
-from collections.abc import Iterator
 from numbers import Integral
 from typing import ClassVar
 
@@ -130,9 +129,9 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         rows : ndarray of shape (n_samples, n_steps * n_features)
             One row for each sequence, NaN beyond its end.
         """
-        if isinstance(X, Iterator):
-            X = list(X)
-        return self.fit(X, y).transform(X)
+        # Generators, and groups in some versions of polars, can be gone through only once.
+        sequences = list_sequences(X, self.id_column)
+        return self.fit(sequences, y).transform(sequences)
 
     @sees_one_fit
     def transform(self, X):
