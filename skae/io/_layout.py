@@ -167,10 +167,22 @@ def _find_start(records):
         cells = records[index]
         if _are_names(cells):
             # What stands above names and has fewer cells is a title, or tells of the file.
-            best = max(best, index, key=lambda index: _count_filled(records[index]))
+            if _is_title(records[best], cells):
+                best = index
         elif len(_strip_end(cells)) >= usual:
             break
     return best
+
+
+def _is_title(above, cells):
+    """Tell whether a line of text has a title above it, rather than being units below names."""
+    n_above, n_cells = _count_filled(above), _count_filled(cells)
+    if n_above != n_cells:
+        return n_above < n_cells
+    # A number here or there, such as a year or a device's, is no name. Years may be.
+    n_values = sum(map(is_value, above))
+    are_names = len(set(cells)) == len(cells) and not any(map(is_no_value, cells))
+    return 0 < 2 * n_values <= n_above and are_names
 
 
 def _find_title(records, start):

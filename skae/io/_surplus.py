@@ -1,8 +1,14 @@
 """Cells beyond the names: separators at the end of lines, names of rows, or a broken file."""
 
+from dataclasses import replace
+
 import numpy as np
 
 ROW_NAMES = "names of rows"
+_SHIFTED = (
+    "The last column has no name, and the first another text in each line: if that names the rows, "
+    "each name stands one column too far left. Leave out the separator at the end of the names then"
+)
 
 
 def settle_surplus(frame, titles, layout, path):
@@ -39,9 +45,16 @@ def settle_surplus(frame, titles, layout, path):
     width = frame.shape[1]
     while width > named and frame[width - 1].isna().all():
         width -= 1
+    remarks = []
+    if width == named + 1 <= len(titles) and _may_be_shifted(frame, layout):
+        if layout.quotes_first:
+            # The line of names, too, ends with a separator.
+            titles, layout = titles[:named], replace(layout, names_rows=True)
+        else:
+            remarks.append(_SHIFTED)
     if width <= len(titles):
         used = max(named, width)
-        return frame.iloc[:, :used], list(titles[:used]), []
+        return frame.iloc[:, :used], list(titles[:used]), remarks
     if layout.names_rows and width == len(titles) + 1 and _holds_names(frame[0], layout):
         remark = "Lines hold one cell more than names: the first was taken for the name of the row"
         return frame.iloc[:, :width], [ROW_NAMES, *titles], [remark]
@@ -53,6 +66,12 @@ def settle_surplus(frame, titles, layout, path):
         f"{_show(frame.iloc[row, :n_cells])}. Name all columns; save decimal commas with another "
         "separator, such as semicolons; and put cells that hold the separator in quotes."
     )
+
+
+def _may_be_shifted(frame, layout):
+    """Tell whether lines seem to begin with names of rows, before numbers alone."""
+    others = [frame[index].dtype.kind for index in frame.columns[1:] if frame[index].notna().any()]
+    return _holds_names(frame[0], layout) and "O" not in others
 
 
 def _holds_names(first, layout):

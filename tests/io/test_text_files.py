@@ -85,6 +85,20 @@ def test_names_of_rows_as_r_writes_them_are_no_column(read, rows):
     table = read(f'"a","b"\n{rows}')
     assert_holds(table, "ab", [[1.5, 2], [2.5, 3], [3.5, 4]])
     assert has_remark(table, "one cell more than names")
+    with_separator = read(f'"a","b",\n{rows}')
+    if rows.startswith('"'):
+        assert_holds(with_separator, "ab", [[1.5, 2], [2.5, 3], [3.5, 4]])
+        assert has_remark(with_separator, "one cell more than names")
+    else:
+        assert has_remark(with_separator, "one column too far left")
+
+
+@pytest.mark.parametrize(
+    "text", ['"a","b",\n"x",1,"u"\n"y",3,"v"\n', '"a","b",\n"x",1,2\n"x",3,4\n']
+)
+def test_a_last_column_without_a_name_is_no_sign_of_names_of_rows(read, text):
+    assert "b" in read(text).feature_names
+    assert read(text).X[:, 0].tolist() == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +271,8 @@ def test_columns_that_are_no_numbers_are_left_out_with_the_reason(read, cells, r
         "Report of May, site 5\n\n",
         "Title\nDate: 2020-01-01\n\n",
         "Serial,123\nDate,2020-01-01\n",
+        "Export,device,7\n",
+        "Report,2024,Q1\n",
         '"A title\nof two lines"\n',
     ],
 )
@@ -286,6 +302,12 @@ def test_lines_of_units_are_left_out(read, text):
     table = read(text)
     assert_holds(table, "ab", [[1, 2], [3, 5]])
     assert has_remark(table, "was taken for units")
+
+
+@pytest.mark.parametrize("units", ["-,EUR,EUR", ",t,t", "name,%,%"])
+def test_years_above_units_are_names(read, units):
+    table = read(f"country,2019,2020\n{units}\nx,1,2\ny,3,5\n")
+    assert_holds(table, ["2019", "2020"], [[1, 2], [3, 5]])
 
 
 @pytest.mark.parametrize(
