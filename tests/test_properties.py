@@ -194,6 +194,7 @@ SPACES = {
         "corruption_level": [0.0, 1.0, 1e30],
         "whiten": [True],
         "rotation": ["varimax", "ica"],
+        "nested": [True],
     },
     VariationalAutoencoderTransformer: NETWORK
     | {

@@ -16,6 +16,7 @@ from skae._engine.compute.seeds import ordinary_torch_state
 from skae._engine.families.adversarial import Adversarial
 from skae._engine.families.family import Family
 from skae._engine.families.neighbors import Neighbors
+from skae._engine.families.nested import Nested
 from skae._engine.families.plain import Plain
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.families.sparse_codes import SparseCodes
@@ -39,6 +40,7 @@ __all__ = [
     "FillJudgement",
     "LoopSettings",
     "Neighbors",
+    "Nested",
     "NetworkPlan",
     "NetworkSettings",
     "Plain",

@@ -19,6 +19,30 @@ class Judgement:
     errors: Tensor
     """Mean squared error of each row's cells in standardised units, of shape (n_samples,)."""
 
+    stage_losses: Tensor | None = None
+    """Losses with fewer codes, of shape (n_samples, n_levels); None where none are judged."""
+
+
+def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None = None) -> bool:
+    """Tell whether the loss has risen with none of the numbers of codes that are judged.
+
+    Parameters
+    ----------
+    before, after : Judgement
+        Judgements of the same rows.
+    weights : Tensor of shape (n_samples,), default=None
+        Weights of the rows; equal where None.
+
+    Returns
+    -------
+    is_nowhere_worse : bool
+        True where only all codes together are judged.
+    """
+    if before.stage_losses is None or after.stage_losses is None:
+        return True
+    pairs = zip(before.stage_losses.T, after.stage_losses.T, strict=True)
+    return all(mean_of_rows(b, weights) >= mean_of_rows(a, weights) for b, a in pairs)
+
 
 def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
     """Return the mean squared error of each row's cells; missing ones count as zero."""

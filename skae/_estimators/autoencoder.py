@@ -5,12 +5,13 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 
-from skae._engine import Neighbors, Plain
+from skae._engine import Neighbors, Nested, Plain
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.parameters import warn_of_no_neighbors_gained
 from skae._estimators.parts import (
     SPARSITIES,
     check_neighbor_parameters,
+    check_nested,
     check_rotation,
     read_corruption,
     read_loss,
@@ -159,7 +160,14 @@ class AutoencoderTransformer(BaseAutoencoder):
           20,000 of the rows.
 
         The last two need codes that may be rotated: neither "l1" nor "kl_sparsity" nor a sparsity
-        as `penalty`.
+        as `penalty`, and no nested codes.
+    nested : bool, default=False
+        Let the first code, the first two, and so on be models by themselves: a fit serves any
+        number of codes up to `n_components`. There is a decoder for each range of numbers of
+        codes, and in training each row is decoded from some of its codes. `inverse_transform` takes
+        the first codes alone, and `score_curve_` tells what they keep. Codes come in the order in
+        which they were trained, which is about that of what they explain. Without `penalty` and
+        `tied_weights`.
     batch_size : int or "auto", default="auto"
         Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256, or 1024 with
         ``loss="neighbors"``, where neighbours are looked for within the batch.
@@ -255,6 +263,13 @@ class AutoencoderTransformer(BaseAutoencoder):
     linear_start_ : str
         Name of the best of these, which the network starts from, and which the model is where
         `best_iter_` is 0. Only with ``loss="neighbors"``.
+    score_curve_ : ndarray of shape (n_components_,)
+        With ``nested=True``: share of the variance that is reconstructed from the first code, from
+        the first two, and so on, of rows that the network had not seen, or of the training rows
+        without early stopping. With more than 64 codes some are interpolated.
+    pca_score_curve_ : ndarray of shape (n_components_,)
+        With ``nested=True``: the same of PCA, on the same rows. After `fit` with ``init="pca"`` and
+        the squared error, it is nowhere above `score_curve_`.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
@@ -342,6 +357,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "output_range": [StrOptions({"auto"}), tuple, list, None],
         "whiten": ["boolean"],
         "rotation": [StrOptions({"pca", "varimax", "ica"})],
+        "nested": ["boolean"],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"one_cycle", "constant", "adaptive"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -381,6 +397,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         output_range="auto",
         whiten=False,
         rotation="pca",
+        nested=False,
         batch_size="auto",
         learning_rate="one_cycle",
         learning_rate_init=0.01,
@@ -416,6 +433,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.output_range = output_range
         self.whiten = whiten
         self.rotation = rotation
+        self.nested = nested
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
@@ -440,7 +458,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         if not isinstance(loss, NeighborLoss):
             if self.rotation != "pca":
                 check_rotation(self.rotation, self.penalty, penalty, sparsity)
-            return Plain(loss, penalty, alpha, sparsity, corruption)
+            if self.nested:
+                check_nested(self)
+            kind = Nested if self.nested else Plain
+            return kind(loss, penalty, alpha, sparsity, corruption)
         check_neighbor_parameters(self)
         return Neighbors(loss, corruption)
 

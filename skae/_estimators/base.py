@@ -242,14 +242,14 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components_)
-            Codes.
+            Codes. Nested ones may be the first ones alone, in fewer columns.
 
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features_in_)
             Rows in the units and the precision of the table seen in fit.
         """
-        codes = check_codes(self, X)
+        codes = check_codes(self, X, first=getattr(self, "nested", False))
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
         return self._sample_form.restore(rows)
@@ -415,10 +415,18 @@ class BaseAutoencoder(
             "explained_variance_": model.explained_variance,
             "explained_variance_ratio_": model.explained_variance_ratio,
             "scale_": model.standardization.scale,
+            **self._describe_prefixes(model),
             "_network_dtype": self.dtype,
             "_n_fits": model.n_fits,
             "_moments": model.moments,
         }
+
+    def _describe_prefixes(self, model: TrainedModel) -> dict:
+        """Return what is known of the first codes of nested ones."""
+        if not model.net.family.is_nested:
+            return {}
+        curves = (None, None) if model.prefixes is None else model.prefixes.find_scores()
+        return {"score_curve_": curves[0], "pca_score_curve_": curves[1]}
 
     def _validate_training_data(self, X, y, sample_weight, groups, settings, *, reset: bool):
         """Return the rows of positive weight, their weights, and which of them belong together.

@@ -150,6 +150,32 @@ def check_rotation(
         )
 
 
+def check_nested(estimator) -> None:
+    """Refuse nested codes together with what leaves them no order, or no decoders of their own.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `nested=True`.
+
+    Raises
+    ------
+    ValueError
+        If another parameter does not go with it.
+    """
+    usual = {"penalty": None, "rotation": "pca", "tied_weights": False}
+    reasons = {
+        "penalty": "It would act on all codes, however many are kept",
+        "rotation": "Other rotations mix all codes, and leave none first",
+        "tied_weights": "Each range of numbers of codes has a decoder of its own",
+    }
+    for name, value in usual.items():
+        if (found := getattr(estimator, name)) != value:
+            raise ValueError(
+                f"`{name}` must be {value!r} with nested=True. Got {found!r}. {reasons[name]}."
+            )
+
+
 def read_corruption(corruption, level: float) -> Corruption | None:
     """Return the noise for a name and a level, or the given noise.
 

@@ -28,7 +28,7 @@ except ImportError:  # before scikit-learn 1.9
 fit_context = _fit_context
 
 
-def check_codes(estimator, X) -> np.ndarray:
+def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
     """Return codes of a fitted autoencoder as an array.
 
     Parameters
@@ -37,10 +37,12 @@ def check_codes(estimator, X) -> np.ndarray:
         Whose codes they are to be.
     X : array-like of shape (n_samples, n_components_)
         As the user gave them.
+    first : bool, default=False
+        Whether there may be fewer columns, for the first codes alone.
 
     Returns
     -------
-    codes : ndarray of shape (n_samples, n_components_)
+    codes : ndarray of shape (n_samples, n_codes)
         In single or double precision.
 
     Raises
@@ -53,9 +55,10 @@ def check_codes(estimator, X) -> np.ndarray:
     check_is_fitted(estimator)
     with config_context(array_api_dispatch=False):
         codes = check_array(X, dtype=(np.float64, np.float32), input_name="X", estimator=estimator)
-    if codes.shape[1] != estimator.n_components_:
+    n_codes, most = estimator.n_components_, "at most " if first else ""
+    if codes.shape[1] > n_codes or (codes.shape[1] < n_codes and not first):
         raise ValueError(
-            f"X must have {estimator.n_components_} columns, one for each code. Got an array of "
+            f"X must have {most}{n_codes} columns, one for each code. Got an array of "
             f"shape {codes.shape}. Pass what `transform` returned."
         )
     return codes

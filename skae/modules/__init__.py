@@ -2,11 +2,12 @@
 
 from skae.modules._adversarial import AdversarialAutoencoder
 from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder, CodeBasis, LinearPath
-from skae.modules._basis import order_codes_
+from skae.modules._basis import order_codes_, order_nested_codes_
 from skae.modules._convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
 from skae.modules._filling import GaussianFilling
 from skae.modules._neighbors import NeighborAutoencoder, turn_codes_
+from skae.modules._nested import NestedAutoencoder, NestedDecoder, list_levels
 from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
@@ -32,6 +33,8 @@ __all__ = [
     "LinearPath",
     "LogisticOutput",
     "NeighborAutoencoder",
+    "NestedAutoencoder",
+    "NestedDecoder",
     "OwnModule",
     "PursuitAutoencoder",
     "Reach",
@@ -47,6 +50,8 @@ __all__ = [
     "VariationalAutoencoder",
     "WordPath",
     "global_generator",
+    "list_levels",
     "order_codes_",
+    "order_nested_codes_",
     "turn_codes_",
 ]

@@ -293,9 +293,12 @@ class Autoencoder(nn.Module):
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the output for codes in the network's own basis."""
+        return self._decode_by(self.decoder, raw_code)
+
+    def _decode_by(self, decoder: nn.Module, raw_code: Tensor) -> Tensor:
         scaled = raw_code * self.code_scale
         shown = Shown(scaled) if self.reach is None else self.reach.limit_codes(scaled)
-        output = self.decoder(shown.values.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        output = decoder(shown.values.clamp(-INPUT_LIMIT, INPUT_LIMIT))
         if self.linear_path is None:
             return output
         line = shown.fade(self.linear_path.decode(shown.values), self.linear_path.decode_first)

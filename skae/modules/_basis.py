@@ -97,6 +97,81 @@ def order_codes_(
     return explained
 
 
+def order_nested_codes_(
+    basis: CodeBasis,
+    mean: Tensor,
+    covariance: Tensor,
+    cross_covariance: Tensor,
+    *,
+    unit: float = 1.0,
+    whiten: bool = False,
+) -> Tensor:
+    """Choose the basis in which codes are uncorrelated and each depends on no later raw code.
+
+    From each code that is subtracted which those before it tell by linear regression. The first
+    codes of one basis thus say what as many of the other say. For a linear model that starts as PCA
+    the result is PCA itself.
+
+    Parameters
+    ----------
+    basis : CodeBasis
+        The basis to set.
+    mean, covariance, cross_covariance : Tensor
+        Moments of the codes, as for `order_codes_`.
+    unit : float, default=1.0
+        Size of one standardised unit in the unit in which codes are shown.
+    whiten : bool, default=False
+        Give every code unit variance instead of what it explains.
+
+    Returns
+    -------
+    explained_variance : Tensor of shape (n_components,)
+        Variance of the rows, in standardised units and summed over the features, that a linear
+        regression on each code explains.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import CodeBasis, order_nested_codes_
+    >>> basis, covariance = CodeBasis(2), torch.tensor([[4.0, 2.0], [2.0, 2.0]]).double()
+    >>> order_nested_codes_(basis, torch.zeros(2), covariance, covariance, whiten=True)
+    tensor([5., 1.], dtype=torch.float64)
+    >>> basis.forward_map
+    tensor([[ 0.5000, -0.5000],
+            [ 0.0000,  1.0000]])
+    """
+    whitening, alive = _whiten_in_turn(covariance)
+    loadings = cross_covariance @ (whitening * alive)
+    explained = loadings.square().sum(0)
+    scales = _sign_of_largest(loadings)
+    if not whiten:
+        spread = explained.sqrt()
+        scales = scales * unit * spread.clamp_min(spread.max() / 100).where(spread.max() > 0, 1.0)
+    forward_map = whitening * scales
+    eye = torch.eye(len(mean), dtype=forward_map.dtype)
+    inverse_map = torch.linalg.solve_triangular(forward_map, eye, upper=True)
+    basis.set_(*(own.to(basis.origin.dtype) for own in (mean, forward_map, inverse_map)))
+    return explained
+
+
+def _whiten_in_turn(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the upper triangular map to uncorrelated codes of unit variance, and who varies.
+
+    A code without variance of its own keeps its axis.
+    """
+    least = _NEGLIGIBLE * covariance.diagonal().max().clamp_min(torch.finfo(torch.float64).tiny)
+    whitening = torch.eye(len(covariance), dtype=covariance.dtype)
+    alive = torch.zeros(len(covariance), dtype=torch.bool)
+    for code, own in enumerate(whitening.clone()):
+        before = whitening[:, :code] * alive[:code]
+        rest = own - before @ (before.T @ covariance[:, code])
+        variance = rest @ covariance @ rest
+        alive[code] = variance > least
+        if alive[code]:
+            whitening[:, code] = rest / variance.sqrt()
+    return whitening, alive
+
+
 def _whiten(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return what makes codes uncorrelated with unit variance, its inverse, and who varies.
 

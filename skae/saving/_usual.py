@@ -59,6 +59,7 @@ _USUAL: dict[str, dict[str, Any]] = {
         "corruption_level": 0.3,
         "whiten": False,
         "rotation": "pca",
+        "nested": False,
     },
     "VariationalAutoencoderTransformer": {
         **_ESTIMATOR,

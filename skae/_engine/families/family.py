@@ -94,6 +94,11 @@ class Family:
     automatic: ClassVar[AutomaticLoop] = AutomaticLoop()
 
     @property
+    def is_nested(self) -> bool:
+        """Whether the first codes are a model by themselves, whatever their number."""
+        return False
+
+    @property
     def aims_at_squared_error(self) -> bool:
         """Whether a network with a greater squared error than PCA's has failed by its own aim."""
         return False

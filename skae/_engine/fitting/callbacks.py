@@ -7,7 +7,7 @@ from typing import Protocol
 
 from skorch.callbacks import Callback, PrintLog
 
-from skae._engine.judgement import is_clear_improvement, mean_of_rows
+from skae._engine.judgement import is_clear_improvement, is_nowhere_worse, mean_of_rows
 from skae.exceptions import NonFiniteLossError
 
 LossCurves = tuple[list[float], list[float] | None]
@@ -109,14 +109,16 @@ class BestEpoch(Callback):
         self._start_judgement = net.judge(net.validation_set)
         weights = net.validation_set.own_weights
         loss = mean_of_rows(self._start_judgement.losses, weights)
-        self.losses_, self._best_iter = [loss], 0
+        self.losses_, self._least, self._best_iter = [loss], loss, 0
         self.start_error_ = mean_of_rows(self._start_judgement.errors, weights)
 
     def on_epoch_end(self, net, **kwargs):
         """Judge the epoch."""
         loss = net.history[-1]["valid_loss"]
-        if loss < min(self.losses_):
+        weights = net.validation_set.own_weights
+        if loss < self._least and is_nowhere_worse(self._start_judgement, net.judgement_, weights):
             self._best, self._best_iter = net.step_.copy_values(), len(self.losses_)
+            self._least = loss
         self.losses_.append(loss)
 
     def restore_(self, net) -> tuple[int, float]:
@@ -128,9 +130,13 @@ class BestEpoch(Callback):
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
         weights = net.validation_set.own_weights
         if not is_clear_improvement(self._start_judgement.losses, judgement.losses, weights):
-            net.step_.load_values_(self._start)
-            best_iter, judgement = 0, self._start_judgement
+            return self.restore_start_(net)
         return best_iter, mean_of_rows(judgement.errors, weights)
+
+    def restore_start_(self, net) -> tuple[int, float]:
+        """Give the net the weights that it had before training; return 0 and its squared error."""
+        net.step_.load_values_(self._start)
+        return 0, self.start_error_
 
 
 class Patience(Callback):

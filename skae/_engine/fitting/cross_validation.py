@@ -1,7 +1,7 @@
 """The number of epochs for a small table, chosen on all of its rows."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from skae._engine.fitting.callbacks import check_finite
+from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs
 from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.judgement import (
     Judgement,
     find_row_errors,
     is_clear_improvement,
+    is_nowhere_worse,
     mean_of_rows,
 )
 from skae._engine.start.noise import InputNoise
@@ -121,10 +123,12 @@ class FoldNetworks:
 
     def judge(self) -> Judgement:
         """Return loss and error of each row by the network that has not seen it."""
-        losses, errors = self.rows.new_empty(2, len(self.rows))
         indices, inputs, rows = self._folds_to_judge()
-        losses[indices], errors[indices] = self.step.judge(inputs, rows)
-        return Judgement(losses, errors)
+        judged = self.step.judge(inputs, rows)
+        wholes = [own.new_empty(len(self.rows), *own.shape[2:]) for own in judged]
+        for whole, own in zip(wholes, judged, strict=True):
+            whole[indices] = own
+        return Judgement(*wholes)
 
     def judge_pca(self) -> torch.Tensor:
         """Return the error of each row by the PCA of the rows outside of its fold."""
@@ -134,6 +138,34 @@ class FoldNetworks:
             seen = module.fill(inputs)
             errors[indices] = find_row_errors((seen @ axes.T) @ axes, rows)
         return errors
+
+    def measure_prefixes(self, values) -> PrefixErrors | None:
+        """Return errors by number of codes with given values of the networks.
+
+        None where codes are not nested, and values need not be given.
+        """
+        if not self.setup.family.is_nested:
+            return None
+        self.step.load_values_(values)
+        return measure_prefixes(self._list_judged())
+
+    def _list_judged(self) -> Iterator[JudgedRows]:
+        """Yield each fold with the network that has not seen it."""
+        parts = zip(*self._folds_to_judge(), self.folds, self.axes, self.modules, strict=True)
+        for indices, inputs, rows, fold, axes, module in parts:
+            n_rows = len(fold)
+            weights = self.table.weights
+            own = None if weights is None else weights[indices[:n_rows]]
+            yield JudgedRows(module.eval(), axes, inputs[:n_rows], rows[:n_rows], own)
+
+    def copy_nested(self):
+        """Return the values of nested networks, None of others, which need not be judged again."""
+        return self.step.copy_values() if self.setup.family.is_nested else None
+
+    @property
+    def must_beat_pca(self) -> bool:
+        """Whether a greater squared error than PCA's means that training has failed."""
+        return self.setup.network.linear_path and self.setup.family.aims_at_squared_error
 
     def _folds_to_judge(self):
         """Return indices of the rows (m, b) in each fold, what is seen of them, and the rows.
@@ -178,24 +210,30 @@ def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int)
     start = best = networks.judge()
     train_losses: list[float] = []
     valid_losses, best_iter = [networks.mean(start.losses)], 0
+    least, values = valid_losses[0], [networks.copy_nested()] * 2
     while len(train_losses) < max_iter:
         train_losses.append(networks.train_epoch())
         judgement = networks.judge()
         loss = networks.mean(judgement.losses)
         check_finite({"train_loss": train_losses[-1], "valid_loss": loss}, epoch=len(train_losses))
-        if loss < min(valid_losses):
-            best, best_iter = judgement, len(train_losses)
+        if loss < least and is_nowhere_worse(start, judgement, networks.table.weights):
+            best, best_iter, least = judgement, len(train_losses), loss
+            values[1] = networks.copy_nested()
         valid_losses.append(loss)
         if len(train_losses) - best_iter >= n_iter_no_change:
             break
     if not is_clear_improvement(start.losses, best.losses, networks.table.weights):
-        best, best_iter = start, 0
+        best, best_iter, values[1] = start, 0, values[0]
+    prefixes = networks.measure_prefixes(values[1])
+    if best_iter > 0 and networks.must_beat_pca and prefixes is not None and prefixes.exceed_pca:
+        best, best_iter, prefixes = start, 0, networks.measure_prefixes(values[0])
     return ChosenEpochs(
         train_losses=train_losses,
         valid_losses=valid_losses,
         best_iter=best_iter,
         error=networks.mean(best.errors) * networks.unit,
         pca_error=networks.mean(networks.judge_pca()) * networks.unit,
+        prefixes=prefixes,
     )
 
 

@@ -50,6 +50,8 @@ class AutoencoderNet(NeuralNet):
         Steps made so far.
     step_ : Step or None
         Trains and judges; None once the training is over.
+    judgement_ : Judgement or None
+        Judgement of the last epoch on `validation_set`; None once the training is over.
     """
 
     callbacks: list
@@ -204,7 +206,7 @@ class AutoencoderNet(NeuralNet):
         if training:
             loss = self._train_on(iterator, listening=listening)
         else:
-            judgement = self._judge_batches(iterator, listening=listening)
+            self.judgement_ = judgement = self._judge_batches(iterator, listening=listening)
             loss = mean_of_rows(judgement.losses, iterator.dataset.own_weights)
         self._record_loss(prefix + "_loss", loss, listening=listening)
         for name, value in self.step_.take_records().items():
@@ -260,10 +262,11 @@ class AutoencoderNet(NeuralNet):
             rows, weights = batch
             if listening:
                 self.notify("on_batch_begin", batch=batch, training=False)
-            losses, errors = self.step_.judge(self.noise.for_judging(rows)[None], rows[None])
-            parts.append((losses[0], errors[0]))
+            judged = self.step_.judge(self.noise.for_judging(rows)[None], rows[None])
+            parts.append([own[0] for own in judged])
             if listening:
-                loss = losses[0] if weights is None else losses[0] * weights
+                losses = parts[-1][0]
+                loss = losses if weights is None else losses * weights
                 self._tell_of_batch("valid", batch, loss.mean())
         return Judgement(*map(torch.cat, zip(*parts, strict=True)))
 
@@ -306,6 +309,7 @@ class AutoencoderNet(NeuralNet):
             history_=copy.copy(self.history_),
             optimizer_=None,
             step_=None,
+            judgement_=None,
         )
         return net
 
@@ -326,7 +330,7 @@ class AutoencoderNet(NeuralNet):
         if self.step_ is not None:
             moments = self.step_.copy_moments()
             self.criterion_.release()
-        self.__dict__.update(step_=None, validation_set=None)
+        self.__dict__.update(step_=None, judgement_=None, validation_set=None)
         self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]
         self.callbacks_ = [item for item in self.callbacks_ if item[1] not in callbacks]
         # Parameters get memory of their own, no longer views of the optimiser's.

@@ -8,6 +8,7 @@ import numpy as np
 from skae._engine.families.moments import CodeMoments
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.fitting.net import AutoencoderNet
+from skae._engine.fitting.prefixes import PrefixErrors
 from skae._engine.tables.standardization import Standardization
 
 
@@ -33,6 +34,9 @@ class TrainedModel:
 
     moments: Any
     """State of the optimiser, for a fit that goes on from this one."""
+
+    prefixes: PrefixErrors | None
+    """Errors by number of codes of the rows that judge, None where codes are not nested."""
 
     n_fits: int
     """This fit and those before it that it went on from."""
@@ -70,6 +74,9 @@ class ChosenEpochs:
     pca_error: float
     """Error of PCA, or of the start, on the same rows."""
 
+    prefixes: PrefixErrors | None = None
+    """Errors of the same rows by number of codes, None where codes are not nested."""
+
     @property
     def n_iter(self) -> int:
         """Number of epochs that were tried."""
@@ -89,3 +96,6 @@ class Outcome:
 
     best_iter: int
     """Epoch whose weights the network has."""
+
+    prefixes: PrefixErrors | None = None
+    """Errors of these rows by number of codes, None where codes are not nested."""

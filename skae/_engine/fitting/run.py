@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -19,6 +20,7 @@ from skae._engine.fitting.callbacks import (
     check_finite,
 )
 from skae._engine.fitting.net import AutoencoderNet
+from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
 from skae._engine.fitting.setup import Split, TrainingSetup
 from skae._engine.judgement import mean_of_rows
@@ -112,6 +114,10 @@ class TrainingRun:
         assert best_epoch is not None  # noqa: S101
         self._train(self.max_iter)
         best_iter, error = best_epoch.restore_(self.net)
+        prefixes = self._measure_prefixes(held_out)
+        if best_iter > 0 and self._must_go_back(prefixes):
+            best_iter, error = best_epoch.restore_start_(self.net)
+            prefixes = self._measure_prefixes(held_out)
         pca_error = best_epoch.start_error_
         if not self.family.starts_as_reference:
             pca_error = self._find_pca_error(held_out)
@@ -122,11 +128,14 @@ class TrainingRun:
             best_iter=best_iter,
             error=error * unit,
             pca_error=pca_error * unit,
+            prefixes=prefixes,
         )
 
     def keep(self, chosen: ChosenEpochs) -> TrainedModel:
         """Return the network as it is, after the epochs that were chosen."""
-        outcome = Outcome(self._measure(), chosen.error, chosen.pca_error, chosen.best_iter)
+        outcome = Outcome(
+            self._measure(), chosen.error, chosen.pca_error, chosen.best_iter, chosen.prefixes
+        )
         return self._finish(outcome, chosen)
 
     def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
@@ -140,8 +149,10 @@ class TrainingRun:
             # A callback has ended it, and nothing tells how good this epoch is on other rows.
             return self._finish(outcome)
         # The other networks may be better than PCA and this one not even on its own rows.
-        error = chosen.error if outcome.best_iter == chosen.best_iter else chosen.pca_error
-        outcome = replace(outcome, error=error, pca_error=chosen.pca_error)
+        error, prefixes = chosen.error, chosen.prefixes
+        if outcome.best_iter != chosen.best_iter:
+            error, prefixes = chosen.pca_error, None if prefixes is None else prefixes.of_pca
+        outcome = replace(outcome, error=error, pca_error=chosen.pca_error, prefixes=prefixes)
         return self._finish(outcome, chosen)
 
     def snapshot(self) -> TrainedModel:
@@ -175,11 +186,31 @@ class TrainingRun:
         """Return what training rows tell, after going back to the start if PCA does better."""
         moments, best_iter = self._measure(), len(self.net.history)
         errors = self._training_errors(moments, reference)
-        if self._must_beat_pca and errors[0] > errors[1]:
+        prefixes = self._measure_prefixes(self.train_set)
+        is_above = self._must_beat_pca and errors[0] > errors[1]
+        if is_above or self._must_go_back(prefixes):
             self.net.step_.load_values_(start)
             moments, best_iter = self._measure(), 0
             errors = self._training_errors(moments, reference)
-        return self._make_outcome(moments, errors, best_iter)
+            prefixes = self._measure_prefixes(self.train_set)
+        return replace(self._make_outcome(moments, errors, best_iter), prefixes=prefixes)
+
+    def _must_go_back(self, prefixes: PrefixErrors | None) -> bool:
+        """Tell whether the model is to be PCA, as that does better with some number of codes."""
+        return self._must_beat_pca and prefixes is not None and prefixes.exceed_pca
+
+    def _measure_prefixes(self, dataset: WeightedRows) -> PrefixErrors | None:
+        """Return the errors of a data set by number of codes, None where codes are not nested."""
+        if not self.family.is_nested:
+            return None
+        return measure_prefixes(self._list_judged(dataset))
+
+    def _list_judged(self, dataset: WeightedRows) -> Iterator[JudgedRows]:
+        module, noise, table = self.net.module_.eval(), self.net.noise, self.table
+        axes = table.units.tensor(table.principal_components.components).to(table.device)
+        noise.restart_judging()
+        for rows, weights in OrderedBatches(dataset, batch_size=_VALIDATION_BATCH_SIZE):
+            yield JudgedRows(module, axes, noise.for_judging(rows), rows, weights)
 
     def _make_outcome(self, moments: CodeMoments, errors: tuple, best_iter: int) -> Outcome:
         """Return an outcome with errors of the training rows, given in standardised units."""
@@ -246,6 +277,7 @@ class TrainingRun:
             explained_variance=ratios * self._find_variance(outcome.moments),
             explained_variance_ratio=ratios,
             moments=net.release_training_state(self.callbacks),
+            prefixes=outcome.prefixes,
             n_fits=self.n_earlier_fits + 1,
             description=family.describe(net.module_, self.all_rows, held_out),
         )
@@ -268,6 +300,9 @@ class TrainingRun:
         if self.net.noise.corruption is not None:
             noisy = measure_bounds(module, self.all_rows, self.net.noise)
             bounds = join_bounds(bounds, noisy)
+        if self.family.is_nested:
+            # Codes that are left out are zero.
+            bounds = join_bounds(bounds, [bounds[0], torch.zeros_like(bounds[1])])
         if self.family.draws_codes:
             limits = torch.stack([-module.code_scale, module.code_scale]) * _FARTHEST_DRAW
             bounds = join_bounds(bounds, [bounds[0], limits])

@@ -73,7 +73,7 @@ class AutogradStep(Step):
         parameters = (p for own in self.groups for group in own for p in group["params"])
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
-    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Return loss and error of each row, computed in the precision of the training."""
         with self.precision():
             return super().judge(inputs, rows)

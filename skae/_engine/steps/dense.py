@@ -232,7 +232,7 @@ class _Layer:
         return self.products.multiply(gradient, self.weight, self.input_gradient)
 
 
-class _StackStep:
+class StackStep:
     """Forward and backward of m `DenseStack` at once.
 
     Parameters
@@ -332,8 +332,8 @@ class DenseNetworks:
     ----------
     module : Autoencoder
         One of them.
-    stacks : FlatTensors
-        Parameters of the encoders and the decoders.
+    stacks : tuple of two StackStep
+        The encoders, and the decoders.
     paths : FlatTensors or None
         Parameters of the linear paths, None where there are none.
     """
@@ -341,11 +341,10 @@ class DenseNetworks:
     input_scale: Tensor
     code_scale: Tensor
 
-    def __init__(self, module: Autoencoder, stacks: FlatTensors, paths: FlatTensors | None):
-        views, gradient_views = stacks.views, stacks.gradient_views
-        split = 2 * len(module.encoder.linears)
-        self.encoder = _StackStep(views[:split], gradient_views[:split], module.encoder.activation)
-        self.decoder = _StackStep(views[split:], gradient_views[split:], module.decoder.activation)
+    def __init__(
+        self, module: Autoencoder, stacks: tuple[StackStep, StackStep], paths: FlatTensors | None
+    ):
+        self.encoder, self.decoder = stacks
         self.scaled_by_size: dict[int, Tensor] = {}
         self.linear_path = (
             None if paths is None else _LinearPathStep(paths.views, paths.gradient_views)
@@ -355,6 +354,10 @@ class DenseNetworks:
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
+        return self.decode(self.encode(inputs))
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Return scaled codes (m, b, k) of rows (m, b, p), in a buffer of the next call."""
         n_rows = inputs.shape[1]
         if n_rows not in self.scaled_by_size:
             self.scaled_by_size[n_rows] = make_stack(inputs.shape, inputs)
@@ -366,19 +369,39 @@ class DenseNetworks:
             self.scaled_inputs = self.fill(self.scaled_inputs)
             encoder_inputs = torch.cat([self.scaled_inputs, missing], -1)
         code = self.encoder.forward(encoder_inputs)
+        if self.linear_path is not None:
+            code = self.linear_path.encode_(code, self.scaled_inputs)
+        return code.mul_(self.code_scale)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Return the outputs (m, b, p) for scaled codes (m, b, k), in a buffer of the next call."""
+        return self.add_linear_path_(self.decoder.forward(code), code)
+
+    def add_linear_path_(self, output: Tensor, code: Tensor) -> Tensor:
+        """Add what the linear path makes of scaled codes to the outputs of the decoders."""
         if self.linear_path is None:
-            return self.decoder.forward(code.mul_(self.code_scale))
-        code = self.linear_path.encode_(code, self.scaled_inputs).mul_(self.code_scale)
+            return output
         link = self.add_link_ if self.has_link else None
-        return self.linear_path.decode_(self.decoder.forward(code), code, link)
+        return self.linear_path.decode_(output, code, link)
 
     def backward(self, gradient: Tensor):
         """Store the gradients of all parameters, given that of the losses by the outputs."""
-        code_gradient = self.decoder.backward(gradient, to_inputs=True)
-        if self.linear_path is not None:
-            if self.has_link:
-                self.link_gradient_(gradient, self.linear_path.linear)
-            code_gradient = self.linear_path.decode_backward_(code_gradient, gradient)
+        self.encode_backward(self.decode_backward(gradient))
+
+    def decode_backward(self, gradient: Tensor) -> Tensor:
+        """Store the decoder's gradients, and return that by the scaled codes."""
+        return self.add_linear_gradient_(self.decoder.backward(gradient, to_inputs=True), gradient)
+
+    def add_linear_gradient_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
+        """Store the linear path's gradient, and add that by the scaled codes."""
+        if self.linear_path is None:
+            return code_gradient
+        if self.has_link:
+            self.link_gradient_(gradient, self.linear_path.linear)
+        return self.linear_path.decode_backward_(code_gradient, gradient)
+
+    def encode_backward(self, code_gradient: Tensor):
+        """Store the encoder's gradients, given that by the scaled codes."""
         code_gradient.mul_(self.code_scale)
         if self.linear_path is not None:
             self.linear_path.encode_backward(code_gradient)
@@ -397,6 +420,16 @@ class DenseNetworks:
         raise NotImplementedError
 
 
+def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[StackStep, StackStep]:
+    """Return encoders and decoders of one shape, whose parameters follow each other in a buffer."""
+    views, gradient_views = stacks.views, stacks.gradient_views
+    split = 2 * len(module.encoder.linears)
+    return (
+        StackStep(views[:split], gradient_views[:split], module.encoder.activation),
+        StackStep(views[split:], gradient_views[split:], module.decoder.activation),
+    )
+
+
 class DenseStep(DenseNetworks, Step):
     """Training steps of m dense autoencoders of one shape.
 
@@ -413,19 +446,26 @@ class DenseStep(DenseNetworks, Step):
 
     def __init__(self, modules: Sequence[Autoencoder], objective: ReconstructionObjective, groups):
         Step.__init__(self, modules, objective, groups)
-        first, paths = modules[0], None
-        self.loss, self.output = objective.loss, first.output
+        self.loss, self.output = objective.loss, modules[0].output
         self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
         self.code_scale = torch.stack([module.code_scale for module in modules])[:, None]
         self.filling = _stack_fillings([module.filling for module in modules])
-        stacks = FlatParameters(
-            [[*module.encoder.parameters(), *module.decoder.parameters()] for module in modules]
-        )
-        self.parameters = [stacks]
-        if first.linear_path is not None:
+        self.parameters, stacks = self.take_stacks()
+        paths = None
+        if modules[0].linear_path is not None:
             paths = FlatParameters([list(module.linear_path.parameters()) for module in modules])
             self.parameters.append(paths)
-        DenseNetworks.__init__(self, first, stacks, paths)
+        DenseNetworks.__init__(self, modules[0], stacks, paths)
+
+    def take_stacks(self) -> tuple[list[FlatParameters], tuple[StackStep, StackStep]]:
+        """Return the parameters of encoders and decoders in flat buffers, and their steps."""
+        flat = FlatParameters(
+            [
+                [*module.encoder.parameters(), *module.decoder.parameters()]
+                for module in self.modules
+            ]
+        )
+        return [flat], make_stack_steps(self.modules[0], flat)
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
         """Compute the gradients of one batch of each model by hand."""
@@ -460,7 +500,7 @@ class DenseStep(DenseNetworks, Step):
             parameters.step_(own_values, own_gradients, groups)
 
     @torch.no_grad()
-    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Return loss and squared error of each row, without training."""
         output = self.forward(inputs)
         losses = self.loss.rows(output, rows)
@@ -509,7 +549,7 @@ def _stack_fillings(fillings: Sequence) -> GaussianFilling | None:
     return GaussianFilling(torch.stack(means), torch.stack(precisions) if known else None)
 
 
-def _is_plain(stack: nn.Module) -> bool:
+def is_plain(stack: nn.Module) -> bool:
     return type(stack) is DenseStack and len(stack.norms) == 0 and stack.dropout is None
 
 
@@ -517,7 +557,7 @@ def is_dense(module: nn.Module, objective: nn.Module) -> bool:
     """Tell whether `DenseStep` can train this module for this objective."""
     return (
         type(module) is Autoencoder
-        and all(_is_plain(stack) for stack in (module.encoder, module.decoder))
+        and all(is_plain(stack) for stack in (module.encoder, module.decoder))
         and module.sparsity is None
         and type(objective) is ReconstructionObjective
         and objective.penalty is None

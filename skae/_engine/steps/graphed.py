@@ -132,7 +132,7 @@ class GraphedStep(DenseStep):
             self._rates[: len(rates)].copy_(values, non_blocking=True)
             self._known_rates = rates
 
-    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Return loss and squared error of each row, without training."""
         if _is_same(inputs, rows):
             losses, errors = self._run("judge same", self._judge_same, rows)

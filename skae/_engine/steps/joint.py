@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skae._engine.steps.dense import DenseNetworks, DenseStep, FlatTensors
+from skae._engine.steps.dense import DenseNetworks, DenseStep, FlatTensors, make_stack_steps
 from skae._engine.steps.epoch import Batch
 from skae._engine.steps.step import Step, leave_gradients
 from skae.modules._products import LARGE_PRODUCT
@@ -93,7 +93,8 @@ class JointNetworks(DenseNetworks):
             FlatTensors(n_models, [view[0] for view in own.views]) for own in first.parameters
         ]
         stacks, *paths = self.tensors
-        super().__init__(first.modules[0], stacks, paths[0] if paths else None)
+        own = make_stack_steps(first.modules[0], stacks)
+        super().__init__(first.modules[0], own, paths[0] if paths else None)
 
     @torch.no_grad()
     def train(self, epochs: Sequence[EpochOfOne]):

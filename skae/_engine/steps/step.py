@@ -95,7 +95,7 @@ class Step:
         raise NotImplementedError
 
     @torch.no_grad()
-    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Return loss and error of each row, without training.
 
         Parameters
@@ -106,7 +106,8 @@ class Step:
         Returns
         -------
         losses, errors : Tensor of shape (m, b)
-            Loss, and mean squared error of the cells in standardised units.
+            Loss, and mean squared error of the cells in standardised units. A third tensor of shape
+            (m, b, n_levels) may follow: losses none of which may end up above those of the start.
         """
         self.objective.eval()
         judged, self.outputs = [], []

@@ -1,0 +1,90 @@
+"""Nested autoencoders: plain ones whose first codes are a model by themselves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from skae._engine.families.moments import share_variance
+from skae._engine.families.parts import make_parts
+from skae._engine.families.plain import Plain
+from skae._engine.steps.nested import NestedAutogradStep, NestedDenseStep, is_nested_dense
+from skae._engine.steps.optimizer import is_own_adamw
+from skae.modules import NestedAutoencoder, NestedDecoder, list_levels, order_nested_codes_
+
+# Errors with few codes are large and hard to lower. The weight of each is that of PCA's error to
+# this power: 1 would let all lower their errors by equal shares.
+_EXPONENT = 1.0
+_LEAST_SHARE_OF_VARIANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Nested(Plain):
+    """Plain autoencoders that are trained for all numbers of codes at once.
+
+    References
+    ----------
+    Rippel, O., Gelbart, M. and Adams, R. (2014). Learning ordered representations with nested
+    dropout. ICML. https://proceedings.mlr.press/v32/rippel14.html
+
+    Kusupati, A. et al. (2022). Matryoshka representation learning. NeurIPS.
+    https://doi.org/10.48550/arXiv.2205.13147
+    """
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the first codes are a model by themselves."""
+        return True
+
+    def network_options(self) -> dict[str, Any]:
+        """Return the link of the loss, and that there is a decoder for each range of codes."""
+        return {**super().network_options(), "nested": True}
+
+    def build(self, plan, generator) -> NestedAutoencoder:
+        """Return an autoencoder with several decoders."""
+        parts = make_parts(plan, generator)
+        stack_plan = plan.stack_plan(1, generator)
+        others = [
+            plan.architecture.make_stacks(stack_plan)[1] for _ in list_levels(plan.n_components)[1:]
+        ]
+        parts["decoder"] = NestedDecoder([*others, parts["decoder"]], plan.n_components)
+        return NestedAutoencoder(
+            **parts, code_scale=torch.ones(plan.n_components, dtype=plan.torch_dtype)
+        )
+
+    @torch.no_grad()
+    def start_(self, module, table, components):
+        """Let a network start as PCA where it has a linear path, and weigh numbers of codes."""
+        super().start_(module, table, components)
+        total = float(table.statistics.variance.sum())
+        explained = np.zeros(table.n_components)
+        explained[: len(components.explained_variance)] = components.explained_variance
+        left = (total - explained.cumsum()).clip(min=total * _LEAST_SHARE_OF_VARIANCE)
+        if total > 0:
+            weights = (left[-1] / left) ** _EXPONENT
+            module.prefix_weights.copy_(torch.from_numpy(weights))
+
+    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+        """Return the step whose gradients are written out, where it can train the networks."""
+        generator = objective.generator
+        pairs = zip(modules, optimizers, strict=True)
+        if not by_autograd and all(
+            is_nested_dense(module, objective) and is_own_adamw(optimizer, module)
+            for module, optimizer in pairs
+        ):
+            groups = [own.param_groups for own in optimizers]
+            return NestedDenseStep(generator, modules, objective, groups)
+        return NestedAutogradStep(generator, modules, objective, optimizers, precision=precision)
+
+    def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
+        """Make the codes uncorrelated, each by those before it."""
+        explained = order_nested_codes_(
+            module.basis,
+            moments.mean,
+            moments.covariance,
+            moments.cross_covariance,
+            unit=table.standardization.scale,
+            whiten=whiten,
+        )
+        return share_variance(explained, moments)

@@ -1,0 +1,123 @@
+"""The errors of a nested autoencoder with one code, with two, and so on, beside PCA's."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skae._engine.judgement import find_row_errors
+from skae.modules import NestedAutoencoder
+
+# More numbers of codes than this are judged a few in each octave only.
+_ALL_NUMBERS = 64
+_NUMBERS_PER_OCTAVE = 8
+# Rounding of an error, as a share of the rows' mean square.
+_ROUNDING = 1e-6
+
+
+class JudgedRows(NamedTuple):
+    """Rows, and who judges them."""
+
+    module: NestedAutoencoder
+    axes: Tensor
+    """Principal axes of the rows that it was trained on, of shape (n_found, n_features)."""
+
+    inputs: Tensor
+    """Rows as the network sees them."""
+
+    rows: Tensor
+    weights: Tensor | None
+
+
+@dataclass(frozen=True)
+class PrefixErrors:
+    """Mean squared errors per cell of the same rows, in standardised units."""
+
+    errors: np.ndarray
+    """Errors of the network by number of codes, of shape (n_components,)."""
+
+    pca_errors: np.ndarray
+    """Errors of PCA."""
+
+    mean_square: float
+    """Error of the mean alone."""
+
+    @property
+    def exceed_pca(self) -> bool:
+        """Whether the network does worse than PCA with any number of codes."""
+        return bool((self.errors > self.pca_errors + _ROUNDING * self.mean_square).any())
+
+    @property
+    def of_pca(self) -> "PrefixErrors":
+        """The errors of a network that has stayed PCA."""
+        return PrefixErrors(self.pca_errors, self.pca_errors, self.mean_square)
+
+    def find_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shares of variance that the network reconstructs, and PCA."""
+        unit = self.mean_square or 1.0
+        return 1 - self.errors / unit, 1 - self.pca_errors / unit
+
+
+@torch.no_grad()
+def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
+    """Return mean errors of rows that come in parts.
+
+    Parameters
+    ----------
+    parts : iterable of JudgedRows
+        The rows, at least one part.
+
+    Returns
+    -------
+    errors : PrefixErrors
+        For every number of codes. Of more than 64, some are interpolated.
+    """
+    total, mass = np.zeros(0), 0.0
+    for part in parts:
+        n_components = len(part.module.code_scale)
+        numbers = list_numbers(n_components)
+        columns = [*_judge_network(part, numbers), *_judge_pca(part, numbers)]
+        columns.append(find_row_errors(torch.zeros_like(part.rows), part.rows))
+        values = torch.stack(columns).cpu().double()
+        weights = torch.ones(len(part.rows)) if part.weights is None else part.weights
+        weights = weights.cpu().double()
+        own = (values @ weights).numpy()
+        total = own if mass == 0 else total + own
+        mass += float(weights.sum())
+    own, pca, (mean_square,) = np.split(total / mass, [len(numbers), 2 * len(numbers)])
+    every = np.arange(1, n_components + 1)
+    errors, pca_errors = (np.interp(every, numbers, values) for values in (own, pca))
+    return PrefixErrors(errors, pca_errors, float(mean_square))
+
+
+def list_numbers(n_components: int) -> list[int]:
+    """Return the numbers of codes to judge, the last one of which is that of all."""
+    if n_components <= _ALL_NUMBERS:
+        return list(range(1, n_components + 1))
+    n_octaves = np.log2(n_components / _ALL_NUMBERS)
+    n_more = max(2, int(np.ceil(n_octaves * _NUMBERS_PER_OCTAVE)))
+    more = np.geomspace(_ALL_NUMBERS, n_components, n_more).round().astype(int)
+    return sorted({*range(1, _ALL_NUMBERS + 1), *more.tolist()})
+
+
+def _judge_network(part: JudgedRows, numbers: list[int]) -> list[Tensor]:
+    """Return errors of the rows for each number of codes."""
+    module = part.module
+    code = module.encode_raw(part.inputs)
+    outputs = (module.output(module.decode_first(code, number)) for number in numbers)
+    return [find_row_errors(output, part.rows) for output in outputs]
+
+
+def _judge_pca(part: JudgedRows, numbers: list[int]) -> list[Tensor]:
+    """Return errors of the rows by PCA, which may have found fewer axes."""
+    inputs = part.module.fill(part.inputs)
+    reconstruction, errors, n_done = torch.zeros_like(inputs), [], 0
+    for number in numbers:
+        axes = part.axes[n_done:number]
+        reconstruction += (inputs @ axes.T) @ axes
+        errors.append(find_row_errors(reconstruction.clone(), part.rows))
+        n_done = number
+    return errors

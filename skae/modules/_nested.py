@@ -1,0 +1,151 @@
+"""Autoencoders whose first codes are a model by themselves, whatever their number."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from skae.modules._autoencoder import Autoencoder
+
+
+def list_levels(n_components: int) -> tuple[int, ...]:
+    """Return the powers of two below a number of codes, and that number.
+
+    Examples
+    --------
+    >>> from skae.modules import list_levels
+    >>> list_levels(1), list_levels(6), list_levels(8)
+    ((1,), (1, 2, 4, 6), (1, 2, 4, 8))
+    """
+    powers = [1 << level for level in range(n_components.bit_length())]
+    return *(power for power in powers if power < n_components), n_components
+
+
+class NestedDecoder(nn.Module):
+    """One decoder for each level, which is the greatest number of codes that it decodes.
+
+    Parameters
+    ----------
+    stages : list of Module
+        Decoders of n_components codes, one for each of `list_levels`. They see zeros in the place
+        of the codes that are left out.
+    n_components : int
+        Number of codes.
+
+    Attributes
+    ----------
+    levels : tuple of int
+        Greatest number of codes of each stage.
+
+    Examples
+    --------
+    >>> from skae.modules import DenseStack, NestedDecoder
+    >>> decoder = NestedDecoder([DenseStack([3, 5]) for _ in range(3)], 3)
+    >>> decoder.levels
+    (1, 2, 3)
+    """
+
+    def __init__(self, stages: Sequence[nn.Module], n_components: int):
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.levels = list_levels(n_components)
+
+    def find_stage(self, n_codes: int) -> nn.Module:
+        """Return the decoder of the first `n_codes` codes."""
+        return self.stages[bisect_left(self.levels, n_codes)]
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Return the output for all codes, of shape (n_samples, n_components)."""
+        return self.stages[-1](code)
+
+
+class NestedAutoencoder(Autoencoder):
+    """An autoencoder that decodes the first codes alone as well as all of them.
+
+    Codes that are left out are zero in the network's own basis. The basis that users see must not
+    mix later codes into earlier ones, as `order_nested_codes_` makes sure.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `Autoencoder`, the decoder being a `NestedDecoder`.
+
+    Attributes
+    ----------
+    prefix_weights : Tensor of shape (n_components,)
+        Weight of the loss with one code, with two, and so on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import CodeBasis, DenseStack, NestedAutoencoder, NestedDecoder
+    >>> decoder = NestedDecoder([DenseStack([3, 5]) for _ in range(3)], 3)
+    >>> model = NestedAutoencoder(
+    ...     DenseStack([5, 3]), decoder, CodeBasis(3), torch.ones(5), torch.ones(3)
+    ... )
+    >>> code = model.encode(torch.zeros(4, 5))
+    >>> model.decode(code[:, :2]).shape
+    torch.Size([4, 5])
+    """
+
+    prefix_weights: Tensor
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.register_buffer("prefix_weights", torch.ones_like(self.code_scale))
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Return the reconstruction of codes, or of the first ones alone.
+
+        Parameters
+        ----------
+        code : Tensor of shape (n_samples, n_codes)
+            Codes in the basis that users see, at least one.
+
+        Returns
+        -------
+        reconstruction : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        """
+        n_codes, n_components = code.shape[-1], len(self.code_scale)
+        if n_codes == n_components:
+            return super().decode(code)
+        raw = self.basis.inverse(nn.functional.pad(code, (0, n_components - n_codes)))
+        return self.output(self.decode_first(raw, n_codes))
+
+    def decode_first(self, raw_code: Tensor, n_codes: int) -> Tensor:
+        """Return the output for the first codes.
+
+        Parameters
+        ----------
+        raw_code : Tensor of shape (n_samples, n_components)
+            Codes in the network's own basis.
+        n_codes : int
+            Number of codes that are decoded, at least one.
+
+        Returns
+        -------
+        output : Tensor of shape (n_samples, n_features)
+            Output as the loss takes it.
+        """
+        is_kept = torch.arange(raw_code.shape[-1], device=raw_code.device) < n_codes
+        return self._decode_by(self.decoder.find_stage(n_codes), raw_code * is_kept)
+
+    def decode_groups(self, raw_code: Tensor, is_kept: Tensor) -> Tensor:
+        """Return the output of each stage for codes of its own.
+
+        Parameters
+        ----------
+        raw_code : Tensor of shape (n_levels, n_samples, n_components)
+            Codes in the network's own basis.
+        is_kept : Tensor of the same shape
+            1 for codes that are decoded, 0 for those that are left out.
+
+        Returns
+        -------
+        output : Tensor of shape (n_levels, n_samples, n_features)
+            Output as the loss takes it.
+        """
+        pairs = zip(self.decoder.stages, raw_code * is_kept, strict=True)
+        return torch.stack([self._decode_by(stage, code) for stage, code in pairs])
