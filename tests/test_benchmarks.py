@@ -299,3 +299,12 @@ def test_programs_of_others_run_on_mnist(run):
     text = run("hinton2006", *sizes)
     curve, final = find_line(text, "     2")[-1], find_line(text, "skae, as fit leaves it")[1]
     assert float(curve) == pytest.approx(float(final), rel=1e-3)
+
+
+def test_nested_prints_errors_over_those_of_models_of_one_number(run):
+    text = run("nested", "--datasets", "iris", "--seeds", 1, "--set", "max_iter=2")
+    data, n_codes, *ratios = find_line(text, "iris  ")
+    assert (data, n_codes) == ("iris", "2")
+    assert 0 < float(ratios[0]) < 2
+    assert 0 < float(ratios[2]) <= 1.02
+    assert float(find_line(text, "geometric mean")[1]) == float(ratios[0])

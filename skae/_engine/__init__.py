@@ -28,6 +28,7 @@ from skae._engine.fitting.result import TrainedModel
 from skae._engine.fitting.setup import Split, StartingPoint
 from skae._engine.fitting.splitting import Separation, hold_out
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
+from skae._engine.start.parallel_analysis import count_components
 from skae._engine.steps.step import Step
 from skae._engine.tables.rows import chunk_slices, find_float_type, is_large_map
 from skae._engine.tables.standardization import Standardization
@@ -56,6 +57,7 @@ __all__ = [
     "bound_log_densities",
     "cell_errors",
     "chunk_slices",
+    "count_components",
     "decode_table",
     "decode_tokens",
     "encode_deviations",

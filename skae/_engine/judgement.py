@@ -101,3 +101,24 @@ def is_clear_improvement(before: Tensor, after: Tensor, weights: Tensor | None =
         return False
     variance = (shares @ (difference - mean).square()) / (n_effective - 1)
     return bool(mean > _STANDARD_ERRORS * variance.sqrt())
+
+
+def is_clear_gain(before: Judgement, after: Judgement, weights: Tensor | None = None) -> bool:
+    """Tell whether losses have fallen by more than chance, with each number of codes judged.
+
+    Parameters
+    ----------
+    before, after : Judgement
+        Judgements of the same rows.
+    weights : Tensor of shape (n_samples,), default=None
+        Weights of the rows; equal where None.
+
+    Returns
+    -------
+    is_clear : bool
+        Whether `is_clear_improvement` holds for the loss, and for those with fewer codes.
+    """
+    pairs = [(before.losses, after.losses)]
+    if before.stage_losses is not None and after.stage_losses is not None:
+        pairs += zip(before.stage_losses.T, after.stage_losses.T, strict=True)
+    return all(is_clear_improvement(*pair, weights) for pair in pairs)

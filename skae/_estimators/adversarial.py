@@ -54,9 +54,10 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int, float in (0, 1) or None, default=0.95
+    n_components : int, float in (0, 1), "auto" or None, default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
-        variance, None for as many as X has rows or columns, whichever is less, as with PCA.
+        variance, "auto" for as many components as parallel analysis finds, and
+        None for as many as X has rows or columns, whichever is less, as with PCA.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
         Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has

@@ -47,9 +47,10 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int, float in (0, 1) or None, default=0.95
+    n_components : int, float in (0, 1), "auto" or None, default=0.95
         Number of codes. A float asks for as many as PCA needs to explain that share of the
-        variance, None for as many as X has rows or columns, whichever is less, as with PCA.
+        variance, "auto" for as many components as parallel analysis finds, and
+        None for as many as X has rows or columns, whichever is less, as with PCA.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
         Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
         signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
@@ -308,6 +309,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data with neural
     networks. Science 313. https://doi.org/10.1126/science.1127647
 
+    Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis.
+    Psychometrika 30. https://doi.org/10.1007/BF02289447
+
     Kaiser, H. F. (1958). The varimax criterion for analytic rotation in factor analysis.
     Psychometrika 23. https://doi.org/10.1007/BF02289233
 
@@ -332,6 +336,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [
+            StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
             None,

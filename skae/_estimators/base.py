@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, fields, replace
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -17,6 +16,7 @@ from skae._engine import (
     StartingPoint,
     TrainedModel,
     cell_errors,
+    count_components,
     decode_table,
     encode_table,
     ordinary_torch_state,
@@ -32,6 +32,7 @@ from skae._estimators.parameters import (
     check_range,
     check_single_schedule,
     read_layer_sizes,
+    read_n_components,
     read_precision,
     warn_if_overcomplete,
     warn_of_no_gain,
@@ -177,9 +178,9 @@ class BaseAutoencoder(
             form = self._read_form(X, rows, settings.network, anew=start is None)
             rows = form.cut(rows)
             network = replace(settings.network, sample_shape=form.seen)
-            if network.n_components is None:
-                fewest = min(rows.shape) if start is None else self.n_components_
-                network = replace(network, n_components=fewest)
+            if network.n_components in (None, "auto"):
+                n_codes = self._count_codes(rows, weights) if start is None else self.n_components_
+                network = replace(network, n_components=n_codes)
             n_seen = rows.shape[0] if start is None else self.n_samples_seen_ + rows.shape[0]
             own = {"sample_shape_": form.seen, "_form": form.given}
             own |= {"_n_rows": rows.shape[0], "n_samples_seen_": n_seen}
@@ -358,13 +359,11 @@ class BaseAutoencoder(
         raise NotImplementedError
 
     def _make_network(self) -> NetworkSettings:
-        given, n_components = self.get_params(deep=False), self.n_components
-        if n_components is not None:
-            n_components = (int if isinstance(n_components, Integral) else float)(n_components)
+        given = self.get_params(deep=False)
         names = [field.name for field in fields(NetworkSettings) if field.name in given]
         own = {name: given[name] for name in names}
         own |= {
-            "n_components": n_components,
+            "n_components": read_n_components(self.n_components),
             "architecture": read_architecture(self.architecture),
             "hidden_layer_sizes": read_layer_sizes(self.hidden_layer_sizes),
             "linear_path": self.init == "pca",
@@ -388,6 +387,10 @@ class BaseAutoencoder(
             network = replace(network, output_range=None)
         loop = replace(loop, max_iter=1, learning_rate="constant", early_stopping=False)
         return replace(settings, network=network, loop=loop)
+
+    def _count_codes(self, rows, weights) -> int:
+        """Return the number of codes for a table where no number is given."""
+        return min(rows.shape) if self.n_components is None else count_components(rows, weights)
 
     def _starting_point(self) -> StartingPoint | None:
         """Return the fitted network as a place to go on from, None where there is none."""

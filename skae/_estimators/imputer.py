@@ -51,9 +51,10 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_components : int, float in (0, 1) or None, default=0.95
+    n_components : int, float in (0, 1), "auto" or None, default=0.95
         Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
-        explain; None is as many as there are rows or columns, whichever is less.
+        explain; "auto" is as many as parallel analysis finds, None as many as there are rows or
+        columns, whichever is less.
     missing_values : int, float, str, numpy.nan, None or pandas.NA, default=numpy.nan
         Placeholder of missing values. In data frames and arrays of objects NaN, None and null
         values are missing in any case.

@@ -64,10 +64,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_components : int, float in (0, 1) or None, default=0.8
+    n_components : int, float in (0, 1), "auto" or None, default=0.8
         Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
-        explain; None is as many as there are rows or columns, whichever is less. Fewer make the
-        reconstruction more telling, more leave it to the codes.
+        explain; "auto" is as many as parallel analysis finds, None as many as there are rows or
+        columns, whichever is less. Fewer make the reconstruction more telling, more leave it to the
+        codes.
     contamination : "auto" or float in (0, 0.5], default="auto"
         Share of the training rows that are outliers, which only moves the threshold of `predict`
         and decides which training rows are left out as neighbours. "auto" takes for outliers what

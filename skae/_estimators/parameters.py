@@ -23,6 +23,13 @@ _OWN_NAMES = {
 }
 
 
+def read_n_components(n_components) -> int | float | str | None:
+    """Return a number of codes, a share of variance, "auto" or None as a Python object."""
+    if n_components is None or isinstance(n_components, str):
+        return n_components
+    return int(n_components) if isinstance(n_components, Integral) else float(n_components)
+
+
 def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
     """Return the sizes of the hidden layers.
 
@@ -183,12 +190,12 @@ def _ends(X, which: str) -> np.ndarray:
     return {"min": np.fmin, "max": np.fmax}[which].reduce(np.asarray(X), axis=0)
 
 
-def warn_if_overcomplete(n_components: int | float | None, n_features: int):
+def warn_if_overcomplete(n_components: int | float | str | None, n_features: int):
     """Warn of codes that can copy the features.
 
     Parameters
     ----------
-    n_components : int, float or None
+    n_components : int, float, str or None
         As the user gave it.
     n_features : int
         Number of features.

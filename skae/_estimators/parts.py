@@ -266,6 +266,7 @@ def check_neighbor_parameters(estimator):
         "missing": (None, "Rows with missing cells have no exact neighbours; fill them first."),
         "whiten": (False, "Codes of unit variance have other neighbours."),
         "rotation": ("pca", "The codes of other rotations have other neighbours."),
+        "nested": (False, "Neighbours are kept by all codes together."),
     }
     for name, (default, reason) in reasons.items():
         value = getattr(estimator, name)

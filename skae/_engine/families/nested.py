@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._engine.families.moments import share_variance
+from skae._engine.families.family import share_variance
 from skae._engine.families.parts import make_parts
 from skae._engine.families.plain import Plain
 from skae._engine.steps.nested import NestedAutogradStep, NestedDenseStep, is_nested_dense

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from skorch.callbacks import Callback, PrintLog
 
-from skae._engine.judgement import is_clear_improvement, is_nowhere_worse, mean_of_rows
+from skae._engine.judgement import is_clear_gain, is_nowhere_worse, mean_of_rows
 from skae.exceptions import NonFiniteLossError
 
 LossCurves = tuple[list[float], list[float] | None]
@@ -129,7 +129,7 @@ class BestEpoch(Callback):
         net.step_.load_values_(self._best)
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
         weights = net.validation_set.own_weights
-        if not is_clear_improvement(self._start_judgement.losses, judgement.losses, weights):
+        if not is_clear_gain(self._start_judgement, judgement, weights):
             return self.restore_start_(net)
         return best_iter, mean_of_rows(judgement.errors, weights)
 

@@ -15,7 +15,7 @@ from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.judgement import (
     Judgement,
     find_row_errors,
-    is_clear_improvement,
+    is_clear_gain,
     is_nowhere_worse,
     mean_of_rows,
 )
@@ -222,7 +222,7 @@ def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int)
         valid_losses.append(loss)
         if len(train_losses) - best_iter >= n_iter_no_change:
             break
-    if not is_clear_improvement(start.losses, best.losses, networks.table.weights):
+    if not is_clear_gain(start, best, networks.table.weights):
         best, best_iter, values[1] = start, 0, values[0]
     prefixes = networks.measure_prefixes(values[1])
     if best_iter > 0 and networks.must_beat_pca and prefixes is not None and prefixes.exceed_pca:

@@ -140,7 +140,7 @@ class GraphedStep(DenseStep):
             losses, errors = self._run("judge", super().judge, inputs, rows)
         return losses.clone(), errors.clone()
 
-    def _judge_same(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _judge_same(self, rows: Tensor) -> tuple[Tensor, ...]:
         return super().judge(rows, rows)
 
     def _run(self, name: str, function: Callable, *arguments) -> Any:

@@ -1,0 +1,72 @@
+"""The number of principal components that columns without any relation would not give."""
+
+import numpy as np
+from scipy import linalg
+
+from skae._engine.tables.rows import densify
+
+_N_SHUFFLES = 20
+_QUANTILE = 0.95
+_SEED = 0
+# Cells and rows of the sample that is shuffled.
+_MOST_CELLS = 2**21
+_FEWEST_ROWS = 500
+
+
+def count_components(X, weights: np.ndarray | None = None) -> int:
+    """Return the number of principal components by parallel analysis.
+
+    A component counts if it explains more than the one of its rank does in 95 % of the tables in
+    which each column is shuffled by itself; counting ends with the first that does not.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The table. Of a large one, rows at even distances are taken. Missing cells count as the mean
+        of their column.
+    weights : ndarray of shape (n_samples,), default=None
+        Positive weights of the rows; equal where None.
+
+    Returns
+    -------
+    n_components : int
+        At least 1.
+
+    References
+    ----------
+    Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis.
+    Psychometrika 30. https://doi.org/10.1007/BF02289447
+
+    Buja, A. and Eyuboglu, N. (1992). Remarks on parallel analysis. Multivariate Behavioral Research
+    27. https://doi.org/10.1207/s15327906mbr2704_2
+    """
+    rows = _centre(densify(X[_sample_rows(X.shape, weights)]))
+    generator = np.random.default_rng(_SEED)
+    shuffled = [_find_variances(generator.permuted(rows, axis=0)) for _ in range(_N_SHUFFLES)]
+    is_more = _find_variances(rows) > np.quantile(shuffled, _QUANTILE, axis=0)
+    return max(1, len(is_more) if is_more.all() else int(np.argmin(is_more)))
+
+
+def _sample_rows(shape: tuple[int, int], weights: np.ndarray | None) -> np.ndarray:
+    """Return indices of rows at even steps through all weights."""
+    n_samples, n_features = shape
+    n_drawn = min(n_samples, max(_FEWEST_ROWS, _MOST_CELLS // n_features))
+    ends = np.arange(1.0, n_samples + 1) if weights is None else np.cumsum(weights)
+    places = (np.arange(n_drawn) + 0.5) / n_drawn * ends[-1]
+    return np.searchsorted(ends, places).clip(max=n_samples - 1)
+
+
+def _centre(rows: np.ndarray) -> np.ndarray:
+    """Return centred rows in double precision, without missing cells and of moderate size."""
+    rows = rows.astype(np.float64)
+    missing = np.isnan(rows)
+    rows[missing] = 0
+    means = rows.sum(axis=0) / np.maximum(1, len(rows) - missing.sum(axis=0))
+    rows = np.where(missing, 0, rows - means)
+    return rows / (np.abs(rows).max(initial=0.0) or 1.0)
+
+
+def _find_variances(rows: np.ndarray) -> np.ndarray:
+    """Return squared singular values, greatest first, as far as they can be more than zero."""
+    product = rows.T @ rows if len(rows) > rows.shape[1] else rows @ rows.T
+    return linalg.eigvalsh(product, check_finite=False)[::-1][: min(len(rows) - 1, rows.shape[1])]
