@@ -178,7 +178,7 @@ class BaseAutoencoder(
             form = self._read_form(X, rows, settings.network, anew=start is None)
             rows = form.cut(rows)
             network = replace(settings.network, sample_shape=form.seen)
-            if network.n_components in (None, "auto"):
+            if self.n_components in (None, "auto"):
                 n_codes = self._count_codes(rows, weights) if start is None else self.n_components_
                 network = replace(network, n_components=n_codes)
             n_seen = rows.shape[0] if start is None else self.n_samples_seen_ + rows.shape[0]

@@ -12,6 +12,16 @@ from skae.modules._autoencoder import Autoencoder
 def list_levels(n_components: int) -> tuple[int, ...]:
     """Return the powers of two below a number of codes, and that number.
 
+    Parameters
+    ----------
+    n_components : int
+        Number of codes, at least 1.
+
+    Returns
+    -------
+    levels : tuple of int
+        Greatest number of codes of each decoder of a nested autoencoder, in ascending order.
+
     Examples
     --------
     >>> from skae.modules import list_levels

@@ -88,7 +88,7 @@ class PrefixSource:
     generator : torch.Generator
         Source of the numbers, on the CPU.
     like : Tensor
-        Of the type and on the device of the codes.
+        A tensor of the type and on the device of the codes.
     """
 
     def __init__(self, levels: Sequence[int], generator: torch.Generator, like: Tensor):
