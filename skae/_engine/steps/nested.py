@@ -168,8 +168,14 @@ class NestedAutogradStep(NestedStep, AutogradStep):
     ----------
     generator : torch.Generator
         Source of the numbers of codes.
-    modules, objective, optimizers, precision
-        As for `AutogradStep`.
+    modules : list of NestedAutoencoder
+        The models.
+    objective : ReconstructionObjective
+        Objective of each model, without a penalty.
+    optimizers : list of Optimizer
+        One for each model.
+    precision : callable
+        Returns the context in which networks and losses are computed.
     """
 
     def __init__(self, generator: torch.Generator, modules, objective, optimizers, *, precision):
@@ -206,8 +212,12 @@ class NestedDenseStep(NestedStep, DenseStep):
     ----------
     generator : torch.Generator
         Source of the numbers of codes.
-    modules, objective, groups
-        As for `DenseStep`.
+    modules : list of NestedAutoencoder
+        The models; their parameters become views of this object's buffers.
+    objective : ReconstructionObjective
+        The loss of each, without a penalty.
+    groups : list of list of dict
+        Settings of AdamW for each model, as for `DenseStep`.
     """
 
     def __init__(self, generator: torch.Generator, modules, objective, groups):
