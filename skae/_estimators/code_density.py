@@ -48,12 +48,14 @@ def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianM
     return mixture.fit(codes)
 
 
-def draw_from_mixture(mixture: GaussianMixture, n_samples: int, random_state) -> np.ndarray:
+def draw_from_mixture(
+    mixture: GaussianMixture | Mixture, n_samples: int, random_state
+) -> np.ndarray:
     """Return draws from a fitted mixture, in random order.
 
     Parameters
     ----------
-    mixture : GaussianMixture
+    mixture : GaussianMixture or Mixture
         The fitted mixture.
     n_samples : int
         How many draws.
@@ -124,13 +126,22 @@ class MixturePrior:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """Numbers of a fitted mixture of normal distributions, under scikit-learn's names."""
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+
+
+@dataclass(frozen=True)
 class ClassDensities:
     """A density of codes for each of some classes."""
 
     classes: np.ndarray
     """Their labels, sorted."""
 
-    mixtures: list[GaussianMixture]
+    mixtures: list[Mixture]
 
     def draw(self, label, n_samples: int, random_state) -> np.ndarray:
         """Return codes of a class, of shape (n_samples, n_codes).
@@ -171,7 +182,8 @@ def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDen
         fit_mixture(codes[labels == label], _COMPONENTS_OF_A_CLASS, random_state)
         for label in classes
     ]
-    return ClassDensities(classes, mixtures)
+    kept = [Mixture(own.weights_, own.means_, own.covariances_) for own in mixtures]
+    return ClassDensities(classes, kept)
 
 
 def draw_between(law, centers: np.ndarray, scale: float, limits, source) -> np.ndarray:

@@ -17,7 +17,7 @@ from skae._engine import (
     Tokens,
     Variational,
 )
-from skae._estimators.code_density import MixturePrior
+from skae._estimators.code_density import ClassDensities, Mixture, MixturePrior
 from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._shared.plain_state import CLASS_KEY
 from skae._shared.versions import check_versions, current_versions
@@ -33,10 +33,12 @@ _CLASSES: dict[str, type] = {
         Adversarial,
         AutoencoderNet,
         Checked,
+        ClassDensities,
         ColumnEncoding,
         Convolutional,
         Dense,
         Levels,
+        Mixture,
         MixturePrior,
         Neighbors,
         Nested,

@@ -143,6 +143,17 @@ def test_other_estimators_come_back(round_trip):
     np.testing.assert_array_equal(round_trip(padder).transform([X[:2]]), padder.transform([X[:2]]))
 
 
+def test_conditional_models_come_back(round_trip, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skops", None)
+    labels = np.arange(len(X)) % 2
+    model = skae.VariationalAutoencoderTransformer(
+        2, conditional=True, max_iter=2, random_state=0
+    ).fit(X, labels)
+    again = round_trip(model)
+    assert joblib.hash(again) == joblib.hash(model)
+    np.testing.assert_array_equal(again.sample(5, 0, y=1), model.sample(5, 0, y=1))
+
+
 def test_objects_of_scikit_learn_come_back(round_trip):
     pytest.importorskip("skops")
     sampler = CodeSampler(make_autoencoder(), random_state=0).fit(X)
