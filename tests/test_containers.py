@@ -17,7 +17,7 @@ from scipy import sparse
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from skae import AutoencoderTransformer
-from skae.exceptions import SkaeWarning
+from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -184,6 +184,30 @@ def test_channels_that_stand_last_are_pointed_out(n_channels):
     with pytest.warns(SkaeWarning, match=r"np.moveaxis\(X, -1, 1\)") as caught:
         make(architecture="conv", hidden_layer_sizes=(4,)).fit(X)
     assert __file__ in {each.filename for each in caught if "moveaxis" in str(each.message)}
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (12, 8), (10, 25)])
+@pytest.mark.parametrize("hold", [np.asarray, list])
+def test_grey_pictures_without_a_channel_are_pointed_out(shape, hold):
+    X = np.random.default_rng(0).random((12, *shape))
+    model = make(architecture="conv", hidden_layer_sizes=(4,))
+    with pytest.warns(SkaeWarning, match=r"grey images.*X\[:, None\]") as caught:
+        model.fit(hold(X))
+    assert __file__ in {each.filename for each in caught if "grey" in str(each.message)}
+    images = model.set_params(sample_shape=(1, *shape)).fit(X)
+    assert images.sample_shape_ == (1, *shape)
+    assert images.inverse_transform(images.transform(X)).shape == X.shape
+
+
+@pytest.mark.parametrize("n_channels", [2, 9])
+def test_signals_are_not_pointed_out(n_channels):
+    X = np.random.default_rng(0).random((12, n_channels, 30))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SkaeWarning)
+        warnings.simplefilter("ignore", NotBetterThanPCAWarning)
+        make(architecture="conv", hidden_layer_sizes=(4,)).fit(X)
+        square = make(architecture="conv", hidden_layer_sizes=(4,), sample_shape=(9, 10))
+        square.fit(X[:, :, :10].repeat(9 // n_channels + 1, 1)[:, :9])
 
 
 @pytest.mark.parametrize(

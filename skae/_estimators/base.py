@@ -44,7 +44,7 @@ from skae._estimators.samples import (
     find_form,
     read_form,
     stack_samples,
-    warn_if_channels_last,
+    warn_of_doubtful_axes,
 )
 from skae._estimators.states import PlainStateMixin, tell_time
 from skae._estimators.validation import (
@@ -215,7 +215,7 @@ class BaseAutoencoder(
         known = None if anew else self._sample_form
         form = read_form(X, rows, self.sample_shape, known=known, padded=network.padded)
         if anew:
-            warn_if_channels_last(self.architecture, form.seen)
+            warn_of_doubtful_axes(self.architecture, form.seen, self.sample_shape)
         return form
 
     @sees_one_fit

@@ -13,6 +13,9 @@ from skae.exceptions import SkaeWarning
 
 # Of grey images, of colours, and of colours with transparency.
 _CHANNELS = (1, 3, 4)
+# Of pictures; signals with so many channels are mostly longer than that.
+_LEAST_SIDE = 8
+_GREATEST_ASPECT = 3
 
 
 def stack_samples(X):
@@ -45,8 +48,8 @@ def stack_samples(X):
     return X
 
 
-def warn_if_channels_last(architecture, shape):
-    """Warn where images for a convolutional network seem to have their channels last.
+def warn_of_doubtful_axes(architecture, shape, sample_shape):
+    """Warn where images for a convolutional network seem to have their channels last, or none.
 
     Parameters
     ----------
@@ -54,11 +57,14 @@ def warn_if_channels_last(architecture, shape):
         The parameter.
     shape : tuple of int
         Shape of a sample.
+    sample_shape : tuple of int or None
+        The parameter, None where the axes of X were taken.
 
     Warns
     -----
     SkaeWarning
-        If the last axis has as many cells as images have channels, and the first has not.
+        If the last axis has as many cells as images have channels, and the first has not; or if
+        the two axes of signals have such lengths as those of pictures.
     """
     if architecture != "conv" and not isinstance(architecture, Convolutional):
         return
@@ -68,6 +74,21 @@ def warn_if_channels_last(architecture, shape):
             "channels are the last axis, bring them to the front: np.moveaxis(X, -1, 1).",
             SkaeWarning,
         )
+    if sample_shape is None and _may_be_grey(shape):
+        warn_user(
+            f"Samples of shape {shape} are taken for signals of {shape[0]} channels. If they are "
+            f"grey images, give them a channel: X[:, None]. If not, sample_shape={shape} avoids "
+            "this warning.",
+            SkaeWarning,
+        )
+
+
+def _may_be_grey(shape) -> bool:
+    """Tell whether two axes are such as pictures have."""
+    if len(shape) != 2:
+        return False
+    shorter, longer = sorted(shape)
+    return shorter >= _LEAST_SIDE and longer <= _GREATEST_ASPECT * shorter
 
 
 @dataclass(frozen=True)
