@@ -121,6 +121,16 @@ def test_outliers_prints_areas(run):
     assert find_line(text, "skae  ")[1] == ours
 
 
+def test_neighbors_prints_shares_kept(run):
+    text = run("neighbors", "--datasets", "digits", "--codes", 4, "--quick", "--set", "max_iter=2")
+    assert find_line(text, "codes")[:4] == ["codes", "skae", "skae, 4 bits", "pca"]
+    number, ours, packed, theirs, *_, ratio = find_line(text, "4")
+    assert number == "4"
+    assert 0 < float(packed) <= float(ours) + 0.02 <= 1.02
+    assert float(theirs) < 1
+    assert float(ratio) > 0
+
+
 def test_outliers_leaves_out_what_is_not_there(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     assert "speaker is left out" in run("outliers", "--datasets", "speaker", "--rivals")

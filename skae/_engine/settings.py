@@ -9,9 +9,6 @@ from skae.architectures._base import Architecture
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
-# Rows, codes and epochs for which no number was given; see `docs` for the study behind them.
-_BATCHES_PER_EPOCH = 20
-
 
 @dataclass(frozen=True)
 class NetworkSettings:
@@ -59,7 +56,10 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class AutomaticLoop:
-    """What "auto" stands for."""
+    """What "auto" stands for; see `docs` for the study behind the defaults."""
+
+    n_batches: int = 20
+    """Batches of an epoch to aim at."""
 
     batch_sizes: tuple[int, int] = (32, 256)
     """Least and greatest batch size."""
@@ -98,7 +98,7 @@ class LoopSettings:
         if self.batch_size != "auto":
             return min(int(self.batch_size), n_samples)
         least, most = automatic.batch_sizes
-        return max(least, min(most, n_samples // _BATCHES_PER_EPOCH))
+        return max(least, min(most, n_samples // automatic.n_batches))
 
     def resolve_max_iter(self, n_batches: int, automatic: AutomaticLoop) -> int:
         """Return the number of epochs of `n_batches` batches each."""

@@ -67,8 +67,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
         (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
         cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
-        last maps and the codes, and "auto" is none. With ``loss="neighbors"`` it is (1024,), with a
-        `dropout` of 0.3 if none is set.
+        last maps and the codes, and "auto" is none. With ``loss="neighbors"`` and at least 256
+        features it is (1024,), with a `dropout` of 0.3 if none is set.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Function of the hidden units.
     normalization : {"batch", "layer"} or None, default=None
@@ -95,7 +95,7 @@ class AutoencoderTransformer(BaseAutoencoder):
           have unit length. Held-out rows choose the epoch by how many of their ten nearest rows
           are still nearest, and where no epoch is clearly better, the model is the best of three
           linear maps. ``NeighborLoss(metric="euclidean")`` does the same for distances. Not with
-          `penalty`, `missing`, `whiten` or another `rotation`.
+          `penalty`, `missing`, `whiten` or another `rotation`. See docs/neighbors.md.
         - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
           derived from `skae.objectives.ReconstructionLoss`.
         - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
@@ -170,8 +170,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         which they were trained, which is about that of what they explain. Without `penalty` and
         `tied_weights`.
     batch_size : int or "auto", default="auto"
-        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256, or 1024 with
-        ``loss="neighbors"``, where neighbours are looked for within the batch.
+        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256; with
+        ``loss="neighbors"``, which looks for neighbours within the batch, a sixth of the rows,
+        within 256 and 1024.
     learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
         Schedule of the learning rate. "one_cycle" rises over the first tenth of all steps and falls
         along a line to almost nothing; "adaptive" divides the rate by five where the training loss
@@ -179,7 +180,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     learning_rate_init : float, default=0.01
         Greatest learning rate of the schedule. Lower it if the loss is not finite.
     max_iter : int or "auto", default="auto"
-        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs; at 600
+        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs; at 500
         steps, within 20 and 200 epochs, with ``loss="neighbors"``.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
@@ -259,7 +260,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         only with ``loss="neighbors"``. None without early stopping.
     linear_neighbors_kept_ : dict of str to float
         Share that linear maps keep, under the names "pca", "svd", which does not centre, and
-        "half_whitened_pca", whose codes are divided by the roots of their standard deviations; on
+        "half_whitened_pca", whose codes are divided by the roots of their standard deviations; of
         the training rows where fewer than fifty are held out. Only with ``loss="neighbors"``.
     linear_start_ : str
         Name of the best of these, which the network starts from, and which the model is where

@@ -21,6 +21,14 @@ class NeighborAutoencoder(Autoencoder):
     **options
         As for `Autoencoder`.
 
+    Attributes
+    ----------
+    offset : Tensor of shape (n_components,)
+        Code of the mean row by the linear map that the network starts as.
+    size : Tensor of shape ()
+        Factor of codes that have no unit length. Encoders make codes of about unit size, as the
+        steps of an optimiser are about equal for all weights.
+
     Examples
     --------
     >>> import torch
@@ -40,6 +48,7 @@ class NeighborAutoencoder(Autoencoder):
     """
 
     offset: Tensor
+    size: Tensor
     linear_kept: Tensor
 
     def __init__(self, *parts, spherical: bool, linear_kept: Tensor, **options):
@@ -47,11 +56,12 @@ class NeighborAutoencoder(Autoencoder):
         self.spherical = spherical
         self.register_buffer("linear_kept", linear_kept)
         self.register_buffer("offset", torch.zeros_like(self.code_scale))
+        self.register_buffer("size", torch.ones_like(self.code_scale[0]))
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return codes in the network's own basis."""
-        code = super().encode_raw(inputs)
-        return F.normalize(code + self.offset, dim=-1) if self.spherical else code
+        code = super().encode_raw(inputs) + self.offset
+        return F.normalize(code, dim=-1) if self.spherical else code * self.size
 
 
 def turn_codes_(

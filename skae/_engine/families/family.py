@@ -57,6 +57,9 @@ class Family:
         Whether the start takes PCA's part in comparisons.
     cross_validates : bool
         Whether small tables are cross-validated.
+    fewest_rows : int
+        Number of rows below which a new network is trained on all of them for the chosen number of
+        epochs, however many rows there are for each column.
     automatic : AutomaticLoop
         Batch size and number of epochs that "auto" stands for.
 
@@ -91,6 +94,7 @@ class Family:
     keeps_order: bool = False
     starts_as_reference: ClassVar[bool] = False
     cross_validates: ClassVar[bool] = True
+    fewest_rows: ClassVar[int] = 0
     automatic: ClassVar[AutomaticLoop] = AutomaticLoop()
 
     @property

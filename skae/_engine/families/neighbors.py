@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ _MAX_KNOWN_CELLS = 2**26
 _MAX_JUDGING_ROWS = 2000
 # Fewer held-out rows do not tell which linear map is best.
 _MIN_JUDGING_ROWS = 50
+# More codes than these take smaller steps, as the smallest angles count.
+_MANY_CODES = 32
+_MANY_FEATURES = 256
 _HIDDEN_LAYER_SIZES = (1024,)
 _DROPOUT = 0.3
 
@@ -64,6 +67,15 @@ class NeighborTable(PreparedTable):
     """Share of the nearest neighbours that each of them keeps, on held-out rows if there are."""
 
     @property
+    def verdict(self) -> dict[str, float]:
+        """Shares of the nearest neighbours that the maps keep."""
+        return self.kept
+
+    def heed(self, verdict: Any) -> Self:
+        """Return the table with the shares that held-out rows have told."""
+        return self if verdict is None else replace(self, kept=verdict)
+
+    @property
     def best_map(self) -> LinearMap:
         """The map that keeps the most neighbours."""
         return self.maps[max(self.kept, key=lambda name: self.kept[name])]
@@ -87,7 +99,8 @@ class Neighbors(Family):
     loss: NeighborLoss
     corruption: Corruption | None = None
     cross_validates = False
-    automatic = AutomaticLoop(batch_sizes=(1024, 1024), n_steps=600, n_epochs=(20, 200))
+    fewest_rows = 20_000
+    automatic = AutomaticLoop(n_batches=6, batch_sizes=(256, 1024), n_steps=500, n_epochs=(20, 200))
 
     @property
     def _spherical(self) -> bool:
@@ -141,9 +154,12 @@ class Neighbors(Family):
         units = ColumnUnits(table.units.mean, table.units.scale).to(database.device)
         own, known = (place_rows(part, self.loss.metric, units) for part in (rows, database))
         truth = find_nearest(own, known, n_neighbors)
-        return {
+        kept = {
             name: float(self._count_kept(own, rows, database, truth)) for name, own in maps.items()
         }
+        # A row is its own nearest neighbour, by its code too.
+        share = 1 / n_neighbors if itself and n_neighbors > 1 else 0.0
+        return {name: (value - share) / (1 - share) for name, value in kept.items()}
 
     def _count_kept(self, own: LinearMap, rows, database, truth) -> Tensor:
         own = LinearMap(own.axes.to(rows.device), own.offset.to(rows.device))
@@ -154,12 +170,13 @@ class Neighbors(Family):
         return torch.nn.functional.normalize(codes, dim=1) if self._spherical else codes
 
     def plan(self, settings, table):
-        """Return the structure of the network, dense ones with a wide layer by default.
+        """Return the structure of the network.
 
-        It is wide enough to need dropout.
+        Long vectors get a wide layer with dropout by default: deeper networks learn them by heart.
         """
         plan = super().plan(settings, table)
-        if not isinstance(plan.architecture, Dense) or plan.hidden_layer_sizes != "auto":
+        is_default = isinstance(plan.architecture, Dense) and plan.hidden_layer_sizes == "auto"
+        if not is_default or plan.n_features < _MANY_FEATURES:
             return plan
         dropout = plan.dropout or _DROPOUT
         return replace(plan, hidden_layer_sizes=_HIDDEN_LAYER_SIZES, dropout=dropout)
@@ -188,17 +205,17 @@ class Neighbors(Family):
         best, database = table.best_map, table.database.cpu()
         codes = best.apply(database)
         size = codes.square().mean().sqrt().clamp_min(torch.finfo(codes.dtype).tiny)
+        size = size / max(1.0, table.n_components / _MANY_CODES)
+        codes = self._bring_to_length(codes)
         if self._spherical:
-            axes, offset = best.axes / size, best.offset / size
-            codes = self._bring_to_length(codes)
-            module.offset[: len(offset)] = offset
             module.code_scale.fill_(table.n_components**0.5)
         else:
-            axes = best.axes
+            module.size.copy_(size)
             module.code_scale.fill_(1 / size)
+        module.offset[: len(best.offset)] = best.offset / size
         scaled = codes * module.code_scale[: codes.shape[1]]
         back = torch.linalg.lstsq(scaled.double(), database.double(), driver="gelsd").solution
-        start_linear_path_(module, axes, back.to(axes.dtype))
+        start_linear_path_(module, best.axes / size, back.to(best.axes.dtype))
 
     def make_objective(self, table, generator) -> NeighborObjective:
         """Return the loss of codes and reconstructions, on a copy of the user's object."""

@@ -77,27 +77,35 @@ def train_autoencoder(
     cross_validates = anew and _cross_validates(X.shape, family, loop)
     split = _split_rows(X.shape[0], loop, separation, cross_validates, sources.split)
 
-    def prepare(split: Split, tasks: EpochTasks | None) -> TrainingRun:
+    def prepare(split: Split, tasks: EpochTasks | None, verdict=None) -> TrainingRun:
         setup = set_up(X, weights, split, family, network, loop, start)
+        setup = replace(setup, table=setup.table.heed(verdict))
         return _begin(setup, split, sources, start=start, tasks=tasks)
 
     run = prepare(split, tasks)
     with threads_for(run.net.module_, run.net.batch_size, run.setup.plan.sample_shape):
         if cross_validates:
-            rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
-            folds = FoldNetworks(X, run.setup, rows, run.max_iter, run.net.noise, sources.folds)
-            chosen = cross_validate(folds, run.max_iter, loop.n_iter_no_change)
-            if loop.verbose:
-                print(f"{N_FOLDS} folds choose epoch {chosen.best_iter} of {chosen.n_iter}.")
+            chosen = _choose_by_folds(X, run, separation, sources)
         elif split.held_out is None:
             return run.train_all_epochs()
         else:
             chosen = run.train_to_best_epoch()
             if not anew or not _begins_again(chosen, X.shape, run.setup):
                 return run.keep(chosen)
+            verdict = run.table.verdict
             del run  # and its rows, before others are made
-            run = prepare(Split(torch.arange(X.shape[0]), None), None)
+            run = prepare(Split(torch.arange(X.shape[0]), None), None, verdict)
         return run.train_chosen_epochs(chosen)
+
+
+def _choose_by_folds(X, run: TrainingRun, separation, sources: "Sources") -> ChosenEpochs:
+    """Return the number of epochs that a cross-validation chooses."""
+    rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
+    folds = FoldNetworks(X, run.setup, rows, run.max_iter, run.net.noise, sources.folds)
+    chosen = cross_validate(folds, run.max_iter, run.loop.n_iter_no_change)
+    if run.loop.verbose:
+        print(f"{N_FOLDS} folds choose epoch {chosen.best_iter} of {chosen.n_iter}.")
+    return chosen
 
 
 class Sources(NamedTuple):
@@ -150,8 +158,9 @@ def _begins_again(chosen: ChosenEpochs, shape, setup: TrainingSetup) -> bool:
     """
     if chosen.best_iter == 0:
         return setup.network.linear_path
-    are_few = shape[0] < _MIN_ROWS_PER_COLUMN * shape[1]
-    return are_few and setup.family.cross_validates and not setup.loop.net_params
+    family = setup.family
+    are_few = family.cross_validates and shape[0] < _MIN_ROWS_PER_COLUMN * shape[1]
+    return (are_few or shape[0] < family.fewest_rows) and not setup.loop.net_params
 
 
 def _cross_validates(shape, family: Family, loop: LoopSettings) -> bool:

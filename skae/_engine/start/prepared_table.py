@@ -1,6 +1,7 @@
 """A table made ready for training: standardised rows, their statistics and their PCA."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -39,6 +40,13 @@ class Prepared:
 
     bounded = False
     """Whether reconstructions have a range."""
+
+    verdict: ClassVar[Any] = None
+    """What held-out rows have told of the start of a network, None if they were not asked."""
+
+    def heed(self, verdict: Any) -> Self:
+        """Return the table with a verdict of held-out rows in the place of its own."""
+        return self
 
     @property
     def n_features(self) -> int:
