@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import roc_auc_score
 
 import skae
@@ -180,3 +181,16 @@ def test_the_page_shows_every_model():
     for name in NAMES:
         assert f"### {name}\n" in page
         assert f"(_static/zoo/{name}.png)" in page
+
+
+def test_texts_become_codes_as_the_card_says():
+    card = skae.zoo.read_about("reviews-tfidf-32")["card"]
+    vectorizer = TfidfVectorizer(sublinear_tf=True, vocabulary=card["vocabulary"])
+    vectorizer.idf_ = np.array(card["idf"])
+    rows = vectorizer.transform(["a funny film with a good script", "the war, the war", ""])
+    model = skae.zoo.load("reviews-tfidf-32")
+    assert rows.shape == (3, model.n_features_in_)
+    codes = model.transform(rows)
+    assert np.linalg.norm(codes[0] - codes[1]) > 0.1
+    words = np.array(card["vocabulary"])[model.inverse_transform(codes)[1].argsort()[-20:]]
+    assert "war" in words
