@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 
 import skae
 from skae import AutoencoderTransformer
-from skae._engine.fitting.prefixes import PrefixErrors, list_numbers
+from skae._engine.fitting.prefixes import PrefixErrors, choose_numbers, list_numbers
 from skae._engine.judgement import Judgement, is_nowhere_worse
 from skae._engine.settings import LoopSettings
 from skae._engine.steps.nested import (
@@ -63,7 +63,7 @@ def test_the_score_curve_is_that_of_unseen_rows_and_nowhere_below_pcas(fitted, h
     X, X_test = halves
     curve = fitted.score_curve_
     assert curve.shape == (6,)
-    assert (np.diff(curve) > 0).all()
+    assert (np.diff(curve) >= 0).all()
     assert (curve >= fitted.pca_score_curve_ - 1e-5).all()
     variance = np.square(X_test - X.mean(axis=0)).mean()
     scores = [1 - measure(fitted, X_test, n_codes) / variance for n_codes in range(1, 7)]
@@ -270,13 +270,31 @@ def test_numbers_of_many_codes_are_judged_in_part():
 
 def test_one_number_of_codes_above_pca_is_noticed():
     pca = np.array([3.0, 2.0, 1.0])
-    assert not PrefixErrors(pca - 0.1, pca, 4.0).exceed_pca
-    assert PrefixErrors(pca + [-1, 0.1, -0.5], pca, 4.0).exceed_pca
+    every = np.arange(1, 4)
+    assert not PrefixErrors(pca - 0.1, pca, 4.0, every).exceed_pca
+    assert PrefixErrors(pca + [-1, 0.1, -0.5], pca, 4.0, every).exceed_pca
     before = Judgement(torch.ones(2), torch.ones(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     after = Judgement(torch.ones(2), torch.ones(2), torch.tensor([[0.0, 2.5], [3.0, 4.0]]))
     assert is_nowhere_worse(before, before)
     assert not is_nowhere_worse(before, after)
     assert is_nowhere_worse(before, after, torch.tensor([0.0, 1.0], dtype=torch.float64))
+
+
+def test_a_code_more_is_left_aside_where_it_does_harm():
+    errors = np.array([5.0, 3.0, 4.0, 2.0, 2.5])
+    assert choose_numbers(errors, [1, 2, 3, 4, 5]).tolist() == [1, 2, 2, 4, 5]
+    assert choose_numbers(errors, [1, 2, 4, 6, 8]).tolist() == [1, 2, 3, 2, 2, 6, 7, 8]
+
+
+def test_more_codes_never_reconstruct_worse_rows_that_judge(halves):
+    """Without it a ninth code, which the decoder of sixteen takes, would do harm."""
+    params = SMALL | {"n_components": 12, "max_iter": 30, "early_stopping": False}
+    model = AutoencoderTransformer(**params).fit(halves[0])
+    errors = np.array([measure(model, halves[0], n_codes) for n_codes in range(1, 12)])
+    assert (np.diff(errors) <= 1e-7).all()
+    np.testing.assert_allclose(
+        errors, (1 - model.score_curve_[:-1]) * np.var(halves[0], axis=0).mean(), rtol=1e-3
+    )
 
 
 def test_dead_codes_keep_the_basis_invertible():

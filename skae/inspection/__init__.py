@@ -8,6 +8,7 @@ from skae.inspection._jacobian import code_jacobian
 from skae.inspection._live_loss_curve import LiveLossCurve
 from skae.inspection._loss_curve import LossCurveDisplay
 from skae.inspection._reconstruction_display import ReconstructionDisplay
+from skae.inspection._scree import ScreeDisplay
 from skae.inspection._traversal_display import LatentTraversalDisplay
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LossCurveDisplay",
     "ReconstructionDisplay",
     "ReconstructionErrorDisplay",
+    "ScreeDisplay",
     "code_jacobian",
     "explain_codes",
 ]

@@ -85,6 +85,9 @@ class NestedAutoencoder(Autoencoder):
     ----------
     prefix_weights : Tensor of shape (n_components,)
         Weight of the loss with one code, with two, and so on.
+    n_decoded : Tensor of int of shape (n_components,)
+        Number of codes that are decoded of one, of two, and so on: fewer than there are where the
+        last ones, which more have been trained to go with, do harm.
 
     Examples
     --------
@@ -100,10 +103,12 @@ class NestedAutoencoder(Autoencoder):
     """
 
     prefix_weights: Tensor
+    n_decoded: Tensor
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.register_buffer("prefix_weights", torch.ones_like(self.code_scale))
+        self.register_buffer("n_decoded", torch.arange(1, len(self.code_scale) + 1))
 
     def decode(self, code: Tensor) -> Tensor:
         """Return the reconstruction of codes, or of the first ones alone.
@@ -121,7 +126,9 @@ class NestedAutoencoder(Autoencoder):
         n_codes, n_components = code.shape[-1], len(self.code_scale)
         if n_codes == n_components:
             return super().decode(code)
-        raw = self.basis.inverse(nn.functional.pad(code, (0, n_components - n_codes)))
+        n_codes = int(self.n_decoded[n_codes - 1])
+        kept = code[..., :n_codes]
+        raw = self.basis.inverse(nn.functional.pad(kept, (0, n_components - n_codes)))
         return self.output(self.decode_first(raw, n_codes))
 
     def decode_first(self, raw_code: Tensor, n_codes: int) -> Tensor:

@@ -45,6 +45,9 @@ class PrefixErrors:
     mean_square: float
     """Error of the mean alone."""
 
+    n_decoded: np.ndarray
+    """Numbers of codes that are decoded for these errors, of shape (n_components,)."""
+
     @property
     def exceed_pca(self) -> bool:
         """Whether the network does worse than PCA with any number of codes."""
@@ -53,7 +56,8 @@ class PrefixErrors:
     @property
     def of_pca(self) -> "PrefixErrors":
         """The errors of a network that has stayed PCA."""
-        return PrefixErrors(self.pca_errors, self.pca_errors, self.mean_square)
+        every = np.arange(1, len(self.errors) + 1)
+        return PrefixErrors(self.pca_errors, self.pca_errors, self.mean_square, every)
 
     def find_scores(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the shares of variance that the network reconstructs, and PCA."""
@@ -88,9 +92,35 @@ def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
         total = own if mass == 0 else total + own
         mass += float(weights.sum())
     own, pca, (mean_square,) = np.split(total / mass, [len(numbers), 2 * len(numbers)])
+    n_decoded = choose_numbers(own, numbers)
+    own[:-1] = np.minimum.accumulate(own)[:-1]
     every = np.arange(1, n_components + 1)
     errors, pca_errors = (np.interp(every, numbers, values) for values in (own, pca))
-    return PrefixErrors(errors, pca_errors, float(mean_square))
+    return PrefixErrors(errors, pca_errors, float(mean_square), n_decoded)
+
+
+def choose_numbers(errors: np.ndarray, numbers: list[int]) -> np.ndarray:
+    """Return the number of codes to decode for each number of codes that there are.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_numbers,)
+        Errors of the numbers that were judged.
+    numbers : list of int
+        These numbers, the last of which is that of all codes.
+
+    Returns
+    -------
+    n_decoded : ndarray of int of shape (n_components,)
+        The number itself, or a smaller one with a lower error; for all codes always all.
+    """
+    n_decoded = np.arange(1, numbers[-1] + 1)
+    for number in n_decoded[:-1]:
+        n_judged = np.searchsorted(numbers, number, side="right")
+        best = numbers[int(np.argmin(errors[:n_judged]))]
+        if best != numbers[n_judged - 1]:
+            n_decoded[number - 1] = best
+    return n_decoded
 
 
 def list_numbers(n_components: int) -> list[int]:

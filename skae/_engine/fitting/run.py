@@ -248,6 +248,8 @@ class TrainingRun:
         net, family, table = self.net, self.family, self.table
         held_out = net.validation_set
         self._set_reach(outcome.moments)
+        if outcome.prefixes is not None:
+            net.module_.n_decoded.copy_(torch.from_numpy(outcome.prefixes.n_decoded))
         rotate = net.module_.sparsity is None and net.criterion_.rotates
         ratios = family.order_codes_(
             net.module_,

@@ -1,0 +1,243 @@
+"""Shares of variance against the number of codes, with the spread over folds."""
+
+from bisect import bisect_left
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.model_selection import check_cv
+
+from skae._engine import count_components
+from skae.inspection._plotting import BLUE, GREY, take_axes, widen
+from skae.metrics._transformer import to_array
+
+_SIZE = (5.6, 4.0)
+_METRICS = {
+    "explained_variance": "share of variance kept, held-out rows",
+    "squared_error": "mean squared error per cell, held-out rows",
+}
+
+
+class ScreeDisplay:
+    """Variance kept, or error, against the number of codes, with PCA beside it.
+
+    Rows held out in folds judge. The bands are one standard deviation over the folds to both sides
+    of the means. A line marks the number of components by parallel analysis: those that explain
+    more than they would if the columns of the table had nothing to do with each other.
+
+    Make one with `from_estimator`, which plots it as well.
+
+    Parameters
+    ----------
+    n_components : array-like of int of shape (n_numbers,)
+        Numbers of codes, in ascending order.
+    errors : array-like of shape (n_folds, n_numbers)
+        Mean squared error per cell of the rows of each fold.
+    pca_errors : array-like of shape (n_folds, n_numbers)
+        Errors of PCA on the same rows.
+    variances : array-like of shape (n_folds,)
+        Error of the mean of the other rows alone.
+    chosen : int, default=None
+        Number of codes that is marked; none where None.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Line2D
+        The curve of PCA, and that of the estimator.
+    bands_ : list of matplotlib PolyCollection
+        Their bands.
+
+    See Also
+    --------
+    skae.comparison.compare_with_pca : One split, with times and scores of a model on the codes.
+
+    References
+    ----------
+    Cattell, R. B. (1966). The scree test for the number of factors. Multivariate Behavioral
+    Research 1. https://doi.org/10.1207/s15327906mbr0102_10
+
+    Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis.
+    Psychometrika 30. https://doi.org/10.1007/BF02289447
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.inspection import ScreeDisplay
+    >>> X = load_digits().data
+    >>> autoencoder = AutoencoderTransformer(8, nested=True, max_iter=3, random_state=0)
+    >>> display = ScreeDisplay.from_estimator(autoencoder, X, cv=2)
+    >>> display.n_components
+    [1, 2, 3, 4, 5, 6, 7, 8]
+    >>> display.chosen
+    9
+    """
+
+    def __init__(self, n_components, errors, pca_errors, variances, *, chosen=None):
+        self.n_components = n_components
+        self.errors = errors
+        self.pca_errors = pca_errors
+        self.variances = variances
+        self.chosen = chosen
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, n_components=None, cv=5, metric="explained_variance", ax=None
+    ):
+        """Fit copies of an estimator to parts of a table, and plot how they do on the others.
+
+        Parameters
+        ----------
+        estimator : transformer with ``n_components`` and ``inverse_transform``
+            An autoencoder. One with ``nested=True`` is fitted once for each fold, others for each
+            fold and number of codes. The estimator itself stays as it is.
+        X : array-like of shape (n_samples, n_features)
+            Rows of numbers, without missing cells.
+        n_components : array-like of int, default=None
+            Numbers of codes. None is all up to the estimator's own with nested codes, and powers of
+            two up to that, it included, with others. With "auto", a share or None as the
+            estimator's own, the number of the chosen line takes its place.
+        cv : int or cross-validation splitter, default=5
+            Number of folds, or who makes them.
+        metric : {"explained_variance", "squared_error"}, default="explained_variance"
+            Figure to draw.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+
+        Returns
+        -------
+        display : ScreeDisplay
+            The display, plotted.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `n_components`.
+        ValueError
+            If `metric` or `n_components` is not as described.
+        """
+        _check_metric(metric)
+        _check_estimator(estimator)
+        rows = to_array(X)
+        chosen = count_components(rows)
+        numbers = _read_numbers(n_components, estimator, chosen, rows.shape)
+        splits = check_cv(cv).split(rows)
+        folds = [_judge(estimator, rows[train], rows[test], numbers) for train, test in splits]
+        errors, pca_errors, variances = map(np.array, zip(*folds, strict=True))
+        display = cls(numbers, errors, pca_errors, variances, chosen=chosen)
+        return display.plot(ax, metric=metric)
+
+    def plot(self, ax=None, *, metric="explained_variance", **kwargs):
+        """Plot the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        metric : {"explained_variance", "squared_error"}, default="explained_variance"
+            Figure to draw.
+        **kwargs : dict
+            Passed on to `Axes.plot`, for both curves.
+
+        Returns
+        -------
+        display : ScreeDisplay
+            The display, with its axes.
+
+        Raises
+        ------
+        ValueError
+            If there is no such metric.
+        """
+        _check_metric(metric)
+        ax = take_axes(ax, "ScreeDisplay.plot", _SIZE)
+        self.ax_, self.figure_, self.lines_, self.bands_ = ax, ax.figure, [], []
+        curves = [("PCA", self.pca_errors, GREY, "--"), ("autoencoder", self.errors, BLUE, "-")]
+        for name, errors, color, dashes in curves:
+            values = self._find_values(errors, metric)
+            mean, spread = values.mean(axis=0), values.std(axis=0)
+            look = {"color": color, "linestyle": dashes, "marker": ".", "label": name}
+            self.lines_ += ax.plot(self.n_components, mean, **{**look, **kwargs})
+            band = ax.fill_between(
+                self.n_components, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0
+            )
+            self.bands_.append(band)
+        if self.chosen is not None:
+            label = f"parallel analysis: {self.chosen}"
+            ax.axvline(self.chosen, color="black", linewidth=0.8, linestyle=":", label=label)
+        ax.set(xlabel="number of codes", ylabel=_METRICS[metric])
+        widen(ax.set_xscale, list(self.n_components), base=2)
+        ticks = [n for n in self.n_components if n & (n - 1) == 0 or n == self.n_components[-1]]
+        ax.set_xticks(ticks, ticks)
+        ax.minorticks_off()
+        ax.legend()
+        return self
+
+    def _find_values(self, errors, metric: str) -> np.ndarray:
+        errors = np.asarray(errors, dtype=float)
+        if metric == "squared_error":
+            return errors
+        return 1 - errors / np.asarray(self.variances, dtype=float)[:, None]
+
+
+def _check_estimator(estimator):
+    if not hasattr(estimator, "n_components"):
+        raise TypeError(
+            "`estimator` must have a parameter `n_components`. Got "
+            f"{type(estimator).__name__}. Pass an autoencoder, and rows as it is to see them."
+        )
+
+
+def _check_metric(metric: str):
+    if metric not in _METRICS:
+        raise ValueError(
+            f"`metric` must be one of {list(_METRICS)}. Got {metric!r}. The first is a share, the "
+            "second is in units of X squared."
+        )
+
+
+def _read_numbers(n_components, estimator, chosen: int, shape) -> list[int]:
+    """Return the numbers of codes to judge, in ascending order."""
+    if n_components is not None:
+        numbers = sorted({int(number) for number in n_components})
+        if not numbers or numbers[0] < 1:
+            raise ValueError(
+                f"`n_components` must hold numbers of codes, at least 1. Got {n_components!r}. Try "
+                "n_components=[1, 2, 4, 8]."
+            )
+        return numbers
+    own = estimator.n_components
+    most = own if isinstance(own, int | np.integer) else chosen
+    most = max(1, min(int(most), shape[1]))
+    if getattr(estimator, "nested", False):
+        return list(range(1, most + 1))
+    powers = [1 << power for power in range(most.bit_length())]
+    return powers if powers[-1] == most else [*powers, most]
+
+
+def _judge(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
+    """Return errors of a fold by number of codes, PCA's, and that of the mean."""
+    pca = PCA(min(numbers[-1], *X_train.shape)).fit(X_train)
+    deviations = X_test - pca.mean_
+    squares = np.square(deviations).mean(axis=0).sum()
+    explained = np.square(deviations @ pca.components_.T).mean(axis=0)
+    left = np.maximum(squares - np.cumsum(explained), 0) / X_train.shape[1]
+    pca_errors = [left[min(number, len(left)) - 1] for number in numbers]
+    errors = _judge_estimator(estimator, X_train, X_test, numbers)
+    return errors, pca_errors, float(squares / X_train.shape[1])
+
+
+def _judge_estimator(estimator, X_train, X_test, numbers: list[int]) -> list[float]:
+    """Return errors by number of codes; nested codes need a single fit."""
+    wanted = numbers[-1:] if getattr(estimator, "nested", False) else numbers
+    models = [clone(estimator).set_params(n_components=number).fit(X_train) for number in wanted]
+    errors = []
+    for number in numbers:
+        model = models[bisect_left(wanted, number)]
+        codes = to_array(model.transform(X_test))[:, :number]
+        errors.append(float(np.square(to_array(model.inverse_transform(codes)) - X_test).mean()))
+    return errors
