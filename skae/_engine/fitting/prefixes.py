@@ -105,9 +105,9 @@ def choose_numbers(errors: np.ndarray, numbers: list[int]) -> np.ndarray:
     Parameters
     ----------
     errors : ndarray of shape (n_numbers,)
-        Errors of the numbers that were judged.
+        Errors by number of codes.
     numbers : list of int
-        These numbers, the last of which is that of all codes.
+        Numbers that were judged, the last of which is that of all codes.
 
     Returns
     -------
