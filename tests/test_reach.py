@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 
 from skae import (
     AdversarialAutoencoderTransformer,
+    AutoencoderOutlierDetector,
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
@@ -180,6 +181,28 @@ def test_cells_that_codes_cannot_express_are_refused(fitted, roll, cell):
     odd[3, 1] = cell
     with np.errstate(all="raise"), pytest.raises(ValueError, match=r"express.*row 3, column 1"):
         fitted.transform(odd)
+
+
+@pytest.mark.parametrize("method", ["score_samples", "score", "reconstruction_errors"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_errors_that_no_double_can_hold_are_refused(roll, method, dtype):
+    model = AutoencoderTransformer(2, early_stopping=False, max_iter=1, dtype=dtype).fit(roll)
+    odd = roll[:5].copy()
+    odd[3, 1] = 1e160
+    with np.errstate(all="raise"), pytest.raises(ValueError, match=r"express.*row 3, column 1"):
+        getattr(model, method)(odd)
+
+
+@pytest.mark.parametrize("missing", [None, "mask"])
+def test_the_largest_doubles_are_refused_or_found_without_warnings(missing):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    greatest = np.sign(X) * np.finfo(np.float64).max
+    template = AutoencoderTransformer(2, max_iter=1, missing=missing, early_stopping=False)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        with pytest.raises(ValueError, match="must deviate from its mean by less than"):
+            clone(template).fit(greatest)
+        detector = AutoencoderOutlierDetector(2, autoencoder=template, random_state=0).fit(X)
+        assert (detector.predict(greatest) == -1).all()
 
 
 def test_codes_whose_rows_are_no_numbers_are_refused(roll):

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import MissingValues, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
@@ -32,7 +32,7 @@ from skae._estimators.mixed_columns import (
 from skae._estimators.refusals import advise
 from skae._estimators.samples import check_form, find_form, flatten_samples
 from skae._estimators.states import PlainStateMixin
-from skae._shared.scikit_learn import fit_context, returns_frames
+from skae._shared.scikit_learn import fit_context, returns_frames, validate_data
 from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
 

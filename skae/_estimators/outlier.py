@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.sparsefuncs import min_max_axis
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
@@ -20,7 +20,7 @@ from skae._estimators.samples import find_form, flatten_samples, stack_samples
 from skae._estimators.sparse_tables import tidy_table
 from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import is_masked
-from skae._shared.scikit_learn import check_weights, fit_context
+from skae._shared.scikit_learn import check_weights, fit_context, validate_data
 
 # Rows that differ by less than such a part of the ranges of the features are the same row: single
 # precision, and the order of its sums, cannot tell them apart.

@@ -6,11 +6,11 @@ import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import validate_data
 
 from skae._engine import chunk_slices, find_float_type, is_large_map
 from skae._estimators.samples import flatten_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_table
+from skae._shared.scikit_learn import validate_data
 
 
 def is_masked(estimator) -> bool:

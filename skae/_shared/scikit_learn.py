@@ -6,6 +6,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_array
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import validate_data as _validate_data
 
 __all__ = [
     "CallbackSupportMixin",
@@ -14,6 +15,7 @@ __all__ = [
     "fit_context",
     "keep_weighted_rows",
     "returns_frames",
+    "validate_data",
     "wrap_rows",
 ]
 
@@ -26,6 +28,27 @@ except ImportError:  # before scikit-learn 1.9
 
 
 fit_context = _fit_context
+
+
+def validate_data(estimator, X, **params):
+    """Validate X as scikit-learn does, without warnings of NumPy where large numbers add up.
+
+    Parameters
+    ----------
+    estimator : estimator
+        For whom; it is told the features where `reset` says so.
+    X : object
+        As the user gave it.
+    **params
+        Parameters of scikit-learn's function of this name.
+
+    Returns
+    -------
+    X : object
+        The table.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _validate_data(estimator, X, **params)
 
 
 def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:

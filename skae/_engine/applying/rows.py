@@ -252,8 +252,8 @@ def row_errors_and_deviations(module, X, standardization: Standardization):
     errors, deviations : ndarray of shape (n_samples,)
         Squared differences of the row from its reconstruction and from the training mean.
     """
-    sums = apply_to_rows(module, X, standardization, _sum_rows)
-    return (sums * standardization.scale**2).T
+    unit = standardization.scale**2
+    return apply_to_rows(module, X, standardization, lambda *own: _sum_rows(*own) * unit).T
 
 
 def _sum_rows(module, rows: torch.Tensor) -> torch.Tensor:

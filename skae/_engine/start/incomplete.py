@@ -159,6 +159,8 @@ def describe_incomplete(
     return statistics, MaskedPrincipalComponents(**vars(found), distribution=distribution)
 
 
+# What overflows is refused by `check_squares`.
+@np.errstate(over="ignore", invalid="ignore")
 def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
     """Return mean, variance and range of the cells that are there, column by column.
 

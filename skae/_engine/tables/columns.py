@@ -35,6 +35,8 @@ class ColumnStatistics:
     """Greatest value."""
 
 
+# What overflows is refused by `check_squares`.
+@np.errstate(over="ignore", invalid="ignore")
 def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
     """Return mean, variance and range of the features.
 
