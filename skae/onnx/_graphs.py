@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import warnings
 from typing import cast
 
 import torch
@@ -9,8 +10,10 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from skae.exceptions import ExportError
 
-# torch names libraries here that it would also know to export, had they been installed.
-_NOISY = "torch.onnx._internal.exporter._registration"
+# torch names libraries here that it would also know to export, had they been installed, and warns
+# of calls of its own that it deprecates.
+_NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
+_NOISY_WARNING = r".isinstance\(treespec, LeafSpec\). is deprecated"
 
 
 def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -> ModelProto:
@@ -64,11 +67,13 @@ def _find_reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _without_noise():
-    logger = logging.getLogger(_NOISY)
+    logger = logging.getLogger(_NOISY_LOGGER)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", _NOISY_WARNING, FutureWarning)
+            yield
     finally:
         logger.setLevel(level)
 
