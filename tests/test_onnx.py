@@ -39,7 +39,11 @@ from skae import (
 from skae.architectures import Recurrent
 from skae.exceptions import ExportError
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
+    # torch's own, when it exports recurrent layers.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 SMALL = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 
