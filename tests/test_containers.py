@@ -220,7 +220,7 @@ def test_other_pictures_are_not_pointed_out(shape, architecture):
         make(architecture=architecture, hidden_layer_sizes=(4,)).fit(X)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, bool, np.float16])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, bool, np.float16])
 @pytest.mark.parametrize("hold", [np.asarray, sparse.csc_array, pd.DataFrame])
 def test_small_numbers_become_single_precision(images, kind, hold):
     X = (images[:30] * 16).astype(kind)
@@ -271,11 +271,11 @@ def spoil(form):
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "bsr", "coo"])
-@pytest.mark.parametrize("method", ["fit", "transform"])
-def test_malformed_matrices_are_refused(form, method):
+def test_malformed_matrices_are_refused(form):
     model = make().fit(np.random.default_rng(0).normal(size=(20, 6)))
-    with pytest.raises(ValueError, match="well-formed sparse matrix"):
-        getattr(model, method)(spoil(form))
+    for method in ("transform", "fit"):
+        with pytest.raises(ValueError, match="well-formed sparse matrix"):
+            getattr(model, method)(spoil(form))
 
 
 def test_pointers_that_end_elsewhere_are_refused():

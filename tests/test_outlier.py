@@ -41,8 +41,16 @@ CHECKS = parametrize_with_checks(
 )
 
 
+def choose_checks(params):
+    """Return all checks of one detector, and those of predictions of the other."""
+    for param in params:
+        detector, check = getattr(param, "values", param)
+        if detector.contamination == 0.1 or "outlier" in check.func.__name__:
+            yield param
+
+
 # Older scikit-learn passes a generator, which pytest no longer likes to get.
-@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
+@pytest.mark.parametrize(CHECKS.args[0], list(choose_checks(CHECKS.args[1])), **CHECKS.kwargs)
 def test_checks_of_check_estimator(estimator, check):
     check(estimator)
 

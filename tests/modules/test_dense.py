@@ -40,10 +40,10 @@ def differentiate(function, rows):
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-@pytest.mark.parametrize("sizes", [(6, 3), (6, 5, 3), (6, 5, 4, 3), (3, 4, 5, 6)])
-def test_jacobian_is_that_of_autograd(activation, sizes):
-    stack, rows = make_stack(sizes, activation), make_rows(n_features=sizes[0])
-    torch.testing.assert_close(stack.jacobian(rows), differentiate(stack, rows))
+def test_jacobian_is_that_of_autograd(activation):
+    for sizes in ((6, 3), (6, 5, 3), (6, 5, 4, 3), (3, 4, 5, 6)):
+        stack, rows = make_stack(sizes, activation), make_rows(n_features=sizes[0])
+        torch.testing.assert_close(stack.jacobian(rows), differentiate(stack, rows))
 
 
 @pytest.mark.parametrize("sizes", [(6, 3), (6, 5, 3), (6, 5, 4, 3)])
@@ -246,13 +246,13 @@ def test_gradients_of_both_uses_are_added():
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("sizes", [(6, 3), (6, 5, 3), (6, 5, 4, 3)])
-def test_tied_decoder_starts_as_zero_beside_an_encoder_that_does(activation, normalization, sizes):
-    module = make_tied(
-        activation, sizes=sizes, zero_last=True, normalization=normalization, dropout=0.2
-    )
-    output = module.eval().decoder(make_rows(n_features=3))
-    torch.testing.assert_close(output, torch.zeros_like(output), rtol=0, atol=1e-12)
+def test_tied_decoder_starts_as_zero_beside_an_encoder_that_does(activation, normalization):
+    for sizes in ((6, 3), (6, 5, 3), (6, 5, 4, 3)):
+        module = make_tied(
+            activation, sizes=sizes, zero_last=True, normalization=normalization, dropout=0.2
+        )
+        output = module.eval().decoder(make_rows(n_features=3))
+        torch.testing.assert_close(output, torch.zeros_like(output), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)

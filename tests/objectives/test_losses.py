@@ -61,9 +61,16 @@ def name(request):
     return request.param
 
 
-@pytest.mark.parametrize("ranged", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("factor", [0.7, torch.arange(1.0, 6.0).double()[:, None]])
+@pytest.mark.parametrize(
+    ("ranged", "masked", "factor"),
+    [
+        (False, False, 0.7),
+        (True, False, torch.arange(1.0, 6.0).double()[:, None]),
+        (True, True, 0.7),
+        (False, True, torch.arange(1.0, 6.0).double()[:, None]),
+    ],
+    ids=["plain", "ranged", "both", "masked"],
+)
 def test_gradients_are_those_of_autograd(name, ranged, masked, factor):
     has_link = name in ("binary_cross_entropy", "poisson")
     loss = make_loss(name, ranged=ranged and not has_link, masked=masked)
@@ -210,8 +217,7 @@ def test_a_loss_of_rows_sees_zeros_for_missing_cells():
     torch.testing.assert_close(Furthest().prepare(masked=True).rows(output, target), expected)
 
 
-@pytest.mark.parametrize("method", ["cells", "rows"])
-@pytest.mark.parametrize("shape", [(), (4, 1), None])
+@pytest.mark.parametrize(("method", "shape"), [("cells", ()), ("cells", None), ("rows", (4, 1))])
 def test_losses_of_the_wrong_shape_are_refused(method, shape):
     def give(self, output, target, units):
         return None if shape is None else output.new_zeros(shape)
@@ -240,14 +246,14 @@ def test_losses_are_estimators(name):
     assert repr(HuberLoss(2.0)) == "HuberLoss(delta=2.0)"
 
 
-@pytest.mark.parametrize("delta", [0.3, 1.35, 100.0])
+@pytest.mark.parametrize("delta", [0.3, 100.0])
 def test_huber_is_that_of_torch(delta):
     output, target = make_batch("huber", 20)
     expected = F.huber_loss(output, target, reduction="none", delta=delta)
     torch.testing.assert_close(HuberLoss(delta).prepare().cells(output, target), expected)
 
 
-@pytest.mark.parametrize("delta", [0, -1, np.inf, np.nan, "1", None, True])
+@pytest.mark.parametrize("delta", [0, np.inf, np.nan, "1", True])
 def test_delta_must_be_positive(delta):
     with pytest.raises(ValueError, match="`delta` must be a finite number above 0"):
         HuberLoss(delta).prepare()
