@@ -86,8 +86,9 @@ def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None)
 def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = True):
     """Read an estimator from a file that `save` has written.
 
-    No code of the file is run, and no more memory taken than twice its size. The estimator gives
-    the same results to the bit, and training goes on as it would have.
+    No code of the file is run, and no more memory taken than twice its size, or four times where it
+    holds weights in half precision. The estimator gives the same results to the bit, but for those
+    weights, and training goes on as it would have.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def mutate_arrays(arrays, source: random.Random):
     changes = [
         lambda: None,
         lambda: array.ravel(),
-        lambda: array[:0],
+        lambda: array.ravel()[:0],
         lambda: array.astype(source.choice(["f8", "f2", "i1", "u8", "?"])),
         lambda: np.full_like(array, source.choice([0, 1, 100])),
         lambda: np.full(array.shape, source.choice([np.nan, np.inf, 1e30])),
