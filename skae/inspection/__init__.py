@@ -9,6 +9,7 @@ from skae.inspection._live_loss_curve import LiveLossCurve
 from skae.inspection._loss_curve import LossCurveDisplay
 from skae.inspection._reconstruction_display import ReconstructionDisplay
 from skae.inspection._scree import ScreeDisplay
+from skae.inspection._top import TopEntries, top_columns, top_rows
 from skae.inspection._traversal_display import LatentTraversalDisplay
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "ReconstructionDisplay",
     "ReconstructionErrorDisplay",
     "ScreeDisplay",
+    "TopEntries",
     "code_jacobian",
     "explain_codes",
+    "top_columns",
+    "top_rows",
 ]

@@ -1,0 +1,175 @@
+"""The rows and columns that show what a code stands for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted
+
+from skae._shared.extras import import_extra
+from skae.inspection._plotting import name_features
+
+
+@dataclass(frozen=True, repr=False)
+class TopEntries:
+    """Rows or columns of a table in which a code is strongest, the strongest first.
+
+    Attributes
+    ----------
+    indices : ndarray of int of shape (n_entries,)
+        Numbers of the rows or columns.
+    values : ndarray of shape (n_entries,)
+        Values of the code on the rows, or entries of its dictionary row at the columns.
+    labels : list
+        Labels of the rows, or names of the columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.inspection import TopEntries
+    >>> print(TopEntries(np.array([7, 2]), np.array([3.5, 1.25]), ["cat", "dog"]))
+    3.5   cat
+    1.25  dog
+    """
+
+    indices: np.ndarray
+    values: np.ndarray
+    labels: list[Any]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __str__(self) -> str:
+        values = [f"{value:.3g}" for value in self.values]
+        width = max(map(len, values), default=0)
+        pairs = zip(values, self.labels, strict=True)
+        return "\n".join(f"{value:<{width}}  {label}" for value, label in pairs)
+
+    __repr__ = __str__
+
+    def to_frame(self):
+        """Return a pandas DataFrame with a line for each entry."""
+        pandas = import_extra("pandas", "pandas", "to_frame")
+        return pandas.DataFrame({"label": self.labels, "value": self.values}, index=self.indices)
+
+
+def top_rows(estimator, X, labels=None, *, code: int, n_rows: int = 10) -> TopEntries:
+    """Return the rows on which a code is strongest.
+
+    What these rows have in common is what the code stands for. Look at rows that were not in the
+    fit, too, and at some on which the code is weak: a list of the strongest alone flatters.
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+        Such as `SparseAutoencoderTransformer`, or a pipeline that ends in one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows to choose from.
+    labels : sequence of length n_samples, default=None
+        Names of the rows, such as the texts whose vectors they are. Their numbers where None.
+    code : int
+        Number of the code, from 0 on.
+    n_rows : int, default=10
+        Number of rows, at most; those on which the code is 0 are left out.
+
+    Returns
+    -------
+    rows : TopEntries
+        Numbers and labels of the rows, and the values of the code there.
+
+    Raises
+    ------
+    ValueError
+        If there is no such code, or `labels` has another length than X.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseAutoencoderTransformer
+    >>> from skae.inspection import top_rows
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = SparseAutoencoderTransformer(32, n_active=4, max_iter=5, random_state=0).fit(X)
+    >>> rows = top_rows(model, X, y, code=3, n_rows=5)
+    >>> len(rows), bool((rows.values[:-1] >= rows.values[1:]).all())
+    (5, True)
+    """
+    codes = estimator.transform(X)
+    n_samples = codes.shape[0]
+    labels = range(n_samples) if labels is None else labels
+    if len(labels) != n_samples:
+        raise ValueError(
+            f"`labels` must have an entry for each of the {n_samples} rows of X. Got {len(labels)}."
+            " Pass them in the order of the rows."
+        )
+    _check_number("code", code, codes.shape[1])
+    return _find_top(_take_column(codes, int(code)), labels, n_rows, name="n_rows")
+
+
+def top_columns(estimator, feature_names=None, *, code: int, n_columns: int = 10) -> TopEntries:
+    """Return the columns that a code adds most to.
+
+    Parameters
+    ----------
+    estimator : fitted transformer with ``components_``
+        Such as `SparseAutoencoderTransformer`.
+    feature_names : sequence of str of length n_features, default=None
+        Names of the columns; those seen in fit where None, or numbers.
+    code : int
+        Number of the code, from 0 on.
+    n_columns : int, default=10
+        Number of columns, at most; those that the code does not change are left out.
+
+    Returns
+    -------
+    columns : TopEntries
+        Numbers and names of the columns, greatest increase first, and what one unit of the code
+        adds to each.
+
+    Raises
+    ------
+    ValueError
+        If there is no such code.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import SparseAutoencoderTransformer
+    >>> from skae.inspection import top_columns
+    >>> X = load_iris(as_frame=True).data
+    >>> model = SparseAutoencoderTransformer(6, n_active=2, max_iter=5, random_state=0).fit(X)
+    >>> len(top_columns(model, code=0, n_columns=2).labels)
+    2
+    """
+    check_is_fitted(estimator)
+    _check_number("code", code, len(estimator.components_))
+    row = np.asarray(estimator.components_)[int(code)]
+    names = name_features(None, estimator, feature_names, len(row))
+    return _find_top(row, names, n_columns, name="n_columns")
+
+
+def _take_column(codes, code: int) -> np.ndarray:
+    if sparse.issparse(codes):
+        return codes[:, [code]].toarray().ravel()
+    return np.asarray(codes.to_numpy() if hasattr(codes, "to_numpy") else codes)[:, code]
+
+
+def _check_number(name: str, number, end: int):
+    if not isinstance(number, Integral) or not 0 <= number < end:
+        raise ValueError(
+            f"`{name}` must be a whole number from 0 to {end - 1}. Got {number!r}. Codes are "
+            "counted from 0."
+        )
+
+
+def _find_top(values: np.ndarray, labels: Sequence, n_entries: int, *, name: str) -> TopEntries:
+    """Return the entries of greatest value, zeros left out."""
+    if not isinstance(n_entries, Integral) or n_entries < 1:
+        raise ValueError(f"`{name}` must be at least 1. Got {n_entries!r}. Leave it out for 10.")
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] != 0][: int(n_entries)]
+    # Series are indexed by their own labels.
+    listed = list(labels)
+    return TopEntries(order, values[order], [listed[index] for index in order])
