@@ -48,6 +48,19 @@ def find_line(text, start):
     return re.split(r"\s{2,}", line)
 
 
+@pytest.mark.slow
+def test_sparse_codes_are_measured_beside_rivals(run, monkeypatch):
+    monkeypatch.setenv("SKAE_DATA", "")
+    text = run("sparse", "--quick")
+    assert "sentences is left out" in text
+    shares = {}
+    for method in ("PCA", "skae", "top-k program", "dictionary learning"):
+        line = next(line for line in text.splitlines() if re.match(rf"parts +{method} ", line))
+        shares[method] = float(re.search(r"0\.\d{3}", line).group())
+    assert shares["skae"] == max(shares.values())
+    assert float(find_line(text, "parts      ")[1]) <= 1
+
+
 def test_quality_prints_ratios_to_pca(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     text = run("quality", "--datasets", "iris", "mnist", "--seeds", 1, "--rivals", "mlp")

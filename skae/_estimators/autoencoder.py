@@ -110,7 +110,8 @@ class AutoencoderTransformer(BaseAutoencoder):
           10 makes a good part of them small.
         - "kl_sparsity": the divergence of each code's activity, on average over the rows, from
           a target of 0.05.
-        - "top_k": of each row's codes, all but a share `alpha` are set to zero.
+        - "top_k": of each row's codes, all but a share `alpha` are set to zero. For more codes than
+          columns take `SparseAutoencoderTransformer`, in which no code stays unused.
         - "contractive": how fast codes change with the row.
         - "orthogonal": cosines between the directions in which codes move the reconstruction.
         - an instance of a class of `skae.objectives`, such as ``KLSparsity(target=0.1)``, or of

@@ -69,7 +69,9 @@ class Sparsity(BaseEstimator):
 class TopKSparsity(Sparsity):
     """Keeps the codes of greatest size in each row, a fixed share of all codes.
 
-    This is ``penalty="top_k"``, where the estimator's `alpha` is the share.
+    This is ``penalty="top_k"``, where the estimator's `alpha` is the share. Codes that are never
+    kept are not revived: with more codes than columns many stay unused, for which
+    `skae.SparseAutoencoderTransformer` is made.
 
     Parameters
     ----------

@@ -157,7 +157,7 @@ def _take_column(codes, code: int) -> np.ndarray:
 
 
 def _check_number(name: str, number, end: int):
-    if not isinstance(number, Integral) or not 0 <= number < end:
+    if not isinstance(number, Integral) or not 0 <= int(number) < end:
         raise ValueError(
             f"`{name}` must be a whole number from 0 to {end - 1}. Got {number!r}. Codes are "
             "counted from 0."
