@@ -152,18 +152,20 @@ def test_the_base_class_says_what_it_lacks():
         Objective()(None, None, None)
 
 
-def test_texts_keep_the_contract_with_a_row_of_logits_for_each_word():
+def test_texts_keep_the_contract_with_codes_in_the_place_of_logits():
     n_tokens = 5
     path = WordPath(torch.eye(2, 5), torch.ones(5), torch.full((5,), 0.2), torch.zeros(5))
     encoder = TokenEncoder(n_tokens, RecurrentEncoder((4, 8), N_CODES), generator=make_generator())
     decoder = RecurrentDecoder(N_CODES, (5, n_tokens))
     network = TokenAutoencoder(encoder, decoder, CodeBasis(N_CODES), path)
     texts, objective = torch.tensor([[2, 3, 4, 0], [1, 0, 0, 0]]), TokenCrossEntropy()
-    losses, logits = objective.judge(network, texts, texts)
+    losses, codes = objective.judge(network, texts, texts)
     assert losses.shape == (2,)
+    assert codes.shape == (2, N_CODES)
     # Three words and one, and the end of each text.
     words = torch.tensor([2, 3, 4, 0, 1, 0])
-    assert logits.shape == (6, n_tokens)
+    both = network(texts)
+    logits = torch.cat([both[0, :4], both[1, :2]])
     entropies = nn.functional.cross_entropy(logits, words, reduction="none")
     expected = torch.stack([entropies[:4].mean(), entropies[4:].mean()])
     torch.testing.assert_close(losses, expected)
