@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from skae import load, save
 from skae.codes import Quantizer
 
 
@@ -80,6 +81,14 @@ def test_it_works_behind_others_and_as_a_clone(X):
     back = pipeline.inverse_transform(pipeline.transform(X))
     assert np.corrcoef(back[:, 0], X[:, 0])[0, 1] > 0.9
     assert clone(Quantizer(3)).bits == 3
+
+
+def test_files_keep_it(X, tmp_path):
+    quantizer = Quantizer(3).fit(X)
+    save(quantizer, tmp_path / "quantizer.skae")
+    np.testing.assert_array_equal(
+        load(tmp_path / "quantizer.skae").transform(X), quantizer.transform(X)
+    )
 
 
 def test_names_of_columns_are_kept():
