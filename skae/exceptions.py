@@ -1,6 +1,7 @@
 """Errors and warnings that skae raises beside scikit-learn's own."""
 
 __all__ = [
+    "DriftWarning",
     "ExportError",
     "ImputationWarning",
     "InconsistentVersionWarning",
@@ -38,6 +39,17 @@ class SkaeWarning(UserWarning):
     >>> from skae.exceptions import SkaeWarning
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", SkaeWarning)
+    """
+
+
+class DriftWarning(SkaeWarning):
+    """Rows to go on with are not like those that a model was centred and scaled by.
+
+    Examples
+    --------
+    >>> from skae.exceptions import DriftWarning, SkaeWarning
+    >>> issubclass(DriftWarning, SkaeWarning)
+    True
     """
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -17,6 +18,7 @@ from skae import (
     TokenAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
+from skae._engine.judgement import is_clear_improvement
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -182,3 +184,26 @@ def test_groups_are_refused_where_no_rows_are_held_out():
         adversarial.fit(X, groups=groups)
     with pytest.raises(ValueError, match="`groups` must be None.*Adversarial"):
         AutoencoderOutlierDetector(autoencoder=adversarial).fit(X, groups=groups)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_improvement_must_be_clear_by_groups_rather_than_rows(weighted):
+    """One patient of whom there are many rows is one patient."""
+    rng = np.random.default_rng(0)
+    groups = torch.arange(8).repeat_interleave(100)
+    gains = torch.tensor([3.0, 0.1, -0.4, 0.2, -0.1, 0.3, -0.2, 0.1])[groups]
+    before = 5 + torch.from_numpy(rng.normal(size=800))
+    after = before - gains - 0.1 * torch.from_numpy(rng.normal(size=800))
+    weights = torch.ones(800) if weighted else None
+    assert is_clear_improvement(before, after, weights)
+    assert not is_clear_improvement(before, after, weights, groups)
+    assert is_clear_improvement(before, before - 1 - 0.1 * gains, weights, groups)
+
+
+def test_groups_of_one_row_are_counted_as_rows():
+    before, after, weights = torch.rand(3, 40, generator=torch.Generator().manual_seed(0))
+    alone = torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    for shift in np.linspace(-0.5, 0.5, 21):
+        losses = before + shift, after
+        expected = is_clear_improvement(*losses, weights)
+        assert is_clear_improvement(*losses, weights, alone) == expected

@@ -22,10 +22,14 @@ FAMILIES = {
     "float64": AutoencoderTransformer(dtype="float64"),
     "masked": AutoencoderTransformer(missing="mask"),
     "denoising": AutoencoderTransformer(corruption="gaussian", corruption_level=0.1),
+    "sparse": AutoencoderTransformer(penalty="l1", alpha=1e-3),
+    "contractive": AutoencoderTransformer(penalty="contractive", alpha=1e-3),
     "conv": AutoencoderTransformer(architecture="conv", sample_shape=(1, 10)),
     "recurrent": AutoencoderTransformer(architecture="recurrent", sample_shape=(5, 2)),
     "variational": VariationalAutoencoderTransformer(beta=0.1),
+    "conditional": VariationalAutoencoderTransformer(beta=0.1, conditional=True),
     "adversarial": AdversarialAutoencoderTransformer(),
+    "discrepancy": AdversarialAutoencoderTransformer(divergence="mmd"),
 }
 
 
@@ -110,7 +114,8 @@ def family(request):
     model = clone(FAMILIES[request.param])
     params = {"n_components": 2, "max_iter": 15, "random_state": 0, "early_stopping": False}
     known = model.get_params().keys() & params.keys()
-    return model.set_params(**{name: params[name] for name in known}).fit(make_readings(300))
+    X = make_readings(300)
+    return model.set_params(**{name: params[name] for name in known}).fit(X, X[:, 0] > 0)
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +134,20 @@ def compare_errors(model, pca, X, columns):
 
 
 def test_a_jump_in_one_column_harms_the_others_no_more_than_in_pca(family, pca):
-    X = make_readings(100, seed=1)
+    X = make_readings(60, seed=1)
     deviations = make_readings(300).std(axis=0)
-    for jump, column in itertools.product([100, 1e4, 1e6, 1e9, 1e12], [0, 3, 8, 9]):
+    jumps = [5, -5, 10, -10, 20, -20, 30, 100, 1e3, 1e4, 1e6, 1e9, 1e12]
+    for jump, column in itertools.product(jumps, [0, 3, 8, 9]):
         odd = X.copy()
         odd[:, column] += jump * deviations[column]
         assert compare_errors(family, pca, odd, np.arange(10) != column) < 1.05, (jump, column)
+
+
+def test_one_cell_at_the_largest_float_harms_the_others_no_more_than_in_pca(family, pca):
+    for column in (0, 8, 9):
+        odd = make_readings(20, seed=1)
+        odd[:, column] = np.finfo(np.float32).max
+        assert compare_errors(family, pca, odd, np.arange(10) != column) < 1.05, column
 
 
 def test_a_column_that_rested_in_training_may_move_later(family, pca):
@@ -146,9 +159,39 @@ def test_a_column_that_rested_in_training_may_move_later(family, pca):
 
 
 def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pca):
-    for size in (1e3, 1e9, 1e15):
-        odd = size * np.random.default_rng(2).normal(size=(100, 10))
+    X, draws = make_readings(300), np.random.default_rng(2).normal(size=(100, 10))
+    for size in (3, 10, 1e3, 1e9, 1e15):
+        odd = X.mean(axis=0) + size * X.std(axis=0) * draws
         assert compare_errors(family, pca, odd, slice(None)) < 1.05, size
+    for factor in (10, 1e3, 1e9):
+        odd = X.mean(axis=0) + factor * (X - X.mean(axis=0))
+        assert compare_errors(family, pca, odd, slice(None)) < 1.05, factor
+
+
+def test_rows_fade_to_the_pca_of_all_rows_where_some_were_held_out():
+    """With a few giant rows the PCA of nine tenths of a table is another one."""
+    rng = np.random.default_rng(1)
+    X = make_readings(1200)
+    is_giant = rng.random(1200) < 0.01
+    X[is_giant] = X.mean(axis=0) + 20 * X.std(axis=0) * rng.normal(size=(is_giant.sum(), 10))
+    pca = PCA(2, svd_solver="full").fit(X)
+    model = AutoencoderTransformer(2, max_iter=20, random_state=0).fit(X)
+    assert model.best_iter_ > 0
+    for column in range(10):
+        odd = make_readings(50, seed=3)
+        odd[:, column] += 1e6 * X[:, column].std()
+        assert compare_errors(model, pca, odd, np.arange(10) != column) < 1.01
+
+
+def test_where_nothing_was_learned_the_model_is_pca_everywhere():
+    X = np.random.default_rng(0).normal(size=(400, 6))
+    model = AutoencoderTransformer(3, random_state=0, output_range=None).fit(X)
+    pca = PCA(3, svd_solver="full").fit(X)
+    assert model.best_iter_ == 0
+    for odd in (X + [10, 0, 0, 0, 0, 0], 5 * X, X + 1e6):
+        expected = pca.inverse_transform(pca.transform(odd))
+        found = model.inverse_transform(model.transform(odd))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 GREATEST = float(np.finfo(np.float32).max)

@@ -76,7 +76,9 @@ def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:
     return float(values.cpu().double() @ weights / weights.sum())
 
 
-def is_clear_improvement(before: Tensor, after: Tensor, weights: Tensor | None = None) -> bool:
+def is_clear_improvement(
+    before: Tensor, after: Tensor, weights: Tensor | None = None, groups: Tensor | None = None
+) -> bool:
     """Tell whether losses of the same rows have fallen by more than chance would let them.
 
     Parameters
@@ -85,6 +87,9 @@ def is_clear_improvement(before: Tensor, after: Tensor, weights: Tensor | None =
         Loss of each row under the two models.
     weights : Tensor of shape (n_samples,), default=None
         Weights of the rows; equal where None.
+    groups : Tensor of shape (n_samples,), default=None
+        Number of each row's group. Rows of one group tell the same, so that groups are counted
+        instead of rows.
 
     Returns
     -------
@@ -93,6 +98,8 @@ def is_clear_improvement(before: Tensor, after: Tensor, weights: Tensor | None =
     """
     difference = (before - after).double().cpu()
     weights = torch.ones_like(difference) if weights is None else weights.double().cpu()
+    if groups is not None:
+        difference, weights = _average_groups(difference, weights, groups)
     shares = weights / weights.sum()
     mean = shares @ difference
     # n / (n - 1) with the effective number of rows in the place of n.
@@ -103,7 +110,12 @@ def is_clear_improvement(before: Tensor, after: Tensor, weights: Tensor | None =
     return bool(mean > _STANDARD_ERRORS * variance.sqrt())
 
 
-def is_clear_gain(before: Judgement, after: Judgement, weights: Tensor | None = None) -> bool:
+def is_clear_gain(
+    before: Judgement,
+    after: Judgement,
+    weights: Tensor | None = None,
+    groups: Tensor | None = None,
+) -> bool:
     """Tell whether losses have fallen by more than chance, with each number of codes judged.
 
     Parameters
@@ -112,6 +124,8 @@ def is_clear_gain(before: Judgement, after: Judgement, weights: Tensor | None = 
         Judgements of the same rows.
     weights : Tensor of shape (n_samples,), default=None
         Weights of the rows; equal where None.
+    groups : Tensor of shape (n_samples,), default=None
+        Number of each row's group; every row by itself where None.
 
     Returns
     -------
@@ -121,4 +135,12 @@ def is_clear_gain(before: Judgement, after: Judgement, weights: Tensor | None = 
     pairs = [(before.losses, after.losses)]
     if before.stage_losses is not None and after.stage_losses is not None:
         pairs += zip(before.stage_losses.T, after.stage_losses.T, strict=True)
-    return all(is_clear_improvement(*pair, weights) for pair in pairs)
+    return all(is_clear_improvement(*pair, weights, groups) for pair in pairs)
+
+
+def _average_groups(values: Tensor, weights: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weighted mean of each group that has rows, and its weight."""
+    _, places = groups.unique(return_inverse=True)
+    sums = weights.new_zeros(2, int(places.max()) + 1)
+    masses, totals = sums.index_add_(1, places, torch.stack([weights, weights * values]))
+    return totals / masses, masses

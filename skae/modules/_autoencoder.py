@@ -51,6 +51,26 @@ class LinearPath(nn.Module):
             present[: len(axes)] = axes
             first[: len(axes)] = axes
 
+    @torch.no_grad()
+    def turn_start_(self, axes: Tensor, input_scale: Tensor):
+        """Let the start be other principal axes, turned so that codes stay about the same.
+
+        Parameters
+        ----------
+        axes : Tensor of shape (n_found, n_features)
+            Orthonormal axes of standardised rows, as many as there were at the start.
+        input_scale : Tensor of shape (n_features,)
+            Factors that turn standardised rows into what is projected here.
+        """
+        n_found = len(axes)
+        own = (self.first_projection[:n_found] * input_scale).double()
+        lengths = torch.linalg.vector_norm(own, dim=1, keepdim=True)
+        left, _, right = torch.linalg.svd(own / lengths @ axes.T.double())
+        turned = left @ right @ axes.double()
+        back_lengths = torch.linalg.vector_norm(self.first_back_projection[:n_found], dim=1)
+        self.first_projection[:n_found] = turned * lengths / input_scale
+        self.first_back_projection[:n_found] = turned * back_lengths[:, None]
+
     def encode(self, inputs: Tensor) -> Tensor:
         """Project scaled features to codes, in full precision."""
         return _multiply_precisely(inputs, self.projection)
@@ -174,21 +194,24 @@ class Autoencoder(nn.Module):
 
     Where a `reach` is set, all that has been learned fades for rows beyond the known ones. With `x`
     the distance of each entry of `s` from the range of the known rows, widened by a twentieth, over
-    the root of the number of features,
+    the root of the number of features, and `v` the rows drawn into these ranges,
 
     ::
 
-        v = clip(u) / (1 + x**2)          an entry far off says no more than its mean
-        f = 1 / (1 + sum(h x**2))         the network's share
-        z = f (P v + e(v)) + P0 (u - f v)
+        d = sum(h x**2),  m = max(h x**2)
+        f = 1 / (1 + d - m + y d / (1 + d))         the network's share
+        r = u - f (v + (u - v) m / d)               what is left to PCA
+        z = f (P v + e(v)) + P0 r
 
-    where `P0` is the linear path before the training, PCA, and `h` the leverage of each feature,
-    the share of a change in it that PCA's reconstruction follows. Known rows have ``v = u`` and
-    ``f = 1``, so nothing changes for them. A feature that PCA does not look at is merely left
-    aside; where PCA follows it, the model is PCA in the end. Codes are decoded in the same way with
-    `Q0`; their distances are those of what PCA makes of them, and their leverage is 1. As the unit
-    of `s` is PCA's error, a network is trusted half where the part of a row beyond the ranges moves
-    PCA's reconstruction by its usual error.
+    where `P0` is the linear path before the training, PCA, `h` the leverage of each feature, the
+    share of a change in it that PCA's reconstruction follows, and `y` the distance of PCA's code
+    from the known codes. Known rows have ``v = u`` and ``f = 1``, so nothing changes for them.
+
+    A single odd entry is left aside: PCA would carry it over to all other features, by a code
+    that the decoder may take for that of a known row. Where it does not, far off, and where more
+    entries are odd than one, the model is PCA in the end. Codes are decoded in the same way with
+    `Q0`, and their share is ``1 / (1 + y)``. As the unit of `s` is PCA's error, a network is
+    trusted half where the part beyond the ranges moves PCA's reconstruction by its usual error.
 
     Attributes
     ----------
@@ -235,7 +258,7 @@ class Autoencoder(nn.Module):
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("code_scale", code_scale)
 
-    def set_reach_(self, row_bounds: Tensor, code_bounds: Tensor):
+    def set_reach_(self, row_bounds: Tensor, code_bounds: Tensor, *, learned: bool = True):
         """Let what has been learned fade for rows and codes far from the known ones.
 
         Parameters
@@ -244,12 +267,14 @@ class Autoencoder(nn.Module):
             Least and greatest entries of the known rows, as `scale_rows` returns them.
         code_bounds : Tensor of shape (2, n_components)
             Least and greatest entries of their raw codes times `code_scale`.
+        learned : bool, default=True
+            Whether anything has been learned. Otherwise PCA takes every row whole.
         """
         root = len(self.input_scale) ** 0.5
         axes = self.linear_path.first_back_projection
         lengths = torch.linalg.vector_norm(axes, dim=1)
         tiny = torch.finfo(axes.dtype).tiny
-        leverage = (axes / lengths.clamp_min(tiny)[:, None]).square().sum(0)
+        leverage = (axes / lengths.clamp_min(tiny)[:, None]).square().sum(0) * learned
         row_unit, code_unit = 1 / (self.input_scale * root), lengths / root
         self.reach = Reach(row_bounds, code_bounds, row_unit, leverage, code_unit)
 
@@ -275,7 +300,11 @@ class Autoencoder(nn.Module):
 
     def _limit_rows(self, scaled: Tensor) -> Shown:
         """Return scaled rows as the network is shown them."""
-        return Shown(scaled) if self.reach is None else self.reach.limit_rows(scaled)
+        if self.reach is None:
+            return Shown(scaled)
+        return self.reach.limit_rows(
+            scaled, lambda far: self.linear_path.encode_first(far) * self.code_scale
+        )
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
         """Return codes, given what the encoder says of them."""

@@ -17,6 +17,7 @@ from skae._engine.families.plan import NetworkPlan
 from skae._engine.settings import AutomaticLoop, NetworkSettings
 from skae._engine.start.incomplete import MaskedPrincipalComponents
 from skae._engine.start.noise import InputNoise, make_noise
+from skae._engine.start.odd_cells import OddCells
 from skae._engine.start.prepared_table import PreparedTable, prepare_table
 from skae._engine.steps.autograd import AutogradStep
 from skae._engine.steps.step import Step
@@ -226,6 +227,9 @@ class Family:
     def make_noise(self, table: PreparedTable, generator: torch.Generator) -> InputNoise:
         """Return the noise between the rows and what the network sees of them."""
         return make_noise(self.corruption, table, generator)
+
+    def make_odd_cells(self, table: PreparedTable, generator: torch.Generator) -> OddCells | None:
+        """Return what moves cells of rows that are trained on; None, for nothing, by default."""
 
     def make_step(
         self,

@@ -102,9 +102,13 @@ def join_bounds(some: list[torch.Tensor], others: list[torch.Tensor]) -> list[to
 
 
 def _find_bounds(module: Autoencoder, rows, code) -> list[torch.Tensor]:
-    """Return least and greatest entries of rows and codes, as the network scales them."""
-    scaled = module.scale_rows(rows), code * module.code_scale
-    return [torch.stack([values.amin(0), values.amax(0)]) for values in scaled]
+    """Return least and greatest entries of rows and codes, PCA's included, as they are scaled."""
+    scaled = module.scale_rows(rows)
+    bounds = [torch.stack([values.amin(0), values.amax(0)]) for values in (scaled, code)]
+    if module.linear_path is not None:
+        first = module.linear_path.encode_first(scaled)
+        bounds = join_bounds(bounds, [bounds[0], torch.stack([first.amin(0), first.amax(0)])])
+    return [bounds[0], bounds[1] * module.code_scale]
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from skae._engine.families.losses import make_loss
 from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.start.noise import find_input_scale
+from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.dense import DenseStep, is_dense
 from skae._engine.steps.graphed import GraphedStep, is_replayable
 from skae._engine.steps.optimizer import is_own_adamw
@@ -111,6 +112,20 @@ class Plain(Family):
             make_loss(self.loss, table.units, masked=table.masked),
             penalty=copy.deepcopy(self.penalty),
             alpha=self.alpha,
+            generator=generator,
+        )
+
+    def make_odd_cells(self, table, generator) -> OddCells | None:
+        """Return what moves cells, where the squared error is all that counts."""
+        if not self.aims_at_squared_error or self.corruption is not None or table.masked:
+            return None
+        units, device = table.units, table.device
+        axes = units.tensor(table.principal_components.components)
+        return OddCells(
+            deviations=table.deviations.to(device),
+            lowest=units.standardised(table.statistics.lowest).to(device),
+            highest=units.standardised(table.statistics.highest).to(device),
+            leverage=axes.square().sum(0).to(device),
             generator=generator,
         )
 

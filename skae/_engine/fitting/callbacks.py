@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+import torch
 from skorch.callbacks import Callback, PrintLog
 
 from skae._engine.judgement import is_clear_gain, is_nowhere_worse, mean_of_rows
@@ -95,6 +96,11 @@ class EpochHook(Callback):
 class BestEpoch(Callback):
     """Judge every epoch on the held-out rows, the start included, and keep the best weights.
 
+    Parameters
+    ----------
+    groups : Tensor of shape (n_held_out,), default=None
+        Number of each held-out row's group; every row by itself where None.
+
     Attributes
     ----------
     losses_ : list of float
@@ -102,6 +108,9 @@ class BestEpoch(Callback):
     start_error_ : float
         Mean error of the held-out rows at the start.
     """
+
+    def __init__(self, groups: torch.Tensor | None = None):
+        self.groups = groups
 
     def on_train_begin(self, net, **kwargs):
         """Judge the start."""
@@ -129,7 +138,7 @@ class BestEpoch(Callback):
         net.step_.load_values_(self._best)
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
         weights = net.validation_set.own_weights
-        if not is_clear_gain(self._start_judgement, judgement, weights):
+        if not is_clear_gain(self._start_judgement, judgement, weights, self.groups):
             return self.restore_start_(net)
         return best_iter, mean_of_rows(judgement.errors, weights)
 

@@ -20,6 +20,7 @@ from skae._engine.judgement import (
     mean_of_rows,
 )
 from skae._engine.start.noise import InputNoise
+from skae._engine.start.odd_cells import OddCells
 from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.epoch import Batch, train_epoch
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
@@ -47,6 +48,8 @@ class FoldNetworks:
         Between the rows and what the networks see of them.
     generator : torch.Generator
         Source of the networks and the order of the rows.
+    odd_cells : OddCells, default=None
+        What moves cells of rows that are trained on.
     """
 
     def __init__(
@@ -57,9 +60,11 @@ class FoldNetworks:
         max_iter: int,
         noise: InputNoise,
         generator: torch.Generator,
+        odd_cells: OddCells | None = None,
     ):
         self.setup, table, family, loop = setup, setup.table, setup.family, setup.loop
         self.table, self.noise, self.generator = table, noise, generator
+        self.odd_cells = odd_cells
         self.rows, self.folds = table.rows.take(torch.arange(len(X))), folds
         others = [
             torch.cat([fold for fold in self.folds if fold is not left_out])
@@ -100,10 +105,13 @@ class FoldNetworks:
         shuffled = self.train_indices.gather(1, torch.stack(orders))
         # Taken for all batches at once, since each taking has a price of its own.
         rows, weights = self.rows[shuffled], self.table.weights
+        weights = None if weights is None else weights[shuffled].to(rows)
+        if self.odd_cells is not None and self.n_batches > 1:
+            weights = self.odd_cells.move_(rows, weights)
         sizes = batch_sizes(n_train, self.n_batches)
         parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
         if weights is not None:
-            parts = weights[shuffled].to(rows).split(sizes, 1)
+            parts = weights.split(sizes, 1)
         batches = (
             Batch(self.noise(batch), batch, own)
             for batch, own in zip(rows.split(sizes, 1), parts, strict=True)
@@ -188,7 +196,12 @@ class FoldNetworks:
         return mean_of_rows(values, self.table.weights)
 
 
-def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int) -> ChosenEpochs:
+def cross_validate(
+    networks: FoldNetworks,
+    max_iter: int,
+    n_iter_no_change: int,
+    groups: torch.Tensor | None = None,
+) -> ChosenEpochs:
     """Train a network without each fold, side by side, and judge every epoch by all rows.
 
     The epoch of the least loss is chosen if it is clearly better than the start, row by row.
@@ -201,6 +214,8 @@ def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int)
         Greatest number of epochs.
     n_iter_no_change : int
         Epochs without progress after which training stops.
+    groups : Tensor of shape (n_samples,), default=None
+        Number of each row's group; every row by itself where None.
 
     Returns
     -------
@@ -222,7 +237,7 @@ def cross_validate(networks: FoldNetworks, max_iter: int, n_iter_no_change: int)
         valid_losses.append(loss)
         if len(train_losses) - best_iter >= n_iter_no_change:
             break
-    if not is_clear_gain(start, best, networks.table.weights):
+    if not is_clear_gain(start, best, networks.table.weights, groups):
         best, best_iter, values[1] = start, 0, values[0]
     prefixes = networks.measure_prefixes(values[1])
     if best_iter > 0 and networks.must_beat_pca and prefixes is not None and prefixes.exceed_pca:

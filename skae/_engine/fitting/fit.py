@@ -18,7 +18,10 @@ from skae._engine.fitting.run import TrainingRun
 from skae._engine.fitting.setup import Split, StartingPoint, TrainingSetup
 from skae._engine.fitting.splitting import Separation, hold_out, make_folds
 from skae._engine.settings import LoopSettings, NetworkSettings
+from skae._engine.start.drift import warn_of_drift
+from skae._engine.start.prepared_table import PreparedTable, describe_table, share_weights
 from skae._engine.tables.rows import densify
+from skae.modules import Autoencoder
 
 # Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed. Very
 # wide ones are not, since five networks more would take too long.
@@ -26,6 +29,8 @@ _MAX_CROSS_VALIDATED_ROWS = 1000
 _MAX_CROSS_VALIDATED_CELLS = 250_000
 # With fewer rows for each column, a tenth of the rows that is held out is missed in the end.
 _MIN_ROWS_PER_COLUMN = 10
+# Wider and longer tables are much like a part of themselves, and a PCA of them takes time.
+_CHEAP_PRODUCTS = 2e9
 
 
 def train_autoencoder(
@@ -71,7 +76,7 @@ def train_autoencoder(
     if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
         X = densify(X)
     n_fits = 0 if start is None else start.n_fits
-    sources = Sources(*make_generators(random_state, 5, stream=n_fits))
+    sources = Sources(*make_generators(random_state, 6, stream=n_fits))
     separation = separation or Separation()
     anew = start is None and separation.split is None
     cross_validates = anew and _cross_validates(X.shape, family, loop)
@@ -91,7 +96,7 @@ def train_autoencoder(
         else:
             chosen = run.train_to_best_epoch()
             if not anew or not _begins_again(chosen, X.shape, run.setup):
-                return run.keep(chosen)
+                return _keep(run, chosen, X, weights)
             verdict = run.table.verdict
             del run  # and its rows, before others are made
             run = prepare(Split(torch.arange(X.shape[0]), None), None, verdict)
@@ -101,8 +106,10 @@ def train_autoencoder(
 def _choose_by_folds(X, run: TrainingRun, separation, sources: "Sources") -> ChosenEpochs:
     """Return the number of epochs that a cross-validation chooses."""
     rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
-    folds = FoldNetworks(X, run.setup, rows, run.max_iter, run.net.noise, sources.folds)
-    chosen = cross_validate(folds, run.max_iter, run.loop.n_iter_no_change)
+    odd_cells = run.family.make_odd_cells(run.table, sources.folds)
+    noise, groups = run.net.noise, separation.groups
+    folds = FoldNetworks(X, run.setup, rows, run.max_iter, noise, sources.folds, odd_cells)
+    chosen = cross_validate(folds, run.max_iter, run.loop.n_iter_no_change, groups)
     if run.loop.verbose:
         print(f"{N_FOLDS} folds choose epoch {chosen.best_iter} of {chosen.n_iter}.")
     return chosen
@@ -116,6 +123,7 @@ class Sources(NamedTuple):
     order: torch.Generator
     folds: torch.Generator
     noise: torch.Generator
+    odd_cells: torch.Generator
 
 
 def _begin(
@@ -139,6 +147,7 @@ def _begin(
         module,
         family.make_noise(table, sources.noise),
         sources.order,
+        odd_cells=family.make_odd_cells(table, sources.odd_cells),
         tasks=tasks,
         n_earlier_fits=0 if start is None else start.n_fits,
     )
@@ -149,6 +158,28 @@ def _begin(
             run.earlier_bounds = [own.to(run.table.device) for own in bounds]
         run.net.step_.load_moments_(start.moments)
     return run
+
+
+def _keep(run: TrainingRun, chosen: ChosenEpochs, X, weights: np.ndarray | None) -> TrainedModel:
+    """Return the network that was trained without the held-out rows."""
+    _turn_start_(run, X, weights)
+    return run.keep(chosen)
+
+
+def _turn_start_(run: TrainingRun, X, weights: np.ndarray | None):
+    """Let a new network fade to the PCA of all rows, not only of those that it was trained on."""
+    module, table = run.net.module_, run.table
+    is_plain = isinstance(table, PreparedTable) and not table.masked
+    if module.linear_path is None or not is_plain or run.n_earlier_fits:
+        return
+    if X.shape[0] * X.shape[1] ** 2 > _CHEAP_PRODUCTS:
+        return
+    shares = share_weights(weights, np.ones(X.shape[0], dtype=bool))[1]
+    network = replace(run.setup.network, n_components=table.n_components)
+    axes = describe_table(X, shares, network)[1].components
+    if axes.shape == table.principal_components.components.shape:
+        on_device = table.units.tensor(axes).to(table.device)
+        module.linear_path.turn_start_(on_device, module.input_scale)
 
 
 def _begins_again(chosen: ChosenEpochs, shape, setup: TrainingSetup) -> bool:
@@ -218,6 +249,8 @@ def set_up(
     plan = family.plan(network, table)
     if start is not None:
         _check_continuation(plan.find_differences(start.plan))
+        if isinstance(table, PreparedTable) and isinstance(start.module, Autoencoder):
+            warn_of_drift(table, start.module.input_scale)
     return TrainingSetup(family, network, loop, table, plan)
 
 

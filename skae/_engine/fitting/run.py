@@ -25,6 +25,7 @@ from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
 from skae._engine.fitting.setup import Split, TrainingSetup
 from skae._engine.judgement import mean_of_rows
 from skae._engine.start.noise import InputNoise
+from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.optimizer import adamw_groups
 from skae._engine.tables.batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
 from skae.modules import Autoencoder
@@ -51,6 +52,8 @@ class TrainingRun:
         Between the rows and what the network sees of them.
     order_source : torch.Generator
         Source of the order of the rows.
+    odd_cells : OddCells or None
+        What moves cells of rows that are trained on.
     tasks : EpochTasks or None
         Told of each epoch; may end the training.
     n_earlier_fits : int
@@ -65,6 +68,7 @@ class TrainingRun:
         noise: InputNoise,
         order_source: torch.Generator,
         *,
+        odd_cells: OddCells | None,
         tasks,
         n_earlier_fits: int = 0,
     ):
@@ -73,10 +77,11 @@ class TrainingRun:
         self.earlier_bounds: list[torch.Tensor] = []
         automatic, n_train = self.family.automatic, len(split.train)
         batch_size = self.loop.resolve_batch_size(n_train, automatic)
-        self.max_iter = self.loop.resolve_max_iter(count_batches(n_train, batch_size), automatic)
+        n_batches = count_batches(n_train, batch_size)
+        self.max_iter = self.loop.resolve_max_iter(n_batches, automatic)
         self.train_set, held_out = self.table.dataset(split.train), split.held_out
         self.all_rows = self.table.dataset()
-        self.best_epoch = None if held_out is None else BestEpoch()
+        self.best_epoch = None if held_out is None else BestEpoch(split.held_out_groups)
         self.callbacks = self._make_callbacks()
         self.net = make_net(
             setup,
@@ -84,6 +89,8 @@ class TrainingRun:
             batch_size=batch_size,
             max_epochs=self.max_iter,
             generator=order_source,
+            # Where all rows meet at once, one row of weight 2 and two rows are to be the same.
+            odd_cells=odd_cells if n_batches > 1 else None,
             noise=noise,
             validation_set=None if held_out is None else self.table.dataset(held_out),
             callbacks=self.callbacks,
@@ -247,7 +254,7 @@ class TrainingRun:
         """
         net, family, table = self.net, self.family, self.table
         held_out = net.validation_set
-        self._set_reach(outcome.moments)
+        self._set_reach(outcome)
         if outcome.prefixes is not None:
             net.module_.n_decoded.copy_(torch.from_numpy(outcome.prefixes.n_decoded))
         rotate = net.module_.sparsity is None and net.criterion_.rotates
@@ -290,12 +297,13 @@ class TrainingRun:
         per_cell = moments.mean_square * self.family.find_unit(self.table, self.all_rows)
         return per_cell * self.table.n_features * n_rows / max(1, n_rows - 1)
 
-    def _set_reach(self, moments: CodeMoments):
+    def _set_reach(self, outcome: Outcome):
         """Tell the network the ranges of all rows, those held out included.
 
         Without a PCA to fall back on, and for texts, there are none.
         """
         module = self.net.module_
+        moments = outcome.moments
         if module.linear_path is None or not moments.bounds:
             return
         bounds = join_bounds(moments.bounds, self.earlier_bounds)
@@ -308,7 +316,8 @@ class TrainingRun:
         if self.family.draws_codes:
             limits = torch.stack([-module.code_scale, module.code_scale]) * _FARTHEST_DRAW
             bounds = join_bounds(bounds, [bounds[0], limits])
-        module.set_reach_(*bounds)
+        learned = outcome.best_iter > 0 or self.n_earlier_fits > 0
+        module.set_reach_(*bounds, learned=learned)
 
 
 def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> AutoencoderNet:
@@ -321,7 +330,7 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     module : Autoencoder
         The network.
     **params
-        `batch_size`, `max_epochs`, `generator` of the order of the rows, `noise`,
+        `batch_size`, `max_epochs`, `generator` of the order of the rows, `odd_cells`, `noise`,
         `validation_set` and the `callbacks` that the training itself needs.
 
     Returns
@@ -331,6 +340,7 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     """
     loop, table = setup.loop, setup.table
     user = dict(loop.net_params or {})
+    odd_cells = params.pop("odd_cells")
     callbacks = params.pop("callbacks") + list(user.pop("callbacks", None) or [])
     optimizer: dict = {"optimizer": torch.optim.AdamW}
     if "optimizer" not in user:
@@ -347,6 +357,7 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
         criterion=setup.family.make_objective(table, params["generator"]).to(table.device),
         iterator_train=ShuffledBatches,
         iterator_train__generator=params.pop("generator"),
+        iterator_train__change_=None if odd_cells is None else odd_cells.move_,
         iterator_valid=OrderedBatches,
         iterator_valid__batch_size=_VALIDATION_BATCH_SIZE,
         train_split=None,

@@ -31,6 +31,8 @@ class Split:
 
     train: torch.Tensor
     held_out: torch.Tensor | None
+    held_out_groups: torch.Tensor | None = None
+    """Number of each held-out row's group, None where every row stands for itself."""
 
 
 @dataclass(frozen=True)

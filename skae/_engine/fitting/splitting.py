@@ -43,7 +43,8 @@ def hold_out(n_samples: int, fraction: float, groups, generator: torch.Generator
         is_held_out = torch.zeros(n_samples, dtype=torch.bool).index_fill_(0, chosen, True)
     else:
         is_held_out = torch.isin(groups, _choose_groups(groups.bincount(), n_wanted, generator))
-    return Split((~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0])
+    held_out_groups = None if groups is None else groups[is_held_out]
+    return Split((~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0], held_out_groups)
 
 
 def _choose_groups(sizes: torch.Tensor, n_wanted: int, generator) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """Batches for skorch: slices of a permutation instead of rows collected one by one."""
 
+from collections.abc import Callable
+
 import torch
 
 from skae._engine.tables.rows import send
@@ -68,10 +70,20 @@ class ShuffledBatches:
         Rows in a batch, about.
     generator : torch.Generator
         Source of the order.
+    change_ : callable, default=None
+        Changes rows in place, given them and their weights, and returns weights.
     """
 
-    def __init__(self, dataset: WeightedRows, *, batch_size: int, generator: torch.Generator):
+    def __init__(
+        self,
+        dataset: WeightedRows,
+        *,
+        batch_size: int,
+        generator: torch.Generator,
+        change_: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] | None = None,
+    ):
         self.dataset = dataset
+        self.change_ = change_
         self.n_batches = count_batches(len(dataset), batch_size)
         self.generator = generator
 
@@ -87,6 +99,8 @@ class ShuffledBatches:
             own_sizes = sizes[first : first + n_at_once]
             own, order = order.tensor_split([sum(own_sizes)])
             rows, weights = self.dataset.batch(own)
+            if self.change_ is not None:
+                weights = self.change_(rows, weights)
             parts = [None] * len(own_sizes) if weights is None else weights.split(own_sizes)
             yield from zip(rows.split(own_sizes), parts, strict=True)
 

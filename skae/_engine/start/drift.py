@@ -1,0 +1,38 @@
+"""Rows to go on with that are not like those of the first fit."""
+
+import numpy as np
+import torch
+
+from skae._engine.start.prepared_table import PreparedTable
+from skae._shared.warning import warn_user
+from skae.exceptions import DriftWarning
+from skae.modules import INPUT_LIMIT
+
+
+def warn_of_drift(table: PreparedTable, input_scale: torch.Tensor):
+    """Warn where rows lie beyond what the encoder is shown.
+
+    Parameters
+    ----------
+    table : PreparedTable
+        Rows to go on with, in the units of the first fit.
+    input_scale : Tensor of shape (n_features,)
+        Factors of standardised rows in the network, which gave the columns about unit size then.
+    """
+    units, scale = table.units, input_scale.cpu().double().numpy()
+    shift = units.standardised(table.statistics.mean).double().numpy() * scale
+    spread = table.deviations.double().numpy() * scale
+    distances = np.hypot(shift, spread)
+    worst = int(distances.argmax())
+    if distances[worst] <= INPUT_LIMIT:
+        return
+    n_others = int((distances > INPUT_LIMIT).sum()) - 1
+    others = f" and {n_others} more of X lie up to" if n_others else " of X lies"
+    warn_user(
+        f"Column {worst}{others} {distances[worst]:.3g} of the network's units from the mean of "
+        "the first rows, as a root mean square; those rows lay about one unit off. Centring, "
+        "scaling and PCA remain those of the first rows, and the encoder is shown nothing of what "
+        f"lies beyond {INPUT_LIMIT:g} units. Begin with rows drawn from the whole table, or fit "
+        "anew.",
+        DriftWarning,
+    )

@@ -1,0 +1,57 @@
+"""Rows with one odd cell each are like the others but for that cell."""
+
+import pytest
+import torch
+
+from skae._engine.start.odd_cells import OddCells
+
+
+@pytest.fixture
+def odd_cells():
+    rows = torch.tensor([[-9.0, -1.0, 0.0], [40.0, 2.0, 0.0]])
+    leverage = torch.tensor([0.9, 0.1, 0.0])
+    generator = torch.Generator().manual_seed(0)
+    return OddCells(torch.tensor([1.0, 1.0, 0.0]), rows[0], rows[1], leverage, generator)
+
+
+@pytest.mark.parametrize("shape", [(200, 3), (4, 55, 3), (3, 3)], ids=str)
+def test_a_cell_of_every_tenth_row_moves_within_the_range_of_its_column(odd_cells, shape):
+    rows = torch.rand(shape, generator=torch.Generator().manual_seed(1)) * torch.tensor([1, 1, 0])
+    before = rows.clone()
+    weights = odd_cells.move_(rows, None)
+    moved = rows != before
+    assert (moved.sum(-1) <= 1).all()
+    assert (rows >= odd_cells.lowest).all()
+    assert (rows <= odd_cells.highest).all()
+    is_tenth = torch.arange(shape[-2]) % 10 == 0
+    assert not moved[..., ~is_tenth, :].any()
+    assert (weights[..., ~is_tenth] == 1).all()
+    assert ((weights > 0) & (weights <= 1)).all()
+    # The third column does not vary.
+    assert not moved[..., 2].any()
+    if shape[-2] > 10:
+        assert moved.any()
+        assert ((weights < 1) == moved.any(-1)).all()
+
+
+def test_weights_of_rows_go_on(odd_cells):
+    rows, given = torch.zeros(40, 3), torch.arange(1.0, 41)
+    weights = odd_cells.move_(rows, given)
+    assert torch.equal(given, torch.arange(1.0, 41))
+    assert (weights <= given).all()
+    assert torch.equal(weights[1:10], given[1:10])
+
+
+def test_moves_that_pca_does_not_follow_count_least():
+    """The error of such a row, times its weight, is about that of an ordinary one."""
+    parts = torch.ones(4), -100 * torch.ones(4), 100 * torch.ones(4)
+    sums = []
+    for leverage in (0.0, 0.5, 1.0):
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.zeros(1000, 4)
+        cells = OddCells(*parts, torch.full((4,), leverage), generator)
+        weights = cells.move_(rows, None)[::10]
+        errors = 1 + (1 - leverage) * rows[::10].square().sum(-1) / 4
+        torch.testing.assert_close(weights * errors, torch.ones(100))
+        sums.append(float(weights.sum()))
+    assert sums == sorted(sums)
