@@ -124,7 +124,7 @@ def test_all_methods_of_an_autoencoder_near_and_far(images, path):
     X = images.astype(np.float64) * 1e3 + 1.7e9
     model = AutoencoderTransformer(**SMALL).fit(X)
     differences = skae.to_onnx(model, path, methods=METHODS)
-    assert max(differences.values()) <= 1e-5
+    assert max(differences.values()) <= 2e-5
     rows = X.copy()
     # Beyond the known range the network fades.
     rows[::3, ::5] += 2e4
