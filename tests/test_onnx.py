@@ -33,6 +33,7 @@ from skae import (
     AutoencoderImputer,
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
+    SparseAutoencoderTransformer,
     TokenAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
@@ -249,6 +250,13 @@ def test_text_that_needs_operators_beyond_the_standard_is_refused(path):
     model = CountVectorizer().fit(["a film", "a good film"])
     with pytest.raises(ExportError, match="standard of ONNX has operators for. Got one that needs"):
         skae.to_onnx(model, path, check=["a film", "no"])
+
+
+def test_networks_whose_steps_depend_on_the_rows_are_refused(images, path):
+    model = SparseAutoencoderTransformer(8, max_iter=1, random_state=0).fit(images[:60, 20:30])
+    for check in (None, images[:5, 20:30]):
+        with pytest.raises(ExportError, match="steps for all rows .* Got that of a SparseAuto"):
+            skae.to_onnx(model, path, check=check)
 
 
 def test_an_imputer_of_categories_is_refused(path):

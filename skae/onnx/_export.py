@@ -14,6 +14,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.utils.validation import check_is_fitted
 
+from skae._estimators.base import BaseAutoencoder
 from skae._estimators.tokens import TokenAutoencoderTransformer
 from skae._shared.files import write_bytes
 from skae._shared.versions import current_versions
@@ -21,7 +22,7 @@ from skae.exceptions import ExportError
 from skae.onnx import _imputing
 from skae.onnx._check import check_model, compute_originals
 from skae.onnx._converters import register_converters
-from skae.onnx._programs import find_program
+from skae.onnx._programs import check_network, find_program
 from skae.onnx._rows import draw_rows, holds_text, read_inputs
 from skae.onnx._steps import find_unscale, list_methods, list_steps, unwrap
 
@@ -103,6 +104,9 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
     """
     check_is_fitted(model)
     steps = list_steps(model)
+    for step in steps:
+        if isinstance(step, BaseAutoencoder):
+            check_network(step)
     register_converters({type(step) for step in steps if find_program(type(step))})
     methods = _read_methods(steps[-1], methods)
     X = draw_rows(steps) if check is None else check

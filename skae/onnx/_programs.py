@@ -18,6 +18,7 @@ from skae._estimators.outlier import _FARTHEST, _GREATEST_DISTANCE, AutoencoderO
 from skae._estimators.tokens import TokenAutoencoderTransformer
 from skae._estimators.variational import _SEED_OF_DRAWS, VariationalAutoencoderTransformer
 from skae.exceptions import ExportError
+from skae.modules import Autoencoder, TokenAutoencoder
 
 _N_DRAWS = 100
 _UNKNOWN = 1
@@ -432,8 +433,20 @@ def make_program(estimator, **params) -> Program:
     return kind(estimator, **params)
 
 
+def check_network(estimator):
+    """Refuse estimators whose network takes steps that depend on the rows."""
+    network = estimator.net_.module_
+    if not isinstance(network, Autoencoder | TokenAutoencoder):
+        raise ExportError(
+            "The network must take the same steps for all rows to be exported. Got that of a "
+            f"{type(estimator).__name__}, a {type(network).__name__}, whose steps depend on which "
+            "codes are active. Use another estimator, or serve it with skae."
+        )
+
+
 def _copy_network(estimator) -> nn.Module:
     """Return a copy of a network on the CPU, where programs are made."""
+    check_network(estimator)
     return copy.deepcopy(estimator.net_.module_).cpu().eval()
 
 
