@@ -80,8 +80,14 @@ def test_the_start_is_pca_to_full_precision():
     # bfloat16 has three digits: it would round the first column by as much as the others vary.
     rng = np.random.default_rng(0)
     X = np.column_stack([300 * rng.normal(size=200), rng.normal(size=200), rng.normal(size=200)])
+    # In a single batch no row is shown with an odd cell, which would raise the loss.
     autoencoder = AutoencoderTransformer(
-        2, mixed_precision=True, early_stopping=False, max_iter=1, learning_rate_init=1e-9
+        2,
+        mixed_precision=True,
+        early_stopping=False,
+        max_iter=1,
+        learning_rate_init=1e-9,
+        batch_size=200,
     )
     with pytest.warns(NotBetterThanPCAWarning):
         autoencoder.fit(X)

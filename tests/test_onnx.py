@@ -190,6 +190,7 @@ def test_categories_of_scikit_learn_that_are_missing_or_numbers(path):
     ids=["mean", "indicators", "constant", "kept"],
 )
 @pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
+@pytest.mark.filterwarnings("ignore:Currently, when `keep_empty_feature=False`:FutureWarning")
 def test_imputers_of_scikit_learn_in_double_precision(imputer, path):
     source = np.random.default_rng(0)
     X = 1.7e9 + source.normal(size=(30, 4))

@@ -49,7 +49,7 @@ class FoldNetworks:
     generator : torch.Generator
         Source of the networks and the order of the rows.
     odd_cells : OddCells, default=None
-        What moves cells of rows that are trained on.
+        Noise that moves single cells of training rows.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class TrainingRun:
     order_source : torch.Generator
         Source of the order of the rows.
     odd_cells : OddCells or None
-        What moves cells of rows that are trained on.
+        Noise that moves single cells of training rows.
     tasks : EpochTasks or None
         Told of each epoch; may end the training.
     n_earlier_fits : int
