@@ -40,11 +40,7 @@ from skae import (
 from skae.architectures import Recurrent
 from skae.exceptions import ExportError
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
-    # torch's own, when it exports recurrent layers.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 SMALL = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 

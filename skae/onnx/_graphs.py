@@ -10,10 +10,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from skae.exceptions import ExportError
 
-# torch names libraries here that it would also know to export, had they been installed, and warns
-# of calls of its own that it deprecates.
+# torch names libraries here that it would also know to export, had they been installed.
 _NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
-_NOISY_WARNING = r".isinstance\(treespec, LeafSpec\). is deprecated"
 
 
 def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -> ModelProto:
@@ -72,7 +70,9 @@ def _without_noise():
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", _NOISY_WARNING, FutureWarning)
+            # torch's own, of calls from one part of torch to another.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
         logger.setLevel(level)
