@@ -193,7 +193,7 @@ class TokenAutoencoder(nn.Module):
             n_at_once = max(1, _CELLS_AT_ONCE // max(1, linear.numel()))
         parts = [(self.decoder.head(some) + linear).argmax(2) for some in states.split(n_at_once)]
         tokens = torch.cat(parts).T[:, :-1]
-        return tokens * (tokens != 0).cumprod(1)
+        return tokens * ((tokens == 0).cumsum(1) == 0)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits of shape (n_samples, length, n_tokens)."""
