@@ -5,7 +5,7 @@ data file, and are no medical devices.
 """
 
 import numpy as np
-from _common import find_error, halved, round_figure, run, show_bars
+from _recipes import find_error, halved, round_figure, run, show_bars
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest

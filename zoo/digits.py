@@ -3,7 +3,7 @@
 ``python zoo/digits.py`` makes it.
 """
 
-from _common import compare, fit_pca, halved, reconstruct, run, show_images
+from _recipes import compare, fit_pca, halved, reconstruct, run, show_images
 from sklearn.datasets import load_digits
 
 from skae import AutoencoderTransformer

@@ -4,7 +4,7 @@
 """
 
 import numpy as np
-from _common import (
+from _recipes import (
     MNIST,
     MNIST_LICENCE,
     compare,

@@ -4,7 +4,7 @@
 """
 
 import numpy as np
-from _common import compare, halved, round_figure, run, show_bars
+from _recipes import compare, halved, round_figure, run, show_bars
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline

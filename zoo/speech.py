@@ -4,7 +4,7 @@
 """
 
 import numpy as np
-from _common import compare, fit_pca, halved, reconstruct, round_figure, run, show_images
+from _recipes import compare, fit_pca, halved, reconstruct, round_figure, run, show_images
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
