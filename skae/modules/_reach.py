@@ -160,7 +160,8 @@ class Reach(nn.Module):
         """Return what is shown of rows, some of which may be known."""
         inside, beyond, squares = _split(scaled, self.row_bounds, self.row_unit)
         widths = (self.row_bounds[1] - self.row_bounds[0]) * _TOLERANCE
-        tiny = torch.finfo(scaled.dtype).tiny
+        # That of single precision, as which ONNX holds constants.
+        tiny = torch.finfo(torch.float32).tiny
         # Where the width is zero, nothing beyond is shown.
         excess = (beyond / widths.clamp_min(tiny)).square()
         shown = inside + beyond / (1 + squares + excess)
