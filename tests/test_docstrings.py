@@ -79,6 +79,18 @@ def list_descriptions():
                     yield place, " ".join(field.desc).strip()
 
 
+def test_docstrings_begin_with_the_noun_that_they_describe():
+    texts = [
+        (f"{path.name}:{node.lineno}", node.value.value.lstrip())
+        for path in sorted(ROOT.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    assert [place for place, text in texts if EMPTY_BEGINNING.match(text)] == []
+
+
 def test_descriptions_begin_with_the_noun_that_they_describe():
     faults = {place: text for place, text in list_descriptions() if EMPTY_BEGINNING.match(text)}
     assert not faults

@@ -11,10 +11,10 @@ _STANDARD_ERRORS = 2.5
 
 @dataclass(frozen=True)
 class Judgement:
-    """What rows cost, each by a network that has not seen it."""
+    """Losses and errors of rows, each by a network that was not trained on it."""
 
     losses: Tensor
-    """What training minimises, of shape (n_samples,)."""
+    """Losses that training minimises, of shape (n_samples,)."""
 
     errors: Tensor
     """Mean squared error of each row's cells in standardised units, of shape (n_samples,)."""

@@ -56,7 +56,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class AutomaticLoop:
-    """What "auto" stands for; see `docs` for the study behind the defaults."""
+    """Values that "auto" stands for; see `docs` for the study behind the defaults."""
 
     n_batches: int = 20
     """Batches of an epoch to aim at."""

@@ -1,4 +1,4 @@
-"""What all autoencoder estimators share: fitting, encoding, decoding and judging."""
+"""Base of all autoencoder estimators: fitting, encoding, decoding and scoring."""
 
 import math
 from dataclasses import dataclass, fields, replace

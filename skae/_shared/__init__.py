@@ -1,1 +1,1 @@
-"""What packages of every layer share: checks, extras, versions, scikit-learn's private names."""
+"""Helpers of all layers: checks, extras, versions, private names of scikit-learn."""

@@ -1,4 +1,4 @@
-"""What skae takes from scikit-learn beside its public interface, and what differs by version."""
+"""Names of scikit-learn that are private or differ between versions."""
 
 import numpy as np
 from sklearn import config_context

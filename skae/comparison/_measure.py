@@ -1,4 +1,4 @@
-"""What one method does with one number of codes, in figures."""
+"""Figures of one method with one number of codes."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -41,7 +41,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the figures of a comparison were measured on.
+    """Data and models that the figures of a comparison come from.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What was found about codes, as arrays, DataFrames and pictures."""
+"""Explanations of codes, as arrays, DataFrames and plots."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -25,7 +25,7 @@ _PANELS_IN_A_ROW = 3
 
 @dataclass(frozen=True, eq=False)
 class CodeExplanation:
-    """What moves each code, what each code does, and how much hangs on it.
+    """Inputs that change each code, effects of each code, and its importance.
 
     Attributes
     ----------

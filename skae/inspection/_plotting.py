@@ -1,4 +1,4 @@
-"""What the displays share: axes, colours, names."""
+"""Axes, colours and names of all displays."""
 
 from numbers import Integral
 

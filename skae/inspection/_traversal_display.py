@@ -1,4 +1,4 @@
-"""What happens to a row as one of its codes changes."""
+"""Display of a row as one of its codes changes."""
 
 from math import floor, log10
 
@@ -23,7 +23,7 @@ _SHOWN = 99.5
 
 
 class LatentTraversalDisplay:
-    """What a row is decoded to while one of its codes changes and the others stay.
+    """Decoded rows while one code changes and the others stay.
 
     Make one with `from_estimator`, which plots it as well.
 

@@ -1,4 +1,4 @@
-"""What to do with missing values of a table."""
+"""Treatment of missing values in a table."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _REMEDY = (
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What of a table is kept.
+    """Parts of a table that are kept.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What codes keep of the neighbourhoods of rows, and what they are worth one beside the other."""
+"""Metrics of neighbourhoods kept by codes, of their correlation and of their use."""
 
 import numpy as np
 from sklearn.manifold import trustworthiness

@@ -17,7 +17,7 @@ _CONVOLUTIONS = {
 
 
 class _Maps(nn.Module):
-    """What stands between convolutions: normalisation, activation and dropout.
+    """Layers between convolutions: normalisation, activation and dropout.
 
     Parameters
     ----------

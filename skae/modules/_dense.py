@@ -44,7 +44,7 @@ def _make_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:
 
 
 class _Stack(nn.Module):
-    """What stacks have in common: all but where their weights come from.
+    """Base of all stacks, which differ in where their weights come from.
 
     Parameters
     ----------

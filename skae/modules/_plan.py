@@ -1,4 +1,4 @@
-"""What an architecture is asked for: an encoder and a decoder of rows."""
+"""Requirements on an architecture: an encoder and a decoder of rows."""
 
 import math
 from dataclasses import dataclass

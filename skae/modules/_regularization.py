@@ -1,4 +1,4 @@
-"""What stands between the layers of a stack: normalisation and dropout."""
+"""Layers between those of a stack: normalisation and dropout."""
 
 import numpy as np
 import torch

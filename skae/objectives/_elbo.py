@@ -1,4 +1,4 @@
-"""What a variational autoencoder minimises: the negative evidence lower bound."""
+"""Objective of variational autoencoders: the negative evidence lower bound."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What all reconstruction losses share: means over cells and rows, weights, missing cells."""
+"""Base of all reconstruction losses: means over cells and rows, weights, missing cells."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What the autoencoder of texts minimises."""
+"""Objective of the autoencoder of texts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a loss has to know of the columns of a table."""
+"""Properties of the columns of a table that a loss needs."""
 
 import torch
 from torch import Tensor, nn

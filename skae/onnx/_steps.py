@@ -1,4 +1,4 @@
-"""What pipelines consist of, and which of it can be undone."""
+"""Steps of pipelines, and the inverses of those that have one."""
 
 import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor

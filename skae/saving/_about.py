@@ -1,4 +1,4 @@
-"""What a file says of its model beside the state."""
+"""Description of a model in its file, beside the state."""
 
 import json
 from collections.abc import Iterator

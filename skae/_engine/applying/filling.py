@@ -24,7 +24,7 @@ class FillJudgement:
     """Mean squared error of what the distribution expects; NaN where no cell was hidden."""
 
     error: float
-    """The same with that share of the correction."""
+    """Errors with that share of the correction."""
 
 
 @torch.no_grad()

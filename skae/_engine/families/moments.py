@@ -1,4 +1,4 @@
-"""What a pass over the training rows tells about codes and errors."""
+"""Moments of codes and errors from a pass over the training rows."""
 
 from dataclasses import dataclass
 

@@ -34,13 +34,13 @@ _BATCH_SIZE = 256
 
 @dataclass(frozen=True)
 class WordStatistics:
-    """What is known of the words of the training texts."""
+    """Statistics of the words of the training texts."""
 
     components: PrincipalComponents
     """Those of the weighted shares of words in a text."""
 
     word_weights: np.ndarray
-    """What shares are multiplied with, of shape (n_tokens,)."""
+    """Weights of the words' shares, of shape (n_tokens,)."""
 
     means: np.ndarray
     """Mean shares, of shape (n_tokens,)."""

@@ -1,4 +1,4 @@
-"""What happens between epochs: judging, keeping the best, stopping, slowing down."""
+"""Callbacks between epochs: judging, keeping the best, stopping, slowing down."""
 
 import math
 import sys

@@ -9,7 +9,7 @@ from skae._engine.fitting.setup import Split
 
 @dataclass(frozen=True)
 class Separation:
-    """What is known of rows that must not stand on both sides of a split."""
+    """Knowledge of rows that must not stand on both sides of a split."""
 
     groups: torch.Tensor | None = None
     """Number of each row's group, from 0 on without gaps; every row by itself where None."""

@@ -41,10 +41,10 @@ class NormalDistribution:
     """A normal distribution of rows, in the unit of X."""
 
     mean: np.ndarray
-    """Of shape (n_features,)."""
+    """Means of the columns, of shape (n_features,)."""
 
     deviation: np.ndarray
-    """What columns are divided by before `precision` applies, of shape (n_features,)."""
+    """Divisors of the columns before `precision` applies, of shape (n_features,)."""
 
     precision: np.ndarray | None
     """Inverse covariance of the columns so divided; None where only means are known."""
@@ -89,7 +89,7 @@ class NormalDistribution:
 
 @dataclass(frozen=True)
 class MaskedPrincipalComponents(PrincipalComponents):
-    """What a PCA of rows with missing cells found, and the distribution behind it."""
+    """PCA of rows with missing cells, and the distribution behind it."""
 
     distribution: NormalDistribution
 

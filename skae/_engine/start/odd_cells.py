@@ -16,7 +16,7 @@ _LEAST_MOVE, _GREATEST_MOVE = 2.0, 30.0
 
 @dataclass(frozen=True)
 class OddCells:
-    """What moves single cells within the ranges of their columns.
+    """Noise that moves single cells within the ranges of their columns.
 
     Rows are often odd in one column alone. A network that has never seen such a row extends what it
     knows of the others, and is wrong about all columns.

@@ -16,10 +16,10 @@ from skae._engine.tables.rows import chunk_slices, find_float_type
 
 @dataclass(frozen=True)
 class PaddedPrincipalComponents(MaskedPrincipalComponents):
-    """What a PCA of padded sequences found."""
+    """PCA of padded sequences."""
 
     residual: float
-    """What it leaves over of the variance of the cells that are there, summed over the columns."""
+    """Variance of the observed cells that the PCA leaves, summed over the columns."""
 
     def find_unexplained(self, total: float) -> float:
         """Return what PCA leaves over of the cells that are there."""

@@ -42,7 +42,7 @@ class Prepared:
     """Whether reconstructions have a range."""
 
     verdict: ClassVar[Any] = None
-    """What held-out rows have told of the start of a network, None if they were not asked."""
+    """Verdict of held-out rows on the start of a network; None if they were not asked."""
 
     def heed(self, verdict: Any) -> Self:
         """Return the table with a verdict of held-out rows in the place of its own."""

@@ -27,7 +27,7 @@ _FIRST_GUESS = 64
 
 @dataclass(frozen=True)
 class PrincipalComponents:
-    """What a PCA of the training rows found."""
+    """PCA of the training rows."""
 
     components: np.ndarray
     """Orthonormal axes, of shape (n_found, n_features), greatest variance first."""

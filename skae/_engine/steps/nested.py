@@ -116,7 +116,7 @@ class PrefixSource:
 
 
 class NestedStep(Step):
-    """What steps of nested autoencoders have in common: numbers of codes, and how they are judged.
+    """Base of the steps of nested autoencoders: numbers of codes, and how they are judged.
 
     Subclasses set `modules`, `objective` and `source`.
     """

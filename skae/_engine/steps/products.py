@@ -34,7 +34,7 @@ class BatchedProducts:
 
 
 class LargeProducts(BatchedProducts):
-    """The same for one pair of large matrices, which another library multiplies faster."""
+    """Product of one pair of large matrices, which another library multiplies faster."""
 
     @staticmethod
     def multiply(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:

@@ -20,7 +20,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """What the features look like, each array of shape (n_features,)."""
+    """Properties of the features, each array of shape (n_features,)."""
 
     mean: np.ndarray
     """Weighted mean, in double precision."""

@@ -8,7 +8,7 @@ import torch
 
 @dataclass(frozen=True)
 class Standardization:
-    """What takes rows to the units of the network and back.
+    """Map of rows to the units of the network and back.
 
     One scale serves all features, so the squared error in both units differs by a factor alone.
     """
@@ -17,7 +17,7 @@ class Standardization:
     """Mean of each feature, of shape (n_features,), in the precision of X."""
 
     scale: float
-    """What centred rows are divided by, the root of PCA's error; 1 where nothing varies."""
+    """Divisor of centred rows, the root of PCA's error; 1 where nothing varies."""
 
     dtype: torch.dtype
     """Precision of the network."""

@@ -1,4 +1,4 @@
-"""What a comparison comes down to, in figures and in sentences."""
+"""Verdict of a comparison, in figures and in sentences."""
 
 from dataclasses import dataclass
 
