@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
@@ -112,6 +112,42 @@ def test_a_pipeline_with_a_column_transformer_and_a_classifier(path):
     assert {own.domain: own.version for own in stored.opset_import} == {"": 18, "ai.onnx.ml": 2}
     assert {node.domain for node in stored.graph.node} == {"", "ai.onnx.ml"}
     assert not stored.functions
+
+
+def test_outputs_of_a_step_before_the_last(path):
+    frame, labels = make_frame(300)
+    model = Pipeline(
+        [
+            ("columns", make_preprocessing()),
+            ("encoder", AutoencoderTransformer(**SMALL)),
+            ("classifier", LogisticRegression()),
+        ]
+    ).fit(frame, labels)
+    methods = ["encoder__transform", "encoder__score_samples", "predict_proba"]
+    assert set(skae.to_onnx(model, path, methods=methods, check=frame[:50])) == set(methods)
+    found, rows = run(path, as_inputs(frame)), model["columns"].transform(frame)
+    expected = {
+        "predict_proba": model.predict_proba(frame),
+        "encoder__transform": model["encoder"].transform(rows),
+        "encoder__score_samples": model["encoder"].score_samples(rows),
+    }
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("encoder__transform", r"which are \['autoencodertransformer', 'ridge'\]. Got 'encoder'"),
+        ("autoencodertransformer__predict", "those of AutoencoderTransformer that can be"),
+    ],
+)
+def test_a_step_or_method_that_is_not_there_is_named(method, message, images, path):
+    X = images[:, 8:32]
+    model = make_pipeline(AutoencoderTransformer(**SMALL), Ridge()).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match=message):
+        skae.to_onnx(model, path, methods=["predict", method], check=X)
 
 
 METHODS = ["transform", "reconstruct", "score_samples", "reconstruction_errors"]

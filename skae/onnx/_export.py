@@ -22,9 +22,10 @@ from skae.exceptions import ExportError
 from skae.onnx import _imputing
 from skae.onnx._check import check_model, compute_originals
 from skae.onnx._converters import register_converters
+from skae.onnx._parts import Part, join, split
 from skae.onnx._programs import check_network, find_program
 from skae.onnx._rows import draw_rows, holds_text, read_inputs
-from skae.onnx._steps import find_unscale, list_methods, list_steps, unwrap
+from skae.onnx._steps import find_unscale, list_methods, list_steps
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 _TYPES = {
@@ -55,7 +56,8 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
         transformer, "predict" and "decision_function" for an outlier detector, "predict" and
         "predict_proba" for a classifier. Autoencoders also have "reconstruct", the reconstruction
         of a row, "score_samples", "reconstruction_errors" and, variational ones, "posterior_std".
-        "inverse_transform" stands alone, as its input is codes.
+        "inverse_transform" stands alone, as its input is codes. Methods of a step before the last
+        follow its name and two underscores, as in "encoder__score_samples".
     check : array-like or data frame of shape (n_samples, n_features), default=None
         Rows to compare on. Pass a frame where the pipeline takes columns by name; each column then
         is an input. By default rows are drawn around the training mean, which is possible for
@@ -73,7 +75,7 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
         If a part of the model cannot be exported, or the exported model differs from the original
         by more than 1e-4.
     ValueError
-        If the last step has no such method.
+        If the last step has no such method, or the pipeline no such step.
 
     See Also
     --------
@@ -108,10 +110,12 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
         if isinstance(step, BaseAutoencoder):
             check_network(step)
     register_converters({type(step) for step in steps if find_program(type(step))})
-    methods = _read_methods(steps[-1], methods)
+    parts = split(model, methods)
     X = draw_rows(steps) if check is None else check
-    inputs, originals = _compute(steps, methods, X)
-    exported = _convert(model, steps, methods, inputs)
+    computed = [_compute(part, X) for part in parts]
+    inputs = computed[0][0]
+    originals = {name: result for _, results in computed for name, result in results.items()}
+    exported = join({part.prefix: _convert(part, inputs) for part in parts})
     _check_operators(exported)
     onnx.helper.set_model_props(exported, current_versions())
     content = exported.SerializeToString()
@@ -120,53 +124,34 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
     return differences
 
 
-def _read_methods(last, methods) -> tuple[str, ...]:
-    known = list_methods(last)
-    if methods is None:
-        program = find_program(type(last))
-        return known if program is None else program.usual
-    methods = (methods,) if isinstance(methods, str) else tuple(methods)
-    if not methods or not set(methods) <= set(known):
-        raise ValueError(
-            f"`methods` must be among {', '.join(known)}, those of {type(last).__name__} that can "
-            f"be exported. Got {list(methods)!r}. Leave others out."
-        )
-    if "inverse_transform" in methods and len(methods) > 1:
-        raise ValueError(
-            "`methods` must be 'inverse_transform' alone, whose input is codes, or others. Got "
-            f"{list(methods)!r}. Export it to a file of its own; 'reconstruct' goes from rows to "
-            "their reconstructions."
-        )
-    return methods
-
-
-def _compute(steps, methods, X) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return inputs of the exported model, and what the original makes of them."""
-    decodes = methods == ("inverse_transform",)
+def _compute(part: Part, X) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return inputs of an exported part, and what the original makes of them."""
+    steps, decodes = list_steps(part.model), part.methods == ("inverse_transform",)
     if decodes:
         X = compute_originals(steps, ("transform",), X)["transform"]
     takes_columns = any(isinstance(step, ColumnTransformer) for step in steps)
     of_tokens = isinstance(steps[0], TokenAutoencoderTransformer) and not decodes
     by_column = takes_columns or holds_text(X)
     inputs = read_inputs(X, by_column=by_column, of_tokens=of_tokens)
-    return inputs, compute_originals(steps, methods, X)
+    return inputs, part.name_outputs(compute_originals(steps, part.methods, X))
 
 
-def _convert(model, steps, methods, inputs) -> onnx.ModelProto:
+def _convert(part: Part, inputs) -> onnx.ModelProto:
+    steps = list_steps(part.model)
     last = steps[-1]
-    produced = methods if find_program(type(last)) else list_methods(last)
+    produced = part.methods if find_program(type(last)) else list_methods(last)
     initial_types = [
         (name, _TYPES[values.dtype.name]([None, *values.shape[1:]]))
         for name, values in inputs.items()
     ]
     try:
         exported = convert_sklearn(
-            last if methods == ("inverse_transform",) else unwrap(model),
+            last if part.methods == ("inverse_transform",) else part.model,
             name=type(last).__name__,
             initial_types=initial_types,
             final_types=[(name, None) for name in produced],
             target_opset=OPSETS,
-            options={id(last): _make_options(steps, methods)},
+            options={id(last): _make_options(steps, part.methods)},
             custom_conversion_functions={SimpleImputer: _imputing.convert},
             custom_shape_calculators={SimpleImputer: _imputing.set_type},
         )
@@ -176,7 +161,7 @@ def _convert(model, steps, methods, inputs) -> onnx.ModelProto:
         # skl2onnx raises errors of many kinds at what it does not know.
         raise ExportError(f"The model cannot be exported to ONNX: {error}") from error
     for output in list(exported.graph.output):
-        if output.name not in methods:
+        if output.name not in part.methods:
             exported.graph.output.remove(output)
     return exported
 

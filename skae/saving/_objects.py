@@ -116,7 +116,7 @@ class ObjectWriter(Writer):
         state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
         if not isinstance(state, dict):
             raise TypeError(f"objects of {type(value).__name__} must have a dictionary as state")
-        return self.write(state, f"trusted.{len(self.arrays)}")
+        return self.write(state, f"trusted.{len(self._large)}")
 
 
 class ObjectReader(Reader):

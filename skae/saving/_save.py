@@ -17,9 +17,10 @@ from skae.saving._objects import (
     get_class_path,
 )
 
-# Format 2 leaves out usual values of parameters, and shortens names of arrays.
-_FORMAT = 2
-_FORMATS = (1, 2)
+# Format 2 leaves out usual values of parameters, and shortens names of arrays; format 3 puts small
+# arrays together.
+_FORMAT = 3
+_FORMATS = (1, 2, 3)
 
 
 def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None):

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from skae.saving._small import SmallReader, SmallWriter, is_small
+
 # Dictionaries of one key stand for what JSON lacks; others are wrapped in one.
 _ARRAY, _ARRAYS, _DICT, _FLOAT, _HALVES = "array", "arrays", "dict", "float", "halves"
 _LIST, _MAP, _NUMBER, _OBJECT, _STRINGS = "list", "map", "number", "object", "strings"
@@ -35,16 +37,21 @@ class Writer:
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Arrays of numbers: those of groups under the number of the group and their keys, others
-        under the path of keys to their place.
+        Arrays of numbers: large ones of groups under the number of the group and their keys, other
+        large ones under the path of keys to their place, small ones together under their type.
     """
 
     def __init__(self, write_object: Callable[[Any, str], Any], *, half: bool = False):
         self.write_object = write_object
         self.half = half
-        self.arrays: dict[str, np.ndarray] = {}
+        self._large: dict[str, np.ndarray] = {}
+        self._small = SmallWriter()
         self._n_groups = 0
-        self._lists: dict[tuple, list[str]] = {}
+        self._lists: dict[tuple, list[Any]] = {}
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {**self._large, **self._small.join()}
 
     def write(self, value: Any, path: str = "") -> Any:
         """Return a value as JSON knows them."""
@@ -64,10 +71,14 @@ class Writer:
             return {_NUMBER: self._store(np.array(value), path)}
         return {_OBJECT: self.write_object(value, path)}
 
-    def _store(self, array: np.ndarray, path: str) -> str:
-        if path in self.arrays:
+    def _store(self, array: np.ndarray, path: str) -> Any:
+        """Return the name of an array, or the place of a small one among the others."""
+        array = array.astype(array.dtype.newbyteorder("="), order="C")
+        if is_small(array):
+            return self._small.add(array)
+        if path in self._large:
             raise ValueError(f"two arrays have the path {path!r}")
-        self.arrays[path] = array.astype(array.dtype.newbyteorder("="), order="C")
+        self._large[path] = array
         return path
 
     def _write_list(self, value: list, path: str) -> Any:
@@ -78,7 +89,7 @@ class Writer:
                 return {_LIST: self._store_list(_narrow(array), path)}
         return [self.write(item, f"{path}.{index}") for index, item in enumerate(value)]
 
-    def _store_list(self, array: np.ndarray, path: str) -> str:
+    def _store_list(self, array: np.ndarray, path: str) -> Any:
         """Store an array once, if it is an attribute of several objects, as some curves are."""
         content = array.dtype.str, array.tobytes()
         names = self._lists.setdefault(content, [])
@@ -101,14 +112,19 @@ class Writer:
         written = {key: self.write(item, f"{prefix}{key}") for key, item in value.items()}
         return {_MAP: written} if len(written) == 1 else written
 
-    def _write_group(self, group: dict[str, np.ndarray]) -> dict[str, str]:
-        # Paths of attributes do not begin with a number.
-        prefix = f"{self._n_groups}/"
+    def _write_group(self, group: dict[str, np.ndarray]) -> dict[str, Any]:
+        number = self._n_groups
         self._n_groups += 1
-        for key, array in group.items():
-            halved = self.half and any(part in key for part in _HALVED)
-            self._store(_halve(array) if halved else array, f"{prefix}{key}")
-        return {_HALVES if self.half else _ARRAYS: prefix}
+        places = {
+            key: self._store(self._shorten(key, array), _name_member(number, key))
+            for key, array in group.items()
+        }
+        shortened = {key: number if type(own) is str else own for key, own in places.items()}
+        return {_HALVES if self.half else _ARRAYS: shortened}
+
+    def _shorten(self, key: str, array: np.ndarray) -> np.ndarray:
+        halved = self.half and any(part in key for part in _HALVED)
+        return _halve(array) if halved else array
 
     def _write_array(self, array: np.ndarray, path: str) -> dict:
         if _is_numbers(array):
@@ -135,9 +151,12 @@ class Reader:
     def __init__(self, names: list[str], get_array, read_object: Callable[[Any], Any]):
         self.names, self.read_object = names, read_object
         self._get_array, self._n_uses = get_array, Counter[str]()
+        self._small = SmallReader(get_array)
 
-    def get_array(self, name: str) -> np.ndarray:
-        """Return an array by its name, a few times at most."""
+    def get_array(self, name: str | list) -> np.ndarray:
+        """Return an array by its name or its place, a few times at most."""
+        if isinstance(name, list):
+            return self._small.find(name)
         self._n_uses[name] += 1
         if self._n_uses[name] > _MOST_USES:
             raise ValueError(f"it names the array {name!r} again and again")
@@ -162,7 +181,7 @@ class Reader:
             _ARRAYS: self._read_arrays,
             _DICT: lambda pairs: {self.read(key): self.read(item) for key, item in pairs},
             _FLOAT: float,
-            _HALVES: lambda prefix: _double(self._read_arrays(prefix)),
+            _HALVES: lambda stored: _double(self._read_arrays(stored)),
             _LIST: lambda name: self.get_array(name).tolist(),
             _MAP: lambda items: {key: self.read(item) for key, item in items.items()},
             _NUMBER: lambda name: self.get_array(name)[()],
@@ -171,7 +190,16 @@ class Reader:
         }
         return readers[kind](content)
 
-    def _read_arrays(self, prefix: str) -> dict[str, np.ndarray]:
+    def _read_arrays(self, stored: dict[str, Any] | str) -> dict[str, np.ndarray]:
+        if isinstance(stored, str):
+            # Until format 2, a prefix of names.
+            return self._read_named(stored)
+        return {
+            key: self.get_array(place if isinstance(place, list) else _name_member(place, key))
+            for key, place in stored.items()
+        }
+
+    def _read_named(self, prefix: str) -> dict[str, np.ndarray]:
         names = [name for name in self.names if name.startswith(prefix)]
         return {name.removeprefix(prefix): self.get_array(name) for name in names}
 
@@ -183,6 +211,11 @@ class Reader:
         array = np.empty(len(values), dtype=dtype)
         array[:] = values
         return array.reshape(shape)
+
+
+def _name_member(number: int, key: str) -> str:
+    """Return the name of an array in a group; paths of attributes do not begin with a number."""
+    return f"{number}/{key}"
 
 
 def _is_numbers(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """Usual values of parameters, which files leave out.
 
-They are what files of format 2 mean by a parameter that they do not name. The table stays as it is
-when a default of an estimator changes, so that a file says the same for ever: a new default is then
-written like any other value.
+They are what files since format 2 mean by a parameter that they do not name. The table stays as it
+is when a default of an estimator changes, so that a file says the same for ever: a new default is
+then written like any other value.
 """
 
 from typing import Any

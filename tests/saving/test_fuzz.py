@@ -21,9 +21,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 # Python objects of the header, and torch's of an empty network.
 _OVERHEAD = 1_000_000
 _ODD = [None, True, -1, 0, 10**12, 1e308, "x", "os.system", [], {}, [[]], {"tuple": [10**9]}]
-_ODD += [{"arrays": "0/"}, {"halves": "0/"}, {"list": "mean_"}, {"array": "mean_"}]
+_ODD += [{"arrays": "0/"}, {"halves": "0/"}, {"list": "mean_"}, {"array": "mean_"}, [0, 5], [-9, 9]]
+_ODD += [{"arrays": {"x": [0, 5]}}, {"list": [0, 10**12]}, {"array": ["float64", 0, -1]}]
 # SKAE_FUZZ=10000 makes so many files of each way to change them, in the slow tests.
-_MORE = int(os.environ.get("SKAE_FUZZ", "350"))
+_MORE = int(os.environ.get("SKAE_FUZZ", "1000"))
 N_FILES = pytest.mark.parametrize("n_files", [20, pytest.param(_MORE, marks=pytest.mark.slow)])
 
 ROWS = np.random.RandomState(0).normal(size=(60, 5))
