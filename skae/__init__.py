@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skae._estimators.variational import VariationalAutoencoderTransformer
     from skae.onnx import to_onnx as to_onnx
     from skae.parallel import fit_many, transform_many
-    from skae.saving import load, save
+    from skae.saving import checkpoints, load, save
 
 __version__ = "0.1.0"
 
@@ -29,6 +29,7 @@ __all__ = [
     "TokenAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "__version__",
+    "checkpoints",
     "fit_many",
     "load",
     "save",
@@ -43,6 +44,7 @@ _HOMES = {
     "SparseAutoencoderTransformer": "skae._estimators.sparse_codes",
     "TokenAutoencoderTransformer": "skae._estimators.tokens",
     "VariationalAutoencoderTransformer": "skae._estimators.variational",
+    "checkpoints": "skae.saving",
     "fit_many": "skae.parallel",
     "load": "skae.saving",
     "save": "skae.saving",

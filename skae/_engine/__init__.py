@@ -22,6 +22,7 @@ from skae._engine.families.plan import NetworkPlan
 from skae._engine.families.sparse_codes import SparseCodes
 from skae._engine.families.tokens import Tokens
 from skae._engine.families.variational import Variational
+from skae._engine.fitting.checkpoints import Checkpoints
 from skae._engine.fitting.fit import train_autoencoder
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.result import TrainedModel
@@ -37,6 +38,7 @@ __all__ = [
     "DTYPES",
     "Adversarial",
     "AutoencoderNet",
+    "Checkpoints",
     "Family",
     "FillJudgement",
     "LoopSettings",

@@ -24,6 +24,7 @@ from skae._engine import (
     train_autoencoder,
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.epoch_tasks import make_epoch_tasks
 from skae._estimators.held_out import read_separation
 from skae._estimators.parameters import (
@@ -191,6 +192,7 @@ class BaseAutoencoder(
                 return {**self._fitted_attributes(model), **own, **later}
 
             tasks = make_epoch_tasks(self, X, describe)
+            checkpoints = find_checkpoints(self, rows, weights, separation, start=start)
             model = train_autoencoder(
                 rows,
                 weights,
@@ -201,6 +203,7 @@ class BaseAutoencoder(
                 separation=separation,
                 start=start,
                 tasks=tasks,
+                checkpoints=checkpoints,
             )
         self.__dict__.update(describe(model))
         if self.verbose:

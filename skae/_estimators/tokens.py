@@ -21,6 +21,7 @@ from skae._engine import (
     train_autoencoder,
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.containers import refuse_texts
 from skae._estimators.held_out import read_separation
 from skae._estimators.states import PlainStateMixin, tell_time
@@ -236,7 +237,14 @@ class TokenAutoencoderTransformer(
             _check_size(tokens, n_tokens, resolve_device(self.device, self.dtype))
             family, network = self._make_settings(n_tokens)
             model = train_autoencoder(
-                tokens, weights, family, network, loop, self.random_state, separation=separation
+                tokens,
+                weights,
+                family,
+                network,
+                loop,
+                self.random_state,
+                separation=separation,
+                checkpoints=find_checkpoints(self, tokens, weights, separation),
             )
         self.net_, self._n_rows, self._fitted_at = model.net, len(tokens), tell_time()
         self.length_, self.n_tokens_, self.n_components_ = length, n_tokens, model.n_components

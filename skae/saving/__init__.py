@@ -1,12 +1,13 @@
 """Fitted estimators in files that are safe to load."""
 
+from skae.saving._checkpoints import checkpoints
 from skae.saving._objects import list_trusted_types
 from skae.saving._save import load, read_about, save
 
 TRUSTED_TYPES: list[str]
 """Classes of skae that files of skops hold, for its parameter `trusted`."""
 
-__all__ = ["TRUSTED_TYPES", "load", "read_about", "save"]
+__all__ = ["TRUSTED_TYPES", "checkpoints", "load", "read_about", "save"]
 
 
 def __getattr__(name):

@@ -9,13 +9,29 @@ from sklearn.utils import check_random_state
 from skae._engine.compute.threads import find_openmp
 
 
-def make_generators(random_state, count: int, *, stream: int = 0) -> list[torch.Generator]:
-    """Return independent generators, all determined by one draw from `random_state`.
+def draw_seed(random_state) -> int:
+    """Return a seed, by one draw.
 
     Parameters
     ----------
     random_state : int, RandomState instance or None
         As everywhere in scikit-learn; an instance advances by one draw.
+
+    Returns
+    -------
+    seed : int
+        Input of `make_generators`.
+    """
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def make_generators(seed: int, count: int, *, stream: int = 0) -> list[torch.Generator]:
+    """Return independent generators, all determined by one seed.
+
+    Parameters
+    ----------
+    seed : int
+        Seed that `draw_seed` has returned.
     count : int
         How many generators to make.
     stream : int, default=0
@@ -26,7 +42,6 @@ def make_generators(random_state, count: int, *, stream: int = 0) -> list[torch.
     generators : list of torch.Generator
         On the CPU, whatever device trains: the same draws everywhere.
     """
-    seed = check_random_state(random_state).randint(2**31 - 1)
     seeds = np.random.SeedSequence([seed, stream]).generate_state(count)
     return [torch.Generator(device="cpu").manual_seed(int(seed)) for seed in seeds]
 

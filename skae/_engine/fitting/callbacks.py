@@ -1,4 +1,7 @@
-"""Callbacks between epochs: judging, keeping the best, stopping, slowing down."""
+"""Callbacks between epochs: judging, keeping the best, stopping, slowing down.
+
+`lasting` names the attributes of a callback that change from epoch to epoch; checkpoints keep them.
+"""
 
 import math
 import sys
@@ -68,6 +71,8 @@ class EpochTasks(Protocol):
 class EpochHook(Callback):
     """Tell somebody outside of skorch of each epoch."""
 
+    lasting = ("train_losses",)
+
     def __init__(self, tasks: EpochTasks, snapshot: Callable[[], object], best_epoch=None):
         self.tasks = tasks
         self.snapshot = snapshot
@@ -108,6 +113,8 @@ class BestEpoch(Callback):
     start_error_ : float
         Mean error of the held-out rows at the start.
     """
+
+    lasting = ("losses_", "_least", "_best", "_best_iter")
 
     def __init__(self, groups: torch.Tensor | None = None):
         self.groups = groups
@@ -163,6 +170,8 @@ class Patience(Callback):
         Share of the loss by which it has to fall to count as progress.
     """
 
+    lasting = ("_progress", "_progress_iter")
+
     def __init__(self, best_epoch: BestEpoch, n_iter_no_change: int, tol: float):
         self.best_epoch = best_epoch
         self.n_iter_no_change = n_iter_no_change
@@ -183,6 +192,8 @@ class Patience(Callback):
 
 class AdaptiveLearningRate(Callback):
     """Divide the learning rate by five where the training loss twice in a row hardly falls."""
+
+    lasting = ("_best", "_n_no_change")
 
     def __init__(self, tol: float):
         self.tol = tol

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from skae._engine.compute.device import resolve_device
-from skae._engine.compute.seeds import make_generators
+from skae._engine.compute.seeds import draw_seed, make_generators
 from skae._engine.compute.threads import threads_for
 from skae._engine.families.family import Family
 from skae._engine.fitting.callbacks import EpochTasks
+from skae._engine.fitting.checkpoints import Checkpoints
 from skae._engine.fitting.cross_validation import N_FOLDS, FoldNetworks, cross_validate
 from skae._engine.fitting.result import ChosenEpochs, TrainedModel
 from skae._engine.fitting.run import TrainingRun
@@ -44,6 +45,7 @@ def train_autoencoder(
     separation: Separation | None = None,
     start: StartingPoint | None = None,
     tasks: EpochTasks | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainedModel:
     """Train an autoencoder on a table.
 
@@ -67,6 +69,9 @@ def train_autoencoder(
         A network to go on from; a new one where None.
     tasks : EpochTasks, default=None
         Told of each epoch; may end the training.
+    checkpoints : Checkpoints, default=None
+        Keeps the state of the training that chooses the epoch, and goes on from the latest one.
+        Networks of a cross-validation, and one that is then trained on all rows, begin anew.
 
     Returns
     -------
@@ -76,18 +81,18 @@ def train_autoencoder(
     if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
         X = densify(X)
     n_fits = 0 if start is None else start.n_fits
-    sources = Sources(*make_generators(random_state, 6, stream=n_fits))
+    sources = _make_sources(random_state, n_fits, checkpoints)
     separation = separation or Separation()
     anew = start is None and separation.split is None
     cross_validates = anew and _cross_validates(X.shape, family, loop)
     split = _split_rows(X.shape[0], loop, separation, cross_validates, sources.split)
 
-    def prepare(split: Split, tasks: EpochTasks | None, verdict=None) -> TrainingRun:
+    def prepare(split: Split, verdict=None, **observers) -> TrainingRun:
         setup = set_up(X, weights, split, family, network, loop, start)
         setup = replace(setup, table=setup.table.heed(verdict))
-        return _begin(setup, split, sources, start=start, tasks=tasks)
+        return _begin(setup, split, sources, start=start, **observers)
 
-    run = prepare(split, tasks)
+    run = prepare(split, tasks=tasks, checkpoints=None if cross_validates else checkpoints)
     with threads_for(run.net.module_, run.net.batch_size, run.setup.plan.sample_shape):
         if cross_validates:
             chosen = _choose_by_folds(X, run, separation, sources)
@@ -99,7 +104,7 @@ def train_autoencoder(
                 return _keep(run, chosen, X, weights)
             verdict = run.table.verdict
             del run  # and its rows, before others are made
-            run = prepare(Split(torch.arange(X.shape[0]), None), None, verdict)
+            run = prepare(Split(torch.arange(X.shape[0]), None), verdict)
         return run.train_chosen_epochs(chosen)
 
 
@@ -126,6 +131,17 @@ class Sources(NamedTuple):
     odd_cells: torch.Generator
 
 
+def _make_sources(random_state, n_earlier_fits: int, checkpoints: Checkpoints | None) -> Sources:
+    """Return the sources of a fit, whose places checkpoints keep."""
+    seed = draw_seed(random_state)
+    if checkpoints is not None:
+        seed = checkpoints.settle_seed(seed)
+    sources = Sources(*make_generators(seed, len(Sources._fields), stream=n_earlier_fits))
+    if checkpoints is not None:
+        checkpoints.generators = sources
+    return sources
+
+
 def _begin(
     setup: TrainingSetup,
     split: Split,
@@ -133,6 +149,7 @@ def _begin(
     *,
     start: StartingPoint | None = None,
     tasks: EpochTasks | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingRun:
     """Build and start a network, or take the one to go on with; return its training."""
     family, table = setup.family, setup.table
@@ -150,6 +167,7 @@ def _begin(
         odd_cells=family.make_odd_cells(table, sources.odd_cells),
         tasks=tasks,
         n_earlier_fits=0 if start is None else start.n_fits,
+        checkpoints=checkpoints,
     )
     if start is not None:
         if start.module.reach is not None:

@@ -27,7 +27,7 @@ def pack_net(net) -> dict[str, Any]:
     Arrays, unlike torch's pickles, are equal byte for byte where the weights are.
     """
     state = {
-        "history": _pack_history(net.history_),
+        "history": pack_history(net.history_),
         "params": {name: getattr(net, name) for name in _NET_PARAMS},
         "family": net.family,
         "plan": net.plan,
@@ -42,7 +42,7 @@ def pack_net(net) -> dict[str, Any]:
 
 def unpack_net(state: dict[str, Any]) -> tuple[nn.Module, History, dict[str, Any]]:
     """Return the module, the history and the parameters that `pack_net` took apart."""
-    history, params = _unpack_history(state["history"]), state["params"]
+    history, params = unpack_history(state["history"]), state["params"]
     if "structure" in state:
         return unpack_module((state["structure"], state["arrays"])), history, params
     module = rebuild(state["family"], state["plan"], state["arrays"])
@@ -78,21 +78,25 @@ def unpack_module(packed: tuple[nn.Module, dict[str, np.ndarray]]) -> nn.Module:
 def pack_arrays(module: nn.Module) -> dict[str, np.ndarray]:
     """Return parameters and buffers under their names, and where generators of draws stand."""
     state = module.state_dict()
-    draws = {f"{name}.draws": part.pack_draws() for name, part in _find_drawing(module)}
-    return {**{name: value.cpu().numpy() for name, value in state.items()}, **draws}
+    return {**{name: value.cpu().numpy() for name, value in state.items()}, **pack_draws(module)}
+
+
+def pack_draws(module: nn.Module) -> dict[str, np.ndarray]:
+    """Return where the generators of a module's draws stand, under the names of its parts."""
+    return {f"{name}.draws": part.pack_draws() for name, part in find_drawing(module)}
 
 
 def _fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> nn.Module:
     """Give a module its numbers, in memory on the CPU."""
     module, left = module.to_empty(device="cpu"), dict(arrays)
-    for name, part in _find_drawing(module):
+    for name, part in find_drawing(module):
         part.unpack_draws_(left.pop(f"{name}.draws"))
     # Copied, because arrays may be read-only maps of a file.
     module.load_state_dict({name: torch.tensor(array) for name, array in left.items()})
     return module
 
 
-def _find_drawing(module: nn.Module) -> list[tuple[str, Any]]:
+def find_drawing(module: nn.Module) -> list[tuple[str, Any]]:
     """Return parts with random numbers of their own, under their names."""
     return [(name, part) for name, part in module.named_modules() if hasattr(part, "pack_draws")]
 
@@ -104,7 +108,7 @@ def _without_memory(tensor: torch.Tensor) -> torch.Tensor:
     return shadow
 
 
-def _pack_history(history: History) -> dict[str, list]:
+def pack_history(history: History) -> dict[str, list]:
     """Return the values of each epoch under their names, None where an epoch lacks one."""
     names = dict.fromkeys(name for epoch in history for name in epoch)
     left_out = ("batches", _WALL_TIME, *_FOUND_ANEW)
@@ -112,7 +116,8 @@ def _pack_history(history: History) -> dict[str, list]:
     return {name: [epoch.get(name) for epoch in history] for name in kept}
 
 
-def _unpack_history(columns: dict[str, list]) -> History:
+def unpack_history(columns: dict[str, list]) -> History:
+    """Return the history that `pack_history` took apart."""
     n_epochs = len(next(iter(columns.values()), []))
     least = {f"{name}_best": _mark_least(columns[name]) for name in _LOSSES if name in columns}
     columns = {"epoch": list(range(1, n_epochs + 1)), **least, **columns}

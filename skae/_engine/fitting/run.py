@@ -19,6 +19,7 @@ from skae._engine.fitting.callbacks import (
     TrainingStopped,
     check_finite,
 )
+from skae._engine.fitting.checkpoints import Checkpoints, CheckpointWriter
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
@@ -58,6 +59,8 @@ class TrainingRun:
         Told of each epoch; may end the training.
     n_earlier_fits : int
         Number of fits that this one goes on from.
+    checkpoints : Checkpoints or None
+        Keeps the state of the training after every few epochs, and goes on from the latest.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class TrainingRun:
         odd_cells: OddCells | None,
         tasks,
         n_earlier_fits: int = 0,
+        checkpoints: Checkpoints | None = None,
     ):
         self.setup, self.tasks, self.n_earlier_fits = setup, tasks, n_earlier_fits
+        self.checkpoints = checkpoints
         self.family, self.loop, self.table = setup.family, setup.loop, setup.table
         self.earlier_bounds: list[torch.Tensor] = []
         automatic, n_train = self.family.automatic, len(split.train)
@@ -106,6 +111,8 @@ class TrainingRun:
             callbacks.append(EpochHook(self.tasks, self.snapshot, self.best_epoch))
         if self.best_epoch is not None:
             callbacks.append(Patience(self.best_epoch, self.loop.n_iter_no_change, self.loop.tol))
+        if self.checkpoints is not None:
+            callbacks.append(CheckpointWriter(self.checkpoints, list(callbacks)))
         return callbacks
 
     def train_all_epochs(self) -> TrainedModel:
@@ -179,8 +186,10 @@ class TrainingRun:
         if n_epochs == 0:
             return
         net.notify("on_train_begin", X=self.train_set, y=None)
+        if self.checkpoints is not None:
+            self.checkpoints.resume_(net, self.callbacks[:-1])
         with contextlib.suppress(TrainingStopped):
-            net.fit_loop(self.train_set, epochs=n_epochs)
+            net.fit_loop(self.train_set, epochs=n_epochs - len(net.history))
         net.notify("on_train_end", X=self.train_set, y=None)
 
     def _measure(self) -> CodeMoments:

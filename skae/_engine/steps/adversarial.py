@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skae._engine.steps.autograd import AutogradStep
+from skae._engine.steps.autograd import AutogradStep, load_states_
 from skae.objectives import AdversarialObjective
 
 # Of the discriminator, whatever that of the autoencoder; and what the schedule leaves of it in the
@@ -63,6 +63,20 @@ class AdversarialStep(AutogradStep):
         self.exchange_([parameter.grad for parameter in parameters])
         optimizer.step()
         self._losses.append(loss.detach())
+
+    def copy_moments(self):
+        """Return the kind of the optimisers and their states, the discriminators' last."""
+        kind, states = super().copy_moments()
+        own = [optimizer.state_dict()["state"] for optimizer in self.discriminator_optimizers]
+        return kind, [*states, *own]
+
+    def load_moments_(self, moments):
+        """Go on with states of optimisers of the same kind, at the present learning rates."""
+        if moments is None:
+            return
+        (kind, states), n_models = moments, len(self.modules)
+        super().load_moments_((kind, states[:n_models]))
+        load_states_(self.discriminator_optimizers, states[n_models:])
 
     def take_records(self) -> dict[str, float]:
         """Return the discriminators' mean loss since the last call."""

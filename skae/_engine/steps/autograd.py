@@ -86,12 +86,17 @@ class AutogradStep(Step):
         """Go on with states of optimisers of the same kind, at the present learning rates."""
         kind, states = (None, []) if moments is None else moments
         if kind is self._kind:
-            for optimizer, state in zip(self.optimizers, states, strict=True):
-                # Loading makes new groups, while schedules hold on to these.
-                groups = optimizer.param_groups
-                optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-                optimizer.param_groups = groups
+            load_states_(self.optimizers, states)
 
     @property
     def _kind(self) -> type:
         return type(self.optimizers[0])
+
+
+def load_states_(optimizers: Sequence[torch.optim.Optimizer], states: Sequence[dict]) -> None:
+    """Let optimisers go on with the states of others, at their own learning rates."""
+    for optimizer, state in zip(optimizers, states, strict=True):
+        # Loading makes new groups, while schedules hold on to these.
+        groups = optimizer.param_groups
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        optimizer.param_groups = groups

@@ -128,6 +128,17 @@ class NestedStep(Step):
         """Greatest number of codes of each stage."""
         return self.modules[0].decoder.levels
 
+    def copy_draws(self):
+        """Return the numbers of codes of batches to come."""
+        return {size: list(drawn) for size, drawn in self.source.drawn.items()}
+
+    def load_draws_(self, draws):
+        """Take the numbers of codes of batches to come."""
+        device = self.source.like.device
+        self.source.drawn = {
+            size: [own.to(device) for own in drawn] for size, drawn in draws.items()
+        }
+
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Return loss and error of each row, and its loss with fewer codes.

@@ -18,7 +18,8 @@ class Step:
 
     A subclass must override `accumulate_` and `update_`. One that keeps parameters or an
     optimiser's state outside of the modules also overrides `copy_values` and `load_values_`, or
-    `copy_moments` and `load_moments_`; one that trains more than one loss, `take_records`.
+    `copy_moments` and `load_moments_`; one that draws random numbers ahead, `copy_draws` and
+    `load_draws_`; one that trains more than one loss, `take_records`.
 
     Parameters
     ----------
@@ -140,6 +141,12 @@ class Step:
 
     def load_moments_(self, moments) -> None:
         """Go on with the state that `copy_moments` has returned, if it is one of this kind."""
+
+    def copy_draws(self) -> Any:
+        """Return random draws made ahead, for `load_draws_`; there are none by default."""
+
+    def load_draws_(self, draws) -> None:
+        """Go on with the draws that `copy_draws` has returned."""
 
     def take_records(self) -> dict[str, float]:
         """Return mean losses beside the main one since the last call, for the history."""

@@ -1,0 +1,134 @@
+"""Fits that leave checkpoints: which fit it is, and where its checkpoints lie."""
+
+import hashlib
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from skae._engine import Checkpoints, Separation, chunk_slices
+from skae._shared.versions import current_versions
+
+# Of larger tables, rows at even distances make the digest.
+_MOST_BYTES = 2**26
+# Parameters that make no difference to the model.
+_WITHOUT_EFFECT = ("verbose",)
+
+
+class CheckpointFolder(Protocol):
+    """A folder that the user has named."""
+
+    def open(self, fit: dict[str, Any]) -> Any:
+        """Return the store of a fit, given what tells it from others."""
+
+
+# A thread begins with a context of its own, so a folder serves the fits of one thread.
+FOLDER: ContextVar[CheckpointFolder | None] = ContextVar("skae_checkpoints", default=None)
+
+
+def find_checkpoints(
+    estimator, rows, weights, separation: Separation | None, *, start=None
+) -> Checkpoints | None:
+    """Return the checkpoints of a fit, None where none are asked for.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator in its fit.
+    rows : ndarray or sparse matrix of shape (n_samples, n_features)
+        The table.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+    separation : Separation or None
+        Rows that must not stand on both sides of a split.
+    start : object, default=None
+        The network that the fit goes on from.
+
+    Raises
+    ------
+    ValueError
+        If the fit goes on from another, or has callbacks whose state is not known.
+    """
+    folder = FOLDER.get()
+    if folder is None:
+        return None
+    if start is not None:
+        raise ValueError(
+            "Checkpoints must be those of a fit that begins anew. Got one that goes on from an "
+            "earlier fit, by `warm_start` or `partial_fit`. Leave the `with` block for such fits, "
+            "and save the estimator after each of them."
+        )
+    if (getattr(estimator, "net_params", None) or {}).get("callbacks"):
+        raise ValueError(
+            "`net_params['callbacks']` must be left out of fits with checkpoints, which do not "
+            "know the state of such callbacks. Got some. Leave them out, or fit without "
+            "checkpoints."
+        )
+    return Checkpoints(folder.open(_describe_fit(estimator, rows, weights, separation)))
+
+
+def _describe_fit(estimator, rows, weights, separation) -> dict[str, Any]:
+    """Return what must be equal for a fit to go on from a checkpoint."""
+    given = {"weights": weights}
+    if separation is not None:
+        given["groups"] = separation.groups
+        given["held_out"] = None if separation.split is None else separation.split.held_out
+    parameters = estimator.get_params(deep=False)
+    return {
+        "estimator": _name(type(estimator)),
+        "parameters": {
+            name: _describe(value)
+            for name, value in sorted(parameters.items())
+            if name not in _WITHOUT_EFFECT
+        },
+        "table": {
+            "shape": list(rows.shape),
+            "type": str(rows.dtype),
+            "digest": _digest_table(rows),
+        },
+        "given": {name: _describe(value) for name, value in given.items()},
+        "versions": {**current_versions(), "numpy": np.__version__},
+    }
+
+
+def _describe(value: Any) -> Any:
+    """Return a value as JSON knows them, equal in all processes where the value is."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _describe(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_describe(own) for own in value]
+    if isinstance(value, BaseEstimator):
+        return {_name(type(value)): _describe(value.get_params(deep=False))}
+    if isinstance(value, np.generic):
+        return _describe(value.item())
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        return {"shape": list(array.shape), "digest": _digest([array])}
+    return _name(value if hasattr(value, "__qualname__") else type(value))
+
+
+def _digest_table(rows) -> str:
+    """Return a digest of a table, of rows at even distances where it is large."""
+    n_rows, n_columns = rows.shape
+    n_bytes = max(1, n_rows * n_columns * rows.dtype.itemsize)
+    step = max(1, n_bytes // _MOST_BYTES)
+    chosen = rows[::step]
+    if sparse.issparse(chosen):
+        return _digest([chosen.data, chosen.indices, chosen.indptr])
+    return _digest(np.asarray(chosen[own]) for own in chunk_slices(chosen.shape))
+
+
+def _digest(arrays) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        content = array if array.dtype.kind in "biuf" else array.astype(str)
+        digest.update(np.ascontiguousarray(content).data)
+    return digest.hexdigest()
+
+
+def _name(kind: Any) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,189 @@
+"""Checkpoints: files from which a fit that was cut short goes on."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from skae._estimators.checkpoints import FOLDER
+from skae._shared.files import write_bytes
+from skae.exceptions import ModelFileError
+from skae.saving._container import open_packed, pack
+from skae.saving._tree import Reader, Writer
+
+_FORMAT = 1
+_N_KEPT = 2
+_NAME = re.compile(r"epoch-(\d+)\.checkpoint")
+
+
+@contextmanager
+def checkpoints(folder, *, every: int = 1) -> Iterator[None]:
+    """Let fits write checkpoints, and go on from the latest where there are any.
+
+    A fit that was interrupted or killed, run again with the same table and parameters, goes on from
+    its latest checkpoint, and on the same machine ends with the same model to the last bit. A
+    checkpoint holds the weights and those of the best epoch, the optimiser, all random generators
+    and the losses, as safetensors and JSON; nothing is pickled. Files appear in one step, and the
+    last two are kept.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder of the checkpoints, with a folder inside for each fit of the `with` block, in their
+        order: "fit-1", "fit-2" and so on. Folders are made where they do not exist. They stay after
+        the fits, which would take them up if they were run again; delete them once the models are
+        saved.
+    every : int, default=1
+        Number of epochs from one checkpoint to the next. A checkpoint takes four times the memory
+        of the network.
+
+    Raises
+    ------
+    ValueError
+        If `every` is not a positive whole number. `fit` raises it if the folder holds checkpoints
+        of another fit: of another estimator, table, weights or parameters, or under other versions
+        of skae, scikit-learn, PyTorch and NumPy. So do fits that go on from earlier ones
+        (`partial_fit`, `warm_start`), and those with callbacks of skorch, as they cannot write any.
+    skae.exceptions.ModelFileError
+        Raised by `fit` if no checkpoint in the folder can be read.
+
+    See Also
+    --------
+    save : Write the model once it is fitted.
+
+    Notes
+    -----
+    Small tables, whose number of epochs is chosen by a cross-validation, take seconds and leave no
+    checkpoints. Where a network is trained once more on all rows, since they are few for the number
+    of columns, that second training begins anew. Fits in other threads and processes, such as those
+    of joblib, leave none either. With ``random_state=None`` each fit draws a seed, which the
+    checkpoints hold, so an interrupted fit goes on with it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import skae
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().data
+    >>> model = skae.AutoencoderTransformer(8, max_iter=6, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with skae.checkpoints(folder, every=2):
+    ...         codes = model.fit_transform(X)
+    ...     with skae.checkpoints(folder, every=2):  # goes on from the last epoch
+    ...         again = model.fit_transform(X)
+    >>> bool((codes == again).all())
+    True
+    """
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ValueError(
+            f"`every` must be a positive whole number of epochs. Got {every!r}. "
+            "Use 1 for a checkpoint after each epoch."
+        )
+    token = FOLDER.set(_Folder(Path(folder), every))
+    try:
+        yield
+    finally:
+        FOLDER.reset(token)
+
+
+class _Folder:
+    """A folder with a folder for each fit, in the order of the fits."""
+
+    def __init__(self, path: Path, every: int):
+        self.path, self.every, self.n_fits = path, every, 0
+
+    def open(self, fit: dict[str, Any]) -> "_Store":
+        """Return the store of the next fit."""
+        self.n_fits += 1
+        return _Store(self.path / f"fit-{self.n_fits}", self.every, fit)
+
+
+class _Store:
+    """Checkpoints of one fit in a folder; see `skae._engine.Checkpoints`."""
+
+    def __init__(self, path: Path, every: int, fit: dict[str, Any]):
+        # As it reads when it has been written.
+        self.path, self.every, self.fit = path, every, json.loads(json.dumps(fit))
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the state of the latest checkpoint that is whole, None where there is none."""
+        problem = None
+        for path in reversed(self._list_files()):
+            try:
+                fit, state = _read(path)
+            # Whatever a damaged file makes fail.
+            except Exception as error:
+                problem = problem or error
+                continue
+            self._check_fit(fit)
+            return state
+        if problem is None:
+            return None
+        raise ModelFileError(
+            f"{self.path} must hold checkpoints that skae has written. The latest cannot be read: "
+            f"{problem or type(problem).__name__}. Delete the folder to begin the fit anew."
+        ) from problem
+
+    def write(self, state: dict[str, Any], epoch: int) -> None:
+        """Write a checkpoint; remove all but the last two."""
+        writer = Writer(_refuse_object)
+        header = {"format": _FORMAT, "fit": self.fit, "state": writer.write(state)}
+        self.path.mkdir(parents=True, exist_ok=True)
+        content = pack(json.dumps(header, separators=(",", ":")), writer.arrays)
+        write_bytes(self.path / f"epoch-{epoch}.checkpoint", content)
+        for path in self._list_files()[:-_N_KEPT]:
+            path.unlink(missing_ok=True)
+
+    def _list_files(self) -> list[Path]:
+        """Return the checkpoints in the folder, latest last."""
+        names = os.listdir(self.path) if self.path.is_dir() else []
+        matches = map(_NAME.fullmatch, names)
+        epochs = sorted((int(found[1]), found[0]) for found in matches if found)
+        return [self.path / name for _, name in epochs]
+
+    def _check_fit(self, fit: dict[str, Any]) -> None:
+        """Refuse checkpoints of another fit."""
+        differences = _list_differences(fit, self.fit)
+        if differences:
+            raise ValueError(
+                f"{self.path} must hold checkpoints of this fit. Got those of a fit with other "
+                f"{', '.join(differences)}. Give the fit what it had then, or another folder."
+            )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a checkpoint says of its fit, and the state."""
+    with open_packed(path) as (text, file):
+        header = json.loads(text)
+        if header["format"] != _FORMAT:
+            raise ValueError(f"its format is {header['format']!r}, not {_FORMAT}")
+        reader = Reader(list(file.keys()), file.get_tensor, _refuse_object)
+        return header["fit"], reader.read(header["state"])
+
+
+def _refuse_object(value: Any, path: str = "") -> Any:
+    raise TypeError(f"{type(value).__name__} at {path!r} is not among the values of a checkpoint")
+
+
+def _list_differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the names of what differs, with both values where they are short."""
+    found = []
+    for part in now:
+        before = then.get(part)
+        if before == now[part]:
+            continue
+        if part in ("estimator", "table") or not isinstance(before, dict):
+            found.append(_show(part, before, now[part]))
+            continue
+        names = [name for name in now[part] if before.get(name) != now[part][name]]
+        found += [_show(f"`{name}`", before.get(name), now[part][name]) for name in names]
+    return found or (["contents"] if then != now else [])
+
+
+def _show(name: str, then: Any, now: Any) -> str:
+    texts = [json.dumps(value) for value in (then, now)]
+    return f"{name} ({texts[0]} then, {texts[1]} now)" if max(map(len, texts)) < 40 else name
