@@ -16,6 +16,18 @@ def pytest_itemcollected(item):
         raise pytest.UsageError(f"{item.nodeid}: give the parameters ids without addresses")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave to the slow tests all but every n-th combination of parameters, where a test asks.
+
+    Each value of each parameter stays in a fast one, as in a Latin square.
+    """
+    for item in items:
+        for marker in item.iter_markers("mostly_slow"):
+            if sum(item.callspec.indices.values()) % marker.args[0]:
+                item.add_marker(pytest.mark.slow)
+
+
 def pytest_runtest_setup(item):
     for marker in item.iter_markers("needs_data"):
         (name,) = marker.args

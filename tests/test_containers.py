@@ -153,6 +153,7 @@ def test_other_containers_are_refused_with_a_remedy(X, message):
     Version(scipy.__version__) < Version("1.14"),
     reason="scikit-learn dispatches arrays from SciPy 1.14 on",
 )
+@pytest.mark.slow
 def test_tensors_are_taken_under_dispatch_as_without():
     # SciPy reads its variable once, as it is imported.
     program = """

@@ -46,6 +46,7 @@ def test_noisy_rows_are_reconstructed_better_than_without_and_than_by_pca(digits
     assert errors["gaussian"] < 0.8 * pca_error
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("corruption", sorted(LEVELS))
 def test_every_kind_trains_and_is_repeated_by_the_seed(digits, quick, any_autoencoder, corruption):
     X, _ = digits

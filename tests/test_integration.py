@@ -97,6 +97,7 @@ def test_a_grid_over_the_autoencoder_alone_needs_no_scoring(digits):
     assert search.inverse_transform(search.transform(X)).shape == X.shape
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(wine):
     X, y = wine
     grid = {"codes__n_components": [2, 5], "codes__learning_rate": ["one_cycle", "adaptive"]}

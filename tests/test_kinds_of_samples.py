@@ -180,6 +180,7 @@ def test_comparisons_give_pca_the_pixels_of_pictures(conv, pictures):
     np.testing.assert_array_equal(downstream.pca_scores, flat.pca_scores)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.filterwarnings("ignore::scipy.sparse.SparseEfficiencyWarning")
 @pytest.mark.parametrize("kind", ["matrix", "array"])
 @pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "dia", "dok", "lil"])
@@ -279,7 +280,7 @@ def test_labels_that_are_all_there_give_no_warning():
         neighborhood_hit(X, [None] * 150)
 
 
-@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize("output", [pytest.param("pandas", marks=pytest.mark.slow), "polars"])
 def test_the_kind_of_output_that_is_set_changes_no_figure(output, images):
     X, y = np.array(images[:60, 8:24]), np.arange(60) % 3
     model = make().fit(X)

@@ -257,6 +257,7 @@ def test_fast_steps_are_those_of_autograd(images, masked, loss):
     np.testing.assert_allclose(fast.loss_curve_, slow.loss_curve_, rtol=1e-9)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("corruption", ["gaussian", "hiding"])
 def test_every_way_of_training_takes_missing_cells(wine, any_autoencoder, corruption):
     X = hide(wine[0])

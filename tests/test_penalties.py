@@ -41,6 +41,7 @@ def share_near_zero(codes):
     return float((np.abs(codes) < 0.1 * deviations).mean())
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("penalty", NAMES)
 def test_every_penalty_works_in_every_way_of_training(digits, any_autoencoder, penalty):
     X, _ = digits

@@ -120,6 +120,7 @@ def test_a_file_can_be_mapped_into_memory(quick, images, tmp_path):
         assert_same_results(estimator, mapped, images)
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_codes(quick, images, tmp_path):
     estimator = quick().fit(images)
     joblib.dump((estimator, images), tmp_path / "in.joblib")

@@ -133,6 +133,7 @@ def test_worker_processes_give_what_this_one_gives(quick, images):
     np.testing.assert_array_equal(there, here)
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize(
     "context",
     [

@@ -21,6 +21,7 @@ def name_options(options):
     return "-".join(options)
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("options", OPTIONS, ids=name_options)
 def test_options_go_with_every_way_of_training(digits, any_autoencoder, options):
     X, _ = digits
@@ -31,6 +32,7 @@ def test_options_go_with_every_way_of_training(digits, any_autoencoder, options)
     np.testing.assert_array_equal(first.transform(X), first.transform(X))
 
 
+@pytest.mark.mostly_slow(5)
 @pytest.mark.parametrize("options", OPTIONS, ids=name_options)
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_the_start_is_pca_with_every_option(digits, quick, options, activation):

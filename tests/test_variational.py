@@ -95,6 +95,7 @@ def test_training_raises_the_density_of_new_rows(digits):
     assert model.fit(X_train).score(X_test) > pca.score(X_test) + 3
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace", "bernoulli"])
 @pytest.mark.parametrize(
     "params",
