@@ -27,6 +27,7 @@ from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.epoch_tasks import make_epoch_tasks
 from skae._estimators.held_out import read_separation
+from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import (
     check_net_params,
     check_output_range,
@@ -79,6 +80,7 @@ class BaseAutoencoder(
     TransformerMixin,
     CallbackSupportMixin,
     PlainStateMixin,
+    HTMLMixin,
     BaseEstimator,
 ):
     """Fit, transform, inverse_transform and score of an autoencoder.

@@ -16,6 +16,7 @@ from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import fill_rows, fit_filling_model
 from skae._estimators.held_out import number_groups
+from skae._estimators.html import HTMLMixin
 from skae._estimators.mixed_columns import (
     as_table,
     choose_categorical,
@@ -37,7 +38,7 @@ from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
 
 
-class AutoencoderImputer(TransformerMixin, PlainStateMixin, BaseEstimator):
+class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
     """Imputation by an autoencoder that starts as a normal distribution.
 
     A normal distribution of the rows is fitted to the values that are there, by expectation

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
+from skae._estimators.html import HTMLMixin
 from skae._estimators.refusals import advise
 from skae._estimators.samples import find_form, flatten_samples, stack_samples
 from skae._estimators.sparse_tables import tidy_table
@@ -42,7 +43,7 @@ _MISSING = (
 )
 
 
-class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, BaseEstimator):
+class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
     r"""Outlier detection by reconstruction error and by the neighbourhood of the codes.
 
     A row is strange if the autoencoder cannot reconstruct it, and also if its code lies where few

@@ -24,6 +24,7 @@ from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.containers import refuse_texts
 from skae._estimators.held_out import read_separation
+from skae._estimators.html import HTMLMixin
 from skae._estimators.states import PlainStateMixin, tell_time
 from skae._shared.scikit_learn import (
     check_codes,
@@ -42,7 +43,7 @@ _MOST_PROBABILITIES = {"cpu": 10**10, "mps": 10**11, "cuda": 10**12}
 
 
 class TokenAutoencoderTransformer(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PlainStateMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstimator
 ):
     """Codes of texts from which their words can be told, in their order.
 
