@@ -31,8 +31,9 @@ from skae._engine.fitting.splitting import Separation, hold_out
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
 from skae._engine.start.parallel_analysis import count_components
 from skae._engine.steps.step import Step
-from skae._engine.tables.rows import chunk_slices, find_float_type, is_large_map
-from skae._engine.tables.standardization import Standardization
+from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.standardization import Standardization, find_float_type
+from skae._engine.tables.stored import StoredTable, holds_many_bytes
 
 __all__ = [
     "DTYPES",
@@ -53,6 +54,7 @@ __all__ = [
     "Standardization",
     "StartingPoint",
     "Step",
+    "StoredTable",
     "Tokens",
     "TrainedModel",
     "Variational",
@@ -70,7 +72,7 @@ __all__ = [
     "find_float_type",
     "find_token_losses",
     "hold_out",
-    "is_large_map",
+    "holds_many_bytes",
     "judge_fills",
     "multiplies_in_bfloat16",
     "ordinary_torch_state",

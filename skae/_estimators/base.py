@@ -114,10 +114,12 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two, all finite but for missing cells. Sparse matrices and
-            memory maps are made dense a batch at a time. Arrays of more than two axes, or lists
-            of their samples, are flattened; all methods take them, and give them back.
+        X : {array-like, sparse matrix, path} of shape (n_samples, n_features)
+            Training rows, at least two, all finite but for missing cells. Sparse matrices are made
+            dense a batch at a time. Memory maps, HDF5 and Zarr arrays, Arrow and Parquet data
+            sets, Dask arrays and frames, and paths to such files are read a block at a time where
+            they are large. Arrays of more than two axes, or lists of their samples, are
+            flattened. All methods take all of these.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -173,7 +175,7 @@ class BaseAutoencoder(
     def _fit(
         self, X, y, sample_weight, settings: Settings, start: StartingPoint | None, groups=None
     ):
-        X = stack_samples(X)
+        X = stack_samples(X, lazily=True)
         with ordinary_torch_state():
             rows, weights, separation = self._validate_training_data(
                 X, y, sample_weight, groups, settings, reset=start is None
@@ -296,7 +298,7 @@ class BaseAutoencoder(
         """
         X = self._validate_rows(X)
         errors, _ = self._row_errors(X)
-        return -errors / count_observed_cells(X)
+        return -errors / (count_observed_cells(X) if is_masked(self) else X.shape[1])
 
     @sees_one_fit
     def score(self, X, y=None, sample_weight=None):
@@ -460,7 +462,7 @@ class BaseAutoencoder(
 
     def _validate_rows(self, X):
         check_is_fitted(self)
-        samples = stack_samples(X)
+        samples = stack_samples(X, lazily=True)
         rows = validate_table(self, samples, reset=False)
         check_form(find_form(samples, rows.shape[1]), self.sample_shape_)
         return self._sample_form.cut(rows)

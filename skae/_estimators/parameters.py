@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from skorch.callbacks import LRScheduler
 
-from skae._engine import multiplies_in_bfloat16, resolve_device
+from skae._engine import chunk_slices, multiplies_in_bfloat16, resolve_device
 from skae._shared.warning import warn_user
 from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning, OvercompleteWarning
 
@@ -187,7 +187,8 @@ def _ends(X, which: str) -> np.ndarray:
     if sparse.issparse(X):
         return getattr(X, which)(axis=0).toarray().ravel()
     # Unlike `min` and `max` these go past what is missing.
-    return {"min": np.fmin, "max": np.fmax}[which].reduce(np.asarray(X), axis=0)
+    limit = {"min": np.fmin, "max": np.fmax}[which]
+    return limit.reduce([limit.reduce(X[rows], axis=0) for rows in chunk_slices(X.shape)], axis=0)
 
 
 def warn_if_overcomplete(n_components: int | float | str | None, n_features: int):

@@ -7,6 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from skae._estimators.containers import check_row_lengths, count_axes, read_container, stack
+from skae._estimators.stored_tables import read_stored
 from skae._shared.warning import warn_user
 from skae.architectures import Convolutional
 from skae.exceptions import SkaeWarning
@@ -18,26 +19,28 @@ _LEAST_SIDE = 8
 _GREATEST_ASPECT = 3
 
 
-def stack_samples(X):
+def stack_samples(X, *, lazily: bool = False):
     """Return samples that are no table as one array, all else as it is.
 
     Parameters
     ----------
     X : object
         As the user passed it, such as a list of images.
+    lazily : bool, default=False
+        Whether tables that are larger than memory may stay where they are.
 
     Returns
     -------
     samples : object
         An array where X was a tensor, a data set, a list of arrays, a list nested more than twice,
-        or a series of arrays.
+        or a series of arrays; a `StoredTable` where it stays where it is.
 
     Raises
     ------
     ValueError
         If samples have different shapes, or X is nothing that samples can be taken from.
     """
-    X = read_container(X)
+    X = read_container(read_stored(X, lazily=lazily))
     if not isinstance(X, list | tuple):
         return X
     n_axes = count_axes(X)

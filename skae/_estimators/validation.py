@@ -7,9 +7,10 @@ from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.utils import assert_all_finite
 
-from skae._engine import chunk_slices, find_float_type, is_large_map
+from skae._engine import StoredTable, chunk_slices, find_float_type
 from skae._estimators.samples import flatten_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_table
+from skae._estimators.stored_tables import make_nameplate
 from skae._shared.scikit_learn import validate_data
 
 
@@ -32,8 +33,8 @@ def validate_table(estimator, X, **params):
 
     Returns
     -------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        In single or double precision; large memory maps as they are on the disk.
+    X : ndarray, CSR matrix or StoredTable of shape (n_samples, n_features)
+        In single or double precision; stored tables in the type that they have.
 
     Raises
     ------
@@ -41,23 +42,33 @@ def validate_table(estimator, X, **params):
         If X is not what it should be; the message tells of `missing` where that would help.
     """
     masked = is_masked(estimator)
+    if isinstance(X, StoredTable):
+        return _validate_stored(estimator, X.flatten(), **params)
     X = tidy_table(flatten_samples(X), dense=masked)
     params |= {"accept_sparse": not masked and ("csr",)}
     finite = "allow-nan" if masked else True
     with _tell_of_missing(estimator), _without_dispatch():
-        if is_large_map(X):
-            X = validate_data(estimator, X, dtype=None, ensure_all_finite=False, **params)
-            _check_map_is_finite(X, estimator, allow_nan=masked)
-            return X
         return validate_data(estimator, X, dtype=find_dtypes(X), ensure_all_finite=finite, **params)
 
 
-def _check_map_is_finite(X, estimator, *, allow_nan: bool):
-    """Refuse infinite cells of a memory map, and missing ones, as scikit-learn refuses them."""
-    name, dtype = type(estimator).__name__, find_float_type(X.dtype)
-    for rows in chunk_slices(X.shape) if X.dtype.kind == "f" else []:
-        part = np.asarray(X[rows], dtype=dtype)
-        assert_all_finite(part, allow_nan=allow_nan, estimator_name=name, input_name="X")
+def _validate_stored(estimator, X: StoredTable, *, reset: bool, ensure_min_samples: int = 1):
+    """Return a stored table, read if it is small, whose cells are checked when they are read."""
+    validate_data(estimator, make_nameplate(X), reset=reset, skip_check_array=True)
+    if len(X) < ensure_min_samples:
+        raise ValueError(
+            f"X must have at least {ensure_min_samples} rows. Got n_samples={len(X)}. Pass more."
+        )
+    name, masked = type(estimator).__name__, is_masked(estimator)
+
+    def check(block: np.ndarray):
+        if block.dtype.kind != "f":
+            return
+        block = block.astype(find_float_type(block.dtype), copy=False)
+        with _tell_of_missing(estimator):
+            assert_all_finite(block, allow_nan=masked, estimator_name=name, input_name="X")
+
+    table = X.checked(check)
+    return table if table.is_large else table[:]
 
 
 def _without_dispatch() -> contextlib.AbstractContextManager:
@@ -105,7 +116,8 @@ def check_missing(family, network):
 
 def check_columns_are_observed(X, names):
     """Refuse columns in which all cells are missing."""
-    empty = np.flatnonzero(np.isnan(np.fmin.reduce(X, axis=0)))
+    ends = [np.fmin.reduce(X[rows], axis=0) for rows in chunk_slices(X.shape)]
+    empty = np.flatnonzero(np.isnan(np.fmin.reduce(ends, axis=0)))
     if len(empty):
         raise ValueError(
             "X must have an observed cell in every column. Got NaN only in column "

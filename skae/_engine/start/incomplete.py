@@ -11,8 +11,8 @@ from skae._engine.start.principal_components import (
     from_covariance,
 )
 from skae._engine.tables.columns import ColumnStatistics, check_squares
-from skae._engine.tables.rows import chunk_slices, find_float_type
-from skae._engine.tables.standardization import Standardization
+from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.standardization import Standardization, find_float_type
 from skae.modules import GaussianFilling
 
 # Wider tables start from the means of their columns: a covariance would take too long.

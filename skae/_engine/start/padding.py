@@ -11,7 +11,8 @@ from skae._engine.start.incomplete import (
 )
 from skae._engine.start.principal_components import find_principal_components
 from skae._engine.tables.columns import ColumnStatistics
-from skae._engine.tables.rows import chunk_slices, find_float_type
+from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.standardization import find_float_type
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ import torch
 
 from skae._engine.settings import NetworkSettings
 from skae._engine.start.incomplete import MaskedPrincipalComponents, describe_incomplete
+from skae._engine.start.one_pass import OnePass
 from skae._engine.start.padding import describe_padded
 from skae._engine.start.principal_components import PrincipalComponents, find_principal_components
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.columns import ColumnStatistics, describe_columns, find_bounds
 from skae._engine.tables.resident import ResidentTable, make_resident
-from skae._engine.tables.rows import DenseRows, LazyRows, find_float_type, make_rows
-from skae._engine.tables.standardization import Standardization
+from skae._engine.tables.rows import DenseRows, LazyRows, make_rows
+from skae._engine.tables.standardization import Standardization, find_float_type
+from skae._engine.tables.stored import StoredTable
 from skae._engine.tables.units import Units
 from skae._shared.warning import warn_user
 from skae.exceptions import OutlyingCellWarning
@@ -120,7 +122,7 @@ def prepare_table(
         The table, ready for training.
     """
     weights, shares = share_weights(weights, in_training)
-    resident = None if settings.masked or settings.padded else make_resident(X, device)
+    resident = _choose_passes(X, settings, device)
     statistics, components = describe_table(X, shares, settings, resident)
     _warn_of_outlying_cells(X.shape[0], statistics, components, settings.dtype)
     n_components = settings.n_components
@@ -143,6 +145,15 @@ def prepare_table(
         units=units,
         principal_components=components,
     )
+
+
+def _choose_passes(X, settings, device) -> ResidentTable | OnePass | None:
+    """Return what makes the passes over a table, None where they are those of any array."""
+    if settings.masked or settings.padded:
+        return None
+    if isinstance(X, StoredTable):
+        return OnePass(X, settings.dtype)
+    return make_resident(X, device)
 
 
 def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray]:
@@ -170,7 +181,10 @@ def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray
 
 
 def describe_table(
-    X, shares: np.ndarray, settings: NetworkSettings, resident: ResidentTable | None = None
+    X,
+    shares: np.ndarray,
+    settings: NetworkSettings,
+    resident: ResidentTable | OnePass | None = None,
 ) -> tuple[ColumnStatistics, PrincipalComponents]:
     """Return statistics of the columns of a table, and its principal components.
 
@@ -182,8 +196,9 @@ def describe_table(
         Weights of the rows, summing to 1.
     settings : NetworkSettings
         Number of components, and whether cells may be missing.
-    resident : ResidentTable, default=None
-        The table on a GPU, where passes over it are made there. No cells are missing then.
+    resident : ResidentTable or OnePass, default=None
+        The table on a GPU, where passes over it are made there, or in a file, where there is to be
+        a single one. No cells are missing then.
 
     Returns
     -------
@@ -266,7 +281,7 @@ def _choose_bounds(X, statistics, output_range, resident) -> tuple[np.ndarray, n
     if output_range is None:
         return None
     if output_range == "auto":
-        count_cells = None if resident is None else resident.count_cells
+        count_cells = getattr(resident, "count_cells", None)
         lower, upper = find_bounds(X, statistics, count_cells)
     else:
         lower, upper = (np.full(X.shape[1], float(bound)) for bound in output_range)

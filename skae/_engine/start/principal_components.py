@@ -84,14 +84,13 @@ def find_principal_components(
     """
     n_samples, n_features = X.shape
     mean, total = statistics.mean, float(statistics.variance.sum())
-    needs_svd = _loses_digits(statistics.variance, np.min, np.float64)
-    if n_features <= _MAX_COVARIANCE_FEATURES and n_features <= max(2 * n_samples, 64):
+    needs_svd = loses_digits(statistics.variance, np.min, np.float64)
+    if is_narrow(*X.shape):
         if needs_svd:
             return _from_triangle(_find_triangle(X, mean, shares), n_components)
         if find_covariance is not None:
             return from_covariance(find_covariance(mean, shares), n_components)
-        is_cheap = n_samples * n_features**2 < _CHEAP_PRODUCTS
-        if is_cheap or _loses_digits(statistics.variance, np.median, precision):
+        if is_cheap(*X.shape) or loses_digits(statistics.variance, np.median, precision):
             precision = np.float64
         return from_covariance(_covariance(X, mean, shares, precision), n_components)
     operator = _centred_operator(X, mean, shares)
@@ -163,10 +162,29 @@ def _covariance(X, mean, shares, precision) -> np.ndarray:
     return covariance / len(shares)
 
 
-def _loses_digits(variances, typical, precision) -> bool:
+def is_narrow(n_samples: int, n_features: int) -> bool:
+    """Tell whether a table of this shape is decomposed through its covariance."""
+    return n_features <= min(_MAX_COVARIANCE_FEATURES, max(2 * n_samples, 64))
+
+
+def is_cheap(n_samples: int, n_features: int) -> bool:
+    """Tell whether a covariance in double precision takes next to no time."""
+    return n_samples * n_features**2 < _CHEAP_PRODUCTS
+
+
+def loses_digits(variances: np.ndarray, typical: Callable, precision) -> bool:
     """Tell whether a covariance of this precision rounds away what small columns vary by.
 
     One giant cell is enough: its square stands in the same matrix as all other columns.
+
+    Parameters
+    ----------
+    variances : ndarray of shape (n_features,)
+        Variances of the columns.
+    typical : callable
+        From the positive ones to the one whose digits count.
+    precision : dtype-like
+        Precision of the products.
     """
     positive = variances[variances > 0]
     if len(positive) == 0:

@@ -51,6 +51,10 @@ class WeightedRows:
             return rows, None
         return rows, send(self.weights[indices].to(rows.dtype), self.device)
 
+    def draw_order(self, generator: torch.Generator) -> torch.Tensor:
+        """Return all places in this set in a random order."""
+        return self.rows.draw_order(self.indices, generator)
+
     @property
     def cells_at_once(self) -> int:
         """Number of cells that are taken at once where rows are shuffled."""
@@ -91,7 +95,7 @@ class ShuffledBatches:
         return self.n_batches
 
     def __iter__(self):
-        order = torch.randperm(len(self.dataset), generator=self.generator)
+        order = self.dataset.draw_order(self.generator)
         cells = len(order) * self.dataset.rows.n_cells / self.n_batches
         n_at_once = max(1, round(self.dataset.cells_at_once / max(1, cells)))
         sizes = batch_sizes(len(order), self.n_batches)

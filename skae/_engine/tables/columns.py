@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
@@ -33,6 +33,12 @@ class ColumnStatistics:
 
     highest: np.ndarray
     """Greatest value."""
+
+    n_lowest: np.ndarray | None = field(default=None, kw_only=True)
+    """Number of cells that equal the least value, None where they were not counted."""
+
+    n_highest: np.ndarray | None = field(default=None, kw_only=True)
+    """Number of cells that equal the greatest value."""
 
 
 # What overflows is refused by `check_squares`.
@@ -71,7 +77,7 @@ def find_bounds(
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows.
     statistics : ColumnStatistics
-        Range of the columns.
+        Range of the columns, perhaps with the numbers of cells at its ends.
     count_cells : callable, default=None
         Takes one value for each column and returns how many of its cells equal it. They are
         counted in X where None.
@@ -83,8 +89,11 @@ def find_bounds(
     """
     lowest, highest = statistics.lowest, statistics.highest
     count_cells = count_cells or functools.partial(_count_cells, X)
-    lower = _find_bound(X.shape, lowest, count_cells(lowest), lowest.min(), nowhere=-np.inf)
-    upper = _find_bound(X.shape, highest, count_cells(highest), highest.max(), nowhere=np.inf)
+    n_lowest, n_highest = statistics.n_lowest, statistics.n_highest
+    if n_lowest is None or n_highest is None:
+        n_lowest, n_highest = count_cells(lowest), count_cells(highest)
+    lower = _find_bound(X.shape, lowest, n_lowest, lowest.min(), nowhere=-np.inf)
+    upper = _find_bound(X.shape, highest, n_highest, highest.max(), nowhere=np.inf)
     return lower, upper
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skae._engine.tables.columns import ColumnStatistics
-from skae._engine.tables.rows import DenseRows, chunk_slices, is_large_map
+from skae._engine.tables.rows import DenseRows, chunk_slices
 from skae._engine.tables.standardization import Standardization
 
 # A processor is through with smaller tables before a GPU has got them.
@@ -101,7 +101,7 @@ def make_resident(X, device: torch.device) -> ResidentTable | None:
     device : torch.device
         Where the network is trained.
     """
-    if device.type != "cuda" or not isinstance(X, np.ndarray) or is_large_map(X):
+    if device.type != "cuda" or not isinstance(X, np.ndarray):
         return None
     if X.size < _LEAST_CELLS or X.dtype not in (np.float32, np.float64):
         return None

@@ -5,9 +5,7 @@ import torch
 from scipy import sparse
 
 from skae._engine.tables.standardization import Standardization
-
-# Memory maps of more than these bytes of floats stay on disk and are read a batch at a time.
-_LARGE_MAP_BYTES = 2**28
+from skae._engine.tables.stored import StoredTable
 
 
 class DenseRows:
@@ -34,6 +32,10 @@ class DenseRows:
         """Return the rows at `indices`, in their order."""
         return self.tensor.index_select(0, send(indices, self.tensor.device))
 
+    def draw_order(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return places in `indices` in a random order."""
+        return torch.randperm(len(indices), generator=generator)
+
     def to(self, device: torch.device) -> "DenseRows":
         """Return the rows on a device where they fit into half of its free memory."""
         if device.type == "cuda":
@@ -44,11 +46,11 @@ class DenseRows:
 
 
 class LazyRows:
-    """Rows of a sparse matrix or a memory map, standardised when they are taken.
+    """Rows of a sparse matrix or a stored table, standardised when they are taken.
 
     Parameters
     ----------
-    X : sparse matrix or ndarray of shape (n_samples, n_features)
+    X : sparse matrix or StoredTable of shape (n_samples, n_features)
         Where the rows are.
     standardization : Standardization
         Centring and scaling of the rows.
@@ -66,14 +68,20 @@ class LazyRows:
         """Return the rows at `indices`, in their order."""
         return self.standardization.apply(densify(self.X[indices.numpy()]))
 
+    def draw_order(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return places in `indices` in a random order, one that reads few blocks at a time."""
+        if isinstance(self.X, StoredTable):
+            return self.X.draw_order(indices, generator)
+        return torch.randperm(len(indices), generator=generator)
+
     def to(self, device: torch.device) -> "LazyRows":
         """Return the rows themselves: what is lazy moves a batch at a time."""
         return self
 
 
 def make_rows(X, standardization: Standardization) -> DenseRows | LazyRows:
-    """Return the rows of X, lazily where X is sparse or a large memory map."""
-    if sparse.issparse(X) or is_large_map(X):
+    """Return the rows of X, lazily where X is sparse or not in memory."""
+    if sparse.issparse(X) or isinstance(X, StoredTable):
         return LazyRows(X, standardization)
     return DenseRows(standardization.apply(X))
 
@@ -83,22 +91,6 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
-
-
-def is_large_map(X) -> bool:
-    """Tell whether X is a memory map of numbers that should stay one."""
-    base = X
-    while base is not None and not isinstance(base, np.memmap):
-        base = getattr(base, "base", None)
-    if base is None or X.dtype.kind not in "biuf":
-        return False
-    return X.size * find_float_type(X.dtype).itemsize > _LARGE_MAP_BYTES
-
-
-def find_float_type(dtype: np.dtype) -> np.dtype:
-    """Return single precision where that holds every number of a type, else double precision."""
-    fits = dtype.kind in "biuf" and np.can_cast(dtype, np.float32)
-    return np.dtype(np.float32 if fits else np.float64)
 
 
 def densify(X) -> np.ndarray:

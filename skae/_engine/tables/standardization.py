@@ -39,3 +39,9 @@ class Standardization:
         rows *= self.mean.dtype.type(self.scale)
         rows += self.mean
         return rows
+
+
+def find_float_type(dtype: np.dtype) -> np.dtype:
+    """Return single precision where that holds every number of a type, else double precision."""
+    fits = dtype.kind in "biuf" and np.can_cast(dtype, np.float32)
+    return np.dtype(np.float32 if fits else np.float64)

@@ -1,0 +1,158 @@
+"""Statistics, bounds and covariance of a stored table, all from one reading of it."""
+
+import numpy as np
+
+from skae._engine.start.principal_components import is_cheap, is_narrow, loses_digits
+from skae._engine.tables.columns import ColumnStatistics, check_squares
+from skae._engine.tables.rows import LazyRows, chunk_slices
+from skae._engine.tables.standardization import Standardization
+from skae._engine.tables.stored import StoredTable
+
+# Parts that stay in a processor's cache, and are tall enough for products.
+_CELLS_AT_ONCE = 2**20
+
+
+class OnePass:
+    """A stored table and what one reading of it tells.
+
+    Products of cells are taken in the precision of the network, unless that loses digits; sums are
+    double. It is a second reading that mends that where the first rows do not show it.
+
+    Parameters
+    ----------
+    X : StoredTable of shape (n_samples, n_features)
+        The table.
+    precision : {"float32", "float64"}
+        Precision of the network.
+    """
+
+    def __init__(self, X: StoredTable, precision: str):
+        self.X = X
+        self.precision = np.dtype(np.float64 if is_cheap(*X.shape) else precision)
+
+    def describe_columns(self, shares: np.ndarray) -> ColumnStatistics:
+        """Return mean, variance and range of the columns.
+
+        Parameters
+        ----------
+        shares : ndarray of shape (n_samples,)
+            Weights of the rows, summing to 1.
+
+        Returns
+        -------
+        statistics : ColumnStatistics
+            One number for each column and kind.
+        """
+        while not self._read(shares):
+            self.precision = np.dtype(np.float64)
+        check_squares(self.moments.squares, np.arange(self.X.shape[1]))
+        lowest, highest = self.ends
+        return ColumnStatistics(
+            self.moments.mean,
+            self.moments.squares,
+            lowest.values.astype(np.float64),
+            highest.values.astype(np.float64),
+            n_lowest=lowest.counts,
+            n_highest=highest.counts,
+        )
+
+    # What overflows is refused by `check_squares`.
+    @np.errstate(over="ignore", invalid="ignore")
+    def _read(self, shares: np.ndarray) -> bool:
+        """Read the table, or its first rows only; tell whether the precision was enough."""
+        self.moments = _Moments(self.X.shape[1], has_products=is_narrow(*self.X.shape))
+        self.ends = [_End(limit, self.X[:1]) for limit in (np.minimum, np.maximum)]
+        for rows in chunk_slices((len(self.X), self.X.shape[1]), cells=_CELLS_AT_ONCE):
+            part = self.X[rows]
+            for end in self.ends:
+                end.add_(part)
+            self.moments.add_(part, shares[rows], self.precision)
+            if rows.start == 0 and self._loses_digits:
+                return False
+        return not self._loses_digits
+
+    @property
+    def _loses_digits(self) -> bool:
+        """Whether single precision was too little for the products."""
+        if self.moments.products is None or self.precision == np.float64:
+            return False
+        return loses_digits(self.moments.squares, np.median, self.precision)
+
+    def find_covariance(self, mean: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Return the covariance that goes with the statistics, (n_features, n_features)."""
+        return np.asarray(self.moments.products)
+
+    def standardise(self, standardization: Standardization) -> LazyRows:
+        """Return the rows in the units of the network, which are read when they are needed."""
+        return LazyRows(self.X, standardization)
+
+
+class _End:
+    """Least or greatest value of each column, and the number of its cells.
+
+    Parameters
+    ----------
+    limit : {numpy.minimum, numpy.maximum}
+        Which of both.
+    rows : ndarray of shape (1, n_features)
+        A row to begin with, which will come again.
+    """
+
+    def __init__(self, limit: np.ufunc, rows: np.ndarray):
+        self.limit = limit
+        self.values = rows[0]
+        self.counts = np.zeros(rows.shape[1], dtype=np.int64)
+
+    def add_(self, rows: np.ndarray):
+        """Take account of some more rows."""
+        values = self.limit.reduce(rows, axis=0)
+        counts = np.count_nonzero(rows == values, axis=0)
+        both = self.limit(self.values, values)
+        self.counts = self.counts * (self.values == both) + counts * (values == both)
+        self.values = both
+
+
+class _Moments:
+    """Mean, variance and covariance, put together from those of parts.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns.
+    has_products : bool
+        Whether the covariance is wanted, and not the variances alone.
+
+    References
+    ----------
+    Chan, T. F., Golub, G. H. and LeVeque, R. J. (1983). Algorithms for computing the sample
+    variance. The American Statistician 37. https://doi.org/10.1080/00031305.1983.10483115
+    """
+
+    def __init__(self, n_features: int, *, has_products: bool):
+        self.share = 0.0
+        self.mean = np.zeros(n_features)
+        self.squares = np.zeros(n_features)
+        self.products = np.zeros((n_features, n_features)) if has_products else None
+
+    def add_(self, rows: np.ndarray, shares: np.ndarray, precision: np.dtype):
+        """Take account of some more rows with their shares, about their own mean."""
+        share = float(shares.sum())
+        if share == 0:
+            return
+        centred = rows.astype(np.float64)
+        # Summing about a row keeps the digits of columns far from zero.
+        first = centred[0].copy()
+        centred -= first
+        mean = shares @ centred / share
+        centred -= mean
+        mean += first
+        step, factor = mean - self.mean, self.share * share / (self.share + share)
+        centred *= np.sqrt(shares)[:, None]
+        if self.products is not None:
+            scale = 1 / np.sqrt(share)
+            own = (centred * scale).astype(precision)
+            self.products += share * (own.T @ own).astype(np.float64)
+            self.products += np.outer(step * factor, step)
+        self.squares += np.square(centred, out=centred).sum(axis=0) + factor * step**2
+        self.share += share
+        self.mean += step * (share / self.share)

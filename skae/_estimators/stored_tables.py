@@ -1,0 +1,287 @@
+"""Tables in files and of other libraries: HDF5, Zarr, Parquet, Arrow, Dask, memory maps."""
+
+import copy
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from skae._engine import StoredTable, find_float_type, holds_many_bytes
+from skae._shared.extras import import_extra
+
+# Rows of arrays are read in blocks of at least so many bytes.
+_BLOCK_BYTES = 2**18
+# Whoever has one of these is in memory or on a device, or has no rows to slice.
+_NOT_STORED = ("__array_interface__", "__cuda_array_interface__", "__dlpack__", "iloc", "nnz")
+_DASK = ("dask", "dask_expr")
+
+
+def read_stored(X, *, lazily: bool):
+    """Return what is stored as a table that is read in blocks, or read it, all else as it is.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it: a path, a memory map, an Arrow table or data set, an array or a
+        frame of Dask, or an array of another library with `shape`, `dtype` and slices of rows.
+    lazily : bool
+        Whether a large table may stay where it is.
+
+    Returns
+    -------
+    X : object
+        A `StoredTable` where it stays or has names, an array or a frame where it was read.
+
+    Raises
+    ------
+    ValueError
+        If a column does not hold numbers, or a file is of no known kind.
+    ImportError
+        If the library that reads a file is not installed.
+    """
+    if isinstance(X, Path) or (isinstance(X, str) and Path(X).suffix in _OPENERS):
+        X = open_path(Path(X))
+    table = open_stored(X)
+    if table is None or not lazily:
+        return X if table is None else _read_whole(X)
+    is_named_or_large = table.names is not None or table.is_large
+    return table if is_named_or_large else table[:]
+
+
+def _read_whole(X):
+    """Return an array or a frame in memory."""
+    for method in ("compute", "to_table"):
+        if hasattr(X, method):
+            return getattr(X, method)()
+    return X if is_arrow_table(X) else np.asarray(X[:])
+
+
+def open_stored(X) -> StoredTable | None:
+    """Return what is not in memory, or not as an array, as a table that is read in blocks.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it, but no path.
+
+    Returns
+    -------
+    table : StoredTable or None
+        None for all that is an array, a frame or a list.
+    """
+    if isinstance(X, StoredTable):
+        return X
+    if isinstance(X, np.ndarray):
+        is_large = X.dtype.kind in "biuf" and holds_many_bytes(X.shape, X.dtype)
+        return _open_array(X) if is_large and _is_memory_map(X) else None
+    if is_dask(X):
+        return _open_dask_frame(X) if hasattr(X, "columns") else _open_dask_array(X)
+    if is_arrow_table(X):
+        return _open_arrow_table(X)
+    if hasattr(X, "get_fragments") and hasattr(X, "schema"):
+        return _open_data_set(X)
+    return _open_array(X) if _has_row_slices(X) else None
+
+
+def is_dask(X) -> bool:
+    """Tell whether X is an array or a frame of Dask, without importing that."""
+    return type(X).__module__.partition(".")[0] in _DASK and hasattr(X, "to_delayed")
+
+
+def is_arrow_table(X) -> bool:
+    """Tell whether X is a table of Arrow, without importing that."""
+    return hasattr(X, "schema") and hasattr(X, "slice") and hasattr(X, "column")
+
+
+def _is_memory_map(X) -> bool:
+    base = X
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    return base is not None
+
+
+def _has_row_slices(X) -> bool:
+    return (
+        len(getattr(X, "shape", ())) > 1
+        and isinstance(getattr(X, "dtype", None), np.dtype)
+        and hasattr(X, "__getitem__")
+        and not any(hasattr(X, name) for name in _NOT_STORED)
+    )
+
+
+def open_path(path: Path):
+    """Open a file or folder without reading its rows.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet file or folder of them, a Zarr array, a file of `numpy.save`, or an HDF5 file
+        with a single data set.
+
+    Returns
+    -------
+    X : object
+        An array or data set of the library that reads such files.
+
+    Raises
+    ------
+    ValueError
+        If the file is of another kind.
+    FileNotFoundError
+        If there is none.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"X must be a path to rows. Got {str(path)!r}, where nothing is.")
+    suffix = path.suffix if path.suffix in _OPENERS or path.is_file() else ".parquet"
+    if suffix not in _OPENERS:
+        raise ValueError(
+            f"X must be a file of one of the kinds {', '.join(_OPENERS)}, or a folder of Parquet "
+            f"files. Got {str(path)!r}. Pass the rows themselves."
+        )
+    return _OPENERS[suffix](path)
+
+
+def _open_parquet(path: Path):
+    return import_extra("pyarrow.dataset", "table", "fit").dataset(path, format="parquet")
+
+
+def _open_zarr(path: Path):
+    return import_extra("zarr", "large", "fit").open_array(str(path), mode="r")
+
+
+def _open_hdf5(path: Path):
+    file = import_extra("h5py", "large", "fit").File(path, mode="r")
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if hasattr(item, "dtype") else None)
+    if len(names) != 1:
+        raise ValueError(
+            f"X must be a path to an HDF5 file with one data set. Got {len(names)} in "
+            f"{path.name!r}. Pass the data set itself, as in h5py.File({path.name!r})['rows']."
+        )
+    return file[names[0]]
+
+
+_OPENERS: dict[str, Callable[[Path], object]] = {
+    ".parquet": _open_parquet,
+    ".pq": _open_parquet,
+    ".npy": lambda path: np.load(path, mmap_mode="r"),
+    ".zarr": _open_zarr,
+    ".h5": _open_hdf5,
+    ".hdf5": _open_hdf5,
+}
+
+
+def _open_array(X) -> StoredTable:
+    """Open an array by its slices of rows, whole chunks where it has any."""
+    _check_kinds([X.dtype], ["of X"])
+    chunks = getattr(X, "shards", None) or getattr(X, "chunks", None)
+    chunk = int(chunks[0]) if chunks else 1
+    row_bytes = max(1, int(np.prod(X.shape[1:])) * X.dtype.itemsize)
+    size = chunk * max(1, _BLOCK_BYTES // (chunk * row_bytes))
+    bounds = [*range(0, X.shape[0], size), X.shape[0]]
+    return StoredTable(lambda i: X[bounds[i] : bounds[i + 1]], bounds, X.shape[1:], X.dtype)
+
+
+def _open_dask_array(X) -> StoredTable:
+    _check_kinds([X.dtype], ["of X"])
+    if np.isnan(X.shape[0]):
+        # In place, but this is a copy.
+        X = copy.copy(X).compute_chunk_sizes()
+    blocks = X.rechunk(dict.fromkeys(range(1, X.ndim), -1)).to_delayed().ravel()
+    bounds = _add_up(X.chunks[0])
+    return StoredTable(lambda i: blocks[i].compute(), bounds, X.shape[1:], X.dtype)
+
+
+def _open_dask_frame(X) -> StoredTable:
+    names, dtype = list(X.columns), _find_type(list(X.dtypes), list(X.columns))
+    blocks, lengths = X.to_delayed(), X.map_partitions(len).compute()
+
+    def read(i: int) -> np.ndarray:
+        return blocks[i].compute().to_numpy(dtype, na_value=np.nan)
+
+    return StoredTable(read, _add_up(lengths), (len(names),), dtype, names)
+
+
+def _open_arrow_table(X) -> StoredTable:
+    names, dtype = _read_schema(X.schema)
+    X = X.select(names)
+    size = max(1, _BLOCK_BYTES // (len(names) * dtype.itemsize))
+    bounds = [*range(0, X.num_rows, size), X.num_rows]
+
+    def read(i: int) -> np.ndarray:
+        return _as_array(X.slice(bounds[i], bounds[i + 1] - bounds[i]), dtype)
+
+    return StoredTable(read, bounds, (len(names),), dtype, names)
+
+
+def _open_data_set(X) -> StoredTable:
+    """Open a data set of Arrow by the row groups of its files, or by its files."""
+    names, dtype = _read_schema(X.schema)
+    blocks, lengths = [], []
+    for fragment in X.get_fragments():
+        if hasattr(fragment, "split_by_row_group"):
+            # Their `count_rows` would count those of the whole file.
+            groups = fragment.split_by_row_group()
+            lengths += [group.row_groups[0].num_rows for group in groups]
+        else:
+            groups = [fragment]
+            lengths.append(fragment.count_rows())
+        blocks += groups
+
+    def read(i: int) -> np.ndarray:
+        return _as_array(blocks[i].to_table(schema=X.schema, columns=names), dtype)
+
+    return StoredTable(read, _add_up(lengths), (len(names),), dtype, names)
+
+
+def _read_schema(schema) -> tuple[list[str], np.dtype]:
+    """Return the names of the columns, but of an index that pandas has stored, and their type."""
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    fields = [field for field in schema if field.name not in index]
+    names = [field.name for field in fields]
+    return names, _find_type([_find_numpy_type(field.type) for field in fields], names)
+
+
+def _find_numpy_type(arrow_type):
+    try:
+        return np.dtype(arrow_type.to_pandas_dtype())
+    except NotImplementedError:
+        return np.dtype(object)
+
+
+def _as_array(table, dtype) -> np.ndarray:
+    rows = np.empty((table.num_rows, table.num_columns), dtype)
+    for i, column in enumerate(table.columns):
+        rows[:, i] = column.to_numpy()
+    return rows
+
+
+def _find_type(dtypes: Sequence, names: Sequence) -> np.dtype:
+    """Return the floating type that holds all columns, in which NaN stands for a missing cell."""
+    _check_kinds(dtypes, [repr(name) for name in names])
+    own = [np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in dtypes]
+    return np.result_type(*map(find_float_type, own))
+
+
+def _check_kinds(dtypes: Sequence, names: Sequence[str]):
+    """Refuse columns that do not hold numbers."""
+    others = [i for i, dtype in enumerate(dtypes) if getattr(dtype, "kind", "O") not in "biuf"]
+    if others or not len(dtypes):
+        kind = f"{dtypes[others[0]]} in column {names[others[0]]}" if others else "no columns"
+        raise ValueError(
+            f"X must hold numbers in all columns. Got {kind}, and {len(others)} such columns in "
+            "all. Select the columns of numbers, or encode the others as numbers."
+        )
+
+
+def _add_up(lengths) -> list[int]:
+    return list(accumulate(map(int, lengths), initial=0))
+
+
+def make_nameplate(table: StoredTable):
+    """Return something of the names and the width of a table, for scikit-learn to look at."""
+    if table.names is None:
+        return table
+    pyarrow = import_extra("pyarrow", "table", "fit")
+    return pyarrow.table([[]] * len(table.names), names=list(map(str, table.names)))

@@ -1,0 +1,201 @@
+"""Tables in files and of other libraries: the results of arrays, a block at a time."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+
+from skae import (
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
+from skae._engine.fitting import fit as _fit
+from skae._engine.tables import stored as _stored
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+NAMES = [f"c{i}" for i in range(12)]
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    rows = np.tanh(rng.normal(size=(800, 3)) @ rng.normal(size=(3, 12)))
+    return rows.astype(np.float32)
+
+
+class Slices:
+    """The least that a container of rows has."""
+
+    def __init__(self, X):
+        self._rows, self.shape, self.dtype = X, X.shape, X.dtype
+
+    def __getitem__(self, rows):
+        if not isinstance(rows, slice):
+            raise TypeError("Rows are sliced.")
+        return self._rows[rows]
+
+
+def write_parquet(X, folder):
+    frame = pd.DataFrame(X, columns=NAMES)
+    (folder / "rows").mkdir()
+    frame[:300].to_parquet(folder / "rows" / "a.parquet", row_group_size=70)
+    frame[300:].to_parquet(folder / "rows" / "b.parquet")
+    return folder / "rows"
+
+
+def write_npy(X, folder):
+    np.save(folder / "rows.npy", X)
+    return folder / "rows.npy"
+
+
+def write_hdf5(X, folder):
+    h5py = pytest.importorskip("h5py", reason="h5py comes with the extra large")
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file.create_dataset("rows", data=X, chunks=(90, 5), compression="gzip")
+    return folder / "rows.h5"
+
+
+def write_zarr(X, folder):
+    zarr = pytest.importorskip("zarr", reason="zarr comes with the extra large")
+    zarr.create_array(str(folder / "rows.zarr"), data=X, chunks=(90, 12))
+    return str(folder / "rows.zarr")
+
+
+def make_dask_array(X, folder):
+    array = pytest.importorskip("dask.array", reason="dask comes with the extra large")
+    rows = array.from_array(X, chunks=(90, 7))
+    return rows[rows[:, 0] < np.inf]  # which leaves Dask in doubt of the number of rows
+
+
+def make_dask_frame(X, folder):
+    dataframe = pytest.importorskip("dask.dataframe", reason="dask comes with the extra large")
+    return dataframe.from_pandas(pd.DataFrame(X, columns=NAMES), npartitions=5)
+
+
+SOURCES = {
+    "slices": lambda X, folder: Slices(X),
+    "npy": write_npy,
+    "hdf5": write_hdf5,
+    "zarr": write_zarr,
+    "parquet": write_parquet,
+    "data set": lambda X, folder: pyarrow.dataset.dataset(write_parquet(X, folder)),
+    "arrow": lambda X, folder: pa.Table.from_pandas(pd.DataFrame(X, columns=NAMES)),
+    "dask array": make_dask_array,
+    "dask frame": make_dask_frame,
+}
+
+
+@pytest.fixture(params=SOURCES)
+def source(request, X, tmp_path):
+    return SOURCES[request.param](X, tmp_path)
+
+
+@pytest.fixture
+def all_large(monkeypatch):
+    """Treat every table as one that is too large for the memory."""
+    monkeypatch.setattr(_stored, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(_fit, "_MAX_CROSS_VALIDATED_CELLS", 0)
+
+
+def fit(X, make=AutoencoderTransformer, **params):
+    params = {"n_components": 2, "max_iter": 2, "random_state": 0} | params
+    return make(**params).fit(X)
+
+
+def test_a_small_source_gives_the_model_of_the_array(source, X):
+    found, expected = fit(source), fit(X)
+    np.testing.assert_array_equal(np.asarray(found.transform(source)), expected.transform(X))
+
+
+@pytest.mark.usefixtures("all_large")
+def test_a_large_source_gives_the_model_of_the_array(source, X):
+    found, expected = fit(source), fit(X)
+    assert found.best_iter_ == expected.best_iter_ > 0
+    table = source if hasattr(found, "feature_names_in_") else X
+    assert list(getattr(found, "feature_names_in_", NAMES)) == NAMES
+    np.testing.assert_allclose(
+        np.asarray(found.transform(source)), expected.transform(X), atol=1e-4
+    )
+    assert found.score(source) == pytest.approx(expected.score(X), abs=1e-4)
+    np.testing.assert_allclose(
+        np.asarray(found.reconstruction_errors(table)), expected.reconstruction_errors(X), atol=1e-3
+    )
+    chunk = AutoencoderTransformer(2, random_state=0).partial_fit(source).partial_fit(source)
+    assert chunk.n_samples_seen_ == 2 * len(X)
+
+
+@pytest.mark.usefixtures("all_large")
+def test_a_file_that_is_read_in_many_blocks_is_learned_as_well(monkeypatch, tmp_path, X):
+    monkeypatch.setattr(_stored, "_BYTES_KEPT", 0)
+    path = write_parquet(X, tmp_path)
+    weights = np.arange(len(X)) % 3.0
+    params = {"sample_weight": weights}
+    found, expected = (
+        AutoencoderTransformer(2, max_iter=5, random_state=0).fit(rows, **params)
+        for rows in (path, X)
+    )
+    assert found.score(path) == pytest.approx(expected.score(X), abs=0.03)
+    assert found.best_iter_ > 0
+
+
+@pytest.mark.usefixtures("all_large")
+@pytest.mark.parametrize("missing", [None, "mask"])
+def test_missing_cells_of_a_file_are_those_of_the_array(tmp_path, X, missing):
+    X = X.copy()
+    X[5::9, 3] = np.nan
+    path = write_parquet(X, tmp_path)
+    if missing is None:
+        with pytest.raises(ValueError, match="contains NaN[^$]*missing='mask'"):
+            fit(path)
+        complete = fit(pd.DataFrame(np.nan_to_num(X), columns=NAMES))
+        with pytest.raises(ValueError, match="contains NaN"):
+            complete.transform(path)
+        return
+    found, expected = fit(path, missing="mask"), fit(X, missing="mask")
+    np.testing.assert_allclose(found.score_samples(path), expected.score_samples(X), atol=1e-3)
+
+
+@pytest.mark.usefixtures("all_large")
+def test_samples_of_more_axes_stay_in_their_file(tmp_path, X):
+    images = X.reshape(-1, 3, 4)
+    found = fit(write_npy(images, tmp_path), make=VariationalAutoencoderTransformer)
+    expected = fit(images, make=VariationalAutoencoderTransformer)
+    assert found.sample_shape_ == (3, 4)
+    np.testing.assert_allclose(
+        found.transform(Slices(images)), expected.transform(images), atol=1e-3
+    )
+
+
+@pytest.mark.usefixtures("all_large")
+def test_tables_that_do_not_fit_are_refused(tmp_path, X):
+    model = fit(pd.DataFrame(X, columns=NAMES))
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.transform(pa.table(list(X.T), names=NAMES[::-1]))
+    with pytest.raises(ValueError, match="expecting 12 features"):
+        fit(X).transform(Slices(X[:, :5]))
+    with pytest.raises(ValueError, match="must hold numbers[^$]*'c1'"):
+        fit(pa.table({"c0": X[:, 0], "c1": ["a"] * len(X)}))
+    (tmp_path / "rows.txt").touch()
+    with pytest.raises(ValueError, match=r"one of the kinds .parquet"):
+        fit(tmp_path / "rows.txt")
+    with pytest.raises(FileNotFoundError, match="nothing is"):
+        fit(tmp_path / "elsewhere.parquet")
+
+
+def test_an_index_that_pandas_has_stored_is_no_column(tmp_path, X):
+    frame = pd.DataFrame(X, columns=NAMES, index=np.arange(len(X)) * 7.0)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    assert list(fit(tmp_path / "rows.parquet").feature_names_in_) == NAMES
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "data set", "dask frame"])
+def test_an_estimator_that_needs_all_rows_reads_them(kind, X, tmp_path):
+    X = pd.DataFrame(X[:100], columns=NAMES) if kind != "hdf5" else X[:100]
+    small = AutoencoderTransformer(2, max_iter=1, early_stopping=False)
+    detector = AutoencoderOutlierDetector(autoencoder=small, random_state=0).fit(X)
+    scores = detector.score_samples(SOURCES[kind](np.asarray(X), tmp_path))
+    np.testing.assert_allclose(scores, detector.score_samples(X), atol=1e-4)
