@@ -38,8 +38,9 @@ def small_chunks(monkeypatch):
 
 def test_columns_are_described_alike(table, shares):
     ours = ResidentTable(table, CPU).describe_columns(shares)
-    for name, expected in vars(describe_columns(table, shares)).items():
-        np.testing.assert_allclose(getattr(ours, name), expected, rtol=1e-12)
+    expected = describe_columns(table, shares)
+    for name in ("mean", "variance", "lowest", "highest"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(expected, name), rtol=1e-12)
 
 
 def test_principal_components_are_the_same(table, shares):
