@@ -233,10 +233,38 @@ def test_errors_of_columns_are_those_worked_out_here(odd, odd_page):
     pca = PCA(n_components=n_codes).fit(rows)
     lost = np.mean((scaled - pca.inverse_transform(pca.transform(scaled))) ** 2, axis=0)
     shares = lost[:4] / scaled[:, :4].var(axis=0)
-    cells = re.findall(r'<td class="name">([^<]*)</td><td>[^<]*</td><td>([^<]*%)</td>', odd_page)
+    table = odd_page.partition("<h2>Errors with")[2]
+    cells = re.findall(r'<td class="name">([^<]*)</td><td>[^<]*</td><td>([^<]*%)</td>', table)
     figures = {unescape(name): figure for name, figure in cells}
     expected = dict(zip(X.columns, [f"{share:.1%}" for share in [*shares, 0.0]], strict=True))
     assert figures == expected
+
+
+def test_the_pointer_shows_the_row_of_each_point(odd, odd_page):
+    X, y = odd
+    X_train, X_test, _, y_test = train_test_split(X, y, random_state=0, stratify=y)
+    texts = [unescape(text) for text in re.findall("<title>(Held-out[^<]*)</title>", odd_page)]
+    # Once in the map of each method.
+    assert len(texts) == 2 * len(X_test)
+    for row, text in enumerate(texts[: len(X_test)]):
+        first, target, *cells = text.split("\n")
+        assert (first, target) == (f"Held-out row {row}", f"target: {y_test[row]}")
+        assert [cell.rpartition(": ")[0] for cell in cells] == list(X.columns)
+    # In the order in which the rows lie along the first code.
+    order = [float(own) for own in re.findall('<circle cx="([^"]*)"', odd_page)[len(X_test) :]]
+    scale = X_train.std().replace(0, 1)
+    codes = PCA(2).fit(X_train / scale).transform(X_test / scale)
+    assert abs(np.corrcoef(order, codes[:, 0])[0, 1]) > 0.999
+
+
+def test_the_page_tells_what_the_codes_stand_for(odd, odd_page):
+    table = odd_page.partition("What the codes stand for")[2].partition("</table>")[0]
+    rows = re.findall(r'<td class="name">([^<]*)</td><td>(\d)</td><td>(\d+)%</td>', table)
+    assert [code for _, code, _ in rows] == [str(own) for own in range(len(rows))]
+    assert sum(int(share) for *_, share in rows) == pytest.approx(100, abs=1)
+    named = unescape(rows[0][0])
+    assert re.search(r"[+-]\d\.\d\d", named)
+    assert any(name in named for name in odd[0].columns)
 
 
 def test_what_cannot_be_written_is_refused(tmp_path, digits):

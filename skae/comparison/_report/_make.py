@@ -7,6 +7,7 @@ import numpy as np
 from skae._shared.extras import import_extra
 from skae._shared.versions import current_versions
 from skae.comparison._report._code import write_code
+from skae.comparison._report._meanings import CAPTION, HEADINGS, list_meanings
 from skae.comparison._report._page import (
     fill_page,
     make_code,
@@ -128,6 +129,8 @@ def _illustrate(comparison, verdict, names, image_shape):
         make_section(_name_map(illustrator.n_map_codes), make_pictures(illustrator.draw_codes())),
         make_section(f"Errors with {codes}", *errors),
     ]
+    if image_shape is None and (meanings := _list_meanings(comparison, verdict, names)):
+        sections.insert(3, make_section("What the codes stand for", meanings))
     if training := list(illustrator.draw_training()):
         sections.append(make_section(f"Training with {codes}", make_pictures(training)))
     return sections
@@ -180,6 +183,12 @@ def _list_strangest(task, reconstructions, names):
         "The number is the position among the held-out rows."
     )
     return make_table(caption, ["cells", "row", "squared error"], rows)
+
+
+def _list_meanings(comparison, verdict, names):
+    model = comparison.evidence.models[verdict.autoencoder.n_components, "autoencoder"]
+    rows = list_meanings(comparison.evidence.task, model, names)
+    return make_table(CAPTION, HEADINGS, rows) if rows else ""
 
 
 def _show_code(code, command):

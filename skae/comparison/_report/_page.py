@@ -43,6 +43,11 @@ img {
   background: #fff; border-radius: .25rem;
 }
 figcaption { margin-top: .5rem; }
+.plot { position: relative; max-width: 37.5rem; margin: 0 auto; }
+.plot svg { position: absolute; inset: 0; width: 100%; height: 100%; }
+circle { fill: transparent; pointer-events: all; }
+circle:hover { stroke: #d1495b; stroke-width: 2; }
+@media print { .plot svg { display: none; } }
 .scroll { overflow-x: auto; }
 .scroll { margin-top: .75rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -132,16 +137,32 @@ def make_code(text):
 def make_pictures(pictures):
     """Return pictures side by side as HTML."""
     figures = [
-        f'<figure>\n<img{_style(picture)} width="{picture.width}" height="{picture.height}" '
-        f'alt="{escape(picture.alt)}" src="data:image/png;base64,{picture.data}">\n'
+        f"<figure>\n{_make_plot(picture)}\n"
         f"<figcaption>{escape(picture.caption)}</figcaption>\n</figure>"
         for picture in pictures
     ]
     return "\n".join(['<div class="pictures">', *figures, "</div>"])
 
 
-def _style(picture):
-    return ' class="chart"' if picture.chart else ""
+def _make_plot(picture):
+    """Return an image, and over its points what a pointer on them shows."""
+    style = ' class="chart"' if picture.chart else ""
+    image = (
+        f'<img{style} width="{picture.width}" height="{picture.height}" '
+        f'alt="{escape(picture.alt)}" src="data:image/png;base64,{picture.data}">'
+    )
+    if not picture.points:
+        return image
+    circles = "".join(
+        f'<circle cx="{point.x:.1f}" cy="{point.y:.1f}" r="5"><title>{escape(point.text)}'
+        "</title></circle>"
+        for point in picture.points
+    )
+    size = f"0 0 {picture.width} {picture.height}"
+    return (
+        f'<div class="plot">\n{image}\n<svg viewBox="{size}" aria-hidden="true">{circles}</svg>'
+        "</div>"
+    )
 
 
 def make_table(caption, headings, rows, chosen=()):

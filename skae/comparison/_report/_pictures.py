@@ -1,8 +1,9 @@
 """The pictures of a report, as PNG images with words beside them."""
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
+from itertools import islice
 
 import numpy as np
 
@@ -19,9 +20,20 @@ _WIDTH = 4.8
 _PIXELS_PER_INCH = 192
 # Of more held-out rows, points would hide each other.
 _MOST_POINTS = 2000
+# Each text takes a hundred bytes of the page.
+_MOST_TEXTS, _MOST_CELLS = 300, 6
 _N_IMAGES = 6
 # Of more columns, bars are thinner than a pixel, and take seconds.
 _MOST_BARS = 200
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in a picture, in CSS pixels, and the words for what is drawn there."""
+
+    x: float
+    y: float
+    text: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class Picture:
         Advice on how to read the picture.
     chart : bool
         Whether it is lines and marks on white, whose light and dark may be exchanged.
+    points : tuple of Point
+        Places of which a pointer shows the words.
     """
 
     data: str
@@ -48,6 +62,7 @@ class Picture:
     alt: str
     caption: str
     chart: bool = True
+    points: tuple[Point, ...] = ()
 
 
 class Illustrator:
@@ -99,6 +114,22 @@ class Illustrator:
             for method, model in self._map_models.items()
         }
         self._labels = None if self.task.y_test is None else _escape(self.task.y_test[shown])
+        every = -(-len(shown) // _MOST_TEXTS)
+        self._texts = {
+            place: self._describe_row(row, feature_names)
+            for place, row in enumerate(shown)
+            if place % every == 0
+        }
+
+    def _describe_row(self, row, names):
+        """Return the position of a held-out row, its target, and its first cells."""
+        parts = [f"Held-out row {row}"]
+        if self.task.y_test is not None:
+            parts.append(f"target: {self.task.y_test[row]}")
+        if self.image_shape is None:
+            cells = zip(names, self.task.X_test[row], strict=True)
+            parts += [f"{name}: {cell:.4g}" for name, cell in islice(cells, _MOST_CELLS)]
+        return "\n".join(parts)
 
     def draw_curves(self):
         """Yield the share of variance and the score against the number of codes."""
@@ -199,9 +230,20 @@ class Illustrator:
             )
             colored = "" if self._labels is None else ", coloured by the target"
             caption = f"{what} of {_NAMES[method]}{colored}."
-            yield _render(figure, caption, caption)
+            picture = _render(figure, caption, caption)
+            points = () if single else self._find_points(figure, ax, self._codes[method])
+            yield replace(picture, points=points)
         if self.image_shape is not None and not single:
             yield self._draw_plane()
+
+    def _find_points(self, figure, ax, codes):
+        """Return where rows are drawn, with what is to be said of them."""
+        height, to_pixels = figure.get_size_inches()[1] * 96, 96 / figure.dpi
+        places = ax.transData.transform(codes[list(self._texts), :2]) * to_pixels
+        return tuple(
+            Point(float(x), float(height - y), text)
+            for (x, y), text in zip(places, self._texts.values(), strict=True)
+        )
 
     def _draw_plane(self):
         figure, ax = _make_figure(4.2)
@@ -294,8 +336,10 @@ def _make_figure(height):
 
 def _render(figure, alt, caption, chart=True):
     stream = BytesIO()
+    # Places of points are those of the file, which the layout makes for its resolution.
+    figure.set_dpi(_PIXELS_PER_INCH)
     # The version of matplotlib would make files differ.
-    figure.savefig(stream, format="png", dpi=_PIXELS_PER_INCH, metadata={"Software": None})
+    figure.savefig(stream, format="png", dpi=figure.dpi, metadata={"Software": None})
     data = b64encode(stream.getvalue()).decode("ascii")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Picture(data, width, height, alt, caption, chart)
