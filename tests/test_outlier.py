@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, PredefinedSplit, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
@@ -457,3 +457,95 @@ def test_frames_to_be_computed_are_refused():
     pl = pytest.importorskip("polars")
     with pytest.raises(ValueError, match="Got a LazyFrame"):
         make_detector().fit(pl.LazyFrame({"a": [1.0, 2.0]}))
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    """Return a detector fitted to ordinary rows, more such rows, and outliers."""
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(3, 6))
+    rows = rng.normal(size=(1000, 3)) @ mixing + rng.normal(scale=0.2, size=(1000, 6))
+    strange = rng.normal(size=(100, 6)) * rows.std(axis=0) * 1.5
+    return make_detector(3).fit(rows[:400]), rows[400:], strange
+
+
+def test_p_values_of_new_ordinary_rows_are_uniform(calibrated):
+    detector, ordinary, strange = calibrated
+    p_values = detector.p_values(ordinary)
+    for level in (0.02, 0.05, 0.1, 0.3):
+        assert (p_values <= level).mean() < level + 0.035
+    assert (p_values <= 0.5).mean() > 0.35
+    assert np.median(detector.p_values(strange)) < 0.02
+    assert detector.calibration_scores_.shape == (400,)
+
+
+@pytest.mark.parametrize("fdr", [0.05, 0.2])
+def test_false_discoveries_are_as_many_as_accepted(calibrated, fdr):
+    detector, ordinary, strange = calibrated
+    shares, found = [], []
+    for part in range(3):
+        rows = np.concatenate([ordinary[part * 200 : part * 200 + 200], strange])
+        flagged = detector.predict(rows, fdr=fdr) == -1
+        shares.append(flagged[:200].sum() / max(1, flagged.sum()))
+        found.append(flagged[200:].mean())
+    assert np.mean(shares) < fdr + 0.02
+    assert np.mean(found) > 0.5
+
+
+def test_the_folds_keep_groups_together():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(80, 1, 4)) + 0.05 * rng.normal(size=(80, 5, 4))).reshape(400, 4)
+    groups = np.arange(80).repeat(5)
+    known, new = X[:200], X[200:]
+    shares = []
+    for own in (None, groups[:200]):
+        detector = make_detector(2, n_neighbors=3).fit(known, groups=own)
+        shares.append(np.mean(detector.p_values(new) < 0.1))
+    assert shares[1] < 0.25 < shares[0]
+
+
+def test_rows_too_few_to_calibrate_have_p_values_of_one(zeros):
+    X = zeros[0]
+    assert make_detector(1).fit(X[:3]).p_values(100 * zeros[1][:5]).tolist() == [1] * 5
+    few = make_detector(1, cv=10).fit(X[:5])
+    assert few.p_values(100 * zeros[1][:1]) == 1 / 6
+    assert set(few.predict(zeros[1], fdr=0.5)) <= {-1, 1}
+
+
+@pytest.mark.parametrize(
+    ("cv", "fdr", "message"),
+    [
+        (None, 0.1, "must have `calibration_scores_`.* Fit it with `cv=2`"),
+        (2, 0, "fdr == 0, must be > 0"),
+        (2, 1.0, "fdr == 1.0, must be < 1"),
+    ],
+)
+def test_rates_that_cannot_be_held_are_refused(zeros, cv, fdr, message):
+    detector = make_detector(2, cv=cv).fit(zeros[0][:40])
+    with pytest.raises(ValueError, match=message):
+        detector.predict(zeros[1][:5], fdr=fdr)
+
+
+def test_a_column_observed_in_few_rows_and_rows_numbered_by_a_splitter(zeros):
+    X = zeros[0][:60].copy()
+    X[1:, 30] = np.nan
+    folds = PredefinedSplit(np.repeat([-1, 0], [40, 20]))
+    autoencoder = AutoencoderTransformer(max_iter=1, missing="mask", validation_fraction=folds)
+    detector = make_detector(2, autoencoder=autoencoder).fit(X)
+    assert len(detector.calibration_scores_) == 59
+    assert np.isnan(detector.cell_z_scores(X)[:, 30]).sum() == 59
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_z_scores_name_the_cell_and_its_direction(calibrated, make):
+    ordinary = calibrated[1]
+    detector = make_detector(3).fit(make(ordinary[:300]))
+    z_scores = detector.cell_z_scores(make(ordinary[300:]))
+    np.testing.assert_allclose(z_scores.std(axis=0), 1, atol=0.35)
+    rows = ordinary[300:302].copy()
+    rows[0, 2] += 40
+    rows[1, 4] -= 40
+    z_scores = detector.cell_z_scores(make(rows))
+    assert abs(z_scores).argmax(axis=1).tolist() == [2, 4]
+    assert z_scores[0, 2] > 5
+    assert z_scores[1, 4] < -5

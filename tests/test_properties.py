@@ -236,6 +236,7 @@ SPACES = {
         "n_components": LOOP["n_components"],
         "contamination": [0.1, 0.5, 1e-9, 0.6],
         "n_neighbors": [1, 3, 10**9, 0],
+        "cv": [None, 3, 1],
     },
     CodeSampler: {"n_mixture_components": [1, 2, 10**6, 0]},
     SequencePadder: {"max_length": [1, 2, 0], "mark_end": [True], "id_column": ["id", "c0", 0]},

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, check_scalar, column_or_1d, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.sparsefuncs import min_max_axis
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
@@ -30,6 +30,10 @@ _SAME = 10 * np.finfo(np.float32).eps
 # has no squares of what may lie beyond; their distance from there is added in double precision.
 _FARTHEST = 1e6
 _GREATEST_DISTANCE = 1e140
+# Residuals of a column count as at least so many of its ranges in a z-score: single precision knows
+# no smaller ones.
+_LEAST_RESIDUAL = 10 * _SAME
+_CELLS_AT_ONCE = 2**22
 _DOUBLES = np.finfo(np.float64).min, np.finfo(np.float64).max
 _UNITS = (
     "AutoencoderOutlierDetector gives its `autoencoder` features divided by their range in the "
@@ -84,6 +88,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Its `n_components` and `random_state` give way to those of the detector, and it sees
         features divided by their range. With ``missing="mask"`` rows may lack values. None is one
         at its defaults.
+    cv : int or None, default=2
+        Number of folds for the p-values. The rows of each fold are scored by a detector fitted to
+        the rows of the other folds, so `p_values` compares new rows with scores of rows that were
+        new, too. More folds take longer and give somewhat smaller p-values to outliers. None saves
+        these fits, and `p_values` and ``predict(X, fdr=0.05)`` raise an error.
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder. The same int gives the same scores.
 
@@ -95,6 +104,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         `decision_function` is `score_samples` less this.
     n_neighbors_ : int
         Number of neighbours in use.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        Scores of the training rows, in ascending order, each by a detector that has not seen the
+        row. Empty with fewer than four rows or two groups. Only where `cv` is not None.
+    residual_scale_ : ndarray of shape (n_features_in_,)
+        Root mean square of the difference between an ordinary row and its reconstruction in each
+        feature, in units of `data_range_`. `cell_z_scores` divides by it.
     data_min_ : ndarray of shape (n_features_in_,)
         Minimum of each feature, which is subtracted first; 0 where X was sparse in fit.
     data_range_ : ndarray of shape (n_features_in_,)
@@ -118,8 +133,13 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     Where values are missing, the squared error of a row is the mean over its other cells times the
     number of features.
 
+    P-values are conformal [1]_: the share of rows in the calibration that score as low as the row.
+
     References
     ----------
+    .. [1] Bates, S., Candès, E., Lei, L., Romano, Y. and Sesia, M. (2023). Testing for outliers
+       with conformal p-values. Annals of Statistics 51. https://doi.org/10.1214/22-AOS2244
+
     Hawkins, S., He, H., Williams, G. and Baxter, R. (2002). Outlier detection using replicator
     neural networks. DaWaK 2002. https://doi.org/10.1007/3-540-46145-0_17
 
@@ -141,6 +161,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "autoencoder": [BaseAutoencoder, None],
+        "cv": [Interval(Integral, 2, None, closed="left"), None],
         "random_state": ["random_state"],
     }
 
@@ -151,12 +172,14 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         contamination="auto",
         n_neighbors=20,
         autoencoder=None,
+        cv=2,
         random_state=None,
     ):
         self.n_components = n_components
         self.contamination = contamination
         self.n_neighbors = n_neighbors
         self.autoencoder = autoencoder
+        self.cv = cv
         self.random_state = random_state
 
     @atomic_fit
@@ -198,13 +221,17 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         options = self._read_groups(groups, X, weights)
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]
+        if self.cv is not None:
+            self.calibration_scores_ = self._score_unseen(X, form, weights, **options)
         self.data_min_, self.data_range_ = _find_ranges(X)
         X, _ = self._scale(X, form)
         with advise("X must lie in", _UNITS):
             self.autoencoder_.fit(X, sample_weight=weights, **options)
         codes, errors = self._encode(X)
         unseen = self._estimate_unseen_errors(errors, weights)
-        self._remember(codes, unseen, weights)
+        kept = self._remember(codes, unseen, weights)
+        inflation = unseen.sum() / errors.sum() if errors.any() else 1
+        self.residual_scale_ = self._measure_residuals(X[kept]) * np.sqrt(inflation)
         # A share that is asked for is that of the training rows, a fence is for rows to come.
         errors = unseen if self.contamination == "auto" else errors
         self.offset_ = self._find_threshold(self._compare(codes, errors), weights)
@@ -247,20 +274,73 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return self.score_samples(X) - self.offset_
 
     @sees_one_fit
-    def predict(self, X):
+    def predict(self, X, fdr=None):
         """Tell outliers from inliers.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, all finite but for missing cells.
+        fdr : float in (0, 1), default=None
+            False discovery rate: the share of ordinary rows that is accepted among the rows
+            flagged, on average over sets of rows. The procedure of Benjamini and Hochberg chooses
+            from the p-values of all rows of X, so a label depends on the rows beside it. None
+            flags rows below the threshold `offset_`, each by itself.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             -1 for outliers, 1 for inliers.
+
+        Raises
+        ------
+        ValueError
+            If `fdr` is not between 0 and 1, or the detector was fitted with ``cv=None``.
         """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        if fdr is None:
+            return np.where(self.decision_function(X) < 0, -1, 1)
+        check_scalar(fdr, "fdr", Real, min_val=0, max_val=1, include_boundaries="neither")
+        return np.where(_discover(self.p_values(X), fdr), -1, 1)
+
+    @sees_one_fit
+    def p_values(self, X):
+        """Return how probable such a low score is for an ordinary row.
+
+        Among rows drawn like the training rows a share of about `alpha` has a p-value of at most
+        `alpha`, for every `alpha`. Outliers among the training rows make the p-values larger.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows that are not among the training rows, all finite but for missing cells.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            Numbers from ``1 / (1 + n_calibration)`` to 1: one plus the number of
+            `calibration_scores_` that are as low, divided by one plus their number.
+
+        Raises
+        ------
+        ValueError
+            If the detector was fitted with ``cv=None``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skae import AutoencoderOutlierDetector
+        >>> X, y = load_digits(return_X_y=True)
+        >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:150])
+        >>> (detector.p_values(X[y == 7]) < 0.02).mean() > 0.9
+        np.True_
+        >>> found = detector.predict(X[:100], fdr=0.1) == -1  # some of each digit
+        >>> found.any(), (y[:100][found] == 0).mean() < 0.2
+        (np.True_, np.True_)
+        """
+        check_is_fitted(self)
+        usual = self._read("calibration_scores_", "Fit it with `cv=2` or more folds")
+        n_as_low = np.searchsorted(usual, self.score_samples(X), side="right")
+        return (1 + n_as_low) / (1 + len(usual))
 
     @sees_one_fit
     def reconstruction_errors(self, X):
@@ -283,6 +363,78 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         # A view, also where samples have axes of their own.
         errors.reshape(len(errors), -1)[beyond.row, beyond.col] += beyond.data
         return errors
+
+    @sees_one_fit
+    def cell_z_scores(self, X):
+        """Return how unusual each cell is, given the other cells of its row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, all finite but for missing cells.
+
+        Returns
+        -------
+        z_scores : ndarray of shape (n_samples, n_features)
+            Cell less its reconstruction, divided by the root mean square of that difference among
+            ordinary rows: positive where the value is higher than expected. In the shape of X; NaN
+            where a cell is missing.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from skae import AutoencoderOutlierDetector
+        >>> X = load_wine(as_frame=True).data
+        >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X)
+        >>> strange = X.iloc[[0]].assign(ash=5.0)
+        >>> z_scores = detector.cell_z_scores(strange)[0]
+        >>> X.columns[abs(z_scores).argmax()], z_scores.max() > 4
+        ('ash', np.True_)
+        """
+        errors = self.reconstruction_errors(X)
+        scale = self._read("residual_scale_", "Fit it again").reshape(errors.shape[1:])
+        rows, _ = self._scale(*self._validate_rows(X))
+        rows = rows.toarray() if sparse.issparse(rows) else rows
+        own = self.autoencoder_
+        return (
+            np.copysign(np.sqrt(errors), rows - own.inverse_transform(own.transform(rows))) / scale
+        )
+
+    def _read(self, name, remedy):
+        """Return an attribute that a fit may not have set."""
+        if not hasattr(self, name):
+            raise ValueError(
+                f"The detector must have `{name}`, which was not set when it was fitted. {remedy}."
+            )
+        return getattr(self, name)
+
+    def _score_unseen(self, X, form, weights, groups=None):
+        """Return sorted scores of rows, each by a detector fitted to the other folds."""
+        _, units = np.unique(
+            np.arange(X.shape[0]) if groups is None else groups, return_inverse=True
+        )
+        n_units = units.max() + 1
+        if n_units < 4:
+            # Two rows or groups at least must be left to fit to.
+            return np.empty(0)
+        folds = np.random.default_rng(0).permutation(n_units) % min(self.cv, n_units // 2)
+        X = X if sparse.issparse(X) else X.reshape(-1, *form)
+        scores = []
+        for fold in range(folds.max() + 1):
+            unseen = _spare_columns(X, folds[units] == fold)
+            known = {"sample_weight": weights, "groups": groups}
+            known = {name: x[~unseen] for name, x in known.items() if x is not None}
+            scores.append(self._clone_for_fold().fit(X[~unseen], **known).score_samples(X[unseen]))
+        return np.sort(np.concatenate(scores))
+
+    def _clone_for_fold(self):
+        """Return an unfitted detector for a part of the rows."""
+        part = clone(self).set_params(cv=None)
+        fraction = getattr(part.autoencoder, "validation_fraction", None)
+        if fraction is not None and not isinstance(fraction, Real):
+            # A splitter may number the rows of the whole table.
+            part.set_params(autoencoder__validation_fraction=0.1)
+        return part
 
     def _read_groups(self, groups, X, weights) -> dict:
         """Return groups of the rows of positive weight, as the autoencoder's fit takes them."""
@@ -359,13 +511,27 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         ratio = self.autoencoder_.reconstruction_error_ / seen if seen > 0 else 1
         return errors * max(1, ratio)
 
-    def _remember(self, codes, errors, weights):
-        """Keep what rows are compared with: those training rows that are no outliers."""
+    def _measure_residuals(self, X) -> np.ndarray:
+        """Return the root mean square of each feature's residuals in scaled rows, kept off zero."""
+        sums, counts = 0, 0
+        for part in gen_batches(X.shape[0], max(1, _CELLS_AT_ONCE // self.n_features_in_)):
+            errors = self.autoencoder_.reconstruction_errors(X[part]).astype(np.float64)
+            errors = errors.reshape(len(errors), -1)
+            sums, counts = (
+                sums + np.nansum(errors, axis=0),
+                counts + (~np.isnan(errors)).sum(axis=0),
+            )
+        return np.sqrt(sums / np.maximum(counts, 1)).clip(_LEAST_RESIDUAL)
+
+    def _remember(self, codes, errors, weights) -> np.ndarray:
+        """Keep what rows are compared with, and tell which rows: those that are no outliers."""
         scores = self._compare_with_each_other(codes, errors)
         kept = scores >= self._find_threshold(scores, weights)
         if 1 < kept.sum() < len(kept):
             # Outliers in a group would make each other look usual.
             self._compare_with_each_other(codes[kept], errors[kept])
+            return kept
+        return np.ones(len(codes), dtype=bool)
 
     def _compare_with_each_other(self, codes, errors) -> np.ndarray:
         """Make these rows the neighbours of others to come, and return their own scores."""
@@ -417,6 +583,24 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         if hasattr(self, "_neighbors"):
             nearest = NearestNeighbors(n_neighbors=self.n_neighbors_)
             self._neighbors = nearest.fit(self._neighbors)
+
+
+def _discover(p_values, fdr: float) -> np.ndarray:
+    """Tell which rows the procedure of Benjamini and Hochberg rejects."""
+    ordered = np.sort(p_values)
+    # Steps of equal p-values are rounded alike, so a p-value at the line is below it.
+    passes = ordered <= fdr * np.arange(1, len(ordered) + 1) / len(ordered) * (1 + 1e-9)
+    return p_values <= ordered[passes].max(initial=-1)
+
+
+def _spare_columns(X, unseen) -> np.ndarray:
+    """Return which rows are held out, less a row for each column that all others lack."""
+    if sparse.issparse(X):
+        return unseen
+    missing = np.isnan(X.reshape(len(X), -1))
+    lost = missing[~unseen].all(axis=0)
+    needed = np.flatnonzero(unseen)[missing[unseen][:, lost].argmin(axis=0)]
+    return unseen & ~np.isin(np.arange(len(X)), needed)
 
 
 def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:
