@@ -1,7 +1,7 @@
 """Codes in few bits: what is kept of an embedding where millions of them must fit in memory."""
 
 import numbers
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -68,11 +68,11 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         "bits": [Interval(numbers.Integral, 1, 8, closed="both")],
     }
 
-    def __init__(self, bits=4):
+    def __init__(self, bits=4) -> None:
         self.bits = bits
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Find the range of each column.
 
         Parameters
@@ -92,7 +92,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.lower_, self.step_ = _find_ranges(rows, X.min(0), X.max(0), 2**self.bits - 1)
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Return the number of the nearest level for each value.
 
         Parameters
@@ -109,7 +109,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = self._validate(X, reset=False)
         return _find_levels(X, self.lower_, self.step_, 2**self.bits - 1).astype(np.uint8)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Return the levels of integers.
 
         Parameters
@@ -129,7 +129,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         return self._check_integers(X) * self.step_ + self.lower_
 
-    def pack(self, integers):
+    def pack(self, integers) -> np.ndarray:
         """Return integers as bytes without gaps between them.
 
         Parameters
@@ -152,7 +152,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         bits = np.unpackbits(integers[:, :, None], axis=2)[:, :, 8 - self.bits :]
         return np.packbits(bits.reshape(len(bits), -1), axis=1)
 
-    def unpack(self, packed):
+    def unpack(self, packed) -> np.ndarray:
         """Return the integers that `pack` has put together.
 
         Parameters

@@ -85,10 +85,10 @@ class Corruption(BaseEstimator):
     _description = "a share of the cells, from 0 to 1"
     _most = 1.0
 
-    def __init__(self, level: float):
+    def __init__(self, level: float) -> None:
         self.level = level
 
-    def check(self):
+    def check(self) -> None:
         """Refuse a `level` that is not as described, before any training.
 
         Raises
@@ -223,7 +223,7 @@ class HidingNoise(Corruption):
 
     hides = True
 
-    def __init__(self, level: float, groups=None):
+    def __init__(self, level: float, groups=None) -> None:
         super().__init__(level)
         self.groups = groups
 

@@ -1,7 +1,7 @@
 """New rows from the codes of transformers that do not say how their codes are distributed."""
 
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -70,14 +70,14 @@ class CodeSampler(BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, transformer, *, n_mixture_components=10, random_state=None):
+    def __init__(self, transformer, *, n_mixture_components=10, random_state=None) -> None:
         self.transformer = transformer
         self.n_mixture_components = n_mixture_components
         self.random_state = random_state
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Fit the transformer, and a mixture to the codes of X.
 
         Parameters
@@ -101,7 +101,7 @@ class CodeSampler(BaseEstimator):
         return self
 
     @sees_one_fit
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples=1, random_state=None) -> Any:
         """Return new rows.
 
         Parameters

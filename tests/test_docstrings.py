@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 from numpydoc.docscrape import NumpyDocString
@@ -96,7 +97,11 @@ def test_descriptions_begin_with_the_noun_that_they_describe():
     assert not faults
 
 
-def test_version_is_the_one_installed():
-    from importlib.metadata import version
-
+def test_version_is_the_same_in_all_places():
+    citation = Path(__file__).parents[1] / "CITATION.cff"
     assert skae.__version__ == version("skae")
+    assert f"\nversion: {skae.__version__}\n" in citation.read_text()
+
+
+def test_installed_package_tells_type_checkers_that_it_has_annotations():
+    assert (ROOT / "py.typed").is_file()

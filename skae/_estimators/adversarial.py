@@ -1,7 +1,7 @@
 """The adversarial autoencoder as a transformer."""
 
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -268,7 +268,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         net_params=None,
         random_state=None,
         verbose=False,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.architecture = architecture
         self.sample_shape = sample_shape
@@ -298,7 +298,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None) -> Self:  # type: ignore[override]
         """Fit the autoencoder to X.
 
         All rows are trained on, so there are no `groups` as in other autoencoders.
@@ -338,7 +338,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         return {**super()._fitted_attributes(model), "discriminator_loss_curve_": losses}
 
     @sees_one_fit
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples=1, random_state=None) -> Any:
         """Return new rows: the reconstructions of draws from the prior.
 
         Parameters

@@ -1,9 +1,13 @@
 """Fits that change their estimator in one step or not at all, and methods that see one fit."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def atomic_fit(fit):
+def atomic_fit(fit: _Method) -> _Method:
     """Let a fit change its estimator in one step, at its end.
 
     The fit works on a draft, a shallow copy of the estimator, whose attributes then take the place
@@ -29,10 +33,10 @@ def atomic_fit(fit):
         self.__dict__ = vars(draft)
         return self
 
-    return fit_draft
+    return cast(_Method, fit_draft)
 
 
-def sees_one_fit(method):
+def sees_one_fit(method: _Method) -> _Method:
     """Let a method see the attributes of a single fit, even if another thread fits meanwhile.
 
     Parameters
@@ -50,7 +54,7 @@ def sees_one_fit(method):
     def call_on_copy(self, *args, **kwargs):
         return method(copy_attributes(self), *args, **kwargs)
 
-    return call_on_copy
+    return cast(_Method, call_on_copy)
 
 
 def copy_attributes(estimator):

@@ -421,7 +421,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         net_params=None,
         random_state=None,
         verbose=False,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.architecture = architecture
         self.sample_shape = sample_shape

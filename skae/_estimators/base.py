@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -109,7 +110,7 @@ class BaseAutoencoder(
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, groups=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None) -> Self:
         """Fit the autoencoder to X.
 
         Parameters
@@ -148,7 +149,7 @@ class BaseAutoencoder(
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X, y=None, sample_weight=None) -> Self:
         """Train for one epoch on a chunk of rows, at a constant learning rate.
 
         The first call centres, scales and starts from the PCA of its chunk; later calls go on from
@@ -226,7 +227,7 @@ class BaseAutoencoder(
         return form
 
     @sees_one_fit
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Return the codes of X.
 
         Parameters
@@ -244,7 +245,7 @@ class BaseAutoencoder(
             return encode_table(self.net_.module_, X, self._standardization)
 
     @sees_one_fit
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Return the reconstructions of codes.
 
         Parameters
@@ -263,7 +264,7 @@ class BaseAutoencoder(
         return self._sample_form.restore(rows)
 
     @sees_one_fit
-    def reconstruction_errors(self, X):
+    def reconstruction_errors(self, X) -> np.ndarray:
         """Return the squared error of every cell.
 
         Parameters
@@ -283,7 +284,7 @@ class BaseAutoencoder(
         return self._sample_form.restore(errors)
 
     @sees_one_fit
-    def score_samples(self, X):
+    def score_samples(self, X) -> np.ndarray:
         """Return minus the mean squared error of each row.
 
         Parameters
@@ -301,7 +302,7 @@ class BaseAutoencoder(
         return -errors / (count_observed_cells(X) if is_masked(self) else X.shape[1])
 
     @sees_one_fit
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None) -> float:
         """Return the share of the variance of X that is reconstructed.
 
         Variance is taken about the mean of the training rows, so the score can be compared with

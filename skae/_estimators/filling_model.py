@@ -146,7 +146,7 @@ def _fit_autoencoder(template, Z, form, params, row_groups) -> AutoencoderTransf
         fitted = _FillingAutoencoder(**params).fit(rows.reshape(-1, *form), groups=row_groups)
     # What is kept, shown and pickled is of the public class.
     autoencoder = AutoencoderTransformer()
-    autoencoder.__dict__ = vars(fitted)
+    autoencoder.__dict__.update(vars(fitted))
     return autoencoder
 
 

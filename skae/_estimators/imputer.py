@@ -1,7 +1,7 @@
 """Missing values, filled by what an autoencoder knows of the other values of their row."""
 
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -175,7 +175,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         max_value=None,
         autoencoder=None,
         random_state=None,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.missing_values = missing_values
         self.categorical_features = categorical_features
@@ -189,7 +189,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, groups=None):
+    def fit(self, X, y=None, groups=None) -> Self:
         """Fit the autoencoder to the values that are there.
 
         Parameters
@@ -244,7 +244,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         return self
 
     @sees_one_fit
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Fill in the missing values of X.
 
         Parameters
@@ -278,7 +278,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         return result.reshape(-1, *form)
 
     @sees_one_fit
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns that `transform` returns.
 
         Parameters

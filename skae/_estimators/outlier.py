@@ -1,7 +1,7 @@
 """Outliers, by the distance of a row from what an autoencoder makes of the others."""
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -174,7 +174,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         autoencoder=None,
         cv=2,
         random_state=None,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.contamination = contamination
         self.n_neighbors = n_neighbors
@@ -184,7 +184,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None, groups=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None) -> Self:
         """Fit the autoencoder, remember the codes of X, and find the threshold.
 
         Parameters
@@ -238,7 +238,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return self
 
     @sees_one_fit
-    def score_samples(self, X):
+    def score_samples(self, X) -> np.ndarray:
         """Return how ordinary each row is.
 
         Parameters
@@ -258,7 +258,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return self._compare(codes, errors)
 
     @sees_one_fit
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Return the scores about the threshold.
 
         Parameters
@@ -274,7 +274,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return self.score_samples(X) - self.offset_
 
     @sees_one_fit
-    def predict(self, X, fdr=None):
+    def predict(self, X, fdr=None) -> np.ndarray:
         """Tell outliers from inliers.
 
         Parameters
@@ -303,7 +303,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return np.where(_discover(self.p_values(X), fdr), -1, 1)
 
     @sees_one_fit
-    def p_values(self, X):
+    def p_values(self, X) -> np.ndarray:
         """Return how probable such a low score is for an ordinary row.
 
         Among rows drawn like the training rows a share of about `alpha` has a p-value of at most
@@ -343,7 +343,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return (1 + n_as_low) / (1 + len(usual))
 
     @sees_one_fit
-    def reconstruction_errors(self, X):
+    def reconstruction_errors(self, X) -> np.ndarray:
         """Return the squared error of every cell: which features make a row strange.
 
         Parameters

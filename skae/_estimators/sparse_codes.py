@@ -4,7 +4,7 @@ import math
 from dataclasses import fields, replace
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn import config_context
@@ -231,7 +231,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         device="auto",
         random_state=None,
         verbose=False,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.n_active = n_active
         self.n_rounds = n_rounds
@@ -251,7 +251,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         self.verbose = verbose
 
     @sees_one_fit
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Return the codes of X.
 
         Parameters
@@ -277,7 +277,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         return codes if self.sparse_output else codes.toarray()
 
     @sees_one_fit
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Return the reconstructions of codes.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -181,7 +181,7 @@ class TokenAutoencoderTransformer(
         device="auto",
         random_state=None,
         verbose=False,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.architecture = architecture
         self.embedding_size = embedding_size
@@ -201,7 +201,7 @@ class TokenAutoencoderTransformer(
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None, groups=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None) -> Self:
         """Fit the autoencoder to texts.
 
         Parameters
@@ -257,7 +257,7 @@ class TokenAutoencoderTransformer(
         return self
 
     @sees_one_fit
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Return the codes of texts.
 
         Parameters
@@ -276,7 +276,7 @@ class TokenAutoencoderTransformer(
             return encode_tokens(self.net_.module_, tokens)
 
     @sees_one_fit
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Return the likeliest text for each code.
 
         Parameters
@@ -296,7 +296,7 @@ class TokenAutoencoderTransformer(
         return np.pad(tokens, ((0, 0), (0, self.n_features_in_ - self.length_)))
 
     @sees_one_fit
-    def score_samples(self, X):
+    def score_samples(self, X) -> np.ndarray:
         """Return minus the mean cross-entropy of each text's words.
 
         Parameters
@@ -314,7 +314,7 @@ class TokenAutoencoderTransformer(
             return -find_token_losses(self.net_.module_, tokens)
 
     @sees_one_fit
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None) -> float:
         """Return minus the mean cross-entropy of texts.
 
         Parameters

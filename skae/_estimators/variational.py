@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
@@ -341,7 +341,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         net_params=None,
         random_state=None,
         verbose=False,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.architecture = architecture
         self.sample_shape = sample_shape
@@ -420,7 +420,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         }
 
     @sees_one_fit
-    def posterior_std(self, X):
+    def posterior_std(self, X) -> np.ndarray:
         """Return the standard deviations of the codes of X, of which `transform` has the means.
 
         Parameters
@@ -438,7 +438,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             return encode_deviations(self.net_.module_, X, self._standardization)
 
     @sees_one_fit
-    def score_samples(self, X, n_draws=100):
+    def score_samples(self, X, n_draws=100) -> np.ndarray:
         """Return lower bounds of the log-density of each row.
 
         The bounds are importance-weighted means over draws from the posterior. The draws are the
@@ -478,7 +478,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         return np.maximum(bounds, least).astype(self._network_dtype)
 
     @sees_one_fit
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None) -> float:
         """Return the mean of `score_samples`, as scikit-learn's density models do.
 
         Parameters
@@ -500,7 +500,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         return float(np.average(bounds, weights=check_weights(sample_weight, X)))
 
     @sees_one_fit
-    def sample(self, n_samples=1, random_state=None, *, y=None, noise=False):
+    def sample(self, n_samples=1, random_state=None, *, y=None, noise=False) -> Any:
         """Return new rows.
 
         Parameters

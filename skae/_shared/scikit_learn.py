@@ -1,5 +1,8 @@
 """Names of scikit-learn that are private or differ between versions."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from sklearn import config_context
 from sklearn.base import _fit_context
@@ -27,7 +30,23 @@ except ImportError:  # before scikit-learn 1.9
         """Stands for scikit-learn's mixin where that does not exist yet."""
 
 
-fit_context = _fit_context
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_Method], _Method]:
+    """Return scikit-learn's decorator of `fit`, with the type that a checker can follow.
+
+    Parameters
+    ----------
+    prefer_skip_nested_validation : bool
+        Whether parameters of estimators that this one fits inside go unvalidated.
+
+    Returns
+    -------
+    decorate : function
+        The decorator.
+    """
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
 
 
 def validate_data(estimator, X, **params):

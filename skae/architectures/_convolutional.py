@@ -47,7 +47,7 @@ class Convolutional(Architecture):
     (1797, 1, 8, 8)
     """
 
-    def __init__(self, n_channels="auto", kernel_size=5):
+    def __init__(self, n_channels="auto", kernel_size=5) -> None:
         self.n_channels = n_channels
         self.kernel_size = kernel_size
 

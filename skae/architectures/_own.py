@@ -20,7 +20,7 @@ class Own(Architecture):
         As described for `architecture` in `AutoencoderTransformer`.
     """
 
-    def __init__(self, make: Callable):
+    def __init__(self, make: Callable) -> None:
         self.make = make
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
@@ -76,7 +76,7 @@ class Checked(Architecture):
         The user's.
     """
 
-    def __init__(self, architecture: Architecture):
+    def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.takes_padding = architecture.takes_padding
 

@@ -76,7 +76,7 @@ def _show(shape) -> str:
 class _Trace:
     """Knows in which layer of a module an error was raised, and what the layer was given."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module) -> None:
         self.running: list[tuple[str, nn.Module, list]] = []
         self.handles = []
         for name, layer in module.named_modules():

@@ -67,7 +67,9 @@ class Recurrent(Architecture):
 
     takes_padding = True
 
-    def __init__(self, cell="gru", *, n_units=64, n_layers=1, bidirectional=False, reverse=True):
+    def __init__(
+        self, cell="gru", *, n_units=64, n_layers=1, bidirectional=False, reverse=True
+    ) -> None:
         self.cell = cell
         self.n_units = n_units
         self.n_layers = n_layers

@@ -38,7 +38,7 @@ class Sparsity(BaseEstimator):
     Threshold(least=0.1)
     """
 
-    def check(self):
+    def check(self) -> None:
         """Refuse parameters that are not as described, before any training.
 
         Raises
@@ -90,10 +90,10 @@ class TopKSparsity(Sparsity):
     4
     """
 
-    def __init__(self, share: float = 0.25):
+    def __init__(self, share: float = 0.25) -> None:
         self.share = share
 
-    def check(self):
+    def check(self) -> None:
         """Refuse a `share` that keeps no codes or more than all of them."""
         if not (isinstance(self.share, Real) and 0 < float(self.share) <= 1):
             raise ValueError(

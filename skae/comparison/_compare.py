@@ -39,7 +39,7 @@ def compare_with_pca(
     standardize=False,
     random_state=0,
     verbose=False,
-):
+) -> PCAComparison:
     """Compare PCA and an autoencoder on rows that neither has seen.
 
     Both are fitted on the same rows with the same number of codes. The held-out rows tell how well

@@ -69,7 +69,7 @@ class PCAComparison:
     left_out: tuple[int, ...] = ()
     evidence: Any = field(default=None, repr=False, compare=False)
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return the results as a DataFrame.
 
         Returns
@@ -93,7 +93,7 @@ class PCAComparison:
         frame = pandas.DataFrame([asdict(result) for result in self.results])
         return frame if self.score_name else frame.drop(columns="downstream_score")
 
-    def plot(self, metric="squared_error", *, ax=None):
+    def plot(self, metric="squared_error", *, ax=None) -> ComponentsCurveDisplay:
         """Plot a figure against the number of codes, PCA's beside the autoencoder's.
 
         Parameters
@@ -139,7 +139,7 @@ class PCAComparison:
         remarks=(),
         load_code=None,
         command=None,
-    ):
+    ) -> str | None:
         """Make one page of HTML with pictures, which needs no other file and no network.
 
         It begins with the verdict, taken at the number of codes where the autoencoder's error is
@@ -207,7 +207,7 @@ class PCAComparison:
         write_text(path, page)
         return None
 
-    def summarize(self):
+    def summarize(self) -> str:
         """Say in one sentence how the autoencoder did.
 
         Returns

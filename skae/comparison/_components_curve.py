@@ -1,5 +1,7 @@
 """Figures of a comparison against the number of codes."""
 
+from typing import Self
+
 from skae.inspection._plotting import BLUE, GREY, take_axes, widen
 
 _SIZE = (5.6, 4.0)
@@ -50,11 +52,11 @@ class ComponentsCurveDisplay:
     ['PCA', 'autoencoder']
     """
 
-    def __init__(self, comparison, *, metric="squared_error"):
+    def __init__(self, comparison, *, metric="squared_error") -> None:
         self.comparison = comparison
         self.metric = metric
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax=None, **kwargs) -> Self:
         """Plot the display.
 
         Parameters

@@ -1,6 +1,7 @@
 """Whether a model on the codes predicts better than one on PCA's."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -65,7 +66,7 @@ class DownstreamComparison:
     test_share: float
     confidence_level: float = 0.95
 
-    def interval(self, values):
+    def interval(self, values) -> tuple[float, float]:
         """Return the confidence interval of the mean of one value for each split.
 
         Parameters
@@ -94,7 +95,7 @@ class DownstreamComparison:
         half = spread * stats.t.ppf((1 + self.confidence_level) / 2, df=len(values) - 1)
         return float(values.mean() - half), float(values.mean() + half)
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return means and intervals as a DataFrame.
 
         Returns
@@ -142,7 +143,7 @@ def compare_downstream(
     cv=None,
     confidence_level=0.95,
     random_state=0,
-):
+) -> DownstreamComparison:
     """Compare what codes and as many of PCA's are worth for predicting `y`.
 
     In each split of the rows the estimator and PCA are fitted on one part without looking at `y`,

@@ -17,23 +17,23 @@ class EpochCounter:
         A terminal.
     """
 
-    def __init__(self, stream):
+    def __init__(self, stream) -> None:
         self.stream = stream
         self._shown, self._next = "", -float("inf")
 
-    def setup(self, estimator, context):
+    def setup(self, estimator, context) -> None:
         """Do nothing; scikit-learn wants to call it."""
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator, context) -> None:
         """Do nothing; scikit-learn wants to call it."""
 
-    def on_fit_task_end(self, estimator, context):
+    def on_fit_task_end(self, estimator, context) -> None:
         """Write the number of an epoch that ends."""
         if context.task_name == "epoch" and monotonic() >= self._next:
             self._replace(f" epoch {context.task_id + 1} of {context.parent.max_subtasks}")
             self._next = monotonic() + _INTERVAL
 
-    def teardown(self, estimator, context):
+    def teardown(self, estimator, context) -> None:
         """Leave the line as it was."""
         self._replace("")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 VARIABLE = "SKAE_DATA"
 
 
-def has_data_file(name):
+def has_data_file(name) -> bool:
     """Tell whether the folder named by `SKAE_DATA` holds a file.
 
     Parameters

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch, check_random_state
 from skae.datasets._folder import has_data_file, locate_data_file
 
 
-def load_mnist(*, shuffle=True, random_state=0):
+def load_mnist(*, shuffle=True, random_state=0) -> Bunch:
     """Load the MNIST images of handwritten digits.
 
     Parameters
@@ -65,7 +65,7 @@ def load_mnist(*, shuffle=True, random_state=0):
     return mnist
 
 
-def load_digit_images(*, random_state=0):
+def load_digit_images(*, random_state=0) -> Bunch:
     """Load MNIST where there is its file, and the smaller digits of scikit-learn otherwise.
 
     For examples that must run anywhere: the larger images show more.
@@ -116,7 +116,7 @@ def load_digit_images(*, random_state=0):
     )
 
 
-def load_spoken_digits():
+def load_spoken_digits() -> Bunch:
     """Load the Free Spoken Digit Dataset: recordings of the spoken digits.
 
     Returns
@@ -164,7 +164,7 @@ def load_spoken_digits():
         )
 
 
-def load_film_reviews():
+def load_film_reviews() -> Bunch:
     """Load the film reviews of the polarity data set, version 2.0.
 
     Returns

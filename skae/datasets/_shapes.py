@@ -13,7 +13,7 @@ _EDGE = 1.0
 _CELLS_AT_ONCE = 2**19
 
 
-def make_shapes(n_samples=1000, *, size=24, random_state=None):
+def make_shapes(n_samples=1000, *, size=24, random_state=None) -> Bunch:
     """Make grey images of a square, an ellipse or a triangle, which differ in known factors.
 
     All factors are drawn independently of each other: the shape, its place, its size and how far

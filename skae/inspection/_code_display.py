@@ -1,5 +1,7 @@
 """Codes as points, and rows decoded from all over a plane of codes."""
 
+from typing import Self
+
 import numpy as np
 
 from skae._shared.labels import keep_labelled
@@ -73,7 +75,7 @@ class CodeDisplay:
         tiles=None,
         tile_values=None,
         image_shape=None,
-    ):
+    ) -> None:
         self.codes = codes
         self.y = y
         self.kind = kind
@@ -94,7 +96,7 @@ class CodeDisplay:
         image_shape=None,
         n_steps=15,
         ax=None,
-    ):
+    ) -> Self:
         """Compute codes, and plot them.
 
         Parameters
@@ -157,7 +159,7 @@ class CodeDisplay:
         return display.plot(ax=ax)
 
     @classmethod
-    def from_predictions(cls, codes, y=None, *, kind="scatter", components=None, ax=None):
+    def from_predictions(cls, codes, y=None, *, kind="scatter", components=None, ax=None) -> Self:
         """Plot codes that are already there.
 
         Parameters
@@ -195,7 +197,7 @@ class CodeDisplay:
         components = _choose_components(components, kind, codes.shape[1])
         return cls(codes, y, kind=kind, components=components).plot(ax=ax)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax=None, **kwargs) -> Self:
         """Plot the display.
 
         Parameters

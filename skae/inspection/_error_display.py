@@ -1,5 +1,7 @@
 """Where reconstruction errors are: in which features, in which rows."""
 
+from typing import Self
+
 import numpy as np
 
 from skae._shared.labels import keep_labelled
@@ -74,7 +76,7 @@ class ReconstructionErrorDisplay:
         relative=False,
         feature_names=None,
         image_shape=None,
-    ):
+    ) -> None:
         self.feature_errors = feature_errors
         self.row_errors = row_errors
         self.kind = kind
@@ -95,7 +97,7 @@ class ReconstructionErrorDisplay:
         feature_names=None,
         image_shape=None,
         ax=None,
-    ):
+    ) -> Self:
         """Reconstruct rows, and plot their errors.
 
         Parameters
@@ -154,7 +156,7 @@ class ReconstructionErrorDisplay:
         feature_names=None,
         image_shape=None,
         ax=None,
-    ):
+    ) -> Self:
         """Plot the errors of reconstructions that are already there.
 
         Parameters
@@ -211,7 +213,7 @@ class ReconstructionErrorDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None) -> Self:
         """Plot the display.
 
         Parameters

@@ -16,7 +16,9 @@ from skae.metrics._transformer import decode, encode, find_image_shape, index_sa
 _STEP = 0.01
 
 
-def explain_codes(estimator, X, *, n_rows=200, n_repeats=5, feature_names=None, random_state=0):
+def explain_codes(
+    estimator, X, *, n_rows=200, n_repeats=5, feature_names=None, random_state=0
+) -> CodeExplanation:
     """Tell what moves each code, what each code does, and how much hangs on it.
 
     - *Inputs*: by how many of its standard deviations a code changes as a feature of the row

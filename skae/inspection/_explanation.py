@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class CodeExplanation:
     feature_names: tuple[str, ...]
     image_shape: tuple[int, ...] | None = None
 
-    def to_frame(self, kind="inputs"):
+    def to_frame(self, kind="inputs") -> Any:
         """Return figures as a DataFrame.
 
         Parameters
@@ -117,7 +118,9 @@ class CodeExplanation:
             }
         )
 
-    def plot(self, kind="inputs", *, components=None, most_features=10, image_shape=None, ax=None):
+    def plot(
+        self, kind="inputs", *, components=None, most_features=10, image_shape=None, ax=None
+    ) -> Any:
         """Plot figures.
 
         Parameters

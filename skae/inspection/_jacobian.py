@@ -9,7 +9,7 @@ from skae.metrics._transformer import decode, encode, index_samples, to_array
 _CELLS_AT_ONCE = 4_000_000
 
 
-def code_jacobian(estimator, X, *, step=0.01):
+def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
     """Return how fast each code changes with each feature, at each row.
 
     Derivatives are central differences of `transform`, so that anything with that method will do:

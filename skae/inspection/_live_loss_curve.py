@@ -45,7 +45,7 @@ class LiveLossCurve:
     5
     """
 
-    def __init__(self, interval=0.5):
+    def __init__(self, interval=0.5) -> None:
         if not isinstance(interval, Real) or not float(interval) >= 0:
             raise ValueError(
                 f"`interval` must be a number of seconds of at least 0. Got {interval!r}. Try 0.5."
@@ -54,16 +54,16 @@ class LiveLossCurve:
         # By the estimator's identity, as several fits may share the callback.
         self._pictures: dict[int, _Picture] = {}
 
-    def setup(self, estimator, context):
+    def setup(self, estimator, context) -> None:
         """Make a picture for the fit that begins, in a notebook."""
         if _is_notebook():
             import_extra("matplotlib", "plot", "LiveLossCurve")
             self._pictures[id(estimator)] = _Picture(self.interval)
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator, context) -> None:
         """Do nothing; scikit-learn wants to call it."""
 
-    def on_fit_task_end(self, estimator, context):
+    def on_fit_task_end(self, estimator, context) -> None:
         """Draw the losses after an epoch, and those of the whole fit at its end."""
         picture = self._pictures.get(id(estimator))
         if picture is None:
@@ -74,7 +74,7 @@ class LiveLossCurve:
         elif hasattr(context, "loss_curves") and picture.is_due():
             picture.draw(LossCurveDisplay(*context.loss_curves()).plot)
 
-    def teardown(self, estimator, context):
+    def teardown(self, estimator, context) -> None:
         """Let go of the picture."""
         self._pictures.pop(id(estimator), None)
 
@@ -82,7 +82,7 @@ class LiveLossCurve:
 class _Picture:
     """An image under a cell of a notebook, that can be replaced."""
 
-    def __init__(self, interval):
+    def __init__(self, interval) -> None:
         self._interval, self._next, self._handle = interval, -float("inf"), None
 
     def is_due(self):

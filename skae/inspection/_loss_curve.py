@@ -1,5 +1,7 @@
 """The loss of a fit by epoch."""
 
+from typing import Self
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 
@@ -43,13 +45,13 @@ class LossCurveDisplay:
     ['training', 'held-out rows']
     """
 
-    def __init__(self, loss, validation_loss=None, *, best_epoch=None):
+    def __init__(self, loss, validation_loss=None, *, best_epoch=None) -> None:
         self.loss = loss
         self.validation_loss = validation_loss
         self.best_epoch = best_epoch
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator, *, ax=None) -> Self:
         """Plot the losses of a fitted estimator.
 
         Parameters
@@ -83,7 +85,7 @@ class LossCurveDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax=None, **kwargs) -> Self:
         """Plot the display.
 
         Parameters

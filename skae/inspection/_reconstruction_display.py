@@ -1,5 +1,7 @@
 """Rows over their reconstructions over the difference."""
 
+from typing import Self
+
 import numpy as np
 from sklearn.utils import _safe_indexing
 
@@ -73,7 +75,7 @@ class ReconstructionDisplay:
         image_shape=None,
         feature_names=None,
         relative=False,
-    ):
+    ) -> None:
         self.X = X
         self.reconstructions = reconstructions
         self.kind = kind
@@ -93,7 +95,7 @@ class ReconstructionDisplay:
         image_shape=None,
         feature_names=None,
         ax=None,
-    ):
+    ) -> Self:
         """Reconstruct rows, and plot them.
 
         Parameters
@@ -142,7 +144,7 @@ class ReconstructionDisplay:
     @classmethod
     def from_predictions(
         cls, X, reconstructions, *, kind=None, image_shape=None, feature_names=None, ax=None
-    ):
+    ) -> Self:
         """Plot rows and reconstructions that are already there.
 
         Parameters
@@ -186,7 +188,7 @@ class ReconstructionDisplay:
         kind = choose_kind(kind, image_shape)
         return cls(X, reconstructions, kind=kind, image_shape=image_shape, **options)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None) -> Self:
         """Plot the display.
 
         Parameters

@@ -1,6 +1,7 @@
 """Shares of variance against the number of codes, with the spread over folds."""
 
 from bisect import bisect_left
+from typing import Self
 
 import numpy as np
 from sklearn.base import clone
@@ -77,7 +78,7 @@ class ScreeDisplay:
     9
     """
 
-    def __init__(self, n_components, errors, pca_errors, variances, *, chosen=None):
+    def __init__(self, n_components, errors, pca_errors, variances, *, chosen=None) -> None:
         self.n_components = n_components
         self.errors = errors
         self.pca_errors = pca_errors
@@ -87,7 +88,7 @@ class ScreeDisplay:
     @classmethod
     def from_estimator(
         cls, estimator, X, *, n_components=None, cv=5, metric="explained_variance", ax=None
-    ):
+    ) -> Self:
         """Fit copies of an estimator to parts of a table, and plot how they do on the others.
 
         Parameters
@@ -131,7 +132,7 @@ class ScreeDisplay:
         display = cls(numbers, errors, pca_errors, variances, chosen=chosen)
         return display.plot(ax, metric=metric)
 
-    def plot(self, ax=None, *, metric="explained_variance", **kwargs):
+    def plot(self, ax=None, *, metric="explained_variance", **kwargs) -> Self:
         """Plot the display.
 
         Parameters

@@ -50,7 +50,7 @@ class TopEntries:
 
     __repr__ = __str__
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return a pandas DataFrame with a line for each entry."""
         pandas = import_extra("pandas", "pandas", "to_frame")
         return pandas.DataFrame({"label": self.labels, "value": self.values}, index=self.indices)

@@ -1,6 +1,7 @@
 """Display of a row as one of its codes changes."""
 
 from math import floor, log10
+from typing import Self
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class LatentTraversalDisplay:
         kind="bars",
         image_shape=None,
         feature_names=None,
-    ):
+    ) -> None:
         self.reconstructions = reconstructions
         self.values = values
         self.scales = scales
@@ -104,7 +105,7 @@ class LatentTraversalDisplay:
         image_shape=None,
         feature_names=None,
         ax=None,
-    ):
+    ) -> Self:
         """Change codes one at a time, and plot what they are decoded to.
 
         A code goes through the middle 96 % of the values that it has among the rows of X.
@@ -174,7 +175,7 @@ class LatentTraversalDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None) -> Self:
         """Plot the display.
 
         Parameters

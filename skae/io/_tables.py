@@ -59,7 +59,7 @@ class Table:
         return tuple(self.drop_reasons)
 
 
-def read_table(path, target=None, *, missing="error", drop=(), header=True, sheet=None):
+def read_table(path, target=None, *, missing="error", drop=(), header=True, sheet=None) -> Table:
     r"""Read the numeric columns of a table from a file.
 
     Parameters

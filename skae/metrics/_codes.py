@@ -9,7 +9,7 @@ from skae._shared.labels import keep_labelled
 from skae.metrics._transformer import to_array
 
 
-def continuity(X, codes, *, n_neighbors=5):
+def continuity(X, codes, *, n_neighbors=5) -> float:
     """Return how far neighbours among the rows are still neighbours among the codes.
 
     It is `sklearn.manifold.trustworthiness` with the two spaces exchanged: trustworthiness falls
@@ -54,7 +54,7 @@ def continuity(X, codes, *, n_neighbors=5):
     return float(trustworthiness(codes, X, n_neighbors=n_neighbors))
 
 
-def neighborhood_hit(codes, y, *, n_neighbors=5):
+def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
     """Return the share of the nearest neighbours among the codes that have the same label.
 
     Parameters
@@ -103,7 +103,7 @@ def neighborhood_hit(codes, y, *, n_neighbors=5):
     return float(np.mean(y[neighbors] == y[:, None]))
 
 
-def code_correlation(codes):
+def code_correlation(codes) -> float:
     """Return the mean absolute correlation between two different codes.
 
     Parameters
@@ -139,7 +139,7 @@ def code_correlation(codes):
     return float(np.abs(pairs).mean())
 
 
-def active_units(codes, *, threshold=0.01):
+def active_units(codes, *, threshold=0.01) -> int:
     """Return the number of codes that vary with the rows.
 
     A variational autoencoder may leave codes unused: they stay at the prior's mean whatever the

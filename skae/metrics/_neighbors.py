@@ -15,7 +15,7 @@ _METRICS = ("cosine", "euclidean")
 _MAX_CELLS = 2**24
 
 
-def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queries=None):
+def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queries=None) -> float:
     """Return the share of the nearest rows that are also nearest by their codes.
 
     This is the recall of an exact search among the codes, which tells what an embedding that was
@@ -82,7 +82,7 @@ def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queri
     return n_kept / (n_queries * k)
 
 
-def neighbors_kept_score(estimator, X, y=None):
+def neighbors_kept_score(estimator, X, y=None) -> float:
     """Return the share of the nearest rows by cosine that are also nearest by their codes.
 
     It is a scorer: pass it as ``scoring=neighbors_kept_score`` to `GridSearchCV` or

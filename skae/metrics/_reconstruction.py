@@ -12,7 +12,7 @@ from skae.metrics._transformer import index_samples, is_ragged, reconstruct, to_
 _CELLS_AT_ONCE = 10_000_000
 
 
-def neg_reconstruction_error(estimator, X, y=None):
+def neg_reconstruction_error(estimator, X, y=None) -> float:
     """Return minus the mean squared difference between rows and their reconstructions.
 
     It is a scorer: pass it as ``scoring=neg_reconstruction_error`` to `GridSearchCV` or
@@ -58,7 +58,7 @@ def neg_reconstruction_error(estimator, X, y=None):
     return -error / n_cells
 
 
-def explained_variance(estimator, X, y=None):
+def explained_variance(estimator, X, y=None) -> float:
     """Return the share of the variance of X that is reconstructed.
 
     A scorer like `neg_reconstruction_error`. It ranks the estimators of one search in the same

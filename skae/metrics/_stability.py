@@ -43,7 +43,9 @@ class CodeStability:
     from_one: np.ndarray
 
 
-def code_stability(estimator, X, n_seeds=5, *, test_size=0.25, random_state=0, n_jobs=None):
+def code_stability(
+    estimator, X, n_seeds=5, *, test_size=0.25, random_state=0, n_jobs=None
+) -> CodeStability:
     """Return how well the codes of one seed can be told from those of another, code by code.
 
     Copies of the estimator are fitted to the same rows with different seeds. Regressions of the

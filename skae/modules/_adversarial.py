@@ -39,7 +39,7 @@ class AdversarialAutoencoder(Autoencoder):
     torch.Size([5])
     """
 
-    def __init__(self, *parts, discriminator: nn.Module, **params):
+    def __init__(self, *parts, discriminator: nn.Module, **params) -> None:
         super().__init__(*parts, **params)
         self.discriminator = discriminator
 

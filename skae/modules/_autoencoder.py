@@ -33,7 +33,7 @@ class LinearPath(nn.Module):
     first_projection: Tensor
     first_back_projection: Tensor
 
-    def __init__(self, projection: Tensor, back_projection: Tensor):
+    def __init__(self, projection: Tensor, back_projection: Tensor) -> None:
         super().__init__()
         self.projection = nn.Parameter(projection)
         self.back_projection = nn.Parameter(back_projection)
@@ -41,7 +41,7 @@ class LinearPath(nn.Module):
         self.register_buffer("first_back_projection", back_projection.detach().clone())
 
     @torch.no_grad()
-    def start_(self, projection: Tensor, back_projection: Tensor):
+    def start_(self, projection: Tensor, back_projection: Tensor) -> None:
         """Begin anew from axes of shape (n_found, n_features), one for each of the first codes."""
         pairs = [
             (projection, self.projection, self.first_projection),
@@ -124,7 +124,7 @@ class CodeBasis(nn.Module):
     forward_map: Tensor
     inverse_map: Tensor
 
-    def __init__(self, n_components: int, *, dtype=torch.float32):
+    def __init__(self, n_components: int, *, dtype=torch.float32) -> None:
         super().__init__()
         eye = torch.eye(n_components, dtype=dtype, device="cpu")
         self.register_buffer("origin", eye.new_zeros(n_components))
@@ -245,7 +245,7 @@ class Autoencoder(nn.Module):
         output=None,
         sparsity=None,
         filling=None,
-    ):
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

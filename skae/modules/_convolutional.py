@@ -35,7 +35,7 @@ class _Maps(nn.Module):
         Draws the seed of the dropout.
     """
 
-    def __init__(self, n_channels, *, activation, normalization, dropout, dtype, generator):
+    def __init__(self, n_channels, *, activation, normalization, dropout, dtype, generator) -> None:
         super().__init__()
         self.norm: nn.Module | None = None
         if normalization == "batch":
@@ -144,7 +144,7 @@ class ConvolutionalEncoder(nn.Module):
         zero_last=False,
         dtype=torch.float32,
         generator=None,
-    ):
+    ) -> None:
         super().__init__()
         own = {"dtype": dtype, "generator": generator}
         between = {"normalization": normalization, "dropout": dropout, **own}
@@ -230,7 +230,7 @@ class ConvolutionalDecoder(nn.Module):
         zero_last=False,
         dtype=torch.float32,
         generator=None,
-    ):
+    ) -> None:
         super().__init__()
         own = {"dtype": dtype, "generator": generator}
         between = {"normalization": normalization, "dropout": dropout, **own}

@@ -60,7 +60,7 @@ class _Stack(nn.Module):
         Type of the parameters.
     """
 
-    def __init__(self, n_hidden, activation, normalization, dropout, dtype):
+    def __init__(self, n_hidden, activation, normalization, dropout, dtype) -> None:
         super().__init__()
         if normalization not in (None, "batch", "layer"):
             raise ValueError(
@@ -244,7 +244,7 @@ class DenseStack(_Stack):
         zero_last=False,
         dtype=torch.float32,
         generator=None,
-    ):
+    ) -> None:
         super().__init__(layer_sizes[1:-1], activation, normalization, dropout, dtype)
         self.linears = nn.ModuleList(
             _make_linear(n_in, n_out, dtype) for n_in, n_out in itertools.pairwise(layer_sizes)
@@ -253,7 +253,7 @@ class DenseStack(_Stack):
         self._set_dropout(dropout, generator)
 
     @torch.no_grad()
-    def reset_parameters(self, *, zero_last=False, generator=None):
+    def reset_parameters(self, *, zero_last=False, generator=None) -> None:
         """Draw new weights, uniform with variance 1 / inputs of the layer; biases start at zero.
 
         Parameters
@@ -342,7 +342,7 @@ class TiedDenseStack(_Stack):
         dropout=0.0,
         dtype=torch.float32,
         generator=None,
-    ):
+    ) -> None:
         n_outputs = [weight.shape[1] for weight, _ in reversed(encoder._layers())]
         super().__init__(n_outputs[:-1], encoder.activation, normalization, dropout, dtype)
         # In a tuple torch does not see it.

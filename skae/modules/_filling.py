@@ -45,7 +45,7 @@ class GaussianFilling(nn.Module):
     mean: Tensor
     precision: Tensor | None
 
-    def __init__(self, mean: Tensor, precision: Tensor | None = None):
+    def __init__(self, mean: Tensor, precision: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("precision", precision)

@@ -51,7 +51,7 @@ class NeighborAutoencoder(Autoencoder):
     size: Tensor
     linear_kept: Tensor
 
-    def __init__(self, *parts, spherical: bool, linear_kept: Tensor, **options):
+    def __init__(self, *parts, spherical: bool, linear_kept: Tensor, **options) -> None:
         super().__init__(*parts, **options)
         self.spherical = spherical
         self.register_buffer("linear_kept", linear_kept)

@@ -56,7 +56,7 @@ class NestedDecoder(nn.Module):
     (1, 2, 3)
     """
 
-    def __init__(self, stages: Sequence[nn.Module], n_components: int):
+    def __init__(self, stages: Sequence[nn.Module], n_components: int) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.levels = list_levels(n_components)
@@ -105,7 +105,7 @@ class NestedAutoencoder(Autoencoder):
     prefix_weights: Tensor
     n_decoded: Tensor
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.register_buffer("prefix_weights", torch.ones_like(self.code_scale))
         self.register_buffer("n_decoded", torch.arange(1, len(self.code_scale) + 1))

@@ -30,7 +30,7 @@ class LinearOutput(nn.Module):
     lower: Tensor | None
     upper: Tensor | None
 
-    def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None):
+    def __init__(self, lower: Tensor | None = None, upper: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("lower", lower)
         self.register_buffer("upper", upper)
@@ -99,7 +99,9 @@ class LogisticOutput(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.02, slope: float = 4.0):
+    def __init__(
+        self, mean: Tensor, scale: Tensor, *, clip: float = 0.02, slope: float = 4.0
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
@@ -191,7 +193,7 @@ class ExponentialOutput(nn.Module):
     scale: Tensor
     unit: Tensor
 
-    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.05):
+    def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.05) -> None:
         super().__init__()
         average = mean.mean()
         least = torch.where(average > 0, _LEAST_SHARE_OF_MEAN * average, 1.0)

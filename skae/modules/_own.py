@@ -72,7 +72,7 @@ class OwnModule(nn.Module):
 
     def __init__(
         self, module: nn.Module, shape, n_outputs: int, *, zero=False, seed=0, dtype=torch.float32
-    ):
+    ) -> None:
         super().__init__()
         self.module, self.shape, self.n_outputs, self.seed = module, tuple(shape), n_outputs, seed
         self.scale: nn.Parameter | None = None

@@ -82,7 +82,7 @@ class PursuitAutoencoder(nn.Module):
         n_rounds: int = 4,
         dtype=torch.float32,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.n_active, self.n_rounds = n_active, n_rounds
         shape, kind = (n_components, n_features), {"dtype": dtype, "device": "cpu"}

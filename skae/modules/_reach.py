@@ -115,7 +115,7 @@ class Reach(nn.Module):
     leverage: Tensor
     code_unit: Tensor
 
-    def __init__(self, row_bounds, code_bounds, row_unit, leverage, code_unit):
+    def __init__(self, row_bounds, code_bounds, row_unit, leverage, code_unit) -> None:
         super().__init__()
         self.register_buffer("row_bounds", row_bounds)
         self.register_buffer("code_bounds", code_bounds)

@@ -49,7 +49,7 @@ class RecurrentLayers(nn.Module):
 
     def __init__(
         self, n_inputs, n_units, *, cell="gru", n_layers=1, dtype=torch.float32, generator=None
-    ):
+    ) -> None:
         super().__init__()
         self.cell, self.n_units, self.n_layers = cell, n_units, n_layers
         # On no device, so that no weight is drawn from torch's global generator.
@@ -166,7 +166,7 @@ class RecurrentEncoder(nn.Module):
         dropout=0.0,
         dtype=torch.float32,
         generator=None,
-    ):
+    ) -> None:
         super().__init__()
         self.sample_shape, self.masked = tuple(sample_shape), masked
         self.directions = [True, False] if bidirectional else [backwards]
@@ -304,7 +304,7 @@ class RecurrentDecoder(nn.Module):
         dropout=0.0,
         dtype=torch.float32,
         generator=None,
-    ):
+    ) -> None:
         super().__init__()
         self.sample_shape = tuple(sample_shape)
         self.start = DenseStack(

@@ -29,7 +29,7 @@ class BatchNorm(nn.BatchNorm1d):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, n_units: int, *, dtype=torch.float32):
+    def __init__(self, n_units: int, *, dtype=torch.float32) -> None:
         super().__init__(n_units, dtype=dtype, device="cpu")
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Dropout(nn.Module):
     1929-1958. https://jmlr.org/papers/v15/srivastava14a.html
     """
 
-    def __init__(self, share: float, seed: int):
+    def __init__(self, share: float, seed: int) -> None:
         super().__init__()
         self.share = share
         self.generator = torch.Generator(device="cpu").manual_seed(seed)

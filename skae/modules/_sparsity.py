@@ -33,7 +33,7 @@ class TopK(nn.Module):
     tensor([[ 0., -3.,  0.,  2.]])
     """
 
-    def __init__(self, n_active: int):
+    def __init__(self, n_active: int) -> None:
         super().__init__()
         if n_active < 1:
             raise ValueError(

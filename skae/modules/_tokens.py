@@ -46,7 +46,9 @@ class WordPath(nn.Module):
     log_frequencies: Tensor
     offset: Tensor
 
-    def __init__(self, axes: Tensor, word_weights: Tensor, frequencies: Tensor, means: Tensor):
+    def __init__(
+        self, axes: Tensor, word_weights: Tensor, frequencies: Tensor, means: Tensor
+    ) -> None:
         super().__init__()
         self.projection = nn.Parameter((axes * word_weights).T.contiguous())
         self.back_projection = nn.Parameter(axes / (word_weights * frequencies))
@@ -95,7 +97,7 @@ class TokenEncoder(nn.Module):
     torch.Size([2, 2])
     """
 
-    def __init__(self, n_tokens: int, reader: RecurrentEncoder, *, generator=None):
+    def __init__(self, n_tokens: int, reader: RecurrentEncoder, *, generator=None) -> None:
         super().__init__()
         self.reader = reader
         weight = next(reader.parameters())
@@ -159,7 +161,7 @@ class TokenAutoencoder(nn.Module):
 
     def __init__(
         self, encoder: TokenEncoder, decoder: RecurrentDecoder, basis, linear_path: WordPath
-    ):
+    ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.basis = encoder, decoder, basis
         self.linear_path = linear_path

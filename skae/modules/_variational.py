@@ -75,7 +75,7 @@ class VariationalAutoencoder(Autoencoder):
         linear_path=None,
         output=None,
         filling=None,
-    ):
+    ) -> None:
         code_scale = torch.ones_like(log_variance)
         super().__init__(
             encoder,

@@ -57,7 +57,7 @@ class AdversarialObjective(Objective):
         generator: torch.Generator,
         *,
         alpha: float = 0.2,
-    ):
+    ) -> None:
         super().__init__()
         self.loss, self.prior, self.alpha, self.generator = loss, prior, alpha, generator
 

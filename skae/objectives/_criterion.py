@@ -47,10 +47,10 @@ class CriterionLoss(ReconstructionLoss):
     tensor([0.7500, 0.0000])
     """
 
-    def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor] | type[nn.Module]):
+    def __init__(self, criterion: Callable[[Tensor, Tensor], Tensor] | type[nn.Module]) -> None:
         self.criterion = criterion
 
-    def check(self):
+    def check(self) -> None:
         """Refuse a criterion that cannot be called."""
         if not callable(self.criterion):
             raise ValueError(
@@ -82,7 +82,7 @@ class PreparedCriterion(PreparedLoss):
 
     def __init__(
         self, loss: CriterionLoss, units: ColumnUnits | None = None, *, masked: bool = False
-    ):
+    ) -> None:
         super().__init__(loss, units, masked=masked)
         self.criterion = _without_reduction(loss.criterion)
         self._is_tried = not _has_reduction(loss.criterion)

@@ -28,7 +28,7 @@ class Likelihood(nn.Module):
     True
     """
 
-    def __init__(self, loss: PreparedLoss):
+    def __init__(self, loss: PreparedLoss) -> None:
         super().__init__()
         self.loss = loss
 
@@ -90,7 +90,7 @@ class NoisyLikelihood(Likelihood):
     log_constant: float
     deviation_of_unit: float
 
-    def __init__(self, loss: PreparedLoss):
+    def __init__(self, loss: PreparedLoss) -> None:
         super().__init__(loss)
         self.log_scale = nn.Parameter(torch.zeros((), device="cpu"))
 

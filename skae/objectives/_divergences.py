@@ -66,7 +66,7 @@ class MaximumMeanDiscrepancy(Penalty):
     default_alpha = 3.0
     rotates = False
 
-    def __init__(self, prior):
+    def __init__(self, prior) -> None:
         self.prior = prior
 
     def __call__(

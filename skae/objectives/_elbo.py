@@ -55,7 +55,7 @@ class NegativeELBO(Objective):
         *,
         warm_up: float = 0.0,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.beta, self.warm_up, self.generator = beta, warm_up, generator
         self.present_beta = beta

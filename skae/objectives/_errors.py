@@ -109,10 +109,10 @@ class HuberLoss(_DifferenceLoss):
     tensor(2.)
     """
 
-    def __init__(self, delta: float = 1.35):
+    def __init__(self, delta: float = 1.35) -> None:
         self.delta = delta
 
-    def check(self):
+    def check(self) -> None:
         """Refuse a `delta` that is not a positive number."""
         is_number = isinstance(self.delta, numbers.Real) and not isinstance(self.delta, bool)
         if not (is_number and 0 < self.delta < math.inf):

@@ -57,12 +57,12 @@ class NeighborLoss(ReconstructionLoss):
     True
     """
 
-    def __init__(self, metric="cosine", *, n_neighbors=10, temperature=0.05):
+    def __init__(self, metric="cosine", *, n_neighbors=10, temperature=0.05) -> None:
         self.metric = metric
         self.n_neighbors = n_neighbors
         self.temperature = temperature
 
-    def check(self):
+    def check(self) -> None:
         """Refuse parameters that are not as described."""
         if self.metric not in METRICS:
             raise ValueError(
@@ -123,7 +123,7 @@ class NeighborObjective(Objective):
     database: Tensor
     spread: Tensor
 
-    def __init__(self, loss: PreparedLoss, database: Tensor):
+    def __init__(self, loss: PreparedLoss, database: Tensor) -> None:
         super().__init__()
         self.loss = loss
         self.settings: NeighborLoss = loss.loss
@@ -134,7 +134,7 @@ class NeighborObjective(Objective):
         self.register_buffer("spread", torch.where(spread > 0, spread, 1.0))
         self._known: dict[bytes, Tensor] = {}
 
-    def release(self):
+    def release(self) -> None:
         """Let go of the table."""
         self.database = self.database[:0]
         self._known = {}

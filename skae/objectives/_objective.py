@@ -60,7 +60,7 @@ class Objective(nn.Module):
             Share of all training steps that have been made.
         """
 
-    def release(self):
+    def release(self) -> None:
         """Let go of all that only training needs; the base class holds nothing."""
 
     def forward(
@@ -147,7 +147,7 @@ class ReconstructionObjective(Objective):
         penalty: Penalty | None = None,
         alpha: float = 0.0,
         generator: Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         if penalty is not None:
             penalty.check()

@@ -62,7 +62,7 @@ class Penalty(BaseEstimator):
     rotates: bool = True
     needs_complete_rows: bool = False
 
-    def check(self):
+    def check(self) -> None:
         """Refuse parameters that are not as described, before any training.
 
         Raises
@@ -174,10 +174,10 @@ class KLSparsity(Penalty):
     default_alpha = 1.0
     rotates = False
 
-    def __init__(self, target: float = 0.05):
+    def __init__(self, target: float = 0.05) -> None:
         self.target = target
 
-    def check(self):
+    def check(self) -> None:
         """Refuse a `target` that is not a number between 0 and 1."""
         if not (isinstance(self.target, numbers.Real) and 0 < self.target < 1):
             raise ValueError(

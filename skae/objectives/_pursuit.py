@@ -48,7 +48,7 @@ class PursuitObjective(Objective):
     rotates = False
     idle: Tensor
 
-    def __init__(self, widths: Sequence[int]):
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         self.widths = tuple(widths)
         self.register_buffer("idle", torch.zeros(self.widths[-1]))

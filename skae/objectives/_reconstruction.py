@@ -67,7 +67,7 @@ class ReconstructionLoss(BaseEstimator):
         cls.has_gradient = _goes_with_loss(cls, "rows_and_gradient_")
         cls.must_beat_pca = cls.must_beat_pca and _goes_with_loss(cls, "must_beat_pca")
 
-    def check(self):
+    def check(self) -> None:
         """Refuse parameters that are not as described, before any training.
 
         Raises
@@ -218,7 +218,7 @@ class PreparedLoss(nn.Module):
 
     def __init__(
         self, loss: ReconstructionLoss, units: ColumnUnits | None = None, *, masked: bool = False
-    ):
+    ) -> None:
         super().__init__()
         loss.check()
         self.loss, self.masked = loss, masked

@@ -38,7 +38,7 @@ class ColumnUnits(nn.Module):
         scale: Tensor | None = None,
         lower: Tensor | None = None,
         upper: Tensor | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros((), device="cpu") if mean is None else mean)
         self.register_buffer("scale", torch.ones((), device="cpu") if scale is None else scale)

@@ -23,7 +23,7 @@ _FORMAT = 3
 _FORMATS = (1, 2, 3)
 
 
-def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None):
+def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None) -> None:
     """Write a fitted estimator to one file that is safe to load.
 
     The numbers are stored as safetensors; class, parameters, fitted attributes and the plan of the
@@ -84,7 +84,7 @@ def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None)
     write_bytes(path, pack(text, writer.arrays))
 
 
-def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = True):
+def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = True) -> Any:
     """Read an estimator from a file that `save` has written.
 
     No code of the file is run, and no more memory taken than twice its size, or four times where it

@@ -1,7 +1,7 @@
 """The padder, which makes rows of sequences of different lengths."""
 
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -72,14 +72,14 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         "id_column": [str, Integral, None],
     }
 
-    def __init__(self, max_length=None, *, mark_end=False, id_column=None):
+    def __init__(self, max_length=None, *, mark_end=False, id_column=None) -> None:
         self.max_length = max_length
         self.mark_end = mark_end
         self.id_column = id_column
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Learn how long sequences are and how many features their steps have.
 
         Parameters
@@ -114,7 +114,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         self.sample_shape_ = self.max_length_ + more, self.n_step_features_ + more
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X, y=None) -> Any:
         """Learn how long sequences are, and return them as rows.
 
         Parameters
@@ -134,7 +134,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         return self.fit(sequences, y).transform(sequences)
 
     @sees_one_fit
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Return sequences as rows.
 
         Parameters
@@ -169,7 +169,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         return rows.reshape(len(rows), -1)
 
     @sees_one_fit
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Return rows as sequences.
 
         Parameters
@@ -222,7 +222,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
                 )
         return arrays
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return a name for each cell of a row.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -138,7 +138,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         max_features=None,
         vocabulary=None,
         unknown="mark",
-    ):
+    ) -> None:
         self.max_length = max_length
         self.lowercase = lowercase
         self.strip_accents = strip_accents
@@ -154,7 +154,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Learn the vocabulary, and how long texts are.
 
         Parameters
@@ -185,7 +185,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
             self.max_length_ = max([1, *map(len, self._number(texts))])
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X, y=None) -> Any:
         """Learn the vocabulary, and return texts as rows of whole numbers.
 
         Parameters
@@ -205,7 +205,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         return self.fit(X, y).transform(X)
 
     @sees_one_fit
-    def transform(self, X):
+    def transform(self, X) -> Any:
         """Return texts as rows of whole numbers.
 
         Parameters
@@ -231,7 +231,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         return rows
 
     @sees_one_fit
-    def inverse_transform(self, X):
+    def inverse_transform(self, X) -> Any:
         """Return texts whose words have the given numbers.
 
         Parameters
@@ -265,7 +265,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
             texts.append(blank.join(words.get(number, _SHOWN_UNKNOWN) for number in row[:end]))
         return texts
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return a name for each column.
 
         Parameters

@@ -54,7 +54,7 @@ class Folder:
         """
         return sorted(path.stem for path in self.path.iterdir() if path.suffix == _SUFFIX)
 
-    def load(self, name: str, *, trusted: Sequence[str | type] = ()):
+    def load(self, name: str, *, trusted: Sequence[str | type] = ()) -> Any:
         """Return a model.
 
         Parameters
@@ -96,7 +96,9 @@ class Folder:
         """
         return read_about(self._find(name))
 
-    def save(self, model, name: str, *, half: bool = False, card: dict[str, Any] | None = None):
+    def save(
+        self, model, name: str, *, half: bool = False, card: dict[str, Any] | None = None
+    ) -> None:
         """Write a model to the folder, which is made where it does not exist.
 
         Parameters

@@ -30,7 +30,7 @@ def list_models() -> list[str]:
     return BUILT_IN.list_models()
 
 
-def load(name: str):
+def load(name: str) -> Any:
     """Return one of the models that come with skae; nothing is downloaded.
 
     Parameters
