@@ -1,11 +1,15 @@
 """The README's code runs as it stands. That of the other pages runs where they are built."""
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+import skae
 
 _ROOT = Path(__file__).parents[1]
 _README = _ROOT / "README.md"
@@ -56,3 +60,20 @@ def test_every_page_is_in_a_table_of_contents():
             listed |= {line.strip() for line in block.splitlines()}
     missing = {path.stem for path in _DOCUMENTS[1:]} - listed - {"index"}
     assert not missing, "add it to docs/guide.md"
+
+
+def list_public():
+    """Yield the public names of all modules but those of PyTorch's modules."""
+    yield from skae.__all__
+    for _, name, _ in pkgutil.iter_modules(skae.__path__):
+        if not name.startswith("_") and name != "modules":
+            for own in importlib.import_module(f"skae.{name}").__all__:
+                # Classes and functions that the package itself offers have one page.
+                yield own if own in skae.__all__ else f"{name}.{own}"
+
+
+def test_the_reference_lists_every_public_name():
+    page = (_ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([\w.]+)$", page, re.MULTILINE))
+    constants = {own for own in list_public() if own.rpartition(".")[2].isupper()}
+    assert set(list_public()) - constants - listed == {"__version__"}
