@@ -115,3 +115,21 @@ def test_one_pass_tells_what_many_do(monkeypatch, precision, first_giant):
     np.testing.assert_allclose(own.explained_variance, axes.explained_variance, rtol=1e-9)
     np.testing.assert_allclose(own.components, axes.components, atol=1e-9)
     assert len(read) <= 2 * 6
+
+
+@pytest.mark.usefixtures("two_blocks")
+def test_a_wide_table_is_decomposed_in_five_readings(monkeypatch, X):
+    components = "skae._engine.start.principal_components"
+    monkeypatch.setattr(f"{components}._MAX_COVARIANCE_FEATURES", 0)
+    monkeypatch.setattr(f"{components}._MAX_GRAM_SAMPLES", 0)
+    monkeypatch.setattr(f"{components}._N_OVERSAMPLES", 2)
+    rows = X.reshape(60, 6) * [5, 4, 3, 0.1, 0.1, 0.1]
+    shares = np.full(60, 1 / 60)
+    statistics = describe_columns(rows, shares)
+    table, read = store(rows)
+    found = find_principal_components(table, statistics, shares, 2)
+    covariance = np.cov(rows.T, bias=True)
+    np.testing.assert_allclose(
+        found.explained_variance, np.linalg.eigvalsh(covariance)[:-3:-1], rtol=1e-6
+    )
+    assert len(read) == 5 * 6

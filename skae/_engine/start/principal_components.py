@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import linalg, sparse
-from scipy.sparse.linalg import LinearOperator
 
 from skae._engine.tables.columns import ColumnStatistics
 from skae._engine.tables.rows import chunk_slices, densify
@@ -93,12 +92,12 @@ def find_principal_components(
         if is_cheap(*X.shape) or loses_digits(statistics.variance, np.median, precision):
             precision = np.float64
         return from_covariance(_covariance(X, mean, shares, precision), n_components)
-    operator = _centred_operator(X, mean, shares)
+    table = _CentredTable(X, mean, shares)
     if n_samples <= min(n_features, _MAX_GRAM_SAMPLES):
         if needs_svd and n_samples * n_features <= _MAX_CELLS_OF_SVD:
             return _from_triangle(_find_triangle(X, mean, shares), n_components)
-        return _from_gram(operator, total, n_components)
-    return _from_randomized(operator, total, n_components, seed)
+        return _from_gram(table, total, n_components)
+    return _from_randomized(table, total, n_components, seed)
 
 
 def from_covariance(covariance, n_components) -> PrincipalComponents:
@@ -219,74 +218,107 @@ def _from_triangle(triangle, n_components) -> PrincipalComponents:
     return replace(found, unexplained=float(variances[len(found.components) :].sum()))
 
 
-def _from_gram(operator, total, n_components) -> PrincipalComponents:
+class _CentredTable:
+    """Centred rows times the roots of their shares, formed a few rows at a time.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix or StoredTable of shape (n_samples, n_features)
+        The rows.
+    mean : ndarray of shape (n_features,)
+        Their mean.
+    shares : ndarray of shape (n_samples,)
+        Their weights.
+    """
+
+    def __init__(self, X, mean: np.ndarray, shares: np.ndarray):
+        self.X, self.mean, self.roots = X, mean, np.sqrt(shares)
+        self.shape = X.shape
+
+    def slices(self, n_columns: int, cells: int = 2**22) -> list[slice]:
+        """Return slices over rows for products with so many columns."""
+        # A sparse part is not made dense.
+        width = n_columns if sparse.issparse(self.X) else max(n_columns, self.shape[1])
+        return chunk_slices((self.shape[0], width), cells=cells)
+
+    def take(self, rows: slice) -> np.ndarray:
+        """Return some rows in double precision, of shape (n, n_features)."""
+        centred = np.subtract(densify(self.X[rows]), self.mean, dtype=np.float64)
+        return centred * self.roots[rows, None]
+
+    def multiply(self, right: np.ndarray) -> np.ndarray:
+        """Return the product with a matrix of shape (n_features, n), one row for each of X."""
+        slices = self.slices(right.shape[1])
+        return np.vstack([self._multiply_part(self.X[rows], rows, right) for rows in slices])
+
+    def multiply_transposed(self, left: np.ndarray) -> np.ndarray:
+        """Return the transpose times a matrix of shape (n_samples, n)."""
+        slices = self.slices(left.shape[1])
+        parts = (self._transpose_part(self.X[rows], rows, left[rows]) for rows in slices)
+        return _add(parts, (self.shape[1], left.shape[1]))
+
+    def multiply_twice(self, right: np.ndarray) -> np.ndarray:
+        """Return the covariance times a matrix of shape (n_features, n), in one pass over X."""
+
+        def parts():
+            for rows in self.slices(right.shape[1]):
+                part = self.X[rows]
+                yield self._transpose_part(part, rows, self._multiply_part(part, rows, right))
+
+        return _add(parts(), right.shape)
+
+    def _multiply_part(self, part, rows: slice, right: np.ndarray) -> np.ndarray:
+        return self.roots[rows, None] * (part @ right - self.mean @ right)
+
+    def _transpose_part(self, part, rows: slice, left: np.ndarray) -> np.ndarray:
+        left = self.roots[rows, None] * left
+        return part.T @ left - np.outer(self.mean, left.sum(axis=0))
+
+
+def _add(parts, shape) -> np.ndarray:
+    total = np.zeros(shape)
+    for part in parts:
+        total += part
+    return total
+
+
+def _from_gram(table: _CentredTable, total, n_components) -> PrincipalComponents:
     """Decompose a wide table through the inner products of its rows."""
-    identity = np.eye(operator.shape[0])
     # A few rows at a time: all of them, made dense, could be far larger than a sparse X.
-    slices = chunk_slices(operator.shape, cells=2**24)
-    gram = np.hstack([operator @ (operator.T @ identity[:, rows]) for rows in slices])
+    slices = chunk_slices(table.shape, cells=2**24)
+    gram = np.hstack([table.multiply(table.take(rows).T) for rows in slices])
     variances, vectors = linalg.eigh((gram + gram.T) / 2, check_finite=False)
     variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
-    count = _count_axes(variances, total, n_components, _rounding(operator.shape[1]))
-    axes = (operator.T @ vectors[:, :count]).T
+    count = _count_axes(variances, total, n_components, _rounding(table.shape[1]))
+    axes = table.multiply_transposed(vectors[:, :count]).T
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     return _select(axes, variances[:count], total, n_components)
 
 
-def _from_randomized(operator, total, n_components, seed) -> PrincipalComponents:
+def _from_randomized(table: _CentredTable, total, n_components, seed) -> PrincipalComponents:
     """Decompose a large table approximately, with more axes until their share is reached."""
-    rank = min(operator.shape)
+    rank = min(table.shape)
     count = _FIRST_GUESS if isinstance(n_components, float) else n_components
     while True:
         count = min(count, rank)
-        axes, variances = _randomized(operator, count, seed)
+        axes, variances = _randomized(table, count, seed)
         enough = isinstance(n_components, int) or variances.sum() >= n_components * total
         if enough or count == rank:
             return _select(axes, variances, total, n_components)
         count *= 2
 
 
-def _randomized(operator, count, seed):
+def _randomized(table: _CentredTable, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return axes and variances by the method of Halko et al. (doi:10.1137/090771806).
 
-    scikit-learn's `randomized_svd` takes no operators in all of its versions.
+    Each power iteration, and the projection after the last, is one pass over the rows. Nothing is
+    formed that has a number for each row, so that a table may be as tall as it likes.
     """
-    size = min(count + _N_OVERSAMPLES, *operator.shape)
-    right = np.random.default_rng(seed).standard_normal((operator.shape[1], size))
+    size = min(count + _N_OVERSAMPLES, *table.shape)
+    basis = np.random.default_rng(seed).standard_normal((table.shape[1], size))
     for _ in range(_N_POWER_ITERATIONS):
-        left, _ = linalg.lu(operator @ right, permute_l=True, check_finite=False)
-        right, _ = linalg.lu(operator.T @ left, permute_l=True, check_finite=False)
-    left, _ = linalg.qr(operator @ right, mode="economic", check_finite=False)
-    projected = (operator.T @ left).T
-    _, singular_values, axes = linalg.svd(projected, full_matrices=False, check_finite=False)
-    return axes[:count], singular_values[:count] ** 2
-
-
-def _centred_operator(X, mean, shares) -> LinearOperator:
-    """Return the centred rows, times the roots of their shares, without forming them."""
-    roots = np.sqrt(shares)
-
-    def chunks():
-        """Yield parts of X, so that a memory map, or one in single precision, is not copied."""
-        if sparse.issparse(X):
-            return [(slice(None), X)]
-        return ((rows, X[rows]) for rows in chunk_slices(X.shape, cells=2**22))
-
-    def multiply(right):
-        right = np.asarray(right).reshape(X.shape[1], -1)
-        product = np.vstack([part @ right for _, part in chunks()])
-        return roots[:, None] * (product - mean @ right)
-
-    def multiply_transposed(left):
-        left = roots[:, None] * np.asarray(left).reshape(X.shape[0], -1)
-        product = sum(part.T @ left[rows] for rows, part in chunks())
-        return product - np.outer(mean, left.sum(axis=0))
-
-    return LinearOperator(
-        X.shape,
-        matvec=multiply,
-        matmat=multiply,
-        rmatvec=multiply_transposed,
-        rmatmat=multiply_transposed,
-        dtype=np.float64,
-    )
+        basis = linalg.qr(table.multiply_twice(basis), mode="economic", check_finite=False)[0]
+    projected = basis.T @ table.multiply_twice(basis)
+    variances, turn = linalg.eigh((projected + projected.T) / 2, check_finite=False)
+    axes = (basis @ turn[:, ::-1]).T
+    return axes[:count], np.maximum(variances[::-1], 0)[:count]

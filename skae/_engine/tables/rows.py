@@ -83,7 +83,11 @@ def make_rows(X, standardization: Standardization) -> DenseRows | LazyRows:
     """Return the rows of X, lazily where X is sparse or not in memory."""
     if sparse.issparse(X) or isinstance(X, StoredTable):
         return LazyRows(X, standardization)
-    return DenseRows(standardization.apply(X))
+    # Part by part, so that there is no further copy of X.
+    rows = torch.empty(X.shape, dtype=standardization.dtype)
+    for some in chunk_slices(X.shape, cells=2**22):
+        rows[some] = standardization.apply(X[some])
+    return DenseRows(rows)
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
