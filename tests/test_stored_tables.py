@@ -10,6 +10,7 @@ import pytest
 from skae import (
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
+    SparseAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
 from skae._engine.fitting import fit as _fit
@@ -199,3 +200,51 @@ def test_an_estimator_that_needs_all_rows_reads_them(kind, X, tmp_path):
     detector = AutoencoderOutlierDetector(autoencoder=small, random_state=0).fit(X)
     scores = detector.score_samples(SOURCES[kind](np.asarray(X), tmp_path))
     np.testing.assert_allclose(scores, detector.score_samples(X), atol=1e-4)
+
+
+def test_codes_of_a_dask_array_are_lazy_and_keep_their_blocks(X):
+    array = pytest.importorskip("dask.array", reason="dask comes with the extra large")
+    model, rows = fit(X), array.from_array(X, chunks=(300, 5))
+    codes = model.transform(rows)
+    assert (codes.chunks, codes.dtype) == (((300, 300, 200), (2,)), np.float32)
+    np.testing.assert_allclose(codes.compute(), model.transform(X), atol=1e-6)
+    decoded = model.inverse_transform(codes)
+    np.testing.assert_allclose(
+        decoded.compute(), model.inverse_transform(model.transform(X)), atol=1e-5
+    )
+    scores = model.score_samples(rows[rows[:, 0] > 0.5])  # some blocks may be empty
+    np.testing.assert_allclose(scores.compute(), model.score_samples(X[X[:, 0] > 0.5]), atol=1e-5)
+
+    images = X.reshape(-1, 3, 4)
+    model, lazy = fit(images), array.from_array(images, chunks=(300, 2, 2))
+    decoded = model.inverse_transform(model.transform(lazy))
+    assert decoded.chunks == ((300, 300, 200), (3,), (4,))
+    np.testing.assert_allclose(
+        decoded.compute(), model.inverse_transform(model.transform(images)), atol=1e-5
+    )
+    sparse = fit(X, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
+    codes = sparse.transform(rows).compute()
+    assert codes.format == "csr"
+    np.testing.assert_allclose(codes.toarray(), sparse.transform(X).toarray(), atol=1e-5)
+    with pytest.raises(ValueError, match="Output must not be set to a frame"):
+        fit(X).set_output(transform="pandas").transform(rows)
+
+
+def test_codes_of_a_dask_frame_are_a_frame_with_names_and_index(X):
+    dataframe = pytest.importorskip("dask.dataframe", reason="dask comes with the extra large")
+    frame = pd.DataFrame(X, columns=NAMES, index=np.arange(len(X)) * 3)
+    model, rows = fit(frame), dataframe.from_pandas(frame, npartitions=3)
+    codes = model.transform(rows)
+    assert codes.divisions == rows.divisions
+    expected = pd.DataFrame(
+        model.transform(frame), index=frame.index, columns=model.get_feature_names_out()
+    )
+    assert dict(codes.dtypes) == dict(expected.dtypes)
+    pd.testing.assert_frame_equal(codes.compute(), expected, atol=1e-6)
+    decoded = model.inverse_transform(codes).compute()
+    assert list(decoded.columns) == NAMES
+    np.testing.assert_allclose(decoded, model.inverse_transform(expected.to_numpy()), atol=1e-5)
+    assert model.score_samples(rows).compute().index.equals(frame.index)
+    sparse = fit(frame, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
+    with pytest.raises(ValueError, match="sparse_output"):
+        sparse.transform(rows)

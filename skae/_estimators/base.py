@@ -26,6 +26,7 @@ from skae._engine import (
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.checkpoints import find_checkpoints
+from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.epoch_tasks import make_epoch_tasks
 from skae._estimators.held_out import read_separation
 from skae._estimators.html import HTMLMixin
@@ -227,6 +228,7 @@ class BaseAutoencoder(
         return form
 
     @sees_one_fit
+    @maps_dask
     def transform(self, X) -> Any:
         """Return the codes of X.
 
@@ -245,6 +247,7 @@ class BaseAutoencoder(
             return encode_table(self.net_.module_, X, self._standardization)
 
     @sees_one_fit
+    @maps_dask
     def inverse_transform(self, X) -> Any:
         """Return the reconstructions of codes.
 
@@ -264,6 +267,7 @@ class BaseAutoencoder(
         return self._sample_form.restore(rows)
 
     @sees_one_fit
+    @maps_dask
     def reconstruction_errors(self, X) -> np.ndarray:
         """Return the squared error of every cell.
 
@@ -284,6 +288,7 @@ class BaseAutoencoder(
         return self._sample_form.restore(errors)
 
     @sees_one_fit
+    @maps_dask
     def score_samples(self, X) -> np.ndarray:
         """Return minus the mean squared error of each row.
 

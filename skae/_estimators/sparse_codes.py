@@ -23,6 +23,7 @@ from skae._engine import (
 from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder, Settings
+from skae._estimators.dask_blocks import maps_dask
 from skae._shared.scikit_learn import returns_frames
 from skae._shared.warning import warn_user
 from skae.architectures import Dense
@@ -251,6 +252,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         self.verbose = verbose
 
     @sees_one_fit
+    @maps_dask
     def transform(self, X) -> Any:
         """Return the codes of X.
 
@@ -277,6 +279,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         return codes if self.sparse_output else codes.toarray()
 
     @sees_one_fit
+    @maps_dask
     def inverse_transform(self, X) -> Any:
         """Return the reconstructions of codes.
 

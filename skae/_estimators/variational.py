@@ -22,6 +22,7 @@ from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.code_density import draw_between, fit_classes, read_labels
+from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.parameters import check_range
 from skae._estimators.parts import read_loss
 from skae._estimators.validation import count_observed_cells
@@ -420,6 +421,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         }
 
     @sees_one_fit
+    @maps_dask
     def posterior_std(self, X) -> np.ndarray:
         """Return the standard deviations of the codes of X, of which `transform` has the means.
 

@@ -1,0 +1,107 @@
+"""Arrays and frames of Dask: methods that are computed block by block, when Dask wants it."""
+
+import functools
+
+import numpy as np
+from scipy import sparse
+
+from skae._estimators.stored_tables import is_dask
+from skae._shared.extras import import_extra
+from skae._shared.scikit_learn import returns_frames
+
+
+def maps_dask(method):
+    """Let a method of rows return something lazy for an array or a frame of Dask.
+
+    Parameters
+    ----------
+    method : function
+        A method from rows to an array with a result for each of them.
+
+    Returns
+    -------
+    lazy : function
+        The method. For an array of Dask it returns one with the same blocks of rows, for a frame
+        one with the same partitions and index, whose columns have the names of the results.
+    """
+
+    @functools.wraps(method)
+    def map_or_call(self, X):
+        if not is_dask(X):
+            return method(self, X)
+        if returns_frames(self):
+            raise ValueError(
+                "Output must not be set to a frame where X is lazy. Got X of Dask with "
+                "`set_output` or `set_config`. Frames of Dask give frames of Dask without that."
+            )
+        map_blocks = _map_partitions if hasattr(X, "columns") else _map_array
+        return map_blocks(self, method.__name__, X)
+
+    return map_or_call
+
+
+def apply_to_block(estimator, name: str, example, block):
+    """Return what a method makes of some rows, which may be none.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose method is called.
+    name : str
+        Name of the method.
+    example : ndarray or sparse matrix
+        Result without rows.
+    block : ndarray or DataFrame
+        Rows.
+
+    Returns
+    -------
+    result : ndarray, sparse matrix or DataFrame
+        A frame where the block is one.
+    """
+    result = getattr(estimator, name)(block) if len(block) else example
+    if not hasattr(block, "columns"):
+        return result
+    pandas = import_extra("pandas", "table", name)
+    if result.ndim == 1:
+        return pandas.Series(result, index=block.index, name=name)
+    return pandas.DataFrame(result, index=block.index, columns=_name_results(estimator, name))
+
+
+def _name_results(estimator, name: str):
+    if name == "transform":
+        return estimator.get_feature_names_out()
+    names = getattr(estimator, "feature_names_in_", None)
+    return [f"x{i}" for i in range(estimator.n_features_in_)] if names is None else names
+
+
+def _find_example(estimator, name: str, rows):
+    """Return the result for no rows, by way of that for a single one."""
+    return getattr(estimator, name)(rows)[:0]
+
+
+def _map_array(estimator, name: str, X):
+    X = X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
+    row = np.zeros((1, *map(int, X.shape[1:])), X.dtype)
+    example = _find_example(estimator, name, row)
+    axes = range(min(X.ndim, example.ndim), max(X.ndim, example.ndim))
+    change = {"new_axis": list(axes)} if example.ndim > X.ndim else {"drop_axis": list(axes)}
+    return X.map_blocks(
+        functools.partial(apply_to_block, estimator, name, example),
+        dtype=example.dtype,
+        meta=example,
+        chunks=(X.chunks[0], *((size,) for size in example.shape[1:])),
+        **change,
+    )
+
+
+def _map_partitions(estimator, name: str, X):
+    row = X._meta_nonempty.iloc[:1]
+    example = _find_example(estimator, name, row)
+    if sparse.issparse(example):
+        raise ValueError(
+            "`sparse_output` must be False for frames of Dask. Got True. Frames have no room for "
+            "so many zeros; set sparse_output=False, or pass an array of Dask."
+        )
+    apply = functools.partial(apply_to_block, estimator, name, example)
+    return X.map_partitions(apply, meta=apply(row).iloc[:0])
