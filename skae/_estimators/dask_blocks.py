@@ -1,6 +1,8 @@
 """Arrays and frames of Dask: methods that are computed block by block, when Dask wants it."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from scipy import sparse
@@ -9,8 +11,10 @@ from skae._estimators.stored_tables import is_dask
 from skae._shared.extras import import_extra
 from skae._shared.scikit_learn import returns_frames
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
-def maps_dask(method):
+
+def maps_dask(method: _Method) -> _Method:
     """Let a method of rows return something lazy for an array or a frame of Dask.
 
     Parameters
@@ -37,7 +41,7 @@ def maps_dask(method):
         map_blocks = _map_partitions if hasattr(X, "columns") else _map_array
         return map_blocks(self, method.__name__, X)
 
-    return map_or_call
+    return cast(_Method, map_or_call)
 
 
 def apply_to_block(estimator, name: str, example, block):
