@@ -2,58 +2,73 @@
 As many codes as are wanted
 ===========================
 
-One nested fit gives models of one code, of two, and so on. What each code adds shows in pictures.
+One nested fit gives models of one code, of two, and so on. Daily load curves of households show
+what each further code adds.
 """
 
 # %%
-# Digits of 8 x 8 pixels, and one fit with 32 codes.
+# Electricity used in each quarter of an hour, simulated: a base load, a peak in the morning and one
+# in the evening, whose times, heights and widths differ from day to day. A shift in time is not
+# linear, so PCA needs many components for it.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skae import AutoencoderTransformer
 
-X, y = load_digits(return_X_y=True)
-X_train, X_test, _, y_test = train_test_split(X, y, random_state=0)
-nested = AutoencoderTransformer(32, nested=True, random_state=0).fit(X_train)
-codes = nested.transform(X_test)
+rng = np.random.default_rng(0)
+hours = np.arange(96) / 4
+
+
+def draw_peaks(n_days, around, spread):
+    """Draw peaks of random times, heights and widths, of shape (n_days, 96)."""
+    time = rng.normal(around, spread, (n_days, 1))
+    width = rng.uniform(0.7, 1.6, (n_days, 1))
+    height = rng.uniform(0.5, 2.0, (n_days, 1))
+    return height * np.exp(-0.5 * ((hours - time) / width) ** 2)
+
+
+days = 0.3 + draw_peaks(3000, 7, 1.0) + draw_peaks(3000, 19, 1.5) + rng.normal(0, 0.05, (3000, 96))
+train, test = train_test_split(days, random_state=0)
+nested = AutoencoderTransformer(8, nested=True, random_state=0).fit(train)
+codes = nested.transform(test)
 
 # %%
-# One image of each digit, drawn again from its first codes. The codes are the same throughout; only
-# their number grows.
+# Three days, drawn again from their first codes. The codes are the same throughout; only their
+# number grows.
 
-one_of_each = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
-numbers = [1, 2, 4, 8, 16, 32]
-figure, axes = plt.subplots(len(numbers) + 1, 1, figsize=(7, 5.2), layout="constrained")
-rows = [nested.inverse_transform(codes[one_of_each, :n_codes]) for n_codes in numbers]
-labels = ["1 code", *(f"{n_codes} codes" for n_codes in numbers[1:]), "original"]
-for ax, images, label in zip(axes, [*rows, X_test[one_of_each]], labels, strict=True):
-    ax.imshow(np.hstack(images.reshape(-1, 8, 8)), cmap="gray_r", vmin=0, vmax=16)
-    ax.set_ylabel(label, rotation=0, ha="right", va="center")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+numbers = [1, 2, 4, 8]
+figure, axes = plt.subplots(3, 4, figsize=(9, 5), sharex=True, sharey=True, layout="constrained")
+for line, day in zip(axes, [0, 1, 2], strict=True):
+    for ax, n_codes in zip(line, numbers, strict=True):
+        ax.plot(hours, test[day], color="0.75")
+        ax.plot(hours, nested.inverse_transform(codes[[day], :n_codes])[0], color="#3f90da")
+        ax.set_xticks([0, 6, 12, 18, 24])
+for ax, n_codes in zip(axes[0], numbers, strict=True):
+    ax.set_title("1 code" if n_codes == 1 else f"{n_codes} codes")
+axes[1, 0].set_ylabel("load [kW]")
+axes[-1, 1].set_xlabel("hour of the day")
 
 # %%
-# The share of variance that is kept on images that the fit has not seen, beside that of PCA and of
-# models made for one number of codes each. They are a little better, each at its number alone.
+# The share of variance that is kept on days that the fit has not seen, beside that of PCA and of
+# models made for one number of codes each.
 
-variance = np.square(X_test - X_train.mean(axis=0)).mean()
-every = np.arange(1, 33)
+variance = np.square(test - train.mean(axis=0)).mean()
+every = np.arange(1, 9)
 kept = [
-    1 - np.square(nested.inverse_transform(codes[:, :n_codes]) - X_test).mean() / variance
+    1 - np.square(nested.inverse_transform(codes[:, :n_codes]) - test).mean() / variance
     for n_codes in every
 ]
 own = [
-    AutoencoderTransformer(n_codes, random_state=0).fit(X_train).score(X_test)
-    for n_codes in numbers[1:]
+    AutoencoderTransformer(n_codes, random_state=0).fit(train).score(test) for n_codes in numbers
 ]
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot(every, nested.pca_score_curve_, "--", color="0.6", label="PCA, rows held out in fit")
 ax.plot(every, kept, color="#3f90da", label="one nested fit")
-ax.plot(numbers[1:], own, "o", color="#e76300", label="a fit for each number")
+ax.plot(numbers, own, "o", color="#e76300", label="a fit for each number")
 ax.set_xscale("log", base=2)
 ax.set_xticks(numbers, numbers)
 ax.set(xlabel="number of codes", ylabel="share of variance kept")
 ax.legend()
+plt.show()

@@ -1,84 +1,87 @@
 """
-Sparse codes one can read
-=========================
+Sparse codes of a photograph
+============================
 
-PCA gives every picture a bit of every component. Sparse codes describe a picture by the few parts
-that it consists of, out of many: each part has a picture of its own, and the rows on which it is
-strongest show what it stands for.
+PCA gives every patch of a photograph a bit of every component. Sparse codes describe a patch by the
+few parts that it consists of, out of many: edges, corners and spots, as cells of the visual cortex
+respond to them.
 """
 
 # %%
-# Pictures of handwritten digits become sums of 6 out of 144 parts each, on average. PCA with 6
-# components is what `fit` reports beside it: as many numbers, but the same ones for every picture.
+# Patches of 8 x 8 grey pixels without their brightness, from the left half of a photograph that
+# comes with scikit-learn, become sums of 4 out of 256 parts each, on average: flat patches take
+# none, and patches full of detail many. PCA with 4 components takes 4 numbers for every patch.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from sklearn.datasets import load_sample_image
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.image import extract_patches_2d, reconstruct_from_patches_2d
 
 from skae import SparseAutoencoderTransformer
 from skae.inspection import top_rows
 
-X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-model = SparseAutoencoderTransformer(144, n_active=6, max_iter=10, random_state=0).fit(X_train)
-codes = model.transform(X_test)
-print(f"{codes.nnz / len(X_test):.1f} active codes of a new picture, on average")
-print(f"{model.score(X_test):.1%} of the variance of new pictures")
-variance = X_train.var(0).mean()
-print(f"{1 - model.reconstruction_error_ / variance:.1%} of that of the pictures held out in fit")
-print(f"{1 - model.pca_reconstruction_error_ / variance:.1%} of it by PCA with 6 components")
+photo = load_sample_image("china.jpg").mean(axis=2) / 255
+left, right = photo[:, :320], photo[160:320, 330:490]
+patches = extract_patches_2d(left, (8, 8), max_patches=10_000, random_state=0).reshape(-1, 64)
+new = extract_patches_2d(right, (8, 8)).reshape(-1, 64)
+brightness = new.mean(axis=1, keepdims=True)
+patches, new = patches - patches.mean(axis=1, keepdims=True), new - brightness
+
+model = SparseAutoencoderTransformer(256, n_active=4, max_iter=8, random_state=0).fit(patches)
+codes = model.transform(new)
+pca = PCA(4).fit(patches)
+print(f"{codes.nnz / len(new):.1f} active codes of a new patch, on average")
+print(f"{model.score(new):.1%} of the variance of new patches")
+error = np.square(pca.inverse_transform(pca.transform(new)) - new).mean()
+print(f"{1 - error / new.var():.1%} of it by PCA with 4 components")
 
 # %%
-# Strokes
-# -------
-# These are the parts that are used most, with the share of the pictures that have them. What a code
-# adds is dark, what it takes away red.
+# The parts
+# ---------
+# These are the parts that are used most, with the share of the patches that have them. What a code
+# adds is light, what it takes away dark.
 
 order = np.argsort(-model.activity_)
-figure, axes = plt.subplots(3, 10, figsize=(9, 3.4), layout="constrained")
-limit = np.abs(model.components_).max()
+figure, axes = plt.subplots(4, 12, figsize=(9, 3.7), layout="constrained")
 for axis, code in zip(axes.flat, order, strict=False):
     part = model.components_[code].reshape(8, 8)
-    axis.imshow(part, cmap="RdGy", vmin=-limit, vmax=limit)
+    limit = np.abs(part).max()
+    axis.imshow(part, cmap="gray", vmin=-limit, vmax=limit)
     axis.set_title(f"{model.activity_[code]:.0%}", fontsize=8)
+    axis.set(xticks=[], yticks=[])
+
+# %%
+# New patches from their parts
+# ----------------------------
+# A part of the photograph that the fit has not seen, from its codes: each pixel is the mean of the
+# patches that cover it. Sparse codes keep edges that as many components of PCA blur.
+
+pictures = {
+    "photograph": right,
+    "sparse codes": brightness + model.inverse_transform(codes),
+    "4 components of PCA": brightness + pca.inverse_transform(pca.transform(new)),
+}
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.3), layout="constrained")
+for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
+    if picture is not right:
+        picture = reconstruct_from_patches_2d(picture.reshape(-1, 8, 8), right.shape)
+    axis.imshow(picture, cmap="gray", vmin=0, vmax=1)
+    axis.set_title(title, fontsize=10)
     axis.set(xticks=[], yticks=[])
 
 # %%
 # What a code stands for
 # ----------------------
-# Every line has a part on the left and, beside it, the new pictures on which its code is strongest.
-# The codes shown are those that tell most of the digit.
+# Every line has a part on the left and, beside it, patches on which its code is strongest.
 
-digits = [y_test[codes[:, [code]].nonzero()[0]] for code in order]
-counts = np.array([np.bincount(own, minlength=10) for own in digits])
-n_active = counts.sum(axis=1)
-purity = np.where(n_active >= 12, counts.max(axis=1) / np.maximum(n_active, 1), 0)
-chosen = order[np.argsort(-purity, kind="stable")[:6]]
-figure, axes = plt.subplots(len(chosen), 9, figsize=(7, 5), layout="constrained")
-for line, code in zip(axes, chosen, strict=True):
-    line[0].imshow(model.components_[code].reshape(8, 8), cmap="RdGy", vmin=-limit, vmax=limit)
-    line[0].set_ylabel(f"code {code}", fontsize=8)
-    rows = top_rows(model, X_test, y_test, code=code, n_rows=8)
-    for axis, index, label in zip(line[1:], rows.indices, rows.labels, strict=False):
-        axis.imshow(X_test[index].reshape(8, 8), cmap="gray_r")
-        axis.set_title(label, fontsize=8)
-    for axis in line:
+figure, axes = plt.subplots(5, 9, figsize=(7, 4.4), layout="constrained")
+for line, code in zip(axes, order[2:12:2], strict=True):
+    part = model.components_[code].reshape(8, 8)
+    strongest = top_rows(model, patches[:3000], code=code, n_rows=8).indices
+    for axis, picture in zip(line, [part, *patches[strongest]], strict=True):
+        limit = np.abs(picture).max()
+        axis.imshow(picture.reshape(8, 8), cmap="gray", vmin=-limit, vmax=limit)
         axis.set(xticks=[], yticks=[])
-
-# %%
-# A picture and its parts
-# -----------------------
-# A reconstruction is the offset plus the parts, each times its code. Nothing else is in it.
-
-row = int(np.argmin(np.abs(np.diff(codes.indptr) - 6)))
-active = codes[[row]].indices[np.argsort(-codes[[row]].data)]
-parts = [codes[row, code] * model.components_[code] for code in active]
-pictures = [X_test[row], model.inverse_transform(codes[[row]])[0], model.intercept_, *parts]
-titles = ["picture", "reconstruction", "offset", *(f"code {code}" for code in active)]
-figure, axes = plt.subplots(1, len(pictures), figsize=(9, 1.6), layout="constrained")
-for axis, picture, title in zip(axes, pictures, titles, strict=True):
-    axis.imshow(picture.reshape(8, 8), cmap="RdGy", vmin=-16, vmax=16)
-    axis.set_title(title, fontsize=7)
-    axis.set(xticks=[], yticks=[])
+    line[0].set_ylabel(f"code {code}", fontsize=8)
 plt.show()
