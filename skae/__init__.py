@@ -61,6 +61,7 @@ _MODULES = {
     "datasets",
     "exceptions",
     "generate",
+    "impute",
     "inspection",
     "io",
     "metrics",

@@ -1,6 +1,13 @@
 """Training and applying networks, with torch and skorch; private."""
 
-from skae._engine.applying.filling import FillJudgement, fill_table, judge_fills
+from skae._engine.applying.draws import Evidence, Feature, draw_tables
+from skae._engine.applying.filling import (
+    FillJudgement,
+    fill_table,
+    find_corrections,
+    judge_fills,
+    measure_fills,
+)
 from skae._engine.applying.rows import (
     bound_log_densities,
     cell_errors,
@@ -40,7 +47,9 @@ __all__ = [
     "Adversarial",
     "AutoencoderNet",
     "Checkpoints",
+    "Evidence",
     "Family",
+    "Feature",
     "FillJudgement",
     "LoopSettings",
     "Neighbors",
@@ -64,16 +73,19 @@ __all__ = [
     "count_components",
     "decode_table",
     "decode_tokens",
+    "draw_tables",
     "encode_deviations",
     "encode_sparsely",
     "encode_table",
     "encode_tokens",
     "fill_table",
+    "find_corrections",
     "find_float_type",
     "find_token_losses",
     "hold_out",
     "holds_many_bytes",
     "judge_fills",
+    "measure_fills",
     "multiplies_in_bfloat16",
     "ordinary_torch_state",
     "resolve_device",

@@ -6,7 +6,15 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skae._engine import FillJudgement, fill_table, hold_out, judge_fills, ordinary_torch_state
+from skae._engine import (
+    FillJudgement,
+    fill_table,
+    find_corrections,
+    hold_out,
+    judge_fills,
+    measure_fills,
+    ordinary_torch_state,
+)
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.refusals import advise
 from skae.corruption import HidingNoise
@@ -19,6 +27,7 @@ _LEAST_SHARE_FOR_REFIT = 0.05
 _LEAST_SHARE_FOR_PATTERN = 0.02
 _FEWEST_JUDGING_ROWS = 5
 _SHARE_TO_HIDE = 0.2
+_GREATEST_SPREAD = 2.0
 _UNITS = (
     "AutoencoderImputer gives its `autoencoder` columns without their mean, in units of their "
     "standard deviation; the values above are in these units. Leave `output_range` and `loss` of "
@@ -29,7 +38,7 @@ _UNITS = (
 
 def fit_filling_model(
     Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form, row_groups=None
-) -> tuple[AutoencoderTransformer, FillJudgement]:
+) -> tuple[AutoencoderTransformer, FillJudgement, float]:
     """Fit an autoencoder to encoded rows, and judge on some of them what it has learnt.
 
     Parameters
@@ -55,6 +64,9 @@ def fit_filling_model(
         The fitted autoencoder, hardly trained where it is of no use.
     judgement : FillJudgement
         Share of its correction that does best, and the errors; NaN where there are too few rows.
+    spread : float
+        Factor, at least 1, by which residuals of new rows vary more than those of training rows
+        because of the network.
     """
     source = check_random_state(random_state)
     seeds = source.randint(2**31 - 1, size=2)
@@ -67,15 +79,21 @@ def fit_filling_model(
     params = {"n_components": n_components, "corruption": corruption, "random_state": seeds[0]}
     judgement = FillJudgement(0.0, float("nan"), float("nan"))
     judges = n_judging >= _FEWEST_JUDGING_ROWS
+    noise, spread = _choose_noise(Z[judging], corruption, groups), 1.0
     if judges:
         own = None if row_groups is None else row_groups[training]
         autoencoder = _fit_autoencoder(template, Z[training], form, params, own)
-        judgement = _judge(autoencoder, Z[judging], corruption, groups, seeds[1])
+        judgement = _apply(judge_fills, autoencoder, Z[judging], noise, int(seeds[1]))
     if not judges or n_judging > _LEAST_SHARE_FOR_REFIT * len(Z):
         # A network that is not used need not be trained.
         params |= {} if judgement.share else {"max_iter": 1}
         autoencoder = _fit_autoencoder(template, Z, form, params, row_groups)
-    return autoencoder, judgement
+        if judgement.share:
+            errors = _apply(
+                measure_fills, autoencoder, Z[judging], noise, int(seeds[1]), judgement.share
+            )
+            spread = _find_spread(judgement, *errors)
+    return autoencoder, judgement, spread
 
 
 def fill_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) -> np.ndarray:
@@ -95,8 +113,27 @@ def fill_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) 
     filled : ndarray of shape (n_samples, n_encoded)
         The rows, their observed values as they are.
     """
-    with ordinary_torch_state():
-        return fill_table(autoencoder.net_.module_, Z, autoencoder._standardization, share)
+    return _apply(fill_table, autoencoder, Z, share)
+
+
+def correct_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) -> np.ndarray:
+    """Return what the network adds to the linear fills of encoded rows.
+
+    Parameters
+    ----------
+    autoencoder : AutoencoderTransformer
+        A fitted autoencoder that takes missing values.
+    Z : ndarray of shape (n_samples, n_encoded)
+        Encoded rows, NaN where a value is missing.
+    share : float in [0, 1]
+        How much of what the network has learnt is used.
+
+    Returns
+    -------
+    corrections : ndarray of shape (n_samples, n_encoded)
+        In the unit of Z.
+    """
+    return _apply(find_corrections, autoencoder, Z, share)
 
 
 class _FillingAutoencoder(AutoencoderTransformer):
@@ -150,12 +187,25 @@ def _fit_autoencoder(template, Z, form, params, row_groups) -> AutoencoderTransf
     return autoencoder
 
 
-def _judge(autoencoder, Z, corruption, groups, seed) -> FillJudgement:
-    """Hide values of rows that the autoencoder has not seen, and judge how they are filled."""
+def _choose_noise(Z, corruption, groups):
+    """Return the noise that hides values from an autoencoder that is judged."""
+    if type(corruption) is not HidingNoise and isinstance(corruption, HidingNoise):
+        return corruption
     shows_pattern = np.isnan(Z).mean() >= _LEAST_SHARE_FOR_PATTERN
-    if type(corruption) is HidingNoise or not isinstance(corruption, HidingNoise):
-        level = 0.0 if shows_pattern else _SHARE_TO_HIDE
-        corruption = HidingNoise(level, groups)
+    return HidingNoise(0.0 if shows_pattern else _SHARE_TO_HIDE, groups)
+
+
+def _apply(function, autoencoder, Z, *args):
+    """Return what a function of the engine makes of rows and the autoencoder's network."""
     module, standardization = autoencoder.net_.module_, autoencoder._standardization
     with ordinary_torch_state():
-        return judge_fills(module, Z, standardization, corruption, int(seed))
+        return function(module, Z, standardization, *args)
+
+
+def _find_spread(judgement: FillJudgement, linear_error: float, error: float) -> float:
+    """Compare errors of held-out rows with errors of the same rows once they were trained on.
+
+    The distribution's own errors fall, too, which is no work of the network.
+    """
+    before, after = judgement.error / judgement.linear_error, error / max(linear_error, 1e-300)
+    return float(np.sqrt(np.clip(before / max(after, 1e-300), 1, _GREATEST_SPREAD**2)))

@@ -1,18 +1,20 @@
 """Missing values, filled by what an autoencoder knows of the other values of their row."""
 
+from collections.abc import Iterator
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import MissingValues, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._estimators.drawn_rows import draw_columns, keep_rows
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import fill_rows, fit_filling_model
 from skae._estimators.held_out import number_groups
@@ -33,6 +35,7 @@ from skae._estimators.mixed_columns import (
 from skae._estimators.refusals import advise
 from skae._estimators.samples import check_form, find_form, flatten_samples
 from skae._estimators.states import PlainStateMixin
+from skae._shared.checks import check_count
 from skae._shared.scikit_learn import fit_context, returns_frames, validate_data
 from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
@@ -263,11 +266,87 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             of X. Or what `set_output` asks for, with a column for each pixel of an image.
         """
         check_is_fitted(self)
+        X, form, columns, missing = self._read(X)
+        return self._write(X, form, columns, self._fill(columns, missing), missing)
+
+    @sees_one_fit
+    def sample(self, X, n_draws=20, random_state=None):
+        """Draw the missing values of X several times.
+
+        Each draw is a table in which missing values vary as the values of the columns do, and vary
+        together. Tables differ by what cannot be known of the missing values. Analyse each of them,
+        and pool the results with `skae.impute.pool`.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows with the features seen in fit. For analyses of the training table pass this table.
+        n_draws : int, default=20
+            Number of tables.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draws. The same int gives the same tables, and more draws begin with those
+            of fewer.
+
+        Returns
+        -------
+        draws : iterator of ndarray or data frame of shape (n_samples, n_features_out)
+            Tables as `transform` returns them, one at a time, so that a single one is in memory.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not as described, or if categories and numbers take more than
+            2000 columns.
+
+        Notes
+        -----
+        Before each draw a normal distribution is fitted to a bootstrap of the training rows.
+        Differences between values and what is expected of them are those of values that are hidden
+        in training rows with similar expectations. Categories are drawn by their frequency among
+        such rows. Columns of integers, columns in which values come again, and columns with a
+        finite `min_value` or `max_value` get values that similar rows have (predictive mean
+        matching).
+
+        The imputer keeps up to 5000 training rows for this.
+
+        References
+        ----------
+        van Buuren, S. (2018). Flexible imputation of missing data. https://stefvanbuuren.name/fimd/
+
+        Honaker, J. and King, G. (2010). What to do about missing values in time-series
+        cross-section data. American Journal of Political Science 54.
+        https://doi.org/10.1111/j.1540-5907.2010.00447.x
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_wine
+        >>> from skae import AutoencoderImputer
+        >>> X = load_wine().data[:, :5]
+        >>> X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+        >>> imputer = AutoencoderImputer(random_state=0).fit(X)
+        >>> means = [X_drawn.mean() for X_drawn in imputer.sample(X, 5, random_state=0)]
+        >>> len(means), bool(np.std(means) > 0)
+        (5, True)
+        """
+        check_is_fitted(self)
+        n_draws = check_count("n_draws", n_draws, "Ask for a draw or more.")
+        X, form, columns, missing = self._read(X)
+        seed = check_random_state(random_state).randint(2**31 - 1)
+        return (
+            self._write(X, form, columns, filled, missing)
+            for filled in self._draw(columns, missing, n_draws, seed)
+        )
+
+    def _read(self, X):
+        """Return X and the form of its samples, its columns, and which values are missing."""
         X, form = self._validate(X, reset=False)
         check_form(form, self._form)
         X = self._to_kind_of_fit(X)
-        columns, missing = read_table(X, self.missing_values, self._is_categorical)
-        filled = self._fill(columns, missing)
+        return X, form, *read_table(X, self.missing_values, self._is_categorical)
+
+    def _write(self, X, form, columns, filled, missing):
+        """Return X, in the form that the user expects, with its gaps filled in."""
         # Nothing is known of identifiers, and of categories without a value.
         gaps = missing & ~(self._is_left | (self._is_empty & self._is_categorical))
         if self._holds_text and self._gives_frame and is_frame(X):
@@ -372,7 +451,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             self._encoding = encoding = ColumnEncoding.fit(
                 numbers, self._levels, standardize=self.standardize
             )
-            self.autoencoder_, judgement = fit_filling_model(
+            self.autoencoder_, judgement, self._spread = fit_filling_model(
                 encoding.encode(numbers),
                 encoding.groups,
                 self.autoencoder,
@@ -383,6 +462,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             )
             self.learned_share_ = judgement.share
             self.error_, self.linear_error_ = judgement.error, judgement.linear_error
+            self._kept_rows, self._n_rows = keep_rows(numbers), len(missing)
 
     def _find_used(self) -> np.ndarray:
         """Return the indices of the features that the autoencoder sees."""
@@ -399,12 +479,36 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     def _fill(self, columns, missing) -> list:
         """Return all columns without missing values; only what was missing is of use."""
-        filled = [np.zeros(len(missing)) for _ in columns]
-        if self._encoding is not None:
-            Z = self._encoding.encode(self._number(columns, missing))
-            decoded = self._encoding.decode(fill_rows(self.autoencoder_, Z, self.learned_share_))
-            for index, values in zip(self._find_used(), decoded, strict=True):
-                filled[index] = values
+        if self._encoding is None:
+            return self._place([], missing)
+        Z = self._encoding.encode(self._number(columns, missing))
+        filled = self._encoding.decode(fill_rows(self.autoencoder_, Z, self.learned_share_))
+        return self._place(filled, missing)
+
+    def _draw(self, columns, missing, n_draws: int, seed: int) -> Iterator[list]:
+        """Yield all columns with draws of their missing values."""
+        if self._encoding is None:
+            yield from (self._place([], missing) for _ in range(n_draws))
+            return
+        used = self._find_used()
+        draws = draw_columns(
+            self._encoding,
+            self.autoencoder_,
+            self.learned_share_,
+            (self._kept_rows, self._n_rows, self._spread),
+            self._number(columns, missing),
+            np.isfinite(self._bounds[:, used]).any(axis=0),
+            n_draws,
+            seed,
+        )
+        for drawn in draws:
+            yield self._place(drawn, missing)
+
+    def _place(self, used: list, missing) -> list:
+        """Return all columns, given those that the autoencoder sees, within their bounds."""
+        filled = [np.zeros(len(missing)) for _ in range(missing.shape[1])]
+        for index, values in zip(self._find_used(), used, strict=bool(used)):
+            filled[index] = values
         for index in np.flatnonzero(~self._is_categorical):
             filled[index] = write_floats(filled[index].clip(*self._bounds[:, index]), np.float64)
         return filled

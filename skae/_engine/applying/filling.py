@@ -51,6 +51,50 @@ def judge_fills(
     judgement : FillJudgement
         Best share of the correction, and the errors.
     """
+    sums, n_hidden = _sum_errors(module, X, standardization, corruption, seed)
+    return _judge_sums(sums, n_hidden, standardization.scale)
+
+
+@torch.no_grad()
+def measure_fills(
+    module, X, standardization: Standardization, corruption: Corruption, seed: int, share: float
+) -> tuple[float, float]:
+    """Return the errors of cells that `judge_fills` hides.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        A network with a filling.
+    X : ndarray of shape (n_samples, n_features)
+        Rows, in their own unit, with NaN where a cell is missing.
+    standardization : Standardization
+        Centring and scaling of the network's rows.
+    corruption : Corruption
+        Hides cells, a few times each row.
+    seed : int
+        Seed of the draws.
+    share : float in [0, 1]
+        How much of the network's correction counts.
+
+    Returns
+    -------
+    linear_error : float
+        Mean squared error of what the distribution expects; NaN where no cell was hidden.
+    error : float
+        Mean squared error with that share of the correction.
+    """
+    sums, n_hidden = _sum_errors(module, X, standardization, corruption, seed)
+    before, product, square = sums.sum(1).tolist()
+    unit = standardization.scale**2 / n_hidden if n_hidden else float("nan")
+    return before * unit, (before - 2 * share * product + share**2 * square) * unit
+
+
+def _sum_errors(module, X, standardization, corruption, seed) -> tuple[torch.Tensor, int]:
+    """Return sums over hidden cells of each row, and the number of these cells.
+
+    The sums are those of squared errors of the distribution, of their products with what the
+    network changes, and of squared changes.
+    """
     generator = torch.Generator(device="cpu").manual_seed(seed)
     rows = standardization.apply(X)
     nothing = torch.zeros(rows.shape[1], dtype=rows.dtype)
@@ -65,7 +109,7 @@ def judge_fills(
         parts = error.square(), error * change, change.square()
         sums += torch.stack([part.sum(1).double() for part in parts])
         n_hidden += int(hidden.sum())
-    return _judge_sums(sums, n_hidden, standardization.scale)
+    return sums, n_hidden
 
 
 def _judge_sums(sums: torch.Tensor, n_hidden: int, scale: float) -> FillJudgement:
@@ -113,3 +157,36 @@ def fill_table(module, X: np.ndarray, standardization: Standardization, share: f
 
     fills = torch.from_numpy(apply_to_rows(module, X, standardization, fill))
     return np.where(np.isnan(X), standardization.invert(fills), X)
+
+
+@torch.no_grad()
+def find_corrections(
+    module, X: np.ndarray, standardization: Standardization, share: float
+) -> np.ndarray:
+    """Return what the network adds to the fills of the distribution.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        A network with a filling.
+    X : ndarray of shape (n_samples, n_features)
+        Rows, in their own unit, with NaN where a cell is missing.
+    standardization : Standardization
+        Centring and scaling of the network's rows.
+    share : float in [0, 1]
+        How much of the network's correction counts.
+
+    Returns
+    -------
+    corrections : ndarray of shape (n_samples, n_features)
+        In the unit of X.
+    """
+    if share == 0:
+        return np.zeros(X.shape)
+
+    def correct(net, rows):
+        linear, learned = fill_rows(net, rows)
+        return learned - linear
+
+    changes = apply_to_rows(module, X, standardization, correct)
+    return changes.astype(np.float64) * (share * standardization.scale)

@@ -230,15 +230,52 @@ def _fit_normal(
     precision : ndarray of shape (n_features, n_features)
         The inverse of the covariance once that is drawn towards the identity.
     """
+    mean, covariance, root = fit_normal(rows, shares, n_steps=_N_STEPS, tolerance=_TOLERANCE)
+    precision = torch.cholesky_inverse(root)
+    return mean.double().numpy(), covariance.double().numpy(), precision.double().numpy()
+
+
+def fit_normal(
+    rows: torch.Tensor,
+    shares: torch.Tensor,
+    start: tuple[torch.Tensor, torch.Tensor] | None = None,
+    *,
+    n_steps: int,
+    tolerance: float = 0.0,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Improve a normal distribution of rows with missing cells by expectation maximisation.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n_samples, n_features)
+        Rows of about unit size, NaN where a cell is missing.
+    shares : Tensor of shape (n_samples,)
+        Weights of the rows, summing to 1.
+    start : tuple of Tensor or None, default=None
+        Mean and covariance to start from; None fills missing cells with zeros.
+    n_steps : int
+        Number of steps at most; none where no cell is missing.
+    tolerance : float, default=0.0
+        Relative change of the covariance below which steps end.
+
+    Returns
+    -------
+    mean : Tensor of shape (n_features,)
+        Mean of the distribution.
+    covariance : Tensor of shape (n_features, n_features)
+        Its covariance.
+    root : Tensor of shape (n_features, n_features)
+        Cholesky root of the covariance once that is drawn towards the identity.
+    """
     n_samples, n_features = rows.shape
     prior = max(_PRIOR_ROWS_PER_COLUMN * n_features / n_samples, _LEAST_PRIOR_SHARE)
     gaps, gap_shares = _repeat_gaps(rows, shares)
     generator = torch.Generator().manual_seed(0)
     draws = torch.empty(gaps.shape, dtype=rows.dtype).normal_(generator=generator)
     nothing = rows.new_zeros(n_features)
-    mean, covariance = nothing, _weigh(rows.nan_to_num(0.0), shares)
+    mean, covariance = start or (nothing, _weigh(rows.nan_to_num(0.0), shares))
     root = _shrunk_root(covariance, prior)
-    for _ in range(_N_STEPS if len(gaps) else 0):
+    for _ in range(n_steps if len(gaps) else 0):
         precision = torch.cholesky_inverse(root)
         filled = GaussianFilling(mean, precision)(rows)
         drawn = draws @ root.T
@@ -246,10 +283,9 @@ def _fit_normal(
         mean, last = shares @ filled, covariance
         covariance = _weigh(filled - mean, shares) + _weigh(drawn - expected, gap_shares)
         root = _shrunk_root(covariance, prior)
-        if torch.linalg.norm(covariance - last) < _TOLERANCE * torch.linalg.norm(last):
+        if torch.linalg.norm(covariance - last) < tolerance * torch.linalg.norm(last):
             break
-    precision = torch.cholesky_inverse(root)
-    return mean.double().numpy(), covariance.double().numpy(), precision.double().numpy()
+    return mean, covariance, root
 
 
 def _repeat_gaps(rows: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,342 @@
+"""Missing cells drawn at random, given the cells that are there."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import ndtr
+
+from skae._engine.start.incomplete import fit_normal
+from skae._engine.tables.rows import chunk_slices
+from skae.modules import GaussianFilling
+
+# Steps to the distribution of the rows, and from there to that of a bootstrap of the rows.
+_N_STEPS, _N_BOOTSTRAP_STEPS = 25, 4
+_TOLERANCE = 1e-4
+# Numbers are drawn in so many turns, each given the draws of the turns before.
+_N_TURNS = 4
+_MOST_TURNS = 8
+# Rows with hidden cells, from which residuals are taken.
+_LEAST_DONORS, _MOST_DONORS, _DONORS_PER_ROW = 2000, 20_000, 4
+_MOST_DONOR_PRODUCTS = 2e8
+_NEAREST, _FEWEST = 20, 5
+# Beyond so many products the deviations of all patterns take too long; a column then has one.
+_MOST_PATTERN_PRODUCTS = 2e9
+_PATTERN_CELLS = 2**22
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature of the table, in encoded columns."""
+
+    columns: np.ndarray
+    """Indices of its columns: one for a number, one for each category."""
+
+    n_categories: int = 0
+    """Number of categories that may be drawn, the first of its columns; 0 for a number."""
+
+    is_matched: bool = False
+    """Whether only values of similar rows are drawn."""
+
+    zero: np.ndarray | None = None
+    """Encoded zeros of the columns of a category."""
+
+    one: np.ndarray | None = None
+    """Encoded ones of the columns of a category."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known from fit."""
+
+    rows: np.ndarray
+    """Encoded rows of the training table, all or some of them, of shape (n_kept, n_encoded)."""
+
+    n_rows: int
+    """Number of rows of the training table."""
+
+    correct: Callable[[np.ndarray], np.ndarray]
+    """Maps encoded rows with missing cells to what the network adds to their linear fills."""
+
+    spread: float
+    """Factor of residuals, above 1 where the network fits its training rows better than others."""
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """A normal distribution of encoded rows."""
+
+    mean: torch.Tensor
+    covariance: torch.Tensor
+    root: torch.Tensor
+
+    @property
+    def precision(self) -> torch.Tensor:
+        return torch.cholesky_inverse(self.root)
+
+    def expect(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows with expected values in the place of missing cells."""
+        return _fill_in_chunks(GaussianFilling(self.mean, self.precision), rows)
+
+    def draw_residuals(self, missing: np.ndarray, generator) -> np.ndarray:
+        """Return draws of missing cells about what is expected of them; 0 elsewhere."""
+        drawn = generator.standard_normal(missing.shape) @ self.root.numpy().T
+        filling = GaussianFilling(torch.zeros_like(self.mean), self.precision)
+        return drawn - _fill_in_chunks(filling, np.where(missing, np.nan, drawn))
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """Features that are drawn at once, and rows with hidden cells that tell how."""
+
+    features: list[Feature]
+    hidden: np.ndarray
+    """Donors as they are seen, NaN where a cell is missing or hidden; (n_donors, n_encoded)."""
+
+    correction: np.ndarray
+    deviation: np.ndarray
+    gap_deviation: np.ndarray
+    """Deviations of the missing cells of the rows that are filled; (n_gappy, n_encoded)."""
+
+
+def draw_tables(
+    Z: np.ndarray, features: list[Feature], evidence: Evidence, n_draws: int, seed: int
+) -> Iterator[np.ndarray]:
+    """Yield tables with draws in the place of missing cells.
+
+    For each table a normal distribution is fitted to a bootstrap of the training rows, which stands
+    for what is uncertain about it. It tells, with the network's correction, what is expected of a
+    cell. The draw differs from that by a residual of a cell that was hidden in a training row with
+    a similar expectation. Which of these residuals it is, is told by a draw from the normal
+    distribution, so that cells of one row vary together as they do in the table. Categories are
+    drawn by their shares among hidden cells with similar expectations.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_encoded)
+        Encoded rows, NaN where a cell is missing.
+    features : list of Feature
+        All features, with the columns of Z.
+    evidence : Evidence
+        Training rows and network.
+    n_draws : int
+        Number of tables.
+    seed : int
+        Seed of the draws.
+
+    Yields
+    ------
+    drawn : ndarray of shape (n_samples, n_encoded)
+        Z, its observed cells as they are.
+    """
+    generator = np.random.default_rng(seed)
+    gappy = np.isnan(Z).any(axis=1)
+    gaps = Z[gappy]
+    if not gappy.any():
+        yield from (Z.copy() for _ in range(n_draws))
+        return
+    rows = torch.from_numpy(evidence.rows)
+    normal = _fit(rows, None, _N_STEPS, _TOLERANCE)
+    origin, donors, hidden = _choose_donors(gaps, features, evidence.rows, generator)
+    turns = _plan_turns(gaps, features, donors, hidden, normal, evidence)
+    for _ in range(n_draws):
+        own = _draw_normal(rows, normal, evidence, generator)
+        chosen = _bootstrap_donors(origin, len(rows), generator)
+        current = gaps.copy()
+        for turn in turns:
+            _take_turn(turn, current, donors, chosen, own, evidence, generator)
+        drawn = Z.copy()
+        drawn[gappy] = current
+        yield drawn
+
+
+def _fit(rows: torch.Tensor, start, n_steps: int, tolerance: float = 0.0) -> _Normal:
+    shares = torch.full((len(rows),), 1 / len(rows), dtype=rows.dtype)
+    return _Normal(*fit_normal(rows, shares, start, n_steps=n_steps, tolerance=tolerance))
+
+
+def _draw_normal(rows, normal: _Normal, evidence: Evidence, generator) -> _Normal:
+    """Return the distribution of a bootstrap of the rows.
+
+    Of a larger table only some rows are kept. These differ more from bootstrap to bootstrap, and
+    their difference counts for less.
+    """
+    chosen = torch.from_numpy(generator.integers(len(rows), size=len(rows)))
+    start = normal.mean, normal.covariance
+    drawn = _fit(rows[chosen], start, _N_BOOTSTRAP_STEPS)
+    weight = min(1.0, np.sqrt(len(rows) / evidence.n_rows))
+    mean, covariance, shrunk = (
+        torch.lerp(first, second, weight)
+        for first, second in (
+            (normal.mean, drawn.mean),
+            (normal.covariance, drawn.covariance),
+            (normal.root @ normal.root.T, drawn.root @ drawn.root.T),
+        )
+    )
+    return _Normal(mean, covariance, torch.linalg.cholesky(shrunk))
+
+
+def _fill_in_chunks(filling: GaussianFilling, rows: np.ndarray) -> np.ndarray:
+    filled = np.empty(rows.shape)
+    for some in chunk_slices(rows.shape):
+        filled[some] = filling(torch.from_numpy(rows[some])).numpy()
+    return filled
+
+
+def _choose_donors(gaps, features, rows, generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return training rows, by number and by value, and which of their cells are hidden.
+
+    A training row loses the cells that a row to be filled lacks. Rows are chosen for each feature
+    in turn, so that there are enough hidden cells of each.
+    """
+    first = [feature.columns[0] for feature in features]
+    lacks, has = np.isnan(gaps[:, first]), ~np.isnan(rows[:, first])
+    wanted = np.flatnonzero(lacks.any(axis=0) & has.any(axis=0))
+    n_donors = np.clip(_DONORS_PER_ROW * len(rows), _LEAST_DONORS, _MOST_DONORS)
+    n_donors = min(n_donors, max(1000, int(_MOST_DONOR_PRODUCTS / rows.shape[1] ** 2)))
+    n_each = -(-n_donors // max(1, len(wanted)))
+    origin, patterns = [np.empty(0, dtype=int)], [np.empty(0, dtype=int)]
+    for index in wanted:
+        origin.append(generator.choice(np.flatnonzero(has[:, index]), n_each))
+        patterns.append(generator.choice(np.flatnonzero(lacks[:, index]), n_each))
+    chosen = np.concatenate(origin)
+    donors = rows[chosen]
+    hidden = np.isnan(gaps[np.concatenate(patterns)]) & ~np.isnan(donors)
+    return chosen, donors, hidden
+
+
+def _bootstrap_donors(origin, n_rows: int, generator) -> np.ndarray:
+    """Return which donors count, by a bootstrap of the rows that they are made of."""
+    counts = generator.multinomial(n_rows, np.full(n_rows, 1 / n_rows))
+    return np.repeat(np.arange(len(origin)), counts[origin])
+
+
+def _plan_turns(gaps, features, donors, hidden, normal, evidence) -> list[_Turn]:
+    turns, missing, concealed = [], np.isnan(gaps), hidden.copy()
+    for own in _order_features(missing, features):
+        rows = np.where(concealed, np.nan, donors)
+        deviation, gap_deviation = (
+            _find_deviations(normal, unknown) for unknown in (np.isnan(rows), missing)
+        )
+        turns.append(_Turn(own, rows, evidence.correct(rows), deviation, gap_deviation))
+        known = np.concatenate([feature.columns for feature in own])
+        concealed[:, known] = False
+        missing = missing.copy()
+        missing[:, known] = False
+    return turns
+
+
+def _order_features(missing, features) -> list[list[Feature]]:
+    """Return the features that are drawn at once: categories first, those with few gaps first."""
+    lacking = [feature for feature in features if missing[:, feature.columns[0]].any()]
+    lacking.sort(key=lambda feature: missing[:, feature.columns[0]].sum())
+    categories = [feature for feature in lacking if feature.n_categories]
+    numbers = [feature for feature in lacking if not feature.n_categories]
+    n_turns = _MOST_TURNS - _N_TURNS
+    return _split(categories, n_turns) + _split(numbers, _N_TURNS)
+
+
+def _split(features: list[Feature], n_parts: int) -> list[list[Feature]]:
+    bounds = np.linspace(0, len(features), min(n_parts, len(features)) + 1).astype(int)
+    return [features[first:last] for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _find_deviations(normal: _Normal, missing: np.ndarray) -> np.ndarray:
+    """Return standard deviations of missing cells, given the cells of their row that are there."""
+    patterns, place = np.unique(missing, axis=0, return_inverse=True)
+    n_patterns, n_columns = patterns.shape
+    precision = normal.precision
+    if n_patterns * float(n_columns) ** 3 > _MOST_PATTERN_PRODUCTS:
+        residuals = normal.draw_residuals(missing, np.random.default_rng(0))
+        counts = np.maximum(missing.sum(axis=0), 1)
+        squares = np.square(residuals).sum(axis=0) / counts
+        squares = np.maximum(squares, 1 / precision.diagonal().numpy())
+        return np.broadcast_to(np.sqrt(squares), missing.shape)
+    deviations = np.empty(patterns.shape)
+    size = max(1, _PATTERN_CELLS // n_columns**2)
+    for start in range(0, n_patterns, size):
+        own = torch.from_numpy(patterns[start : start + size])
+        both = own[:, :, None] & own[:, None, :]
+        parts = torch.where(both, precision, torch.eye(n_columns, dtype=precision.dtype))
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(parts))
+        deviations[start : start + size] = inverse.diagonal(dim1=1, dim2=2).sqrt().numpy()
+    return deviations[place.ravel()]
+
+
+def _take_turn(turn, current, donors, chosen, normal, evidence, generator):
+    """Draw the missing cells of a turn's features, in place."""
+    missing = np.isnan(current)
+    expected = normal.expect(current) + evidence.correct(current)
+    residuals = normal.draw_residuals(missing, generator)
+    # Cells that are there have no residual, and donors none that is of use.
+    at_donors = (normal.expect(turn.hidden) + turn.correction)[chosen]
+    unknown = np.isnan(turn.hidden)[chosen] & ~np.isnan(donors)[chosen]
+    truth, deviation = donors[chosen], turn.deviation[chosen]
+    for feature in turn.features:
+        column = feature.columns[0]
+        rows, own = np.flatnonzero(missing[:, column]), np.flatnonzero(unknown[:, column])
+        if feature.n_categories:
+            _draw_category(feature, current, rows, expected, truth[own], at_donors[own], generator)
+            continue
+        spread = turn.gap_deviation[rows, column]
+        drawn = _Residuals(
+            at_donors[own, column], truth[own, column], deviation[own, column], evidence.spread
+        ).draw(expected[rows, column], spread, residuals[rows, column], feature.is_matched)
+        current[rows, column] = drawn
+
+
+@dataclass(frozen=True)
+class _Residuals:
+    """Hidden cells of one column: their expectations, values and deviations."""
+
+    expected: np.ndarray
+    values: np.ndarray
+    deviation: np.ndarray
+    spread: float
+
+    def draw(self, expected, deviation, residuals, is_matched) -> np.ndarray:
+        """Return values about expectations, in the ranks of residuals of a normal distribution."""
+        if len(self.values) < _FEWEST:
+            return expected + residuals * self.spread
+        order = np.argsort(self.expected, kind="stable")
+        standardised = ((self.values - self.expected) / self.deviation)[order]
+        near = _find_nearest(self.expected[order], expected)
+        n_near = near.shape[1]
+        rank = np.minimum((ndtr(residuals / deviation) * n_near).astype(int), n_near - 1)
+        candidates = np.sort(standardised[near], axis=1)
+        chosen = np.take_along_axis(candidates, rank[:, None], axis=1)[:, 0]
+        drawn = expected + chosen * deviation * self.spread
+        if not is_matched:
+            return drawn
+        values = self.values[order][near]
+        closest = np.abs(values - drawn[:, None]).argmin(axis=1)
+        return np.take_along_axis(values, closest[:, None], axis=1)[:, 0]
+
+
+def _find_nearest(sorted_values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the places of values about each wanted one; (n_wanted, n_near)."""
+    n_near = min(_NEAREST, len(sorted_values))
+    first = np.searchsorted(sorted_values, wanted) - n_near // 2
+    return first.clip(0, len(sorted_values) - n_near)[:, None] + np.arange(n_near)
+
+
+def _draw_category(feature, current, rows, expected, truth, at_donors, generator):
+    """Draw a category by its shares among donors with similar expectations, in place."""
+    drawable = feature.columns[: feature.n_categories]
+    middle = (feature.zero + feature.one)[: feature.n_categories] / 2
+    shares = np.empty((len(rows), len(drawable)))
+    for place, column in enumerate(drawable):
+        wanted = expected[rows, column]
+        zero, one = feature.zero[place], feature.one[place]
+        if len(truth) < _FEWEST:
+            shares[:, place] = ((wanted - zero) / (one - zero)).clip(0, 1)
+            continue
+        order = np.argsort(at_donors[:, column], kind="stable")
+        is_so = (truth[:, column] > middle[place])[order]
+        shares[:, place] = is_so[_find_nearest(at_donors[order, column], wanted)].mean(axis=1)
+    shares += 1e-9
+    bounds = np.cumsum(shares, axis=1)
+    drawn = (generator.random(len(rows))[:, None] * bounds[:, -1:] >= bounds).sum(axis=1)
+    current[np.ix_(rows, feature.columns)] = feature.zero
+    current[rows, drawable[drawn]] = feature.one[drawn]

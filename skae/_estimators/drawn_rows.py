@@ -1,0 +1,125 @@
+"""Rows that an imputer keeps from fit, and draws of missing values that rest on them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from skae._engine import Evidence, Feature, draw_tables
+from skae._estimators.column_encoding import ColumnEncoding
+from skae._estimators.filling_model import correct_rows
+
+_MOST_KEPT_ROWS, _LEAST_KEPT_ROWS = 5000, 1000
+_MOST_KEPT_CELLS = 1_000_000
+_MOST_ENCODED = 2000
+# Less than this share of different values are measured in steps, or pile up somewhere.
+_LEAST_SHARE_OF_DIFFERENT = 0.95
+
+
+def keep_rows(numbers: list[np.ndarray]) -> np.ndarray:
+    """Return a table of rows to draw by: all of a small table, a sample of a large one.
+
+    Parameters
+    ----------
+    numbers : list of ndarray of shape (n_samples,)
+        Columns: floats, or numbers of categories, NaN where a cell is missing.
+
+    Returns
+    -------
+    kept : ndarray of shape (n_kept, n_columns)
+        Rows in the order of the table.
+    """
+    table = np.column_stack(numbers)
+    most = max(_LEAST_KEPT_ROWS, _MOST_KEPT_CELLS // table.shape[1])
+    most = min(_MOST_KEPT_ROWS, most)
+    if len(table) <= most:
+        return table
+    return table[np.sort(np.random.default_rng(0).choice(len(table), most, replace=False))]
+
+
+def draw_columns(
+    encoding: ColumnEncoding,
+    autoencoder,
+    share: float,
+    kept: tuple[np.ndarray, int, float],
+    numbers: list[np.ndarray],
+    is_bounded: np.ndarray,
+    n_draws: int,
+    seed: int,
+) -> Iterator[list[np.ndarray]]:
+    """Yield columns with draws in the place of missing values.
+
+    Parameters
+    ----------
+    encoding : ColumnEncoding
+        Maps columns to the rows of the autoencoder, and back.
+    autoencoder : AutoencoderTransformer
+        A fitted autoencoder that takes missing values.
+    share : float in [0, 1]
+        How much of what the network has learnt is used.
+    kept : tuple of (ndarray of shape (n_kept, n_columns), int, float)
+        Rows of the training table, the number of all of them, and the factor of residuals.
+    numbers : list of ndarray of shape (n_samples,)
+        Columns to fill: floats, or numbers of categories, NaN where a cell is missing.
+    is_bounded : ndarray of bool of shape (n_columns,)
+        Columns that must keep within bounds.
+    n_draws : int
+        Number of tables.
+    seed : int
+        Seed of the draws.
+
+    Yields
+    ------
+    drawn : list of ndarray of shape (n_samples,)
+        Columns: floats, or categories; only what was missing is of use.
+    """
+    rows, n_rows, spread = kept
+    steps = [
+        _find_steps(column) if known is None and (bounded or _has_steps(column)) else None
+        for column, known, bounded in zip(rows.T, encoding.levels, is_bounded, strict=True)
+    ]
+    evidence = Evidence(
+        encoding.encode(list(rows.T)),
+        n_rows,
+        lambda Z: correct_rows(autoencoder, Z, share),
+        spread,
+    )
+    features = _describe(encoding, [own is not None for own in steps])
+    for table in draw_tables(encoding.encode(numbers), features, evidence, n_draws, seed):
+        decoded = encoding.decode(table)
+        yield [
+            column if own is None else _snap(column, own)
+            for column, own in zip(decoded, steps, strict=True)
+        ]
+
+
+def _describe(encoding: ColumnEncoding, is_matched: list[bool]) -> list[Feature]:
+    features = []
+    for index, known in enumerate(encoding.levels):
+        columns = np.flatnonzero(encoding.groups == index)
+        if known is None:
+            features.append(Feature(columns, is_matched=is_matched[index]))
+            continue
+        mean, scale = encoding.mean[columns], encoding.scale[columns]
+        n_categories = len(known.categories)
+        features.append(Feature(columns, n_categories, zero=-mean / scale, one=(1 - mean) / scale))
+    return features
+
+
+def _has_steps(column: np.ndarray) -> bool:
+    """Tell whether a column holds integers, or values that come again."""
+    there = column[~np.isnan(column)]
+    is_whole = bool((there == np.round(there)).all())
+    return is_whole or len(np.unique(there)) < _LEAST_SHARE_OF_DIFFERENT * len(there)
+
+
+def _find_steps(column: np.ndarray) -> np.ndarray:
+    return np.unique(column[~np.isnan(column)])
+
+
+def _snap(column: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the nearest of some values to each of a column, exactly as in the table."""
+    if not len(steps):
+        return column
+    after = np.searchsorted(steps, column).clip(1, max(1, len(steps) - 1))
+    low, high = steps[after - 1], steps[np.minimum(after, len(steps) - 1)]
+    return np.where(column - low <= high - column, low, high)
