@@ -19,35 +19,37 @@ class Table:
 
 
 def make_linear(rng):
-    """Normal covariates that go together."""
+    """Make normal covariates that go together."""
     covariance = 0.4 + 0.6 * np.eye(4)
     X = rng.multivariate_normal(np.zeros(4), covariance, size=N_ROWS)
     return regress(X, [1.0, -0.5, 0.5, 0.0], rng)
 
 
 def make_bent(rng):
-    """A covariate that is a parabola of another."""
+    """Make a covariate that is a parabola of another."""
     a, b = rng.normal(size=(2, N_ROWS))
-    X = np.column_stack([a, a**2 + 0.5 * rng.normal(size=N_ROWS), 0.5 * (a + b) + rng.normal(size=N_ROWS), b])
+    X = np.column_stack(
+        [a, a**2 + 0.5 * rng.normal(size=N_ROWS), 0.5 * (a + b) + rng.normal(size=N_ROWS), b]
+    )
     return regress(X, [1.0, 0.5, -0.5, 0.5], rng)
 
 
 def make_skewed(rng):
-    """Lognormal and gamma distributed covariates."""
+    """Make lognormal and gamma distributed covariates."""
     a, b = rng.normal(size=(2, N_ROWS))
     X = np.column_stack([np.exp(0.6 * a), rng.gamma(2.0, size=N_ROWS) + 0.5 * a, a + b, b])
     return regress(X, [1.0, -0.5, 0.5, 0.5], rng)
 
 
 def make_steps(rng):
-    """Counts and a binary covariate, as integers."""
+    """Make counts and a binary covariate, as integers."""
     a, b = rng.normal(size=(2, N_ROWS))
     X = np.column_stack([rng.poisson(np.exp(0.5 + 0.4 * a)), a + b > 0.5, a, b])
     return regress(X.astype(float), [0.5, 1.0, 0.5, -0.5], rng)
 
 
 def make_kinds(rng):
-    """A covariate with three categories, which shift the others."""
+    """Make a covariate with three categories, which shift the others."""
     kind = rng.choice(3, size=N_ROWS, p=[0.5, 0.3, 0.2])
     a = 1.5 * (kind == 1) + rng.normal(size=N_ROWS)
     b = np.where(kind == 2, -a, a) + rng.normal(size=N_ROWS)
@@ -58,7 +60,7 @@ def make_kinds(rng):
 
 
 def make_waves(rng):
-    """A covariate that is a wave of another, and one with a spread that grows."""
+    """Make a covariate that is a wave of another, and one with a spread that grows."""
     a = rng.uniform(-2, 2, size=N_ROWS)
     wave = np.sin(2 * a) + 0.4 * rng.normal(size=N_ROWS)
     cone = a + (0.2 + 0.4 * np.abs(a)) * rng.normal(size=N_ROWS)
@@ -66,14 +68,14 @@ def make_waves(rng):
 
 
 def make_shares(rng):
-    """Covariates within 0 and 1, with many zeros."""
+    """Make covariates within 0 and 1, with many zeros."""
     a, b = rng.normal(size=(2, N_ROWS))
     X = np.column_stack([np.clip(0.3 + 0.4 * a, 0, 1), 1 / (1 + np.exp(-a - b)), b])
     return regress(X, [2.0, -2.0, 0.5], rng)
 
 
 def make_crowd(rng):
-    """Ten covariates that three hidden quantities explain."""
+    """Make ten covariates that three hidden quantities explain."""
     X = rng.normal(size=(N_ROWS, 3)) @ rng.normal(size=(3, 10)) + rng.normal(size=(N_ROWS, 10))
     return regress(X, np.tile([0.5, -0.5, 0.0, 0.3, 0.2], 2), rng)
 

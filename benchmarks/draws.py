@@ -1,4 +1,4 @@
-"""Do intervals of regression coefficients hold the truth where missing values are drawn?
+"""Multiple imputation: how often pooled intervals of regression coefficients hold the truth.
 
 Tables of known regressions lack 30 % of their values. Methods draw these, regressions on the draws
 are pooled by Rubin's rules, and their 95 % intervals are compared with the true coefficients. See
@@ -132,9 +132,7 @@ def make_methods(options):
         methods["statsmodels"] = make_statsmodels(options)
     if has_mice():
         methods["mice"] = make_mice(options)
-    return {
-        name: draw for name, draw in methods.items() if name in (options.methods or methods)
-    }
+    return {name: draw for name, draw in methods.items() if name in (options.methods or methods)}
 
 
 def make_ours(options):
@@ -258,7 +256,9 @@ def summarize_method(method, results):
     own = [result[method] for result in results.values()]
     first = [next(iter(result.values())) for result in results.values()]
     coverage = [one["coverage"] for one in own]
-    width = geometric_mean([one["width"] / two["width"] for one, two in zip(own, first, strict=True)])
+    width = geometric_mean(
+        [one["width"] / two["width"] for one, two in zip(own, first, strict=True)]
+    )
     distance = float(np.mean([one["distance"] for one in own]))
     seconds = float(np.mean([one["seconds"] for one in own]))
     return [float(np.mean(coverage)), min(coverage), max(coverage), width, distance, seconds]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from html import escape
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -92,7 +91,7 @@ class PooledEstimates:
         ValueError
             If `level` does not lie between 0 and 1.
         """
-        if not isinstance(level, Real) or not 0 < level < 1:
+        if not isinstance(level, int | float) or not 0 < level < 1:
             raise ValueError(f"`level` must be between 0 and 1. Got {level!r}. Pass 0.95, say.")
         half = stats.t.ppf((1 + level) / 2, self.df) * self.standard_errors
         return np.column_stack([self.estimates - half, self.estimates + half])
@@ -309,11 +308,11 @@ def _check(read: list[_Result]):
         )
 
 
-def _check_df(df) -> float:
-    if not isinstance(df, Real) or not df > 0:
+def _check_df(df: Any) -> float:
+    if not isinstance(df, int | float | np.number) or not df > 0:
         raise ValueError(
-            f"`df` must be None or a positive number. Got {df!r}. Pass the number of rows less that "
-            "of estimated coefficients, or leave it out."
+            f"`df` must be None or a positive number. Got {df!r}. Pass the number of rows less "
+            "that of estimated coefficients, or leave it out."
         )
     return float(df)
 

@@ -36,6 +36,34 @@ def keep_rows(numbers: list[np.ndarray]) -> np.ndarray:
     return table[np.sort(np.random.default_rng(0).choice(len(table), most, replace=False))]
 
 
+def check_can_draw(encoding: ColumnEncoding, rows: np.ndarray | None):
+    """Refuse imputers without rows to draw by, and tables too wide for a distribution.
+
+    Parameters
+    ----------
+    encoding : ColumnEncoding
+        Maps columns to the rows of the autoencoder.
+    rows : ndarray of shape (n_kept, n_columns) or None
+        Rows of the training table.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows or too many columns.
+    """
+    if rows is None:
+        raise ValueError(
+            "An imputer must keep rows from fit to draw by. Got one from a file of an earlier "
+            "version, which kept none. Fit it again."
+        )
+    n_encoded = len(encoding.groups)
+    if n_encoded > _MOST_ENCODED:
+        raise ValueError(
+            f"X must have {_MOST_ENCODED} columns at most to draw from, with one for each category."
+            f" Got {n_encoded}. Leave out columns, or fill with `transform`."
+        )
+
+
 def draw_columns(
     encoding: ColumnEncoding,
     autoencoder,

@@ -77,22 +77,23 @@ def fit_filling_model(
     form = form if math.prod(form) == Z.shape[1] else Z.shape[1:]
     corruption = _make_corruption(template, groups)
     params = {"n_components": n_components, "corruption": corruption, "random_state": seeds[0]}
-    judgement = FillJudgement(0.0, float("nan"), float("nan"))
-    judges = n_judging >= _FEWEST_JUDGING_ROWS
-    noise, spread = _choose_noise(Z[judging], corruption, groups), 1.0
-    if judges:
-        own = None if row_groups is None else row_groups[training]
-        autoencoder = _fit_autoencoder(template, Z[training], form, params, own)
-        judgement = _apply(judge_fills, autoencoder, Z[judging], noise, int(seeds[1]))
-    if not judges or n_judging > _LEAST_SHARE_FOR_REFIT * len(Z):
-        # A network that is not used need not be trained.
-        params |= {} if judgement.share else {"max_iter": 1}
-        autoencoder = _fit_autoencoder(template, Z, form, params, row_groups)
-        if judgement.share:
-            errors = _apply(
-                measure_fills, autoencoder, Z[judging], noise, int(seeds[1]), judgement.share
-            )
-            spread = _find_spread(judgement, *errors)
+    if n_judging < _FEWEST_JUDGING_ROWS:
+        nothing = FillJudgement(0.0, float("nan"), float("nan"))
+        params["max_iter"] = 1
+        return _fit_autoencoder(template, Z, form, params, row_groups), nothing, 1.0
+    noise = _choose_noise(Z[judging], corruption, groups)
+    own = None if row_groups is None else row_groups[training]
+    autoencoder = _fit_autoencoder(template, Z[training], form, params, own)
+    judgement = _apply(judge_fills, autoencoder, Z[judging], noise, int(seeds[1]))
+    if n_judging <= _LEAST_SHARE_FOR_REFIT * len(Z):
+        return autoencoder, judgement, 1.0
+    # A network that is not used need not be trained.
+    params |= {} if judgement.share else {"max_iter": 1}
+    autoencoder = _fit_autoencoder(template, Z, form, params, row_groups)
+    spread = 1.0
+    if judgement.share:
+        options = noise, int(seeds[1]), judgement.share
+        spread = _find_spread(judgement, *_apply(measure_fills, autoencoder, Z[judging], *options))
     return autoencoder, judgement, spread
 
 

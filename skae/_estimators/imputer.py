@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.column_encoding import ColumnEncoding, Levels
-from skae._estimators.drawn_rows import draw_columns, keep_rows
+from skae._estimators.drawn_rows import check_can_draw, draw_columns, keep_rows
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import fill_rows, fit_filling_model
 from skae._estimators.held_out import number_groups
@@ -331,6 +331,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         """
         check_is_fitted(self)
         n_draws = check_count("n_draws", n_draws, "Ask for a draw or more.")
+        if self._encoding is not None:
+            check_can_draw(self._encoding, getattr(self, "_kept_rows", None))
         X, form, columns, missing = self._read(X)
         seed = check_random_state(random_state).randint(2**31 - 1)
         return (

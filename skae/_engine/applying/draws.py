@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -239,7 +240,7 @@ def _order_features(missing, features) -> list[list[Feature]]:
 
 def _split(features: list[Feature], n_parts: int) -> list[list[Feature]]:
     bounds = np.linspace(0, len(features), min(n_parts, len(features)) + 1).astype(int)
-    return [features[first:last] for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [features[first:last] for first, last in pairwise(bounds)]
 
 
 def _find_deviations(normal: _Normal, missing: np.ndarray) -> np.ndarray:
