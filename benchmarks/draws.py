@@ -53,8 +53,9 @@ def main(arguments=None):
         results = {}
         for name in options.tables:
             for pattern in PATTERNS:
-                results[name, pattern] = measure(name, pattern, options)
-            print(f"{name} is done", file=sys.stderr, flush=True)
+                results[name, pattern] = own = measure(name, pattern, options)
+                coverage = {method: round(one["coverage"], 3) for method, one in own.items()}
+                print(f"{name}, {pattern}: coverage {coverage}", file=sys.stderr, flush=True)
         report(results)
 
 

@@ -13,7 +13,7 @@ from skae.impute import pool
 
 def make_imputer(**params):
     autoencoder = AutoencoderTransformer(
-        hidden_layer_sizes=(16,), max_iter=2, corruption="hiding", early_stopping=False
+        hidden_layer_sizes=(16,), max_iter=1, corruption="hiding", early_stopping=False
     )
     return AutoencoderImputer(**{"autoencoder": autoencoder, "random_state": 0, **params})
 
@@ -47,7 +47,7 @@ def frame():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_draws_differ_in_missing_cells_alone_and_come_again_with_their_seed(wine, dtype):
-    X = hide(wine[0]).astype(dtype)
+    X = hide(wine[0][:, :5]).astype(dtype)
     before, there = X.copy(), ~np.isnan(X)
     imputer = make_imputer().fit(X)
     draws = imputer.sample(X, 3, random_state=1)
@@ -59,10 +59,9 @@ def test_draws_differ_in_missing_cells_alone_and_come_again_with_their_seed(wine
         assert np.isfinite(drawn).all()
     np.testing.assert_array_equal(X, before)
     assert (draws[0] != draws[1])[~there].mean() > 0.9
-    copies = [pickle.loads(pickle.dumps(imputer)), make_imputer().fit(X)]
-    for own in copies:
-        for first, second in zip(draws, own.sample(X, 2, random_state=1), strict=False):
-            np.testing.assert_array_equal(first, second)
+    copy = pickle.loads(pickle.dumps(imputer))
+    for first, second in zip(draws, copy.sample(X, 2, random_state=1), strict=False):
+        np.testing.assert_array_equal(first, second)
     assert not np.array_equal(next(imputer.sample(X)), next(imputer.sample(X)))
 
 
@@ -142,7 +141,7 @@ def test_half_the_values_missing_at_random_are_half_of_the_information():
     hidden = X.copy()
     hidden[::2, 0] = np.nan
     imputer = make_imputer().fit(hidden)
-    draws = [drawn[:, 0] for drawn in imputer.sample(hidden, 60, random_state=0)]
+    draws = [drawn[:, 0] for drawn in imputer.sample(hidden, 40, random_state=0)]
     pooled = pool([(own.mean(), own.std() / 20) for own in draws])
     assert pooled.missing_information[0] == pytest.approx(0.5, abs=0.12)
     assert pooled.standard_errors[0] == pytest.approx(1 / np.sqrt(200), rel=0.2)
