@@ -162,6 +162,16 @@ def test_imputation_prints_errors_of_all_imputers(run):
 
 
 @pytest.mark.slow
+def test_draws_prints_coverage_and_distances_of_all_methods(run):
+    quick = ["--runs", 1, "--draws", 2, "--methods", "complete", "skae", "hot deck"]
+    text = run("draws", "--tables", "kinds", *quick, "--set", "max_iter=1")
+    assert find_line(text, "table") == ["table", "pattern", "complete", "skae", "hot deck"]
+    distances = text[text.index("\ndistance") :]
+    *_, complete, ours, hot_deck = find_line(distances, "kinds*")
+    assert float(complete) == 0 < float(ours) < float(hot_deck)
+
+
+@pytest.mark.slow
 def test_kinds_draws_the_errors_of_dense_layers_and_convolutions(run, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "curves.png"

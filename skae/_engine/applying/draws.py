@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import torch
 from scipy.special import ndtr
 
-from skae._engine.start.incomplete import fit_normal
+from skae._engine.start.incomplete import find_root, fit_normal
 from skae._engine.tables.rows import chunk_slices
 from skae.modules import GaussianFilling
 
-# Steps to the distribution of the rows, and from there to that of a bootstrap of the rows.
-_N_STEPS, _N_BOOTSTRAP_STEPS = 25, 4
-_TOLERANCE = 1e-4
+# Steps to the distribution of the rows.
+_N_STEPS, _TOLERANCE = 25, 1e-4
+# A bootstrap takes few, and goes on as far as steps of a geometric series with such a ratio would.
+_N_BOOTSTRAP_STEPS, _GREATEST_RATIO = 2, 0.9
+_PRIOR = 0.25
 # Numbers are drawn in so many turns, each given the draws of the turns before.
 _N_TURNS = 4
 _MOST_TURNS = 8
@@ -70,11 +73,34 @@ class _Normal:
 
     mean: torch.Tensor
     covariance: torch.Tensor
-    root: torch.Tensor
+    prior: float
 
-    @property
+    @cached_property
+    def root(self) -> torch.Tensor:
+        return find_root(self.covariance, self.prior)
+
+    @cached_property
     def precision(self) -> torch.Tensor:
         return torch.cholesky_inverse(self.root)
+
+    def improve(self, rows: torch.Tensor, n_steps: int, tolerance: float = 0.0) -> "_Normal":
+        """Return the distribution after steps of expectation maximisation on some rows."""
+        shares = torch.full((len(rows),), 1 / len(rows), dtype=rows.dtype)
+        start = self.mean, self.covariance
+        mean, covariance = fit_normal(
+            rows, shares, self.prior, start, n_steps=n_steps, tolerance=tolerance
+        )
+        return _Normal(mean, covariance, self.prior)
+
+    def move(self, other: "_Normal", share: float) -> "_Normal":
+        """Return the distribution on the line to another, beyond it for shares above 1."""
+        covariance = torch.lerp(self.covariance, other.covariance, share)
+        mean = torch.lerp(self.mean, other.mean, share)
+        return _Normal(mean, covariance, self.prior)
+
+    def is_proper(self) -> bool:
+        """Tell whether the covariance has a root."""
+        return bool(torch.linalg.cholesky_ex(self.covariance).info == 0)
 
     def expect(self, rows: np.ndarray) -> np.ndarray:
         """Return rows with expected values in the place of missing cells."""
@@ -137,13 +163,12 @@ def draw_tables(
     if not gappy.any():
         yield from (Z.copy() for _ in range(n_draws))
         return
-    rows = torch.from_numpy(evidence.rows)
-    normal = _fit(rows, None, _N_STEPS, _TOLERANCE)
+    normal = _fit(evidence.rows)
     origin, donors, hidden = _choose_donors(gaps, features, evidence.rows, generator)
     turns = _plan_turns(gaps, features, donors, hidden, normal, evidence)
     for _ in range(n_draws):
-        own = _draw_normal(rows, normal, evidence, generator)
-        chosen = _bootstrap_donors(origin, len(rows), generator)
+        own = _draw_normal(normal, evidence, generator)
+        chosen = _bootstrap_donors(origin, len(evidence.rows), generator)
         current = gaps.copy()
         for turn in turns:
             _take_turn(turn, current, donors, chosen, own, evidence, generator)
@@ -152,30 +177,34 @@ def draw_tables(
         yield drawn
 
 
-def _fit(rows: torch.Tensor, start, n_steps: int, tolerance: float = 0.0) -> _Normal:
-    shares = torch.full((len(rows),), 1 / len(rows), dtype=rows.dtype)
-    return _Normal(*fit_normal(rows, shares, start, n_steps=n_steps, tolerance=tolerance))
+def _fit(rows: np.ndarray) -> _Normal:
+    """Return the distribution of all rows, hardly drawn towards the identity if they are many."""
+    given = torch.from_numpy(rows)
+    n_columns = rows.shape[1]
+    start = torch.zeros(n_columns, dtype=given.dtype), torch.eye(n_columns, dtype=given.dtype)
+    prior = _PRIOR * (n_columns / len(rows)) ** 2
+    return _Normal(*start, prior).improve(given, _N_STEPS, _TOLERANCE)
 
 
-def _draw_normal(rows, normal: _Normal, evidence: Evidence, generator) -> _Normal:
+def _draw_normal(normal: _Normal, evidence: Evidence, generator) -> _Normal:
     """Return the distribution of a bootstrap of the rows.
 
     Of a larger table only some rows are kept. These differ more from bootstrap to bootstrap, and
     their difference counts for less.
     """
-    chosen = torch.from_numpy(generator.integers(len(rows), size=len(rows)))
-    start = normal.mean, normal.covariance
-    drawn = _fit(rows[chosen], start, _N_BOOTSTRAP_STEPS)
-    weight = min(1.0, np.sqrt(len(rows) / evidence.n_rows))
-    mean, covariance, shrunk = (
-        torch.lerp(first, second, weight)
-        for first, second in (
-            (normal.mean, drawn.mean),
-            (normal.covariance, drawn.covariance),
-            (normal.root @ normal.root.T, drawn.root @ drawn.root.T),
-        )
+    n_kept = len(evidence.rows)
+    rows = torch.from_numpy(evidence.rows[generator.integers(n_kept, size=n_kept)])
+    first = normal.improve(rows, _N_BOOTSTRAP_STEPS)
+    second = first.improve(rows, 1)
+    third = second.improve(rows, 1)
+    before, after = (
+        float(torch.linalg.norm(one.covariance - two.covariance))
+        for one, two in ((second, first), (third, second))
     )
-    return _Normal(mean, covariance, torch.linalg.cholesky(shrunk))
+    ratio = min(after / max(before, 1e-300), _GREATEST_RATIO)
+    last = second.move(third, 1 / (1 - ratio))
+    last = last if last.is_proper() else third
+    return normal.move(last, min(1.0, np.sqrt(n_kept / evidence.n_rows)))
 
 
 def _fill_in_chunks(filling: GaussianFilling, rows: np.ndarray) -> np.ndarray:

@@ -230,19 +230,21 @@ def _fit_normal(
     precision : ndarray of shape (n_features, n_features)
         The inverse of the covariance once that is drawn towards the identity.
     """
-    mean, covariance, root = fit_normal(rows, shares, n_steps=_N_STEPS, tolerance=_TOLERANCE)
-    precision = torch.cholesky_inverse(root)
+    prior = _PRIOR_ROWS_PER_COLUMN * rows.shape[1] / len(rows)
+    mean, covariance = fit_normal(rows, shares, prior, n_steps=_N_STEPS, tolerance=_TOLERANCE)
+    precision = torch.cholesky_inverse(find_root(covariance, prior))
     return mean.double().numpy(), covariance.double().numpy(), precision.double().numpy()
 
 
 def fit_normal(
     rows: torch.Tensor,
     shares: torch.Tensor,
+    prior: float,
     start: tuple[torch.Tensor, torch.Tensor] | None = None,
     *,
     n_steps: int,
     tolerance: float = 0.0,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Improve a normal distribution of rows with missing cells by expectation maximisation.
 
     Parameters
@@ -251,6 +253,8 @@ def fit_normal(
         Rows of about unit size, NaN where a cell is missing.
     shares : Tensor of shape (n_samples,)
         Weights of the rows, summing to 1.
+    prior : float
+        Number of rows that the identity counts for, over that of the rows, as in `find_root`.
     start : tuple of Tensor or None, default=None
         Mean and covariance to start from; None fills missing cells with zeros.
     n_steps : int
@@ -264,28 +268,23 @@ def fit_normal(
         Mean of the distribution.
     covariance : Tensor of shape (n_features, n_features)
         Its covariance.
-    root : Tensor of shape (n_features, n_features)
-        Cholesky root of the covariance once that is drawn towards the identity.
     """
-    n_samples, n_features = rows.shape
-    prior = max(_PRIOR_ROWS_PER_COLUMN * n_features / n_samples, _LEAST_PRIOR_SHARE)
     gaps, gap_shares = _repeat_gaps(rows, shares)
     generator = torch.Generator().manual_seed(0)
     draws = torch.empty(gaps.shape, dtype=rows.dtype).normal_(generator=generator)
-    nothing = rows.new_zeros(n_features)
+    nothing = rows.new_zeros(rows.shape[1])
     mean, covariance = start or (nothing, _weigh(rows.nan_to_num(0.0), shares))
-    root = _shrunk_root(covariance, prior)
     for _ in range(n_steps if len(gaps) else 0):
+        root = find_root(covariance, prior)
         precision = torch.cholesky_inverse(root)
         filled = GaussianFilling(mean, precision)(rows)
         drawn = draws @ root.T
         expected = GaussianFilling(nothing, precision)(drawn.masked_fill(gaps, torch.nan))
         mean, last = shares @ filled, covariance
         covariance = _weigh(filled - mean, shares) + _weigh(drawn - expected, gap_shares)
-        root = _shrunk_root(covariance, prior)
         if torch.linalg.norm(covariance - last) < tolerance * torch.linalg.norm(last):
             break
-    return mean, covariance, root
+    return mean, covariance
 
 
 def _repeat_gaps(rows: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -298,8 +297,22 @@ def _repeat_gaps(rows: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor
     return gaps, shares[incomplete].repeat(n_repeats) / n_repeats
 
 
-def _shrunk_root(covariance: torch.Tensor, prior: float) -> torch.Tensor:
-    """Return the Cholesky root of a covariance that is drawn towards the identity."""
+def find_root(covariance: torch.Tensor, prior: float) -> torch.Tensor:
+    """Return the Cholesky root of a covariance that is drawn towards the identity.
+
+    Parameters
+    ----------
+    covariance : Tensor of shape (n_features, n_features)
+        Covariance of columns of about unit size.
+    prior : float
+        Weight of the identity, at least that which keeps the covariance invertible.
+
+    Returns
+    -------
+    root : Tensor of shape (n_features, n_features)
+        Lower triangle.
+    """
+    prior = max(prior, _LEAST_PRIOR_SHARE)
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
     return torch.linalg.cholesky((covariance + prior * identity) / (1 + prior))
 
