@@ -31,14 +31,14 @@ class PooledEstimates:
     """Mean of the estimates over the tables, of shape (n_quantities,)."""
 
     covariance: np.ndarray
-    """Total covariance of the estimates, of shape (n_quantities, n_quantities)."""
+    """Total covariance of the estimates, of shape (n_quantities, n_quantities); NaN off the diagonal
+    where only standard errors were given."""
 
     within: np.ndarray
-    """Mean of the covariances in each table, which is what complete tables would leave unknown; not
-    a number off the diagonal where only standard errors were given."""
+    """Mean of the covariances in each table, which would be left with complete tables."""
 
     between: np.ndarray
-    """Covariance of the estimates from table to table, which stems from the missing values."""
+    """Covariance of the estimates from table to table, an effect of the missing values."""
 
     df: np.ndarray
     """Degrees of freedom of each estimate, infinite where tables agree."""
@@ -229,7 +229,7 @@ def pool(results, *, df=None) -> PooledEstimates:
 
 @dataclass(frozen=True)
 class _Result:
-    """What is known from one table."""
+    """Result of the analysis of one table."""
 
     estimates: np.ndarray
     covariance: np.ndarray
@@ -273,13 +273,15 @@ def _make(estimates, uncertainty, df: float, names) -> _Result:
             "their covariance of shape (n_quantities, n_quantities). Got "
             f"{estimates.shape} and {uncertainty.shape}. Flatten tables of coefficients."
         )
-    if uncertainty.ndim == 1:
-        uncertainty = np.diag(uncertainty**2)
     if not (np.isfinite(estimates).all() and np.isfinite(uncertainty).all()):
         raise ValueError(
             "Estimates and standard errors must be finite. Got NaN or infinity. See why the "
             "analysis fails on some of the tables."
         )
+    if uncertainty.ndim == 1:
+        # Nothing is known of how the estimates go together.
+        own = np.eye(n_quantities, dtype=bool)
+        uncertainty = np.where(own, uncertainty**2, np.nan)
     if (np.diag(uncertainty) < 0).any():
         raise ValueError(
             "A covariance must have no negative diagonal. Got a negative variance. See why the "

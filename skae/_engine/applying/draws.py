@@ -52,7 +52,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known from fit."""
+    """Training rows and network that draws rest on."""
 
     rows: np.ndarray
     """Encoded rows of the training table, all or some of them, of shape (n_kept, n_encoded)."""
