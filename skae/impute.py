@@ -31,8 +31,8 @@ class PooledEstimates:
     """Mean of the estimates over the tables, of shape (n_quantities,)."""
 
     covariance: np.ndarray
-    """Total covariance of the estimates, of shape (n_quantities, n_quantities); NaN off the diagonal
-    where only standard errors were given."""
+    """Total covariance of the estimates, of shape (n_quantities, n_quantities); NaN off its
+    diagonal where only standard errors were given."""
 
     within: np.ndarray
     """Mean of the covariances in each table, which would be left with complete tables."""
