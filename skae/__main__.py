@@ -1,4 +1,4 @@
-"""The command line: ``skae compare table.csv``, ``skae info model.skae``, ``skae zoo``."""
+"""The command line: ``skae compare table.csv``, ``skae info model.skae`` and others."""
 
 import contextlib
 import os

@@ -42,7 +42,29 @@ def build_parser(version):
     zoo.add_argument("model", nargs="?", help="name of a model to tell about (default: list all)")
     zoo.add_argument("--folder", metavar="PATH", help="folder of files that skae.save has written")
     zoo.set_defaults(name="zoo")
+    _add_transform(commands)
     return parser
+
+
+def _add_transform(commands):
+    transform = commands.add_parser(
+        "transform",
+        help="write the codes of the rows of a file to a file",
+        description="Write the codes of the rows of a file to a file, a piece at a time, with "
+        "little memory. A run that was interrupted goes on where it was when it is called again.",
+    )
+    add = transform.add_argument
+    add("model", metavar="MODEL", help="file that skae.save has written")
+    add(
+        "input",
+        metavar="INPUT",
+        help="rows: a Parquet file or a folder of them, .npy, .zarr, .h5; of a table with names, "
+        "the columns of the model are read",
+    )
+    add("output", metavar="OUTPUT", help="folder .parquet of Parquet files, or .zarr, or .npy")
+    add("--inverse", action="store_true", help="INPUT holds codes; write the rows of them")
+    add("--reconstruct", action="store_true", help="write the reconstructions of the rows")
+    transform.set_defaults(name="transform")
 
 
 def _add_data_arguments(parser):

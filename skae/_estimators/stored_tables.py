@@ -57,13 +57,15 @@ def _read_whole(X):
     return X if is_arrow_table(X) else np.asarray(X[:])
 
 
-def open_stored(X) -> StoredTable | None:
+def open_stored(X, *, maps: bool = False) -> StoredTable | None:
     """Return what is not in memory, or not as an array, as a table that is read in blocks.
 
     Parameters
     ----------
     X : object
         As the user passed it, but no path.
+    maps : bool, default=False
+        Whether small memory maps are among that.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def open_stored(X) -> StoredTable | None:
     if isinstance(X, StoredTable):
         return X
     if isinstance(X, np.ndarray):
-        is_large = X.dtype.kind in "biuf" and holds_many_bytes(X.shape, X.dtype)
+        is_large = X.dtype.kind in "biuf" and (maps or holds_many_bytes(X.shape, X.dtype))
         return _open_array(X) if is_large and _is_memory_map(X) else None
     if is_dask(X):
         return _open_dask_frame(X) if hasattr(X, "columns") else _open_dask_array(X)

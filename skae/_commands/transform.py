@@ -1,0 +1,179 @@
+"""``skae transform``: codes of the rows of a file, written to a file piece by piece."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from skae._commands.console import make_plain
+from skae._commands.progress import Progress
+from skae._commands.written_rows import WRITERS
+from skae._engine import StoredTable
+from skae._estimators.stored_tables import open_path, open_stored
+from skae._shared.extras import import_extra
+from skae._shared.files import write_text
+from skae.saving import load
+
+# Rows are read, computed and written so many bytes at a time, whole blocks at least.
+_PIECE_BYTES = 2**25
+_METHODS = {
+    "transform": lambda model, rows: model.transform(rows),
+    "inverse_transform": lambda model, rows: model.inverse_transform(rows),
+    "reconstruct": lambda model, rows: model.inverse_transform(model.transform(rows)),
+}
+
+
+def run(options):
+    """Write the codes, or the rows that belong to codes, and say where they are."""
+    work = _Work(options)
+    with ThreadPoolExecutor(1) as reader:
+        work.go_on(reader)
+    work.finish()
+    print(f"{work.n_rows:,} rows: {make_plain(str(work.output))}")
+
+
+class _Work:
+    """One table that is turned into another, from the first piece that is not there yet.
+
+    Next to the output stands `*.partial`, which gets its name when it is whole, and
+    `*.partial.json`, which tells how many pieces it has, and of which work.
+    """
+
+    def __init__(self, options):
+        self.output = Path(options.output)
+        if self.output.suffix not in WRITERS:
+            raise ValueError(
+                f"OUTPUT must end with one of {', '.join(WRITERS)}. Got {options.output!r}. "
+                "The ending chooses what is written."
+            )
+        if self.output.exists():
+            raise ValueError(
+                f"OUTPUT must not exist yet. Got {options.output!r}. Delete it, or choose another."
+            )
+        self.method = _find_method(options)
+        self.model = load(options.model)
+        # Codes have other names than the columns of the model.
+        reads_codes = self.method == "inverse_transform"
+        self.columns = None if reads_codes else getattr(self.model, "feature_names_in_", None)
+        self.table = _open_table(Path(options.input), self.columns)
+        self.n_rows = len(self.table)
+        self.pieces = _cut(self.table)
+        self.partial = self.output.with_name(f"{self.output.name}.partial")
+        self.journal = self.output.with_name(f"{self.output.name}.partial.json")
+        self.identity = {
+            "model": _hash_file(Path(options.model)),
+            "method": self.method,
+            "input": str(Path(options.input).resolve()),
+            "changed": Path(options.input).stat().st_mtime_ns,
+            "shape": list(self.table.shape),
+            "pieces": len(self.pieces),
+        }
+
+    def go_on(self, reader: ThreadPoolExecutor):
+        """Write all pieces that are missing; the next one is read meanwhile."""
+        n_done = self._count_done()
+        rest = self.pieces[n_done:]
+        progress = Progress(self.n_rows, self.n_rows - sum(b - a for a, b in rest))
+        writer = None
+        coming = [reader.submit(self._read, *rest[0])] if rest else []
+        for piece, (start, stop) in enumerate(rest, n_done):
+            rows = coming.pop().result()
+            if piece + 1 < len(self.pieces):
+                coming.append(reader.submit(self._read, *self.pieces[piece + 1]))
+            result = self._compute(rows)
+            if writer is None:
+                shape = (self.n_rows, *result.shape[1:])
+                make = WRITERS[self.output.suffix]
+                writer = make(self.partial, shape, result.dtype, self._name_results(result))
+            writer.write(piece, start, result)
+            write_text(self.journal, json.dumps({**self.identity, "done": piece + 1}))
+            progress.add(stop - start)
+        progress.close()
+
+    def finish(self):
+        """Give the output its name."""
+        self.partial.replace(self.output)
+        self.journal.unlink()
+
+    def _count_done(self) -> int:
+        """Return how many pieces an earlier run has written."""
+        if not self.journal.exists():
+            if self.partial.is_dir():
+                shutil.rmtree(self.partial)
+            self.partial.unlink(missing_ok=True)
+            return 0
+        found = json.loads(self.journal.read_text(encoding="utf-8"))
+        n_done = found.pop("done")
+        if found != self.identity:
+            raise ValueError(
+                f"OUTPUT must have been begun from this model and these rows. Got {self.journal}, "
+                f"which tells of others. Delete it and {self.partial} to begin anew."
+            )
+        return n_done
+
+    def _read(self, start: int, stop: int):
+        rows = self.table[start:stop]
+        if self.columns is None or self.table.names is None:
+            return rows
+        pandas = import_extra("pandas", "table", "skae transform")
+        return pandas.DataFrame(rows, columns=self.table.names, copy=False)
+
+    def _compute(self, rows) -> np.ndarray:
+        result = _METHODS[self.method](self.model, rows)
+        return result.toarray() if sparse.issparse(result) else np.asarray(result)
+
+    def _name_results(self, result: np.ndarray) -> list[str]:
+        if self.method == "transform":
+            return list(self.model.get_feature_names_out())
+        names = getattr(self.model, "feature_names_in_", None)
+        n_cells = int(np.prod(result.shape[1:]))
+        return [f"x{i}" for i in range(n_cells)] if names is None else list(names)
+
+
+def _hash_file(path: Path) -> str:
+    """Return a number of the content, and the address itself where the model is on a hub."""
+    return sha256(path.read_bytes()).hexdigest() if path.exists() else str(path)
+
+
+def _find_method(options) -> str:
+    if options.inverse and options.reconstruct:
+        raise ValueError(
+            "--inverse must be left out with --reconstruct. Got both. The former reads codes, the "
+            "latter rows."
+        )
+    if options.inverse:
+        return "inverse_transform"
+    return "reconstruct" if options.reconstruct else "transform"
+
+
+def _open_table(path: Path, columns) -> StoredTable:
+    """Open a file, of whose columns those of the model are read in its order."""
+    X = open_path(path)
+    if columns is not None and hasattr(X, "replace_schema"):
+        missing = [name for name in columns if name not in X.schema.names]
+        if missing:
+            raise ValueError(
+                f"INPUT must have the columns that the model was fitted on. Got none of the name "
+                f"{missing[0]!r}, and {len(missing)} such in all. Rename them."
+            )
+        schema = import_extra("pyarrow", "table", "skae transform").schema
+        X = X.replace_schema(schema([X.schema.field(name) for name in columns]))
+    table = open_stored(X, maps=True)
+    if table is None or not len(table):
+        raise ValueError(f"INPUT must hold rows. Got {str(path)!r}, which has none.")
+    return table
+
+
+def _cut(table: StoredTable) -> list[tuple[int, int]]:
+    """Return first and last row of pieces that are made of whole blocks."""
+    row_bytes = max(1, int(np.prod(table.shape[1:])) * table.dtype.itemsize)
+    ends = [0]
+    for bound in table.bounds[1:].tolist():
+        if bound == table.bounds[-1] or (bound - ends[-1]) * row_bytes >= _PIECE_BYTES:
+            ends.append(bound)
+    return [(a, b) for a, b in pairwise(ends) if b > a]

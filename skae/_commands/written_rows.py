@@ -1,0 +1,82 @@
+"""Rows that are written piece by piece, to Parquet, Zarr or a file of NumPy."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skae._shared.extras import import_extra
+
+_CALLER = "skae transform"
+# Chunks of Zarr hold about so many bytes.
+_CHUNK_BYTES = 2**22
+
+
+class ParquetRows:
+    """A folder of Parquet files, one for each piece.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    shape : tuple of int
+        Shape of all rows; axes after the second become columns.
+    dtype : dtype
+        Type of the numbers.
+    names : sequence of str
+        Names of the columns.
+    """
+
+    def __init__(self, path: Path, shape, dtype, names):
+        self.path, self.names = path, list(map(str, names))
+        self.arrow = import_extra("pyarrow", "table", _CALLER)
+        self.parquet = import_extra("pyarrow.parquet", "table", _CALLER)
+        path.mkdir(exist_ok=True)
+
+    def write(self, piece: int, start: int, rows: np.ndarray):
+        """Write a piece, that begins with some row, in the place of what there may be of it."""
+        columns = np.ascontiguousarray(rows.reshape(len(rows), -1).T)
+        table = self.arrow.table(list(columns), names=self.names)
+        self.parquet.write_table(table, self.path / f"part-{piece:06}.parquet")
+
+
+class ZarrRows:
+    """A Zarr array; parameters and methods are those of `ParquetRows`."""
+
+    def __init__(self, path: Path, shape, dtype, names):
+        zarr = import_extra("zarr", "large", _CALLER)
+        if path.exists():
+            self.rows = zarr.open_array(str(path), mode="r+")
+            return
+        row_bytes = max(1, math.prod(shape[1:]) * dtype.itemsize)
+        chunk = min(shape[0], max(1, _CHUNK_BYTES // row_bytes))
+        self.rows = zarr.create_array(
+            str(path), shape=shape, dtype=dtype, chunks=(chunk, *shape[1:])
+        )
+
+    def write(self, piece: int, start: int, rows: np.ndarray):
+        """Write a piece, that begins with some row."""
+        self.rows[start : start + len(rows)] = rows
+
+
+class NumpyRows:
+    """A file of `numpy.save`; parameters and methods are those of `ParquetRows`."""
+
+    def __init__(self, path: Path, shape, dtype, names):
+        mode = "r+" if path.exists() else "w+"
+        own = {} if mode == "r+" else {"shape": shape, "dtype": dtype}
+        self.rows = np.lib.format.open_memmap(path, mode=mode, **own)
+
+    def write(self, piece: int, start: int, rows: np.ndarray):
+        """Write a piece, that begins with some row."""
+        self.rows[start : start + len(rows)] = rows
+        self.rows.flush()
+
+
+WRITERS: dict[str, Any] = {
+    ".parquet": ParquetRows,
+    ".pq": ParquetRows,
+    ".zarr": ZarrRows,
+    ".npy": NumpyRows,
+}
