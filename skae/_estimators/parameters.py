@@ -204,7 +204,8 @@ def warn_if_overcomplete(n_components: int | float | str | None, n_features: int
     if isinstance(n_components, Integral) and n_components > n_features:
         warn_user(
             f"n_components={n_components} is more than the {n_features} features of X, so "
-            "the codes can copy them and nothing is compressed. Use fewer codes than features.",
+            "the codes can copy them and nothing is compressed. Use fewer codes than features, or "
+            "SparseAutoencoderTransformer for many codes of which few are active in a row.",
             OvercompleteWarning,
         )
 
