@@ -69,6 +69,7 @@ def test_a_mixture_can_be_the_prior(curved):
     assert 0.4 < np.mean(codes[:, 0] < 0) < 0.6
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("divergence", ["adversarial", "mmd"])
 @pytest.mark.parametrize(
     "params",

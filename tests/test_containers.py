@@ -221,6 +221,7 @@ def test_other_pictures_are_not_pointed_out(shape, architecture):
         make(architecture=architecture, hidden_layer_sizes=(4,)).fit(X)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, bool, np.float16])
 @pytest.mark.parametrize("hold", [np.asarray, sparse.csc_array, pd.DataFrame])
 def test_small_numbers_become_single_precision(images, kind, hold):

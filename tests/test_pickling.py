@@ -45,6 +45,7 @@ def assert_same_results(estimator, other, X):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_copies_give_the_same_results(any_autoencoder, images, make_copy):
     estimator = any_autoencoder.fit(images)
@@ -101,6 +102,7 @@ def test_nothing_that_only_training_needs_is_kept(any_autoencoder, images):
         )
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_the_hash_is_that_of_the_weights(any_autoencoder, images, make_copy):
     estimator = any_autoencoder.fit(images)

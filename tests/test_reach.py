@@ -197,11 +197,14 @@ def test_where_nothing_was_learned_the_model_is_pca_everywhere():
 GREATEST = float(np.finfo(np.float32).max)
 
 
-@pytest.mark.parametrize(
-    ("cell", "dtype"),
-    [(1e25, np.float64), (-1e36, np.float32), (GREATEST, np.float32), (-GREATEST, np.float64)],
-)
-def test_a_cell_of_any_size_that_codes_can_express_is_taken(family, pca, cell, dtype):
+def test_a_cell_of_any_size_that_codes_can_express_is_taken(family, pca):
+    for cell in (1e25, -GREATEST):
+        check_cell(family, pca, cell, np.float64)
+    for cell in (-1e36, GREATEST):
+        check_cell(family, pca, cell, np.float32)
+
+
+def check_cell(family, pca, cell, dtype):
     odd = make_readings(10, seed=1).astype(dtype)
     usual = family.transform(odd)
     odd[4, 3] = cell

@@ -52,6 +52,7 @@ def assert_equal_results(found, expected):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("to_sparse", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize("params", [ALL_ROWS, HOLD_OUT], ids=str)
 def test_a_sparse_table_gives_the_results_of_the_dense_one(digits, params, to_sparse):

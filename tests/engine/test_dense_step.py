@@ -160,12 +160,14 @@ def assert_equal_parameters(module, reference):
         torch.testing.assert_close(value, values[name], rtol=0, atol=1e-9, msg=name)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("init", ["pca", "random"])
 def test_weights_are_those_of_autograd(make_training, activation, init):
     assert_step_is_that_of_autograd(make_training(activation=activation, init=init))
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("n_modules", [1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])

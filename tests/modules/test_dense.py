@@ -244,6 +244,7 @@ def test_gradients_of_both_uses_are_added():
     assert float(weight.grad[index]) == pytest.approx(slope, rel=1e-5)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_tied_decoder_starts_as_zero_beside_an_encoder_that_does(activation, normalization):

@@ -126,6 +126,7 @@ def test_contraction_is_the_squared_norm_of_the_jacobian(activation):
         assert_same_with_gradients(value, expected_contraction(module, inputs), module)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("output", ["linear", "logistic", "exponential"])
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize(("hidden", "tied"), [((), True), ((5,), False), ((5, 4), True)])
