@@ -55,49 +55,51 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float in (0, 1), "auto" or None, default=0.95
-        Number of codes. A float asks for as many as PCA needs to explain that share of the
-        variance, "auto" for as many components as parallel analysis finds, and
-        None for as many as X has rows or columns, whichever is less, as with PCA.
+        Number of codes. As with PCA, a float is a share of the variance: the number of codes is the
+        number of principal components that explain it. "auto" chooses the number by parallel
+        analysis, and None uses the smaller of the numbers of rows and columns of X.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
-        Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
-        signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
-        the parameters of one of these, or a class or function of your own. That is called with the
-        shape of a sample, `n_components` and the number of outputs that the encoder must have,
-        here `n_components` again. It returns an encoder, a torch module from ``(n, *sample_shape)``
-        to (n, n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair
-        or as attributes of an object. See docs/own_modules.md.
+        Layers of encoder and decoder: "dense" for tables, "conv" for images and signals,
+        "recurrent" for sequences, or an instance of a class of `skae.architectures`, which has
+        further parameters. It can also be a class or function of your own. This is called with the
+        shape of a sample, `n_components` and the number of outputs that the encoder must have, here
+        also `n_components`. It returns an encoder, a torch module from ``(n, *sample_shape)`` to
+        (n, n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair or
+        as attributes of an object. Read more in the :doc:`user guide </own_modules>`.
     sample_shape : tuple of int or None, default=None
-        Shape of a sample whose cells, in C order, are the columns of X: (channels, height, width)
-        of images, (channels, length) of signals, (length, features) of sequences. One number may
-        be -1, as in NumPy's `reshape`. None takes the shape that X has beyond its first axis.
+        Shape of a sample, whose cells in C order are the columns of X: (channels, height, width)
+        for images, (channels, length) for signals, (length, features) for sequences. One number may
+        be -1, as in NumPy's `reshape`. None uses the shape of X without its first axis.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
-        Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
-        (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
-        cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
-        last maps and the codes, and "auto" is none.
+        Number of units in each hidden layer of the encoder; the decoder has them in reverse order.
+        "auto" is (64, 64) for fewer than 50 features and (128, 128) otherwise. More units can help
+        with many rows and take more time; on a few hundred rows they make little difference. With
+        "conv", these are dense layers between the last convolution and the codes, and "auto" is no
+        such layer.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
-        Function of the hidden units.
+        Activation function of the hidden layers.
     normalization : {"batch", "layer"} or None, default=None
-        Normalise what enters each hidden activation, over the batch or over the layer's units.
-        Worth a try in networks of three hidden layers and more.
+        Normalisation before each hidden activation: over the batch, or over the units of the layer.
+        Worth trying with three or more hidden layers.
     dropout : float in [0, 1), default=0.0
-        Share of the hidden units that each training step leaves out. For large networks on few
-        rows.
+        Share of the hidden units that are set to zero in each training step. Useful for large
+        networks on few rows.
     loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, \
             ReconstructionLoss, callable or torch criterion, default="squared_error"
-        Loss of the reconstructions, which training minimises.
+        Reconstruction loss that training minimises.
 
-        - "squared_error": the choice where nothing speaks against it.
-        - "absolute_error", "huber": outliers count for less. Huber's loss is squared up to 1.35
-          standardised units, 1.35 times the root of PCA's mean squared error, and linear beyond.
-        - "binary_cross_entropy": X in [0, 1], reconstructed as probabilities; for binary data and
-          shares.
-        - "poisson": X of counts, or of anything not negative, reconstructed as rates.
+        - "squared_error": a good choice for most data, and the loss that PCA minimises.
+        - "absolute_error", "huber": less sensitive to outliers. The Huber loss is quadratic up to
+          1.35 standardised units, which is 1.35 times PCA's root mean squared error, and linear
+          beyond.
+        - "binary_cross_entropy": for binary data and shares. X must lie in [0, 1], and
+          reconstructions are probabilities.
+        - "poisson": for counts and other non-negative values. Reconstructions are rates.
         - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
           derived from `skae.objectives.ReconstructionLoss`.
         - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
-          standardised units, which returns a tensor of that shape or a number for each row; or a
-          torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
+          standardised units, which returns a tensor of the same shape or one number per row; or a
+          PyTorch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
     prior : {"gaussian"} or callable, default="gaussian"
         Distribution that the codes are to have. "gaussian" is the standard normal one. A callable
         takes a number of draws and a RandomState, and returns an array of shape (n_draws,
@@ -122,7 +124,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         which the table piles up, such as the 0 and 255 of pixels or the 0 of counts, are taken for
         bounds of their column. None leaves reconstructions as they are.
     batch_size : int or "auto", default="auto"
-        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
+        Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
+        most 256.
     learning_rate : {"one_cycle", "constant"}, default="one_cycle"
         Schedule of the learning rates. "one_cycle" rises over the first tenth of all steps and
         falls along a line to almost nothing, but for the discriminator's, of which a tenth is left.
@@ -130,39 +133,40 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Greatest learning rate of the autoencoder's schedule; the discriminator's is 0.01. On tens
         of thousands of rows 0.005 does better in both, error and codes; on a thousand it is slow.
     max_iter : int or "auto", default="auto"
-        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs.
+        Maximum number of epochs. "auto" aims at 2000 training steps, with at least 20 and at most
+        100 epochs.
     weight_decay : float, default=0.01
-        Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
+        Decoupled weight decay of AdamW. Ignored if `net_params` sets another optimizer.
     warm_start : bool, default=False
         Let `fit` go on from the present networks instead of new ones. Centre, scale, range and
         number of codes stay.
     dtype : {"float32", "float64"}, default="float32"
-        Precision of the network and the codes. Centring and the units of X are in the precision
-        of X in either case.
+        Precision of the network and the codes. X is always centred and scaled in its own precision.
     mixed_precision : bool, default=False
-        Multiply matrices in bfloat16 while training. Weights, the linear path and all that comes
-        after training stay in full precision. Worth a try with layers of 500 units and more; small
-        networks get slower. Needs dtype="float32". On devices that cannot train in bfloat16, such
-        as processors without AVX-512, a warning says so, and single precision is used.
+        Whether to multiply matrices in bfloat16 during training. Weights, the linear path and
+        everything after training stay in full precision. Worth trying with layers of 500 or more
+        units; smaller networks get slower. Needs ``dtype="float32"``. On devices that cannot train
+        in bfloat16, such as processors without AVX-512, single precision is used, with a warning.
     device : str, default="auto"
-        "cpu", "cuda", "mps", or "auto": CUDA where there is one.
+        Device to compute on, such as "cpu", "cuda" or "mps". "auto" uses CUDA if it is available.
     net_params : dict, default=None
-        Parameters of the `skorch.NeuralNet` that trains, for instance
-        ``{"callbacks": [...], "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``.
-        Options such as ``"optimizer__weight_decay"`` without an optimiser are for the encoder and
-        the decoder; the linear path keeps a fifth of `learning_rate_init` and no decay.
+        Parameters of the underlying `skorch.NeuralNet`, for example ``{"callbacks": [...],
+        "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``. Options such as
+        ``"optimizer__weight_decay"`` without an optimizer apply to the encoder and the decoder; the
+        linear path always has a fifth of `learning_rate_init` and no weight decay.
     random_state : int, RandomState instance or None, default=None
         Seeds the weights, the order of the batches and the draws of the prior. The same int gives
         the same result, whatever else runs; nothing global is touched.
     verbose : bool or int, default=False
-        Print a line for each epoch, and one on the epoch that is kept and its error beside PCA's.
+        Whether to print a line per epoch and, at the end, the chosen epoch and its error beside
+        PCA's.
 
     Attributes
     ----------
     n_components_ : int
         Number of codes.
     net_ : skorch.NeuralNet
-        The trained net; its `module_` is the torch module, and its `history` has the losses of
+        The trained net. Its `module_` is the PyTorch module, and its `history` has the losses of
         both networks.
     n_iter_ : int
         Epochs that were made.
@@ -180,8 +184,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     pca_reconstruction_error_ : float
         Error of PCA with as many components, on the same rows.
     explained_variance_ : ndarray of shape (n_components_,)
-        Variance that each code accounts for: `explained_variance_ratio_` times the variance of all
-        features together, with PCA's divisor, which is one less than the number of rows.
+        Variance explained by each code: `explained_variance_ratio_` times the total variance of the
+        features, computed with ``n_samples - 1`` as in PCA.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of the training rows that each code accounts for: what a linear
         regression on each by itself explains, scaled to sum to the share that the model
@@ -189,13 +193,13 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        Divisor of centred rows: the root of PCA's mean squared error per cell, or a
-        thousandth of the features' root mean variance where that is more.
+        Number by which centred rows are divided: PCA's root mean squared error per cell, or a
+        thousandth of the root mean variance of the features if that is larger.
     sample_shape_ : tuple of int
-        Shape of a sample as encoder and decoder see it.
+        Shape of a sample in the encoder and the decoder.
     n_samples_seen_ : int
-        Number of rows of positive weight in `fit`, or in all calls together that went on from one
-        another with `partial_fit` or `warm_start`.
+        Number of training rows with positive weight. With `partial_fit` and `warm_start`, the sum
+        over all calls.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -32,257 +32,269 @@ from skae.objectives import (
 
 
 class AutoencoderTransformer(BaseAutoencoder):
-    r"""Nonlinear dimensionality reduction that starts as PCA and keeps what it can improve.
+    r"""Nonlinear dimensionality reduction by an autoencoder that starts as PCA.
 
-    The model is a PCA with a learned correction on both sides. With `s` the centred row in units of
-    PCA's own error, and `P` the principal axes,
+    The model is a PCA with a learned correction in both directions. Let `s` be the centred row,
+    divided by PCA's root mean squared error, and `P` the principal axes. Then
 
     .. math:: z = P s + e(s), \qquad s' = P^T z + d(z),
 
-    where the encoder `e` and the decoder `d` are neural networks whose last layers start at zero:
-    before the first step the model *is* PCA. Training lowers the reconstruction error; rows that
-    the network has not seen choose the number of epochs, and where none of them is clearly better
-    than PCA the model stays PCA. Afterwards the codes are put into the basis in which they are
-    uncorrelated and ordered by the variance that they explain, as PCA's are.
+    where the encoder `e` and the decoder `d` are neural networks whose last layers start at zero,
+    so before the first step the model *is* PCA. Training minimises the reconstruction error. The
+    number of epochs is chosen on held-out rows; if no epoch is clearly better than PCA, the model
+    stays PCA. After training, codes are rotated to be uncorrelated and ordered by explained
+    variance, like principal components.
 
     Parameters
     ----------
     n_components : int, float in (0, 1), "auto" or None, default=0.95
-        Number of codes. A float asks for as many as PCA needs to explain that share of the
-        variance, "auto" for as many components as parallel analysis finds, and
-        None for as many as X has rows or columns, whichever is less, as with PCA.
+        Number of codes. As with PCA, a float is a share of the variance: the number of codes is the
+        number of principal components that explain it. "auto" chooses the number by parallel
+        analysis, and None uses the smaller of the numbers of rows and columns of X.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
-        Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
-        signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
-        the parameters of one of these, or a class or function of your own. That is called with the
-        shape of a sample, `n_components` and the number of outputs that the encoder must have,
-        here `n_components` again. It returns an encoder, a torch module from ``(n, *sample_shape)``
-        to (n, n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair
-        or as attributes of an object. See docs/own_modules.md.
+        Layers of encoder and decoder: "dense" for tables, "conv" for images and signals,
+        "recurrent" for sequences, or an instance of a class of `skae.architectures`, which has
+        further parameters. It can also be a class or function of your own. This is called with the
+        shape of a sample, `n_components` and the number of outputs that the encoder must have, here
+        also `n_components`. It returns an encoder, a torch module from ``(n, *sample_shape)`` to
+        (n, n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair or
+        as attributes of an object. Read more in the :doc:`user guide </own_modules>`.
     sample_shape : tuple of int or None, default=None
-        Shape of a sample whose cells, in C order, are the columns of X: (channels, height, width)
-        of images, (channels, length) of signals, (length, features) of sequences. One number may
-        be -1, as in NumPy's `reshape`. None takes the shape that X has beyond its first axis.
+        Shape of a sample, whose cells in C order are the columns of X: (channels, height, width)
+        for images, (channels, length) for signals, (length, features) for sequences. One number may
+        be -1, as in NumPy's `reshape`. None uses the shape of X without its first axis.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
-        Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
-        (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
-        cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
-        last maps and the codes, and "auto" is none. With ``loss="neighbors"`` and at least 256
-        features it is (1024,), with a `dropout` of 0.3 if none is set.
+        Number of units in each hidden layer of the encoder; the decoder has them in reverse order.
+        "auto" is (64, 64) for fewer than 50 features and (128, 128) otherwise. More units can help
+        with many rows and take more time; on a few hundred rows they make little difference. With
+        "conv", these are dense layers between the last convolution and the codes, and "auto" is no
+        such layer. With ``loss="neighbors"`` and at least 256 features, "auto" is (1024,), with a
+        `dropout` of 0.3 unless `dropout` is set.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
-        Function of the hidden units.
+        Activation function of the hidden layers.
     normalization : {"batch", "layer"} or None, default=None
-        Normalise what enters each hidden activation, over the batch or over the layer's units.
-        Worth a try in networks of three hidden layers and more.
+        Normalisation before each hidden activation: over the batch, or over the units of the layer.
+        Worth trying with three or more hidden layers.
     dropout : float in [0, 1), default=0.0
-        Share of the hidden units that each training step leaves out. For large networks on few
-        rows.
+        Share of the hidden units that are set to zero in each training step. Useful for large
+        networks on few rows.
     tied_weights : bool, default=False
-        Let the decoder's layers have the encoder's weights, transposed, and biases of their own:
-        half the weights. The linear path keeps both of its matrices.
+        Whether the decoder's layers use the transposed weights of the encoder, with their own
+        biases. This halves the number of weights. The linear path keeps both of its matrices.
     loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson", \
             "neighbors"}, ReconstructionLoss, callable or torch criterion, default="squared_error"
-        Loss of the reconstructions, which training minimises.
+        Reconstruction loss that training minimises.
 
-        - "squared_error": the choice where nothing speaks against it.
-        - "absolute_error", "huber": outliers count for less. Huber's loss is squared up to 1.35
-          standardised units, 1.35 times the root of PCA's mean squared error, and linear beyond.
-        - "binary_cross_entropy": X in [0, 1], reconstructed as probabilities; for binary data and
-          shares.
-        - "poisson": X of counts, or of anything not negative, reconstructed as rates.
-        - "neighbors": no loss of reconstructions, but of codes whose nearest neighbours by cosine
-          are others than those of the rows; to make embeddings of texts and images shorter. Codes
-          have unit length. Held-out rows choose the epoch by how many of their ten nearest rows
-          are still nearest, and where no epoch is clearly better, the model is the best of three
-          linear maps. ``NeighborLoss(metric="euclidean")`` does the same for distances. Not with
-          `penalty`, `missing`, `whiten` or another `rotation`. See docs/neighbors.md.
+        - "squared_error": a good choice for most data, and the loss that PCA minimises.
+        - "absolute_error", "huber": less sensitive to outliers. The Huber loss is quadratic up to
+          1.35 standardised units, which is 1.35 times PCA's root mean squared error, and linear
+          beyond.
+        - "binary_cross_entropy": for binary data and shares. X must lie in [0, 1], and
+          reconstructions are probabilities.
+        - "poisson": for counts and other non-negative values. Reconstructions are rates.
+        - "neighbors": for shortening embeddings of texts and images. This is not a reconstruction
+          loss: codes are trained to have the same nearest neighbours, by cosine similarity, as the
+          rows. Codes have unit length. The epoch is the one that keeps most of the ten nearest
+          neighbours of held-out rows; if none is clearly better, the model is the best of three
+          linear maps. ``NeighborLoss(metric="euclidean")`` uses distances instead. Cannot be
+          combined with `penalty`, `missing`, `whiten` or another `rotation`. Read more in the
+          :doc:`user guide </neighbors>`.
         - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
           derived from `skae.objectives.ReconstructionLoss`.
         - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
-          standardised units, which returns a tensor of that shape or a number for each row; or a
-          torch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``. A single number
-          for all rows gives a `RowLossWarning`, as rows cannot be judged one by one then.
+          standardised units, which returns a tensor of the same shape or one number per row; or a
+          PyTorch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``. If it returns a
+          single number for all rows, `fit` gives a `RowLossWarning`, because rows can then neither
+          be weighted nor compared one by one.
     penalty : {"l1", "kl_sparsity", "top_k", "contractive", "orthogonal"}, Penalty, Sparsity or \
             None, default=None
-        Number to be kept low beside the loss, or a part of the network that makes codes sparse.
+        Term added to the loss, or a part of the network that makes codes sparse.
 
-        - "l1": the mean absolute value of each code over its root mean square; an `alpha` of 1 to
-          10 makes a good part of them small.
-        - "kl_sparsity": the divergence of each code's activity, on average over the rows, from
-          a target of 0.05.
-        - "top_k": of each row's codes, all but a share `alpha` are set to zero. For more codes than
-          columns take `SparseAutoencoderTransformer`, in which no code stays unused.
-        - "contractive": how fast codes change with the row.
-        - "orthogonal": cosines between the directions in which codes move the reconstruction.
+        - "l1": the mean absolute value of each code, relative to its root mean square. With an
+          `alpha` of 1 to 10, many codes become small.
+        - "kl_sparsity": the Kullback-Leibler divergence of the mean activity of each code from a
+          target of 0.05.
+        - "top_k": in each row, only the largest codes are kept, a share `alpha` of all, and the
+          others are set to zero. For more codes than columns, use `SparseAutoencoderTransformer`,
+          which avoids unused codes.
+        - "contractive": the squared norm of the encoder's Jacobian, for codes that change little
+          when the row changes.
+        - "orthogonal": the squared cosines between the directions in which two codes change the
+          reconstruction.
         - an instance of a class of `skae.objectives`, such as ``KLSparsity(target=0.1)``, or of
           one derived from `skae.objectives.Penalty`.
         - an instance of `skae.architectures.TopKSparsity`, or of a class derived from
           `skae.architectures.Sparsity`.
 
-        With a penalty the epoch is chosen by loss and penalty together, and the error may be above
-        PCA's. With "l1", "kl_sparsity" and any sparsity codes are ordered and scaled but not
-        rotated after training, as a rotation would undo them.
+        With a penalty, the epoch is chosen by the sum of loss and penalty, and the error may exceed
+        PCA's. With "l1", "kl_sparsity" and any sparsity, codes are ordered and scaled after
+        training but not rotated, because a rotation would undo the sparsity.
     alpha : float or None, default=None
-        Factor of the penalty, or the share of codes that "top_k" keeps. None is the penalty's own
-        default; it must be None with a `Sparsity` object.
+        Factor of the penalty, or the share of codes that "top_k" keeps. None uses the default of
+        the penalty. Must be None with a `Sparsity` object.
     corruption : {"gaussian", "hiding", "masking", "salt_and_pepper", "swap"}, Corruption \
             or None, default=None
-        Noise on what the network sees in training, while the loss compares with the clean row: a
-        denoising autoencoder. "gaussian" adds to every cell; of the others, "masking" sets cells
-        to the mean of their column, "salt_and_pepper" to its least or greatest value, and "swap"
-        to its value in another row. "hiding" takes cells away as if they were missing, for
-        ``missing="mask"``. Or an instance of a class of `skae.corruption`, such as
-        ``SwapNoise(0.2)``, or of one derived from `skae.corruption.Corruption`. Held-out rows have
-        noise too, so the errors that the fit reports, PCA's as well, are those of noisy rows.
+        Noise on the input of the network during training, while the loss compares the output with
+        the clean row: a denoising autoencoder. "gaussian" adds noise to every cell. The other kinds
+        change some cells: "masking" sets them to the mean of their column, "salt_and_pepper" to its
+        minimum or maximum, "swap" to its value in another row, and "hiding" to missing (for
+        ``missing="mask"``). An instance of a class of `skae.corruption`, such as
+        ``SwapNoise(0.2)``, or of a class derived from `skae.corruption.Corruption` is also
+        accepted. Held-out rows receive noise as well, so the errors that `fit` reports, including
+        PCA's, are those of noisy rows.
     corruption_level : float, default=0.3
-        Standard deviation of "gaussian" in units of X; share of the cells, in [0, 1], of the
-        others. An instance has its own, which a search reaches as ``corruption__level``.
+        Standard deviation of "gaussian" noise in units of X, or the share of cells in [0, 1] that
+        the other kinds change. Ignored if `corruption` is an instance, whose level a search can set
+        as ``corruption__level``.
     init : {"pca", "random"}, default="pca"
-        With "random" there is no linear path: a plain autoencoder with random weights, which may
-        end above PCA's error.
+        Start of the training. "random" gives a plain autoencoder with random weights and without
+        the linear path, whose error may exceed PCA's.
     missing : {"mask"} or None, default=None
-        With "mask", NaN in X are missing cells: the loss counts the others, the encoder is told
-        which are missing and sees them filled by a normal distribution, and the start is the PCA
-        of that. Errors and scores are those of the observed cells. By default NaN is an error.
+        Treatment of NaN. With "mask", NaN in X are missing cells. The loss covers the observed
+        cells only, the encoder also receives the mask, and missing cells are replaced by their
+        expectation under a normal distribution, whose PCA is the start. Errors and scores are those
+        of the observed cells. By default, NaN raises an error.
     output_range : {"auto"}, tuple of two floats or None, default="auto"
-        Range of the reconstructions under the squared error, in units of X. With "auto", values at
-        which the table piles up, such as the 0 and 255 of pixels or the 0 of counts, are taken for
-        bounds of their column. None leaves reconstructions as they are.
+        Range to which reconstructions are clipped with the squared error, in units of X. "auto"
+        detects bounds per column: values that occur very often at the end of the column's range,
+        such as 0 and 255 in pixels or 0 in counts. None does not clip.
     whiten : bool, default=False
-        Give every code unit variance on the training rows. By default its variance is what it
-        explains, as with PCA.
+        Whether to scale codes to unit variance on the training rows. By default, the variance of a
+        code is the variance that it explains, as with PCA.
     rotation : {"pca", "varimax", "ica"}, default="pca"
-        Rotation of the codes after training. Reconstructions are the same with all three, and codes
-        are uncorrelated, ordered by the variance that they explain.
+        Rotation of the codes after training. It does not change reconstructions, and codes are
+        always uncorrelated and ordered by explained variance.
 
-        - "pca": the first code explains as much as one can, the second as much as is left, and so
-          on.
-        - "varimax": each code goes with few columns of X, and hardly with the others.
-        - "ica": codes are as independent of each other as FastICA can make them, found on at most
-          20,000 of the rows.
+        - "pca": each code explains as much as possible of the variance that the codes before it
+          leave.
+        - "varimax": each code is related to few columns of X.
+        - "ica": codes are as independent as possible, found by FastICA on at most 20,000 rows.
 
-        The last two need codes that may be rotated: neither "l1" nor "kl_sparsity" nor a sparsity
-        as `penalty`, and no nested codes.
+        The last two cannot be combined with the penalties "l1" and "kl_sparsity", with a sparsity,
+        or with nested codes.
     nested : bool, default=False
-        Let the first code, the first two, and so on be models by themselves: a fit serves any
-        number of codes up to `n_components`. There is a decoder for each range of numbers of
-        codes, and in training each row is decoded from some of its codes. `inverse_transform` takes
-        the first codes alone, and `score_curve_` tells what they keep. Codes come in the order in
-        which they were trained, which is about that of what they explain. Without `penalty` and
-        `tied_weights`.
+        Whether the first codes can be used alone, so that a single fit serves any number of codes
+        up to `n_components`. There are several decoders, each for a range of numbers of codes, and
+        in training each row is decoded from its first few codes. `inverse_transform` accepts any
+        number of first codes, and `score_curve_` is the share of variance that they keep. Codes
+        keep the order in which they were trained, which is roughly the order of explained variance.
+        Cannot be combined with `penalty` and `tied_weights`. Read more in the :doc:`user guide
+        </nested>`.
     batch_size : int or "auto", default="auto"
-        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256; with
-        ``loss="neighbors"``, which looks for neighbours within the batch, a sixth of the rows,
-        within 256 and 1024.
+        Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
+        most 256; with ``loss="neighbors"``, which compares rows within the batch, a sixth of the
+        rows, but at least 256 and at most 1024.
     learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
-        Schedule of the learning rate. "one_cycle" rises over the first tenth of all steps and falls
-        along a line to almost nothing; "adaptive" divides the rate by five where the training loss
-        stops falling.
+        Schedule of the learning rate. "one_cycle" rises during the first tenth of all steps and
+        then falls linearly to almost zero. "adaptive" divides the rate by five when the training
+        loss stops falling.
     learning_rate_init : float, default=0.01
-        Greatest learning rate of the schedule. Lower it if the loss is not finite.
+        Maximum learning rate of the schedule. Lower it if the loss is not finite.
     max_iter : int or "auto", default="auto"
-        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs; at 500
-        steps, within 20 and 200 epochs, with ``loss="neighbors"``.
+        Maximum number of epochs. "auto" aims at 2000 training steps, with at least 20 and at most
+        100 epochs; with ``loss="neighbors"`` at 500 steps, with at least 20 and at most 200 epochs.
     weight_decay : float, default=0.01
-        Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
+        Decoupled weight decay of AdamW. Ignored if `net_params` sets another optimizer.
     early_stopping : bool, default=True
-        Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
-        (and at most 250,000 cells) are cross-validated for that, in five folds, and then trained
-        on all rows; of larger tables, and with `net_params`, `mixed_precision` or
-        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. A
-        model that stays PCA is then the PCA of all rows, and where there are fewer than ten rows
-        for each column, a new network is trained on all of them for the chosen number of epochs.
-        With False all rows are trained on to the end.
+        Whether to choose the number of epochs on held-out rows. For tables with fewer than 1000
+        rows (and at most 250,000 cells), the number is chosen by five-fold cross-validation, and
+        the final network is trained on all rows. For larger tables, and with `net_params`,
+        `mixed_precision` or ``learning_rate="adaptive"``, a random share of the rows,
+        `validation_fraction`, is held out. If the model then stays PCA, it is the PCA of all rows;
+        and with fewer than ten rows per column, a new network is trained on all rows for the chosen
+        number of epochs. With False, all rows are used for training until the last epoch.
     validation_fraction : float in (0, 1) or cross-validation splitter, default=0.1
-        Share of the rows held out, where rows are held out; all rows of one of the `groups` passed
-        to `fit`, or none. A splitter of scikit-learn, such as ``PredefinedSplit(test_fold)``,
-        holds out the rows of its first split. These are never trained on, at any size of table.
+        Share of the rows that are held out for validation; `groups` passed to `fit` are held out as
+        a whole. Ignored if the table is cross-validated. A cross-validation splitter, such as
+        ``PredefinedSplit(test_fold)``, holds out the test rows of its first split. These rows are
+        never used for training, whatever the size of the table.
     n_iter_no_change : int, default=30
-        Training ends after so many epochs without progress on the rows that judge.
+        Training ends after this number of epochs without progress on the held-out rows.
     tol : float, default=1e-4
-        Share of the loss that counts as progress.
+        Relative decrease of the loss that counts as progress.
     warm_start : bool, default=False
-        Let `fit` go on from the present network instead of a new one. Centre, scale, range and
-        number of codes stay, and rows are held out rather than cross-validated.
+        Whether `fit` continues from the current network instead of a new one. The mean, the scale,
+        the range and the number of codes do not change, and rows are held out rather than
+        cross-validated.
     dtype : {"float32", "float64"}, default="float32"
-        Precision of the network and the codes. Centring and the units of X are in the precision
-        of X in either case.
+        Precision of the network and the codes. X is always centred and scaled in its own precision.
     mixed_precision : bool, default=False
-        Multiply matrices in bfloat16 while training. Weights, the linear path and all that comes
-        after training stay in full precision. Worth a try with layers of 500 units and more; small
-        networks get slower. Needs dtype="float32". On devices that cannot train in bfloat16, such
-        as processors without AVX-512, a warning says so, and single precision is used.
+        Whether to multiply matrices in bfloat16 during training. Weights, the linear path and
+        everything after training stay in full precision. Worth trying with layers of 500 or more
+        units; smaller networks get slower. Needs ``dtype="float32"``. On devices that cannot train
+        in bfloat16, such as processors without AVX-512, single precision is used, with a warning.
     device : str, default="auto"
-        "cpu", "cuda", "mps", or "auto": CUDA where there is one.
+        Device to compute on, such as "cpu", "cuda" or "mps". "auto" uses CUDA if it is available.
     net_params : dict, default=None
-        Parameters of the `skorch.NeuralNet` that trains, for instance
-        ``{"callbacks": [...], "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``.
-        Options such as ``"optimizer__weight_decay"`` without an optimiser are for the encoder and
-        the decoder; the linear path keeps a fifth of `learning_rate_init` and no decay.
+        Parameters of the underlying `skorch.NeuralNet`, for example ``{"callbacks": [...],
+        "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``. Options such as
+        ``"optimizer__weight_decay"`` without an optimizer apply to the encoder and the decoder; the
+        linear path always has a fifth of `learning_rate_init` and no weight decay.
     random_state : int, RandomState instance or None, default=None
-        Seeds the weights, the held-out rows and the order of the batches. The same int gives the
-        same result, whatever else runs; nothing global is touched.
+        Seed of the initial weights, the held-out rows and the order of the batches. Pass an int for
+        reproducible results. No global random state is used.
     verbose : bool or int, default=False
-        Print a line for each epoch, and one on the epoch that is kept and its error beside PCA's.
+        Whether to print a line per epoch and, at the end, the chosen epoch and its error beside
+        PCA's.
 
     Attributes
     ----------
     n_components_ : int
         Number of codes.
     net_ : skorch.NeuralNet
-        The trained net; its `module_` is the torch module and its `history` has the losses.
+        The trained net. Its `module_` is the PyTorch module and its `history` has the losses.
     n_iter_ : int
-        Epochs that were tried.
+        Number of epochs that were trained.
     best_iter_ : int
-        Epoch whose weights the model has; 0 is the start, which is PCA with ``init="pca"``.
+        Epoch whose weights were kept. 0 is the start, which is PCA with ``init="pca"``.
     loss_curve_ : list of float
-        Training loss of each epoch, in units of PCA's error for the squared error and in nats
-        for cross-entropy; averaged over the folds where there were any.
+        Training loss of each epoch: relative to PCA's error with the squared error, in nats with
+        cross-entropy. A mean over the folds if the table was cross-validated.
     validation_loss_curve_ : list of float or None
-        Loss of held-out rows before the first epoch and after each; None without early stopping.
-        With ``loss="neighbors"`` the share of their nearest neighbours that is lost.
+        Loss of the held-out rows before the first epoch and after each epoch. None without early
+        stopping. With ``loss="neighbors"``, the share of nearest neighbours that is lost.
     reconstruction_error_ : float
-        Mean squared error per cell, in units of X squared, of rows that the network had not seen,
-        or of the training rows without early stopping.
+        Mean squared error per cell on held-out rows, in units of X squared; on the training rows
+        without early stopping.
     pca_reconstruction_error_ : float
-        Error of PCA with as many components, on the same rows. After `fit` with ``init="pca"`` and
-        the squared error, `reconstruction_error_` is never above it. Cross-entropy weighs cells
-        otherwise, so its fits may be.
+        Error of PCA with the same number of components, on the same rows. After `fit` with
+        ``init="pca"`` and the squared error, `reconstruction_error_` never exceeds it. With other
+        losses it may, as they weight cells differently.
     explained_variance_ : ndarray of shape (n_components_,)
-        Variance that each code accounts for: `explained_variance_ratio_` times the variance of all
-        features together, with PCA's divisor, which is one less than the number of rows.
+        Variance explained by each code: `explained_variance_ratio_` times the total variance of the
+        features, computed with ``n_samples - 1`` as in PCA.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance of all rows of `fit` that each code accounts for, in descending
-        order: what a linear regression on the code explains, with what only the decoder's
-        nonlinear part reconstructs distributed in the same proportion. The sum is the share that
-        the model reconstructs.
+        Share of the variance of all rows of `fit` explained by each code, in descending order. The
+        shares are proportional to the variance that a linear regression of the rows on each code
+        explains, and scaled such that their sum is the share that the model reconstructs.
     neighbors_kept_ : float or None
-        Share of the nearest training rows of unseen rows that are also nearest by their codes;
-        only with ``loss="neighbors"``. None without early stopping.
+        Share of the ten nearest training rows of held-out rows that are also nearest by their
+        codes. Only with ``loss="neighbors"``. None without early stopping.
     linear_neighbors_kept_ : dict of str to float
-        Share that linear maps keep, under the names "pca", "svd", which does not centre, and
-        "half_whitened_pca", whose codes are divided by the roots of their standard deviations; of
-        the training rows where fewer than fifty are held out. Only with ``loss="neighbors"``.
+        Share that three linear maps keep: "pca"; "svd", a PCA without centring; and
+        "half_whitened_pca", whose codes are divided by the square roots of their standard
+        deviations. Measured on the training rows if fewer than fifty rows are held out. Only with
+        ``loss="neighbors"``.
     linear_start_ : str
-        Name of the best of these, which the network starts from, and which the model is where
-        `best_iter_` is 0. Only with ``loss="neighbors"``.
+        Name of the best of these linear maps, which is the start of the network, and the model
+        itself if `best_iter_` is 0. Only with ``loss="neighbors"``.
     score_curve_ : ndarray of shape (n_components_,)
-        With ``nested=True``: share of the variance that is reconstructed from the first code, from
-        the first two, and so on, of rows that the network had not seen, or of the training rows
-        without early stopping. With more than 64 codes some are interpolated.
+        Share of the variance of held-out rows that is reconstructed from the first code, from the
+        first two codes, and so on; of the training rows without early stopping. With more than 64
+        codes, some values are interpolated. Only with ``nested=True``.
     pca_score_curve_ : ndarray of shape (n_components_,)
-        With ``nested=True``: the same of PCA, on the same rows. After `fit` with ``init="pca"`` and
-        the squared error, it is nowhere above `score_curve_`.
+        The same curve for PCA, on the same rows. After `fit` with ``init="pca"`` and the squared
+        error, it is never above `score_curve_`. Only with ``nested=True``.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        Divisor of centred rows: the root of PCA's mean squared error per cell, or a
-        thousandth of the features' root mean variance where that is more.
+        Number by which centred rows are divided: PCA's root mean squared error per cell, or a
+        thousandth of the root mean variance of the features if that is larger.
     sample_shape_ : tuple of int
-        Shape of a sample as encoder and decoder see it.
+        Shape of a sample in the encoder and the decoder.
     n_samples_seen_ : int
-        Number of rows of positive weight in `fit`, or in all calls together that went on from one
-        another with `partial_fit` or `warm_start`.
+        Number of training rows with positive weight. With `partial_fit` and `warm_start`, the sum
+        over all calls.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -290,13 +302,13 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     See Also
     --------
-    sklearn.decomposition.PCA : The linear method that this one starts from.
+    sklearn.decomposition.PCA : The linear method that is the start of the training.
 
     Notes
     -----
-    A number of epochs counts as better than PCA if the mean improvement over the held-out rows is
-    more than 2.5 times its standard error. On small tables this costs little and avoids most fits
-    that would turn out worse than PCA on new rows.
+    An epoch counts as clearly better than PCA if its mean improvement on the held-out rows is more
+    than 2.5 times the standard error of that mean. On small tables, this rule costs little and
+    prevents most fits that would be worse than PCA on new rows.
 
     References
     ----------
@@ -478,19 +490,19 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     @property
     def neighbors_kept_(self) -> float | None:
-        """Share of the nearest neighbours of held-out rows that are kept."""
+        """Share of the nearest neighbours of held-out rows that codes keep."""
         self._read_linear_kept("neighbors_kept_")
         losses = self.validation_loss_curve_
         return None if losses is None else 1 - losses[self.best_iter_]
 
     @property
     def linear_neighbors_kept_(self) -> dict[str, float]:
-        """Shares of these neighbours that linear maps keep, under their names."""
+        """Share of these neighbours that each linear map keeps, by name."""
         return self._read_linear_kept("linear_neighbors_kept_")
 
     @property
     def linear_start_(self) -> str:
-        """Name of the linear map that keeps most of them."""
+        """Name of the linear map that keeps most of these neighbours."""
         kept = self._read_linear_kept("linear_start_")
         return max(kept, key=lambda name: kept[name])
 

@@ -90,34 +90,35 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float in (0, 1), "auto" or None, default=0.95
-        Number of codes. A float asks for as many as PCA needs to explain that share of the
-        variance, "auto" for as many components as parallel analysis finds, and
-        None for as many as X has rows or columns, whichever is less, as with PCA.
+        Number of codes. As with PCA, a float is a share of the variance: the number of codes is the
+        number of principal components that explain it. "auto" chooses the number by parallel
+        analysis, and None uses the smaller of the numbers of rows and columns of X.
     architecture : {"conv", "dense", "recurrent"}, Architecture or callable, default="dense"
-        Layers of encoder and decoder: "dense" ones for tables, "conv" for images and
-        signals, "recurrent" for sequences, an instance of a class of `skae.architectures` that has
-        the parameters of one of these, or a class or function of your own. That is called with the
-        shape of a sample, `n_components` and the number of outputs that the encoder must have,
-        here twice as many. It returns an encoder, a torch module from ``(n, *sample_shape)`` to (n,
+        Layers of encoder and decoder: "dense" for tables, "conv" for images and signals,
+        "recurrent" for sequences, or an instance of a class of `skae.architectures`, which has
+        further parameters. It can also be a class or function of your own. This is called with the
+        shape of a sample, `n_components` and the number of outputs that the encoder must have, here
+        twice as many. It returns an encoder, a torch module from ``(n, *sample_shape)`` to (n,
         n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair or as
-        attributes of an object. See docs/own_modules.md.
+        attributes of an object. Read more in the :doc:`user guide </own_modules>`.
     sample_shape : tuple of int or None, default=None
-        Shape of a sample whose cells, in C order, are the columns of X: (channels, height, width)
-        of images, (channels, length) of signals, (length, features) of sequences. One number may
-        be -1, as in NumPy's `reshape`. None takes the shape that X has beyond its first axis.
+        Shape of a sample, whose cells in C order are the columns of X: (channels, height, width)
+        for images, (channels, length) for signals, (length, features) for sequences. One number may
+        be -1, as in NumPy's `reshape`. None uses the shape of X without its first axis.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
-        Units in the hidden layers of the encoder; the decoder has them in reverse order. "auto" is
-        (64, 64) below 50 features and (128, 128) from there on. More units help on many rows and
-        cost time; on a few hundred rows they hardly matter. With "conv" they stand between the
-        last maps and the codes, and "auto" is none.
+        Number of units in each hidden layer of the encoder; the decoder has them in reverse order.
+        "auto" is (64, 64) for fewer than 50 features and (128, 128) otherwise. More units can help
+        with many rows and take more time; on a few hundred rows they make little difference. With
+        "conv", these are dense layers between the last convolution and the codes, and "auto" is no
+        such layer.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
-        Function of the hidden units.
+        Activation function of the hidden layers.
     normalization : {"batch", "layer"} or None, default=None
-        Normalise what enters each hidden activation, over the batch or over the layer's units.
-        Worth a try in networks of three hidden layers and more.
+        Normalisation before each hidden activation: over the batch, or over the units of the layer.
+        Worth trying with three or more hidden layers.
     dropout : float in [0, 1), default=0.0
-        Share of the hidden units that each training step leaves out. For large networks on few
-        rows.
+        Share of the hidden units that are set to zero in each training step. Useful for large
+        networks on few rows.
     likelihood : {"gaussian", "bernoulli", "laplace"}, default="gaussian"
         Distribution of a row given its code.
 
@@ -147,56 +148,60 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         With "auto", values at which the table piles up, such as the 0 and 255 of pixels or the 0
         of counts, are taken for bounds of their column. None leaves reconstructions as they are.
     batch_size : int or "auto", default="auto"
-        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
+        Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
+        most 256.
     learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
-        Schedule of the learning rate. "one_cycle" rises over the first tenth of all steps and falls
-        along a line to almost nothing; "adaptive" divides the rate by five where the training loss
-        stops falling.
+        Schedule of the learning rate. "one_cycle" rises during the first tenth of all steps and
+        then falls linearly to almost zero. "adaptive" divides the rate by five when the training
+        loss stops falling.
     learning_rate_init : float, default=0.003
-        Greatest learning rate of the schedule. Lower it if the loss is not finite.
+        Maximum learning rate of the schedule. Lower it if the loss is not finite.
     max_iter : int or "auto", default="auto"
-        Number of epochs, at most. "auto" aims at 2000 steps, within 20 and 100 epochs.
+        Maximum number of epochs. "auto" aims at 2000 training steps, with at least 20 and at most
+        100 epochs.
     weight_decay : float, default=0.01
-        Decoupled weight decay of AdamW; an optimiser in `net_params` brings its own.
+        Decoupled weight decay of AdamW. Ignored if `net_params` sets another optimizer.
     early_stopping : bool, default=True
-        Let rows that the network has not seen choose the epoch. Tables of fewer than 1000 rows
-        (and at most 250,000 cells) are cross-validated for that, in five folds, and then trained
-        on all rows; of larger tables, and with `net_params`, `mixed_precision` or
-        ``learning_rate="adaptive"``, `validation_fraction` of the rows is held out at random. A
-        model that stays PCA is then the PCA of all rows, and where there are fewer than ten rows
-        for each column, a new network is trained on all of them for the chosen number of epochs.
-        With False all rows are trained on to the end.
+        Whether to choose the number of epochs on held-out rows. For tables with fewer than 1000
+        rows (and at most 250,000 cells), the number is chosen by five-fold cross-validation, and
+        the final network is trained on all rows. For larger tables, and with `net_params`,
+        `mixed_precision` or ``learning_rate="adaptive"``, a random share of the rows,
+        `validation_fraction`, is held out. If the model then stays PCA, it is the PCA of all rows;
+        and with fewer than ten rows per column, a new network is trained on all rows for the chosen
+        number of epochs. With False, all rows are used for training until the last epoch.
     validation_fraction : float in (0, 1) or cross-validation splitter, default=0.1
-        Share of the rows held out, where rows are held out; all rows of one of the `groups` passed
-        to `fit`, or none. A splitter of scikit-learn, such as ``PredefinedSplit(test_fold)``,
-        holds out the rows of its first split. These are never trained on, at any size of table.
+        Share of the rows that are held out for validation; `groups` passed to `fit` are held out as
+        a whole. Ignored if the table is cross-validated. A cross-validation splitter, such as
+        ``PredefinedSplit(test_fold)``, holds out the test rows of its first split. These rows are
+        never used for training, whatever the size of the table.
     n_iter_no_change : int, default=30
-        Training ends after so many epochs without progress on the rows that judge.
+        Training ends after this number of epochs without progress on the held-out rows.
     tol : float, default=1e-4
-        Share of the loss that counts as progress.
+        Relative decrease of the loss that counts as progress.
     warm_start : bool, default=False
-        Let `fit` go on from the present network instead of a new one. Centre, scale, range and
-        number of codes stay, and rows are held out rather than cross-validated.
+        Whether `fit` continues from the current network instead of a new one. The mean, the scale,
+        the range and the number of codes do not change, and rows are held out rather than
+        cross-validated.
     dtype : {"float32", "float64"}, default="float32"
-        Precision of the network and the codes. Centring and the units of X are in the precision
-        of X in either case.
+        Precision of the network and the codes. X is always centred and scaled in its own precision.
     mixed_precision : bool, default=False
-        Multiply matrices in bfloat16 while training. Weights, the linear path and all that comes
-        after training stay in full precision. Worth a try with layers of 500 units and more; small
-        networks get slower. Needs dtype="float32". On devices that cannot train in bfloat16, such
-        as processors without AVX-512, a warning says so, and single precision is used.
+        Whether to multiply matrices in bfloat16 during training. Weights, the linear path and
+        everything after training stay in full precision. Worth trying with layers of 500 or more
+        units; smaller networks get slower. Needs ``dtype="float32"``. On devices that cannot train
+        in bfloat16, such as processors without AVX-512, single precision is used, with a warning.
     device : str, default="auto"
-        "cpu", "cuda", "mps", or "auto": CUDA where there is one.
+        Device to compute on, such as "cpu", "cuda" or "mps". "auto" uses CUDA if it is available.
     net_params : dict, default=None
-        Parameters of the `skorch.NeuralNet` that trains, for instance
-        ``{"callbacks": [...], "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``.
-        Options such as ``"optimizer__weight_decay"`` without an optimiser are for the encoder and
-        the decoder; the linear path keeps a fifth of `learning_rate_init` and no decay.
+        Parameters of the underlying `skorch.NeuralNet`, for example ``{"callbacks": [...],
+        "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``. Options such as
+        ``"optimizer__weight_decay"`` without an optimizer apply to the encoder and the decoder; the
+        linear path always has a fifth of `learning_rate_init` and no weight decay.
     random_state : int, RandomState instance or None, default=None
-        Seeds the weights, the held-out rows and the order of the batches. The same int gives the
-        same result, whatever else runs; nothing global is touched.
+        Seed of the initial weights, the held-out rows and the order of the batches. Pass an int for
+        reproducible results. No global random state is used.
     verbose : bool or int, default=False
-        Print a line for each epoch, and one on the epoch that is kept and its error beside PCA's.
+        Whether to print a line per epoch and, at the end, the chosen epoch and its error beside
+        PCA's.
 
     Attributes
     ----------
@@ -218,9 +223,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     classes_ : ndarray of shape (n_classes,)
         Labels seen in `fit`; only with ``conditional=True``.
     net_ : skorch.NeuralNet
-        The trained net; its `module_` is the torch module and its `history` has the losses.
+        The trained net. Its `module_` is the PyTorch module and its `history` has the losses.
     n_iter_ : int
-        Epochs that were tried.
+        Number of epochs that were trained.
     best_iter_ : int
         Epoch whose weights the model has; 0 is the start, which is probabilistic PCA with
         ``init="pca"``.
@@ -228,7 +233,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Negative lower bound after each epoch, in nats per cell of standardised rows, on the
         training rows while they were trained on; averaged over the folds where there were any.
     validation_loss_curve_ : list of float or None
-        Loss of held-out rows before the first epoch and after each; None without early stopping.
+        Loss of the held-out rows before the first epoch and after each epoch. None without early
+        stopping.
     reconstruction_error_ : float
         Mean squared error per cell, in units of X squared, of reconstructions from the posterior's
         mean, on rows that the network had not seen, or the training rows without early stopping.
@@ -236,8 +242,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Error of PCA with as many components, on the same rows. That of the model may be greater, as
         a fit does not minimise the squared error.
     explained_variance_ : ndarray of shape (n_components_,)
-        Variance that each code accounts for: `explained_variance_ratio_` times the variance of all
-        features together, with PCA's divisor, which is one less than the number of rows.
+        Variance explained by each code: `explained_variance_ratio_` times the total variance of the
+        features, computed with ``n_samples - 1`` as in PCA.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         Share of the variance of all rows of `fit` that each code accounts for, in descending
         order: what a linear regression on each by itself explains, scaled to sum to the share
@@ -245,13 +251,13 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        Divisor of centred rows: the root of PCA's mean squared error per cell, or a
-        thousandth of the features' root mean variance where that is more.
+        Number by which centred rows are divided: PCA's root mean squared error per cell, or a
+        thousandth of the root mean variance of the features if that is larger.
     sample_shape_ : tuple of int
-        Shape of a sample as encoder and decoder see it.
+        Shape of a sample in the encoder and the decoder.
     n_samples_seen_ : int
-        Number of rows of positive weight in `fit`, or in all calls together that went on from one
-        another with `partial_fit` or `warm_start`.
+        Number of training rows with positive weight. With `partial_fit` and `warm_start`, the sum
+        over all calls.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
