@@ -1,6 +1,7 @@
 """Where trainings of many threads meet, and are computed in few calls."""
 
 import contextlib
+import itertools
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -187,5 +188,8 @@ def _divide(requests: Sequence[_Request], n_cores: int) -> list[list[_Request]]:
         if len(kinds) < n_cores:
             n_groups = max(n_groups, n_cores)
         n_groups = min(n_groups, len(alike))
-        groups += [alike[first::n_groups] for first in range(n_groups)]
+        # Models of one rate are updated in one call.
+        alike.sort(key=lambda request: request.epoch.rate)
+        ends = [len(alike) * group // n_groups for group in range(n_groups + 1)]
+        groups += [alike[first:end] for first, end in itertools.pairwise(ends)]
     return groups

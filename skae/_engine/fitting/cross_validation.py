@@ -94,7 +94,8 @@ class FoldNetworks:
             by_autograd=False,
             precision=contextlib.nullcontext,
         )
-        every_group = [group for own in optimizers for group in own.param_groups]
+        self.step.share_groups_()
+        every_group = [group for own in self.step.groups for group in own]
         self.rates = LearningRates(every_group, loop.learning_rate)
 
     @torch.no_grad()

@@ -127,36 +127,58 @@ class FlatParameters(FlatTensors):
             mine.copy_(theirs)
         self.n_steps.copy_(n_steps)
 
-    def step_(self, values: Tensor, gradients: Tensor, groups: Sequence[dict]):
+    def step_(self, groups: Sequence[dict]):
         """Make one AdamW step.
-
-        torch offers the fused step on flat buffers only under a private name; its public wrapper
-        costs more than the step itself.
 
         Parameters
         ----------
-        values, gradients : Tensor of shape (m, n_parameters)
-            Parameters, which are changed in place, and their gradients: those of this object, or
-            of another that trains these models together with others.
         groups : list of dict
-            Settings of AdamW for each model. One call serves all models if they are equal.
+            Settings of AdamW for each model, or those of all models.
         """
-        self.apply_(values, gradients, list_settings(groups))
+        self.apply_(list_settings(groups))
 
-    def apply_(self, values: Tensor, gradients: Tensor, settings: Sequence[dict]):
+    def apply_(self, settings: Sequence[dict]):
         """Make one AdamW step with settings that `list_settings` has returned."""
         self.n_steps += 1
-        buffers = values, gradients, *self.moments
+        buffers = self.values, self.gradients, *self.moments
         if len(settings) == 1:
-            n_pieces = _N_PIECES_ON_GPU if values.is_cuda else 1
+            n_pieces = _N_PIECES_ON_GPU if self.values.is_cuda else 1
             self._call_adamw(split_buffers(buffers, n_pieces), settings[0])
             return
         for model, own in enumerate(settings):
             self._call_adamw([[buffer[model]] for buffer in buffers], own)
 
     def _call_adamw(self, pieces: Sequence[list[Tensor]], settings: dict):
-        arguments: Any = [*pieces, [], [self.n_steps] * len(pieces[0])]
-        torch._fused_adamw_(*arguments, **settings, amsgrad=False, maximize=False)
+        call_adamw(*pieces, [self.n_steps] * len(pieces[0]), settings=settings)
+
+
+def call_adamw(
+    values: list[Tensor],
+    gradients: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
+    n_steps: list[Tensor],
+    *,
+    settings: dict,
+):
+    """Make one AdamW step of some tensors, each by itself.
+
+    torch offers the fused step on flat buffers only under a private name; its public wrapper costs
+    more than the step itself.
+
+    Parameters
+    ----------
+    values, gradients : list of Tensor
+        Parameters, which are changed in place, and their gradients.
+    means, squares : list of Tensor
+        AdamW's moments, which are changed in place.
+    n_steps : list of Tensor of shape ()
+        Number of steps of each tensor, this one included.
+    settings : dict
+        One that `list_settings` has returned.
+    """
+    arguments: Any = [values, gradients, means, squares, [], n_steps]
+    torch._fused_adamw_(*arguments, **settings, amsgrad=False, maximize=False)
 
 
 def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]]:
@@ -489,15 +511,17 @@ class DenseStep(DenseNetworks, Step):
 
     def update_(self):
         """Make one AdamW step of each group of parameters."""
-        gradients = [parameters.gradients for parameters in self.parameters]
-        self.exchange_(gradients)
-        self.update_elsewhere_([parameters.values for parameters in self.parameters], gradients)
+        self.exchange_([parameters.gradients for parameters in self.parameters])
+        for parameters, groups in zip(self.parameters, self.list_groups(), strict=True):
+            parameters.step_(groups)
 
-    def update_elsewhere_(self, values: Sequence[Tensor], gradients: Sequence[Tensor]):
-        """Make one AdamW step of parameters that lie in the memory of a joint training."""
-        parts = zip(self.parameters, values, gradients, *self.groups, strict=True)
-        for parameters, own_values, own_gradients, *groups in parts:
-            parameters.step_(own_values, own_gradients, groups)
+    def list_groups(self) -> list[Sequence[dict]]:
+        """Return for each of `parameters` the settings of each model, or those of all."""
+        return list(zip(*self.groups, strict=True))
+
+    def share_groups_(self):
+        """Let the settings of the first model be those of all."""
+        self.groups = self.groups[:1]
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:

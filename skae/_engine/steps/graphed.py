@@ -115,7 +115,7 @@ class GraphedStep(DenseStep):
     def update_(self):
         """Make one AdamW step of each group of parameters."""
         self.exchange_([parameters.gradients for parameters in self.parameters])
-        settings = [list_settings(groups) for groups in zip(*self.groups, strict=True)]
+        settings = [list_settings(groups) for groups in self.list_groups()]
         self._set_rates_([row["lr"] for own in settings for row in own])
         rates = iter(self._rate_views)
         calls = [
@@ -165,7 +165,7 @@ class GraphedStep(DenseStep):
 
 def _update(calls: list[tuple[FlatParameters, list[dict]]]):
     for parameters, settings in calls:
-        parameters.apply_(parameters.values, parameters.gradients, settings)
+        parameters.apply_(settings)
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:

@@ -301,14 +301,10 @@ class NestedDenseStep(NestedStep, DenseStep):
         total = code_gradient.new_zeros(n_models, self.n_rows, code_gradient.shape[-1])
         return total.index_add_(1, self.places, code_gradient)
 
-    def update_elsewhere_(self, values: Sequence[Tensor], gradients: Sequence[Tensor]):
-        """Make one AdamW step; the stages have the settings of their encoder."""
-        stacks, *paths = zip(*self.groups, strict=True)
-        n_levels = len(self.levels)
-        groups = [stacks, [own for own in stacks for _ in range(n_levels)], *paths]
-        parts = zip(self.parameters, values, gradients, groups, strict=True)
-        for parameters, own_values, own_gradients, own_groups in parts:
-            parameters.step_(own_values, own_gradients, own_groups)
+    def list_groups(self) -> list[Sequence[dict]]:
+        """Return the settings of each part; the stages have those of their encoder."""
+        stacks, *paths = super().list_groups()
+        return [stacks, [own for own in stacks for _ in range(len(self.levels))], *paths]
 
 
 def is_nested_dense(module: nn.Module, objective: Any) -> bool:

@@ -95,6 +95,9 @@ class Step:
         """Change the parameters by the gradients of the last batch."""
         raise NotImplementedError
 
+    def share_groups_(self) -> None:
+        """Take note that the settings of all models are always equal; ignored by default."""
+
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Return loss and error of each row, without training.
