@@ -10,8 +10,9 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingRegressor
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -22,6 +23,7 @@ from skae import (
     transform_many,
 )
 from skae.objectives import SquaredError
+from skae.parallel._scheduler import Scheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -239,3 +241,58 @@ def test_names_that_do_not_fit_are_refused(wine):
         fit_many(make_transformer(), pairs)
     with pytest.raises(ValueError, match="Got none for 'a'"):
         transform_many({}, pairs[:1])
+
+
+def halve(estimator, X, **params):
+    """Score candidates under a budget of epochs that grows from round to round."""
+    search = HalvingGridSearchCV(
+        estimator,
+        {"learning_rate_init": [0.001, 0.01, 0.03, 0.1]},
+        resource="max_iter",
+        factor=2,
+        min_resources=3,
+        max_resources=12,
+        cv=2,
+        refit=False,
+    )
+    with side_by_side(**params):
+        return search.fit(X).cv_results_
+
+
+def count_epochs(monkeypatch):
+    """Return a list that grows by the number of networks of each epoch that is trained."""
+    trained = []
+    train_epoch = Scheduler.train_epoch
+    monkeypatch.setattr(
+        Scheduler,
+        "train_epoch",
+        lambda self, step, *rest: trained.append(step) or train_epoch(self, step, *rest),
+    )
+    return trained
+
+
+WAYS = {
+    "folds": {},
+    "noisy folds": {"corruption": "gaussian"},
+    "all rows": {"early_stopping": False},
+    "adaptive, held out": {"learning_rate": "adaptive"},
+    "constant, patient": {"learning_rate": "constant", "n_iter_no_change": 2},
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_survivors_go_on_to_what_a_whole_training_gives(way, wine, monkeypatch):
+    estimator = make_transformer(**way)
+    trained = count_epochs(monkeypatch)
+    results = halve(estimator, wine[0], resume_until=12)
+    n_resumed = len(trained)
+    last = results["n_resources"] == 12
+    assert last.any()
+    for params, score in zip(
+        np.array(results["params"])[last], results["mean_test_score"][last], strict=True
+    ):
+        whole = clone(estimator).set_params(**params)
+        assert score == np.mean(cross_val_score(whole, wine[0], cv=2))
+    trained.clear()
+    halve(clone(estimator).set_params(random_state=np.random.RandomState(0)), wine[0])
+    assert n_resumed < len(trained)

@@ -50,7 +50,7 @@ class SklearnEpochTasks:
 
 
 def make_epoch_tasks(estimator, X, fitted_attributes: Callable) -> SklearnEpochTasks | None:
-    """Return what tells scikit-learn's callbacks of epochs, None where it has no callbacks yet.
+    """Return what tells scikit-learn's callbacks of epochs, None where the estimator has none.
 
     Parameters
     ----------
@@ -66,6 +66,6 @@ def make_epoch_tasks(estimator, X, fitted_attributes: Callable) -> SklearnEpochT
     tasks : SklearnEpochTasks or None
         For one fit.
     """
-    if not hasattr(estimator, "_init_callback_context"):
+    if not getattr(estimator, "_skl_callbacks", None):
         return None
     return SklearnEpochTasks(estimator, X, fitted_attributes)

@@ -1,12 +1,16 @@
 """The joblib backend whose tasks train their networks side by side."""
 
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
+from skae._engine.fitting.resumption import KeptStates
+from skae.parallel._memory import find_free_memory
 from skae.parallel._scheduler import Scheduler
 
 _DEFAULT_N_TASKS = 64
+_SHARE_OF_MEMORY = 1 / 2
 
 
 class SideBySideBackend(ParallelBackendBase):
@@ -14,6 +18,25 @@ class SideBySideBackend(ParallelBackendBase):
 
     Importing `skae` makes it known to joblib under the name "skae". The results are those of fits
     one after the other, to the last bit.
+
+    Parameters
+    ----------
+    resume_until : int, default=None
+        Number of epochs of a whole training. If given, a fit with a smaller `max_iter` is the first
+        epochs of a fit with this one: learning rates and other schedules are laid out for
+        `resume_until` epochs, and a later fit in the same context with the same rows, seed and
+        parameters but a greater `max_iter` goes on where the earlier one has stopped. Where
+        `max_iter` has become `resume_until`, fits are those of `max_iter=resume_until` without this
+        backend, to the last bit. So a search that halves its candidates trains the survivors on.
+        Fits go on that have an integer as `random_state` and no `net_params`, of tables of up to
+        16 million cells; others begin anew, with the same results.
+    **backend_kwargs
+        As joblib gives them to any backend.
+
+    Raises
+    ------
+    ValueError
+        If `resume_until` is not a positive integer.
 
     Examples
     --------
@@ -37,6 +60,18 @@ class SideBySideBackend(ParallelBackendBase):
     uses_threads = True
     default_n_jobs = -1
 
+    def __init__(self, *, resume_until: int | None = None, **backend_kwargs):
+        super().__init__(**backend_kwargs)
+        self._kept_states = None
+        if resume_until is not None:
+            if not isinstance(resume_until, Integral) or resume_until < 1:
+                raise ValueError(
+                    f"`resume_until` must be a positive integer. Got {resume_until!r}. Use the "
+                    "greatest `max_iter` of the search."
+                )
+            most_bytes = int(find_free_memory() * _SHARE_OF_MEMORY / 2)
+            self._kept_states = KeptStates(int(resume_until), most_bytes)
+
     def effective_n_jobs(self, n_jobs):
         """Return the number of tasks that run side by side.
 
@@ -44,7 +79,8 @@ class SideBySideBackend(ParallelBackendBase):
         ----------
         n_jobs : int or None
             This number, not 0; 64 where negative or None. It has no influence on results, and does
-            not depend on the number of cores.
+            not depend on the number of cores. Tasks wait where half of the memory that is free
+            would not hold so many trainings of the size of the largest.
 
         Returns
         -------
@@ -62,13 +98,14 @@ class SideBySideBackend(ParallelBackendBase):
         return self._n_tasks
 
     def _open(self):
-        self._scheduler = Scheduler(self._n_tasks)
+        most_bytes = int(find_free_memory() * _SHARE_OF_MEMORY)
+        self._scheduler = Scheduler(self._n_tasks, most_bytes, self._kept_states)
         self._tasks = ThreadPoolExecutor(self._n_tasks, "skae-task")
 
     def submit(self, func, callback=None):
         """Start a task, as soon as there is a thread for it."""
-        self._scheduler.expect_task()
-        future = self._tasks.submit(self._scheduler.run_task, func)
+        ticket = self._scheduler.expect_task()
+        future = self._tasks.submit(self._scheduler.run_task, ticket, func)
         if callback is not None:
             future.add_done_callback(callback)
         return future

@@ -3,7 +3,8 @@
 import contextlib
 import itertools
 import threading
-from collections import defaultdict
+import weakref
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ import joblib
 import torch
 
 from skae._engine.compute.threads import find_openmp
+from skae._engine.fitting.resumption import KEPT_STATES, KeptStates
 from skae._engine.steps.epoch import TRAINER, Batch, train_alone
 from skae._engine.steps.joint import EpochOfOne, JointNetworks, can_join, find_kind
 from skae._engine.steps.step import Step
@@ -22,6 +24,9 @@ _MOST_CELLS = 2**20
 _MOST_BYTES = 2**22
 # Memory of joint networks is kept for the next epoch, for so many kinds.
 _MOST_KEPT = 32
+# Beside its parameters a training has gradients, moments, and its best parameters so far, perhaps
+# those of its start; beside its rows a copy with noise, and the user's table in double precision.
+_COPIES_OF_PARAMETERS, _COPIES_OF_ROWS = 6, 6
 
 
 class TrainingCancelled(BaseException):
@@ -34,15 +39,25 @@ class Scheduler:
     An epoch waits until every task that runs waits; those of one kind are then computed together,
     a few models at a time, on all cores.
 
+    So that memory is bounded, a task begins once there is room for it beside those that run, as
+    large as the largest so far. Until one has told its size, there are as many tasks as cores.
+
     Parameters
     ----------
     n_tasks : int
         Greatest number of tasks that run at the same time.
+    most_bytes : int
+        Memory for all of them.
+    kept_states : KeptStates, default=None
+        States of trainings that later ones go on from.
     """
 
-    def __init__(self, n_tasks: int):
+    def __init__(self, n_tasks: int, most_bytes: int, kept_states: KeptStates | None = None):
         self.n_tasks, self.n_cores = n_tasks, joblib.cpu_count()
-        self.n_pending = self.n_alone = 0
+        self.most_bytes, self.kept_states = most_bytes, kept_states
+        self.n_admitted = self.n_alone = self.greatest_size = 0
+        self.waiting: deque[threading.Event] = deque()
+        self.measured: weakref.WeakSet[Step] = weakref.WeakSet()
         self.queue: list[_Request] = []
         self.cancelled = False
         self.lock = threading.Lock()
@@ -52,28 +67,57 @@ class Scheduler:
         self.cores = threading.Semaphore(self.n_cores)
         self.kept: dict[Any, list[JointNetworks]] = defaultdict(list)
 
-    def expect_task(self):
-        """Take note that a task is to be run."""
+    def expect_task(self) -> threading.Event:
+        """Return the ticket of a task that is to be run, which is set once there is room for it."""
+        ticket = threading.Event()
         with self.lock:
-            self.n_pending += 1
+            self.waiting.append(ticket)
+            self._admit()
+        return ticket
 
-    def run_task(self, task: Callable[[], Any]):
+    def run_task(self, ticket: threading.Event, task: Callable[[], Any]):
         """Return the result of a task that was expected, whose trainings meet others here."""
         # A new thread of torch's takes its number of helpers when first asked, and keeps it.
         torch.get_num_threads()
-        token = TRAINER.set(self)
+        ticket.wait()
+        token, own_token = TRAINER.set(self), KEPT_STATES.set(self.kept_states)
         try:
+            self._check_cancelled()
             return task()
         finally:
             TRAINER.reset(token)
+            KEPT_STATES.reset(own_token)
             with self.lock:
-                self.n_pending -= 1
+                self.n_admitted -= 1
+                self._admit()
             self._start_if_all_wait()
+
+    def _admit(self):
+        """Let tasks begin for which there is room."""
+        most = self.n_cores
+        if self.greatest_size > 0:
+            most = max(1, self.most_bytes // self.greatest_size)
+        while self.waiting and (self.cancelled or self.n_admitted < min(most, self.n_tasks)):
+            self.n_admitted += 1
+            self.waiting.popleft().set()
+
+    def _measure(self, step: Step, n_cells: int):
+        """Take note of the size of a training, the first time."""
+        if step in self.measured:
+            return
+        parameters = [own for module in step.modules for own in module.parameters()]
+        n_bytes = _COPIES_OF_PARAMETERS * sum(own.nbytes for own in parameters)
+        n_bytes += _COPIES_OF_ROWS * n_cells * parameters[0].element_size()
+        with self.lock:
+            self.measured.add(step)
+            self.greatest_size = max(self.greatest_size, n_bytes)
+            self._admit()
 
     def train_epoch(
         self, step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
     ):
         """Train an epoch together with those of other tasks, where that is possible."""
+        self._measure(step, n_cells)
         request = None
         if can_join(step) and n_cells <= _MOST_CELLS:
             request = _Request(step, list(batches), begin_step)
@@ -102,6 +146,7 @@ class Scheduler:
         """End all tasks at their next epoch."""
         with self.lock:
             self.cancelled, queue, self.queue = True, self.queue, []
+            self._admit()
         for request in queue:
             request.done.set()
 
@@ -127,7 +172,7 @@ class Scheduler:
     def _start_if_all_wait(self):
         """Hand the epochs that wait to the workers if no task is left that might join them."""
         with self.lock:
-            n_running = min(self.n_pending, self.n_tasks) - len(self.queue) - self.n_alone
+            n_running = self.n_admitted - len(self.queue) - self.n_alone
             # Those whose epochs are in work are running: started at other times, tasks would form
             # ever smaller groups.
             if n_running > 0 or not self.queue:

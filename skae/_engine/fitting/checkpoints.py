@@ -12,6 +12,7 @@ from skae._engine.fitting.packing import (
     pack_history,
     unpack_history,
 )
+from skae._engine.steps.step import Step
 
 
 class CheckpointStore(Protocol):
@@ -48,25 +49,15 @@ class Checkpoints:
 
     def write(self, net, callbacks: Sequence[Callback]) -> None:
         """Keep the state of a net and of the callbacks that belong to its training."""
-        state = {
-            "seed": self.seed,
-            "generators": [_pack(own.get_state()) for own in self.generators],
-            "callbacks": [_pack_callback(own) for own in callbacks],
-            **_pack_net(net),
-        }
+        state = {"seed": self.seed, **pack_training(net, callbacks, self.generators)}
         self.store.write(state, len(net.history))
 
     def resume_(self, net, callbacks: Sequence[Callback]) -> None:
         """Bring a net that is about to be trained, and its callbacks, to the latest state."""
-        if self.state is None:
-            return
-        for generator, own in zip(self.generators, self.state["generators"], strict=True):
-            generator.set_state(_unpack(own))
-        for callback, values in zip(callbacks, self.state["callbacks"], strict=True):
-            vars(callback).update({name: _unpack(own) for name, own in values.items()})
-        _unpack_net_(net, self.state)
-        # Its arrays are no longer needed.
-        self.state = None
+        if self.state is not None:
+            unpack_training_(net, callbacks, self.generators, self.state)
+            # Its arrays are no longer needed.
+            self.state = None
 
 
 class CheckpointWriter(Callback):
@@ -81,34 +72,69 @@ class CheckpointWriter(Callback):
             self.checkpoints.write(net, self.callbacks)
 
 
+def pack_training(
+    net, callbacks: Sequence[Callback], generators: Sequence[torch.Generator]
+) -> dict[str, Any]:
+    """Return the state of a net, of callbacks, and of everything random in their fit."""
+    return {
+        "callbacks": [_pack_callback(own) for own in callbacks],
+        "history": pack_history(net.history),
+        **pack_step(net.step_, net.optimizer_.param_groups, generators),
+        "n_steps": net.n_steps_,
+    }
+
+
+def unpack_training_(
+    net,
+    callbacks: Sequence[Callback],
+    generators: Sequence[torch.Generator],
+    state: dict[str, Any],
+) -> None:
+    """Bring a net that is about to be trained, and its callbacks, to a state."""
+    for callback, values in zip(callbacks, state["callbacks"], strict=True):
+        vars(callback).update({name: _unpack(own) for name, own in values.items()})
+    unpack_step_(net.step_, net.optimizer_.param_groups, generators, state)
+    net.n_steps_, net.history_ = state["n_steps"], unpack_history(state["history"])
+
+
 def _pack_callback(callback: Callback) -> dict[str, Any]:
     """Return the attributes of a callback that change from epoch to epoch."""
     return {name: _pack(getattr(callback, name)) for name in getattr(callback, "lasting", ())}
 
 
-def _pack_net(net) -> dict[str, Any]:
+def pack_step(
+    step: Step, groups: Sequence[dict], generators: Sequence[torch.Generator]
+) -> dict[str, Any]:
+    """Return the state of a step, of the rates in its optimisers' settings, and of generators."""
     return {
-        "values": _pack(net.step_.copy_values()),
-        "moments": _pack(net.step_.copy_moments()),
-        "draws": pack_draws(net.module_),
-        "drawn_ahead": _pack(net.step_.copy_draws()),
-        "rates": [float(group["lr"]) for group in net.optimizer_.param_groups],
-        "n_steps": net.n_steps_,
-        "history": pack_history(net.history),
+        "values": _pack(step.copy_values()),
+        "moments": _pack(step.copy_moments()),
+        "draws": [pack_draws(module) for module in step.modules],
+        "drawn_ahead": _pack(step.copy_draws()),
+        "rates": [float(group["lr"]) for group in groups],
+        "generators": [_pack(own.get_state()) for own in generators],
     }
 
 
-def _unpack_net_(net, state: dict[str, Any]) -> None:
+def unpack_step_(
+    step: Step,
+    groups: Sequence[dict],
+    generators: Sequence[torch.Generator],
+    state: dict[str, Any],
+) -> None:
+    """Bring a step that is about to train, its rates and generators to a state."""
     # A state names the kind of an optimiser; these are the kinds that there may be.
-    kinds = {_name(kind): kind for kind in _find_kinds(net.step_.copy_moments())}
-    net.step_.load_values_(_unpack(state["values"]))
-    net.step_.load_moments_(_unpack(state["moments"], kinds))
-    net.step_.load_draws_(_unpack(state["drawn_ahead"]))
-    for name, part in find_drawing(net.module_):
-        part.unpack_draws_(state["draws"][f"{name}.draws"])
-    for group, rate in zip(net.optimizer_.param_groups, state["rates"], strict=True):
+    kinds = {_name(kind): kind for kind in _find_kinds(step.copy_moments())}
+    step.load_values_(_unpack(state["values"]))
+    step.load_moments_(_unpack(state["moments"], kinds))
+    step.load_draws_(_unpack(state["drawn_ahead"]))
+    for module, draws in zip(step.modules, state["draws"], strict=True):
+        for name, part in find_drawing(module):
+            part.unpack_draws_(draws[f"{name}.draws"])
+    for group, rate in zip(groups, state["rates"], strict=True):
         group["lr"] = rate
-    net.n_steps_, net.history_ = state["n_steps"], unpack_history(state["history"])
+    for generator, own in zip(generators, state["generators"], strict=True):
+        generator.set_state(_unpack(own))
 
 
 _KIND = "kind"

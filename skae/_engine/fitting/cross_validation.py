@@ -2,15 +2,17 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from skae._engine.fitting.callbacks import check_finite
+from skae._engine.fitting.checkpoints import unpack_step_
 from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs
+from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.judgement import (
     Judgement,
@@ -95,8 +97,8 @@ class FoldNetworks:
             precision=contextlib.nullcontext,
         )
         self.step.share_groups_()
-        every_group = [group for own in self.step.groups for group in own]
-        self.rates = LearningRates(every_group, loop.learning_rate)
+        self.groups = [group for own in self.step.groups for group in own]
+        self.rates = LearningRates(self.groups, loop.learning_rate)
 
     @torch.no_grad()
     def train_epoch(self) -> float:
@@ -197,10 +199,35 @@ class FoldNetworks:
         return mean_of_rows(values, self.table.weights)
 
 
+@dataclass
+class _Progress:
+    """State of the choice of an epoch."""
+
+    start: Judgement
+    best: Judgement
+    least: float
+    values: list
+    """Values of nested networks at the start and at their best."""
+
+    train_losses: list[float]
+    valid_losses: list[float]
+    best_iter: int = 0
+
+    def copy(self) -> "_Progress":
+        """Return a copy that further epochs leave as it is."""
+        return replace(
+            self,
+            values=[*self.values],
+            train_losses=[*self.train_losses],
+            valid_losses=[*self.valid_losses],
+        )
+
+
 def cross_validate(
     networks: FoldNetworks,
     max_iter: int,
     n_iter_no_change: int,
+    resumption: Resumption,
     groups: torch.Tensor | None = None,
 ) -> ChosenEpochs:
     """Train a network without each fold, side by side, and judge every epoch by all rows.
@@ -215,6 +242,8 @@ def cross_validate(
         Greatest number of epochs.
     n_iter_no_change : int
         Epochs without progress after which training stops.
+    resumption : Resumption
+        The fit's place among others that it may go on from.
     groups : Tensor of shape (n_samples,), default=None
         Number of each row's group; every row by itself where None.
 
@@ -223,34 +252,65 @@ def cross_validate(
     chosen : ChosenEpochs
         Losses and the choice.
     """
-    start = best = networks.judge()
-    train_losses: list[float] = []
-    valid_losses, best_iter = [networks.mean(start.losses)], 0
-    least, values = valid_losses[0], [networks.copy_nested()] * 2
-    while len(train_losses) < max_iter:
-        train_losses.append(networks.train_epoch())
-        judgement = networks.judge()
-        loss = networks.mean(judgement.losses)
-        check_finite({"train_loss": train_losses[-1], "valid_loss": loss}, epoch=len(train_losses))
-        if loss < least and is_nowhere_worse(start, judgement, networks.table.weights):
-            best, best_iter, least = judgement, len(train_losses), loss
-            values[1] = networks.copy_nested()
-        valid_losses.append(loss)
-        if len(train_losses) - best_iter >= n_iter_no_change:
-            break
+    progress = _train_folds(networks, max_iter, n_iter_no_change, resumption)
+    start, best, best_iter = progress.start, progress.best, progress.best_iter
+    values = progress.values
     if not is_clear_gain(start, best, networks.table.weights, groups):
         best, best_iter, values[1] = start, 0, values[0]
     prefixes = networks.measure_prefixes(values[1])
     if best_iter > 0 and networks.must_beat_pca and prefixes is not None and prefixes.exceed_pca:
         best, best_iter, prefixes = start, 0, networks.measure_prefixes(values[0])
     return ChosenEpochs(
-        train_losses=train_losses,
-        valid_losses=valid_losses,
+        train_losses=progress.train_losses,
+        valid_losses=progress.valid_losses,
         best_iter=best_iter,
         error=networks.mean(best.errors) * networks.unit,
         pca_error=networks.mean(networks.judge_pca()) * networks.unit,
         prefixes=prefixes,
     )
+
+
+def _train_folds(
+    networks: FoldNetworks, max_iter: int, n_iter_no_change: int, resumption: Resumption
+) -> _Progress:
+    """Train until no epoch is likely to be better; parameters are those of `cross_validate`."""
+    state = resumption.find(max_iter)
+    if state is None:
+        progress = _begin(networks)
+    else:
+        progress, networks.n_steps = state.progress.copy(), state.n_steps
+        unpack_step_(networks.step, networks.groups, resumption.sources, state.training)
+    n_resumed = len(progress.train_losses)
+    while (
+        len(progress.train_losses) < max_iter
+        and len(progress.train_losses) - progress.best_iter < n_iter_no_change
+    ):
+        _train_epoch(networks, progress)
+    if len(progress.train_losses) > n_resumed:
+        resumption.keep_folds(
+            networks.step, networks.groups, n_steps=networks.n_steps, progress=progress
+        )
+    return progress
+
+
+def _begin(networks: FoldNetworks) -> _Progress:
+    start = networks.judge()
+    loss = networks.mean(start.losses)
+    return _Progress(start, start, loss, [networks.copy_nested()] * 2, [], [loss])
+
+
+def _train_epoch(networks: FoldNetworks, progress: _Progress):
+    """Train for an epoch, and judge it."""
+    progress.train_losses.append(networks.train_epoch())
+    n_epochs = len(progress.train_losses)
+    judgement = networks.judge()
+    loss = networks.mean(judgement.losses)
+    check_finite({"train_loss": progress.train_losses[-1], "valid_loss": loss}, epoch=n_epochs)
+    is_best = loss < progress.least
+    if is_best and is_nowhere_worse(progress.start, judgement, networks.table.weights):
+        progress.best, progress.best_iter, progress.least = judgement, n_epochs, loss
+        progress.values[1] = networks.copy_nested()
+    progress.valid_losses.append(loss)
 
 
 def _find_components(X, setup: TrainingSetup, rows):

@@ -15,6 +15,7 @@ from skae._engine.fitting.callbacks import EpochTasks
 from skae._engine.fitting.checkpoints import Checkpoints
 from skae._engine.fitting.cross_validation import N_FOLDS, FoldNetworks, cross_validate
 from skae._engine.fitting.result import ChosenEpochs, TrainedModel
+from skae._engine.fitting.resumption import Resumption, find_resumption
 from skae._engine.fitting.run import TrainingRun
 from skae._engine.fitting.setup import Split, StartingPoint, TrainingSetup
 from skae._engine.fitting.splitting import Separation, hold_out, make_folds
@@ -80,22 +81,24 @@ def train_autoencoder(
     """
     if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
         X = densify(X)
-    n_fits = 0 if start is None else start.n_fits
-    sources = _make_sources(random_state, n_fits, checkpoints)
+    stream = 0 if start is None else start.n_fits
+    sources = _make_sources(random_state, stream, checkpoints)
     separation = separation or Separation()
     anew = start is None and separation.split is None
     cross_validates = anew and _cross_validates(X.shape, family, loop)
     split = _split_rows(X.shape[0], loop, separation, cross_validates, sources.split)
+    may_resume = anew and tasks is None and checkpoints is None
+    asked = (X, weights, family, network, loop, random_state, separation.groups)
+    resumption = find_resumption(asked if may_resume else None, sources)
 
     def prepare(split: Split, verdict=None, **observers) -> TrainingRun:
-        setup = set_up(X, weights, split, family, network, loop, start)
-        setup = replace(setup, table=setup.table.heed(verdict))
-        return _begin(setup, split, sources, start=start, **observers)
+        setup = set_up(X, weights, split, family, network, loop, start).heed(verdict)
+        return _begin(setup, split, sources, resumption, start=start, **observers)
 
     run = prepare(split, tasks=tasks, checkpoints=None if cross_validates else checkpoints)
     with threads_for(run.net.module_, run.net.batch_size, run.setup.plan.sample_shape):
         if cross_validates:
-            chosen = _choose_by_folds(X, run, separation, sources)
+            chosen = _choose_by_folds(X, run, separation, sources, resumption)
         elif split.held_out is None:
             return run.train_all_epochs()
         else:
@@ -108,13 +111,16 @@ def train_autoencoder(
         return run.train_chosen_epochs(chosen)
 
 
-def _choose_by_folds(X, run: TrainingRun, separation, sources: "Sources") -> ChosenEpochs:
+def _choose_by_folds(
+    X, run: TrainingRun, separation, sources: "Sources", resumption: Resumption
+) -> ChosenEpochs:
     """Return the number of epochs that a cross-validation chooses."""
     rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
     odd_cells = run.family.make_odd_cells(run.table, sources.folds)
     noise, groups = run.net.noise, separation.groups
-    folds = FoldNetworks(X, run.setup, rows, run.max_iter, noise, sources.folds, odd_cells)
-    chosen = cross_validate(folds, run.max_iter, run.loop.n_iter_no_change, groups)
+    n_scheduled = resumption.count_scheduled(run.max_iter)
+    folds = FoldNetworks(X, run.setup, rows, n_scheduled, noise, sources.folds, odd_cells)
+    chosen = cross_validate(folds, run.max_iter, run.loop.n_iter_no_change, resumption, groups)
     if run.loop.verbose:
         print(f"{N_FOLDS} folds choose epoch {chosen.best_iter} of {chosen.n_iter}.")
     return chosen
@@ -146,6 +152,7 @@ def _begin(
     setup: TrainingSetup,
     split: Split,
     sources: Sources,
+    resumption: Resumption,
     *,
     start: StartingPoint | None = None,
     tasks: EpochTasks | None = None,
@@ -164,6 +171,7 @@ def _begin(
         module,
         family.make_noise(table, sources.noise),
         sources.order,
+        resumption,
         odd_cells=family.make_odd_cells(table, sources.odd_cells),
         tasks=tasks,
         n_earlier_fits=0 if start is None else start.n_fits,

@@ -19,10 +19,11 @@ from skae._engine.fitting.callbacks import (
     TrainingStopped,
     check_finite,
 )
-from skae._engine.fitting.checkpoints import Checkpoints, CheckpointWriter
+from skae._engine.fitting.checkpoints import Checkpoints, CheckpointWriter, unpack_training_
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
+from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import Split, TrainingSetup
 from skae._engine.judgement import mean_of_rows
 from skae._engine.start.noise import InputNoise
@@ -53,6 +54,8 @@ class TrainingRun:
         Between the rows and what the network sees of them.
     order_source : torch.Generator
         Source of the order of the rows.
+    resumption : Resumption
+        The fit's place among others that it may go on from.
     odd_cells : OddCells or None
         Noise that moves single cells of training rows.
     tasks : EpochTasks or None
@@ -70,6 +73,7 @@ class TrainingRun:
         module: Autoencoder,
         noise: InputNoise,
         order_source: torch.Generator,
+        resumption: Resumption,
         *,
         odd_cells: OddCells | None,
         tasks,
@@ -80,6 +84,7 @@ class TrainingRun:
         self.checkpoints = checkpoints
         self.family, self.loop, self.table = setup.family, setup.loop, setup.table
         self.earlier_bounds: list[torch.Tensor] = []
+        self.resumption = resumption
         automatic, n_train = self.family.automatic, len(split.train)
         batch_size = self.loop.resolve_batch_size(n_train, automatic)
         n_batches = count_batches(n_train, batch_size)
@@ -92,7 +97,7 @@ class TrainingRun:
             setup,
             module,
             batch_size=batch_size,
-            max_epochs=self.max_iter,
+            max_epochs=resumption.count_scheduled(self.max_iter),
             generator=order_source,
             # Where all rows meet at once, one row of weight 2 and two rows are to be the same.
             odd_cells=odd_cells if n_batches > 1 else None,
@@ -119,14 +124,14 @@ class TrainingRun:
         """Train on all rows; keep the start if PCA does better on them."""
         start = self.net.step_.copy_values()
         reference = self._judge(self.train_set) if self.family.starts_as_reference else None
-        self._train(self.max_iter)
+        self._train(self.max_iter, self.resumption)
         return self._finish(self._check_training_rows(start, reference))
 
     def train_to_best_epoch(self) -> ChosenEpochs:
         """Train while held-out rows are judged, and go back to the epoch that did best on them."""
         best_epoch, held_out = self.best_epoch, self.net.validation_set
         assert best_epoch is not None  # noqa: S101
-        self._train(self.max_iter)
+        self._train(self.max_iter, self.resumption)
         best_iter, error = best_epoch.restore_(self.net)
         prefixes = self._measure_prefixes(held_out)
         if best_iter > 0 and self._must_go_back(prefixes):
@@ -178,7 +183,7 @@ class TrainingRun:
         errors = self._training_errors(moments)
         return run._finish(run._make_outcome(moments, errors, len(run.net.history)))
 
-    def _train(self, n_epochs: int):
+    def _train(self, n_epochs: int, resumption: Resumption | None = None):
         """Run skorch's loop; `fit` would take an interruption by the user for an end."""
         net = self.net
         if self.tasks is not None:
@@ -188,8 +193,17 @@ class TrainingRun:
         net.notify("on_train_begin", X=self.train_set, y=None)
         if self.checkpoints is not None:
             self.checkpoints.resume_(net, self.callbacks[:-1])
-        with contextlib.suppress(TrainingStopped):
-            net.fit_loop(self.train_set, epochs=n_epochs - len(net.history))
+        state = None if resumption is None else resumption.find(n_epochs)
+        if state is not None:
+            unpack_training_(net, self.callbacks, resumption.sources, state.training)
+        is_over = state is not None and state.is_over
+        if not is_over:
+            with contextlib.suppress(TrainingStopped):
+                is_over = True
+                net.fit_loop(self.train_set, epochs=n_epochs - len(net.history))
+                is_over = False
+            if resumption is not None:
+                resumption.keep_net(net, self.callbacks, is_over=is_over)
         net.notify("on_train_end", X=self.train_set, y=None)
 
     def _measure(self) -> CodeMoments:

@@ -1,6 +1,6 @@
 """Everything that is settled before a training begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,10 @@ class TrainingSetup:
     loop: LoopSettings
     table: PreparedTable
     plan: NetworkPlan
+
+    def heed(self, verdict) -> "TrainingSetup":
+        """Return the setup with a table that takes over a verdict on an earlier one."""
+        return replace(self, table=self.table.heed(verdict))
 
 
 @dataclass(frozen=True)

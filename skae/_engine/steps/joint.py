@@ -240,7 +240,9 @@ def _list_updates(member: _Member, calls: dict):
     for buffers, parameters, groups in parts:
         parameters.n_steps += 1
         settings = list_settings(groups)
-        single = [buffers] if len(settings) == 1 else zip(*(own.unbind() for own in buffers))
+        single = [buffers]
+        if len(settings) > 1:
+            single = [[buffer[model] for buffer in buffers] for model in range(len(settings))]
         for own, tensors in zip(settings, single, strict=True):
             found, listed = calls[tuple(own.values())]
             found.update(own)
