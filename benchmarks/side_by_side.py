@@ -65,7 +65,7 @@ def compare_halving(estimator, n_candidates, X):
             {"learning_rate_init": rates},
             resource="max_iter",
             max_resources=_WHOLE,
-            min_resources=_WHOLE // 9,
+            min_resources="exhaust",
             cv=5,
             refit=False,
         )

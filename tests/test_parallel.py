@@ -22,7 +22,9 @@ from skae import (
     fit_many,
     transform_many,
 )
+from skae._engine.fitting import resumption
 from skae.objectives import SquaredError
+from skae.parallel import _backend
 from skae.parallel._scheduler import Scheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -272,17 +274,16 @@ def count_epochs(monkeypatch):
 
 
 WAYS = {
-    "folds": {},
-    "noisy folds": {"corruption": "gaussian"},
-    "all rows": {"early_stopping": False},
-    "adaptive, held out": {"learning_rate": "adaptive"},
-    "constant, patient": {"learning_rate": "constant", "n_iter_no_change": 2},
+    "folds": make_transformer(),
+    "noisy folds": make_transformer(corruption="gaussian"),
+    "all rows": make_transformer(early_stopping=False),
+    "held-out rows, adaptive": make_transformer(learning_rate="adaptive", n_iter_no_change=2),
+    "variational": VariationalAutoencoderTransformer(2, hidden_layer_sizes=(8,), random_state=0),
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_survivors_go_on_to_what_a_whole_training_gives(way, wine, monkeypatch):
-    estimator = make_transformer(**way)
+@pytest.mark.parametrize("estimator", WAYS.values(), ids=WAYS)
+def test_survivors_go_on_to_what_a_whole_training_gives(estimator, wine, monkeypatch):
     trained = count_epochs(monkeypatch)
     results = halve(estimator, wine[0], resume_until=12)
     n_resumed = len(trained)
@@ -294,5 +295,30 @@ def test_survivors_go_on_to_what_a_whole_training_gives(way, wine, monkeypatch):
         whole = clone(estimator).set_params(**params)
         assert score == np.mean(cross_val_score(whole, wine[0], cv=2))
     trained.clear()
-    halve(clone(estimator).set_params(random_state=np.random.RandomState(0)), wine[0])
+    monkeypatch.setattr(resumption, "_MOST_CELLS", 0)
+    anew = halve(estimator, wine[0], resume_until=12)
+    np.testing.assert_array_equal(anew["mean_test_score"], results["mean_test_score"])
     assert n_resumed < len(trained)
+
+
+def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
+    most = []
+    train_epoch = Scheduler.train_epoch
+
+    def count(self, *given):
+        most.append(self.n_admitted)
+        return train_epoch(self, *given)
+
+    monkeypatch.setattr(Scheduler, "train_epoch", count)
+    monkeypatch.setattr(_backend, "find_free_memory", lambda: 2)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+    assert_equal_fits([make_transformer(random_state=seed) for seed in range(4)], wine[0])
+    # The size of a model is not known before the first ones are trained.
+    assert max(most) <= 2
+    assert most[-1] == 1
+
+
+@pytest.mark.parametrize("resume_until", [0, 2.5, "all"])
+def test_a_length_that_is_none_is_refused(resume_until):
+    with pytest.raises(ValueError, match=r"`resume_until` must be a positive integer\. Got"):
+        side_by_side(resume_until=resume_until)

@@ -193,18 +193,27 @@ class TrainingRun:
         net.notify("on_train_begin", X=self.train_set, y=None)
         if self.checkpoints is not None:
             self.checkpoints.resume_(net, self.callbacks[:-1])
-        state = None if resumption is None else resumption.find(n_epochs)
-        if state is not None:
-            unpack_training_(net, self.callbacks, resumption.sources, state.training)
-        is_over = state is not None and state.is_over
-        if not is_over:
-            with contextlib.suppress(TrainingStopped):
-                is_over = True
-                net.fit_loop(self.train_set, epochs=n_epochs - len(net.history))
-                is_over = False
-            if resumption is not None:
-                resumption.keep_net(net, self.callbacks, is_over=is_over)
+        if resumption is None:
+            self._run_loop(n_epochs)
+        else:
+            self._go_on(n_epochs, resumption)
         net.notify("on_train_end", X=self.train_set, y=None)
+
+    def _run_loop(self, n_epochs: int) -> bool:
+        """Make the epochs that are left; return whether training has ended before the last."""
+        with contextlib.suppress(TrainingStopped):
+            self.net.fit_loop(self.train_set, epochs=n_epochs - len(self.net.history))
+            return False
+        return True
+
+    def _go_on(self, n_epochs: int, resumption: Resumption):
+        """Train from where an earlier fit has stopped, if there is one."""
+        state = resumption.find(n_epochs)
+        if state is not None:
+            unpack_training_(self.net, self.callbacks, resumption.sources, state.training)
+            if state.is_over:
+                return
+        resumption.keep_net(self.net, self.callbacks, is_over=self._run_loop(n_epochs))
 
     def _measure(self) -> CodeMoments:
         self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)

@@ -149,18 +149,10 @@ class FlatParameters(FlatTensors):
             self._call_adamw([[buffer[model]] for buffer in buffers], own)
 
     def _call_adamw(self, pieces: Sequence[list[Tensor]], settings: dict):
-        call_adamw(*pieces, [self.n_steps] * len(pieces[0]), settings=settings)
+        call_adamw([*pieces, [self.n_steps] * len(pieces[0])], settings)
 
 
-def call_adamw(
-    values: list[Tensor],
-    gradients: list[Tensor],
-    means: list[Tensor],
-    squares: list[Tensor],
-    n_steps: list[Tensor],
-    *,
-    settings: dict,
-):
+def call_adamw(tensors: Sequence[list[Tensor]], settings: dict):
     """Make one AdamW step of some tensors, each by itself.
 
     torch offers the fused step on flat buffers only under a private name; its public wrapper costs
@@ -168,16 +160,14 @@ def call_adamw(
 
     Parameters
     ----------
-    values, gradients : list of Tensor
-        Parameters, which are changed in place, and their gradients.
-    means, squares : list of Tensor
-        AdamW's moments, which are changed in place.
-    n_steps : list of Tensor of shape ()
-        Number of steps of each tensor, this one included.
+    tensors : list of list of Tensor
+        Parameters, their gradients, AdamW's two moments, and numbers of steps, this one included.
+        All but gradients and numbers are changed in place.
     settings : dict
         One that `list_settings` has returned.
     """
-    arguments: Any = [values, gradients, means, squares, [], n_steps]
+    *buffers, n_steps = tensors
+    arguments: Any = [*buffers, [], n_steps]
     torch._fused_adamw_(*arguments, **settings, amsgrad=False, maximize=False)
 
 

@@ -202,7 +202,7 @@ class JointNetworks(DenseNetworks):
         calls: dict[tuple, tuple[dict, list]] = defaultdict(lambda: ({}, []))
         self._for_each(lambda member: _list_updates(member, calls))
         for settings, tensors in calls.values():
-            call_adamw(*map(list, zip(*tensors, strict=True)), settings=settings)
+            call_adamw([list(own) for own in zip(*tensors, strict=True)], settings)
 
     def _hand_back(self):
         """Give each training its parameters, and let go of all of them."""
