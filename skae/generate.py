@@ -90,7 +90,7 @@ class CodeSampler(BaseEstimator):
         Returns
         -------
         self : object
-            The fitted sampler. If the fit fails, it is as it was before.
+            The fitted sampler. If the fit fails, it is left unchanged.
         """
         self.transformer_ = clone(self.transformer).fit(X, y)
         self.mixture_ = fit_mixture(

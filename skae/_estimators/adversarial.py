@@ -42,15 +42,16 @@ _SHARED = (
 
 
 class AdversarialAutoencoderTransformer(BaseAutoencoder):
-    r"""Autoencoder whose codes are distributed as one wishes, so that new rows can be drawn.
+    r"""Adversarial autoencoder, whose codes follow a given prior so that rows can be generated.
 
-    Beside the autoencoder a second network learns to tell codes of rows from draws of a prior, and
-    the encoder learns to make that impossible. In the end the codes of the training rows are
-    distributed as the prior, and draws of the prior can be decoded to new rows.
+    A second network, the discriminator, learns to distinguish the codes of rows from draws of a
+    prior, and the encoder learns to make that impossible. After training, the codes of the training
+    rows are approximately distributed like the prior, and draws from the prior can be decoded to
+    new rows.
 
-    The autoencoder starts as PCA with codes of unit variance, whose means and correlations are
-    right for a Gaussian prior from the beginning. What the discriminator has to mend is their
-    shape.
+    The autoencoder starts as PCA with codes of unit variance. Their means and correlations match a
+    Gaussian prior from the beginning, so the discriminator only has to correct the shape of their
+    distribution.
 
     Parameters
     ----------
@@ -101,45 +102,49 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
           standardised units, which returns a tensor of the same shape or one number per row; or a
           PyTorch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``.
     prior : {"gaussian"} or callable, default="gaussian"
-        Distribution that the codes are to have. "gaussian" is the standard normal one. A callable
-        takes a number of draws and a RandomState, and returns an array of shape (n_draws,
-        n_components): such as `skae.generate.MixturePrior`, or a function of your own. Draws should
-        stay within about 5, beyond which the decoder goes on along a straight line.
+        Distribution that the codes should follow. "gaussian" is the standard normal distribution. A
+        callable, such as `skae.generate.MixturePrior` or a function of your own, takes the number
+        of draws and a RandomState and returns an array of shape (n_draws, n_components). Draws
+        should lie within about [-5, 5]; the decoder is linear beyond.
     divergence : {"adversarial", "mmd"}, default="adversarial"
-        Method that tells codes from draws: a discriminator, or the maximum mean discrepancy, as in
-        Wasserstein autoencoders. The latter needs no second network and sees less of the shape,
-        but it keeps shares right: take it for priors in several parts, between which a
-        discriminator leaves codes where they are.
+        Difference between the distributions of codes and draws: a discriminator, or the maximum
+        mean discrepancy as in Wasserstein autoencoders. "mmd" needs no second network and is less
+        sensitive to the shape of the distribution, but it distributes codes correctly between the
+        modes of a prior. Use it for priors with several modes, where a discriminator leaves codes
+        in the wrong mode.
     alpha : float or None, default=None
-        Weight of the divergence beside the reconstruction loss, of which PCA's is about 1. None is
-        0.2 for "adversarial" and 3 for "mmd". More brings the codes closer to the prior at the cost
-        of the reconstructions.
+        Weight of the divergence, relative to a reconstruction loss that is about 1 for PCA. None is
+        0.2 for "adversarial" and 3 for "mmd". Larger values bring the codes closer to the prior at
+        the cost of the reconstructions.
     init : {"pca", "random"}, default="pca"
-        With "random" there is no linear path, and all weights are random.
+        Start of the training. With "random", all weights are random and there is no linear path.
     missing : {"mask"} or None, default=None
-        With "mask", NaN in X are missing cells: the loss counts the others, the encoder is told
-        which are missing and sees them filled by a normal distribution. By default NaN is an error.
+        Treatment of NaN. With "mask", NaN in X are missing cells. The loss covers the observed
+        cells only, the encoder also receives the mask, and missing cells are replaced by their
+        expectation under a normal distribution. By default, NaN raises an error.
     output_range : {"auto"}, tuple of two floats or None, default="auto"
-        Range of the reconstructions under the squared error, in units of X. With "auto", values at
-        which the table piles up, such as the 0 and 255 of pixels or the 0 of counts, are taken for
-        bounds of their column. None leaves reconstructions as they are.
+        Range to which reconstructions are clipped with the squared error, in units of X. "auto"
+        detects bounds per column: values that occur very often at the end of the column's range,
+        such as 0 and 255 in pixels or 0 in counts. None does not clip.
     batch_size : int or "auto", default="auto"
         Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
         most 256.
     learning_rate : {"one_cycle", "constant"}, default="one_cycle"
-        Schedule of the learning rates. "one_cycle" rises over the first tenth of all steps and
-        falls along a line to almost nothing, but for the discriminator's, of which a tenth is left.
+        Schedule of the learning rates. "one_cycle" rises during the first tenth of all steps and
+        then falls linearly: to almost zero for the autoencoder, and to a tenth for the
+        discriminator.
     learning_rate_init : float, default=0.01
-        Greatest learning rate of the autoencoder's schedule; the discriminator's is 0.01. On tens
-        of thousands of rows 0.005 does better in both, error and codes; on a thousand it is slow.
+        Maximum learning rate of the autoencoder; that of the discriminator is always 0.01. With
+        tens of thousands of rows, 0.005 gives a lower error and better codes; with a thousand rows
+        it is too slow.
     max_iter : int or "auto", default="auto"
         Maximum number of epochs. "auto" aims at 2000 training steps, with at least 20 and at most
         100 epochs.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW. Ignored if `net_params` sets another optimizer.
     warm_start : bool, default=False
-        Let `fit` go on from the present networks instead of new ones. Centre, scale, range and
-        number of codes stay.
+        Whether `fit` continues from the current networks instead of new ones. The mean, the scale,
+        the range and the number of codes do not change.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and the codes. X is always centred and scaled in its own precision.
     mixed_precision : bool, default=False
@@ -155,8 +160,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         ``"optimizer__weight_decay"`` without an optimizer apply to the encoder and the decoder; the
         linear path always has a fifth of `learning_rate_init` and no weight decay.
     random_state : int, RandomState instance or None, default=None
-        Seeds the weights, the order of the batches and the draws of the prior. The same int gives
-        the same result, whatever else runs; nothing global is touched.
+        Seed of the initial weights, the order of the batches and the draws from the prior. Pass an
+        int for reproducible results. No global random state is used.
     verbose : bool or int, default=False
         Whether to print a line per epoch and, at the end, the chosen epoch and its error beside
         PCA's.
@@ -169,27 +174,28 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         The trained net. Its `module_` is the PyTorch module, and its `history` has the losses of
         both networks.
     n_iter_ : int
-        Epochs that were made.
+        Number of epochs that were trained.
     best_iter_ : int
-        Epoch whose weights the model has, which is the last one.
+        Epoch whose weights were kept: always the last one.
     loss_curve_ : list of float
-        Loss of the autoencoder in each epoch, the weighted divergence included.
+        Loss of the autoencoder in each epoch, including the weighted divergence.
     discriminator_loss_curve_ : list of float or None
-        Loss of the discriminator in each epoch, in nats; log 2, 0.69, where it cannot tell codes
-        from draws. None with ``divergence="mmd"``.
+        Loss of the discriminator in each epoch, in nats. It is 0.69, the logarithm of 2, if the
+        discriminator cannot distinguish codes from draws. None with ``divergence="mmd"``.
     validation_loss_curve_ : None
-        No rows are held out.
+        Always None, because no rows are held out.
     reconstruction_error_ : float
-        Mean squared error per cell, in units of X squared, of the training rows.
+        Mean squared error per cell on the training rows, in units of X squared.
     pca_reconstruction_error_ : float
-        Error of PCA with as many components, on the same rows.
+        Error of PCA with the same number of components, on the same rows.
     explained_variance_ : ndarray of shape (n_components_,)
         Variance explained by each code: `explained_variance_ratio_` times the total variance of the
         features, computed with ``n_samples - 1`` as in PCA.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance of the training rows that each code accounts for: what a linear
-        regression on each by itself explains, scaled to sum to the share that the model
-        reconstructs. In descending order with the Gaussian prior.
+        Share of the variance of the training rows explained by each code. The shares are
+        proportional to the variance that a linear regression of the rows on each code explains, and
+        scaled such that their sum is the share that the model reconstructs. In descending order
+        with the Gaussian prior.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
@@ -207,15 +213,16 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
 
     See Also
     --------
-    VariationalAutoencoderTransformer : Codes with a posterior, and densities of rows.
+    VariationalAutoencoderTransformer : Posterior distributions of codes, and densities of rows.
     skae.generate.CodeSampler : New rows from codes of any transformer.
 
     Notes
     -----
-    There is no `early_stopping`: the two losses rise and fall with each other, and neither tells
-    which epoch is best.
+    There is no `early_stopping`: the losses of the two networks depend on each other, and neither
+    shows which epoch is best.
 
-    With the Gaussian prior codes are put in order and given a sign; other priors keep their axes.
+    With the Gaussian prior, codes are ordered and given a sign. With other priors, the axes are not
+    changed.
 
     References
     ----------
@@ -305,29 +312,29 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     def fit(self, X, y=None, sample_weight=None) -> Self:  # type: ignore[override]
         """Fit the autoencoder to X.
 
-        All rows are trained on, so there are no `groups` as in other autoencoders.
+        All rows are used for training, so there is no parameter `groups` as in other autoencoders.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two, all finite but for missing cells, or samples with axes of
-            their own.
+            Training rows, at least two, all finite except for missing cells, or samples with more
+            axes.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative. A row of weight zero has no influence.
+            Non-negative weights of the rows. Rows with weight zero have no influence.
 
         Returns
         -------
         self : object
-            The fitted estimator. If the fit fails, it is as it was before.
+            The fitted estimator. If the fit fails, it is left unchanged.
 
         Raises
         ------
         ValueError
             If X or a parameter is not as described; the message says what to do.
         skae.exceptions.NonFiniteLossError
-            If the loss is no longer finite.
+            If the loss becomes infinite or NaN.
         """
         start = self._starting_point() if self.warm_start else None
         return self._fit(X, y, sample_weight, self._make_settings(), start)
@@ -343,20 +350,20 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
 
     @sees_one_fit
     def sample(self, n_samples=1, random_state=None) -> Any:
-        """Return new rows: the reconstructions of draws from the prior.
+        """Return new rows, decoded from draws of the prior.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws.
+            Seed or generator of the draws.
 
         Returns
         -------
         rows : ndarray or data frame of shape (n_samples, n_features_in_)
-            In the units of the table seen in fit; a frame with its names where `set_output` asks
-            for one.
+            New rows in the units of X. A data frame with the column names of `fit` if `set_output`
+            selects data frames.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")

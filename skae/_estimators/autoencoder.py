@@ -283,8 +283,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         first two codes, and so on; of the training rows without early stopping. With more than 64
         codes, some values are interpolated. Only with ``nested=True``.
     pca_score_curve_ : ndarray of shape (n_components_,)
-        The same curve for PCA, on the same rows. After `fit` with ``init="pca"`` and the squared
-        error, it is never above `score_curve_`. Only with ``nested=True``.
+        Curve of PCA on the same rows. After `fit` with ``init="pca"`` and the squared error, it is
+        never above `score_curve_`. Only with ``nested=True``.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float

@@ -85,12 +85,12 @@ class BaseAutoencoder(
     HTMLMixin,
     BaseEstimator,
 ):
-    """Fit, transform, inverse_transform and score of an autoencoder.
+    """Base class of autoencoder estimators, with fit, transform, inverse_transform and score.
 
     A subclass must override `_make_family`, which returns the kind of autoencoder, and have a
-    constructor with the parameters of `AutoencoderTransformer` that its family leaves in force:
-    those of the network and of the training loop. It may override `_fitted_attributes`, to add what
-    the family's `describe` has found.
+    constructor with those parameters of `AutoencoderTransformer` that its family uses: the
+    parameters of the network and of the training loop. It may override `_fitted_attributes` to add
+    attributes from the family's `describe`.
 
     Examples
     --------
@@ -117,21 +117,21 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix, path} of shape (n_samples, n_features)
-            Training rows, at least two, all finite but for missing cells. Sparse matrices are made
-            dense a batch at a time. Memory maps, HDF5 and Zarr arrays, Arrow and Parquet data
-            sets, Dask arrays and frames, and paths to such files are read a block at a time where
-            they are large. Arrays of more than two axes, or lists of their samples, are
-            flattened. All methods take all of these.
+            Training rows, at least two, all finite except for missing cells. Sparse matrices are
+            converted to dense ones batch by batch. Memory maps, HDF5 and Zarr arrays, Arrow and
+            Parquet data sets, Dask arrays and data frames, and paths to such files are read block
+            by block if they are large. Arrays with more than two axes, and lists of samples, are
+            flattened. All methods accept these inputs.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative. A row of weight zero has no influence.
+            Non-negative weights of the rows. Rows with weight zero have no influence.
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. Rows of one group
-            are never trained on and held out at once, nor split between the folds of a
-            cross-validation, so that the model is judged on groups that it has not seen. Without
-            early stopping no rows are held out, and groups make no difference. In a pipeline, ask
-            for them by metadata routing, with ``set_fit_request(groups=True)``.
+            Group labels of rows that belong together, such as the rows of one patient. A group is
+            either used for training or held out, and is not divided between the folds of a
+            cross-validation, so the model is evaluated on new groups. Without early stopping, no
+            rows are held out, and groups have no effect. In a pipeline, groups are passed by
+            metadata routing: ``set_fit_request(groups=True)``.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class BaseAutoencoder(
         ValueError
             If X or a parameter is not as described; the message says what to do.
         skae.exceptions.NonFiniteLossError
-            If the loss is no longer finite. The estimator is then as it was before.
+            If the loss becomes infinite or NaN. The estimator is then left unchanged.
         """
         start = self._starting_point() if self.warm_start else None
         return self._fit(X, y, sample_weight, self._make_settings(), start, groups)
@@ -153,10 +153,10 @@ class BaseAutoencoder(
     def partial_fit(self, X, y=None, sample_weight=None) -> Self:
         """Train for one epoch on a chunk of rows, at a constant learning rate.
 
-        The first call centres, scales and starts from the PCA of its chunk; later calls go on from
-        there, and may end above the error of the PCA of their own chunk. No rows are held out, and
-        with ``output_range="auto"`` no bounds are looked for. The optimiser's moments go on from
-        call to call, but not through a pickle or a copy.
+        The first call computes the mean, the scale and the PCA of its chunk, from which training
+        starts. Later calls continue from there, and their error may exceed that of a PCA of their
+        own chunk. No rows are held out, and ``output_range="auto"`` detects no bounds. The state of
+        the optimizer is kept between calls, but not in pickles and copies.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
 
         Returns
         -------
@@ -254,12 +254,12 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components_)
-            Codes. Nested ones may be the first ones alone, in fewer columns.
+            Codes. With ``nested=True``, the first codes alone are accepted, in fewer columns.
 
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features_in_)
-            Rows in the units and the precision of the table seen in fit.
+            Rows in the units and the precision of the table in `fit`.
         """
         codes = check_codes(self, X, first=getattr(self, "nested", False))
         with ordinary_torch_state():
@@ -274,7 +274,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
 
         Returns
         -------
@@ -290,17 +290,18 @@ class BaseAutoencoder(
     @sees_one_fit
     @maps_dask
     def score_samples(self, X) -> np.ndarray:
-        """Return minus the mean squared error of each row.
+        """Return the negative mean squared error of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The less, the worse the row is reconstructed; in units of X squared.
+            Negative errors in units of X squared. The lower the score, the worse the reconstruction
+            of the row.
         """
         X = self._validate_rows(X)
         errors, _ = self._row_errors(X)
@@ -310,13 +311,13 @@ class BaseAutoencoder(
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the share of the variance of X that is reconstructed.
 
-        Variance is taken about the mean of the training rows, so the score can be compared with
-        the sum of `explained_variance_ratio_` of a PCA.
+        The variance is computed about the mean of the training rows, so the score is comparable to
+        the sum of PCA's `explained_variance_ratio_`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
         y : object, default=None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -325,8 +326,9 @@ class BaseAutoencoder(
         Returns
         -------
         score : float
-            At most 1; 0 for a model that reconstructs the training mean. Rows that all equal that
-            mean score 1 if they are reconstructed exactly, else 0.
+            At most 1. A model that always reconstructs the training mean has score 0. If all rows
+            equal the training mean, the score is 1 if they are reconstructed exactly, and 0
+            otherwise.
         """
         X = self._validate_rows(X)
         weights = check_weights(sample_weight, X)

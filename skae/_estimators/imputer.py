@@ -210,7 +210,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         Returns
         -------
         self : object
-            The fitted imputer. If the fit fails, it is as it was before.
+            The fitted imputer. If the fit fails, it is left unchanged.
 
         Raises
         ------

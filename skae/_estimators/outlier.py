@@ -204,7 +204,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Returns
         -------
         self : object
-            The fitted detector. If the fit fails, it is as it was before.
+            The fitted detector. If the fit fails, it is left unchanged.
 
         Raises
         ------
@@ -244,7 +244,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
 
         Returns
         -------
@@ -264,7 +264,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
 
         Returns
         -------
@@ -280,7 +280,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
         fdr : float in (0, 1), default=None
             False discovery rate: the share of ordinary rows that is accepted among the rows
             flagged, on average over sets of rows. The procedure of Benjamini and Hochberg chooses
@@ -349,7 +349,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
 
         Returns
         -------
@@ -371,7 +371,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite but for missing cells.
+            Rows, all finite except for missing cells.
 
         Returns
         -------

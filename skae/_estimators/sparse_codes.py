@@ -47,106 +47,111 @@ _RATE_OF_CHUNKS = 0.2
 
 
 class SparseAutoencoderTransformer(BaseAutoencoder):
-    r"""Sparse codes: each row as a sum of a few rows of a large dictionary.
+    r"""Sparse autoencoder: each row as a sum of a few rows of a large dictionary.
 
-    There are more codes than features, but only a few of them differ from zero on any row, and none
-    is negative. Such codes tend to stand for one thing each, such as a topic of a text, which makes
-    them readable where dense codes are not. With `D` the dictionary, whose rows have unit length,
-    and `b` an offset, the reconstruction is
+    There are more codes than features, but only a few are nonzero (active) in each row, and none is
+    negative. Such codes tend to represent one thing each, such as a topic of a text, so they are
+    easier to interpret than dense codes. With a dictionary `D`, whose rows have unit length, and an
+    offset `b`, the reconstruction is
 
     .. math:: x' = D^T z + b .
 
-    The encoder is a pursuit: in each of `n_rounds` rounds the codes whose dictionary rows fit best
-    to what is not reconstructed yet become active, and all active codes are adapted. Encoder and
-    decoder share the dictionary, so there are half as many weights to overfit as in the usual
-    sparse autoencoders.
+    The encoder is a pursuit: in each of `n_rounds` rounds, the codes whose dictionary rows fit the
+    residual best become active, and all active codes are updated. Encoder and decoder share the
+    dictionary, so there are only half as many weights as in standard sparse autoencoders, which
+    reduces overfitting.
 
-    A row has `n_active` active codes on average: easy rows have fewer, others more. In training
-    that holds for each batch. New rows are compared with thresholds, so that their codes do not
-    depend on the rows beside them; rows held out in `fit` set these.
+    A row has `n_active` active codes on average: simple rows have fewer, complex rows more. In
+    training, this average holds for each batch. For new rows, codes above a threshold are active,
+    so the codes of a row do not depend on the other rows. The thresholds are set on rows that `fit`
+    holds out.
 
     Parameters
     ----------
     n_components : int, default=512
-        Number of codes, and of the rows of the dictionary. There may be far more than features; on
-        few rows more codes overfit.
+        Number of codes, which are the rows of the dictionary. There may be far more codes than
+        features, but too many overfit if there are few rows.
     n_active : int, default=16
-        Number of codes of a row that differ from zero, on average; all of them where
-        there are no more. Fewer are easier to read, more reconstruct better.
+        Average number of active codes per row; at most all codes. Fewer are easier to interpret,
+        more give better reconstructions.
     n_rounds : int, default=4
-        Rounds of the pursuit. More find better codes, in proportionally more time; with 1 the
-        encoder is that of the usual sparse autoencoders with tied weights.
+        Number of rounds of the pursuit. More rounds find better codes and take proportionally more
+        time. With 1, the encoder is that of a standard sparse autoencoder with tied weights.
     nested : tuple of int or None, default=None
-        Smaller numbers of codes, in ascending order, such as (32, 128): rows are reconstructed from
-        so many first codes as well, so that these stand for what is most common. Known as
-        Matryoshka sparse autoencoders.
+        Smaller numbers of codes in ascending order, such as (32, 128). Rows are then also
+        reconstructed from the first 32 and the first 128 codes alone, so that the first codes
+        represent what is most common. Known as Matryoshka sparse autoencoders.
     sparse_output : bool, default=True
-        Return codes as a SciPy CSR matrix. With False they are an array, which `set_output` needs.
+        Whether `transform` returns a SciPy CSR matrix. With False it returns an array, as
+        `set_output` requires.
     batch_size : int or "auto", default="auto"
-        Rows in a training step. "auto" is a twentieth of the rows, within 32 and 256.
+        Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
+        most 256.
     learning_rate_init : float, default=0.3
-        Greatest learning rate, as the share of its length by which a step may move a dictionary
-        row. The rate rises over the first tenth of all steps and falls to almost nothing.
+        Maximum learning rate: the share of its length by which a step may move a dictionary row.
+        The rate rises during the first tenth of all steps and then falls to almost zero.
     max_iter : int, default=20
-        Number of epochs, at most.
+        Maximum number of epochs.
     early_stopping : bool, default=True
-        Hold out rows to choose the epoch and the thresholds by. With False all rows are trained on
-        to the end, and new rows have more than `n_active` active codes.
+        Whether to choose the epoch and the thresholds on held-out rows. With False, all rows are
+        used for training until the last epoch, and new rows have more than `n_active` active codes.
     validation_fraction : float in (0, 1) or cross-validation splitter, default=0.1
-        Share of the rows held out, as in `AutoencoderTransformer`.
+        Share of the rows that are held out, as in `AutoencoderTransformer`.
     n_iter_no_change : int, default=5
-        Training ends after so many epochs without progress on the rows that judge.
+        Training ends after this number of epochs without progress on the held-out rows.
     tol : float, default=1e-4
-        Share of the loss that counts as progress.
+        Relative decrease of the loss that counts as progress.
     warm_start : bool, default=False
-        Let `fit` go on from the present dictionary instead of a new one.
+        Whether `fit` continues from the current dictionary instead of a new one.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and the codes.
     device : str, default="auto"
-        "cpu", "cuda", "mps", or "auto": CUDA where there is one.
+        Device to compute on, such as "cpu", "cuda" or "mps". "auto" uses CUDA if it is available.
     random_state : int, RandomState instance or None, default=None
-        Seeds the start of the dictionary, the held-out rows and the order of the batches.
+        Seed of the initial dictionary, the held-out rows and the order of the batches.
     verbose : bool or int, default=False
-        Print skorch's table of epochs.
+        Whether to print skorch's table of epochs.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features_in_)
-        The dictionary, in rows of unit length: what one unit of each code adds to a reconstruction.
+        Dictionary, with rows of unit length. A code times its row is what the code contributes to a
+        reconstruction.
     intercept_ : ndarray of shape (n_features_in_,)
-        The offset: the reconstruction of a row without active codes.
+        Offset: the reconstruction of a row without active codes.
     activity_ : ndarray of shape (n_components_,)
         Share of the training rows on which each code is active.
     dead_codes_ : ndarray of int
-        Numbers of the codes that are active on no training row.
+        Indices of the codes that are active on no training row.
     n_active_ : float
-        Number of active codes of a row, on average over the rows held out, or over the training
-        rows without early stopping. Rows that the dictionary was fitted to have fewer active codes
-        than new ones.
+        Average number of active codes per held-out row, or per training row without early stopping.
+        Training rows have fewer active codes than new rows.
     n_components_ : int
         Number of codes.
     net_ : skorch.NeuralNet
-        The trained net; its `module_` is the torch module and its `history` has the losses.
+        The trained net. Its `module_` is the PyTorch module and its `history` has the losses.
     n_iter_ : int
-        Epochs that were tried.
+        Number of epochs that were trained.
     best_iter_ : int
-        Epoch whose weights the model has.
+        Epoch whose weights were kept.
     loss_curve_ : list of float
-        Training loss of each epoch, in units of the error of PCA with `n_active` components.
+        Training loss of each epoch, relative to the error of PCA with `n_active` components.
     validation_loss_curve_ : list of float or None
-        Loss of held-out rows before the first epoch and after each; None without early stopping.
+        Loss of the held-out rows before the first epoch and after each epoch. None without early
+        stopping.
     reconstruction_error_ : float
-        Mean squared error per cell, in units of X squared, of the rows held out, or of the training
-        rows without early stopping.
+        Mean squared error per cell on held-out rows, in units of X squared; on the training rows
+        without early stopping.
     pca_reconstruction_error_ : float
-        Error of PCA with `n_active` components on the same rows. `fit` warns if it is the smaller.
+        Error of PCA with `n_active` components on the same rows. `fit` warns if it is lower than
+        `reconstruction_error_`.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance of all rows of `fit` that the model reconstructs, distributed among
-        the codes in the proportion of their mean squares.
+        Share of the variance of all rows of `fit` explained by each code: the share that the model
+        reconstructs, divided among the codes in proportion to their mean squares.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
-        Divisor of centred rows.
+        Number by which centred rows are divided.
     sample_shape_ : tuple of int
         Shape of a sample.
     n_features_in_ : int
@@ -156,21 +161,22 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
 
     See Also
     --------
-    skae.inspection.top_rows : Rows on which a code is strongest, which show what it stands for.
+    skae.inspection.top_rows : Rows with the largest values of a code, to interpret it.
     sklearn.decomposition.MiniBatchDictionaryLearning : Dictionaries for smaller tables.
 
     Notes
     -----
-    The start is no PCA but a dictionary of training rows, drawn at random, so there is no promise
-    to be never worse than PCA; `pca_reconstruction_error_` tells what PCA makes of as many numbers
-    as there are active codes. A dictionary also says which codes are active, so it usually
-    reconstructs more.
+    The start is not PCA but a dictionary of randomly drawn training rows, so the error may exceed
+    PCA's. `pca_reconstruction_error_` is the error of PCA with as many components as there are
+    active codes. It is usually higher, because sparse codes also carry the information which codes
+    are active.
 
-    Codes that are never active get a loss of their own in training, so that they take up what the
-    others leave over (Gao et al.). Codes have no order, and other seeds find partly other codes.
+    In training, codes that are never active get an additional loss, so that they learn to
+    reconstruct the residual of the others (Gao et al.). Codes have no order, and other seeds find
+    partly different codes.
 
-    Weights of rows count in the loss, the start and the average number of active codes, but for the
-    rows that judge an epoch, among which active codes are distributed whatever their weights.
+    Sample weights affect the loss, the start and the average number of active codes, except that
+    active codes are distributed over held-out rows regardless of their weights.
 
     References
     ----------
@@ -264,7 +270,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         codes : csr_matrix or ndarray of shape (n_samples, n_components_)
-            Codes in the unit of X and the precision of the network, none negative; an array with
+            Non-negative codes in the unit of X and the precision of the network. An array with
             ``sparse_output=False``.
         """
         X = self._validate_rows(X)
@@ -291,7 +297,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         reconstructions : ndarray of shape (n_samples, n_features_in_)
-            Rows in the units and the precision of the table seen in fit.
+            Rows in the units and the precision of the table in `fit`.
         """
         check_is_fitted(self)
         with config_context(array_api_dispatch=False):

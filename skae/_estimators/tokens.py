@@ -45,48 +45,52 @@ _MOST_PROBABILITIES = {"cpu": 10**10, "mps": 10**11, "cuda": 10**12}
 class TokenAutoencoderTransformer(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstimator
 ):
-    """Codes of texts from which their words can be told, in their order.
+    """Autoencoder of texts, whose codes keep the words in their order.
 
-    Texts come as rows of whole numbers, as `skae.text.TokenSequencer` makes them: 0 beyond the end,
-    1 for unknown words. A recurrent network reads vectors of the words and makes a code; another
-    one makes of the code the probability of every word at every place. Both stand beside a linear
-    path that starts as latent semantic analysis: PCA of the words' weighted shares of a text, and
-    the frequencies of the words. Texts held out in `fit` choose the epoch, the start included.
+    Texts are rows of integers, as `skae.text.TokenSequencer` makes them: one per word, 0 after the
+    end of the text, 1 for unknown words. A recurrent encoder reads embeddings of the words and
+    returns a code. A recurrent decoder returns the probability of each word at each position. Both
+    run beside a linear path that starts as latent semantic analysis: a PCA of weighted word
+    frequencies, and the base rates of the words. The epoch is chosen on texts that `fit` holds out,
+    with the start as a candidate.
 
     Parameters
     ----------
     n_components : int, default=32
         Number of codes.
     architecture : Recurrent, default=None
-        The recurrent layers; ``Recurrent()`` where None.
+        Recurrent layers of encoder and decoder. None is ``Recurrent()``.
     embedding_size : int, default=64
-        Length of the vector that stands for a word; at least 1.
+        Length of the embedding of a word; at least 1.
     batch_size : int or "auto", default="auto"
-        Texts in a batch; a twentieth of them by default, within 32 and 256.
+        Number of texts per training step. "auto" is a twentieth of the texts, but at least 32 and
+        at most 256.
     learning_rate : {"constant", "one_cycle"}, default="one_cycle"
-        How the learning rate changes from step to step.
+        Schedule of the learning rate. "one_cycle" rises and then falls to almost zero.
     learning_rate_init : float, default=0.003
-        Greatest learning rate; greater than 0.
+        Maximum learning rate; greater than 0.
     max_iter : int or "auto", default="auto"
-        Greatest number of epochs; "auto" makes about 2000 steps in 20 to 100 epochs.
+        Maximum number of epochs. "auto" aims at 2000 training steps, with at least 20 and at most
+        100 epochs.
     weight_decay : float, default=0.01
-        How much weights are drawn towards zero, as a share of the learning rate; at least 0.
+        Decoupled weight decay of AdamW; at least 0.
     early_stopping : bool, default=True
-        Hold out texts to choose the epoch by, and stop when it gets no better.
+        Whether to choose the epoch on held-out texts, and to stop when their loss no longer falls.
     validation_fraction : float, default=0.1
-        Share of the texts that are held out, in (0, 1).
+        Share of the texts that are held out for validation, in (0, 1).
     n_iter_no_change : int, default=5
-        Epochs without progress after which training stops.
+        Training ends after this number of epochs without progress on the held-out texts.
     tol : float, default=1e-4
-        Share of the loss by which it has to fall to count as progress; at least 0.
+        Relative decrease of the loss that counts as progress; at least 0.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and of the codes.
     device : str, default="auto"
-        Where to compute, such as "cpu" or "cuda"; "auto" takes a GPU if there is one.
+        Device to compute on, such as "cpu" or "cuda". "auto" uses CUDA if it is available.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, held-out texts and the order of the texts.
+        Seed of the initial weights, the held-out texts and the order of the batches. Pass an int
+        for reproducible results.
     verbose : bool, default=False
-        Print a line for each epoch.
+        Whether to print a line per epoch.
 
     Attributes
     ----------
@@ -95,25 +99,27 @@ class TokenAutoencoderTransformer(
     n_components_ : int
         Number of codes.
     length_ : int
-        Words of the longest text seen in fit; later ones are cut to it.
+        Number of words of the longest text in `fit`. Longer texts are cut to it.
     n_tokens_ : int
-        Words seen in fit, with padding and what stands for unknown ones: their greatest number and
-        one. Greater numbers count as unknown later on.
+        Size of the vocabulary, including padding and the unknown word: one more than the largest
+        integer in `fit`. Larger integers in new texts count as unknown words.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs that were trained.
     best_iter_ : int
-        Epoch whose weights are kept; 0 where latent semantic analysis was not clearly beaten.
+        Epoch whose weights were kept. 0 is the start, latent semantic analysis, which is kept
+        unless an epoch is clearly better.
     loss_curve_ : list of float
-        Training loss of each epoch, in nats for each word.
+        Training loss of each epoch, in nats per word.
     validation_loss_curve_ : list of float or None
-        Loss of the held-out texts at the start and after each epoch.
+        Loss of the held-out texts before the first epoch and after each epoch. None without early
+        stopping.
     reconstruction_error_ : float
-        Mean cross-entropy in nats for each word, of the texts held out, or of all without early
+        Mean cross-entropy of the held-out texts, in nats per word; of all texts without early
         stopping.
     lsa_reconstruction_error_ : float
-        Mean cross-entropy of the start, on the same texts.
+        Mean cross-entropy of latent semantic analysis, the start, on the same texts.
     n_features_in_ : int
-        Words in a row.
+        Number of columns of X in `fit`.
 
     See Also
     --------
@@ -122,9 +128,9 @@ class TokenAutoencoderTransformer(
 
     Notes
     -----
-    A text costs the mean of its words' cross-entropies, its end counted as a word. The decoder does
-    not see the words before: all that it knows of a text is the code, which makes for codes that
-    tell much, and for sentences that are no masterpieces.
+    The loss of a text is the mean cross-entropy of its words, with the end of the text as an
+    additional word. The decoder does not receive the previous words, only the code. This makes
+    codes informative, at the price of less fluent sentences.
 
     References
     ----------
@@ -207,14 +213,14 @@ class TokenAutoencoderTransformer(
         Parameters
         ----------
         X : array-like of int of shape (n_samples, n_words)
-            Texts, at least two: the numbers of their words, 0 beyond the end.
+            At least two texts: integers of their words, 0 after the end.
         y : object, default=None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the texts, not negative.
+            Non-negative weights of the texts.
         groups : array-like of shape (n_samples,), default=None
-            Labels of texts that belong together, such as those of one author. All texts of a group
-            are held out, or none.
+            Group labels of texts that belong together, such as the texts of one author. All texts
+            of a group are held out, or none.
 
         Returns
         -------
@@ -224,8 +230,9 @@ class TokenAutoencoderTransformer(
         Raises
         ------
         ValueError
-            If X does not hold whole numbers that are not negative, a parameter is not as
-            described, or texts and vocabulary are so large that an epoch would take hours.
+            If X contains other values than non-negative integers, if a parameter is not as
+            described, or if the texts and the vocabulary are so large that an epoch would take
+            hours.
         """
         with ordinary_torch_state():
             tokens = self._validate(X, reset=True)
@@ -268,8 +275,8 @@ class TokenAutoencoderTransformer(
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components_)
-            Codes in the precision of the network, uncorrelated on the training texts and ordered
-            by what a linear regression of the words' shares on them explains.
+            Codes in the precision of the network, uncorrelated on the training texts and ordered by
+            the variance that a linear regression of the word frequencies on each code explains.
         """
         tokens = self._validate(X)
         with ordinary_torch_state():
@@ -277,7 +284,7 @@ class TokenAutoencoderTransformer(
 
     @sees_one_fit
     def inverse_transform(self, X) -> Any:
-        """Return the likeliest text for each code.
+        """Return the most likely text for each code.
 
         Parameters
         ----------
@@ -287,8 +294,8 @@ class TokenAutoencoderTransformer(
         Returns
         -------
         tokens : ndarray of int64 of shape (n_samples, n_features_in_)
-            The likeliest word at each place, 0 from the first place on at which the text is
-            likeliest to have ended.
+            The most likely word at each position, and 0 from the first position at which the end of
+            the text is most likely.
         """
         codes = check_codes(self, X)
         with ordinary_torch_state():
@@ -297,7 +304,7 @@ class TokenAutoencoderTransformer(
 
     @sees_one_fit
     def score_samples(self, X) -> np.ndarray:
-        """Return minus the mean cross-entropy of each text's words.
+        """Return the negative mean cross-entropy of the words of each text.
 
         Parameters
         ----------
@@ -307,7 +314,7 @@ class TokenAutoencoderTransformer(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In nats for each word, the end counted as one; the less, the less expected the text.
+            Scores in nats per word, with the end of the text as a word. Lower means less expected.
         """
         tokens = self._validate(X)
         with ordinary_torch_state():
@@ -315,7 +322,7 @@ class TokenAutoencoderTransformer(
 
     @sees_one_fit
     def score(self, X, y=None, sample_weight=None) -> float:
-        """Return minus the mean cross-entropy of texts.
+        """Return the negative mean cross-entropy of the texts.
 
         Parameters
         ----------
@@ -329,7 +336,7 @@ class TokenAutoencoderTransformer(
         Returns
         -------
         score : float
-            Weighted mean of `score_samples`; greater is better, and 0 cannot be exceeded.
+            Weighted mean of `score_samples`, at most 0; greater is better.
         """
         scores = self.score_samples(X)
         return float(np.average(scores, weights=check_weights(sample_weight, scores[:, None])))

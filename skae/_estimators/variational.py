@@ -76,16 +76,16 @@ _SHARED = (
 
 
 class VariationalAutoencoderTransformer(BaseAutoencoder):
-    r"""Autoencoder whose codes have a known distribution, so that new rows can be drawn.
+    r"""Variational autoencoder, whose codes have a known distribution for sampling.
 
-    The encoder returns a normal distribution of codes for each row, the decoder a distribution of
-    rows for each code. Training maximises the evidence lower bound
+    The encoder returns a normal distribution of codes for each row (the posterior), and the decoder
+    a distribution of rows for each code. Training maximises the evidence lower bound
 
     .. math:: \log p(x) \ge E_q \log p(x \mid z) - \beta \, KL(q(z \mid x) \,\|\, N(0, I)),
 
-    by one draw of each row's code at each step. As in `AutoencoderTransformer` there is a linear
-    path beside encoder and decoder; before the first step the model is probabilistic PCA, for which
-    the bound is exact. Codes are the means of the posterior.
+    estimated with one draw of the code per row and step. As in `AutoencoderTransformer`, a linear
+    path runs beside the encoder and the decoder. Before the first step, the model is probabilistic
+    PCA, for which the bound is exact. `transform` returns the means of the posterior.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         "recurrent" for sequences, or an instance of a class of `skae.architectures`, which has
         further parameters. It can also be a class or function of your own. This is called with the
         shape of a sample, `n_components` and the number of outputs that the encoder must have, here
-        twice as many. It returns an encoder, a torch module from ``(n, *sample_shape)`` to (n,
-        n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair or as
-        attributes of an object. Read more in the :doc:`user guide </own_modules>`.
+        twice `n_components`. It returns an encoder, a torch module from ``(n, *sample_shape)`` to
+        (n, n_outputs), and a decoder from (n, n_components) to ``(n, *sample_shape)``, as a pair or
+        as attributes of an object. Read more in the :doc:`user guide </own_modules>`.
     sample_shape : tuple of int or None, default=None
         Shape of a sample, whose cells in C order are the columns of X: (channels, height, width)
         for images, (channels, length) for signals, (length, features) for sequences. One number may
@@ -122,31 +122,32 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     likelihood : {"gaussian", "bernoulli", "laplace"}, default="gaussian"
         Distribution of a row given its code.
 
-        - "gaussian": normally distributed noise, of one scale for all cells, which is learned.
-        - "bernoulli": X in [0, 1], for binary data. Values in between are the probability of a 1,
-          and the network sees draws of 0 and 1, others in each epoch.
-        - "laplace": noise with heavier tails, of one scale for all cells, which is learned.
+        - "gaussian": normally distributed noise, with one learned scale for all cells.
+        - "bernoulli": for binary data; X must lie in [0, 1]. Values in between are probabilities of
+          a 1, from which zeros and ones are drawn anew in each epoch.
+        - "laplace": noise with heavier tails, with one learned scale for all cells.
     beta : float, default=1.0
-        Weight of the divergence of the posterior from the prior; at least 0. With 1 the model
-        learns the density of the rows. More makes codes that say less, each for itself; less
-        makes better reconstructions, and codes that are no longer distributed as the prior.
+        Weight of the divergence of the posterior from the prior; at least 0. With 1, the model
+        learns the density of the rows. Larger values give codes that carry less information and are
+        more independent. Smaller values give better reconstructions, but codes that do not follow
+        the prior.
     beta_warm_up : float in [0, 1], default=0.0
-        Share of the training over which `beta` rises from 0. Worth a try with ``init="random"`` if
-        codes collapse; the start as PCA has all codes in use.
+        Share of the training during which `beta` rises from 0 to its value. Worth trying with
+        ``init="random"`` if codes collapse. Not needed with the start as PCA, which uses all codes.
     conditional : bool, default=False
-        Take class labels from y in `fit`, so that `sample` can be asked for rows of a class. The
-        network does not see the labels: they serve to fit, after training, the density of each
-        class's codes, for which there is no `partial_fit`. With False y is ignored.
+        Whether `fit` uses class labels in y, so that `sample` can generate rows of a given class.
+        The network does not use the labels: after training, a density is fitted to the codes of
+        each class. `partial_fit` is not available then. With False, y is ignored.
     init : {"pca", "random"}, default="pca"
-        With "random" there is no linear path, and all weights are random.
+        Start of the training. With "random", all weights are random and there is no linear path.
     missing : {"mask"} or None, default=None
-        With "mask", NaN in X are missing cells: the likelihood is that of the others, the encoder
-        is told which are missing and sees them filled by a normal distribution. By default NaN is
-        an error.
+        Treatment of NaN. With "mask", NaN in X are missing cells. The likelihood covers the
+        observed cells only, the encoder also receives the mask, and missing cells are replaced by
+        their expectation under a normal distribution. By default, NaN raises an error.
     output_range : {"auto"}, tuple of two floats or None, default="auto"
-        Range of the reconstructions under the Gaussian and Laplace likelihoods, in units of X.
-        With "auto", values at which the table piles up, such as the 0 and 255 of pixels or the 0
-        of counts, are taken for bounds of their column. None leaves reconstructions as they are.
+        Range to which reconstructions are clipped with the Gaussian and Laplace likelihoods, in
+        units of X. "auto" detects bounds per column: values that occur very often at the end of the
+        column's range, such as 0 and 255 in pixels or 0 in counts. None does not clip.
     batch_size : int or "auto", default="auto"
         Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
         most 256.
@@ -208,46 +209,46 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     n_components_ : int
         Number of codes.
     active_units_ : ndarray of bool of shape (n_components_,)
-        Codes that say something about the row: those whose posterior mean has a variance above
-        0.01 over the training rows. The others have collapsed to the prior, and the decoder does
-        without them.
+        Mask of the codes that carry information: those whose posterior mean has a variance above
+        0.01 over the training rows. The others have collapsed to the prior, and the decoder ignores
+        them.
     kl_divergence_ : ndarray of shape (n_components_,)
-        Mean divergence of each code's posterior from the prior over the training rows, in nats:
-        what the code says about a row.
+        Mean Kullback-Leibler divergence of the posterior of each code from the prior, over the
+        training rows, in nats. This is the information of the code about a row.
     noise_scale_ : float or None
-        Standard deviation of the Gaussian noise, or mean absolute deviation of Laplace's, in units
-        of X; None with Bernoulli's likelihood.
+        Standard deviation of the Gaussian noise, or mean absolute deviation of the Laplace noise,
+        in units of X. None with the Bernoulli likelihood.
     noise_variance_ : float or None
-        Variance of that noise, in units of X squared: that of probabilistic PCA where the model has
-        stayed at its start, and of Gaussian likelihood.
+        Variance of this noise, in units of X squared. With the Gaussian likelihood, it is the noise
+        variance of probabilistic PCA if the model has stayed at its start.
     classes_ : ndarray of shape (n_classes,)
-        Labels seen in `fit`; only with ``conditional=True``.
+        Class labels in `fit`. Only with ``conditional=True``.
     net_ : skorch.NeuralNet
         The trained net. Its `module_` is the PyTorch module and its `history` has the losses.
     n_iter_ : int
         Number of epochs that were trained.
     best_iter_ : int
-        Epoch whose weights the model has; 0 is the start, which is probabilistic PCA with
+        Epoch whose weights were kept. 0 is the start, which is probabilistic PCA with
         ``init="pca"``.
     loss_curve_ : list of float
-        Negative lower bound after each epoch, in nats per cell of standardised rows, on the
-        training rows while they were trained on; averaged over the folds where there were any.
+        Negative lower bound on the training rows during each epoch, in nats per cell of
+        standardised rows. A mean over the folds if the table was cross-validated.
     validation_loss_curve_ : list of float or None
         Loss of the held-out rows before the first epoch and after each epoch. None without early
         stopping.
     reconstruction_error_ : float
-        Mean squared error per cell, in units of X squared, of reconstructions from the posterior's
-        mean, on rows that the network had not seen, or the training rows without early stopping.
+        Mean squared error per cell on held-out rows, in units of X squared, of reconstructions from
+        the posterior mean; on the training rows without early stopping.
     pca_reconstruction_error_ : float
-        Error of PCA with as many components, on the same rows. That of the model may be greater, as
-        a fit does not minimise the squared error.
+        Error of PCA with the same number of components, on the same rows. `reconstruction_error_`
+        may exceed it, because training does not minimise the squared error.
     explained_variance_ : ndarray of shape (n_components_,)
         Variance explained by each code: `explained_variance_ratio_` times the total variance of the
         features, computed with ``n_samples - 1`` as in PCA.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance of all rows of `fit` that each code accounts for, in descending
-        order: what a linear regression on each by itself explains, scaled to sum to the share
-        that the model reconstructs.
+        Share of the variance of all rows of `fit` explained by each code, in descending order. The
+        shares are proportional to the variance that a linear regression of the rows on each code
+        explains, and scaled such that their sum is the share that the model reconstructs.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the training rows.
     scale_ : float
@@ -265,19 +266,19 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     See Also
     --------
-    AutoencoderTransformer : Codes without a distribution, and smaller errors.
-    skae.generate.CodeSampler : New rows from codes of any transformer.
+    AutoencoderTransformer : Lower reconstruction errors, but codes without a known distribution.
+    skae.generate.CodeSampler : New rows from the codes of any transformer.
 
     Notes
     -----
-    Codes are those of the network but for their order, their signs and one scale each: after the
-    training each is divided by the root of its mean square, which draws from the posteriors then
-    have in common with the prior, and multiplied with it before it is decoded. Reconstructions stay
-    what they were, and the bound rises. Without that, codes that said much of rows of many features
-    would often spread further than the prior for want of time to come back.
+    After training, the codes of the network are ordered, given a sign, and rescaled: each code is
+    divided by its root mean square over draws from the posteriors, so that it has the scale of the
+    prior, and multiplied by it again before decoding. This does not change reconstructions, and it
+    raises the bound. Without it, informative codes of rows with many features would often spread
+    further than the prior, because training is too short for them to shrink.
 
-    A number of epochs counts as better than the start if the bound of held-out rows has risen by
-    more than 2.5 times its standard error.
+    An epoch counts as better than the start if the bound of held-out rows has risen by more than
+    2.5 times the standard error of the difference.
 
     References
     ----------
@@ -429,7 +430,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     @sees_one_fit
     @maps_dask
     def posterior_std(self, X) -> np.ndarray:
-        """Return the standard deviations of the codes of X, of which `transform` has the means.
+        """Return the posterior standard deviations of the codes; `transform` returns the means.
 
         Parameters
         ----------
@@ -439,7 +440,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         deviations : ndarray of shape (n_samples, n_components_)
-            Greater than 0; 1 is the prior's.
+            Standard deviations, greater than 0. The prior has standard deviation 1.
         """
         X = self._validate_rows(X)
         with ordinary_torch_state():
@@ -447,7 +448,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     @sees_one_fit
     def score_samples(self, X, n_draws=100) -> np.ndarray:
-        """Return lower bounds of the log-density of each row.
+        """Return a lower bound of the log-density of each row.
 
         The bounds are importance-weighted means over draws from the posterior. The draws are the
         same for all rows and in every call.
@@ -455,19 +456,19 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, all finite. With Bernoulli's likelihood values between 0 and 1 count as
-            probabilities: the result is then the mean over draws of zeros and ones, but for what
-            the encoder makes of the difference.
+            Rows, all finite. With the Bernoulli likelihood, values between 0 and 1 are
+            probabilities, and the result approximates the mean bound of rows of zeros and ones
+            drawn from them.
         n_draws : int, default=100
-            Number of draws. The more, the closer to the density; 5000 is usual for figures that are
-            published. 1 gives the evidence lower bound, on average over draws: a single one is too
-            high or too low by some nats, for all rows alike.
+            Number of draws. More draws tighten the bound; published figures often use 5000. A
+            single draw is an unbiased but noisy estimate of the evidence lower bound: its error is
+            some nats, in the same direction for all rows.
 
         Returns
         -------
         bounds : ndarray of shape (n_samples,)
-            In nats, in the precision of the network; of densities in units of X, or of
-            probabilities with Bernoulli's likelihood.
+            Bounds in nats, in the precision of the network. They refer to densities in units of X,
+            or to probabilities with the Bernoulli likelihood.
         """
         X = self._validate_rows(X)
         if self._fitted_likelihood == "bernoulli":
@@ -501,8 +502,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         score : float
-            Mean bound of a row's log-density, in nats; comparable between models of the same table
-            and kind of likelihood, whatever their `beta`.
+            Mean bound of the log-density of a row, in nats. Comparable between models of the same
+            table with the same likelihood, also with different `beta`.
         """
         bounds = self.score_samples(X).astype(np.float64)
         return float(np.average(bounds, weights=check_weights(sample_weight, X)))
@@ -514,22 +515,22 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws.
+            Seed or generator of the draws.
         y : object, default=None
-            Class of the rows, one of `classes_`; needs ``conditional=True``. Without it codes are
+            Class of the rows, one of `classes_`. Needs ``conditional=True``. If None, codes are
             drawn from the prior.
         noise : bool, default=False
-            Draw from the distribution of rows given their code, instead of returning its mean or,
-            for Laplace's, its median. Unless ``output_range=None``, the distribution is cut at the
-            range of each feature in fit, or at the `output_range` that was given.
+            Whether to draw rows from the distribution given by the decoder, instead of returning
+            its mean (for the Laplace likelihood, its median). Unless ``output_range=None``, the
+            draws are clipped to the range of each feature in `fit`, or to the given `output_range`.
 
         Returns
         -------
         rows : ndarray or data frame of shape (n_samples, n_features_in_)
-            In the units of the table seen in fit; a frame with its names where `set_output` asks
-            for one.
+            New rows in the units of X. A data frame with the column names of `fit` if `set_output`
+            selects data frames.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")

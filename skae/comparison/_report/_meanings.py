@@ -1,4 +1,4 @@
-"""What the codes of the chosen autoencoder stand for."""
+"""Explanations of the codes of the chosen autoencoder."""
 
 import numpy as np
 
