@@ -1,6 +1,7 @@
 """Errors and warnings that skae raises beside scikit-learn's own."""
 
 __all__ = [
+    "ColumnsLeftOutWarning",
     "DriftWarning",
     "ExportError",
     "ImputationWarning",
@@ -39,6 +40,17 @@ class SkaeWarning(UserWarning):
     >>> from skae.exceptions import SkaeWarning
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", SkaeWarning)
+    """
+
+
+class ColumnsLeftOutWarning(SkaeWarning):
+    """Columns of a data frame tell nothing that a model could learn, and are left out.
+
+    Examples
+    --------
+    >>> from skae.exceptions import ColumnsLeftOutWarning, SkaeWarning
+    >>> issubclass(ColumnsLeftOutWarning, SkaeWarning)
+    True
     """
 
 

@@ -348,7 +348,7 @@ def test_wrong_column_names_are_refused(change, message):
 
 
 def test_text_is_refused():
-    X = load_wine(as_frame=True).data.assign(vineyard="north")
+    X = load_wine(as_frame=True).data.assign(vineyard="north").to_numpy()
     with pytest.raises(ValueError, match="could not convert string to float: 'north'"):
         fit(X)
 

@@ -11,6 +11,7 @@ from skae._engine.applying.filling import (
 from skae._engine.applying.rows import (
     bound_log_densities,
     cell_errors,
+    column_losses,
     decode_table,
     encode_deviations,
     encode_table,
@@ -70,6 +71,7 @@ __all__ = [
     "bound_log_densities",
     "cell_errors",
     "chunk_slices",
+    "column_losses",
     "count_components",
     "decode_table",
     "decode_tokens",

@@ -153,7 +153,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Treatment of NaN. With "mask", NaN in X are missing cells. The loss covers the observed
         cells only, the encoder also receives the mask, and missing cells are replaced by their
         expectation under a normal distribution, whose PCA is the start. Errors and scores are those
-        of the observed cells. By default, NaN raises an error.
+        of the observed cells. By default, NaN raises an error, except for frames with columns of
+        several kinds, whose gaps in `fit` are treated as with "mask".
     output_range : {"auto"}, tuple of two floats or None, default="auto"
         Range to which reconstructions are clipped with the squared error, in units of X. "auto"
         detects bounds per column: values that occur very often at the end of the column's range,
@@ -259,7 +260,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     pca_reconstruction_error_ : float
         Error of PCA with the same number of components, on the same rows. After `fit` with
         ``init="pca"`` and the squared error, `reconstruction_error_` never exceeds it. With other
-        losses it may, as they weight cells differently.
+        losses it may, as they weight cells differently. For frames with columns of several kinds,
+        both are mean losses per cell in units of the baselines of the columns, and this one is
+        that of the start.
     explained_variance_ : ndarray of shape (n_components_,)
         Variance explained by each code: `explained_variance_ratio_` times the total variance of the
         features, computed with ``n_samples - 1`` as in PCA.
@@ -286,7 +289,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Curve of PCA on the same rows. After `fit` with ``init="pca"`` and the squared error, it is
         never above `score_curve_`. Only with ``nested=True``.
     mean_ : ndarray of shape (n_features_in_,)
-        Mean of the training rows.
+        Mean of the training rows; of their numbers and indicators, for frames with columns of
+        several kinds.
     scale_ : float
         Number by which centred rows are divided: PCA's root mean squared error per cell, or a
         thousandth of the root mean variance of the features if that is larger.
@@ -306,6 +310,9 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     Notes
     -----
+    Data frames with columns of several kinds, such as numbers, booleans, categories, text and
+    dates, are taken as they are and given back by `inverse_transform`: see docs/mixed.md.
+
     An epoch counts as clearly better than PCA if its mean improvement on the held-out rows is more
     than 2.5 times the standard error of that mean. On small tables, this rule costs little and
     prevents most fits that would be worse than PCA on new rows.
@@ -348,6 +355,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     True
     """
 
+    _takes_mixed_frames = True
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [
             StrOptions({"auto"}),

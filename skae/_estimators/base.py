@@ -16,18 +16,17 @@ from skae._engine import (
     Standardization,
     StartingPoint,
     TrainedModel,
-    cell_errors,
     count_components,
     decode_table,
     encode_table,
     ordinary_torch_state,
-    row_errors_and_deviations,
     train_autoencoder,
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.epoch_tasks import make_epoch_tasks
+from skae._estimators.frames import FrameForm, is_mixed_frame
 from skae._estimators.held_out import read_separation
 from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import (
@@ -54,7 +53,6 @@ from skae._estimators.states import PlainStateMixin, tell_time
 from skae._estimators.validation import (
     check_columns_are_observed,
     check_missing,
-    count_observed_cells,
     is_masked,
     validate_table,
 )
@@ -108,6 +106,8 @@ class BaseAutoencoder(
     """
 
     _loss_parameter = "loss"
+    _takes_mixed_frames = False
+    _frame: FrameForm | None = None
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
@@ -121,7 +121,8 @@ class BaseAutoencoder(
             converted to dense ones batch by batch. Memory maps, HDF5 and Zarr arrays, Arrow and
             Parquet data sets, Dask arrays and data frames, and paths to such files are read block
             by block if they are large. Arrays with more than two axes, and lists of samples, are
-            flattened. All methods accept these inputs.
+            flattened. All methods accept these inputs. `AutoencoderTransformer` also accepts data
+            frames of pandas and polars with columns that are not numbers; see docs/mixed.md.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -179,17 +180,18 @@ class BaseAutoencoder(
     ):
         X = stack_samples(X, lazily=True)
         with ordinary_torch_state():
+            frame, settings = self._open_frame(X, sample_weight, settings, anew=start is None)
             rows, weights, separation = self._validate_training_data(
-                X, y, sample_weight, groups, settings, reset=start is None
+                X, y, sample_weight, groups, settings, frame, reset=start is None
             )
-            form = self._read_form(X, rows, settings.network, anew=start is None)
+            form = frame or self._read_form(X, rows, settings.network, anew=start is None)
             rows = form.cut(rows)
             network = replace(settings.network, sample_shape=form.seen)
             if self.n_components in (None, "auto"):
                 n_codes = self._count_codes(rows, weights) if start is None else self.n_components_
                 network = replace(network, n_components=n_codes)
             n_seen = rows.shape[0] if start is None else self.n_samples_seen_ + rows.shape[0]
-            own = {"sample_shape_": form.seen, "_form": form.given}
+            own = {"sample_shape_": form.seen, "_form": form.given, "_frame": frame}
             own |= {"_n_rows": rows.shape[0], "n_samples_seen_": n_seen}
 
             def describe(model):
@@ -213,15 +215,28 @@ class BaseAutoencoder(
             )
         self.__dict__.update(describe(model))
         if self.verbose:
-            print(model.summarize("PCA"), flush=True)
+            print(model.summarize(form.reference_name), flush=True)
         if tasks is not None:
             tasks.end_fit()
         self._warn_of_weak_fit()
         return self
 
+    def _open_frame(
+        self, X, sample_weight, settings: Settings, *, anew: bool
+    ) -> tuple[FrameForm | None, Settings]:
+        """Return the form of a frame of several kinds of columns, and settings that fit to it.
+
+        The form is None for all other tables.
+        """
+        frame = self._frame
+        if anew:
+            is_mixed = self._takes_mixed_frames and is_mixed_frame(X)
+            frame = FrameForm.fit(self, X, check_weights(sample_weight, X)) if is_mixed else None
+        return frame, settings if frame is None else frame.adapt(self, settings)
+
     def _read_form(self, X, rows, network: NetworkSettings, *, anew: bool) -> SampleForm:
         """Return the shapes of the samples of a fit."""
-        known = None if anew else self._sample_form
+        known = None if anew else SampleForm(self._form, self.sample_shape_)
         form = read_form(X, rows, self.sample_shape, known=known, padded=network.padded)
         if anew:
             warn_of_doubtful_axes(self.architecture, form.seen, self.sample_shape)
@@ -242,7 +257,8 @@ class BaseAutoencoder(
         codes : ndarray of shape (n_samples, n_components_)
             Codes in the precision of the network.
         """
-        X = self._validate_rows(X)
+        rows = self._validate_rows(X)
+        X = self._sample_form.complete(rows, self.mean_)
         with ordinary_torch_state():
             return encode_table(self.net_.module_, X, self._standardization)
 
@@ -258,8 +274,9 @@ class BaseAutoencoder(
 
         Returns
         -------
-        reconstructions : ndarray of shape (n_samples, n_features_in_)
-            Rows in the units and the precision of the table in `fit`.
+        reconstructions : ndarray or data frame of shape (n_samples, n_features_in_)
+            Rows in the units and the precision of the table in `fit`. A data frame with the types
+            of `fit` if that had columns of several kinds, without the columns that were left out.
         """
         codes = check_codes(self, X, first=getattr(self, "nested", False))
         with ordinary_torch_state():
@@ -268,8 +285,8 @@ class BaseAutoencoder(
 
     @sees_one_fit
     @maps_dask
-    def reconstruction_errors(self, X) -> np.ndarray:
-        """Return the squared error of every cell.
+    def reconstruction_errors(self, X) -> Any:
+        """Return the error of every cell.
 
         Parameters
         ----------
@@ -278,19 +295,20 @@ class BaseAutoencoder(
 
         Returns
         -------
-        errors : ndarray of shape (n_samples, n_features)
+        errors : ndarray or data frame of shape (n_samples, n_features)
             Squared differences between X and its reconstruction, in units of X squared; NaN where
-            a cell is missing.
+            a cell is missing. For frames with columns of several kinds, a frame of losses in units
+            of the column's baseline: squared errors over the variance, and cross-entropies over
+            the entropy of the column's shares.
         """
         X = self._validate_rows(X)
         with ordinary_torch_state():
-            errors = cell_errors(self.net_.module_, X, self._standardization)
-        return self._sample_form.restore(errors)
+            return self._sample_form.measure_cells(self.net_.module_, X, self._standardization)
 
     @sees_one_fit
     @maps_dask
     def score_samples(self, X) -> np.ndarray:
-        """Return the negative mean squared error of each row.
+        """Return the negative mean error of each row.
 
         Parameters
         ----------
@@ -301,18 +319,20 @@ class BaseAutoencoder(
         -------
         scores : ndarray of shape (n_samples,)
             Negative errors in units of X squared. The lower the score, the worse the reconstruction
-            of the row.
+            of the row. For data frames with columns of several kinds, in units of the baselines
+            of the columns.
         """
         X = self._validate_rows(X)
         errors, _ = self._row_errors(X)
-        return -errors / (count_observed_cells(X) if is_masked(self) else X.shape[1])
+        return -errors / self._sample_form.count_cells(X, masked=is_masked(self))
 
     @sees_one_fit
     def score(self, X, y=None, sample_weight=None) -> float:
         """Return the share of the variance of X that is reconstructed.
 
         The variance is computed about the mean of the training rows, so the score is comparable to
-        the sum of PCA's `explained_variance_ratio_`.
+        the sum of PCA's `explained_variance_ratio_`. For data frames with columns of several
+        kinds, it is the share of the baselines' loss that the model saves.
 
         Parameters
         ----------
@@ -344,11 +364,12 @@ class BaseAutoencoder(
 
     def _row_errors(self, X):
         with ordinary_torch_state():
-            return row_errors_and_deviations(self.net_.module_, X, self._standardization)
+            measured = self._sample_form.measure_rows(self.net_.module_, X, self._standardization)
+        return measured.T
 
     @property
-    def _sample_form(self) -> SampleForm:
-        return SampleForm(self._form, self.sample_shape_)
+    def _sample_form(self) -> SampleForm | FrameForm:
+        return self._frame or SampleForm(self._form, self.sample_shape_)
 
     @property
     def _standardization(self) -> Standardization:
@@ -446,16 +467,22 @@ class BaseAutoencoder(
         curves = (None, None) if model.prefixes is None else model.prefixes.find_scores()
         return {"score_curve_": curves[0], "pca_score_curve_": curves[1]}
 
-    def _validate_training_data(self, X, y, sample_weight, groups, settings, *, reset: bool):
+    def _validate_training_data(self, X, y, sample_weight, groups, settings, frame, *, reset: bool):
         """Return the rows of positive weight, their weights, and which of them belong together.
 
         Weights are None where all are equal.
         """
-        X = validate_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+        if frame is None:
+            X = validate_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+        else:
+            X = frame.read(self, X)
+            X = X if reset else frame.complete(X, self.mean_)
         weights = check_weights(sample_weight, X)
         separation = read_separation(X, y, weights, groups, settings.loop)
         X, weights = keep_weighted_rows(X, weights, 2 if reset else 1)
-        names = getattr(self, "feature_names_in_", range(X.shape[1]))
+        names = range(X.shape[1])
+        if frame is None:
+            names = getattr(self, "feature_names_in_", names)
         parameter = self._loss_parameter
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
         network, family = settings.network, settings.family
@@ -471,6 +498,8 @@ class BaseAutoencoder(
     def _validate_rows(self, X):
         check_is_fitted(self)
         samples = stack_samples(X, lazily=True)
+        if self._frame is not None:
+            return self._frame.read(self, samples)
         rows = validate_table(self, samples, reset=False)
         check_form(find_form(samples, rows.shape[1]), self.sample_shape_)
         return self._sample_form.cut(rows)
@@ -491,6 +520,8 @@ class BaseAutoencoder(
             self.reconstruction_error_,
             self.pca_reconstruction_error_,
             is_pca=self.best_iter_ == 0 and self.init == "pca",
+            measure=self._sample_form.error_name,
+            reference=self._sample_form.reference_name,
         )
 
     def __sklearn_is_fitted__(self) -> bool:

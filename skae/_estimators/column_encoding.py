@@ -67,10 +67,14 @@ class Levels:
         ]
         return np.array(found, dtype=np.float64)
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of the encoding."""
+        return len(self.categories) + self.pools
+
     def expand(self, numbers: np.ndarray) -> np.ndarray:
         """Return a column of its own for each category, NaN in all of them where it is missing."""
-        n_columns = len(self.categories) + self.pools
-        block = (numbers[:, None] == np.arange(n_columns)).astype(np.float64)
+        block = (numbers[:, None] == np.arange(self.n_columns)).astype(np.float64)
         block[np.isnan(numbers)] = np.nan
         return block
 
@@ -96,7 +100,7 @@ class ColumnEncoding:
     """Categories of each column, None for numbers."""
 
     mean: np.ndarray
-    """Means of the encoded columns, which are subtracted first."""
+    """Means of the numbers, which are subtracted first; 0 for categories."""
 
     scale: np.ndarray
     """Numbers by which they are then divided."""
@@ -105,10 +109,27 @@ class ColumnEncoding:
     """Column that each encoded one belongs to."""
 
     @classmethod
-    def fit(cls, columns, levels, *, standardize: bool = True) -> "ColumnEncoding":
-        """Describe columns: floats, or numbers of categories, with NaN where a cell is missing."""
+    def fit(cls, columns, levels, *, standardize: bool = True, weights=None) -> "ColumnEncoding":
+        """Describe columns: floats, or numbers of categories, with NaN where a cell is missing.
+
+        Parameters
+        ----------
+        columns : list of ndarray of shape (n_samples,)
+            The columns.
+        levels : list of (Levels or None)
+            Categories of each, None for numbers.
+        standardize : bool, default=True
+            Whether each number is divided by its own deviation, instead of that of all numbers.
+        weights : ndarray of shape (n_samples,), default=None
+            Weights of the rows; equal where None.
+
+        Returns
+        -------
+        encoding : ColumnEncoding
+            The encoding.
+        """
         blocks = [_expand(own, known) for own, known in zip(columns, levels, strict=True)]
-        moments = [_find_moments(block) for block in blocks]
+        moments = [_find_moments(block, weights) for block in blocks]
         deviations = [deviation for _, deviation in moments]
         of_numbers = [own for own, known in zip(deviations, levels, strict=True) if known is None]
         for index, known in enumerate(levels):
@@ -118,7 +139,12 @@ class ColumnEncoding:
                 deviations[index] = _root_mean_square(np.concatenate(of_numbers))
         scale = np.concatenate(deviations)
         groups = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
-        mean = np.concatenate([mean for mean, _ in moments])
+        mean = np.concatenate(
+            [
+                own if known is None else np.zeros_like(own)
+                for (own, _), known in zip(moments, levels, strict=True)
+            ]
+        )
         return cls(list(levels), mean, np.where(scale > 0, scale, 1.0), groups)
 
     def encode(self, columns) -> np.ndarray:
@@ -143,10 +169,18 @@ def _expand(column: np.ndarray, levels: Levels | None) -> np.ndarray:
     return column[:, None] if levels is None else levels.expand(column)
 
 
-def _find_moments(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_moments(block: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of columns, whose squares may have no double."""
     unit = _find_unit(block)
-    mean, deviation = np.nanmean(block / unit, axis=0), np.nanstd(block / unit, axis=0)
+    if weights is None:
+        mean, deviation = np.nanmean(block / unit, axis=0), np.nanstd(block / unit, axis=0)
+        return mean * unit, deviation * unit
+    # All columns of a block are missing in the same rows.
+    there = ~np.isnan(block[:, 0])
+    shares = weights[there] / weights[there].sum()
+    scaled = block[there] / unit
+    mean = shares @ scaled
+    deviation = np.sqrt(shares @ np.square(scaled - mean))
     return mean * unit, deviation * unit
 
 

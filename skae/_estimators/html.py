@@ -52,9 +52,10 @@ class HTMLMixin(BaseEstimator):
         if reference is None or not hasattr(self, "reconstruction_error_"):
             return ""
         rows = "training" if getattr(self, "validation_loss_curve_", None) is None else "held-out"
+        name = _ERRORS[reference] if getattr(self, "_frame", None) is None else "FAMD"
         text = (
             f"{self.n_components_} codes, epoch {self.best_iter_} of {self.n_iter_}. "
             f"Reconstruction error on the {rows} rows: {self.reconstruction_error_:.4g}; "
-            f"{_ERRORS[reference]}: {getattr(self, reference):.4g}."
+            f"{name}: {getattr(self, reference):.4g}."
         )
         return f'<p style="{_STYLE}">{escape(text)}</p>'

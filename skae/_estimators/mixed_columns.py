@@ -145,25 +145,69 @@ def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.n
     return is_categorical
 
 
-def _is_text(column, name, missing_values) -> bool:
+def find_kind(column, name, missing_values) -> str:
+    """Tell what a column holds.
+
+    Parameters
+    ----------
+    column : Series or ndarray of shape (n_samples,)
+        The column.
+    name : object
+        Its name, for messages.
+    missing_values : object
+        Placeholder of missing values.
+
+    Returns
+    -------
+    kind : {"number", "category", "time"}
+        Text and booleans are categories, and dates and durations times. Columns of objects are
+        numbers if all of their values are, or if they have none.
+
+    Raises
+    ------
+    ValueError
+        If the column holds lists, complex numbers, or dates as objects.
+    TypeError
+        If a column of objects holds some that are no numbers, text or booleans.
+    """
     dtype = column.dtype
-    if _is_numeric(dtype):
-        return False
+    if is_numeric(dtype):
+        return "number"
     if _declares_text(dtype):
-        return True
-    is_temporal = getattr(dtype, "kind", "O") in "mM" or _has(dtype, "is_temporal")
-    if is_temporal or _has(dtype, "is_nested") or getattr(dtype, "kind", "O") == "c":
-        raise ValueError(
-            f"X must hold numbers and categories. Got column {name!r} of type {dtype}. {_REMEDY}"
-        )
+        return "category"
+    if getattr(dtype, "kind", "O") in "mM" or _has(dtype, "is_temporal"):
+        return "time"
+    if _has(dtype, "is_nested") or getattr(dtype, "kind", "O") == "c":
+        raise ValueError(_describe_unknown(name, dtype))
     cells, missing = read_cells(column, missing_values)
-    return _holds_text({type(cell) for cell in cells[~missing]}, name)
+    is_text = _holds_text({type(cell) for cell in cells[~missing]}, name)
+    return "category" if is_text else "number"
 
 
-def _is_numeric(dtype) -> bool:
+def _is_text(column, name, missing_values) -> bool:
+    kind = find_kind(column, name, missing_values)
+    if kind == "time":
+        raise ValueError(_describe_unknown(name, column.dtype))
+    return kind == "category"
+
+
+def _describe_unknown(name, dtype) -> str:
+    return f"X must hold numbers and categories. Got column {name!r} of type {dtype}. {_REMEDY}"
+
+
+def is_numeric(dtype) -> bool:
+    """Tell whether a type is one of numbers; booleans of sparse columns, which are 0 and 1, too."""
+    if hasattr(dtype, "fill_value"):
+        dtype = dtype.subtype
+        return dtype.kind in "biuf"
     if hasattr(dtype, "is_numeric"):  # polars
         return dtype.is_numeric()
     return getattr(dtype, "kind", "O") in "iuf" and not hasattr(dtype, "categories")
+
+
+def is_boolean(dtype) -> bool:
+    """Tell whether a type is one of booleans."""
+    return str(dtype) == "Boolean" or getattr(dtype, "kind", "O") == "b"
 
 
 def _declares_text(dtype) -> bool:
@@ -221,7 +265,7 @@ def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
     read = [
         read_cells(take_column(X, index), missing_values)
         if is_category
-        else _read_finite_numbers(take_column(X, index), name, missing_values)
+        else read_finite_numbers(take_column(X, index), name, missing_values)
         for index, (is_category, name) in enumerate(
             zip(is_categorical, name_columns(X), strict=True)
         )
@@ -250,14 +294,36 @@ def read_numeric_table(X, missing_values) -> np.ndarray:
         If a value is infinite or no number.
     """
     columns = [
-        _read_finite_numbers(take_column(X, index), name, missing_values)[0]
+        read_finite_numbers(take_column(X, index), name, missing_values)[0]
         for index, name in enumerate(name_columns(X))
     ]
     return np.column_stack(columns)
 
 
-def _read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as floats, NaN where it is missing, and where that is."""
+def read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column as floats, NaN where it is missing, and where that is.
+
+    Parameters
+    ----------
+    column : Series or ndarray of shape (n_samples,)
+        The column.
+    name : object
+        Its name, for messages.
+    missing_values : object
+        Placeholder of missing values.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_samples,)
+        In single precision if the column is.
+    missing : ndarray of bool of shape (n_samples,)
+        True for missing values.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite or no number.
+    """
     numbers, missing = _read_numbers(column, name, missing_values)
     numbers[missing] = np.nan
     if np.isinf(numbers).any():
@@ -270,7 +336,7 @@ def _read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.n
 
 def _read_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
     dtype = column.dtype
-    if _is_numeric(dtype):
+    if is_numeric(dtype):
         single = str(dtype) in ("float32", "Float32", "float[pyarrow]")
         numbers = _to_floats(column).astype(np.float32 if single else np.float64)
         return numbers, np.isnan(numbers) | _equals(numbers, missing_values)

@@ -210,7 +210,14 @@ def warn_if_overcomplete(n_components: int | float | str | None, n_features: int
         )
 
 
-def warn_of_no_gain(error: float, pca_error: float, *, is_pca: bool):
+def warn_of_no_gain(
+    error: float,
+    pca_error: float,
+    *,
+    is_pca: bool,
+    measure: str = "mean squared error per cell",
+    reference: str = "PCA",
+):
     """Warn that an autoencoder does no better than PCA.
 
     Parameters
@@ -219,13 +226,15 @@ def warn_of_no_gain(error: float, pca_error: float, *, is_pca: bool):
         Mean squared error per cell of the model and of PCA, in units of X squared.
     is_pca : bool
         Whether the model is the PCA that it started as.
+    measure, reference : str
+        Names of the error and of what stands in PCA's place.
     """
-    outcome = "so the model is PCA" if is_pca else "training did not help"
+    outcome = f"so the model is {reference}" if is_pca else "training did not help"
     warn_user(
-        f"The mean squared error per cell, {error:.6g}, is not below that of PCA, {pca_error:.6g}, "
+        f"The {measure}, {error:.6g}, is not below that of {reference}, {pca_error:.6g}, "
         f"on the rows that were used to judge ({outcome}). The features may depend on each other "
-        "linearly, or there may be too few rows to tell; PCA is then as good. More rows, other "
-        "`n_components`, or a larger `max_iter` may change that.",
+        f"linearly, or there may be too few rows to tell; {reference} is then as good. More rows, "
+        "other `n_components`, or a larger `max_iter` may change that.",
         NotBetterThanPCAWarning,
     )
 

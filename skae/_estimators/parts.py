@@ -16,7 +16,7 @@ from skae.objectives import (
     ReconstructionLoss,
 )
 
-LINKS = ("identity", "logistic", "exponential")
+LINKS = ("identity", "logistic", "exponential", "mixed")
 
 SPARSITIES: dict[str, type[Sparsity]] = {"top_k": TopKSparsity}
 
@@ -56,7 +56,8 @@ def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
             f"`loss` must be one of reconstructions here. Got {loss!r}. It is for "
             "`AutoencoderTransformer` alone."
         )
-    if loss.link not in LINKS:
+    name = loss.link if isinstance(loss.link, str) else loss.link[0]
+    if name not in LINKS:
         raise ValueError(
             f"`link` of {type(loss).__name__} must be one of {LINKS}. Got {loss.link!r}. It is "
             "'identity' for losses of standardised differences."

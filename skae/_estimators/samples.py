@@ -3,9 +3,17 @@
 import math
 from dataclasses import dataclass
 from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
+from scipy import sparse
 
+from skae._engine import (
+    Standardization,
+    cell_errors,
+    chunk_slices,
+    row_errors_and_deviations,
+)
 from skae._estimators.containers import check_row_lengths, count_axes, read_container, stack
 from skae._estimators.stored_tables import read_stored
 from skae._shared.warning import warn_user
@@ -109,6 +117,24 @@ class SampleForm:
 
     given: tuple[int, ...]
     seen: tuple[int, ...]
+    error_name: ClassVar[str] = "mean squared error per cell"
+    reference_name: ClassVar[str] = "PCA"
+
+    def complete(self, rows, mean):
+        """Return rows that the network can see: all, for arrays."""
+        return rows
+
+    def measure_cells(self, module, rows, standardization: Standardization) -> np.ndarray:
+        """Return the squared error of every cell."""
+        return self.restore(cell_errors(module, rows, standardization))
+
+    def measure_rows(self, module, rows, standardization: Standardization) -> np.ndarray:
+        """Return the squared error of each row, and its squared distance from the mean."""
+        return row_errors_and_deviations(module, rows, standardization).T
+
+    def count_cells(self, rows, *, masked: bool) -> np.ndarray | int:
+        """Return the number of cells in each row that are not missing, 1 where all are."""
+        return count_observed_cells(rows) if masked else rows.shape[1]
 
     def cut(self, rows):
         """Return rows without the cells that the network does not see."""
@@ -238,6 +264,14 @@ def find_form(X, n_features: int) -> tuple[int, ...]:
     """Return the shape that samples have in X, which is (n_features,) for a table."""
     shape = tuple(getattr(X, "shape", ()))
     return shape[1:] if len(shape) > 2 else (n_features,)
+
+
+def count_observed_cells(X) -> np.ndarray:
+    """Return the number of cells in each row of X that are not missing, 1 where all are."""
+    if sparse.issparse(X) or X.dtype.kind != "f":
+        return np.full(X.shape[0], X.shape[1])
+    counts = [np.count_nonzero(~np.isnan(X[rows]), axis=1) for rows in chunk_slices(X.shape)]
+    return np.maximum(1, np.concatenate(counts))
 
 
 def _complete(sizes: tuple, n_cells: int) -> tuple:

@@ -19,12 +19,14 @@ from skae._engine import (
 )
 from skae._estimators.code_density import ClassDensities, Mixture, MixturePrior
 from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._estimators.column_types import ColumnType
+from skae._estimators.frames import FrameForm
 from skae._shared.plain_state import CLASS_KEY
 from skae._shared.versions import check_versions, current_versions
 from skae.architectures import Convolutional, Dense, Recurrent, TopKSparsity
 from skae.architectures._own import Checked
 from skae.corruption import CORRUPTIONS
-from skae.objectives import CODE_LOSSES, LOSSES, PENALTIES
+from skae.objectives import CODE_LOSSES, LOSSES, PENALTIES, MixedLoss
 
 # Classes whose objects are written down as dictionaries, under their names.
 _CLASSES: dict[str, type] = {
@@ -35,11 +37,14 @@ _CLASSES: dict[str, type] = {
         Checked,
         ClassDensities,
         ColumnEncoding,
+        ColumnType,
         Convolutional,
         Dense,
+        FrameForm,
         Levels,
         Mixture,
         MixturePrior,
+        MixedLoss,
         Neighbors,
         Nested,
         NetworkPlan,

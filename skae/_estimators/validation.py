@@ -3,7 +3,6 @@
 import contextlib
 
 import numpy as np
-from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.utils import assert_all_finite
 
@@ -123,11 +122,3 @@ def check_columns_are_observed(X, names):
             "X must have an observed cell in every column. Got NaN only in column "
             f"{names[empty[0]]!r}, and {len(empty)} such columns in all. Leave them out."
         )
-
-
-def count_observed_cells(X) -> np.ndarray:
-    """Return the number of cells in each row of X that are not missing, 1 where all are."""
-    if sparse.issparse(X) or X.dtype.kind != "f":
-        return np.full(X.shape[0], X.shape[1])
-    counts = [np.count_nonzero(~np.isnan(X[rows]), axis=1) for rows in chunk_slices(X.shape)]
-    return np.maximum(1, np.concatenate(counts))

@@ -25,7 +25,7 @@ from skae._estimators.code_density import draw_between, fit_classes, read_labels
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.parameters import check_range
 from skae._estimators.parts import read_loss
-from skae._estimators.validation import count_observed_cells
+from skae._estimators.samples import count_observed_cells
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import check_weights, wrap_rows
 from skae._shared.warning import warn_user

@@ -8,7 +8,7 @@ from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
 from skae.modules._filling import GaussianFilling
 from skae.modules._neighbors import NeighborAutoencoder, turn_codes_
 from skae.modules._nested import NestedAutoencoder, NestedDecoder, list_levels
-from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
+from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput, MixedOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
@@ -32,6 +32,7 @@ __all__ = [
     "LinearOutput",
     "LinearPath",
     "LogisticOutput",
+    "MixedOutput",
     "NeighborAutoencoder",
     "NestedAutoencoder",
     "NestedDecoder",

@@ -14,6 +14,7 @@ from skae.objectives._divergences import MaximumMeanDiscrepancy, gaussian_diverg
 from skae.objectives._elbo import NegativeELBO
 from skae.objectives._errors import AbsoluteError, HuberLoss, SquaredError
 from skae.objectives._likelihoods import BinaryCrossEntropy, PoissonLoss
+from skae.objectives._mixed import MixedLoss
 from skae.objectives._neighbors import NeighborLoss, NeighborObjective
 from skae.objectives._objective import Objective, ReconstructionObjective
 from skae.objectives._penalties import (
@@ -59,6 +60,7 @@ __all__ = [
     "LaplaceLikelihood",
     "Likelihood",
     "MaximumMeanDiscrepancy",
+    "MixedLoss",
     "NegativeELBO",
     "NeighborLoss",
     "NeighborObjective",

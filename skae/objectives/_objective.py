@@ -24,6 +24,9 @@ class Objective(nn.Module):
     ----------
     rotates : bool, default=True
         Whether the codes may be rotated once training is over.
+    error : PreparedLoss or None, default=None
+        Loss of outputs by which models are compared with their start; the squared error of
+        reconstructions where None.
 
     Examples
     --------
@@ -50,6 +53,7 @@ class Objective(nn.Module):
     """
 
     rotates: bool = True
+    error: PreparedLoss | None = None
 
     def set_progress(self, share: float):
         """Take note of how far the training has come; the base class has no use for it.
@@ -158,6 +162,11 @@ class ReconstructionObjective(Objective):
     def rotates(self) -> bool:  # type: ignore[override]
         """Whether the codes may be rotated once training is over."""
         return self.penalty is None or self.penalty.rotates
+
+    @property
+    def error(self) -> PreparedLoss | None:  # type: ignore[override]
+        """The loss where models are compared by it, None for the squared error."""
+        return self.loss if self.loss.loss.is_error else None
 
     def forward(
         self, module: nn.Module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None

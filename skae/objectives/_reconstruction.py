@@ -1,6 +1,7 @@
 """Base of all reconstruction losses: means over cells and rows, weights, missing cells."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from sklearn.base import BaseEstimator
@@ -26,14 +27,20 @@ class ReconstructionLoss(BaseEstimator):
 
     Attributes
     ----------
-    link : {"identity", "logistic", "exponential"}, default="identity"
+    link : {"identity", "logistic", "exponential"} or tuple, default="identity"
         Meaning of the network's output: a standardised value, the logit of a value in [0, 1], or
-        the logarithm of a positive value. The latter two are in the unit of X.
+        the logarithm of a positive value. The latter two are in the unit of X. A tuple begins
+        with the name "mixed", which the structure of the columns follows, as in `MixedLoss`.
     domain : tuple of two floats or None, default=None
         Range that X must lie in, in its own unit.
     must_beat_pca : bool, default=False
         Whether training has failed where its squared error is above PCA's. The model is PCA then.
         Not inherited by a subclass that overrides `cells` or `rows`.
+    is_error : bool, default=False
+        Whether models are compared with PCA by the loss itself instead of the squared error; with
+        the PCA that the network starts as, that is.
+    cell_shares : sequence of float of length n_features or None, default=None
+        Share of each column of X in a column that the loss counts; None where each is one.
     has_gradient : bool
         Whether the class has `rows_and_gradient_`. Not inherited by a subclass that overrides
         `cells` or `rows`, whose gradient is another one.
@@ -57,9 +64,11 @@ class ReconstructionLoss(BaseEstimator):
     LogCosh(sharpness=0.5)
     """
 
-    link: str = "identity"
+    link: str | tuple = "identity"
     domain: tuple[float, float] | None = None
     must_beat_pca: bool = False
+    is_error: bool = False
+    cell_shares: Sequence[float] | None = None
     has_gradient: bool = False
 
     def __init_subclass__(cls, **kwargs):

@@ -434,7 +434,13 @@ def make_program(estimator, **params) -> Program:
 
 
 def check_network(estimator):
-    """Refuse estimators whose network takes steps that depend on the rows."""
+    """Refuse estimators of frames, and those whose network takes steps that depend on the rows."""
+    if estimator._frame is not None:
+        raise ExportError(
+            f"{type(estimator).__name__} must be fitted to numbers to be exported. Got one fitted "
+            "to a data frame with several kinds of columns. Encode the columns by a "
+            "ColumnTransformer before it, or serve it with skae."
+        )
     network = estimator.net_.module_
     if not isinstance(network, Autoencoder | TokenAutoencoder):
         raise ExportError(

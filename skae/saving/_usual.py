@@ -44,6 +44,7 @@ _STOPPING: dict[str, Any] = {
 # Attributes of estimators after one fit.
 _FITTED: dict[str, Any] = {
     "validation_loss_curve_": None,
+    "_frame": None,
     "_network_dtype": "float32",
     "_n_fits": 1,
 }

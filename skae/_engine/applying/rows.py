@@ -10,6 +10,7 @@ import torch
 
 from skae._engine.tables.rows import chunk_slices, densify
 from skae._engine.tables.standardization import Standardization
+from skae.objectives import ColumnUnits, MixedLoss
 
 _CELLS_OF_DRAWS = 2**17
 # Sums of products must not overflow: cells lie within the greatest number less so many digits.
@@ -232,6 +233,38 @@ def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
         return (net.reconstruct(rows) - rows).double().square_().mul_(unit)
 
     return apply_to_rows(module, X, standardization, square)
+
+
+@torch.no_grad()
+def column_losses(module, X, standardization: Standardization, loss: MixedLoss) -> np.ndarray:
+    """Return the losses of the columns of a frame, by a network and by the columns' baselines.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        The network.
+    X : ndarray of shape (n_samples, n_features)
+        Encoded rows, NaN where a cell is missing, which the network need not know how to fill.
+    standardization : Standardization
+        Centring and scaling of the network's rows.
+    loss : MixedLoss
+        The loss of the columns.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_samples, n_columns, 2)
+        Losses by the network, then by the baselines; NaN where a cell is missing.
+    """
+
+    def measure(net, rows):
+        units = ColumnUnits(net.output.mean, net.output.scale)
+        prepared = loss.prepare(units, masked=True).to(rows.device)
+        seen = rows.nan_to_num(0.0) if net.filling is None else rows
+        nothing = net.output.link(torch.zeros_like(rows))
+        parts = [prepared.columns(own, rows) for own in (net(seen), nothing)]
+        return torch.stack(parts, -1).double()
+
+    return apply_to_rows(module, X, standardization, measure)
 
 
 @torch.no_grad()

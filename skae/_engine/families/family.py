@@ -54,8 +54,6 @@ class Family:
         Whether codes are also drawn from a standard normal prior, and decoded.
     keeps_scale, keeps_order : bool
         Whether codes must keep the network's scale, and its order.
-    starts_as_reference : bool
-        Whether the start takes PCA's part in comparisons.
     cross_validates : bool
         Whether small tables are cross-validated.
     fewest_rows : int
@@ -93,10 +91,14 @@ class Family:
     draws_codes: ClassVar[bool] = False
     keeps_scale: bool = False
     keeps_order: bool = False
-    starts_as_reference: ClassVar[bool] = False
     cross_validates: ClassVar[bool] = True
     fewest_rows: ClassVar[int] = 0
     automatic: ClassVar[AutomaticLoop] = AutomaticLoop()
+
+    @property
+    def starts_as_reference(self) -> bool:
+        """Whether the start takes PCA's part in comparisons."""
+        return self.loss.is_error
 
     @property
     def is_nested(self) -> bool:
@@ -341,6 +343,12 @@ class Family:
         """Return the factor that takes mean errors of a data set to units of X squared."""
         # Errors of rows count missing cells as zeros.
         return table.standardization.scale**2 / self.find_observed_share(table, dataset)
+
+    def find_error_unit(self, table: PreparedTable, dataset: WeightedRows) -> float:
+        """Return the factor that takes mean errors of models to those of a cell."""
+        if not self.loss.is_error:
+            return self.find_unit(table, dataset)
+        return 1 / find_observed_share(dataset, self.loss.cell_shares) if table.masked else 1.0
 
     def find_observed_share(self, table: PreparedTable, dataset: WeightedRows) -> float:
         """Return the weighted share of the cells of a data set that are not missing."""

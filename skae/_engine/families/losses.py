@@ -3,24 +3,26 @@
 from torch import nn
 
 from skae._engine.tables.units import Units
-from skae.modules import ExponentialOutput, LinearOutput, LogisticOutput
+from skae.modules import ExponentialOutput, LinearOutput, LogisticOutput, MixedOutput
 from skae.objectives import ColumnUnits, PreparedLoss, ReconstructionLoss
 
 # Outputs of the network in the unit of X, by the link of the loss.
 _OUTPUTS: dict[str, type[nn.Module]] = {
     "logistic": LogisticOutput,
     "exponential": ExponentialOutput,
+    "mixed": MixedOutput,
 }
 
 
-def make_output(link: str, units: Units) -> nn.Module:
+def make_output(link: str | tuple, units: Units) -> nn.Module:
     """Return the part of the network that turns the decoder's output into reconstructions."""
-    if link in _OUTPUTS:
-        return _OUTPUTS[link](units.mean, units.scale)
+    name, *structure = (link,) if isinstance(link, str) else link
+    if name in _OUTPUTS:
+        return _OUTPUTS[name](units.mean, units.scale, *structure)
     return LinearOutput(*units.limits)
 
 
 def make_loss(loss: ReconstructionLoss, units: Units, *, masked: bool) -> PreparedLoss:
     """Return a loss ready for a table, in which cells may be missing if it is masked."""
-    lower, upper = (None, None) if loss.link in _OUTPUTS else units.limits
+    lower, upper = units.limits if loss.link == "identity" else (None, None)
     return loss.prepare(ColumnUnits(units.mean, units.scale, lower, upper), masked=masked)

@@ -1,5 +1,6 @@
 """Moments of codes and errors from a pass over the training rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -144,11 +145,29 @@ def measure_pca(
     return total / mass
 
 
-def find_observed_share(dataset: WeightedRows) -> float:
-    """Return the weighted share of the cells of a data set that are not missing."""
+def find_observed_share(dataset: WeightedRows, cell_shares: Sequence[float] | None = None) -> float:
+    """Return the weighted share of the cells of a data set that are not missing.
+
+    Parameters
+    ----------
+    dataset : WeightedRows
+        The rows.
+    cell_shares : sequence of float of length n_features, default=None
+        Share of each cell in what is counted; all alike where None.
+
+    Returns
+    -------
+    share : float
+        At most 1.
+    """
     total = mass = 0.0
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
-        shares = 1 - rows.isnan().to(rows.dtype).mean(1)
+        missing = rows.isnan().to(rows.dtype)
+        if cell_shares is None:
+            shares = 1 - missing.mean(1)
+        else:
+            counts = rows.new_tensor(cell_shares)
+            shares = 1 - missing @ counts / counts.sum()
         weights = torch.ones_like(shares) if weights is None else weights
         total += float(shares @ weights)
         mass += float(weights.sum())

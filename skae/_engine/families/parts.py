@@ -67,7 +67,7 @@ def start_parts_(
     table: PreparedTable,
     components: PrincipalComponents,
     input_scale: Tensor,
-    link: str,
+    link: str | tuple,
 ) -> None:
     """Give a network the scale of its inputs, its output and its filling.
 
@@ -81,7 +81,7 @@ def start_parts_(
         With the distribution that fills missing cells, where there may be any.
     input_scale : Tensor of shape (n_features,)
         Factors that scale the columns to about unit size.
-    link : str
+    link : str or tuple
         Link of the loss.
     """
     module.input_scale.copy_(input_scale)

@@ -184,6 +184,10 @@ class Tokens(Family):
         """Return 1: cross-entropies have a unit of their own."""
         return 1.0
 
+    def find_error_unit(self, table, dataset) -> float:
+        """Return 1, as for `find_unit`."""
+        return 1.0
+
 
 def describe_words(
     tokens: np.ndarray, shares: np.ndarray, n_tokens: int, n_components: int

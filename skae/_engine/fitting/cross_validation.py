@@ -141,8 +141,10 @@ class FoldNetworks:
             whole[indices] = own
         return Judgement(*wholes)
 
-    def judge_pca(self) -> torch.Tensor:
-        """Return the error of each row by the PCA of the rows outside of its fold."""
+    def judge_reference(self, start: Judgement) -> torch.Tensor:
+        """Return the error of each row by the PCA of the rows outside of its fold, or the start."""
+        if self.setup.family.starts_as_reference:
+            return start.errors
         errors = self.rows.new_empty(len(self.rows))
         folds = zip(*self._folds_to_judge(), self.axes, self.modules, strict=True)
         for indices, inputs, rows, axes, module in folds:
@@ -191,8 +193,8 @@ class FoldNetworks:
 
     @property
     def unit(self) -> float:
-        """Factor that takes mean errors of all rows to units of X squared."""
-        return self.setup.family.find_unit(self.table, self.table.dataset())
+        """Factor that takes mean errors of all rows to those of a cell."""
+        return self.setup.family.find_error_unit(self.table, self.table.dataset())
 
     def mean(self, values: torch.Tensor) -> float:
         """Return the weighted mean over the rows."""
@@ -265,7 +267,7 @@ def cross_validate(
         valid_losses=progress.valid_losses,
         best_iter=best_iter,
         error=networks.mean(best.errors) * networks.unit,
-        pca_error=networks.mean(networks.judge_pca()) * networks.unit,
+        pca_error=networks.mean(networks.judge_reference(start)) * networks.unit,
         prefixes=prefixes,
     )
 

@@ -85,6 +85,7 @@ class TrainingRun:
         self.family, self.loop, self.table = setup.family, setup.loop, setup.table
         self.earlier_bounds: list[torch.Tensor] = []
         self.resumption = resumption
+        self.start_error: float | None = None
         automatic, n_train = self.family.automatic, len(split.train)
         batch_size = self.loop.resolve_batch_size(n_train, automatic)
         n_batches = count_batches(n_train, batch_size)
@@ -122,10 +123,9 @@ class TrainingRun:
 
     def train_all_epochs(self) -> TrainedModel:
         """Train on all rows; keep the start if PCA does better on them."""
-        start = self.net.step_.copy_values()
-        reference = self._judge(self.train_set) if self.family.starts_as_reference else None
+        start = self._copy_start()
         self._train(self.max_iter, self.resumption)
-        return self._finish(self._check_training_rows(start, reference))
+        return self._finish(self._check_training_rows(start))
 
     def train_to_best_epoch(self) -> ChosenEpochs:
         """Train while held-out rows are judged, and go back to the epoch that did best on them."""
@@ -140,7 +140,7 @@ class TrainingRun:
         pca_error = best_epoch.start_error_
         if not self.family.starts_as_reference:
             pca_error = self._find_pca_error(held_out)
-        unit = self.family.find_unit(self.table, held_out)
+        unit = self.family.find_error_unit(self.table, held_out)
         return ChosenEpochs(
             train_losses=self.net.history[:, "train_loss"],
             valid_losses=best_epoch.losses_,
@@ -159,7 +159,7 @@ class TrainingRun:
 
     def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
         """Train on all rows for as many epochs as networks without some of them have chosen."""
-        start = self.net.step_.copy_values()
+        start = self._copy_start()
         self._train(chosen.best_iter)
         if chosen.best_iter == 0:
             return self.keep(chosen)
@@ -215,22 +215,28 @@ class TrainingRun:
                 return
         resumption.keep_net(self.net, self.callbacks, is_over=self._run_loop(n_epochs))
 
+    def _copy_start(self):
+        """Return the values of the start, which its error on the training rows is kept of."""
+        if self.family.starts_as_reference:
+            self.start_error = self._judge(self.train_set)
+        return self.net.step_.copy_values()
+
     def _measure(self) -> CodeMoments:
         self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)
         moments = self.family.measure_codes(self.net.module_, self.all_rows)
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
         return moments
 
-    def _check_training_rows(self, start, reference: float | None = None) -> Outcome:
+    def _check_training_rows(self, start) -> Outcome:
         """Return what training rows tell, after going back to the start if PCA does better."""
         moments, best_iter = self._measure(), len(self.net.history)
-        errors = self._training_errors(moments, reference)
+        errors = self._training_errors(moments)
         prefixes = self._measure_prefixes(self.train_set)
         is_above = self._must_beat_pca and errors[0] > errors[1]
         if is_above or self._must_go_back(prefixes):
             self.net.step_.load_values_(start)
             moments, best_iter = self._measure(), 0
-            errors = self._training_errors(moments, reference)
+            errors = self._training_errors(moments)
             prefixes = self._measure_prefixes(self.train_set)
         return replace(self._make_outcome(moments, errors, best_iter), prefixes=prefixes)
 
@@ -253,19 +259,24 @@ class TrainingRun:
 
     def _make_outcome(self, moments: CodeMoments, errors: tuple, best_iter: int) -> Outcome:
         """Return an outcome with errors of the training rows, given in standardised units."""
-        unit = self.family.find_unit(self.table, self.train_set)
+        unit = self.family.find_error_unit(self.table, self.train_set)
         return Outcome(moments, errors[0] * unit, errors[1] * unit, best_iter)
 
-    def _training_errors(
-        self, moments: CodeMoments, reference: float | None = None
-    ) -> tuple[float, float]:
+    def _training_errors(self, moments: CodeMoments) -> tuple[float, float]:
         """Return the errors of model and reference on the training rows."""
-        if reference is not None:
-            return self._judge(self.train_set), reference
+        if self.family.starts_as_reference:
+            return self._judge(self.train_set), self._find_start_error()
         trains_on_all = len(self.train_set) == len(self.all_rows)
         if trains_on_all and self.net.noise.corruption is None and not self.table.masked:
             return moments.squared_error, self.table.pca_error
         return self._judge(self.train_set), self._find_pca_error(self.train_set)
+
+    def _find_start_error(self) -> float:
+        """Return the error of the start on the training rows, or on those held out."""
+        if self.start_error is not None:
+            return self.start_error
+        assert self.best_epoch is not None  # noqa: S101
+        return self.best_epoch.start_error_
 
     def _judge(self, dataset: WeightedRows) -> float:
         return mean_of_rows(self.net.judge(dataset).errors, dataset.own_weights)
@@ -301,7 +312,7 @@ class TrainingRun:
         losses = net.history[:, "train_loss"] if chosen is None else chosen.train_losses
         error, pca_error = outcome.error, outcome.pca_error
         is_pca = outcome.best_iter == 0 and self.setup.network.linear_path
-        tolerance = _ROUNDING * max(family.find_unit(table, self.train_set), pca_error)
+        tolerance = _ROUNDING * max(family.find_error_unit(table, self.train_set), pca_error)
         if is_pca and not self.n_earlier_fits and abs(error - pca_error) <= tolerance:
             error = pca_error
         return TrainedModel(

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skae._engine.judgement import find_row_errors
 from skae._engine.steps.products import BatchedProducts, choose_products
 from skae._engine.steps.step import Step
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
@@ -515,10 +514,10 @@ class DenseStep(DenseNetworks, Step):
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and squared error of each row, without training."""
+        """Return loss and error of each row, without training."""
         output = self.forward(inputs)
         losses = self.loss.rows(output, rows)
-        return losses, find_row_errors(self.output(output), rows)
+        return losses, self._find_errors(self, losses, output, rows)
 
     def fill(self, rows: Tensor) -> Tensor:
         """Return scaled rows without missing cells."""

@@ -125,6 +125,8 @@ class Step:
 
     def _find_errors(self, module, losses: Tensor, output: Tensor, rows: Tensor) -> Tensor:
         """Return the error of each row, by which a model is compared with PCA."""
+        if self.objective.error is not None:
+            return self.objective.error.rows(output, rows)
         return find_row_errors(module.output(output), rows)
 
     def copy_values(self) -> Any:

@@ -1,0 +1,422 @@
+"""Data frames with columns of several kinds, as tables that a network can see, and back."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skae._engine import Standardization, column_losses
+from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._estimators.column_types import ColumnType, read_seconds
+from skae._estimators.mixed_columns import (
+    find_kind,
+    is_boolean,
+    is_frame,
+    is_numeric,
+    name_columns,
+    read_cells,
+    read_finite_numbers,
+    take_column,
+)
+from skae._estimators.validation import check_missing
+from skae._shared.extras import import_extra
+from skae._shared.scikit_learn import validate_data
+from skae._shared.warning import warn_user
+from skae.architectures import Convolutional, Recurrent
+from skae.corruption import HidingNoise
+from skae.exceptions import ColumnsLeftOutWarning
+from skae.objectives import MixedLoss, OrthogonalDecoder, SquaredError
+
+# Whole numbers without gaps, each in one row, are those of the rows where there are so many.
+_FEWEST_NUMBERED_ROWS = 20
+_MOST_NAMES = 10
+
+
+def is_mixed_frame(X) -> bool:
+    """Tell whether X is a data frame with a column that is not a plain number.
+
+    Parameters
+    ----------
+    X : object
+        As the user passed it.
+
+    Returns
+    -------
+    is_mixed : bool
+        False for frames of booleans alone, which are numbers to scikit-learn.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a column holds lists, complex numbers and the like.
+    """
+    if not is_frame(X):
+        return False
+    dtypes = list(X.dtypes)
+    if all(map(is_numeric, dtypes)) or all(map(is_boolean, dtypes)):
+        return False
+    kinds = (
+        find_kind(take_column(X, index), name, np.nan)
+        for index, name in enumerate(name_columns(X))
+        if not is_numeric(dtypes[index])
+    )
+    return any(kind != "number" for kind in kinds)
+
+
+@dataclass(frozen=True)
+class FrameForm:
+    """A frame of columns of several kinds, in X and as a network sees it.
+
+    It stands where `SampleForm` does for arrays.
+    """
+
+    positions: list[int]
+    """Places in X of the columns that the model has."""
+
+    names: list
+    """Names of these columns."""
+
+    kinds: list[str]
+    """"number", "category" or "time", of each."""
+
+    types: list[ColumnType]
+    """Type of each in the frame of fit."""
+
+    encoding: ColumnEncoding
+    """How they become numbers of about unit size."""
+
+    masked: bool
+    """Whether cells may be missing."""
+
+    error_name: ClassVar[str] = "loss per cell"
+    reference_name: ClassVar[str] = "the factor analysis of the columns (FAMD)"
+
+    @classmethod
+    def fit(cls, estimator, X, weights: np.ndarray | None) -> "FrameForm":
+        """Describe the columns of a frame by its rows of positive weight.
+
+        Parameters
+        ----------
+        estimator : BaseAutoencoder
+            Estimator that is told the names of the columns.
+        X : data frame of shape (n_samples, n_features)
+            The frame.
+        weights : ndarray of shape (n_samples,) or None
+            Weights of the rows; equal where None.
+
+        Returns
+        -------
+        form : FrameForm
+            Form of the columns that the model has.
+
+        Raises
+        ------
+        ValueError
+            If no column is left.
+
+        Warns
+        -----
+        ColumnsLeftOutWarning
+            If columns are left out.
+        """
+        check_frame(estimator, X, fewest=2, reset=True)
+        kept = np.ones(len(X), dtype=bool) if weights is None else weights > 0
+        drafts = [_Draft.read(X, index, name, kept) for index, name in enumerate(name_columns(X))]
+        used = [draft for draft in drafts if draft.reason is None]
+        _tell_of_left_out([draft for draft in drafts if draft.reason is not None], len(used))
+        columns = [draft.number() for draft in used]
+        own = None if weights is None else weights[kept]
+        levels = [draft.levels for draft in used]
+        return cls(
+            positions=[draft.position for draft in used],
+            names=[draft.name for draft in used],
+            kinds=[draft.kind for draft in used],
+            types=[draft.type for draft in used],
+            encoding=ColumnEncoding.fit(columns, levels, weights=own),
+            masked=estimator.missing == "mask" or any(np.isnan(own).any() for own in columns),
+        )
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Shape of an encoded row."""
+        return (len(self.encoding.groups),)
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Shape of an encoded row."""
+        return self.given
+
+    @property
+    def loss(self) -> MixedLoss:
+        """Loss of the columns, each in units of its baseline."""
+        starts = np.searchsorted(self.encoding.groups, np.arange(len(self.names)))
+        factors = [
+            1.0 if levels is None else float(self.encoding.scale[start])
+            for start, levels in zip(starts, self.encoding.levels, strict=True)
+        ]
+        sizes = [0 if own is None else own.n_columns for own in self.encoding.levels]
+        return MixedLoss(tuple(sizes), tuple(factors))
+
+    def adapt(self, estimator, settings):
+        """Return settings for a table of encoded rows.
+
+        Parameters
+        ----------
+        estimator : BaseAutoencoder
+            Estimator whose parameters are named in messages.
+        settings : Settings
+            Parameters as objects and numbers.
+
+        Returns
+        -------
+        settings : Settings
+            With the loss of the columns, and with missing cells where there are any.
+
+        Raises
+        ------
+        ValueError
+            If a parameter has no meaning for columns of several kinds.
+        """
+        _check_parameters(estimator, settings)
+        family = replace(settings.family, loss=self.loss)
+        if family.corruption is not None:
+            groups = self.encoding.groups
+            family = replace(family, corruption=HidingNoise(family.corruption.level, groups))
+        network = replace(settings.network, masked=self.masked, output_range=None)
+        check_missing(family, network)
+        return replace(settings, family=family, network=network)
+
+    def read(self, estimator, X) -> np.ndarray:
+        """Return the rows of a frame as the network sees them.
+
+        Parameters
+        ----------
+        estimator : BaseAutoencoder
+            Fitted estimator.
+        X : data frame of shape (n_samples, n_features)
+            The frame.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_encoded)
+            NaN where a cell is missing or its category is unknown.
+
+        Raises
+        ------
+        ValueError
+            If X is no frame with the columns of fit, or lacks cells as no row in fit did.
+        """
+        if not is_frame(X):
+            raise ValueError(
+                "X must be a data frame with the columns of fit, which had several kinds. Got "
+                f"{type(X).__name__}. Pass a frame of pandas or polars."
+            )
+        check_frame(estimator, X, fewest=1, reset=False)
+        parts = zip(self.positions, self.names, self.kinds, self.encoding.levels, strict=True)
+        columns = []
+        for position, name, kind, levels in parts:
+            values, missing = _read_column(take_column(X, position), name, kind)
+            if missing.any() and not self.masked:
+                _refuse_missing(estimator, name)
+            columns.append(values if levels is None else levels.number(values, missing))
+        return self.encoding.encode(columns)
+
+    def cut(self, rows):
+        """Return rows as they are: the network sees all of their cells."""
+        return rows
+
+    def complete(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Return rows that the network can see, unknown categories as the mean of the known."""
+        return rows if self.masked else np.where(np.isnan(rows), mean, rows)
+
+    def restore(self, rows: np.ndarray):
+        """Return encoded rows as a frame of the library of fit, with its names and types."""
+        columns = self.encoding.decode(rows)
+        parts = zip(self.types, self.names, columns, self.kinds, strict=True)
+        return self._gather(
+            [own.make_column(name, values, kind) for own, name, values, kind in parts]
+        )
+
+    def restore_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return one or more encoded rows as they are."""
+        return rows
+
+    def measure_cells(self, module, rows, standardization: Standardization):
+        """Return the loss of every cell in units of its column's baseline, as a frame."""
+        losses = column_losses(module, rows, standardization, self.loss)[..., 0]
+        types = ColumnType(self.types[0].library, "float64")
+        if types.library == "polars":
+            types = replace(types, name="Float64")
+        parts = zip(self.names, losses.T, strict=True)
+        columns = [types.make_column(name, own, "number") for name, own in parts]
+        if types.library == "polars":
+            columns = [column.fill_nan(None) for column in columns]
+        return self._gather(columns)
+
+    def measure_rows(self, module, rows, standardization: Standardization) -> np.ndarray:
+        """Return the loss of each row, and that of the columns' baselines."""
+        losses = column_losses(module, rows, standardization, self.loss)
+        return np.nansum(losses, axis=1)
+
+    def count_cells(self, rows: np.ndarray, *, masked: bool) -> np.ndarray:
+        """Return the number of cells in each row that are not missing, 1 where all are."""
+        first = np.unique(self.encoding.groups, return_index=True)[1]
+        return np.maximum(1, np.count_nonzero(~np.isnan(rows[:, first]), axis=1))
+
+    def _gather(self, columns: list):
+        library = import_extra(self.types[0].library, "table", "inverse_transform")
+        if self.types[0].library == "polars":
+            return library.DataFrame(columns)
+        frame = library.concat(columns, axis=1)
+        frame.columns = self.names
+        return frame
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A column in fit: its values and what is to become of it."""
+
+    position: int
+    name: Any
+    kind: str
+    type: ColumnType
+    values: np.ndarray
+    missing: np.ndarray
+    levels: Levels | None
+    reason: str | None
+    """Why the model goes without it, None where it does not."""
+
+    @classmethod
+    def read(cls, X, position: int, name, kept: np.ndarray) -> "_Draft":
+        column = take_column(X, position)
+        kind = find_kind(column, name, np.nan)
+        values, missing = (own[kept] for own in _read_column(column, name, kind))
+        levels, reason = _judge(values, missing, kind, is_whole=is_numeric(column.dtype))
+        return cls(position, name, kind, ColumnType.of(column), values, missing, levels, reason)
+
+    def number(self) -> np.ndarray:
+        """Return floats, with numbers in the place of categories."""
+        if self.levels is None:
+            return self.values.astype(np.float64)
+        return self.levels.number(self.values, self.missing)
+
+
+def check_frame(estimator, X, *, fewest: int, reset: bool):
+    """Refuse frames without rows or columns, or with other columns than in fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator that is told the names of the columns.
+    X : data frame of shape (n_samples, n_features)
+        The frame.
+    fewest : int
+        Number of rows that X must have.
+    reset : bool
+        Whether these columns are those of fit.
+
+    Raises
+    ------
+    ValueError
+        If X is not as described, or two columns have one name.
+    """
+    names = name_columns(X)
+    if len(set(names)) < len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"X must have columns of different names. Got more than one {name!r}. Rename them, "
+            "or pass the values alone, as in X.to_numpy()."
+        )
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if X.shape[0] < fewest or X.shape[1] == 0:
+        raise ValueError(
+            f"X must have a column and a minimum of {fewest} rows. Got shape={X.shape}. Pass more."
+        )
+
+
+def _read_column(column, name, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return floats or objects, and where they are missing."""
+    if kind == "category":
+        return read_cells(column, np.nan)
+    if kind == "number":
+        return read_finite_numbers(column, name, np.nan)
+    if find_kind(column, name, np.nan) != "time":
+        raise ValueError(
+            f"X must hold dates or times in column {name!r}, as in fit. Got the type "
+            f"{column.dtype}. Convert it, as with pandas.to_datetime."
+        )
+    seconds = read_seconds(column)
+    return seconds, np.isnan(seconds)
+
+
+def _judge(values, missing, kind: str, *, is_whole: bool) -> tuple[Levels | None, str | None]:
+    """Return the categories of a column, and why it is to be left out if it is."""
+    present = values[~missing]
+    distinct = set(present.tolist())
+    if not len(present):
+        return None, "no values"
+    if len(distinct) == 1:
+        return None, "constant"
+    are_all_different = len(distinct) == len(present)
+    if kind != "category":
+        is_count = is_whole and are_all_different and _counts(present)
+        return None, "numbers of rows" if is_count else None
+    if are_all_different and len(present) > 2:
+        return None, "identifiers, all different"
+    levels = Levels.find(values, missing)
+    return levels, "most values are rare, as in free text" if levels is None else None
+
+
+def _counts(numbers: np.ndarray) -> bool:
+    """Tell whether different numbers are those from one to another without a gap."""
+    is_long = len(numbers) >= _FEWEST_NUMBERED_ROWS
+    return is_long and bool(numbers.max() - numbers.min() == len(numbers) - 1)
+
+
+def _tell_of_left_out(drafts: list[_Draft], n_used: int):
+    """Name columns that are left out; refuse a frame of which none are left."""
+    named = [f"{draft.name!r} ({draft.reason})" for draft in drafts[:_MOST_NAMES]]
+    more = f" and {len(drafts) - _MOST_NAMES} more" if len(drafts) > _MOST_NAMES else ""
+    text = ", ".join(named) + more
+    if not n_used:
+        raise ValueError(
+            "X must have a column of numbers, dates, or categories that occur several times. Got "
+            f"{text}. Pass other columns."
+        )
+    if drafts:
+        warn_user(
+            f"Columns are left out of the model: {text}. `inverse_transform` does not give them "
+            "back. Drop them to avoid this warning.",
+            ColumnsLeftOutWarning,
+        )
+
+
+def _refuse_missing(estimator, name):
+    raise ValueError(
+        f"X must be complete, as it was in fit. Got missing values in column {name!r}. Set "
+        f"missing='mask' to fit {type(estimator).__name__} to rows with gaps."
+    )
+
+
+def _check_parameters(estimator, settings):
+    """Refuse parameters that have no meaning for columns of several kinds."""
+    family, network = settings.family, settings.network
+    images = isinstance(network.architecture, Convolutional | Recurrent)
+    noise = family.corruption
+    refused = {
+        "loss": type(family.loss) is not SquaredError and "Each kind of column has its own loss",
+        "nested": family.is_nested and "Numbers of codes are compared by the squared error",
+        "penalty": isinstance(family.penalty, OrthogonalDecoder)
+        and "Probabilities of categories have no such directions",
+        "corruption": not (noise is None or type(noise) is HidingNoise)
+        and "Categories are several columns to the network. 'hiding' hides them together",
+        "architecture": images and "Columns have no neighbours",
+        "sample_shape": network.sample_shape is not None and "Columns have no neighbours",
+        "output_range": isinstance(network.output_range, tuple) and "Columns have several units",
+    }
+    for name, reason in refused.items():
+        if reason:
+            raise ValueError(
+                f"`{name}` must be left at its default with a data frame of several kinds of "
+                f"columns. Got {getattr(estimator, name)!r}. {reason}."
+            )

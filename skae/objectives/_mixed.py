@@ -1,0 +1,167 @@
+"""Loss of numbers and categories, each kind in units of its own baseline."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from skae._shared.blocks import ColumnBlocks, count_columns, repeat_for_columns
+from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss
+from skae.objectives._units import ColumnUnits
+
+# A category of which nearly all rows have one level does not count for more than this allows.
+_LEAST_ENTROPY = 0.02
+
+
+class MixedLoss(ReconstructionLoss):
+    """Squared error of numbers and cross-entropy of categories, each over that of its baseline.
+
+    The baseline of a number is its mean, that of a category the shares of its levels: a column that
+    is reconstructed no better costs 1. A row costs the mean over its columns, however many levels
+    a category has. Estimators make such a loss for data frames with columns of several kinds.
+
+    Parameters
+    ----------
+    levels : sequence of int
+        Number of levels of each column, which has so many columns of X; 0 for a number, which
+        takes one.
+    factors : sequence of float
+        For each column: the factor that turns its columns of X into 0 and 1; for numbers, that
+        which makes their variance 1.
+
+    Examples
+    --------
+    A number, and a category of two levels, which are told well in the first row and not at all in
+    the second:
+
+    >>> import torch
+    >>> from skae.objectives import ColumnUnits, MixedLoss
+    >>> units = ColumnUnits(torch.tensor([0.0, 0.5, 0.5]))
+    >>> loss = MixedLoss(levels=(0, 2), factors=(1.0, 1.0)).prepare(units)
+    >>> rows = torch.tensor([[1.0, 0.5, -0.5], [1.0, 0.5, -0.5]])
+    >>> loss.rows(torch.tensor([[1.0, 9.0, 0.0], [0.0, 0.0, 0.0]]), rows).round(decimals=3)
+    tensor([0., 1.])
+    """
+
+    is_error = True
+    must_beat_pca = True
+
+    def __init__(self, levels: Sequence[int], factors: Sequence[float]):
+        self.levels = levels
+        self.factors = factors
+
+    @property
+    def link(self) -> tuple:  # type: ignore[override]
+        """Name and structure of the output."""
+        return "mixed", tuple(self.levels), tuple(self.factors)
+
+    @property
+    def cell_shares(self) -> list[float]:  # type: ignore[override]
+        """Share of each column of X in the column of the frame that it belongs to."""
+        return repeat_for_columns([1 / max(1, own) for own in self.levels], self.levels)
+
+    def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
+        """Return the loss of each column of X, whose mean is that of the row."""
+        return self.prepare(units).cells(output, target)
+
+    def prepare(
+        self, units: ColumnUnits | None = None, *, masked: bool = False
+    ) -> "PreparedMixedLoss":
+        """Return a copy of the loss that is ready for one table."""
+        if units is None:
+            units = ColumnUnits(torch.zeros(count_columns(self.levels), device="cpu"))
+        return PreparedMixedLoss(MixedLoss(**self.get_params()), units, masked=masked)
+
+
+class PreparedMixedLoss(PreparedLoss):
+    """A loss of numbers and categories for one table, with the baselines of its columns."""
+
+    factor: Tensor
+    weight: Tensor
+    loss: MixedLoss
+    has_gradient = True
+
+    def __init__(self, loss: MixedLoss, units: ColumnUnits, *, masked: bool = False):
+        super().__init__(loss, units, masked=masked)
+        self.blocks = ColumnBlocks(loss.levels)
+        factor = units.mean.new_tensor(repeat_for_columns(loss.factors, loss.levels))
+        n_columns = count_columns(loss.levels)
+        weight = self._find_weights(units.mean * factor) * (n_columns / self.blocks.n_blocks)
+        self.register_buffer("factor", factor)
+        self.register_buffer("weight", weight)
+
+    def _find_weights(self, shares: Tensor) -> Tensor:
+        """Return 1 for numbers, and the inverse entropies of categories for their levels."""
+        shares = torch.where(self.blocks.is_level, shares.clamp_min(0), 0.0)
+        entropies = shares.new_zeros(self.blocks.n_categories + 1)
+        entropies.index_add_(0, self.blocks.owner, -torch.xlogy(shares, shares))
+        weights = 1 / entropies.clamp_min(_LEAST_ENTROPY)
+        weights[-1] = 1.0
+        return weights[self.blocks.owner]
+
+    def cells(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each column of X; 0 for missing cells."""
+        output, target, missing = self._complete(output, target)
+        cells = self._weigh(output, target, self.blocks.log_softmax(output))
+        return cells if missing is None else cells.masked_fill(missing, 0)
+
+    def columns(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each column, in units of its baseline; NaN where it is missing.
+
+        Parameters
+        ----------
+        output, target : Tensor of shape (n_samples, n_features)
+            Outputs of the network and standardised rows, NaN where a cell is missing.
+
+        Returns
+        -------
+        losses : Tensor of shape (n_samples, n_blocks)
+            Losses, 1 for a column that is reconstructed as well as by its baseline.
+        """
+        cells = self.cells(output, target.nan_to_num(0.0)).masked_fill(target.isnan(), torch.nan)
+        sizes = [max(1, own) for own in self.loss.levels]
+        parts = [part.sum(-1) for part in cells.split(sizes, -1)]
+        return torch.stack(parts, -1) * (self.blocks.n_blocks / cells.shape[-1])
+
+    def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
+        """Return the losses of rows, and turn the output into `factor` times the cells' gradient.
+
+        Parameters
+        ----------
+        output : Tensor of shape (..., n_features)
+            Outputs of the network; overwritten.
+        target : Tensor of shape (..., n_features)
+            Standardised rows.
+        factor : float or Tensor of shape (..., 1)
+            Factor of the derivative of each cell's loss by the output.
+
+        Returns
+        -------
+        losses : Tensor of shape (...)
+            Mean loss of each row's cells.
+        gradient : Tensor of shape (..., n_features)
+            The memory of the output with the gradient in it.
+        """
+        missing = None
+        if self.masked:
+            missing = target.isnan()
+            target = target.masked_fill(missing, 0)
+            output.masked_fill_(missing, 0)
+        log_shares = self.blocks.log_softmax(output)
+        cells = self._weigh(output, target, log_shares)
+        of_numbers = (output - target) * (2 * (self.factor * self.units.scale).square())
+        of_levels = log_shares.exp_() - self._restore(target)
+        gradient = torch.where(self.blocks.is_level, of_levels, of_numbers).mul_(self.weight)
+        if missing is not None:
+            cells, gradient = cells.masked_fill_(missing, 0), gradient.masked_fill_(missing, 0)
+        return cells.mean(-1), torch.mul(gradient, factor, out=output)
+
+    def _restore(self, target: Tensor) -> Tensor:
+        """Return shares of levels, and numbers in units of their deviation."""
+        return self.units.restore(target) * self.factor
+
+    def _weigh(self, output: Tensor, target: Tensor, log_shares: Tensor) -> Tensor:
+        """Return the loss of each column of X for complete rows."""
+        of_numbers = (output - target).square() * (self.factor * self.units.scale).square()
+        of_levels = -self._restore(target) * log_shares
+        return torch.where(self.blocks.is_level, of_levels, of_numbers) * self.weight

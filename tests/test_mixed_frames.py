@@ -1,0 +1,298 @@
+"""Data frames with columns of every kind in, data frames out."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.stats import entropy
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skae
+from skae import AutoencoderTransformer
+from skae.exceptions import ColumnsLeftOutWarning, ExportError
+
+N = 240
+
+
+def make_frame(n=N, seed=0):
+    """Return a frame of which two hidden numbers tell the columns, but for some noise."""
+    draw = np.random.default_rng(seed)
+    a, b = draw.normal(size=(2, n))
+    days = pd.to_timedelta((a * 100).round(), unit="D")
+    return pd.DataFrame(
+        {
+            "float": a + 0.05 * draw.normal(size=n),
+            "single": (b**2).astype(np.float32),
+            "whole": (10 * a + 3 * b).round().astype(np.int16),
+            "nullable": pd.array((20 * b).round(), dtype="Int8"),
+            "boolean": a > 0,
+            "text": np.select([a**2 + b**2 < 0.5, b > 0], ["near", "up"], "down"),
+            "ordered": pd.cut(a, [-9, -1, 0, 1, 9], labels=[*"dcba"]),
+            "figures": pd.Categorical((b > a).astype(int), categories=[0, 1, 7]),
+            "date": pd.Timestamp("2020-01-01", tz="Europe/Berlin") + days,
+            "duration": pd.to_timedelta((np.exp(b) * 1000).round(), unit="s"),
+        }
+    )
+
+
+def add_gaps(frame, seed=1):
+    draw = np.random.default_rng(seed)
+    gaps = draw.random(frame.shape) < 0.1
+    kept = {"boolean": "boolean", "whole": "Int16"}
+    return frame.astype(kept).mask(gaps).astype({"single": np.float32})
+
+
+def to_polars(frame):
+    choices = pl.Enum(["near", "up", "down"])
+    columns = frame.assign(figures=frame["figures"].astype(str)).astype({"ordered": "str"})
+    return pl.from_pandas(columns.convert_dtypes()).with_columns(
+        pl.col("text").cast(choices),
+        pl.col("ordered").cast(pl.Categorical),
+        pl.col("date").dt.date().alias("day"),
+        pl.col("date").dt.time().alias("time"),
+    )
+
+
+FRAMES = {
+    "pandas": lambda: make_frame(),
+    "gaps": lambda: add_gaps(make_frame()),
+    "polars": lambda: to_polars(make_frame()).drop("time"),
+    "polars, gaps": lambda: to_polars(add_gaps(make_frame())).drop("time"),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Return frames with models of them."""
+    params = {"n_components": 3, "max_iter": 15, "random_state": 0}
+    frames = {name: make() for name, make in FRAMES.items()}
+    return {name: (own, AutoencoderTransformer(**params).fit(own)) for name, own in frames.items()}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_frames_come_back_with_names_and_types(fitted, name):
+    frame, model = fitted[name]
+    codes = model.transform(frame)
+    again = model.inverse_transform(codes)
+    assert codes.shape == (N, 3)
+    assert type(again) is type(frame)
+    assert list(again.columns) == list(frame.columns)
+    assert list(again.dtypes) == list(frame.dtypes)
+    assert model.n_features_in_ == frame.shape[1]
+    assert list(model.feature_names_in_) == list(frame.columns)
+    told = np.asarray(frame["boolean"] == again["boolean"], dtype=object)
+    assert np.mean([one is True or one is np.True_ for one in told]) > 0.8
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_errors_are_those_of_columns_and_scores_their_means(fitted, name):
+    frame, model = fitted[name]
+    errors = model.reconstruction_errors(frame)
+    assert list(errors.columns) == list(frame.columns)
+    values = np.array(errors.to_numpy(), dtype=float)
+    missing = frame.isna() if hasattr(frame, "isna") else frame.select(pl.all().is_null())
+    np.testing.assert_array_equal(np.isnan(values), missing.to_numpy())
+    np.testing.assert_allclose(model.score_samples(frame), -np.nanmean(values, 1), rtol=1e-6)
+    assert 0.5 < model.score(frame) < 1
+    assert model.reconstruction_error_ < model.pca_reconstruction_error_ < 1
+    assert model.validation_loss_curve_[0] >= min(model.validation_loss_curve_)
+
+
+@pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
+def test_models_of_frames_can_be_pickled_and_saved(fitted, name, tmp_path):
+    frame, model = fitted[name]
+    skae.save(model, tmp_path / "model.skae")
+    for again in (pickle.loads(pickle.dumps(model)), skae.load(tmp_path / "model.skae")):
+        codes = again.transform(frame)
+        np.testing.assert_array_equal(codes, model.transform(frame))
+        assert again.inverse_transform(codes).equals(model.inverse_transform(codes))
+        assert again.reconstruction_error_ == model.reconstruction_error_
+    with pytest.raises(ExportError, match="must be fitted to numbers to be exported"):
+        skae.to_onnx(model, tmp_path / "model.onnx")
+
+
+def test_the_start_is_pca_of_standardised_numbers_and_scaled_indicators():
+    frame = make_frame()[["float", "whole", "text", "boolean"]]
+    start = AutoencoderTransformer(2, max_iter=1, learning_rate_init=1e-12, dtype="float64")
+    start.set_params(early_stopping=False, random_state=0).fit(frame)
+    blocks = [frame[["float"]], frame[["whole"]]]
+    blocks += [pd.get_dummies(frame[name]) for name in ("text", "boolean")]
+    blocks = [block.to_numpy(dtype=float) for block in blocks]
+    scales = [np.sqrt(block.var(0).sum()) for block in blocks]
+    rows = np.hstack([own / scale for own, scale in zip(blocks, scales, strict=True)])
+    mean = rows.mean(0)
+    axes = np.linalg.svd(rows - mean, full_matrices=False)[2][:2]
+    linear = (rows - mean) @ axes.T @ axes + mean
+    parts = np.split(linear, [1, 2, 5], axis=1)
+    expected = []
+    for block, scale, part in zip(blocks, scales, parts, strict=True):
+        if block.shape[1] == 1:
+            expected.append((part * scale - block)[:, 0] ** 2 / block.var())
+            continue
+        shares = block.mean(0)
+        least = np.maximum(part * scale, 0.02 * shares)
+        weights = least * np.exp(4 * (part * scale - least) / shares)
+        chances = weights / weights.sum(1, keepdims=True)
+        expected.append(-np.log((chances * block).sum(1)) / entropy(shares))
+    np.testing.assert_allclose(
+        start.reconstruction_errors(frame).to_numpy(), np.column_stack(expected), rtol=1e-4
+    )
+    assert start.pca_reconstruction_error_ == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_what_is_no_better_stays_as_it_was():
+    draw = np.random.default_rng(0)
+    noise = pd.DataFrame({"a": draw.normal(size=N), "b": draw.choice([*"xyz"], N)})
+    with pytest.warns(skae.exceptions.NotBetterThanPCAWarning, match="factor analysis"):
+        model = AutoencoderTransformer(1, max_iter=20, random_state=0).fit(noise)
+    assert model.best_iter_ == 0
+    assert model.reconstruction_error_ == model.pca_reconstruction_error_
+    for seed in range(2):
+        kept = AutoencoderTransformer(1, max_iter=3, early_stopping=False, random_state=seed)
+        kept.fit(make_frame(60, seed))
+        assert kept.reconstruction_error_ <= kept.pca_reconstruction_error_
+
+
+def test_frames_of_plain_numbers_are_tables_as_before(quick):
+    rows = make_frame()[["float", "single", "whole"]].to_numpy(dtype=np.float64)
+    for library, table in ((pd, rows), (pd, rows > 0), (pl, rows)):
+        frame = library.DataFrame(table, None if library is pd else [*"abc"])
+        expected = quick(n_components=2).fit(table)
+        model = quick(n_components=2).fit(frame)
+        np.testing.assert_array_equal(model.transform(frame), expected.transform(table))
+        np.testing.assert_array_equal(
+            model.reconstruction_errors(frame), expected.reconstruction_errors(table)
+        )
+
+
+def test_columns_that_tell_nothing_are_left_out_and_named(quick):
+    frame = make_frame().assign(
+        key=[f"k{i}" for i in range(N)], row=range(N, 0, -1), same="x", empty=None, one=1.5
+    )
+    frame["words"] = [f"{'abc'[i % 3] * (i // 2)}" for i in range(N)]
+    with pytest.warns(ColumnsLeftOutWarning) as caught:
+        model = quick().fit(frame)
+    for part in (
+        "'key' (identifiers, all different)",
+        "'row' (numbers of rows)",
+        "'same' (constant)",
+        "'empty' (no values)",
+        "'one' (constant)",
+        "'words' (most values are rare, as in free text)",
+    ):
+        assert part in str(caught[0].message)
+    again = model.inverse_transform(model.transform(frame))
+    assert list(again.columns) == list(make_frame().columns)
+    with pytest.raises(ValueError, match="X must have a column of numbers, dates, or categories"):
+        quick().fit(frame[["key", "same"]])
+
+
+@pytest.mark.parametrize("make", [lambda: make_frame(), lambda: add_gaps(make_frame())])
+def test_unknown_categories_are_no_error_and_cost_nothing(make, quick):
+    frame = make()
+    model = quick().fit(frame)
+    new = frame.assign(text="unheard of", figures=7)
+    assert np.isfinite(model.transform(new)).all()
+    errors = model.reconstruction_errors(new)
+    assert errors[["text", "figures"]].isna().all(axis=None)
+    assert np.isfinite(model.score(new))
+
+
+def test_rare_categories_are_pooled(quick):
+    frame = make_frame()
+    frame.loc[:3, "text"] = ["odd", "strange", "rare", "queer"]
+    model = quick().fit(frame)
+    again = model.inverse_transform(model.transform(frame))
+    assert set(again["text"]) <= {"near", "up", "down"}
+    assert model.reconstruction_errors(frame.assign(text="unheard of")).notna().all(axis=None)
+
+
+def test_weights_are_repeated_rows(quick):
+    frame = make_frame(60)
+    weights = np.where(np.arange(60) % 3, 1.0, 2.0)
+    params = {"batch_size": 1000, "early_stopping": False, "dtype": "float64"}
+    weighted = quick(**params).fit(frame, sample_weight=weights)
+    repeated = frame.loc[frame.index.repeat(weights.astype(int))]
+    expected = quick(**params).fit(repeated)
+    errors = [own.reconstruction_errors(frame).to_numpy() for own in (weighted, expected)]
+    np.testing.assert_allclose(*errors, rtol=1e-5)
+    strange = pd.concat([frame, frame.assign(text="odd", float=1e9)])
+    ignored = quick(**params).fit(strange, sample_weight=np.repeat([1.0, 0.0], 60))
+    np.testing.assert_allclose(
+        ignored.transform(frame), quick(**params).fit(frame).transform(frame), atol=1e-9
+    )
+
+
+def test_mixed_frames_go_through_scikit_learn(quick):
+    frame = make_frame()
+    search = GridSearchCV(quick(), {"n_components": [1, 3]}, cv=2).fit(frame)
+    assert search.best_params_ == {"n_components": 3}
+    columns = make_column_transformer(
+        (StandardScaler(), ["float"]), (quick(), list(frame.columns[1:]))
+    )
+    pipeline = make_pipeline(columns, quick(n_components=2)).set_output(transform="pandas")
+    codes = clone(pipeline).fit_transform(frame)
+    assert list(codes.columns) == ["autoencodertransformer0", "autoencodertransformer1"]
+
+
+def test_fits_go_on_with_the_categories_of_the_first(quick):
+    frame = make_frame()
+    model = quick(warm_start=True).fit(frame)
+    before = model.score(frame)
+    for _ in range(3):
+        model.partial_fit(frame.assign(text="unheard of"))
+    model.fit(frame)
+    assert model.score(frame) > before
+    rows = make_frame()[["float", "single", "whole"]].to_numpy(dtype=float)
+    with pytest.raises(ValueError, match="X must be a data frame with the columns of fit"):
+        model.partial_fit(rows)
+    assert model.set_params(warm_start=False).fit(rows).inverse_transform([[0.0] * 4]).shape == (
+        1,
+        3,
+    )
+
+
+def test_hidden_categories_are_hidden_whole(quick):
+    frame = make_frame()
+    model = quick(missing="mask", corruption="hiding", corruption_level=0.3).fit(frame)
+    assert model.net_.family.corruption.groups.max() == frame.shape[1] - 1
+    assert np.isfinite(model.transform(add_gaps(frame))).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"loss": "huber"}, "Each kind of column has its own loss"),
+        ({"nested": True}, "Numbers of codes"),
+        ({"penalty": "orthogonal"}, "no such directions"),
+        ({"corruption": "swap"}, "'hiding' hides them together"),
+        ({"architecture": "conv"}, "no neighbours"),
+        ({"output_range": (0, 1)}, "several units"),
+    ],
+    ids=str,
+)
+def test_parameters_without_a_meaning_are_refused(params, reason, quick):
+    (name,) = params
+    message = f"`{name}` must be left at its default with a data frame of several kinds.*{reason}"
+    with pytest.raises(ValueError, match=message):
+        quick(**params).fit(make_frame())
+
+
+def test_other_frames_than_in_fit_are_refused(quick):
+    frame = make_frame()
+    model = quick().fit(frame)
+    with pytest.raises(ValueError, match=r"Got missing values in column '.*'. Set missing='mask'"):
+        model.transform(add_gaps(frame))
+    with pytest.raises(ValueError, match="X must hold dates or times in column 'date'"):
+        model.transform(frame.assign(date=1.0))
+    with pytest.raises(ValueError, match="feature names"):
+        model.transform(frame.drop(columns="text"))
+    twice = pd.concat([frame, frame[["text"]]], axis=1)
+    with pytest.raises(ValueError, match="Got more than one 'text'"):
+        quick().fit(twice)
