@@ -1,5 +1,7 @@
 """Held-out rows choose the number of epochs, and are then rows like all others."""
 
+import weakref
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -7,6 +9,7 @@ from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VariationalAutoencoderTransformer
 from skae._engine.fitting import fit as _fit
+from skae._engine.tables.rows import DenseRows
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -109,3 +112,19 @@ def test_a_sparse_table_beyond_cross_validation_makes_the_model_of_the_dense_one
         AutoencoderTransformer(**params).fit(kind(X)) for kind in (np.asarray, sparse.csr_array)
     )
     np.testing.assert_allclose(loose.transform(X), dense.transform(X), rtol=1e-3, atol=1e-3)
+
+
+def test_rows_of_one_training_are_gone_before_those_of_the_next_are_made(monkeypatch):
+    made, kept = [], DenseRows.__init__
+
+    def make(self, *args, **kwargs):
+        n_alive.append(sum(rows() is not None for rows in made))
+        kept(self, *args, **kwargs)
+        made.append(weakref.ref(self))
+
+    n_alive: list[int] = []
+    monkeypatch.setattr(DenseRows, "__init__", make)
+    X = np.random.default_rng(0).normal(size=(1200, 300)).astype(np.float32)
+    assert AutoencoderTransformer(2, max_iter=1, random_state=0).fit(X).best_iter_ == 0
+    # Of each training there are those on the CPU, and these on their device.
+    assert n_alive == [0, 1, 0, 1]

@@ -36,11 +36,14 @@ class SklearnEpochTasks:
         # Losses cost less than the fitted estimator that scikit-learn hands out. Metadata is no
         # place for them: all of it goes to scorers.
         self.epoch_task.loss_curves = losses
-        return self.epoch_task.call_on_fit_task_end(
+        is_wanted = self.epoch_task.call_on_fit_task_end(
             estimator=self.estimator,
             reconstruction_attributes=lambda: self.fitted_attributes(snapshot()),
             **self.data,
         )
+        # Tasks outlive the training that the losses belong to, and its rows.
+        del self.epoch_task.loss_curves
+        return is_wanted
 
     def end_fit(self):
         """Close the task of the fit, once the estimator has its fitted attributes."""

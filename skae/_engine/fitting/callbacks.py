@@ -92,6 +92,10 @@ class EpochHook(Callback):
         if self.tasks.end_epoch(self.snapshot, self.list_losses):
             raise TrainingStopped
 
+    def on_train_end(self, net, **kwargs):
+        """Let go of the training, whose rows others may need the memory of."""
+        del self.snapshot
+
     def list_losses(self) -> LossCurves:
         """Return the losses up to now, of training and of the held-out rows if there are any."""
         judged = None if self.best_epoch is None else list(self.best_epoch.losses_)
