@@ -51,7 +51,7 @@ def find_line(text, start):
 @pytest.mark.slow
 def test_sparse_codes_are_measured_beside_rivals(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
-    text = run("sparse", "--quick")
+    text = run("sparse_codes", "--quick")
     assert "sentences is left out" in text
     shares = {}
     for method in ("PCA", "skae", "top-k program", "dictionary learning"):
@@ -341,3 +341,13 @@ def test_nested_prints_errors_over_those_of_models_of_one_number(run):
     assert 0 < float(ratios[0]) < 2
     assert 0 < float(ratios[2]) <= 1.02
     assert float(find_line(text, "geometric mean")[1]) == float(ratios[0])
+
+
+@pytest.mark.slow
+def test_large_tables_are_measured_beside_small_ones(run):
+    text = run("large", "--rows", 20_000)
+    speeds, memory = find_line(text, "file ")[2:]
+    assert 0.3 < float(speeds) < 3
+    assert float(memory) < 1
+    for name in ("skae transform", "two"):
+        assert float(find_line(text, name)[1]) > 0
