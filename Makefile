@@ -91,7 +91,7 @@ types: $(STAMP) ## Check the annotations with mypy.
 
 # Small data and few runs; benchmarks/README.md tells how to run them in full.
 bench: $(STAMP) ## Run all benchmarks in a short form, as ratios.
-	set -e; for script in speed gpu side_by_side quality nested outliers defaults generation kinds keras_program hinton2006 serving sparse_codes large mixed; do \
+	set -e; for script in speed gpu side_by_side quality nested outliers defaults generation kinds keras_program hinton2006 serving sparse_codes large mixed processes; do \
 		echo; echo "== benchmarks/$$script.py --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 
 # What pages and examples printed is kept between calls, until the library changes.

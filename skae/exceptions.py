@@ -6,6 +6,7 @@ __all__ = [
     "ExportError",
     "ImputationWarning",
     "InconsistentVersionWarning",
+    "LostRankError",
     "MixedPrecisionWarning",
     "ModelFileError",
     "NonFiniteLossError",
@@ -173,5 +174,16 @@ class ExportError(ValueError):
     --------
     >>> from skae.exceptions import ExportError
     >>> issubclass(ExportError, ValueError)
+    True
+    """
+
+
+class LostRankError(RuntimeError):
+    """A process that trains a model together with this one has failed or ended.
+
+    Examples
+    --------
+    >>> from skae.exceptions import LostRankError
+    >>> issubclass(LostRankError, RuntimeError)
     True
     """

@@ -20,6 +20,7 @@ from skae._engine.applying.rows import (
 from skae._engine.applying.sparse_codes import encode_sparsely
 from skae._engine.applying.texts import decode_tokens, encode_tokens, find_token_losses
 from skae._engine.compute.device import multiplies_in_bfloat16, resolve_device
+from skae._engine.compute.ranks import ALONE, RANKS, Alone, Ranks
 from skae._engine.compute.seeds import ordinary_torch_state
 from skae._engine.families.adversarial import Adversarial
 from skae._engine.families.family import Family
@@ -44,8 +45,11 @@ from skae._engine.tables.standardization import Standardization, find_float_type
 from skae._engine.tables.stored import StoredTable, holds_many_bytes
 
 __all__ = [
+    "ALONE",
     "DTYPES",
+    "RANKS",
     "Adversarial",
+    "Alone",
     "AutoencoderNet",
     "Checkpoints",
     "Evidence",
@@ -58,6 +62,7 @@ __all__ = [
     "NetworkPlan",
     "NetworkSettings",
     "Plain",
+    "Ranks",
     "Separation",
     "SparseCodes",
     "Split",

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._engine import (
     DTYPES,
+    RANKS,
     Family,
     LoopSettings,
     NetworkSettings,
@@ -41,6 +42,7 @@ from skae._estimators.parameters import (
     warn_of_no_gain,
 )
 from skae._estimators.parts import check_row_losses
+from skae._estimators.processes import check_agreement, refuse_continuation, refuse_parts
 from skae._estimators.samples import (
     SampleForm,
     check_form,
@@ -147,7 +149,10 @@ class BaseAutoencoder(
             If the loss becomes infinite or NaN. The estimator is then left unchanged.
         """
         start = self._starting_point() if self.warm_start else None
-        return self._fit(X, y, sample_weight, self._make_settings(), start, groups)
+        if start is not None:
+            refuse_continuation()
+        with RANKS.get().stay():
+            return self._fit(X, y, sample_weight, self._make_settings(), start, groups)
 
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
@@ -173,6 +178,7 @@ class BaseAutoencoder(
         self : object
             The estimator, fitted to one more chunk.
         """
+        refuse_continuation()
         return self._fit(X, y, sample_weight, self._make_chunk_settings(), self._starting_point())
 
     def _fit(
@@ -190,9 +196,10 @@ class BaseAutoencoder(
             if self.n_components in (None, "auto"):
                 n_codes = self._count_codes(rows, weights) if start is None else self.n_components_
                 network = replace(network, n_components=n_codes)
-            n_seen = rows.shape[0] if start is None else self.n_samples_seen_ + rows.shape[0]
+            n_rows = RANKS.get().count(rows.shape[0])
             own = {"sample_shape_": form.seen, "_form": form.given, "_frame": frame}
-            own |= {"_n_rows": rows.shape[0], "n_samples_seen_": n_seen}
+            n_earlier = 0 if start is None else self.n_samples_seen_
+            own |= {"_n_rows": n_rows, "n_samples_seen_": n_earlier + n_rows}
 
             def describe(model):
                 mean = form.restore_rows(model.standardization.mean)
@@ -214,7 +221,7 @@ class BaseAutoencoder(
                 checkpoints=checkpoints,
             )
         self.__dict__.update(describe(model))
-        if self.verbose:
+        if self.verbose and RANKS.get().rank == 0:
             print(model.summarize(form.reference_name), flush=True)
         if tasks is not None:
             tasks.end_fit()
@@ -426,7 +433,10 @@ class BaseAutoencoder(
 
     def _count_codes(self, rows, weights) -> int:
         """Return the number of codes for a table where no number is given."""
-        return min(rows.shape) if self.n_components is None else count_components(rows, weights)
+        if self.n_components is None:
+            return min(RANKS.get().count(rows.shape[0]), rows.shape[1])
+        refuse_parts("n_components='auto'")
+        return count_components(rows, weights)
 
     def _starting_point(self) -> StartingPoint | None:
         """Return the fitted network as a place to go on from, None where there is none."""
@@ -491,6 +501,7 @@ class BaseAutoencoder(
             check_row_losses(family.loss, settings, X.shape[1], weights, name=parameter)
         if network.masked and not network.padded:
             check_columns_are_observed(X, names)
+        check_agreement(self, X, weights, separation)
         if family.may_copy:
             warn_if_overcomplete(self.n_components, X.shape[1])
         return X, weights, separation

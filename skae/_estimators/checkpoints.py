@@ -8,11 +8,12 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from skae._engine import Checkpoints, Separation, chunk_slices
+from skae._engine import ALONE, RANKS, Checkpoints, Separation, chunk_slices
 from skae._shared.versions import current_versions
 
-# Of larger tables, rows at even distances make the digest.
+# Of larger tables, so many parts at even distances make the digest.
 _MOST_BYTES = 2**26
+_N_PARTS = 16
 # Parameters that make no difference to the model.
 _WITHOUT_EFFECT = ("verbose",)
 
@@ -54,6 +55,11 @@ def find_checkpoints(
     folder = FOLDER.get()
     if folder is None:
         return None
+    if RANKS.get() is not ALONE:
+        raise ValueError(
+            "Checkpoints must be those of a fit by one process. Got one by several. Leave out one "
+            "of the two `with` blocks."
+        )
     if start is not None:
         raise ValueError(
             "Checkpoints must be those of a fit that begins anew. Got one that goes on from an "
@@ -66,11 +72,11 @@ def find_checkpoints(
             "know the state of such callbacks. Got some. Leave them out, or fit without "
             "checkpoints."
         )
-    return Checkpoints(folder.open(_describe_fit(estimator, rows, weights, separation)))
+    return Checkpoints(folder.open(describe_fit(estimator, rows, weights, separation)))
 
 
-def _describe_fit(estimator, rows, weights, separation) -> dict[str, Any]:
-    """Return what must be equal for a fit to go on from a checkpoint."""
+def describe_fit(estimator, rows, weights, separation) -> dict[str, Any]:
+    """Return what tells a fit from others, as JSON knows it; see `find_checkpoints`."""
     given = {"weights": weights}
     if separation is not None:
         given["groups"] = separation.groups
@@ -112,14 +118,14 @@ def _describe(value: Any) -> Any:
 
 
 def _digest_table(rows) -> str:
-    """Return a digest of a table, of rows at even distances where it is large."""
+    """Return a digest of a table, of parts of it where it is large."""
+    if sparse.issparse(rows):
+        return _digest([rows.data, rows.indices, rows.indptr])
     n_rows, n_columns = rows.shape
-    n_bytes = max(1, n_rows * n_columns * rows.dtype.itemsize)
-    step = max(1, n_bytes // _MOST_BYTES)
-    chosen = rows[::step]
-    if sparse.issparse(chosen):
-        return _digest([chosen.data, chosen.indices, chosen.indptr])
-    return _digest(np.asarray(chosen[own]) for own in chunk_slices(chosen.shape))
+    slices = chunk_slices(rows.shape)
+    if n_rows * n_columns * rows.dtype.itemsize > _MOST_BYTES:
+        slices = slices[:: max(1, len(slices) // _N_PARTS)]
+    return _digest(np.asarray(rows[own]) for own in slices)
 
 
 def _digest(arrays) -> str:

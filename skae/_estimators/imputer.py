@@ -32,6 +32,7 @@ from skae._estimators.mixed_columns import (
     read_table,
     take_column,
 )
+from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
 from skae._estimators.samples import check_form, find_form, flatten_samples
 from skae._estimators.states import PlainStateMixin
@@ -226,6 +227,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         skae.exceptions.ImputationWarning
             If columns have no values, or so many categories that they are left as they are.
         """
+        refuse_parts(type(self).__name__)
         X, self._form = self._validate(X, reset=True)
         if groups is not None:
             check_consistent_length(X, groups)

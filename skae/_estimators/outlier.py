@@ -16,6 +16,7 @@ from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.html import HTMLMixin
+from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
 from skae._estimators.samples import find_form, flatten_samples, stack_samples
 from skae._estimators.sparse_tables import tidy_table
@@ -213,6 +214,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         skae.exceptions.NonFiniteLossError
             If the loss of the autoencoder is no longer finite.
         """
+        refuse_parts(type(self).__name__)
         template = AutoencoderTransformer() if self.autoencoder is None else self.autoencoder
         self.autoencoder_ = clone(template).set_output(transform="default")
         self.autoencoder_.set_params(n_components=self.n_components, random_state=self.random_state)

@@ -25,6 +25,7 @@ from skae._estimators.code_density import draw_between, fit_classes, read_labels
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.parameters import check_range
 from skae._estimators.parts import read_loss
+from skae._estimators.processes import refuse_parts
 from skae._estimators.samples import count_observed_cells
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import check_weights, wrap_rows
@@ -393,7 +394,10 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         return replace(settings, family=replace(self._make_family(), warm_up=0.0))
 
     def _fit(self, X, y, sample_weight, settings, start, groups=None):
-        labels = read_labels(X, y, type(self).__name__) if self.conditional else None
+        labels = None
+        if self.conditional:
+            refuse_parts("conditional=True")
+            labels = read_labels(X, y, type(self).__name__)
         super()._fit(X, y, sample_weight, settings, start, groups)
         for name in {"classes_", "_class_densities"} & vars(self).keys():
             delattr(self, name)

@@ -74,6 +74,11 @@ class Dropout(nn.Module):
         kept = draws.ge_(self.share).to(inputs.device, inputs.dtype)
         return inputs * kept.div_(1 - self.share)
 
+    def skip_to_(self, rank: int) -> None:
+        """Let one of several processes draw what the others do not; rank 0 draws as before."""
+        if rank > 0:
+            self.generator.manual_seed(self.generator.initial_seed() + rank)
+
     def pack_draws(self) -> np.ndarray:
         """Return where the generator stands, as bytes."""
         return self.generator.get_state().numpy()

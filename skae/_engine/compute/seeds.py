@@ -25,7 +25,9 @@ def draw_seed(random_state) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def make_generators(seed: int, count: int, *, stream: int = 0) -> list[torch.Generator]:
+def make_generators(
+    seed: int, count: int, *, stream: int = 0, rank: int | None = None
+) -> list[torch.Generator]:
     """Return independent generators, all determined by one seed.
 
     Parameters
@@ -36,13 +38,16 @@ def make_generators(seed: int, count: int, *, stream: int = 0) -> list[torch.Gen
         How many generators to make.
     stream : int, default=0
         Number of the fits before this one that it goes on from, so that they differ.
+    rank : int, default=None
+        Number of the process whose draws are to differ from those of others; equal where None.
 
     Returns
     -------
     generators : list of torch.Generator
         On the CPU, whatever device trains: the same draws everywhere.
     """
-    seeds = np.random.SeedSequence([seed, stream]).generate_state(count)
+    entropy = [seed, stream] if rank is None else [seed, stream, rank]
+    seeds = np.random.SeedSequence(entropy).generate_state(count)
     return [torch.Generator(device="cpu").manual_seed(int(seed)) for seed in seeds]
 
 

@@ -56,6 +56,9 @@ class Family:
         Whether codes must keep the network's scale, and its order.
     cross_validates : bool
         Whether small tables are cross-validated.
+    spreads : bool
+        Whether several processes may train a network together: its objective is a mean over rows,
+        and nothing else looks at rows but sums over them.
     fewest_rows : int
         Number of rows below which a new network is trained on all of them for the chosen number of
         epochs, however many rows there are for each column.
@@ -92,6 +95,7 @@ class Family:
     keeps_scale: bool = False
     keeps_order: bool = False
     cross_validates: ClassVar[bool] = True
+    spreads: ClassVar[bool] = False
     fewest_rows: ClassVar[int] = 0
     automatic: ClassVar[AutomaticLoop] = AutomaticLoop()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from skae._engine.compute.ranks import Alone
 from skae._engine.judgement import find_row_errors
 from skae._engine.start.noise import InputNoise
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
@@ -53,7 +54,9 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
             # What a missing cell would have been is nobody's loss.
             rows = torch.where(missing, reconstruction, rows)
         # Codes near an origin lose nothing where products are summed.
-        origin = code.mean(0) if not sums else origin
+        if not sums:
+            origin = code.mean(0)
+            dataset.ranks.spread_([origin])
         code = code - origin
         weights = torch.ones_like(error) if weights is None else weights
         weighted = code * weights[:, None]
@@ -69,6 +72,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         # Sums stay on a GPU, which is not waited for.
         parts = [part.double() if part.is_cuda else part.cpu().double() for part in parts]
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
+    sums = [dataset.ranks.add(own) for own in sums]
     mass, code, code_code, row_code, row, error, square = (part.cpu() for part in sums)
     code, row = code / mass, row / mass
     return CodeMoments(
@@ -77,7 +81,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         cross_covariance=row_code / mass - torch.outer(row, code),
         squared_error=float(error / mass),
         mean_square=float(square / mass),
-        bounds=bounds,
+        bounds=_join_ranks(bounds, dataset.ranks),
     )
 
 
@@ -91,7 +95,13 @@ def measure_bounds(
     for rows, _ in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
         seen = noise.for_judging(rows)
         bounds = join_bounds(bounds, _find_bounds(module, seen, module.encode_raw(seen)))
-    return bounds
+    return _join_ranks(bounds, dataset.ranks)
+
+
+def _join_ranks(bounds: list[torch.Tensor], ranks: Alone) -> list[torch.Tensor]:
+    """Return the ranges that hold those of all ranks."""
+    pairs = [(ranks.least(lowest), ranks.greatest(highest)) for lowest, highest in bounds]
+    return [torch.stack(pair).to(own) for pair, own in zip(pairs, bounds, strict=True)]
 
 
 def join_bounds(some: list[torch.Tensor], others: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -142,7 +152,7 @@ def measure_pca(
         weights = torch.ones_like(errors) if weights is None else weights
         total += float(errors @ weights)
         mass += float(weights.sum())
-    return total / mass
+    return dataset.ranks.add(total) / dataset.ranks.add(mass)
 
 
 def find_observed_share(dataset: WeightedRows, cell_shares: Sequence[float] | None = None) -> float:
@@ -171,4 +181,4 @@ def find_observed_share(dataset: WeightedRows, cell_shares: Sequence[float] | No
         weights = torch.ones_like(shares) if weights is None else weights
         total += float(shares @ weights)
         mass += float(weights.sum())
-    return total / mass
+    return dataset.ranks.add(total) / dataset.ranks.add(mass)

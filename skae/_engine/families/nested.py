@@ -37,6 +37,11 @@ class Nested(Plain):
         """Whether the first codes are a model by themselves."""
         return True
 
+    @property
+    def spreads(self) -> bool:  # type: ignore[override]
+        """Whether several processes may train a network together."""
+        return False
+
     def network_options(self) -> dict[str, Any]:
         """Return the link of the loss, and that there is a decoder for each range of codes."""
         return {**super().network_options(), "nested": True}

@@ -63,6 +63,11 @@ class Plain(Family):
         return self.loss.must_beat_pca and not self._shapes_codes
 
     @property
+    def spreads(self) -> bool:  # type: ignore[override]
+        """Whether several processes may train a network together."""
+        return self.penalty is None
+
+    @property
     def may_copy(self) -> bool:
         """Whether nothing keeps more codes than columns from copying the columns."""
         return self.corruption is None and not self._shapes_codes

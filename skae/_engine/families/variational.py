@@ -57,6 +57,7 @@ class Variational(Family):
     n_outputs = 2
     keeps_scale = True
     draws_codes = True
+    spreads = True
 
     def make_objective(self, table, generator) -> NegativeELBO:
         """Return the negative evidence lower bound."""
@@ -144,7 +145,8 @@ def _average(describe, dataset: WeightedRows) -> torch.Tensor:
         weights = torch.ones_like(rows[:, 0]) if weights is None else weights.to(rows)
         totals.append((weights @ torch.stack(describe(rows))).double())
         masses.append(weights.sum().double())
-    return torch.stack(totals).sum(0) / torch.stack(masses).sum()
+    total, mass = torch.stack(totals).sum(0), torch.stack(masses).sum()
+    return dataset.ranks.add(total) / dataset.ranks.add(mass)
 
 
 def _residual_variance(table: PreparedTable) -> float:

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from skorch.callbacks import Callback, PrintLog
 
+from skae._engine.compute.ranks import ALONE, Alone
 from skae._engine.judgement import is_clear_gain, is_nowhere_worse, mean_of_rows
 from skae.exceptions import NonFiniteLossError
 
@@ -73,10 +74,17 @@ class EpochHook(Callback):
 
     lasting = ("train_losses",)
 
-    def __init__(self, tasks: EpochTasks, snapshot: Callable[[], object], best_epoch=None):
+    def __init__(
+        self,
+        tasks: EpochTasks,
+        snapshot: Callable[[], object],
+        best_epoch=None,
+        ranks: Alone = ALONE,
+    ):
         self.tasks = tasks
         self.snapshot = snapshot
         self.best_epoch = best_epoch
+        self.ranks = ranks
 
     def on_train_begin(self, net, **kwargs):
         """Start with empty curves."""
@@ -89,7 +97,8 @@ class EpochHook(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Tell of the end, and stop where that is wanted."""
         self.train_losses.append(net.history[-1]["train_loss"])
-        if self.tasks.end_epoch(self.snapshot, self.list_losses):
+        # Several processes end together, or some would wait for the others.
+        if self.ranks.add(float(self.tasks.end_epoch(self.snapshot, self.list_losses))):
             raise TrainingStopped
 
     def on_train_end(self, net, **kwargs):
@@ -127,7 +136,7 @@ class BestEpoch(Callback):
         """Judge the start."""
         self._start = self._best = net.step_.copy_values()
         self._start_judgement = net.judge(net.validation_set)
-        weights = net.validation_set.own_weights
+        weights = net.validation_set.all_weights
         loss = mean_of_rows(self._start_judgement.losses, weights)
         self.losses_, self._least, self._best_iter = [loss], loss, 0
         self.start_error_ = mean_of_rows(self._start_judgement.errors, weights)
@@ -135,7 +144,7 @@ class BestEpoch(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Judge the epoch."""
         loss = net.history[-1]["valid_loss"]
-        weights = net.validation_set.own_weights
+        weights = net.validation_set.all_weights
         if loss < self._least and is_nowhere_worse(self._start_judgement, net.judgement_, weights):
             self._best, self._best_iter = net.step_.copy_values(), len(self.losses_)
             self._least = loss
@@ -148,7 +157,7 @@ class BestEpoch(Callback):
         """
         net.step_.load_values_(self._best)
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
-        weights = net.validation_set.own_weights
+        weights = net.validation_set.all_weights
         if not is_clear_gain(self._start_judgement, judgement, weights, self.groups):
             return self.restore_start_(net)
         return best_iter, mean_of_rows(judgement.errors, weights)

@@ -8,17 +8,20 @@ import numpy as np
 import torch
 
 from skae._engine.compute.device import resolve_device
+from skae._engine.compute.ranks import ALONE, RANKS, Alone
 from skae._engine.compute.seeds import draw_seed, make_generators
 from skae._engine.compute.threads import threads_for
 from skae._engine.families.family import Family
 from skae._engine.fitting.callbacks import EpochTasks
 from skae._engine.fitting.checkpoints import Checkpoints
 from skae._engine.fitting.cross_validation import N_FOLDS, FoldNetworks, cross_validate
+from skae._engine.fitting.packing import find_drawing
 from skae._engine.fitting.result import ChosenEpochs, TrainedModel
 from skae._engine.fitting.resumption import Resumption, find_resumption
 from skae._engine.fitting.run import TrainingRun
 from skae._engine.fitting.setup import Split, StartingPoint, TrainingSetup
 from skae._engine.fitting.splitting import Separation, hold_out, make_folds
+from skae._engine.fitting.spreading import check_spreading
 from skae._engine.settings import LoopSettings, NetworkSettings
 from skae._engine.start.drift import warn_of_drift
 from skae._engine.start.prepared_table import PreparedTable, describe_table, share_weights
@@ -81,13 +84,14 @@ def train_autoencoder(
     """
     if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
         X = densify(X)
-    stream = 0 if start is None else start.n_fits
-    sources = _make_sources(random_state, stream, checkpoints)
     separation = separation or Separation()
+    shape = RANKS.get().count(X.shape[0]), X.shape[1]
+    loop = _prepare_ranks(shape, family, network, loop, separation)
+    sources = _make_sources(random_state, 0 if start is None else start.n_fits, checkpoints)
     anew = start is None and separation.split is None
-    cross_validates = anew and _cross_validates(X.shape, family, loop)
+    cross_validates = anew and _cross_validates(shape, family, loop)
     split = _split_rows(X.shape[0], loop, separation, cross_validates, sources.split)
-    may_resume = anew and tasks is None and checkpoints is None
+    may_resume = anew and tasks is None and checkpoints is None and RANKS.get() is ALONE
     asked = (X, weights, family, network, loop, random_state, separation.groups)
     resumption = find_resumption(asked if may_resume else None, sources)
 
@@ -103,7 +107,7 @@ def train_autoencoder(
             return run.train_all_epochs()
         else:
             chosen = run.train_to_best_epoch()
-            if not anew or not _begins_again(chosen, X.shape, run.setup):
+            if not anew or not _begins_again(chosen, shape, run.setup):
                 return _keep(run, chosen, X, weights)
             verdict = run.table.verdict
             del run  # and its rows, before others are made
@@ -135,17 +139,43 @@ class Sources(NamedTuple):
     folds: torch.Generator
     noise: torch.Generator
     odd_cells: torch.Generator
+    draws: torch.Generator
+
+
+def _prepare_ranks(shape, family, network, loop, separation) -> LoopSettings:
+    """Refuse fits that several processes cannot share; let one of them print."""
+    ranks = RANKS.get()
+    if ranks is ALONE:
+        return loop
+    check_spreading(ranks, shape, family, network, loop, separation)
+    return replace(loop, verbose=loop.verbose if ranks.rank == 0 else False)
 
 
 def _make_sources(random_state, n_earlier_fits: int, checkpoints: Checkpoints | None) -> Sources:
     """Return the sources of a fit, whose places checkpoints keep."""
-    seed = draw_seed(random_state)
+    ranks = RANKS.get()
+    seed = ranks.from_first(draw_seed(random_state))
     if checkpoints is not None:
         seed = checkpoints.settle_seed(seed)
-    sources = Sources(*make_generators(seed, len(Sources._fields), stream=n_earlier_fits))
+    sources = _list_sources(make_generators(seed, 6, stream=n_earlier_fits))
+    if ranks is not ALONE:
+        sources = _tell_apart(sources, seed, ranks)
     if checkpoints is not None:
         checkpoints.generators = sources
     return sources
+
+
+def _list_sources(generators: list[torch.Generator]) -> Sources:
+    """Return sources of six generators; the objective draws from that of the order of the rows."""
+    split, network, order, folds, noise, odd_cells = generators
+    return Sources(split, network, order, folds, noise, odd_cells, draws=order)
+
+
+def _tell_apart(sources: Sources, seed: int, ranks: Alone) -> Sources:
+    """Return sources of which those that ranks need not agree on are this rank's own."""
+    own = _list_sources(make_generators(seed, 6, rank=ranks.rank))
+    sources = sources._replace(noise=own.noise, draws=own.draws)
+    return sources if ranks.shared else sources._replace(order=own.order, odd_cells=own.odd_cells)
 
 
 def _begin(
@@ -162,6 +192,8 @@ def _begin(
     family, table = setup.family, setup.table
     if start is None:
         module = family.make_module(setup.plan, table, table.principal_components, sources.network)
+        for _, part in find_drawing(module):
+            part.skip_to_(RANKS.get().rank)
     else:
         module = copy.deepcopy(start.module)
         module.reach = None
@@ -171,6 +203,7 @@ def _begin(
         module,
         family.make_noise(table, sources.noise),
         sources.order,
+        sources.draws,
         resumption,
         odd_cells=family.make_odd_cells(table, sources.odd_cells),
         tasks=tasks,
@@ -198,7 +231,7 @@ def _turn_start_(run: TrainingRun, X, weights: np.ndarray | None):
     is_plain = isinstance(table, PreparedTable) and not table.masked
     if module.linear_path is None or not is_plain or run.n_earlier_fits:
         return
-    if X.shape[0] * X.shape[1] ** 2 > _CHEAP_PRODUCTS:
+    if run.all_rows.n_rows * X.shape[1] ** 2 > _CHEAP_PRODUCTS:
         return
     shares = share_weights(weights, np.ones(X.shape[0], dtype=bool))[1]
     network = replace(run.setup.network, n_components=table.n_components)
@@ -226,7 +259,8 @@ def _cross_validates(shape, family: Family, loop: LoopSettings) -> bool:
     Networks are trained side by side for that, so it takes skae's own step.
     """
     return (
-        family.cross_validates
+        RANKS.get() is ALONE
+        and family.cross_validates
         and loop.early_stopping
         and shape[0] < _MAX_CROSS_VALIDATED_ROWS
         and shape[0] * shape[1] <= _MAX_CROSS_VALIDATED_CELLS
@@ -244,7 +278,12 @@ def _split_rows(
         return Split(torch.arange(n_samples), None)
     if separation.split is not None:
         return separation.split
-    return hold_out(n_samples, loop.validation_fraction, separation.groups, generator)
+    ranks, fraction = RANKS.get(), loop.validation_fraction
+    split = hold_out(ranks.count(n_samples), fraction, separation.groups, generator)
+    if split.held_out is None:
+        return split
+    train, held_out = (ranks.localize(own, n_samples) for own in (split.train, split.held_out))
+    return replace(split, train=train, held_out=held_out)
 
 
 def set_up(

@@ -8,6 +8,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 
 from skae._engine.compute.device import multiplies_in_bfloat16
+from skae._engine.compute.ranks import Alone
 from skae._engine.fitting.callbacks import EpochLog, TrainingStopped
 from skae._engine.fitting.packing import pack_net, unpack_net
 from skae._engine.judgement import Judgement, mean_of_rows
@@ -113,7 +114,7 @@ class AutoencoderNet(NeuralNet):
             [self.module_],
             self.criterion_,
             [self.optimizer_],
-            by_autograd=bool(self._listens_to_batches() or self.compile or self.mixed_precision),
+            by_autograd=bool(self.listens_to_batches() or self.compile or self.mixed_precision),
             precision=self._precision,
         )
         return self
@@ -125,7 +126,7 @@ class AutoencoderNet(NeuralNet):
             if id(parameter) not in own:
                 yield name, parameter
 
-    def _listens_to_batches(self) -> bool:
+    def listens_to_batches(self) -> bool:
         """Tell whether some callback overrides a hook that is called for each batch."""
         return any(
             getattr(type(callback), hook, None) is not getattr(Callback, hook)
@@ -202,12 +203,12 @@ class AutoencoderNet(NeuralNet):
         """
         if iterator is None:
             return
-        listening = self._listens_to_batches()
+        listening = self.listens_to_batches()
         if training:
             loss = self._train_on(iterator, listening=listening)
         else:
             self.judgement_ = judgement = self._judge_batches(iterator, listening=listening)
-            loss = mean_of_rows(judgement.losses, iterator.dataset.own_weights)
+            loss = mean_of_rows(judgement.losses, iterator.dataset.all_weights)
         self._record_loss(prefix + "_loss", loss, listening=listening)
         for name, value in self.step_.take_records().items():
             self.history.record(name, value)
@@ -216,15 +217,15 @@ class AutoencoderNet(NeuralNet):
     def _train_on(self, iterator, *, listening: bool) -> float:
         """Train on all batches; return the mean loss."""
         sizes, masses = [], []
-        steps = iter(range(len(iterator)))
+        steps, ranks = iter(range(len(iterator))), iterator.dataset.ranks
 
         def begin_step():
             self._set_progress(next(steps), len(iterator))
 
         def list_batches():
-            for rows, weights in iterator:
-                sizes.append(len(rows))
-                masses.append(len(rows) if weights is None else weights.sum())
+            for (rows, weights), size in zip(iterator, iterator.sizes, strict=True):
+                sizes.append(size)
+                masses.append(size if weights is None else weights.sum() * (size / len(rows)))
                 own, own_weights = rows[None], None if weights is None else weights[None]
                 yield Batch(self.noise(own), own, own_weights)
 
@@ -236,7 +237,7 @@ class AutoencoderNet(NeuralNet):
             n_cells = len(dataset) * dataset.rows.n_cells
             losses = train_epoch(self.step_, list_batches(), begin_step, n_cells)
         self.n_steps_ += len(iterator)
-        return _mean_of_batches(losses, sizes, masses)
+        return _mean_of_batches(losses, sizes, masses, ranks)
 
     def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
         """Make a step for each batch, and tell the callbacks."""
@@ -268,7 +269,10 @@ class AutoencoderNet(NeuralNet):
                 losses = parts[-1][0]
                 loss = losses if weights is None else losses * weights
                 self._tell_of_batch("valid", batch, loss.mean())
-        return Judgement(*map(torch.cat, zip(*parts, strict=True)))
+        ranks, n_own = iterator.dataset.ranks, len(iterator.dataset.places)
+        return Judgement(
+            *(ranks.gather(torch.cat(own)[:n_own]) for own in zip(*parts, strict=True))
+        )
 
     def judge(self, dataset: WeightedRows) -> Judgement:
         """Return what rows cost, with the same noise each time."""
@@ -340,7 +344,8 @@ class AutoencoderNet(NeuralNet):
         return moments
 
 
-def _mean_of_batches(losses, sizes, masses) -> float:
+def _mean_of_batches(losses, sizes, masses, ranks: Alone) -> float:
     """Return the mean over all rows of the mean losses of batches."""
     means = torch.cat(losses)
-    return float(means @ torch.tensor(sizes).to(means) / sum(masses))
+    total = means @ torch.tensor(sizes).to(means)
+    return float(ranks.add(total) / ranks.add(sum(masses)))

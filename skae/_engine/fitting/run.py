@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from skorch.callbacks import Callback
 
+from skae._engine.compute.ranks import ALONE
 from skae._engine.families.moments import CodeMoments, join_bounds, measure_bounds
 from skae._engine.families.rotations import make_rotation
 from skae._engine.fitting.callbacks import (
@@ -30,6 +31,7 @@ from skae._engine.start.noise import InputNoise
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.optimizer import adamw_groups
 from skae._engine.tables.batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
+from skae._engine.tables.spread_batches import SpreadBatches
 from skae.modules import Autoencoder
 
 _VALIDATION_BATCH_SIZE = 4096
@@ -54,6 +56,8 @@ class TrainingRun:
         Between the rows and what the network sees of them.
     order_source : torch.Generator
         Source of the order of the rows.
+    draw_source : torch.Generator
+        Source of the draws of the objective.
     resumption : Resumption
         The fit's place among others that it may go on from.
     odd_cells : OddCells or None
@@ -73,6 +77,7 @@ class TrainingRun:
         module: Autoencoder,
         noise: InputNoise,
         order_source: torch.Generator,
+        draw_source: torch.Generator,
         resumption: Resumption,
         *,
         odd_cells: OddCells | None,
@@ -86,12 +91,12 @@ class TrainingRun:
         self.earlier_bounds: list[torch.Tensor] = []
         self.resumption = resumption
         self.start_error: float | None = None
-        automatic, n_train = self.family.automatic, len(split.train)
+        self.train_set, held_out = self.table.dataset(split.train), split.held_out
+        self.all_rows = self.table.dataset()
+        automatic, n_train = self.family.automatic, self.train_set.n_rows
         batch_size = self.loop.resolve_batch_size(n_train, automatic)
         n_batches = count_batches(n_train, batch_size)
         self.max_iter = self.loop.resolve_max_iter(n_batches, automatic)
-        self.train_set, held_out = self.table.dataset(split.train), split.held_out
-        self.all_rows = self.table.dataset()
         self.best_epoch = None if held_out is None else BestEpoch(split.held_out_groups)
         self.callbacks = self._make_callbacks()
         self.net = make_net(
@@ -100,6 +105,7 @@ class TrainingRun:
             batch_size=batch_size,
             max_epochs=resumption.count_scheduled(self.max_iter),
             generator=order_source,
+            draw_source=draw_source,
             # Where all rows meet at once, one row of weight 2 and two rows are to be the same.
             odd_cells=odd_cells if n_batches > 1 else None,
             noise=noise,
@@ -114,7 +120,8 @@ class TrainingRun:
         if self.best_epoch is not None:
             callbacks.append(self.best_epoch)
         if self.tasks is not None:
-            callbacks.append(EpochHook(self.tasks, self.snapshot, self.best_epoch))
+            hook = EpochHook(self.tasks, self.snapshot, self.best_epoch, self.table.ranks)
+            callbacks.append(hook)
         if self.best_epoch is not None:
             callbacks.append(Patience(self.best_epoch, self.loop.n_iter_no_change, self.loop.tol))
         if self.checkpoints is not None:
@@ -222,6 +229,8 @@ class TrainingRun:
         return self.net.step_.copy_values()
 
     def _measure(self) -> CodeMoments:
+        # Processors of several kinds may have rounded otherwise.
+        self.table.ranks.spread_([*self.net.module_.state_dict().values()])
         self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)
         moments = self.family.measure_codes(self.net.module_, self.all_rows)
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
@@ -266,7 +275,7 @@ class TrainingRun:
         """Return the errors of model and reference on the training rows."""
         if self.family.starts_as_reference:
             return self._judge(self.train_set), self._find_start_error()
-        trains_on_all = len(self.train_set) == len(self.all_rows)
+        trains_on_all = self.train_set.n_rows == self.all_rows.n_rows
         if trains_on_all and self.net.noise.corruption is None and not self.table.masked:
             return moments.squared_error, self.table.pca_error
         return self._judge(self.train_set), self._find_pca_error(self.train_set)
@@ -279,7 +288,7 @@ class TrainingRun:
         return self.best_epoch.start_error_
 
     def _judge(self, dataset: WeightedRows) -> float:
-        return mean_of_rows(self.net.judge(dataset).errors, dataset.own_weights)
+        return mean_of_rows(self.net.judge(dataset).errors, dataset.all_weights)
 
     def _find_pca_error(self, dataset: WeightedRows) -> float:
         return self.family.find_pca_error(self.table, self.net.module_, dataset, self.net.noise)
@@ -336,7 +345,7 @@ class TrainingRun:
 
     def _find_variance(self, moments: CodeMoments) -> float:
         """Return the variance of all columns together, in units of X squared, without bias."""
-        n_rows = len(self.all_rows)
+        n_rows = self.all_rows.n_rows
         per_cell = moments.mean_square * self.family.find_unit(self.table, self.all_rows)
         return per_cell * self.table.n_features * n_rows / max(1, n_rows - 1)
 
@@ -373,8 +382,9 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     module : Autoencoder
         The network.
     **params
-        `batch_size`, `max_epochs`, `generator` of the order of the rows, `odd_cells`, `noise`,
-        `validation_set` and the `callbacks` that the training itself needs.
+        `batch_size`, `max_epochs`, `generator` of the order of the rows, `draw_source` of the
+        objective, `odd_cells`, `noise`, `validation_set` and the `callbacks` that the training
+        itself needs.
 
     Returns
     -------
@@ -397,8 +407,8 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
         module,
         family=setup.family,
         plan=setup.plan,
-        criterion=setup.family.make_objective(table, params["generator"]).to(table.device),
-        iterator_train=ShuffledBatches,
+        criterion=setup.family.make_objective(table, params.pop("draw_source")).to(table.device),
+        iterator_train=ShuffledBatches if table.ranks is ALONE else SpreadBatches,
         iterator_train__generator=params.pop("generator"),
         iterator_train__change_=None if odd_cells is None else odd_cells.move_,
         iterator_valid=OrderedBatches,
@@ -413,4 +423,12 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
         **params,
         **{**optimizer, **user},
     )
-    return net.initialize()
+    net.initialize()
+    if table.ranks is not ALONE:
+        if net.listens_to_batches():
+            raise ValueError(
+                "Callbacks of fits by several processes must listen to epochs alone. Got one that "
+                "listens to batches. Leave it out, or fit in one process."
+            )
+        net.step_.exchange_ = table.ranks.exchange_
+    return net

@@ -1,16 +1,18 @@
 """A table made ready for training: standardised rows, their statistics and their PCA."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
+from skae._engine.compute.ranks import ALONE, RANKS, Alone
 from skae._engine.settings import NetworkSettings
 from skae._engine.start.incomplete import MaskedPrincipalComponents, describe_incomplete
 from skae._engine.start.one_pass import OnePass
 from skae._engine.start.padding import describe_padded
 from skae._engine.start.principal_components import PrincipalComponents, find_principal_components
+from skae._engine.start.spread_table import SpreadTable, describe_spread
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.columns import ColumnStatistics, describe_columns, find_bounds
 from skae._engine.tables.resident import ResidentTable, make_resident
@@ -37,6 +39,9 @@ class Prepared:
 
     n_components: int
     device: torch.device
+    ranks: Alone = field(default=ALONE, kw_only=True)
+    """Processes that train together, each with rows of its own or a share of these."""
+
     masked = False
     """Whether cells may be missing."""
 
@@ -57,7 +62,7 @@ class Prepared:
 
     def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
         """Return some rows with their weights, all where no indices are given."""
-        return WeightedRows(self.rows, self.weights, indices, self.device)
+        return WeightedRows(self.rows, self.weights, indices, self.device, self.ranks)
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ def prepare_table(
     weights, shares = share_weights(weights, in_training)
     resident = _choose_passes(X, settings, device)
     statistics, components = describe_table(X, shares, settings, resident)
-    _warn_of_outlying_cells(X.shape[0], statistics, components, settings.dtype)
+    n_samples = RANKS.get().count(X.shape[0])
+    _warn_of_outlying_cells(n_samples, statistics, components, settings.dtype)
     n_components = settings.n_components
     if isinstance(n_components, float):
         n_components = max(1, len(components.components))
@@ -141,6 +147,7 @@ def prepare_table(
         weights=weights,
         n_components=int(n_components),
         device=device,
+        ranks=RANKS.get(),
         statistics=statistics,
         units=units,
         principal_components=components,
@@ -173,10 +180,13 @@ def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray
     shares : ndarray of shape (n_samples,)
         Share of each row in the training, 0 for those held out.
     """
+    ranks = RANKS.get()
+    own = ranks.own(len(in_training))
     if weights is not None:
-        weights = weights / weights[in_training].mean()
+        total = ranks.add(weights[own][in_training[own]].sum())
+        weights = weights / (total / ranks.add(in_training[own].sum()))
     shares = in_training.astype(np.float64) if weights is None else weights * in_training
-    shares /= shares.sum()
+    shares /= ranks.add(shares[own].sum())
     return None if weights is None else torch.from_numpy(weights), shares
 
 
@@ -211,6 +221,10 @@ def describe_table(
         return describe_padded(X, shares, settings.n_components, precision=settings.dtype)
     if settings.masked:
         return describe_incomplete(X, shares, settings.n_components, precision=settings.dtype)
+    ranks = RANKS.get()
+    # What makes the passes has all rows, which need no sums over ranks where these share them.
+    if ranks is not ALONE and not (ranks.shared and resident is not None):
+        return describe_spread(X, shares, settings, ranks, resident)
     if resident is None:
         statistics = describe_columns(X, shares)
     else:
@@ -281,6 +295,8 @@ def _choose_bounds(X, statistics, output_range, resident) -> tuple[np.ndarray, n
     if output_range is None:
         return None
     if output_range == "auto":
+        if RANKS.get() is not ALONE:
+            X = resident = SpreadTable(X, RANKS.get())
         count_cells = getattr(resident, "count_cells", None)
         lower, upper = find_bounds(X, statistics, count_cells)
     else:

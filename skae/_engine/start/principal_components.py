@@ -86,16 +86,16 @@ def find_principal_components(
     needs_svd = loses_digits(statistics.variance, np.min, np.float64)
     if is_narrow(*X.shape):
         if needs_svd:
-            return _from_triangle(_find_triangle(X, mean, shares), n_components)
+            return from_triangle(find_triangle(X, mean, shares), n_components)
         if find_covariance is not None:
             return from_covariance(find_covariance(mean, shares), n_components)
         if is_cheap(*X.shape) or loses_digits(statistics.variance, np.median, precision):
             precision = np.float64
-        return from_covariance(_covariance(X, mean, shares, precision), n_components)
+        return from_covariance(sum_covariance(X, mean, shares, precision), n_components)
     table = _CentredTable(X, mean, shares)
     if n_samples <= min(n_features, _MAX_GRAM_SAMPLES):
         if needs_svd and n_samples * n_features <= _MAX_CELLS_OF_SVD:
-            return _from_triangle(_find_triangle(X, mean, shares), n_components)
+            return from_triangle(find_triangle(X, mean, shares), n_components)
         return _from_gram(table, total, n_components)
     return _from_randomized(table, total, n_components, seed)
 
@@ -147,7 +147,7 @@ def _rounding(n_features) -> float:
     return float(np.finfo(float).eps) * n_features
 
 
-def _covariance(X, mean, shares, precision) -> np.ndarray:
+def sum_covariance(X, mean, shares, precision) -> np.ndarray:
     """Return the weighted covariance by one pass over chunks, summed in double precision."""
     covariance = np.zeros((X.shape[1], X.shape[1]))
     roots = np.sqrt(shares * len(shares)).astype(precision)
@@ -192,7 +192,7 @@ def loses_digits(variances: np.ndarray, typical: Callable, precision) -> bool:
     return bool(rounding > _TOLERATED_ROUNDING * typical(positive))
 
 
-def _find_triangle(X, mean, shares) -> np.ndarray:
+def find_triangle(X, mean, shares) -> np.ndarray:
     """Return a triangle with the singular values and axes of the weighted, centred rows.
 
     Rows are taken in chunks; squares of values are never added.
@@ -208,7 +208,7 @@ def _find_triangle(X, mean, shares) -> np.ndarray:
     return triangle
 
 
-def _from_triangle(triangle, n_components) -> PrincipalComponents:
+def from_triangle(triangle, n_components) -> PrincipalComponents:
     """Return the leading principal components of rows that a triangle stands for."""
     _, singular_values, axes = linalg.svd(triangle, full_matrices=False, check_finite=False)
     variances = singular_values**2

@@ -1,9 +1,11 @@
 """Batches for skorch: slices of a permutation instead of rows collected one by one."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import torch
 
+from skae._engine.compute.ranks import ALONE, Alone
 from skae._engine.tables.rows import send
 
 # Rows in their order are only judged, so their batches may be as small as memory wants them.
@@ -27,21 +29,48 @@ class WeightedRows:
         Which of the rows belong to this set; all where None.
     device : torch.device, default=cpu
         Where batches are wanted.
+    ranks : Alone, default=ALONE
+        Processes that have rows of this set, or shares of its rows.
     """
 
-    def __init__(self, rows, weights=None, indices=None, device=torch.device("cpu")):
+    def __init__(
+        self,
+        rows,
+        weights=None,
+        indices=None,
+        device=torch.device("cpu"),
+        ranks: Alone = ALONE,
+    ):
         self.rows = rows
         self.weights = weights
         self.indices = torch.arange(len(rows)) if indices is None else indices
         self.device = device
+        self.ranks = ranks
 
     def __len__(self) -> int:
         return len(self.indices)
 
+    @functools.cached_property
+    def n_rows(self) -> int:
+        """Number of rows of this set on all ranks."""
+        return self.ranks.count(len(self))
+
     @property
-    def own_weights(self) -> torch.Tensor | None:
-        """Weights of the rows of this set, None where all are equal."""
-        return None if self.weights is None else self.weights[self.indices]
+    def places(self) -> torch.Tensor:
+        """Numbers of the rows of this set that this rank looks at in a pass over it."""
+        return torch.arange(len(self))[self.ranks.own(len(self))]
+
+    @functools.cached_property
+    def all_weights(self) -> torch.Tensor | None:
+        """Weights of the rows of this set on all ranks, None where all are equal."""
+        if self.weights is None:
+            return None
+        return self.ranks.gather(self.weights[self.indices][self.places])
+
+    def stand_in(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a row of weight 0, as the batch of a rank that has none of the rows."""
+        rows = send(self.rows.take(torch.tensor([0])), self.device)
+        return rows, rows.new_zeros(1)
 
     def batch(self, indices: torch.Tensor):
         """Return the rows at `indices` of this set and their weights, None where all are equal."""
@@ -75,7 +104,8 @@ class ShuffledBatches:
     generator : torch.Generator
         Source of the order.
     change_ : callable, default=None
-        Changes rows in place, given them and their weights, and returns weights.
+        Changes rows in place, given them and their weights, and returns weights. A part of several
+        processes also tells the `places` of its rows among `n_rows`.
     """
 
     def __init__(
@@ -84,17 +114,23 @@ class ShuffledBatches:
         *,
         batch_size: int,
         generator: torch.Generator,
-        change_: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] | None = None,
+        change_: Callable[..., torch.Tensor] | None = None,
     ):
         self.dataset = dataset
         self.change_ = change_
-        self.n_batches = count_batches(len(dataset), batch_size)
+        self.n_batches = count_batches(dataset.n_rows, batch_size)
         self.generator = generator
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of rows of the batches, on all ranks."""
+        return batch_sizes(self.dataset.n_rows, self.n_batches)
 
     def __len__(self) -> int:
         return self.n_batches
 
-    def __iter__(self):
+    def list_chunks(self) -> Iterator[tuple[torch.Tensor, list[int]]]:
+        """Yield indices of rows of several batches, in a new order, and the sizes of these."""
         order = self.dataset.draw_order(self.generator)
         cells = len(order) * self.dataset.rows.n_cells / self.n_batches
         n_at_once = max(1, round(self.dataset.cells_at_once / max(1, cells)))
@@ -102,6 +138,10 @@ class ShuffledBatches:
         for first in range(0, self.n_batches, n_at_once):
             own_sizes = sizes[first : first + n_at_once]
             own, order = order.tensor_split([sum(own_sizes)])
+            yield own, own_sizes
+
+    def __iter__(self):
+        for own, own_sizes in self.list_chunks():
             rows, weights = self.dataset.batch(own)
             if self.change_ is not None:
                 weights = self.change_(rows, weights)
@@ -123,14 +163,14 @@ class OrderedBatches:
     def __init__(self, dataset: WeightedRows, *, batch_size: int):
         self.dataset = dataset
         most = max(1, _MAX_CELLS // max(1, dataset.rows.n_cells))
-        self.n_batches = count_batches(len(dataset), min(batch_size, most))
+        self.n_batches = count_batches(len(dataset.places), min(batch_size, most))
 
     def __len__(self) -> int:
         return self.n_batches
 
     def __iter__(self):
-        for indices in torch.arange(len(self.dataset)).tensor_split(self.n_batches):
-            yield self.dataset.batch(indices)
+        for indices in self.dataset.places.tensor_split(self.n_batches):
+            yield self.dataset.batch(indices) if len(indices) else self.dataset.stand_in()
 
 
 def batch_sizes(n_rows: int, n_batches: int) -> list[int]:

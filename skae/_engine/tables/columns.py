@@ -88,7 +88,7 @@ def find_bounds(
         Bounds in the unit of X.
     """
     lowest, highest = statistics.lowest, statistics.highest
-    count_cells = count_cells or functools.partial(_count_cells, X)
+    count_cells = count_cells or functools.partial(count_equal, X)
     n_lowest, n_highest = statistics.n_lowest, statistics.n_highest
     if n_lowest is None or n_highest is None:
         n_lowest, n_highest = count_cells(lowest), count_cells(highest)
@@ -109,7 +109,7 @@ def _find_bound(shape, end: np.ndarray, counts, of_table, *, nowhere: float) -> 
     return np.where(at_bound, end, bound)
 
 
-def _count_cells(X, values) -> np.ndarray:
+def count_equal(X, values) -> np.ndarray:
     """Return how many cells of each column equal the value given for it."""
     counts = np.zeros(X.shape[1], dtype=np.int64)
     if sparse.issparse(X):

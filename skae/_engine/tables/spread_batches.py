@@ -1,0 +1,56 @@
+"""Batches that several processes train on together."""
+
+import functools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from skae._engine.tables.batches import ShuffledBatches, batch_sizes
+
+
+class SpreadBatches(ShuffledBatches):
+    """Parts of batches that all ranks train on together, of one rank.
+
+    Where the ranks share all rows, batches are those of one process, and each rank takes an equal
+    part of each. Where each has rows of its own, each shuffles them, and a batch has rows of all
+    ranks in the proportion of their numbers.
+
+    Rows have such weights that the mean losses of all ranks sum to the mean loss of the batch.
+    """
+
+    @functools.cached_property
+    def sizes(self) -> list[int]:
+        """Numbers of rows of the batches, on all ranks."""
+        if self.dataset.ranks.shared:
+            return super().sizes
+        counts = self.dataset.ranks.list_all(len(self.dataset))
+        sizes = [batch_sizes(n_rows, self.n_batches) for n_rows in counts]
+        return [sum(own) for own in zip(*sizes, strict=True)]
+
+    def __iter__(self):
+        parts = self._take_shares() if self.dataset.ranks.shared else super().__iter__()
+        for (rows, weights), size in zip(parts, self.sizes, strict=True):
+            yield self._weigh(rows, weights, size)
+
+    def _take_shares(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for indices, sizes in self.list_chunks():
+            places = [own[self.dataset.ranks.own(len(own))] for own in _number(sizes)]
+            taken = torch.cat(places)
+            rows, weights = self.dataset.batch(indices[taken])
+            if self.change_ is not None:
+                weights = self.change_(rows, weights, places=taken, n_rows=len(indices))
+            own_sizes = [len(own) for own in places]
+            parts = [None] * len(sizes) if weights is None else weights.split(own_sizes)
+            yield from zip(rows.split(own_sizes), parts, strict=True)
+
+    def _weigh(self, rows: Tensor, weights: Tensor | None, size: int) -> tuple[Tensor, Tensor]:
+        if len(rows) == 0:
+            return self.dataset.stand_in()
+        share = len(rows) / size
+        return rows, rows.new_full((len(rows),), share) if weights is None else weights * share
+
+
+def _number(sizes: list[int]) -> Iterator[Tensor]:
+    """Yield the places of the rows of each batch in a chunk."""
+    return iter(torch.arange(sum(sizes)).split(sizes))

@@ -1,0 +1,81 @@
+"""Fits by several processes: whether they agree on the fit, and what each must not do alone."""
+
+from typing import Any
+
+from skae._engine import RANKS, Separation
+from skae._estimators.checkpoints import describe_fit
+
+
+def check_agreement(estimator, rows, weights, separation: Separation | None) -> None:
+    """Refuse a fit on which several processes do not agree.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator in its fit.
+    rows : ndarray or sparse matrix of shape (n_samples, n_features)
+        The rows of this process.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+    separation : Separation or None
+        Rows that must not stand on both sides of a split.
+
+    Raises
+    ------
+    ValueError
+        If they have other estimators, parameters or versions, or tables that do not fit together.
+    """
+    ranks = RANKS.get()
+    if ranks.size == 1:
+        return
+    fit = describe_fit(estimator, rows, weights, separation)
+    if not ranks.shared:
+        fit["table"] = {"columns": rows.shape[1], "type": str(rows.dtype)}
+        fit["given"] = {name: value is not None for name, value in fit["given"].items()}
+    fits = ranks.list_all(fit)
+    for rank, other in enumerate(fits):
+        differences = [name for name in fit if other[name] != fits[0][name]]
+        if differences:
+            raise ValueError(
+                "All processes must fit the same estimator to tables of the same columns, or to "
+                f"the same table with rows='shared'. Got another {differences[0]} on rank {rank} "
+                f"than on rank 0: {_show(other[differences[0]], fits[0][differences[0]])}. Give "
+                "all processes the same."
+            )
+
+
+def _show(one: Any, other: Any) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [name for name in one if one[name] != other.get(name)]
+        return ", ".join(f"{name} {one[name]!r} and {other.get(name)!r}" for name in names[:3])
+    return f"{one!r} and {other!r}"
+
+
+def refuse_continuation() -> None:
+    """Refuse a fit that goes on from another, where there are several processes."""
+    if RANKS.get().size > 1:
+        raise ValueError(
+            "Fits by several processes must begin anew. Got one that goes on from an earlier fit, "
+            "by `warm_start` or `partial_fit`. Use `fit` with warm_start=False, or one process."
+        )
+
+
+def refuse_parts(what: str) -> None:
+    """Refuse something that takes all rows where each process has rows of its own.
+
+    Parameters
+    ----------
+    what : str
+        An estimator or a parameter.
+
+    Raises
+    ------
+    ValueError
+        If each of several processes has rows of its own.
+    """
+    ranks = RANKS.get()
+    if ranks.size > 1 and not ranks.shared:
+        raise ValueError(
+            f"{what} must see all rows. Got several processes with rows of their own. Give every "
+            "process all rows with rows='shared', or fit in one process."
+        )
