@@ -84,15 +84,14 @@ def train_autoencoder(
     """
     if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
         X = densify(X)
-    separation = separation or Separation()
-    shape = RANKS.get().count(X.shape[0]), X.shape[1]
+    separation, shape = separation or Separation(), (RANKS.get().count(X.shape[0]), X.shape[1])
     loop = _prepare_ranks(shape, family, network, loop, separation)
     sources = _make_sources(random_state, 0 if start is None else start.n_fits, checkpoints)
     anew = start is None and separation.split is None
     cross_validates = anew and _cross_validates(shape, family, loop)
     split = _split_rows(X.shape[0], loop, separation, cross_validates, sources.split)
     may_resume = anew and tasks is None and checkpoints is None and RANKS.get() is ALONE
-    asked = (X, weights, family, network, loop, random_state, separation.groups)
+    asked = X, weights, family, network, loop, random_state, separation.groups
     resumption = find_resumption(asked if may_resume else None, sources)
 
     def prepare(split: Split, verdict=None, **observers) -> TrainingRun:
