@@ -196,10 +196,8 @@ class BaseAutoencoder(
             if self.n_components in (None, "auto"):
                 n_codes = self._count_codes(rows, weights) if start is None else self.n_components_
                 network = replace(network, n_components=n_codes)
-            n_rows = RANKS.get().count(rows.shape[0])
             own = {"sample_shape_": form.seen, "_form": form.given, "_frame": frame}
-            n_earlier = 0 if start is None else self.n_samples_seen_
-            own |= {"_n_rows": n_rows, "n_samples_seen_": n_earlier + n_rows}
+            own |= self._count_rows(rows, start)
 
             def describe(model):
                 mean = form.restore_rows(model.standardization.mean)
@@ -238,8 +236,16 @@ class BaseAutoencoder(
         frame = self._frame
         if anew:
             is_mixed = self._takes_mixed_frames and is_mixed_frame(X)
+            if is_mixed:
+                refuse_parts("A fit to columns of several kinds")
             frame = FrameForm.fit(self, X, check_weights(sample_weight, X)) if is_mixed else None
         return frame, settings if frame is None else frame.adapt(self, settings)
+
+    def _count_rows(self, rows, start: StartingPoint | None) -> dict[str, Any]:
+        """Return the attributes that tell of numbers of rows, those of all processes."""
+        n_rows = RANKS.get().count(rows.shape[0])
+        n_earlier = 0 if start is None else self.n_samples_seen_
+        return {"_n_rows": n_rows, "n_samples_seen_": n_earlier + n_rows}
 
     def _read_form(self, X, rows, network: NetworkSettings, *, anew: bool) -> SampleForm:
         """Return the shapes of the samples of a fit."""

@@ -84,14 +84,14 @@ def train_autoencoder(
     """
     if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
         X = densify(X)
-    separation, shape = separation or Separation(), (RANKS.get().count(X.shape[0]), X.shape[1])
-    loop = _prepare_ranks(shape, family, network, loop, separation)
+    separation = separation or Separation()
+    shape, loop = _prepare_ranks(X, family, network, loop, separation)
     sources = _make_sources(random_state, 0 if start is None else start.n_fits, checkpoints)
     anew = start is None and separation.split is None
     cross_validates = anew and _cross_validates(shape, family, loop)
     split = _split_rows(X.shape[0], loop, separation, cross_validates, sources.split)
     may_resume = anew and tasks is None and checkpoints is None and RANKS.get() is ALONE
-    asked = X, weights, family, network, loop, random_state, separation.groups
+    asked = (X, weights, family, network, loop, random_state, separation.groups)
     resumption = find_resumption(asked if may_resume else None, sources)
 
     def prepare(split: Split, verdict=None, **observers) -> TrainingRun:
@@ -141,13 +141,17 @@ class Sources(NamedTuple):
     draws: torch.Generator
 
 
-def _prepare_ranks(shape, family, network, loop, separation) -> LoopSettings:
-    """Refuse fits that several processes cannot share; let one of them print."""
+def _prepare_ranks(X, family, network, loop, separation) -> tuple[tuple[int, int], LoopSettings]:
+    """Return the shape of the whole table, and the loop; one of several processes prints.
+
+    Fits that several processes cannot share are refused.
+    """
     ranks = RANKS.get()
-    if ranks is ALONE:
-        return loop
-    check_spreading(ranks, shape, family, network, loop, separation)
-    return replace(loop, verbose=loop.verbose if ranks.rank == 0 else False)
+    shape = ranks.count(X.shape[0]), X.shape[1]
+    if ranks is not ALONE:
+        check_spreading(ranks, shape, family, network, loop, separation)
+        loop = replace(loop, verbose=loop.verbose if ranks.rank == 0 else False)
+    return shape, loop
 
 
 def _make_sources(random_state, n_earlier_fits: int, checkpoints: Checkpoints | None) -> Sources:
