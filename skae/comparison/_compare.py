@@ -1,4 +1,4 @@
-"""Telling whether an autoencoder is better than PCA on a table."""
+"""Comparison of an autoencoder with PCA on a table."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -40,60 +40,62 @@ def compare_with_pca(
     random_state=0,
     verbose=False,
 ) -> PCAComparison:
-    """Compare PCA and an autoencoder on rows that neither has seen.
+    """Compare PCA and an autoencoder on held-out rows.
 
-    Both are fitted on the same rows with the same number of codes. The held-out rows tell how well
-    each reconstructs, and how well the same simple model predicts `y` from the codes: a
-    `LogisticRegression` where `y` holds class labels, a `Ridge` where it holds quantities, each
-    after a `StandardScaler`.
+    Both are fitted on the same rows with the same number of codes. Held-out rows show how well each
+    of them reconstructs, and how well a simple model predicts `y` from the codes: a
+    `LogisticRegression` for class labels, or a `Ridge` for quantities, each after a
+    `StandardScaler`.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The table, all numeric and finite; sparse ones are made dense. Images and sequences of one
-        length may have axes of their own: PCA sees them flattened.
+        Numeric and finite rows; sparse matrices are converted to dense ones. Images and sequences
+        of equal length may have more axes and are flattened for PCA.
     y : array-like of shape (n_samples,), default=None
-        Class labels or quantities to predict from the codes. Numbers are quantities where they
-        have fractions, or more distinct values than 20 and than a twentieth of the rows. None
-        leaves that column out. Rows without one (NaN, None or NA) are left out, with a warning.
+        Class labels or quantities to predict from the codes. Numbers are quantities if they have
+        fractions, or if they have more distinct values than 20 and than a twentieth of the rows.
+        Rows with a missing label (NaN, None or NA) are left out, with a warning. None skips the
+        prediction.
     n_components : int or sequence of int, default=(2, 8, 16, 32)
-        Numbers of codes, each at least 1. Those above the number of columns or of training rows,
-        where PCA ends, are left out with a warning.
+        Numbers of codes, each at least 1. Numbers above the number of columns or of training rows,
+        which PCA does not allow, are left out with a warning.
     estimator : transformer with ``n_components`` and ``inverse_transform``, default=None
         The autoencoder, cloned for each number of codes. None means
         ``AutoencoderTransformer(random_state=random_state)``.
     X_test : array-like of shape (n_test, n_features), default=None
-        The rows to hold out. None holds out a random part of `X`.
+        Held-out rows. None holds out a random part of `X`.
     y_test : array-like of shape (n_test,), default=None
-        Their `y`; needed with `X_test` if `y` is given.
+        Labels or quantities of the held-out rows. Required with `X_test` if `y` is given.
     test_size : float or int, default=0.25
-        Share, in (0, 1), or number of the rows to hold out, where `X_test` is None. Labels keep
-        their shares in both parts where they can.
+        Share in (0, 1), or number, of the rows to hold out if `X_test` is None. The split is
+        stratified by class labels if possible.
     standardize : bool, default=False
-        Whether to scale each column to mean 0 and standard deviation 1 first, by the training
-        rows. Choose True where columns have different units: squared errors add up over them.
+        Whether to scale each column to mean 0 and standard deviation 1, computed on the training
+        rows. Choose True if columns have different units, because squared errors are summed over
+        columns.
     random_state : int, RandomState instance or None, default=0
-        Seed of the choice of rows, of PCA's solver, and of the default estimator.
+        Seed of the split, of PCA's solver, and of the default estimator.
     verbose : bool, default=False
-        Whether to print the table while it is made, line by line.
+        Whether to print the table line by line during the comparison.
 
     Returns
     -------
     PCAComparison
-        The results; print it for a table, call its `to_frame`, or its `to_html` for a page with
-        pictures.
+        Results of the comparison. Print it for a table; `to_frame` returns a DataFrame, and
+        `to_html` a report page with plots.
 
     Raises
     ------
     ValueError
-        If `n_components` holds no number of codes that PCA can give, X has less than three rows or
-        is not numeric and finite, `y` holds less than two classes or none of several rows, or
-        `X_test` and `y_test` do not fit to `X` and `y`.
+        If `n_components` contains no number of codes that PCA allows, if X has fewer than three
+        rows or is not numeric and finite, if `y` has fewer than two classes or no class with
+        several rows, or if `X_test` and `y_test` do not match `X` and `y`.
 
     Warns
     -----
     SkaeWarning
-        If some of `n_components` were left out (printed instead, if `verbose`).
+        If some of `n_components` are left out. With `verbose`, this is printed instead.
 
     Examples
     --------

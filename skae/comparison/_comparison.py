@@ -20,30 +20,31 @@ from skae.comparison._results import (
 
 @dataclass(frozen=True)
 class PCAComparison:
-    """PCA and an autoencoder side by side, on the same held-out rows.
+    """Results of PCA and an autoencoder on the same held-out rows.
 
-    Printed, it is a table of plain text; in a notebook, one of HTML. `to_html` makes a page of it.
+    Printing it shows a text table, and notebooks show an HTML table. `to_html` writes a report
+    page.
 
     Attributes
     ----------
     results : tuple of MethodResult
-        Two for each number of codes, PCA's first.
+        Two results for each number of codes, first PCA and then the autoencoder.
     n_train, n_test : int
-        Number of rows fitted on, and held out.
+        Number of training rows and of held-out rows.
     n_features : int
         Number of columns.
     score_name : {"accuracy", "R2"} or None
-        Measure of `downstream_score`; None without `y`.
+        Name of `downstream_score`. None without `y`.
     left_out : tuple of int
-        Numbers of codes left out, being more than PCA can give.
+        Numbers of codes that were left out because PCA does not allow so many.
     evidence : object or None
-        Data, fitted models and options that the figures come from, for `to_html`: its `models`
-        holds the models by number of codes and method. None where `compare_with_pca` did not make
-        the comparison.
+        Data, fitted models and options behind the figures, for `to_html`. Its `models` are the
+        fitted models by number of codes and method. None if the object was not made by
+        `compare_with_pca`.
 
     See Also
     --------
-    compare_with_pca : Make one.
+    compare_with_pca : Run a comparison.
 
     Examples
     --------
@@ -75,7 +76,8 @@ class PCAComparison:
         Returns
         -------
         pandas.DataFrame of shape (n_results, 8)
-            One row per number of codes and method, the attributes of `MethodResult` as columns.
+            One row per number of codes and method, with the attributes of `MethodResult` as
+            columns.
 
         Raises
         ------
@@ -94,13 +96,13 @@ class PCAComparison:
         return frame if self.score_name else frame.drop(columns="downstream_score")
 
     def plot(self, metric="squared_error", *, ax=None) -> ComponentsCurveDisplay:
-        """Plot a figure against the number of codes, PCA's beside the autoencoder's.
+        """Plot a figure against the number of codes, for PCA and the autoencoder.
 
         Parameters
         ----------
         metric : {"squared_error", "error_ratio", "explained_variance", "downstream_score"}, \
                 default="squared_error"
-            Figure to draw; the last one is there if the comparison had a `y`.
+            Figure to plot. The last one needs a comparison with `y`.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
 
@@ -140,47 +142,48 @@ class PCAComparison:
         load_code=None,
         command=None,
     ) -> str | None:
-        """Make one page of HTML with pictures, which needs no other file and no network.
+        """Return or write a self-contained HTML report with plots.
 
-        It begins with the verdict, taken at the number of codes where the autoencoder's error is
-        least beside PCA's. Then come the figures by number of codes, reconstructions, maps of the
-        codes, errors of the columns, the course of the training, and the code to do it again.
+        The report begins with the verdict, at the number of codes with the lowest ratio of the
+        autoencoder's error to PCA's. It then shows the figures by number of codes, reconstructions,
+        maps of the codes, errors of the columns, the loss curve, and code to reproduce the
+        comparison. It needs no other file and no network.
 
         Parameters
         ----------
         path : str or path-like, default=None
-            File to write, ending in .html or .htm; one that exists is replaced. None returns the
+            File to write, ending in .html or .htm. An existing file is replaced. None returns the
             page instead.
         title : str, default="A table"
             Name of the data.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the columns. None takes those of the table that was compared on.
+            Names of the columns. None uses the column names of X.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width), where rows are images.
+            (height, width) or (channels, height, width) if rows are images.
         remarks : sequence of str, default=()
-            Sentences to put under the verdict.
+            Sentences to show below the verdict.
         load_code : str, default=None
-            Python that makes X (and y, X_test, y_test where they were given), for the code of the
-            page.
+            Python code that creates X (and y, X_test, y_test if they were given), for the code on
+            the page.
         command : str, default=None
-            Command line that makes the page, to stand beside the code.
+            Command line that creates the page, shown beside the code.
 
         Returns
         -------
         page : str or None
-            The HTML, where `path` is None.
+            HTML of the page. None if it was written to `path`.
 
         Raises
         ------
         FileNotFoundError
-            If there is no folder to write the file to.
+            If the folder of `path` does not exist.
         ImportError
             If matplotlib is not installed.
         IsADirectoryError
             If `path` is a folder.
         ValueError
-            If `path` has another ending, `image_shape` or `feature_names` do not fit to the
-            columns, or the comparison has no `evidence`.
+            If `path` has another ending, if `image_shape` or `feature_names` do not match the
+            columns, or if the comparison has no `evidence`.
 
         Examples
         --------
@@ -208,12 +211,13 @@ class PCAComparison:
         return None
 
     def summarize(self) -> str:
-        """Say in one sentence how the autoencoder did.
+        """Return the result of the comparison in one sentence.
 
         Returns
         -------
         str
-            At how many numbers of codes its error was below PCA's, and its best ratio.
+            Sentence with the number of times that the autoencoder's error is below PCA's, and the
+            best ratio.
 
         Examples
         --------

@@ -14,17 +14,17 @@ _METRICS = {
 
 
 class ComponentsCurveDisplay:
-    """Error, or another figure, against the number of codes, with PCA beside it.
+    """Error, or another figure, against the number of codes, for an autoencoder and PCA.
 
-    `PCAComparison.plot` makes one and plots it.
+    Returned by `PCAComparison.plot`.
 
     Parameters
     ----------
     comparison : PCAComparison
-        The figures.
+        Results to plot.
     metric : {"squared_error", "error_ratio", "explained_variance", "downstream_score"}, \
             default="squared_error"
-        Figure to draw.
+        Figure to plot.
 
     Attributes
     ----------
@@ -33,11 +33,11 @@ class ComponentsCurveDisplay:
     figure_ : matplotlib Figure
         The figure.
     lines_ : list of matplotlib Line2D
-        The curve of PCA, and that of the autoencoder.
+        Curves of PCA and of the autoencoder.
 
     See Also
     --------
-    compare_with_pca : The same figures as a table.
+    compare_with_pca : Run a comparison and print it as a table.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Whether a model on the codes predicts better than one on PCA's."""
+"""Comparison of predictions from codes and from principal components."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from skae.metrics._transformer import encode, index_samples
 
 @dataclass(frozen=True, eq=False)
 class DownstreamComparison:
-    """Scores of one model on two kinds of codes, with confidence intervals.
+    """Scores of a model on codes and on principal components, with confidence intervals.
 
     Attributes
     ----------
@@ -31,16 +31,16 @@ class DownstreamComparison:
     pca_scores : ndarray of shape (n_splits,)
         Scores on PCA's codes, on the same splits.
     test_share : float
-        Rows scored over rows fitted on, in a split.
+        Number of test rows divided by the number of training rows in a split.
     confidence_level : float, default=0.95
-        Probability, in (0, 1), with which an interval is meant to hold the true mean.
+        Confidence level of the intervals, in (0, 1).
 
     Notes
     -----
-    Splits share most of the rows that are fitted on, so that their scores are not independent, and
-    the usual interval is much too short. The interval here is that of the corrected resampled t
-    test [1]_: the variance of the mean is estimated as ``1 / n_splits + test_share`` times the
-    variance between the splits, instead of ``1 / n_splits`` times.
+    Splits share most of their training rows, so their scores are not independent, and the usual
+    interval is much too short. The interval here is that of the corrected resampled t-test [1]_:
+    the variance of the mean is estimated as ``1 / n_splits + test_share`` times the variance
+    between the splits, instead of ``1 / n_splits`` times.
 
     References
     ----------
@@ -67,17 +67,17 @@ class DownstreamComparison:
     confidence_level: float = 0.95
 
     def interval(self, values) -> tuple[float, float]:
-        """Return the confidence interval of the mean of one value for each split.
+        """Return the confidence interval of the mean of one value per split.
 
         Parameters
         ----------
         values : array-like of shape (n_splits,)
-            Scores, or differences of scores. A single one has no interval: both ends are NaN.
+            Scores, or differences of scores. With a single split, both ends are NaN.
 
         Returns
         -------
         low, high : float
-            Ends of the interval, not cut off at the ends of the score's range.
+            Ends of the interval, which may lie outside of the range of the score.
 
         Examples
         --------
@@ -101,7 +101,7 @@ class DownstreamComparison:
         Returns
         -------
         pandas.DataFrame of shape (3, 3)
-            The rows "autoencoder", "PCA" and "difference"; the columns "mean", "low" and "high".
+            Rows "autoencoder", "PCA" and "difference" with the columns "mean", "low" and "high".
 
         Raises
         ------
@@ -144,48 +144,50 @@ def compare_downstream(
     confidence_level=0.95,
     random_state=0,
 ) -> DownstreamComparison:
-    """Compare what codes and as many of PCA's are worth for predicting `y`.
+    """Compare predictions of `y` from codes and from as many principal components.
 
-    In each split of the rows the estimator and PCA are fitted on one part without looking at `y`,
-    then the same model is fitted on the codes of each, and scored on the codes of the other part.
+    In each split, the estimator and PCA are fitted on the training rows without `y`. The same model
+    is then fitted on the codes of each, and scored on the codes of the test rows.
 
     Parameters
     ----------
     estimator : transformer
-        The autoencoder, or a pipeline that ends in one; it is cloned. Of a pipeline, the steps
-        before the last one are kept for PCA.
+        Autoencoder, or a pipeline that ends in one; it is cloned. For PCA, the last step of a
+        pipeline is replaced.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, or images and sequences in any form that the estimator takes; PCA sees them flattened.
+        Rows, or images and sequences in any form that the estimator accepts. They are flattened for
+        PCA.
     y : array-like of shape (n_samples,)
-        Class labels or quantities. Rows without one (NaN, None or NA) are left out, with a warning.
-        Numbers are quantities where they have fractions, or more distinct values than 20 and than
-        a twentieth of the rows.
+        Class labels or quantities. Rows with a missing label (NaN, None or NA) are left out, with a
+        warning. Numbers are quantities if they have fractions, or if they have more distinct values
+        than 20 and than a twentieth of the rows.
     predictor : classifier or regressor, default=None
-        The model on the codes, cloned. None is a `LogisticRegression` for labels and a `Ridge` for
-        quantities, after a `StandardScaler`.
+        Model on the codes; it is cloned. None is a `LogisticRegression` for labels and a `Ridge`
+        for quantities, after a `StandardScaler`.
     scoring : str or callable, default=None
-        How to score the model, as in `cross_val_score`. None takes its own `score`: the accuracy,
-        or R2.
+        Score of the model, as in `cross_val_score`. None uses the `score` method of the model:
+        accuracy or R2.
     cv : int, splitter or iterable of splits, default=None
-        How to split the rows. None makes five folds, twice, with classes in equal shares.
+        Cross-validation splits. None is five-fold cross-validation, repeated twice and stratified
+        by class.
     confidence_level : float, default=0.95
-        Probability, in (0, 1), with which an interval is meant to hold the true mean.
+        Confidence level of the intervals, in (0, 1).
     random_state : int, RandomState instance or None, default=0
-        Seed of the default folds and of PCA's solver. The estimator has its own.
+        Seed of the default folds and of PCA's solver. The estimator has its own `random_state`.
 
     Returns
     -------
     DownstreamComparison
-        The scores of each split; print it for means and intervals.
+        Scores of all splits. Print it for means and intervals.
 
     Raises
     ------
     ValueError
-        If `confidence_level` is not in (0, 1), or X and `y` are not of one length.
+        If `confidence_level` is not in (0, 1), or X and `y` differ in length.
 
     See Also
     --------
-    skae.comparison.compare_with_pca : Reconstruction, time and prediction on one split.
+    skae.comparison.compare_with_pca : Errors, times and predictions on a single split.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Figures of one method, and their place in the lines of a table."""
+"""Figures of one method, and their formatting in a table."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ _WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8)
 
 @dataclass(frozen=True)
 class MethodResult:
-    """Figures of one method with one number of codes.
+    """Results of one method with one number of codes.
 
     Attributes
     ----------
@@ -16,15 +16,16 @@ class MethodResult:
     method : {"PCA", "autoencoder"}
         Name of the method.
     squared_error : float
-        Mean squared difference between a held-out row and its reconstruction, per cell, in squared
-        units of X (of its standard deviations, where columns were standardized).
+        Mean squared error of the held-out rows per cell, in units of X squared (of standard
+        deviations squared, if columns were standardized).
     error_ratio : float
-        `squared_error` over that of PCA with as many codes; below 1 is better than PCA.
+        `squared_error` divided by that of PCA with the same number of codes. Below 1 is better than
+        PCA.
     explained_variance : float
-        Share of the held-out rows' variance about the training mean that is reconstructed, at
+        Share of the variance of the held-out rows about the training mean that is reconstructed; at
         most 1.
     downstream_score : float or None
-        Score on the held-out rows of a model of `y` fitted on the codes; None without `y`.
+        Score on the held-out rows of a model that predicts `y` from the codes. None without `y`.
     fit_seconds : float
         Time to fit, in seconds.
     transform_seconds : float

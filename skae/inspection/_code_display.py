@@ -1,4 +1,4 @@
-"""Codes as points, and rows decoded from all over a plane of codes."""
+"""Plots of codes, and of images decoded from a plane of codes."""
 
 from typing import Self
 
@@ -19,39 +19,39 @@ _KINDS = ("scatter", "pairs", "decoded")
 
 
 class CodeDisplay:
-    """Codes as points of a plane, in pairs, or rows decoded from all over a plane.
+    """Scatter plot of two codes, plots of all pairs, or images decoded from a plane of codes.
 
-    Make one with `from_estimator` or `from_predictions`, which plot it as well.
+    Create a display with `from_estimator` or `from_predictions`, which also plot it.
 
     Parameters
     ----------
     codes : ndarray of shape (n_samples, n_codes)
         Codes.
     y : ndarray of shape (n_samples,), default=None
-        Labels or quantities that colour the points.
+        Labels or quantities for the colours of the points.
     kind : {"scatter", "pairs", "decoded"}, default="scatter"
-        Kind of picture.
+        Kind of plot.
     components : tuple of int, default=(0, 1)
-        Which codes to draw, from 0: two, or any number for pairs.
+        Indices of the codes to plot: two, or any number for pairs.
     tiles : ndarray of shape (n_steps, n_steps, n_features), default=None
-        Rows decoded from a plane of two codes, the first of them along the second axis.
+        Rows decoded from a grid over two codes. The first code varies along the second axis.
     tile_values : ndarray of shape (2, n_steps), default=None
-        The values of the two codes, ascending, at which `tiles` were decoded.
+        Values of the two codes, ascending, at which `tiles` were decoded.
     image_shape : tuple of int, default=None
-        (height, width), or (channels, height, width), of a tile.
+        Shape of a tile: (height, width) or (channels, height, width).
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes; missing for pairs.
+        The axes. Not defined for pairs.
     axes_ : ndarray of matplotlib Axes of shape (n_components, n_components)
-        The axes of pairs: histograms on the diagonal, points below it.
+        The axes for pairs: histograms on the diagonal, scatter plots below.
     figure_ : matplotlib Figure
         The figure.
 
     See Also
     --------
-    skae.inspection.LatentTraversalDisplay : What each code does to a row.
+    skae.inspection.LatentTraversalDisplay : Plots of a row as one code changes.
 
     Examples
     --------
@@ -102,28 +102,28 @@ class CodeDisplay:
         Parameters
         ----------
         estimator : fitted transformer
-            An autoencoder, PCA, or a pipeline that ends in one; with ``inverse_transform`` for
-            kind="decoded".
+            An autoencoder, PCA, or a pipeline that ends in one. ``kind="decoded"`` needs an
+            ``inverse_transform``.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, or images and sequences in any form that the estimator takes.
+            Rows, or images and sequences in any form that the estimator accepts.
         y : array-like of shape (n_samples,), default=None
-            Labels or quantities that colour the points. Numbers are quantities where they have
-            fractions, or more distinct values than 20 and than a twentieth of the rows. Rows
-            without one (NaN, None or NA) are left out, with a warning.
+            Labels or quantities for the colours of the points. Numbers are quantities if they have
+            fractions, or if they have more distinct values than 20 and than a twentieth of the
+            rows. Rows with a missing label (NaN, None or NA) are left out, with a warning.
         kind : {"scatter", "pairs", "decoded"}, default="scatter"
-            Points of two codes; points of every two of some codes, with their histograms; or the
-            images decoded from a grid over the plane of two codes, the others at their mean. The
-            grid spans the middle 96 % of either code.
+            Kind of plot: a scatter plot of two codes; scatter plots of all pairs of some codes,
+            with histograms; or images decoded from a grid over two codes, with all other codes at
+            their mean. The grid covers the middle 96 % of both codes.
         components : sequence of int, default=None
-            Which codes to draw, from 0. None is the first two, or up to four for pairs.
+            Indices of the codes to plot. None is the first two codes, or up to four for pairs.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); needed to decode. None is the shape of
-            the images in X or of those that the estimator was fitted to, where they have one or
-            three channels.
+            Shape of decoded images: (height, width) or (channels, height, width). None uses the
+            shape of the images in X, or of the images that the estimator was fitted to, if they
+            have one or three channels.
         n_steps : int, default=15
-            Number of images along each side of the grid.
+            Number of images per side of the grid.
         ax : matplotlib Axes, default=None
-            Axes to draw on, or in whose place for pairs. None makes a figure.
+            Axes to plot on; for pairs, they are replaced by a grid. None creates a new figure.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class CodeDisplay:
         Raises
         ------
         ValueError
-            If there is no such kind, or no such codes.
+            If `kind` or `components` is not as described.
         """
         codes = encode(estimator, X)
         if kind != "decoded":
@@ -160,21 +160,21 @@ class CodeDisplay:
 
     @classmethod
     def from_predictions(cls, codes, y=None, *, kind="scatter", components=None, ax=None) -> Self:
-        """Plot codes that are already there.
+        """Plot codes that have already been computed.
 
         Parameters
         ----------
         codes : array-like of shape (n_samples, n_codes)
             Codes.
         y : array-like of shape (n_samples,), default=None
-            Labels or quantities that colour the points. Rows without one (NaN, None or NA) are left
-            out, with a warning.
+            Labels or quantities for the colours of the points. Rows with a missing label (NaN, None
+            or NA) are left out, with a warning.
         kind : {"scatter", "pairs"}, default="scatter"
-            Points of two codes, or of every two of some codes.
+            Scatter plot of two codes, or of all pairs of some codes.
         components : sequence of int, default=None
-            Which codes to draw, from 0. None is the first two, or up to four for pairs.
+            Indices of the codes to plot. None is the first two codes, or up to four for pairs.
         ax : matplotlib Axes, default=None
-            Axes to draw on, or in whose place for pairs. None makes a figure.
+            Axes to plot on; for pairs, they are replaced by a grid. None creates a new figure.
 
         Returns
         -------
@@ -184,7 +184,7 @@ class CodeDisplay:
         Raises
         ------
         ValueError
-            If there is no such kind, or no such codes.
+            If `kind` or `components` is not as described.
         """
         codes = to_array(codes)
         if kind not in _KINDS[:2]:
@@ -203,9 +203,9 @@ class CodeDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on, or in whose place for pairs. None makes a figure.
+            Axes to plot on; for pairs, they are replaced by a grid. None creates a new figure.
         **kwargs : dict
-            Passed on to `Axes.scatter`, or to `Axes.imshow` where rows are decoded.
+            Passed to `Axes.scatter`, or to `Axes.imshow` for decoded images.
 
         Returns
         -------

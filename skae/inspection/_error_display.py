@@ -1,4 +1,4 @@
-"""Where reconstruction errors are: in which features, in which rows."""
+"""Plots of reconstruction errors per feature and per row."""
 
 from typing import Self
 
@@ -22,26 +22,26 @@ _KINDS = ("features", "rows")
 
 
 class ReconstructionErrorDisplay:
-    """Mean squared errors of each feature, or of each row.
+    """Mean squared errors per feature, or per row.
 
-    Make one with `from_estimator` or `from_predictions`, which plot it as well.
+    Create a display with `from_estimator` or `from_predictions`, which also plot it.
 
     Parameters
     ----------
     feature_errors : ndarray of shape (n_features,)
-        Mean squared error of each feature, in units of X squared, or as share of its variance.
+        Mean squared error of each feature, in units of X squared or as a share of its variance.
     row_errors : ndarray of shape (n_samples,)
         Mean squared error of each row, in the same units.
     kind : {"features", "rows"}, default="features"
-        Kind of picture.
+        Kind of plot.
     y : ndarray of shape (n_samples,), default=None
-        Labels by which rows are drawn apart.
+        Class labels; rows of different classes are plotted separately.
     relative : bool, default=False
         Whether errors are shares of the variance of a feature.
     feature_names : list of str, default=None
-        Names of the features; None numbers them.
+        Names of the features. None uses numbers.
     image_shape : tuple of int, default=None
-        (height, width), where features are pixels.
+        Shape (height, width) if features are pixels.
 
     Attributes
     ----------
@@ -105,25 +105,25 @@ class ReconstructionErrorDisplay:
         estimator : fitted transformer with ``inverse_transform``
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, or images and sequences in any form that the estimator takes, best such
-            as the estimator has not seen.
+            Rows, or images and sequences in any form that the estimator accepts; preferably
+            held-out rows.
         y : array-like of shape (n_samples,), default=None
-            Labels by which rows are drawn apart. Quantities are left aside. Rows without a label
-            (NaN, None or NA) are left out, with a warning.
+            Class labels; rows of different classes are plotted separately. Quantities are ignored.
+            Rows with a missing label (NaN, None or NA) are left out, with a warning.
         kind : {"features", "rows"}, default="features"
-            Whether to draw the mean error of each feature, the greatest on top, or how the errors
-            of the rows are distributed.
+            Whether to plot the mean error of each feature, with the largest on top, or the
+            distribution of the errors of the rows.
         relative : bool, default=False
             Whether to divide the errors of a feature by its variance among these rows. Choose True
-            where features have different units. Features that do not vary count as zero.
+            if features have different units. The error of constant features is set to zero.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the features. None takes those of X or of the estimator.
+            Names of the features. None uses the names of X or of the estimator.
         image_shape : tuple of int or "square", default=None
-            (height, width), to draw the errors of pixels as an image. None is the shape of the
-            images in X or of those that the estimator was fitted to, where they have one or three
-            channels.
+            Shape (height, width), to plot the errors of pixels as an image. None uses the shape of
+            the images in X, or of the images that the estimator was fitted to, if they have one or
+            three channels.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to plot on. None creates a new figure.
 
         Returns
         -------
@@ -157,27 +157,27 @@ class ReconstructionErrorDisplay:
         image_shape=None,
         ax=None,
     ) -> Self:
-        """Plot the errors of reconstructions that are already there.
+        """Plot the errors of reconstructions that have already been computed.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows. Missing cells (NaN) have no error.
         reconstructions : array-like of shape (n_samples, n_features)
-            Their reconstructions.
+            Reconstructions of the rows.
         y : array-like of shape (n_samples,), default=None
-            Labels by which rows are drawn apart. Quantities are left aside. Rows without a label
-            (NaN, None or NA) are left out, with a warning.
+            Class labels; rows of different classes are plotted separately. Quantities are ignored.
+            Rows with a missing label (NaN, None or NA) are left out, with a warning.
         kind : {"features", "rows"}, default="features"
-            Kind of picture.
+            Kind of plot.
         relative : bool, default=False
             Whether to divide the errors of a feature by its variance among these rows.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the features. None takes those of X.
+            Names of the features. None uses the names of X.
         image_shape : tuple of int or "square", default=None
-            (height, width), to draw the errors of pixels as an image.
+            Shape (height, width), to plot the errors of pixels as an image.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to plot on. None creates a new figure.
 
         Returns
         -------
@@ -187,7 +187,7 @@ class ReconstructionErrorDisplay:
         Raises
         ------
         ValueError
-            If there is no such kind, or the shapes do not fit to each other.
+            If `kind` is not as described, or the shapes do not match.
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='rows'.")
@@ -219,7 +219,7 @@ class ReconstructionErrorDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to plot on. None creates a new figure.
 
         Returns
         -------

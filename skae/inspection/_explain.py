@@ -1,4 +1,4 @@
-"""Explaining codes: what moves them, what they do, what they are worth."""
+"""Explanation of codes: their inputs, effects and importance."""
 
 import numpy as np
 from sklearn.utils import _safe_indexing, check_random_state
@@ -19,48 +19,48 @@ _STEP = 0.01
 def explain_codes(
     estimator, X, *, n_rows=200, n_repeats=5, feature_names=None, random_state=0
 ) -> CodeExplanation:
-    """Tell what moves each code, what each code does, and how much hangs on it.
+    """Explain codes by the features that change them, their effects and their importance.
 
-    - *Inputs*: by how many of its standard deviations a code changes as a feature of the row
-      changes by one of its own, to first order.
-    - *Effects*: by how many of its standard deviations a feature of the reconstruction changes as a
-      code changes by one of its own, to first order.
-    - *Importance*: the share of the variance of X that is no longer reconstructed after the values
-      of a code have been permuted among the rows.
+    - *Inputs*: the change of a code, in its standard deviations, if a feature of the row changes by
+      one standard deviation (a derivative).
+    - *Effects*: the change of a feature of the reconstruction, in its standard deviations, if a
+      code changes by one standard deviation (a derivative).
+    - *Importance*: the share of the variance of X that is lost if the values of a code are permuted
+      among the rows.
 
     Parameters
     ----------
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, or images and sequences, at least two, all finite. Scales are those among these
-        rows. Pass a sample of a large table: for the importance all rows are decoded `n_repeats`
-        times for each code.
+        At least two rows, or images or sequences, all finite. Standard deviations are computed on
+        these rows. Pass a sample of a large table, because all rows are decoded `n_repeats` times
+        for each code.
     n_rows : int, default=200
-        Number of rows, chosen at random, at which inputs and effects are computed. Time is in
-        proportion to it and to the number of features.
+        Number of randomly chosen rows at which inputs and effects are computed. The time is
+        proportional to it and to the number of features.
     n_repeats : int, default=5
-        How often the values of a code are permuted. More make the importance more certain.
+        Number of permutations of each code. More permutations give a more precise importance.
     feature_names : array-like of str of shape (n_features,), default=None
-        Names of the features. None takes those of X or of the estimator.
+        Names of the features. None uses the names of X or of the estimator.
     random_state : int, RandomState instance or None, default=0
         Seed of the choice of rows and of the permutations.
 
     Returns
     -------
     CodeExplanation
-        The figures; `to_frame` returns them as a DataFrame, `plot` as a picture.
+        Explanation, as a DataFrame by `to_frame` and as a plot by `plot`.
 
     Raises
     ------
     ValueError
-        If X holds missing values or less than two rows, or a number is less than one.
+        If X has missing values or fewer than two rows, or `n_rows` or `n_repeats` is less than 1.
 
     Notes
     -----
-    Derivatives tell what happens nearby. `LatentTraversalDisplay` shows what codes do further away.
-    Codes that are correlated, or whose effects depend on each other, share their importance in no
-    unique way: it may sum to more or less than the share of variance that is reconstructed.
+    Derivatives describe small changes. `LatentTraversalDisplay` shows larger ones. If codes are
+    correlated, or if their effects depend on each other, importances may sum to more or less than
+    the share of the variance that is reconstructed.
 
     References
     ----------

@@ -26,27 +26,27 @@ _PANELS_IN_A_ROW = 3
 
 @dataclass(frozen=True, eq=False)
 class CodeExplanation:
-    """Inputs that change each code, effects of each code, and its importance.
+    """Features that change each code, effects of each code, and importance of each code.
 
     Attributes
     ----------
     inputs : ndarray of shape (n_codes, n_rows, n_features)
-        Change of a code, in its standard deviations, as a feature of the row changes by one of its
-        own; to first order, at each of some rows.
+        Change of a code, in its standard deviations, if a feature of the row changes by one
+        standard deviation: a derivative at each of some rows.
     effects : ndarray of shape (n_codes, n_rows, n_features)
-        Change of a feature of the reconstruction, in its standard deviations, as a code changes by
-        one of its own; to first order, at each of the same rows.
+        Change of a feature of the reconstruction, in its standard deviations, if a code changes by
+        one standard deviation: a derivative at each of the same rows.
     importances : ndarray of shape (n_codes, n_repeats)
-        Share of the variance that is no longer reconstructed after the values of a code have been
-        permuted among the rows, for each permutation.
+        Share of the variance that is lost if the values of a code are permuted among the rows, for
+        each permutation.
     feature_names : tuple of str of length n_features
         Names of the features.
     image_shape : tuple of three ints or None, default=None
-        (channels, height, width), where features are pixels.
+        Shape (channels, height, width) if features are pixels.
 
     See Also
     --------
-    skae.inspection.explain_codes : Make one.
+    skae.inspection.explain_codes : Compute an explanation.
 
     Examples
     --------
@@ -66,20 +66,20 @@ class CodeExplanation:
     image_shape: tuple[int, ...] | None = None
 
     def to_frame(self, kind="inputs") -> Any:
-        """Return figures as a DataFrame.
+        """Return one part of the explanation as a DataFrame.
 
         Parameters
         ----------
         kind : {"inputs", "effects", "importance"}, default="inputs"
-            Which figures.
+            Part of the explanation.
 
         Returns
         -------
         pandas.DataFrame
-            For inputs and effects a row for each code and feature, with the columns "code",
-            "feature", "mean" over the rows, and "mean_absolute". Where the latter is much greater
-            than the former without its sign, the direction differs from row to row. For the
-            importance a row for each code, with the columns "code", "mean" and "std" over the
+            For inputs and effects, one row per code and feature with the columns "code", "feature",
+            "mean" and "mean_absolute", both over the rows. If "mean_absolute" is much greater than
+            the absolute value of "mean", the direction of the change differs between rows. For the
+            importance, one row per code with the columns "code", "mean" and "std" over the
             permutations.
 
         Raises
@@ -87,7 +87,7 @@ class CodeExplanation:
         ImportError
             If pandas is not installed.
         ValueError
-            If there is no such kind.
+            If `kind` is not as described.
 
         Examples
         --------
@@ -121,36 +121,36 @@ class CodeExplanation:
     def plot(
         self, kind="inputs", *, components=None, most_features=10, image_shape=None, ax=None
     ) -> Any:
-        """Plot figures.
+        """Plot one part of the explanation.
 
         Parameters
         ----------
         kind : {"inputs", "effects", "importance"}, default="inputs"
-            Which figures. For inputs and effects there is a picture for each code, of the features
-            with the greatest mean absolute change. The bar is the mean change over the rows; where
-            the mark of the mean absolute change stands beyond its end, the direction differs from
-            row to row.
+            Part of the explanation. Inputs and effects have one plot per code, with the features of
+            the largest mean absolute change. A bar is the mean change over the rows. If the mark of
+            the mean absolute change lies beyond the bar, the direction of the change differs
+            between rows.
         components : sequence of int, default=None
-            Which codes, from 0. None is the first six, or all for the importance.
+            Indices of the codes to plot. None is the first six codes, or all for the importance.
         most_features : int, default=10
-            Number of features for each code.
+            Number of features per code.
         image_shape : tuple of int or "square", default=None
-            (height, width), to draw the mean changes of pixels as an image. None is that of the
-            explanation.
+            Shape (height, width), to plot the mean changes of pixels as an image. None uses the
+            shape of the explanation.
         ax : matplotlib Axes, default=None
-            Axes to draw on, or in whose place for several pictures. None makes a figure.
+            Axes to plot on; several plots replace them by a grid. None creates a new figure.
 
         Returns
         -------
         axes : matplotlib Axes or ndarray of matplotlib Axes
-            Axes of the importance, or of each code.
+            Axes of the importance, or one per code.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         ValueError
-            If there is no such kind, or no such codes.
+            If `kind` or `components` is not as described.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""How codes follow rows, and reconstructions follow codes, to first order."""
+"""Derivatives of codes with respect to rows, and of reconstructions with respect to codes."""
 
 import numpy as np
 from scipy import sparse
@@ -10,32 +10,32 @@ _CELLS_AT_ONCE = 4_000_000
 
 
 def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
-    """Return how fast each code changes with each feature, at each row.
+    """Return the derivative of each code with respect to each feature, at each row.
 
-    Derivatives are central differences of `transform`, so that anything with that method will do:
-    pipelines, PCA, and networks whose weights are not at hand.
+    Derivatives are central differences of `transform`, so any estimator with this method can be
+    used, such as PCA and pipelines.
 
     Parameters
     ----------
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows at which to differentiate, or images and sequences, all finite; at least two, which
-        tell the features' scales.
+        Rows at which to differentiate, or images or sequences, all finite. At least two, because
+        the standard deviations of the features are computed on them.
     step : float, default=0.01
-        Half of the difference, in standard deviations of a feature among these rows. A smaller one
-        comes closer to the derivative, until the precision of the codes is at its end.
+        Half of the difference, in standard deviations of a feature among these rows. Smaller
+        differences approximate the derivative better, until rounding errors of the codes dominate.
 
     Returns
     -------
     jacobian : ndarray of shape (n_samples, n_codes, n_features)
-        Change of the code for a change of the feature by one; units of the code over units of X.
-        Zero for features that do not vary among these rows.
+        Derivatives, in units of the code divided by units of X. Zero for features that are constant
+        among these rows.
 
     Raises
     ------
     ValueError
-        If `step` is not positive, or X holds missing values.
+        If `step` is not positive, or X has missing values.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The loss of a fit while it trains, in a notebook."""
+"""Plot of the loss during training, in a notebook."""
 
 import sys
 from functools import partial
@@ -16,22 +16,22 @@ _LEAST_PAUSE_PER_DRAWING = 9
 
 
 class LiveLossCurve:
-    """Callback of scikit-learn that draws the losses of a fit while it trains.
+    """Callback for scikit-learn that plots the losses during training, in a notebook.
 
-    In a notebook it draws a picture under the cell again and again, and leaves the whole curve
-    there. Elsewhere it does nothing, so a script may keep it. Set it on the autoencoder, also where
-    that is a step of a pipeline. Callbacks came with scikit-learn 1.9.
+    The plot below the cell is updated repeatedly, and the final curve remains. Outside of notebooks
+    the callback does nothing, so scripts can keep it. Set it on the autoencoder, also if this is a
+    step of a pipeline. Callbacks need scikit-learn 1.9 or later.
 
     Parameters
     ----------
     interval : float, default=0.5
-        Seconds between two drawings, at least 0; more where drawing takes long. Choose more where
-        the notebook is far away.
+        Minimum number of seconds between two updates; at least 0. The interval is longer if
+        plotting takes long. Increase it for notebooks on a remote machine.
 
     See Also
     --------
-    skae.inspection.LossCurveDisplay : The losses of a fit that has ended.
-    sklearn.callback.ProgressBar : How far a fit has come.
+    skae.inspection.LossCurveDisplay : Plot of the losses after the fit.
+    sklearn.callback.ProgressBar : Progress of a fit.
 
     Examples
     --------
@@ -55,16 +55,16 @@ class LiveLossCurve:
         self._pictures: dict[int, _Picture] = {}
 
     def setup(self, estimator, context) -> None:
-        """Make a picture for the fit that begins, in a notebook."""
+        """Create the plot for a fit that begins, in a notebook."""
         if _is_notebook():
             import_extra("matplotlib", "plot", "LiveLossCurve")
             self._pictures[id(estimator)] = _Picture(self.interval)
 
     def on_fit_task_begin(self, estimator, context) -> None:
-        """Do nothing; scikit-learn wants to call it."""
+        """Do nothing. scikit-learn requires the method."""
 
     def on_fit_task_end(self, estimator, context) -> None:
-        """Draw the losses after an epoch, and those of the whole fit at its end."""
+        """Plot the losses after an epoch and at the end of the fit."""
         picture = self._pictures.get(id(estimator))
         if picture is None:
             return
@@ -75,7 +75,7 @@ class LiveLossCurve:
             picture.draw(LossCurveDisplay(*context.loss_curves()).plot)
 
     def teardown(self, estimator, context) -> None:
-        """Let go of the picture."""
+        """Release the plot."""
         self._pictures.pop(id(estimator), None)
 
 

@@ -1,4 +1,4 @@
-"""The loss of a fit by epoch."""
+"""Plot of the loss per epoch."""
 
 from typing import Self
 
@@ -11,18 +11,18 @@ _SIZE = (5.6, 4.0)
 
 
 class LossCurveDisplay:
-    """The losses of a fit by epoch.
+    """Training and validation loss per epoch.
 
-    Make one with `from_estimator`, which plots it as well.
+    Create a display with `from_estimator`, which also plots it.
 
     Parameters
     ----------
     loss : array-like of shape (n_epochs,)
         Training loss of each epoch.
     validation_loss : array-like of shape (n_epochs + 1,) or (n_epochs,), default=None
-        Loss of held-out rows before the first epoch, where that is known, and after each.
+        Loss of the held-out rows before the first epoch, if known, and after each epoch.
     best_epoch : int, default=None
-        Epoch whose weights the model has; 0 is the start.
+        Epoch whose weights were kept. 0 is the start.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class LossCurveDisplay:
     figure_ : matplotlib Figure
         The figure.
     lines_ : list of matplotlib Line2D
-        The curve of the training loss, and that of the validation loss where there is one.
+        Curves of the training loss and, if there is one, of the validation loss.
 
     Examples
     --------
@@ -57,9 +57,10 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : fitted estimator with ``loss_curve_``, or pipeline that ends in one
-            Its `validation_loss_curve_` and `best_iter_` are drawn where there are any.
+            Fitted estimator. Its `validation_loss_curve_` and `best_iter_` are plotted as well, if
+            it has them.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to plot on. None creates a new figure.
 
         Returns
         -------
@@ -91,9 +92,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to plot on. None creates a new figure.
         **kwargs : dict
-            Passed on to `Axes.plot`, for both curves.
+            Passed to `Axes.plot` for both curves.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Rows over their reconstructions over the difference."""
+"""Plots of rows, their reconstructions and the difference."""
 
 from typing import Self
 
@@ -26,33 +26,33 @@ _ROW_LABELS = ("original", "reconstruction", "difference")
 class ReconstructionDisplay:
     """Rows, their reconstructions, and the difference, one above the other.
 
-    Make one with `from_estimator` or `from_predictions`, which plot it as well.
+    Create a display with `from_estimator` or `from_predictions`, which also plot it.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Rows, one for each column of the picture. Missing cells (NaN) stay empty.
+        Rows, one per column of the plot. Missing cells (NaN) are left blank.
     reconstructions : ndarray of shape (n_samples, n_features)
-        Their reconstructions.
+        Reconstructions of the rows.
     kind : {"image", "series", "bars"}
-        Whether to draw a row as an image, as a line over its features, or as a bar for each.
+        Whether to plot a row as an image, as a line over its features, or as one bar per feature.
     image_shape : tuple of int, default=None
-        (height, width), or (channels, height, width); for images.
+        Shape of images: (height, width) or (channels, height, width).
     feature_names : list of str, default=None
-        Names of the features; None numbers them.
+        Names of the features. None uses numbers.
     relative : bool, default=False
-        Whether rows are in standard deviations of each feature about its mean.
+        Whether features are shown in standard deviations from their mean.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes of shape (3, n_samples)
-        From above: original, reconstruction, difference.
+        Axes of the originals, the reconstructions and the differences, from top to bottom.
     figure_ : matplotlib Figure
         The figure.
 
     See Also
     --------
-    skae.inspection.ReconstructionErrorDisplay : Where errors are, over many rows.
+    skae.inspection.ReconstructionErrorDisplay : Errors per feature or row, over many rows.
 
     Examples
     --------
@@ -103,22 +103,24 @@ class ReconstructionDisplay:
         estimator : fitted transformer with ``inverse_transform``
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, or images and sequences in any form that the estimator takes.
+            Rows, or images and sequences in any form that the estimator accepts.
         n_rows : int, default=None
-            How many to draw, the first of X. None is 8 images, or 3 rows drawn in another way.
+            Number of rows to plot, from the beginning of X. None is 8 images, or 3 rows for other
+            kinds.
         kind : {"image", "series", "bars"}, default=None
-            How to draw a row. None is "image" where `image_shape` is given, else "bars".
+            Whether to plot a row as an image, a line or bars. None is "image" if the shape of
+            images is known, and "bars" otherwise.
         relative : bool, default=False
-            Whether to draw each feature in its standard deviations about its mean, by all rows of
-            X. Choose True where features have different units.
+            Whether to show features in standard deviations from their mean, both computed on all
+            rows of X. Choose True if features have different units.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); for images. None is the shape of the
-            images in X or of those that the estimator was fitted to, where they have one or three
-            channels.
+            Shape of images: (height, width) or (channels, height, width). None uses the shape of
+            the images in X, or of the images that the estimator was fitted to, if they have one or
+            three channels.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the features. None takes those of X or of the estimator.
+            Names of the features. None uses the names of X or of the estimator.
         ax : matplotlib Axes, default=None
-            Axes in whose place to draw. None makes a figure.
+            Axes to replace by a grid of plots. None creates a new figure.
 
         Returns
         -------
@@ -145,24 +147,25 @@ class ReconstructionDisplay:
     def from_predictions(
         cls, X, reconstructions, *, kind=None, image_shape=None, feature_names=None, ax=None
     ) -> Self:
-        """Plot rows and reconstructions that are already there.
+        """Plot reconstructions that have already been computed.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows or images. All of them are drawn.
+            Rows or images. All of them are plotted.
         reconstructions : array-like of shape (n_samples, n_features)
-            Their reconstructions, or rows that were filled in.
+            Reconstructions of the rows, or imputed rows.
         kind : {"image", "series", "bars"}, default=None
-            How to draw a row. None is "image" where `image_shape` is given, else "bars".
+            Whether to plot a row as an image, a line or bars. None is "image" if the shape of
+            images is known, and "bars" otherwise.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); for images. None is the shape of the
-            images in X or of those that the estimator was fitted to, where they have one or three
-            channels.
+            Shape of images: (height, width) or (channels, height, width). None uses the shape of
+            the images in X, or of the images that the estimator was fitted to, if they have one or
+            three channels.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the features. None takes those of X.
+            Names of the features. None uses the names of X.
         ax : matplotlib Axes, default=None
-            Axes in whose place to draw. None makes a figure.
+            Axes to replace by a grid of plots. None creates a new figure.
 
         Returns
         -------
@@ -172,7 +175,7 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If the shapes do not fit to each other.
+            If the shapes do not match.
         """
         if image_shape is None and kind in _KINDS_OF_IMAGES:
             image_shape = find_image_shape(X)
@@ -194,7 +197,7 @@ class ReconstructionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes in whose place to draw. None makes a figure.
+            Axes to replace by a grid of plots. None creates a new figure.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Shares of variance against the number of codes, with the spread over folds."""
+"""Plot of the variance kept against the number of codes."""
 
 from bisect import bisect_left
 from typing import Self
@@ -20,13 +20,14 @@ _METRICS = {
 
 
 class ScreeDisplay:
-    """Variance kept, or error, against the number of codes, with PCA beside it.
+    """Variance kept, or error, against the number of codes, for an autoencoder and PCA.
 
-    Rows held out in folds judge. The bands are one standard deviation over the folds to both sides
-    of the means. A line marks the number of components by parallel analysis: those that explain
-    more than they would if the columns of the table had nothing to do with each other.
+    The curves are means over the folds of a cross-validation, and the bands extend one standard
+    deviation over the folds to both sides. A vertical line marks the number of components by
+    parallel analysis: the components that explain more variance than they do after the columns have
+    been shuffled independently.
 
-    Make one with `from_estimator`, which plots it as well.
+    Create a display with `from_estimator`, which also plots it.
 
     Parameters
     ----------
@@ -37,9 +38,10 @@ class ScreeDisplay:
     pca_errors : array-like of shape (n_folds, n_numbers)
         Errors of PCA on the same rows.
     variances : array-like of shape (n_folds,)
-        Error of the mean of the other rows alone.
+        Mean squared error per cell of always predicting the mean of the training rows, in each
+        fold.
     chosen : int, default=None
-        Number of codes that is marked; none where None.
+        Number of codes to mark. None marks no number.
 
     Attributes
     ----------
@@ -48,13 +50,13 @@ class ScreeDisplay:
     figure_ : matplotlib Figure
         The figure.
     lines_ : list of matplotlib Line2D
-        The curve of PCA, and that of the estimator.
+        Curves of PCA and of the estimator.
     bands_ : list of matplotlib PolyCollection
-        Their bands.
+        Bands of both curves.
 
     See Also
     --------
-    skae.comparison.compare_with_pca : One split, with times and scores of a model on the codes.
+    skae.comparison.compare_with_pca : Errors, times and downstream scores on a single split.
 
     References
     ----------
@@ -89,25 +91,26 @@ class ScreeDisplay:
     def from_estimator(
         cls, estimator, X, *, n_components=None, cv=5, metric="explained_variance", ax=None
     ) -> Self:
-        """Fit copies of an estimator to parts of a table, and plot how they do on the others.
+        """Cross-validate an estimator for several numbers of codes, and plot the results.
 
         Parameters
         ----------
         estimator : transformer with ``n_components`` and ``inverse_transform``
-            An autoencoder. One with ``nested=True`` is fitted once for each fold, others for each
-            fold and number of codes. The estimator itself stays as it is.
+            An autoencoder, which is cloned. With ``nested=True`` it is fitted once per fold,
+            otherwise once per fold and number of codes.
         X : array-like of shape (n_samples, n_features)
             Rows of numbers, without missing cells.
         n_components : array-like of int, default=None
-            Numbers of codes. None is all up to the estimator's own with nested codes, and powers of
-            two up to that, it included, with others. With "auto", a share or None as the
-            estimator's own, the number of the chosen line takes its place.
+            Numbers of codes. None uses all numbers up to the estimator's `n_components` with nested
+            codes, and otherwise the powers of two up to it and the number itself. If the
+            estimator's `n_components` is "auto", a share or None, the number from parallel analysis
+            takes its place.
         cv : int or cross-validation splitter, default=5
-            Number of folds, or who makes them.
+            Number of folds, or a splitter.
         metric : {"explained_variance", "squared_error"}, default="explained_variance"
-            Figure to draw.
+            Figure to plot.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to plot on. None creates a new figure.
 
         Returns
         -------
@@ -138,11 +141,11 @@ class ScreeDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to plot on. None creates a new figure.
         metric : {"explained_variance", "squared_error"}, default="explained_variance"
-            Figure to draw.
+            Figure to plot.
         **kwargs : dict
-            Passed on to `Axes.plot`, for both curves.
+            Passed to `Axes.plot` for both curves.
 
         Returns
         -------
@@ -152,7 +155,7 @@ class ScreeDisplay:
         Raises
         ------
         ValueError
-            If there is no such metric.
+            If `metric` is not as described.
         """
         _check_metric(metric)
         ax = take_axes(ax, "ScreeDisplay.plot", _SIZE)

@@ -1,4 +1,4 @@
-"""The rows and columns that show what a code stands for."""
+"""Rows and columns with the largest values of a code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from skae.inspection._plotting import name_features
 
 @dataclass(frozen=True, repr=False)
 class TopEntries:
-    """Rows or columns of a table in which a code is strongest, the strongest first.
+    """Rows or columns with the largest values of a code, in descending order.
 
     Attributes
     ----------
     indices : ndarray of int of shape (n_entries,)
-        Numbers of the rows or columns.
+        Indices of the rows or columns.
     values : ndarray of shape (n_entries,)
         Values of the code on the rows, or entries of its dictionary row at the columns.
     labels : list
@@ -51,39 +51,40 @@ class TopEntries:
     __repr__ = __str__
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a line for each entry."""
+        """Return a pandas DataFrame with one row per entry."""
         pandas = import_extra("pandas", "pandas", "to_frame")
         return pandas.DataFrame({"label": self.labels, "value": self.values}, index=self.indices)
 
 
 def top_rows(estimator, X, labels=None, *, code: int, n_rows: int = 10) -> TopEntries:
-    """Return the rows on which a code is strongest.
+    """Return the rows with the largest values of a code.
 
-    What these rows have in common is what the code stands for. Look at rows that were not in the
-    fit, too, and at some on which the code is weak: a list of the strongest alone flatters.
+    The code represents what these rows have in common. Look also at rows that were not in the fit,
+    and at rows with smaller values of the code: the top rows alone make a code look clearer than it
+    is.
 
     Parameters
     ----------
     estimator : fitted transformer
-        Such as `SparseAutoencoderTransformer`, or a pipeline that ends in one.
+        Transformer such as `SparseAutoencoderTransformer`, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to choose from.
     labels : sequence of length n_samples, default=None
-        Names of the rows, such as the texts whose vectors they are. Their numbers where None.
+        Labels of the rows, such as the texts behind them. None uses the indices of the rows.
     code : int
-        Number of the code, from 0 on.
+        Index of the code.
     n_rows : int, default=10
-        Number of rows, at most; those on which the code is 0 are left out.
+        Maximum number of rows. Rows on which the code is 0 are left out.
 
     Returns
     -------
     rows : TopEntries
-        Numbers and labels of the rows, and the values of the code there.
+        Indices and labels of the rows, and the values of the code.
 
     Raises
     ------
     ValueError
-        If there is no such code, or `labels` has another length than X.
+        If the code does not exist, or `labels` and X differ in length.
 
     Examples
     --------
@@ -109,29 +110,29 @@ def top_rows(estimator, X, labels=None, *, code: int, n_rows: int = 10) -> TopEn
 
 
 def top_columns(estimator, feature_names=None, *, code: int, n_columns: int = 10) -> TopEntries:
-    """Return the columns that a code adds most to.
+    """Return the columns that a code increases most.
 
     Parameters
     ----------
     estimator : fitted transformer with ``components_``
-        Such as `SparseAutoencoderTransformer`.
+        Transformer such as `SparseAutoencoderTransformer`.
     feature_names : sequence of str of length n_features, default=None
-        Names of the columns; those seen in fit where None, or numbers.
+        Names of the columns. None uses the feature names of `fit`, or numbers.
     code : int
-        Number of the code, from 0 on.
+        Index of the code.
     n_columns : int, default=10
-        Number of columns, at most; those that the code does not change are left out.
+        Maximum number of columns. Columns that the code does not change are left out.
 
     Returns
     -------
     columns : TopEntries
-        Numbers and names of the columns, greatest increase first, and what one unit of the code
-        adds to each.
+        Indices and names of the columns, and the increase of each per unit of the code, in
+        descending order.
 
     Raises
     ------
     ValueError
-        If there is no such code.
+        If the code does not exist.
 
     Examples
     --------

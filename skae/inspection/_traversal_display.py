@@ -1,4 +1,4 @@
-"""Display of a row as one of its codes changes."""
+"""Plots of a row as one of its codes changes."""
 
 from math import floor, log10
 from typing import Self
@@ -24,29 +24,29 @@ _SHOWN = 99.5
 
 
 class LatentTraversalDisplay:
-    """Decoded rows while one code changes and the others stay.
+    """Decoded rows while one code changes and the others are fixed.
 
-    Make one with `from_estimator`, which plots it as well.
+    Create a display with `from_estimator`, which also plots it.
 
     Parameters
     ----------
     reconstructions : ndarray of shape (n_components, n_steps, n_features)
-        Codes that are decoded, for each of those that change.
+        Decoded rows, for each code that changes and each of its values.
     values : ndarray of shape (n_components, n_steps)
-        Values of these codes.
+        Values of the codes that change.
     scales : ndarray of shape (n_features,)
         Standard deviations of the features.
     start : ndarray of shape (n_features,)
-        Code that is decoded before any entry changes.
+        Reconstruction from which the traversals start.
     components : tuple of int
-        Numbers of these codes.
+        Indices of the codes that change.
     kind : {"image", "series", "bars"}, default="bars"
-        Whether to draw a reconstruction as an image, as a line over its features, or as a column
-        of colours.
+        Whether to plot a reconstruction as an image, as a line over its features, or as a column of
+        a heat map.
     image_shape : tuple of int, default=None
-        (height, width), or (channels, height, width); for images.
+        Shape of images: (height, width) or (channels, height, width).
     feature_names : list of str, default=None
-        Names of the features; None numbers them.
+        Names of the features. None uses numbers.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class LatentTraversalDisplay:
 
     See Also
     --------
-    skae.inspection.explain_codes : The same as figures, for small changes at many rows.
+    skae.inspection.explain_codes : Effects of small changes of codes, as figures over many rows.
 
     Examples
     --------
@@ -106,34 +106,35 @@ class LatentTraversalDisplay:
         feature_names=None,
         ax=None,
     ) -> Self:
-        """Change codes one at a time, and plot what they are decoded to.
+        """Change one code at a time, and plot the decoded rows.
 
-        A code goes through the middle 96 % of the values that it has among the rows of X.
+        Each code varies over the middle 96 % of its values among the rows of X.
 
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, or images and sequences in any form that the estimator takes, which tell
-            what values codes have.
+            Rows, or images and sequences in any form that the estimator accepts, which determine
+            the range of the codes.
         components : sequence of int, default=None
-            Which codes to change, from 0. None is the first five.
+            Indices of the codes to change. None is the first five.
         start : int, default=None
-            Number of the row of X from whose codes to start. None is the mean of all codes.
+            Index of the row of X whose codes are the start. None starts from the mean of all codes.
         n_steps : int, default=9
-            Number of values that a code goes through, at least 2.
+            Number of values of each code, at least 2.
         kind : {"image", "series", "bars"}, default=None
-            How to draw a reconstruction. None is "image" where `image_shape` is given, else "bars":
-            a map of how far each feature gets from the start, in its standard deviations.
+            Whether to plot a reconstruction as an image, as a line, or with "bars" as a heat map of
+            the change of each feature from the start, in standard deviations. None is "image" if
+            the shape of images is known, and "bars" otherwise.
         image_shape : tuple of int or "square", default=None
-            (height, width), or (channels, height, width); for images. None is the shape of the
-            images in X or of those that the estimator was fitted to, where they have one or three
-            channels.
+            Shape of images: (height, width) or (channels, height, width). None uses the shape of
+            the images in X, or of the images that the estimator was fitted to, if they have one or
+            three channels.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the features. None takes those of X or of the estimator.
+            Names of the features. None uses the names of X or of the estimator.
         ax : matplotlib Axes, default=None
-            Axes in whose place to draw. None makes a figure.
+            Axes to replace by a grid of plots. None creates a new figure.
 
         Returns
         -------
@@ -143,7 +144,7 @@ class LatentTraversalDisplay:
         Raises
         ------
         ValueError
-            If there are no such codes.
+            If `components` contains a code that does not exist.
         """
         codes = encode(estimator, X)
         n_codes = codes.shape[1]
@@ -181,7 +182,7 @@ class LatentTraversalDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes in whose place to draw. None makes a figure.
+            Axes to replace by a grid of plots. None creates a new figure.
 
         Returns
         -------

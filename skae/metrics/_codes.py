@@ -1,4 +1,4 @@
-"""Metrics of neighbourhoods kept by codes, of their correlation and of their use."""
+"""Metrics of codes: neighbourhoods, correlation and activity."""
 
 import numpy as np
 from sklearn.manifold import trustworthiness
@@ -10,30 +10,30 @@ from skae.metrics._transformer import to_array
 
 
 def continuity(X, codes, *, n_neighbors=5) -> float:
-    """Return how far neighbours among the rows are still neighbours among the codes.
+    """Return how well neighbours among the rows stay neighbours among the codes.
 
-    It is `sklearn.manifold.trustworthiness` with the two spaces exchanged: trustworthiness falls
-    where codes bring together what was apart, continuity where they tear apart what was together.
+    This is `sklearn.manifold.trustworthiness` with rows and codes exchanged: trustworthiness is low
+    if codes bring distant rows together, and continuity is low if codes separate neighbouring rows.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, or images, which are flattened. Memory is needed for the distances between
-        all pairs: pass a sample of a large table.
+        Rows. Images are flattened. The distances between all pairs of rows are kept in memory, so
+        pass a sample of a large table.
     codes : array-like of shape (n_samples, n_codes)
-        Their codes.
+        Codes of the rows.
     n_neighbors : int, default=5
         Number of neighbours, less than half the number of rows.
 
     Returns
     -------
     continuity : float
-        In [0, 1]; 1 where every neighbour stays one.
+        Number in [0, 1]; 1 if all neighbours are kept.
 
     Raises
     ------
     ValueError
-        If there are not as many codes as rows, or too many neighbours are asked for.
+        If X and `codes` differ in their number of rows, or `n_neighbors` is too large.
 
     References
     ----------
@@ -64,18 +64,18 @@ def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
     y : array-like of shape (n_samples,)
         Labels. Rows without one (NaN, None or NA) are left out, with a warning.
     n_neighbors : int, default=5
-        Number of neighbours, less than the number of rows that have a label.
+        Number of neighbours, less than the number of labelled rows.
 
     Returns
     -------
     hit : float
-        In [0, 1]. Compare it with what labels without any relation to the codes would give: the sum
-        of the squared shares of the labels.
+        Number in [0, 1]. Labels that are unrelated to the codes would give the sum of the squared
+        shares of the labels.
 
     Raises
     ------
     ValueError
-        If there are not as many codes as labels, or too many neighbours are asked for.
+        If `codes` and `y` differ in their number of rows, or `n_neighbors` is too large.
 
     References
     ----------
@@ -104,7 +104,7 @@ def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
 
 
 def code_correlation(codes) -> float:
-    """Return the mean absolute correlation between two different codes.
+    """Return the mean absolute correlation between pairs of different codes.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def code_correlation(codes) -> float:
     Returns
     -------
     correlation : float
-        In [0, 1]; 0 where no code tells anything linear about another, as with PCA. Codes that do
-        not vary have no correlation and are left out; 0 where fewer than two are left.
+        Number in [0, 1]; 0 if codes are uncorrelated, as with PCA. Constant codes are left out. If
+        fewer than two codes remain, the result is 0.
 
     See Also
     --------
-    numpy.corrcoef : All correlations; pass it the transposed codes.
+    numpy.corrcoef : Matrix of all correlations, from the transposed codes.
 
     Examples
     --------
@@ -140,25 +140,25 @@ def code_correlation(codes) -> float:
 
 
 def active_units(codes, *, threshold=0.01) -> int:
-    """Return the number of codes that vary with the rows.
+    """Return the number of codes whose variance exceeds a threshold.
 
-    A variational autoencoder may leave codes unused: they stay at the prior's mean whatever the
-    row is. Others may have codes that hardly carry anything.
+    Codes of a variational autoencoder may be unused: they stay at the mean of the prior for all
+    rows. Other autoencoders may have codes that carry almost no information.
 
     Parameters
     ----------
     codes : array-like of shape (n_samples, n_codes)
-        Codes; means of the codes' distributions where the encoder gives distributions.
+        Codes, or the means of their distributions if the encoder is probabilistic.
     threshold : float, default=0.01
-        Variance, in units of the codes squared, that an active code has more than. The default is
-        that of the reference, for codes whose prior has variance 1. Where codes have the units of
-        X, as those of `AutoencoderTransformer` with ``whiten=False``, compare them with the first:
+        Variance, in units of the codes squared, that an active code must exceed. The default is
+        that of the reference, for codes whose prior has variance 1. For codes in the units of X, as
+        those of `AutoencoderTransformer` with ``whiten=False``, compare with the first code:
         ``threshold=0.01 * codes[:, 0].var()``.
 
     Returns
     -------
     n_active : int
-        Number of codes of greater variance.
+        Number of codes with a greater variance.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How many of the nearest neighbours among rows are nearest neighbours among their codes."""
+"""Metrics of nearest neighbours that codes keep."""
 
 import numbers
 
@@ -16,42 +16,42 @@ _MAX_CELLS = 2**24
 
 
 def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queries=None) -> float:
-    """Return the share of the nearest rows that are also nearest by their codes.
+    """Return the share of nearest neighbours among the rows that are nearest neighbours by code.
 
-    This is the recall of an exact search among the codes, which tells what an embedding that was
-    made shorter is worth to search, clustering and whatever else works with neighbours.
+    This is the recall of an exact nearest-neighbour search on the codes. It shows how useful
+    shortened embeddings are for search, clustering and other methods based on neighbours.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows. Similarities are computed a block of rows at a time.
+        Rows. Similarities are computed for a block of rows at a time.
     codes : array-like of shape (n_samples, n_codes)
-        Their codes.
+        Codes of the rows.
     k : int, default=10
         Number of neighbours, less than the number of rows.
     metric : {"cosine", "euclidean"}, default="cosine"
         Distance between rows.
     code_metric : {"cosine", "euclidean"} or None, default=None
-        Distance between codes; that between rows where None.
+        Distance between codes. None uses `metric`.
     n_queries : int or None, default=None
-        Take only the neighbours of the last `n_queries` rows, among all the others. None takes
-        those of every row among all the others.
+        Number of rows, at the end of X, whose neighbours are searched among all other rows. None
+        searches the neighbours of every row.
 
     Returns
     -------
     kept : float
-        In [0, 1]; 1 where the codes have the neighbours of the rows, about ``k / n_samples`` where
-        codes have nothing to do with the rows.
+        Number in [0, 1]. It is 1 if codes and rows have the same neighbours, and about ``k /
+        n_samples`` if codes are unrelated to the rows.
 
     Raises
     ------
     ValueError
-        If a parameter is not as described, or there are not as many codes as rows.
+        If a parameter is not as described, or X and `codes` differ in their number of rows.
 
     See Also
     --------
-    skae.metrics.neighbors_kept_score : The same as a scorer.
-    skae.metrics.continuity : Counts by how many ranks neighbours are missed.
+    skae.metrics.neighbors_kept_score : A scorer with this metric.
+    skae.metrics.continuity : A metric based on the ranks of neighbours that are not kept.
 
     Examples
     --------
@@ -83,25 +83,25 @@ def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queri
 
 
 def neighbors_kept_score(estimator, X, y=None) -> float:
-    """Return the share of the nearest rows by cosine that are also nearest by their codes.
+    """Return the share of the ten nearest neighbours by cosine that codes keep.
 
-    It is a scorer: pass it as ``scoring=neighbors_kept_score`` to `GridSearchCV` or
-    `cross_val_score`. For other metrics or numbers of neighbours, pass
-    ``lambda estimator, X, y=None: neighbors_kept(X, estimator.transform(X), k=5)``.
+    This is a scorer: pass it as ``scoring=neighbors_kept_score`` to `GridSearchCV` or
+    `cross_val_score`. For other metrics or numbers of neighbours, pass ``lambda estimator, X,
+    y=None: neighbors_kept(X, estimator.transform(X), k=5)``.
 
     Parameters
     ----------
     estimator : fitted transformer
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, at least eleven.
+        At least eleven rows.
     y : object, default=None
-        Ignored; here because scorers are called with it.
+        Ignored. Present because scorers are called with it.
 
     Returns
     -------
     score : float
-        In [0, 1], greater is better: `neighbors_kept` for ten neighbours.
+        `neighbors_kept` for ten neighbours, in [0, 1]. Greater is better.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How well rows are reconstructed: scorers for model selection."""
+"""Scorers of the reconstruction, for model selection."""
 
 import numpy as np
 from scipy import sparse
@@ -13,26 +13,26 @@ _CELLS_AT_ONCE = 10_000_000
 
 
 def neg_reconstruction_error(estimator, X, y=None) -> float:
-    """Return minus the mean squared difference between rows and their reconstructions.
+    """Return the negative mean squared error of the reconstructions.
 
-    It is a scorer: pass it as ``scoring=neg_reconstruction_error`` to `GridSearchCV` or
-    `cross_val_score`. Whatever transforms both ways can be compared by it.
+    This is a scorer: pass it as ``scoring=neg_reconstruction_error`` to `GridSearchCV` or
+    `cross_val_score`. It compares all estimators that have `transform` and `inverse_transform`.
 
     Parameters
     ----------
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, or images and sequences in any form that the estimator takes. Missing cells (NaN) are
-        left out, and so are steps of a sequence that its reconstruction lacks.
+        Rows, or images and sequences in any form that the estimator accepts. Missing cells (NaN)
+        are left out, as are steps of a sequence that its reconstruction does not have.
     y : object, default=None
-        Ignored; here because scorers are called with it.
+        Ignored. Present because scorers are called with it.
 
     Returns
     -------
     score : float
-        At most 0, greater is better; minus the mean over all cells, in units of X squared. For a
-        pipeline these are the units of its input.
+        Negative mean squared error over all cells, at most 0, in units of X squared. For a
+        pipeline, these are the units of its input. Greater is better.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def neg_reconstruction_error(estimator, X, y=None) -> float:
 
     See Also
     --------
-    skae.metrics.explained_variance : The same as a share of the variance.
+    skae.metrics.explained_variance : The error as a share of the variance.
 
     Examples
     --------
@@ -61,24 +61,25 @@ def neg_reconstruction_error(estimator, X, y=None) -> float:
 def explained_variance(estimator, X, y=None) -> float:
     """Return the share of the variance of X that is reconstructed.
 
-    A scorer like `neg_reconstruction_error`. It ranks the estimators of one search in the same
-    order, without units.
+    A scorer like `neg_reconstruction_error`. It ranks the candidates of a search in the same order,
+    but has no units.
 
     Parameters
     ----------
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows, or images and sequences in any form that the estimator takes. Missing cells (NaN) are
-        left out, and so are steps of a sequence that its reconstruction lacks.
+        Rows, or images and sequences in any form that the estimator accepts. Missing cells (NaN)
+        are left out, as are steps of a sequence that its reconstruction does not have.
     y : object, default=None
-        Ignored; here because scorers are called with it.
+        Ignored. Present because scorers are called with it.
 
     Returns
     -------
     score : float
-        At most 1, greater is better; 0 is what the mean of these rows would reach. 1 for rows that
-        are all equal and exactly reconstructed, 0 for others that are all equal.
+        Share of the variance, at most 1. Greater is better. A model that always returns the mean of
+        these rows has 0. If all rows are equal, the result is 1 if they are reconstructed exactly,
+        and 0 otherwise.
 
     Raises
     ------
@@ -87,14 +88,14 @@ def explained_variance(estimator, X, y=None) -> float:
 
     See Also
     --------
-    skae.metrics.neg_reconstruction_error : The same in units of X squared.
+    skae.metrics.neg_reconstruction_error : The error in units of X squared.
 
     Notes
     -----
-    Variance is taken about the mean of the rows given here, as `sklearn.metrics.r2_score` with
-    ``multioutput="variance_weighted"`` takes it, because a pipeline does not tell the mean of its
-    training rows. `AutoencoderTransformer.score` knows that mean and takes it about that, which
-    makes it the greater one by a little on other rows.
+    The variance is computed about the mean of the given rows, as in `sklearn.metrics.r2_score` with
+    ``multioutput="variance_weighted"``, because the mean of the training rows of a pipeline is not
+    known. `AutoencoderTransformer.score` uses the mean of its training rows, and is therefore
+    slightly higher on other rows.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How far codes are the same after a fit with another seed."""
+"""Agreement of codes between fits with different seeds."""
 
 from dataclasses import dataclass
 from itertools import permutations
@@ -19,17 +19,18 @@ from skae.metrics._transformer import to_array
 class CodeStability:
     """Coefficients of determination between the codes of fits with different seeds.
 
-    `code_stability` makes one.
+    Returned by `code_stability`.
 
     Attributes
     ----------
     from_all : ndarray of shape (n_components,)
-        R2 of a linear regression of each code on all codes of another seed, averaged over the pairs
-        of seeds. At most 1, which says that the other seed's codes hold the same, however rotated.
+        R2 of a linear regression of each code on all codes of another seed, averaged over pairs of
+        seeds. At most 1, which means that the codes of both seeds contain the same information,
+        possibly rotated.
     from_one : ndarray of shape (n_components,)
-        R2 of a linear regression of each code on the one code of another seed that goes with it,
-        averaged likewise. At most 1, which says that the code itself has come back. Codes go
-        together in pairs, such that the sum of their R2 is greatest.
+        R2 of a linear regression of each code on the matching code of another seed, averaged over
+        pairs of seeds. At most 1, which means that both seeds have found the same code. Codes are
+        matched one to one such that the sum of their R2 is largest.
 
     Examples
     --------
@@ -46,32 +47,33 @@ class CodeStability:
 def code_stability(
     estimator, X, n_seeds=5, *, test_size=0.25, random_state=0, n_jobs=None
 ) -> CodeStability:
-    """Return how well the codes of one seed can be told from those of another, code by code.
+    """Return how well each code can be predicted from the codes of another seed.
 
-    Copies of the estimator are fitted to the same rows with different seeds. Regressions of the
-    codes of each on those of each other are fitted to these rows, and judged on the others.
+    Clones of the estimator are fitted to the same training rows with different seeds. For each pair
+    of clones, the codes of one are predicted from the codes of the other by linear regressions,
+    which are fitted to the training rows and scored on held-out rows.
 
     Parameters
     ----------
     estimator : transformer
-        An autoencoder, another transformer that takes `random_state`, or a pipeline with any.
-        Copies are fitted, and the estimator itself stays as it is.
+        An autoencoder, another transformer with a `random_state`, or a pipeline with one. It is
+        cloned and not changed.
     X : array-like of shape (n_samples, n_features)
-        Rows, in any form that the estimator takes and that can be split.
+        Rows, in any form that the estimator accepts and that can be split.
     n_seeds : int, default=5
-        Number of fits, at least two. Their seeds are 0, 1, 2 and so on, in the place of every
-        `random_state` of the estimator and its parts.
+        Number of fits, at least two. Their seeds, 0, 1, 2 and so on, replace every `random_state`
+        of the estimator and of its steps.
     test_size : float in (0, 1), default=0.25
-        Share of the rows that judge.
+        Share of the rows that are held out for scoring.
     random_state : int, RandomState instance or None, default=0
-        Seeds the choice of these rows.
+        Seed of the choice of these rows.
     n_jobs : int, default=None
-        Number of fits at a time, as for `joblib.Parallel`.
+        Number of fits that run at the same time, as in `joblib.Parallel`.
 
     Returns
     -------
     stability : CodeStability
-        R2 of each code from all codes of another seed, and from one.
+        R2 of each code, predicted from all codes of another seed and from one code.
 
     Raises
     ------
@@ -80,8 +82,8 @@ def code_stability(
 
     Notes
     -----
-    The rows are the same for all seeds. That codes come back on other rows is another question, and
-    harder.
+    All fits use the same rows, so the result does not show whether codes are stable across samples,
+    which is a stricter requirement.
 
     Examples
     --------
