@@ -1,4 +1,4 @@
-"""Data sets for examples, benchmarks and tests, from a folder or made; nothing is downloaded."""
+"""Data sets for examples, benchmarks and tests, without downloads."""
 
 from skae.datasets._folder import has_data_file
 from skae.datasets._loaders import (

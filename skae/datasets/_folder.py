@@ -1,4 +1,4 @@
-"""The folder of data files, named by the environment variable SKAE_DATA."""
+"""Folder of data files, named by the environment variable SKAE_DATA."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ VARIABLE = "SKAE_DATA"
 
 
 def has_data_file(name) -> bool:
-    """Tell whether the folder named by `SKAE_DATA` holds a file.
+    """Return whether the folder named by `SKAE_DATA` contains a file.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def has_data_file(name) -> bool:
     Returns
     -------
     bool
-        False also where the environment variable is not set.
+        True if the file exists. False also if the environment variable is not set.
 
     Examples
     --------

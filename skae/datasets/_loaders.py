@@ -16,24 +16,24 @@ def load_mnist(*, shuffle=True, random_state=0) -> Bunch:
     Parameters
     ----------
     shuffle : bool, default=True
-        Whether to shuffle the rows of each part. The file is sorted by digit, so that without
-        shuffling its first 10,000 rows show zeros and ones only.
+        Whether to shuffle the rows of each part. The file is sorted by digit, so without shuffling
+        its first 10,000 rows are zeros and ones only.
     random_state : int, RandomState instance or None, default=0
         Seed of the shuffling.
 
     Returns
     -------
     sklearn.utils.Bunch
-        With the attributes
+        Dictionary-like object with the attributes
 
         X_train : ndarray of shape (60000, 784), float32
             Pixels row by row, in [0, 1].
         y_train : ndarray of shape (60000,), int64
             Digits, 0 to 9.
         X_test : ndarray of shape (10000, 784), float32
-            Pixels of the usual test part.
+            Pixels of the standard test part, in [0, 1].
         y_test : ndarray of shape (10000,), int64
-            Its digits.
+            Digits of the test part.
 
     Raises
     ------
@@ -66,34 +66,34 @@ def load_mnist(*, shuffle=True, random_state=0) -> Bunch:
 
 
 def load_digit_images(*, random_state=0) -> Bunch:
-    """Load MNIST where there is its file, and the smaller digits of scikit-learn otherwise.
+    """Load MNIST if its file exists, and the smaller digits of scikit-learn otherwise.
 
-    For examples that must run anywhere: the larger images show more.
+    For examples that should run everywhere, and show larger images where possible.
 
     Parameters
     ----------
     random_state : int, RandomState instance or None, default=0
-        Seed of the shuffling, and of the split of scikit-learn's digits.
+        Seed of the shuffling and of the split of scikit-learn's digits.
 
     Returns
     -------
     sklearn.utils.Bunch
-        With the attributes
+        Dictionary-like object with the attributes
 
         X_train : ndarray of shape (n_train, n_pixels), float32
-            Pixels row by row, in [0, 1]: 60,000 images, or 1347.
+            Pixels row by row, in [0, 1], of 60,000 or 1347 images.
         y_train : ndarray of shape (n_train,), int64
             Digits, 0 to 9.
         X_test : ndarray of shape (n_test, n_pixels), float32
-            Pixels of other images: 10,000, or 450.
+            Pixels of 10,000 or 450 test images, in [0, 1].
         y_test : ndarray of shape (n_test,), int64
-            Their digits.
+            Digits of the test images.
         image_shape : tuple of two int
-            (28, 28), or (8, 8).
+            (28, 28) or (8, 8).
 
     See Also
     --------
-    load_mnist : MNIST or an error.
+    load_mnist : Load MNIST, or raise an error if there is no file.
 
     Examples
     --------
@@ -122,18 +122,18 @@ def load_spoken_digits() -> Bunch:
     Returns
     -------
     sklearn.utils.Bunch
-        With the attributes
+        Dictionary-like object with the attributes
 
         audio : list of 3000 ndarrays of shape (n_samples_of_recording,), int16
-            The recordings, of different lengths; ``sample_rate`` samples make a second.
+            Recordings of different lengths, with ``sample_rate`` samples per second.
         sample_rate : int
-            8000, in Hz.
+            Sampling rate: 8000 Hz.
         digit : ndarray of shape (3000,), int64
             Spoken digit, 0 to 9.
         speaker : ndarray of shape (3000,), str
-            Who says it.
+            Name of the speaker.
         take : ndarray of shape (3000,), int64
-            Which repetition it is, 0 to 49; takes 0 to 4 are the usual test part.
+            Repetition, 0 to 49. Takes 0 to 4 are the standard test part.
 
     Raises
     ------
@@ -170,14 +170,14 @@ def load_film_reviews() -> Bunch:
     Returns
     -------
     sklearn.utils.Bunch
-        With the attributes
+        Dictionary-like object with the attributes
 
         text : list of 2000 str
-            The reviews, tokens separated by spaces.
+            Reviews, with tokens separated by spaces.
         label : ndarray of shape (2000,), int64
-            1 where the review is positive, 0 where it is negative.
+            1 for positive reviews, 0 for negative ones.
         fold : ndarray of shape (2000,), int64
-            The authors' fold of cross-validation, 0 to 9.
+            Cross-validation fold of the authors, 0 to 9.
 
     Raises
     ------

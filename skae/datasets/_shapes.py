@@ -14,10 +14,10 @@ _CELLS_AT_ONCE = 2**19
 
 
 def make_shapes(n_samples=1000, *, size=24, random_state=None) -> Bunch:
-    """Make grey images of a square, an ellipse or a triangle, which differ in known factors.
+    """Generate grey images of squares, ellipses and triangles with known factors of variation.
 
-    All factors are drawn independently of each other: the shape, its place, its size and how far
-    it is turned. They are what a disentangling method should find.
+    The factors are the shape, its position, its size and its rotation. They are drawn
+    independently, and a disentangling method should recover them.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def make_shapes(n_samples=1000, *, size=24, random_state=None) -> Bunch:
     size : int, default=24
         Width and height in pixels; at least 8.
     random_state : int, RandomState instance or None, default=None
-        Source of the factors.
+        Seed or generator of the factors.
 
     Returns
     -------
     sklearn.utils.Bunch
-        With the attributes
+        Dictionary-like object with the attributes
 
         X : ndarray of shape (n_samples, size * size), float32
             Pixels row by row, in [0, 1].
@@ -44,12 +44,12 @@ def make_shapes(n_samples=1000, *, size=24, random_state=None) -> Bunch:
     Raises
     ------
     ValueError
-        If `n_samples` is not a positive integer, or `size` no integer of at least 8.
+        If `n_samples` is not a positive integer, or `size` is not an integer of at least 8.
 
     Notes
     -----
-    A quarter of a turn brings a square back to where it was, and neither an ellipse nor a triangle:
-    no two rotations in [0, 1) look the same.
+    Rotations cover a quarter of a turn, after which a square looks the same again. So no two
+    rotations in [0, 1) give equal images.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tables from CSV, Parquet, Excel and NPZ files, as arrays that an estimator takes."""
+"""Tables from CSV, Parquet, Excel and NPZ files, as arrays for estimators."""
 
 import difflib
 from collections.abc import Mapping
@@ -21,22 +21,22 @@ _ASKED = "as asked for"
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The numeric columns of a file, and its target.
+    """Numeric columns of a file, and its target.
 
     Attributes
     ----------
     X : ndarray of shape (n_samples, n_features), float32 or float64
-        The numeric columns, finite, or NaN where missing values are kept. float32 where it holds
-        every value of the columns' type exactly.
+        Numeric columns, with NaN for missing values if these are kept, and finite otherwise.
+        float32 if it represents the types of all columns exactly.
     y : ndarray of shape (n_samples,) or None
-        The target, None where there is none.
+        Target. None if there is none.
     feature_names : tuple of str, of length n_features
         Names of the columns of `X`.
     drop_reasons : dict of str to str
-        Names of the columns left out, and why: ``{"colour": "text, such as 'red'"}``.
+        Reason for each column that was left out: ``{"colour": "text, such as 'red'"}``.
     remarks : tuple of str
-        Sentences on what was found in the file or done to it: separators other than its name says,
-        decimal commas, rows left out.
+        Remarks on the file and on changes made, such as unexpected separators, decimal commas, and
+        rows that were left out.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Table:
 
     @property
     def dropped_columns(self):
-        """Names of the columns left out, as a tuple of str."""
+        """Names of the columns that were left out, as a tuple of str."""
         return tuple(self.drop_reasons)
 
 
@@ -65,43 +65,43 @@ def read_table(path, target=None, *, missing="error", drop=(), header=True, shee
     Parameters
     ----------
     path : str or path-like
-        File ending in .csv, .csv.gz, .tsv, .tsv.gz, .parquet (these need pandas and PyArrow: the
-        extra ``table``), .xlsx, .xlsm (the extra ``excel``) or .npz. In text files, commas,
-        semicolons, tabs and bars between columns, decimal commas, separators of thousands,
-        percent signs and currencies are recognised, and lines above the names and units below them
-        left out. An NPZ file holds an array ``X`` and possibly ``y``; or just one array with two
-        dimensions, of any name.
+        File ending in .csv, .csv.gz, .tsv, .tsv.gz or .parquet (these need the extra ``table``),
+        .xlsx or .xlsm (the extra ``excel``), or .npz. In text files, commas, semicolons, tabs and
+        vertical bars between columns, decimal commas, thousands separators, percent signs and
+        currencies are recognised. Lines above the column names and units below them are skipped. An
+        NPZ file contains an array ``X`` and optionally ``y``, or a single two-dimensional array of
+        any name.
     target : str, default=None
-        Name of the column (of the array, in an NPZ file) to return as `y`, which then is not part
-        of `X`. None means ``y`` of an NPZ file, and no target otherwise.
+        Name of the column (in an NPZ file, of the array) to return as `y` instead of as part of
+        `X`. None uses ``y`` of an NPZ file, and no target otherwise.
     missing : {"error", "drop", "keep"}, default="error"
-        How to treat missing values: refuse the file, leave out the rows, or keep them as NaN in
-        `X`, for an imputer. Rows without a target are left out by "keep", too.
+        Treatment of missing values: raise an error, leave out the rows, or keep them as NaN in `X`.
+        Rows without a target are also left out with "keep".
     drop : sequence of str, default=()
-        Names of columns to leave out, such as a customer's number.
+        Names of columns to leave out, such as customer numbers.
     header : bool, default=True
-        Whether the file names its columns. False calls them x0, x1 and so on. Parquet and NPZ
-        files are not affected.
+        Whether the file contains column names. With False, columns are named x0, x1 and so on.
+        Ignored for Parquet and NPZ files.
     sheet : str, default=None
-        Name of the sheet in an Excel workbook. None takes the first.
+        Name of the sheet in an Excel workbook. None reads the first sheet.
 
     Returns
     -------
     Table
-        With the attributes `X`, `y`, `feature_names`, `drop_reasons`, `dropped_columns` and
+        Table with the attributes `X`, `y`, `feature_names`, `drop_reasons`, `dropped_columns` and
         `remarks`.
 
     Raises
     ------
     FileNotFoundError
-        If there is no file at `path`.
+        If the file does not exist.
     ImportError
-        If pandas, pyarrow or openpyxl is needed and not installed.
+        If pandas, PyArrow or openpyxl is needed and not installed.
     ValueError
-        If the file is of another kind, cannot be read as what its name says, takes more memory
-        than is believable, has no rows or no numeric columns, lacks `target` or `drop`, has lines
-        with more cells than names, holds infinite values, or missing ones where these are refused
-        or are in every row.
+        If the file has another ending or does not match its ending, would take implausibly much
+        memory, has no rows or no numeric columns, does not contain `target` or a column of `drop`,
+        has lines with more cells than column names, contains infinite values, or contains missing
+        values that are not allowed or occur in every row.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checkpoints: files from which a fit that was cut short goes on."""
+"""Checkpoints, from which an interrupted fit resumes."""
 
 import json
 import os
@@ -21,46 +21,46 @@ _NAME = re.compile(r"epoch-(\d+)\.checkpoint")
 
 @contextmanager
 def checkpoints(folder, *, every: int = 1) -> Iterator[None]:
-    """Let fits write checkpoints, and go on from the latest where there are any.
+    """Write checkpoints during fits, and resume from the latest one.
 
-    A fit that was interrupted or killed, run again with the same table and parameters, goes on from
-    its latest checkpoint, and on the same machine ends with the same model to the last bit. A
-    checkpoint holds the weights and those of the best epoch, the optimiser, all random generators
-    and the losses, as safetensors and JSON; nothing is pickled. Files appear in one step, and the
-    last two are kept.
+    A context manager. If a fit was interrupted or killed, run it again with the same table and
+    parameters: it resumes from its latest checkpoint and, on the same machine, gives the same model
+    to the last bit. A checkpoint contains the weights, those of the best epoch, the state of the
+    optimizer and of all random generators, and the losses, as safetensors and JSON; nothing is
+    pickled. The last two checkpoints of each fit are kept.
 
     Parameters
     ----------
     folder : str or path-like
-        Folder of the checkpoints, with a folder inside for each fit of the `with` block, in their
-        order: "fit-1", "fit-2" and so on. Folders are made where they do not exist. They stay after
-        the fits, which would take them up if they were run again; delete them once the models are
-        saved.
+        Folder for the checkpoints. It is created if needed and contains one folder per fit of the
+        `with` block, in their order: "fit-1", "fit-2" and so on. The folders remain after the fits,
+        so that running them again is fast. Delete them once the models are saved.
     every : int, default=1
-        Number of epochs from one checkpoint to the next. A checkpoint takes four times the memory
-        of the network.
+        Number of epochs between checkpoints. The size of a checkpoint is about four times that of
+        the network.
 
     Raises
     ------
     ValueError
-        If `every` is not a positive whole number. `fit` raises it if the folder holds checkpoints
-        of another fit: of another estimator, table, weights or parameters, or under other versions
-        of skae, scikit-learn, PyTorch and NumPy. So do fits that go on from earlier ones
-        (`partial_fit`, `warm_start`), and those with callbacks of skorch, as they cannot write any.
+        If `every` is not a positive integer. Also raised by `fit` if the folder contains
+        checkpoints of another fit: with another estimator, table, sample weights or parameters, or
+        under other versions of skae, scikit-learn, PyTorch or NumPy. `partial_fit` and fits with
+        `warm_start` or with callbacks of skorch cannot write checkpoints and raise this error, too.
     skae.exceptions.ModelFileError
         Raised by `fit` if no checkpoint in the folder can be read.
 
     See Also
     --------
-    save : Write the model once it is fitted.
+    save : Save the fitted model.
 
     Notes
     -----
-    Small tables, whose number of epochs is chosen by a cross-validation, take seconds and leave no
-    checkpoints. Where a network is trained once more on all rows, since they are few for the number
-    of columns, that second training begins anew. Fits in other threads and processes, such as those
-    of joblib, leave none either. With ``random_state=None`` each fit draws a seed, which the
-    checkpoints hold, so an interrupted fit goes on with it.
+    No checkpoints are written for small tables whose number of epochs is chosen by
+    cross-validation; such fits take seconds. If a network is trained a second time on all rows,
+    because there are few rows per column, an interrupted second training starts from its beginning.
+    Fits in other threads and processes, such as those of joblib, write no checkpoints either. With
+    ``random_state=None``, each fit draws a seed and stores it in the checkpoint, so a resumed fit
+    uses the same seed.
 
     Examples
     --------

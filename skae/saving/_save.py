@@ -1,4 +1,4 @@
-"""Fitted estimators to files and back."""
+"""Saving fitted estimators to files, and loading them."""
 
 import json
 from collections.abc import Sequence
@@ -24,40 +24,41 @@ _FORMATS = (1, 2, 3)
 
 
 def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None) -> None:
-    """Write a fitted estimator to one file that is safe to load.
+    """Save a fitted estimator to a file that is safe to load.
 
-    The numbers are stored as safetensors; class, parameters, fitted attributes and the plan of the
-    network stand as JSON in the header of the same file. Nothing is pickled. Objects of
+    Arrays are stored as safetensors. The class, the parameters, the fitted attributes and the
+    structure of the network are JSON in the header of the file. Nothing is pickled. Objects of
     scikit-learn, such as pipelines, are written by skops (``pip install "skae[save]"``).
 
     Parameters
     ----------
     model : estimator
-        An estimator of skae, or one of scikit-learn that holds such estimators: a `Pipeline`, a
+        Fitted estimator of skae, or of scikit-learn with such estimators inside: a `Pipeline`, a
         `ColumnTransformer`, a search. Architectures, losses and penalties may be objects of your
-        own classes, which `load` must then be told to trust.
+        own classes, which must then be named as `trusted` in `load`.
     path : str or path-like
-        File to write, usually with the suffix ".skae". One that exists is replaced in one step; it
-        stays as it is where writing fails.
+        File to write, usually with the suffix ".skae". An existing file is replaced only once the
+        new one is complete.
     half : bool, default=False
-        Whether to store the weights of networks in half precision, in about half the space. Loading
-        gives single precision again, with weights that are off by up to 0.05 % each. Applies to
-        estimators of skae, also in a `Pipeline`, but not to those that skops writes.
+        Whether to store the weights of networks in half precision, which takes about half the
+        space. They are converted to single precision when loaded, with relative errors of up to
+        0.05 %. Applies to estimators of skae, also in a `Pipeline`, but not to objects that skops
+        writes.
     card : dict, default=None
-        Texts, numbers, and lists and dictionaries of these, under names of your choice, that tell
-        readers of the file what else they should know, such as data, licence and figures.
+        Information for users of the file, such as data, licence and figures: strings, numbers, and
+        lists and dictionaries of these, under keys of your choice.
 
     Raises
     ------
     TypeError
-        If the estimator holds what only a pickle can hold, such as a function or a torch module, or
-        `card` is not as described.
+        If the estimator contains an object that only a pickle can store, such as a function or a
+        PyTorch module, or if `card` is not as described.
     OSError
         If the file cannot be written.
 
     See Also
     --------
-    load : Read the file.
+    load : Load the file.
 
     Examples
     --------
@@ -85,26 +86,26 @@ def save(model, path, *, half: bool = False, card: dict[str, Any] | None = None)
 
 
 def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = True) -> Any:
-    """Read an estimator from a file that `save` has written.
+    """Load an estimator from a file written by `save`.
 
-    No code of the file is run, and no more memory taken than twice its size, or four times where it
-    holds weights in half precision. The estimator gives the same results to the bit, but for those
-    weights, and training goes on as it would have.
+    No code from the file is run, and loading takes at most twice the size of the file in memory, or
+    four times with weights in half precision. Except with half precision, the loaded estimator
+    gives identical results, and training can continue exactly as without saving.
 
     Parameters
     ----------
     path : str or path-like
-        The file, or the address of one on the Hugging Face hub (``pip install "skae[hub]"``):
-        "hf://owner/name" for the file "model.skae" of that repository, and
-        "hf://owner/name/file.skae@revision" for another file, of a revision. It is fetched into
-        the hub's cache.
+        File, or address of a file on the Hugging Face hub (``pip install "skae[hub]"``):
+        "hf://owner/name" is the file "model.skae" of a repository, and
+        "hf://owner/name/file.skae@revision" another file and revision. It is downloaded to the
+        cache of the hub.
     trusted : list of str or type, default=()
-        Classes of your own that the file may hold objects of, themselves or by their names, as in
-        "package.module.Class". These classes are imported and their objects made, so name only
-        what you would import.
+        Your own classes whose objects the file may contain, as classes or by name, as in
+        "package.module.Class". These classes are imported and instantiated, so only name classes
+        that you would import.
     compare_versions : bool, default=True
-        Whether to warn where the file was written under other versions of skae, scikit-learn or
-        PyTorch, by an `InconsistentVersionWarning`.
+        Whether to give an `InconsistentVersionWarning` if the file was written under other versions
+        of skae, scikit-learn or PyTorch.
 
     Returns
     -------
@@ -114,14 +115,14 @@ def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = T
     Raises
     ------
     skae.exceptions.ModelFileError
-        If the file is not one of skae, is damaged, has been changed, was written by a later version
-        of skae, or holds objects of classes that are not trusted.
+        If the file was not written by skae, is damaged, has been modified, was written by a later
+        version of skae, or contains objects of classes that are not trusted.
     OSError
         If the file cannot be read.
 
     See Also
     --------
-    save : Write the file.
+    save : Save an estimator.
 
     Examples
     --------
@@ -153,25 +154,26 @@ def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = T
 
 
 def read_about(path) -> dict[str, Any]:
-    """Return what a file says of its model, without loading the model.
+    """Return information about the model in a file, without loading the model.
 
     Parameters
     ----------
     path : str or path-like
-        The file, or its address on the Hugging Face hub as in `load`.
+        File, or its address on the Hugging Face hub as in `load`.
 
     Returns
     -------
     about : dict
-        Class ("class"), times of fitting ("fitted"; left out where it is not known) and writing
-        ("saved"), "versions", number of "rows", "columns" and "codes", "names" of the columns,
-        "error" and "pca_error" per cell, or "lsa_error" per word, the same of autoencoders that
-        the model holds ("parts"), and the "card"; as far as the model has these.
+        Dictionary with those of the following keys that apply to the model: the "class", the times
+        of fitting ("fitted") and saving ("saved"), the "versions" of packages, the numbers of
+        "rows", "columns" and "codes", the "names" of the columns, the "error" and "pca_error" per
+        cell or "lsa_error" per word, the same information about autoencoders inside the model
+        ("parts"), and the "card".
 
     Raises
     ------
     skae.exceptions.ModelFileError
-        If the file is not one of skae, or is not as it was written.
+        If the file was not written by skae, or has been modified.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The padder, which makes rows of sequences of different lengths."""
+"""Padding of sequences of different lengths."""
 
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -17,40 +17,41 @@ _END = 0.5
 
 
 class SequencePadder(TransformerMixin, BaseEstimator):
-    """Put sequences of different lengths into the rows of a table, with NaN beyond their ends.
+    """Write sequences of different lengths into the rows of a table, padded with NaN.
 
-    A row holds one sequence, step after step, as ``architecture="recurrent"`` takes it with
+    Each row contains one sequence, step after step, as ``architecture="recurrent"`` expects it with
     ``missing="mask"``.
 
     Parameters
     ----------
     max_length : int or None, default=None
-        Steps that are kept of a sequence, from its beginning; at least 1. None is the length of the
-        longest sequence seen in fit, and what is longer later on is cut.
+        Maximum number of steps, at least 1; longer sequences are cut at the end. None uses the
+        length of the longest sequence in `fit`.
     mark_end : bool, default=False
-        Give every step one feature more, which is 0 until the sequence ends and 1 in one step
-        after its end, where all else is missing. What a model makes of codes then says where it
-        ends, and `inverse_transform` cuts it there. Rows are one step longer.
+        Whether to add an end mark: a feature that is 0 in every step of the sequence and 1 in one
+        additional step after its end, in which all other features are missing. A model then
+        reconstructs the end of a sequence, and `inverse_transform` cuts there. Rows are one step
+        longer.
     id_column : str or int or None, default=None
-        Name of the column that tells which sequence a step belongs to, where X is a DataFrame with
-        a row for each step. Sequences come in the order of their first steps, and steps in the
-        order of the rows, so sort by time first.
+        Name of the column that identifies the sequence of each step, if X is a DataFrame with one
+        row per step. Sequences are ordered by their first steps, and steps by the order of the
+        rows, so sort by time first.
 
     Attributes
     ----------
     max_length_ : int
-        Steps that are kept.
+        Maximum number of steps.
     n_step_features_ : int
-        Features of each step.
+        Number of features per step.
     step_feature_names_ : list of str or None
-        Names of these, where sequences were DataFrames in fit.
+        Names of these features, if the sequences in `fit` were DataFrames.
     sample_shape_ : tuple of two ints
-        Steps of a row and features of each; the mark and its step are counted.
+        Number of steps per row and of features per step, including the end mark and its step.
 
     See Also
     --------
-    skae.architectures.Recurrent : What takes such rows.
-    skae.text.TokenSequencer : The same for texts.
+    skae.architectures.Recurrent : Recurrent network for these rows.
+    skae.text.TokenSequencer : Texts as rows of integers.
 
     Examples
     --------
@@ -80,15 +81,15 @@ class SequencePadder(TransformerMixin, BaseEstimator):
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None) -> Self:
-        """Learn how long sequences are and how many features their steps have.
+        """Determine the maximum length and the number of features per step.
 
         Parameters
         ----------
         X : iterable of array-likes of shape (length, n_step_features) or (length,)
-            Sequences, such as a list or Series of arrays, of which the order counts and not the
-            index. Without a second axis steps have one feature. Columns of DataFrames are matched
-            by name. Or a DataFrame with a row for each step and `id_column`, or its groups. NaN
-            stands for a missing cell.
+            Sequences: for example a list of arrays, a Series of arrays (its index is ignored), or a
+            list of DataFrames (columns are matched by name). Arrays with one axis have one feature
+            per step. With `id_column`, a DataFrame with one row per step, or its groups. NaN is a
+            missing cell.
         y : object, default=None
             Ignored.
 
@@ -100,8 +101,8 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no sequence, one is no table of numbers, or their steps have different
-            features; the message says which sequence.
+            If there are no sequences, if a sequence is not a table of numbers, or if steps have
+            different features. The message names the sequence.
         """
         sequences = list_sequences(X, self.id_column)
         names = find_names(sequences)
@@ -115,19 +116,19 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X, y=None) -> Any:
-        """Learn how long sequences are, and return them as rows.
+        """Fit to sequences, and return them as rows.
 
         Parameters
         ----------
         X : object
-            Sequences in any form that `fit` takes; a generator is gone through once.
+            Sequences in any form that `fit` accepts. A generator is read once.
         y : object, default=None
             Ignored.
 
         Returns
         -------
         rows : ndarray of shape (n_samples, n_steps * n_features)
-            One row for each sequence, NaN beyond its end.
+            One row per sequence, padded with NaN.
         """
         # Generators, and groups in some versions of polars, can be gone through only once.
         sequences = list_sequences(X, self.id_column)
@@ -140,18 +141,18 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : iterable of array-likes of shape (length, n_step_features) or (length,)
-            Sequences in any form that `fit` takes.
+            Sequences in any form that `fit` accepts.
 
         Returns
         -------
         rows : ndarray of shape (n_samples, n_steps * n_features)
-            One row for each, NaN beyond its end; ``sample_shape_`` has the two numbers. In single
-            precision where all sequences are, else in double.
+            One row per sequence, padded with NaN. `sample_shape_` is (n_steps, n_features). In
+            single precision if all sequences are, and in double precision otherwise.
 
         Raises
         ------
         ValueError
-            If steps have other features than in fit.
+            If steps have different features than in `fit`.
         """
         check_is_fitted(self)
         given = list_sequences(X, self.id_column)
@@ -175,17 +176,19 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_steps * n_features)
-            Rows, such as an autoencoder's reconstructions; with steps on an axis of their own, too.
+            Rows, such as reconstructions of an autoencoder. Arrays of shape (n_samples, n_steps,
+            n_features) are accepted as well.
 
         Returns
         -------
         sequences : list of ndarrays of shape (length, n_step_features)
-            Each ends where its mark says so, or else with its last step that is not all NaN.
+            Sequences, cut at the end mark if there is one, and otherwise after the last step that
+            is not all NaN.
 
         Raises
         ------
         ValueError
-            If rows have another number of cells than those of `transform`.
+            If the number of cells differs from that of `transform`.
         """
         check_is_fitted(self)
         rows = check_array(
@@ -223,23 +226,23 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         return arrays
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Return a name for each cell of a row.
+        """Return a name for each column.
 
         Parameters
         ----------
         input_features : array-like of str of shape (n_step_features_,), default=None
-            Names of the features of a step. None takes those of the DataFrames seen in fit, or
+            Names of the features of a step. None uses the names of the DataFrames in `fit`, or
             "feature0" and so on.
 
         Returns
         -------
         names : ndarray of str objects
-            Such as "step3_feature0"; the mark is called "end".
+            Names such as "step3_feature0". The end mark is called "end".
 
         Raises
         ------
         ValueError
-            If `input_features` has another length.
+            If `input_features` has the wrong length.
         """
         check_is_fitted(self)
         given = self.step_feature_names_ if input_features is None else input_features

@@ -1,4 +1,4 @@
-"""Texts as sequences of whole numbers, one for each word or character."""
+"""Texts as sequences of integers, one per word or character."""
 
 from collections.abc import Iterator, Mapping
 from numbers import Integral
@@ -33,59 +33,60 @@ _COUNTING = (
 
 
 class TokenSequencer(TransformerMixin, BaseEstimator):
-    r"""Turn texts into rows of whole numbers, one for each word, in the order of the words.
+    r"""Convert texts to rows of integers, one per word, in the order of the words.
 
-    0 stands beyond the end of a text, 1 for words that are not in the vocabulary, and 2 and so on
-    for those that are, in alphabetical order. Words are chosen as by scikit-learn's
-    `CountVectorizer`, whose parameters have the same names here. Letters are composed first (NFC),
-    so that one word is one, however its accents are written.
+    0 marks the positions after the end of a text, 1 a word that is not in the vocabulary, and 2 and
+    following the words of the vocabulary in alphabetical order. The vocabulary is chosen as in
+    scikit-learn's `CountVectorizer`, with parameters of the same names. Texts are normalised first
+    (Unicode NFC), so that different encodings of the same accents give the same word.
 
     Parameters
     ----------
     max_length : int or None, default=None
-        Words, or characters, that are kept of a text, from its beginning; at least 1. None is the
-        length of the longest text seen in fit. A model's time and memory grow with it.
+        Maximum number of words, or characters, per text; at least 1. Longer texts are cut at the
+        end. None uses the length of the longest text in `fit`. The time and memory of a model grow
+        with it.
     lowercase : bool, default=True
-        Turn all letters into lower case first.
+        Whether to convert texts to lower case first.
     strip_accents : {"ascii", "unicode"}, callable or None, default=None
-        How to take accents away; they stay where None.
+        Method to remove accents. None keeps them.
     token_pattern : str or None, default=None
-        Regular expression of a word. None takes letters and digits with the marks that belong to
-        them, in any script, and emoji as words of their own. Unlike `CountVectorizer` it takes
-        words of one letter, which belong to a sentence.
+        Regular expression of a word. None matches letters and digits of any script with their
+        combining marks, and emoji as separate words. Unlike in `CountVectorizer`, words of one
+        letter are included.
     tokenizer : callable or None, default=None
-        Splits a text into words instead of `token_pattern`.
+        Function that splits a text into words, instead of `token_pattern`.
     analyzer : {"word", "char"}, default="word"
-        Whether numbers stand for words or for characters, such as those of chemical formulas.
-        `inverse_transform` puts blanks between words and nothing between characters. Several
-        blanks in a row become one.
+        Whether tokens are words or characters. Characters suit chemical formulas, for example.
+        `inverse_transform` joins words with spaces and characters without. Consecutive spaces
+        become one.
     stop_words : {"english"}, list of str or None, default=None
-        Words that are left out. They are a sentence's grammar, so keep them where their order
+        Words to leave out. Stop words carry the grammar of a sentence, so keep them if word order
         matters.
     min_df : int or float in [0, 1], default=1
-        Number, or share, of the texts that a word of the vocabulary must occur in at least.
+        Minimum number, or share, of texts in which a word of the vocabulary occurs.
     max_df : int or float in [0, 1], default=1.0
-        Number, or share, of the texts that a word of the vocabulary may occur in.
+        Maximum number, or share, of texts in which a word of the vocabulary occurs.
     max_features : int or None, default=None
-        Words of the vocabulary, the most frequent ones; all where None.
+        Maximum size of the vocabulary; the most frequent words are kept. None keeps all words.
     vocabulary : mapping, iterable of str or None, default=None
-        The words themselves, instead of those found in fit. Of a mapping the keys count, and not
-        their numbers: words are numbered in alphabetical order.
+        Words to use instead of the words in `fit`. For a mapping, the keys are used and the values
+        ignored: words are always numbered in alphabetical order.
     unknown : {"mark", "drop"}, default="mark"
-        Whether words that are not in the vocabulary become 1 or are left out.
+        Whether words that are not in the vocabulary become 1 ("mark") or are left out ("drop").
 
     Attributes
     ----------
     vocabulary_ : dict
-        The number of each word.
+        Integer of each word.
     n_tokens_ : int
-        Words in the vocabulary plus 2: all numbers are below it.
+        Number of words in the vocabulary plus 2. All integers are below it.
     max_length_ : int
-        Words, or characters, that are kept of a text.
+        Maximum number of words, or characters, per text.
 
     See Also
     --------
-    skae.TokenAutoencoderTransformer : Codes of such rows.
+    skae.TokenAutoencoderTransformer : Autoencoder for these rows.
     sklearn.feature_extraction.text.CountVectorizer : Counts of words, without their order.
 
     Examples
@@ -155,7 +156,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None) -> Self:
-        """Learn the vocabulary, and how long texts are.
+        """Determine the vocabulary and the maximum length.
 
         Parameters
         ----------
@@ -172,8 +173,8 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is a single text or has several columns, something in it is no text, or no word is
-            left for the vocabulary. The sequencer is then as it was before.
+            If X is a single text or has several columns, if an element is not a text, or if the
+            vocabulary would be empty. The sequencer is then left unchanged.
         """
         texts = self._read(X)
         counter = self._make_counter()
@@ -186,19 +187,19 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X, y=None) -> Any:
-        """Learn the vocabulary, and return texts as rows of whole numbers.
+        """Fit to texts, and return them as rows of integers.
 
         Parameters
         ----------
         X : iterable of str, or table of one column
-            Texts, which may be a generator.
+            Texts. A generator is read once.
         y : object, default=None
             Ignored.
 
         Returns
         -------
         rows : ndarray of int64 of shape (n_samples, max_length_)
-            The numbers of the words, 0 beyond the end.
+            Integers of the words, and 0 after the end.
         """
         if isinstance(X, Iterator):
             X = list(X)
@@ -206,7 +207,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
 
     @sees_one_fit
     def transform(self, X) -> Any:
-        """Return texts as rows of whole numbers.
+        """Return texts as rows of integers.
 
         Parameters
         ----------
@@ -216,12 +217,12 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         Returns
         -------
         rows : ndarray of int64 of shape (n_samples, max_length_)
-            The numbers of the words, 0 beyond the end.
+            Integers of the words, and 0 after the end.
 
         Raises
         ------
         ValueError
-            If X is a single text or has several columns, or something in it is no text.
+            If X is a single text or has several columns, or if an element is not a text.
         """
         check_is_fitted(self)
         numbers = self._number(self._read(X))
@@ -232,23 +233,23 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
 
     @sees_one_fit
     def inverse_transform(self, X) -> Any:
-        """Return texts whose words have the given numbers.
+        """Return the texts of rows of integers.
 
         Parameters
         ----------
         X : array-like of int of shape (n_samples, n_words)
-            Rows of numbers.
+            Rows of integers.
 
         Returns
         -------
         texts : list of str
-            Words up to the first 0, with blanks between them, or characters without; "<unknown>"
-            for 1 and for numbers that no word has.
+            Words up to the first 0, joined with spaces, or characters joined without. "<unknown>"
+            stands for 1 and for integers without a word.
 
         Raises
         ------
         ValueError
-            If X does not hold whole numbers.
+            If X contains other values than integers.
         """
         check_is_fitted(self)
         rows = check_array(X, dtype=None, ensure_min_features=0)
@@ -276,7 +277,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str objects of shape (max_length_,)
-            "token0" and so on.
+            Names "token0", "token1" and so on.
         """
         check_is_fitted(self)
         return np.array([f"token{i}" for i in range(self.max_length_)], dtype=object)

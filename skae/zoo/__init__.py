@@ -1,4 +1,4 @@
-"""Trained models: those that come with skae, and those in folders of your own."""
+"""Trained models that come with skae, and folders for your own models."""
 
 from skae.zoo._folder import Folder
 from skae.zoo._models import list_models, load, read_about

@@ -11,15 +11,16 @@ _SUFFIX = ".skae"
 
 
 class Folder:
-    """Models in a folder, each in a file of `skae.save`.
+    """Folder of models, each in a file written by `skae.save`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder. Models are the files in it with the suffix ".skae", named without it.
+        Path of the folder. Its models are the files with the suffix ".skae"; the name of a model is
+        the file name without suffix.
     compare_versions : bool, default=True
-        Whether loading a model warns where it was saved under other versions of skae, scikit-learn
-        or PyTorch.
+        Whether loading gives a warning if the model was saved under other versions of skae,
+        scikit-learn or PyTorch.
 
     Examples
     --------
@@ -45,7 +46,7 @@ class Folder:
         Returns
         -------
         names : list of str
-            In alphabetical order.
+            Names in alphabetical order.
 
         Raises
         ------
@@ -55,14 +56,14 @@ class Folder:
         return sorted(path.stem for path in self.path.iterdir() if path.suffix == _SUFFIX)
 
     def load(self, name: str, *, trusted: Sequence[str | type] = ()) -> Any:
-        """Return a model.
+        """Load a model.
 
         Parameters
         ----------
         name : str
-            Name of a model of the folder.
+            Name of a model in the folder.
         trusted : list of str or type, default=()
-            Classes of your own, as in `skae.load`.
+            Your own classes, as in `skae.load`.
 
         Returns
         -------
@@ -72,50 +73,50 @@ class Folder:
         Raises
         ------
         ValueError
-            If there is no model of that name, or the file cannot be read.
+            If no model has this name, or the file cannot be read.
         """
         return load(self._find(name), trusted=trusted, compare_versions=self.compare_versions)
 
     def read_about(self, name: str) -> dict[str, Any]:
-        """Return what the file of a model says of it.
+        """Return information about a model, without loading it.
 
         Parameters
         ----------
         name : str
-            Name of a model of the folder.
+            Name of a model in the folder.
 
         Returns
         -------
         about : dict
-            As `skae.saving.read_about` returns it.
+            Dictionary as returned by `skae.saving.read_about`.
 
         Raises
         ------
         ValueError
-            If there is no model of that name, or the file cannot be read.
+            If no model has this name, or the file cannot be read.
         """
         return read_about(self._find(name))
 
     def save(
         self, model, name: str, *, half: bool = False, card: dict[str, Any] | None = None
     ) -> None:
-        """Write a model to the folder, which is made where it does not exist.
+        """Save a model to the folder, which is created if it does not exist.
 
         Parameters
         ----------
         model : estimator
             A fitted estimator.
         name : str
-            Name of the model. A model that has it is replaced.
+            Name of the model. An existing model of this name is replaced.
         half : bool, default=False
             Whether to store weights in half precision, as in `skae.save`.
         card : dict, default=None
-            Entries that tell what is to be known of the model, as in `skae.save`.
+            Information about the model, as in `skae.save`.
 
         Raises
         ------
         ValueError
-            If the name is empty, begins with a dot, or is one of a file in another folder.
+            If the name is empty, begins with a dot, or contains a folder.
         OSError
             If the file cannot be written.
         """

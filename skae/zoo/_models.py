@@ -1,4 +1,4 @@
-"""The models that come with skae."""
+"""Models that come with skae."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ def list_models() -> list[str]:
     Returns
     -------
     names : list of str
-        Names for `load`, in alphabetical order.
+        Names of the models, in alphabetical order.
 
     See Also
     --------
-    Folder : Models in a folder of your own.
+    Folder : Folder for your own models.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def list_models() -> list[str]:
 
 
 def load(name: str) -> Any:
-    """Return one of the models that come with skae; nothing is downloaded.
+    """Load a model that comes with skae; nothing is downloaded.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def load(name: str) -> Any:
     Returns
     -------
     model : estimator
-        The fitted estimator, in single precision. Each call reads it anew, so that it can be
-        changed, for instance by ``model.set_params(warm_start=True).fit(X)``.
+        Fitted estimator in single precision. Each call returns a new copy, which can be changed,
+        for example by ``model.set_params(warm_start=True).fit(X)``.
 
     Raises
     ------
     ValueError
-        If there is no model of that name.
+        If no model has this name.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def load(name: str) -> Any:
 
 
 def read_about(name: str) -> dict[str, Any]:
-    """Return what is known of one of the models that come with skae.
+    """Return information about a model that comes with skae.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def read_about(name: str) -> dict[str, Any]:
     Returns
     -------
     about : dict
-        As `skae.saving.read_about` returns it. The "card" tells of data and licence, input,
-        recipe, and figures on held-out data.
+        Dictionary as returned by `skae.saving.read_about`. The "card" describes the data and their
+        licence, the input, the recipe, and figures on held-out data.
 
     Raises
     ------
     ValueError
-        If there is no model of that name.
+        If no model has this name.
 
     Examples
     --------

@@ -103,7 +103,7 @@ class Resumption:
     kept : KeptStates or None
         States of other fits; None where fits do not go on from each other.
     key : str or None
-        What all fits that go on from each other have in common; None for a fit whose results are
+        Key that is equal for all fits that continue each other; None for a fit whose results are
         not determined by its arguments.
     sources : list of Generator
         Everything random in the fit.
