@@ -1,6 +1,7 @@
 """Data frames with columns of every kind in, data frames out."""
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skae
 from skae import AutoencoderTransformer
+from skae.comparison import compare_with_pca
 from skae.exceptions import ColumnsLeftOutWarning, ExportError
 
 N = 240
@@ -296,3 +298,20 @@ def test_other_frames_than_in_fit_are_refused(quick):
     twice = pd.concat([frame, frame[["text"]]], axis=1)
     with pytest.raises(ValueError, match="Got more than one 'text'"):
         quick().fit(twice)
+
+
+@pytest.mark.parametrize("change", [lambda frame: frame, to_polars])
+def test_comparisons_of_frames_have_famd_in_the_place_of_pca(change, quick):
+    frame, target = change(add_gaps(make_frame())), make_frame()["boolean"].to_numpy()
+    comparison = compare_with_pca(frame, target, n_components=2, estimator=quick(max_iter=10))
+    famd, autoencoder = comparison.results
+    assert (famd.method, autoencoder.method) == ("FAMD", "autoencoder")
+    assert autoencoder.error_ratio == autoencoder.squared_error / famd.squared_error < 1
+    model = comparison.evidence.models[2, "autoencoder"]
+    held_out = comparison.evidence.task.X_test
+    assert autoencoder.explained_variance == pytest.approx(model.score(held_out))
+    assert famd.squared_error == pytest.approx(model.pca_reconstruction_error_, rel=0.5)
+    assert re.search(r"codes +method +loss +vs FAMD +loss saved", str(comparison))
+    assert "error is below FAMD's at 1 of 1" in comparison.summarize()
+    with pytest.raises(ValueError, match="A comparison must be of numbers to make a page of it"):
+        comparison.to_html()

@@ -13,10 +13,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, check_array
 
 from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.frames import is_mixed_frame
 from skae._shared.labels import keep_labelled
 from skae._shared.warning import warn_user
 from skae.comparison._comparison import PCAComparison
 from skae.comparison._epoch_counter import epochs_counted
+from skae.comparison._famd import FAMD
 from skae.comparison._measure import Evidence, Task, measure
 from skae.comparison._results import format_figures, format_header, format_place, format_sizes
 from skae.exceptions import SkaeWarning
@@ -51,7 +53,10 @@ def compare_with_pca(
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Numeric and finite rows; sparse matrices are converted to dense ones. Images and sequences
-        of equal length may have more axes and are flattened for PCA.
+        of equal length may have more axes and are flattened for PCA. Data frames may have columns
+        of several kinds and gaps. A factor analysis of mixed data (FAMD), the start of the
+        autoencoder, then takes the place of PCA, and losses that of squared errors. See
+        docs/mixed.md.
     y : array-like of shape (n_samples,), default=None
         Class labels or quantities to predict from the codes. Numbers are quantities if they have
         fractions, or if they have more distinct values than 20 and than a twentieth of the rows.
@@ -122,8 +127,10 @@ def compare_with_pca(
     }
     evidence = Evidence(task, {}, name_features(X, None, None, task.X_train.shape[1]), options)
     n_train, n_test, n_features = task.count()
-    comparison = PCAComparison((), n_train, n_test, n_features, task.score_name, left_out, evidence)
-    tell(format_sizes(comparison), format_header(task.score_name), sep="\n")
+    comparison = PCAComparison(
+        (), n_train, n_test, n_features, task.score_name, left_out, evidence, task.reference
+    )
+    tell(format_sizes(comparison), format_header(task.score_name, task.reference), sep="\n")
     comparison = replace(comparison, results=tuple(_list_results(evidence, tell)))
     tell(comparison.summarize())
     return comparison
@@ -134,7 +141,7 @@ def _list_results(evidence, tell):
     options = evidence.options
     for n_codes in options["n_components"]:
         pca_error = None
-        models = _build_models(n_codes, options["estimator"], options["random_state"])
+        models = _build_models(evidence.task, n_codes, options)
         for method, model in models:
             tell(format_place(n_codes, method), end="")
             with epochs_counted(model, wanted=tell is not _keep_silent):
@@ -177,10 +184,12 @@ def _leave_out(candidates, shape, verbose):
     return usable, left_out
 
 
-def _build_models(n_codes, estimator, random_state):
+def _build_models(task, n_codes, options):
+    estimator, random_state = options["estimator"], options["random_state"]
     if estimator is None:
         estimator = AutoencoderTransformer(random_state=random_state)
-    yield "PCA", PCA(n_components=n_codes, random_state=random_state)
+    reference = FAMD if task.reference == "FAMD" else PCA
+    yield task.reference, reference(n_components=n_codes, random_state=random_state)
     yield "autoencoder", clone(estimator).set_params(n_components=n_codes)
 
 
@@ -208,6 +217,8 @@ def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
             f"`y` must hold classes of several rows each. Got {len(y)} labels, all different. "
             "Name another target, or none."
         )
+    if is_mixed_frame(X):
+        return Task(X, X_test, y, y_test, score_name, sample_shape, "FAMD")
     if standardize:
         scaler = StandardScaler().set_output(transform="default").fit(X)
         X, X_test = scaler.transform(X), scaler.transform(X_test)
@@ -216,6 +227,8 @@ def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
 
 def _read_samples(X, name):
     """Return samples as a complete table, and the shape of one."""
+    if is_mixed_frame(X):
+        return X, ()
     samples = index_samples(X)
     if is_ragged(samples):
         raise ValueError(
@@ -253,7 +266,8 @@ def _can_stratify(y, test_size):
 
 def _check_held_out(X, y, X_test, y_test):
     X_test, _ = _read_samples(X_test, "X_test")
-    X_test = X_test.astype(X.dtype, copy=False)
+    if not is_mixed_frame(X):
+        X_test = X_test.astype(X.dtype, copy=False)
     if X_test.shape[1] != X.shape[1]:
         raise ValueError(
             f"`X_test` must have {X.shape[1]} columns, as X has. Got {X_test.shape[1]}. "

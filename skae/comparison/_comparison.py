@@ -41,6 +41,9 @@ class PCAComparison:
         Data, fitted models and options behind the figures, for `to_html`. Its `models` are the
         fitted models by number of codes and method. None if the object was not made by
         `compare_with_pca`.
+    reference : {"PCA", "FAMD"}, default="PCA"
+        Method beside the autoencoder: "FAMD", a factor analysis of mixed data, for data frames
+        with columns of several kinds, whose figures are losses instead of squared errors.
 
     See Also
     --------
@@ -69,6 +72,7 @@ class PCAComparison:
     score_name: str | None
     left_out: tuple[int, ...] = ()
     evidence: Any = field(default=None, repr=False, compare=False)
+    reference: str = "PCA"
 
     def to_frame(self) -> Any:
         """Return the results as a DataFrame.
@@ -183,7 +187,8 @@ class PCAComparison:
             If `path` is a folder.
         ValueError
             If `path` has another ending, if `image_shape` or `feature_names` do not match the
-            columns, or if the comparison has no `evidence`.
+            columns, if the comparison has no `evidence`, or if it is one of a data frame with
+            columns of several kinds.
 
         Examples
         --------
@@ -226,10 +231,10 @@ class PCAComparison:
         >>> PCAComparison((result,), 150, 50, 4, None).summarize()
         "The autoencoder's error is below PCA's at none of 1 numbers of codes."
         """
-        ratios = [result.error_ratio for result in self.results if result.method != "PCA"]
+        ratios = [result.error_ratio for result in self.results if result.method != self.reference]
         # As rounded in the table, so that the two do not seem to differ.
         n_better = sum(round(ratio, 2) < 1 for ratio in ratios)
-        start = "The autoencoder's error is below PCA's at"
+        start = f"The autoencoder's error is below {self.reference}'s at"
         if not n_better:
             return f"{start} none of {len(ratios)} numbers of codes."
         return (
@@ -238,12 +243,13 @@ class PCAComparison:
         )
 
     def __str__(self):
-        lines = [format_sizes(self), format_header(self.score_name)]
+        lines = [format_sizes(self), format_header(self.score_name, self.reference)]
         lines += [align(list_cells(result)) for result in self.results]
         return "\n".join([*lines, self.summarize()])
 
     def _repr_html_(self):
-        header = "".join(f"<th>{escape(name)}</th>" for name in list_headings(self.score_name))
+        headings = list_headings(self.score_name, self.reference)
+        header = "".join(f"<th>{escape(name)}</th>" for name in headings)
         rows = "\n".join(
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in list_cells(result)) + "</tr>"
             for result in self.results

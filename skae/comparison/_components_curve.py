@@ -12,6 +12,12 @@ _METRICS = {
     "downstream_score": "{score_name} of a model on the codes, held-out rows",
 }
 
+_METRICS_OF_MIXED = _METRICS | {
+    "squared_error": "mean loss per cell, held-out rows",
+    "error_ratio": "loss over FAMD's, held-out rows",
+    "explained_variance": "share of the baselines' loss saved, held-out rows",
+}
+
 
 class ComponentsCurveDisplay:
     """Error, or another figure, against the number of codes, for an autoencoder and PCA.
@@ -80,7 +86,7 @@ class ComponentsCurveDisplay:
         _check_metric(self.metric, has_score=comparison.score_name is not None)
         ax = take_axes(ax, "ComponentsCurveDisplay.plot", _SIZE)
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
-        looks = {"PCA": (GREY, "s", "--"), "autoencoder": (BLUE, "o", "-")}
+        looks = {comparison.reference: (GREY, "s", "--"), "autoencoder": (BLUE, "o", "-")}
         for method, (color, marker, dashes) in looks.items():
             results = [result for result in comparison.results if result.method == method]
             look = {"color": color, "marker": marker, "linestyle": dashes, "label": method}
@@ -89,7 +95,8 @@ class ComponentsCurveDisplay:
                 [getattr(result, self.metric) for result in results],
                 **{**look, **kwargs},
             )
-        label = _METRICS[self.metric].format(score_name=comparison.score_name)
+        labels = _METRICS if comparison.reference == "PCA" else _METRICS_OF_MIXED
+        label = labels[self.metric].format(score_name=comparison.score_name)
         ax.set(xlabel="number of codes", ylabel=label)
         self._choose_scales()
         ax.legend()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -17,18 +18,28 @@ _ROUNDING = 1e-10
 class Task:
     """Rows to fit on and rows held out, with what to predict from the codes, if anything."""
 
-    X_train: np.ndarray
-    X_test: np.ndarray
+    X_train: Any
+    X_test: Any
     y_train: np.ndarray | None
     y_test: np.ndarray | None
     score_name: str | None
     sample_shape: tuple[int, ...] = ()
+    reference: str = "PCA"
+    """Linear method beside the autoencoder: "PCA", or "FAMD" for frames of several kinds."""
 
     def shape(self, rows, method):
         """Return rows with the axes that samples had, for any method but PCA."""
         if method == "PCA" or len(self.sample_shape) < 2:
             return rows
         return rows.reshape(-1, *self.sample_shape)
+
+    def measure_error(self, model, codes):
+        """Return the mean error per held-out cell of a model, and that of the baseline."""
+        if self.reference == "FAMD":
+            error = np.nanmean(np.asarray(model.reconstruction_errors(self.X_test), dtype=float))
+            return float(error), float(error) / max(1 - model.score(self.X_test), _ROUNDING)
+        variance = _mean_square(self.X_test - self.X_train.mean(axis=0, dtype=np.float64))
+        return _mean_square(self.X_test - decode(model, codes)), variance
 
     def find_image_shape(self):
         """Return (channels, height, width) where samples are images, else None."""
@@ -75,7 +86,7 @@ def measure(task, model, n_components, method, pca_error):
     method : str
         Its name.
     pca_error : float or None
-        Squared error per cell to compare with; None compares with the model's own.
+        Error per cell to compare with; None compares with the model's own.
 
     Returns
     -------
@@ -85,8 +96,7 @@ def measure(task, model, n_components, method, pca_error):
     _, fit_seconds = _time(model.fit, task.shape(task.X_train, method))
     codes, transform_seconds = _time(model.transform, task.shape(task.X_test, method))
     codes = to_array(codes)
-    variance = _mean_square(task.X_test - task.X_train.mean(axis=0, dtype=np.float64))
-    error = _mean_square(task.X_test - decode(model, codes))
+    error, variance = task.measure_error(model, codes)
     return MethodResult(
         n_components=n_components,
         method=method,

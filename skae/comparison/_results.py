@@ -13,17 +13,19 @@ class MethodResult:
     ----------
     n_components : int
         Number of codes.
-    method : {"PCA", "autoencoder"}
+    method : {"PCA", "FAMD", "autoencoder"}
         Name of the method.
     squared_error : float
         Mean squared error of the held-out rows per cell, in units of X squared (of standard
-        deviations squared, if columns were standardized).
+        deviations squared, if columns were standardized). For data frames with columns of several
+        kinds, the mean loss per cell in units of the baselines of the columns.
     error_ratio : float
         `squared_error` divided by that of PCA with the same number of codes. Below 1 is better than
         PCA.
     explained_variance : float
         Share of the variance of the held-out rows about the training mean that is reconstructed; at
-        most 1.
+        most 1. For data frames with columns of several kinds, the share of the baselines' loss
+        that is saved.
     downstream_score : float or None
         Score on the held-out rows of a model that predicts `y` from the codes. None without `y`.
     fit_seconds : float
@@ -56,9 +58,9 @@ def format_sizes(comparison):
     )
 
 
-def format_header(score_name):
+def format_header(score_name, reference="PCA"):
     """Return the line of headings of the text table."""
-    return align(list_headings(score_name))
+    return align(list_headings(score_name, reference))
 
 
 def format_place(n_components, method):
@@ -76,9 +78,10 @@ def align(cells):
     return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=False))
 
 
-def list_headings(score_name):
+def list_headings(score_name, reference="PCA"):
     """Return the headings of the table; the last one is there if something is predicted."""
-    start = ["codes", "method", "squared error", "vs PCA", "variance kept", "fit s"]
+    measures = ["squared error", "variance kept"] if reference == "PCA" else ["loss", "loss saved"]
+    start = ["codes", "method", measures[0], f"vs {reference}", measures[1], "fit s"]
     return [*start, "transform s", *([] if score_name is None else [score_name])]
 
 

@@ -318,7 +318,8 @@ class TrainingRun:
             rotate=rotate,
             find_rotation=make_rotation(self.setup.network.rotation, net.module_, table),
         )
-        losses = net.history[:, "train_loss"] if chosen is None else chosen.train_losses
+        losses = [epoch["train_loss"] for epoch in net.history]
+        losses = losses if chosen is None else chosen.train_losses
         error, pca_error = outcome.error, outcome.pca_error
         is_pca = outcome.best_iter == 0 and self.setup.network.linear_path
         tolerance = _ROUNDING * max(family.find_error_unit(table, self.train_set), pca_error)

@@ -88,6 +88,11 @@ def make_report(comparison, *, title, feature_names, image_shape, remarks, load_
             "A comparison must have `evidence` to make a page of it. Got None. "
             "Take one that `compare_with_pca` returned."
         )
+    if comparison.reference != "PCA":
+        raise ValueError(
+            "A comparison must be of numbers to make a page of it. Got one of a data frame with "
+            "several kinds of columns. Print it, or plot it with `plot`."
+        )
     n_features = comparison.n_features
     names = evidence.feature_names
     if feature_names is not None:
