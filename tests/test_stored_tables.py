@@ -1,5 +1,7 @@
 """Tables in files and of other libraries: the results of arrays, a block at a time."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +17,7 @@ from skae import (
 )
 from skae._engine.fitting import fit as _fit
 from skae._engine.tables import stored as _stored
+from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -141,6 +144,21 @@ def test_a_file_that_is_read_in_many_blocks_is_learned_as_well(monkeypatch, tmp_
     )
     assert found.score(path) == pytest.approx(expected.score(X), abs=0.03)
     assert found.best_iter_ > 0
+
+
+@pytest.mark.usefixtures("all_large")
+def test_sorted_rows_in_blocks_too_large_to_be_mixed_give_a_warning(monkeypatch, tmp_path, X):
+    monkeypatch.setattr("skae._engine.start.one_pass._CELLS_AT_ONCE", 1000)
+    ordered = X[np.argsort(X[:, 0])]
+    fit(Slices(ordered))  # all of it is shuffled together
+    monkeypatch.setattr(_stored, "_BYTES_KEPT", 0)
+    with pytest.warns(SkaeWarning, match="seems to be sorted[^$]*1 of 6 are shuffled at a time"):
+        fit(write_parquet(ordered, tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SkaeWarning)
+        warnings.simplefilter("ignore", NotBetterThanPCAWarning)
+        pd.DataFrame(X, columns=NAMES).to_parquet(tmp_path / "x.parquet", row_group_size=90)
+        fit(tmp_path / "x.parquet")
 
 
 @pytest.mark.usefixtures("all_large")

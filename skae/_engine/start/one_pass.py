@@ -7,9 +7,15 @@ from skae._engine.tables.columns import ColumnStatistics, check_squares
 from skae._engine.tables.rows import LazyRows, chunk_slices
 from skae._engine.tables.standardization import Standardization
 from skae._engine.tables.stored import StoredTable
+from skae._shared.warning import warn_user
+from skae.exceptions import SkaeWarning
 
 # Parts that stay in a processor's cache, and are tall enough for products.
 _CELLS_AT_ONCE = 2**20
+# Sorted rows are mixed where so many blocks are shuffled together.
+_ENOUGH_BLOCKS = 8
+# Rows in no order have next to none of their variance between parts.
+_LEAST_SHARE_OF_ORDER = 0.05
 
 
 class OnePass:
@@ -46,6 +52,7 @@ class OnePass:
         while not self._read(shares):
             self.precision = np.dtype(np.float64)
         check_squares(self.moments.squares, np.arange(self.X.shape[1]))
+        self._warn_of_order()
         lowest, highest = self.ends
         return ColumnStatistics(
             self.moments.mean,
@@ -77,6 +84,21 @@ class OnePass:
         if self.moments.products is None or self.precision == np.float64:
             return False
         return loses_digits(self.moments.squares, np.median, self.precision)
+
+    def _warn_of_order(self):
+        """Warn of sorted rows, where blocks are too large to be mixed."""
+        total = float(self.moments.squares.sum())
+        share = float(self.moments.between.sum()) / total if total > 0 else 0.0
+        if self.X.n_shuffled >= _ENOUGH_BLOCKS or share < _LEAST_SHARE_OF_ORDER:
+            return
+        warn_user(
+            f"X seems to be sorted: {share:.0%} of its variance lies between rows of different "
+            "parts of it. Its blocks, such as row groups of Parquet or partitions of Dask, are so "
+            f"large that {self.X.n_shuffled} of {self.X.n_blocks} are shuffled at a time, so that "
+            "batches hold rows of few parts. Shuffle the rows when you write them, or write "
+            "smaller blocks.",
+            SkaeWarning,
+        )
 
     def find_covariance(self, mean: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Return the covariance that goes with the statistics, (n_features, n_features)."""
@@ -132,6 +154,7 @@ class _Moments:
         self.share = 0.0
         self.mean = np.zeros(n_features)
         self.squares = np.zeros(n_features)
+        self.between = np.zeros(n_features)
         self.products = np.zeros((n_features, n_features)) if has_products else None
 
     def add_(self, rows: np.ndarray, shares: np.ndarray, precision: np.dtype):
@@ -153,6 +176,7 @@ class _Moments:
             own = (centred * scale).astype(precision)
             self.products += share * (own.T @ own).astype(np.float64)
             self.products += np.outer(step * factor, step)
+        self.between += factor * step**2
         self.squares += np.square(centred, out=centred).sum(axis=0) + factor * step**2
         self.share += share
         self.mean += step * (share / self.share)

@@ -59,6 +59,11 @@ class StoredTable:
         return len(self.bounds) - 1
 
     @property
+    def n_shuffled(self) -> float:
+        """Number of blocks that are shuffled together, infinite where all rows are."""
+        return math.inf if self.n_blocks <= self.n_kept else max(1, self.n_kept // 2)
+
+    @property
     def is_large(self) -> bool:
         """Whether the table is too large to be read whole."""
         return holds_many_bytes(self.shape, self.dtype)
@@ -182,13 +187,13 @@ class StoredTable:
         order : Tensor of shape (n,)
             A permutation of the places.
         """
-        if self.n_blocks <= self.n_kept:
+        if math.isinf(self.n_shuffled):
             return torch.randperm(len(indices), generator=generator)
         starts = torch.searchsorted(indices, torch.from_numpy(self.bounds))
         places = torch.arange(len(indices)).tensor_split(starts[1:-1])
         order = torch.randperm(self.n_blocks, generator=generator)
         parts = []
-        for blocks in order.split(max(1, self.n_kept // 2)):
+        for blocks in order.split(int(self.n_shuffled)):
             rows = torch.cat([places[i] for i in blocks.tolist()])
             parts.append(rows[torch.randperm(len(rows), generator=generator)])
         return torch.cat(parts)
