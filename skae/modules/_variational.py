@@ -6,7 +6,7 @@ from torch import Tensor
 from skae.modules._autoencoder import Autoencoder
 
 # Standard deviations of a code are kept between 4.5e-5 and 12 times that of the prior.
-_LOG_VARIANCE_LIMITS = -20.0, 5.0
+LOG_VARIANCE_LIMITS = -20.0, 5.0
 
 
 class VariationalAutoencoder(Autoencoder):
@@ -107,7 +107,7 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance = self.encoder(self._show(shown.values, inputs)).chunk(2, dim=-1)
         mean = self._add_linear_path(mean, shown)
         log_variance = shown.fade(log_variance) + self.log_variance
-        log_variance = log_variance.clamp(*_LOG_VARIANCE_LIMITS)
+        log_variance = log_variance.clamp(*LOG_VARIANCE_LIMITS)
         return mean / self.code_scale, log_variance - 2 * self.code_scale.log()
 
     def encode_raw(self, inputs: Tensor) -> Tensor:

@@ -89,6 +89,8 @@ class NoisyLikelihood(Likelihood):
 
     log_constant: float
     deviation_of_unit: float
+    power: int
+    least_log_scale = _LEAST_LOG_SCALE
 
     def __init__(self, loss: PreparedLoss) -> None:
         super().__init__(loss)
@@ -107,7 +109,7 @@ class NoisyLikelihood(Likelihood):
     @property
     def bounded_log_scale(self) -> Tensor:
         """Logarithm of the scale, kept from where the likelihood has no bound any more."""
-        return self.log_scale.clamp_min(_LEAST_LOG_SCALE)
+        return self.log_scale.clamp_min(self.least_log_scale)
 
     def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
         """Return the log-density of rows."""
@@ -120,7 +122,8 @@ class NoisyLikelihood(Likelihood):
 
     def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
         """Return the exponent of each cell's density, but for its sign."""
-        raise NotImplementedError
+        scale = torch.exp(-self.power * self.bounded_log_scale)
+        return self.loss.cells(output, rows) * (scale / self.power)
 
 
 class GaussianLikelihood(NoisyLikelihood):
@@ -142,9 +145,7 @@ class GaussianLikelihood(NoisyLikelihood):
 
     log_constant = math.log(2 * math.pi) / 2
     deviation_of_unit = 1.0
-
-    def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
-        return self.loss.cells(output, rows) * (torch.exp(-2 * self.bounded_log_scale) / 2)
+    power = 2
 
 
 class LaplaceLikelihood(NoisyLikelihood):
@@ -168,9 +169,7 @@ class LaplaceLikelihood(NoisyLikelihood):
 
     log_constant = math.log(2)
     deviation_of_unit = math.sqrt(2)
-
-    def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
-        return self.loss.cells(output, rows) * torch.exp(-self.bounded_log_scale)
+    power = 1
 
 
 class BernoulliLikelihood(Likelihood):

@@ -10,6 +10,8 @@ from skae._engine.families.losses import make_loss
 from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
 from skae._engine.start.noise import scale_deviations
 from skae._engine.start.prepared_table import PreparedTable
+from skae._engine.steps.optimizer import is_own_adamw
+from skae._engine.steps.variational import VariationalStep, is_variational
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae._engine.tables.units import Units, make_blank_units
 from skae.modules import VariationalAutoencoder
@@ -103,6 +105,18 @@ class Variational(Family):
         axes = components.components * np.sqrt(signal)[:, None]
         there = axes / (signal + noise)[:, None]
         start_linear_path_(module, table.units.tensor(there), table.units.tensor(axes))
+
+    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+        """Return the step whose gradients are written out, where it can train the networks."""
+        pairs = list(zip(modules, optimizers, strict=True))
+        if not by_autograd and all(
+            is_variational(module, objective) and is_own_adamw(optimizer, module)
+            for module, optimizer in pairs
+        ):
+            return VariationalStep(modules, objective, [own.param_groups for own in optimizers])
+        return super().make_step(
+            modules, objective, optimizers, by_autograd=by_autograd, precision=precision
+        )
 
     def _make_likelihood(self, units: Units, *, masked: bool) -> Likelihood:
         likelihood = LIKELIHOODS[self.likelihood](make_loss(self.loss, units, masked=masked))

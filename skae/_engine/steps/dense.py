@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from skae._engine.steps.products import BatchedProducts, choose_products
 from skae._engine.steps.step import Step
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
-from skae.objectives import ReconstructionObjective
+from skae.objectives import PreparedLoss, ReconstructionObjective
 
 _aten = torch.ops.aten
 # AdamW on a GPU gives a tensor to few of its processors, and takes so many tensors at a time.
@@ -435,9 +435,10 @@ def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[StackSte
     """Return encoders and decoders of one shape, whose parameters follow each other in a buffer."""
     views, gradient_views = stacks.views, stacks.gradient_views
     split = 2 * len(module.encoder.linears)
+    encoder, decoder = slice(split), slice(split, split + 2 * len(module.decoder.linears))
     return (
-        StackStep(views[:split], gradient_views[:split], module.encoder.activation),
-        StackStep(views[split:], gradient_views[split:], module.decoder.activation),
+        StackStep(views[encoder], gradient_views[encoder], module.encoder.activation),
+        StackStep(views[decoder], gradient_views[decoder], module.decoder.activation),
     )
 
 
@@ -453,11 +454,20 @@ class DenseStep(DenseNetworks, Step):
     groups : list of list of dict
         For each model the settings of AdamW for the stacks and, where there is one, for the linear
         path: `lr`, `betas`, `eps`, `weight_decay`, as in the optimiser's `param_groups`.
+    loss : PreparedLoss, default=None
+        Loss that compares outputs with rows; that of the objective where None.
     """
 
-    def __init__(self, modules: Sequence[Autoencoder], objective: ReconstructionObjective, groups):
+    def __init__(
+        self,
+        modules: Sequence[Autoencoder],
+        objective: Any,
+        groups,
+        loss: PreparedLoss | None = None,
+    ):
         Step.__init__(self, modules, objective, groups)
-        self.loss, self.output = objective.loss, modules[0].output
+        self.loss: PreparedLoss = objective.loss if loss is None else loss
+        self.output = modules[0].output
         self.input_scale = torch.stack([module.input_scale for module in modules])[:, None]
         self.code_scale = torch.stack([module.code_scale for module in modules])[:, None]
         self.filling = _stack_fillings([module.filling for module in modules])
