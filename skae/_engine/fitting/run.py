@@ -401,9 +401,10 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
         linear_path = setup.network.linear_path
         stacks, *others = adamw_groups(loop, table.n_features, linear_path=linear_path)
         optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
-        # The encoder and the decoder come first and have the optimiser's own settings.
+        # Encoder, decoder and likelihood come first, in one group, and have the optimiser's own
+        # settings. A pattern has no alternatives but those of single characters.
         linear_paths = [("*linear_path.*", group) for group in others]
-        optimizer["optimizer__param_groups"] = [("*coder.*", {}), *linear_paths]
+        optimizer["optimizer__param_groups"] = [("*[ch]o[do][ed]*.*", {}), *linear_paths]
     net = AutoencoderNet(
         module,
         family=setup.family,
