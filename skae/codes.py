@@ -1,4 +1,4 @@
-"""Codes in few bits: what is kept of an embedding where millions of them must fit in memory."""
+"""Quantization of codes to a few bits per number."""
 
 import numbers
 from typing import Any, ClassVar, Self
@@ -19,28 +19,28 @@ _MAX_ROWS = 20_000
 
 
 class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Integers of a few bits in the place of floating-point numbers, in a range for each column.
+    """Quantization of numbers to a few bits, with a range for each column.
 
-    The range of a column is divided into ``2 ** bits`` equally spaced levels, and each value is
-    replaced by the number of the nearest level. `fit` takes the range about the column's mean in
-    which the squared error is least: narrower than from the least to the greatest value, as a few
-    values at the ends are worth less than finer levels for all others. `pack` puts the integers
-    together without gaps, so that a row of 32 columns takes 16 bytes with 4 bits; `unpack` takes
-    them apart, and `inverse_transform` returns the levels.
+    Each column has ``2 ** bits`` equally spaced levels, and each value is replaced by the index of
+    the nearest level. `fit` chooses the range of the levels about the mean of the column that
+    minimises the squared error. It is narrower than from minimum to maximum, because finer levels
+    for most values outweigh the error of a few extreme ones. `pack` stores the integers without
+    gaps between their bits, so that a row of 32 columns takes 16 bytes with 4 bits. `unpack`
+    reverses this, and `inverse_transform` returns the levels.
 
     Parameters
     ----------
     bits : int, default=4
-        Bits of each value, from 1 to 8. With 8 next to nothing is lost; with 4 the codes of
-        `AutoencoderTransformer` keep nearly all of their neighbours; 1 is the sign of the
+        Number of bits per value, from 1 to 8. With 8, almost nothing is lost. With 4, the codes of
+        `AutoencoderTransformer` keep nearly all of their neighbours. 1 keeps the sign of the
         difference from the middle of the range.
 
     Attributes
     ----------
     lower_ : ndarray of shape (n_features_in_,)
-        Level of the integer 0 for each column.
+        Level of the integer 0 in each column.
     step_ : ndarray of shape (n_features_in_,)
-        Distance between two levels of each column, 0 for a column that is constant.
+        Distance between two levels in each column; 0 for constant columns.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -48,7 +48,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Values beyond the range get the nearest level, its first or its last.
+    Values outside of the range get the first or the last level.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Codes, or other numbers, all finite.
+            Codes or other numbers, all finite.
         y : object, default=None
             Ignored.
 
@@ -93,7 +93,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X) -> Any:
-        """Return the number of the nearest level for each value.
+        """Return the index of the nearest level for each value.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         integers : ndarray of uint8 of shape (n_samples, n_features)
-            From 0 to ``2 ** bits - 1``.
+            Integers from 0 to ``2 ** bits - 1``.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
@@ -125,12 +125,12 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X holds other numbers than `transform` returns, or another number of columns.
+            If X contains values that `transform` cannot return, or has the wrong number of columns.
         """
         return self._check_integers(X) * self.step_ + self.lower_
 
     def pack(self, integers) -> np.ndarray:
-        """Return integers as bytes without gaps between them.
+        """Return integers as bytes, without gaps between their bits.
 
         Parameters
         ----------
@@ -140,20 +140,20 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         packed : ndarray of uint8 of shape (n_samples, n_bytes)
-            As many bytes as ``n_features * bits`` bits need. The bits of a value begin with its
-            greatest, those of the first column come first, and unused bits at the end are zero.
+            Bytes of ``n_features * bits`` bits per row: column by column, the most significant bit
+            of each value first, with zeros as unused bits at the end.
 
         Raises
         ------
         ValueError
-            If there are other numbers than `transform` returns, or another number of columns.
+            If there are values that `transform` cannot return, or the number of columns is wrong.
         """
         integers = self._check_integers(integers)
         bits = np.unpackbits(integers[:, :, None], axis=2)[:, :, 8 - self.bits :]
         return np.packbits(bits.reshape(len(bits), -1), axis=1)
 
     def unpack(self, packed) -> np.ndarray:
-        """Return the integers that `pack` has put together.
+        """Return the integers that were packed by `pack`.
 
         Parameters
         ----------
@@ -163,12 +163,12 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         integers : ndarray of uint8 of shape (n_samples, n_features)
-            Input of `inverse_transform`.
+            Integers, as from `transform`.
 
         Raises
         ------
         ValueError
-            If the rows do not have as many bytes as those of `pack`.
+            If the number of bytes per row differs from that of `pack`.
         """
         check_is_fitted(self)
         packed = np.asarray(packed)

@@ -1,4 +1,4 @@
-"""Noise on the rows that a denoising autoencoder sees; it is to reconstruct the clean rows."""
+"""Noise on the input of denoising autoencoders, which reconstruct the clean rows."""
 
 import math
 import numbers
@@ -14,7 +14,7 @@ _N_DRAWS = 2**16
 
 @dataclass(frozen=True)
 class Columns:
-    """Unit and ranges of the columns of a table, for noise that depends on them.
+    """Scale and ranges of the columns of a table, for noise that depends on them.
 
     Attributes
     ----------
@@ -37,31 +37,32 @@ class Columns:
 
 
 class Corruption(BaseEstimator):
-    """Base class of the kinds of noise.
+    """Base class of noise on the input of an autoencoder.
 
-    Constructor parameters are stored as they are and checked in use, as in any scikit-learn
-    estimator, so that a search reaches them, as in ``corruption__level``. A fit works on a copy.
+    As in any scikit-learn estimator, the constructor stores its parameters unchanged, and they are
+    checked when used. A search can set them, as in ``corruption__level``. `fit` uses a copy of the
+    object.
 
-    A subclass must override `__call__`. It takes all random numbers from the generator, leaves the
-    rows that it is given as they are, and leaves NaN where it is. Everything else is optional:
-    `spread`, where the noise makes columns vary more; `check`, where it has other parameters than
-    a level; and the attribute `hides`.
+    A subclass must override `__call__`, which draws all random numbers from the generator, does not
+    change its input, and keeps NaN. Optional are `spread`, if the noise increases the standard
+    deviation of columns; `check`, if there are other parameters than `level`; and the attribute
+    `hides`.
 
     Parameters
     ----------
     level : float in [0, 1]
-        Probability of each cell to be changed, independently of the others; counted in steps of
-        1 / 65536. A subclass with a constructor of its own need not have one.
+        Probability that a cell is changed, independently of the others, in steps of 1 / 65536. A
+        subclass with its own constructor need not have this parameter.
 
     Attributes
     ----------
     hides : bool, default=False
-        Whether the noise turns cells into missing ones; it needs ``missing="mask"`` then.
+        Whether the noise sets cells to missing, which needs ``missing="mask"``.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number, when the noise is used.
+        If `level` is not as described. Raised when the noise is used.
 
     Examples
     --------
@@ -89,7 +90,7 @@ class Corruption(BaseEstimator):
         self.level = level
 
     def check(self) -> None:
-        """Refuse a `level` that is not as described, before any training.
+        """Raise an error for an invalid `level`, before any training.
 
         Raises
         ------
@@ -112,17 +113,17 @@ class Corruption(BaseEstimator):
         Parameters
         ----------
         rows : Tensor of shape (..., n_rows, n_features)
-            Standardised rows. Axes before the last two tell models apart, which see nothing of
-            each other's rows.
+            Standardised rows. Axes before the last two are different models, which must not affect
+            each other.
         columns : Columns
             Unit and ranges of the columns.
         generator : torch.Generator
-            Source of the noise, on the CPU, so that draws are equal on every device.
+            Source of the noise. It is on the CPU, so that draws are equal on all devices.
 
         Returns
         -------
         corrupted : Tensor of shape (..., n_rows, n_features)
-            Noisy rows in memory of their own. Missing cells, NaN, are missing still.
+            Noisy rows as a new tensor. Missing cells (NaN) stay missing.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must have a method `__call__` that returns noisy rows."
@@ -131,8 +132,8 @@ class Corruption(BaseEstimator):
     def spread(self, deviations: Tensor, columns: Columns) -> Tensor:
         """Return the standard deviations that columns have with noise.
 
-        The encoder is to see noisy columns in about unit size. A kind of noise that makes columns
-        vary more says so here; one that does not leaves this as it is.
+        The noisy columns are scaled to about unit size for the encoder. Override this method if the
+        noise increases the standard deviation of columns.
 
         Parameters
         ----------
@@ -150,18 +151,18 @@ class Corruption(BaseEstimator):
 
 
 class GaussianNoise(Corruption):
-    """Adds normally distributed noise to every cell (Vincent et al., 2010).
+    """Add normally distributed noise to every cell (Vincent et al., 2010).
 
     Parameters
     ----------
     level : float
-        Standard deviation of the noise in units of X; at least 0. For columns of very different
-        spread, scale X first.
+        Standard deviation of the noise in units of X; at least 0. Scale X first if columns have
+        very different standard deviations.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number, when the noise is used.
+        If `level` is not as described. Raised when the noise is used.
 
     References
     ----------
@@ -188,29 +189,30 @@ class GaussianNoise(Corruption):
         return noise.mul_(self.level / columns.scale).to(rows.device).add_(rows)
 
     def spread(self, deviations: Tensor, columns: Columns) -> Tensor:
-        """Return the roots of the sums of both variances."""
+        """Return the square roots of the sums of both variances."""
         return (deviations.square() + (self.level / columns.scale) ** 2).sqrt()
 
 
 class HidingNoise(Corruption):
-    """Takes cells away as if they were missing, so that a network learns to fill them.
+    """Set cells to missing, so that a network learns to impute.
 
-    A row loses the cells that another row of the batch lacks, so that cells are hidden in the
-    pattern in which they are missing, and each cell besides with the same probability.
+    Each row is paired with another row of the batch and loses the cells that are missing there, so
+    hidden cells follow the pattern of missing values. In addition, each cell is hidden with a fixed
+    probability.
 
     Parameters
     ----------
     level : float in [0, 1]
-        Probability of each cell to be hidden besides. 0 is right where the pattern of the table's
-        missing cells says all that matters; a table without missing cells needs more.
+        Probability that a cell is hidden in addition. 0 only hides cells by the pattern of missing
+        values; tables without missing values need a larger level.
     groups : array-like of int of shape (n_features,), default=None
-        Number of a group for each column, from 0. Columns of a group are hidden together, such
-        as those that tell the categories of one feature. None makes each column its own group.
+        Group of each column, numbered from 0. Columns of a group are hidden together, such as the
+        one-hot columns of one feature. None makes each column its own group.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number, when the noise is used.
+        If `level` is not as described. Raised when the noise is used.
 
     Examples
     --------
@@ -228,7 +230,7 @@ class HidingNoise(Corruption):
         self.groups = groups
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
-        """Return the rows with fewer cells."""
+        """Return the rows with cells hidden."""
         self.check()
         order = torch.randperm(rows.shape[-2], generator=generator, device="cpu")
         # Missing cells are missing in a sum.
@@ -244,20 +246,20 @@ class HidingNoise(Corruption):
 
 
 class MaskingNoise(Corruption):
-    """Sets cells to the mean of their column (Vincent et al., 2010).
+    """Set cells to the mean of their column (Vincent et al., 2010).
 
-    The paper sets an exact share of each row's cells to zero. Here each cell is chosen by itself,
-    and the standardised zero says nothing about the row.
+    In the paper, a fixed share of the cells of each row is set to zero. Here each cell is chosen
+    independently and set to zero after standardisation, which is the mean.
 
     Parameters
     ----------
     level : float in [0, 1]
-        Probability of each cell to be set to the mean.
+        Probability that a cell is set to the mean.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number, when the noise is used.
+        If `level` is not as described. Raised when the noise is used.
 
     References
     ----------
@@ -284,17 +286,17 @@ class MaskingNoise(Corruption):
 
 
 class SaltAndPepperNoise(Corruption):
-    """Sets cells to the least or the greatest value of their column (Vincent et al., 2010).
+    """Set cells to the minimum or maximum of their column (Vincent et al., 2010).
 
     Parameters
     ----------
     level : float in [0, 1]
-        Probability of each cell to be changed; which of the two it becomes is evenly drawn.
+        Probability that a cell is changed, to the minimum or the maximum with equal probability.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number, when the noise is used.
+        If `level` is not as described. Raised when the noise is used.
 
     References
     ----------
@@ -313,7 +315,7 @@ class SaltAndPepperNoise(Corruption):
     """
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
-        """Return the rows with some cells at an end of their column's range."""
+        """Return the rows with some cells at the minimum or maximum of their column."""
         self.check()
         if self.level == 0:
             return rows.clone()
@@ -329,7 +331,7 @@ class SaltAndPepperNoise(Corruption):
         )
 
     def spread(self, deviations: Tensor, columns: Columns) -> Tensor:
-        """Return the deviations of a mixture of the columns and their ends."""
+        """Return the standard deviations of columns mixed with their minima and maxima."""
         ends = (columns.lowest.square() + columns.highest.square()) / 2
         shift = self.level * (columns.lowest + columns.highest) / 2
         mean_square = (1 - self.level) * deviations.square() + self.level * ends
@@ -337,21 +339,20 @@ class SaltAndPepperNoise(Corruption):
 
 
 class SwapNoise(Corruption):
-    """Replaces cells by the same column's cell of another row (Jahrer, 2017).
+    """Replace cells by the value of the same column in another row (Jahrer, 2017).
 
-    The noise for tables of columns of different kinds: every cell keeps a value that its column
-    has, and columns that take few values keep these.
+    Suits tables with columns of different kinds, because new values always occur in the column.
 
     Parameters
     ----------
     level : float in [0, 1]
-        Probability of each cell to be replaced. The other row is drawn, for each cell by itself,
-        from the rest of the batch; where the value there is missing the cell stays as it is.
+        Probability that a cell is replaced. The other row is drawn from the rest of the batch,
+        independently for each cell. If its value is missing, the cell is not changed.
 
     Raises
     ------
     ValueError
-        If `level` is not such a number, when the noise is used.
+        If `level` is not as described. Raised when the noise is used.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Errors and warnings that skae raises beside scikit-learn's own."""
+"""Errors and warnings of skae."""
 
 __all__ = [
     "ColumnsLeftOutWarning",
@@ -20,9 +20,9 @@ __all__ = [
 
 
 class NonFiniteLossError(ValueError):
-    """The training loss became infinite or not a number.
+    """The training loss became infinite or NaN.
 
-    The fit is abandoned and the estimator keeps the state that it had before it.
+    The fit is stopped, and the estimator is left unchanged.
 
     Examples
     --------
@@ -33,7 +33,7 @@ class NonFiniteLossError(ValueError):
 
 
 class SkaeWarning(UserWarning):
-    """Base class of the warnings of skae, to filter all of them at once.
+    """Base class of skae's warnings, to filter all of them at once.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class ColumnsLeftOutWarning(SkaeWarning):
 
 
 class DriftWarning(SkaeWarning):
-    """Rows to go on with are not like those that a model was centred and scaled by.
+    """Rows for further training differ from the rows that determined the mean and scale.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class DriftWarning(SkaeWarning):
 
 
 class ImputationWarning(SkaeWarning):
-    """An imputer drops columns, or leaves values of some missing.
+    """An imputer drops columns, or leaves values of some columns missing.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class ImputationWarning(SkaeWarning):
 
 
 class NotBetterThanPCAWarning(SkaeWarning):
-    """Training could not lower the reconstruction error below that of PCA.
+    """The reconstruction error is not lower than PCA's.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class NotBetterThanPCAWarning(SkaeWarning):
 
 
 class OutlyingCellWarning(SkaeWarning):
-    """One cell of a column is so large that the network's precision cannot tell the others apart.
+    """A cell is so large that the other values of its column are lost in the network's precision.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class OutlyingCellWarning(SkaeWarning):
 
 
 class OvercompleteWarning(SkaeWarning):
-    """More codes were asked for than X has features.
+    """There are more codes than features.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class OvercompleteWarning(SkaeWarning):
 
 
 class PosteriorCollapseWarning(SkaeWarning):
-    """The codes of a variational autoencoder say next to nothing about the rows.
+    """Codes of a variational autoencoder carry almost no information about the rows.
 
     Examples
     --------
@@ -122,7 +122,7 @@ class PosteriorCollapseWarning(SkaeWarning):
 
 
 class RowLossWarning(SkaeWarning):
-    """A loss gives one number for all rows, so that rows cannot be weighted or judged one by one.
+    """A loss returns one number for all rows, so rows cannot be weighted or compared one by one.
 
     Examples
     --------
@@ -133,7 +133,7 @@ class RowLossWarning(SkaeWarning):
 
 
 class InconsistentVersionWarning(SkaeWarning):
-    """A pickled estimator was written by another version of skae, torch or scikit-learn.
+    """A pickled estimator was written under another version of skae, PyTorch or scikit-learn.
 
     Examples
     --------
@@ -144,9 +144,9 @@ class InconsistentVersionWarning(SkaeWarning):
 
 
 class MixedPrecisionWarning(SkaeWarning):
-    """Mixed precision was asked for on a device that cannot train in bfloat16.
+    """Mixed precision is not available on a device that cannot train in bfloat16.
 
-    The fit is that of ``mixed_precision=False``.
+    The fit uses ``mixed_precision=False``.
 
     Examples
     --------
@@ -157,7 +157,7 @@ class MixedPrecisionWarning(SkaeWarning):
 
 
 class ModelFileError(ValueError):
-    """A file cannot be loaded: it is foreign, damaged, changed, too new, or not trusted.
+    """A file cannot be loaded: it is invalid, damaged, modified, too new, or not trusted.
 
     Examples
     --------
@@ -168,7 +168,7 @@ class ModelFileError(ValueError):
 
 
 class ExportError(ValueError):
-    """A model cannot be exported to ONNX, or the exported one would give other numbers.
+    """A model cannot be exported to ONNX, or the exported model gives different results.
 
     Examples
     --------

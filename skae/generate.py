@@ -1,4 +1,4 @@
-"""New rows from the codes of transformers that do not say how their codes are distributed."""
+"""Generation of rows from the codes of any transformer."""
 
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -18,34 +18,34 @@ __all__ = ["CodeSampler", "MixturePrior"]
 
 
 class CodeSampler(BaseEstimator):
-    """Draw new rows by way of a Gaussian mixture fitted to a transformer's codes.
+    """Generate rows from a Gaussian mixture fitted to the codes of a transformer.
 
-    A plain autoencoder has no distribution of codes to draw from. Fitting one to the codes of the
-    training rows, once the autoencoder is trained, serves as well.
+    A plain autoencoder has no distribution of codes to draw from, but one can be fitted to the
+    codes of the training rows after training.
 
     Parameters
     ----------
     transformer : estimator with `transform` and `inverse_transform`
-        Such as `AutoencoderTransformer` or `PCA`. A clone of it is fitted; wrap one that is fitted
-        in `sklearn.frozen.FrozenEstimator` to use it as it is.
+        Transformer such as `AutoencoderTransformer` or `PCA`. A clone is fitted; wrap a fitted
+        transformer in `sklearn.frozen.FrozenEstimator` to use it without refitting.
     n_mixture_components : int, default=10
-        Number of normal distributions, at most: there are fewer where there are not fifty rows for
-        each. More follow the codes more closely.
+        Maximum number of normal distributions; fewer are used if there are fewer than fifty rows
+        for each. More follow the distribution of the codes more closely.
     random_state : int, RandomState instance or None, default=None
-        Seeds the start of the mixture; the transformer has a seed of its own.
+        Seed of the initialisation of the mixture. The transformer has its own `random_state`.
 
     Attributes
     ----------
     transformer_ : estimator
         The fitted transformer.
     mixture_ : sklearn.mixture.GaussianMixture
-        The density of its codes.
+        Fitted density of the codes.
     n_features_in_ : int
         Number of features seen in fit.
 
     See Also
     --------
-    skae.VariationalAutoencoderTransformer : Codes with a known distribution.
+    skae.VariationalAutoencoderTransformer : Autoencoder whose codes have a known distribution.
 
     References
     ----------
@@ -78,7 +78,7 @@ class CodeSampler(BaseEstimator):
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None) -> Self:
-        """Fit the transformer, and a mixture to the codes of X.
+        """Fit the transformer to X, and a mixture to the codes.
 
         Parameters
         ----------
@@ -109,13 +109,13 @@ class CodeSampler(BaseEstimator):
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws.
+            Seed or generator of the draws.
 
         Returns
         -------
         rows : ndarray or data frame of shape (n_samples, n_features_in_)
-            Codes drawn from the mixture, decoded by the transformer; a frame with the names of fit
-            where `set_output` of the transformer, or `set_config`, asks for one.
+            Codes drawn from the mixture, decoded by the transformer. A data frame with the column
+            names of `fit` if `set_output` of the transformer, or `set_config`, selects data frames.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")

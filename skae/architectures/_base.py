@@ -1,4 +1,4 @@
-"""The base class of the architectures, and the refusal of settings that one cannot follow."""
+"""Base class of architectures, and a check of settings that an architecture does not support."""
 
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -7,17 +7,17 @@ from skae.modules import StackPlan
 
 
 class Architecture(BaseEstimator):
-    """Base class of the architectures, which make the encoder and the decoder of an autoencoder.
+    """Base class of architectures, which build the encoder and the decoder of an autoencoder.
 
-    Constructor parameters are stored as they are and checked in use, as in any scikit-learn
-    estimator, so that a search reaches them, as in ``architecture__n_layers``.
+    As in any scikit-learn estimator, the constructor stores its parameters unchanged, and they are
+    checked when used. A search can set them, as in ``architecture__n_layers``.
 
     A subclass must override `make_stacks`.
 
     Attributes
     ----------
     takes_padding : bool, default=False
-        Whether samples are sequences, and missing cells the part beyond their ends.
+        Whether samples are sequences, in which trailing missing cells are padding.
 
     Examples
     --------
@@ -47,19 +47,19 @@ class Architecture(BaseEstimator):
         Parameters
         ----------
         plan : StackPlan
-            Shape of the rows, number of codes, and the estimator's parameters.
+            Shape of the rows, number of codes, and parameters of the estimator.
 
         Returns
         -------
         encoder : Module
-            From rows (n_samples, plan.n_inputs) to (n_samples, plan.n_encoder_outputs).
+            Module from rows (n_samples, plan.n_inputs) to (n_samples, plan.n_encoder_outputs).
         decoder : Module
-            From codes (n_samples, plan.n_components) to rows (n_samples, plan.n_features).
+            Module from codes (n_samples, plan.n_components) to rows (n_samples, plan.n_features).
 
         Raises
         ------
         ValueError
-            If the plan asks for what this architecture cannot do.
+            If the architecture does not support the plan.
         """
         raise NotImplementedError
 

@@ -18,21 +18,22 @@ _MOST_CHANNELS = 64
 
 
 class Convolutional(Architecture):
-    """Convolutions, for images and signals: what ``architecture="conv"`` stands for.
+    """Convolutional layers for images and signals, as in ``architecture="conv"``.
 
-    The encoder's convolutions each halve the size of what they see; a dense layer makes codes of
-    the last maps. The decoder is its mirror image. Samples may have any size, odd ones as well.
+    Each convolution of the encoder halves the size of its input, and a dense layer computes the
+    codes from the output of the last one. The decoder mirrors the encoder. Samples may have any
+    size, including odd numbers of pixels.
 
     Parameters
     ----------
     n_channels : "auto" or tuple of int, default="auto"
-        Channels of the maps that each convolution of the encoder makes, and with that the number of
-        convolutions. "auto" halves twice, and further until no axis is longer than 8. It begins
-        with 16 channels, or 32 where samples have fewer than 256 places, and goes on with twice as
-        many in each layer, 64 at most.
+        Number of output channels of each convolution of the encoder, which also gives the number of
+        convolutions. "auto" uses at least two convolutions, and as many as are needed until no axis
+        is longer than 8. The first has 16 channels, or 32 for samples with fewer than 256 pixels,
+        and each further one twice as many, up to 64.
     kernel_size : int, default=5
-        Odd width of the kernels. 3 is faster by a third, with errors that are about a tenth
-        greater on images of 28 by 28 pixels.
+        Width of the kernels, an odd number. 3 is faster by a third, with errors that are about 10 %
+        higher on images of 28 by 28 pixels.
 
     Examples
     --------
@@ -57,7 +58,7 @@ class Convolutional(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            Shape of the rows, number of codes, and the estimator's parameters.
+            Shape of the rows, number of codes, and parameters of the estimator.
 
         Returns
         -------
@@ -69,8 +70,8 @@ class Convolutional(Architecture):
         Raises
         ------
         ValueError
-            If samples have no shape to convolve over, a parameter is not as described, or the plan
-            asks for tied weights.
+            If samples are not images or signals, a parameter is not as described, or the plan has
+            tied weights.
         """
         refuse_settings('architecture="conv"', plan, tied_weights=False)
         if len(plan.sample_shape) not in (2, 3):

@@ -9,9 +9,9 @@ _FEW_FEATURES = 50
 
 
 class Dense(Architecture):
-    """Fully connected layers, for tables: what ``architecture="dense"`` stands for.
+    """Fully connected layers for tables, as in ``architecture="dense"``.
 
-    Layers, activation and all else are the estimator's own parameters.
+    It has no parameters: layers, activation and other options are parameters of the estimator.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class Dense(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            Shape of the rows, number of codes, and the estimator's parameters.
+            Shape of the rows, number of codes, and parameters of the estimator.
 
         Returns
         -------

@@ -11,28 +11,30 @@ _CELLS = ("gru", "lstm")
 
 
 class Recurrent(Architecture):
-    """A recurrent network that reads a sequence, and one that writes it.
+    """Recurrent layers for sequences, as in ``architecture="recurrent"``.
 
-    This is ``architecture="recurrent"``. The `sample_shape` is (steps, features of a step). With
-    ``missing="mask"`` sequences may have different lengths: NaN stands beyond their ends, as
-    `skae.sequences.SequencePadder` puts it. The estimator's `hidden_layer_sizes` are dense layers
-    between the recurrent ones and the code, none by default.
+    The encoder reads a sequence step by step, and the decoder returns one. `sample_shape` of the
+    estimator is (steps, features per step). With ``missing="mask"``, sequences may have different
+    lengths, padded with NaN as by `skae.sequences.SequencePadder`. `hidden_layer_sizes` of the
+    estimator are dense layers between the recurrent layers and the codes; by default there are
+    none.
 
     Parameters
     ----------
     cell : {"gru", "lstm"}, default="gru"
-        Gated recurrent units or long short-term memory. On a CPU the latter train in half the time.
+        Gated recurrent units, or long short-term memory, which trains in about half the time on a
+        CPU.
     n_units : int, default=64
-        Units of each recurrent layer; at least 1.
+        Number of units per recurrent layer; at least 1.
     n_layers : int, default=1
-        Recurrent layers of the encoder and of the decoder; at least 1. More than two rarely help.
+        Number of recurrent layers in the encoder, and in the decoder; at least 1. More than two
+        rarely help.
     bidirectional : bool, default=False
-        Whether a second network reads from the other side, for sequences whose beginning and end
-        tell as much. Twice the time for the encoder.
+        Whether a second network reads the sequence in the other direction, for sequences whose
+        beginning and end are equally informative. Doubles the time of the encoder.
     reverse : bool, default=True
-        Whether sequences are written in the reverse of the order in which they were read: the
-        encoder reads from the end to the beginning, so that what it has seen last is to be written
-        first, as Sutskever et al. found to help.
+        Whether the encoder reads sequences from end to beginning, so that it has just read the
+        steps that the decoder returns first (Sutskever et al.).
 
     References
     ----------
@@ -82,7 +84,8 @@ class Recurrent(Architecture):
         Returns
         -------
         options : dict
-            All but `bidirectional` and `backwards` are those of the decoder, too.
+            Options of the encoder. The decoder has the same, except `bidirectional` and
+            `backwards`.
 
         Raises
         ------
@@ -115,7 +118,7 @@ class Recurrent(Architecture):
         Parameters
         ----------
         plan : StackPlan
-            Shape of the rows, number of codes, and the estimator's parameters.
+            Shape of the rows, number of codes, and parameters of the estimator.
 
         Returns
         -------
@@ -127,7 +130,7 @@ class Recurrent(Architecture):
         Raises
         ------
         ValueError
-            If a parameter is not as described, or samples have another number of axes than two.
+            If a parameter is not as described, or samples do not have two axes.
         """
         own = self.check()
         self._check_plan(plan)

@@ -1,4 +1,4 @@
-"""Codes of which only a few are active, as a part of the network."""
+"""Parts of the network that set codes to zero."""
 
 from numbers import Real
 
@@ -9,14 +9,14 @@ from skae.modules import TopK
 
 
 class Sparsity(BaseEstimator):
-    """Base class of the sparsities: a part of the network that sets codes to zero.
+    """Base class of sparsities, which set codes to zero within the network.
 
-    Estimators take an instance as `penalty`. Constructor parameters are stored as they are and
-    checked in use, as in any scikit-learn estimator, so that a search reaches them, as in
+    Estimators take an instance as `penalty`. As in any scikit-learn estimator, the constructor
+    stores its parameters unchanged, and they are checked when used. A search can set them, as in
     ``penalty__share``.
 
-    A subclass must override `make_module`. `check` is optional. Codes are ordered and scaled but
-    not rotated after the training, as a rotation would leave no zeros.
+    A subclass must override `make_module`, and may override `check`. After training, codes are
+    ordered and scaled but not rotated, because a rotation would remove the zeros.
 
     Examples
     --------
@@ -39,16 +39,16 @@ class Sparsity(BaseEstimator):
     """
 
     def check(self) -> None:
-        """Refuse parameters that are not as described, before any training.
+        """Raise an error for invalid parameters, before any training.
 
         Raises
         ------
         ValueError
-            If a parameter is not as described. The base class refuses nothing.
+            If a parameter is not as described. The base class accepts everything.
         """
 
     def make_module(self, n_components: int) -> nn.Module:
-        """Return a new torch module that sets codes to zero.
+        """Return a new PyTorch module that sets codes to zero.
 
         Parameters
         ----------
@@ -58,8 +58,9 @@ class Sparsity(BaseEstimator):
         Returns
         -------
         module : Module
-            From codes of shape (n_samples, n_components), each of about unit size, to sparse codes
-            of the same shape. Weights that it has are trained, and must not start at random.
+            Module from codes of shape (n_samples, n_components), of about unit size, to sparse
+            codes of the same shape. If it has weights, they are trained; their initial values must
+            not be random.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must have a method `make_module` that returns a torch module."
@@ -67,16 +68,16 @@ class Sparsity(BaseEstimator):
 
 
 class TopKSparsity(Sparsity):
-    """Keeps the codes of greatest size in each row, a fixed share of all codes.
+    """Keeps a fixed share of the codes in each row, those of largest absolute value.
 
-    This is ``penalty="top_k"``, where the estimator's `alpha` is the share. Codes that are never
-    kept are not revived: with more codes than columns many stay unused, for which
-    `skae.SparseAutoencoderTransformer` is made.
+    This is ``penalty="top_k"``, with `alpha` of the estimator as the share. Codes that are never
+    kept stay unused, which happens to many codes if there are more codes than columns.
+    `skae.SparseAutoencoderTransformer` avoids this.
 
     Parameters
     ----------
     share : float in (0, 1], default=0.25
-        Share of the codes that are kept; at least one code is.
+        Share of the codes that are kept. At least one code is kept.
 
     References
     ----------
@@ -94,7 +95,7 @@ class TopKSparsity(Sparsity):
         self.share = share
 
     def check(self) -> None:
-        """Refuse a `share` that keeps no codes or more than all of them."""
+        """Raise an error if `share` is not in (0, 1]."""
         if not (isinstance(self.share, Real) and 0 < float(self.share) <= 1):
             raise ValueError(
                 "`share` must be the share of the codes to keep, above 0 and at most 1. "
@@ -102,7 +103,7 @@ class TopKSparsity(Sparsity):
             )
 
     def make_module(self, n_components: int) -> nn.Module:
-        """Return a module that keeps the codes of greatest size.
+        """Return a module that keeps the codes of largest absolute value.
 
         Parameters
         ----------
@@ -112,6 +113,6 @@ class TopKSparsity(Sparsity):
         Returns
         -------
         module : TopK
-            Keeps at least one code of each row.
+            Module that keeps at least one code per row.
         """
         return TopK(max(1, round(self.share * n_components)))

@@ -1,4 +1,4 @@
-"""Fitted models to files of ONNX."""
+"""Export of fitted models to ONNX."""
 
 import numpy as np
 import onnx
@@ -37,37 +37,39 @@ _TYPES = {
 
 
 def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
-    """Write a fitted model to a file of ONNX, which runs without skae, scikit-learn and torch.
+    """Export a fitted model to ONNX, to run it without skae, scikit-learn and PyTorch.
 
-    The file holds the whole pipeline: what skl2onnx converts of scikit-learn, and the autoencoder
-    with its centring, its bounds, and its caution beyond the known range. Operators are those of
-    the standard, opset 18, which onnxruntime 1.14 and later run; the number of rows is free. Before
-    the file is written, it is run by onnxruntime and compared with the model.
+    The file contains the whole pipeline: the steps of scikit-learn as converted by skl2onnx, and
+    the autoencoder with its centring, its bounds, and its return to PCA far from the training rows.
+    It uses standard operators only (opset 18; ONNX Runtime 1.14 or later) and takes any number of
+    rows. Before the file is written, its outputs are computed with ONNX Runtime and compared with
+    those of the model.
 
     Parameters
     ----------
     model : estimator
-        A fitted estimator of skae, a `Pipeline` of scikit-learn, or a search over one.
+        Fitted estimator of skae, `Pipeline` of scikit-learn, or search over one.
     path : str or path-like
-        File to write, usually with the suffix ".onnx". One that exists is replaced in one step; it
-        stays as it is where the export fails.
+        File to write, usually with the suffix ".onnx". An existing file is replaced only if the
+        export succeeds.
     methods : list of str, default=None
-        Methods of the last step that become outputs, under their names. None are "transform" for a
-        transformer, "predict" and "decision_function" for an outlier detector, "predict" and
-        "predict_proba" for a classifier. Autoencoders also have "reconstruct", the reconstruction
-        of a row, "score_samples", "reconstruction_errors" and, variational ones, "posterior_std".
-        "inverse_transform" stands alone, as its input is codes. Methods of a step before the last
-        follow its name and two underscores, as in "encoder__score_samples".
+        Names of the methods of the last step that become outputs. None is "transform" for a
+        transformer, "predict" and "decision_function" for an outlier detector, and "predict" and
+        "predict_proba" for a classifier. Autoencoders also have "reconstruct" (the reconstruction
+        of a row), "score_samples" and "reconstruction_errors", and variational autoencoders
+        "posterior_std". "inverse_transform" cannot be combined with others, because its input is
+        codes. For earlier steps, write the name of the step and two underscores first, as in
+        "encoder__score_samples".
     check : array-like or data frame of shape (n_samples, n_features), default=None
-        Rows to compare on. Pass a frame where the pipeline takes columns by name; each column then
-        is an input. By default rows are drawn around the training mean, which is possible for
-        models that begin with an autoencoder, or with scalers before one.
+        Rows for the comparison. Pass a data frame if the pipeline selects columns by name; each
+        column is then an input. By default, random rows around the training mean are used, which
+        requires that the model begins with an autoencoder, or with scalers before an autoencoder.
 
     Returns
     -------
     differences : dict of str to float
-        Greatest difference from the model for each output, divided by the greatest value in the
-        same column where that exceeds 1. For labels, the share of rows that have others.
+        Maximum difference of each output from the model, divided by the maximum of the same column
+        if that exceeds 1. For labels, the share of rows with a different label.
 
     Raises
     ------
@@ -75,21 +77,21 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
         If a part of the model cannot be exported, or the exported model differs from the original
         by more than 1e-4.
     ValueError
-        If the last step has no such method, or the pipeline no such step.
+        If a step does not exist, or does not have the method.
 
     See Also
     --------
-    skae.save : Keep a model for Python, to go on training.
+    skae.save : Save a model for use in Python, including further training.
 
     Notes
     -----
-    The input is called "X", of shape (n_samples, n_features) or that of the samples in `fit`, in
-    double precision; in single precision where `check` is an array of that. With a frame there is
-    an input of shape (n_samples, 1) for each column, in double precision for numbers, of strings
-    otherwise, with "nan" where text is missing. Missing numbers are NaN.
+    The input is named "X" and has the shape (n_samples, n_features), or the shape of the samples in
+    `fit`. It is in double precision, or in single precision if `check` is such an array. If `check`
+    is a data frame, there is one input of shape (n_samples, 1) per column: double-precision
+    numbers, with NaN for missing values, or strings, with "nan" for missing values.
 
-    The exported model checks nothing: NaN where none are expected give NaN, and rows further from
-    the training mean than single precision reaches give infinities.
+    The exported model does not validate its input: unexpected NaN give NaN, and values beyond
+    single precision give infinities.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The joblib backend whose tasks train their networks side by side."""
+"""Joblib backend that trains networks of several tasks side by side."""
 
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
@@ -14,10 +14,10 @@ _SHARE_OF_MEMORY = 1 / 2
 
 
 class SideBySideBackend(ParallelBackendBase):
-    """Runs each task in a thread of its own, and trains networks of one shape in one batch.
+    """Joblib backend that trains networks of the same shape together in one batch.
 
-    Importing `skae` makes it known to joblib under the name "skae". The results are those of fits
-    one after the other, to the last bit.
+    Each task runs in its own thread. Importing `skae` registers the backend under the name "skae".
+    The results are identical to those of one fit after the other, to the last bit.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One model for each of many tables."""
+"""One model per table, for many tables."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
@@ -9,32 +9,32 @@ from sklearn.utils.parallel import Parallel, delayed
 
 
 def fit_many(estimator, tables, *, n_jobs: int | None = None) -> dict[Hashable, Any]:
-    """Fit one clone of an estimator to each of many tables, side by side.
+    """Fit a clone of an estimator to each of many tables, side by side.
 
-    Returns what a loop of fits would, to the last bit; small networks of one shape are trained in
-    one batch. Tables of equal length and width share most; others are fitted all the same.
+    The results are identical to those of a loop of fits, to the last bit. Small networks of the
+    same shape are trained together in one batch, which is fastest for tables of equal length and
+    width. Other tables are fitted as well.
 
     Parameters
     ----------
     estimator : estimator
-        An autoencoder of skae, or any estimator with one inside, such as a pipeline. It is cloned
-        for each table and stays as it is.
+        An autoencoder of skae, or an estimator that contains one, such as a pipeline. It is cloned
+        for each table and not changed.
     tables : mapping, or iterable of pairs
-        Tables of shape (n_samples, n_features) under their names, as in a dictionary or in the
-        result of ``frame.groupby(...)``.
+        Names and tables of shape (n_samples, n_features), such as a dictionary or the result of
+        ``frame.groupby(...)``.
     n_jobs : int, default=None
-        Number of tables that are worked on at the same time, which takes memory for each; 64 where
-        None.
+        Number of tables that are processed, and held in memory, at the same time. None is 64.
 
     Returns
     -------
     fitted : dict
-        A fitted estimator under the name of each table, in the order of the tables.
+        Fitted estimators by the names of their tables, in the order of the tables.
 
     Raises
     ------
     ValueError
-        If two tables have one name.
+        If two tables have the same name.
 
     Examples
     --------
@@ -51,26 +51,26 @@ def fit_many(estimator, tables, *, n_jobs: int | None = None) -> dict[Hashable, 
 
 
 def transform_many(fitted: Mapping, tables, *, n_jobs: int | None = None) -> dict[Hashable, Any]:
-    """Return the codes of many tables, each by the model of its name.
+    """Return the codes of many tables, each from the model with the same name.
 
     Parameters
     ----------
     fitted : mapping
-        Fitted estimators under their names, as `fit_many` returns them.
+        Fitted estimators by name, as returned by `fit_many`.
     tables : mapping, or iterable of pairs
-        Tables under names for which there is a model.
+        Names and tables; there must be a model for each name.
     n_jobs : int, default=None
-        Number of tables that are worked on at the same time; 64 where None.
+        Number of tables that are processed at the same time. None is 64.
 
     Returns
     -------
     codes : dict
-        Codes under the name of each table, in the order of the tables.
+        Codes by the names of their tables, in the order of the tables.
 
     Raises
     ------
     ValueError
-        If two tables have one name, or if there is no model for a table.
+        If two tables have the same name, or a table has no model.
 
     Examples
     --------
