@@ -1,4 +1,4 @@
-"""Losses, penalties and objectives: what training minimises, with no knowledge of training."""
+"""Losses, penalties and objectives, independent of the training loop."""
 
 from skae.objectives._adversarial import AdversarialObjective
 from skae.objectives._criterion import CriterionLoss

@@ -1,4 +1,4 @@
-"""The losses of an autoencoder and a discriminator that work against each other."""
+"""Losses of an autoencoder and its discriminator."""
 
 from collections.abc import Callable
 
@@ -14,22 +14,22 @@ Prior = Callable[[int, int, torch.Generator], Tensor]
 
 
 class AdversarialObjective(Objective):
-    """A reconstruction loss, plus what it costs if codes are not taken for draws from the prior.
+    """Reconstruction loss plus the adversarial loss of the encoder.
 
-    As an objective it is the loss of the autoencoder; a training step also lets the discriminator
-    learn, by `discriminate`. The encoder's loss is the one that does not saturate, ``-log D(z)``.
-    Where codes cannot be told from draws both losses are at ``log 2``, the discriminator's for each
-    kind.
+    The objective is the loss of the autoencoder; the training step also trains the discriminator,
+    with the loss `discriminate`. The encoder uses the non-saturating loss ``-log D(z)``. If the
+    discriminator cannot distinguish codes from draws, the encoder's loss and both cross-entropies
+    of the discriminator are ``log 2``.
 
     Parameters
     ----------
     loss : PreparedLoss
-        Compares outputs with the rows.
+        Loss of outputs and rows.
     prior : callable
-        Takes a number of draws, the number of codes and a generator, and returns a tensor of draws
-        of shape (n_draws, n_components) on the CPU.
+        Function of the number of draws, the number of codes and a generator, which returns draws of
+        shape (n_draws, n_components) on the CPU.
     generator : torch.Generator
-        Source of the draws.
+        Generator of the draws.
     alpha : float, default=0.2
         Factor of the encoder's adversarial loss; at least 0.
 
@@ -62,21 +62,21 @@ class AdversarialObjective(Objective):
         self.loss, self.prior, self.alpha, self.generator = loss, prior, alpha, generator
 
     def discriminate(self, module, code: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the discriminator's loss.
+        """Return the loss of the discriminator.
 
         Parameters
         ----------
         module : AdversarialAutoencoder
             The network.
         code : Tensor of shape (n_samples, n_components)
-            Codes of rows in the network's own basis, without their history.
+            Codes of rows in the basis of the network, detached from the graph.
         weights : Tensor of shape (n_samples,), default=None
-            Weights of the rows; equal where None.
+            Weights of the rows. None gives all rows equal weight.
 
         Returns
         -------
         loss : Tensor of shape ()
-            Mean of the cross-entropies of codes and of as many draws.
+            Mean of the cross-entropies of codes and of the same number of draws.
         """
         n_draws, n_components = code.shape
         draws = self.prior(n_draws, n_components, self.generator).to(code)
@@ -86,7 +86,7 @@ class AdversarialObjective(Objective):
     def forward(
         self, module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the autoencoder's loss for a batch, and the output."""
+        """Return the loss of the autoencoder for a batch, and the output."""
         return self.of_code(module, module.encode_raw(inputs), rows, weights)
 
     def of_code(
@@ -103,7 +103,7 @@ class AdversarialObjective(Objective):
         rows : Tensor of shape (n_samples, n_features)
             Standardised rows that the network is to reconstruct.
         weights : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches; equal where None.
+            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
 
         Returns
         -------

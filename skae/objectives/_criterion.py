@@ -1,4 +1,4 @@
-"""Functions and torch criteria as reconstruction losses."""
+"""Functions and PyTorch criteria as reconstruction losses."""
 
 import copy
 import functools
@@ -13,30 +13,30 @@ from skae.objectives._units import ColumnUnits
 
 
 class CriterionLoss(ReconstructionLoss):
-    """Any criterion as a reconstruction loss, in standardised units.
+    """Any function or PyTorch criterion as a reconstruction loss, in standardised units.
 
-    Estimators make one where `loss` is a function or a torch criterion.
+    Estimators use this class if `loss` is a function or a PyTorch criterion.
 
     Parameters
     ----------
     criterion : callable or class
-        ``criterion(output, target)``, or a class of torch's such as `torch.nn.SmoothL1Loss` or an
-        instance of one. It returns the loss of each cell, of each row, or a single number. A
-        criterion that has a `reduction` is copied and told to reduce nothing, so that rows can be
-        weighted and judged one by one; where that fails it is used as it is. A single number
-        counts for every row alike.
+        Function ``criterion(output, target)``, or a PyTorch criterion such as
+        `torch.nn.SmoothL1Loss`, as class or instance. It returns the loss of each cell, of each
+        row, or a single number. A criterion with a `reduction` is copied and set to no reduction if
+        possible, so that rows can be weighted and compared one by one. A single number is used as
+        the loss of every row.
 
     Raises
     ------
     ValueError
-        If `criterion` cannot be called, when the loss is used.
+        If `criterion` is not callable. Raised when the loss is used.
 
     Notes
     -----
-    Where cells may be missing, output and target of such a cell are both set to zero before they
-    are compared. A criterion that returns the loss of each cell counts zero for it; one that
-    returns the loss of rows or of the batch counts its value for two zeros. The gradient is zero
-    for either.
+    The output and the target of a missing cell are both set to zero before the criterion is called.
+    If the criterion returns the loss of each cell, the loss of missing cells is set to zero. If it
+    returns the loss of rows or of the batch, a missing cell contributes its value for two zeros.
+    The gradient is zero in both cases.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class CriterionLoss(ReconstructionLoss):
         self.criterion = criterion
 
     def check(self) -> None:
-        """Refuse a criterion that cannot be called."""
+        """Raise an error if the criterion is not callable."""
         if not callable(self.criterion):
             raise ValueError(
                 f"`criterion` must be a callable or a class of criteria. Got {self.criterion!r}. "
@@ -60,7 +60,7 @@ class CriterionLoss(ReconstructionLoss):
 
     @torch.no_grad()
     def tells_rows_apart(self, n_features: int, dtype: torch.dtype = torch.float32) -> bool:
-        """Tell whether the criterion returns more than a single number for two rows."""
+        """Return whether the criterion returns more than a single number for two rows."""
         rows = torch.zeros(2, n_features, dtype=dtype, device="cpu")
         try:
             return self.prepare().judge(rows, rows).ndim > 0
@@ -71,7 +71,7 @@ class CriterionLoss(ReconstructionLoss):
     def prepare(
         self, units: ColumnUnits | None = None, *, masked: bool = False
     ) -> "PreparedCriterion":
-        """Return a copy of the loss that is ready for one table."""
+        """Return a copy of the loss that is prepared for one table."""
         return PreparedCriterion(copy.deepcopy(self), units, masked=masked)
 
 
@@ -159,12 +159,12 @@ class PreparedCriterion(PreparedLoss):
         output, target : Tensor of shape (n_samples, n_features)
             Outputs of the network, and standardised rows.
         weight : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches; equal where None.
+            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
 
         Returns
         -------
         loss : Tensor of shape ()
-            Mean over the rows, times their weights.
+            Weighted mean over the rows.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Distributions of a row given its code: reconstruction losses with their normalising constants."""
+"""Likelihoods of rows given their codes, including normalising constants."""
 
 import math
 
@@ -12,9 +12,9 @@ _LEAST_LOG_SCALE = math.log(1e-3)
 
 
 class Likelihood(nn.Module):
-    """Base of the distributions of a row given the output of the decoder.
+    """Base class of likelihoods, the distributions of a row given the output of the decoder.
 
-    A row's cells are independent given the output. Densities are those of standardised rows.
+    The cells of a row are independent given the output. Densities are those of standardised rows.
 
     Parameters
     ----------
@@ -45,20 +45,19 @@ class Likelihood(nn.Module):
         Returns
         -------
         log_density : Tensor of shape (...)
-            In nats, summed over the features; over those that are not missing where the loss is
-            masked.
+            Log-density in nats, summed over the observed features.
         """
         raise NotImplementedError
 
     def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return what training observes: the rows, or draws whose mean they are.
+        """Return the target of a training step: the rows, or draws with the rows as mean.
 
         Parameters
         ----------
         rows : Tensor of shape (n_samples, n_features)
             Standardised rows.
         generator : torch.Generator
-            Source of the draws, on the CPU.
+            Generator of the draws, on the CPU.
 
         Returns
         -------
@@ -69,7 +68,7 @@ class Likelihood(nn.Module):
 
 
 class NoisyLikelihood(Likelihood):
-    """Base of the likelihoods with one scale of the noise for all cells, which is learned.
+    """Base class of likelihoods with one learned noise scale for all cells.
 
     It starts at 1 in standardised units.
 
@@ -98,7 +97,7 @@ class NoisyLikelihood(Likelihood):
 
     @torch.no_grad()
     def set_deviation_(self, deviation: float):
-        """Give the noise a standard deviation, in standardised units and greater than 0."""
+        """Set the standard deviation of the noise, in standardised units and greater than 0."""
         self.log_scale.fill_(math.log(deviation / self.deviation_of_unit))
 
     @property
@@ -108,7 +107,7 @@ class NoisyLikelihood(Likelihood):
 
     @property
     def bounded_log_scale(self) -> Tensor:
-        """Logarithm of the scale, kept from where the likelihood has no bound any more."""
+        """Logarithm of the scale, bounded below because the likelihood is unbounded otherwise."""
         return self.log_scale.clamp_min(self.least_log_scale)
 
     def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
@@ -127,12 +126,12 @@ class NoisyLikelihood(Likelihood):
 
 
 class GaussianLikelihood(NoisyLikelihood):
-    """Normally distributed noise of one standard deviation for all cells, which is learned.
+    """Normally distributed noise with one learned standard deviation for all cells.
 
     Parameters
     ----------
     loss : PreparedLoss
-        The squared error: squared distance of a cell from the output.
+        Squared error of each cell.
 
     Examples
     --------
@@ -149,14 +148,14 @@ class GaussianLikelihood(NoisyLikelihood):
 
 
 class LaplaceLikelihood(NoisyLikelihood):
-    """Noise with Laplace's distribution, of one scale for all cells, which is learned.
+    """Laplace noise with one learned scale for all cells.
 
     The scale is the mean absolute deviation.
 
     Parameters
     ----------
     loss : PreparedLoss
-        The absolute error: distance of a cell from the output.
+        Absolute error of each cell.
 
     Examples
     --------
@@ -173,15 +172,15 @@ class LaplaceLikelihood(NoisyLikelihood):
 
 
 class BernoulliLikelihood(Likelihood):
-    """Cells are 0 or 1; the output is the logit of a 1.
+    """Bernoulli distribution of cells that are 0 or 1; the output is the logit of a 1.
 
-    A cell in between is the probability of a 1: what is observed of it is a draw, another one each
-    time. Its density is the mean over such draws of the log-density.
+    Values in between are probabilities of a 1: in each training step, zeros and ones are drawn from
+    them, and the log-density is the mean over such draws.
 
     Parameters
     ----------
     loss : PreparedLoss
-        The binary cross-entropy, with the units of the columns.
+        Binary cross-entropy, with the units of the columns.
 
     References
     ----------
@@ -202,7 +201,7 @@ class BernoulliLikelihood(Likelihood):
         return -self.loss.cells(output, rows).sum(-1)
 
     def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return draws of zeros and ones with these rows as mean, standardised."""
+        """Return standardised draws of zeros and ones with these rows as mean."""
         units = self.loss.units
         probability = units.restore(rows)
         draws = torch.rand(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")

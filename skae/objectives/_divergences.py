@@ -1,4 +1,4 @@
-"""Divergences of the codes from the distribution that they are to have."""
+"""Divergences of the distribution of codes from a prior."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ _KERNEL_WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the Kullback-Leibler divergence of normal distributions from the standard one.
+    """Return the Kullback-Leibler divergence from the standard normal distribution.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 class MaximumMeanDiscrepancy(Penalty):
     """Squared maximum mean discrepancy of the codes from draws of a prior.
 
-    The kernel is a sum of inverse multiquadrics ``c / (c + |a - b|^2)``, for seven `c` around the
-    mean squared distance of two draws from the standard normal distribution: as for Wasserstein
-    autoencoders.
+    As in Wasserstein autoencoders, the kernel is a sum of inverse multiquadrics ``c / (c + |a -
+    b|^2)``, with seven values of `c` around the mean squared distance of two draws from the
+    standard normal distribution.
 
     Parameters
     ----------
     prior : callable
-        Takes a number of draws, the number of codes and a generator, and returns a tensor of draws
-        of shape (n_draws, n_components) on the CPU.
+        Function of the number of draws, the number of codes and a generator, which returns draws of
+        shape (n_draws, n_components) on the CPU.
 
     References
     ----------
@@ -77,7 +77,7 @@ class MaximumMeanDiscrepancy(Penalty):
         *,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the discrepancy, that of codes and draws with themselves included."""
+        """Return the discrepancy (the biased estimate, which includes pairs of equal points)."""
         generator = fresh_generator() if generator is None else generator
         draws = self.prior(*code.shape, generator).to(code)
         among_codes, among_draws = _mean_kernel(code, code), _mean_kernel(draws, draws)

@@ -10,19 +10,19 @@ from skae.objectives._reconstruction import mean_loss
 
 
 class NegativeELBO(Objective):
-    """The negative evidence lower bound, with a weight on the divergence, in nats per cell.
+    """Negative evidence lower bound with a weight on the divergence, in nats per cell.
 
-    A row's code is drawn from the posterior once at each step. In judging the draws are the same
-    each time, so that epochs can be compared, and the whole `beta` counts.
+    In each training step, one code per row is drawn from the posterior. In validation, the same
+    draws are used in each epoch, so that epochs can be compared, and `beta` has its full value.
 
     Parameters
     ----------
     beta : float, default=1.0
         Factor of the divergence of the posterior from the prior; at least 0.
     warm_up : float in [0, 1], default=0.0
-        Share of the training over which `beta` rises from 0 along a line.
+        Share of the training during which `beta` rises linearly from 0.
     generator : torch.Generator, default=None
-        Source of the draws in training.
+        Generator of the draws in training.
 
     References
     ----------
@@ -61,44 +61,44 @@ class NegativeELBO(Objective):
         self.present_beta = beta
 
     def set_progress(self, share: float):
-        """Let `present_beta`, the factor of the divergence in training, rise to `beta`."""
+        """Update `present_beta`, the current factor of the divergence in training."""
         is_warm = share >= self.warm_up
         self.present_beta = self.beta if is_warm else self.beta * share / self.warm_up
 
     def forward(
         self, module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, and the output for the codes that were drawn.
+        """Return the loss of a batch, and the output for the drawn codes.
 
         Parameters
         ----------
         module : VariationalAutoencoder
             The network.
         inputs, rows : Tensor of shape (n_samples, n_features)
-            Standardised rows, twice the same.
+            Standardised rows; both arguments are equal.
         weights : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches; equal where None.
+            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
 
         Returns
         -------
         loss : Tensor of shape ()
             Mean over the rows.
         output : Tensor of shape (n_samples, n_features)
-            Output of the decoder for the codes that were drawn.
+            Output of the decoder for the drawn codes.
         """
         generator = fresh_generator() if self.generator is None else self.generator
         losses, output, _ = self._bound(module, rows, self.present_beta, generator)
         return mean_loss(losses, weights), output
 
     def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each row, and the output for the posterior's mean.
+        """Return the loss of each row, and the output for the mean of the posterior.
 
         Parameters
         ----------
         module : VariationalAutoencoder
             The network.
         inputs, rows : Tensor of shape (n_samples, n_features)
-            Standardised rows, twice the same.
+            Standardised rows; both arguments are equal.
 
         Returns
         -------

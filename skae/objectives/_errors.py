@@ -35,9 +35,9 @@ class _DifferenceLoss(ReconstructionLoss):
 class SquaredError(_DifferenceLoss):
     """Squared difference in standardised units.
 
-    Where columns have a range the output is clipped to it before the comparison, while the
-    gradient passes as if it had not been: an output beyond a bound costs nothing if the target
-    lies on that bound, and is drawn back if it does not.
+    If columns have a range, the output is clipped to it before the comparison, but the gradient
+    ignores the clipping. An output beyond a bound has zero loss if the target lies on the bound,
+    and is pulled back otherwise.
 
     Examples
     --------
@@ -58,10 +58,10 @@ class SquaredError(_DifferenceLoss):
 
 
 class AbsoluteError(_DifferenceLoss):
-    """Absolute difference in standardised units: reconstructions aim at medians.
+    """Absolute difference in standardised units, minimised by the median.
 
-    A cell that is far off counts by its distance, not by its square, so that a few of them do not
-    decide what the network learns.
+    Large errors count by their size rather than its square, so a few outliers have less influence
+    on the network.
 
     Examples
     --------
@@ -80,20 +80,20 @@ class AbsoluteError(_DifferenceLoss):
 
 
 class HuberLoss(_DifferenceLoss):
-    """Half the squared difference up to a threshold, and a straight line beyond it.
+    """Half the squared difference up to a threshold, and linear beyond it.
 
     Parameters
     ----------
     delta : float, default=1.35
-        Threshold in standardised units, greater than 0. One such unit is the root of PCA's
-        mean squared error per cell, so by default a cell counts as an outlier if it is 1.35 times
-        as far off as PCA is on average; Huber's own figure, for the efficiency of 95 % where errors
-        are normally distributed. Make it smaller where many cells are wild.
+        Threshold in standardised units, greater than 0. One unit is PCA's root mean squared error
+        per cell, so the default treats errors above 1.35 times that value as outliers. Huber chose
+        1.35 for an efficiency of 95 % with normally distributed errors. Use a smaller value if
+        there are many outliers.
 
     Raises
     ------
     ValueError
-        If `delta` is not a positive number, when the loss is used.
+        If `delta` is not a positive number. Raised when the loss is used.
 
     References
     ----------
@@ -113,7 +113,7 @@ class HuberLoss(_DifferenceLoss):
         self.delta = delta
 
     def check(self) -> None:
-        """Refuse a `delta` that is not a positive number."""
+        """Raise an error if `delta` is not a positive number."""
         is_number = isinstance(self.delta, numbers.Real) and not isinstance(self.delta, bool)
         if not (is_number and 0 < self.delta < math.inf):
             raise ValueError(

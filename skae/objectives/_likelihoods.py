@@ -1,4 +1,4 @@
-"""Losses that take the output for the parameter of a distribution, in the unit of X."""
+"""Losses whose output is the parameter of a distribution, in the unit of X."""
 
 import math
 
@@ -14,7 +14,7 @@ _GREATEST_LOG_RATE = 30.0
 
 
 class BinaryCrossEntropy(ReconstructionLoss):
-    """Cross-entropy of each cell, taken as a probability in the unit of X, in nats.
+    """Cross-entropy in nats of each cell, which is a probability in the unit of X.
 
     Examples
     --------
@@ -43,16 +43,16 @@ class BinaryCrossEntropy(ReconstructionLoss):
 
 
 class PoissonLoss(ReconstructionLoss):
-    """Half the Poisson deviance of each cell, a count in the unit of X, in nats.
+    """Half the Poisson deviance in nats of each cell, which is a count in the unit of X.
 
-    The output is the logarithm of the rate. The deviance is the negative log-likelihood less that
-    of a rate equal to the count, so that it is 0 where the reconstruction is exact and about 1/2
-    where it is the rate that the count was drawn from.
+    The output is the logarithm of the rate. Half the deviance is the negative log-likelihood minus
+    that of a rate equal to the count. It is 0 if the reconstruction is exact, and about 1/2 if the
+    reconstruction is the rate from which the count was drawn.
 
     Notes
     -----
-    Rates above ``exp(30)`` are continued along a straight line, so that loss and gradient stay
-    finite whatever the output.
+    Above ``exp(30)``, the rate is continued linearly, so that loss and gradient are finite for any
+    output.
 
     References
     ----------

@@ -67,7 +67,7 @@ class MixedLoss(ReconstructionLoss):
     def prepare(
         self, units: ColumnUnits | None = None, *, masked: bool = False
     ) -> "PreparedMixedLoss":
-        """Return a copy of the loss that is ready for one table."""
+        """Return a copy of the loss that is prepared for one table."""
         if units is None:
             units = ColumnUnits(torch.zeros(count_columns(self.levels), device="cpu"))
         return PreparedMixedLoss(MixedLoss(**self.get_params()), units, masked=masked)
@@ -124,23 +124,23 @@ class PreparedMixedLoss(PreparedLoss):
         return torch.stack(parts, -1) * (self.blocks.n_blocks / cells.shape[-1])
 
     def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into `factor` times the cells' gradient.
+        """Return the losses of rows, and overwrite the output with `factor` times the gradient.
 
         Parameters
         ----------
         output : Tensor of shape (..., n_features)
-            Outputs of the network; overwritten.
+            Outputs of the network, which are overwritten.
         target : Tensor of shape (..., n_features)
             Standardised rows.
         factor : float or Tensor of shape (..., 1)
-            Factor of the derivative of each cell's loss by the output.
+            Factor of the derivative of the loss of each cell with respect to the output.
 
         Returns
         -------
         losses : Tensor of shape (...)
-            Mean loss of each row's cells.
+            Mean loss over the cells of each row.
         gradient : Tensor of shape (..., n_features)
-            The memory of the output with the gradient in it.
+            Gradient, in the memory of the output.
         """
         missing = None
         if self.masked:

@@ -1,4 +1,4 @@
-"""The loss of codes that are to have the neighbours of their rows."""
+"""Loss of codes that should keep the neighbours of their rows."""
 
 import hashlib
 import math
@@ -20,24 +20,26 @@ _MAX_DECODED_ROWS = 256
 
 
 class NeighborLoss(ReconstructionLoss):
-    """Loss of codes whose nearest neighbours differ from those of the rows.
+    """Loss of codes that should have the same nearest neighbours as the rows.
 
-    For each row of a batch, similarities to the other rows become probabilities, greatest for the
-    nearest, and so do similarities of the codes; the loss is the cross-entropy of the two. A
-    decoder learns beside it, by the squared error, without a say in the codes. For
-    `AutoencoderTransformer` alone; ``loss="neighbors"`` is this loss with its defaults.
+    For each row of a batch, the similarities to the other rows are converted to probabilities,
+    which are highest for the nearest rows. The same is done for the codes, and the loss is the
+    cross-entropy of the two distributions. A decoder is trained at the same time with the squared
+    error, and has no influence on the codes. Only for `AutoencoderTransformer`;
+    ``loss="neighbors"`` is this loss with its defaults.
 
     Parameters
     ----------
     metric : {"cosine", "euclidean"}, default="cosine"
-        Distance by which rows are near. With "cosine", codes have unit length, so that Euclidean
-        distances, cosines and inner products of codes all have the same order.
+        Distance between rows. With "cosine", codes have unit length, so that Euclidean distances,
+        cosines and inner products of codes give the same order of neighbours.
     n_neighbors : int, default=10
-        Number of nearest rows of which a held-out row should keep as many as possible. They decide
-        which epoch is best, and whether the network is better than a linear map.
+        Number of nearest neighbours of held-out rows that are counted to choose the epoch, and to
+        decide whether the network is better than a linear map.
     temperature : float, default=0.05
-        Similarity by which a probability falls to its e-th part, in units of the mean squared
-        distance of two rows; greater than 0. Lower it where only the very nearest rows count.
+        Increase of the squared distance that divides a probability by e, in units of the mean
+        squared distance between rows; greater than 0. Lower values concentrate the loss on the
+        nearest rows.
 
     References
     ----------
@@ -63,7 +65,7 @@ class NeighborLoss(ReconstructionLoss):
         self.temperature = temperature
 
     def check(self) -> None:
-        """Refuse parameters that are not as described."""
+        """Raise an error for invalid parameters."""
         if self.metric not in METRICS:
             raise ValueError(
                 f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Distances of "
@@ -82,7 +84,7 @@ class NeighborLoss(ReconstructionLoss):
             )
 
     def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
-        """Return the squared difference of each cell, by which the decoder learns."""
+        """Return the squared difference of each cell, which trains the decoder."""
         return (output - target).square()
 
 

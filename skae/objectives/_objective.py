@@ -1,4 +1,4 @@
-"""The contract of what training minimises, and its form for a loss with a penalty."""
+"""Base class of objectives, and the objective of a loss with a penalty."""
 
 from torch import Generator, Tensor, nn
 
@@ -7,23 +7,23 @@ from skae.objectives._reconstruction import PreparedLoss, mean_loss
 
 
 class Objective(nn.Module):
-    """Base class of what training minimises: a loss for each row, and one for a batch.
+    """Base class of objectives, which training minimises: the loss of each row and of a batch.
 
-    A training step calls ``objective(module, inputs, rows, weights)`` and differentiates the loss
-    that it returns. Rows that were not trained on are judged by ``objective.judge(module, inputs,
-    rows)``, without gradients, and must get the same losses each time: draws in judging come from a
-    generator that starts anew at each call. At the beginning of each step the training tells by
-    `set_progress` how far it has come.
+    A training step calls ``objective(module, inputs, rows, weights)`` and differentiates the
+    returned loss. Held-out rows are evaluated by ``objective.judge(module, inputs, rows)``, without
+    gradients. It must return the same losses in each call, so random draws in `judge` come from a
+    generator that is seeded anew in each call. At the beginning of each step, `set_progress` is
+    called with the share of the training that is done.
 
-    A subclass must override `judge`. It overrides `forward` where the loss of a batch is no mean
-    over the losses of its rows, or where training draws at random; `set_progress` where the
-    objective changes during the training; and `rotates` where codes must not be rotated after it.
-    An objective belongs to one training and has no weights that are trained.
+    A subclass must override `judge`. It also overrides `forward` if the loss of a batch is not the
+    mean over its rows, or if training is random; `set_progress` if the objective changes during
+    training; and `rotates` if codes must not be rotated after training. An objective belongs to one
+    training and has no trainable weights.
 
     Attributes
     ----------
     rotates : bool, default=True
-        Whether the codes may be rotated once training is over.
+        Whether codes may be rotated after training.
     error : PreparedLoss or None, default=None
         Loss of outputs by which models are compared with their start; the squared error of
         reconstructions where None.
@@ -56,16 +56,16 @@ class Objective(nn.Module):
     error: PreparedLoss | None = None
 
     def set_progress(self, share: float):
-        """Take note of how far the training has come; the base class has no use for it.
+        """Receive the progress of the training. The base class ignores it.
 
         Parameters
         ----------
         share : float in [0, 1]
-            Share of all training steps that have been made.
+            Share of the training steps that are done.
         """
 
     def release(self) -> None:
-        """Let go of all that only training needs; the base class holds nothing."""
+        """Release what only training needs. The base class holds nothing."""
 
     def forward(
         self, module: nn.Module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
@@ -77,18 +77,18 @@ class Objective(nn.Module):
         module : Module
             The network, such as `skae.modules.Autoencoder`.
         inputs : Tensor of shape (n_samples, n_features)
-            Input of the network: standardised rows, with noise on them or without.
+            Input of the network: standardised rows, with or without noise.
         rows : Tensor of shape (n_samples, n_features)
-            Standardised rows that the network is to reconstruct.
+            Standardised rows to reconstruct.
         weights : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches; equal where None.
+            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
 
         Returns
         -------
         loss : Tensor of shape ()
-            Loss with a gradient: the mean over the rows, times their weights.
+            Loss with a gradient: the weighted mean over the rows.
         output : Tensor
-            Output of the decoder that the loss is about, as `module.output` takes it.
+            Output of the decoder, as accepted by `module.output`.
         """
         losses, output = self.judge(module, inputs, rows)
         return mean_loss(losses, weights), output
@@ -101,14 +101,14 @@ class Objective(nn.Module):
         module : Module
             The network.
         inputs, rows : Tensor of shape (n_samples, n_features)
-            Input of the network, and the rows that it is to reconstruct.
+            Input of the network, and rows to reconstruct.
 
         Returns
         -------
         losses : Tensor of shape (n_samples,)
-            Loss of each row, equal from call to call.
+            Loss of each row, equal in each call.
         output : Tensor
-            Output of the decoder, as `module.output` takes it.
+            Output of the decoder, as accepted by `module.output`.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must have a method `judge` that returns the loss of each row "
@@ -117,18 +117,19 @@ class Objective(nn.Module):
 
 
 class ReconstructionObjective(Objective):
-    """The loss of rows and their reconstructions, plus a penalty on what the network does.
+    """Reconstruction loss plus a penalty.
 
     Parameters
     ----------
     loss : PreparedLoss
-        Compares outputs with the rows.
+        Loss of outputs and rows.
     penalty : Penalty, default=None
-        A number to be kept low.
+        Penalty. None adds nothing.
     alpha : float, default=0.0
         Factor of the penalty.
     generator : torch.Generator, default=None
-        Source of the penalty's draws in training; in judging it draws the same each time.
+        Generator of random draws of the penalty in training. In `judge`, the draws are the same in
+        each call.
 
     Examples
     --------
@@ -160,7 +161,7 @@ class ReconstructionObjective(Objective):
 
     @property
     def rotates(self) -> bool:  # type: ignore[override]
-        """Whether the codes may be rotated once training is over."""
+        """Whether codes may be rotated after training."""
         return self.penalty is None or self.penalty.rotates
 
     @property

@@ -18,24 +18,25 @@ _N_SAMPLED_ROWS = 32
 
 
 class Penalty(BaseEstimator):
-    """Base class of the penalties: a number to be kept low, beside the reconstruction loss.
+    """Base class of penalties, terms that are added to the reconstruction loss.
 
-    Constructor parameters are stored as they are and checked in use, as in any scikit-learn
-    estimator, so that a search reaches them, as in ``penalty__target``. A fit works on a copy.
+    As in any scikit-learn estimator, the constructor stores its parameters unchanged, and they are
+    checked when used. A search can set them, as in ``penalty__target``. `fit` uses a copy of the
+    object.
 
     A subclass must override `__call__`. Everything else is optional.
 
     Attributes
     ----------
     default_alpha : float, default=0.1
-        Factor of the penalty where the estimator's `alpha` is None. The reconstruction loss of PCA
-        is about 1.
+        Factor of the penalty if `alpha` of the estimator is None. PCA has a reconstruction loss of
+        about 1.
     rotates : bool, default=True
-        Whether codes may be rotated after the training. False for penalties on single codes, of
-        which a rotation would leave nothing.
+        Whether codes may be rotated after training. Set False for penalties on single codes, whose
+        effect a rotation would undo.
     needs_complete_rows : bool, default=False
-        Whether the penalty is undefined where cells are missing; ``missing="mask"`` is refused
-        then.
+        Whether the penalty is undefined for rows with missing cells. If True, ``missing="mask"``
+        raises an error.
 
     Examples
     --------
@@ -63,12 +64,12 @@ class Penalty(BaseEstimator):
     needs_complete_rows: bool = False
 
     def check(self) -> None:
-        """Refuse parameters that are not as described, before any training.
+        """Raise an error for invalid parameters, before any training.
 
         Raises
         ------
         ValueError
-            If a parameter is not as described. The base class refuses nothing.
+            If a parameter is not as described. The base class accepts everything.
         """
 
     def __call__(
@@ -84,15 +85,15 @@ class Penalty(BaseEstimator):
         Parameters
         ----------
         module : Module
-            The autoencoder, with the attributes of `skae.modules.Autoencoder`.
+            Autoencoder with the attributes of `skae.modules.Autoencoder`.
         inputs : Tensor of shape (n_samples, n_features)
-            Input of the autoencoder: standardised rows, with noise on them or without.
+            Input of the autoencoder: standardised rows, with or without noise.
         code : Tensor of shape (n_samples, n_components)
-            Codes of the inputs in the network's own basis times its `code_scale`, of about unit
+            Codes of the inputs in the basis of the network, scaled by `code_scale` to about unit
             size.
         generator : torch.Generator, default=None
-            Source of random numbers, on the CPU, for penalties that draw. Where None they draw the
-            same ones at each call.
+            Random number generator on the CPU, for random penalties. If None, the same random
+            numbers are used in each call.
 
         Returns
         -------
@@ -105,11 +106,12 @@ class Penalty(BaseEstimator):
 
 
 class L1Sparsity(Penalty):
-    """Mean absolute value of each code over its root mean square, averaged over the codes.
+    """Mean absolute value of each code relative to its root mean square, averaged over the codes.
 
-    Without the root mean square a network escapes by making codes small and the decoder large, and
-    stays as dense as it was. 0.8 is a normally distributed code, 0.2 one that is zero in 96 % of
-    the rows and of one size in the others. Take "top_k" for a fixed number of zeros.
+    Without the division by the root mean square, the network could shrink the codes and enlarge the
+    decoder, without becoming sparse. A normally distributed code has a value of 0.8, and a code
+    that is zero in 96 % of the rows and of equal size in the others a value of 0.2. For a fixed
+    number of zeros, use "top_k".
 
     References
     ----------
@@ -136,27 +138,28 @@ class L1Sparsity(Penalty):
         *,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the mean of the codes' ratios."""
+        """Return the mean ratio of the codes."""
         return _scale(code).abs().mean()
 
 
 class KLSparsity(Penalty):
-    """Divergence of each code's mean activity from a small one, in nats, averaged over the codes.
+    """Divergence of the mean activity of each code from a small target, averaged over the codes.
 
-    In Ng's notes activities are outputs of logistic units, from 0 to 1. Codes here have both signs
-    and no bound, so what counts as activity is ``z^2 / (1 + z^2)`` of a code over its root mean
-    square in the batch: 0 for a code of zero, 1/2 for one of usual size. Ng sums over the units;
-    the mean makes `alpha` mean the same for any number of codes.
+    The Kullback-Leibler divergence is in nats. In Ng's notes, activities are outputs of logistic
+    units in [0, 1]. Codes here have both signs and no bound, so the activity of a code `z`, divided
+    by its root mean square in the batch, is ``z^2 / (1 + z^2)``: 0 for a code of zero, and 1/2 for
+    a code of typical size. Ng sums over the units. Here the mean is used, so that `alpha` does not
+    depend on the number of codes.
 
     Parameters
     ----------
     target : float in (0, 1), default=0.05
-        Mean activity of a code that costs nothing.
+        Mean activity of a code for which the penalty is zero.
 
     Raises
     ------
     ValueError
-        If `target` is not between 0 and 1, when the penalty is used.
+        If `target` is not between 0 and 1. Raised when the penalty is used.
 
     References
     ----------
@@ -178,7 +181,7 @@ class KLSparsity(Penalty):
         self.target = target
 
     def check(self) -> None:
-        """Refuse a `target` that is not a number between 0 and 1."""
+        """Raise an error if `target` is not a number between 0 and 1."""
         if not (isinstance(self.target, numbers.Real) and 0 < self.target < 1):
             raise ValueError(
                 f"`target` must be a mean activity between 0 and 1. Got {self.target!r}. "
@@ -211,13 +214,15 @@ def _scale(code: Tensor) -> Tensor:
 
 
 class Contractive(Penalty):
-    """Squared Frobenius norm of the codes' Jacobian, averaged over the rows (Rifai et al., 2011).
+    """Squared Frobenius norm of the encoder's Jacobian, averaged over rows (Rifai et al., 2011).
 
-    Codes that change little with the row are robust to what does not matter for reconstructing it.
-    Derivatives are those of the scaled codes by standardised rows.
+    Codes that change little with the row are robust to changes that do not matter for the
+    reconstruction. The Jacobian contains the derivatives of the scaled codes with respect to
+    standardised rows.
 
-    For dense encoders the norm is exact. For others it is the squared length of ``v J`` for random
-    signs `v`, which is right on average (Hutchinson's estimate), by a second pass of the encoder.
+    For dense encoders, the norm is exact. For others, it is estimated without bias by the squared
+    length of ``v J`` with random signs `v` (Hutchinson's estimate), in a second pass through the
+    encoder.
 
     References
     ----------
@@ -264,15 +269,16 @@ class Contractive(Penalty):
 
 
 class OrthogonalDecoder(Penalty):
-    """Squared cosine between the directions in which two codes move a reconstruction.
+    """Squared cosines between the directions in which two codes change a reconstruction.
 
-    Averaged over the pairs of codes and the rows; 0 where all are orthogonal, as PCA's are, and at
-    most 1. Each code then changes something of its own. OroJaR penalises inner products of these
-    directions in image generators; cosines cannot be made small by making the steps short.
+    The mean over all pairs of codes and all rows, between 0 and 1. It is 0 if all directions are
+    orthogonal, as with PCA, so that each code has a separate effect. OroJaR penalises inner
+    products of these directions in image generators. Cosines have the advantage that they cannot be
+    reduced by making the derivatives small.
 
-    The reconstruction is meant as it is in standardised units, after the link and before it is
-    clipped to a range. Of larger batches 32 rows are drawn. The directions are in closed form for
-    dense decoders, and computed by autograd for others.
+    Reconstructions are in standardised units, after the link and before clipping. In batches with
+    more than 32 rows, 32 rows are drawn. The directions are computed in closed form for dense
+    decoders, and by autograd for others.
 
     References
     ----------
@@ -302,7 +308,7 @@ class OrthogonalDecoder(Penalty):
         *,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the mean squared cosine, over all rows or 32 of them."""
+        """Return the mean squared cosine over all rows, or over 32 of them."""
         if len(code) > _N_SAMPLED_ROWS:
             generator = fresh_generator() if generator is None else generator
             drawn = torch.randperm(len(code), generator=generator, device="cpu")

@@ -1,4 +1,4 @@
-"""The squared error of sparse codes, and the revival of codes that are never active."""
+"""Squared error of sparse codes, and an additional loss for codes that are never active."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ _REVIVAL = 1 / 32
 class PursuitObjective(Objective):
     """Squared error of reconstructions from the first codes, for several numbers of codes.
 
-    Codes that have not been active for long get a loss of their own: the error of what they make of
-    the part of the rows that the others do not reconstruct.
+    Codes that have not been active for a long time get an additional loss: the error with which
+    they reconstruct the residual of the other codes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Base of all reconstruction losses: means over cells and rows, weights, missing cells."""
+"""Base class of reconstruction losses, with means, weights and missing cells."""
 
 import copy
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ _LOSS_METHODS = frozenset({"cells", "rows"})
 
 
 class ReconstructionLoss(BaseEstimator):
-    """Base class of the losses, which compare an output of the network with the row it is for.
+    """Base class of losses, which compare outputs of the network with rows.
 
-    A loss is a description: constructor parameters are stored as they are and checked in use, as
-    in any scikit-learn estimator, so that a search reaches them, as in ``loss__delta``. A fit
-    works on a copy that `prepare` makes ready for the table.
+    As in any scikit-learn estimator, the constructor stores its parameters unchanged, and they are
+    checked when used. A search can set them, as in ``loss__delta``. `fit` uses a copy of the
+    object, which `prepare` adapts to the table.
 
-    A subclass must override `cells`, or `rows` if the loss of a row is no mean over its cells.
-    Everything else is optional: the attributes below, `check`, and `rows_and_gradient_`, which
-    lets dense networks train without autograd. Methods see no missing cells, and outputs that are
-    clipped to the range of the columns.
+    A subclass must override `cells`, or `rows` if the loss of a row is not a mean over its cells.
+    Everything else is optional: the attributes below, `check`, and `rows_and_gradient_`, with which
+    dense networks train without autograd. Missing cells are handled before these methods are
+    called, and outputs are already clipped to the range of the columns.
 
     Attributes
     ----------
@@ -32,10 +32,10 @@ class ReconstructionLoss(BaseEstimator):
         the logarithm of a positive value. The latter two are in the unit of X. A tuple begins
         with the name "mixed", which the structure of the columns follows, as in `MixedLoss`.
     domain : tuple of two floats or None, default=None
-        Range that X must lie in, in its own unit.
+        Range of allowed values of X, in its own unit.
     must_beat_pca : bool, default=False
-        Whether training has failed where its squared error is above PCA's. The model is PCA then.
-        Not inherited by a subclass that overrides `cells` or `rows`.
+        Whether the model becomes PCA if its squared error is higher than PCA's. Not inherited by a
+        subclass that overrides `cells` or `rows`.
     is_error : bool, default=False
         Whether models are compared with PCA by the loss itself instead of the squared error; with
         the PCA that the network starts as, that is.
@@ -43,7 +43,7 @@ class ReconstructionLoss(BaseEstimator):
         Share of each column of X in a column that the loss counts; None where each is one.
     has_gradient : bool
         Whether the class has `rows_and_gradient_`. Not inherited by a subclass that overrides
-        `cells` or `rows`, whose gradient is another one.
+        `cells` or `rows`, because its gradient differs.
 
     Examples
     --------
@@ -77,12 +77,12 @@ class ReconstructionLoss(BaseEstimator):
         cls.must_beat_pca = cls.must_beat_pca and _goes_with_loss(cls, "must_beat_pca")
 
     def check(self) -> None:
-        """Refuse parameters that are not as described, before any training.
+        """Raise an error for invalid parameters, before any training.
 
         Raises
         ------
         ValueError
-            If a parameter is not as described. The base class refuses nothing.
+            If a parameter is not as described. The base class accepts everything.
         """
 
     def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
@@ -91,16 +91,16 @@ class ReconstructionLoss(BaseEstimator):
         Parameters
         ----------
         output : Tensor of shape (..., n_features)
-            Outputs of the network, as `link` says.
+            Outputs of the network, whose meaning is given by `link`.
         target : Tensor of shape (..., n_features)
             Standardised rows.
         units : ColumnUnits
-            Units of the columns, for losses in the unit of X.
+            Units of the columns, for losses in the units of X.
 
         Returns
         -------
         losses : Tensor of shape (..., n_features)
-            Losses that autograd can differentiate by the output.
+            Losses that autograd can differentiate with respect to the output.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must have a method `cells` that returns the loss of each cell, "
@@ -108,51 +108,51 @@ class ReconstructionLoss(BaseEstimator):
         )
 
     def rows(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
-        """Return the loss of each row, the mean over its cells unless overridden.
+        """Return the loss of each row: the mean over its cells, unless overridden.
 
         Parameters
         ----------
         output, target : Tensor of shape (..., n_features)
-            Outputs and standardised rows, as for `cells`. Where a cell is missing both are 0.
+            Outputs and standardised rows, as for `cells`. Both are 0 in missing cells.
         units : ColumnUnits
             Units of the columns.
 
         Returns
         -------
         losses : Tensor of shape (...)
-            Losses that autograd can differentiate by the output.
+            Losses that autograd can differentiate with respect to the output.
         """
         return self.cells(output, target, units).mean(-1)
 
     def rows_and_gradient_(
         self, output: Tensor, target: Tensor, factor, units: ColumnUnits
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into `factor` times the cells' gradient.
+        """Return the losses of rows, and overwrite the output with `factor` times the gradient.
 
-        Optional, and called without autograd.
+        Optional. Called without autograd.
 
         Parameters
         ----------
         output : Tensor of shape (..., n_features)
-            Outputs of the network; overwritten.
+            Outputs of the network, which are overwritten.
         target : Tensor of shape (..., n_features)
             Standardised rows.
         factor : float or Tensor of shape (..., 1)
-            Factor of the derivative of each cell's loss by the output.
+            Factor of the derivative of the loss of each cell with respect to the output.
         units : ColumnUnits
             Units of the columns.
 
         Returns
         -------
         losses : Tensor of shape (...)
-            Mean loss of each row's cells.
+            Mean loss over the cells of each row.
         gradient : Tensor of shape (..., n_features)
-            The memory of the output with the gradient in it.
+            Gradient, in the memory of the output.
         """
         raise NotImplementedError
 
     def tells_rows_apart(self, n_features: int, dtype: torch.dtype = torch.float32) -> bool:
-        """Tell whether every row has a loss of its own, which all but some criteria give.
+        """Return whether each row has its own loss, as with all losses except some criteria.
 
         Parameters
         ----------
@@ -164,24 +164,24 @@ class ReconstructionLoss(BaseEstimator):
         Returns
         -------
         tells : bool
-            Whether rows can be weighted and judged one by one.
+            Whether rows can be weighted and compared one by one.
         """
         return True
 
     def prepare(self, units: ColumnUnits | None = None, *, masked: bool = False) -> "PreparedLoss":
-        """Return a copy of the loss that is ready for one table.
+        """Return a copy of the loss that is prepared for one table.
 
         Parameters
         ----------
         units : ColumnUnits, default=None
-            Units of the columns; those of a standardised table where None.
+            Units of the columns. None is for a table that is already standardised.
         masked : bool, default=False
-            Whether targets may hold NaN, cells that are missing. Looking for them takes time.
+            Whether targets may contain NaN, which are missing cells. Checking for them takes time.
 
         Returns
         -------
         loss : PreparedLoss
-            A torch module that takes outputs and rows.
+            PyTorch module that computes the loss of outputs and rows.
         """
         return PreparedLoss(copy.deepcopy(self), units, masked=masked)
 
@@ -199,17 +199,18 @@ def _goes_with_loss(kind: type, name: str) -> bool:
 
 
 class PreparedLoss(nn.Module):
-    """A reconstruction loss for one table: means over the cells of a row, then over the rows.
+    """Reconstruction loss for one table: a mean over the cells of a row, then over the rows.
 
     Parameters
     ----------
     loss : ReconstructionLoss
         The loss of cells or rows.
     units : ColumnUnits, default=None
-        Units of the columns; those of a standardised table where None.
+        Units of the columns. None is for a table that is already standardised.
     masked : bool, default=False
-        Whether targets may hold NaN, cells that are missing. They cost nothing and have no
-        gradient, and a row costs the sum over its other cells divided by the number of features.
+        Whether targets may contain NaN, which are missing cells. They have zero loss and no
+        gradient, and the loss of a row is the sum over its observed cells divided by the number of
+        features.
 
     Raises
     ------
@@ -256,23 +257,23 @@ class PreparedLoss(nn.Module):
         return rows
 
     def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into `factor` times the cells' gradient.
+        """Return the losses of rows, and overwrite the output with `factor` times the gradient.
 
         Parameters
         ----------
         output : Tensor of shape (..., n_features)
-            Outputs of the network; overwritten.
+            Outputs of the network, which are overwritten.
         target : Tensor of shape (..., n_features)
             Standardised rows.
         factor : float or Tensor of shape (..., 1)
-            Factor of the derivative of each cell's loss by the output.
+            Factor of the derivative of the loss of each cell with respect to the output.
 
         Returns
         -------
         losses : Tensor of shape (...)
-            Mean loss of each row's cells.
+            Mean loss over the cells of each row.
         gradient : Tensor of shape (..., n_features)
-            The memory of the output with the gradient in it.
+            Gradient, in the memory of the output.
         """
         if not self.masked:
             return self.loss.rows_and_gradient_(
@@ -294,13 +295,14 @@ class PreparedLoss(nn.Module):
         target : Tensor of shape (n_samples, n_features)
             Standardised rows.
         weight : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches; equal where None. A batch is not
-            divided by its own sum of weights, so that heavy rows count as much in heavy batches.
+            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
+            Losses are not divided by the sum of weights of the batch, so the effect of a row does
+            not depend on the weights of other rows in its batch.
 
         Returns
         -------
         loss : Tensor of shape ()
-            Mean over the rows, times their weights.
+            Weighted mean over the rows.
         """
         return mean_loss(self.rows(output, target), weight)
 

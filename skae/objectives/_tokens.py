@@ -8,7 +8,7 @@ from skae.objectives._objective import Objective
 
 
 class TokenCrossEntropy(Objective):
-    """The mean over texts of the cross-entropy of their words, in nats for each word.
+    """Mean cross-entropy of the words of texts, in nats per word.
 
     Examples
     --------
@@ -25,7 +25,7 @@ class TokenCrossEntropy(Objective):
         module : TokenAutoencoder
             The network.
         inputs, rows : Tensor of shape (n_samples, length)
-            Texts that the network reads, and those that it is to write.
+            Texts that the network reads, and texts to reconstruct.
 
         Returns
         -------

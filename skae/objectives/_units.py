@@ -5,18 +5,18 @@ from torch import Tensor, nn
 
 
 class ColumnUnits(nn.Module):
-    """Units and ranges of the columns, for losses that need more than standardised rows.
+    """Units and ranges of the columns, for losses in the units of X.
 
     Its tensors are buffers, so they follow the network to its device and its precision.
 
     Parameters
     ----------
     mean : Tensor of shape (n_features,), default=None
-        Mean of each column in the unit of X; 0 where None.
+        Mean of each column in the unit of X. None is 0.
     scale : Tensor of shape (), default=None
-        Size of one standardised unit in the unit of X, greater than 0; 1 where None.
+        Size of one standardised unit in the unit of X, greater than 0. None is 1.
     lower, upper : Tensor of shape (n_features,), default=None
-        Range of the reconstructions in standardised units; no bound where None.
+        Range of the reconstructions in standardised units. None is unbounded.
 
     Examples
     --------
@@ -63,8 +63,8 @@ class ColumnUnits(nn.Module):
     def clip(self, output: Tensor) -> Tensor:
         """Return outputs clipped to the range of the columns.
 
-        The gradient passes as if nothing had been clipped: an output beyond a bound costs nothing
-        if the target lies on that bound, and is drawn back if it does not.
+        The gradient ignores the clipping: an output beyond a bound has zero loss if the target lies
+        on the bound, and is pulled back otherwise.
 
         Parameters
         ----------
