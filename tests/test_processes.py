@@ -161,8 +161,17 @@ def fit_and_fail(rank, name):
 
 
 def fit_with_checkpoints(rank, name):
-    with across_processes("shared"), checkpoints("never_made"):
-        AutoencoderTransformer(**QUICK).fit(X)
+    def fit():
+        with across_processes("shards"), checkpoints("kept"):
+            return AutoencoderTransformer(**QUICK).fit(X[find_own("shards", rank)])
+
+    whole, folder = fit().transform(X), f"kept/fit-1-rank-{rank}"
+    if rank == 1:
+        # As if it had been killed before the others had written theirs.
+        os.unlink(f"{folder}/epoch-3.checkpoint")
+    before = os.stat(f"{folder}/epoch-2.checkpoint").st_mtime_ns
+    is_equal = np.array_equal(fit().transform(X), whole)
+    return is_equal and os.stat(f"{folder}/epoch-2.checkpoint").st_mtime_ns == before
 
 
 def fit_in_other_modes(rank, name):
@@ -173,6 +182,7 @@ def fit_in_other_modes(rank, name):
 def work(rank, folder, tasks):
     """Do tasks one after the other; write down the results, or the errors."""
     warnings.simplefilter("ignore")
+    os.chdir(folder)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     results = {}
     for name, task in tasks.items():
@@ -239,13 +249,17 @@ def test_all_processes_say_why_they_do_not_fit(results):
         "penalty": "sums over rows",
         "auto": "all rows",
         "other_parameters": "parameters on rank 1 .* max_iter 4 and 3",
-        "checkpoints": "one process",
         "modes": "must be the same on all processes",
     }
     for name, message in messages.items():
         for own in results:
             with pytest.raises(ValueError, match=message):
                 raise own[name]
+
+
+def test_all_processes_go_on_from_a_checkpoint_that_all_have(results):
+    assert results[0]["checkpoints"] is True
+    assert results[1]["checkpoints"] is True
 
 
 def test_a_process_that_fails_is_named_to_the_others(results):

@@ -55,11 +55,6 @@ def find_checkpoints(
     folder = FOLDER.get()
     if folder is None:
         return None
-    if RANKS.get() is not ALONE:
-        raise ValueError(
-            "Checkpoints must be those of a fit by one process. Got one by several. Leave out one "
-            "of the two `with` blocks."
-        )
     if start is not None:
         raise ValueError(
             "Checkpoints must be those of a fit that begins anew. Got one that goes on from an "
@@ -72,7 +67,10 @@ def find_checkpoints(
             "know the state of such callbacks. Got some. Leave them out, or fit without "
             "checkpoints."
         )
-    return Checkpoints(folder.open(describe_fit(estimator, rows, weights, separation)))
+    fit, ranks = describe_fit(estimator, rows, weights, separation), RANKS.get()
+    if ranks is not ALONE:
+        fit["processes"] = {"rank": ranks.rank, "number": ranks.size, "shared": ranks.shared}
+    return Checkpoints(folder.open(fit))
 
 
 def describe_fit(estimator, rows, weights, separation) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from skae._engine import ALONE, RANKS
 from skae._estimators.checkpoints import FOLDER
 from skae._shared.files import write_bytes
 from skae.exceptions import ModelFileError
@@ -16,6 +17,8 @@ from skae.saving._tree import Reader, Writer
 
 _FORMAT = 1
 _N_KEPT = 2
+# Parts of the description of a fit whose differences in detail tell users nothing.
+_SHOWN_WHOLE = ("estimator", "table", "processes")
 _NAME = re.compile(r"epoch-(\d+)\.checkpoint")
 
 
@@ -34,7 +37,8 @@ def checkpoints(folder, *, every: int = 1) -> Iterator[None]:
     folder : str or path-like
         Folder for the checkpoints. It is created if needed and contains one folder per fit of the
         `with` block, in their order: "fit-1", "fit-2" and so on. The folders remain after the fits,
-        so that running them again is fast. Delete them once the models are saved.
+        so that running them again is fast. Delete them once the models are saved. Several processes
+        that fit one model have a folder each.
     every : int, default=1
         Number of epochs between checkpoints. The size of a checkpoint is about four times that of
         the network.
@@ -99,7 +103,10 @@ class _Folder:
     def open(self, fit: dict[str, Any]) -> "_Store":
         """Return the store of the next fit."""
         self.n_fits += 1
-        return _Store(self.path / f"fit-{self.n_fits}", self.every, fit)
+        name, ranks = f"fit-{self.n_fits}", RANKS.get()
+        if ranks is not ALONE:
+            name = f"{name}-rank-{ranks.rank}"
+        return _Store(self.path / name, self.every, fit)
 
 
 class _Store:
@@ -110,23 +117,35 @@ class _Store:
         self.path, self.every, self.fit = path, every, json.loads(json.dumps(fit))
 
     def read(self) -> dict[str, Any] | None:
-        """Return the state of the latest checkpoint that is whole, None where there is none."""
-        problem = None
-        for path in reversed(self._list_files()):
+        """Return the state of the latest checkpoint that is whole, None where there is none.
+
+        Of several processes, that is the latest that all of them have.
+        """
+        whole, problem = self._find_whole()
+        if problem is not None and not whole:
+            raise ModelFileError(
+                f"{self.path} must hold checkpoints that skae has written. The latest cannot be "
+                f"read: {problem or type(problem).__name__}. Delete the folder to begin the fit "
+                "anew."
+            ) from problem
+        common = set.intersection(*map(set, RANKS.get().list_all(list(whole))))
+        if not common:
+            return None
+        fit, state = _read(whole[max(common)])
+        self._check_fit(fit)
+        return state
+
+    def _find_whole(self) -> tuple[dict[int, Path], Exception | None]:
+        """Return the checkpoints that can be read, by epoch, and what is wrong with the latest."""
+        whole, problem = {}, None
+        for epoch, path in self._list_files():
             try:
-                fit, state = _read(path)
+                with open_packed(path):
+                    whole[epoch] = path
             # Whatever a damaged file makes fail.
             except Exception as error:
-                problem = problem or error
-                continue
-            self._check_fit(fit)
-            return state
-        if problem is None:
-            return None
-        raise ModelFileError(
-            f"{self.path} must hold checkpoints that skae has written. The latest cannot be read: "
-            f"{problem or type(problem).__name__}. Delete the folder to begin the fit anew."
-        ) from problem
+                problem = error
+        return whole, problem
 
     def write(self, state: dict[str, Any], epoch: int) -> None:
         """Write a checkpoint; remove all but the last two."""
@@ -135,15 +154,14 @@ class _Store:
         self.path.mkdir(parents=True, exist_ok=True)
         content = pack(json.dumps(header, separators=(",", ":")), writer.arrays)
         write_bytes(self.path / f"epoch-{epoch}.checkpoint", content)
-        for path in self._list_files()[:-_N_KEPT]:
+        for _, path in self._list_files()[:-_N_KEPT]:
             path.unlink(missing_ok=True)
 
-    def _list_files(self) -> list[Path]:
-        """Return the checkpoints in the folder, latest last."""
+    def _list_files(self) -> list[tuple[int, Path]]:
+        """Return epochs and checkpoints in the folder, latest last."""
         names = os.listdir(self.path) if self.path.is_dir() else []
         matches = map(_NAME.fullmatch, names)
-        epochs = sorted((int(found[1]), found[0]) for found in matches if found)
-        return [self.path / name for _, name in epochs]
+        return sorted((int(found[1]), self.path / found[0]) for found in matches if found)
 
     def _check_fit(self, fit: dict[str, Any]) -> None:
         """Refuse checkpoints of another fit."""
@@ -172,16 +190,18 @@ def _refuse_object(value: Any, path: str = "") -> Any:
 def _list_differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the names of what differs, with both values where they are short."""
     found = []
-    for part in now:
-        before = then.get(part)
-        if before == now[part]:
+    for part in {**then, **now}:
+        before: Any = then.get(part)
+        after: Any = now.get(part)
+        if before == after:
             continue
-        if part in ("estimator", "table") or not isinstance(before, dict):
-            found.append(_show(part, before, now[part]))
+        is_listed = isinstance(before, dict) and isinstance(after, dict)
+        if part in _SHOWN_WHOLE or not is_listed:
+            found.append(_show(part, before, after))
             continue
-        names = [name for name in now[part] if before.get(name) != now[part][name]]
-        found += [_show(f"`{name}`", before.get(name), now[part][name]) for name in names]
-    return found or (["contents"] if then != now else [])
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        found += [_show(f"`{name}`", before.get(name), after.get(name)) for name in names]
+    return found
 
 
 def _show(name: str, then: Any, now: Any) -> str:
