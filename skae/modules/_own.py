@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 # Modules that others have written draw from torch's global generator, of which there is one.
 _GLOBAL_GENERATOR = threading.RLock()
+# Each step takes one.
+_SEEDS_OF_A_RANK = 1 << 32
 
 
 @contextlib.contextmanager
@@ -102,6 +104,10 @@ class OwnModule(nn.Module):
             outputs = self.module(samples)
         outputs = outputs.reshape(len(inputs), self.n_outputs)
         return outputs if self.scale is None else outputs * self.scale
+
+    def skip_to_(self, rank: int) -> None:
+        """Let one of several processes draw what the others do not; rank 0 draws as before."""
+        self.seed += rank * _SEEDS_OF_A_RANK
 
     def pack_draws(self) -> np.ndarray:
         """Return the seed of the latest draws."""
