@@ -186,6 +186,7 @@ def test_codes_have_names(wine):
     assert names.tolist() == [f"autoencodertransformer{i}" for i in range(3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 def test_a_union_of_features_is_computed_in_two_processes(container):
     X = load_breast_cancer(as_frame=True).data
@@ -233,7 +234,7 @@ def test_targets_are_transformed():
 
 def test_probabilities_are_calibrated(wine):
     X, y = wine
-    model = CalibratedClassifierCV(classify(), cv=3, n_jobs=2).fit(X, y)
+    model = CalibratedClassifierCV(classify(), cv=3).fit(X, y)
     probabilities = model.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert model.score(X, y) > 0.8
@@ -273,7 +274,7 @@ def test_requested_weights_reach_the_loss(wine, weights):
 def test_requested_weights_pass_through_a_search(wine, weights):
     X = wine[0]
     estimator = make().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-    search = GridSearchCV(estimator, {"n_components": [2, 6]}, cv=3, n_jobs=2)
+    search = GridSearchCV(estimator, {"n_components": [2, 6]}, cv=3)
     search.fit(X, sample_weight=weights)
     expected = make(6).fit(X, sample_weight=weights).transform(X)
     np.testing.assert_array_equal(search.best_estimator_.transform(X), expected)
