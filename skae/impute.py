@@ -1,4 +1,4 @@
-"""Analyses of tables with drawn values, put together by Rubin's rules."""
+"""Pooling of analyses of several imputed tables by Rubin's rules."""
 
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +14,7 @@ __all__ = ["PooledEstimates", "pool"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PooledEstimates:
-    """Estimates of one analysis of several tables with drawn values; made by `pool`.
+    """Estimates pooled over several imputed tables. Returned by `pool`.
 
     Examples
     --------
@@ -35,13 +35,13 @@ class PooledEstimates:
     diagonal where only standard errors were given."""
 
     within: np.ndarray
-    """Mean of the covariances in each table, which would be left with complete tables."""
+    """Mean covariance within a table, which would remain without missing values."""
 
     between: np.ndarray
-    """Covariance of the estimates from table to table, an effect of the missing values."""
+    """Covariance of the estimates between tables, which is due to missing values."""
 
     df: np.ndarray
-    """Degrees of freedom of each estimate, infinite where tables agree."""
+    """Degrees of freedom of each estimate. Infinite if all tables agree."""
 
     n_tables: int
     """Number of tables."""
@@ -79,7 +79,7 @@ class PooledEstimates:
         Parameters
         ----------
         level : float in (0, 1), default=0.95
-            Share of such intervals that hold the true value.
+            Confidence level: the share of such intervals that contain the true value.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class PooledEstimates:
         return np.column_stack([self.estimates - half, self.estimates + half])
 
     def summary(self, level=0.95):
-        """Return a data frame with a row for each quantity; needs pandas.
+        """Return a pandas DataFrame with one row per quantity.
 
         Parameters
         ----------
@@ -152,21 +152,21 @@ class PooledEstimates:
 
 
 def pool(results, *, df=None) -> PooledEstimates:
-    """Pool the results of one analysis of several tables with drawn values.
+    """Pool the results of an analysis of several imputed tables.
 
-    Estimates are averaged. Their variance is that of an analysis of a complete table, on average,
-    plus the variance of the estimates from table to table, times ``1 + 1 / n_tables``.
+    Estimates are averaged over the tables. Their variance is the mean variance within a table plus
+    ``1 + 1 / n_tables`` times the variance of the estimates between tables.
 
     Parameters
     ----------
     results : iterable
-        A result for each table, two at least: pairs of estimates and of their standard errors or
-        covariance matrix, or results of statsmodels or objects like these, with `params` and
+        One result per table, at least two: pairs of estimates and their standard errors or
+        covariance matrix, or results of statsmodels or similar objects with `params` and
         `cov_params()` or `bse`. A generator is read once.
     df : float, default=None
-        Degrees of freedom that an analysis of a complete table has, such as the number of rows less
-        that of coefficients. By default `df_resid` of the results, and infinity where they have
-        none.
+        Degrees of freedom of the analysis of a complete table, such as the number of rows minus the
+        number of coefficients. None uses `df_resid` of the results, or infinity if they do not have
+        it.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def pool(results, *, df=None) -> PooledEstimates:
     Raises
     ------
     ValueError
-        If there are less than two results, or they do not fit together.
+        If there are fewer than two results, or if they do not match.
     TypeError
         If a result is neither a pair nor an object with parameters.
 
@@ -191,7 +191,7 @@ def pool(results, *, df=None) -> PooledEstimates:
 
     Examples
     --------
-    A regression on every draw of a table:
+    Correlation of two columns, pooled over imputed tables:
 
     >>> import numpy as np
     >>> from sklearn.datasets import load_diabetes

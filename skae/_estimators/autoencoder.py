@@ -311,7 +311,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     Notes
     -----
     Data frames with columns of several kinds, such as numbers, booleans, categories, text and
-    dates, are taken as they are and given back by `inverse_transform`: see docs/mixed.md.
+    dates, are encoded automatically, and `inverse_transform` returns them. Read more in the
+    :doc:`user guide </mixed>`.
 
     An epoch counts as clearly better than PCA if its mean improvement on the held-out rows is more
     than 2.5 times the standard error of that mean. On small tables, this rule costs little and

@@ -124,7 +124,8 @@ class BaseAutoencoder(
             Parquet data sets, Dask arrays and data frames, and paths to such files are read block
             by block if they are large. Arrays with more than two axes, and lists of samples, are
             flattened. All methods accept these inputs. `AutoencoderTransformer` also accepts data
-            frames of pandas and polars with columns that are not numbers; see docs/mixed.md.
+            frames of pandas and polars with columns that are not numbers; see the :doc:`user guide
+            </mixed>`.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None

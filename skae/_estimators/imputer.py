@@ -1,4 +1,4 @@
-"""Missing values, filled by what an autoencoder knows of the other values of their row."""
+"""Imputation of missing values with an autoencoder."""
 
 from collections.abc import Iterator
 from numbers import Real
@@ -45,14 +45,14 @@ from skae.exceptions import ImputationWarning
 class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
     """Imputation by an autoencoder that starts as a normal distribution.
 
-    A normal distribution of the rows is fitted to the values that are there, by expectation
-    maximisation; what it expects of a missing value, given the others of the row, is a linear
-    imputation, and already a good one. A denoising autoencoder starts from there: values are hidden
-    from it, in the pattern in which they are missing and at random, and it learns to tell them. How
-    much of what it has learnt is used is decided on rows that it has not seen, by values hidden
-    there; where it is not clearly better the linear imputation stays.
+    First, a normal distribution is fitted to the observed values by expectation maximisation. Its
+    conditional expectation of a missing value, given the observed values of the row, is a good
+    linear imputation. From there, a denoising autoencoder is trained to predict values that are
+    hidden from it, in the pattern of missing values and at random. Hidden values of held-out rows
+    determine how much of its correction is used. If it is not clearly better, the linear imputation
+    is kept.
 
-    Categories become columns of zeros and ones, and come back as the likeliest category.
+    Categories are one-hot encoded, and imputed by the most likely category.
 
     Parameters
     ----------
@@ -61,56 +61,56 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         explain; "auto" is as many as parallel analysis finds, None as many as there are rows or
         columns, whichever is less.
     missing_values : int, float, str, numpy.nan, None or pandas.NA, default=numpy.nan
-        Placeholder of missing values. In data frames and arrays of objects NaN, None and null
-        values are missing in any case.
+        Placeholder of missing values. In data frames and arrays of objects, NaN, None and null
+        values are always missing.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Columns that hold categories: a boolean for each column, or indices, or names. With
-        "from_dtype" those of a data frame or an array of objects that are text, boolean or
-        categorical. Columns of text are categories whatever this says, also where the text spells
-        numbers; a column of objects that are all numbers holds numbers.
+        Columns with categories, as a boolean mask, indices or names. "from_dtype" selects the text,
+        boolean and categorical columns of data frames and arrays of objects. Text columns are
+        always categories, even if the text consists of numbers. Columns of objects that are all
+        numbers are numeric.
     standardize : bool, default=True
-        Divide each column by its standard deviation, so that all count alike. False divides all by
-        one number: for columns of one unit, such as pixels, of which those that hardly vary should
-        hardly count.
+        Whether to divide each column by its standard deviation, so that all columns have the same
+        weight. False divides all columns by the same number, for columns that share a unit, such as
+        pixels, in which columns that hardly vary should have little weight.
     add_indicator : bool, default=False
-        Append a column of zeros and ones for each feature that had missing values in fit, as
-        `sklearn.impute.MissingIndicator` makes it.
+        Whether to append an indicator column for each feature with missing values in `fit`, as in
+        `sklearn.impute.MissingIndicator`.
     keep_empty_features : bool, default=False
-        Keep features without a single value in fit, filled with 0, and leave empty categories
-        missing. By default they are dropped, and a warning names them.
+        Whether to keep features without any value in `fit`: numbers are filled with 0, and
+        categories stay missing. By default they are dropped, with a warning.
     min_value, max_value : float or array-like of shape (n_features,), default=None
-        Bounds of the numbers that are filled in, in units of X: one for all features, or one for
-        each, infinite where there is none. For shares of a whole these are 0 and 1. Values that are
-        there may lie outside.
+        Bounds of imputed numbers, in units of X: one number for all features, or one per feature,
+        infinite for no bound. For shares, use 0 and 1. Observed values may lie outside.
     autoencoder : AutoencoderTransformer or None, default=None
         An unfitted autoencoder with the parameters to use, as in
         ``AutoencoderTransformer(hidden_layer_sizes=(512, 256), corruption="hiding")``. Its
-        `n_components`, `missing` and `random_state` give way to those of the imputer, and where it
-        has no `corruption`, values are hidden from it all the same. It sees standardised columns,
-        in the units of which its `output_range` counts. None is one with ``corruption="hiding"``,
-        ``corruption_level=0.2``, ``learning_rate_init=0.003`` and ``early_stopping=False``: the
-        imputer holds out rows itself.
+        `n_components`, `missing` and `random_state` are replaced by those of the imputer, and
+        values are hidden from it even if it has no `corruption`. Its input are standardised
+        columns, and its `output_range` refers to their units. None is an autoencoder with
+        ``corruption="hiding"``, ``corruption_level=0.2``, ``learning_rate_init=0.003`` and
+        ``early_stopping=False``: the imputer holds out rows itself.
     random_state : int, RandomState instance or None, default=None
-        Seeds the autoencoder and what judges it. The same int gives the same values.
+        Seed of the autoencoder and of its evaluation. Pass an int for reproducible results.
 
     Attributes
     ----------
     autoencoder_ : AutoencoderTransformer
-        The fitted autoencoder, of standardised columns; hardly trained where `learned_share_` is 0.
+        Autoencoder fitted to standardised columns. It has had little training if `learned_share_`
+        is 0.
     learned_share_ : float
-        How much of what the network has learnt beyond the normal distribution is used, from 0, none
-        of it, to 1.
+        Share of the network's correction to the normal distribution that is used: from 0, none, to
+        1, all of it.
     error_ : float
-        Mean squared error of values that were hidden in rows set aside, in units of the variance of
-        their column, or without `standardize` of the mean variance, before `min_value` and
-        `max_value` apply; NaN where there were too few rows to judge.
+        Mean squared error of hidden values of held-out rows, relative to the variance of their
+        column (without `standardize`, to the mean variance), before `min_value` and `max_value`
+        apply. NaN if there are too few rows.
     linear_error_ : float
-        Mean squared error of the normal distribution alone.
+        Mean squared error of the normal distribution alone, for the same values.
     categories_ : list
-        For each feature that has values an array of the categories that may be filled in, None for
-        numbers and for categories of which most are rare.
+        For each feature with values, an array of the categories that can be imputed. None for
+        numbers, and for categorical features whose values are mostly rare.
     indicator_ : sklearn.impute.MissingIndicator or None
-        Makes the columns that `add_indicator` asks for.
+        Transformer for the columns of `add_indicator`.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -118,12 +118,12 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     See Also
     --------
-    sklearn.impute.IterativeImputer : Regresses each feature on the others, in turn.
-    sklearn.impute.KNNImputer : Averages the nearest rows.
+    sklearn.impute.IterativeImputer : Imputation by regressions of each feature on the others.
+    sklearn.impute.KNNImputer : Imputation by the mean of the nearest rows.
 
     Notes
     -----
-    Expected values are filled in, which vary less than real ones do.
+    `transform` imputes expected values, which vary less than real values. `sample` draws values.
 
     A category is rare if fewer rows have it than a hundredth of those that have any, but with at
     least 2 and at most 10; in columns of less than 20 values none is. Rare categories count as one,
@@ -194,19 +194,19 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, groups=None) -> Self:
-        """Fit the autoencoder to the values that are there.
+        """Fit the autoencoder to the observed values.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Rows, at least two, finite where they are not missing. Frames of pandas and polars,
-            lists and arrays of objects may hold categories. Images and sequences may have axes of
-            their own.
+            At least two rows, whose observed values are finite. Data frames of pandas and polars,
+            lists, and arrays of objects may contain categories. Images and sequences may have more
+            axes.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. All rows
-            of a group are judged by, or none, so that rows of new groups are filled as well.
+            Group labels of rows that belong together, such as the rows of one patient. All rows of
+            a group are held out, or none, so that the evaluation applies to new groups.
 
         Returns
         -------
@@ -218,14 +218,14 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         ValueError
             If X or a parameter is not as described; the message says what to do.
         TypeError
-            If a column of X holds lists or other containers.
+            If a column of X contains lists or other containers.
         skae.exceptions.NonFiniteLossError
-            If the loss of the autoencoder is no longer finite.
+            If the loss of the autoencoder becomes infinite or NaN.
 
         Warns
         -----
         skae.exceptions.ImputationWarning
-            If columns have no values, or so many categories that they are left as they are.
+            If columns have no values, or have so many categories that they are not imputed.
         """
         refuse_parts(type(self).__name__)
         X, self._form = self._validate(X, reset=True)
@@ -250,13 +250,13 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     @sees_one_fit
     def transform(self, X) -> Any:
-        """Fill in the missing values of X.
+        """Impute the missing values of X.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Rows with the features seen in fit. Columns may have other types than in fit, such as
-            those without a single value.
+            Rows with the features of `fit`. Columns may have other types than in `fit`, such as
+            columns without any value.
 
         Returns
         -------
@@ -367,13 +367,13 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of the features, those of fit or "x0", "x1", ... where None.
+            Names of the features. None uses the names in `fit`, or "x0", "x1" and so on.
 
         Returns
         -------
         names : ndarray of str
-            Names of the features kept, then of the indicators. An indicator has a number behind its
-            name if a feature is called like that.
+            Names of the features that are kept, followed by those of the indicators. An indicator
+            gets a number as suffix if a feature has the same name.
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)

@@ -1,4 +1,4 @@
-"""Outliers, by the distance of a row from what an autoencoder makes of the others."""
+"""Outlier detection with an autoencoder."""
 
 from numbers import Integral, Real
 from typing import ClassVar, Self
@@ -51,60 +51,60 @@ _MISSING = (
 class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
     r"""Outlier detection by reconstruction error and by the neighbourhood of the codes.
 
-    A row is strange if the autoencoder cannot reconstruct it, and also if its code lies where few
-    training rows have theirs. Both are squared distances in the same units, so they are added.
-    With `x` the row, `x'` its reconstruction, `z` its code and :math:`z_i` the nearest codes of
-    training rows,
+    A row is unusual if the autoencoder cannot reconstruct it, or if its code lies in a region with
+    few codes of training rows. Both are measured by squared distances in the same units, which are
+    added. With `x` the row, `x'` its reconstruction, `z` its code and :math:`z_i` the nearest codes
+    of training rows,
 
     .. math:: d^2(x) = \|x - x'\|^2 + \frac1k \sum_{i=1}^k \|z - z_i\|^2 .
 
-    The score sets this against what is usual among these neighbours,
+    The score compares this distance with those of the neighbours,
 
     .. math:: -d^2(x) \Big/ \sqrt{m \, \frac1k \sum_{i=1}^k d^2(x_i)} ,
 
-    where `m` is the median over the training rows, so an ordinary row scores about -1. The root
-    stands between one threshold for all and one for each neighbourhood.
+    where `m` is the median over the training rows, so an ordinary row has a score of about -1. The
+    square root is a compromise between a global threshold and a threshold for each neighbourhood.
 
-    Features are divided by their range in the training rows beforehand: neither the unit of a
-    feature nor a pixel that is seldom lit gets much weight by it.
+    Features are first divided by their range in the training rows. So the unit of a feature does
+    not matter, and a pixel that is rarely lit does not get a large weight.
 
     Parameters
     ----------
     n_components : int, float in (0, 1), "auto" or None, default=0.8
         Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
         explain; "auto" is as many as parallel analysis finds, None as many as there are rows or
-        columns, whichever is less. Fewer make the reconstruction more telling, more leave it to the
-        codes.
+        columns, whichever is less. Fewer codes give the reconstruction error more weight, more
+        codes the neighbourhood of the codes.
     contamination : "auto" or float in (0, 0.5], default="auto"
-        Share of the training rows that are outliers, which only moves the threshold of `predict`
-        and decides which training rows are left out as neighbours. "auto" takes for outliers what
-        a box plot of the logarithm of the scores does: beyond the third quartile by more than one
-        and a half times the distance of the quartiles.
+        Share of outliers among the training rows. It only determines the threshold of `predict` and
+        the training rows that are not used as neighbours. "auto" applies the rule of box plots to
+        the logarithm of the negative scores: outliers lie more than 1.5 times the interquartile
+        range above the third quartile.
     n_neighbors : int, default=20
-        Training rows that a code is compared with, at most all but one. Fewer are better if the
-        training rows are free of outliers, more if outliers come in groups.
+        Number of neighbours with which a code is compared, less than the number of training rows.
+        Fewer are better if the training rows contain no outliers, more if outliers occur in groups.
     autoencoder : AutoencoderTransformer or None, default=None
         An unfitted autoencoder with the parameters to use, as in
-        ``AutoencoderTransformer(max_iter=50)``; a grid reaches them by ``autoencoder__max_iter``.
-        Its `n_components` and `random_state` give way to those of the detector, and it sees
-        features divided by their range. With ``missing="mask"`` rows may lack values. None is one
-        at its defaults.
+        ``AutoencoderTransformer(max_iter=50)``; a grid search sets them as
+        ``autoencoder__max_iter``. Its `n_components` and `random_state` are replaced by those of
+        the detector, and its input are features divided by their range. With ``missing="mask"``,
+        rows may have missing values. None uses the defaults.
     cv : int or None, default=2
         Number of folds for the p-values. The rows of each fold are scored by a detector fitted to
         the rows of the other folds, so `p_values` compares new rows with scores of rows that were
         new, too. More folds take longer and give somewhat smaller p-values to outliers. None saves
         these fits, and `p_values` and ``predict(X, fdr=0.05)`` raise an error.
     random_state : int, RandomState instance or None, default=None
-        Seeds the autoencoder. The same int gives the same scores.
+        Seed of the autoencoder. Pass an int for reproducible results.
 
     Attributes
     ----------
     autoencoder_ : AutoencoderTransformer
         The fitted autoencoder, of rows that went through `data_min_` and `data_range_`.
     offset_ : float
-        `decision_function` is `score_samples` less this.
+        Threshold of the scores: `decision_function` is `score_samples` minus this.
     n_neighbors_ : int
-        Number of neighbours in use.
+        Number of neighbours that are used.
     calibration_scores_ : ndarray of shape (n_calibration,)
         Scores of the training rows, in ascending order, each by a detector that has not seen the
         row. Empty with fewer than four rows or two groups. Only where `cv` is not None.
@@ -123,15 +123,15 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     See Also
     --------
-    sklearn.ensemble.IsolationForest : Outliers are what few random cuts single out.
-    sklearn.neighbors.LocalOutlierFactor : The neighbourhood alone, in the space of the rows.
+    sklearn.ensemble.IsolationForest : Outliers are rows that few random splits isolate.
+    sklearn.neighbors.LocalOutlierFactor : Outliers by neighbourhood only, in the space of the rows.
 
     Notes
     -----
-    A row never counts as its own neighbour: of training rows, and of rows equal to one, the nearest
-    code is skipped. The score of a row depends on that row alone, and not on those beside it.
+    A row is never its own neighbour: for training rows, and rows equal to them, the nearest code is
+    skipped. The score of a row does not depend on the other rows.
 
-    Where values are missing, the squared error of a row is the mean over its other cells times the
+    With missing values, the squared error of a row is the mean over its observed cells times the
     number of features.
 
     P-values are conformal [1]_: the share of rows in the calibration that score as low as the row.
@@ -186,7 +186,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None, groups=None) -> Self:
-        """Fit the autoencoder, remember the codes of X, and find the threshold.
+        """Fit the autoencoder, store the codes of X, and determine the threshold.
 
         Parameters
         ----------
@@ -196,8 +196,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in training and for the threshold, not negative. A row of weight
-            zero has no influence; among neighbours all others count alike.
+            Non-negative weights of the rows in training and for the threshold. Rows with weight
+            zero have no influence. As neighbours, all other rows count equally.
         groups : array-like of shape (n_samples,), default=None
             Labels of rows that belong together, such as those of one patient. The autoencoder
             holds out all rows of a group or none, as in `AutoencoderTransformer.fit`.
@@ -241,7 +241,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     @sees_one_fit
     def score_samples(self, X) -> np.ndarray:
-        """Return how ordinary each row is.
+        """Return the score of each row; the lower, the more unusual.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     @sees_one_fit
     def decision_function(self, X) -> np.ndarray:
-        """Return the scores about the threshold.
+        """Return the scores minus the threshold.
 
         Parameters
         ----------
@@ -271,13 +271,13 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Returns
         -------
         decisions : ndarray of shape (n_samples,)
-            `score_samples` less `offset_`: negative for outliers.
+            `score_samples` minus `offset_`: negative for outliers.
         """
         return self.score_samples(X) - self.offset_
 
     @sees_one_fit
     def predict(self, X, fdr=None) -> np.ndarray:
-        """Tell outliers from inliers.
+        """Return labels of outliers and inliers.
 
         Parameters
         ----------
@@ -346,7 +346,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     @sees_one_fit
     def reconstruction_errors(self, X) -> np.ndarray:
-        """Return the squared error of every cell: which features make a row strange.
+        """Return the squared error of every cell, to see which features make a row unusual.
 
         Parameters
         ----------

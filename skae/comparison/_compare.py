@@ -54,9 +54,9 @@ def compare_with_pca(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Numeric and finite rows; sparse matrices are converted to dense ones. Images and sequences
         of equal length may have more axes and are flattened for PCA. Data frames may have columns
-        of several kinds and gaps. A factor analysis of mixed data (FAMD), the start of the
-        autoencoder, then takes the place of PCA, and losses that of squared errors. See
-        docs/mixed.md.
+        of several kinds and missing values. The comparison is then with a factor analysis of mixed
+        data (FAMD), which is the start of the autoencoder, and by losses instead of squared errors.
+        Read more in the :doc:`user guide </mixed>`.
     y : array-like of shape (n_samples,), default=None
         Class labels or quantities to predict from the codes. Numbers are quantities if they have
         fractions, or if they have more distinct values than 20 and than a twentieth of the rows.

@@ -1,4 +1,4 @@
-"""A family of autoencoders: the contract between kinds of networks and those who train them."""
+"""Base class of families of autoencoders."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -29,41 +29,41 @@ from skae.objectives import Objective, Penalty, ReconstructionLoss
 
 
 class Family:
-    """A kind of autoencoder: its network and start, its loss, and the meaning of its codes.
+    """Kind of autoencoder: network, start, objective, and meaning of the codes.
 
-    A family holds what users choose of its losses, as objects and numbers. It is asked, in this
-    order, to `prepare` a table, to `build` a network of random weights from a plan alone, to
-    `start_` it with the numbers of the table, for a loss (`make_objective`) and a training step
-    (`make_step`); after training, for moments of the codes (`measure_codes`), their order
-    (`order_codes_`) and whatever else is known of them (`describe`).
+    A family holds the user's choice of losses as objects and numbers. A fit calls its methods in
+    this order: `prepare` prepares a table, `build` creates a network with random weights from a
+    plan, `start_` initialises it from the table, `make_objective` and `make_step` return the
+    objective and the training step. After training, `measure_codes` computes moments of the codes,
+    `order_codes_` orders them, and `describe` returns further attributes.
 
-    A subclass must override `build`, `start_` and `make_objective`. All other methods have
-    defaults for networks of tables that are judged by the squared error, beside PCA.
+    A subclass must override `build`, `start_` and `make_objective`. All other methods have defaults
+    for networks of tables that are compared with PCA by the squared error.
 
     Attributes
     ----------
     loss : ReconstructionLoss
         Loss of the reconstructions.
     penalty : Penalty or None
-        Term of the loss beside it.
+        Term added to the loss.
     corruption : Corruption or None
         Noise on the rows in training.
     n_outputs : int
-        Outputs of the encoder for each code.
+        Number of outputs of the encoder per code.
     draws_codes : bool
         Whether codes are also drawn from a standard normal prior, and decoded.
     keeps_scale, keeps_order : bool
-        Whether codes must keep the network's scale, and its order.
+        Whether codes must keep the scale, and the order, that they have in the network.
     cross_validates : bool
         Whether small tables are cross-validated.
     spreads : bool
-        Whether several processes may train a network together: its objective is a mean over rows,
-        and nothing else looks at rows but sums over them.
+        Whether several processes may train a network together. This requires that the objective is
+        a mean over rows and that everything else uses only sums over rows.
     fewest_rows : int
-        Number of rows below which a new network is trained on all of them for the chosen number of
-        epochs, however many rows there are for each column.
+        Number of rows below which a new network is always trained on all rows for the chosen number
+        of epochs.
     automatic : AutomaticLoop
-        Batch size and number of epochs that "auto" stands for.
+        Batch size and number of epochs for "auto".
 
     Examples
     --------
@@ -101,22 +101,22 @@ class Family:
 
     @property
     def starts_as_reference(self) -> bool:
-        """Whether the start takes PCA's part in comparisons."""
+        """Whether the model is compared with its start instead of PCA."""
         return self.loss.is_error
 
     @property
     def is_nested(self) -> bool:
-        """Whether the first codes are a model by themselves, whatever their number."""
+        """Whether any number of first codes can be used alone."""
         return False
 
     @property
     def aims_at_squared_error(self) -> bool:
-        """Whether a network with a greater squared error than PCA's has failed by its own aim."""
+        """Whether a network must not have a higher squared error than PCA."""
         return False
 
     @property
     def may_copy(self) -> bool:
-        """Whether nothing keeps more codes than columns from copying the columns."""
+        """Whether a network with more codes than columns can simply copy the columns."""
         return False
 
     def prepare(
@@ -128,7 +128,7 @@ class Family:
         device: torch.device,
         units: Units | None = None,
     ) -> Any:
-        """Return a table made ready for training; parameters are those of `prepare_table`."""
+        """Return a table prepared for training. The parameters are those of `prepare_table`."""
         return prepare_table(X, weights, in_training, settings, device, units)
 
     def plan(self, settings: NetworkSettings, table: PreparedTable) -> NetworkPlan:
@@ -137,9 +137,9 @@ class Family:
         Parameters
         ----------
         settings : NetworkSettings
-            The network that is asked for.
+            Settings of the network.
         table : PreparedTable
-            Its shape, its number of codes, and whether it has bounds and missing cells.
+            Prepared table: shape, number of codes, bounds and missing cells.
 
         Returns
         -------
@@ -166,40 +166,40 @@ class Family:
         )
 
     def network_options(self) -> dict[str, Any]:
-        """Return everything that the structure of the network depends on beside the settings.
+        """Return further options on which the structure of the network depends.
 
         Returns
         -------
         options : dict
-            Numbers, strings and objects with parameters, under the names of the estimator's
-            parameters that they come from.
+            Numbers, strings and objects with parameters, by the names of the estimator's
+            parameters.
         """
         return {"loss": self.loss.link}
 
     def build(self, plan: NetworkPlan, generator: torch.Generator | None) -> Any:
-        """Return a network, in which everything that is not random is left to `start_`.
+        """Return a network with random weights. `start_` sets everything that depends on the table.
 
         Parameters
         ----------
         plan : NetworkPlan
-            Its structure.
+            Structure of the network.
         generator : torch.Generator or None
-            Source of the random weights; torch's global one where None.
+            Generator of the random weights. None is torch's global generator.
 
         Returns
         -------
         module : Autoencoder
-            On the CPU.
+            Network on the CPU.
         """
         raise NotImplementedError
 
     def start_(self, module: Any, table: Any, components: Any) -> None:
-        """Give a network the numbers that it starts from.
+        """Initialise a network from the statistics of a table.
 
         Parameters
         ----------
         module : Autoencoder
-            A network that `build` has returned; on the CPU.
+            Network returned by `build`, on the CPU.
         table : PreparedTable
             Units and statistics of the rows.
         components : PrincipalComponents
@@ -221,21 +221,21 @@ class Family:
         table : PreparedTable
             Units of the rows, and whether cells may be missing.
         generator : torch.Generator
-            Source of its draws.
+            Generator of its random draws.
 
         Returns
         -------
         objective : Objective
-            Loss and penalty.
+            Objective, with loss and penalty.
         """
         raise NotImplementedError
 
     def make_noise(self, table: PreparedTable, generator: torch.Generator) -> InputNoise:
-        """Return the noise between the rows and what the network sees of them."""
+        """Return the noise on the input of the network."""
         return make_noise(self.corruption, table, generator)
 
     def make_odd_cells(self, table: PreparedTable, generator: torch.Generator) -> OddCells | None:
-        """Return what moves cells of rows that are trained on; None, for nothing, by default."""
+        """Return the object that shifts single cells in training. None by default."""
 
     def make_step(
         self,
@@ -246,37 +246,37 @@ class Family:
         by_autograd: bool,
         precision: Callable,
     ) -> Step:
-        """Return what trains networks of this family, one or several side by side.
+        """Return the training step for one network or for several side by side.
 
         Parameters
         ----------
         modules : list of Autoencoder
-            The networks, of one structure.
+            Networks of the same structure.
         objective : Objective
-            Objective of each model.
+            Objective of each network.
         optimizers : list of Optimizer
-            One for each network.
+            One optimizer per network.
         by_autograd : bool
-            Whether gradients must come from autograd, as somebody looks at them or the network is
-            compiled.
+            Whether gradients must be computed by autograd, because callbacks use them or the
+            network is compiled.
         precision : callable
-            Returns the context in which networks are computed.
+            Function that returns the context, such as autocast, in which networks are computed.
 
         Returns
         -------
         step : Step
-            For batches with a leading axis of networks.
+            Step for batches whose first axis is the network.
         """
         return AutogradStep(modules, objective, optimizers, precision=precision)
 
     def list_own_parameters(self, module: Autoencoder) -> list[nn.Parameter]:
-        """Return parameters that the step trains by an optimiser of its own."""
+        """Return parameters that the step trains with its own optimizer."""
         return []
 
     def settle_(
         self, module: Autoencoder, dataset: WeightedRows, held_out: WeightedRows | None
     ) -> None:
-        """Bring the codes into their final form after training; leave them by default.
+        """Transform the codes to their final form after training. Does nothing by default.
 
         Parameters
         ----------
@@ -285,7 +285,7 @@ class Family:
         dataset : WeightedRows
             All rows.
         held_out : WeightedRows or None
-            Those of them that were held out; None where none were.
+            Rows that were held out. None if there are none.
         """
 
     def measure_codes(self, module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
@@ -309,25 +309,25 @@ class Family:
         rotate: bool,
         find_rotation: Callable | None = None,
     ) -> np.ndarray:
-        """Put the codes in order.
+        """Order the codes.
 
         Parameters
         ----------
         module : Autoencoder
-            The trained network, whose basis is set.
+            Trained network, whose basis is set.
         moments : CodeMoments
-            Moments of its codes on all rows.
+            Moments of the codes on all rows.
         table : PreparedTable
             Units of the rows.
         whiten, rotate : bool
-            Whether codes get unit variance, and whether they may be rotated.
+            Whether to scale codes to unit variance, and whether they may be rotated.
         find_rotation : callable, default=None
-            Finds a rotation other than PCA's, as for `skae.modules.order_codes_`.
+            Function that finds another rotation than PCA's, as in `skae.modules.order_codes_`.
 
         Returns
         -------
         ratios : ndarray of shape (n_components,)
-            Share of the variance of the rows about their mean that each code accounts for.
+            Share of the variance of the rows about their mean that each code explains.
         """
         explained = order_codes_(
             module.basis,
@@ -361,7 +361,7 @@ class Family:
     def describe(
         self, module: Autoencoder, dataset: WeightedRows, held_out: WeightedRows | None
     ) -> Any:
-        """Return what else is known of the codes, None by default; parameters as in `settle_`."""
+        """Return further information about the codes, if any. Parameters as in `settle_`."""
 
 
 def share_variance(explained: torch.Tensor, moments: CodeMoments) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A training step: the contract between those who write steps and those who run the loop."""
+"""Base class of training steps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,39 +10,41 @@ from skae._engine.judgement import find_row_errors
 
 
 class Step:
-    """Training steps of m models of one kind, side by side.
+    """Training step for m networks of the same structure, side by side.
 
-    Whoever runs the loop calls `accumulate_` and then `update_` for each batch; what stands in
-    between sees the gradients. Tensors have a leading axis of models, of length one for a single
-    network. A model's result depends neither on the other models nor on their number.
+    For each batch, the training loop calls `accumulate_`, which computes gradients, and then
+    `update_`, which changes the weights. The first axis of all tensors is the network; for a single
+    network it has length one. The result of a network must depend neither on the other networks nor
+    on their number.
 
-    A subclass must override `accumulate_` and `update_`. One that keeps parameters or an
-    optimiser's state outside of the modules also overrides `copy_values` and `load_values_`, or
-    `copy_moments` and `load_moments_`; one that draws random numbers ahead, `copy_draws` and
-    `load_draws_`; one that trains more than one loss, `take_records`.
+    A subclass must override `accumulate_` and `update_`. It also overrides `copy_values` and
+    `load_values_` if it keeps parameters outside of the modules, `copy_moments` and `load_moments_`
+    if it keeps the state of an optimizer, `copy_draws` and `load_draws_` if it draws random numbers
+    in advance, and `take_records` if it trains more than one loss.
 
     Parameters
     ----------
     modules : list of Module
-        The models.
+        Networks.
     objective : Objective
-        Objective of each model.
+        Objective of each network.
     groups : list of list of dict
-        For each model the settings of its optimiser, one dictionary for each group of parameters,
-        as in the `param_groups` of a torch optimiser. They are read at each step, so that a
-        schedule that changes them changes the steps.
+        Settings of the optimizer of each network: one dictionary per group of parameters, as in the
+        `param_groups` of a PyTorch optimizer. They are read in each step, so that learning-rate
+        schedules take effect.
 
     Attributes
     ----------
     exchange_ : callable
-        Called with a list of gradients between their computation and their use. Does nothing by
-        default; several processes that train one model add up their gradients here, in place.
+        Function of a list of gradients, called between their computation and their use. Does
+        nothing by default. Several processes that train one network sum their gradients here, in
+        place.
     outputs : list of Tensor of shape (b, p)
-        Output of each network for the last batch, valid until the next one.
+        Output of each network for the last batch. Valid until the next batch.
 
     Examples
     --------
-    A step that goes down the gradient, without an optimiser:
+    Gradient descent without an optimizer:
 
     >>> import torch
     >>> from skae.base import Step
@@ -73,26 +75,26 @@ class Step:
         self.outputs: list[Tensor] = []
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients for one batch of each model.
+        """Compute the gradients for one batch of each network.
 
         Parameters
         ----------
         inputs : Tensor of shape (m, b, p)
-            Rows as the models see them: standardised, with noise or without.
+            Input of the networks: standardised rows, with or without noise.
         rows : Tensor of shape (m, b, p)
-            Rows to be reconstructed.
+            Rows to reconstruct.
         weights : Tensor of shape (m, b), default=None
-            Weights of the rows, 1 on average over all batches; equal where None.
+            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
 
         Returns
         -------
         losses : Tensor of shape (m,)
-            Loss of each model on its batch, before the update.
+            Loss of each network on its batch, before the update.
         """
         raise NotImplementedError
 
     def update_(self) -> None:
-        """Change the parameters by the gradients of the last batch."""
+        """Update the parameters with the gradients of the last batch."""
         raise NotImplementedError
 
     def share_groups_(self) -> None:
@@ -100,18 +102,18 @@ class Step:
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and error of each row, without training.
+        """Return the loss and the error of each row, without training.
 
         Parameters
         ----------
         inputs, rows : Tensor of shape (m, b, p)
-            Rows as the models see them, and rows to be reconstructed.
+            Input of the networks, and rows to reconstruct.
 
         Returns
         -------
         losses, errors : Tensor of shape (m, b)
-            Loss, and mean squared error of the cells in standardised units. A third tensor of shape
-            (m, b, n_levels) may follow: losses none of which may end up above those of the start.
+            Loss and mean squared error of each row, in standardised units. A third tensor of shape
+            (m, b, n_levels) may follow, with losses that must not exceed those of the start.
         """
         self.objective.eval()
         judged, self.outputs = [], []
@@ -130,31 +132,31 @@ class Step:
         return find_row_errors(module.output(output), rows)
 
     def copy_values(self) -> Any:
-        """Return a copy of what training changes in the models, for `load_values_`."""
+        """Return a copy of everything that training changes in the networks, for `load_values_`."""
         return [
             {name: value.clone() for name, value in module.state_dict().items()}
             for module in self.modules
         ]
 
     def load_values_(self, values) -> None:
-        """Give the models values that `copy_values` has returned."""
+        """Load values returned by `copy_values`."""
         for module, state in zip(self.modules, values, strict=True):
             module.load_state_dict(state)
 
     def copy_moments(self) -> Any:
-        """Return a copy of the optimiser's state, for `load_moments_` of a later step."""
+        """Return a copy of the state of the optimizer, for `load_moments_` of a later step."""
 
     def load_moments_(self, moments) -> None:
-        """Go on with the state that `copy_moments` has returned, if it is one of this kind."""
+        """Load a state returned by `copy_moments`, if it has the right form."""
 
     def copy_draws(self) -> Any:
-        """Return random draws made ahead, for `load_draws_`; there are none by default."""
+        """Return random numbers drawn in advance, for `load_draws_`. None by default."""
 
     def load_draws_(self, draws) -> None:
-        """Go on with the draws that `copy_draws` has returned."""
+        """Load draws returned by `copy_draws`."""
 
     def take_records(self) -> dict[str, float]:
-        """Return mean losses beside the main one since the last call, for the history."""
+        """Return the means of additional losses since the last call, for the history."""
         return {}
 
 
