@@ -205,6 +205,21 @@ def test_tables_that_do_not_fit_are_refused(tmp_path, X):
         fit(tmp_path / "elsewhere.parquet")
 
 
+def test_columns_of_arrow_become_floats_that_hold_them(X):
+    columns = {
+        "bool": pa.array([True, None, False] * 20),
+        "int": pa.array([1, 2, None, 4] * 15, type=pa.int32()),
+        "float": pa.array(X[:60, 0]),
+        "half": pa.array(X[:60, 1].astype(np.float16)),
+    }
+    frame = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
+    expected = fit(frame.astype(float), missing="mask")
+    for rows in (pa.table(columns), pa.RecordBatch.from_pydict(columns)):
+        found = fit(rows, missing="mask")
+        assert list(found.feature_names_in_) == list(columns)
+        np.testing.assert_allclose(found.mean_, expected.mean_, rtol=1e-6)
+
+
 def test_an_index_that_pandas_has_stored_is_no_column(tmp_path, X):
     frame = pd.DataFrame(X, columns=NAMES, index=np.arange(len(X)) * 7.0)
     frame.to_parquet(tmp_path / "rows.parquet")

@@ -255,7 +255,7 @@ def _find_numpy_type(arrow_type):
 def _as_array(table, dtype) -> np.ndarray:
     rows = np.empty((table.num_rows, table.num_columns), dtype)
     for i, column in enumerate(table.columns):
-        rows[:, i] = column.to_numpy()
+        rows[:, i] = np.asarray(column)
     return rows
 
 
