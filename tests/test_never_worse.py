@@ -58,7 +58,7 @@ def test_a_giant_cell_in_training_spoils_no_other_column(dtype, giant, column):
 def test_a_giant_cell_that_drowns_its_column_is_told():
     X = load_wine().data
     X[5, 3] = 1e12
-    with pytest.warns(OutlyingCellWarning, match=r"^Column 3 of X has one cell .* off the mean"):
+    with pytest.warns(OutlyingCellWarning, match=r"^Column 3 of X has a cell .* from the mean"):
         AutoencoderTransformer(4, max_iter=1, random_state=0).fit(X)
 
 

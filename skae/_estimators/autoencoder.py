@@ -519,7 +519,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         kept = getattr(self, "_linear_kept", None)
         if kept is None:
             raise AttributeError(
-                f"`{name}` is there only after a fit with a loss of neighbours. "
+                f"`{name}` is available only after a fit with a loss of neighbours. "
                 'Set loss="neighbors".'
             )
         return kept

@@ -66,8 +66,8 @@ def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
     labels, numbers = np.unique(column_or_1d(groups)[kept], return_inverse=True)
     if len(labels) < 2:
         raise ValueError(
-            "`groups` must have two labels at least, so that one group can judge what was learned "
-            f"from another. Got {labels[0]!r} only. Leave `groups` out."
+            "`groups` must have at least two labels, so that some groups can be held out. "
+            f"Got {labels[0]!r} only. Leave `groups` out."
         )
     return torch.from_numpy(numbers.astype(np.int64).ravel())
 

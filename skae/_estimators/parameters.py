@@ -232,9 +232,9 @@ def warn_of_no_gain(
     outcome = f"so the model is {reference}" if is_pca else "training did not help"
     warn_user(
         f"The {measure}, {error:.6g}, is not below that of {reference}, {pca_error:.6g}, "
-        f"on the rows that were used to judge ({outcome}). The features may depend on each other "
-        f"linearly, or there may be too few rows to tell; {reference} is then as good. More rows, "
-        "other `n_components`, or a larger `max_iter` may change that.",
+        f"on the rows used for the comparison ({outcome}). The features may depend on each other "
+        f"linearly, or there may be too few rows; {reference} is then just as good. More rows, "
+        "other `n_components`, or a larger `max_iter` may help.",
         NotBetterThanPCAWarning,
     )
 
@@ -257,7 +257,7 @@ def warn_of_no_neighbors_gained(linear_map: str, *, is_linear: bool):
     outcome = f"so the model is {names[linear_map]}" if is_linear else "training did not help"
     warn_user(
         "The network does not clearly keep more nearest neighbours of held-out rows than the best "
-        f"linear map ({outcome}). There may be too few rows to tell. More rows, other "
-        "`n_components`, or a larger `max_iter` may change that.",
+        f"linear map ({outcome}). There may be too few rows. More rows, other "
+        "`n_components`, or a larger `max_iter` may help.",
         NotBetterThanPCAWarning,
     )

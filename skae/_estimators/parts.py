@@ -242,9 +242,9 @@ def check_row_losses(
     if not settings.loop.early_stopping:
         return
     warn_user(
-        f"`{name}` returns a single number for all rows, so no test can tell whether the network "
-        "is clearly better than PCA on the rows that judge: the epoch of the least loss is taken, "
-        "by however little. Return the loss of each row or cell.",
+        f"`{name}` returns a single number for all rows, so it cannot be tested whether the "
+        "network is clearly better than PCA on held-out rows, and the epoch with the lowest loss "
+        "is used instead. Return the loss of each row or cell.",
         RowLossWarning,
     )
 

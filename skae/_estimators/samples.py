@@ -81,15 +81,15 @@ def warn_of_doubtful_axes(architecture, shape, sample_shape):
         return
     if len(shape) == 3 and shape[-1] in _CHANNELS and shape[0] not in _CHANNELS:
         warn_user(
-            f"Samples of shape {shape} are taken for images of {shape[0]} channels. If the "
-            "channels are the last axis, bring them to the front: np.moveaxis(X, -1, 1).",
+            f"Samples of shape {shape} are treated as images with {shape[0]} channels. If the "
+            "channels are the last axis, move them to the front: np.moveaxis(X, -1, 1).",
             SkaeWarning,
         )
     if sample_shape is None and _may_be_grey(shape):
         warn_user(
-            f"Samples of shape {shape} are taken for signals of {shape[0]} channels. If they are "
-            f"grey images, give them a channel: X[:, None]. If not, sample_shape={shape} avoids "
-            "this warning.",
+            f"Samples of shape {shape} are treated as signals with {shape[0]} channels. If they "
+            f"are grey images, give them a channel: X[:, None]. If not, sample_shape={shape} "
+            "avoids this warning.",
             SkaeWarning,
         )
 

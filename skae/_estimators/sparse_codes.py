@@ -366,8 +366,8 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         warn_user(
             f"The mean squared error per cell, {error:.6g}, is not below that of PCA with "
             f"{min(self.n_active, self.n_components)} components, {pca_error:.6g}, on the rows "
-            "that were used to judge. "
-            "There may be too few rows for so many codes, or the rows may be no sums of few parts. "
-            "More rows, a larger `max_iter`, or another `n_components` may change that.",
+            "used for the comparison. "
+            "There may be too few rows for so many codes, or the rows may not be sums of a few "
+            "parts. More rows, a larger `max_iter`, or another `n_components` may change that.",
             NotBetterThanPCAWarning,
         )

@@ -350,7 +350,7 @@ class TokenAutoencoderTransformer(
         if X.dtype.kind not in "iu" or X.min() < 0:
             got = f"an array of {X.dtype}" if X.dtype.kind not in "iu" else f"{X.min()}"
             raise ValueError(
-                f"X must hold whole numbers, those of words and 0 beyond the end of a text. Got "
+                "X must hold whole numbers: one for each word, and 0 after the end of a text. Got "
                 f"{got}. Make such rows with skae.text.TokenSequencer."
             )
         if reset and X.max() >= _MOST_TOKENS:
@@ -401,8 +401,8 @@ def _check_size(tokens: np.ndarray, n_tokens: int, device):
     most = _MOST_PROBABILITIES.get(device.type, _MOST_PROBABILITIES["cpu"])
     if n_words * n_tokens > most:
         raise ValueError(
-            f"X must have at most {most:.0e} places of words times words in the vocabulary, each a "
-            f"probability in every epoch on {device.type!r}. Got {n_words} places and {n_tokens} "
-            "words. Set `max_length` and `max_features` of skae.text.TokenSequencer, for instance "
-            "to 200 and 2000, or fit to fewer texts."
+            f"X must have at most {most:.0e} positions times words in the vocabulary, to train an "
+            f"epoch in reasonable time on {device.type!r}. Got {n_words} positions and "
+            f"{n_tokens} words. Set `max_length` and `max_features` of skae.text.TokenSequencer, "
+            "for instance to 200 and 2000, or fit to fewer texts."
         )

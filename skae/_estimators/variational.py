@@ -575,19 +575,17 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     def _warn_of_weak_fit(self):
         if self._n_fits == 1 and self.best_iter_ == 0 and self.init == "pca":
             warn_user(
-                "Training did not raise the bound on the rows that were used to judge, so the "
-                "model is its start, probabilistic PCA. There may be too few rows, or nothing "
-                "beyond a normal distribution to learn. More rows or a larger `max_iter` may "
-                "change that.",
+                "Training did not clearly raise the bound on the rows used for the comparison, so "
+                "the model is its start, probabilistic PCA. There may be too few rows, or the "
+                "rows may be normally distributed. More rows or a larger `max_iter` may help.",
                 NotBetterThanPCAWarning,
             )
         n_active = int(self.active_units_.sum())
         if n_active < _SHARE_OF_ACTIVE_CODES * self.n_components_:
             warn_user(
                 f"Only {n_active} of {self.n_components_} codes are active; the posteriors of the "
-                "others have collapsed to the prior, and the decoder does without them. Ask for "
-                "fewer `n_components`, or for more information with a lower `beta` or a "
-                "`beta_warm_up`.",
+                "others have collapsed to the prior, and the decoder ignores them. Use fewer "
+                "`n_components`, a lower `beta`, or `beta_warm_up`.",
                 PosteriorCollapseWarning,
             )
 

@@ -31,6 +31,6 @@ def check_versions(versions: dict[str, str], name: str):
     if different:
         warn_user(
             f"This {name} was pickled under {', '.join(different)}. Its results may differ, or it "
-            "may fail. Fit it again under the present versions, or install those of the time.",
+            "may fail. Fit it again, or install the versions under which it was pickled.",
             InconsistentVersionWarning,
         )

@@ -40,8 +40,9 @@ def read_architecture(architecture) -> Architecture:
         return Checked(architecture) if own else architecture
     if isinstance(architecture, nn.Module):
         raise ValueError(
-            "`architecture` must be what makes a new network for each fit. Got a network, a "
-            f"{type(architecture).__name__}. Pass its class, or a function that returns one."
+            "`architecture` must be a class or function that makes a new network for each fit. Got "
+            f"a network, a {type(architecture).__name__}. Pass its class, or a function that "
+            "returns one."
         )
     if isinstance(architecture, type) and issubclass(architecture, Architecture):
         raise ValueError(

@@ -232,7 +232,7 @@ def _read_samples(X, name):
     samples = index_samples(X)
     if is_ragged(samples):
         raise ValueError(
-            f"`{name}` must hold samples of one shape, since PCA takes no others. Got sequences of "
+            f"`{name}` must hold samples of one shape, as PCA requires. Got sequences of "
             "different lengths. Cut or resample them to one length."
         )
     values = check_array(to_array(samples), dtype=(np.float64, np.float32), input_name=name)

@@ -192,7 +192,8 @@ def _check_estimator(estimator):
     if not hasattr(estimator, "n_components"):
         raise TypeError(
             "`estimator` must have a parameter `n_components`. Got "
-            f"{type(estimator).__name__}. Pass an autoencoder, and rows as it is to see them."
+            f"{type(estimator).__name__}. Pass an autoencoder and preprocessed rows instead of a "
+            "pipeline."
         )
 
 

@@ -95,8 +95,8 @@ def code_stability(
     """
     if not isinstance(n_seeds, Integral) or n_seeds < 2:
         raise ValueError(
-            f"`n_seeds` must be a whole number of fits, at least 2. Got {n_seeds!r}. Stability is "
-            "that of one fit beside another."
+            f"`n_seeds` must be a whole number of fits, at least 2. Got {n_seeds!r}. Stability "
+            "compares one fit with another."
         )
     train, test = train_test_split(X, test_size=test_size, random_state=random_state)
     codes = Parallel(n_jobs=n_jobs)(
@@ -120,8 +120,8 @@ def _find_codes(estimator, train, test, seed: int) -> tuple[np.ndarray, np.ndarr
 def _check_numbers(n_codes: list[int]):
     if len(set(n_codes)) > 1:
         raise ValueError(
-            f"All fits must have as many codes. Got {n_codes}. Set `n_components` to a whole "
-            "number, which does not depend on the seed."
+            f"All fits must have the same number of codes. Got {n_codes}. Set `n_components` to "
+            "a number, so that it does not depend on the seed."
         )
 
 

@@ -65,7 +65,7 @@ class _Stack(nn.Module):
         if normalization not in (None, "batch", "layer"):
             raise ValueError(
                 f'`normalization` must be "batch", "layer" or None. Got {normalization!r}. '
-                "None leaves values between the layers as they are."
+                "None does not normalise."
             )
         if not 0 <= dropout < 1:
             raise ValueError(

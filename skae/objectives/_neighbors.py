@@ -68,13 +68,13 @@ class NeighborLoss(ReconstructionLoss):
         """Raise an error for invalid parameters."""
         if self.metric not in METRICS:
             raise ValueError(
-                f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Distances of "
-                "other kinds have no codes that keep them."
+                f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Choose "
+                "one of these."
             )
         if not isinstance(self.n_neighbors, numbers.Integral) or self.n_neighbors < 1:
             raise ValueError(
                 f"`n_neighbors` must be a whole number, at least 1. Got {self.n_neighbors!r}. "
-                "Take as many as you will ask for."
+                "Use the number of neighbours that you will search for."
             )
         is_number = isinstance(self.temperature, numbers.Real) and math.isfinite(self.temperature)
         if not is_number or self.temperature <= 0:

@@ -429,7 +429,7 @@ def make_program(estimator, **params) -> Program:
     """Return the program of a fitted estimator of skae."""
     kind = find_program(type(estimator))
     if kind is None:
-        raise TypeError(f"{type(estimator).__name__} is no estimator of skae")
+        raise TypeError(f"{type(estimator).__name__} is not an estimator of skae")
     return kind(estimator, **params)
 
 

@@ -169,7 +169,7 @@ class _Store:
         if differences:
             raise ValueError(
                 f"{self.path} must hold checkpoints of this fit. Got those of a fit with other "
-                f"{', '.join(differences)}. Give the fit what it had then, or another folder."
+                f"{', '.join(differences)}. Use the same as before, or another folder."
             )
 
 

@@ -95,5 +95,5 @@ def test_one_fit_alone_is_refused(n_seeds):
 
 
 def test_fits_of_different_numbers_of_codes_are_refused():
-    with pytest.raises(ValueError, match=r"as many codes. Got \[1, 2\]"):
+    with pytest.raises(ValueError, match=r"the same number of codes. Got \[1, 2\]"):
         code_stability(Grown(), X, n_seeds=2)

@@ -27,12 +27,11 @@ def warn_of_drift(table: PreparedTable, input_scale: torch.Tensor):
     if distances[worst] <= INPUT_LIMIT:
         return
     n_others = int((distances > INPUT_LIMIT).sum()) - 1
-    others = f" and {n_others} more of X lie up to" if n_others else " of X lies"
+    others = f" and {n_others} more of X are up to" if n_others else " of X is"
     warn_user(
-        f"Column {worst}{others} {distances[worst]:.3g} of the network's units from the mean of "
-        "the first rows, as a root mean square; those rows lay about one unit off. Centring, "
-        "scaling and PCA remain those of the first rows, and the encoder is shown nothing of what "
-        f"lies beyond {INPUT_LIMIT:g} units. Begin with rows drawn from the whole table, or fit "
-        "anew.",
+        f"Column {worst}{others} {distances[worst]:.3g} units of the network from the mean of the "
+        "first rows, as a root mean square. One unit is about a standard deviation of the first "
+        "rows, by which X is still centred and scaled, and the encoder clips its input at "
+        f"{INPUT_LIMIT:g} units. Begin with rows drawn from the whole table, or fit a new model.",
         DriftWarning,
     )

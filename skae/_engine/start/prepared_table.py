@@ -258,9 +258,9 @@ def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
     is_masked = isinstance(components, MaskedPrincipalComponents)
     name = "A column" if is_masked else f"Column {drowned[0]}"
     warn_user(
-        f"{name} of X has one cell so far from the others that {dtype} cannot tell these apart: it "
-        f"is {farthest[drowned[0]]:.3g} off the mean. Mend the cell or "
-        "remove its row if it is a mistake; dtype='float64' has more digits.",
+        f"{name} of X has a cell so large that {dtype} cannot represent the other values: it "
+        f"is {farthest[drowned[0]]:.3g} from the mean. Correct the cell or "
+        "remove its row if it is an error, or set dtype='float64'.",
         OutlyingCellWarning,
     )
 
@@ -284,7 +284,7 @@ def _check_magnitude(deviation: float, dtype: str):
     least, most = limits.tiny * 1e9, limits.max / 1e9
     if deviation != 0 and not least < deviation < most:
         raise ValueError(
-            f"X must deviate from its mean by something between {least:.0e} and {most:.0e}, what "
+            f"X must deviate from its mean by between {least:.0e} and {most:.0e}, the range that "
             f"codes in {dtype} can express. Got a standard deviation of {deviation:.3g}, summed "
             "over the features. Scale X, for instance with StandardScaler."
         )

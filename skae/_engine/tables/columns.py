@@ -182,7 +182,7 @@ def check_squares(squares: np.ndarray, columns: np.ndarray):
     beyond = columns[~np.isfinite(squares)]
     if len(beyond):
         raise ValueError(
-            "X must deviate from its mean by less than 1e+150, what double precision can square. "
+            "X must deviate from its mean by less than 1e+150, which double precision can square. "
             f"Got more in column {beyond[0]}. Scale X, or leave out such cells."
         )
 
