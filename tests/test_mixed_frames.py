@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skae
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, VariationalAutoencoderTransformer
 from skae.comparison import compare_with_pca
 from skae.exceptions import ColumnsLeftOutWarning, ExportError
 
@@ -315,3 +315,41 @@ def test_comparisons_of_frames_have_famd_in_the_place_of_pca(change, quick):
     assert "error is below FAMD's at 1 of 1" in comparison.summarize()
     with pytest.raises(ValueError, match="A comparison must be of numbers to make a page of it"):
         comparison.to_html()
+
+
+@pytest.mark.parametrize("name", ["gaps", "polars"])
+def test_variational_autoencoders_give_synthetic_frames(name, tmp_path):
+    frame = FRAMES[name]()
+    params = {"hidden_layer_sizes": (16,), "max_iter": 20, "random_state": 0}
+    model = VariationalAutoencoderTransformer(3, **params).fit(frame)
+    assert model.reconstruction_error_ < model.pca_reconstruction_error_ < 1
+    assert np.isfinite(model.score(frame))
+    assert model.posterior_std(frame).shape == (N, 3)
+    rows = model.sample(N, random_state=0, noise=True)
+    assert list(rows.dtypes) == list(frame.dtypes)
+    if name == "gaps":
+        assert rows["float"].between(frame["float"].min(), frame["float"].max()).all()
+        shares = rows["text"].value_counts(normalize=True)
+        known = frame["text"].value_counts(normalize=True)
+        assert (shares - known).abs().max() < 0.15
+        same = (rows["float"] > 0) == rows["boolean"]
+        assert same.mean() > 0.8
+    skae.save(model, tmp_path / "model.skae")
+    again = skae.load(tmp_path / "model.skae")
+    assert again.sample(N, random_state=0, noise=True).equals(rows)
+    assert not model.sample(N, random_state=0).equals(rows)
+
+
+def test_densities_of_frames_are_in_units_of_their_numbers():
+    frame = make_frame()[["float", "text", "whole"]]
+    params = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
+    model = VariationalAutoencoderTransformer(2, **params).fit(frame)
+    larger = VariationalAutoencoderTransformer(2, **params).fit(frame.assign(float=frame.float * 8))
+    scores = [model.score(frame), larger.score(frame.assign(float=frame.float * 8))]
+    assert scores[0] - scores[1] == pytest.approx(np.log(8), abs=1e-2)
+    with pytest.raises(ValueError, match="`likelihood` must be left at its default"):
+        VariationalAutoencoderTransformer(2, likelihood="laplace").fit(frame)
+    labels = make_frame()["boolean"].to_numpy()
+    conditional = VariationalAutoencoderTransformer(2, conditional=True, **params)
+    rows = conditional.fit(frame, labels).sample(200, 0, y=True)
+    assert rows["float"].mean() > frame["float"].mean()

@@ -186,7 +186,7 @@ def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDen
     return ClassDensities(classes, kept)
 
 
-def draw_between(law, centers: np.ndarray, scale: float, limits, source) -> np.ndarray:
+def draw_between(law, centers: np.ndarray, scale: float | np.ndarray, limits, source) -> np.ndarray:
     """Return draws about centers from a symmetric distribution that is cut at limits.
 
     Parameters
@@ -195,7 +195,7 @@ def draw_between(law, centers: np.ndarray, scale: float, limits, source) -> np.n
         Its standard form.
     centers : ndarray of shape (n_samples, n_features)
         Centers, one for each draw; NaN stays NaN.
-    scale : float
+    scale : float or ndarray of shape (n_features,)
         Unit of the standard form.
     limits : tuple of two floats or ndarrays of shape (n_features,)
         Least and greatest values; infinite where there are none.

@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import stats
 
 from skae._engine import Standardization, column_losses
+from skae._estimators.code_density import draw_between
 from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.column_types import ColumnType, read_seconds
 from skae._estimators.mixed_columns import (
@@ -178,7 +180,7 @@ class FrameForm:
             If a parameter has no meaning for columns of several kinds.
         """
         _check_parameters(estimator, settings)
-        family = replace(settings.family, loss=self.loss)
+        family = settings.family.for_columns(self.loss)
         if family.corruption is not None:
             groups = self.encoding.groups
             family = replace(family, corruption=HidingNoise(family.corruption.level, groups))
@@ -240,6 +242,47 @@ class FrameForm:
     def restore_rows(self, rows: np.ndarray) -> np.ndarray:
         """Return one or more encoded rows as they are."""
         return rows
+
+    def measure_unit(self, rows: np.ndarray, scale: float) -> np.ndarray:
+        """Return the logarithm of the unit that the density of each encoded row is in."""
+        is_number = np.array([own is None for own in self.encoding.levels])[self.encoding.groups]
+        units = np.where(is_number, np.log(self.encoding.scale * scale), 0.0)
+        return np.where(np.isnan(rows), 0.0, units).sum(axis=1)
+
+    def draw(self, rows: np.ndarray, deviations: np.ndarray, limits, source) -> np.ndarray:
+        """Return encoded rows drawn from the distributions that reconstructions stand for.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_samples, n_encoded)
+            Means of numbers, and shares of categories.
+        deviations : ndarray of shape (n_encoded,)
+            Standard deviations of numbers.
+        limits : tuple of two ndarrays of shape (n_encoded,)
+            Least and greatest values of numbers.
+        source : RandomState instance
+            Source of the draws.
+
+        Returns
+        -------
+        drawn : ndarray of shape (n_samples, n_encoded)
+            Numbers with noise, and a single category of each column. Rare ones that share an
+            indicator are never drawn.
+        """
+        drawn = np.zeros_like(rows)
+        for index, levels in enumerate(self.encoding.levels):
+            own = np.flatnonzero(self.encoding.groups == index)
+            if levels is None:
+                bounds = limits[0][own], limits[1][own]
+                drawn[:, own] = draw_between(
+                    stats.norm, rows[:, own], deviations[own], bounds, source
+                )
+                continue
+            shares = rows[:, own[: len(levels.categories)]].clip(0).cumsum(axis=1)
+            # One of the shares is positive, or all are alike.
+            reached = shares > source.random_sample((len(rows), 1)) * shares[:, -1:]
+            drawn[np.arange(len(rows)), own[reached.argmax(axis=1)]] = 1.0
+        return drawn
 
     def measure_cells(self, module, rows, standardization: Standardization):
         """Return the loss of every cell in units of its column's baseline, as a frame."""
@@ -404,7 +447,8 @@ def _check_parameters(estimator, settings):
     images = isinstance(network.architecture, Convolutional | Recurrent)
     noise = family.corruption
     refused = {
-        "loss": type(family.loss) is not SquaredError and "Each kind of column has its own loss",
+        estimator._loss_parameter: type(family.loss) is not SquaredError
+        and "Each kind of column has its own loss",
         "nested": family.is_nested and "Numbers of codes are compared by the squared error",
         "penalty": isinstance(family.penalty, OrthogonalDecoder)
         and "Probabilities of categories have no such directions",

@@ -124,6 +124,10 @@ class SampleForm:
         """Return rows that the network can see: all, for arrays."""
         return rows
 
+    def measure_unit(self, rows, scale: float) -> np.ndarray:
+        """Return the logarithm of the unit that the density of each row is in."""
+        return count_observed_cells(rows) * np.log(scale)
+
     def measure_cells(self, module, rows, standardization: Standardization) -> np.ndarray:
         """Return the squared error of every cell."""
         return self.restore(cell_errors(module, rows, standardization))

@@ -15,6 +15,7 @@ from skae._engine import (
     TrainedModel,
     Variational,
     bound_log_densities,
+    decode_table,
     encode_deviations,
     ordinary_torch_state,
 )
@@ -26,7 +27,6 @@ from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.parameters import check_range
 from skae._estimators.parts import read_loss
 from skae._estimators.processes import refuse_parts
-from skae._estimators.samples import count_observed_cells
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import check_weights, wrap_rows
 from skae._shared.warning import warn_user
@@ -218,7 +218,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         training rows, in nats. This is the information of the code about a row.
     noise_scale_ : float or None
         Standard deviation of the Gaussian noise, or mean absolute deviation of the Laplace noise,
-        in units of X. None with the Bernoulli likelihood.
+        in units of X. None with the Bernoulli likelihood. For data frames with columns of several
+        kinds, an array with one for each of the numbers and indicators that the network sees.
     noise_variance_ : float or None
         Variance of this noise, in units of X squared. With the Gaussian likelihood, it is the noise
         variance of probabilistic PCA if the model has stayed at its start.
@@ -308,6 +309,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     """
 
     _loss_parameter = "likelihood"
+    _takes_mixed_frames = True
 
     _parameter_constraints: ClassVar[dict] = {
         **{name: AutoencoderTransformer._parameter_constraints[name] for name in _SHARED},
@@ -417,12 +419,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.classes_ = self._class_densities.classes
 
     def _fitted_attributes(self, model: TrainedModel) -> dict:
-        likelihood = model.net.module_.likelihood
-        noise_scale = None
+        noise_scale = self._find_noise_scale(model)
         # Laplace's variance is twice the square of its scale.
         factor = 2.0 if self.likelihood == "laplace" else 1.0
-        if self.likelihood != "bernoulli":
-            noise_scale = likelihood.scale.item() * model.standardization.scale
         return {
             **super()._fitted_attributes(model),
             "active_units_": model.description.variance > _LEAST_ACTIVITY,
@@ -430,6 +429,14 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             "noise_scale_": noise_scale,
             "noise_variance_": None if noise_scale is None else noise_scale**2 * factor,
         }
+
+    def _find_noise_scale(self, model: TrainedModel):
+        """Return the scale of the noise in the unit of X, one for each column of mixed frames."""
+        if self.likelihood == "bernoulli":
+            return None
+        scales = model.net.module_.likelihood.scale.detach().cpu().double().numpy()
+        scales = scales * model.standardization.scale
+        return float(scales) if scales.ndim == 0 else scales
 
     @sees_one_fit
     @maps_dask
@@ -446,7 +453,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         deviations : ndarray of shape (n_samples, n_components_)
             Standard deviations, greater than 0. The prior has standard deviation 1.
         """
-        X = self._validate_rows(X)
+        rows = self._validate_rows(X)
+        X = self._sample_form.complete(rows, self.mean_)
         with ordinary_torch_state():
             return encode_deviations(self.net_.module_, X, self._standardization)
 
@@ -474,7 +482,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             Bounds in nats, in the precision of the network. They refer to densities in units of X,
             or to probabilities with the Bernoulli likelihood.
         """
-        X = self._validate_rows(X)
+        rows = self._validate_rows(X)
+        X = self._sample_form.complete(rows, self.mean_)
         if self._fitted_likelihood == "bernoulli":
             names = getattr(self, "feature_names_in_", range(X.shape[1]))
             loss = read_loss(_LOSSES["bernoulli"])
@@ -485,7 +494,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         with ordinary_torch_state():
             bounds = bound_log_densities(self.net_.module_, X, self._standardization, noise)
         if self.noise_scale_ is not None:
-            bounds -= count_observed_cells(X) * np.log(self.scale_)
+            bounds -= self._sample_form.measure_unit(X, self.scale_)
         # Rows that are further off than this precision can tell rank last.
         least = np.finfo(self._network_dtype).min
         return np.maximum(bounds, least).astype(self._network_dtype)
@@ -527,14 +536,15 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             drawn from the prior.
         noise : bool, default=False
             Whether to draw rows from the distribution given by the decoder, instead of returning
-            its mean (for the Laplace likelihood, its median). Unless ``output_range=None``, the
-            draws are clipped to the range of each feature in `fit`, or to the given `output_range`.
+            its mean (for the Laplace likelihood, its median; for categories, the likeliest). Unless
+            ``output_range=None``, the draws are clipped to the range of each feature in `fit`, or
+            to the given `output_range`.
 
         Returns
         -------
         rows : ndarray or data frame of shape (n_samples, n_features_in_)
             New rows in the units of X. A data frame with the column names of `fit` if `set_output`
-            selects data frames.
+            selects data frames, or if `fit` had a data frame with columns of several kinds.
         """
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
@@ -548,8 +558,23 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             codes = source.standard_normal((n_samples, self.n_components_))
         else:
             codes = self._class_densities.draw(y, n_samples, source)
-        rows = self.inverse_transform(codes.astype(self._network_dtype))
+        codes = codes.astype(self._network_dtype)
+        if self._frame is not None:
+            return self._sample_frame(self._frame, codes, source, noise=noise)
+        rows = self.inverse_transform(codes)
         return wrap_rows(self, self._add_noise(rows, source) if noise else rows)
+
+    def _sample_frame(self, frame, codes, source, *, noise: bool):
+        """Return a frame of the rows of codes, or of draws from their distributions."""
+        with ordinary_torch_state():
+            rows = decode_table(self.net_.module_, codes, self._standardization)
+        if noise:
+            limits = np.full((2, rows.shape[1]), [[-np.inf], [np.inf]])
+            if self.output_range is not None and (reach := self.net_.module_.reach) is not None:
+                bounds = reach.row_bounds / self.net_.module_.input_scale
+                limits = self._standardization.invert(bounds)
+            rows = frame.draw(rows, self.noise_scale_, limits, source)
+        return frame.restore(rows)
 
     @property
     def _fitted_likelihood(self) -> str:

@@ -8,6 +8,7 @@ from skae.objectives._densities import (
     GaussianLikelihood,
     LaplaceLikelihood,
     Likelihood,
+    MixedLikelihood,
     NoisyLikelihood,
 )
 from skae.objectives._divergences import MaximumMeanDiscrepancy, gaussian_divergence
@@ -60,6 +61,7 @@ __all__ = [
     "LaplaceLikelihood",
     "Likelihood",
     "MaximumMeanDiscrepancy",
+    "MixedLikelihood",
     "MixedLoss",
     "NegativeELBO",
     "NeighborLoss",

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from skae.objectives._mixed import PreparedMixedLoss
 from skae.objectives._reconstruction import PreparedLoss
 
 # Noise below this share of the standardised unit, which is PCA's own error, is none.
@@ -207,6 +208,43 @@ class BernoulliLikelihood(Likelihood):
         draws = torch.rand(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")
         observed = ((draws.to(rows.device) < probability).to(rows.dtype) - units.mean) / units.scale
         return torch.where(rows.isnan(), rows, observed) if self.loss.masked else observed
+
+
+class MixedLikelihood(NoisyLikelihood):
+    """Normal noise of numbers, with a deviation for each that is learned, and shares of levels.
+
+    Parameters
+    ----------
+    loss : PreparedMixedLoss
+        The loss of numbers and categories, which knows their columns.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.objectives import MixedLikelihood, MixedLoss
+    >>> likelihood = MixedLikelihood(MixedLoss(levels=(0, 2), factors=(1.0, 1.0)).prepare())
+    >>> rows = torch.tensor([[0.0, 1.0, 0.0]])
+    >>> likelihood.log_density(torch.zeros(1, 3), rows).round(decimals=4)
+    tensor([-1.6121], grad_fn=<RoundBackward1>)
+    """
+
+    log_constant = math.log(2 * math.pi) / 2
+    deviation_of_unit = 1.0
+    loss: PreparedMixedLoss
+
+    def __init__(self, loss: PreparedMixedLoss) -> None:
+        super().__init__(loss)
+        self.log_scale = nn.Parameter(torch.zeros_like(loss.factor))
+
+    def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
+        """Return the log-density of rows: densities of numbers, and probabilities of levels."""
+        missing, blocks = rows.isnan(), self.loss.blocks
+        rows, output = rows.masked_fill(missing, 0), output.masked_fill(missing, 0)
+        constant = self.log_constant + self.bounded_log_scale
+        exponent = (output - rows).square() * torch.exp(-2 * self.bounded_log_scale) / 2
+        of_levels = self.loss.restore_shares(rows) * blocks.log_softmax(output)
+        cells = torch.where(blocks.is_level, of_levels, -exponent - constant)
+        return cells.masked_fill(missing, 0).sum(-1)
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

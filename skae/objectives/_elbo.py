@@ -6,7 +6,7 @@ from torch import Tensor
 from skae.objectives._divergences import gaussian_divergence
 from skae.objectives._draws import fresh_generator
 from skae.objectives._objective import Objective
-from skae.objectives._reconstruction import mean_loss
+from skae.objectives._reconstruction import PreparedLoss, mean_loss
 
 
 class NegativeELBO(Objective):
@@ -23,6 +23,8 @@ class NegativeELBO(Objective):
         Share of the training during which `beta` rises linearly from 0.
     generator : torch.Generator, default=None
         Generator of the draws in training.
+    error : PreparedLoss, default=None
+        Loss by which models are compared with their start; the squared error where None.
 
     References
     ----------
@@ -55,10 +57,16 @@ class NegativeELBO(Objective):
         *,
         warm_up: float = 0.0,
         generator: torch.Generator | None = None,
+        error: PreparedLoss | None = None,
     ) -> None:
         super().__init__()
         self.beta, self.warm_up, self.generator = beta, warm_up, generator
-        self.present_beta = beta
+        self.present_beta, self._error = beta, error
+
+    @property
+    def error(self) -> PreparedLoss | None:  # type: ignore[override]
+        """The loss by which models are compared, None for the squared error."""
+        return self._error
 
     def set_progress(self, share: float):
         """Update `present_beta`, the current factor of the divergence in training."""

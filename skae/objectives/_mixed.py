@@ -150,18 +150,18 @@ class PreparedMixedLoss(PreparedLoss):
         log_shares = self.blocks.log_softmax(output)
         cells = self._weigh(output, target, log_shares)
         of_numbers = (output - target) * (2 * (self.factor * self.units.scale).square())
-        of_levels = log_shares.exp_() - self._restore(target)
+        of_levels = log_shares.exp_() - self.restore_shares(target)
         gradient = torch.where(self.blocks.is_level, of_levels, of_numbers).mul_(self.weight)
         if missing is not None:
             cells, gradient = cells.masked_fill_(missing, 0), gradient.masked_fill_(missing, 0)
         return cells.mean(-1), torch.mul(gradient, factor, out=output)
 
-    def _restore(self, target: Tensor) -> Tensor:
-        """Return shares of levels, and numbers in units of their deviation."""
+    def restore_shares(self, target: Tensor) -> Tensor:
+        """Return shares of levels, of the shape of standardised rows; of no use for numbers."""
         return self.units.restore(target) * self.factor
 
     def _weigh(self, output: Tensor, target: Tensor, log_shares: Tensor) -> Tensor:
         """Return the loss of each column of X for complete rows."""
         of_numbers = (output - target).square() * (self.factor * self.units.scale).square()
-        of_levels = -self._restore(target) * log_shares
+        of_levels = -self.restore_shares(target) * log_shares
         return torch.where(self.blocks.is_level, of_levels, of_numbers) * self.weight

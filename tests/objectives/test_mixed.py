@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
-from scipy.stats import entropy
+from scipy.stats import entropy, norm
 
 from skae.modules import MixedOutput
-from skae.objectives import ColumnUnits, MixedLoss
+from skae.objectives import ColumnUnits, MixedLikelihood, MixedLoss
 
 LEVELS, FACTORS = (0, 3, 2, 0), (1.0, 2.0, 0.5, 1.0)
 PARTS = [slice(0, 1), slice(1, 4), slice(4, 6), slice(6, 7)]
@@ -59,6 +59,18 @@ def test_the_gradient_is_that_of_autograd(units, batch):
     losses, gradient = loss.rows_and_gradient_(output.clone(), rows, factor)
     torch.testing.assert_close(losses, loss.rows(output, rows))
     torch.testing.assert_close(gradient, by_autograd.grad)
+
+
+def test_a_density_is_that_of_normal_numbers_and_of_shares(units, batch):
+    likelihood = MixedLikelihood(MixedLoss(LEVELS, FACTORS).prepare(units, masked=True)).double()
+    likelihood.set_deviation_(0.7)
+    output, rows = (own.numpy() for own in batch)
+    expected = np.nan_to_num(norm.logpdf(rows[:, [0, 6]], output[:, [0, 6]], 0.7)).sum(1)
+    for part, factor in ((PARTS[1], 2.0), (PARTS[2], 0.5)):
+        indicators = (rows[:, part] * SCALE + MEAN[part]) * factor
+        expected += np.nan_to_num((indicators * log_softmax(output[:, part], 1)).sum(1))
+    density = likelihood.log_density(*batch).detach()
+    np.testing.assert_allclose(density, expected, rtol=1e-6)
 
 
 def test_logits_of_any_size_give_finite_losses(units, batch):

@@ -1,6 +1,7 @@
 """Base class of families of autoencoders."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -118,6 +119,11 @@ class Family:
     def may_copy(self) -> bool:
         """Whether a network with more codes than columns can simply copy the columns."""
         return False
+
+    def for_columns(self, loss: ReconstructionLoss) -> Any:
+        """Return the family with another loss, that of columns of several kinds."""
+        family: Any = self
+        return replace(family, loss=loss)
 
     def prepare(
         self,

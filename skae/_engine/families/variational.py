@@ -1,6 +1,7 @@
 """Variational autoencoders: codes with a posterior, and a prior that they follow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from skae.modules import VariationalAutoencoder
 from skae.objectives import (
     LIKELIHOODS,
     Likelihood,
+    MixedLikelihood,
     NegativeELBO,
     NoisyLikelihood,
     ReconstructionLoss,
@@ -25,6 +27,7 @@ from skae.objectives import (
 )
 
 _BATCH_SIZE = 4096
+_LIKELIHOODS: dict[str, type[Likelihood]] = {**LIKELIHOODS, "mixed": MixedLikelihood}
 # Seed of the draws of rows that set the scale of the codes.
 _SEED_OF_DRAWS = 0
 
@@ -63,7 +66,14 @@ class Variational(Family):
 
     def make_objective(self, table, generator) -> NegativeELBO:
         """Return the negative evidence lower bound."""
-        return NegativeELBO(self.beta, warm_up=self.warm_up, generator=generator)
+        error = None
+        if self.loss.is_error:
+            error = make_loss(self.loss, table.units, masked=table.masked)
+        return NegativeELBO(self.beta, warm_up=self.warm_up, generator=generator, error=error)
+
+    def for_columns(self, loss):
+        """Return the family for columns of several kinds, with normal noise of the numbers."""
+        return replace(self, loss=loss, likelihood="mixed")
 
     def network_options(self):
         """Return the output and the likelihood."""
@@ -119,7 +129,8 @@ class Variational(Family):
         )
 
     def _make_likelihood(self, units: Units, *, masked: bool) -> Likelihood:
-        likelihood = LIKELIHOODS[self.likelihood](make_loss(self.loss, units, masked=masked))
+        kind: Any = _LIKELIHOODS[self.likelihood]
+        likelihood = kind(make_loss(self.loss, units, masked=masked))
         return likelihood.to(units.standardization.dtype)
 
     @torch.no_grad()
