@@ -126,6 +126,9 @@ def test_the_two_optimisers_have_their_own_parameters(images):
             self.names = [{names[key] for key in group} for group in groups]
             self.all_names = set(names.values())
 
+        def on_batch_end(self, net, **kwargs):
+            """Ask for batches, which lets both have optimisers of torch's."""
+
     watch = Watch()
     quick(net_params={"callbacks": [watch]}).fit(images)
     autoencoder, discriminator = watch.names

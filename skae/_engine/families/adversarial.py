@@ -12,6 +12,13 @@ from skae._engine.families.losses import make_loss
 from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
 from skae._engine.start.noise import find_input_scale
 from skae._engine.steps.adversarial import AdversarialStep
+from skae._engine.steps.code_costs import (
+    DiscriminatorStep,
+    PenaltyStep,
+    has_penalty_of_codes,
+    is_adversarial,
+)
+from skae._engine.steps.optimizer import is_own_adamw
 from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
 from skae.objectives import (
     AdversarialObjective,
@@ -80,6 +87,15 @@ class Adversarial(Family):
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
         """Return the step in which the discriminator learns first, where there is one."""
+        if not by_autograd and all(
+            is_own_adamw(optimizer, module, self.list_own_parameters(module))
+            for module, optimizer in zip(modules, optimizers, strict=True)
+        ):
+            groups = [own.param_groups for own in optimizers]
+            if all(has_penalty_of_codes(module, objective) for module in modules):
+                return PenaltyStep(modules, objective, groups)
+            if all(is_adversarial(module, objective) for module in modules):
+                return DiscriminatorStep(modules, objective, groups)
         if self._has_discriminator:
             return AdversarialStep(modules, objective, optimizers, precision=precision)
         return super().make_step(

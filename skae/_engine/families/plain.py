@@ -14,6 +14,7 @@ from skae._engine.families.parts import make_parts, start_linear_path_, start_pa
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.start.noise import find_input_scale
 from skae._engine.start.odd_cells import OddCells
+from skae._engine.steps.code_costs import PenaltyStep, has_penalty_of_codes
 from skae._engine.steps.dense import DenseStep, is_dense
 from skae._engine.steps.graphed import GraphedStep, is_replayable
 from skae._engine.steps.optimizer import is_own_adamw
@@ -136,14 +137,16 @@ class Plain(Family):
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
         """Return the step whose gradients are written out, where it can train the networks."""
-        pairs = list(zip(modules, optimizers, strict=True))
         if not by_autograd and all(
-            is_dense(module, objective) and is_own_adamw(optimizer, module)
-            for module, optimizer in pairs
+            is_own_adamw(optimizer, module)
+            for module, optimizer in zip(modules, optimizers, strict=True)
         ):
-            on_gpu = next(modules[0].parameters()).is_cuda and is_replayable(objective.loss)
-            kind = GraphedStep if on_gpu else DenseStep
-            return kind(modules, objective, [own.param_groups for own in optimizers])
+            groups = [own.param_groups for own in optimizers]
+            if all(is_dense(module, objective) for module in modules):
+                on_gpu = next(modules[0].parameters()).is_cuda and is_replayable(objective.loss)
+                return (GraphedStep if on_gpu else DenseStep)(modules, objective, groups)
+            if all(has_penalty_of_codes(module, objective) for module in modules):
+                return PenaltyStep(modules, objective, groups)
         return super().make_step(
             modules, objective, optimizers, by_autograd=by_autograd, precision=precision
         )

@@ -1,5 +1,7 @@
 """Training steps of adversarial autoencoders: two optimisers take turns."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,13 @@ _RATE = 0.01
 _LEAST_RATE = 0.1
 # Little momentum, as the codes that it looks at move away.
 _BETAS = (0.5, 0.99)
+
+
+def make_discriminator_groups(rates: Sequence[float], greatest: Sequence[float]) -> list[dict]:
+    """Return AdamW's settings for discriminators, given the autoencoders' present rates."""
+    shares = [rate / own for rate, own in zip(rates, greatest, strict=True)]
+    fixed = {"betas": _BETAS, "eps": 1e-8, "weight_decay": 0.01}
+    return [{"lr": _RATE * max(share, _LEAST_RATE), **fixed} for share in shares]
 
 
 class AdversarialStep(AutogradStep):
@@ -40,7 +49,11 @@ class AdversarialStep(AutogradStep):
         super().__init__(modules, objective, optimizers, **params)
         self._greatest_rates = [groups[0]["lr"] for groups in self.groups]
         self.discriminator_optimizers = [
-            torch.optim.AdamW(module.discriminator.parameters(), lr=_RATE, betas=_BETAS, fused=True)
+            torch.optim.AdamW(
+                module.discriminator.parameters(),
+                **make_discriminator_groups([1.0], [1.0])[0],
+                fused=True,
+            )
             for module in modules
         ]
         self._losses: list[Tensor] = []
@@ -52,9 +65,10 @@ class AdversarialStep(AutogradStep):
 
     def _train_discriminator(self, model: int, code: Tensor, weights):
         optimizer = self.discriminator_optimizers[model]
-        share = self.groups[model][0]["lr"] / self._greatest_rates[model]
+        rate = self.groups[model][0]["lr"]
+        (settings,) = make_discriminator_groups([rate], [self._greatest_rates[model]])
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * max(share, _LEAST_RATE)
+            group["lr"] = settings["lr"]
         # The autoencoder's backward pass has left gradients here that are not meant.
         optimizer.zero_grad()
         loss = self.objective.discriminate(self.modules[model], code, weights)

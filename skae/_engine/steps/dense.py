@@ -253,9 +253,12 @@ class StackStep:
         gradients go.
     activation : str
         Name of the activation.
+    limits : bool, default=True
+        Whether inputs are clamped as those of encoders and decoders are.
     """
 
-    def __init__(self, views, gradient_views, activation: str):
+    def __init__(self, views, gradient_views, activation: str, *, limits: bool = True):
+        self.limits = limits
         self.tensors = list(
             zip(views[0::2], views[1::2], gradient_views[0::2], gradient_views[1::2], strict=True)
         )
@@ -269,7 +272,10 @@ class StackStep:
             self.layers_by_size[n_rows] = [_Layer(*own, n_rows) for own in self.tensors]
         self.inputs, self.layers = inputs, self.layers_by_size[n_rows]
         first, *others = self.layers
-        torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=first.inputs)
+        if self.limits:
+            torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=first.inputs)
+        else:
+            first.inputs.copy_(inputs)
         outputs = first.forward()
         for layer in others:
             self.function(outputs, out=layer.inputs)
@@ -286,6 +292,8 @@ class StackStep:
             gradient = layer.backward(gradient)
             if position > 0:
                 self.derivative(gradient, self.layers[position - 1].outputs, layer.inputs)
+        if not self.limits:
+            return gradient
         return _aten.hardtanh_backward.grad_input(
             gradient, self.inputs, -INPUT_LIMIT, INPUT_LIMIT, grad_input=gradient
         )
@@ -542,24 +550,28 @@ class DenseStep(DenseNetworks, Step):
         """Turn the gradient by the outputs into that by what the linear paths have made."""
         self.output.link_gradient_(gradient, linear)
 
+    def list_parameters(self) -> list[FlatParameters]:
+        """Return everything that is trained."""
+        return self.parameters
+
     def copy_values(self) -> list[Tensor]:
         """Return the models' parameters, for `load_values_`."""
-        return [parameters.values.clone() for parameters in self.parameters]
+        return [parameters.values.clone() for parameters in self.list_parameters()]
 
     def load_values_(self, values):
         """Give the models parameters that `copy_values` has returned."""
-        for parameters, own in zip(self.parameters, values, strict=True):
+        for parameters, own in zip(self.list_parameters(), values, strict=True):
             parameters.values.copy_(own)
 
     def copy_moments(self):
         """Return the optimiser's moments."""
-        return DenseStep, [parameters.copy_moments() for parameters in self.parameters]
+        return DenseStep, [parameters.copy_moments() for parameters in self.list_parameters()]
 
     def load_moments_(self, moments):
         """Go on with the moments of an earlier dense step."""
         kind, own = (None, []) if moments is None else moments
         if kind is DenseStep:
-            for parameters, state in zip(self.parameters, own, strict=True):
+            for parameters, state in zip(self.list_parameters(), own, strict=True):
                 parameters.load_moments(state)
 
 

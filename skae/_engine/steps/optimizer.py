@@ -64,14 +64,27 @@ def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
     return [[p for p in module.parameters() if id(p) not in names], linear_path]
 
 
-def is_own_adamw(optimizer: torch.optim.Optimizer, module: Autoencoder) -> bool:
-    """Tell whether an optimiser does to a module what one of `make_adamw` would do."""
+def is_own_adamw(
+    optimizer: torch.optim.Optimizer, module: Autoencoder, others: Sequence[nn.Parameter] = ()
+) -> bool:
+    """Tell whether an optimiser does to a module what one of `make_adamw` would do.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimiser.
+    module : Autoencoder
+        The network.
+    others : list of Parameter, default=()
+        Parameters of the network that are left to another optimiser.
+    """
     groups = optimizer.param_groups
     if type(optimizer) is not torch.optim.AdamW or any(
         group["amsgrad"] or group["maximize"] for group in groups
     ):
         return False
-    expected = [set(map(id, part)) for part in split_parameters(module)]
+    left_out = set(map(id, others))
+    expected = [set(map(id, part)) - left_out for part in split_parameters(module)]
     return [set(map(id, group["params"])) for group in groups] == expected
 
 

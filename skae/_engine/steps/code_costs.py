@@ -1,0 +1,172 @@
+"""Training steps of dense autoencoders whose codes have a cost of their own.
+
+Shapes are those of `skae._engine.steps.dense`. The cost depends on the codes alone, so its gradient
+joins that of the reconstruction where codes are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skae._engine.judgement import find_row_errors
+from skae._engine.steps.adversarial import make_discriminator_groups
+from skae._engine.steps.dense import DenseStep, FlatParameters, StackStep, is_plain
+from skae.modules import AdversarialAutoencoder, Autoencoder
+from skae.objectives import (
+    AdversarialObjective,
+    KLSparsity,
+    L1Sparsity,
+    MaximumMeanDiscrepancy,
+    ReconstructionObjective,
+)
+
+_PENALTIES_OF_CODES = {KLSparsity, L1Sparsity, MaximumMeanDiscrepancy}
+
+
+class CodeCostStep(DenseStep):
+    """Base class of the steps of autoencoders whose codes have a cost; parameters as there."""
+
+    def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Compute the gradients of one batch of each model by hand."""
+        code = self.encode(inputs)
+        costs, by_code = self.find_costs_(code, inputs, weights)
+        losses, by_output = self.losses_and_gradient_(self.decode(code), rows, weights)
+        self.encode_backward(self.decode_backward(by_output).add_(by_code))
+        return losses + costs
+
+    def find_costs_(
+        self, code: Tensor, inputs: Tensor, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cost (m,) of the scaled codes of a batch, and the gradient by them."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return loss and squared error of each row, without training."""
+        code = self.encode(inputs)
+        costs = self.judge_codes(code, inputs)
+        output = self.decode(code)
+        losses = self.loss.rows(output, rows) + costs
+        return losses, find_row_errors(self.output(output), rows)
+
+    def judge_codes(self, code: Tensor, inputs: Tensor) -> Tensor:
+        """Return what scaled codes add to the loss of each row, of shape (m, b) or (m, 1)."""
+        raise NotImplementedError
+
+
+class PenaltyStep(CodeCostStep):
+    """Training steps with a penalty on the codes, whose gradient by them is autograd's."""
+
+    objective: ReconstructionObjective
+
+    def find_costs_(self, code, inputs, weights):
+        """Return the penalty of each model, and its gradient by scaled codes."""
+        with torch.enable_grad():
+            leaf = code.detach().clone().requires_grad_()
+            costs = self._penalise(leaf, inputs, self.objective.generator)
+            (by_code,) = torch.autograd.grad(costs.sum(), leaf)
+        return costs.detach(), by_code
+
+    def judge_codes(self, code, inputs):
+        """Return the penalty of each model."""
+        return self._penalise(code, inputs, None)[:, None]
+
+    def _penalise(self, code: Tensor, inputs: Tensor, generator) -> Tensor:
+        penalty: Any = self.objective.penalty
+        parts = zip(self.modules, inputs, code, strict=True)
+        costs = [penalty(*own, generator=generator) for own in parts]
+        return torch.stack(costs) * self.objective.alpha
+
+
+class DiscriminatorStep(CodeCostStep):
+    """Training steps in which a discriminator learns first, then the autoencoder.
+
+    Parameters
+    ----------
+    modules : list of AdversarialAutoencoder
+        The models; their parameters become views of this object's buffers.
+    objective : AdversarialObjective
+        Losses of autoencoder and discriminator.
+    groups : list of list of dict
+        Settings of AdamW for each model, as for `DenseStep`.
+    """
+
+    objective: AdversarialObjective
+    modules: Sequence[AdversarialAutoencoder]
+
+    def __init__(self, modules, objective, groups):
+        super().__init__(modules, objective, groups)
+        parts = [module.discriminator for module in modules]
+        own = self.own_parameters = FlatParameters([list(part.parameters()) for part in parts])
+        activation = parts[0].activation
+        self.discriminator = StackStep(own.views, own.gradient_views, activation, limits=False)
+        self._greatest_rates = [own[0]["lr"] for own in groups]
+        self._losses: list[Tensor] = []
+
+    def list_parameters(self) -> list[FlatParameters]:
+        """Return all parameters, those of the discriminators last."""
+        return [*self.parameters, self.own_parameters]
+
+    def find_costs_(self, code, inputs, weights):
+        """Return what it costs that codes are not taken for draws, and its gradient by them."""
+        raw = code / self.code_scale
+        shares = raw.new_ones(raw.shape[:2]) if weights is None else weights
+        self._learn(raw, shares)
+        logits = self.discriminator.forward(raw)[..., 0]
+        factor = self.objective.alpha / raw.shape[1]
+        costs = (F.softplus(-logits) * shares).sum(1) * factor
+        by_logits = -torch.sigmoid(-logits) * shares * factor
+        by_code = self.discriminator.backward(by_logits[..., None], to_inputs=True)
+        return costs, by_code / self.code_scale
+
+    def _learn(self, raw: Tensor, shares: Tensor):
+        """Let each discriminator tell raw codes (m, b, k) from as many draws of the prior."""
+        _, n_rows, n_codes = raw.shape
+        prior, generator = self.objective.prior, self.objective.generator
+        draws = torch.stack([prior(n_rows, n_codes, generator) for _ in self.modules])
+        logits = self.discriminator.forward(torch.cat([draws.to(raw), raw], 1))[..., 0]
+        # Negative for draws, which are to have great logits.
+        signed = torch.cat([torch.full_like(shares, -1), shares], 1) / (2 * n_rows)
+        losses = (F.softplus(logits * signed.sign()) * signed.abs()).sum(1)
+        by_logits = torch.sigmoid(logits * signed.sign()) * signed
+        self.discriminator.backward(by_logits[..., None], to_inputs=False)
+        self.exchange_([self.own_parameters.gradients])
+        rates = [own[0]["lr"] for own in self.groups]
+        self.own_parameters.step_(make_discriminator_groups(rates, self._greatest_rates))
+        self._losses += losses.unbind()
+
+    def judge_codes(self, code, inputs):
+        """Return what the codes of each row cost."""
+        logits = self.discriminator.forward(code / self.code_scale)[..., 0]
+        return F.softplus(-logits) * self.objective.alpha
+
+    def take_records(self) -> dict[str, float]:
+        """Return the discriminators' mean loss since the last call."""
+        losses, self._losses = self._losses, []
+        return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}
+
+
+def is_adversarial(module: nn.Module, objective: Any) -> bool:
+    """Tell whether `DiscriminatorStep` can train this module for this objective."""
+    return (
+        type(module) is AdversarialAutoencoder
+        and all(map(is_plain, (module.encoder, module.decoder, module.discriminator)))
+        and module.sparsity is None
+        and type(objective) is AdversarialObjective
+        and objective.loss.has_gradient
+    )
+
+
+def has_penalty_of_codes(module: nn.Module, objective: Any) -> bool:
+    """Tell whether `PenaltyStep` can train this module for this objective."""
+    return (
+        type(module) is Autoencoder
+        and all(map(is_plain, (module.encoder, module.decoder)))
+        and module.sparsity is None
+        and type(objective) is ReconstructionObjective
+        and type(objective.penalty) in _PENALTIES_OF_CODES
+        and objective.loss.has_gradient
+    )

@@ -1,0 +1,146 @@
+"""Steps that write the gradients of other objectives out do what autograd does."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from skae import AdversarialAutoencoderTransformer, VariationalAutoencoderTransformer
+from skae._engine.families.adversarial import draw_normal
+from skae._engine.steps.adversarial import AdversarialStep
+from skae._engine.steps.autograd import AutogradStep
+from skae._engine.steps.code_costs import (
+    DiscriminatorStep,
+    PenaltyStep,
+    has_penalty_of_codes,
+    is_adversarial,
+)
+from skae._engine.steps.optimizer import make_adamw
+from skae._engine.steps.variational import VariationalStep, is_variational
+from skae.objectives import (
+    AdversarialObjective,
+    MaximumMeanDiscrepancy,
+    NegativeELBO,
+    ReconstructionObjective,
+    SquaredError,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+
+GROUP = {"lr": 0.01, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1, "fused": True}
+N_STEPS = 3
+
+
+def make_module(estimator, seed=0):
+    """Return a network away from its start, with codes on a scale of their own."""
+    X = np.random.default_rng(0).uniform(size=(30, 6)).round(1)
+    common = {"n_components": 2, "hidden_layer_sizes": (5,), "max_iter": 1, "dtype": "float64"}
+    module = estimator.set_params(**common).fit(X).net_.module_
+    module.reach = None
+    source = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            noise = torch.randn(parameter.shape, generator=source, dtype=parameter.dtype)
+            parameter.add_(noise, alpha=0.3)
+        module.code_scale.mul_(1.3)
+    return module
+
+
+def make_optimizer(module):
+    """Return the optimiser of an autoencoder, without that of a discriminator."""
+    module = copy.copy(module)
+    module._modules = {k: v for k, v in module._modules.items() if k != "discriminator"}
+    groups = [GROUP] if module.linear_path is None else [GROUP, {**GROUP, "lr": 0.002}]
+    return make_adamw(module, groups)
+
+
+def make_elbo(generator):
+    return NegativeELBO(0.7, warm_up=0.5, generator=generator)
+
+
+def make_adversarial(generator):
+    return AdversarialObjective(SquaredError().prepare(), draw_normal, generator)
+
+
+def make_discrepancy(generator):
+    penalty = MaximumMeanDiscrepancy(draw_normal)
+    loss = SquaredError().prepare()
+    return ReconstructionObjective(loss, penalty=penalty, alpha=3.0, generator=generator)
+
+
+VARIATIONAL = VariationalStep, AutogradStep, make_elbo, is_variational
+KINDS = {
+    "gaussian": ({}, *VARIATIONAL),
+    "laplace": ({"likelihood": "laplace"}, *VARIATIONAL),
+    "bernoulli": ({"likelihood": "bernoulli"}, *VARIATIONAL),
+    "no linear path": ({"init": "random"}, *VARIATIONAL),
+    "range": ({"output_range": "auto"}, *VARIATIONAL),
+    "adversarial": (None, DiscriminatorStep, AdversarialStep, make_adversarial, is_adversarial),
+    "discrepancy": ("mmd", PenaltyStep, AutogradStep, make_discrepancy, has_penalty_of_codes),
+}
+
+
+def make_estimator(params):
+    if isinstance(params, dict):
+        return VariationalAutoencoderTransformer(**params)
+    return AdversarialAutoencoderTransformer(divergence=params or "adversarial")
+
+
+def train(step, objective):
+    """Return losses of some steps, and what the trained networks make of other rows."""
+    source = torch.Generator().manual_seed(1)
+
+    def draw(*shape):
+        return torch.randn(1, *shape, generator=source, dtype=torch.float64)
+
+    losses = []
+    for number in range(N_STEPS):
+        rows = draw(8, 6)
+        objective.set_progress(number / N_STEPS)
+        losses.append(step.accumulate_(rows, rows, draw(8).exp()).clone())
+        step.update_()
+    rows = draw(4, 6)
+    return [*losses, *step.judge(rows, rows), *step.take_records().values()]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_steps_are_those_of_autograd(kind):
+    params, written_out, by_autograd, make_objective, fits = kind
+    module = make_module(make_estimator(params))
+    results = []
+    for make_step in (written_out, by_autograd):
+        own = copy.deepcopy(module)
+        objective = make_objective(torch.Generator().manual_seed(0))
+        optimizer = make_optimizer(own)
+        assert fits(own, objective)
+        settings = optimizer.param_groups if make_step is written_out else optimizer
+        step = make_step([own], objective, [settings])
+        results.append([*train(step, objective), *own.parameters()])
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "adversarial", "discrepancy"])
+def test_a_model_is_judged_alike_in_any_company(name):
+    params, make_step, _, make_objective, _ = KINDS[name]
+    modules = [make_module(make_estimator(params), seed) for seed in range(3)]
+    rows = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    groups = [make_optimizer(module).param_groups for module in modules]
+    objective = make_objective(None)
+    together = make_step(copy.deepcopy(modules), objective, groups).judge(rows, rows)
+    for model, module in enumerate(modules):
+        alone = make_step([module], objective, groups[:1])
+        own = rows[model : model + 1]
+        for one, other in zip(alone.judge(own, own), together, strict=True):
+            assert torch.equal(one[0], other[model])
+
+
+def test_fits_take_the_steps_that_are_written_out(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    taken = []
+    for kind in (VariationalStep, DiscriminatorStep, PenaltyStep):
+        monkeypatch.setattr(kind, "update_", lambda self: taken.append(type(self)))
+    for params in ({}, None, "mmd"):
+        make_estimator(params).set_params(n_components=2, max_iter=1, random_state=0).fit(X)
+    assert set(taken) == {VariationalStep, DiscriminatorStep, PenaltyStep}
