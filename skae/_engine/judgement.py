@@ -7,6 +7,10 @@ from torch import Tensor
 
 # The mean improvement must be so many times its own standard error.
 _STANDARD_ERRORS = 2.5
+# Share by which nested codes may exceed PCA's error, or the start's loss, with any number of them.
+# Where PCA has left nothing but noise, whatever is learned for fewer codes costs so much.
+TOLERATED_RISE = 0.01
+_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,33 @@ class Judgement:
     """Losses with fewer codes, of shape (n_samples, n_levels); None where none are judged."""
 
 
+def find_rises(before: Judgement, after: Judgement, weights: Tensor | None = None) -> Tensor:
+    """Return by how much the mean loss has risen with each number of codes that is judged.
+
+    Parameters
+    ----------
+    before, after : Judgement
+        Judgements of the same rows.
+    weights : Tensor of shape (n_samples,), default=None
+        Weights of the rows; equal where None.
+
+    Returns
+    -------
+    rises : Tensor of shape (n_levels,)
+        Rises as shares of the loss before, in double precision on the CPU; negative where it has
+        fallen. Empty where only all codes together are judged.
+    """
+    if before.stage_losses is None or after.stage_losses is None:
+        return torch.zeros(0, dtype=torch.float64)
+    first, second = (
+        torch.tensor([mean_of_rows(own, weights) for own in losses.T], dtype=torch.float64)
+        for losses in (before.stage_losses, after.stage_losses)
+    )
+    return (second - first) / first.abs().clamp_min(_TINY)
+
+
 def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None = None) -> bool:
-    """Tell whether the loss has risen with none of the numbers of codes that are judged.
+    """Tell whether the loss has risen by more than a hundredth with no number of codes.
 
     Parameters
     ----------
@@ -38,10 +67,7 @@ def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None
     is_nowhere_worse : bool
         True where only all codes together are judged.
     """
-    if before.stage_losses is None or after.stage_losses is None:
-        return True
-    pairs = zip(before.stage_losses.T, after.stage_losses.T, strict=True)
-    return all(mean_of_rows(b, weights) >= mean_of_rows(a, weights) for b, a in pairs)
+    return bool((find_rises(before, after, weights) <= TOLERATED_RISE).all())
 
 
 def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
@@ -108,34 +134,6 @@ def is_clear_improvement(
         return False
     variance = (shares @ (difference - mean).square()) / (n_effective - 1)
     return bool(mean > _STANDARD_ERRORS * variance.sqrt())
-
-
-def is_clear_gain(
-    before: Judgement,
-    after: Judgement,
-    weights: Tensor | None = None,
-    groups: Tensor | None = None,
-) -> bool:
-    """Tell whether losses have fallen by more than chance, with each number of codes judged.
-
-    Parameters
-    ----------
-    before, after : Judgement
-        Judgements of the same rows.
-    weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows; equal where None.
-    groups : Tensor of shape (n_samples,), default=None
-        Number of each row's group; every row by itself where None.
-
-    Returns
-    -------
-    is_clear : bool
-        Whether `is_clear_improvement` holds for the loss, and for those with fewer codes.
-    """
-    pairs = [(before.losses, after.losses)]
-    if before.stage_losses is not None and after.stage_losses is not None:
-        pairs += zip(before.stage_losses.T, after.stage_losses.T, strict=True)
-    return all(is_clear_improvement(*pair, weights, groups) for pair in pairs)
 
 
 def _average_groups(values: Tensor, weights: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,12 @@ import torch
 from skorch.callbacks import Callback, PrintLog
 
 from skae._engine.compute.ranks import ALONE, Alone
-from skae._engine.judgement import is_clear_gain, is_nowhere_worse, mean_of_rows
+from skae._engine.judgement import (
+    find_rises,
+    is_clear_improvement,
+    is_nowhere_worse,
+    mean_of_rows,
+)
 from skae.exceptions import NonFiniteLossError
 
 LossCurves = tuple[list[float], list[float] | None]
@@ -123,11 +128,13 @@ class BestEpoch(Callback):
     ----------
     losses_ : list of float
         Mean loss of the held-out rows at the start and after each epoch.
+    emphasis_ : Tensor or None
+        Emphasis of the training step in the best epoch.
     start_error_ : float
         Mean error of the held-out rows at the start.
     """
 
-    lasting = ("losses_", "_least", "_best", "_best_iter")
+    lasting = ("losses_", "emphasis_", "_least", "_best", "_best_iter")
 
     def __init__(self, groups: torch.Tensor | None = None):
         self.groups = groups
@@ -139,6 +146,7 @@ class BestEpoch(Callback):
         weights = net.validation_set.all_weights
         loss = mean_of_rows(self._start_judgement.losses, weights)
         self.losses_, self._least, self._best_iter = [loss], loss, 0
+        self.emphasis_ = None
         self.start_error_ = mean_of_rows(self._start_judgement.errors, weights)
 
     def on_epoch_end(self, net, **kwargs):
@@ -147,8 +155,9 @@ class BestEpoch(Callback):
         weights = net.validation_set.all_weights
         if loss < self._least and is_nowhere_worse(self._start_judgement, net.judgement_, weights):
             self._best, self._best_iter = net.step_.copy_values(), len(self.losses_)
-            self._least = loss
+            self._least, self.emphasis_ = loss, net.step_.emphasis
         self.losses_.append(loss)
+        net.step_.heed_(find_rises(self._start_judgement, net.judgement_, weights))
 
     def restore_(self, net) -> tuple[int, float]:
         """Give the net the weights of the best epoch; return its number and its squared error.
@@ -158,7 +167,8 @@ class BestEpoch(Callback):
         net.step_.load_values_(self._best)
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
         weights = net.validation_set.all_weights
-        if not is_clear_gain(self._start_judgement, judgement, weights, self.groups):
+        losses = self._start_judgement.losses, judgement.losses
+        if not is_clear_improvement(*losses, weights, self.groups):
             return self.restore_start_(net)
         return best_iter, mean_of_rows(judgement.errors, weights)
 

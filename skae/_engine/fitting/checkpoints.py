@@ -111,6 +111,7 @@ def pack_step(
         "moments": _pack(step.copy_moments()),
         "draws": [pack_draws(module) for module in step.modules],
         "drawn_ahead": _pack(step.copy_draws()),
+        "emphasis": _pack(step.emphasis),
         "rates": [float(group["lr"]) for group in groups],
         "generators": [_pack(own.get_state()) for own in generators],
     }
@@ -128,6 +129,7 @@ def unpack_step_(
     step.load_values_(_unpack(state["values"]))
     step.load_moments_(_unpack(state["moments"], kinds))
     step.load_draws_(_unpack(state["drawn_ahead"]))
+    step.emphasis = _unpack(state["emphasis"])
     for module, draws in zip(step.modules, state["draws"], strict=True):
         for name, part in find_drawing(module):
             part.unpack_draws_(draws[f"{name}.draws"])

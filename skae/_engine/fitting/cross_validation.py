@@ -16,8 +16,9 @@ from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.judgement import (
     Judgement,
+    find_rises,
     find_row_errors,
-    is_clear_gain,
+    is_clear_improvement,
     is_nowhere_worse,
     mean_of_rows,
 )
@@ -214,6 +215,8 @@ class _Progress:
     train_losses: list[float]
     valid_losses: list[float]
     best_iter: int = 0
+    emphasis: torch.Tensor | None = None
+    """Emphasis of the step in the best epoch."""
 
     def copy(self) -> "_Progress":
         """Return a copy that further epochs leave as it is."""
@@ -257,7 +260,7 @@ def cross_validate(
     progress = _train_folds(networks, max_iter, n_iter_no_change, resumption)
     start, best, best_iter = progress.start, progress.best, progress.best_iter
     values = progress.values
-    if not is_clear_gain(start, best, networks.table.weights, groups):
+    if not is_clear_improvement(start.losses, best.losses, networks.table.weights, groups):
         best, best_iter, values[1] = start, 0, values[0]
     prefixes = networks.measure_prefixes(values[1])
     if best_iter > 0 and networks.must_beat_pca and prefixes is not None and prefixes.exceed_pca:
@@ -269,6 +272,7 @@ def cross_validate(
         error=networks.mean(best.errors) * networks.unit,
         pca_error=networks.mean(networks.judge_reference(start)) * networks.unit,
         prefixes=prefixes,
+        emphasis=progress.emphasis,
     )
 
 
@@ -311,8 +315,9 @@ def _train_epoch(networks: FoldNetworks, progress: _Progress):
     is_best = loss < progress.least
     if is_best and is_nowhere_worse(progress.start, judgement, networks.table.weights):
         progress.best, progress.best_iter, progress.least = judgement, n_epochs, loss
-        progress.values[1] = networks.copy_nested()
+        progress.values[1], progress.emphasis = networks.copy_nested(), networks.step.emphasis
     progress.valid_losses.append(loss)
+    networks.step.heed_(find_rises(progress.start, judgement, networks.table.weights))
 
 
 def _find_components(X, setup: TrainingSetup, rows):

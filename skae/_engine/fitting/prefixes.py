@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skae._engine.judgement import find_row_errors
+from skae._engine.judgement import TOLERATED_RISE, find_row_errors
 from skae.modules import NestedAutoencoder
 
 # More numbers of codes than this are judged a few in each octave only.
@@ -50,8 +50,9 @@ class PrefixErrors:
 
     @property
     def exceed_pca(self) -> bool:
-        """Whether the network does worse than PCA with any number of codes."""
-        return bool((self.errors > self.pca_errors + _ROUNDING * self.mean_square).any())
+        """Whether errors are more than a hundredth above PCA's with any number of codes."""
+        limits = (1 + TOLERATED_RISE) * self.pca_errors + _ROUNDING * self.mean_square
+        return bool((self.errors > limits).any())
 
     @property
     def of_pca(self) -> "PrefixErrors":

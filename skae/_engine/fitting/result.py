@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from skae._engine.families.moments import CodeMoments
 from skae._engine.families.plan import NetworkPlan
@@ -76,6 +77,9 @@ class ChosenEpochs:
 
     prefixes: PrefixErrors | None = None
     """Errors of the same rows by number of codes, None where codes are not nested."""
+
+    emphasis: Tensor | None = None
+    """Emphasis of the step in that epoch, which another training is to have from its start."""
 
     @property
     def n_iter(self) -> int:

@@ -141,7 +141,8 @@ class TrainingRun:
         self._train(self.max_iter, self.resumption)
         best_iter, error = best_epoch.restore_(self.net)
         prefixes = self._measure_prefixes(held_out)
-        if best_iter > 0 and self._must_go_back(prefixes):
+        exceeds_pca = self._must_beat_pca and prefixes is not None and prefixes.exceed_pca
+        if best_iter > 0 and exceeds_pca:
             best_iter, error = best_epoch.restore_start_(self.net)
             prefixes = self._measure_prefixes(held_out)
         pca_error = best_epoch.start_error_
@@ -155,6 +156,7 @@ class TrainingRun:
             error=error * unit,
             pca_error=pca_error * unit,
             prefixes=prefixes,
+            emphasis=best_epoch.emphasis_,
         )
 
     def keep(self, chosen: ChosenEpochs) -> TrainedModel:
@@ -167,6 +169,7 @@ class TrainingRun:
     def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
         """Train on all rows for as many epochs as networks without some of them have chosen."""
         start = self._copy_start()
+        self.net.step_.emphasis = chosen.emphasis
         self._train(chosen.best_iter)
         if chosen.best_iter == 0:
             return self.keep(chosen)
@@ -241,17 +244,13 @@ class TrainingRun:
         moments, best_iter = self._measure(), len(self.net.history)
         errors = self._training_errors(moments)
         prefixes = self._measure_prefixes(self.train_set)
-        is_above = self._must_beat_pca and errors[0] > errors[1]
-        if is_above or self._must_go_back(prefixes):
+        is_above = errors[0] > errors[1] if prefixes is None else prefixes.exceed_pca
+        if self._must_beat_pca and is_above:
             self.net.step_.load_values_(start)
             moments, best_iter = self._measure(), 0
             errors = self._training_errors(moments)
             prefixes = self._measure_prefixes(self.train_set)
         return replace(self._make_outcome(moments, errors, best_iter), prefixes=prefixes)
-
-    def _must_go_back(self, prefixes: PrefixErrors | None) -> bool:
-        """Tell whether the model is to be PCA, as that does better with some number of codes."""
-        return self._must_beat_pca and prefixes is not None and prefixes.exceed_pca
 
     def _measure_prefixes(self, dataset: WeightedRows) -> PrefixErrors | None:
         """Return the errors of a data set by number of codes, None where codes are not nested."""

@@ -20,6 +20,9 @@ from skae.objectives import ReconstructionObjective
 # Share of the rows of a stage that it decodes from as many codes as it can.
 _SHARE_OF_ALL = 0.5
 _BATCHES_AT_ONCE = 32
+# Numbers of codes that do worse than at the start count more from epoch to epoch, up to this.
+_MORE_EMPHASIS = 2.0
+_MOST_EMPHASIS = 8.0
 # Memory of judging grows with the rows that are judged at once, and is kept.
 _JUDGED_CELLS = 2**20
 
@@ -128,6 +131,24 @@ class NestedStep(Step):
         """Greatest number of codes of each stage."""
         return self.modules[0].decoder.levels
 
+    def heed_(self, rises: Tensor):
+        """Give numbers of codes that do worse than at the start more weight than they have."""
+        if self.emphasis is None and not (rises > 0).any():
+            return
+        sizes = torch.tensor(self.levels).diff(prepend=torch.zeros(1, dtype=torch.long))
+        risen, like = (rises > 0).repeat_interleave(sizes), self.source.like
+        # What checkpoints return is on the CPU.
+        emphasis = torch.ones_like(like) if self.emphasis is None else self.emphasis.to(like)
+        emphasis = torch.where(risen.to(like.device), _MORE_EMPHASIS * emphasis, emphasis)
+        emphasis = emphasis.clamp_max(_MOST_EMPHASIS * emphasis.min())
+        self.emphasis = emphasis / emphasis.mean()
+
+    def weigh(self, prefix_weights: Tensor) -> Tensor:
+        """Return the weights (..., n_components) of numbers of codes in training."""
+        if self.emphasis is None:
+            return prefix_weights
+        return prefix_weights * self.emphasis.to(prefix_weights)
+
     def copy_draws(self):
         """Return the numbers of codes of batches to come."""
         return {size: list(drawn) for size, drawn in self.source.drawn.items()}
@@ -207,7 +228,7 @@ class NestedAutogradStep(NestedStep, AutogradStep):
         own, last, is_kept = self.prefixes
         code = module.encode_raw(inputs)[own.places]
         output = module.decode_groups(code, is_kept)
-        factors = module.prefix_weights[last]
+        factors = self.weigh(module.prefix_weights)[last]
         if weights is not None:
             factors = factors * weights[own.places]
         flat = output.flatten(0, 1), rows[own.places].flatten(0, 1), factors.flatten()
@@ -252,7 +273,7 @@ class NestedDenseStep(NestedStep, DenseStep):
         """Compute the gradients of one batch of each model by hand."""
         layout, last, self.is_kept = self.source.take(rows.shape[1])
         self.places = layout.places.flatten()
-        factors = self.prefix_weights[:, last.flatten()]
+        factors = self.weigh(self.prefix_weights)[:, last.flatten()]
         if weights is not None:
             factors = factors * weights.index_select(1, self.places)
         grouped = rows.index_select(1, self.places)

@@ -39,6 +39,8 @@ class Step:
         Function of a list of gradients, called between their computation and their use. Does
         nothing by default. Several processes that train one network sum their gradients here, in
         place.
+    emphasis : Tensor or None
+        Factors of the training losses by number of codes, set by `heed_`. None if there are none.
     outputs : list of Tensor of shape (b, p)
         Output of each network for the last batch. Valid until the next batch.
 
@@ -72,6 +74,7 @@ class Step:
     ):
         self.modules, self.objective, self.groups = modules, objective, groups
         self.exchange_: Callable[[list[Tensor]], None] = leave_gradients
+        self.emphasis: Tensor | None = None
         self.outputs: list[Tensor] = []
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -154,6 +157,16 @@ class Step:
 
     def load_draws_(self, draws) -> None:
         """Load draws returned by `copy_draws`."""
+
+    def heed_(self, rises: Tensor) -> None:
+        """Weight the losses of the next epochs by how the judged losses have changed.
+
+        Parameters
+        ----------
+        rises : Tensor of shape (n_levels,)
+            Relative increase since the start of each mean loss that `judge` returns in third
+            place. Empty if there are none.
+        """
 
     def take_records(self) -> dict[str, float]:
         """Return the means of additional losses since the last call, for the history."""
