@@ -259,10 +259,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         without early stopping.
     pca_reconstruction_error_ : float
         Error of PCA with the same number of components, on the same rows. After `fit` with
-        ``init="pca"`` and the squared error, `reconstruction_error_` never exceeds it, with
-        ``nested=True`` by at most 1 %. With other losses it may, as they weight cells differently. For frames with columns of several kinds,
-        both are mean losses per cell in units of the baselines of the columns, and this one is
-        that of the start.
+        ``init="pca"`` and the squared error, `reconstruction_error_` never exceeds it, or by at
+        most 1 % with ``nested=True``. With other losses it may, as they weight cells differently.
+        For frames with columns of several kinds, both are mean losses per cell in units of the
+        baselines of the columns, and this one is that of the start.
     explained_variance_ : ndarray of shape (n_components_,)
         Variance explained by each code: `explained_variance_ratio_` times the total variance of the
         features, computed with ``n_samples - 1`` as in PCA.
