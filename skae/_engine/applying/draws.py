@@ -2,32 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import torch
 from scipy.special import ndtr
 
-from skae._engine.start.incomplete import find_root, fit_normal
-from skae._engine.tables.rows import chunk_slices
-from skae.modules import GaussianFilling
+from skae._engine.applying.row_distribution import IncompleteRows
 
-# Steps to the distribution of the rows.
-_N_STEPS, _TOLERANCE = 25, 1e-4
-# A bootstrap takes few, and goes on as far as steps of a geometric series with such a ratio would.
-_N_BOOTSTRAP_STEPS, _GREATEST_RATIO = 2, 0.9
-_PRIOR = 0.25
-# Numbers are drawn in so many turns, each given the draws of the turns before.
+# Numbers are drawn in so many turns, each given the draws of the turns before; so are categories.
 _N_TURNS = 4
-_MOST_TURNS = 8
+# Wider tables, in which other columns tell more and turns take longer, have this number.
+_WIDE, _N_WIDE_TURNS = 40, 2
 # Rows with hidden cells, from which residuals are taken.
-_LEAST_DONORS, _MOST_DONORS, _DONORS_PER_ROW = 2000, 20_000, 4
+_LEAST_DONORS, _MOST_DONORS, _DONORS_PER_ROW = 1000, 20_000, 3
 _MOST_DONOR_PRODUCTS = 2e8
 _NEAREST, _FEWEST = 20, 5
-# Beyond so many products the deviations of all patterns take too long; a column then has one.
-_MOST_PATTERN_PRODUCTS = 2e9
-_PATTERN_CELLS = 2**22
 
 
 @dataclass(frozen=True)
@@ -65,52 +54,6 @@ class Evidence:
 
     spread: float
     """Factor of residuals, above 1 where the network fits its training rows better than others."""
-
-
-@dataclass(frozen=True)
-class _Normal:
-    """A normal distribution of encoded rows."""
-
-    mean: torch.Tensor
-    covariance: torch.Tensor
-    prior: float
-
-    @cached_property
-    def root(self) -> torch.Tensor:
-        return find_root(self.covariance, self.prior)
-
-    @cached_property
-    def precision(self) -> torch.Tensor:
-        return torch.cholesky_inverse(self.root)
-
-    def improve(self, rows: torch.Tensor, n_steps: int, tolerance: float = 0.0) -> "_Normal":
-        """Return the distribution after steps of expectation maximisation on some rows."""
-        shares = torch.full((len(rows),), 1 / len(rows), dtype=rows.dtype)
-        start = self.mean, self.covariance
-        mean, covariance = fit_normal(
-            rows, shares, self.prior, start, n_steps=n_steps, tolerance=tolerance
-        )
-        return _Normal(mean, covariance, self.prior)
-
-    def move(self, other: "_Normal", share: float) -> "_Normal":
-        """Return the distribution on the line to another, beyond it for shares above 1."""
-        covariance = torch.lerp(self.covariance, other.covariance, share)
-        mean = torch.lerp(self.mean, other.mean, share)
-        return _Normal(mean, covariance, self.prior)
-
-    def is_proper(self) -> bool:
-        """Tell whether the covariance has a root."""
-        return bool(torch.linalg.cholesky_ex(self.covariance).info == 0)
-
-    def expect(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows with expected values in the place of missing cells."""
-        return _fill_in_chunks(GaussianFilling(self.mean, self.precision), rows)
-
-    def draw_residuals(self, missing: np.ndarray, generator) -> np.ndarray:
-        """Return draws of missing cells about what is expected of them; 0 elsewhere."""
-        drawn = generator.standard_normal(missing.shape) @ self.root.numpy().T
-        filling = GaussianFilling(torch.zeros_like(self.mean), self.precision)
-        return drawn - _fill_in_chunks(filling, np.where(missing, np.nan, drawn))
 
 
 @dataclass(frozen=True)
@@ -163,11 +106,12 @@ def draw_tables(
     if not gappy.any():
         yield from (Z.copy() for _ in range(n_draws))
         return
-    normal = _fit(evidence.rows)
+    rows = IncompleteRows(evidence.rows)
+    normal = rows.fit()
     origin, donors, hidden = _choose_donors(gaps, features, evidence.rows, generator)
     turns = _plan_turns(gaps, features, donors, hidden, normal, evidence)
     for _ in range(n_draws):
-        own = _draw_normal(normal, evidence, generator)
+        own = rows.draw(normal, evidence.n_rows, generator)
         chosen = _bootstrap_donors(origin, len(evidence.rows), generator)
         current = gaps.copy()
         for turn in turns:
@@ -175,43 +119,6 @@ def draw_tables(
         drawn = Z.copy()
         drawn[gappy] = current
         yield drawn
-
-
-def _fit(rows: np.ndarray) -> _Normal:
-    """Return the distribution of all rows, hardly drawn towards the identity if they are many."""
-    given = torch.from_numpy(rows)
-    n_columns = rows.shape[1]
-    start = torch.zeros(n_columns, dtype=given.dtype), torch.eye(n_columns, dtype=given.dtype)
-    prior = _PRIOR * (n_columns / len(rows)) ** 2
-    return _Normal(*start, prior).improve(given, _N_STEPS, _TOLERANCE)
-
-
-def _draw_normal(normal: _Normal, evidence: Evidence, generator) -> _Normal:
-    """Return the distribution of a bootstrap of the rows.
-
-    Of a larger table only some rows are kept. These differ more from bootstrap to bootstrap, and
-    their difference counts for less.
-    """
-    n_kept = len(evidence.rows)
-    rows = torch.from_numpy(evidence.rows[generator.integers(n_kept, size=n_kept)])
-    first = normal.improve(rows, _N_BOOTSTRAP_STEPS)
-    second = first.improve(rows, 1)
-    third = second.improve(rows, 1)
-    before, after = (
-        float(torch.linalg.norm(one.covariance - two.covariance))
-        for one, two in ((second, first), (third, second))
-    )
-    ratio = min(after / max(before, 1e-300), _GREATEST_RATIO)
-    last = second.move(third, 1 / (1 - ratio))
-    last = last if last.is_proper() else third
-    return normal.move(last, min(1.0, np.sqrt(n_kept / evidence.n_rows)))
-
-
-def _fill_in_chunks(filling: GaussianFilling, rows: np.ndarray) -> np.ndarray:
-    filled = np.empty(rows.shape)
-    for some in chunk_slices(rows.shape):
-        filled[some] = filling(torch.from_numpy(rows[some])).numpy()
-    return filled
 
 
 def _choose_donors(gaps, features, rows, generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -247,7 +154,7 @@ def _plan_turns(gaps, features, donors, hidden, normal, evidence) -> list[_Turn]
     for own in _order_features(missing, features):
         rows = np.where(concealed, np.nan, donors)
         deviation, gap_deviation = (
-            _find_deviations(normal, unknown) for unknown in (np.isnan(rows), missing)
+            normal.find_deviations(unknown) for unknown in (np.isnan(rows), missing)
         )
         turns.append(_Turn(own, rows, evidence.correct(rows), deviation, gap_deviation))
         known = np.concatenate([feature.columns for feature in own])
@@ -263,35 +170,13 @@ def _order_features(missing, features) -> list[list[Feature]]:
     lacking.sort(key=lambda feature: missing[:, feature.columns[0]].sum())
     categories = [feature for feature in lacking if feature.n_categories]
     numbers = [feature for feature in lacking if not feature.n_categories]
-    n_turns = _MOST_TURNS - _N_TURNS
-    return _split(categories, n_turns) + _split(numbers, _N_TURNS)
+    n_turns = _N_TURNS if missing.shape[1] < _WIDE else _N_WIDE_TURNS
+    return _split(categories, n_turns) + _split(numbers, n_turns)
 
 
 def _split(features: list[Feature], n_parts: int) -> list[list[Feature]]:
     bounds = np.linspace(0, len(features), min(n_parts, len(features)) + 1).astype(int)
     return [features[first:last] for first, last in pairwise(bounds)]
-
-
-def _find_deviations(normal: _Normal, missing: np.ndarray) -> np.ndarray:
-    """Return standard deviations of missing cells, given the cells of their row that are there."""
-    patterns, place = np.unique(missing, axis=0, return_inverse=True)
-    n_patterns, n_columns = patterns.shape
-    precision = normal.precision
-    if n_patterns * float(n_columns) ** 3 > _MOST_PATTERN_PRODUCTS:
-        residuals = normal.draw_residuals(missing, np.random.default_rng(0))
-        counts = np.maximum(missing.sum(axis=0), 1)
-        squares = np.square(residuals).sum(axis=0) / counts
-        squares = np.maximum(squares, 1 / precision.diagonal().numpy())
-        return np.broadcast_to(np.sqrt(squares), missing.shape)
-    deviations = np.empty(patterns.shape)
-    size = max(1, _PATTERN_CELLS // n_columns**2)
-    for start in range(0, n_patterns, size):
-        own = torch.from_numpy(patterns[start : start + size])
-        both = own[:, :, None] & own[:, None, :]
-        parts = torch.where(both, precision, torch.eye(n_columns, dtype=precision.dtype))
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(parts))
-        deviations[start : start + size] = inverse.diagonal(dim1=1, dim2=2).sqrt().numpy()
-    return deviations[place.ravel()]
 
 
 def _take_turn(turn, current, donors, chosen, normal, evidence, generator):

@@ -244,6 +244,8 @@ def fit_normal(
     *,
     n_steps: int,
     tolerance: float = 0.0,
+    n_draws: int = _N_DRAWS,
+    seed: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Improve a normal distribution of rows with missing cells by expectation maximisation.
 
@@ -261,6 +263,10 @@ def fit_normal(
         Number of steps at most; none where no cell is missing.
     tolerance : float, default=0.0
         Relative change of the covariance below which steps end.
+    n_draws : int, default=4000
+        Number of draws, about, that the variance of missing cells is averaged over.
+    seed : int, default=0
+        Seed of these draws.
 
     Returns
     -------
@@ -269,8 +275,8 @@ def fit_normal(
     covariance : Tensor of shape (n_features, n_features)
         Its covariance.
     """
-    gaps, gap_shares = _repeat_gaps(rows, shares)
-    generator = torch.Generator().manual_seed(0)
+    gaps, gap_shares = _repeat_gaps(rows, shares, n_draws)
+    generator = torch.Generator().manual_seed(seed)
     draws = torch.empty(gaps.shape, dtype=rows.dtype).normal_(generator=generator)
     nothing = rows.new_zeros(rows.shape[1])
     mean, covariance = start or (nothing, _weigh(rows.nan_to_num(0.0), shares))
@@ -287,12 +293,14 @@ def fit_normal(
     return mean, covariance
 
 
-def _repeat_gaps(rows: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _repeat_gaps(
+    rows: torch.Tensor, shares: torch.Tensor, n_draws: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return where rows have missing cells, often enough for an average, and the weights."""
     missing = rows.isnan()
     incomplete = missing.any(1)
-    n_draws = min(_N_DRAWS, _MOST_DRAWN_PRODUCTS / rows.shape[1] ** 2)
-    n_repeats = max(1, round(n_draws / len(rows)))
+    most = min(n_draws, _MOST_DRAWN_PRODUCTS / rows.shape[1] ** 2)
+    n_repeats = max(1, round(most / len(rows)))
     gaps = missing[incomplete].repeat(n_repeats, 1)
     return gaps, shares[incomplete].repeat(n_repeats) / n_repeats
 
