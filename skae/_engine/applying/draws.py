@@ -61,11 +61,15 @@ class _Turn:
     """Features that are drawn at once, and rows with hidden cells that tell how."""
 
     features: list[Feature]
-    hidden: np.ndarray
-    """Donors as they are seen, NaN where a cell is missing or hidden; (n_donors, n_encoded)."""
+    is_hidden: np.ndarray
+    """Cells of the donors that are hidden, while their values are known; (n_donors, n_encoded)."""
 
-    correction: np.ndarray
+    expected: np.ndarray
+    """Expectations of their cells."""
+
     deviation: np.ndarray
+    """Deviations of their missing and hidden cells."""
+
     gap_deviation: np.ndarray
     """Deviations of the missing cells of the rows that are filled; (n_gappy, n_encoded)."""
 
@@ -115,7 +119,7 @@ def draw_tables(
         chosen = _bootstrap_donors(origin, len(evidence.rows), generator)
         current = gaps.copy()
         for turn in turns:
-            _take_turn(turn, current, donors, chosen, own, evidence, generator)
+            _take_turn(turn, current, donors, chosen, (normal, own), evidence, generator)
         drawn = Z.copy()
         drawn[gappy] = current
         yield drawn
@@ -156,7 +160,8 @@ def _plan_turns(gaps, features, donors, hidden, normal, evidence) -> list[_Turn]
         deviation, gap_deviation = (
             normal.find_deviations(unknown) for unknown in (np.isnan(rows), missing)
         )
-        turns.append(_Turn(own, rows, evidence.correct(rows), deviation, gap_deviation))
+        expected = normal.expect(rows) + evidence.correct(rows)
+        turns.append(_Turn(own, concealed.copy(), expected, deviation, gap_deviation))
         known = np.concatenate([feature.columns for feature in own])
         concealed[:, known] = False
         missing = missing.copy()
@@ -179,26 +184,35 @@ def _split(features: list[Feature], n_parts: int) -> list[list[Feature]]:
     return [features[first:last] for first, last in pairwise(bounds)]
 
 
-def _take_turn(turn, current, donors, chosen, normal, evidence, generator):
-    """Draw the missing cells of a turn's features, in place."""
+def _take_turn(turn, current, donors, chosen, distributions, evidence, generator):
+    """Draw the missing cells of a turn's features, in place.
+
+    Donors are found by expectations of one distribution, that of all rows, for rows and donors.
+    Those of a bootstrap may lie beyond those of all donors where columns tell little of each other.
+    """
     missing = np.isnan(current)
-    expected = normal.expect(current) + evidence.correct(current)
-    residuals = normal.draw_residuals(missing, generator)
-    # Cells that are there have no residual, and donors none that is of use.
-    at_donors = (normal.expect(turn.hidden) + turn.correction)[chosen]
-    unknown = np.isnan(turn.hidden)[chosen] & ~np.isnan(donors)[chosen]
-    truth, deviation = donors[chosen], turn.deviation[chosen]
+    correction = evidence.correct(current)
+    similar, expected = (own.expect(current) + correction for own in distributions)
+    residuals = distributions[1].draw_residuals(missing, generator)
     for feature in turn.features:
         column = feature.columns[0]
-        rows, own = np.flatnonzero(missing[:, column]), np.flatnonzero(unknown[:, column])
+        rows = np.flatnonzero(missing[:, column])
         if feature.n_categories:
-            _draw_category(feature, current, rows, expected, truth[own], at_donors[own], generator)
+            # No distribution tells how uncertain shares are.
+            own = chosen[turn.is_hidden[chosen, column]]
+            given = donors[own], turn.expected[own]
+            _draw_category(feature, current, rows, similar, *given, generator)
             continue
-        spread = turn.gap_deviation[rows, column]
-        drawn = _Residuals(
-            at_donors[own, column], truth[own, column], deviation[own, column], evidence.spread
-        ).draw(expected[rows, column], spread, residuals[rows, column], feature.is_matched)
-        current[rows, column] = drawn
+        own = np.flatnonzero(turn.is_hidden[:, column])
+        values, at_donors = donors[own, column], turn.expected[own, column]
+        donor_cells = _Residuals(at_donors, values, turn.deviation[own, column], evidence.spread)
+        current[rows, column] = donor_cells.draw(
+            similar[rows, column],
+            expected[rows, column],
+            turn.gap_deviation[rows, column],
+            residuals[rows, column],
+            is_matched=feature.is_matched,
+        )
 
 
 @dataclass(frozen=True)
@@ -210,13 +224,16 @@ class _Residuals:
     deviation: np.ndarray
     spread: float
 
-    def draw(self, expected, deviation, residuals, is_matched) -> np.ndarray:
-        """Return values about expectations, in the ranks of residuals of a normal distribution."""
+    def draw(self, similar, expected, deviation, residuals, *, is_matched: bool) -> np.ndarray:
+        """Return values about expectations, in the ranks of residuals of a normal distribution.
+
+        Residuals are those of the donors whose expectations are next to `similar`.
+        """
         if len(self.values) < _FEWEST:
             return expected + residuals * self.spread
         order = np.argsort(self.expected, kind="stable")
         standardised = ((self.values - self.expected) / self.deviation)[order]
-        near = _find_nearest(self.expected[order], expected)
+        near = _find_nearest(self.expected[order], similar)
         n_near = near.shape[1]
         rank = np.minimum((ndtr(residuals / deviation) * n_near).astype(int), n_near - 1)
         candidates = np.sort(standardised[near], axis=1)
@@ -252,6 +269,6 @@ def _draw_category(feature, current, rows, expected, truth, at_donors, generator
         shares[:, place] = is_so[_find_nearest(at_donors[order, column], wanted)].mean(axis=1)
     shares += 1e-9
     bounds = np.cumsum(shares, axis=1)
-    drawn = (generator.random(len(rows))[:, None] * bounds[:, -1:] >= bounds).sum(axis=1)
+    drawn = (generator.random(len(rows))[:, None] * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
     current[np.ix_(rows, feature.columns)] = feature.zero
     current[rows, drawable[drawn]] = feature.one[drawn]
