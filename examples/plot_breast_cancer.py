@@ -1,13 +1,13 @@
 """
-Four numbers for a diagnosis
-============================
+Four codes for a diagnosis
+==========================
 
-Thirty measurements of cell nuclei, many of which say nearly the same, become a few codes for the
-classifier behind them.
+Thirty measurements of cell nuclei, many of them strongly correlated, are reduced to a few codes,
+which a classifier then uses.
 """
 
 # %%
-# The columns have different units, so they are standardised first. Which number of codes is enough?
+# The columns have different units, so they are standardised first. How many codes are enough?
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_breast_cancer
@@ -24,21 +24,22 @@ comparison = compare_with_pca(X, y, n_components=(1, 2, 4, 8), standardize=True)
 comparison
 
 # %%
-# At each number of codes the autoencoder keeps more of what the thirty columns say.
+# With each number of codes, the autoencoder keeps more of the variance than PCA.
 
 display = comparison.plot()
 
 # %%
-# Is the classifier behind the codes better, too? On one split a difference may be chance. Over ten
-# splits, with an interval that allows for their sharing rows:
+# Is the classifier on the codes better, too? On a single split, a difference may be due to chance.
+# Here are ten splits, with a confidence interval that takes into account that the splits share
+# rows:
 
 model = make_pipeline(StandardScaler(), AutoencoderTransformer(n_components=4, random_state=0))
 print(compare_downstream(model, X, y, cv=5))
 
 # %%
-# Where zero lies within the interval of the difference, as here, these rows do not tell which codes
-# are better for the diagnosis: what separates benign from malignant is along a straight line
-# already. What the autoencoder brings is that four numbers describe the *whole* row more closely.
+# If the interval of the difference contains zero, as here, these rows cannot tell which codes are
+# better for the diagnosis: a linear combination of the columns already separates benign from
+# malignant. The advantage of the autoencoder is that four codes describe the *whole* row better.
 #
 # Here are two of its codes, and of PCA's, for all growths:
 
@@ -53,7 +54,8 @@ for ax, step in zip(
     ax.set_title(type(step).__name__)
 
 # %%
-# And which measurements a code stands for: what changes in the reconstruction when it does.
+# Which measurements does a code represent? The plot shows how the reconstruction changes with each
+# code.
 
 explanation = explain_codes(model.fit(X), X)
 display = explanation.plot("effects")

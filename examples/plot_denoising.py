@@ -1,9 +1,9 @@
 """
-Taking noise off images
-=======================
+Denoising images
+================
 
-A denoising autoencoder is trained to give rows back without the noise that it is shown. It is
-compared with PCA and with an autoencoder that has never met noise.
+A denoising autoencoder learns to reconstruct clean rows from noisy ones. It is compared with PCA
+and with an autoencoder trained without noise.
 """
 
 # %%
@@ -20,8 +20,8 @@ noise = np.random.default_rng(0).normal(scale=0.4, size=X_test.shape)
 X_noisy = X_test + noise
 
 # %%
-# All three are fitted on clean images. ``corruption="gaussian"`` makes the noise while training,
-# another one in each epoch; the loss compares with the clean image.
+# All three are fitted on clean images. ``corruption="gaussian"`` adds new noise in each epoch of
+# the training, and the loss compares the output with the clean image.
 
 models = {
     "PCA": PCA(n_components=24),
@@ -36,7 +36,7 @@ for name, model in models.items():
     pictures[name] = model.inverse_transform(model.transform(X_noisy))
 
 # %%
-# What is left of the noise, as mean squared difference from the clean images:
+# The remaining noise, as the mean squared difference from the clean images:
 
 errors = {name: np.mean((rows - X_test) ** 2) for name, rows in pictures.items()}
 figure, axes = plt.subplots(5, 1, figsize=(7, 4), layout="constrained")
@@ -48,9 +48,9 @@ for ax, (name, rows) in zip(axes, pictures.items(), strict=True):
     ax.spines[:].set_visible(False)
 
 # %%
-# How much noise there will be is not always known. Trained at one level, the model helps at the
-# others, too, and where there is no noise it loses little to an autoencoder that was trained
-# without. That one takes noise for strokes, and makes it worse.
+# The level of the noise is not always known. A model trained at one level also helps at other
+# levels, and without noise it is only slightly worse than an autoencoder trained without noise. The
+# latter mistakes noise for strokes and amplifies it.
 
 levels = np.linspace(0, 0.8, 9)
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")

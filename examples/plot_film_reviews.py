@@ -1,14 +1,14 @@
 """
-Film reviews
-============
+Film reviews with few labels
+============================
 
-Few texts have a label, many have none. Codes are learnt from all of them, and a classifier from the
-few.
+Few texts have a label, and many have none. Codes are learned from all texts, and a classifier from
+the few labelled ones.
 """
 
 # %%
-# The texts are the film reviews of Pang and Lee where they are at hand, for or against a film.
-# Otherwise they are the descriptions of scikit-learn's own functions and classes, of models or of
+# The texts are the film reviews of Pang and Lee if available, with positive and negative labels.
+# Otherwise they are the docstrings of scikit-learn's functions and classes, labelled as models or
 # tools.
 
 import inspect
@@ -37,8 +37,8 @@ else:
 print(f"{len(texts)} texts, for instance: {texts[0][:60]!r} ...")
 
 # %%
-# A text is a row of word weights, nearly all of them zero. The autoencoder takes the sparse table
-# as it is, and starts as the PCA of it: nearly what latent semantic analysis is.
+# A text is a row of word weights, nearly all of which are zero. The autoencoder takes the sparse
+# matrix directly and starts as its PCA, which is close to latent semantic analysis.
 
 table = TfidfVectorizer(max_features=2000, min_df=5, sublinear_tf=True, stop_words="english")
 X = table.fit_transform(texts)
@@ -52,9 +52,9 @@ share = autoencoder.reconstruction_error_ / autoencoder.pca_reconstruction_error
 print(f"error on texts held out in fit, over PCA's: {share:.3f}")
 
 # %%
-# Which texts have a label is a matter of luck, so twenty draws are made; the classifier is judged
-# by all other texts. Codes that tell more of the words need not tell more of the label, so both are
-# worth a try.
+# The result depends on which texts have a label, so twenty random choices are made, and the
+# classifier is tested on all other texts. Codes that contain more information about the words need
+# not contain more about the label, so it is worth trying both methods.
 
 accuracies = {name: [] for name in models}
 for seed in range(20):
@@ -69,7 +69,7 @@ gain = np.subtract(accuracies["skae"], accuracies["TruncatedSVD"])
 print(f"difference {gain.mean():+.3f}, standard error {gain.std(ddof=1) / len(gain) ** 0.5:.3f}")
 
 # %%
-# A code is a theme: these words raise a text's code most, and these lower it.
+# A code represents a theme. These words increase it most, and these decrease it most:
 
 from skae.inspection import CodeDisplay
 

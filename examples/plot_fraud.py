@@ -1,16 +1,16 @@
 """
-Purchases that do not add up
-============================
+Detecting fraudulent purchases
+==============================
 
-A stolen card makes purchases that are ordinary one column at a time. What gives them away is that
-the columns do not go together.
+Purchases with a stolen card may look ordinary in each column. They stand out because the columns do
+not fit together.
 """
 
 # %%
-# The purchases are made up. Each card holder has a few habits, and twenty columns follow from
-# these, each in its own bent way: amounts, hours, distances, kinds of shop. A thief uses the card
-# as *another* holder would, so that every value is one that honest purchases have: the columns of
-# the purchase are another's, those of the card remain.
+# The purchases are simulated. Each card holder has a few habits, and twenty columns are nonlinear
+# functions of them: amounts, hours, distances, kinds of shop. A thief uses the card as *another*
+# holder would: the columns that describe the purchase come from another person, and the columns
+# that describe the card stay. So every single value also occurs in honest purchases.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,7 +39,7 @@ test = np.vstack([honest, steal(make_purchases(80), 40)])
 is_fraud = np.arange(len(test)) >= len(honest)
 
 # %%
-# Column by column, frauds cannot be told from honest purchases:
+# Single columns do not distinguish frauds from honest purchases:
 
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), layout="constrained")
 for ax, column in zip(axes, [0, 4, 10, 15], strict=True):
@@ -49,8 +49,8 @@ for ax, column in zip(axes, [0, 4, 10, 15], strict=True):
 axes[0].legend()
 
 # %%
-# None of the detectors sees a label. Precision says how many of the alarms are right, recall how
-# many frauds are found.
+# None of the detectors uses labels. Precision is the share of alarms that are correct, recall the
+# share of frauds that are found.
 
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, precision_recall_curve
@@ -76,8 +76,8 @@ ax.set(xlabel="recall: frauds that are found", ylabel="precision: alarms that ar
 ax.legend()
 
 # %%
-# An alarm is of more use if it says why. The error of each cell tells which columns are off; here
-# are the ten strangest purchases.
+# An alarm is more useful with an explanation. The errors of the cells show which columns are
+# unusual; here are the ten most unusual purchases.
 
 detector = detectors["AutoencoderOutlierDetector"]
 worst = np.argsort(detector.score_samples(test))[:10]

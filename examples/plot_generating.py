@@ -1,14 +1,14 @@
 """
-Drawing digits
-==============
+Generating digits
+=================
 
-A variational autoencoder learns how likely rows are, and can draw new ones: any, or those of a
-class.
+A variational autoencoder learns the distribution of the rows and can generate new ones, of any
+class or of a given class.
 """
 
 # %%
-# ``conditional=True`` lets the model take labels from y. The network does not see them; they only
-# say where in the space of codes each class lies.
+# With ``conditional=True``, ``fit`` uses the labels in y. The network does not receive them; they
+# only determine where in the space of codes each class lies.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,13 +41,15 @@ def show(rows, n_columns, title):
 figure = show(model.sample(60, random_state=0), 12, "drawn from the prior")
 
 # %%
-# Each line is one class. Within a class, the model has learnt different ways of writing.
+# Each row of the plot is one class. Within a class, the model has learned different ways of
+# writing.
 
 classes = np.concatenate([model.sample(12, y=digit, random_state=1) for digit in model.classes_])
 figure = show(classes, 12, "drawn by class")
 
 # %%
-# Is it only copying? The nearest training image of each draw is near, but it is another one.
+# Does the model only copy training images? The nearest training image of each generated image is
+# similar, but different.
 
 from sklearn.neighbors import NearestNeighbors
 
@@ -56,7 +58,7 @@ index = NearestNeighbors(n_neighbors=1).fit(X).kneighbors(drawn, return_distance
 figure = show(np.concatenate([drawn, X[index]]), 12, "drawn, and the nearest training images")
 
 # %%
-# From one digit to another, by way of codes in between.
+# Interpolation between two digits in the space of codes:
 
 start, end = model.transform(X[y == 3][:5]), model.transform(X[y == 8][:5])
 path = start[:, np.newaxis] + np.linspace(0, 1, 12)[:, np.newaxis] * (end - start)[:, np.newaxis]

@@ -2,12 +2,13 @@
 A grid search over the whole pipeline
 =====================================
 
-Scaling, codes and classifier are one estimator. What the codes are for decides how many there are.
+Scaling, codes and classifier form one estimator, so the score of the classifier chooses the number
+of codes.
 """
 
 # %%
-# With ``memory``, the autoencoder is not fitted again where only the classifier differs. PCA is one
-# of the candidates.
+# With ``memory``, the autoencoder is not refitted for candidates that differ only in the
+# classifier. PCA is one of the candidates.
 
 from tempfile import TemporaryDirectory
 
@@ -38,7 +39,7 @@ print(f"accuracy in the search {search.best_score_:.3f}")
 print(f"accuracy on other rows {search.score(X_test, y_test):.3f}")
 
 # %%
-# All candidates, each with the best of the three strengths of the classifier's penalty:
+# All candidates, each with the best of three regularization strengths of the classifier:
 
 results = pd.DataFrame(search.cv_results_)
 results["method"] = ["PCA" if isinstance(c, PCA) else "autoencoder" for c in results.param_codes]
@@ -51,6 +52,6 @@ ax.set(xlabel="number of codes", ylabel="accuracy, cross-validated", xticks=best
 ax.figure.tight_layout()
 
 # %%
-# Seconds that the fits of a fold took; the least are those whose codes were in the cache.
+# Fitting time per fold in seconds. The fastest fits are those whose codes were in the cache.
 
 results.groupby("method").mean_fit_time.agg(["min", "max"]).round(2)

@@ -1,12 +1,13 @@
 """
-Filling holes in images
-=======================
+Inpainting images
+=================
 
-Every image lacks a square. An imputer that knows how images go on paints what may have been there.
+A square is missing from every image. An imputer that has learned the structure of the images fills
+it in.
 """
 
 # %%
-# The imputer is fitted to images with holes, too: no whole image is needed.
+# The imputer is fitted to images with holes, so no complete image is needed.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +36,8 @@ X_train = cut_holes(images.X_train[:1000], rng)
 X_test, truth = cut_holes(images.X_test[:200], rng), images.X_test[:200]
 
 # %%
-# Pixels share a unit, so they are not standardised. In training, more holes of that kind are cut.
+# Pixels share a unit, so they are not standardised. During training, further holes of this kind are
+# cut.
 
 autoencoder = AutoencoderTransformer(
     hidden_layer_sizes=(128, 128),

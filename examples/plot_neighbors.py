@@ -1,14 +1,14 @@
 """
-Neighbours kept by short codes
-==============================
+Short codes that keep neighbours
+================================
 
-Codes for search should have the neighbours of the rows. PCA keeps variance; a loss of neighbours
-asks for what is wanted.
+Codes for search should have the same nearest neighbours as the rows. PCA keeps variance instead,
+while ``loss="neighbors"`` trains for neighbours directly.
 """
 
 # %%
-# The images of digits have 64 pixels. Codes are learnt from the first 1,400 of them; the others ask
-# for their ten nearest among these.
+# The images of digits have 64 pixels. Codes are learned from the first 1,400 images, and the ten
+# nearest neighbours of the other images are searched among them.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -39,8 +39,8 @@ for name, shares in kept.items():
     print(f"{name:13}", " ".join(f"{share:.2f}" for share in shares))
 
 # %%
-# The loss of reconstructions helps, too, as a bent sheet can follow the rows more closely than a
-# plane; the loss of neighbours helps more.
+# The reconstruction loss also helps, since a curved surface can follow the rows more closely than a
+# plane. The loss of neighbours helps more.
 
 figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for name, shares in kept.items():
@@ -57,8 +57,8 @@ ax.minorticks_off()
 ax.legend(frameon=False)
 
 # %%
-# What that means for a search: three images that nobody has fitted to, and the images that are
-# found for them with eight numbers in the place of 64. Dimmed ones are not among the ten nearest.
+# The effect on a search: three new images, and the images found for them with eight codes instead
+# of 64 pixels. Dimmed images are not among the ten nearest neighbours.
 
 new = [5, 60, 133]
 
@@ -85,7 +85,7 @@ for ax in axes.ravel():
     ax.spines[:].set_visible(ax in axes[:, 0])
 
 # %%
-# Codes remain codes: they go back to images.
+# Codes can still be decoded to images.
 
 model = models["neighbours"][8]
 print(f"share of the variance reconstructed from 8 numbers: {model.score(X[1400:]):.2f}")

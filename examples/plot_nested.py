@@ -1,15 +1,15 @@
 """
-As many codes as are wanted
-===========================
+Nested codes: one fit for every number of codes
+===============================================
 
-One nested fit gives models of one code, of two, and so on. Daily load curves of households show
-what each further code adds.
+One nested fit gives a model with one code, with two codes, and so on. Daily load curves of
+households show the contribution of each further code.
 """
 
 # %%
-# Electricity used in each quarter of an hour, simulated: a base load, a peak in the morning and one
-# in the evening, whose times, heights and widths differ from day to day. A shift in time is not
-# linear, so PCA needs many components for it.
+# Simulated electricity consumption per quarter of an hour: a base load, a peak in the morning and
+# one in the evening, whose times, heights and widths differ between days. A shift in time is
+# nonlinear, so PCA needs many components for it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,8 +35,8 @@ nested = AutoencoderTransformer(8, nested=True, random_state=0).fit(train)
 codes = nested.transform(test)
 
 # %%
-# Three days, drawn again from their first codes. The codes are the same throughout; only their
-# number grows.
+# Three days, reconstructed from their first codes. The codes are the same in all plots; only their
+# number increases.
 
 numbers = [1, 2, 4, 8]
 figure, axes = plt.subplots(3, 4, figsize=(9, 5), sharex=True, sharey=True, layout="constrained")
@@ -51,8 +51,8 @@ axes[1, 0].set_ylabel("load [kW]")
 axes[-1, 1].set_xlabel("hour of the day")
 
 # %%
-# The share of variance that is kept on days that the fit has not seen, beside that of PCA and of
-# models made for one number of codes each.
+# The share of the variance of held-out days that is kept, compared with PCA and with models that
+# are fitted for one number of codes each.
 
 variance = np.square(test - train.mean(axis=0)).mean()
 every = np.arange(1, 9)

@@ -1,13 +1,12 @@
 """
-Digits from four numbers
-========================
+Reconstructing digits from four codes
+=====================================
 
-PCA and an autoencoder each describe an image by four numbers, and draw it again from them.
+PCA and an autoencoder each describe an image by four numbers, and reconstruct it from them.
 """
 
 # %%
-# The images are those of MNIST where they are at hand, and otherwise the smaller ones of
-# scikit-learn.
+# The images are those of MNIST if available, and otherwise the smaller digits of scikit-learn.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,7 +20,7 @@ X_train, X_test, y_test = images.X_train[:5000], images.X_test[:2000], images.y_
 print(X_train.shape, X_test.shape)
 
 # %%
-# Both have the same interface, so one loop fits and judges both, by images that neither has seen.
+# Both have the same interface, so one loop fits both and evaluates them on held-out images.
 
 models = {
     "PCA": PCA(n_components=4),
@@ -35,7 +34,7 @@ for name, model in models.items():
     print(f"{name:12} squared error of a pixel {error:.4f}")
 
 # %%
-# One image of each digit, and what comes out of its four numbers:
+# One image of each digit, and its reconstructions from four numbers:
 
 one_of_each = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
 figure, axes = plt.subplots(3, 1, figsize=(7, 2.8), layout="constrained")
@@ -47,8 +46,8 @@ for ax, (name, rows) in zip(axes, reconstructions.items(), strict=True):
     ax.spines[:].set_visible(False)
 
 # %%
-# Two numbers for each image make a map. Its colours are the digits, of which neither method knew.
-# The neighbourhood hit is the share of the nearest neighbours on the map that show the same digit.
+# Two codes per image give a map. The colours are the digits, which neither method has used. The
+# neighbourhood hit is the share of nearest neighbours on the map with the same digit.
 
 from skae.inspection import CodeDisplay
 from skae.metrics import neighborhood_hit
@@ -62,7 +61,7 @@ for ax, (name, model) in zip(axes, zip(models, maps, strict=True), strict=True):
     ax.set_title(f"{name}: neighbourhood hit {hit:.0%}")
 
 # %%
-# A map can be read backwards, too. Here are the images that points of the plane stand for:
+# Points of the map can be decoded to images:
 
 display = CodeDisplay.from_estimator(
     maps[1], X_train[:1000], kind="decoded", image_shape=images.image_shape

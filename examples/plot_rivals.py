@@ -1,8 +1,9 @@
 """
-Speed and quality, beside other methods
-=======================================
+Speed and quality of different methods
+======================================
 
-What other methods of scikit-learn make of the same task: eight numbers for an image, and back.
+Several methods of scikit-learn on the same task: reduce images to eight numbers, and reconstruct
+them.
 """
 
 # %%
@@ -52,7 +53,7 @@ table["error over PCA's"] = table["error"] / table.loc["PCA", "error"]
 table.round(4)
 
 # %%
-# Further down is better, further left is faster.
+# Lower is better, and further left is faster.
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, row in table.iterrows():
@@ -65,5 +66,5 @@ ax.set(xscale="log", xlabel="seconds to fit", ylabel="squared error over PCA's",
 ax.margins(x=0.3)
 
 # %%
-# Defaults everywhere but for the shape, and small images: this is an illustration. The benchmarks
-# in the repository take more data sets, splits and rivals.
+# This is an illustration on small images, with default parameters except for the layers. The
+# benchmarks in the repository use more data sets, splits and methods.

@@ -1,13 +1,13 @@
 """
-Series of different lengths
-===========================
+Time series of different lengths
+================================
 
-Digits that are read as a pen goes, from left to right: a one is over soon, a zero takes its time. A
-recurrent network makes a few codes of each, however long it is.
+Images of digits, read column by column, are series of different lengths: a one is short, a zero is
+long. A recurrent network encodes each series in a few codes.
 """
 
 # %%
-# Each image becomes a series of its columns, without the blank ones before and after it.
+# Each image becomes a series of its columns, without the blank columns on both sides.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +38,8 @@ for digit in (0, 1, 8):
     print(f"a {digit} is {share:.0%} of the image wide, on average")
 
 # %%
-# In a table each series is a row, column after column, with NaN beyond its end. The network reads a
-# row up to there; padding counts for nothing.
+# In a table, each series is a row, step after step, padded with NaN. The network reads a row up to
+# its end, and the padding has no influence.
 
 padder = SequencePadder()
 rows, new_rows = padder.fit_transform(train), padder.transform(test)
@@ -57,7 +57,8 @@ models = {
 }
 
 # %%
-# Errors count the cells that are there. The classifier asks for the nearest of the other codes.
+# Errors are computed over observed cells. The classifier uses the nearest neighbour among the
+# codes.
 
 there = ~np.isnan(new_rows)
 drawn = {}
@@ -71,7 +72,7 @@ for name, model in models.items():
     print(f"{name:23} mean squared error {error:.4f}, accuracy {accuracy:.3f}")
 
 # %%
-# Ten digits, and what eight numbers tell of each:
+# Ten digits, and their reconstructions from eight codes:
 
 n_features = padder.sample_shape_[1]
 figure, axes = plt.subplots(3, 10, figsize=(8, 2.8), layout="constrained")

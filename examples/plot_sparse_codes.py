@@ -2,15 +2,16 @@
 Sparse codes of a photograph
 ============================
 
-PCA gives every patch of a photograph a bit of every component. Sparse codes describe a patch by the
-few parts that it consists of, out of many: edges, corners and spots, as cells of the visual cortex
-respond to them.
+In PCA, every component contributes to every patch of a photograph. Sparse codes describe a patch by
+a few parts out of many, such as edges, corners and spots, similar to the responses of cells in the
+visual cortex.
 """
 
 # %%
-# Patches of 8 x 8 grey pixels without their brightness, from the left half of a photograph that
-# comes with scikit-learn, become sums of 4 out of 256 parts each, on average: flat patches take
-# none, and patches full of detail many. PCA with 4 components takes 4 numbers for every patch.
+# Patches of 8 x 8 grey pixels, without their mean brightness, are taken from the left half of a
+# photograph that comes with scikit-learn. Each becomes a sum of 4 out of 256 parts on average: flat
+# patches need none, and patches with much detail need many. PCA with 4 components uses 4 numbers
+# for every patch.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,8 +40,8 @@ print(f"{1 - error / new.var():.1%} of it by PCA with 4 components")
 # %%
 # The parts
 # ---------
-# These are the parts that are used most, with the share of the patches that have them. What a code
-# adds is light, what it takes away dark.
+# These are the most frequent parts, with the share of patches in which they are active. Light
+# pixels are increased by the code, dark ones decreased.
 
 order = np.argsort(-model.activity_)
 figure, axes = plt.subplots(4, 12, figsize=(9, 3.7), layout="constrained")
@@ -54,8 +55,9 @@ for axis, code in zip(axes.flat, order, strict=False):
 # %%
 # New patches from their parts
 # ----------------------------
-# A part of the photograph that the fit has not seen, from its codes: each pixel is the mean of the
-# patches that cover it. Sparse codes keep edges that as many components of PCA blur.
+# A part of the photograph that was not in the fit, reconstructed from its codes: each pixel is the
+# mean over the patches that cover it. Sparse codes keep edges that the same number of principal
+# components blurs.
 
 pictures = {
     "photograph": right,
@@ -73,7 +75,8 @@ for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
 # %%
 # What a code stands for
 # ----------------------
-# Every line has a part on the left and, beside it, patches on which its code is strongest.
+# Each row of the plot has a part on the left and, beside it, the patches with the largest values of
+# its code.
 
 figure, axes = plt.subplots(5, 9, figsize=(7, 4.4), layout="constrained")
 for line, code in zip(axes, order[2:12:2], strict=True):

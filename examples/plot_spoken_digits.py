@@ -2,13 +2,13 @@
 Spoken digits
 =============
 
-Recordings of spoken digits become pictures of their sound, and these a few codes, from which a
-simple classifier reads the digit.
+Recordings of spoken digits are converted to spectrograms and reduced to a few codes, from which a
+simple classifier recognises the digit.
 """
 
 # %%
-# The recordings are those of the Free Spoken Digit Dataset where they are at hand. Otherwise the
-# script makes words of its own: each glides from one vowel to another, by a voice of its own pitch.
+# The recordings are those of the Free Spoken Digit Dataset if available. Otherwise the script
+# synthesises words: each glides from one vowel to another, with different voices.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,8 +46,8 @@ else:
     is_test = np.arange(len(y)) % 5 == 0
 
 # %%
-# A picture of a sound has time from left to right and pitch from bottom to top. All are stretched
-# to one size, and each is a row of a table.
+# A spectrogram shows time from left to right and frequency from bottom to top. All spectrograms are
+# stretched to the same size, and each is a row of a table.
 
 SHAPE = (16, 24)
 
@@ -66,7 +66,7 @@ X_train, X_test, y_train, y_test = X[~is_test], X[is_test], y[~is_test], y[is_te
 print(X_train.shape, X_test.shape)
 
 # %%
-# Sixteen codes, by PCA and by an autoencoder, and the same classifier on both:
+# Sixteen codes from PCA and from an autoencoder, with the same classifier on both:
 
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -89,7 +89,7 @@ for name, model in models.items():
     print(f"{name:12} squared error {error:.4f}, accuracy {accuracy:.3f}")
 
 # %%
-# What is kept of the sounds:
+# Reconstructions of the sounds:
 
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(0, 10, 2)]
 figure, axes = plt.subplots(3, len(shown), figsize=(8, 4), layout="constrained")
