@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse
 import torch
 import torch.distributed as dist
 from sklearn.base import clone
@@ -70,6 +71,15 @@ MORE_EQUAL_FITS = {
     "missing": (AutoencoderTransformer(**QUICK, missing="mask"), "shared", None),
     "varimax": (AutoencoderTransformer(**ALL_AT_ONCE, rotation="varimax"), "shards", None),
     "adaptive": (AutoencoderTransformer(**QUICK, learning_rate="adaptive"), "shared", None),
+    "recurrent": (
+        AutoencoderTransformer(
+            **QUICK | {"max_iter": 6}, architecture="recurrent", sample_shape=(4, 2)
+        ),
+        "shared",
+        None,
+    ),
+    "sparse": (AutoencoderTransformer(**ALL_AT_ONCE), "shards", WEIGHTS),
+    "sparse_shared": (AutoencoderTransformer(**QUICK), "shared", None),
     "stored_shards": (AutoencoderTransformer(**ALL_AT_ONCE), "shards", None),
     "stored_shared": (AutoencoderTransformer(**ALL_AT_ONCE), "shared", None),
     # One rank has rows for less than one batch of many, and none of most held-out ones.
@@ -123,6 +133,8 @@ def fit_equal(rank, name):
     model, rows, weights = (EQUAL_FITS | MORE_EQUAL_FITS)[name]
     own = find_own(rows, rank)
     table = make_table(model)[own]
+    if name.startswith("sparse"):
+        table = scipy.sparse.csr_array(table)
     if name.startswith("stored"):
         table = pa.table({f"c{i}": column for i, column in enumerate(table.T)})
     with across_processes("shared" if rows == "shared" else "shards"):
@@ -206,11 +218,9 @@ def run(folder, tasks):
             process.start()
     for process in processes:
         process.join()
-    results = []
-    for rank in range(2):
-        with open(folder / str(rank), "rb") as file:
-            results.append(pickle.load(file))
-    return results
+    # One that was killed has written nothing.
+    paths = [path for rank in range(2) if (path := folder / str(rank)).exists()]
+    return [pickle.loads(path.read_bytes()) for path in paths]
 
 
 FAILURES = {
@@ -315,6 +325,24 @@ def fit_denoising(rank, name):
         model = AutoencoderTransformer(**QUICK, corruption="gaussian")
         model.fit(X[find_own("shards", rank)])
     return describe(model)
+
+
+def fit_and_die(rank, name):
+    class Die(torch.optim.AdamW):
+        def step(self, *args):
+            if rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().step(*args)
+
+    with across_processes("shared"):
+        AutoencoderTransformer(**QUICK, net_params={"optimizer": Die}).fit(X)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_named_to_the_others(tmp_path):
+    (survivor,) = run(tmp_path, {"killed": fit_and_die})
+    with pytest.raises(LostRankError, match="Rank 1 has ended without a word"):
+        raise survivor["killed"]
 
 
 @pytest.mark.slow
