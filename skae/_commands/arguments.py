@@ -1,14 +1,14 @@
-"""The options of the command line, which are read before anything slow is imported."""
+"""Options of the command line, parsed before any slow import."""
 
 import argparse
 from pathlib import Path
 
 DATA_SETS = ("digits", "mnist")
-"""Names that stand for data sets where a file could be named."""
+"""Names of data sets that can be given instead of a file."""
 
 
 def build_parser(version):
-    """Return the parser of the command line, which names the version of skae."""
+    """Return the parser of the command line, for a version of skae."""
     parser = argparse.ArgumentParser(
         prog="skae", description="Autoencoders as scikit-learn transformers."
     )
@@ -17,30 +17,30 @@ def build_parser(version):
     compare = commands.add_parser(
         "compare",
         help="compare PCA and an autoencoder on a table",
-        description="Compare PCA and an autoencoder on rows that neither has seen: squared error "
-        "per cell and its ratio to PCA's, share of variance kept, seconds, and the score of the "
-        "same simple model of the target on the codes.",
+        description="Compare PCA and an autoencoder on held-out rows: squared error per cell and "
+        "its ratio to PCA's, share of variance kept, times in seconds, and the score of a simple "
+        "model that predicts the target from the codes.",
     )
     _add_data_arguments(compare)
     _add_comparison_arguments(compare)
     compare.set_defaults(name="compare")
     info = commands.add_parser(
         "info",
-        help="tell what a file of skae.save holds",
-        description="Tell what a file of skae.save holds, without loading the model: its class, "
-        "when it was fitted and saved, rows and columns that it was fitted on, and its error "
-        "beside PCA's.",
+        help="show the contents of a file written by skae.save",
+        description="Show the contents of a file written by skae.save, without loading the model: "
+        "its class, the times of fitting and saving, the number of rows and columns in fit, and "
+        "its error beside PCA's.",
     )
-    info.add_argument("path", help="file that skae.save has written, or its address, hf://...")
+    info.add_argument("path", help="file written by skae.save, or its address hf://...")
     info.set_defaults(name="info")
     zoo = commands.add_parser(
         "zoo",
         help="list trained models",
-        description="List the trained models that come with skae, or those of a folder, or tell "
-        "what is known of one of them.",
+        description="List the trained models that come with skae, or those in a folder, or show "
+        "the card of one of them.",
     )
-    zoo.add_argument("model", nargs="?", help="name of a model to tell about (default: list all)")
-    zoo.add_argument("--folder", metavar="PATH", help="folder of files that skae.save has written")
+    zoo.add_argument("model", nargs="?", help="name of a model to show (default: list all)")
+    zoo.add_argument("--folder", metavar="PATH", help="folder of files written by skae.save")
     zoo.set_defaults(name="zoo")
     _add_transform(commands)
     return parser
@@ -49,20 +49,24 @@ def build_parser(version):
 def _add_transform(commands):
     transform = commands.add_parser(
         "transform",
-        help="write the codes of the rows of a file to a file",
-        description="Write the codes of the rows of a file to a file, a piece at a time, with "
-        "little memory. A run that was interrupted goes on where it was when it is called again.",
+        help="write the codes of the rows of a file to another file",
+        description="Write the codes of the rows of a file to another file, block by block, with "
+        "little memory. After an interruption, the same command resumes where it stopped.",
     )
     add = transform.add_argument
-    add("model", metavar="MODEL", help="file that skae.save has written")
+    add("model", metavar="MODEL", help="file written by skae.save")
     add(
         "input",
         metavar="INPUT",
-        help="rows: a Parquet file or a folder of them, .npy, .zarr, .h5; of a table with names, "
-        "the columns of the model are read",
+        help="rows: a Parquet file or a folder of them, .npy, .zarr, .h5; from a table with column "
+        "names, the columns of the model are read",
     )
-    add("output", metavar="OUTPUT", help="folder .parquet of Parquet files, or .zarr, or .npy")
-    add("--inverse", action="store_true", help="INPUT holds codes; write the rows of them")
+    add(
+        "output",
+        metavar="OUTPUT",
+        help="file to write: .npy, .zarr, or .parquet for a folder of Parquet files",
+    )
+    add("--inverse", action="store_true", help="read codes from INPUT and write the decoded rows")
     add("--reconstruct", action="store_true", help="write the reconstructions of the rows")
     transform.set_defaults(name="transform")
 
@@ -73,9 +77,9 @@ def _add_data_arguments(parser):
         "data",
         nargs="*",
         metavar="DATA",
-        help="a file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .xlsx, .xlsm, .npz), or one of the "
-        "names digits and mnist; default: digits, and mnist where the folder named by SKAE_DATA "
-        "holds it",
+        help="file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .xlsx, .xlsm, .npz), or one of the "
+        "names digits and mnist; default: digits, and mnist if the folder named by SKAE_DATA "
+        "contains it",
     )
     add("--target", metavar="NAME", help="column of the file to predict from the codes")
     add(
@@ -83,18 +87,18 @@ def _add_data_arguments(parser):
         action="append",
         default=[],
         metavar="COLUMN",
-        help="column of the file to leave out, such as a customer's number; may be repeated",
+        help="column of the file to leave out, such as a customer number; may be repeated",
     )
     add(
         "--no-header",
         action="store_true",
-        help="take the first line of the file for data; columns are then called x0, x1 and so on",
+        help="read the first line of the file as data; columns are then named x0, x1 and so on",
     )
     add("--sheet", metavar="NAME", help="sheet of an Excel workbook (default: the first)")
     add(
         "--drop-missing",
         action="store_true",
-        help="leave out the rows of a file that lack a value; default: refuse the file",
+        help="leave out rows with missing values; by default they are an error",
     )
 
 
@@ -113,26 +117,26 @@ def _add_comparison_arguments(parser):
         type=_parse_test_size,
         default=0.25,
         metavar="SIZE",
-        help="share in (0, 1), or number, of the rows to hold out (default: 0.25); mnist comes "
-        "with its own",
+        help="share in (0, 1), or number, of the rows to hold out (default: 0.25); mnist has its "
+        "own test rows",
     )
     add(
         "--max-rows",
         type=_parse_positive,
         metavar="N",
-        help="take at most N rows, chosen at random (default: all)",
+        help="use at most N randomly chosen rows (default: all)",
     )
     add(
         "--raw",
         action="store_true",
-        help="keep the columns of a file in their units; default: scale each to standard "
-        "deviation 1, because squared errors add up over columns",
+        help="keep the units of the columns of a file; by default each column is scaled to "
+        "standard deviation 1, because squared errors are summed over columns",
     )
     add("--random-state", type=int, default=0, metavar="SEED", help="seed (default: 0)")
     add(
         "--report",
         metavar="FILE",
-        help="also write what was found to FILE, one HTML page with pictures; needs a single DATA",
+        help="also write the results to FILE, an HTML page with plots; needs a single DATA",
     )
 
 
