@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from skae._engine.steps.nested import (
     lay_out,
 )
 from skae._engine.steps.optimizer import adamw_groups, make_adamw
+from skae.exceptions import NotBetterThanPCAWarning
 from skae.modules import CodeBasis, order_nested_codes_
 from skae.objectives import BinaryCrossEntropy, ReconstructionObjective, SquaredError
 
@@ -300,7 +302,9 @@ def make_load_curves(n_samples, n_features=48):
 def test_codes_beyond_those_that_count_do_not_make_pca_of_all(n_samples):
     """Twelve components leave nothing but noise, where no network does better."""
     X, X_test = np.split(make_load_curves(n_samples + 1000), [n_samples])
-    model = AutoencoderTransformer(12, nested=True, max_iter=25, random_state=0).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotBetterThanPCAWarning)
+        model = AutoencoderTransformer(12, nested=True, max_iter=25, random_state=0).fit(X)
     errors = [
         measure(model, X_test, n_codes) / measure_pca(X, X_test, n_codes)
         for n_codes in range(1, 13)

@@ -529,6 +529,8 @@ class BaseAutoencoder(
         if self.best_iter_ > 0 and not self._make_family().aims_at_squared_error:
             # The aim was another one, and it was met.
             return
+        if self.best_iter_ > 0 and self._gains_with_fewer_codes():
+            return
         if (
             self.pca_reconstruction_error_
             <= float(np.finfo(self._network_dtype).eps) * self.scale_**2
@@ -541,6 +543,12 @@ class BaseAutoencoder(
             measure=self._sample_form.error_name,
             reference=self._sample_form.reference_name,
         )
+
+    def _gains_with_fewer_codes(self) -> bool:
+        """Tell whether some of the codes of nested ones reconstruct more than PCA's."""
+        if not self.net_.family.is_nested:
+            return False
+        return bool((self.score_curve_ > self.pca_score_curve_).any())
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
