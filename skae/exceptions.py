@@ -45,7 +45,7 @@ class SkaeWarning(UserWarning):
 
 
 class ColumnsLeftOutWarning(SkaeWarning):
-    """Columns of a data frame tell nothing that a model could learn, and are left out.
+    """Columns of a data frame without information for a model are left out.
 
     Examples
     --------
@@ -179,7 +179,7 @@ class ExportError(ValueError):
 
 
 class LostRankError(RuntimeError):
-    """A process that trains a model together with this one has failed or ended.
+    """Another process that trains the same model has failed or ended.
 
     Examples
     --------

@@ -77,7 +77,7 @@ def draw_from_mixture(
 
 
 class MixturePrior:
-    """A mixture of normal distributions, to be a prior of codes.
+    """Mixture of normal distributions, as a prior of codes.
 
     Parameters
     ----------

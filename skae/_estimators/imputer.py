@@ -125,13 +125,14 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     -----
     `transform` imputes expected values, which vary less than real values. `sample` draws values.
 
-    A category is rare if fewer rows have it than a hundredth of those that have any, but with at
-    least 2 and at most 10; in columns of less than 20 values none is. Rare categories count as one,
-    which is never filled in. Columns in which most values are rare, such as names and other
-    identifiers, say nothing about the other columns: they are left as they are, with a warning that
-    names them. Of more than 100 categories those with the fewest rows are rare.
+    A category is rare if it has fewer rows than a hundredth of the observed rows; this limit is at
+    least 2 and at most 10. Columns with fewer than 20 values have no rare categories. Of more than
+    100 categories, the least frequent are rare. All rare categories of a column are treated as one,
+    which is never imputed. Columns in which most values are rare, such as names and other
+    identifiers, carry no information about the other columns: they are not imputed, with a warning
+    that names them.
 
-    An image with a hole is inpainted by an imputer that was fitted to images with such holes.
+    To inpaint images, fit the imputer to images with holes of the same kind.
 
     References
     ----------
@@ -261,11 +262,12 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         Returns
         -------
         X_filled : ndarray or data frame of shape (n_samples, n_features_out)
-            X, the values that are there as they are, in the shape of X if no feature is dropped and
-            none added. If fit saw a frame with categories, frames
-            give frames of the same library, with their types where these hold what is filled in;
-            if it saw an array with categories, arrays of objects; otherwise arrays in the precision
-            of X. Or what `set_output` asks for, with a column for each pixel of an image.
+            X with missing values imputed and observed values unchanged, in the shape of X if no
+            feature is dropped or added. After a fit to a data frame with categories, data frames
+            give data frames of the same library, with the same types if these can hold the imputed
+            values. After a fit to an array with categories, the result is an array of objects.
+            Otherwise, it is an array in the precision of X. `set_output` selects another container,
+            with one column per pixel of an image.
         """
         check_is_fitted(self)
         X, form, columns, missing = self._read(X)
@@ -273,41 +275,41 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     @sees_one_fit
     def sample(self, X, n_draws=20, random_state=None):
-        """Draw the missing values of X several times.
+        """Return several tables in which the missing values of X are drawn at random.
 
-        Each draw is a table in which missing values vary as the values of the columns do, and vary
-        together. Tables differ by what cannot be known of the missing values. Analyse each of them,
-        and pool the results with `skae.impute.pool`.
+        This is multiple imputation. In each table, imputed values vary like the observed values of
+        their column, and together with other columns. The differences between the tables reflect
+        the uncertainty about the missing values. Analyse each table, and pool the results with
+        `skae.impute.pool`.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Rows with the features seen in fit. For analyses of the training table pass this table.
+            Rows with the features of `fit`. To analyse the training table, pass this table.
         n_draws : int, default=20
             Number of tables.
         random_state : int, RandomState instance or None, default=None
-            Source of the draws. The same int gives the same tables, and more draws begin with those
-            of fewer.
+            Seed or generator of the draws. The same int gives the same tables, and a larger
+            `n_draws` adds tables at the end.
 
         Returns
         -------
         draws : iterator of ndarray or data frame of shape (n_samples, n_features_out)
-            Tables as `transform` returns them, one at a time, so that a single one is in memory.
+            Tables as returned by `transform`, one at a time, so that only one is in memory.
 
         Raises
         ------
         ValueError
-            If X or a parameter is not as described, or if categories and numbers take more than
-            2000 columns.
+            If X or a parameter is not as described, or if numbers and one-hot encoded categories
+            have more than 2000 columns.
 
         Notes
         -----
-        Before each draw a normal distribution is fitted to a bootstrap of the training rows.
-        Differences between values and what is expected of them are those of values that are hidden
-        in training rows with similar expectations. Categories are drawn by their frequency among
-        such rows. Columns of integers, columns in which values come again, and columns with a
-        finite `min_value` or `max_value` get values that similar rows have (predictive mean
-        matching).
+        Before each draw, a normal distribution is fitted to a bootstrap sample of the training
+        rows. The residual of a drawn value is the residual of a hidden value in a training row with
+        a similar expectation. Categories are drawn by their frequency among such rows. Columns of
+        integers, columns with repeated values, and columns with a finite `min_value` or `max_value`
+        receive observed values of similar rows (predictive mean matching).
 
         The imputer keeps up to 5000 training rows for this.
 

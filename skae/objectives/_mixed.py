@@ -1,4 +1,4 @@
-"""Loss of numbers and categories, each kind in units of its own baseline."""
+"""Loss of numbers and categories, relative to the baseline of each column."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,21 @@ _LEAST_ENTROPY = 0.02
 
 
 class MixedLoss(ReconstructionLoss):
-    """Squared error of numbers and cross-entropy of categories, each over that of its baseline.
+    """Squared error of numbers and cross-entropy of categories, relative to their baselines.
 
-    The baseline of a number is its mean, that of a category the shares of its levels: a column that
-    is reconstructed no better costs 1. A row costs the mean over its columns, however many levels
-    a category has. Estimators make such a loss for data frames with columns of several kinds.
+    The baseline of a number is its mean, and the baseline of a category are the shares of its
+    levels. A column that is reconstructed no better has a loss of 1. The loss of a row is the mean
+    over its columns, whatever the numbers of levels. Estimators use this loss for data frames with
+    columns of several kinds.
 
     Parameters
     ----------
     levels : sequence of int
-        Number of levels of each column, which has so many columns of X; 0 for a number, which
-        takes one.
+        Number of levels of each column, which is its number of columns in X; 0 for a number, which
+        has one column in X.
     factors : sequence of float
-        For each column: the factor that turns its columns of X into 0 and 1; for numbers, that
-        which makes their variance 1.
+        Factor of each column that converts its columns of X to 0 and 1; for numbers, the factor
+        that gives variance 1.
 
     Examples
     --------

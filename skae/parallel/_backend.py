@@ -22,16 +22,16 @@ class SideBySideBackend(ParallelBackendBase):
     Parameters
     ----------
     resume_until : int, default=None
-        Number of epochs of a whole training. If given, a fit with a smaller `max_iter` is the first
-        epochs of a fit with this one: learning rates and other schedules are laid out for
-        `resume_until` epochs, and a later fit in the same context with the same rows, seed and
-        parameters but a greater `max_iter` goes on where the earlier one has stopped. Where
-        `max_iter` has become `resume_until`, fits are those of `max_iter=resume_until` without this
-        backend, to the last bit. So a search that halves its candidates trains the survivors on.
-        Fits go on that have an integer as `random_state` and no `net_params`, of tables of up to
-        16 million cells; others begin anew, with the same results.
+        Number of epochs of a complete training, for halving searches. If given, a fit with a
+        smaller `max_iter` is the beginning of a fit with `resume_until` epochs: learning rates and
+        other schedules are planned for `resume_until` epochs. A later fit in the same context with
+        the same rows, seed and parameters but a larger `max_iter` continues from where the earlier
+        one stopped. Once `max_iter` equals `resume_until`, the result is identical to that of a fit
+        without this backend. Fits can continue if `random_state` is an integer, `net_params` is not
+        set, and the table has at most 16 million cells; other fits start again, with the same
+        results.
     **backend_kwargs
-        As joblib gives them to any backend.
+        Options that joblib passes to backends.
 
     Raises
     ------
@@ -73,19 +73,19 @@ class SideBySideBackend(ParallelBackendBase):
             self._kept_states = KeptStates(int(resume_until), most_bytes)
 
     def effective_n_jobs(self, n_jobs):
-        """Return the number of tasks that run side by side.
+        """Return the number of tasks that run at the same time.
 
         Parameters
         ----------
         n_jobs : int or None
-            This number, not 0; 64 where negative or None. It has no influence on results, and does
-            not depend on the number of cores. Tasks wait where half of the memory that is free
-            would not hold so many trainings of the size of the largest.
+            Number of tasks, not 0. Negative numbers and None are 64. It does not influence results,
+            and does not depend on the number of cores. Tasks wait if as many trainings of the size
+            of the largest would need more than half of the free memory.
 
         Returns
         -------
         n_tasks : int
-            Greatest number of tasks at the same time.
+            Maximum number of tasks that run at the same time.
         """
         if n_jobs == 0:
             raise ValueError("`n_jobs` must not be 0. Got 0. Use -1 for as many as are useful.")
@@ -103,7 +103,7 @@ class SideBySideBackend(ParallelBackendBase):
         self._tasks = ThreadPoolExecutor(self._n_tasks, "skae-task")
 
     def submit(self, func, callback=None):
-        """Start a task, as soon as there is a thread for it."""
+        """Start a task as soon as a thread is available."""
         ticket = self._scheduler.expect_task()
         future = self._tasks.submit(self._scheduler.run_task, ticket, func)
         if callback is not None:
@@ -115,12 +115,12 @@ class SideBySideBackend(ParallelBackendBase):
         return future.result()
 
     def terminate(self):
-        """Let go of all threads."""
+        """Release all threads."""
         self._tasks.shutdown(wait=False)
         self._scheduler.close()
 
     def abort_everything(self, ensure_ready=True):
-        """End all tasks: those that train end with their epoch."""
+        """End all tasks; trainings end after their current epoch."""
         self._scheduler.cancel()
         self._tasks.shutdown(wait=False, cancel_futures=True)
         self._scheduler.close()
@@ -128,5 +128,5 @@ class SideBySideBackend(ParallelBackendBase):
             self._open()
 
     def get_nested_backend(self):
-        """Run parallel calls of a task one after the other, in its thread."""
+        """Run parallel calls inside a task one after the other, in its thread."""
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None

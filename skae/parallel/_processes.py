@@ -1,4 +1,4 @@
-"""One model trained by several processes, of one machine or of many."""
+"""Training of one model by several processes, on one machine or many."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,49 +10,50 @@ from skae._engine import RANKS, Ranks
 
 @contextmanager
 def across_processes(rows: str = "shards", *, timeout: float | None = None) -> Iterator[None]:
-    """Let several processes fit one model together, which `torchrun` has started.
+    """Fit one model with several processes, started by `torchrun`.
 
-    Inside of the `with` block, `fit` trains one model on the rows of all processes, and each ends
-    with the same model. Mean, range and covariance of the columns, gradients, losses of held-out
-    rows and moments of codes are summed over the processes by `torch.distributed`, whose default
-    group must be there: call ``torch.distributed.init_process_group()`` first. Outside of the block
-    nothing is exchanged, whoever has started the process.
+    A context manager. Inside the `with` block, `fit` trains one model on the rows of all processes,
+    and all processes end with the same model. The mean, range and covariance of the columns,
+    gradients, losses of held-out rows and moments of codes are summed over the processes by
+    `torch.distributed`. Call ``torch.distributed.init_process_group()`` first. Outside the block,
+    nothing is exchanged between processes.
 
     Parameters
     ----------
     rows : {"shards", "shared"}, default="shards"
-        Whether each process gives `fit` rows of its own, or all of them the same table, of which
-        each takes its share. With "shared" each process has the whole table, best as a memory map,
-        and batches are those of one process; so the model equals that of one process to rounding.
-        With "shards" each process shuffles its own rows, and a batch has rows of all in the
-        proportion of their numbers.
+        Whether each process passes its own rows to `fit` ("shards"), or all processes pass the same
+        table ("shared"). With "shards", each process shuffles its own rows, and a batch contains
+        rows of all processes in proportion to their numbers. With "shared", each process needs
+        access to the whole table, preferably as a memory map, and takes its share of each batch.
+        The batches are those of a single process, so the model is equal up to rounding.
     timeout : float, default=None
-        Seconds to wait for another process, which may have more to do. None is torch's own time: 30
-        minutes on processors, 10 on GPUs.
+        Seconds to wait for another process. None is PyTorch's default: 30 minutes on CPUs, 10
+        minutes on GPUs.
 
     Raises
     ------
     RuntimeError
         If there is no process group.
     ValueError
-        If `rows` is not as described. `fit` raises it on all processes if they have been given
-        other parameters or columns than each other, or if the fit is not made of sums over rows:
-        with penalties, ``normalization="batch"``, nested codes, ``loss="neighbors"``, adversarial
-        or sparse autoencoders, those of texts, callbacks that listen to batches, `partial_fit` and
-        `warm_start`. With "shards" also with missing cells, ``rotation="ica"``,
-        ``n_components="auto"``, `groups`, tables of more than 2,000 columns or of fewer rows than
-        half as many, and estimators with an autoencoder inside, such as detectors and imputers.
+        If `rows` is not as described. `fit` raises this error on all processes if their parameters
+        or columns differ, or if the fit does not consist of sums over rows: with penalties,
+        ``normalization="batch"``, nested codes, ``loss="neighbors"``, adversarial, sparse or token
+        autoencoders, callbacks that listen to batches, `partial_fit` and `warm_start`. With
+        "shards" also with missing cells, ``rotation="ica"``, ``n_components="auto"``, `groups`,
+        tables with more than 2,000 columns or with fewer rows than half the number of columns, and
+        estimators that contain an autoencoder, such as detectors and imputers.
     skae.exceptions.LostRankError
-        Raised by `fit` on all other processes, with its number, if one has failed or was killed.
+        Raised by `fit` on all other processes if a process has failed or was killed; names its
+        rank.
 
     Notes
     -----
-    `batch_size` is the number of rows in a step of all processes together. Small tables are not
-    cross-validated; rows are held out as in large ones. Each process draws its own noise, dropout
-    and variational codes, so such models agree with those of one process as two seeds do. Callbacks
-    must be the same on all processes. Steps before the autoencoder in a pipeline know nothing of
-    the other processes: fit them beforehand, or use ``rows="shared"``. Fits in threads or processes
-    that joblib starts are not shared.
+    `batch_size` is the total number of rows per step over all processes. Small tables are not
+    cross-validated; rows are held out as in large tables. Each process draws its own noise, dropout
+    and variational codes, so such models differ from those of a single process as fits with two
+    seeds differ. Callbacks must be the same on all processes. Earlier steps of a pipeline are
+    fitted by each process alone: fit them beforehand, or use ``rows="shared"``. Fits in threads or
+    processes started by joblib are not shared.
 
     Examples
     --------
