@@ -292,6 +292,13 @@ def test_networks_whose_steps_depend_on_the_rows_are_refused(images, path):
             skae.to_onnx(model, path, check=check)
 
 
+def test_autoencoders_of_frames_with_several_kinds_of_columns_are_refused(path):
+    frame = pd.DataFrame({"number": np.arange(40) ** 2, "kind": ["a", "b"] * 20})
+    model = AutoencoderTransformer(**SMALL | {"n_components": 1}).fit(frame)
+    with pytest.raises(ExportError, match="must be fitted to numbers to be exported"):
+        skae.to_onnx(model, path, check=frame)
+
+
 def test_an_imputer_of_categories_is_refused(path):
     frame, _ = make_frame(60)
     model = AutoencoderImputer(random_state=0).fit(frame)
