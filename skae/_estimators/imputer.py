@@ -17,6 +17,7 @@ from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.drawn_rows import check_can_draw, draw_columns, keep_rows
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import fill_rows, fit_filling_model
+from skae._estimators.frames import check_frame
 from skae._estimators.held_out import number_groups
 from skae._estimators.html import HTMLMixin
 from skae._estimators.mixed_columns import (
@@ -397,7 +398,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         X = as_table(X)
         least = 2 if reset else 1
         if is_frame(X):
-            return self._validate_frame(X, least, reset=reset), X.shape[1:]
+            check_frame(self, X, fewest=least, reset=reset)
+            return X, X.shape[1:]
         options = {"reset": reset, "ensure_min_samples": least}
         if holds_objects(X):
             X = validate_data(self, X, dtype=object, ensure_all_finite=False, **options)
@@ -411,21 +413,6 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
                 self, flatten_samples(X), dtype=(np.float64, np.float32), **options
             )
         return rows, find_form(X, rows.shape[1])
-
-    def _validate_frame(self, X, least, *, reset):
-        if len(set(X.columns)) < X.shape[1]:
-            name = next(name for name in X.columns if list(X.columns).count(name) > 1)
-            raise ValueError(
-                f"X must have columns of different names. Got more than one {name!r}. Rename them, "
-                "or pass the values alone, as in X.to_numpy()."
-            )
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        if X.shape[0] < least or X.shape[1] == 0:
-            raise ValueError(
-                f"X must have a column and a minimum of {least} rows. Got shape={X.shape}. "
-                "Pass more."
-            )
-        return X
 
     def _to_kind_of_fit(self, X):
         """Return X as an array of floats, unless fit has seen text."""
