@@ -12,14 +12,14 @@ INPUT_LIMIT = 5.0
 
 
 class LinearPath(nn.Module):
-    """A projection to the codes and back that starts as PCA, and remembers its start.
+    """Projection to codes and back, which starts as PCA and stores its start.
 
     Parameters
     ----------
     projection : Tensor of shape (n_components, n_features)
-        Where the way to the codes starts.
+        Initial projection to the codes.
     back_projection : Tensor of shape (n_components, n_features)
-        Where the way back starts.
+        Initial projection back to the rows.
 
     Examples
     --------
@@ -99,9 +99,10 @@ def _multiply_precisely(inputs: Tensor, weight: Tensor) -> Tensor:
 
 
 class CodeBasis(nn.Module):
-    """An affine change of basis of the codes, and its inverse.
+    """Affine change of basis of the codes, and its inverse.
 
-    Training works in the basis that it finds; users see this one. Reconstructions are the same.
+    Training uses the basis of the network, and users see this basis. Reconstructions are not
+    affected.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ class CodeBasis(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """An encoder and a decoder with a linear path beside them.
+    """Autoencoder with an encoder, a decoder and a linear path.
 
     With `s` the standardised row, and `u` and `w` the row and the code with every entry scaled to
     about unit size, the code is ``z = P u + e(u)``, the reconstruction ``s' = link(Q w) + d(w)``.
@@ -171,7 +172,7 @@ class Autoencoder(nn.Module):
     decoder : Module
         `d`, from (n_samples, n_components) to (n_samples, n_features).
     basis : CodeBasis
-        The basis in which codes are shown.
+        Basis of the codes that users see.
     input_scale : Tensor of shape (n_features,)
         Factors that turn the entries of a row into `u`. Steps of an optimiser are about
         equal for all weights, so what these are multiplied with should be of about one size.
@@ -182,15 +183,15 @@ class Autoencoder(nn.Module):
     output : Module, default=None
         The link and the reconstruction, a `LinearOutput` where None.
     sparsity : Module, default=None
-        Makes codes sparse, such as `TopK`; it sees `w` and returns it with zeros.
+        Module that makes codes sparse, such as `TopK`. It takes `w` and returns it with zeros.
     filling : Module, default=None
-        Fills the missing cells of `u`, such as `GaussianFilling`. With one the encoder has
-        2 n_features inputs: the filled `u`, and 1 for each cell that was missing, else 0.
+        Module that fills the missing cells of `u`, such as `GaussianFilling`. The encoder then has
+        2 n_features inputs: the filled `u`, and a mask that is 1 in missing cells and 0 otherwise.
 
     Notes
     -----
-    The encoder and the decoder see scaled entries cut off beyond five, so that an outlier does not
-    lead them far away from all that they have seen; the linear path sees them whole.
+    The inputs of the encoder and the decoder are clipped at five, so that outliers do not lead them
+    far from their training data. The linear path receives them unclipped.
 
     Where a `reach` is set, all that has been learned fades for rows beyond the known ones. With `x`
     the distance of each entry of `s` from the range of the known rows, widened by a twentieth, over
@@ -334,7 +335,7 @@ class Autoencoder(nn.Module):
         return shown.fade(output) + self.output.link(line)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the output, as the loss takes it.
+        """Return the output, as the loss accepts it.
 
         Parameters
         ----------
@@ -344,7 +345,7 @@ class Autoencoder(nn.Module):
         Returns
         -------
         output : Tensor of shape (n_samples, n_features)
-            Reconstructions before `output` was applied: logits where that is logistic.
+            Reconstructions before `output` is applied, such as logits.
         """
         return self.decode_raw(self.encode_raw(inputs))
 
@@ -379,5 +380,5 @@ class Autoencoder(nn.Module):
         return self.output(self.decode_raw(self.basis.inverse(code)))
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
-        """Return the reconstruction of standardised rows, without a detour through the basis."""
+        """Return the reconstruction of standardised rows, without the change of basis."""
         return self.output(self.forward(inputs))

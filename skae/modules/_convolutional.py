@@ -1,4 +1,4 @@
-"""Convolutional encoders and decoders of samples that lie in flat rows."""
+"""Convolutional encoders and decoders of samples in flat rows."""
 
 import itertools
 import math
@@ -98,7 +98,7 @@ class ConvolutionalEncoder(nn.Module):
     sample_shape : tuple of two or three ints
         Channels of a sample, and its length or its height and width, of any size.
     n_outputs : int
-        Outputs for each sample.
+        Number of outputs per sample.
     n_channels : sequence of int
         Channels of the maps that each convolution makes.
     kernel_size : int, default=3
@@ -106,9 +106,9 @@ class ConvolutionalEncoder(nn.Module):
     hidden_layer_sizes : sequence of int, default=()
         Units of dense layers between the last maps and the outputs.
     masked : bool, default=False
-        Whether inputs say which cells are missing: as many channels again.
+        Whether inputs include a mask of missing cells, as additional channels.
     activation : str, default="silu"
-        Function between the layers, as for `DenseStack`.
+        Activation function between the layers, as in `DenseStack`.
     normalization : {"batch", "layer"}, default=None
         Normalisation before each activation: every channel over batch and places, or every
         sample over channels and places.
@@ -119,7 +119,7 @@ class ConvolutionalEncoder(nn.Module):
     dtype : torch.dtype, default=torch.float32
         Type of the weights.
     generator : torch.Generator, default=None
-        Source of the weights.
+        Generator of the weights.
 
     Examples
     --------
@@ -172,7 +172,7 @@ class ConvolutionalEncoder(nn.Module):
         Returns
         -------
         outputs : Tensor of shape (n_samples, n_outputs)
-            One row a sample.
+            One row per sample.
         """
         values = inputs.unflatten(1, self.shape)
         for convolution, maps in zip(self.convolutions, self.maps, strict=True):
@@ -196,7 +196,7 @@ class ConvolutionalDecoder(nn.Module):
     hidden_layer_sizes : sequence of int, default=()
         Units of dense layers between the codes and the first maps.
     activation : str, default="silu"
-        Function between the layers, as for `DenseStack`.
+        Activation function between the layers, as in `DenseStack`.
     normalization : {"batch", "layer"}, default=None
         As for `ConvolutionalEncoder`.
     dropout : float in [0, 1), default=0.0
@@ -206,7 +206,7 @@ class ConvolutionalDecoder(nn.Module):
     dtype : torch.dtype, default=torch.float32
         Type of the weights.
     generator : torch.Generator, default=None
-        Source of the weights.
+        Generator of the weights.
 
     Examples
     --------

@@ -51,7 +51,7 @@ class _Stack(nn.Module):
     n_hidden : sequence of int
         Number of units of each hidden layer.
     activation : str
-        Function between the layers, as for `DenseStack`.
+        Activation function between the layers, as in `DenseStack`.
     normalization : {"batch", "layer"} or None
         Normalisation before each activation.
     dropout : float in [0, 1)
@@ -114,7 +114,7 @@ class _Stack(nn.Module):
         Parameters
         ----------
         inputs : Tensor of shape (n_samples, layer_sizes[0])
-            One row a sample.
+            One row per sample.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class _Stack(nn.Module):
         Parameters
         ----------
         inputs : Tensor of shape (n_samples, layer_sizes[0])
-            One row a sample.
+            One row per sample.
 
         Returns
         -------
@@ -207,18 +207,19 @@ class DenseStack(_Stack):
     layer_sizes : sequence of int
         Number of units from the input to the output, both included; at least two numbers.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
-        The function between the layers.
+        Activation function between the layers.
     normalization : {"batch", "layer"}, default=None
         Normalisation before each activation: every unit over the batch, or every row over the
         units. A batch of one row is normalised by the running statistics.
     dropout : float in [0, 1), default=0
         Share of the hidden units that are dropped, at random, in each training step.
     zero_last : bool, default=False
-        Start the last layer at zero, so that the stack starts as the zero function.
+        Whether the last layer starts at zero, so that the stack starts as the zero function.
     dtype : torch.dtype, default=torch.float32
         Type of the parameters.
     generator : torch.Generator, default=None
-        Source of the initial weights and of a seed for the dropout; torch's global one where None.
+        Generator of the initial weights and of a seed for the dropout. None is PyTorch's global
+        generator.
 
     Raises
     ------
@@ -259,9 +260,9 @@ class DenseStack(_Stack):
         Parameters
         ----------
         zero_last : bool, default=False
-            Start the last layer at zero instead.
+            Whether the last layer starts at zero instead.
         generator : torch.Generator, default=None
-            Source of the weights; torch's global one where None.
+            Generator of the weights. None is PyTorch's global generator.
         """
         for norm in self.norms:
             if isinstance(norm, BatchNorm | nn.LayerNorm):
@@ -280,7 +281,7 @@ class DenseStack(_Stack):
         Parameters
         ----------
         inputs : Tensor of shape (n_samples, layer_sizes[0])
-            One row a sample.
+            One row per sample.
 
         Returns
         -------
@@ -294,16 +295,16 @@ class DenseStack(_Stack):
 
 
 class TiedDenseStack(_Stack):
-    """A decoder whose weights are an encoder's, transposed and in reverse order.
+    """Decoder with the transposed weights of an encoder, in reverse order.
 
-    Only the biases are its own. It starts with the output zero for the code zero, and as the zero
-    function where the encoder's last layer is zero.
+    Only the biases are separate. It starts with output zero for code zero, and as the zero function
+    if the last layer of the encoder is zero.
 
     Parameters
     ----------
     encoder : DenseStack
-        Where the weights are. It stays the only owner: it is no submodule of this one, so that each
-        weight is counted and stored once.
+        Encoder that owns the weights. It is not a submodule of the decoder, so that each weight is
+        counted and stored once.
     normalization : {"batch", "layer"}, default=None
         As for `DenseStack`.
     dropout : float in [0, 1), default=0
@@ -311,7 +312,7 @@ class TiedDenseStack(_Stack):
     dtype : torch.dtype, default=torch.float32
         Type of the biases; that of the encoder.
     generator : torch.Generator, default=None
-        Source of a seed for the dropout; torch's global one where None.
+        Generator of a seed for the dropout. None is PyTorch's global generator.
 
     Raises
     ------
@@ -320,7 +321,7 @@ class TiedDenseStack(_Stack):
 
     Notes
     -----
-    Copy, move and store it together with its encoder, as parts of one autoencoder.
+    Copy, move and store the decoder together with its encoder, as parts of one autoencoder.
 
     Examples
     --------
@@ -368,12 +369,12 @@ class TiedDenseStack(_Stack):
         Parameters
         ----------
         inputs : Tensor of shape (n_samples, n_components)
-            One row a sample, of as many entries as the encoder returns.
+            One row per sample, with as many entries as the encoder returns.
 
         Returns
         -------
         outputs : Tensor of shape (n_samples, n_features)
-            Values of the last layer, as many as the encoder takes.
+            Values of the last layer, as many as the inputs of the encoder.
         """
         return self._apply_layers(inputs)
 

@@ -1,4 +1,4 @@
-"""Autoencoders whose first codes are a model by themselves, whatever their number."""
+"""Nested autoencoders, which decode any number of first codes."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def list_levels(n_components: int) -> tuple[int, ...]:
 
 
 class NestedDecoder(nn.Module):
-    """One decoder for each level, which is the greatest number of codes that it decodes.
+    """Decoders for different numbers of codes.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class NestedDecoder(nn.Module):
 
 
 class NestedAutoencoder(Autoencoder):
-    """An autoencoder that decodes the first codes alone as well as all of them.
+    """Autoencoder that can decode any number of first codes.
 
     Codes that are left out are zero in the network's own basis. The basis that users see must not
     mix later codes into earlier ones, as `order_nested_codes_` makes sure.

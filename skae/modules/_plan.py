@@ -37,7 +37,7 @@ class StackPlan:
     dtype : torch.dtype, default=torch.float32
         Type of the parameters.
     generator : torch.Generator, default=None
-        Source of the weights; torch's global one where None.
+        Generator of the weights. None is PyTorch's global generator.
 
     Examples
     --------

@@ -139,7 +139,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Parameters
     ----------
     inputs : Tensor of shape (n_samples, n_in)
-        One row a sample.
+        One row per sample.
     weight : Tensor of shape (n_out, n_in)
         Weights.
     bias : Tensor of shape (n_out,), default=None

@@ -1,4 +1,4 @@
-"""Recurrent encoders and decoders of sequences that lie in flat rows."""
+"""Recurrent encoders and decoders of sequences in flat rows."""
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM
 
 
 class RecurrentLayers(nn.Module):
-    """Layers of gated recurrent units or of long short-term memory, which read one way.
+    """Layers of gated recurrent units or long short-term memory, in one direction.
 
-    What torch's own fused layers compute, with weights from a generator of one's choice.
+    The computation is that of PyTorch's fused layers, with weights drawn from a given generator.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class RecurrentLayers(nn.Module):
     cell : {"gru", "lstm"}, default="gru"
         Kind of the units.
     n_layers : int, default=1
-        How many there are, one on top of the other.
+        Number of layers.
     dtype : torch.dtype, default=torch.float32
         Type of the weights.
     generator : torch.Generator, default=None
@@ -66,7 +66,7 @@ class RecurrentLayers(nn.Module):
         steps : Tensor of shape (length, n_samples, n_inputs)
             The sequences.
         states : Tensor of shape (n_layers, n_samples, n_units), default=None
-            Where the layers start; at zero where None.
+            Initial states. None is zero.
 
         Returns
         -------
@@ -96,14 +96,14 @@ def _initialise_(name: str, weights: Tensor, n_units: int, cell: str, generator)
 
 
 class RecurrentEncoder(nn.Module):
-    """Reads sequences that lie in flat rows, and returns what it has made of each at its end.
+    """Recurrent encoder of sequences in flat rows.
 
     Parameters
     ----------
     sample_shape : tuple of two ints
         Steps of the longest sequence, and features of each step.
     n_outputs : int
-        Outputs for each sequence.
+        Number of outputs per sequence.
     hidden_layer_sizes : tuple of int, default=()
         Units of dense layers between the last state and the outputs.
     n_units : int, default=64
@@ -111,13 +111,13 @@ class RecurrentEncoder(nn.Module):
     cell : {"gru", "lstm"}, default="gru"
         Kind of the recurrent units.
     n_layers : int, default=1
-        How many there are.
+        Number of recurrent layers.
     bidirectional : bool, default=False
-        Whether a second network reads the other way; what both end with counts.
+        Whether a second network reads in the other direction. The last states of both are used.
     backwards : bool, default=True
-        Whether a network of one direction reads from the end to the beginning.
+        Whether a unidirectional network reads from end to beginning.
     masked : bool, default=False
-        Whether inputs say which cells are missing.
+        Whether inputs include a mask of missing cells.
     zero_last : bool, default=False
         Whether the outputs start as zeros.
     activation : str, default="silu"
@@ -129,13 +129,13 @@ class RecurrentEncoder(nn.Module):
     dtype : torch.dtype, default=torch.float32
         Type of the weights.
     generator : torch.Generator, default=None
-        Source of the weights.
+        Generator of the weights.
 
     Notes
     -----
-    A sequence ends with the last step in which a cell is there. What comes later is not read, so
-    padding has no influence. That is cheap: the steps beyond the end are computed, but not looked
-    at, which is faster than to pack them away.
+    A sequence ends with the last step that has an observed cell. Later steps are ignored, so
+    padding has no influence. They are computed all the same, which is faster than packing the
+    sequences.
 
     Examples
     --------
@@ -246,7 +246,7 @@ class RecurrentEncoder(nn.Module):
 
 
 class RecurrentDecoder(nn.Module):
-    """Writes sequences into flat rows, from the first step to the last.
+    """Recurrent decoder that returns sequences in flat rows.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ class RecurrentDecoder(nn.Module):
     cell : {"gru", "lstm"}, default="gru"
         Kind of the recurrent units.
     n_layers : int, default=1
-        How many there are.
+        Number of recurrent layers.
     zero_last : bool, default=False
         Whether the outputs start as zeros.
     activation : str, default="silu"
@@ -273,13 +273,13 @@ class RecurrentDecoder(nn.Module):
     dtype : torch.dtype, default=torch.float32
         Type of the weights.
     generator : torch.Generator, default=None
-        Source of the weights.
+        Generator of the weights.
 
     Notes
     -----
-    The layers start from the code and see it again at each step. They do not see what they have
-    written so far: all that they know of a sequence is its code. Where sequences are written does
-    not depend on how many steps follow, so the padding has no influence on that either.
+    The states are initialised from the code, which is also the input of each step. The decoder does
+    not receive its previous outputs, only the code. A step does not depend on the number of steps
+    that follow, so padding has no influence.
 
     Examples
     --------
@@ -324,7 +324,7 @@ class RecurrentDecoder(nn.Module):
         )
 
     def forward(self, code: Tensor) -> Tensor:
-        """Return the sequences that codes stand for.
+        """Return the sequences of codes.
 
         Parameters
         ----------

@@ -132,7 +132,7 @@ class TokenAutoencoder(nn.Module):
     decoder : RecurrentDecoder
         From codes to logits, for a place more than the longest text has words.
     basis : CodeBasis
-        The basis in which codes are shown.
+        Basis of the codes that users see.
     linear_path : WordPath
         Linear part of both: latent semantic analysis and frequencies, to begin with.
 
