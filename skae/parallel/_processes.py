@@ -40,8 +40,9 @@ def across_processes(rows: str = "shards", *, timeout: float | None = None) -> I
         ``normalization="batch"``, nested codes, ``loss="neighbors"``, adversarial, sparse or token
         autoencoders, callbacks that listen to batches, `partial_fit` and `warm_start`. With
         "shards" also with missing cells, ``rotation="ica"``, ``n_components="auto"``, `groups`,
-        tables with more than 2,000 columns or with fewer rows than half the number of columns, and
-        estimators that contain an autoencoder, such as detectors and imputers.
+        data frames with columns of several kinds, tables with more than 2,000 columns or with fewer
+        rows than half the number of columns, and estimators that contain an autoencoder, such as
+        detectors and imputers.
     skae.exceptions.LostRankError
         Raised by `fit` on all other processes if a process has failed or was killed; names its
         rank.
@@ -57,16 +58,14 @@ def across_processes(rows: str = "shards", *, timeout: float | None = None) -> I
 
     Examples
     --------
-    A group of this process alone; under ``torchrun --nproc-per-node 2`` the same lines make a group
-    of two:
+    A group that consists of this process alone. Under `torchrun`, call ``init_process_group()``
+    without arguments:
 
-    >>> import os
     >>> import torch.distributed as dist
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
     >>> from skae.parallel import across_processes
-    >>> start = {"rank": 0, "world_size": 1} if "RANK" not in os.environ else {}
-    >>> dist.init_process_group("gloo", store=dist.HashStore(), **start)
+    >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     >>> with across_processes(rows="shared"):
     ...     model = AutoencoderTransformer(8, max_iter=2, random_state=0).fit(load_digits().data)
     >>> dist.destroy_process_group()
