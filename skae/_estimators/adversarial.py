@@ -332,7 +332,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Raises
         ------
         ValueError
-            If X or a parameter is not as described; the message says what to do.
+            If X or a parameter is not as described. The message names a remedy.
         skae.exceptions.NonFiniteLossError
             If the loss becomes infinite or NaN.
         """

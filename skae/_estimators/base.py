@@ -145,7 +145,7 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If X or a parameter is not as described; the message says what to do.
+            If X or a parameter is not as described. The message names a remedy.
         skae.exceptions.NonFiniteLossError
             If the loss becomes infinite or NaN. The estimator is then left unchanged.
         """

@@ -86,7 +86,7 @@ class MixturePrior:
     deviation : float, default=1.0
         Standard deviation of each, in all directions; greater than 0.
     weights : array-like of shape (n_mixture_components,), default=None
-        Their shares of the draws, which sum to 1; equal where None.
+        Weights of the distributions, which sum to 1. None gives equal weights.
 
     Examples
     --------

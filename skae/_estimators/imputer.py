@@ -58,9 +58,9 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     Parameters
     ----------
     n_components : int, float in (0, 1), "auto" or None, default=0.95
-        Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
-        explain; "auto" is as many as parallel analysis finds, None as many as there are rows or
-        columns, whichever is less.
+        Number of codes of the autoencoder, or the share of the variance that the same number of
+        principal components explains. "auto" chooses the number by parallel analysis, and None uses
+        the smaller of the numbers of rows and columns.
     missing_values : int, float, str, numpy.nan, None or pandas.NA, default=numpy.nan
         Placeholder of missing values. In data frames and arrays of objects, NaN, None and null
         values are always missing.
@@ -218,7 +218,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         Raises
         ------
         ValueError
-            If X or a parameter is not as described; the message says what to do.
+            If X or a parameter is not as described. The message names a remedy.
         TypeError
             If a column of X contains lists or other containers.
         skae.exceptions.NonFiniteLossError

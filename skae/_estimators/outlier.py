@@ -71,10 +71,10 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     Parameters
     ----------
     n_components : int, float in (0, 1), "auto" or None, default=0.8
-        Number of codes of the autoencoder, or the share of variance that as many codes of a PCA
-        explain; "auto" is as many as parallel analysis finds, None as many as there are rows or
-        columns, whichever is less. Fewer codes give the reconstruction error more weight, more
-        codes the neighbourhood of the codes.
+        Number of codes of the autoencoder, or the share of the variance that the same number of
+        principal components explains. "auto" chooses the number by parallel analysis, and None uses
+        the smaller of the numbers of rows and columns. Fewer codes give the reconstruction error
+        more weight, more codes the neighbourhood of the codes.
     contamination : "auto" or float in (0, 0.5], default="auto"
         Share of outliers among the training rows. It only determines the threshold of `predict` and
         the training rows that are not used as neighbours. "auto" applies the rule of box plots to
@@ -134,7 +134,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     With missing values, the squared error of a row is the mean over its observed cells times the
     number of features.
 
-    P-values are conformal [1]_: the share of rows in the calibration that score as low as the row.
+    P-values are conformal [1]_: the share of calibration rows with a score at most that of the row.
 
     References
     ----------
@@ -191,16 +191,16 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two, all finite but for missing cells. Most of them should be
-            inliers. Images and sequences may have axes of their own, as in the autoencoder.
+            Training rows, at least two, all finite except for missing cells. Most of them should be
+            inliers. Images and sequences may have more axes, as in the autoencoder.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows in training and for the threshold. Rows with weight
             zero have no influence. As neighbours, all other rows count equally.
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. The autoencoder
-            holds out all rows of a group or none, as in `AutoencoderTransformer.fit`.
+            Group labels of rows that belong together, such as the rows of one patient. The
+            autoencoder holds out all rows of a group or none, as in `AutoencoderTransformer.fit`.
 
         Returns
         -------
@@ -210,7 +210,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Raises
         ------
         ValueError
-            If X or a parameter is not as described; the message says what to do.
+            If X or a parameter is not as described. The message names a remedy.
         skae.exceptions.NonFiniteLossError
             If the loss of the autoencoder is no longer finite.
         """
@@ -306,21 +306,22 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     @sees_one_fit
     def p_values(self, X) -> np.ndarray:
-        """Return how probable such a low score is for an ordinary row.
+        """Return the probability of such a low score for an ordinary row.
 
-        Among rows drawn like the training rows a share of about `alpha` has a p-value of at most
-        `alpha`, for every `alpha`. Outliers among the training rows make the p-values larger.
+        About a share `alpha` of rows drawn from the distribution of the training rows has a p-value
+        of at most `alpha`, for every `alpha`. Outliers among the training rows increase the
+        p-values.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows that are not among the training rows, all finite but for missing cells.
+            Rows that are not training rows, all finite except for missing cells.
 
         Returns
         -------
         p_values : ndarray of shape (n_samples,)
-            Numbers from ``1 / (1 + n_calibration)`` to 1: one plus the number of
-            `calibration_scores_` that are as low, divided by one plus their number.
+            P-values from ``1 / (1 + n_calibration)`` to 1: one plus the number of
+            `calibration_scores_` that are at most the score, divided by one plus ``n_calibration``.
 
         Raises
         ------
@@ -378,9 +379,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Returns
         -------
         z_scores : ndarray of shape (n_samples, n_features)
-            Cell less its reconstruction, divided by the root mean square of that difference among
-            ordinary rows: positive where the value is higher than expected. In the shape of X; NaN
-            where a cell is missing.
+            Cell minus its reconstruction, divided by the root mean square of that difference in
+            ordinary rows: positive if the value is higher than expected. In the shape of X; NaN in
+            missing cells.
 
         Examples
         --------
