@@ -124,7 +124,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     Notes
     -----
-    `transform` imputes expected values, which vary less than real values. `sample` draws values.
+    `transform` imputes expected values, which vary less than real values. `sample` draws values; up
+    to 5000 training rows are kept for this, in files and pickles, too.
 
     A category is rare if it has fewer rows than a hundredth of the observed rows; this limit is at
     least 2 and at most 10. Columns with fewer than 20 values have no rare categories. Of more than
