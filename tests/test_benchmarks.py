@@ -351,3 +351,10 @@ def test_large_tables_are_measured_beside_small_ones(run):
     assert float(memory) < 1
     for name in ("skae transform", "two"):
         assert float(find_line(text, name)[1]) > 0
+
+
+@pytest.mark.slow
+def test_models_side_by_side_agree_with_those_alone(run):
+    text = run("side_by_side", "--quick", "--parts", "halving", "many")
+    for name in ("halving", "many"):
+        assert float(find_line(text, name)[5]) > 0

@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skae
 from skae import (
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
@@ -220,11 +221,12 @@ def test_no_tasks_at_all_are_refused(wine):
         fit_all([make_transformer()], wine[0])
 
 
-def test_tables_of_other_lengths_are_fitted_as_in_a_loop(wine):
+def test_tables_of_other_lengths_are_fitted_as_in_a_loop(wine, tmp_path):
     tables = {"a": wine[0], "b": wine[0][:50], 3: wine[0][30:80], "short": wine[0][:2]}
     models = fit_many(make_transformer(), tables)
     assert list(models) == list(tables)
-    codes = transform_many(models, tables.items())
+    skae.save(models, tmp_path / "models.skae")
+    codes = transform_many(skae.load(tmp_path / "models.skae"), tables.items())
     for name, X in tables.items():
         np.testing.assert_array_equal(codes[name], make_transformer().fit(X).transform(X))
 
