@@ -7,6 +7,8 @@ same rows in the same run. See README.md.
 import statistics
 import sys
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 from _common import (
@@ -42,10 +44,14 @@ from skae.datasets import has_data_file, load_mnist, load_spoken_digits
 _MOST_ROWS = 2500
 _MOST_TEST_ROWS = 1500
 _CONTAMINATION = 0.05
+_MOST_ROWS_OF_A_FILE = 3000
+_LEAST_OUTLIERS_OF_A_FILE = 20
 _SHARE = AutoencoderOutlierDetector().n_components
 _NOTES = f"""\
 Area under the ROC curve on held-out rows: 1 is perfect, 0.5 is chance. Everything is fitted without
-labels: to ordinary rows only (clean), or with outliers among them ({_CONTAMINATION:.0%} dirty)."""
+labels: to ordinary rows only (clean), or with outliers among them ({_CONTAMINATION:.0%} dirty).
+Tables of a folder: to half of the ordinary rows, judged on all others (clean), or to all rows,
+judged on these (dirty)."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +75,38 @@ def main(arguments=None):
     runs = []
     with quiet(), limit_threads(options.threads):
         print(describe_machine(), _NOTES, sep="\n")
-        for name in filter(is_available, options.datasets):
-            for seed in range(options.seeds):
-                ordinary, outliers = DATA_SETS[name][0](seed)
-                for dirty in (False, True):
-                    split = split_rows(ordinary, outliers, seed, dirty=dirty)
-                    runs += [
-                        measure(fit, split, seed, (name, dirty, method))
-                        for method, fit in methods.items()
-                    ]
+        for name, seed, dirty, split in list_splits(options):
+            runs += [
+                measure(fit, split, seed, (name, dirty, method)) for method, fit in methods.items()
+            ]
             print(f"{name} is done", file=sys.stderr, flush=True)
     if runs:
         report(runs, list(methods))
+
+
+def list_splits(options):
+    """Yield names, seeds, whether outliers are among the training rows, and such splits."""
+    if options.folder is not None:
+        for file in sorted(options.folder.glob("*.npz")):
+            for seed in range(options.seeds):
+                X, is_outlier = load_file(file, seed)
+                for dirty in (False, True):
+                    yield file.stem, seed, dirty, split_file(X, is_outlier, seed, dirty=dirty)
+        return
+    for name in filter(is_available, options.datasets):
+        for seed in range(options.seeds):
+            ordinary, outliers = DATA_SETS[name][0](seed)
+            for dirty in (False, True):
+                yield name, seed, dirty, split_rows(ordinary, outliers, seed, dirty=dirty)
 
 
 def parse_options(arguments):
     """Return the options; --quick only shortens what is not named."""
     parser = make_parser(__doc__)
     parser.add_argument("--datasets", nargs="+", choices=DATA_SETS, metavar="NAME")
+    parser.add_argument(
+        "--folder", type=Path, help="labelled tables in .npz files, with X and y (1 is an outlier)"
+    )
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, metavar="NAME")
     parser.add_argument("--seeds", type=int, help="splits, each with a seed; 3 by default")
     parser.add_argument("--threads", type=int, default=1, help="1 by default")
@@ -94,7 +114,8 @@ def parse_options(arguments):
     options.datasets = options.datasets or (QUICK if options.quick else tuple(DATA_SETS))
     if options.rivals is None:
         options.rivals = ("pca", "forest", "lof") if options.quick else tuple(RIVALS)
-    options.seeds = options.seeds or (1 if options.quick else 3)
+    short = options.quick or options.folder is not None
+    options.seeds = options.seeds or (1 if short else 3)
     return options
 
 
@@ -102,7 +123,7 @@ def choose_methods(options):
     """Return ours, and the rivals that can be imported."""
     methods = {"skae": make_ours(options.set)}
     for name in options.rivals:
-        if name != "pyod" or is_installed("pyod"):
+        if not (name == "pyod" or name in PYOD) or is_installed("pyod"):
             methods[name] = RIVALS[name]
     return methods
 
@@ -152,8 +173,8 @@ def use_detector(make, scaler=None):
 
 
 def fit_neighbors(X, seed):
-    """Score by the squared distance from as many neighbours as ours has, in as scaled rows."""
-    scaler = MinMaxScaler().fit(X)
+    """Score by the squared distance from as many neighbours as ours has, on standardised rows."""
+    scaler = StandardScaler().fit(X)
     n_neighbors = min(AutoencoderOutlierDetector().n_neighbors, len(X))
     model = NearestNeighbors(n_neighbors=n_neighbors).fit(scaler.transform(X))
 
@@ -211,6 +232,19 @@ def fit_pyod(X, seed):
     return model.decision_function, None
 
 
+def use_pyod(name):
+    """Return what fits another detector of pyod, on standardised columns."""
+
+    def fit(X, seed):
+        scaler = StandardScaler().fit(X)
+        make = getattr(import_module(f"pyod.models.{name}"), PYOD[name])
+        model = make(**({"random_state": seed} if name == "cblof" else {})).fit(scaler.transform(X))
+        return lambda X: model.decision_function(scaler.transform(X)), None
+
+    return fit
+
+
+PYOD = {"copod": "COPOD", "ecod": "ECOD", "hbos": "HBOS", "knn": "KNN", "cblof": "CBLOF"}
 RIVALS = {
     "error": use_reconstruction(fit_autoencoder, MinMaxScaler),
     "neighbors": fit_neighbors,
@@ -221,6 +255,7 @@ RIVALS = {
     "svm": use_detector(lambda seed: OneClassSVM(), StandardScaler()),
     "mlp": use_reconstruction(fit_perceptron, StandardScaler),
     "pyod": fit_pyod,
+    **{name: use_pyod(name) for name in PYOD},
 }
 
 
@@ -332,6 +367,30 @@ def split_rows(ordinary, outliers, seed, *, dirty):
     others = outliers[half : half + _MOST_TEST_ROWS]
     is_outlier = np.repeat([False, True], [len(test), len(others)])
     return train, np.concatenate([test, others]), is_outlier
+
+
+def load_file(file, seed):
+    """Return rows of a labelled table, 3,000 at most, and which are outliers."""
+    with np.load(file) as table:
+        X, is_outlier = table["X"].astype(np.float64), table["y"] == 1
+    if len(X) <= _MOST_ROWS_OF_A_FILE:
+        return X, is_outlier
+    rng = np.random.default_rng(seed)
+    rows, outliers = rng.permutation(np.flatnonzero(~is_outlier)), np.flatnonzero(is_outlier)
+    share = round(_MOST_ROWS_OF_A_FILE * is_outlier.mean())
+    # Tables with one outlier in thousands keep some.
+    outliers = rng.permutation(outliers)[: max(_LEAST_OUTLIERS_OF_A_FILE, share)]
+    chosen = np.concatenate([rows[: _MOST_ROWS_OF_A_FILE - len(outliers)], outliers])
+    return X[chosen], is_outlier[chosen]
+
+
+def split_file(X, is_outlier, seed, *, dirty):
+    """Return training rows, rows to judge, and which of the latter are outliers."""
+    if dirty:
+        return X, X, is_outlier
+    ordinary = np.random.default_rng(seed).permutation(np.flatnonzero(~is_outlier))
+    is_known = np.isin(np.arange(len(X)), ordinary[: len(ordinary) // 2])
+    return X[is_known], X[~is_known], is_outlier[~is_known]
 
 
 def report(runs, methods):

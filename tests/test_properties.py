@@ -236,6 +236,7 @@ SPACES = {
         "n_components": LOOP["n_components"],
         "contamination": [0.1, 0.5, 1e-9, 0.6],
         "n_neighbors": [1, 3, 10**9, 0],
+        "trim": [0, 0.4, 0.5],
         "cv": [None, 3, 1],
     },
     CodeSampler: {"n_mixture_components": [1, 2, 10**6, 0]},

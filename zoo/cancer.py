@@ -75,7 +75,7 @@ def make_imputer():
 def make_detector():
     X, y, X_test, y_test = load()
     benign = X[y == 1]
-    model = halved(AutoencoderOutlierDetector(random_state=0).fit(benign))
+    model = halved(AutoencoderOutlierDetector(trim=0, random_state=0).fit(benign))
     scaler = StandardScaler().fit(benign)
     pca = PCA(0.8, svd_solver="full").fit(scaler.transform(benign))
     rows = scaler.transform(X_test)

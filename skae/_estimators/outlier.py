@@ -18,6 +18,12 @@ from skae._estimators.base import BaseAutoencoder
 from skae._estimators.html import HTMLMixin
 from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
+from skae._estimators.row_space import (
+    find_axes,
+    find_squares,
+    find_squares_to_other_groups,
+    place_rows,
+)
 from skae._estimators.samples import find_form, flatten_samples, stack_samples
 from skae._estimators.sparse_tables import tidy_table
 from skae._estimators.states import PlainStateMixin
@@ -36,6 +42,14 @@ _GREATEST_DISTANCE = 1e140
 _LEAST_RESIDUAL = 10 * _SAME
 _CELLS_AT_ONCE = 2**22
 _DOUBLES = np.finfo(np.float64).min, np.finfo(np.float64).max
+# Rows in training are compared with so many neighbours among so many rows at most before the most
+# remote ones are left out: outliers in a group smaller than that do not make each other look usual.
+_WIDE, _MOST_COMPARED = 100, 3000
+# Weight of the error in the score, and the share of the usual value that each part has at least.
+_WEIGHT, _LEAST_SHARE = 0.2, 1e-3
+# The error counts as at most so many times the distance, both in units of their usual values, and
+# at least that part of it: far from the training rows a network says little.
+_MOST_RATIO = 3
 _UNITS = (
     "AutoencoderOutlierDetector gives its `autoencoder` features divided by their range in the "
     "training rows, after their minimum is subtracted unless X is sparse; the values above are in "
@@ -49,40 +63,42 @@ _MISSING = (
 
 
 class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
-    r"""Outlier detection by reconstruction error and by the neighbourhood of the codes.
+    r"""Outlier detection by the distance from other rows and by the reconstruction error.
 
-    A row is unusual if the autoencoder cannot reconstruct it, or if its code lies in a region with
-    few codes of training rows. Both are measured by squared distances in the same units, which are
-    added. With `x` the row, `x'` its reconstruction, `z` its code and :math:`z_i` the nearest codes
-    of training rows,
+    A row is unusual if it lies far from the nearest training rows, and also if the autoencoder
+    cannot reconstruct it. With `x` the row, `x'` its reconstruction and :math:`x_i`
+    the nearest training rows,
 
-    .. math:: d^2(x) = \|x - x'\|^2 + \frac1k \sum_{i=1}^k \|z - z_i\|^2 .
+    .. math:: a(x) = \frac1k \sum_{i=1}^k \|A(x - x_i)\|^2, \qquad b(x) = \|x - x'\|^2 .
 
-    The score compares this distance with those of the neighbours,
+    `A` makes :math:`a` the sum of the squared distance between standardised rows and of that
+    between whitened rows, so a row counts as far if it leaves a relation between columns, too.
+    The score is :math:`-a^{0.8} b^{0.2}` with `a` and `b` in units of their usual values, divided
+    by the median over the training rows, so an ordinary row scores about -1. In these units `b`
+    counts as at least a third of `a` and at most three times `a`, since far from the training rows
+    an autoencoder reconstructs some rows by chance and others not at all.
 
-    .. math:: -d^2(x) \Big/ \sqrt{m \, \frac1k \sum_{i=1}^k d^2(x_i)} ,
-
-    where `m` is the median over the training rows, so an ordinary row has a score of about -1. The
-    square root is a compromise between a global threshold and a threshold for each neighbourhood.
-
-    Features are first divided by their range in the training rows. So the unit of a feature does
-    not matter, and a pixel that is rarely lit does not get a large weight.
+    The training rows may contain outliers: the most remote ones are left out beforehand, see
+    `trim`. Features are divided by the range of the rows that remain, so units do not matter.
 
     Parameters
     ----------
     n_components : int, float in (0, 1), "auto" or None, default=0.8
         Number of codes of the autoencoder, or the share of the variance that the same number of
         principal components explains. "auto" chooses the number by parallel analysis, and None uses
-        the smaller of the numbers of rows and columns. Fewer codes give the reconstruction error
-        more weight, more codes the neighbourhood of the codes.
+        the smaller of the numbers of rows and columns. Fewer codes make the reconstruction
+        error larger for rows that leave the main directions of variance.
     contamination : "auto" or float in (0, 0.5], default="auto"
-        Share of outliers among the training rows. It only determines the threshold of `predict` and
-        the training rows that are not used as neighbours. "auto" applies the rule of box plots to
-        the logarithm of the negative scores: outliers lie more than 1.5 times the interquartile
-        range above the third quartile.
-    n_neighbors : int, default=20
-        Number of neighbours with which a code is compared, less than the number of training rows.
+        Share of outliers among the training rows. It only determines the threshold of `predict`.
+        "auto" applies the rule of box plots to the logarithm of the negative scores: outliers lie
+        more than 1.5 times the interquartile range above the third quartile.
+    n_neighbors : int, default=5
+        Number of neighbours with which a row is compared, less than the number of training rows.
         Fewer are better if the training rows contain no outliers, more if outliers occur in groups.
+    trim : float in [0, 0.5), default=0.1
+        Share of the training rows that are not used to train the autoencoder and are no neighbours:
+        the rows with the largest distance from their 100 nearest among 3,000 training rows. Use 0
+        if the training rows are known to be ordinary, more if there may be more outliers.
     autoencoder : AutoencoderTransformer or None, default=None
         An unfitted autoencoder with the parameters to use, as in
         ``AutoencoderTransformer(max_iter=50)``; a grid search sets them as
@@ -112,10 +128,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Root mean square of the difference between an ordinary row and its reconstruction in each
         feature, in units of `data_range_`. `cell_z_scores` divides by it.
     data_min_ : ndarray of shape (n_features_in_,)
-        Minimum of each feature, which is subtracted first; 0 where X was sparse in fit.
+        Minimum of each feature among the rows that `trim` left, which is subtracted first; 0 where
+        X was sparse in fit.
     data_range_ : ndarray of shape (n_features_in_,)
-        Range of each feature, by which it is then divided: maximum less minimum, and for constant
-        features the median of the others.
+        Range of each feature among these rows, by which it is then divided: maximum less minimum,
+        and for constant features the median of the others.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -128,11 +145,14 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     Notes
     -----
-    A row is never its own neighbour: for training rows, and rows equal to them, the nearest code is
+    A row is never its own neighbour: for training rows, and rows equal to them, the nearest row is
     skipped. The score of a row does not depend on the other rows.
 
+    The detector keeps the training rows that `trim` left, as any method of nearest neighbours does;
+    with more than 128 columns their 128 principal coordinates.
+
     With missing values, the squared error of a row is the mean over its observed cells times the
-    number of features.
+    number of features, and distances use the reconstruction of missing cells.
 
     P-values are conformal [1]_: the share of calibration rows with a score at most that of the row.
 
@@ -143,9 +163,6 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     Hawkins, S., He, H., Williams, G. and Baxter, R. (2002). Outlier detection using replicator
     neural networks. DaWaK 2002. https://doi.org/10.1007/3-540-46145-0_17
-
-    Breunig, M. M., Kriegel, H.-P., Ng, R. T. and Sander, J. (2000). LOF: identifying density-based
-    local outliers. SIGMOD 2000. https://doi.org/10.1145/342009.335388
 
     Examples
     --------
@@ -161,6 +178,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         "n_components": AutoencoderTransformer._parameter_constraints["n_components"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "trim": [Interval(Real, 0, 0.5, closed="left")],
         "autoencoder": [BaseAutoencoder, None],
         "cv": [Interval(Integral, 2, None, closed="left"), None],
         "random_state": ["random_state"],
@@ -171,7 +189,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         n_components=0.8,
         *,
         contamination="auto",
-        n_neighbors=20,
+        n_neighbors=5,
+        trim=0.1,
         autoencoder=None,
         cv=2,
         random_state=None,
@@ -179,6 +198,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         self.n_components = n_components
         self.contamination = contamination
         self.n_neighbors = n_neighbors
+        self.trim = trim
         self.autoencoder = autoencoder
         self.cv = cv
         self.random_state = random_state
@@ -186,7 +206,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     @atomic_fit
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None, groups=None) -> Self:
-        """Fit the autoencoder, store the codes of X, and determine the threshold.
+        """Fit the autoencoder, store the rows of X, and determine the threshold.
 
         Parameters
         ----------
@@ -201,6 +221,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         groups : array-like of shape (n_samples,), default=None
             Group labels of rows that belong together, such as the rows of one patient. The
             autoencoder holds out all rows of a group or none, as in `AutoencoderTransformer.fit`.
+            For the threshold, training rows are compared with rows of other groups.
 
         Returns
         -------
@@ -225,18 +246,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             X, weights = X[weights > 0], weights[weights > 0]
         if self.cv is not None:
             self.calibration_scores_ = self._score_unseen(X, form, weights, **options)
-        self.data_min_, self.data_range_ = _find_ranges(X)
+        kept = self._choose_core(X, weights, **options)
+        self.data_min_, self.data_range_ = _find_ranges(X[kept])
         X, _ = self._scale(X, form)
-        with advise("X must lie in", _UNITS):
-            self.autoencoder_.fit(X, sample_weight=weights, **options)
-        codes, errors = self._encode(X)
-        unseen = self._estimate_unseen_errors(errors, weights)
-        kept = self._remember(codes, unseen, weights)
-        inflation = unseen.sum() / errors.sum() if errors.any() else 1
-        self.residual_scale_ = self._measure_residuals(X[kept]) * np.sqrt(inflation)
-        # A share that is asked for is that of the training rows, a fence is for rows to come.
-        errors = unseen if self.contamination == "auto" else errors
-        self.offset_ = self._find_threshold(self._compare(codes, errors), weights)
+        self._fit_autoencoder(X, kept, weights, options)
+        self._remember(X, kept, weights, **options)
         return self
 
     @sees_one_fit
@@ -254,10 +268,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             Negative; about -1 for ordinary rows. The more unusual the row, the lower its score.
         """
         check_is_fitted(self)
-        X, beyond = self._scale(*self._validate_rows(X))
-        codes, errors = self._encode(X)
-        np.add.at(errors, beyond.row, beyond.data)
-        return self._compare(codes, errors)
+        X, _ = self._scale(*self._validate_rows(X))
+        return self._combine(self._find_squares(self._place(X)), self._measure_errors(X))
 
     @sees_one_fit
     def decision_function(self, X) -> np.ndarray:
@@ -501,18 +513,76 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         scaled = scaled.astype(X.dtype, copy=False)
         return scaled if sparse.issparse(scaled) else scaled.reshape(-1, *form), beyond
 
-    def _encode(self, X):
-        """Return the codes of scaled rows, and their squared errors summed over the features."""
-        codes = self.autoencoder_.transform(X).astype(np.float64)
+    def _choose_core(self, X, weights, groups=None) -> np.ndarray:
+        """Tell which rows are left by `trim`."""
+        self.data_min_, self.data_range_ = _find_ranges(X)
+        scaled, _ = self._scale(X, (X.shape[1],))
+        self._center, self._axes = find_axes(scaled)
+        places = place_rows(scaled, self._center, self._axes)
+        some = np.random.default_rng(0).permutation(len(places))[:_MOST_COMPARED]
+        nearest = NearestNeighbors().fit(places[some])
+        squares = find_squares(nearest, places, min(_WIDE, len(some) - 1), self._least)
+        kept = squares <= -_find_quantile(-squares, self.trim, weights)
+        if groups is not None and len(np.unique(groups[kept])) < 2:
+            return np.ones(len(kept), dtype=bool)
+        return ~_spare_columns(X, ~kept)
+
+    def _fit_autoencoder(self, X, kept, weights, options):
+        """Fit the autoencoder to the rows kept."""
+        if not kept.all():
+            # A splitter may number all rows, so the others stay: they weigh nothing, and are copies
+            # of one that is kept, since the autoencoder may refuse cells beyond these.
+            weights = kept * (1.0 if weights is None else weights)
+            X = X[np.where(kept, np.arange(len(kept)), kept.argmax())]
+        with advise("X must lie in", _UNITS):
+            self.autoencoder_.fit(X, sample_weight=weights, **options)
+
+    def _place(self, X) -> np.ndarray:
+        """Return the coordinates of scaled rows, whose distances count."""
+        return place_rows(self._fill(X), self._center, self._axes)
+
+    def _fill(self, X):
+        """Return scaled rows as a table, with their reconstructions in place of missing cells."""
+        if sparse.issparse(X):
+            return X
+        missing = np.isnan(X)
+        if missing.any():
+            codes = self.autoencoder_.transform(X)
+            X = np.where(missing, self.autoencoder_.inverse_transform(codes), X)
+        return X.reshape(len(X), -1)
+
+    def _measure_errors(self, X) -> np.ndarray:
+        """Return the squared errors of scaled rows, summed over the features."""
         # Some autoencoders have scores of another kind, such as densities.
         scores = BaseAutoencoder.score_samples(self.autoencoder_, X).astype(np.float64)
-        return codes, -scores * self.n_features_in_
+        return -scores * self.n_features_in_
 
-    def _estimate_unseen_errors(self, errors, weights) -> np.ndarray:
-        """Return errors as large as if the autoencoder had not been fitted to these rows."""
+    def _find_inflation(self, errors, weights) -> float:
+        """Return how many times larger errors of rows are that the autoencoder has not seen."""
         seen = np.average(errors, weights=weights) / self.n_features_in_
-        ratio = self.autoencoder_.reconstruction_error_ / seen if seen > 0 else 1
-        return errors * max(1, ratio)
+        return max(1, self.autoencoder_.reconstruction_error_ / seen) if seen > 0 else 1
+
+    def _remember(self, X, kept, weights, groups=None):
+        """Keep what rows are compared with, and the threshold."""
+        errors = self._measure_errors(X)
+        inflation = self._find_inflation(errors[kept], None if weights is None else weights[kept])
+        self.residual_scale_ = self._measure_residuals(X[kept]) * np.sqrt(inflation)
+        self._center, self._axes = find_axes(self._fill(X[kept]))
+        places = self._place(X)
+        self.n_neighbors_ = min(self.n_neighbors, int(kept.sum()) - 1)
+        self._neighbors = NearestNeighbors(n_neighbors=self.n_neighbors_).fit(places[kept])
+        if groups is None:
+            squares = self._find_squares(places)
+        else:
+            known = self._neighbors, places, self.n_neighbors_
+            squares = find_squares_to_other_groups(*known, groups, kept)
+        usual = (_find_usual(squares[kept]), float(errors[kept].mean() * inflation))
+        self._units = tuple(max(unit, self._least) for unit in usual)
+        self._unit = 1.0
+        self._unit = float(np.median(-self._combine(squares, errors * inflation)[kept]))
+        # A share that is asked for is that of the training rows, a fence is for rows to come.
+        errors = errors * (inflation if self.contamination == "auto" else 1)
+        self.offset_ = self._find_threshold(self._combine(squares, errors), weights)
 
     def _measure_residuals(self, X) -> np.ndarray:
         """Return the root mean square of each feature's residuals in scaled rows, kept off zero."""
@@ -526,40 +596,22 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             )
         return np.sqrt(sums / np.maximum(counts, 1)).clip(_LEAST_RESIDUAL)
 
-    def _remember(self, codes, errors, weights) -> np.ndarray:
-        """Keep what rows are compared with, and tell which rows: those that are no outliers."""
-        scores = self._compare_with_each_other(codes, errors)
-        kept = scores >= self._find_threshold(scores, weights)
-        if 1 < kept.sum() < len(kept):
-            # Outliers in a group would make each other look usual.
-            self._compare_with_each_other(codes[kept], errors[kept])
-            return kept
-        return np.ones(len(codes), dtype=bool)
+    def _find_squares(self, places) -> np.ndarray:
+        """Return mean squared distances from the neighbours."""
+        return find_squares(self._neighbors, places, self.n_neighbors_, self._least)
 
-    def _compare_with_each_other(self, codes, errors) -> np.ndarray:
-        """Make these rows the neighbours of others to come, and return their own scores."""
-        self.n_neighbors_ = min(self.n_neighbors, len(codes) - 1)
-        self._neighbors = NearestNeighbors(n_neighbors=self.n_neighbors_).fit(codes)
-        distances, neighbors = self._neighbors.kneighbors()
-        self._strangeness = errors + np.square(distances).mean(axis=1) + self._least
-        self._unit = np.median(self._strangeness)
-        usual = self._strangeness[neighbors].mean(axis=1)
-        return -self._strangeness / np.sqrt(self._unit * usual)
-
-    def _compare(self, codes, errors) -> np.ndarray:
-        """Return the scores of rows with these codes and errors."""
-        distances, neighbors = self._neighbors.kneighbors(codes, self.n_neighbors_ + 1)
-        squares = np.square(distances)
-        # A training row finds itself first, and is not its own neighbour.
-        columns = np.arange(self.n_neighbors_) + (squares[:, :1] <= self._least)
-        squares = np.take_along_axis(squares, columns, axis=1).mean(axis=1)
-        usual = self._strangeness[np.take_along_axis(neighbors, columns, axis=1)].mean(axis=1)
-        return -(errors + squares + self._least) / np.sqrt(self._unit * usual)
+    def _combine(self, squares, errors) -> np.ndarray:
+        """Return scores of rows from their distances and errors, both squared."""
+        (far, bad), floor = self._units, _LEAST_SHARE
+        remoteness = squares / far + floor
+        limits = remoteness / _MOST_RATIO, remoteness * _MOST_RATIO
+        misfit = np.clip(errors / bad + floor, *limits)
+        return -(remoteness ** (1 - _WEIGHT) * misfit**_WEIGHT) / self._unit
 
     @property
     def _least(self) -> float:
         """Squared distance below which two rows are the same."""
-        return self.n_features_in_ * _SAME**2
+        return float(self.n_features_in_ * _SAME**2 * max(1, np.square(self._axes).max()))
 
     def _find_threshold(self, scores, weights) -> float:
         """Return the score below which rows are outliers."""
@@ -598,7 +650,7 @@ def _discover(p_values, fdr: float) -> np.ndarray:
 
 def _spare_columns(X, unseen) -> np.ndarray:
     """Return which rows are held out, less a row for each column that all others lack."""
-    if sparse.issparse(X):
+    if sparse.issparse(X) or not unseen.any():
         return unseen
     missing = np.isnan(X.reshape(len(X), -1))
     lost = missing[~unseen].all(axis=0)
@@ -633,6 +685,11 @@ def _find_excess(scaled):
     beyond = sparse.coo_array((np.square(distances), (rows, columns)), shape=scaled.shape)
     beyond.eliminate_zeros()
     return beyond
+
+
+def _find_usual(values) -> float:
+    """Return the mean of the lower nine tenths: a median may be zero where rows are equal."""
+    return float(np.sort(values)[: max(1, int(0.9 * len(values)))].mean())
 
 
 def _find_quantile(values, share: float, weights) -> float:

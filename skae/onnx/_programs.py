@@ -14,7 +14,15 @@ from skae._estimators.adversarial import AdversarialAutoencoderTransformer
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.imputer import AutoencoderImputer
-from skae._estimators.outlier import _FARTHEST, _GREATEST_DISTANCE, AutoencoderOutlierDetector
+from skae._estimators.outlier import (
+    _FARTHEST,
+    _GREATEST_DISTANCE,
+    _LEAST_SHARE,
+    _MOST_RATIO,
+    _WEIGHT,
+    AutoencoderOutlierDetector,
+)
+from skae._estimators.row_space import FARTHEST_PLACE
 from skae._estimators.tokens import TokenAutoencoderTransformer
 from skae._estimators.variational import _SEED_OF_DRAWS, VariationalAutoencoderTransformer
 from skae.exceptions import ExportError
@@ -224,9 +232,22 @@ class _DetectorResults(_Results):
     @cached_property
     def score_samples(self) -> Tensor:
         program = self.program
-        errors = self.own.mean_errors * len(program.least_value) + self.beyond.sum(1)
-        squares, usual = program.compare(self.own.transform.double())
-        return -(errors + squares + program.least) / (program.unit * usual).sqrt()
+        errors = self.own.mean_errors * len(program.least_value)
+        far, bad = program.units
+        remoteness = program.find_squares(self.places) / far + _LEAST_SHARE
+        misfit = (errors / bad + _LEAST_SHARE).maximum(remoteness / _MOST_RATIO)
+        misfit = misfit.minimum(remoteness * _MOST_RATIO)
+        return -remoteness.pow(1 - _WEIGHT) * misfit.pow(_WEIGHT) / program.unit
+
+    @property
+    def places(self) -> Tensor:
+        """Coordinates whose distances from the training rows count."""
+        program, rows = self.program, self.own.X
+        if program.autoencoder.network.filling is not None:
+            rows = torch.where(rows.isnan(), self.own.reconstruct.flatten(1).to(rows.dtype), rows)
+        # Cells that the network does not see count as their mean.
+        centered = (rows.double() - program.center).masked_fill(rows.isnan(), 0)
+        return (centered @ program.axes).clamp(-FARTHEST_PLACE, FARTHEST_PLACE)
 
     @cached_property
     def decision_function(self) -> Tensor:
@@ -255,9 +276,8 @@ class DetectorProgram(Program):
     methods = ("predict", "decision_function", "score_samples", "reconstruction_errors")
     usual = ("predict", "decision_function")
 
-    codes: Tensor
+    known: Tensor
     lengths: Tensor
-    strangeness: Tensor
 
     def __init__(self, detector):
         super().__init__()
@@ -265,25 +285,25 @@ class DetectorProgram(Program):
         self.register_buffer("least_value", _as_tensor(detector.data_min_))
         self.register_buffer("value_range", _as_tensor(detector.data_range_))
         self.register_buffer("greatest", _as_tensor(_GREATEST_DISTANCE))
-        codes = _as_tensor(detector._neighbors._fit_X)
-        self.register_buffer("codes", codes)
-        self.register_buffer("lengths", codes.square().sum(1))
-        self.register_buffer("strangeness", _as_tensor(detector._strangeness))
-        self.unit, self.least = float(detector._unit), float(detector._least)
-        self.n_neighbors, self.offset = detector.n_neighbors_, float(detector.offset_)
+        self.register_buffer("center", _as_tensor(detector._center))
+        self.register_buffer("axes", _as_tensor(detector._axes))
+        known = _as_tensor(detector._neighbors._fit_X)
+        self.register_buffer("known", known)
+        self.register_buffer("lengths", known.square().sum(1))
+        self.units, self.unit = detector._units, detector._unit
+        self.least, self.offset = detector._least, float(detector.offset_)
+        self.n_neighbors = detector.n_neighbors_
 
-    def compare(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean squared distances from the neighbours, and what is usual among these."""
+    def find_squares(self, places: Tensor) -> Tensor:
+        """Return mean squared distances from the neighbours."""
         # Inner products find the neighbours. Their distances are computed once more, to the last
         # digit, as equal rows are to be known.
-        order = self.lengths - 2 * codes @ self.codes.T
+        order = self.lengths - 2 * places @ self.known.T
         nearest = order.topk(self.n_neighbors + 1, largest=False).indices
-        squares = (self.codes[nearest] - codes[:, None]).square().sum(2)
-        strangeness = self.strangeness[nearest]
+        squares = (self.known[nearest] - places[:, None]).square().sum(2)
         # A training row finds itself first, and is not its own neighbour.
         is_known = squares[:, :1] <= self.least
-        squares = torch.where(is_known, squares[:, 1:], squares[:, :-1]).mean(1)
-        return squares, torch.where(is_known, strangeness[:, 1:], strangeness[:, :-1]).mean(1)
+        return torch.where(is_known, squares[:, 1:], squares[:, :-1]).mean(1)
 
 
 class _ImputerResults(_Results):

@@ -394,7 +394,7 @@ def list_composites():
     pipeline = make_pipeline(StandardScaler(), own, LogisticRegression())
     grid = {"autoencodertransformer__n_components": [1, 2]}
     yield skae.AutoencoderImputer(2, autoencoder=own, random_state=0)
-    yield skae.AutoencoderOutlierDetector(2, autoencoder=own)
+    yield skae.AutoencoderOutlierDetector(2, autoencoder=own, trim=0)
     yield CodeSampler(own)
     yield pipeline
     yield make_union(own, PCA(1))

@@ -1,0 +1,158 @@
+"""Coordinates in which the distances of rows count directions of little variance, too."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
+
+_MOST_AXES = 128
+_MOST_COLUMNS = 1000
+# Share of a column's variance by which no direction is narrower: noise is not blown up.
+_LEAST_VARIANCE = 0.1
+# Weight of the distance between whitened rows against that between standardised ones.
+_WHITENED = 0.3
+# Share of its range that the deviation of a column is taken for at least: a pixel that is seldom
+# lit gets little weight.
+_LEAST_DEVIATION = 0.05
+# Coordinates beyond count as this: inner products of greater ones would lose the nearest rows.
+FARTHEST_PLACE = 1e3
+
+
+def find_axes(X) -> tuple[np.ndarray, np.ndarray]:
+    """Return the centre of rows, and axes onto which rows less the centre are projected.
+
+    A squared distance between such projections is the sum of that between standardised rows and of
+    that between whitened rows (the one of Mahalanobis), which has 0.3 times the weight.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Rows. NaN counts as the mean of its column.
+
+    Returns
+    -------
+    center : ndarray of shape (n_features,)
+        Means of the columns.
+    axes : ndarray of shape (n_features, n_axes)
+        Principal axes of the standardised rows, at most 128, as long as they count.
+    """
+    center, deviations = _describe_columns(X)
+    standard = X @ sparse.diags(1 / deviations) if sparse.issparse(X) else _center(X, center)
+    if not sparse.issparse(X):
+        standard /= deviations
+    components, variances = _find_components(standard)
+    widths = variances + _LEAST_VARIANCE
+    share = _WHITENED * variances.sum() / max((variances / widths).sum(), np.finfo(float).tiny)
+    return center, (components * np.sqrt(1 + share / widths)[:, None] / deviations).T
+
+
+def place_rows(X, center, axes) -> np.ndarray:
+    """Return the coordinates of rows.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Rows. NaN counts as the mean of its column.
+    center : ndarray of shape (n_features,)
+        From `find_axes`.
+    axes : ndarray of shape (n_features, n_axes)
+        From `find_axes`.
+
+    Returns
+    -------
+    places : ndarray of shape (n_samples, n_axes)
+        Coordinates, at most `FARTHEST_PLACE` from 0.
+    """
+    places = X @ axes - center @ axes if sparse.issparse(X) else _center(X, center) @ axes
+    return np.clip(places, -FARTHEST_PLACE, FARTHEST_PLACE)
+
+
+def find_squares(neighbors: NearestNeighbors, places, n_neighbors: int, least: float):
+    """Return mean squared distances of rows from their nearest rows, themselves left out.
+
+    Parameters
+    ----------
+    neighbors : NearestNeighbors
+        Fitted to more than `n_neighbors` rows.
+    places : ndarray of shape (n_samples, n_axes)
+        Coordinates of the rows.
+    n_neighbors : int
+        Number of nearest rows.
+    least : float
+        Squared distance up to which two rows are the same.
+
+    Returns
+    -------
+    squares : ndarray of shape (n_samples,)
+        Mean squared distances.
+    """
+    squares = np.square(neighbors.kneighbors(places, n_neighbors + 1)[0])
+    # A row finds itself first, and is not its own neighbour.
+    columns = np.arange(n_neighbors) + (squares[:, :1] <= least)
+    return np.take_along_axis(squares, columns, axis=1).mean(axis=1)
+
+
+def find_squares_to_other_groups(neighbors, places, n_neighbors: int, groups, kept) -> np.ndarray:
+    """Return mean squared distances of rows from the nearest rows of other groups.
+
+    Parameters
+    ----------
+    neighbors : NearestNeighbors
+        Fitted to the rows kept.
+    places : ndarray of shape (n_samples, n_axes)
+        Coordinates of the rows.
+    n_neighbors : int
+        Number of nearest rows; fewer where other groups have fewer.
+    groups : ndarray of shape (n_samples,)
+        Labels of groups.
+    kept : ndarray of bool of shape (n_samples,)
+        Rows that are neighbours, of two groups at least.
+
+    Returns
+    -------
+    squares : ndarray of shape (n_samples,)
+        Mean squared distances.
+    """
+    known = groups[kept]
+    largest = np.unique(known, return_counts=True)[1].max()
+    distances, nearest = neighbors.kneighbors(places, min(n_neighbors + largest, len(known)))
+    # The nearest come first, so the first of other groups are their nearest.
+    is_other = known[nearest] != groups[:, None]
+    is_other &= np.cumsum(is_other, axis=1) <= n_neighbors
+    return np.sum(np.square(distances), axis=1, where=is_other) / is_other.sum(axis=1)
+
+
+def _describe_columns(X) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and positive deviations of columns."""
+    if sparse.issparse(X):
+        means, variances = mean_variance_axis(X.astype(np.float64), axis=0)
+        lowest, highest = min_max_axis(X, axis=0)
+    else:
+        seen = ~np.isnan(X)
+        counts = np.maximum(seen.sum(axis=0), 1)
+        means = np.sum(X, axis=0, where=seen, dtype=np.float64) / counts
+        variances = np.square(_center(X, means)).sum(axis=0) / counts
+        lowest, highest = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    ranges = np.nan_to_num(highest - lowest).astype(np.float64)
+    deviations = np.maximum(np.sqrt(variances), _LEAST_DEVIATION * ranges)
+    varies = ranges > 0
+    # A constant column shows no scale of its own; that of the others is the best guess.
+    deviations[~varies] = np.median(deviations[varies]) if varies.any() else 1
+    return means, deviations
+
+
+def _center(X, center) -> np.ndarray:
+    """Return rows in double precision less the centre, which stands in for NaN."""
+    centered = X - center
+    return np.nan_to_num(centered, copy=False)
+
+
+def _find_components(standard) -> tuple[np.ndarray, np.ndarray]:
+    """Return principal axes of standardised rows, and the variances along them."""
+    most, solver = min(*standard.shape, _MOST_AXES), "covariance_eigh"
+    if standard.shape[1] > _MOST_COLUMNS:
+        most, solver = min(most, min(standard.shape) - 1), "arpack"
+    with np.errstate(invalid="ignore"):  # shares of no variance at all
+        pca = PCA(most, svd_solver=solver, random_state=0).fit(standard)
+    return pca.components_, pca.explained_variance_.clip(0)
