@@ -368,7 +368,7 @@ def test_a_giant_cell_in_training_leaves_finite_fills(standardize, cell):
 def test_a_cell_that_drowns_its_column_is_warned_of_in_tables_with_gaps():
     X = make_numbers()
     X[3, 1] = 1e20
-    with pytest.warns(OutlyingCellWarning, match=r"A column of X has one cell so far"):
+    with pytest.warns(OutlyingCellWarning, match=r"A column of X has a cell so large"):
         AutoencoderTransformer(2, missing="mask", max_iter=1, early_stopping=False).fit(X)
 
 
