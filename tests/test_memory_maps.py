@@ -186,4 +186,5 @@ def test_a_large_map_is_not_read_into_memory(tmp_path, dtype):
         text=True,
         check=True,
     )
-    assert int(done.stdout) < n_bytes / 4
+    # A buffer for rows to be mixed in, of 128 MB at most, and what a fit takes beside it.
+    assert int(done.stdout) < 250_000_000

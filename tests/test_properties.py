@@ -15,6 +15,7 @@ import pytest
 import sklearn
 import torch
 from hypothesis import strategies as st
+from pandas.api.types import is_numeric_dtype
 from scipy import sparse
 
 import skae
@@ -345,6 +346,16 @@ def to_numbers(result):
     return np.asarray(result, dtype=float)
 
 
+def check_rows(result, n_rows, X):
+    """Check rows in the form of a table, which may be a frame with texts."""
+    if not isinstance(result, pd.DataFrame) or result.dtypes.map(is_numeric_dtype).all():
+        check_finite(result, (n_rows, *find_shape(X)[1:]))
+        return
+    assert len(result) == n_rows
+    assert set(result.columns) <= set(X.columns)
+    assert np.isfinite(result.select_dtypes("number").to_numpy(float)).all()
+
+
 def check_finite(result, shape):
     numbers = to_numbers(result)
     assert numbers.shape == shape
@@ -363,12 +374,14 @@ def apply_transformer(model, X):
     codes = model.transform(X)
     n_rows = count_rows(X)
     check_finite(codes, (n_rows, model.n_components_))
-    check_finite(model.inverse_transform(codes), find_shape(X))
+    check_rows(model.inverse_transform(codes), n_rows, X)
     check_finite(model.score_samples(X), (n_rows,))
-    errors = to_numbers(model.reconstruction_errors(X))
-    assert errors.shape == find_shape(X)
+    errors = model.reconstruction_errors(X)
+    # Frames with texts may lack values, and columns that tell nothing are left out of the model.
+    mixed, errors = isinstance(errors, pd.DataFrame), to_numbers(errors)
+    assert mixed or errors.shape == find_shape(X)
     assert not np.isinf(errors).any()
-    assert getattr(model, "missing", None) == "mask" or not np.isnan(errors).any()
+    assert mixed or getattr(model, "missing", None) == "mask" or not np.isnan(errors).any()
     check_finite(model.score(X), ())
     return to_numbers(codes)
 
@@ -406,8 +419,8 @@ def apply_detector(model, X):
 
 def apply_sampler(model, X):
     rows = model.sample(3, random_state=0)
-    check_finite(rows, (3, *find_shape(X)[1:]))
-    return to_numbers(rows)
+    check_rows(rows, 3, X)
+    return rows if isinstance(rows, pd.DataFrame) else to_numbers(rows)
 
 
 def apply_padder(model, X):

@@ -455,7 +455,7 @@ def make_program(estimator, **params) -> Program:
 
 def check_network(estimator):
     """Refuse estimators of frames, and those whose network takes steps that depend on the rows."""
-    if estimator._frame is not None:
+    if getattr(estimator, "_frame", None) is not None:
         raise ExportError(
             f"{type(estimator).__name__} must be fitted to numbers to be exported. Got one fitted "
             "to a data frame with several kinds of columns. Encode the columns by a "
