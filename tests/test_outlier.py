@@ -32,19 +32,19 @@ def make_detector(n_components=4, **params):
     return AutoencoderOutlierDetector(n_components, **params)
 
 
-COUNTED = "among neighbours every row counts as one, whatever its weight"
 CHECKS = parametrize_with_checks(
-    [make_detector(0.8, random_state=None), make_detector(0.8, contamination=0.1)],
-    expected_failed_checks=lambda detector: {
-        f"check_sample_weight_equivalence_on_{kind}_data": COUNTED for kind in ("dense", "sparse")
-    },
+    [make_detector(0.8, random_state=None), make_detector(0.8, contamination=0.1)]
 )
+# Among neighbours every row counts as one, so a row of weight two is not two rows.
+LEFT_OUT = "check_sample_weight_equivalence"
 
 
 def choose_checks(params):
     """Return all checks of one detector, and those of predictions of the other."""
     for param in params:
         detector, check = getattr(param, "values", param)
+        if check.func.__name__.startswith(LEFT_OUT):
+            continue
         if detector.contamination == 0.1 or "outlier" in check.func.__name__:
             yield param
 

@@ -346,11 +346,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         >>> from skae import AutoencoderOutlierDetector
         >>> X, y = load_digits(return_X_y=True)
         >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:150])
-        >>> (detector.p_values(X[y == 7]) < 0.02).mean() > 0.9
-        np.True_
+        >>> bool((detector.p_values(X[y == 7]) < 0.02).mean() > 0.9)
+        True
         >>> found = detector.predict(X[:100], fdr=0.1) == -1  # some of each digit
-        >>> found.any(), (y[:100][found] == 0).mean() < 0.2
-        (np.True_, np.True_)
+        >>> bool(found.any()), bool((y[:100][found] == 0).mean() < 0.2)
+        (True, True)
         """
         check_is_fitted(self)
         usual = self._read("calibration_scores_", "Fit it with `cv=2` or more folds")
@@ -403,8 +403,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X)
         >>> strange = X.iloc[[0]].assign(ash=5.0)
         >>> z_scores = detector.cell_z_scores(strange)[0]
-        >>> X.columns[abs(z_scores).argmax()], z_scores.max() > 4
-        ('ash', np.True_)
+        >>> X.columns[abs(z_scores).argmax()], bool(z_scores.max() > 4)
+        ('ash', True)
         """
         errors = self.reconstruction_errors(X)
         scale = self._read("residual_scale_", "Fit it again").reshape(errors.shape[1:])
