@@ -118,7 +118,8 @@ def assert_equal_for_any_number_of_rows(program, network, rows, *, tolerance=0.0
             torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", choose_fast("mask"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_exported_programs_give_the_same_numbers(images, name):
     networks, rows = fit(name, images)
     for network in networks:

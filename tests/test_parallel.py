@@ -284,6 +284,7 @@ WAYS = {
 }
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("estimator", WAYS.values(), ids=WAYS)
 def test_survivors_go_on_to_what_a_whole_training_gives(estimator, wine, monkeypatch):
     trained = count_epochs(monkeypatch)

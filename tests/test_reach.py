@@ -136,7 +136,7 @@ def compare_errors(model, pca, X, columns):
 def test_a_jump_in_one_column_harms_the_others_no_more_than_in_pca(family, pca):
     X = make_readings(60, seed=1)
     deviations = make_readings(300).std(axis=0)
-    jumps = [5, -5, 10, -10, 20, -20, 30, 100, 1e3, 1e4, 1e6, 1e9, 1e12]
+    jumps = [5, -5, 10, -20, 30, 1e3, 1e6, 1e12]
     for jump, column in itertools.product(jumps, [0, 3, 8, 9]):
         odd = X.copy()
         odd[:, column] += jump * deviations[column]
