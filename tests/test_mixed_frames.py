@@ -348,3 +348,29 @@ def test_densities_of_frames_are_in_units_of_their_numbers():
     conditional = VariationalAutoencoderTransformer(2, conditional=True, **params)
     rows = conditional.fit(frame, labels).sample(200, 0, y=True)
     assert rows["float"].mean() > frame["float"].mean()
+
+
+MOMENTS = pd.date_range("2020-01-01", periods=60, tz="Europe/Rome", freq="h")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seen": MOMENTS - MOMENTS[0]}, "'seen', as in fit. Got durations"),
+        ({"seen": MOMENTS.tz_localize(None)}, "with a time zone in .* Got dates without"),
+        ({"kind": np.arange(60)}, "must hold text in column 'kind', as in fit. Got numbers"),
+        ({"flag": ["True", "False"] * 30}, "numbers or booleans in column 'flag'.* Got text"),
+    ],
+)
+def test_values_that_mean_something_else_than_in_fit_are_refused(library, changed, message):
+    draw = np.random.default_rng(0)
+    columns = {"x": draw.normal(size=60), "seen": MOMENTS, "kind": ["a", "b", "c"] * 20}
+    frame = pd.DataFrame(columns | {"flag": draw.random(60) < 0.5})
+    convert = pl.from_pandas if library == "polars" else pd.DataFrame
+    model = AutoencoderTransformer(2, max_iter=1, random_state=0).fit(convert(frame))
+    with pytest.raises(ValueError, match=message):
+        model.transform(convert(frame.assign(**changed)))
+    # Another zone is another name for the same moments.
+    same = frame.assign(seen=MOMENTS.tz_convert("UTC"))
+    np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))

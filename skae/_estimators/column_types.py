@@ -49,6 +49,17 @@ class ColumnType:
             return cls("pandas", "category", options)
         return cls("pandas", str(getattr(dtype, "subtype", dtype)))
 
+    @property
+    def meaning(self) -> str:
+        """Kind of the dates, durations or times in a column of this type."""
+        name = self.name.lower()
+        if "duration" in name or "timedelta" in name:
+            return "durations"
+        if name == "time" or name.startswith(("time32", "time64")):
+            return "times of the day"
+        has_zone = self.options.get("time_zone") or "," in name
+        return "dates with a time zone" if has_zone else "dates without a time zone"
+
     def make_column(self, name, values: np.ndarray, kind: str):
         """Return a column of this type.
 

@@ -214,10 +214,15 @@ class FrameForm:
                 f"{type(X).__name__}. Pass a frame of pandas or polars."
             )
         check_frame(estimator, X, fewest=1, reset=False)
-        parts = zip(self.positions, self.names, self.kinds, self.encoding.levels, strict=True)
+        parts = zip(self.names, self.kinds, self.types, self.encoding.levels, strict=True)
         columns = []
-        for position, name, kind, levels in parts:
-            values, missing = _read_column(take_column(X, position), name, kind)
+        for position, (name, kind, known, levels) in zip(self.positions, parts, strict=True):
+            column = take_column(X, position)
+            values, missing = _read_column(column, name, kind)
+            if kind == "time" and not missing.all():
+                _check_times(ColumnType.of(column), known, name)
+            if levels is not None:
+                _check_categories(values[~missing], levels.categories, name)
             if missing.any() and not self.masked:
                 _refuse_missing(estimator, name)
             columns.append(values if levels is None else levels.number(values, missing))
@@ -390,6 +395,28 @@ def _read_column(column, name, kind: str) -> tuple[np.ndarray, np.ndarray]:
         )
     seconds = read_seconds(column)
     return seconds, np.isnan(seconds)
+
+
+def _check_times(found: ColumnType, known: ColumnType, name):
+    """Refuse dates, durations or times of another kind than in fit."""
+    if found.meaning != known.meaning:
+        raise ValueError(
+            f"X must hold {known.meaning} in column {name!r}, as in fit. Got {found.meaning}. "
+            "Convert the column, as with tz_localize or tz_convert of pandas."
+        )
+
+
+def _check_categories(values: np.ndarray, known: np.ndarray, name):
+    """Refuse text in the place of numbers and the reverse, of which no value could be known."""
+    found_text, known_text = (
+        {isinstance(value, str) for value in own.tolist()} for own in (values, known)
+    )
+    if found_text and found_text.isdisjoint(known_text):
+        words = {True: "text", False: "numbers or booleans"}
+        raise ValueError(
+            f"X must hold {words[known_text.pop()]} in column {name!r}, as in fit. Got "
+            f"{words[found_text.pop()]}. Convert the column, as with its method astype."
+        )
 
 
 def _judge(values, missing, kind: str, *, is_whole: bool) -> tuple[Levels | None, str | None]:

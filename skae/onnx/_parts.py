@@ -17,7 +17,7 @@ class Part(NamedTuple):
     Attributes
     ----------
     prefix : str
-        Begin of the names of its outputs: the name of the step, empty for the last one.
+        Prefix of the names of its outputs: the name of the step, empty for the last one.
     model : estimator
         The steps.
     methods : tuple of str

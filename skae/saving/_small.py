@@ -11,8 +11,8 @@ import numpy as np
 # Larger arrays have names of their own in the file, for readers in other languages.
 _FEWEST_BYTES = 4096
 _USUAL_TYPE = "float32"
-# A file that names one part without end would take memory.
-_MOST_USES = 4
+# A file that named an array without end would take memory; several attributes may share one.
+MOST_USES = 4
 
 
 def is_small(array: np.ndarray) -> bool:
@@ -60,7 +60,7 @@ class SmallReader:
         joined = self._open(name)
         part = joined[start : start + int(np.prod(shape, dtype=object))]
         self._n_read[name] += part.size
-        if self._n_read[name] > _MOST_USES * joined.size:
+        if self._n_read[name] > MOST_USES * joined.size:
             raise ValueError(f"it names parts of the array {name!r} again and again")
         return part.reshape(shape).copy()
 

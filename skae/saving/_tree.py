@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skae.saving._small import SmallReader, SmallWriter, is_small
+from skae.saving._small import MOST_USES, SmallReader, SmallWriter, is_small
 
 # Dictionaries of one key stand for what JSON lacks; others are wrapped in one.
 _ARRAY, _ARRAYS, _DICT, _FLOAT, _HALVES = "array", "arrays", "dict", "float", "halves"
@@ -19,8 +19,6 @@ _WHOLE_TYPES = (np.int8, np.int16, np.int32, np.int64)
 _FLOAT_TYPES = (np.float32, np.float64)
 # Parts of the names of what is large in networks, and need not be exact.
 _HALVED = ("weight", "projection")
-# Attributes of one estimator that may share a list; a file that names one without end takes memory.
-_MOST_USES = 4
 _GREATEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -93,7 +91,7 @@ class Writer:
         """Store an array once, if it is an attribute of several objects, as some curves are."""
         content = array.dtype.str, array.tobytes()
         names = self._lists.setdefault(content, [])
-        if len(names) % _MOST_USES == 0:
+        if len(names) % MOST_USES == 0:
             names.append(self._store(array, path))
         else:
             names.append(names[-1])
@@ -158,7 +156,7 @@ class Reader:
         if isinstance(name, list):
             return self._small.find(name)
         self._n_uses[name] += 1
-        if self._n_uses[name] > _MOST_USES:
+        if self._n_uses[name] > MOST_USES:
             raise ValueError(f"it names the array {name!r} again and again")
         return self._get_array(name)
 
