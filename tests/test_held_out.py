@@ -207,3 +207,22 @@ def test_groups_of_one_row_are_counted_as_rows():
         losses = before + shift, after
         expected = is_clear_improvement(*losses, weights)
         assert is_clear_improvement(*losses, weights, alone) == expected
+
+
+def test_a_few_rows_that_improve_most_do_not_hide_that_all_improve():
+    before = torch.from_numpy(np.random.default_rng(0).pareto(0.8, 200))
+    before[7] = 100 * before.sum()
+    after = 0.5 * before
+    weights = torch.ones(200)
+    weights[7] = 3.0
+    repeated = torch.cat([torch.arange(200), torch.tensor([7, 7])])
+    for own in (None, weights):
+        assert is_clear_improvement(before, after, own)
+    assert is_clear_improvement(before[repeated], after[repeated])
+    assert not is_clear_improvement(after, before)
+    # One row that has got worse counts in full, and one that alone has improved proves nothing.
+    after[8] += 0.9 * (before - after).sum()
+    assert not is_clear_improvement(before, after)
+    alone = before.clone()
+    alone[7] = 0
+    assert not is_clear_improvement(before, alone)

@@ -7,6 +7,10 @@ from torch import Tensor
 
 # The mean improvement must be so many times its own standard error.
 _STANDARD_ERRORS = 2.5
+# No row's improvement counts for more than what this share of the rows has changed by at most.
+# Otherwise a single row that has improved a thousandfold widens the standard error until nothing
+# is clear, and tables with long tails stay at PCA. Rows that are worse count in full.
+_SHARE_OF_USUAL_CHANGES = 0.95
 # Share by which nested codes may exceed PCA's error, or the start's loss, with any number of them.
 # Where PCA has left nothing but noise, whatever is learned for fewer codes costs so much.
 TOLERATED_RISE = 0.01
@@ -120,13 +124,15 @@ def is_clear_improvement(
     Returns
     -------
     is_clear : bool
-        Whether the mean of the differences exceeds 2.5 times its standard error.
+        Whether the mean of the differences exceeds 2.5 times its standard error. Improvements are
+        cut at the 95th percentile of the absolute differences; rows that are worse count in full.
     """
     difference = (before - after).double().cpu()
     weights = torch.ones_like(difference) if weights is None else weights.double().cpu()
     if groups is not None:
         difference, weights = _average_groups(difference, weights, groups)
     shares = weights / weights.sum()
+    difference = difference.clamp_max(_find_usual_change(difference, shares))
     mean = shares @ difference
     # n / (n - 1) with the effective number of rows in the place of n.
     n_effective = 1 / (shares @ shares)
@@ -134,6 +140,13 @@ def is_clear_improvement(
         return False
     variance = (shares @ (difference - mean).square()) / (n_effective - 1)
     return bool(mean > _STANDARD_ERRORS * variance.sqrt())
+
+
+def _find_usual_change(difference: Tensor, shares: Tensor) -> float:
+    """Return the absolute difference that rows of 95 % of the weight do not exceed."""
+    changes, order = difference.abs().sort()
+    is_usual = shares[order].cumsum(0) < _SHARE_OF_USUAL_CHANGES
+    return float(changes[min(int(is_usual.sum()), len(changes) - 1)])
 
 
 def _average_groups(values: Tensor, weights: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:

@@ -316,8 +316,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     :doc:`user guide </mixed>`.
 
     An epoch counts as clearly better than PCA if its mean improvement on the held-out rows is more
-    than 2.5 times the standard error of that mean. On small tables, this rule costs little and
-    prevents most fits that would be worse than PCA on new rows.
+    than 2.5 times the standard error of that mean. Improvements are cut at the 95th percentile of
+    the absolute differences, so that the few rows with the greatest errors do not decide. On small
+    tables, this rule costs little and prevents most fits that would be worse than PCA on new rows.
 
     References
     ----------
