@@ -97,7 +97,7 @@ ESTIMATORS = [
     (small(learning_rate="adaptive"), f"{HELD_OUT}; {ROUNDING}"),
     (small(loss="huber", corruption="swap", penalty="contractive"), f"{HELD_OUT}; {NOISE}"),
     (small(missing="mask", corruption="hiding"), f"{HELD_OUT}; {NOISE}"),
-    (small(penalty="top_k", tied_weights=True, normalization="layer"), f"{HELD_OUT}; {ROUNDING}"),
+    (small(penalty="l1", tied_weights=True, normalization="layer"), f"{HELD_OUT}; {ROUNDING}"),
     (small(normalization="batch", dropout=0.2, early_stopping=False), f"{MINIBATCHES}; {NOISE}"),
 ]
 ESTIMATORS += [

@@ -95,7 +95,6 @@ def test_weights_are_drawn_from_the_seed_alone(images):
 COMBINATIONS = [
     {"penalty": "contractive"},
     {"penalty": "orthogonal"},
-    {"penalty": "top_k"},
     {"penalty": "kl_sparsity", "normalization": "layer"},
     {"corruption": "masking", "dropout": 0.1},
     {"missing": "mask", "corruption": "hiding"},

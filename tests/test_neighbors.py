@@ -191,7 +191,6 @@ def test_few_rows_are_no_error(X, n_rows):
     ("params", "message"),
     [
         ({"penalty": "l1"}, "`penalty` must be None"),
-        ({"penalty": "top_k"}, "`penalty` must be None"),
         ({"whiten": True}, "`whiten` must be False"),
         ({"rotation": "varimax"}, "`rotation` must be 'pca'"),
         ({"missing": "mask"}, "`missing` must be None"),

@@ -336,7 +336,6 @@ KINDS = {
     "batch norm": AutoencoderTransformer(normalization="batch", dropout=0.2),
     "tied": AutoencoderTransformer(normalization="layer", tied_weights=True),
     "denoising": AutoencoderTransformer(corruption="masking"),
-    "top_k": AutoencoderTransformer(penalty="top_k", alpha=0.5),
     "variational": VariationalAutoencoderTransformer(),
     "bernoulli": VariationalAutoencoderTransformer(likelihood="bernoulli"),
     "adversarial": AdversarialAutoencoderTransformer(),

@@ -7,10 +7,8 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from skae.architectures import Sparsity, TopKSparsity
+from skae.architectures import Sparsity
 from skae.objectives import PENALTIES, KLSparsity, L1Sparsity, Penalty
-
-NAMES = [*sorted(PENALTIES), "top_k"]
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def share_near_zero(codes):
 
 
 @pytest.mark.mostly_slow(4)
-@pytest.mark.parametrize("penalty", NAMES)
+@pytest.mark.parametrize("penalty", sorted(PENALTIES))
 def test_every_penalty_works_in_every_way_of_training(digits, any_autoencoder, penalty):
     X, _ = digits
     model = any_autoencoder.set_params(penalty=penalty).fit(X)
@@ -57,16 +55,6 @@ def test_l1_makes_codes_sparse_and_they_stay_so(digits, overcomplete):
     dense = overcomplete(penalty="l1", alpha=0.0).fit(X)
     assert share_near_zero(sparse.transform(X)) > 3 * share_near_zero(dense.transform(X))
     assert sparse.score(X) > 0.8
-
-
-def test_top_k_keeps_a_share_of_each_rows_codes(digits, overcomplete):
-    X, _ = digits
-    model = overcomplete(penalty="top_k", alpha=0.25).fit(X)
-    codes = model.transform(X)
-    assert (np.count_nonzero(codes, axis=1) <= 4).all()
-    # Not the same codes in every row.
-    assert np.count_nonzero(codes, axis=0).astype(bool).sum() > 4
-    assert model.score(X) > 0.5
 
 
 def test_kl_sparsity_lowers_the_activity(digits, overcomplete):
@@ -145,12 +133,6 @@ def test_penalties_are_searched_by_name(digits, quick):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-@pytest.mark.parametrize("alpha", [0, 1.5])
-def test_top_k_keeps_a_share(digits, quick, alpha):
-    with pytest.raises(ValueError, match="`alpha` must be the share of the codes to keep"):
-        quick(penalty="top_k", alpha=alpha).fit(digits[0])
-
-
 class Threshold(Sparsity):
     """A user's own: small codes are zero."""
 
@@ -177,13 +159,6 @@ class Gated(torch.nn.Module):
         return code.sign() * (code.abs() - self.least).clamp(min=0)
 
 
-def test_top_k_is_a_short_form_of_an_object(digits, overcomplete):
-    X, _ = digits
-    by_name = overcomplete(penalty="top_k", alpha=0.5).fit(X)
-    by_object = overcomplete(penalty=TopKSparsity(0.5)).fit(X)
-    np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
-
-
 @pytest.mark.parametrize("penalty", [Threshold(1.0), Gates()])
 def test_a_sparsity_of_ones_own_works_in_every_way_of_training(digits, any_autoencoder, penalty):
     X, _ = digits
@@ -201,7 +176,6 @@ def test_weights_of_a_sparsity_are_trained(digits, quick, net_params):
 @pytest.mark.parametrize(
     ("penalty", "grid"),
     [
-        (TopKSparsity(), {"penalty__share": [0.25, 0.5, 1.0]}),
         (Threshold(), {"penalty__least": [0.1, 1.0, 2.0]}),
         (KLSparsity(), {"penalty__target": [0.01, 0.1, 0.5]}),
     ],
@@ -232,8 +206,8 @@ class Columnwise(Penalty):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"penalty": TopKSparsity(0)}, "`share` must be the share of the codes to keep"),
-        ({"penalty": TopKSparsity(), "alpha": 0.5}, "`alpha` must be None with penalty=TopK"),
+        ({"penalty": Threshold(), "alpha": 0.5}, "`alpha` must be None with penalty=Threshold"),
+        ({"penalty": "top_k"}, "Use SparseAutoencoderTransformer for codes of which few are"),
         ({"penalty": KLSparsity(2)}, "`target` must be a mean activity"),
         ({"penalty": Functional()}, "must make a torch module. Got builtin"),
         ({"penalty": Halving()}, "must make a module that returns codes of shape"),

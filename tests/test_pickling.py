@@ -190,7 +190,7 @@ def test_cloudpickle_copies_a_fitted_estimator(any_autoencoder, images):
     "params",
     [
         {"dropout": 0.3, "normalization": "batch"},
-        {"penalty": "top_k", "tied_weights": True},
+        {"penalty": "l1", "tied_weights": True},
         {"architecture": "recurrent", "sample_shape": (8, 8), "dropout": 0.2},
         {"missing": "mask", "normalization": "layer"},
     ],

@@ -189,7 +189,7 @@ SPACES = {
         "learning_rate": ["constant", "one_cycle", "adaptive"],
         "tied_weights": [True],
         "loss": LOSSES,
-        "penalty": ["l1", "kl_sparsity", "top_k", "contractive", "orthogonal"],
+        "penalty": ["l1", "kl_sparsity", "contractive", "orthogonal"],
         "alpha": [0.0, 1e-3, 1.0, 1e30],
         "corruption": ["gaussian", "masking", "swap", "salt_and_pepper", "hiding"],
         "corruption_level": [0.0, 1.0, 1e30],

@@ -118,7 +118,6 @@ def test_beyond_its_end_a_sequence_goes_on_as_longer_ones_do(padded):
         {"penalty": "l1"},
         {"penalty": "kl_sparsity", "cell": "lstm"},
         {"penalty": "orthogonal"},
-        {"penalty": "top_k", "n_components": 4},
         {"penalty": "contractive", "missing": None},
         {"penalty": "contractive", "missing": None, "cell": "lstm"},
         {"corruption": "gaussian"},

@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 
 import skae
 from skae._engine.families.rotations import _sample_rows, find_independent, find_varimax
-from skae.architectures import TopKSparsity
+from skae.architectures import Sparsity
 
 ROTATIONS = ["varimax", "ica"]
 quietly = pytest.mark.filterwarnings(
@@ -113,7 +113,7 @@ def test_rotated_models_are_cloned_saved_and_go_on(quick, images, rotation, tmp_
 
 
 @pytest.mark.parametrize("rotation", ROTATIONS)
-@pytest.mark.parametrize("penalty", ["l1", "kl_sparsity", "top_k", TopKSparsity(0.5)], ids=str)
+@pytest.mark.parametrize("penalty", ["l1", "kl_sparsity", Sparsity()], ids=str)
 def test_codes_whose_axes_mean_something_are_not_rotated(quick, images, rotation, penalty):
     model = quick(rotation=rotation, penalty=penalty)
     with pytest.raises(ValueError, match="`rotation` must be 'pca' with penalty="):

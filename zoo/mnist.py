@@ -17,11 +17,13 @@ from _recipes import (
     show_images,
 )
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from skae import (
     AdversarialAutoencoderTransformer,
     AutoencoderTransformer,
+    SparseAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
 from skae.datasets import load_mnist
@@ -203,32 +205,27 @@ def fill_by_pca(X, holes, n_components):
 
 
 def make_sparse():
-    X, _, X_test, _ = load()
-    model = AutoencoderTransformer(
-        64,
-        hidden_layer_sizes=(128,),
-        penalty="top_k",
-        alpha=0.25,
-        max_iter=15,
-        random_state=_SEED,
-    )
+    X, _, X_test, _ = load(10_000)
+    model = SparseAutoencoderTransformer(256, n_active=16, random_state=_SEED)
     model = halved(model.fit(X))
-    codes = model.transform(X_test)
-    figures = compare(model, X, X_test)
-    figures["PCA of 16 codes"] = find_error(X_test, reconstruct(fit_pca_of(16, X), X_test))
-    figures["share of codes that are zero"] = round_figure((codes == 0).mean())
-    title = "sparse autoencoder of handwritten digits: 16 of 64 codes for each image"
-    return (
-        model,
-        make_card("sparse", title, figures),
-        show_reconstructions(model, X, X_test),
+    pca = PCA(16, random_state=0).fit(X)
+    figures = {
+        "held-out rows": len(X_test),
+        "squared error per cell": find_error(X_test, reconstruct(model, X_test)),
+        "PCA of 16 codes": find_error(X_test, reconstruct(pca, X_test)),
+        "active codes per image": round_figure(model.transform(X_test).getnnz(axis=1).mean()),
+        "codes that are never active": len(model.dead_codes_),
+    }
+    rows = X_test[:12]
+    picture = show_images(
+        {
+            "held out": as_images(rows),
+            "autoencoder": as_images(reconstruct(model, rows)),
+            "PCA, 16 codes": as_images(reconstruct(pca, rows)),
+        }
     )
-
-
-def fit_pca_of(n_components, X):
-    from sklearn.decomposition import PCA
-
-    return PCA(n_components, random_state=0).fit(X)
+    title = "sparse autoencoder of handwritten digits: about 16 of 256 codes for each image"
+    return model, make_card("sparse", title, figures, n_rows=10_000), picture
 
 
 def make_contractive():
@@ -324,7 +321,7 @@ RECIPES = {
     "mnist-conv-32": make_conv,
     "mnist-denoising-32": make_denoising,
     "mnist-inpainting-32": make_inpainting,
-    "mnist-sparse-64": make_sparse,
+    "mnist-sparse-256": make_sparse,
     "mnist-contractive-32": make_contractive,
     "mnist-variational-16": make_variational,
     "mnist-beta-10": make_beta,

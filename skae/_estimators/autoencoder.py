@@ -3,13 +3,13 @@
 from numbers import Integral, Real
 from typing import ClassVar
 
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Hidden, Interval, RealNotInt, StrOptions
 
 from skae._engine import Neighbors, Nested, Plain
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.parameters import warn_of_no_neighbors_gained
 from skae._estimators.parts import (
-    SPARSITIES,
+    FOREIGN_PENALTIES,
     check_neighbor_parameters,
     check_nested,
     check_rotation,
@@ -29,6 +29,9 @@ from skae.objectives import (
     Penalty,
     ReconstructionLoss,
 )
+
+# Accepted here so that the error can name what to use instead.
+_FOREIGN = Hidden(StrOptions(set(FOREIGN_PENALTIES)))
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -106,32 +109,29 @@ class AutoencoderTransformer(BaseAutoencoder):
           PyTorch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``. If it returns a
           single number for all rows, `fit` gives a `RowLossWarning`, because rows can then neither
           be weighted nor compared one by one.
-    penalty : {"l1", "kl_sparsity", "top_k", "contractive", "orthogonal"}, Penalty, Sparsity or \
-            None, default=None
+    penalty : {"l1", "kl_sparsity", "contractive", "orthogonal"}, Penalty, Sparsity or None, \
+            default=None
         Term added to the loss, or a part of the network that makes codes sparse.
 
         - "l1": the mean absolute value of each code, relative to its root mean square. With an
-          `alpha` of 1 to 10, many codes become small.
+          `alpha` of 1 to 10, many codes become small. If a fixed number of codes should be active
+          in a row and all others zero, use `SparseAutoencoderTransformer`.
         - "kl_sparsity": the Kullback-Leibler divergence of the mean activity of each code from a
           target of 0.05.
-        - "top_k": in each row, only the largest codes are kept, a share `alpha` of all, and the
-          others are set to zero. For more codes than columns, use `SparseAutoencoderTransformer`,
-          which avoids unused codes.
         - "contractive": the squared norm of the encoder's Jacobian, for codes that change little
           when the row changes.
         - "orthogonal": the squared cosines between the directions in which two codes change the
           reconstruction.
         - an instance of a class of `skae.objectives`, such as ``KLSparsity(target=0.1)``, or of
           one derived from `skae.objectives.Penalty`.
-        - an instance of `skae.architectures.TopKSparsity`, or of a class derived from
-          `skae.architectures.Sparsity`.
+        - an instance of a class derived from `skae.architectures.Sparsity`.
 
         With a penalty, the epoch is chosen by the sum of loss and penalty, and the error may exceed
         PCA's. With "l1", "kl_sparsity" and any sparsity, codes are ordered and scaled after
         training but not rotated, because a rotation would undo the sparsity.
     alpha : float or None, default=None
-        Factor of the penalty, or the share of codes that "top_k" keeps. None uses the default of
-        the penalty. Must be None with a `Sparsity` object.
+        Factor of the penalty. None uses the default of the penalty. Must be None with a `Sparsity`
+        object.
     corruption : {"gaussian", "hiding", "masking", "salt_and_pepper", "swap"}, Corruption \
             or None, default=None
         Noise on the input of the network during training, while the loss compares the output with
@@ -328,8 +328,6 @@ class AutoencoderTransformer(BaseAutoencoder):
     Rifai, S. et al. (2011). Contractive auto-encoders: explicit invariance during feature
     extraction. ICML. https://icml.cc/2011/papers/455_icmlpaper.pdf
 
-    Makhzani, A. and Frey, B. (2014). k-sparse autoencoders. https://doi.org/10.48550/arXiv.1312.5663
-
     Hinton, G. E. and Salakhutdinov, R. R. (2006). Reducing the dimensionality of data with neural
     networks. Science 313. https://doi.org/10.1126/science.1127647
 
@@ -378,7 +376,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "tied_weights": ["boolean"],
         "loss": [StrOptions({*LOSSES, *CODE_LOSSES}), ReconstructionLoss, callable],
-        "penalty": [StrOptions({*SPARSITIES, *PENALTIES}), Penalty, Sparsity, None],
+        "penalty": [StrOptions(set(PENALTIES)), Penalty, Sparsity, None, _FOREIGN],
         "alpha": [Interval(Real, 0, None, closed="left"), None],
         "corruption": [StrOptions(set(CORRUPTIONS)), Corruption, None],
         "corruption_level": [Interval(Real, 0, None, closed="left")],

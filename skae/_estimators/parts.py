@@ -3,7 +3,7 @@
 import numpy as np
 
 from skae._shared.warning import warn_user
-from skae.architectures import Sparsity, TopKSparsity
+from skae.architectures import Sparsity
 from skae.corruption import CORRUPTIONS, Corruption
 from skae.exceptions import RowLossWarning
 from skae.objectives import (
@@ -18,7 +18,8 @@ from skae.objectives import (
 
 LINKS = ("identity", "logistic", "exponential", "mixed")
 
-SPARSITIES: dict[str, type[Sparsity]] = {"top_k": TopKSparsity}
+# Names that other libraries have for what is a class here.
+FOREIGN_PENALTIES = ("top_k",)
 
 
 def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
@@ -74,7 +75,7 @@ def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None
     penalty : str, Penalty, Sparsity or None
         Parameter of the estimator.
     alpha : float or None
-        Factor of the penalty, or share of the codes that "top_k" keeps.
+        Factor of the penalty.
 
     Returns
     -------
@@ -90,8 +91,11 @@ def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None
     ValueError
         If a parameter of the object is not as described, or `alpha` does not go with it.
     """
-    if isinstance(penalty, str) and penalty in SPARSITIES:
-        return None, 0.0, _make_sparsity(penalty, alpha)
+    if isinstance(penalty, str) and penalty in FOREIGN_PENALTIES:
+        raise ValueError(
+            f"`penalty` must be one of {sorted(PENALTIES)}. Got {penalty!r}. Use "
+            "SparseAutoencoderTransformer for codes of which few are active in a row."
+        )
     if isinstance(penalty, Sparsity):
         _check_no_alpha(penalty, alpha)
         penalty.check()
@@ -102,17 +106,6 @@ def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None
         penalty = PENALTIES[penalty]()
     penalty.check()
     return penalty, float(penalty.default_alpha if alpha is None else alpha), None
-
-
-def _make_sparsity(name: str, share: float | None) -> Sparsity:
-    if share is None:
-        return SPARSITIES[name]()
-    if not 0 < share <= 1:
-        raise ValueError(
-            "`alpha` must be the share of the codes to keep, above 0 and at most 1, with "
-            f"penalty={name!r}. Got {share!r}. With 16 codes, 0.25 keeps four."
-        )
-    return SPARSITIES[name](share)
 
 
 def _check_no_alpha(sparsity: Sparsity, alpha: float | None):

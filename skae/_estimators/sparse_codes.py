@@ -257,6 +257,11 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    @property
+    def components_(self) -> np.ndarray:
+        """Dictionary, of shape (n_components_, n_features_in_)."""
+        return self.net_.module_.dictionary.detach().cpu().numpy()
+
     @sees_one_fit
     @maps_dask
     def transform(self, X) -> Any:
@@ -351,7 +356,6 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         module, use, units = model.net.module_, model.description, model.standardization
         return {
             **super()._fitted_attributes(model),
-            "components_": module.dictionary.detach().cpu().numpy(),
             "intercept_": units.invert(module.offset.detach()[None])[0],
             "activity_": use.shares,
             "dead_codes_": use.dead,

@@ -23,7 +23,7 @@ from skae._estimators.column_types import ColumnType
 from skae._estimators.frames import FrameForm
 from skae._shared.plain_state import CLASS_KEY
 from skae._shared.versions import check_versions, current_versions
-from skae.architectures import Convolutional, Dense, Recurrent, TopKSparsity
+from skae.architectures import Convolutional, Dense, Recurrent
 from skae.architectures._own import Checked
 from skae.corruption import CORRUPTIONS
 from skae.objectives import CODE_LOSSES, LOSSES, PENALTIES, MixedLoss
@@ -52,7 +52,6 @@ _CLASSES: dict[str, type] = {
         Recurrent,
         SparseCodes,
         Tokens,
-        TopKSparsity,
         Variational,
         *CORRUPTIONS.values(),
         *CODE_LOSSES.values(),

@@ -4,7 +4,7 @@ from skae.architectures._base import Architecture
 from skae.architectures._convolutional import Convolutional
 from skae.architectures._dense import Dense
 from skae.architectures._recurrent import Recurrent
-from skae.architectures._sparsity import Sparsity, TopKSparsity
+from skae.architectures._sparsity import Sparsity
 
 __all__ = [
     "Architecture",
@@ -12,5 +12,4 @@ __all__ = [
     "Dense",
     "Recurrent",
     "Sparsity",
-    "TopKSparsity",
 ]

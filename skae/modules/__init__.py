@@ -14,7 +14,6 @@ from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
 from skae.modules._reach import Reach, Shown
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
-from skae.modules._sparsity import TopK
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
 from skae.modules._variational import VariationalAutoencoder
 
@@ -47,7 +46,6 @@ __all__ = [
     "TiedDenseStack",
     "TokenAutoencoder",
     "TokenEncoder",
-    "TopK",
     "VariationalAutoencoder",
     "WordPath",
     "global_generator",

@@ -183,7 +183,8 @@ class Autoencoder(nn.Module):
     output : Module, default=None
         The link and the reconstruction, a `LinearOutput` where None.
     sparsity : Module, default=None
-        Module that makes codes sparse, such as `TopK`. It takes `w` and returns it with zeros.
+        Module that makes codes sparse, such as ``torch.nn.Hardshrink``. It takes `w` and returns it
+        with zeros.
     filling : Module, default=None
         Module that fills the missing cells of `u`, such as `GaussianFilling`. The encoder then has
         2 n_features inputs: the filled `u`, and a mask that is 1 in missing cells and 0 otherwise.

@@ -111,7 +111,7 @@ class L1Sparsity(Penalty):
     Without the division by the root mean square, the network could shrink the codes and enlarge the
     decoder, without becoming sparse. A normally distributed code has a value of 0.8, and a code
     that is zero in 96 % of the rows and of equal size in the others a value of 0.2. For a fixed
-    number of zeros, use "top_k".
+    number of zeros, use `skae.SparseAutoencoderTransformer`.
 
     References
     ----------

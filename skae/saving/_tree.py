@@ -18,7 +18,7 @@ _LEAST_LIST = 8
 _WHOLE_TYPES = (np.int8, np.int16, np.int32, np.int64)
 _FLOAT_TYPES = (np.float32, np.float64)
 # Parts of the names of what is large in networks, and need not be exact.
-_HALVED = ("weight", "projection")
+_HALVED = ("weight", "projection", "directions")
 _GREATEST_HALF = float(np.finfo(np.float16).max)
 
 

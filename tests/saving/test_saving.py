@@ -78,7 +78,7 @@ HOLES = np.where(np.random.RandomState(1).uniform(size=X.shape) < 0.1, np.nan, X
 
 KINDS = {
     "dense": (make_autoencoder(dropout=0.2, normalization="batch", tied_weights=True), X),
-    "double": (make_autoencoder(dtype="float64", init="random", penalty="top_k"), X),
+    "double": (make_autoencoder(dtype="float64", init="random", penalty="l1"), X),
     "loss": (make_autoencoder(loss=HuberLoss(2.0), output_range=(-9, 9)), X),
     "noise": (make_autoencoder(corruption="gaussian", penalty="contractive"), X),
     "holes": (make_autoencoder(missing="mask"), HOLES),
@@ -204,6 +204,10 @@ def test_a_file_is_little_more_than_its_weights(n_hidden, tmp_path):
 
 
 def test_halves_take_half_the_space_and_come_back_as_single_precision(tmp_path):
+    dictionary = skae.SparseAutoencoderTransformer(300, n_active=2, max_iter=1, random_state=0)
+    dictionary.fit(np.tile(X, 80))
+    skae.save(dictionary, tmp_path / "dictionary.skae", half=True)
+    assert (tmp_path / "dictionary.skae").stat().st_size < 3 * dictionary.components_.size + 2**14
     model = make_autoencoder(hidden_layer_sizes=(300, 300)).fit(X)
     whole, half = tmp_path / "whole.skae", tmp_path / "half.skae"
     skae.save(model, whole)

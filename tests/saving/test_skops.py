@@ -18,7 +18,7 @@ OWN = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 PLAIN = skae.AutoencoderTransformer(2, **OWN)
 KINDS = {
     "plain": (PLAIN, X),
-    "objects": (skae.AutoencoderTransformer(2, penalty="top_k", corruption="swap", **OWN), X),
+    "objects": (skae.AutoencoderTransformer(2, penalty="l1", corruption="swap", **OWN), X),
     "variational": (skae.VariationalAutoencoderTransformer(2, **OWN), X),
     "adversarial": (skae.AdversarialAutoencoderTransformer(2, **OWN), X),
     "sparse codes": (skae.SparseAutoencoderTransformer(8, n_active=2, random_state=0), X),

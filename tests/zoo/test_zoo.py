@@ -69,8 +69,8 @@ def test_models_load_and_compute(name):
         assert np.isfinite(model.score_samples(rows)).all()
         return
     codes = model.transform(rows)
-    assert len(codes) == len(rows)
-    assert np.isfinite(codes).all()
+    assert codes.shape[0] == len(rows)
+    assert np.isfinite(codes.data if name.startswith("mnist-sparse") else codes).all()
     if name != "cancer-imputer":
         assert len(model.inverse_transform(codes)) == len(rows)
 
