@@ -1,11 +1,15 @@
 """Configuration of Sphinx; `make docs` builds the pages. Nothing here reads from the network."""
 
+import os
 import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import skae
+
+# Progress bars would be part of the output of slow cells.
+os.environ["TQDM_DISABLE"] = "1"
 
 project = "skae"
 author = "The skae developers"

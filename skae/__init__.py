@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skae._estimators.sparse_codes import SparseAutoencoderTransformer
     from skae._estimators.tokens import TokenAutoencoderTransformer
     from skae._estimators.variational import VariationalAutoencoderTransformer
+    from skae._shared.config import config_context, get_config, set_config
     from skae.onnx import to_onnx as to_onnx
     from skae.parallel import fit_many, transform_many
     from skae.saving import checkpoints, load, save
@@ -30,9 +31,12 @@ __all__ = [
     "VariationalAutoencoderTransformer",
     "__version__",
     "checkpoints",
+    "config_context",
     "fit_many",
+    "get_config",
     "load",
     "save",
+    "set_config",
     "transform_many",
 ]
 
@@ -45,9 +49,12 @@ _HOMES = {
     "TokenAutoencoderTransformer": "skae._estimators.tokens",
     "VariationalAutoencoderTransformer": "skae._estimators.variational",
     "checkpoints": "skae.saving",
+    "config_context": "skae._shared.config",
     "fit_many": "skae.parallel",
+    "get_config": "skae._shared.config",
     "load": "skae.saving",
     "save": "skae.saving",
+    "set_config": "skae._shared.config",
     "to_onnx": "skae.onnx",
     "transform_many": "skae.parallel",
 }

@@ -1,15 +1,12 @@
 """``skae transform``: the codes of a file, written piece by piece."""
 
-import io
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import skae
 from skae.__main__ import main
-from skae._commands import progress, transform, written_rows
+from skae._commands import transform, written_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -118,21 +115,3 @@ def test_what_the_user_can_mend_is_one_line(work, capsys, arguments, message):
     assert (code, output) == (2, "")
     assert message in errors
     assert errors.count("\n") == 1
-
-
-def test_a_terminal_shows_speed_and_the_time_that_is_left(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    clock = iter([0.0, 1.0, 4.0])
-    monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    bar = progress.Progress(1000)
-    bar.add(100)
-    assert sys.stderr.getvalue() == ""
-    bar.add(300)
-    shown = "[########............] 400 of 1,000 rows, 100/s, 0:00:06 left"
-    assert shown in sys.stderr.getvalue()
-    bar.close()
-    assert sys.stderr.getvalue().endswith("\r\033[K")

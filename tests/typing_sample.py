@@ -60,7 +60,7 @@ def keep(model: AutoencoderTransformer, tables: dict[str, np.ndarray], folder: P
     skae.save(model, folder / "model.skae", half=True, card={"data": "churn"})
     skae.load(folder / "model.skae").transform(tables["first"])
     skae.transform_many(skae.fit_many(model, tables), tables)
-    with skae.checkpoints(folder, every=5):
+    with skae.config_context(progress=False), skae.checkpoints(folder, every=5):
         model.fit(tables["first"])
 
 

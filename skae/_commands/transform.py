@@ -11,12 +11,12 @@ import numpy as np
 from scipy import sparse
 
 from skae._commands.console import make_plain
-from skae._commands.progress import Progress
 from skae._commands.written_rows import WRITERS
 from skae._engine import StoredTable
 from skae._estimators.stored_tables import open_path, open_stored
 from skae._shared.extras import import_extra
 from skae._shared.files import write_text
+from skae._shared.progress import Progress
 from skae.saving import load
 
 # Rows are read, computed and written so many bytes at a time, whole blocks at least.
@@ -78,22 +78,25 @@ class _Work:
         """Write all pieces that are missing; the next one is read meanwhile."""
         n_done = self._count_done()
         rest = self.pieces[n_done:]
-        progress = Progress(self.n_rows, self.n_rows - sum(b - a for a, b in rest))
+        n_before = self.n_rows - sum(b - a for a, b in rest)
         writer = None
         coming = [reader.submit(self._read, *rest[0])] if rest else []
-        for piece, (start, stop) in enumerate(rest, n_done):
-            rows = coming.pop().result()
-            if piece + 1 < len(self.pieces):
-                coming.append(reader.submit(self._read, *self.pieces[piece + 1]))
-            result = self._compute(rows)
-            if writer is None:
-                shape = (self.n_rows, *result.shape[1:])
-                make = WRITERS[self.output.suffix]
-                writer = make(self.partial, shape, result.dtype, self._name_results(result))
-            writer.write(piece, start, result)
-            write_text(self.journal, json.dumps({**self.identity, "done": piece + 1}))
-            progress.add(stop - start)
-        progress.close()
+        with Progress(self.n_rows, n_before=n_before) as progress:
+            for piece, (start, stop) in enumerate(rest, n_done):
+                rows = coming.pop().result()
+                if piece + 1 < len(self.pieces):
+                    coming.append(reader.submit(self._read, *self.pieces[piece + 1]))
+                result = self._compute(rows)
+                writer = writer or self._open_writer(result)
+                writer.write(piece, start, result)
+                write_text(self.journal, json.dumps({**self.identity, "done": piece + 1}))
+                progress.add(stop - start)
+
+    def _open_writer(self, result: np.ndarray):
+        """Return what writes the results of all rows, given those of some."""
+        shape = (self.n_rows, *result.shape[1:])
+        make = WRITERS[self.output.suffix]
+        return make(self.partial, shape, result.dtype, self._name_results(result))
 
     def finish(self):
         """Give the output its name."""

@@ -1,11 +1,13 @@
 """Joblib backend that trains networks of several tasks side by side."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from skae._engine.fitting.resumption import KeptStates
+from skae._shared.progress import Progress
 from skae.parallel._memory import find_free_memory
 from skae.parallel._scheduler import Scheduler
 
@@ -94,6 +96,8 @@ class SideBySideBackend(ParallelBackendBase):
     def configure(self, n_jobs=1, parallel=None, **backend_kwargs):
         """Prepare a parallel call; return the number of tasks that run side by side."""
         self.parallel, self._n_tasks = parallel, self.effective_n_jobs(n_jobs)
+        self._work, self._lock = Progress(0, unit="tasks"), threading.Lock()
+        self._work.start()
         self._open()
         return self._n_tasks
 
@@ -105,10 +109,16 @@ class SideBySideBackend(ParallelBackendBase):
     def submit(self, func, callback=None):
         """Start a task as soon as a thread is available."""
         ticket = self._scheduler.expect_task()
+        self._work.n_all += 1
         future = self._tasks.submit(self._scheduler.run_task, ticket, func)
+        future.add_done_callback(self._count)
         if callback is not None:
             future.add_done_callback(callback)
         return future
+
+    def _count(self, _):
+        with self._lock:
+            self._work.add(1)
 
     def retrieve_result_callback(self, future):
         """Return the result of a task, or raise its error."""
@@ -116,6 +126,8 @@ class SideBySideBackend(ParallelBackendBase):
 
     def terminate(self):
         """Release all threads."""
+        with self._lock:
+            self._work.close()
         self._tasks.shutdown(wait=False)
         self._scheduler.close()
 

@@ -10,6 +10,7 @@ import torch
 
 from skae._engine.tables.rows import chunk_slices, densify
 from skae._engine.tables.standardization import Standardization
+from skae._shared.progress import Progress
 from skae.objectives import ColumnUnits, MixedLoss
 
 _CELLS_OF_DRAWS = 2**17
@@ -304,9 +305,11 @@ def _sum_rows(module, rows: torch.Tensor) -> torch.Tensor:
 def _collect(n_rows: int, parts) -> np.ndarray:
     """Put parts of a result into one array, made when the first part shows its shape and type."""
     parts = iter(parts)
-    rows, part = next(parts)
-    result = np.empty((n_rows, *part.shape[1:]), dtype=part.dtype)
-    result[rows] = part
-    for rows, part in parts:
+    with Progress(n_rows) as progress:
+        rows, part = next(parts)
+        result = np.empty((n_rows, *part.shape[1:]), dtype=part.dtype)
         result[rows] = part
+        for rows, part in parts:
+            result[rows] = part
+            progress.add(len(part))
     return result

@@ -28,6 +28,7 @@ from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.epoch import Batch, train_epoch
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.tables.batches import batch_sizes, count_batches
+from skae._shared.progress import Progress
 
 N_FOLDS = 5
 
@@ -287,11 +288,14 @@ def _train_folds(
         progress, networks.n_steps = state.progress.copy(), state.n_steps
         unpack_step_(networks.step, networks.groups, resumption.sources, state.training)
     n_resumed = len(progress.train_losses)
-    while (
-        len(progress.train_losses) < max_iter
-        and len(progress.train_losses) - progress.best_iter < n_iter_no_change
-    ):
-        _train_epoch(networks, progress)
+    n_rows = networks.train_indices.numel()
+    with Progress(max_iter * n_rows, "Folds", n_before=n_resumed * n_rows) as work:
+        while (
+            len(progress.train_losses) < max_iter
+            and len(progress.train_losses) - progress.best_iter < n_iter_no_change
+        ):
+            _train_epoch(networks, progress)
+            work.add(n_rows)
     if len(progress.train_losses) > n_resumed:
         resumption.keep_folds(
             networks.step, networks.groups, n_steps=networks.n_steps, progress=progress

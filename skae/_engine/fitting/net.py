@@ -17,6 +17,7 @@ from skae._engine.steps.optimizer import LearningRates
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae._engine.tables.rows import DenseRows
+from skae._shared.progress import WORK
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -218,6 +219,8 @@ class AutoencoderNet(NeuralNet):
         """Train on all batches; return the mean loss."""
         sizes, masses = [], []
         steps, ranks = iter(range(len(iterator))), iterator.dataset.ranks
+        work = WORK.get()
+        work.description = f"Epoch {len(self.history)}"
 
         def begin_step():
             self._set_progress(next(steps), len(iterator))
@@ -228,6 +231,7 @@ class AutoencoderNet(NeuralNet):
                 masses.append(size if weights is None else weights.sum() * (size / len(rows)))
                 own, own_weights = rows[None], None if weights is None else weights[None]
                 yield Batch(self.noise(own), own, own_weights)
+                work.add(size)
 
         if listening:
             with work_alone():
@@ -258,13 +262,14 @@ class AutoencoderNet(NeuralNet):
     def _judge_batches(self, iterator, *, listening: bool) -> Judgement:
         """Return what rows cost, with the same noise each time."""
         self.noise.restart_judging()
-        parts = []
+        parts, work = [], WORK.get()
         for batch in iterator:
             rows, weights = batch
             if listening:
                 self.notify("on_batch_begin", batch=batch, training=False)
             judged = self.step_.judge(self.noise.for_judging(rows)[None], rows[None])
             parts.append([own[0] for own in judged])
+            work.add(len(rows) * iterator.dataset.ranks.size)
             if listening:
                 losses = parts[-1][0]
                 loss = losses if weights is None else losses * weights

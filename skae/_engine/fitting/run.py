@@ -32,6 +32,7 @@ from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.optimizer import adamw_groups
 from skae._engine.tables.batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
 from skae._engine.tables.spread_batches import SpreadBatches
+from skae._shared.progress import WORK, Progress
 from skae.modules import Autoencoder
 
 _VALIDATION_BATCH_SIZE = 4096
@@ -200,19 +201,34 @@ class TrainingRun:
             self.tasks.begin_fit(n_epochs)
         if n_epochs == 0:
             return
-        net.notify("on_train_begin", X=self.train_set, y=None)
-        if self.checkpoints is not None:
-            self.checkpoints.resume_(net, self.callbacks[:-1])
-        if resumption is None:
-            self._run_loop(n_epochs)
-        else:
-            self._go_on(n_epochs, resumption)
-        net.notify("on_train_end", X=self.train_set, y=None)
+        with self._show_progress(n_epochs):
+            net.notify("on_train_begin", X=self.train_set, y=None)
+            if self.checkpoints is not None:
+                self.checkpoints.resume_(net, self.callbacks[:-1])
+            if resumption is None:
+                self._run_loop(n_epochs)
+            else:
+                self._go_on(n_epochs, resumption)
+            net.notify("on_train_end", X=self.train_set, y=None)
+
+    def _show_progress(self, n_epochs: int) -> Progress:
+        """Return the bar of a training that prints nothing itself."""
+        n_of_start = self._n_rows_of_epoch - self.train_set.n_rows
+        n_rows = n_of_start + n_epochs * self._n_rows_of_epoch
+        return Progress(n_rows, wanted=not self.loop.verbose and self.tasks is None)
+
+    @property
+    def _n_rows_of_epoch(self) -> int:
+        """Number of rows that are trained on or judged in an epoch."""
+        held_out = self.net.validation_set
+        return self.train_set.n_rows + (0 if held_out is None else held_out.n_rows)
 
     def _run_loop(self, n_epochs: int) -> bool:
         """Make the epochs that are left; return whether training has ended before the last."""
+        n_before = len(self.net.history)
+        WORK.get().skip(n_before * self._n_rows_of_epoch)
         with contextlib.suppress(TrainingStopped):
-            self.net.fit_loop(self.train_set, epochs=n_epochs - len(self.net.history))
+            self.net.fit_loop(self.train_set, epochs=n_epochs - n_before)
             return False
         return True
 

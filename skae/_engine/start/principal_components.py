@@ -8,6 +8,7 @@ from scipy import linalg, sparse
 
 from skae._engine.tables.columns import ColumnStatistics
 from skae._engine.tables.rows import chunk_slices, densify
+from skae._shared.progress import WORK, Progress
 
 # Up to here the covariance matrix is small enough to be decomposed whole.
 _MAX_COVARIANCE_FEATURES = 2000
@@ -151,13 +152,15 @@ def sum_covariance(X, mean, shares, precision) -> np.ndarray:
     """Return the weighted covariance by one pass over chunks, summed in double precision."""
     covariance = np.zeros((X.shape[1], X.shape[1]))
     roots = np.sqrt(shares * len(shares)).astype(precision)
-    for rows in chunk_slices(X.shape, cells=2**22):
-        dense = densify(X[rows])
-        centred = np.empty(dense.shape, dtype=precision)
-        # The difference is taken in double precision, then rounded.
-        np.subtract(dense, mean, out=centred, casting="same_kind")
-        centred *= roots[rows, None]
-        covariance += centred.T @ centred
+    with Progress(X.shape[0], "PCA") as progress:
+        for rows in chunk_slices(X.shape, cells=2**22):
+            dense = densify(X[rows])
+            centred = np.empty(dense.shape, dtype=precision)
+            # The difference is taken in double precision, then rounded.
+            np.subtract(dense, mean, out=centred, casting="same_kind")
+            centred *= roots[rows, None]
+            covariance += centred.T @ centred
+            progress.add(len(centred))
     return covariance / len(shares)
 
 
@@ -259,11 +262,13 @@ class _CentredTable:
 
     def multiply_twice(self, right: np.ndarray) -> np.ndarray:
         """Return the covariance times a matrix of shape (n_features, n), in one pass over X."""
+        work = WORK.get()
 
         def parts():
             for rows in self.slices(right.shape[1]):
                 part = self.X[rows]
                 yield self._transpose_part(part, rows, self._multiply_part(part, rows, right))
+                work.add(part.shape[0])
 
         return _add(parts(), right.shape)
 
@@ -316,9 +321,10 @@ def _randomized(table: _CentredTable, count: int, seed: int) -> tuple[np.ndarray
     """
     size = min(count + _N_OVERSAMPLES, *table.shape)
     basis = np.random.default_rng(seed).standard_normal((table.shape[1], size))
-    for _ in range(_N_POWER_ITERATIONS):
-        basis = linalg.qr(table.multiply_twice(basis), mode="economic", check_finite=False)[0]
-    projected = basis.T @ table.multiply_twice(basis)
+    with Progress((_N_POWER_ITERATIONS + 1) * table.shape[0], "PCA"):
+        for _ in range(_N_POWER_ITERATIONS):
+            basis = linalg.qr(table.multiply_twice(basis), mode="economic", check_finite=False)[0]
+        projected = basis.T @ table.multiply_twice(basis)
     variances, turn = linalg.eigh((projected + projected.T) / 2, check_finite=False)
     axes = (basis @ turn[:, ::-1]).T
     return axes[:count], np.maximum(variances[::-1], 0)[:count]

@@ -1,0 +1,164 @@
+"""A bar that shows how far long work is, at a terminal or in a notebook."""
+
+import math
+import os
+import sys
+import threading
+from contextvars import ContextVar, Token
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from multiprocessing import parent_process
+from time import monotonic
+from typing import Any, Self
+
+from skae._shared.config import get_config
+
+# Seconds before a bar is shown, and between two looks of it.
+_PATIENCE = 2.0
+_INTERVAL = 0.2
+
+
+class Unwatched:
+    """Work whose progress is not shown."""
+
+    description = ""
+
+    def add(self, n_done: int) -> None:
+        """Count some more rows as done."""
+
+    def skip(self, n_before: int) -> None:
+        """Count rows as done that were done before, which tell nothing of the speed."""
+
+
+class Progress(Unwatched):
+    """Work with a progress bar, for as long as the `with` block of this context manager runs.
+
+    The bar is shown after two seconds and removed at the end. It shows rows per second and the time
+    left. Pipes, worker processes and threads other than the main thread show nothing, and neither
+    does work that is a part of other work with a bar.
+
+    Parameters
+    ----------
+    n_all : int
+        Number of rows.
+    description : str, default=""
+        Shown before the bar; may be changed at any time.
+    n_before : int, default=0
+        Number of rows that were done before.
+    unit : str, default="rows"
+        Plural noun for what is counted.
+    wanted : bool, default=True
+        Whether the bar may be shown.
+    """
+
+    def __init__(
+        self,
+        n_all: int,
+        description: str = "",
+        *,
+        n_before: int = 0,
+        unit: str = "rows",
+        wanted: bool = True,
+    ):
+        self.n_all, self.n_done, self.n_before = n_all, n_before, n_before
+        self.description, self.unit, self.wanted = description, unit, wanted
+        self._bar: Any = None
+        self._began, self._next = 0.0, math.inf
+        self._token: Token[Unwatched] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        self._token = WORK.set(self)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._token is not None:
+            WORK.reset(self._token)
+        self.close()
+
+    def start(self) -> None:
+        """Begin to wait until the bar is shown."""
+        self._began = monotonic()
+        if self.wanted and WORK.get() is _NOTHING and _is_main_thread():
+            self._next = self._began + _PATIENCE
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._next = math.inf
+        if self._bar is not None:
+            self._bar.close()
+
+    def add(self, n_done: int) -> None:
+        """Count some more rows as done, and show them now and then."""
+        self.n_done += n_done
+        now = monotonic()
+        if now >= self._next:
+            self._next = now + _INTERVAL
+            self._show(now - self._began)
+
+    def skip(self, n_before: int) -> None:
+        """Count rows as done that were done before, which tell nothing of the speed."""
+        self.n_before += n_before
+        self.n_done += n_before
+
+    def _show(self, seconds: float) -> None:
+        if self._bar is None:
+            self._bar = self._make_bar(seconds) if _is_watched() else None
+            if self._bar is None:
+                self._next = math.inf
+                return
+        self._bar.total = self.n_all
+        self._bar.set_description_str(self.description, refresh=False)
+        self._bar.update(self.n_done - self._bar.n)
+
+    def _make_bar(self, seconds: float) -> Any:
+        """Return a bar for work that was begun some time ago, None where tqdm is told to be off."""
+        bar = _find_bar_class()(
+            desc=self.description,
+            total=self.n_all,
+            initial=self.n_before,
+            unit=f" {self.unit}",
+            unit_scale=self.n_all >= 1000,
+            dynamic_ncols=True,
+            leave=False,
+            mininterval=0,
+        )
+        if bar.disable:
+            return None
+        bar.start_t -= seconds
+        bar.last_print_t -= seconds
+        return bar
+
+
+_NOTHING = Unwatched()
+# Work that is being done; a thread begins with a context of its own.
+WORK: ContextVar[Unwatched] = ContextVar("skae_work", default=_NOTHING)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _is_watched() -> bool:
+    """Tell whether somebody sees a bar, and wants to."""
+    is_worker = parent_process() is not None or os.environ.get("RANK", "0") != "0"
+    if is_worker or not get_config()["progress"]:
+        return False
+    return _is_in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def _is_in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+@cache
+def _find_bar_class() -> Any:
+    """Return a class of bars that starts no thread, and whose lock is for this process alone."""
+    has_widgets = _is_in_notebook() and find_spec("ipywidgets") is not None
+    tqdm = import_module("tqdm.notebook" if has_widgets else "tqdm").tqdm
+    bar_class: Any = type("_Bar", (tqdm,), {"monitor_interval": 0})
+    bar_class.set_lock(threading.RLock())
+    return bar_class
