@@ -1,4 +1,4 @@
-"""What holds for all of skae in a process: whether progress bars are shown."""
+"""Configuration of a process: whether progress bars are shown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
