@@ -4,9 +4,12 @@ One class of a labelled table is ordinary, rows of the others are outliers. Riva
 same rows in the same run. See README.md.
 """
 
+import csv
 import statistics
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -44,14 +47,17 @@ from skae.datasets import has_data_file, load_mnist, load_spoken_digits
 _MOST_ROWS = 2500
 _MOST_TEST_ROWS = 1500
 _CONTAMINATION = 0.05
-_MOST_ROWS_OF_A_FILE = 3000
+_MOST_ROWS_OF_A_FILE = 2000
 _LEAST_OUTLIERS_OF_A_FILE = 20
+_FDR = 0.1
+_OF_LABELS = ("false_alarms", "hits", "false_discoveries")
+_PARTS = {"all": slice(None), "choosing": slice(0, None, 2), "judging": slice(1, None, 2)}
 _SHARE = AutoencoderOutlierDetector().n_components
 _NOTES = f"""\
 Area under the ROC curve on held-out rows: 1 is perfect, 0.5 is chance. Everything is fitted without
 labels: to ordinary rows only (clean), or with outliers among them ({_CONTAMINATION:.0%} dirty).
 Tables of a folder: to half of the ordinary rows, judged on all others (clean), or to all rows,
-judged on these (dirty)."""
+judged on these (dirty). "skae" has trim=0 where rows are clean, and its default otherwise."""
 
 
 @dataclass(frozen=True)
@@ -59,45 +65,122 @@ class Run:
     """What one method did on one split."""
 
     data: str
+    seed: int
     dirty: bool
     method: str
     area: float
     precision: float
     false_alarms: float | None
     hits: float | None
+    false_discoveries: float | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted method."""
+
+    score: Callable
+    label: Callable | None = None
+    discover: Callable | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows of one split, loaded when they are needed."""
+
+    data: str
+    seed: int
+    dirty: bool
+    load: Callable
 
 
 def main(arguments=None):
     """Run the benchmark."""
     options = parse_options(arguments)
-    methods = choose_methods(options)
-    runs = []
+    methods = list(choose_methods(options))
+    runs = read_runs(options.output)
+    done = {(run.data, run.seed, run.dirty, run.method) for run in runs}
     with quiet(), limit_threads(options.threads):
         print(describe_machine(), _NOTES, sep="\n")
-        for name, seed, dirty, split in list_splits(options):
-            runs += [
-                measure(fit, split, seed, (name, dirty, method)) for method, fit in methods.items()
-            ]
-            print(f"{name} is done", file=sys.stderr, flush=True)
+        for task in list_tasks(options):
+            place = task.data, task.seed, task.dirty
+            fits = choose_methods(options, dirty=task.dirty)
+            wanted = [method for method in methods if (*place, method) not in done]
+            split = task.load() if wanted else None
+            for method in wanted:
+                runs.append(measure(fits[method], split, task, method))
+                write_run(options.output, runs[-1])
+            print(*place, "is done", file=sys.stderr, flush=True)
+    runs = select(runs, options, methods)
     if runs:
-        report(runs, list(methods))
+        report(runs, methods)
 
 
-def list_splits(options):
-    """Yield names, seeds, whether outliers are among the training rows, and such splits."""
-    if options.folder is not None:
-        for file in sorted(options.folder.glob("*.npz")):
-            for seed in range(options.seeds):
-                X, is_outlier = load_file(file, seed)
-                for dirty in (False, True):
-                    yield file.stem, seed, dirty, split_file(X, is_outlier, seed, dirty=dirty)
-        return
-    for name in filter(is_available, options.datasets):
+def list_tasks(options):
+    """Yield splits of tables, with and without outliers among the training rows."""
+    if options.folder is None:
+        names = [name for name in options.datasets if is_available(name)]
+        make = split_data_set
+    else:
+        files = sorted(options.folder.glob("*.npz"))[_PARTS[options.part]]
+        names = [file.stem for file in files]
+        make = split_file_of(options)
+    for name in names:
         for seed in range(options.seeds):
-            ordinary, outliers = DATA_SETS[name][0](seed)
             for dirty in (False, True):
-                yield name, seed, dirty, split_rows(ordinary, outliers, seed, dirty=dirty)
+                yield Task(name, seed, dirty, partial(make, name, seed, dirty=dirty))
+
+
+def split_data_set(name, seed, *, dirty):
+    """Return the split of a data set."""
+    return split_rows(*DATA_SETS[name][0](seed), seed, dirty=dirty)
+
+
+def split_file_of(options):
+    """Return what splits a file of the folder."""
+
+    def split(name, seed, *, dirty):
+        X, is_outlier = load_file(options.folder / f"{name}.npz", seed, options.max_rows)
+        return split_file(X, is_outlier, seed, dirty=dirty)
+
+    return split
+
+
+def read_runs(file):
+    """Return the runs that a file has from an earlier call."""
+    if file is None or not file.exists():
+        return []
+    with file.open(newline="") as lines:
+        return [read_run(line) for line in csv.DictReader(lines)]
+
+
+def read_run(line):
+    """Return a run from the cells of its line."""
+    texts = {"data": str, "seed": int, "dirty": lambda cell: cell == "True", "method": str}
+    number = texts.get
+    cells = {name: number(name, float)(cell) if cell else None for name, cell in line.items()}
+    return Run(**cells)
+
+
+def write_run(file, run):
+    """Append a run to the file, if there is one."""
+    if file is None:
+        return
+    is_new = not file.exists()
+    with file.open("a", newline="") as lines:
+        writer = csv.DictWriter(lines, [field.name for field in fields(Run)])
+        if is_new:
+            writer.writeheader()
+        writer.writerow(asdict(run))
+
+
+def select(runs, options, methods):
+    """Return the runs that were asked for: a file may hold others."""
+    asked = {(task.data, task.seed, task.dirty) for task in list_tasks(options)}
+    return [
+        run for run in runs if run.method in methods and (run.data, run.seed, run.dirty) in asked
+    ]
 
 
 def parse_options(arguments):
@@ -107,48 +190,74 @@ def parse_options(arguments):
     parser.add_argument(
         "--folder", type=Path, help="labelled tables in .npz files, with X and y (1 is an outlier)"
     )
+    parser.add_argument(
+        "--part",
+        choices=_PARTS,
+        default="all",
+        help="tables of the folder: every other one by name, from the first or from the second",
+    )
+    parser.add_argument(
+        "--max-rows", type=int, default=_MOST_ROWS_OF_A_FILE, help="rows of a file; 2000 by default"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="CSV file to which runs are written; its runs are not repeated"
+    )
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, metavar="NAME")
     parser.add_argument("--seeds", type=int, help="splits, each with a seed; 3 by default")
     parser.add_argument("--threads", type=int, default=1, help="1 by default")
     options = parser.parse_args(arguments)
     options.datasets = options.datasets or (QUICK if options.quick else tuple(DATA_SETS))
     if options.rivals is None:
-        options.rivals = ("pca", "forest", "lof") if options.quick else tuple(RIVALS)
+        few = FEW_RIVALS if options.folder is not None else tuple(RIVALS)
+        options.rivals = QUICK_RIVALS if options.quick else few
     short = options.quick or options.folder is not None
     options.seeds = options.seeds or (1 if short else 3)
     return options
 
 
-def choose_methods(options):
+def choose_methods(options, *, dirty=False):
     """Return ours, and the rivals that can be imported."""
-    methods = {"skae": make_ours(options.set)}
+    methods = {"skae": make_ours(options.set, dirty=dirty)}
     for name in options.rivals:
         if not (name == "pyod" or name in PYOD) or is_installed("pyod"):
             methods[name] = RIVALS[name]
     return methods
 
 
-def measure(fit, split, seed, place):
-    """Return the run of a method: `fit` returns functions of rows, the second one or None."""
+def measure(fit, split, task, method):
+    """Return the run of a method: `fit` returns a Model."""
     X_train, X_test, is_outlier = split
-    (score, label), seconds = time_call(fit, X_train, seed)
-    strangeness = score(X_test)
-    flagged = None if label is None else label(X_test) < 0
+    model, seconds = time_call(fit, X_train, task.seed)
+    strangeness = model.score(X_test)
+    flagged = None if model.label is None else model.label(X_test) < 0
     return Run(
-        *place,
-        roc_auc_score(is_outlier, strangeness),
-        average_precision_score(is_outlier, strangeness),
+        task.data,
+        task.seed,
+        task.dirty,
+        method,
+        float(roc_auc_score(is_outlier, strangeness)),
+        float(average_precision_score(is_outlier, strangeness)),
         None if flagged is None else float(flagged[~is_outlier].mean()),
         None if flagged is None else float(flagged[is_outlier].mean()),
+        None if model.discover is None else find_false_discoveries(model, X_test, is_outlier),
         seconds,
     )
 
 
-# The methods: each is fitted to rows with a seed, and returns what gives strangeness and labels.
+def find_false_discoveries(model, X, is_outlier):
+    """Return the share of ordinary rows among the rows that the procedure flags; 0 of none."""
+    found = model.discover(X)
+    return float(np.sum(found & ~is_outlier) / max(1, found.sum()))
 
 
-def make_ours(settings):
-    """Return the detector at its defaults, but for the settings of the autoencoder asked for."""
+# The methods: each is fitted to rows with a seed, and returns a Model.
+
+
+def make_ours(settings, *, dirty):
+    """Return the detector at its defaults, but for the settings of the autoencoder asked for.
+
+    Where all training rows are ordinary, it leaves none out.
+    """
     settings = {"n_components": _SHARE, **settings}
 
     def fit(X, seed):
@@ -156,8 +265,13 @@ def make_ours(settings):
             settings["n_components"],
             autoencoder=AutoencoderTransformer(**settings),
             random_state=seed,
+            **({} if dirty else {"trim": 0}),
         ).fit(X)
-        return lambda X: -detector.score_samples(X), detector.predict
+        return Model(
+            lambda X: -detector.score_samples(X),
+            detector.predict,
+            lambda X: detector.predict(X, fdr=_FDR) < 0,
+        )
 
     return fit
 
@@ -167,21 +281,21 @@ def use_detector(make, scaler=None):
 
     def fit(X, seed):
         model = make_pipeline(scaler, make(seed)).fit(X)
-        return lambda X: -model.score_samples(X), model.predict
+        return Model(lambda X: -model.score_samples(X), model.predict)
 
     return fit
 
 
-def fit_neighbors(X, seed):
-    """Score by the squared distance from as many neighbours as ours has, on standardised rows."""
-    scaler = StandardScaler().fit(X)
-    n_neighbors = min(AutoencoderOutlierDetector().n_neighbors, len(X))
-    model = NearestNeighbors(n_neighbors=n_neighbors).fit(scaler.transform(X))
+def use_neighbors(summarize):
+    """Return what scores by distances from as many neighbours as ours has, on standardised rows."""
 
-    def score(X):
-        return np.square(model.kneighbors(scaler.transform(X))[0]).mean(axis=1)
+    def fit(X, seed):
+        scaler = StandardScaler().fit(X)
+        n_neighbors = min(AutoencoderOutlierDetector().n_neighbors, len(X))
+        model = NearestNeighbors(n_neighbors=n_neighbors).fit(scaler.transform(X))
+        return Model(lambda X: summarize(model.kneighbors(scaler.transform(X))[0]))
 
-    return score, None
+    return fit
 
 
 def use_reconstruction(fit_model, make_scaler):
@@ -195,7 +309,7 @@ def use_reconstruction(fit_model, make_scaler):
             X = scaler.transform(X)
             return np.square(X - reconstruct(X)).mean(axis=1)
 
-        return score, None
+        return Model(score)
 
     return fit
 
@@ -229,7 +343,7 @@ def fit_pyod(X, seed):
     model = AutoEncoder(
         epoch_num=100, batch_size=min(32, len(X)), random_state=seed, verbose=0
     ).fit(X)
-    return model.decision_function, None
+    return Model(model.decision_function)
 
 
 def use_pyod(name):
@@ -239,7 +353,7 @@ def use_pyod(name):
         scaler = StandardScaler().fit(X)
         make = getattr(import_module(f"pyod.models.{name}"), PYOD[name])
         model = make(**({"random_state": seed} if name == "cblof" else {})).fit(scaler.transform(X))
-        return lambda X: model.decision_function(scaler.transform(X)), None
+        return Model(lambda X: model.decision_function(scaler.transform(X)))
 
     return fit
 
@@ -247,7 +361,8 @@ def use_pyod(name):
 PYOD = {"copod": "COPOD", "ecod": "ECOD", "hbos": "HBOS", "knn": "KNN", "cblof": "CBLOF"}
 RIVALS = {
     "error": use_reconstruction(fit_autoencoder, MinMaxScaler),
-    "neighbors": fit_neighbors,
+    "neighbors": use_neighbors(lambda distances: np.square(distances).mean(axis=1)),
+    "fifth": use_neighbors(lambda distances: distances[:, -1]),
     "pca": use_reconstruction(fit_components, MinMaxScaler),
     "pca_std": use_reconstruction(fit_components, StandardScaler),
     "forest": use_detector(lambda seed: IsolationForest(random_state=seed)),
@@ -257,6 +372,8 @@ RIVALS = {
     "pyod": fit_pyod,
     **{name: use_pyod(name) for name in PYOD},
 }
+QUICK_RIVALS = ("pca", "forest", "lof")
+FEW_RIVALS = ("error", "neighbors", "fifth", "forest", "lof")
 
 
 # The data: functions of the seed that return ordinary rows and outliers.
@@ -369,18 +486,18 @@ def split_rows(ordinary, outliers, seed, *, dirty):
     return train, np.concatenate([test, others]), is_outlier
 
 
-def load_file(file, seed):
-    """Return rows of a labelled table, 3,000 at most, and which are outliers."""
+def load_file(file, seed, max_rows):
+    """Return rows of a labelled table, so many at most, and which are outliers."""
     with np.load(file) as table:
         X, is_outlier = table["X"].astype(np.float64), table["y"] == 1
-    if len(X) <= _MOST_ROWS_OF_A_FILE:
+    if len(X) <= max_rows:
         return X, is_outlier
     rng = np.random.default_rng(seed)
     rows, outliers = rng.permutation(np.flatnonzero(~is_outlier)), np.flatnonzero(is_outlier)
-    share = round(_MOST_ROWS_OF_A_FILE * is_outlier.mean())
+    share = round(max_rows * is_outlier.mean())
     # Tables with one outlier in thousands keep some.
     outliers = rng.permutation(outliers)[: max(_LEAST_OUTLIERS_OF_A_FILE, share)]
-    chosen = np.concatenate([rows[: _MOST_ROWS_OF_A_FILE - len(outliers)], outliers])
+    chosen = np.concatenate([rows[: max_rows - len(outliers)], outliers])
     return X[chosen], is_outlier[chosen]
 
 
@@ -396,12 +513,12 @@ def split_file(X, is_outlier, seed, *, dirty):
 def report(runs, methods):
     """Print the tables."""
     names = list(dict.fromkeys(run.data for run in runs))
-    for dirty, title in ((False, "clean"), (True, f"{_CONTAMINATION:.0%} dirty")):
+    for dirty, title in ((False, "clean"), (True, "dirty")):
         rows = [[name, *(average(runs, m, "area", dirty, name) for m in methods)] for name in names]
         rows.append(["mean", *(average(runs, method, "area", dirty) for method in methods)])
         print_table(f"Area under the ROC curve, {title}: mean over seeds", ["data", *methods], rows)
     header = ["method", "area, clean", "area, dirty", "precision, clean", "precision, dirty"]
-    header += ["false alarms", "hits", "seconds"]
+    header += ["false alarms", "hits", f"false at fdr={_FDR}", "seconds"]
     print_table("Means over all", header, [summarize(runs, method) for method in methods])
 
 
@@ -418,7 +535,7 @@ def average(runs, method, value, dirty, name=None):
 def summarize(runs, method):
     """Return the line of a method in the last table."""
     both = [average(runs, method, v, dirty) for v in ("area", "precision") for dirty in (0, 1)]
-    alarms = [average(runs, method, value, False) for value in ("false_alarms", "hits")]
+    alarms = [average(runs, method, value, False) for value in _OF_LABELS]
     return [method, *both, *alarms, sum(run.seconds for run in runs if run.method == method)]
 
 

@@ -134,6 +134,22 @@ def test_outliers_prints_areas(run):
     assert find_line(text, "skae  ")[1] == ours
 
 
+def test_outliers_goes_on_with_the_runs_of_a_file(run, tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) >= 54
+    for name in "abc":
+        np.savez(tmp_path / name, X=rng.normal(size=(60, 3)) + 9 * y[:, None], y=y)
+    file = tmp_path / "runs.csv"
+    call = ["outliers", "--folder", tmp_path, "--output", file, "--set", "max_iter=2", "--rivals"]
+    first = run(*call, "lof", "--part", "judging", "--max-rows", 50)
+    text = file.read_text()
+    assert text.count("\n") == 1 + 4  # a header, and clean and dirty rows by two methods
+    assert run(*call, "lof", "--part", "judging", "--max-rows", 50) == first
+    assert file.read_text() == text
+    run(*call, "--part", "choosing")
+    assert {line[0] for line in file.read_text().splitlines()[1:]} == {"a", "b", "c"}
+
+
 def test_neighbors_prints_shares_kept(run):
     text = run("neighbors", "--datasets", "digits", "--codes", 4, "--quick", "--set", "max_iter=2")
     assert find_line(text, "codes")[:4] == ["codes", "skae", "skae, 4 bits", "pca"]
