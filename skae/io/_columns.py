@@ -1,11 +1,22 @@
 """Columns on their way from a file to a table: their names, and why some are left out."""
 
+import re
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from skae._shared.extras import import_extra
+
+# Patterns of dates, and their formats; if several formats are possible, none is taken.
+_DATES = {
+    r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?)?": ("ISO8601",),
+    r"\d{1,2}\.\d{1,2}\.\d{4}": ("%d.%m.%Y",),
+    r"\d{1,2}/\d{1,2}/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
+}
+_ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 _NAMELESS = ("", "unnamed: 0")
 # Programs call a column of row numbers so; pandas and R append a number to a name that is taken.
 _COUNTING = {*_NAMELESS, "rownames", "row.names", "row names", "row", "rowid", "row_id", "row id"}
@@ -29,16 +40,20 @@ class Column:
         The name in the file, which other columns may have, too.
     reason : str
         Why the column is left out; empty where it is not.
+    words : pandas.Series or None
+        Cells of columns of text and of words for booleans, for tables that are not of numbers
+        alone.
     """
 
     name: str
     values: Any
     title: str
     reason: str = ""
+    words: Any = None
 
     def leave_out(self, reason):
-        """Return the column with a reason, if it has none yet."""
-        return self if self.reason else replace(self, reason=reason)
+        """Return the column with a reason, if it has none yet, and without words."""
+        return replace(self, reason=self.reason or reason, words=None)
 
 
 def name_columns(titles):
@@ -105,6 +120,77 @@ def convert_numbers(column):
     if kind == "O" and len(present) and all(isinstance(v, (int, float, Decimal)) for v in present):
         return replace(column, values=_to_float(values))
     return column.leave_out(_describe_type(values, present))
+
+
+def convert_kinds(column):
+    """Return a column with its cells as numbers, booleans, categories or dates, or with a reason.
+
+    Parameters
+    ----------
+    column : Column
+        A column of any type.
+
+    Returns
+    -------
+    column : Column
+        With values of a type that estimators of data frames know, or with a reason.
+    """
+    if column.words is not None:
+        return replace(column, values=read_dates(column.words), reason="")
+    if column.reason:
+        return column
+    values = column.values
+    present = values.dropna()
+    if not len(present):
+        return column.leave_out("no values")
+    if str(values.dtype) == "category" or values.dtype.kind in "mMb":
+        return column
+    if values.dtype.kind == "O":
+        kinds = {type(value) for value in present}
+        if kinds <= {bool, np.bool_}:
+            return replace(column, values=values.astype("boolean"))
+        if kinds == {str}:
+            return replace(column, values=read_dates(values))
+        if kinds <= {date, datetime}:
+            return replace(column, values=values.astype("datetime64[s]"))
+    return convert_numbers(column)
+
+
+def read_dates(values):
+    """Return dates where all cells of a column of text are dates, and the text otherwise.
+
+    Parameters
+    ----------
+    values : pandas.Series of str
+        The cells, with gaps where they are missing.
+
+    Returns
+    -------
+    values : pandas.Series
+        Of the type datetime64 for dates such as 2024-05-31, with or without a time of day and a
+        time zone, which becomes UTC, and for dates such as 31.5.2024. Dates such as 5/31/2024 are
+        recognised if the column shows which of the two numbers is the month.
+    """
+    if values.dtype.kind != "O":
+        return values
+    distinct = values.dropna().unique()
+    for pattern, formats in _DATES.items():
+        if all(re.fullmatch(pattern, value) for value in distinct):
+            read = [_read_dates(values, form, distinct[0]) for form in formats]
+            possible = [dates for dates in read if dates is not None]
+            return possible[0] if len(possible) == 1 else values
+    return values
+
+
+def _read_dates(values, form, example):
+    """Return dates of a format, None if some cells do not have it."""
+    pandas = import_extra("pandas", "table", "read_table")
+    has_zone = form == "ISO8601" and bool(_ZONE.search(example))
+    try:
+        return pandas.to_datetime(values, format=form, utc=has_zone)
+    except ValueError:
+        # The 31st of February, or zones in some cells only.
+        return None
 
 
 def _to_float(values):

@@ -7,8 +7,8 @@ import numpy as np
 MISSING = ("error", "drop", "keep")
 _SHOWN_NAMES = 10
 _REMEDY = (
-    "Fill them in, or leave out these rows with missing='drop' (on the command line: "
-    "--drop-missing)."
+    "Fill them in, leave out these rows with missing='drop' (on the command line: "
+    "--drop-missing), or keep them with missing='keep'."
 )
 
 
@@ -31,13 +31,15 @@ class Kept:
     remarks: tuple[str, ...]
 
 
-def settle_missing(X, target_lacks, names, path, target, missing):
+def settle_missing(lacks, infinite, target_lacks, names, path, target, missing):
     """Find out what of a table to keep, or refuse it.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        The features, NaN where they are missing.
+    lacks : ndarray of bool of shape (n_samples, n_features)
+        Where features are missing.
+    infinite : ndarray of bool of shape (n_samples, n_features)
+        Where features are infinite.
     target_lacks : ndarray of bool of shape (n_samples,)
         Where the target is missing.
     names : sequence of str
@@ -59,13 +61,12 @@ def settle_missing(X, target_lacks, names, path, target, missing):
     ValueError
         If values are missing that must not be, infinite, or missing in every row.
     """
-    lacks = np.isnan(X)
     columns = np.ones(len(names), dtype=bool)
     if missing == "error":
         _refuse_missing(target_lacks, path, target)
-        _refuse(lacks | np.isinf(X), names, path, "missing or infinite", _REMEDY)
+        _refuse(lacks | infinite, names, path, "missing or infinite", _REMEDY)
         return Kept(~target_lacks, columns, ())
-    _refuse(np.isinf(X), names, path, "infinite", "Replace them, or drop these columns or rows.")
+    _refuse(infinite, names, path, "infinite", "Replace them, or drop these columns or rows.")
     lost = target_lacks
     if missing == "drop":
         # A column without any value would cost all rows.
@@ -74,7 +75,7 @@ def settle_missing(X, target_lacks, names, path, target, missing):
     if lost.all():
         raise ValueError(
             f"`path` must hold a row without missing values. Got {str(path)!r} with none: of "
-            f"{len(X)} rows, values are missing in {_count(lacks, names)}. "
+            f"{len(lacks)} rows, values are missing in {_count(lacks, names)}. "
             "Drop the columns that lack most, or fill them in."
         )
     remarks = [f"Rows left out, for missing values: {lost.sum()} of {len(lost)}"] * bool(lost.any())

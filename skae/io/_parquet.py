@@ -10,10 +10,11 @@ from skae.io._sizes import check_size
 _KIND = "a readable .parquet file"
 _REMEDY = "Check that its name says what it holds."
 _CELL_BYTES = 8
+_OTHER_KINDS = ("text", "categories", "dates or times")
 
 
-def read_parquet_columns(path, target):
-    """Read the numeric columns of a Parquet file, and the target.
+def read_parquet_columns(path, target, *, numeric_only=True):
+    """Read the columns of a Parquet file, and the target.
 
     Parameters
     ----------
@@ -21,6 +22,8 @@ def read_parquet_columns(path, target):
         The file.
     target : str or None
         Name of a column to read whatever its type.
+    numeric_only : bool, default=True
+        Whether to read no text, categories, dates and times besides.
 
     Returns
     -------
@@ -43,6 +46,8 @@ def read_parquet_columns(path, target):
         file = parquet.ParquetFile(path)
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
     reasons = [_find_reason(arrow, field.type) for field in schema]
+    if not numeric_only:
+        reasons = ["" if reason in _OTHER_KINDS else reason for reason in reasons]
     names, remarks = name_columns(schema.names)
     wanted = [
         index

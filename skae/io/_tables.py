@@ -4,10 +4,12 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from skae.io._columns import convert_numbers, leave_out_row_numbers
+from skae._shared.extras import import_extra
+from skae.io._columns import convert_kinds, convert_numbers, leave_out_row_numbers
 from skae.io._excel import EXCEL_SUFFIXES, read_excel_columns
 from skae.io._missing import MISSING, list_names, settle_missing
 from skae.io._npz import read_array, read_headers
@@ -17,17 +19,23 @@ from skae.io._text import TEXT_SUFFIXES, read_text_columns
 _SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *EXCEL_SUFFIXES, ".npz")
 _SPREADSHEETS = (".xls", ".xlsb", ".ods")
 _ASKED = "as asked for"
+_REMEDIES = {
+    "numeric": "Encode them as numbers, read columns of all kinds with numeric_only=False, or "
+    "check the separator.",
+    "usable": "Check the separator.",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numeric columns of a file, and its target.
+    """Columns of a file, and its target.
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
-        Numeric columns, with NaN for missing values if these are kept, and finite otherwise.
-        float32 if it represents the types of all columns exactly.
+    X : ndarray or pandas.DataFrame of shape (n_samples, n_features)
+        Numeric columns, with NaN for missing values if these are kept, and finite otherwise; in
+        float32 if it represents the types of all columns exactly, and in float64 otherwise. A
+        data frame with columns of all kinds if the file was read with ``numeric_only=False``.
     y : ndarray of shape (n_samples,) or None
         Target. None if there is none.
     feature_names : tuple of str, of length n_features
@@ -47,7 +55,7 @@ class Table:
     ((2, 2), ('name',))
     """
 
-    X: np.ndarray
+    X: Any
     y: np.ndarray | None
     feature_names: tuple[str, ...]
     drop_reasons: Mapping[str, str] = field(default_factory=dict)
@@ -59,8 +67,17 @@ class Table:
         return tuple(self.drop_reasons)
 
 
-def read_table(path, target=None, *, missing="error", drop=(), header=True, sheet=None) -> Table:
-    r"""Read the numeric columns of a table from a file.
+def read_table(
+    path,
+    target=None,
+    *,
+    numeric_only=True,
+    missing="error",
+    drop=(),
+    header=True,
+    sheet=None,
+) -> Table:
+    r"""Read a table from a file: its numeric columns, or those of all kinds.
 
     Parameters
     ----------
@@ -74,6 +91,12 @@ def read_table(path, target=None, *, missing="error", drop=(), header=True, shee
     target : str, default=None
         Name of the column (in an NPZ file, of the array) to return as `y` instead of as part of
         `X`. None uses ``y`` of an NPZ file, and no target otherwise.
+    numeric_only : bool, default=True
+        Whether to read numeric columns alone, as an array. With False, `X` is a data frame of
+        pandas that also has the columns of text, booleans, categories and dates. In text files,
+        columns are dates if all their cells are written as 2024-05-31 (with or without a time),
+        as 31.5.2024, or as 5/31/2024 or 31/5/2024 where the column shows which number is the
+        month. Ignored for NPZ files.
     missing : {"error", "drop", "keep"}, default="error"
         Treatment of missing values: raise an error, leave out the rows, or keep them as NaN in `X`.
         Rows without a target are also left out with "keep".
@@ -99,7 +122,7 @@ def read_table(path, target=None, *, missing="error", drop=(), header=True, shee
         If pandas, PyArrow or openpyxl is needed and not installed.
     ValueError
         If the file has another ending or does not match its ending, would take implausibly much
-        memory, has no rows or no numeric columns, does not contain `target` or a column of `drop`,
+        memory, has no rows or no columns of these kinds, does not contain `target` or a column of `drop`,
         has lines with more cells than column names, contains infinite values, or contains missing
         values that are not allowed or occur in every row.
 
@@ -116,6 +139,15 @@ def read_table(path, target=None, *, missing="error", drop=(), header=True, shee
            [4.9, 3. ]])
     >>> table.y.tolist(), table.feature_names, table.drop_reasons
     (['a', 'b'], ('length', 'width'), {'colour': "text, such as 'red'"})
+
+    With columns of all kinds:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "flowers.csv"
+    ...     _ = path.write_text("length,width,colour,kind\n5.1,3.5,red,a\n4.9,3.0,blue,b\n")
+    ...     table = read_table(path, target="kind", numeric_only=False)
+    >>> table.X["colour"].tolist()
+    ['red', 'blue']
     """
     if missing not in MISSING:
         raise ValueError(f"`missing` must be one of {MISSING}. Got {missing!r}. Try 'drop'.")
@@ -131,8 +163,9 @@ def read_table(path, target=None, *, missing="error", drop=(), header=True, shee
         )
     if suffix == ".npz":
         return _read_npz(path, target, missing, drop)
-    columns, remarks = _read_columns(path, suffix, target, header, sheet)
-    return _convert_columns(columns, remarks, path, target, missing, drop)
+    columns, remarks = _read_columns(path, suffix, target, header, sheet, numeric_only)
+    convert = convert_numbers if numeric_only else convert_kinds
+    return _convert_columns(columns, remarks, path, target, missing, drop, convert)
 
 
 def _find_suffix(path, sheet):
@@ -153,29 +186,32 @@ def _find_suffix(path, sheet):
     return found[0]
 
 
-def _read_columns(path, suffix, target, header, sheet):
+def _read_columns(path, suffix, target, header, sheet, numeric_only):
     if suffix == ".parquet":
-        return read_parquet_columns(path, target)
+        return read_parquet_columns(path, target, numeric_only=numeric_only)
     if suffix in EXCEL_SUFFIXES:
         return read_excel_columns(path, sheet, header)
     return read_text_columns(path, suffix, header)
 
 
-def _convert_columns(columns, remarks, path, target, missing, drop):
+def _convert_columns(columns, remarks, path, target, missing, drop, convert):
     names = [column.name for column in columns]
     _check_drop(drop, names, path)
-    columns = [replace(c, reason=_ASKED) if c.name in drop else c for c in columns]
+    columns = [replace(c, reason=_ASKED, words=None) if c.name in drop else c for c in columns]
     target_column = None if target is None else _find_target(columns, target, path)
     y = None if target_column is None else target_column.values
-    columns = [convert_numbers(column) for column in columns if column is not target_column]
+    columns = [convert(column) for column in columns if column is not target_column]
     columns, counting = leave_out_row_numbers(columns)
     used = [column for column in columns if not column.reason]
     n_samples = _count_rows(columns, y)
-    _check_shape(n_samples, len(used), path, columns)
-    X = np.column_stack([column.values.to_numpy(dtype=np.float64) for column in used])
+    is_numeric = convert is convert_numbers
+    _check_shape(n_samples, len(used), path, columns, "numeric" if is_numeric else "usable")
+    own = [column.name for column in used]
+    make = _make_array if is_numeric else _make_frame
+    X, gaps, infinite = make([column.values for column in used], own)
     lacks = np.zeros(n_samples, dtype=bool) if y is None else y.isna().to_numpy()
     _refuse_infinite_target(y, path, target)
-    kept = settle_missing(X, lacks, [column.name for column in used], path, target, missing)
+    kept = settle_missing(gaps, infinite, lacks, own, path, target, missing)
     left = {c.name: c.reason for c in columns if c.reason}
     left |= {c.name: "no values" for c, keeps in zip(used, kept.columns, strict=True) if not keeps}
     return Table(
@@ -186,6 +222,22 @@ def _convert_columns(columns, remarks, path, target, missing, drop):
         {name: left[name] for name in names if name in left},
         (*remarks, *counting, *kept.remarks),
     )
+
+
+def _make_array(columns, names):
+    """Return numeric columns as an array, and where it is missing or infinite."""
+    X = np.column_stack([column.to_numpy(dtype=np.float64) for column in columns])
+    return X, np.isnan(X), np.isinf(X)
+
+
+def _make_frame(columns, names):
+    """Return columns as a data frame, and where it is missing or infinite."""
+    X = import_extra("pandas", "table", "read_table").concat(columns, axis=1).set_axis(names, axis=1)
+    infinite = np.zeros(X.shape, dtype=bool)
+    for index, column in enumerate(columns):
+        if column.dtype.kind == "f":
+            infinite[:, index] = np.isinf(column.to_numpy(dtype=np.float64))
+    return X, X.isna().to_numpy(), infinite
 
 
 def _check_drop(drop, names, path):
@@ -227,6 +279,8 @@ def _refuse_infinite_target(y, path, target):
 def _take(X, kept):
     if kept.rows.all() and kept.columns.all():
         return X
+    if not isinstance(X, np.ndarray):
+        return X.loc[kept.rows, kept.columns].reset_index(drop=True)
     return X[kept.rows][:, kept.columns]
 
 
@@ -252,7 +306,7 @@ def _read_npz(path, target, missing, drop):
     X, names = (X[:, ~asked], names[~asked]) if asked.any() else (X, names)
     _check_shape(n_samples, len(names), path)
     lacks = np.isnan(y) if y is not None and y.dtype.kind == "f" else np.zeros(n_samples, bool)
-    kept = settle_missing(X, lacks, names, path, target, missing)
+    kept = settle_missing(np.isnan(X), np.isinf(X), lacks, names, path, target, missing)
     reasons = dict.fromkeys(drop, _ASKED)
     return Table(
         _take(X, kept),
@@ -303,7 +357,7 @@ def _convert_matrix(matrix):
     return matrix.astype(np.float32 if exact_in_single else np.float64, copy=False)
 
 
-def _check_shape(n_samples, n_features, path, columns=()):
+def _check_shape(n_samples, n_features, path, columns=(), kind="numeric"):
     if n_samples == 0:
         raise ValueError(
             f"`path` must hold at least one row. Got {str(path)!r}, which holds none. "
@@ -312,8 +366,8 @@ def _check_shape(n_samples, n_features, path, columns=()):
     if n_features == 0:
         left = list_names(f"{column.name} ({column.reason})" for column in columns)
         raise ValueError(
-            f"`path` must hold at least one numeric column. Got {str(path)!r} with the columns "
-            f"{left}. Encode them as numbers, and check the separator."
+            f"`path` must hold at least one {kind} column. Got {str(path)!r} with the columns "
+            f"{left}. {_REMEDIES[kind]}"
         )
 
 

@@ -86,6 +86,11 @@ class WrittenColumn:
         return all(cell.allows(decimal) for cell in self._numbers)
 
     @property
+    def is_logical(self):
+        """Whether the cells are words for booleans."""
+        return bool(self._logical)
+
+    @property
     def decimal(self):
         """The decimal mark that the cells prove, "." or ",", or None where either is possible."""
         point, comma = self._allows("."), self._allows(",")
@@ -226,10 +231,13 @@ def _may_be_thousands(values):
 
 def _convert(column, written, decimal):
     if written.problem:
-        return replace(column, values=written.strip(), reason=written.problem)
+        values = written.strip()
+        return replace(column, values=values, reason=written.problem, words=values)
     if decimal is None and written.is_ambiguous:
         return column.leave_out(_AMBIGUOUS)
-    return replace(column, values=written.convert(decimal))
+    values = written.convert(decimal)
+    words = values.astype("boolean") if written.is_logical else None
+    return replace(column, values=values, words=words)
 
 
 def _describe_habits(numeric, names, decimal):
