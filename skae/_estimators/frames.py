@@ -66,6 +66,84 @@ def is_mixed_frame(X) -> bool:
 
 
 @dataclass(frozen=True)
+class ColumnSummary:
+    """Description of a column of a frame."""
+
+    name: Any
+    """Name of the column."""
+
+    kind: str
+    """"number", "category" or "time"."""
+
+    n_missing: int
+    """Number of cells that are missing."""
+
+    reason: str | None = None
+    """Why models are fitted without the column, None where they are fitted with it."""
+
+
+def summarize_columns(X, X_test=None) -> list[ColumnSummary]:
+    """Describe the columns of a frame as a model that is fitted to its rows sees them.
+
+    Parameters
+    ----------
+    X : data frame of shape (n_samples, n_features)
+        The frame.
+    X_test : data frame of shape (n_test, n_features), default=None
+        Other rows, whose missing cells are counted, too.
+
+    Returns
+    -------
+    columns : list of ColumnSummary
+        The columns, in order.
+
+    Raises
+    ------
+    ValueError
+        If no column is left for a model.
+    """
+    kept = np.ones(len(X), dtype=bool)
+    drafts = [_Draft.read(X, index, name, kept) for index, name in enumerate(name_columns(X))]
+    _refuse_empty(drafts)
+    return [
+        ColumnSummary(
+            own.name,
+            own.kind,
+            int(own.missing.sum()) + (0 if X_test is None else _count_missing(X_test, own)),
+            own.reason,
+        )
+        for own in drafts
+    ]
+
+
+def _count_missing(X, draft: "_Draft") -> int:
+    """Return the number of missing cells of a column in other rows."""
+    return int(_read_column(take_column(X, draft.position), draft.name, draft.kind)[1].sum())
+
+
+def warn_of_left_out(columns):
+    """Name columns that are left out.
+
+    Parameters
+    ----------
+    columns : list of ColumnSummary
+        All columns.
+
+    Warns
+    -----
+    ColumnsLeftOutWarning
+        If columns are left out.
+    """
+    text = _name_left_out(columns)
+    if text:
+        warn_user(
+            f"Columns are left out of the model: {text}. `inverse_transform` does not give them "
+            "back. Drop them to avoid this warning.",
+            ColumnsLeftOutWarning,
+        )
+
+
+@dataclass(frozen=True)
 class FrameForm:
     """A frame of columns of several kinds, in X and as a network sees it.
 
@@ -125,7 +203,8 @@ class FrameForm:
         kept = np.ones(len(X), dtype=bool) if weights is None else weights > 0
         drafts = [_Draft.read(X, index, name, kept) for index, name in enumerate(name_columns(X))]
         used = [draft for draft in drafts if draft.reason is None]
-        _tell_of_left_out([draft for draft in drafts if draft.reason is not None], len(used))
+        _refuse_empty(drafts)
+        warn_of_left_out(drafts)
         columns = [draft.number() for draft in used]
         own = None if weights is None else weights[kept]
         levels = [draft.levels for draft in used]
@@ -443,21 +522,20 @@ def _counts(numbers: np.ndarray) -> bool:
     return is_long and bool(numbers.max() - numbers.min() == len(numbers) - 1)
 
 
-def _tell_of_left_out(drafts: list[_Draft], n_used: int):
-    """Name columns that are left out; refuse a frame of which none are left."""
-    named = [f"{draft.name!r} ({draft.reason})" for draft in drafts[:_MOST_NAMES]]
-    more = f" and {len(drafts) - _MOST_NAMES} more" if len(drafts) > _MOST_NAMES else ""
-    text = ", ".join(named) + more
-    if not n_used:
+def _name_left_out(columns) -> str:
+    """Return the names of columns that are left out, with reasons."""
+    left_out = [own for own in columns if own.reason is not None]
+    named = [f"{own.name!r} ({own.reason})" for own in left_out[:_MOST_NAMES]]
+    more = f" and {len(left_out) - _MOST_NAMES} more" if len(left_out) > _MOST_NAMES else ""
+    return ", ".join(named) + more
+
+
+def _refuse_empty(columns):
+    """Refuse a frame of which no columns are left."""
+    if all(own.reason is not None for own in columns):
         raise ValueError(
             "X must have a column of numbers, dates, or categories that occur several times. Got "
-            f"{text}. Pass other columns."
-        )
-    if drafts:
-        warn_user(
-            f"Columns are left out of the model: {text}. `inverse_transform` does not give them "
-            "back. Drop them to avoid this warning.",
-            ColumnsLeftOutWarning,
+            f"{_name_left_out(columns)}. Pass other columns."
         )
 
 

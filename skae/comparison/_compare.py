@@ -1,5 +1,6 @@
 """Comparison of an autoencoder with PCA on a table."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -13,15 +14,22 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, check_array
 
 from skae._estimators.autoencoder import AutoencoderTransformer
-from skae._estimators.frames import is_mixed_frame
+from skae._estimators.frames import is_mixed_frame, summarize_columns, warn_of_left_out
+from skae._estimators.validation import is_masked
 from skae._shared.labels import keep_labelled
 from skae._shared.warning import warn_user
 from skae.comparison._comparison import PCAComparison
 from skae.comparison._epoch_counter import epochs_counted
-from skae.comparison._famd import FAMD
+from skae.comparison._linear_start import LinearStart
 from skae.comparison._measure import Evidence, Task, measure
-from skae.comparison._results import format_figures, format_header, format_place, format_sizes
-from skae.exceptions import SkaeWarning
+from skae.comparison._results import (
+    describe_dropped,
+    format_figures,
+    format_header,
+    format_place,
+    format_sizes,
+)
+from skae.exceptions import ColumnsLeftOutWarning, SkaeWarning
 from skae.inspection._plotting import name_features
 from skae.metrics._predictor import holds_quantities
 from skae.metrics._transformer import index_samples, is_ragged, to_array
@@ -52,11 +60,13 @@ def compare_with_pca(
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Numeric and finite rows; sparse matrices are converted to dense ones. Images and sequences
-        of equal length may have more axes and are flattened for PCA. Data frames may have columns
+        Numeric rows; sparse matrices are converted to dense ones. Images and sequences of equal
+        length may have more axes and are flattened for PCA. With missing values (NaN), the
+        comparison is with a PCA of the cells that are there, which is the start of an autoencoder
+        with ``missing="mask"``, and errors are those of these cells. Data frames may have columns
         of several kinds and missing values. The comparison is then with a factor analysis of mixed
-        data (FAMD), which is the start of the autoencoder, and by losses instead of squared errors.
-        Read more in the :doc:`user guide </mixed>`.
+        data (FAMD), and by losses instead of squared errors. Read more in the
+        :doc:`user guide </mixed>`.
     y : array-like of shape (n_samples,), default=None
         Class labels or quantities to predict from the codes. Numbers are quantities if they have
         fractions, or if they have more distinct values than 20 and than a twentieth of the rows.
@@ -67,7 +77,8 @@ def compare_with_pca(
         which PCA does not allow, are left out with a warning.
     estimator : transformer with ``n_components`` and ``inverse_transform``, default=None
         The autoencoder, cloned for each number of codes. None means
-        ``AutoencoderTransformer(random_state=random_state)``.
+        ``AutoencoderTransformer(random_state=random_state)``, with ``missing="mask"`` if values
+        are missing.
     X_test : array-like of shape (n_test, n_features), default=None
         Held-out rows. None holds out a random part of `X`.
     y_test : array-like of shape (n_test,), default=None
@@ -94,13 +105,16 @@ def compare_with_pca(
     ------
     ValueError
         If `n_components` contains no number of codes that PCA allows, if X has fewer than three
-        rows or is not numeric and finite, if `y` has fewer than two classes or no class with
+        rows or is not numeric, has infinite values, or missing ones with an `estimator` that takes
+        none, if `y` has fewer than two classes or no class with
         several rows, or if `X_test` and `y_test` do not match `X` and `y`.
 
     Warns
     -----
     SkaeWarning
         If some of `n_components` are left out. With `verbose`, this is printed instead.
+    ColumnsLeftOutWarning
+        If columns of a data frame are left out. With `verbose`, they are printed instead.
 
     Examples
     --------
@@ -113,8 +127,10 @@ def compare_with_pca(
     True
     """
     candidates = _check_n_components(n_components)
-    task = _build_task(X, y, X_test, y_test, test_size, standardize, random_state)
-    usable, left_out = _leave_out(candidates, task.X_train.shape, verbose)
+    allow_nan = estimator is None or is_masked(estimator)
+    task = _build_task(X, y, X_test, y_test, test_size, standardize, random_state, allow_nan)
+    n_train, n_test, n_features = task.count()
+    usable, left_out = _leave_out(candidates, (n_train, n_features), verbose)
     tell = partial(print, flush=True) if verbose else _keep_silent
     options = {
         "n_components": usable,
@@ -125,12 +141,24 @@ def compare_with_pca(
         "standardize": standardize,
         "random_state": random_state,
     }
-    evidence = Evidence(task, {}, name_features(X, None, None, task.X_train.shape[1]), options)
-    n_train, n_test, n_features = task.count()
+    names = name_features(X, None, None, task.X_train.shape[1])
+    evidence = Evidence(task, {}, names, options)
     comparison = PCAComparison(
-        (), n_train, n_test, n_features, task.score_name, left_out, evidence, task.reference
+        (),
+        n_train,
+        n_test,
+        n_features,
+        task.score_name,
+        left_out,
+        evidence,
+        task.reference,
+        task.n_missing,
+        task.drop_reasons,
     )
-    tell(format_sizes(comparison), format_header(task.score_name, task.reference), sep="\n")
+    if not verbose:
+        warn_of_left_out(task.columns)
+    tell(*describe_dropped(task.drop_reasons), format_sizes(comparison), sep="\n")
+    tell(format_header(task.score_name, task.reference))
     comparison = replace(comparison, results=tuple(_list_results(evidence, tell)))
     tell(comparison.summarize())
     return comparison
@@ -144,7 +172,12 @@ def _list_results(evidence, tell):
         models = _build_models(evidence.task, n_codes, options)
         for method, model in models:
             tell(format_place(n_codes, method), end="")
-            with epochs_counted(model, wanted=tell is not _keep_silent):
+            with (
+                epochs_counted(model, wanted=tell is not _keep_silent),
+                warnings.catch_warnings(),
+            ):
+                # The comparison has told.
+                warnings.simplefilter("ignore", ColumnsLeftOutWarning)
                 result = measure(evidence.task, model, n_codes, method, pca_error)
             tell(format_figures(result))
             pca_error = result.squared_error
@@ -186,15 +219,18 @@ def _leave_out(candidates, shape, verbose):
 
 def _build_models(task, n_codes, options):
     estimator, random_state = options["estimator"], options["random_state"]
+    missing = "mask" if task.n_missing else None
     if estimator is None:
-        estimator = AutoencoderTransformer(random_state=random_state)
-    reference = FAMD if task.reference == "FAMD" else PCA
-    yield task.reference, reference(n_components=n_codes, random_state=random_state)
+        estimator = AutoencoderTransformer(random_state=random_state, missing=missing)
+    reference: PCA | LinearStart = PCA(n_components=n_codes, random_state=random_state)
+    if not task.is_plain:
+        reference = LinearStart(n_codes, random_state=random_state, missing=missing)
+    yield task.reference, reference
     yield "autoencoder", clone(estimator).set_params(n_components=n_codes)
 
 
-def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
-    X, sample_shape = _read_samples(X, "X")
+def _build_task(X, y, X_test, y_test, test_size, standardize, random_state, allow_nan):
+    X, sample_shape = _read_samples(X, "X", allow_nan)
     if y is not None:
         y, X = keep_labelled(y, X)
     score_name = None if y is None else _name_score(y)
@@ -206,7 +242,7 @@ def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
     if X_test is None:
         X, X_test, y, y_test = _hold_out(X, y, test_size, score_name, random_state)
     else:
-        X_test, y_test = _check_held_out(X, y, X_test, y_test)
+        X_test, y_test = _check_held_out(X, y, X_test, y_test, allow_nan)
     if score_name == "accuracy" and len(np.unique(y)) < 2:
         raise ValueError(
             "`y` must hold at least two classes among the rows to fit on. Got one. "
@@ -218,14 +254,17 @@ def _build_task(X, y, X_test, y_test, test_size, standardize, random_state):
             "Name another target, or none."
         )
     if is_mixed_frame(X):
-        return Task(X, X_test, y, y_test, score_name, sample_shape, "FAMD")
+        columns = summarize_columns(X, X_test)
+        n_missing = sum(own.n_missing for own in columns if own.reason is None)
+        return Task(X, X_test, y, y_test, score_name, (), "FAMD", n_missing, tuple(columns))
     if standardize:
         scaler = StandardScaler().set_output(transform="default").fit(X)
         X, X_test = scaler.transform(X), scaler.transform(X_test)
-    return Task(X, X_test, y, y_test, score_name, sample_shape)
+    n_missing = int(np.isnan(X).sum() + np.isnan(X_test).sum())
+    return Task(X, X_test, y, y_test, score_name, sample_shape, n_missing=n_missing)
 
 
-def _read_samples(X, name):
+def _read_samples(X, name, allow_nan):
     """Return samples as a complete table, and the shape of one."""
     if is_mixed_frame(X):
         return X, ()
@@ -235,7 +274,13 @@ def _read_samples(X, name):
             f"`{name}` must hold samples of one shape, as PCA requires. Got sequences of "
             "different lengths. Cut or resample them to one length."
         )
-    values = check_array(to_array(samples), dtype=(np.float64, np.float32), input_name=name)
+    finite = "allow-nan" if allow_nan else True
+    values = check_array(
+        to_array(samples),
+        dtype=(np.float64, np.float32),
+        input_name=name,
+        ensure_all_finite=finite,
+    )
     return values, tuple(getattr(samples, "shape", ()))[1:]
 
 
@@ -264,8 +309,8 @@ def _can_stratify(y, test_size):
     return counts.min() >= 2 and len(counts) <= min(n_test, len(y) - n_test)
 
 
-def _check_held_out(X, y, X_test, y_test):
-    X_test, _ = _read_samples(X_test, "X_test")
+def _check_held_out(X, y, X_test, y_test, allow_nan):
+    X_test, _ = _read_samples(X_test, "X_test", allow_nan)
     if not is_mixed_frame(X):
         X_test = X_test.astype(X.dtype, copy=False)
     if X_test.shape[1] != X.shape[1]:

@@ -1,5 +1,6 @@
 """A comparison of an autoencoder with PCA, as an object, text, HTML and DataFrame."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
@@ -11,6 +12,7 @@ from skae.comparison._report._make import check_report, make_report
 from skae.comparison._results import (
     MethodResult,
     align,
+    describe_dropped,
     format_header,
     format_sizes,
     list_cells,
@@ -44,6 +46,10 @@ class PCAComparison:
     reference : {"PCA", "FAMD"}, default="PCA"
         Method beside the autoencoder: "FAMD", a factor analysis of mixed data, for data frames
         with columns of several kinds, whose figures are losses instead of squared errors.
+    n_missing : int, default=0
+        Number of missing cells in training rows and held-out rows.
+    drop_reasons : dict of str to str
+        Reasons for columns of a data frame that were left out, by name.
 
     See Also
     --------
@@ -73,6 +79,8 @@ class PCAComparison:
     left_out: tuple[int, ...] = ()
     evidence: Any = field(default=None, repr=False, compare=False)
     reference: str = "PCA"
+    n_missing: int = 0
+    drop_reasons: Mapping[str, str] = field(default_factory=dict)
 
     def to_frame(self) -> Any:
         """Return the results as a DataFrame.
@@ -243,7 +251,8 @@ class PCAComparison:
         )
 
     def __str__(self):
-        lines = [format_sizes(self), format_header(self.score_name, self.reference)]
+        lines = [*describe_dropped(self.drop_reasons), format_sizes(self)]
+        lines.append(format_header(self.score_name, self.reference))
         lines += [align(list_cells(result)) for result in self.results]
         return "\n".join([*lines, self.summarize()])
 

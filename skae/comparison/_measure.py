@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skae._estimators.frames import ColumnSummary
 from skae.comparison._results import MethodResult
 from skae.metrics._predictor import make_predictor
 from skae.metrics._transformer import decode, is_image_shape, to_array
@@ -26,6 +27,20 @@ class Task:
     sample_shape: tuple[int, ...] = ()
     reference: str = "PCA"
     """Linear method beside the autoencoder: "PCA", or "FAMD" for frames of several kinds."""
+    n_missing: int = 0
+    """Number of missing cells that models see."""
+    columns: tuple[ColumnSummary, ...] = ()
+    """Columns of a frame of several kinds, with those that models are fitted without."""
+
+    @property
+    def is_plain(self):
+        """Whether rows are complete rows of numbers."""
+        return self.reference == "PCA" and not self.n_missing
+
+    @property
+    def drop_reasons(self):
+        """Reasons for columns that models are fitted without, by name."""
+        return {str(own.name): own.reason for own in self.columns if own.reason is not None}
 
     def shape(self, rows, method):
         """Return rows with the axes that samples had, for any method but PCA."""
@@ -38,7 +53,7 @@ class Task:
         if self.reference == "FAMD":
             error = np.nanmean(np.asarray(model.reconstruction_errors(self.X_test), dtype=float))
             return float(error), float(error) / max(1 - model.score(self.X_test), _ROUNDING)
-        variance = _mean_square(self.X_test - self.X_train.mean(axis=0, dtype=np.float64))
+        variance = _mean_square(self.X_test - np.nanmean(self.X_train, axis=0, dtype=np.float64))
         return _mean_square(self.X_test - decode(model, codes)), variance
 
     def find_image_shape(self):
@@ -47,7 +62,8 @@ class Task:
 
     def count(self):
         """Return the numbers of rows to fit on, of rows held out, and of columns."""
-        return len(self.X_train), *self.X_test.shape
+        n_features = len(self.columns) - len(self.drop_reasons) or self.X_test.shape[1]
+        return len(self.X_train), len(self.X_test), n_features
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +132,7 @@ def _time(function, *arguments):
 
 
 def _mean_square(values):
-    return float(np.mean(np.square(values, dtype=np.float64)))
+    return float(np.nanmean(np.square(values, dtype=np.float64)))
 
 
 def _divide_errors(error, other, variance):

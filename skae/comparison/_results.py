@@ -52,10 +52,34 @@ class MethodResult:
 
 def format_sizes(comparison):
     """Say how many rows and columns were compared on."""
+    n_missing = comparison.n_missing
+    missing = f", {n_missing} missing cell{'s' * (n_missing > 1)}" if n_missing else ""
     return (
         f"{comparison.n_train} rows to fit on, {comparison.n_test} held out, "
-        f"{comparison.n_features} columns"
+        f"{comparison.n_features} columns{missing}"
     )
+
+
+def describe_dropped(reasons):
+    """Return a sentence for each reason why columns are left out.
+
+    Parameters
+    ----------
+    reasons : dict of str to str
+        Reasons by the names of columns.
+
+    Returns
+    -------
+    sentences : list of str
+        Sentences that name the columns.
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return [
+        f"{'Columns' if len(group) > 1 else 'Column'} left out ({reason}): {', '.join(group)}"
+        for reason, group in names.items()
+    ]
 
 
 def format_header(score_name, reference="PCA"):
