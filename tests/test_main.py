@@ -53,7 +53,7 @@ def test_file_with_target(flowers, capsys):
     assert code == 0
     assert errors == ""
     assert lines[0] == str(flowers)
-    assert lines[1] == "Column left out (text, such as 'red'): colour"
+    assert lines[1] == "Column left out (constant): colour"
     assert lines[2].startswith("Columns scaled to standard deviation 1")
     assert lines[3] == "45 rows to fit on, 15 held out, 4 columns"
     assert lines[4].split()[-1] == "accuracy"
@@ -69,7 +69,7 @@ def test_file_with_target(flowers, capsys):
 
 def test_raw_keeps_units(flowers, capsys):
     def variance_kept(*options):
-        _, lines, _ = run(capsys, flowers, "--n-components", 1, *options)
+        _, lines, _ = run(capsys, flowers, "--n-components", 1, "--numeric-only", *options)
         return float(next(line for line in lines if "PCA " in line and "%" in line).split()[4])
 
     assert variance_kept("--raw") > 95
@@ -117,7 +117,7 @@ def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
     text = unescape(page.read_text(encoding="utf-8"))
     figures = next(line for line in lines if "PCA " in line and "%" in line).split()
     assert f"<td>{figures[2]}</td><td>1.00x</td>" in text
-    assert "Column left out (text, such as 'red'): colour" in text
+    assert '<td class="name">colour</td><td>constant</td>' in text
     assert f"skae compare {flowers} --target kind" in text
 
     names = {}
@@ -126,25 +126,73 @@ def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
     assert len(names["codes"]) == 50
 
 
-def test_rows_that_lack_values_are_left_out_on_demand(flowers, tmp_path, capsys):
+def test_missing_cells_are_passed_over_or_their_rows_left_out(flowers, tmp_path, capsys):
     frame = pd.read_csv(flowers)
     frame.loc[3:6, "b"] = np.nan
     frame["empty"] = np.nan
     frame.to_csv(tmp_path / "holes.csv", index=False, sep=";", decimal=",")
-    code, _, errors = run(capsys, tmp_path / "holes.csv")
-    assert code == 2
-    assert "in b (4), empty (60). Fill them in, or leave out these rows with" in errors
-    code, lines, errors = run(capsys, tmp_path / "holes.csv", "--drop-missing", "--n-components", 1)
+    options = (tmp_path / "holes.csv", "--numeric-only", "--n-components", 1)
+    code, lines, errors = run(capsys, *options, "--report", tmp_path / "page.html")
     assert (code, errors) == (0, "")
-    assert lines[1:5] == [
+    assert "Column left out (no values): empty" in lines
+    assert "45 rows to fit on, 15 held out, 4 columns, 4 missing cells" in lines
+    assert ["1", "PCA"] in [line.split()[:2] for line in lines]
+    page = unescape((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "AutoencoderTransformer(n_components=1, missing='mask', random_state=0)" in page
+    code, lines, errors = run(capsys, *options, "--drop-missing")
+    assert (code, errors) == (0, "")
+    assert lines[1:4] == [
         "Columns are separated by ';'",
         "Decimal commas in a, b, c, d",
         "Rows left out, for missing values: 4 of 60",
-        "Column left out (text, such as 'red'): colour",
     ]
-    assert lines[5].startswith("Column left out (text, such as '")
-    assert lines[6] == "Column left out (no values): empty"
-    assert lines[8] == "42 rows to fit on, 14 held out, 4 columns"
+    assert "42 rows to fit on, 14 held out, 4 columns" in lines
+
+
+def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys):
+    draw = np.random.default_rng(0)
+    size = draw.normal(size=80)
+    frame = pd.DataFrame(
+        {
+            "size": (10 * size).round(2),
+            "weight": (3 * size + draw.normal(size=80)).round(2),
+            "<kind>": np.where(size > 0, "big", "small"),
+            "since": (pd.Timestamp("2020-01-01") + pd.to_timedelta((size * 50).round(), "D")),
+            "known": size > -0.5,
+            "tag": [f"no. {i}" for i in range(80)],
+            "place": "here",
+        }
+    ).astype(object)
+    frame.iloc[:8, 1:5] = None
+    frame.to_csv(tmp_path / "things.csv", index=False)
+    options = ("--n-components", 1, 2, "--report", tmp_path / "page.html")
+    code, lines, errors = run(capsys, tmp_path / "things.csv", *options)
+    assert (code, errors) == (0, "")
+    assert lines[1:4] == [
+        "Column left out (identifiers, all different): tag",
+        "Column left out (constant): place",
+        "60 rows to fit on, 20 held out, 5 columns, 32 missing cells",
+    ]
+    assert lines[5].split()[:2] == ["1", "FAMD"]
+    start = next(place for place, line in enumerate(lines) if line.startswith("column"))
+    assert lines[start].split() == ["column", "kind", "missing", "FAMD", "autoencoder"]
+    kinds = {line.split()[0]: line.split()[1:3] for line in lines[start + 1 : start + 6]}
+    assert kinds == {
+        "size": ["number", "0"],
+        "weight": ["number", "8"],
+        "<kind>": ["category", "8"],
+        "since": ["time", "8"],
+        "known": ["category", "8"],
+    }
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for part in ("&lt;kind&gt;: small", "date or time", "FAMD and an autoencoder"):
+        assert part in page
+    assert '<td class="name">tag</td><td>identifiers, all different</td>' in page
+    names = {}
+    exec(unescape(re.search("<pre><code>(.*?)</code></pre>", page, re.DOTALL).group(1)), names)
+    error = names["comparison"].results[0].squared_error
+    assert f"{error:.4g}" == lines[5].split()[2]
+    assert names["codes"].shape[0] == 80
 
 
 @pytest.mark.parametrize(
@@ -174,7 +222,7 @@ def test_seed_decides_rows(capsys):
         (["mnist"], "SKAE_DATA must be"),
         (["digits", "--target", "kind"], "--target must be left out with digits"),
         (["FLOWERS", "--target", "Kind"], "one of a, b, c, d, colour, kind. Got 'Kind'"),
-        (["FLOWERS", "--n-components", "9"], "of at most 4"),
+        (["FLOWERS", "--n-components", "9"], "of at most 5"),
         (["FLOWERS", "--test-size", "60"], "test_size"),
         (["FLOWERS", "--max-rows", "2"], "at least 3 rows: two to fit on, one to hold out. Got 2"),
         (["FLOWERS", "--report", "page.csv"], "must end in .html or .htm. Got 'page.csv'"),
@@ -192,7 +240,7 @@ def test_user_errors_are_one_line(flowers, capsys, arguments, message):
 
 
 def test_columns_are_left_out_with_reasons(flowers, capsys):
-    options = ("--drop", "a", "--drop", "b", "--n-components", 1)
+    options = ("--drop", "a", "--drop", "b", "--n-components", 1, "--numeric-only")
     code, lines, _ = run(capsys, flowers, *options)
     assert code == 0
     assert "Columns left out (as asked for): a, b" in lines
@@ -212,7 +260,9 @@ def test_the_code_of_a_report_reads_the_file_alike(flowers, tmp_path, capsys):
     options = ("--drop", "a", "--target", "kind", "--n-components", 1)
     run(capsys, flowers, *options, "--report", tmp_path / "page.html")
     text = unescape((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert f"read_table({str(flowers)!r}, target='kind', drop=['a'])" in text
+    given = "target='kind', numeric_only=False, missing='keep', drop=['a']"
+    assert f"read_table({str(flowers)!r}, {given})" in text
+    assert "X = X.drop(columns=['colour'])" in text
 
 
 def test_what_steers_a_terminal_is_shown_and_not_sent(tmp_path, capsys):

@@ -19,7 +19,10 @@ def build_parser(version):
         help="compare PCA and an autoencoder on a table",
         description="Compare PCA and an autoencoder on held-out rows: squared error per cell and "
         "its ratio to PCA's, share of variance kept, times in seconds, and the score of a simple "
-        "model that predicts the target from the codes.",
+        "model that predicts the target from the codes. If the table has columns of text, "
+        "categories, booleans or dates, both are compared by losses in units of each column's "
+        "baseline, and a factor analysis of mixed data (FAMD) takes the place of PCA. Missing "
+        "values are allowed.",
     )
     _add_data_arguments(compare)
     _add_comparison_arguments(compare)
@@ -94,11 +97,16 @@ def _add_data_arguments(parser):
         action="store_true",
         help="read the first line of the file as data; columns are then named x0, x1 and so on",
     )
+    add(
+        "--numeric-only",
+        action="store_true",
+        help="leave out all columns that are not numeric (default: use columns of all kinds)",
+    )
     add("--sheet", metavar="NAME", help="sheet of an Excel workbook (default: the first)")
     add(
         "--drop-missing",
         action="store_true",
-        help="leave out rows with missing values; by default they are an error",
+        help="leave out rows with missing values; by default, missing cells are ignored",
     )
 
 
@@ -129,8 +137,8 @@ def _add_comparison_arguments(parser):
     add(
         "--raw",
         action="store_true",
-        help="keep the units of the columns of a file; by default each column is scaled to "
-        "standard deviation 1, because squared errors are summed over columns",
+        help="keep the units of the columns of a numeric table; by default each column is scaled "
+        "to standard deviation 1, because squared errors are summed over columns",
     )
     add("--random-state", type=int, default=0, metavar="SEED", help="seed (default: 0)")
     add(

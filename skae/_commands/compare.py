@@ -1,15 +1,21 @@
 """``skae compare``: PCA and an autoencoder on one table, or on several."""
 
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 from skae._commands.console import make_plain
+from skae._estimators.frames import is_mixed_frame, summarize_columns
 from skae.comparison import compare_with_pca
+from skae.comparison._cell_errors import format_column_errors
 from skae.comparison._report._make import check_report
+from skae.comparison._report._verdict import reach_verdict
+from skae.comparison._results import describe_dropped
 from skae.datasets import has_data_file, load_mnist
 from skae.exceptions import NotBetterThanPCAWarning
 from skae.io import read_table
@@ -22,11 +28,12 @@ class _Data:
     """A table to compare on; rows to hold out are given where the data set has usual ones."""
 
     name: str
-    X: np.ndarray
+    X: Any
     y: np.ndarray | None
     X_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    drop_reasons: Mapping[str, str] = field(default_factory=dict)
     standardize: bool = False
     feature_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int] | None = None
@@ -50,7 +57,7 @@ def run(options):
             print()
         data = _take_rows(_load(name, options), options)
         scaled = [_SCALED] if data.standardize else []
-        lines = [data.name, *data.remarks, *scaled]
+        lines = [data.name, *data.remarks, *describe_dropped(data.drop_reasons), *scaled]
         print("\n".join(map(make_plain, lines)), flush=True)
         with warnings.catch_warnings():
             # The table shows it: its ratio is 1.
@@ -73,6 +80,9 @@ def _compare_on(data, options):
         "verbose": True,
     }
     comparison = compare_with_pca(data.X, data.y, **how)
+    if comparison.reference == "FAMD":
+        n_codes = reach_verdict(comparison).autoencoder.n_components
+        print(*map(make_plain, format_column_errors(comparison, n_codes)), sep="\n")
     if options.report is not None:
         comparison.to_html(
             options.report,
@@ -82,6 +92,7 @@ def _compare_on(data, options):
             remarks=data.remarks,
             load_code=data.code,
             command=options.command,
+            drop_reasons=data.drop_reasons,
         )
         print(f"Report: {make_plain(options.report)}")
 
@@ -97,7 +108,7 @@ def _choose_n_components(n_columns):
 def _load(name, options):
     if name not in _LOADERS:
         return _load_file(name, options)
-    for option in ("target", "drop", "sheet", "no_header"):
+    for option in ("target", "drop", "sheet", "no_header", "numeric_only"):
         if value := getattr(options, option):
             raise ValueError(
                 f"--{option.replace('_', '-')} must be left out with {name}. Got {value!r}. "
@@ -139,39 +150,56 @@ _LOADERS = {"digits": _load_digits, "mnist": _load_mnist}
 def _load_file(name, options):
     given = {
         "target": options.target,
-        "missing": "drop" if options.drop_missing else None,
+        "numeric_only": options.numeric_only,
+        "missing": "drop" if options.drop_missing else "keep",
         "drop": options.drop or None,
         "header": False if options.no_header else None,
         "sheet": options.sheet,
     }
     given = {key: value for key, value in given.items() if value is not None}
     table = read_table(name, **given)
-    remarks = [*table.remarks, *_describe_dropped(table.drop_reasons)]
+    X, names, reasons = _leave_out_columns(table)
     arguments = "".join(f", {key}={value!r}" for key, value in given.items())
     lines = [
         "from skae.io import read_table",
         f"table = read_table({name!r}{arguments})",
         "X, y = table.X, table.y",
     ]
+    useless = [column for column in reasons if column not in table.drop_reasons]
+    if useless and hasattr(X, "columns"):
+        lines.append(f"X = X.drop(columns={useless!r})")
+    elif useless:
+        lines.append(f"X = X[:, {[table.feature_names.index(name) for name in names]!r}]")
+    is_mixed = is_mixed_frame(X)
     return _Data(
         name,
-        table.X,
+        X,
         table.y,
-        remarks=tuple(remarks),
-        standardize=not options.raw,
-        feature_names=table.feature_names,
+        remarks=table.remarks,
+        drop_reasons=reasons,
+        standardize=not options.raw and not is_mixed,
+        feature_names=tuple(names),
         code="\n".join(lines),
     )
 
 
-def _describe_dropped(reasons):
-    """Yield a sentence for each reason why columns are left out."""
-    names: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        names.setdefault(reason, []).append(name)
-    for reason, group in names.items():
-        columns = "Columns" if len(group) > 1 else "Column"
-        yield f"{columns} left out ({reason}): {', '.join(group)}"
+def _leave_out_columns(table):
+    """Return the columns of use to a model, and the reasons for all others by name."""
+    names = table.feature_names
+    if is_mixed_frame(table.X):
+        useless = {own.name: own.reason for own in summarize_columns(table.X) if own.reason}
+        X = table.X.drop(columns=list(useless))
+        return X, list(X.columns), {**table.drop_reasons, **useless}
+    empty: np.ndarray = np.all(np.isnan(np.asarray(table.X, dtype=np.float64)), axis=0)
+    if not empty.any():
+        return table.X, names, table.drop_reasons
+    useless = {name: "no values" for name, own in zip(names, empty, strict=True) if own}
+    X = np.asarray(table.X)[:, ~empty]
+    kept = [name for name in names if name not in useless]
+    return X, kept, {**table.drop_reasons, **useless}
+
+
+_INDEXED = {False: "X[rows]", True: "X.iloc[rows]"}
 
 
 def _take_rows(data, options):
@@ -182,9 +210,10 @@ def _take_rows(data, options):
         n_rows, options.max_rows, replace=False
     )
     y = None if data.y is None else data.y[chosen]
+    is_frame = hasattr(data.X, "iloc")
     code = f"""{data.code}
 import numpy as np
 rng = np.random.default_rng({options.random_state})
 rows = rng.choice(len(X), {options.max_rows}, replace=False)
-X, y = X[rows], {"None" if y is None else "y[rows]"}"""
-    return replace(data, X=data.X[chosen], y=y, code=code)
+X, y = {_INDEXED[is_frame]}, {"None" if y is None else "y[rows]"}"""
+    return replace(data, X=data.X.iloc[chosen] if is_frame else data.X[chosen], y=y, code=code)

@@ -153,13 +153,15 @@ class PCAComparison:
         remarks=(),
         load_code=None,
         command=None,
+        drop_reasons=None,
     ) -> str | None:
         """Return or write a self-contained HTML report with plots.
 
         The report begins with the verdict, at the number of codes with the lowest ratio of the
         autoencoder's error to PCA's. It then shows the figures by number of codes, reconstructions,
         maps of the codes, errors of the columns, the loss curve, and code to reproduce the
-        comparison. It needs no other file and no network.
+        comparison. It needs no other file and no network. For data frames with columns of several
+        kinds, categories are shown as text, with the losses of columns beside FAMD's.
 
         Parameters
         ----------
@@ -179,6 +181,9 @@ class PCAComparison:
             the page.
         command : str, default=None
             Command line that creates the page, shown beside the code.
+        drop_reasons : dict of str to str, default=None
+            Reasons for columns that were left out before the comparison, by name. The page lists
+            them with those that the comparison left out.
 
         Returns
         -------
@@ -195,8 +200,7 @@ class PCAComparison:
             If `path` is a folder.
         ValueError
             If `path` has another ending, if `image_shape` or `feature_names` do not match the
-            columns, if the comparison has no `evidence`, or if it is one of a data frame with
-            columns of several kinds.
+            columns, or if the comparison has no `evidence`.
 
         Examples
         --------
@@ -217,6 +221,7 @@ class PCAComparison:
             remarks=remarks,
             load_code=load_code,
             command=command,
+            drop_reasons=drop_reasons,
         )
         if path is None:
             return page

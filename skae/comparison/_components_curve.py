@@ -15,7 +15,7 @@ _METRICS = {
 _METRICS_OF_MIXED = _METRICS | {
     "squared_error": "mean loss per cell, held-out rows",
     "error_ratio": "loss over FAMD's, held-out rows",
-    "explained_variance": "share of the baselines' loss saved, held-out rows",
+    "explained_variance": "share of the loss saved, held-out rows",
 }
 
 

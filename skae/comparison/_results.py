@@ -122,3 +122,8 @@ def list_cells(result):
         f"{result.transform_seconds:.3f}",
         *([] if score is None else [f"{score:.3f}"]),
     ]
+
+
+def count_codes(number):
+    """Return a number of codes in words."""
+    return f"{number} code" if number == 1 else f"{number} codes"

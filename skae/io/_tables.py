@@ -122,9 +122,9 @@ def read_table(
         If pandas, PyArrow or openpyxl is needed and not installed.
     ValueError
         If the file has another ending or does not match its ending, would take implausibly much
-        memory, has no rows or no columns of these kinds, does not contain `target` or a column of `drop`,
-        has lines with more cells than column names, contains infinite values, or contains missing
-        values that are not allowed or occur in every row.
+        memory, has no rows or no columns of these kinds, does not contain `target` or a column of
+        `drop`, has lines with more cells than column names, contains infinite values, or contains
+        missing values that are not allowed or occur in every row.
 
     Examples
     --------
@@ -232,7 +232,11 @@ def _make_array(columns, names):
 
 def _make_frame(columns, names):
     """Return columns as a data frame, and where it is missing or infinite."""
-    X = import_extra("pandas", "table", "read_table").concat(columns, axis=1).set_axis(names, axis=1)
+    X = (
+        import_extra("pandas", "table", "read_table")
+        .concat(columns, axis=1)
+        .set_axis(names, axis=1)
+    )
     infinite = np.zeros(X.shape, dtype=bool)
     for index, column in enumerate(columns):
         if column.dtype.kind == "f":

@@ -259,3 +259,21 @@ def test_html_holds_the_same_cells(iris):
     assert page.count("<td>") == page.count("<th>") * 2 == 16
     assert f"<td>{100 * comparison.results[0].explained_variance:.1f} %</td>" in page
     assert "PCA&#x27;s" in page
+
+
+def test_missing_cells_are_compared_with_a_pca_of_the_others(iris, quick):
+    X = iris[0].astype(float)
+    X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
+    comparison = compare_with_pca(X, n_components=2, estimator=quick(missing="mask"))
+    assert comparison.n_missing == np.isnan(X).sum()
+    assert "4 columns, 5" in str(comparison)
+    task, models = comparison.evidence.task, comparison.evidence.models
+    for result in comparison.results:
+        model = models[2, result.method]
+        decoded = model.inverse_transform(model.transform(task.X_test))
+        errors = np.nanmean(np.square(task.X_test - decoded))
+        assert result.squared_error == pytest.approx(errors, rel=1e-5)
+    assert models[2, "PCA"].n_iter_ == 0
+    assert "What the codes stand for" in comparison.to_html()
+    with pytest.raises(ValueError, match="contains NaN"):
+        compare_with_pca(X, n_components=2, estimator=quick())

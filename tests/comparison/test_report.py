@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
 from skae.comparison import MethodResult, PCAComparison, compare_with_pca
-from skae.comparison._report._pictures import Illustrator
+from skae.comparison._report._pictures import ArrayIllustrator
 from skae.comparison._report._verdict import reach_verdict, say_verdict
 from skae.inspection import (
     ReconstructionDisplay,
@@ -299,6 +299,6 @@ def test_rows_of_a_wide_table_are_lines(monkeypatch):
     monkeypatch.setattr(ReconstructionDisplay, "from_predictions", remember)
     X = np.random.default_rng(0).normal(size=(20, 2000))
     comparison = compare_with_pca(X, n_components=1, estimator=Curve())
-    illustrator = Illustrator(comparison, reach_verdict(comparison), ["x"] * 2000, None)
+    illustrator = ArrayIllustrator(comparison, reach_verdict(comparison), ["x"] * 2000, None)
     assert len(list(illustrator.draw_reconstructions())) == 2
     assert drawn == ["series", "series"]

@@ -357,3 +357,58 @@ def test_npz_refusals(tmp_path, arrays, target, message):
     np.savez(tmp_path / "table.npz", **arrays)
     with pytest.raises(ValueError, match=message):
         read_table(tmp_path / "table.npz", target=target)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".xlsx"])
+def test_columns_of_all_kinds_are_read_as_a_frame(tmp_path, suffix):
+    frame = pd.DataFrame(
+        {
+            "number": [1.5, 2.5, np.nan],
+            "count": [1, 2, 4],
+            "flag": [True, False, True],
+            "gaps": [True, None, False],
+            "word": ["a", None, "b"],
+            "day": pd.to_datetime(["2024-05-31", None, "2024-02-29"]),
+            "empty": [np.nan] * 3,
+            "kind": ["x", "y", "x"],
+        }
+    )
+    path = tmp_path / f"all{suffix}"
+    if suffix == ".xlsx":
+        frame.to_excel(path, index=False)
+    else:
+        write(frame, path)
+    table = read_table(path, target="kind", numeric_only=False, missing="keep", drop="count")
+    assert table.y.tolist() == ["x", "y", "x"]
+    assert list(table.X.columns) == ["number", "flag", "gaps", "word", "day"]
+    assert table.drop_reasons == {"count": "as asked for", "empty": "no values"}
+    pd.testing.assert_series_equal(table.X["number"], frame["number"])
+    for name in ("flag", "gaps", "word"):
+        expected = [None if pd.isna(cell) else cell for cell in frame[name]]
+        assert [None if pd.isna(cell) else cell for cell in table.X[name]] == expected
+    assert (table.X["day"] == frame["day"]).tolist() == [True, False, True]
+    with pytest.raises(ValueError, match=r"missing or infinite values.* number \(1\), gaps \(1\)"):
+        read_table(path, target="kind", numeric_only=False)
+    rows = read_table(path, target="kind", numeric_only=False, missing="drop")
+    assert (len(rows.X), rows.y.tolist()) == (1, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "dates"),
+    [
+        (["2024-05-31 12:30", "2024-02-01 00:00"], ["2024-05-31 12:30", "2024-02-01"]),
+        (["2024-05-31T12:30:01Z", "2024-02-01T00:00:00Z"], ["2024-05-31 12:30:01Z", "2024-02-01 00:00Z"]),
+        (["31.5.2024", "01.02.2024"], ["2024-05-31", "2024-02-01"]),
+        (["5/31/2024", "02/01/2024"], ["2024-05-31", "2024-02-01"]),
+        (["31/5/2024", "01/02/2024"], ["2024-05-31", "2024-02-01"]),
+        (["3/5/2024", "01/02/2024"], None),
+        (["2024-05-31", "2024-02-31"], None),
+        (["31.5.2024", "2024-02-01"], None),
+    ],
+    ids=lambda cells: str(cells and cells[0]),
+)
+def test_text_is_dates_where_there_is_no_doubt(tmp_path, cells, dates):
+    path = tmp_path / "days.csv"
+    path.write_text("size;day\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells)))
+    found = read_table(path, numeric_only=False).X["day"]
+    assert found.tolist() == (cells if dates is None else [pd.Timestamp(date) for date in dates])

@@ -3,7 +3,7 @@
 _PLAIN = (bool, int, float, str, type(None))
 
 
-def write_code(load_code, has_target, n_codes, options):
+def write_code(load_code, has_target, n_codes, options, *, masked=False):
     """Return Python that compares again, and fits the autoencoder of the report.
 
     Parameters
@@ -17,6 +17,8 @@ def write_code(load_code, has_target, n_codes, options):
     options : dict
         Options of `compare_with_pca`. Those that are neither None nor plain numbers are taken to
         exist under their own names.
+    masked : bool, default=False
+        Whether X has missing values.
 
     Returns
     -------
@@ -26,7 +28,7 @@ def write_code(load_code, has_target, n_codes, options):
     given = {name: value for name, value in options.items() if value is not None}
     arguments = ["X", *(["y"] if has_target else [])]
     arguments += [f"{name}={_write_value(name, value)}" for name, value in given.items()]
-    model = _write_model(n_codes, options)
+    model = _write_model(n_codes, options, masked)
     if options["standardize"]:
         model = f"make_pipeline(StandardScaler(), {model})"
     lines = [
@@ -58,11 +60,12 @@ def _list_imports(options):
     return [*lines, "from skae.comparison import compare_with_pca"]
 
 
-def _write_model(n_codes, options):
+def _write_model(n_codes, options, masked):
     if options["estimator"] is not None:
         return f"clone(estimator).set_params(n_components={n_codes})"
     seed = _write_value("random_state", options["random_state"])
-    return f"AutoencoderTransformer(n_components={n_codes}, random_state={seed})"
+    missing = ", missing='mask'" if masked else ""
+    return f"AutoencoderTransformer(n_components={n_codes}{missing}, random_state={seed})"
 
 
 def _write_value(name, value):

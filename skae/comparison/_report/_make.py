@@ -6,6 +6,7 @@ import numpy as np
 
 from skae._shared.extras import import_extra
 from skae._shared.versions import current_versions
+from skae.comparison._report._cells import CellView
 from skae.comparison._report._code import write_code
 from skae.comparison._report._meanings import CAPTION, HEADINGS, list_meanings
 from skae.comparison._report._page import (
@@ -16,15 +17,10 @@ from skae.comparison._report._page import (
     make_section,
     make_table,
 )
-from skae.comparison._report._pictures import Illustrator, find_lost_shares
+from skae.comparison._report._pictures import ArrayIllustrator, Illustrator, find_lost_shares
 from skae.comparison._report._scores import measure_scores
-from skae.comparison._report._verdict import (
-    count_codes,
-    explain_verdict,
-    reach_verdict,
-    say_verdict,
-)
-from skae.comparison._results import list_cells, list_headings
+from skae.comparison._report._verdict import explain_verdict, reach_verdict, say_verdict
+from skae.comparison._results import count_codes, list_cells, list_headings
 from skae.inspection._images import read_image_shape
 from skae.inspection._plotting import name_features
 
@@ -79,7 +75,9 @@ def check_report(path):
     return path
 
 
-def make_report(comparison, *, title, feature_names, image_shape, remarks, load_code, command):
+def make_report(
+    comparison, *, title, feature_names, image_shape, remarks, load_code, command, drop_reasons
+):
     """Return the page; the parameters are those of `PCAComparison.to_html`."""
     import_extra("matplotlib", "plot", "to_html")
     evidence = comparison.evidence
@@ -88,34 +86,42 @@ def make_report(comparison, *, title, feature_names, image_shape, remarks, load_
             "A comparison must have `evidence` to make a page of it. Got None. "
             "Take one that `compare_with_pca` returned."
         )
-    if comparison.reference != "PCA":
-        raise ValueError(
-            "A comparison must be of numbers to make a page of it. Got one of a data frame with "
-            "several kinds of columns. Print it, or plot it with `plot`."
-        )
-    n_features = comparison.n_features
-    names = evidence.feature_names
+    task, names = evidence.task, evidence.feature_names
     if feature_names is not None:
-        names = name_features(None, None, feature_names, n_features)
+        names = name_features(None, None, feature_names, len(names))
     if image_shape is None:
-        image_shape = evidence.task.find_image_shape()
-    image_shape = read_image_shape(image_shape, n_features)
+        image_shape = task.find_image_shape()
+    image_shape = read_image_shape(image_shape, len(names))
     verdict = reach_verdict(comparison)
     n_codes, has_target = verdict.autoencoder.n_components, comparison.score_name is not None
     scores = measure_scores(comparison, n_codes) if has_target else None
+    if task.is_plain:
+        illustrations = _illustrate_numbers(comparison, verdict, names, image_shape)
+    else:
+        illustrations = _illustrate_cells(comparison, verdict, names)
+    code = write_code(
+        load_code, has_target, n_codes, evidence.options, masked=bool(comparison.n_missing)
+    )
     sections = [
         make_paragraph(" ".join(explain_verdict(verdict, comparison, scores))),
         *map(make_paragraph, remarks),
-        *_illustrate(comparison, verdict, names, image_shape),
-        _show_code(write_code(load_code, has_target, n_codes, evidence.options), command),
+        *illustrations,
+        *_list_dropped({**(drop_reasons or {}), **comparison.drop_reasons}),
+        _show_code(code, command),
     ]
     versions = ", ".join(f"{name} {version}" for name, version in current_versions().items())
-    return fill_page(title, say_verdict(verdict, comparison), sections, f"Made with {versions}.")
+    return fill_page(
+        title,
+        say_verdict(verdict, comparison),
+        sections,
+        f"Made with {versions}.",
+        comparison.reference,
+    )
 
 
-def _illustrate(comparison, verdict, names, image_shape):
-    """Return the sections with figures and pictures."""
-    illustrator = Illustrator(comparison, verdict, names, image_shape)
+def _illustrate_numbers(comparison, verdict, names, image_shape):
+    """Return the sections of a comparison on complete rows of numbers."""
+    illustrator = ArrayIllustrator(comparison, verdict, names, image_shape)
     codes = count_codes(verdict.autoencoder.n_components)
     errors = [make_pictures(illustrator.draw_errors())]
     if image_shape is None:
@@ -123,38 +129,81 @@ def _illustrate(comparison, verdict, names, image_shape):
         errors.append(_list_errors(task, illustrator.reconstructions, names))
         errors.append(_list_strangest(task, illustrator.reconstructions["autoencoder"], names))
     sections = [
-        make_section(
-            "By number of codes",
-            make_pictures(illustrator.draw_curves()),
-            _list_results(comparison, verdict),
-        ),
+        _show_numbers_of_codes(illustrator),
         make_section(
             f"Reconstructions with {codes}", make_pictures(illustrator.draw_reconstructions())
         ),
-        make_section(_name_map(illustrator.n_map_codes), make_pictures(illustrator.draw_codes())),
+        _show_map(illustrator),
         make_section(f"Errors with {codes}", *errors),
     ]
     if image_shape is None and (meanings := _list_meanings(comparison, verdict, names)):
         sections.insert(3, make_section("What the codes stand for", meanings))
-    if training := list(illustrator.draw_training()):
-        sections.append(make_section(f"Training with {codes}", make_pictures(training)))
-    return sections
+    return [*sections, *_show_training(illustrator)]
 
 
-def _name_map(n_codes):
-    return f"Map of {count_codes(n_codes)}" if n_codes < 3 else f"Map of 2 of {n_codes} codes"
+def _illustrate_cells(comparison, verdict, names):
+    """Return the sections of a comparison with missing values or columns of all kinds."""
+    n_codes = verdict.autoencoder.n_components
+    view = CellView.make(comparison, n_codes, names)
+    illustrator = Illustrator(comparison, verdict, view.describe_cells)
+    codes = count_codes(n_codes)
+    return [
+        _show_numbers_of_codes(illustrator),
+        make_section(f"Errors with {codes}", *view.draw_errors()),
+        make_section("What the codes stand for", view.list_meanings()),
+        _show_map(illustrator),
+        make_section(f"Reconstructions with {codes}", view.list_strangest(), *view.list_rows()),
+        *_show_training(illustrator),
+    ]
+
+
+def _show_numbers_of_codes(illustrator):
+    return make_section(
+        "By number of codes",
+        make_pictures(illustrator.draw_curves()),
+        _list_results(illustrator.comparison, illustrator.verdict),
+    )
+
+
+def _show_map(illustrator):
+    n_codes = illustrator.n_map_codes
+    name = f"Map of {count_codes(n_codes)}" if n_codes < 3 else f"Map of 2 of {n_codes} codes"
+    return make_section(name, make_pictures(illustrator.draw_codes()))
+
+
+def _show_training(illustrator):
+    """Return a section on the training, none where the autoencoder tells nothing of it."""
+    pictures = list(illustrator.draw_training())
+    codes = count_codes(illustrator.verdict.autoencoder.n_components)
+    return [make_section(f"Training with {codes}", make_pictures(pictures))] if pictures else []
+
+
+def _list_dropped(reasons):
+    """Return a section on columns that were left out, none where there are none."""
+    if not reasons:
+        return []
+    caption = f"{len(reasons)} column{'s' * (len(reasons) > 1)} of the data, with the reasons."
+    rows = [[str(name), reason] for name, reason in reasons.items()]
+    return [make_section("Columns left out", make_table(caption, ["column", "reason"], rows))]
 
 
 def _list_results(comparison, verdict):
     chosen = {comparison.results.index(result) for result in (verdict.pca, verdict.autoencoder)}
-    caption = (
-        "Squared error per cell on the rows held out, its ratio to PCA's with as many codes, the "
-        "share of variance kept, and seconds to fit and to compute codes."
+    name = comparison.reference
+    figures = (
+        f"Squared error per cell on held-out rows, its ratio to {name}'s with as many codes, the "
+        "share of variance kept,"
     )
+    if name == "FAMD":
+        figures = (
+            "Loss per cell on held-out rows, in units of the baselines of the columns, its ratio "
+            "to FAMD's with as many codes, the share of the loss saved,"
+        )
+    caption = f"{figures} and seconds to fit and to compute codes."
     if comparison.score_name is not None:
         caption += f" Last, the {comparison.score_name} of a model of the target on the codes."
     rows = [list_cells(result) for result in comparison.results]
-    return make_table(caption, list_headings(comparison.score_name), rows, chosen)
+    return make_table(caption, list_headings(comparison.score_name, name), rows, chosen)
 
 
 def _list_errors(task, reconstructions, names):

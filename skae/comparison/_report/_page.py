@@ -10,7 +10,7 @@ _PAGE = Template("""\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>$title: PCA and an autoencoder</title>
+<title>$title: $reference and an autoencoder</title>
 <style>
 :root {
   color-scheme: light dark;
@@ -56,7 +56,11 @@ th { vertical-align: bottom; line-height: 1.25; }
 td { white-space: nowrap; }
 .name { text-align: left; }
 td.name { white-space: normal; overflow-wrap: anywhere; }
-@media (max-width: 30rem) { th, td { padding: .3rem .35rem; font-size: .875rem; } }
+@media (max-width: 30rem) {
+  th, td { padding: .3rem .35rem; font-size: .875rem; }
+  /* Narrower cells would break names within words. */
+  .words td.name { min-width: 6.5rem; }
+}
 tr.chosen { background: var(--card); font-weight: 600; }
 pre {
   overflow-x: auto; padding: .9rem; background: var(--card); border-radius: .5rem;
@@ -79,7 +83,10 @@ $main
 """)
 
 
-def fill_page(title, verdict, sections, footer):
+_WORDS = ' class="words"'
+
+
+def fill_page(title, verdict, sections, footer, reference):
     """Return a page.
 
     Parameters
@@ -92,6 +99,8 @@ def fill_page(title, verdict, sections, footer):
         Rest of the page, as HTML.
     footer : str
         Last line, as text.
+    reference : str
+        Name of the method beside the autoencoder.
 
     Returns
     -------
@@ -103,6 +112,7 @@ def fill_page(title, verdict, sections, footer):
         verdict=escape(verdict),
         main="\n".join(sections),
         footer=escape(footer),
+        reference=reference,
     )
 
 
@@ -184,9 +194,11 @@ def make_table(caption, headings, rows, chosen=()):
     table : str
         The HTML.
     """
+    has_words = any(not cells[0][:1].isdigit() for cells in rows)
     lines = [
         # A caption of the table itself would scroll away with it.
-        f'<p class="muted">{escape(caption)}</p>\n<div class="scroll"><table>',
+        f'<p class="muted">{escape(caption)}</p>\n'
+        f'<div class="scroll"><table{_WORDS if has_words else ""}>',
         f"<thead>{_make_row(headings, 'th')}</thead>\n<tbody>",
         *(
             _make_row(cells, "td", ' class="chosen"' if number in chosen else "")

@@ -6,12 +6,13 @@ from io import BytesIO
 from itertools import islice
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
 from skae.comparison._components_curve import ComponentsCurveDisplay
 from skae.inspection._code_display import CodeDisplay
 from skae.inspection._error_display import ReconstructionErrorDisplay
 from skae.inspection._loss_curve import LossCurveDisplay
-from skae.inspection._plotting import BLUE, GREY, MOST_NAMES
+from skae.inspection._plotting import BLUE, GREY, MOST_NAMES, label_features
 from skae.inspection._reconstruction_display import ReconstructionDisplay
 from skae.metrics._transformer import decode, encode
 
@@ -21,7 +22,7 @@ _PIXELS_PER_INCH = 192
 # Of more held-out rows, points would hide each other.
 _MOST_POINTS = 2000
 # Each text takes a hundred bytes of the page.
-_MOST_TEXTS, _MOST_CELLS = 300, 6
+_MOST_TEXTS, MOST_HOVERED = 300, 6
 _N_IMAGES = 6
 # Of more columns, bars are thinner than a pixel, and take seconds.
 _MOST_BARS = 200
@@ -66,7 +67,138 @@ class Picture:
 
 
 class Illustrator:
-    """Draws the pictures of one comparison.
+    """Draws the pictures of a comparison that do not depend on the kind of its columns.
+
+    Parameters
+    ----------
+    comparison : PCAComparison
+        The figures, and the data and models that they come from.
+    verdict : Verdict
+        The number of codes to show.
+    describe_cells : callable
+        Function that returns lines of text on the first cells of a held-out row, given its number.
+
+    Attributes
+    ----------
+    methods : tuple of str
+        Names of both methods, the linear one first.
+    n_map_codes : int
+        Number of codes of the models that the map of codes shows.
+    """
+
+    def __init__(self, comparison, verdict, describe_cells):
+        evidence = comparison.evidence
+        self.comparison, self.task, self.verdict = comparison, evidence.task, verdict
+        self.methods = comparison.reference, "autoencoder"
+        n_codes = verdict.autoencoder.n_components
+        self._models = {method: evidence.models[n_codes, method] for method in self.methods}
+        # A model of two codes shows more on a map than two of many codes do.
+        self.n_map_codes = 2 if (2, "autoencoder") in evidence.models else n_codes
+        self._map_models = {
+            method: evidence.models[self.n_map_codes, method] for method in self.methods
+        }
+        n_test = len(self.task.X_test)
+        shown = np.linspace(0, n_test - 1, min(n_test, _MOST_POINTS)).astype(int)
+        rows = _safe_indexing(self.task.X_test, shown)
+        self._codes = {
+            method: encode(model, self.task.shape(rows, method))
+            for method, model in self._map_models.items()
+        }
+        self._labels = None if self.task.y_test is None else _escape(self.task.y_test[shown])
+        every = -(-len(shown) // _MOST_TEXTS)
+        self._texts = {
+            place: self._describe_row(row, describe_cells)
+            for place, row in enumerate(shown)
+            if place % every == 0
+        }
+
+    def _describe_row(self, row, describe_cells):
+        """Return the position of a held-out row, its target, and its first cells."""
+        parts = [f"Held-out row {row}"]
+        if self.task.y_test is not None:
+            parts.append(f"target: {self.task.y_test[row]}")
+        return "\n".join([*parts, *describe_cells(row)])
+
+    def draw_curves(self):
+        """Yield the share of variance and the score against the number of codes."""
+        figure, ax = make_figure(3.6)
+        ComponentsCurveDisplay(self.comparison, metric="explained_variance").plot(ax=ax)
+        name = self.comparison.reference
+        caption = "Share of the variance that is kept."
+        if name == "FAMD":
+            caption = "Share by which the loss is lower than without codes."
+        if self.verdict.pca_curve is not None:
+            self._mark_need(ax)
+            caption += (
+                " The thin line is PCA with every number of components; the dotted one leads to "
+                "where it keeps as much."
+            )
+        alt = f"Curves for {name} and for the autoencoder, against the number of codes. {caption}"
+        yield render(figure, alt, caption)
+        if self.comparison.score_name is not None:
+            figure, ax = make_figure(3.6)
+            ComponentsCurveDisplay(self.comparison, metric="downstream_score").plot(ax=ax)
+            ax.set_ylabel(f"{self.comparison.score_name}, held-out rows")
+            yield render(
+                figure,
+                f"Curves of {self.comparison.score_name} against the number of codes, for {name} "
+                "and for the autoencoder.",
+                "How well the same simple model predicts the target from the codes.",
+            )
+
+    def _mark_need(self, ax):
+        curve, needed = self.verdict.pca_curve, self.verdict.n_needed
+        most = self.comparison.results[-1].n_components
+        last = max(most, needed or len(curve))
+        ax.plot(range(1, last + 1), curve[:last], color=GREY, linewidth=0.8, zorder=1)
+        chosen = self.verdict.autoencoder
+        if chosen.n_components < (needed or 0):
+            share = [chosen.explained_variance] * 2
+            ax.plot([chosen.n_components, needed], share, color=BLUE, linestyle=":", linewidth=1.2)
+
+    def draw_codes(self):
+        """Yield the held-out rows as points of the first two codes, by both methods."""
+        single = self.n_map_codes == 1
+        what = "Histogram of the only code" if single else "Points of the first two codes"
+        for method in self.methods[::-1]:
+            figure, ax = make_figure(3.6)
+            CodeDisplay.from_predictions(
+                self._codes[method],
+                self._labels,
+                kind="pairs" if single else "scatter",
+                ax=ax,
+            )
+            colored = "" if self._labels is None else ", coloured by the target"
+            caption = f"{what} of {_NAMES[method]}{colored}."
+            picture = render(figure, caption, caption)
+            points = () if single else self._find_points(figure, ax, self._codes[method])
+            yield replace(picture, points=points)
+
+    def _find_points(self, figure, ax, codes):
+        """Return where rows are drawn, with what is to be said of them."""
+        height, to_pixels = figure.get_size_inches()[1] * 96, 96 / figure.dpi
+        places = ax.transData.transform(codes[list(self._texts), :2]) * to_pixels
+        return tuple(
+            Point(float(x), float(height - y), text)
+            for (x, y), text in zip(places, self._texts.values(), strict=True)
+        )
+
+    def draw_training(self):
+        """Yield the losses by epoch, where the autoencoder has them."""
+        model = self._models["autoencoder"]
+        if not hasattr(model, "loss_curve_"):
+            return
+        figure, ax = make_figure(3.2)
+        LossCurveDisplay.from_estimator(model, ax=ax)
+        yield render(
+            figure,
+            "Curves of the loss against the epoch.",
+            "Loss by epoch, for training rows and for held-out rows.",
+        )
+
+
+class ArrayIllustrator(Illustrator):
+    """Draws the pictures of a comparison on complete rows of numbers.
 
     Parameters
     ----------
@@ -83,92 +215,30 @@ class Illustrator:
     ----------
     reconstructions : dict of str to ndarray of shape (n_test, n_features)
         Held-out rows as each method reconstructs them.
-    n_map_codes : int
-        Number of codes of the models that the map of codes shows.
     """
 
     def __init__(self, comparison, verdict, feature_names, image_shape):
-        evidence = comparison.evidence
-        self.comparison, self.task, self.verdict = comparison, evidence.task, verdict
+        def describe_cells(row):
+            if image_shape is not None:
+                return []
+            cells = zip(feature_names, comparison.evidence.task.X_test[row], strict=True)
+            return [f"{name}: {cell:.4g}" for name, cell in islice(cells, MOST_HOVERED)]
+
+        super().__init__(comparison, verdict, describe_cells)
+        self._names = feature_names
         # matplotlib reads what stands between two dollar signs as a formula.
         self.feature_names = [name.replace("$", r"\$") for name in feature_names]
         self.image_shape = image_shape
-        n_codes = verdict.autoencoder.n_components
-        self._models = {method: evidence.models[n_codes, method] for method in _METHODS}
-        codes = {
-            method: encode(model, self.task.shape(self.task.X_test, method))
+        self.reconstructions = {
+            method: decode(model, encode(model, self.task.shape(self.task.X_test, method)))
             for method, model in self._models.items()
         }
-        self.reconstructions = {
-            method: decode(model, codes[method]) for method, model in self._models.items()
-        }
-        # A model of two codes shows more on a map than two of many codes do.
-        self.n_map_codes = 2 if (2, "autoencoder") in evidence.models else n_codes
-        self._map_models = {
-            method: evidence.models[self.n_map_codes, method] for method in _METHODS
-        }
-        n_test = len(self.task.X_test)
-        shown = np.linspace(0, n_test - 1, min(n_test, _MOST_POINTS)).astype(int)
-        self._codes = {
-            method: encode(model, self.task.shape(self.task.X_test[shown], method))
-            for method, model in self._map_models.items()
-        }
-        self._labels = None if self.task.y_test is None else _escape(self.task.y_test[shown])
-        every = -(-len(shown) // _MOST_TEXTS)
-        self._texts = {
-            place: self._describe_row(row, feature_names)
-            for place, row in enumerate(shown)
-            if place % every == 0
-        }
-
-    def _describe_row(self, row, names):
-        """Return the position of a held-out row, its target, and its first cells."""
-        parts = [f"Held-out row {row}"]
-        if self.task.y_test is not None:
-            parts.append(f"target: {self.task.y_test[row]}")
-        if self.image_shape is None:
-            cells = zip(names, self.task.X_test[row], strict=True)
-            parts += [f"{name}: {cell:.4g}" for name, cell in islice(cells, _MOST_CELLS)]
-        return "\n".join(parts)
-
-    def draw_curves(self):
-        """Yield the share of variance and the score against the number of codes."""
-        figure, ax = _make_figure(3.6)
-        ComponentsCurveDisplay(self.comparison, metric="explained_variance").plot(ax=ax)
-        self._mark_need(ax)
-        yield _render(
-            figure,
-            "Curves of the share of variance kept against the number of codes, for PCA and for "
-            "the autoencoder.",
-            "Share of the variance that is kept. The thin line is PCA with every number of "
-            "components; the dotted one leads to where it keeps as much.",
-        )
-        if self.comparison.score_name is not None:
-            figure, ax = _make_figure(3.6)
-            ComponentsCurveDisplay(self.comparison, metric="downstream_score").plot(ax=ax)
-            ax.set_ylabel(f"{self.comparison.score_name}, held-out rows")
-            yield _render(
-                figure,
-                f"Curves of {self.comparison.score_name} against the number of codes, for PCA and "
-                "for the autoencoder.",
-                "How well the same simple model predicts the target from the codes.",
-            )
-
-    def _mark_need(self, ax):
-        curve, needed = self.verdict.pca_curve, self.verdict.n_needed
-        most = self.comparison.results[-1].n_components
-        last = max(most, needed or len(curve))
-        ax.plot(range(1, last + 1), curve[:last], color=GREY, linewidth=0.8, zorder=1)
-        chosen = self.verdict.autoencoder
-        if chosen.n_components < (needed or 0):
-            share = [chosen.explained_variance] * 2
-            ax.plot([chosen.n_components, needed], share, color=BLUE, linestyle=":", linewidth=1.2)
 
     def draw_reconstructions(self):
         """Yield held-out rows over their reconstructions, by both methods."""
         if self.image_shape is not None:
             rows = np.arange(min(_N_IMAGES, len(self.task.X_test)))
-            for method in _METHODS[::-1]:
+            for method in self.methods[::-1]:
                 yield self._draw_rows(
                     method, rows, f"Held-out images reconstructed by {_NAMES[method]}"
                 )
@@ -180,7 +250,7 @@ class Illustrator:
             yield self._draw_rows("autoencoder", [index], caption)
 
     def _draw_rows(self, method, rows, caption):
-        figure, ax = _make_figure(2.9 if self.image_shape else 4.6)
+        figure, ax = make_figure(2.9 if self.image_shape else 4.6)
         display = ReconstructionDisplay.from_predictions(
             self.task.X_test[rows],
             self.reconstructions[method][rows],
@@ -194,7 +264,7 @@ class Illustrator:
         else:
             self._share_scale([ax.images[0] for ax in display.axes_[2]], rows)
         codes = self.verdict.autoencoder.n_components
-        return _render(
+        return render(
             figure,
             f"{caption}: above the original, in the middle the reconstruction from {codes} "
             "numbers, below the difference.",
@@ -205,7 +275,7 @@ class Illustrator:
     def _share_scale(self, images, rows):
         """Give differences the same colours for both methods."""
         differences = [
-            self.task.X_test[rows] - self.reconstructions[name][rows] for name in _METHODS
+            self.task.X_test[rows] - self.reconstructions[name][rows] for name in self.methods
         ]
         most = float(np.abs(differences).max()) or 1.0
         for image in images:
@@ -217,36 +287,13 @@ class Illustrator:
         return "bars" if len(self.feature_names) <= _MOST_BARS else "series"
 
     def draw_codes(self):
-        """Yield the held-out rows as points of the first two codes, by both methods."""
-        single = self.n_map_codes == 1
-        what = "Histogram of the only code" if single else "Points of the first two codes"
-        for method in _METHODS[::-1]:
-            figure, ax = _make_figure(3.6)
-            CodeDisplay.from_predictions(
-                self._codes[method],
-                self._labels,
-                kind="pairs" if single else "scatter",
-                ax=ax,
-            )
-            colored = "" if self._labels is None else ", coloured by the target"
-            caption = f"{what} of {_NAMES[method]}{colored}."
-            picture = _render(figure, caption, caption)
-            points = () if single else self._find_points(figure, ax, self._codes[method])
-            yield replace(picture, points=points)
-        if self.image_shape is not None and not single:
+        """Yield the points of `Illustrator.draw_codes`, and images decoded from a plane."""
+        yield from super().draw_codes()
+        if self.image_shape is not None and self.n_map_codes > 1:
             yield self._draw_plane()
 
-    def _find_points(self, figure, ax, codes):
-        """Return where rows are drawn, with what is to be said of them."""
-        height, to_pixels = figure.get_size_inches()[1] * 96, 96 / figure.dpi
-        places = ax.transData.transform(codes[list(self._texts), :2]) * to_pixels
-        return tuple(
-            Point(float(x), float(height - y), text)
-            for (x, y), text in zip(places, self._texts.values(), strict=True)
-        )
-
     def _draw_plane(self):
-        figure, ax = _make_figure(4.2)
+        figure, ax = make_figure(4.2)
         CodeDisplay.from_estimator(
             self._map_models["autoencoder"],
             self.task.X_test[:_MOST_POINTS],
@@ -256,57 +303,76 @@ class Illustrator:
             ax=ax,
         )
         caption = "Images decoded from values of the first two codes, with others at their mean."
-        return _render(figure, f"A grid of images. {caption}", caption, chart=False)
+        return render(figure, f"A grid of images. {caption}", caption, chart=False)
 
     def draw_errors(self):
         """Yield the errors of the features: images by both methods, or bars with marks of PCA."""
         if self.image_shape is None:
             yield self._draw_error_bars()
             return
-        drawn = {method: self._draw_error_image(method) for method in _METHODS[::-1]}
+        drawn = {method: self._draw_error_image(method) for method in self.methods[::-1]}
         most = max(display.feature_errors.max() for display in drawn.values())
         for method, display in drawn.items():
             display.ax_.images[0].set_clim(0, most)
             caption = f"Mean squared error of {_NAMES[method]} in each pixel."
-            yield _render(display.figure_, caption, caption, chart=False)
+            yield render(display.figure_, caption, caption, chart=False)
 
     def _draw_error_image(self, method):
-        _, ax = _make_figure(3.4)
+        _, ax = make_figure(3.4)
         return ReconstructionErrorDisplay.from_predictions(
             self.task.X_test, self.reconstructions[method], image_shape=self.image_shape, ax=ax
         )
 
     def _draw_error_bars(self):
-        n_bars = min(len(self.feature_names), MOST_NAMES)
-        figure, ax = _make_figure(max(2.5, 0.18 * n_bars + 0.8))
-        display = ReconstructionErrorDisplay.from_predictions(
-            self.task.X_test,
-            self.reconstructions["autoencoder"],
-            relative=True,
-            feature_names=self.feature_names,
-            ax=ax,
+        errors = {
+            name: find_lost_shares(self.task.X_test, rows)
+            for name, rows in self.reconstructions.items()
+        }
+        return draw_column_errors(
+            errors["autoencoder"],
+            errors["PCA"],
+            self._names,
+            "share of the variance lost",
+            "PCA",
         )
-        order = np.argsort(display.feature_errors)[-MOST_NAMES:]
-        of_pca = find_lost_shares(self.task.X_test, self.reconstructions["PCA"])[order]
-        ax.plot(of_pca, range(len(order)), "|", color=GREY, markersize=9, markeredgewidth=2)
-        caption = (
-            "Mean squared error of the autoencoder in each column, as share of its variance. "
-            "Grey marks are PCA's."
-        )
-        return _render(figure, caption, caption)
 
-    def draw_training(self):
-        """Yield the losses by epoch, where the autoencoder has them."""
-        model = self._models["autoencoder"]
-        if not hasattr(model, "loss_curve_"):
-            return
-        figure, ax = _make_figure(3.2)
-        LossCurveDisplay.from_estimator(model, ax=ax)
-        yield _render(
-            figure,
-            "Curves of the loss against the epoch.",
-            "Loss by epoch, for training rows and for held-out rows.",
-        )
+
+def draw_column_errors(errors, of_reference, names, unit, reference):
+    """Return a picture of the errors of columns as bars, with marks of another method.
+
+    Parameters
+    ----------
+    errors, of_reference : ndarray of shape (n_columns,)
+        Errors of the autoencoder and of the other method; NaN without held-out cells.
+    names : list of str
+        Names of the columns.
+    unit : str
+        Name of the errors.
+    reference : str
+        Name of the other method.
+
+    Returns
+    -------
+    picture : Picture
+        The picture.
+    """
+    errors, of_reference = np.nan_to_num(errors), np.nan_to_num(of_reference)
+    order = np.argsort(errors, kind="stable")[-MOST_NAMES:]
+    figure, ax = make_figure(max(2.5, 0.18 * len(order) + 0.8))
+    places = range(len(order))
+    ax.barh(places, errors[order], color=BLUE)
+    ax.plot(of_reference[order], places, "|", color=GREY, markersize=9, markeredgewidth=2)
+    # matplotlib reads what stands between two dollar signs as a formula.
+    label_features(ax.yaxis, [names[index].replace("$", r"\$") for index in order])
+    ax.set_ylim(-0.6, len(order) - 0.4)
+    # Small errors have long numbers.
+    ax.xaxis.get_major_locator().set_params(nbins=5)
+    ax.set_xlabel(unit)
+    caption = (
+        f"{unit[0].upper()}{unit[1:]} of the autoencoder in each column. Grey marks are "
+        f"{reference}'s."
+    )
+    return render(figure, caption, caption)
 
 
 def find_lost_shares(X, reconstructions):
@@ -316,8 +382,7 @@ def find_lost_shares(X, reconstructions):
     return np.divide(errors, variances, out=np.zeros_like(errors), where=variances > 0)
 
 
-_METHODS = ("PCA", "autoencoder")
-_NAMES = {"PCA": "PCA", "autoencoder": "the autoencoder"}
+_NAMES = {"PCA": "PCA", "FAMD": "FAMD", "autoencoder": "the autoencoder"}
 
 
 def _escape(labels):
@@ -326,7 +391,7 @@ def _escape(labels):
     return np.array([str(label).replace("$", r"\$") for label in labels])
 
 
-def _make_figure(height):
+def make_figure(height):
     # Without pyplot, which would keep the figure and may open a window.
     from matplotlib.figure import Figure
 
@@ -334,7 +399,7 @@ def _make_figure(height):
     return figure, figure.subplots()
 
 
-def _render(figure, alt, caption, chart=True):
+def render(figure, alt, caption, chart=True):
     stream = BytesIO()
     # Places of points are those of the file, which the layout makes for its resolution.
     figure.set_dpi(_PIXELS_PER_INCH)

@@ -50,7 +50,8 @@ def measure_scores(comparison, n_codes):
         Scores and 95 % intervals for other rows like those held out, with the models as they are.
     """
     task, models = comparison.evidence.task, comparison.evidence.models
-    guesses = {name: _predict(task, models[n_codes, name], name) for name in ("autoencoder", "PCA")}
+    methods = "autoencoder", comparison.reference
+    guesses = {name: _predict(task, models[n_codes, name], name) for name in methods}
     score = r2_score if task.score_name == "R2" else accuracy_score
     y, rng = task.y_test, np.random.default_rng(0)
     draws = [np.arange(len(y)), *(rng.integers(len(y), size=len(y)) for _ in range(_N_DRAWS))]
@@ -58,7 +59,7 @@ def measure_scores(comparison, n_codes):
         name: np.array([score(y[rows], values[rows]) for rows in draws])
         for name, values in guesses.items()
     }
-    scores["difference"] = scores["autoencoder"] - scores["PCA"]
+    scores["difference"] = scores["autoencoder"] - scores[comparison.reference]
     autoencoder, pca, difference = map(_summarize, scores.values())
     return ScoreIntervals(autoencoder, pca, difference)
 

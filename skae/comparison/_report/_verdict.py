@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import PCA
 
-from skae.comparison._results import MethodResult
+from skae.comparison._results import MethodResult, count_codes
 
 # Shares that differ by less are the same but for rounding in single precision.
 _ROUNDING = 1e-6
@@ -23,12 +23,12 @@ class Verdict:
     ----------
     pca, autoencoder : MethodResult
         The figures of both with this number of codes.
-    pca_curve : ndarray of shape (n_components,)
+    pca_curve : ndarray of shape (n_components,) or None
         Share of the held-out rows' variance that PCA keeps with 1, 2 and so on components, up to
-        as many as it can have.
+        as many as it can have. None for tables with missing values or columns of several kinds.
     n_needed : int or None
         Least number of PCA's components that keep as much as the codes; None where even all keep
-        less.
+        less, or where there is no curve.
     matched : MethodResult or None
         Figures of PCA with the greatest number of components, of those that were compared, that
         keeps no more than fewer codes do; None where there is none.
@@ -36,7 +36,7 @@ class Verdict:
 
     pca: MethodResult
     autoencoder: MethodResult
-    pca_curve: np.ndarray
+    pca_curve: np.ndarray | None
     n_needed: int | None
     matched: MethodResult | None = None
 
@@ -63,6 +63,8 @@ def reach_verdict(comparison):
         (pca, autoencoder), matched = found
     else:
         matched = None
+    if not comparison.evidence.task.is_plain:
+        return Verdict(pca, autoencoder, None, None, matched)
     curve = measure_pca_curve(comparison.evidence.task)
     enough = np.flatnonzero(curve >= autoencoder.explained_variance - _ROUNDING)
     n_needed = int(enough[0]) + 1 if len(enough) else None
@@ -114,20 +116,52 @@ def say_verdict(verdict, comparison):
     sentence : str
         The verdict.
     """
-    pca, autoencoder = verdict.pca, verdict.autoencoder
-    ratio = round(autoencoder.error_ratio, 2)
-    n_codes, share = autoencoder.n_components, format_share(autoencoder.explained_variance)
     n_rows = comparison.n_train + comparison.n_test
     if n_rows < _TOO_FEW_ROWS:
         return f"No verdict: {n_rows} rows are too few to tell which method is better."
+    if comparison.reference == "FAMD":
+        return _say_loss(verdict)
+    return _say_variance(verdict, comparison)
+
+
+def _say_loss(verdict):
+    """Say by how much losses of columns of several kinds are reduced."""
+    famd, autoencoder = verdict.pca, verdict.autoencoder
+    ratio, share = round(autoencoder.error_ratio, 2), format_share(autoencoder.explained_variance)
+    n_codes, of_famd = autoencoder.n_components, format_share(famd.explained_variance)
+    codes = count_codes(n_codes)
+    if verdict.matched is not None and ratio < 1:
+        verb = "is" if n_codes == 1 else "are"
+        return (
+            f"{codes} {verb} as good as {verdict.matched.n_components} components of FAMD: the "
+            f"loss is {share} lower than without codes."
+        )
+    if ratio < 1:
+        verb = "lowers" if n_codes == 1 else "lower"
+        return f"{codes} {verb} the loss by {share}, as many components of FAMD by {of_famd}."
+    if ratio > 1:
+        return (
+            f"FAMD is better here: with {codes} it lowers the loss by {of_famd}, the autoencoder "
+            f"by {share}."
+        )
+    return f"No gain: with {codes}, FAMD and the autoencoder lower the loss by {of_famd}."
+
+
+def _say_variance(verdict, comparison):
+    """Say how much of the variance is kept."""
+    pca, autoencoder = verdict.pca, verdict.autoencoder
+    ratio = round(autoencoder.error_ratio, 2)
+    n_codes, share = autoencoder.n_components, format_share(autoencoder.explained_variance)
+    of_pca = format_share(pca.explained_variance)
     verb = "keeps" if n_codes == 1 else "keep"
     kept = f"{count_codes(n_codes)} {verb}"
     if verdict.matched is not None and ratio < 1:
         n_components = verdict.matched.n_components
         return f"{kept} as much as {n_components} components of PCA: {share} of the variance."
+    if ratio < 1 and verdict.pca_curve is None:
+        return f"{kept} {share} of the variance, as many components of PCA {of_pca}."
     if ratio < 1:
         return f"{kept} {share} of the variance; {_say_need(verdict, comparison)}."
-    of_pca = format_share(pca.explained_variance)
     if ratio > 1:
         return (
             f"PCA is better here: with {count_codes(n_codes)} it keeps {of_pca} of the variance, "
@@ -164,20 +198,33 @@ def explain_verdict(verdict, comparison, scores=None):
     sentences : list of str
         On rows, errors, what is predicted from the codes, and units.
     """
-    autoencoder = verdict.autoencoder
+    autoencoder, reference = verdict.autoencoder, comparison.reference
     codes = count_codes(autoencoder.n_components)
+    measure = "squared error" if reference == "PCA" else "loss"
     sentences = [
         f"Both were fitted on {comparison.n_train} rows of {comparison.n_features} columns and "
         f"evaluated on {comparison.n_test} held-out rows.",
-        f"With {codes} the autoencoder's squared error there is {autoencoder.error_ratio:.2f} "
-        f"times PCA's{_count_others(comparison)}.",
+        f"With {codes} the autoencoder's {measure} there is {autoencoder.error_ratio:.2f} "
+        f"times {reference}'s{_count_others(comparison)}.",
     ]
+    if reference == "FAMD":
+        sentences.append(
+            "FAMD, factor analysis of mixed data, is the linear method for tables of numbers and "
+            "categories. The loss of a number is its squared error divided by its variance, and "
+            "that of a category its cross-entropy divided by the entropy of the shares: without "
+            "codes, both are 1."
+        )
+    if comparison.n_missing:
+        sentences.append(
+            f"{comparison.n_missing} cells are missing; models and errors are those of the others."
+        )
     if scores is not None:
         score, model = _SCORES[comparison.score_name]
         sentences.append(
             f"{model} of the target on {codes} reaches {score} of {scores.autoencoder}, on "
-            f"as many components of PCA {scores.pca}; the difference is {scores.difference}. "
-            "Brackets hold 95\N{NO-BREAK SPACE}% intervals over held-out rows."
+            f"as many components of {reference} {scores.pca}; the difference is "
+            f"{scores.difference}. Brackets hold 95\N{NO-BREAK SPACE}% intervals over held-out "
+            "rows."
         )
     if comparison.evidence.options["standardize"]:
         sentences.append(
@@ -192,24 +239,18 @@ def explain_verdict(verdict, comparison, scores=None):
 
 
 def _count_others(comparison):
-    results = comparison.results[1::2]
+    results, name = comparison.results[1::2], comparison.reference
     if len(results) < 2:
         return ""
     n_better = sum(round(result.error_ratio, 2) < 1 for result in results)
-    return (
-        f"; it is below PCA's at {n_better or 'none'} of the {len(results)} numbers of codes tried"
-    )
+    count = f"{n_better or 'none'} of the {len(results)}"
+    return f"; it is below {name}'s at {count} numbers of codes tried"
 
 
 _SCORES = {
     "accuracy": ("an accuracy", "A logistic regression"),
     "R2": ("an R\N{SUPERSCRIPT TWO}", "A ridge regression"),
 }
-
-
-def count_codes(number):
-    """Return a number of codes in words."""
-    return f"{number} code" if number == 1 else f"{number} codes"
 
 
 def format_share(share):
