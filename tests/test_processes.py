@@ -191,6 +191,49 @@ def fit_in_other_modes(rank, name):
         pass
 
 
+def fit_variational(rank, name):
+    with across_processes("shared"):
+        model = VariationalAutoencoderTransformer(**QUICK, dropout=0.1).fit(X)
+    return describe(model)
+
+
+def fit_denoising(rank, name):
+    with across_processes("shards"):
+        model = AutoencoderTransformer(**QUICK, corruption="gaussian")
+        model.fit(X[find_own("shards", rank)])
+    return describe(model)
+
+
+def fit_and_die(rank, name):
+    class Die(torch.optim.AdamW):
+        def step(self, *args):
+            if rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().step(*args)
+
+    with across_processes("shared"):
+        AutoencoderTransformer(**QUICK, net_params={"optimizer": Die}).fit(X)
+
+
+# Starting two processes takes longer than many tasks.
+TASKS = {
+    "usual": dict.fromkeys(EQUAL_FITS, fit_equal)
+    | {
+        "penalty": fit_refused,
+        "auto": fit_refused,
+        "other_parameters": fit_other_parameters,
+        "bad_rows": fit_bad_rows,
+        "failing": fit_and_fail,
+        "checkpoints": fit_with_checkpoints,
+        "modes": fit_in_other_modes,
+    },
+    "equal": dict.fromkeys(MORE_EQUAL_FITS, fit_equal)
+    | {"variational": fit_variational, "denoising": fit_denoising},
+    "refused": dict.fromkeys(REFUSED_FITS, fit_refused),
+    "killed": {"killed": fit_and_die},
+}
+
+
 def work(rank, folder, tasks):
     """Do tasks one after the other; write down the results, or the errors."""
     warnings.simplefilter("ignore")
@@ -207,37 +250,35 @@ def work(rank, folder, tasks):
     dist.destroy_process_group()
 
 
-def run(folder, tasks):
-    """Return the results of both processes."""
-    # A forked process has imported everything.
+def main(folder, names):
+    """Start both processes and end those that hang."""
+    # Forked, as everything is imported and no thread has run yet.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    processes = [context.Process(target=work, args=(rank, folder, tasks)) for rank in range(2)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        for process in processes:
-            process.start()
+    processes = [context.Process(target=work, args=(rank, folder, TASKS[names])) for rank in (0, 1)]
     for process in processes:
-        process.join()
+        process.start()
+    for process in processes:
+        process.join(timeout=200)
+        process.kill()
+
+
+def run(folder, names):
+    """Return the results of both processes.
+
+    This file is their program: the process of the tests has run threads, after which a fork hangs.
+    """
+    command = [sys.executable, __file__, str(folder), names]
+    # One thread each, as torchrun gives.
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, timeout=500, env=environment)
     # One that was killed has written nothing.
     paths = [path for rank in range(2) if (path := folder / str(rank)).exists()]
     return [pickle.loads(path.read_bytes()) for path in paths]
 
 
-FAILURES = {
-    "other_parameters": fit_other_parameters,
-    "bad_rows": fit_bad_rows,
-    "failing": fit_and_fail,
-    "checkpoints": fit_with_checkpoints,
-    "modes": fit_in_other_modes,
-}
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Return results of many tasks, as starting two processes takes longer than these."""
-    tasks = dict.fromkeys(EQUAL_FITS, fit_equal)
-    tasks |= {"penalty": fit_refused, "auto": fit_refused, **FAILURES}
-    return run(tmp_path_factory.mktemp("ranks"), tasks)
+    return run(tmp_path_factory.mktemp("ranks"), "usual")
 
 
 def check_equal_fits(name, results):
@@ -288,7 +329,7 @@ def test_a_group_must_be_there():
 
 @pytest.fixture(scope="module")
 def more_results(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("more_ranks"), dict.fromkeys(MORE_EQUAL_FITS, fit_equal))
+    return run(tmp_path_factory.mktemp("more_ranks"), "equal")
 
 
 @pytest.mark.slow
@@ -299,7 +340,7 @@ def test_every_kind_of_training_is_that_of_one_process(name, more_results):
 
 @pytest.mark.slow
 def test_what_processes_cannot_share_is_refused(tmp_path):
-    results = run(tmp_path, dict.fromkeys(REFUSED_FITS, fit_refused))
+    results = run(tmp_path, "refused")
     for name, (_, _, message) in REFUSED_FITS.items():
         for own in results:
             with pytest.raises(ValueError, match=message):
@@ -307,40 +348,15 @@ def test_what_processes_cannot_share_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_draws_differ_between_processes_and_models_do_not(tmp_path):
-    results = run(tmp_path, {"variational": fit_variational, "denoising": fit_denoising})
+def test_draws_differ_between_processes_and_models_do_not(more_results):
     for name in ("variational", "denoising"):
-        for key, value in results[0][name].items():
-            np.testing.assert_array_equal(value, results[1][name][key])
-
-
-def fit_variational(rank, name):
-    with across_processes("shared"):
-        model = VariationalAutoencoderTransformer(**QUICK, dropout=0.1).fit(X)
-    return describe(model)
-
-
-def fit_denoising(rank, name):
-    with across_processes("shards"):
-        model = AutoencoderTransformer(**QUICK, corruption="gaussian")
-        model.fit(X[find_own("shards", rank)])
-    return describe(model)
-
-
-def fit_and_die(rank, name):
-    class Die(torch.optim.AdamW):
-        def step(self, *args):
-            if rank == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super().step(*args)
-
-    with across_processes("shared"):
-        AutoencoderTransformer(**QUICK, net_params={"optimizer": Die}).fit(X)
+        for key, value in more_results[0][name].items():
+            np.testing.assert_array_equal(value, more_results[1][name][key])
 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_named_to_the_others(tmp_path):
-    (survivor,) = run(tmp_path, {"killed": fit_and_die})
+    (survivor,) = run(tmp_path, "killed")
     with pytest.raises(LostRankError, match="Rank 1 has ended without a word"):
         raise survivor["killed"]
 
@@ -374,3 +390,7 @@ with across_processes("shared"):
     )
     assert ended.returncode != 0
     assert "Signal 9 (SIGKILL)" in ended.stderr or signal.SIGKILL.name in ended.stderr
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

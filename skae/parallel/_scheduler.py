@@ -12,7 +12,7 @@ from typing import Any
 import joblib
 import torch
 
-from skae._engine.compute.threads import find_openmp
+from skae._engine.compute.threads import one_thread
 from skae._engine.fitting.resumption import KEPT_STATES, KeptStates
 from skae._engine.steps.epoch import TRAINER, Batch, train_alone
 from skae._engine.steps.joint import EpochOfOne, JointNetworks, can_join, find_kind
@@ -184,7 +184,7 @@ class Scheduler:
     def _train(self, requests: Sequence["_Request"]):
         """Train epochs of one kind, and let their tasks go on."""
         try:
-            with self.cores, find_openmp().limit(limits=1):
+            with self.cores, one_thread():
                 self._train_together([request.epoch for request in requests], requests[0].kind)
         except BaseException as error:
             for request in requests:

@@ -10,6 +10,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skae import AutoencoderTransformer
+from skae._engine.compute.threads import find_mkl
 
 
 @pytest.fixture
@@ -61,6 +62,21 @@ def test_small_steps_are_computed_by_one_thread(three_threads, params, n_threads
     fit(witness, **params)
     assert witness.seen == [n_threads]
     assert torch.get_num_threads() == 3
+
+
+def test_products_of_double_precision_keep_to_one_thread_as_well(three_threads):
+    set_mkl, seen = find_mkl(), []
+
+    class AskMKL(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            seen.append(set_mkl(1))
+
+    before = set_mkl(0)
+    set_mkl(before)
+    conv = {"architecture": "conv", "sample_shape": (1, 12), "hidden_layer_sizes": ()}
+    fit(AskMKL(), **conv, batch_size=300, dtype="float64")
+    assert seen == [1]
+    assert set_mkl(before) == before
 
 
 def test_threads_are_given_back_after_an_error(three_threads):
