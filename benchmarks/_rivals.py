@@ -29,7 +29,8 @@ class Rival:
 
     def __init__(self, n_components, hidden_layer_sizes, seed):
         self.n_components = n_components
-        self.hidden_layer_sizes = tuple(hidden_layer_sizes)
+        is_named = isinstance(hidden_layer_sizes, str)
+        self.hidden_layer_sizes = hidden_layer_sizes if is_named else tuple(hidden_layer_sizes)
         self.seed = seed
 
     def fit(self, X):

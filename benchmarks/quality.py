@@ -68,8 +68,12 @@ def main(arguments=None):
                 split = data.split(seed, full=options.full)
                 for n_components in data.n_components:
                     runs += measure_all(methods, split, (name, n_components, seed), options)
-            print(f"{name} is done", file=sys.stderr, flush=True)
+            own = [run for run in runs if run.data == name and run.method == "skae"]
+            ratios = " ".join(f"{run.ratio:.3f}" for run in own)
+            print(f"{name} is done: {ratios}", file=sys.stderr, flush=True)
     report(runs, list(methods))
+    if options.folder is not None:
+        report_halves(runs, list(methods))
     if options.output:
         draw(runs, list(methods), options.output)
 
@@ -83,7 +87,7 @@ def parse_options(arguments):
     parser.add_argument("--rows", type=int, help="most rows to take of each table of the folder")
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, metavar="NAME")
     parser.add_argument("--seeds", type=int, help="splits, each with a seed; 5 by default")
-    parser.add_argument("--hidden", nargs="+", type=int, default=[128], help="hidden layers")
+    parser.add_argument("--hidden", nargs="+", type=int, help="hidden layers; 128 beside rivals")
     parser.add_argument("--full", action="store_true", help="all 60,000 images of MNIST")
     parser.add_argument("--output", metavar="FIGURE", help="where to draw, such as figure.png")
     parser.add_argument("--threads", type=int, default=1, help="1 by default")
@@ -97,6 +101,7 @@ def parse_options(arguments):
     if options.rivals is None:
         options.rivals = ("mlp",) if options.quick else tuple(RIVALS)
         options.rivals = options.rivals if options.folder is None else ()
+    options.hidden = options.hidden or ([128] if options.rivals else "auto")
     options.seeds = options.seeds or (2 if options.quick else 5)
     options.select = partial(select, options.datasets)
     if options.folder is not None:
@@ -180,10 +185,28 @@ def report(runs, methods):
             for cell in columns["pca"]
         ]
         print_table(title, ["data", "codes", *methods], rows)
+    print_summary("Over all", runs, methods)
+    print_time_against_perceptron(runs)
+
+
+def report_halves(runs, methods):
+    """Print the last table for every other table of a folder, and for the rest.
+
+    Whoever changes a default by what the one half says can judge the change by the other.
+    """
+    names = sorted({run.data for run in runs})
+    for half, first in (("choosing", 0), ("judging", 1)):
+        chosen = names[first::2]
+        own = [run for run in runs if run.data in chosen]
+        if own:
+            print_summary(f"Over the half for {half}: {', '.join(chosen)}", own, methods)
+
+
+def print_summary(title, runs, methods):
+    """Print a line for each method, over all runs."""
     header = ["method", "runs", "geometric mean", "skae there", "worst median", "worst run"]
     header += [f"above {_TOLERATED}", "seconds", "accuracy - PCA's"]
-    print_table("Over all", header, [summarize(runs, method) for method in methods])
-    print_time_against_perceptron(runs)
+    print_table(title, header, [summarize(runs, method) for method in methods])
 
 
 def summarize(runs, method):

@@ -1,4 +1,4 @@
-"""Rows with one odd cell each are like the others but for that cell."""
+"""Some rows get one odd cell each, some are shifted in many, and others stay as they are."""
 
 import pytest
 import torch
@@ -15,23 +15,36 @@ def odd_cells():
 
 
 @pytest.mark.parametrize("shape", [(200, 3), (4, 55, 3), (3, 3)], ids=str)
-def test_a_cell_of_every_tenth_row_moves_within_the_range_of_its_column(odd_cells, shape):
+def test_a_fifth_of_the_rows_moves_within_the_ranges_of_the_columns(odd_cells, shape):
     rows = torch.rand(shape, generator=torch.Generator().manual_seed(1)) * torch.tensor([1, 1, 0])
     before = rows.clone()
     weights = odd_cells.move_(rows, None)
     moved = rows != before
-    assert (moved.sum(-1) <= 1).all()
     assert (rows >= odd_cells.lowest).all()
     assert (rows <= odd_cells.highest).all()
-    is_tenth = torch.arange(shape[-2]) % 10 == 0
-    assert not moved[..., ~is_tenth, :].any()
-    assert (weights[..., ~is_tenth] == 1).all()
+    places = torch.arange(shape[-2]) % 10
+    assert (moved[..., places == 0, :].sum(-1) <= 1).all()
+    assert not moved[..., places % 5 != 0, :].any()
+    assert (weights[..., places % 5 != 0] == 1).all()
     assert ((weights > 0) & (weights <= 1)).all()
     # The third column does not vary.
     assert not moved[..., 2].any()
     if shape[-2] > 10:
-        assert moved.any()
+        assert moved[..., places == 0, :].any()
+        assert moved[..., places == 5, :2].all(-1).any()
         assert ((weights < 1) == moved.any(-1)).all()
+
+
+def test_processes_move_their_own_rows_as_one_process_does(odd_cells):
+    rows = torch.rand(37, 3, generator=torch.Generator().manual_seed(1)) * torch.tensor([1, 1, 0])
+    whole = rows.clone()
+    weights = odd_cells.move_(whole, None)
+    for places in (torch.arange(0, 20), torch.arange(20, 37)):
+        own = rows[places]
+        odd_cells.generator.manual_seed(0)
+        own_weights = odd_cells.move_(own, None, places=places, n_rows=37)
+        assert torch.equal(own, whole[places])
+        assert torch.equal(own_weights, weights[places])
 
 
 def test_weights_of_rows_go_on(odd_cells):
@@ -39,7 +52,7 @@ def test_weights_of_rows_go_on(odd_cells):
     weights = odd_cells.move_(rows, given)
     assert torch.equal(given, torch.arange(1.0, 41))
     assert (weights <= given).all()
-    assert torch.equal(weights[1:10], given[1:10])
+    assert torch.equal(weights[1:5], given[1:5])
 
 
 def test_moves_that_pca_does_not_follow_count_least():
@@ -50,8 +63,8 @@ def test_moves_that_pca_does_not_follow_count_least():
         generator = torch.Generator().manual_seed(0)
         rows = torch.zeros(1000, 4)
         cells = OddCells(*parts, torch.full((4,), leverage), generator)
-        weights = cells.move_(rows, None)[::10]
-        errors = 1 + (1 - leverage) * rows[::10].square().sum(-1) / 4
-        torch.testing.assert_close(weights * errors, torch.ones(100))
+        weights = cells.move_(rows, None)[::5]
+        errors = 1 + (1 - leverage) * rows[::5].square().sum(-1) / 4
+        torch.testing.assert_close(weights * errors, torch.ones(200))
         sums.append(float(weights.sum()))
     assert sums == sorted(sums)
