@@ -123,6 +123,16 @@ def test_quality_draws_where_it_is_told_to(run, tmp_path):
     assert picture.stat().st_size > 1000
 
 
+def test_far_compares_shifted_rows(run, tmp_path):
+    t, noise = np.split(np.random.default_rng(0).uniform(size=(300, 5)), [1], axis=1)
+    np.savez(tmp_path / "curve.npz", X=np.cos(6 * t + np.arange(4)) + 0.1 * noise)
+    text = run("far", "--folder", tmp_path, "--set", "max_iter=30")
+    assert "models that learned" in text
+    lines = [line.split() for line in text.splitlines() if line.startswith(("none", "all", "one"))]
+    assert len(lines) == 17
+    assert all(float(line[-3]) <= float(line[-1]) < 1.1 for line in lines)
+
+
 def test_outliers_prints_areas(run):
     text = run(
         "outliers", "--datasets", "iris", "--seeds", 1, "--rivals", "pca", "--set", "max_iter=2"
