@@ -114,9 +114,9 @@ class OddCells:
 
     def _draw_patterns(self, n_features: int) -> Tensor:
         """Return moves of all columns: equal ones, and normal ones of a share of the columns."""
-        source = {"generator": self.generator, "dtype": torch.float64}
-        patterns = torch.randn(_N_PATTERNS, n_features, **source)
-        draws = torch.rand(_N_PATTERNS, n_features + 1, **source)
+        source, dtype = self.generator, torch.float64
+        patterns = torch.randn(_N_PATTERNS, n_features, generator=source, dtype=dtype)
+        draws = torch.rand(_N_PATTERNS, n_features + 1, generator=source, dtype=dtype)
         patterns *= draws[:, 1:] < draws[:, :1]
         patterns[::2] = 1
         return patterns
