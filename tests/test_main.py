@@ -165,7 +165,7 @@ def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys):
     ).astype(object)
     frame.iloc[:8, 1:5] = None
     frame.to_csv(tmp_path / "things.csv", index=False)
-    options = ("--n-components", 1, 2, "--report", tmp_path / "page.html")
+    options = ("--n-components", 1, 2, "--splits", 1, "--report", tmp_path / "page.html")
     code, lines, errors = run(capsys, tmp_path / "things.csv", *options)
     assert (code, errors) == (0, "")
     assert lines[1:4] == [
@@ -258,7 +258,7 @@ def test_a_file_without_names(flowers, capsys):
 
 def test_the_code_of_a_report_reads_the_file_alike(flowers, tmp_path, capsys):
     options = ("--drop", "a", "--target", "kind", "--n-components", 1)
-    run(capsys, flowers, *options, "--report", tmp_path / "page.html")
+    run(capsys, flowers, *options, "--splits", 1, "--report", tmp_path / "page.html")
     text = unescape((tmp_path / "page.html").read_text(encoding="utf-8"))
     given = "target='kind', numeric_only=False, missing='keep', drop=['a']"
     assert f"read_table({str(flowers)!r}, {given})" in text

@@ -129,6 +129,13 @@ def _add_comparison_arguments(parser):
         "own test rows",
     )
     add(
+        "--splits",
+        type=_parse_positive,
+        metavar="N",
+        help="number of random splits into rows to fit on and held-out rows (default: 5 with "
+        "--report and at most 2,000 rows, else 1)",
+    )
+    add(
         "--max-rows",
         type=_parse_positive,
         metavar="N",

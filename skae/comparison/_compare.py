@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite, check_array, check_random_state
 
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.frames import is_mixed_frame, summarize_columns, warn_of_left_out
@@ -47,6 +47,7 @@ def compare_with_pca(
     y_test=None,
     test_size=0.25,
     standardize=False,
+    n_splits=1,
     random_state=0,
     verbose=False,
 ) -> PCAComparison:
@@ -90,8 +91,12 @@ def compare_with_pca(
         Whether to scale each column to mean 0 and standard deviation 1, computed on the training
         rows. Choose True if columns have different units, because squared errors are summed over
         columns.
+    n_splits : int, default=1
+        Number of random splits. With more than one, the comparison is repeated on further splits,
+        which shows how much it depends on the rows held out. Tables, plots and reports are those
+        of the first split, with the range of the ratios, and intervals of the scores, over all.
     random_state : int, RandomState instance or None, default=0
-        Seed of the split, of PCA's solver, and of the default estimator.
+        Seed of the splits, of PCA's solver, and of the default estimator.
     verbose : bool, default=False
         Whether to print the table line by line during the comparison.
 
@@ -107,7 +112,8 @@ def compare_with_pca(
         If `n_components` contains no number of codes that PCA allows, if X has fewer than three
         rows or is not numeric, has infinite values, or missing ones with an `estimator` that takes
         none, if `y` has fewer than two classes or no class with
-        several rows, or if `X_test` and `y_test` do not match `X` and `y`.
+        several rows, if `X_test` and `y_test` do not match `X` and `y`, or if `n_splits` is not a
+        whole number of at least 1, or above 1 with `X_test`.
 
     Warns
     -----
@@ -127,8 +133,10 @@ def compare_with_pca(
     True
     """
     candidates = _check_n_components(n_components)
+    _check_n_splits(n_splits, X_test)
     allow_nan = estimator is None or is_masked(estimator)
-    task = _build_task(X, y, X_test, y_test, test_size, standardize, random_state, allow_nan)
+    how = test_size, standardize
+    task = _build_task(X, y, X_test, y_test, *how, random_state, allow_nan)
     n_train, n_test, n_features = task.count()
     usable, left_out = _leave_out(candidates, (n_train, n_features), verbose)
     tell = partial(print, flush=True) if verbose else _keep_silent
@@ -139,6 +147,7 @@ def compare_with_pca(
         "y_test": y_test,
         "test_size": test_size,
         "standardize": standardize,
+        "n_splits": n_splits,
         "random_state": random_state,
     }
     names = name_features(X, None, None, task.X_train.shape[1])
@@ -160,6 +169,10 @@ def compare_with_pca(
     tell(*describe_dropped(task.drop_reasons), format_sizes(comparison), sep="\n")
     tell(format_header(task.score_name, task.reference))
     comparison = replace(comparison, results=tuple(_list_results(evidence, tell)))
+    for seed in check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_splits - 1):
+        other = _build_task(X, y, None, None, *how, seed, allow_nan)
+        results = tuple(_list_results(Evidence(other, {}, names, options), _keep_silent))
+        comparison = replace(comparison, repeats=(*comparison.repeats, results))
     tell(comparison.summarize())
     return comparison
 
@@ -198,6 +211,18 @@ def _check_n_components(n_components):
             f"Got {n_components!r}. Try n_components=(2, 8)."
         )
     return tuple(sorted({int(number) for number in candidates}))
+
+
+def _check_n_splits(n_splits, X_test):
+    if not isinstance(n_splits, Integral) or int(n_splits) < 1:
+        raise ValueError(
+            f"`n_splits` must be a whole number of at least 1. Got {n_splits!r}. Try n_splits=5."
+        )
+    if X_test is not None and int(n_splits) > 1:
+        raise ValueError(
+            f"`n_splits` must be 1 with `X_test`, which is one split. Got {n_splits}. "
+            "Leave out one of them."
+        )
 
 
 def _leave_out(candidates, shape, verbose):

@@ -8,6 +8,7 @@ from typing import Any
 from skae._shared.extras import import_extra
 from skae._shared.files import write_text
 from skae.comparison._components_curve import ComponentsCurveDisplay
+from skae.comparison._repeats import describe_splits
 from skae.comparison._report._make import check_report, make_report
 from skae.comparison._results import (
     MethodResult,
@@ -50,6 +51,8 @@ class PCAComparison:
         Number of missing cells in training rows and held-out rows.
     drop_reasons : dict of str to str
         Reasons for columns of a data frame that were left out, by name.
+    repeats : tuple of tuple of MethodResult
+        Results like `results` on further random splits of the rows.
 
     See Also
     --------
@@ -81,6 +84,7 @@ class PCAComparison:
     reference: str = "PCA"
     n_missing: int = 0
     drop_reasons: Mapping[str, str] = field(default_factory=dict)
+    repeats: tuple[tuple[MethodResult, ...], ...] = ()
 
     def to_frame(self) -> Any:
         """Return the results as a DataFrame.
@@ -229,13 +233,13 @@ class PCAComparison:
         return None
 
     def summarize(self) -> str:
-        """Return the result of the comparison in one sentence.
+        """Return the result of the comparison in one sentence, or two with several splits.
 
         Returns
         -------
         str
             Sentence with the number of times that the autoencoder's error is below PCA's, and the
-            best ratio.
+            best ratio. With several splits, a second one with the range of the ratios.
 
         Examples
         --------
@@ -248,12 +252,9 @@ class PCAComparison:
         # As rounded in the table, so that the two do not seem to differ.
         n_better = sum(round(ratio, 2) < 1 for ratio in ratios)
         start = f"The autoencoder's error is below {self.reference}'s at"
-        if not n_better:
-            return f"{start} none of {len(ratios)} numbers of codes."
-        return (
-            f"{start} {n_better} of {len(ratios)} numbers of codes, "
-            f"at best {min(ratios):.2f} times it."
-        )
+        end = f", at best {min(ratios):.2f} times it" if n_better else ""
+        sentence = f"{start} {n_better or 'none'} of {len(ratios)} numbers of codes{end}."
+        return f"{sentence} {describe_splits(self)}".rstrip()
 
     def __str__(self):
         lines = [*describe_dropped(self.drop_reasons), format_sizes(self)]

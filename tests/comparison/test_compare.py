@@ -277,3 +277,23 @@ def test_missing_cells_are_compared_with_a_pca_of_the_others(iris, quick):
     assert "What the codes stand for" in comparison.to_html()
     with pytest.raises(ValueError, match="contains NaN"):
         compare_with_pca(X, n_components=2, estimator=quick())
+
+
+def test_further_splits_show_how_much_depends_on_the_rows_held_out(wine, quick):
+    X, y = wine
+    options = {"n_components": (1, 2), "estimator": quick()}
+    one = compare_with_pca(X, y, **options)
+    several = compare_with_pca(X, y, n_splits=3, **options)
+    assert [result.squared_error for result in several.results] == [
+        result.squared_error for result in one.results
+    ]
+    errors = {results[0].squared_error for results in (several.results, *several.repeats)}
+    assert len(errors) == 3
+    assert "Ratios over 3 random splits: " in str(several)
+    assert "splits" not in str(one)
+
+
+@pytest.mark.parametrize(("n_splits", "X_test"), [(0, None), (2.5, None), (2, np.eye(4, 13))])
+def test_numbers_of_splits_that_make_no_sense_are_refused(wine, n_splits, X_test):
+    with pytest.raises(ValueError, match="`n_splits` must be"):
+        compare_with_pca(wine[0], n_splits=n_splits, X_test=X_test)

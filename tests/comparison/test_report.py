@@ -3,6 +3,7 @@
 import base64
 import re
 import struct
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
@@ -15,8 +16,10 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
 from skae.comparison import MethodResult, PCAComparison, compare_with_pca
+from skae.comparison._repeats import find_interval
 from skae.comparison._report._pictures import ArrayIllustrator
-from skae.comparison._report._verdict import reach_verdict, say_verdict
+from skae.comparison._report._scores import measure_scores
+from skae.comparison._report._verdict import explain_verdict, reach_verdict, say_verdict
 from skae.inspection import (
     ReconstructionDisplay,
 )
@@ -302,3 +305,25 @@ def test_rows_of_a_wide_table_are_lines(monkeypatch):
     illustrator = ArrayIllustrator(comparison, reach_verdict(comparison), ["x"] * 2000, None)
     assert len(list(illustrator.draw_reconstructions())) == 2
     assert drawn == ["series", "series"]
+
+
+def test_splits_that_disagree_show_no_gain(digits):
+    digits = compare_with_pca(*digits, n_components=3, estimator=Curve())
+    other = tuple(replace(result, error_ratio=1.1) for result in digits.results)
+    sure, unsure = (replace(digits, repeats=(results,)) for results in (digits.results, other))
+    assert say_verdict(reach_verdict(sure), sure) == say_verdict(reach_verdict(digits), digits)
+    verdict = reach_verdict(unsure)
+    assert say_verdict(verdict, unsure).startswith("No gain for sure")
+    scores = measure_scores(unsure, verdict.autoencoder.n_components)
+    text = " ".join(explain_verdict(verdict, unsure, scores))
+    assert "Ratios over 2 random splits: " in text
+    assert "to 1.10 with " in text
+    assert "intervals over splits" in text
+
+
+def test_interval_of_scores_is_that_of_nadeau_and_bengio():
+    # t(0.975, 2) = 4.3027; variance 0.0001; 1 / 3 + 25 / 75.
+    mean, low, high = find_interval(np.array([0.8, 0.81, 0.82]), 75, 25)
+    assert mean == pytest.approx(0.81)
+    assert high - mean == pytest.approx(4.3027 * 0.01 * np.sqrt(2 / 3), rel=1e-4)
+    assert mean - low == pytest.approx(high - mean)

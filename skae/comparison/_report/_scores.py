@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
+from skae.comparison._repeats import find_interval, list_splits
 from skae.metrics._predictor import make_predictor
 from skae.metrics._transformer import encode, to_array
 
@@ -35,7 +36,9 @@ class ScoreIntervals:
 
 
 def measure_scores(comparison, n_codes):
-    """Find how sure the scores of the target are, by a bootstrap of the held-out rows.
+    """Find how sure the scores of the target are.
+
+    By the splits where there are several, else by a bootstrap of the held-out rows.
 
     Parameters
     ----------
@@ -47,8 +50,11 @@ def measure_scores(comparison, n_codes):
     Returns
     -------
     scores : ScoreIntervals
-        Scores and 95 % intervals for other rows like those held out, with the models as they are.
+        Scores and 95 % intervals: of the mean over splits, or for other rows like those held out,
+        with the models as they are.
     """
+    if comparison.repeats:
+        return _measure_splits(comparison, n_codes)
     task, models = comparison.evidence.task, comparison.evidence.models
     methods = "autoencoder", comparison.reference
     guesses = {name: _predict(task, models[n_codes, name], name) for name in methods}
@@ -62,6 +68,16 @@ def measure_scores(comparison, n_codes):
     scores["difference"] = scores["autoencoder"] - scores[comparison.reference]
     autoencoder, pca, difference = map(_summarize, scores.values())
     return ScoreIntervals(autoencoder, pca, difference)
+
+
+def _measure_splits(comparison, n_codes):
+    sizes = comparison.n_train, comparison.n_test
+    autoencoder, pca = (
+        list_splits(comparison, method, n_codes, "downstream_score")
+        for method in ("autoencoder", comparison.reference)
+    )
+    values = autoencoder, pca, autoencoder - pca
+    return ScoreIntervals(*(Interval(*find_interval(own, *sizes)) for own in values))
 
 
 def _predict(task, model, method):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import PCA
 
+from skae.comparison._repeats import all_splits_agree, describe_splits
 from skae.comparison._results import MethodResult, count_codes
 
 # Shares that differ by less are the same but for rounding in single precision.
@@ -119,6 +120,11 @@ def say_verdict(verdict, comparison):
     n_rows = comparison.n_train + comparison.n_test
     if n_rows < _TOO_FEW_ROWS:
         return f"No verdict: {n_rows} rows are too few to tell which method is better."
+    if not all_splits_agree(comparison, verdict.autoencoder.n_components):
+        return (
+            f"No gain for sure: which of {comparison.reference} and the autoencoder has less error "
+            "depends on the rows held out."
+        )
     if comparison.reference == "FAMD":
         return _say_loss(verdict)
     return _say_variance(verdict, comparison)
@@ -207,6 +213,8 @@ def explain_verdict(verdict, comparison, scores=None):
         f"With {codes} the autoencoder's {measure} there is {autoencoder.error_ratio:.2f} "
         f"times {reference}'s{_count_others(comparison)}.",
     ]
+    if comparison.repeats:
+        sentences.append(describe_splits(comparison))
     if reference == "FAMD":
         sentences.append(
             "FAMD, factor analysis of mixed data, is the linear method for tables of numbers and "
@@ -223,15 +231,15 @@ def explain_verdict(verdict, comparison, scores=None):
         sentences.append(
             f"{model} of the target on {codes} reaches {score} of {scores.autoencoder}, on "
             f"as many components of {reference} {scores.pca}; the difference is "
-            f"{scores.difference}. Brackets hold 95\N{NO-BREAK SPACE}% intervals over held-out "
-            "rows."
+            f"{scores.difference}. Brackets hold 95\N{NO-BREAK SPACE}% intervals over "
+            f"{'splits' if comparison.repeats else 'held-out rows'}."
         )
     if comparison.evidence.options["standardize"]:
         sentences.append(
             "Each column was first scaled to mean 0 and standard deviation 1, which is the unit "
             "of all values and errors here."
         )
-    if comparison.n_test < _FEW_ROWS:
+    if comparison.n_test < _FEW_ROWS and not comparison.repeats:
         sentences.append(
             f"{comparison.n_test} held-out rows are few: with others the verdict may differ."
         )
