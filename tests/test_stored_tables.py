@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from skae import (
+    AutoencoderImputer,
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
     SparseAutoencoderTransformer,
@@ -17,6 +18,7 @@ from skae import (
 )
 from skae._engine.fitting import fit as _fit
 from skae._engine.tables import stored as _stored
+from skae._estimators import row_blocks
 from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -226,13 +228,71 @@ def test_an_index_that_pandas_has_stored_is_no_column(tmp_path, X):
     assert list(fit(tmp_path / "rows.parquet").feature_names_in_) == NAMES
 
 
-@pytest.mark.parametrize("kind", ["hdf5", "data set", "dask frame"])
-def test_an_estimator_that_needs_all_rows_reads_them(kind, X, tmp_path):
-    X = pd.DataFrame(X[:100], columns=NAMES) if kind != "hdf5" else X[:100]
+def fit_rows(estimator, X, kind):
+    """Return a fitted detector or imputer of few epochs, and its method of rows."""
     small = AutoencoderTransformer(2, max_iter=1, early_stopping=False)
-    detector = AutoencoderOutlierDetector(autoencoder=small, random_state=0).fit(X)
-    scores = detector.score_samples(SOURCES[kind](np.asarray(X), tmp_path))
-    np.testing.assert_allclose(scores, detector.score_samples(X), atol=1e-4)
+    model = estimator(2, autoencoder=small, random_state=0)
+    model.fit(pd.DataFrame(X, columns=NAMES) if kind in NAMED else X)
+    return model, model.score_samples if hasattr(model, "score_samples") else model.transform
+
+
+NAMED = ("data set", "dask frame")
+
+
+@pytest.fixture
+def with_gaps(X):
+    return np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)[:200]
+
+
+@pytest.mark.usefixtures("all_large")
+@pytest.mark.parametrize("kind", ["slices", "hdf5", "data set"])
+@pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, AutoencoderImputer])
+def test_detectors_and_imputers_apply_to_a_block_at_a_time(
+    estimator, kind, X, with_gaps, tmp_path, monkeypatch
+):
+    X = with_gaps if estimator is AutoencoderImputer else X[:200]
+    _, apply = fit_rows(estimator, X, kind)
+    expected = apply(pd.DataFrame(X, columns=NAMES) if kind in NAMED else X)
+    lengths, join = [], row_blocks._join
+
+    def note_lengths(parts):
+        lengths.extend(map(len, parts))
+        return join(parts)
+
+    monkeypatch.setattr(row_blocks, "_join", note_lengths)
+    monkeypatch.setattr(row_blocks, "_CELLS_AT_ONCE", 50 * X.shape[1])
+    found = apply(SOURCES[kind](X, tmp_path))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert lengths == [50] * 4
+
+
+@pytest.mark.usefixtures("all_large")
+@pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, AutoencoderImputer])
+def test_a_fit_that_memory_has_no_room_for_tells_sizes(estimator, X, tmp_path, monkeypatch):
+    monkeypatch.setattr(row_blocks, "find_free_memory", lambda: 100_000_000)
+    path = tmp_path / "rows.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(1_000_000, 12)).flush()
+    with pytest.raises(ValueError, match=r"1,000,000 x 12 cells, .* 0.1 GB are free. Fit to a"):
+        estimator().fit(path)
+
+
+def test_detectors_and_imputers_are_lazy_for_dask(X, with_gaps):
+    array = pytest.importorskip("dask.array", reason="dask comes with the extra large")
+    dataframe = pytest.importorskip("dask.dataframe", reason="dask comes with the extra large")
+    detector, _ = fit_rows(AutoencoderOutlierDetector, X[:200], "array")
+    rows = array.from_array(X[:200], chunks=(90, 12))
+    scores = detector.decision_function(rows)
+    assert scores.chunks == ((90, 90, 20),)
+    np.testing.assert_allclose(scores.compute(), detector.decision_function(X[:200]), atol=1e-4)
+    np.testing.assert_array_equal(detector.predict(rows), detector.predict(X[:200]))
+
+    frame = pd.DataFrame(with_gaps, columns=NAMES, index=np.arange(200) * 2)
+    imputer, _ = fit_rows(AutoencoderImputer, with_gaps, "dask frame")
+    filled = imputer.transform(dataframe.from_pandas(frame, npartitions=3))
+    assert (filled.npartitions, list(filled.columns)) == (3, NAMES)
+    found = filled.compute()
+    assert found.index.equals(frame.index)
+    np.testing.assert_allclose(found, imputer.transform(frame), atol=1e-4)
 
 
 def test_codes_of_a_dask_array_are_lazy_and_keep_their_blocks(X):

@@ -64,7 +64,7 @@ def apply_to_block(estimator, name: str, example, block):
         A frame where the block is one.
     """
     result = getattr(estimator, name)(block) if len(block) else example
-    if not hasattr(block, "columns"):
+    if not hasattr(block, "columns") or hasattr(result, "iloc"):
         return result
     pandas = import_extra("pandas", "table", name)
     if result.ndim == 1:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.drawn_rows import check_can_draw, draw_columns, keep_rows
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import fill_rows, fit_filling_model
@@ -35,12 +36,17 @@ from skae._estimators.mixed_columns import (
 )
 from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
+from skae._estimators.row_blocks import check_size, reads_blocks
 from skae._estimators.samples import check_form, find_form, flatten_samples
 from skae._estimators.states import PlainStateMixin
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import fit_context, returns_frames, validate_data
 from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
+
+# Memory that a fit takes, in units of the training rows in double precision.
+_COPIES = 16.0
+_SAMPLE = "Fit to a random sample of the rows; `transform` reads all rows a block at a time."
 
 
 class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
@@ -204,7 +210,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         X : array-like or data frame of shape (n_samples, n_features)
             At least two rows, whose observed values are finite. Data frames of pandas and polars,
             lists, and arrays of objects may contain categories. Images and sequences may have more
-            axes.
+            axes. Files and tables of other libraries are read whole, as described in the
+            :doc:`user guide </scale>`.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         groups : array-like of shape (n_samples,), default=None
@@ -231,6 +238,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             If columns have no values, or have so many categories that they are not imputed.
         """
         refuse_parts(type(self).__name__)
+        check_size(X, _COPIES, _SAMPLE)
         X, self._form = self._validate(X, reset=True)
         if groups is not None:
             check_consistent_length(X, groups)
@@ -252,6 +260,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         return self
 
     @sees_one_fit
+    @maps_dask
+    @reads_blocks
     def transform(self, X) -> Any:
         """Impute the missing values of X.
 
@@ -259,7 +269,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
             Rows with the features of `fit`. Columns may have other types than in `fit`, such as
-            columns without any value.
+            columns without any value. Large files and tables of other libraries are read block by
+            block. Arrays and data frames of Dask give lazy ones.
 
         Returns
         -------

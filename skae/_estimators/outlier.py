@@ -15,9 +15,11 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
+from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.html import HTMLMixin
 from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
+from skae._estimators.row_blocks import check_size, reads_blocks
 from skae._estimators.row_space import (
     find_axes,
     find_squares,
@@ -54,6 +56,12 @@ _UNITS = (
     "AutoencoderOutlierDetector gives its `autoencoder` features divided by their range in the "
     "training rows, after their minimum is subtracted unless X is sparse; the values above are in "
     "these units."
+)
+# Memory that a fit takes, in units of the training rows in double precision.
+_COPIES = 5.0
+_SAMPLE = (
+    "Fit to a random sample of the rows; `score_samples`, `predict` and the like read all rows a "
+    "block at a time."
 )
 _MISSING = (
     "AutoencoderOutlierDetector takes missing values with "
@@ -212,7 +220,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least two, all finite except for missing cells. Most of them should be
-            inliers. Images and sequences may have more axes, as in the autoencoder.
+            inliers. Images and sequences may have more axes, as in the autoencoder. Files and
+            tables of other libraries are read whole in `fit`, and block by block in all other
+            methods, as described in the :doc:`user guide </scale>`.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -236,6 +246,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             If the loss of the autoencoder is no longer finite.
         """
         refuse_parts(type(self).__name__)
+        check_size(X, _COPIES, _SAMPLE)
         template = AutoencoderTransformer() if self.autoencoder is None else self.autoencoder
         self.autoencoder_ = clone(template).set_output(transform="default")
         self.autoencoder_.set_params(n_components=self.n_components, random_state=self.random_state)
@@ -254,6 +265,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return self
 
     @sees_one_fit
+    @maps_dask
+    @reads_blocks
     def score_samples(self, X) -> np.ndarray:
         """Return the score of each row; the lower, the more unusual.
 
@@ -312,7 +325,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             If `fdr` is not between 0 and 1, or the detector was fitted with ``cv=None``.
         """
         if fdr is None:
-            return np.where(self.decision_function(X) < 0, -1, 1)
+            return np.where(np.asarray(self.decision_function(X)) < 0, -1, 1)
         check_scalar(fdr, "fdr", Real, min_val=0, max_val=1, include_boundaries="neither")
         return np.where(_discover(self.p_values(X), fdr), -1, 1)
 
@@ -354,10 +367,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         """
         check_is_fitted(self)
         usual = self._read("calibration_scores_", "Fit it with `cv=2` or more folds")
-        n_as_low = np.searchsorted(usual, self.score_samples(X), side="right")
+        n_as_low = np.searchsorted(usual, np.asarray(self.score_samples(X)), side="right")
         return (1 + n_as_low) / (1 + len(usual))
 
     @sees_one_fit
+    @maps_dask
+    @reads_blocks
     def reconstruction_errors(self, X) -> np.ndarray:
         """Return the squared error of every cell, to see which features make a row unusual.
 
@@ -380,6 +395,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return errors
 
     @sees_one_fit
+    @reads_blocks
     def cell_z_scores(self, X):
         """Return how unusual each cell is, given the other cells of its row.
 

@@ -40,7 +40,7 @@ def read_stored(X, *, lazily: bool):
     ImportError
         If the library that reads a file is not installed.
     """
-    if isinstance(X, Path) or (isinstance(X, str) and Path(X).suffix in _OPENERS):
+    if is_path(X):
         X = open_path(Path(X))
     table = open_stored(X)
     if table is None or not lazily:
@@ -110,6 +110,11 @@ def _has_row_slices(X) -> bool:
         and hasattr(X, "__getitem__")
         and not any(hasattr(X, name) for name in _NOT_STORED)
     )
+
+
+def is_path(X) -> bool:
+    """Tell whether X is the path to a file or folder of rows."""
+    return isinstance(X, Path) or (isinstance(X, str) and Path(X).suffix in _OPENERS)
 
 
 def open_path(path: Path):

@@ -7,8 +7,8 @@ from numbers import Integral
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from skae._engine.fitting.resumption import KeptStates
+from skae._shared.memory import find_free_memory
 from skae._shared.progress import Progress
-from skae.parallel._memory import find_free_memory
 from skae.parallel._scheduler import Scheduler
 
 _DEFAULT_N_TASKS = 64

@@ -1,4 +1,4 @@
-"""Memory that many models may take."""
+"""Memory that is free."""
 
 from pathlib import Path
 

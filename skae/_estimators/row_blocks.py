@@ -1,0 +1,98 @@
+"""Methods whose result for a row depends on no other row: large tables come a block at a time."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from skae._engine import StoredTable, chunk_slices
+from skae._estimators.stored_tables import is_path, open_path, open_stored
+from skae._shared.extras import import_extra
+from skae._shared.memory import find_free_memory
+from skae._shared.progress import Progress
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+# Numbers in double precision that take 32 MB, and a few copies of them.
+_CELLS_AT_ONCE = 2**22
+
+
+def reads_blocks(method: _Method) -> _Method:
+    """Let a method of rows read tables that are larger than memory a block at a time.
+
+    Parameters
+    ----------
+    method : function
+        A method from rows to an array, or a frame of pandas, with a result for each of them.
+
+    Returns
+    -------
+    in_blocks : function
+        The method. Results of blocks are put together.
+    """
+
+    @functools.wraps(method)
+    def apply(self, X):
+        table = _find_table(X)
+        if table is None or not table.is_large:
+            return method(self, X)
+        parts = []
+        with Progress(len(table)) as progress:
+            for block in _list_blocks(table, method.__name__):
+                parts.append(method(self, block))
+                progress.add(len(block))
+        return _join(parts)
+
+    return cast(_Method, apply)
+
+
+def check_size(X, n_copies: float, alternative: str) -> None:
+    """Refuse to fit to a table outside of memory that does not fit into it.
+
+    Parameters
+    ----------
+    X : object
+        Rows as the user passed them.
+    n_copies : float
+        Memory for the fit, in units of that for the rows in double precision.
+    alternative : str
+        Sentence on what can be done instead.
+
+    Raises
+    ------
+    ValueError
+        If there is too little memory.
+    """
+    table = _find_table(X)
+    if table is None or not table.is_large:
+        return
+    needed, free = 8 * n_copies * math.prod(table.shape), find_free_memory()
+    if needed > free:
+        shape = " x ".join(f"{size:,}" for size in table.shape)
+        raise ValueError(
+            f"X must be so small that `fit` has room in memory. Got {shape} cells, for which it "
+            f"takes about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. {alternative}"
+        )
+
+
+def _find_table(X) -> StoredTable | None:
+    """Return rows that are not in memory as a table."""
+    return open_stored(open_path(Path(X)) if is_path(X) else X)
+
+
+def _list_blocks(table: StoredTable, caller: str) -> Iterator[Any]:
+    n_cells = math.prod(table.shape[1:])
+    for rows in chunk_slices((len(table), n_cells), _CELLS_AT_ONCE):
+        block = table[rows]
+        if table.names is not None:
+            pandas = import_extra("pandas", "table", caller)
+            block = pandas.DataFrame(block, columns=table.names, copy=False)
+        yield block
+
+
+def _join(parts: list):
+    if hasattr(parts[0], "iloc"):
+        return import_extra("pandas", "table", "transform").concat(parts, ignore_index=True)
+    return np.concatenate(parts)
