@@ -16,7 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skae._engine.steps.products import BatchedProducts, choose_products
+from skae._engine.steps.products import (
+    BatchedProducts,
+    GradientProducts,
+    choose_products,
+    make_memory,
+    round_up,
+)
 from skae._engine.steps.step import Step
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
 from skae.objectives import PreparedLoss, ReconstructionObjective
@@ -43,16 +49,9 @@ _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-# The last bits of a product depend on where its result lies in a cache line, which must not depend
-# on the number of models: each tensor of each model begins with a line.
-_LINE = 16
 # Functions of cells work on as many at once as two registers hold, 32 at most, and treat those left
 # over at the end of an array by other instructions.
 _CELLS_AT_ONCE = 64
-
-
-def _round_up(size: int, unit: int = _LINE) -> int:
-    return -(-size // unit) * unit
 
 
 def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
@@ -62,12 +61,12 @@ def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
     """
     n_models, n_rows, n_columns = shape
     size = n_rows * n_columns
-    memory = like.new_empty(n_models, _round_up(size, _CELLS_AT_ONCE))
+    memory = like.new_empty(n_models, round_up(size, _CELLS_AT_ONCE))
     return memory[:, :size].view(n_models, n_rows, n_columns)
 
 
 class FlatTensors:
-    """Parameters of m like networks and their gradients, in one buffer each.
+    """Parameters of m like networks, their gradients and AdamW's moments, in one buffer each.
 
     Parameters
     ----------
@@ -80,15 +79,21 @@ class FlatTensors:
     def __init__(self, n_models: int, parameters: Sequence[Tensor]):
         shapes = [parameter.shape for parameter in parameters]
         sizes = [shape.numel() for shape in shapes]
-        n_cells = sum(map(_round_up, sizes))
+        n_cells = sum(map(round_up, sizes))
         self.values = parameters[0].detach().new_zeros(n_models, n_cells)
         self.gradients = torch.zeros_like(self.values)
+        self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
         self.views = self._views(self.values, shapes, sizes)
         self.gradient_views = self._views(self.gradients, shapes, sizes)
 
+    @property
+    def buffers(self) -> list[Tensor]:
+        """Values, gradients and both moments, each of shape (m, n_cells)."""
+        return [self.values, self.gradients, *self.moments]
+
     @staticmethod
     def _views(buffer: Tensor, shapes, sizes) -> list[Tensor]:
-        parts = buffer.split([_round_up(size) for size in sizes], dim=1)
+        parts = buffer.split([round_up(size) for size in sizes], dim=1)
         return [
             part[:, :size].view(-1, *shape)
             for part, size, shape in zip(parts, sizes, shapes, strict=True)
@@ -96,7 +101,7 @@ class FlatTensors:
 
 
 class FlatParameters(FlatTensors):
-    """Parameters of m like modules in one buffer, with gradients and AdamW's moments.
+    """Tensors of m like modules, and the number of steps that they have made.
 
     The modules' own parameters become views of the buffer, so they follow the training.
 
@@ -108,7 +113,6 @@ class FlatParameters(FlatTensors):
 
     def __init__(self, parameters: Sequence[Sequence[nn.Parameter]]):
         super().__init__(len(parameters), parameters[0])
-        self.moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
         self.n_steps = torch.zeros((), device=self.values.device)
         for model, own in enumerate(parameters):
             for view, parameter in zip(self.views, own, strict=True):
@@ -139,13 +143,12 @@ class FlatParameters(FlatTensors):
     def apply_(self, settings: Sequence[dict]):
         """Make one AdamW step with settings that `list_settings` has returned."""
         self.n_steps += 1
-        buffers = self.values, self.gradients, *self.moments
         if len(settings) == 1:
             n_pieces = _N_PIECES_ON_GPU if self.values.is_cuda else 1
-            self._call_adamw(split_buffers(buffers, n_pieces), settings[0])
+            self._call_adamw(split_buffers(self.buffers, n_pieces), settings[0])
             return
         for model, own in enumerate(settings):
-            self._call_adamw([[buffer[model]] for buffer in buffers], own)
+            self._call_adamw([[buffer[model]] for buffer in self.buffers], own)
 
     def _call_adamw(self, pieces: Sequence[list[Tensor]], settings: dict):
         call_adamw([*pieces, [self.n_steps] * len(pieces[0])], settings)
@@ -181,16 +184,17 @@ def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]
 def list_settings(groups: Sequence[dict]) -> list[dict[str, Any]]:
     """Return the settings of AdamW for each model, one for all models where they are equal."""
     # Of a thousand models, dictionaries would take longer than their step.
-    if len(groups) > 1 and len({_read_values(group) for group in groups}) == 1:
+    if len(groups) > 1 and len({read_values(group) for group in groups}) == 1:
         groups = groups[:1]
-    return [_read_settings(group) for group in groups]
+    return [read_settings(group) for group in groups]
 
 
-def _read_values(group: dict) -> tuple:
+def read_values(group: dict) -> tuple:
+    """Return the settings of AdamW that a parameter group holds, as a tuple."""
     return group["lr"], group["weight_decay"], group["eps"], *group["betas"]
 
 
-def _read_settings(group: dict) -> dict[str, Any]:
+def read_settings(group: dict) -> dict[str, Any]:
     """Return the settings of AdamW that a parameter group holds, as its fused step names them."""
     beta1, beta2 = group["betas"]
     return {
@@ -215,16 +219,19 @@ class _Layer:
         Where their gradients go.
     n_rows : int
         Rows in a batch.
+    memory : Tensor
+        Memory for intermediate results, as of `GradientProducts`, that layers share.
     """
 
-    def __init__(self, weight, bias, weight_gradient, bias_gradient, n_rows: int):
+    def __init__(self, weight, bias, weight_gradient, bias_gradient, n_rows: int, memory: Tensor):
         n_models, n_outputs, n_inputs = weight.shape
         self.weight, self.transposed, self.bias = weight, weight.mT, bias[:, None]
-        self.weight_gradient, self.bias_gradient = weight_gradient, bias_gradient
+        self.bias_gradient = bias_gradient
         self.inputs = make_stack((n_models, n_rows, n_inputs), weight)
         self.outputs = make_stack((n_models, n_rows, n_outputs), weight)
         self.input_gradient = make_stack((n_models, n_rows, n_inputs), weight)
         self.products = choose_products(n_rows, weight)
+        self.gradients = GradientProducts(weight_gradient, self.products, memory)
 
     def forward(self) -> Tensor:
         """Return the outputs for what is in `inputs`."""
@@ -235,7 +242,7 @@ class _Layer:
 
     def store_gradients(self, gradient: Tensor):
         """Store the parameters' gradients, given that by the outputs."""
-        self.products.store(gradient.mT, self.inputs, self.weight_gradient)
+        self.gradients.store(gradient, self.inputs)
         torch.sum(gradient, 1, out=self.bias_gradient)
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -263,13 +270,15 @@ class StackStep:
             zip(views[0::2], views[1::2], gradient_views[0::2], gradient_views[1::2], strict=True)
         )
         self.function, self.derivative = _ACTIVATIONS[activation]
+        self.memory = make_memory(gradient_views[0::2])
         self.layers_by_size: dict[int, list[_Layer]] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, n_out), remembering what the backward pass needs."""
         n_rows = inputs.shape[1]
         if n_rows not in self.layers_by_size:
-            self.layers_by_size[n_rows] = [_Layer(*own, n_rows) for own in self.tensors]
+            layers = [_Layer(*own, n_rows, self.memory) for own in self.tensors]
+            self.layers_by_size[n_rows] = layers
         self.inputs, self.layers = inputs, self.layers_by_size[n_rows]
         first, *others = self.layers
         if self.limits:
@@ -310,16 +319,18 @@ class _LinearPathStep:
 
     def __init__(self, views, gradient_views):
         self.projection, self.back_projection = views
-        self.by_projection, self.by_back_projection = gradient_views
-        self.products_by_size: dict[int, type[BatchedProducts]] = {}
+        self.targets, self.memory = gradient_views, make_memory(gradient_views)
+        self.products_by_size: dict[int, tuple[type[BatchedProducts], list[GradientProducts]]] = {}
         self.linear_by_size: dict[int, Tensor] = {}
 
     def encode_(self, code: Tensor, inputs: Tensor) -> Tensor:
         """Add what the path makes of scaled inputs (m, b, p) to codes (m, b, k)."""
         n_rows = inputs.shape[1]
         if n_rows not in self.products_by_size:
-            self.products_by_size[n_rows] = choose_products(n_rows, self.projection)
-        self.inputs, self.products = inputs, self.products_by_size[n_rows]
+            products = choose_products(n_rows, self.projection)
+            own = [GradientProducts(target, products, self.memory) for target in self.targets]
+            self.products_by_size[n_rows] = products, own
+        self.inputs, (self.products, self.gradients) = inputs, self.products_by_size[n_rows]
         return self.products.add_(code, inputs, self.projection.mT)
 
     def decode_(self, output: Tensor, code: Tensor, add_link_: Callable | None) -> Tensor:
@@ -336,12 +347,12 @@ class _LinearPathStep:
 
     def decode_backward_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
         """Store a gradient; add that by the codes, given that by what the path has added."""
-        self.products.store(self.code.mT, gradient, self.by_back_projection)
+        self.gradients[1].store(self.code, gradient)
         return self.products.add_(code_gradient, gradient, self.back_projection.mT)
 
     def encode_backward(self, code_gradient: Tensor):
         """Store a gradient, given that by the codes."""
-        self.products.store(code_gradient.mT, self.inputs, self.by_projection)
+        self.gradients[0].store(code_gradient, self.inputs)
 
 
 class DenseNetworks:

@@ -8,7 +8,6 @@ themselves.
 """
 
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +20,9 @@ from skae._engine.steps.dense import (
     DenseStep,
     FlatTensors,
     call_adamw,
-    list_settings,
     make_stack_steps,
+    read_settings,
+    read_values,
 )
 from skae._engine.steps.epoch import Batch
 from skae._engine.steps.step import Step, leave_gradients
@@ -113,8 +113,8 @@ class _Member:
 
     epoch: EpochOfOne
     own: slice
-    buffers: list[list[Tensor]]
-    """For each group of parameters their values, their gradients, and AdamW's moments."""
+    groups: list[Sequence[dict]]
+    """For each group of parameters the settings of each model, or those of all."""
 
 
 class JointNetworks(DenseNetworks):
@@ -141,26 +141,33 @@ class JointNetworks(DenseNetworks):
         """Train each to the end of its epoch, and leave losses and errors with it."""
         ends = list(itertools.accumulate(epoch.n_models for epoch in epochs))
         self.members = [
-            self._admit(epoch, slice(end - epoch.n_models, end))
+            _Member(epoch, slice(end - epoch.n_models, end), epoch.step.list_groups())
             for epoch, end in zip(epochs, ends, strict=True)
         ]
-        self.loss = _find_loss(epochs[0].step.loss)
+        self.loss, self.losses = _find_loss(epochs[0].step.loss), []
         self.input_scale = torch.cat([epoch.step.input_scale for epoch in epochs])
         self.code_scale = torch.cat([epoch.step.code_scale for epoch in epochs])
-        for position, tensors in enumerate(self.tensors):
-            own = [epoch.step.parameters[position].values for epoch in epochs]
-            torch.cat(own, out=tensors.values)
+        self._gather()
         for position in range(len(epochs[0].batches)):
             self._train_batch([epoch.batches[position] for epoch in epochs])
         self._hand_back()
 
-    def _admit(self, epoch: EpochOfOne, own: slice) -> _Member:
-        parts = zip(self.tensors, epoch.step.parameters, strict=True)
-        buffers = [
-            [tensors.values[own], tensors.gradients[own], *parameters.moments]
-            for tensors, parameters in parts
+    def _gather(self):
+        """Take over parameters and moments, and as many numbers of steps as there are."""
+        steps = [member.epoch.step for member in self.members]
+        for position, tensors in enumerate(self.tensors):
+            own = [step.parameters[position] for step in steps]
+            torch.cat([parameters.values for parameters in own], out=tensors.values)
+            for moment, joint in enumerate(tensors.moments):
+                torch.cat([parameters.moments[moment] for parameters in own], out=joint)
+        self.n_steps = {
+            float(parameters.n_steps): parameters.n_steps.clone()
+            for step in steps
+            for parameters in step.parameters
+        }
+        self.counts = [
+            [float(parameters.n_steps) for parameters in step.parameters] for step in steps
         ]
-        return _Member(epoch, own, buffers)
 
     def _train_batch(self, batches: Sequence[Batch]):
         """Make a step of every training that has not failed."""
@@ -193,24 +200,52 @@ class JointNetworks(DenseNetworks):
         losses, gradient = step.losses_and_gradient_(
             output, rows, torch.cat(given) if given else None
         )
-        for member in self.members:
-            member.epoch.losses.append(losses[member.own])
+        self.losses.append(losses)
         return gradient
 
     def _update_(self):
         """Make one AdamW step of every model, in one call for all of equal settings."""
-        calls: dict[tuple, tuple[dict, list]] = defaultdict(lambda: ({}, []))
-        self._for_each(lambda member: _list_updates(member, calls))
-        for settings, tensors in calls.values():
-            call_adamw([list(own) for own in zip(*tensors, strict=True)], settings)
+        for n_steps in self.n_steps.values():
+            n_steps += 1
+        for position, tensors in enumerate(self.tensors):
+            for (count, *_), (settings, spans) in self._list_runs(position).items():
+                parts = [[buffer[own] for own in spans] for buffer in tensors.buffers]
+                call_adamw([*parts, [self.n_steps[count]] * len(spans)], settings)
+
+    def _list_runs(self, position: int) -> dict[tuple, tuple[dict, list[slice]]]:
+        """Return settings of AdamW, each with the models that have them, for some parameters.
+
+        Keys are numbers of steps before this epoch, and settings.
+        """
+        runs: dict[tuple, tuple[dict, list[slice]]] = {}
+        for member, counts in zip(self.members, self.counts, strict=True):
+            if member.epoch.error is not None:
+                continue
+            for own, group in _list_groups(member.own, member.groups[position]):
+                key = counts[position], *read_values(group)
+                if key not in runs:
+                    runs[key] = read_settings(group), [own]
+                    continue
+                spans = runs[key][1]
+                if spans[-1].stop == own.start:
+                    spans[-1] = slice(spans[-1].start, own.stop)
+                else:
+                    spans.append(own)
+        return runs
 
     def _hand_back(self):
-        """Give each training its parameters, and let go of all of them."""
+        """Give each training its parameters, moments and losses, and let go of all of them."""
+        n_batches = len(self.members[0].epoch.batches)
+        losses = torch.stack(self.losses, 1) if self.losses else None
         for member in self.members:
-            parts = zip(member.buffers, member.epoch.step.parameters, strict=True)
-            for (values, *_), theirs in parts:
-                theirs.values.copy_(values)
-        self.members = []
+            if losses is not None:
+                member.epoch.losses += losses[member.own].unbind(1)
+            for tensors, theirs in zip(self.tensors, member.epoch.step.parameters, strict=True):
+                theirs.values.copy_(tensors.values[member.own])
+                for mine, moment in zip(tensors.moments, theirs.moments, strict=True):
+                    moment.copy_(mine[member.own])
+                theirs.n_steps += n_batches
+        self.members, self.losses = [], []
 
     def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
         """Add the link of what the linear paths have made to the outputs."""
@@ -233,17 +268,9 @@ def _lose_(member: _Member, output: Tensor, batch: Batch):
     member.epoch.losses.append(losses)
 
 
-def _list_updates(member: _Member, calls: dict):
-    """Add the tensors of one training to the calls of AdamW with their settings."""
-    step = member.epoch.step
-    parts = zip(member.buffers, step.parameters, step.list_groups(), strict=True)
-    for buffers, parameters, groups in parts:
-        parameters.n_steps += 1
-        settings = list_settings(groups)
-        single = [buffers]
-        if len(settings) > 1:
-            single = [[buffer[model] for buffer in buffers] for model in range(len(settings))]
-        for own, tensors in zip(settings, single, strict=True):
-            found, listed = calls[tuple(own.values())]
-            found.update(own)
-            listed.append((*tensors, parameters.n_steps))
+def _list_groups(own: slice, groups: Sequence[dict]) -> list[tuple[slice, dict]]:
+    """Return the models that share settings, with the settings."""
+    if len(groups) == 1:
+        return [(own, groups[0])]
+    models = range(own.start, own.stop)
+    return [(slice(model, model + 1), group) for model, group in zip(models, groups, strict=True)]

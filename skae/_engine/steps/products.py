@@ -1,5 +1,7 @@
 """The matrix products of the dense step: of many models at once, or large ones of one model."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -55,6 +57,67 @@ class LargeProducts(BatchedProducts):
     def add_(target: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """Add the product to `target` in place, and return it."""
         return target.add_(multiply_large(left[0], right[0].T))
+
+
+# The last bits of a product depend on where its result lies in a cache line, which must not depend
+# on the number of models: each tensor of each model begins with a line.
+_LINE = 16
+# MKL is slow at results with so few columns or fewer, and fast at their transposes.
+_FEW_COLUMNS = 4
+
+
+def round_up(size: int, unit: int = _LINE) -> int:
+    """Return the least multiple of a unit, whole lines by default, that is not below a size."""
+    return -(-size // unit) * unit
+
+
+class GradientProducts:
+    """Products that are gradients of the weights of m layers.
+
+    torch multiplies many matrices in one call only where the results leave no gaps in memory, which
+    those in the buffer of all gradients do. They are computed elsewhere, and copied.
+
+    Parameters
+    ----------
+    target : Tensor of shape (m, n_out, n_in)
+        Where the gradients go.
+    products : type of BatchedProducts
+        How they are computed.
+    memory : Tensor of shape (size,)
+        Memory for intermediate results, as much as `find_size` tells or more.
+    """
+
+    def __init__(self, target: Tensor, products: type[BatchedProducts], memory: Tensor):
+        n_models, n_outputs, n_inputs = target.shape
+        size, n_cells = n_outputs * n_inputs, self.find_size(target)
+        self.target, self.products, self.out, self.result = target, products, target, target
+        is_on_cpu = target.device.type == "cpu"
+        self.is_turned = is_on_cpu and n_inputs <= _FEW_COLUMNS and products is BatchedProducts
+        if self.is_turned:
+            apart = memory[:n_cells].view(n_models, -1)[:, :size]
+            self.out = apart.view(n_models, n_inputs, n_outputs)
+            self.result = self.out.mT
+        elif is_on_cpu and not target.is_contiguous() and size * n_models == n_cells:
+            self.out = self.result = memory[:n_cells].view(target.shape)
+
+    @staticmethod
+    def find_size(target: Tensor) -> int:
+        """Return the number of cells of intermediate results, in whole lines for each model."""
+        return len(target) * round_up(target[0].numel())
+
+    def store(self, gradient: Tensor, inputs: Tensor) -> None:
+        """Write the gradients, given those (m, b, n_out) by the outputs and inputs (m, b, n_in)."""
+        if self.is_turned:
+            self.products.store(inputs.mT, gradient, self.out)
+        else:
+            self.products.store(gradient.mT, inputs, self.out)
+        if self.out is not self.target:
+            self.target.copy_(self.result)
+
+
+def make_memory(targets: Sequence[Tensor]) -> Tensor:
+    """Return memory for the `GradientProducts` of any of some targets, one after the other."""
+    return targets[0].new_empty(max(map(GradientProducts.find_size, targets)))
 
 
 def choose_products(n_rows: int, weight: Tensor) -> type[BatchedProducts]:
