@@ -36,8 +36,14 @@ _DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def _make_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:
-    """Return a linear layer without weights drawn from torch's global generator."""
-    linear = nn.Linear(n_in, n_out, device="meta")
+    """Return a linear layer without weights.
+
+    The constructor of torch would draw some from the global generator, or on the device "meta" take
+    longer than a training step.
+    """
+    linear = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(linear)
+    linear.in_features, linear.out_features = n_in, n_out
     linear.weight = nn.Parameter(torch.empty(n_out, n_in, dtype=dtype, device="cpu"))
     linear.bias = nn.Parameter(torch.empty(n_out, dtype=dtype, device="cpu"))
     return linear

@@ -118,6 +118,8 @@ class Scheduler:
     ):
         """Train an epoch together with those of other tasks, where that is possible."""
         self._measure(step, n_cells)
+        if self._has_no_company():
+            return train_alone(step, batches, begin_step)
         request = None
         if can_join(step) and n_cells <= _MOST_CELLS:
             request = _Request(step, list(batches), begin_step)
@@ -157,6 +159,12 @@ class Scheduler:
     def _check_cancelled(self):
         if self.cancelled:
             raise TrainingCancelled
+
+    def _has_no_company(self) -> bool:
+        """Tell whether there is only one task, which need not change threads for its epochs."""
+        with self.lock:
+            self._check_cancelled()
+            return self.n_admitted == 1 and not self.waiting
 
     def _wait_for(self, request: "_Request"):
         with self.lock:

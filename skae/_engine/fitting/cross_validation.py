@@ -74,6 +74,11 @@ class FoldNetworks:
             torch.cat([fold for fold in self.folds if fold is not left_out])
             for left_out in self.folds
         ]
+        longest = max(map(len, self.folds))
+        # Shorter folds begin again at their end.
+        self.judged_indices = torch.stack(
+            [fold[torch.arange(longest) % len(fold)] for fold in self.folds]
+        )
         # Networks train side by side on equally many rows; longer parts go without some.
         n_train = min(map(len, others))
         places = torch.arange(n_train)
@@ -183,15 +188,10 @@ class FoldNetworks:
         return self.setup.network.linear_path and self.setup.family.aims_at_squared_error
 
     def _folds_to_judge(self):
-        """Return indices of the rows (m, b) in each fold, what is seen of them, and the rows.
-
-        Shorter folds begin again at their end.
-        """
-        longest = max(map(len, self.folds))
-        indices = torch.stack([fold[torch.arange(longest) % len(fold)] for fold in self.folds])
-        rows = self.rows[indices]
+        """Return indices of the rows (m, b) in each fold, what is seen of them, and the rows."""
+        rows = self.rows[self.judged_indices]
         self.noise.restart_judging()
-        return indices, self.noise.for_judging(rows), rows
+        return self.judged_indices, self.noise.for_judging(rows), rows
 
     @property
     def unit(self) -> float:
