@@ -135,6 +135,7 @@ class JointNetworks(DenseNetworks):
         stacks, *paths = self.tensors
         own = make_stack_steps(first.modules[0], stacks)
         super().__init__(first.modules[0], own, paths[0] if paths else None)
+        self.losses: list[Tensor] = []
 
     @torch.no_grad()
     def train(self, epochs: Sequence[EpochOfOne]):
