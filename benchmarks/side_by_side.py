@@ -1,10 +1,13 @@
 """Many models side by side against the same models by other means, as ratios of seconds.
 
 Seconds are those of the clock, with two processes as the rival of searches. `cpu` is the ratio of
-the processor's seconds to those of one fit after the other in one process, which says more where
-other programs run. Scores must be equal on both sides, else the script ends with an error.
+the processor's seconds to those of one fit after the other in one process, or of halving to those
+of all candidates, which says more where other programs run. Where a loop would take long, a sample
+of its fits is measured and scaled to all of them. Scores must be equal on both sides, else the
+script ends with an error. Each row is printed as soon as it is measured.
 """
 
+import sys
 import time
 
 import joblib
@@ -25,31 +28,32 @@ class Clock:
     """A contender whose seconds, of the clock and of the processor, are noted at each call."""
 
     def __init__(self, function):
-        self.function, self.wall, self.cpu = function, [], []
+        self.function, self.wall, self.cpu, self.is_counted = function, [], [], False
 
     def __call__(self):
         """Call the function."""
         wall, cpu = time.perf_counter(), time.process_time()
         result = self.function()
-        self.wall.append(time.perf_counter() - wall)
-        self.cpu.append(time.process_time() - cpu)
+        if self.is_counted:
+            self.wall.append(time.perf_counter() - wall)
+            self.cpu.append(time.process_time() - cpu)
         return result
 
 
-def search(estimator, grid, X, backend, **params):
-    """Return the scores of a grid search."""
-    found = GridSearchCV(estimator, grid, cv=5, refit=False)
+def search(estimator, rates, X, backend, **params):
+    """Return the scores of a grid search over learning rates."""
+    found = GridSearchCV(estimator, {"learning_rate_init": rates}, cv=5, refit=False)
     with joblib.parallel_config(backend=backend, **params):
         return found.fit(X).cv_results_["mean_test_score"]
 
 
-def compare_search(estimator, n_candidates, X):
-    """Return contenders: a search side by side, in two processes, and in one."""
-    grid = {"learning_rate_init": list(np.geomspace(3e-4, 3e-2, n_candidates))}
+def compare_search(estimator, n_candidates, n_sampled, X):
+    """Return contenders: a search side by side, in two processes, and some candidates in one."""
+    rates = list(np.geomspace(3e-4, 3e-2, n_candidates))
     return {
-        "side by side": lambda: search(estimator, grid, X, "skae"),
-        "two processes": lambda: search(estimator, grid, X, "loky", n_jobs=2),
-        "one by one": lambda: search(estimator, grid, X, "sequential"),
+        "side by side": lambda: search(estimator, rates, X, "skae"),
+        "two processes": lambda: search(estimator, rates, X, "loky", n_jobs=2),
+        "one by one": lambda: search(estimator, rates[:n_sampled], X, "sequential"),
     }
 
 
@@ -78,22 +82,21 @@ def compare_halving(estimator, n_candidates, n_epochs, X):
 
     return {
         "survivors": halve,
-        "all to the end": lambda: search(estimator, {"learning_rate_init": rates}, X, "skae"),
+        "all to the end": lambda: search(estimator, rates, X, "skae"),
     }
 
 
-def compare_many(n_tables):
-    """Return contenders: one model for each of many tables, side by side and in a loop."""
+def compare_many(estimator, n_tables, n_sampled):
+    """Return contenders: one model for each of many tables, and a loop over some of them."""
     rng = np.random.default_rng(0)
     tables = {
         name: np.tanh(rng.normal(size=(500, 3)) @ rng.normal(size=(3, 12)))
         + 0.1 * rng.normal(size=(500, 12))
         for name in range(n_tables)
     }
-    estimator = AutoencoderTransformer(3, random_state=0)
 
     def loop():
-        models = [clone(estimator).fit(X) for X in tables.values()]
+        models = [clone(estimator).fit(tables[name]) for name in range(n_sampled)]
         return np.array([own.reconstruction_error_ for own in models])
 
     def together():
@@ -115,63 +118,81 @@ def compare_single(estimator, X):
 
 
 def measure(contenders, n_rounds):
-    """Time contenders in turn; check that they agree; return their clocks."""
+    """Time contenders in turn, and check that they agree.
+
+    Returns their clocks, and the share of the models of the first that each has trained.
+    """
     clocks = {name: Clock(function) for name, function in contenders.items()}
+    shares = {}
     for turn in range(n_rounds + 1):
+        for clock in clocks.values():
+            clock.is_counted = turn > 0 or n_rounds == 0
         results = [clock() for clock in clocks.values()]
-        for own in results[1:]:
-            # Halving leaves those out that do not survive.
-            known = ~np.isnan(results[0])
+        first = results[0]
+        for name, own in zip(clocks, results, strict=True):
+            # Halving leaves those out that do not survive, and a sample those that come last.
+            known = ~np.isnan(first[: len(own)])
             assert known.any()
-            np.testing.assert_array_equal(results[0][known], own[known])
-        if turn == 0 and n_rounds > 0:
-            for clock in clocks.values():
-                clock.wall.clear(), clock.cpu.clear()
-    return clocks
+            np.testing.assert_array_equal(first[: len(own)][known], own[known])
+            shares[name] = len(own) / len(first)
+    return clocks, shares
 
 
 def make_contenders(name, args):
     """Return the contenders of one row of the table, and how many models there are."""
     wine = StandardScaler().fit_transform(load_wine().data)
     digits = load_digits().data
-    small = AutoencoderTransformer(2, random_state=0)
-    larger = AutoencoderTransformer(10, random_state=0)
-    if name == "wine":
-        return compare_search(small, args.candidates, wine), 5 * args.candidates
-    if name == "digits":
-        return compare_search(larger, args.candidates, digits), 5 * args.candidates
+    small, larger = (
+        AutoencoderTransformer(n_codes, random_state=0).set_params(**args.set)
+        for n_codes in (2, 10)
+    )
+    n_models, n_sampled = 5 * args.candidates, min(args.sample, args.candidates)
+    if name in ("wine", "digits"):
+        estimator, X = (small, wine) if name == "wine" else (larger, digits)
+        return compare_search(estimator, args.candidates, n_sampled, X), n_models
     if name == "halving":
-        return compare_halving(larger, args.candidates, args.epochs, digits), 5 * args.candidates
+        return compare_halving(larger, args.candidates, args.epochs, digits), n_models
     if name == "many":
-        return compare_many(args.tables), args.tables
+        estimator = clone(small).set_params(n_components=3)
+        return compare_many(estimator, args.tables, min(args.sample, args.tables)), args.tables
     return compare_single(small, wine), 1
 
 
+def compare(name, args):
+    """Measure one row of the table; return its cells."""
+    contenders, n_models = make_contenders(name, args)
+    with quiet():
+        clocks, shares = measure(contenders, args.rounds)
+    (_, ours), (rival, theirs), *_ = clocks.items()
+    last = list(clocks)[-1]
+    wall = median_ratio(ours.wall, theirs.wall) * shares[rival]
+    cpu = median_ratio(ours.cpu, clocks[last].cpu) * shares[last]
+    seconds = np.median(ours.wall), np.median(theirs.wall) / shares[rival]
+    return [name, n_models, rival, *map(float, seconds), wall, _AIMS[name], cpu]
+
+
 def main(argv=None):
-    """Parse the options, measure, print the ratios."""
+    """Parse the options, measure, print each row of the table when it is known."""
     parser = make_parser(__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=_AIMS, default=list(_AIMS))
     parser.add_argument("--candidates", type=int, default=12, help="of a search, in five folds")
     parser.add_argument("--tables", type=int, default=30, help="for fit_many")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="counted rounds, after one to warm up"
+        "--sample", type=int, default=10, help="candidates or tables of loops in one process"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="counted rounds, after one to warm up; 0 for neither"
     )
     parser.add_argument("--epochs", type=int, default=81, help="of the last round of halving")
     args = parser.parse_args(argv)
     if args.quick:
-        args.candidates, args.tables, args.rounds, args.epochs = 4, 4, 1, 9
+        args.candidates, args.tables, args.rounds, args.epochs = 4, 4, 0, 9
+        args.set = {"max_iter": 5, **args.set}
     print(describe_machine())
-    rows = []
-    for name in args.parts:
-        contenders, n_models = make_contenders(name, args)
-        with quiet():
-            ours, *others = measure(contenders, args.rounds).items()
-        wall = median_ratio(ours[1].wall, others[0][1].wall)
-        cpu = median_ratio(ours[1].cpu, others[-1][1].cpu)
-        seconds = [float(np.median(clock.wall)) for _, clock in (ours, others[0])]
-        rows.append([name, n_models, others[0][0], *seconds, wall, _AIMS[name], cpu])
     header = ["work", "models", "against", "ours s", "theirs s", "ratio", "aim", "cpu"]
-    print_table("Many models side by side", header, rows)
+    for name in args.parts:
+        print_table(f"Many models side by side: {name}", header, [compare(name, args)])
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
