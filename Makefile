@@ -51,9 +51,8 @@ demo: $(STAMP) ## Compare PCA and an autoencoder on digits, and on MNIST where S
 test: $(STAMP) ## Run the fast tests and the doctests.
 	$(PYTEST_PARALLEL) -m "not slow" $(PYTEST_FLAGS)
 
-# One process: what is timed here must not share its cores.
 test-slow: $(STAMP) ## Run the slow tests: figures, real data, other processes.
-	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+	$(PYTEST_PARALLEL) -m slow $(PYTEST_FLAGS)
 
 dist: $(STAMP) ## Build the source distribution, and from it the wheel, in dist/.
 	rm -rf dist
