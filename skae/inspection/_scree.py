@@ -171,8 +171,7 @@ class ScreeDisplay:
             )
             self.bands_.append(band)
         if self.chosen is not None:
-            label = f"parallel analysis: {self.chosen}"
-            ax.axvline(self.chosen, color="black", linewidth=0.8, linestyle=":", label=label)
+            mark_chosen(ax, self.chosen)
         ax.set(xlabel="number of codes", ylabel=_METRICS[metric])
         widen(ax.set_xscale, list(self.n_components), base=2)
         ticks = [n for n in self.n_components if n & (n - 1) == 0 or n == self.n_components[-1]]
@@ -186,6 +185,12 @@ class ScreeDisplay:
         if metric == "squared_error":
             return errors
         return 1 - errors / np.asarray(self.variances, dtype=float)[:, None]
+
+
+def mark_chosen(ax, n_components: int) -> None:
+    """Draw a line at the number of codes that parallel analysis chooses."""
+    label = f"parallel analysis: {n_components}"
+    ax.axvline(n_components, color="black", linewidth=0.8, linestyle=":", label=label)
 
 
 def _check_estimator(estimator):

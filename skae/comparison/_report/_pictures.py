@@ -8,12 +8,14 @@ from itertools import islice
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skae._engine import count_components
 from skae.comparison._components_curve import ComponentsCurveDisplay
 from skae.inspection._code_display import CodeDisplay
 from skae.inspection._error_display import ReconstructionErrorDisplay
 from skae.inspection._loss_curve import LossCurveDisplay
 from skae.inspection._plotting import BLUE, GREY, MOST_NAMES, label_features
 from skae.inspection._reconstruction_display import ReconstructionDisplay
+from skae.inspection._scree import mark_chosen
 from skae.metrics._transformer import decode, encode
 
 # Inches. A phone shows a picture of this width at three quarters, where its text can be read.
@@ -131,7 +133,8 @@ class Illustrator:
             self._mark_need(ax)
             caption += (
                 " The thin line is PCA with every number of components; the dotted one leads to "
-                "where it keeps as much."
+                "where it keeps as much. The upright one is at as many components as explain more "
+                "variance than chance does, by parallel analysis."
             )
         alt = f"Curves for {name} and for the autoencoder, against the number of codes. {caption}"
         yield render(figure, alt, caption)
@@ -155,6 +158,8 @@ class Illustrator:
         if chosen.n_components < (needed or 0):
             share = [chosen.explained_variance] * 2
             ax.plot([chosen.n_components, needed], share, color=BLUE, linestyle=":", linewidth=1.2)
+        mark_chosen(ax, count_components(self.task.X_train))
+        ax.legend()
 
     def draw_codes(self):
         """Yield the held-out rows as points of the first two codes, by both methods."""
