@@ -4,6 +4,7 @@ import contextlib
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import skae
 from skae import AutoencoderTransformer
 from skae._engine.fitting.prefixes import PrefixErrors, choose_numbers, list_numbers
 from skae._engine.judgement import Judgement, find_rises, is_nowhere_worse
-from skae._engine.settings import LoopSettings
+from skae._engine.settings import AutomaticLoop, LoopSettings
 from skae._engine.steps.nested import (
     NestedAutogradStep,
     NestedDenseStep,
@@ -280,7 +281,19 @@ def test_one_number_of_codes_that_is_more_than_a_hundredth_worse_is_noticed():
     assert find_rises(before, after).tolist() == pytest.approx([-0.25, 0.05])
     assert is_nowhere_worse(before, before)
     assert not is_nowhere_worse(before, after)
+    little = Judgement(torch.ones(2), torch.ones(2), torch.tensor([[0.0, 2.01], [3.0, 4.0]]))
+    assert not is_nowhere_worse(before, little)
+    assert is_nowhere_worse(before, replace(little, losses=torch.full((2,), 0.9)))
     assert is_nowhere_worse(before, after, torch.tensor([0.0, 1.0], dtype=torch.float64))
+
+
+def test_weight_decay_is_stronger_where_there_are_few_rows_for_each_column():
+    loop, automatic = LoopSettings("auto", "constant", 0.01, 5, 0.01, "cpu"), AutomaticLoop()
+    shapes = [(1000, 5), (500, 10), (10, 10)]
+    assert {loop.resolve_weight_decay(shape, automatic) for shape in shapes} == {0.01}
+    automatic = AutomaticLoop(decay_rows=100)
+    decays = [loop.resolve_weight_decay(shape, automatic) for shape in shapes]
+    assert decays == pytest.approx([0.01, 0.04, 0.3])
 
 
 def make_load_curves(n_samples, n_features=48):

@@ -57,7 +57,10 @@ def find_rises(before: Judgement, after: Judgement, weights: Tensor | None = Non
 
 
 def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None = None) -> bool:
-    """Tell whether the loss has risen by more than a hundredth with no number of codes.
+    """Tell whether no number of codes pays for what others gain.
+
+    The loss may rise by a hundredth with some number of codes, but by no more than the share by
+    which the loss falls on average over all.
 
     Parameters
     ----------
@@ -71,7 +74,10 @@ def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None
     is_nowhere_worse : bool
         True where only all codes together are judged.
     """
-    return bool((find_rises(before, after, weights) <= TOLERATED_RISE).all())
+    rises = find_rises(before, after, weights)
+    loss, new_loss = (mean_of_rows(own.losses, weights) for own in (before, after))
+    fall = (loss - new_loss) / max(abs(loss), _TINY)
+    return bool((rises <= min(TOLERATED_RISE, max(fall, 0.0))).all())
 
 
 def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:

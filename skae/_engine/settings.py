@@ -7,6 +7,9 @@ import torch
 
 from skae.architectures._base import Architecture
 
+# Weight decay of few rows, as a multiple of what is given.
+_GREATEST_DECAY = 30.0
+
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -70,6 +73,9 @@ class AutomaticLoop:
     n_epochs: tuple[int, int] = (20, 100)
     """Least and greatest number of epochs."""
 
+    decay_rows: int = 0
+    """Rows per column for which weight decay is as given; half of them have four times as much."""
+
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -99,6 +105,12 @@ class LoopSettings:
             return min(int(self.batch_size), n_samples)
         least, most = automatic.batch_sizes
         return max(least, min(most, n_samples // automatic.n_batches))
+
+    def resolve_weight_decay(self, shape, automatic: AutomaticLoop) -> float:
+        """Return the weight decay for a table of shape (n_samples, n_features)."""
+        n_samples, n_features = shape
+        factor = (automatic.decay_rows * n_features / max(1, n_samples)) ** 2
+        return self.weight_decay * min(max(1.0, factor), _GREATEST_DECAY)
 
     def resolve_max_iter(self, n_batches: int, automatic: AutomaticLoop) -> int:
         """Return the number of epochs of `n_batches` batches each."""

@@ -9,6 +9,7 @@ import torch
 from skae._engine.families.family import share_variance
 from skae._engine.families.parts import make_parts
 from skae._engine.families.plain import Plain
+from skae._engine.settings import AutomaticLoop
 from skae._engine.steps.nested import NestedAutogradStep, NestedDenseStep, is_nested_dense
 from skae._engine.steps.optimizer import is_own_adamw
 from skae.modules import NestedAutoencoder, NestedDecoder, list_levels, order_nested_codes_
@@ -31,6 +32,9 @@ class Nested(Plain):
     Kusupati, A. et al. (2022). Matryoshka representation learning. NeurIPS.
     https://doi.org/10.48550/arXiv.2205.13147
     """
+
+    # What fits all numbers of codes takes longer than few rows allow without overfitting.
+    automatic = AutomaticLoop(decay_rows=140)
 
     @property
     def is_nested(self) -> bool:

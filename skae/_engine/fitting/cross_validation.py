@@ -93,7 +93,12 @@ class FoldNetworks:
             family.make_module(setup.plan, table, own, generator).to(table.device)
             for own in components
         ]
-        groups = adamw_groups(loop, table.n_features, linear_path=setup.network.linear_path)
+        decay = loop.resolve_weight_decay((n_train, table.n_features), family.automatic)
+        groups = adamw_groups(
+            replace(loop, weight_decay=decay),
+            table.n_features,
+            linear_path=setup.network.linear_path,
+        )
         optimizers = [make_adamw(module, groups) for module in self.modules]
         self.objective: Any = family.make_objective(table, generator).to(table.device)
         self.step = family.make_step(

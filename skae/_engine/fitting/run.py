@@ -97,6 +97,7 @@ class TrainingRun:
         automatic, n_train = self.family.automatic, self.train_set.n_rows
         batch_size = self.loop.resolve_batch_size(n_train, automatic)
         n_batches = count_batches(n_train, batch_size)
+        shape = n_train * (1 + n_earlier_fits), self.table.n_features
         self.max_iter = self.loop.resolve_max_iter(n_batches, automatic)
         self.best_epoch = None if held_out is None else BestEpoch(split.held_out_groups)
         self.callbacks = self._make_callbacks()
@@ -104,6 +105,7 @@ class TrainingRun:
             setup,
             module,
             batch_size=batch_size,
+            weight_decay=self.loop.resolve_weight_decay(shape, automatic),
             max_epochs=resumption.count_scheduled(self.max_iter),
             generator=order_source,
             draw_source=draw_source,
@@ -398,16 +400,16 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     module : Autoencoder
         The network.
     **params
-        `batch_size`, `max_epochs`, `generator` of the order of the rows, `draw_source` of the
-        objective, `odd_cells`, `noise`, `validation_set` and the `callbacks` that the training
-        itself needs.
+        `batch_size`, `weight_decay`, `max_epochs`, `generator` of the order of the rows,
+        `draw_source` of the objective, `odd_cells`, `noise`, `validation_set` and the `callbacks`
+        that the training itself needs.
 
     Returns
     -------
     net : AutoencoderNet
         Ready for its loop.
     """
-    loop, table = setup.loop, setup.table
+    loop, table = replace(setup.loop, weight_decay=params.pop("weight_decay")), setup.table
     user = dict(loop.net_params or {})
     odd_cells = params.pop("odd_cells")
     callbacks = params.pop("callbacks") + list(user.pop("callbacks", None) or [])

@@ -1,6 +1,6 @@
 """Training steps of nested autoencoders: each row of a batch is decoded from some of its codes.
 
-Each decoder gets a part of the rows, so a step takes about as long as that of one autoencoder.
+Each decoder gets a part of the rows, of small batches a great part or all.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ from skae.objectives import ReconstructionObjective
 
 # Share of the rows of a stage that it decodes from as many codes as it can.
 _SHARE_OF_ALL = 0.5
+# Fewer rows make the gradient of a stage noisy, and save little time.
+_LEAST_ROWS = 64
 _BATCHES_AT_ONCE = 32
 # Numbers of codes that do worse than at the start count more from epoch to epoch, up to this.
 _MORE_EMPHASIS = 2.0
@@ -31,7 +33,7 @@ _JUDGED_CELLS = 2**20
 class Layout:
     """Rows of a batch that each stage decodes.
 
-    Stages go through the batch in turn, so that each row has its place with one of them or two.
+    Stages go through the batch in turn, so that each row has its place with one of them at least.
     """
 
     places: Tensor
@@ -47,7 +49,7 @@ class Layout:
 def lay_out(n_levels: int, batch_size: int, device: torch.device) -> Layout:
     """Return the rows of each stage for batches of one size."""
     starts = torch.arange(n_levels) * batch_size // n_levels
-    n_rows = -(-batch_size // n_levels)
+    n_rows = max(-(-batch_size // n_levels), min(_LEAST_ROWS, batch_size))
     rows = torch.arange(batch_size)
     own_stage = torch.searchsorted(starts, rows, right=True) - 1
     places = (starts[:, None] + torch.arange(n_rows)) % batch_size
