@@ -15,8 +15,8 @@ pytestmark = [
 
 
 def test_a_cluster_searches_and_transforms_as_one_process_does():
-    distributed = pytest.importorskip("distributed", reason="distributed comes with the extra bench")
-    array = pytest.importorskip("dask.array", reason="dask comes with the extra large")
+    distributed = pytest.importorskip("distributed", reason="it comes with the extra bench")
+    array = pytest.importorskip("dask.array", reason="it comes with the extra large")
     X = load_iris().data
     model = AutoencoderTransformer(2, max_iter=1, random_state=0)
     search = GridSearchCV(model, {"learning_rate_init": [0.001, 0.01]}, cv=2)
