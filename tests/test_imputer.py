@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skae import AutoencoderImputer, AutoencoderTransformer
+from skae._estimators.neighbor_fills import find_neighbor_changes
 from skae.corruption import HidingNoise
 
 
@@ -93,6 +94,43 @@ def test_what_is_learnt_counts_where_it_helps(digits):
     error = find_error(X, imputer.transform(hidden), hidden)
     imputer.learned_share_ = 0.0
     assert error < find_error(X, imputer.transform(hidden), hidden)
+
+
+def test_neighbours_count_where_they_help():
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(6, 8))
+    X = centers[rng.integers(6, size=300)] + 0.05 * rng.normal(size=(300, 8))
+    hidden = hide(X)
+    imputer = make_imputer().fit(hidden)
+    assert 0.5 < imputer.neighbor_share_ <= 1
+    error = find_error(X, imputer.transform(hidden), hidden)
+    assert imputer.error_ < imputer.linear_error_
+    restored = pickle.loads(pickle.dumps(imputer))
+    np.testing.assert_array_equal(restored.transform(hidden), imputer.transform(hidden))
+    # Imputers of files of earlier versions know no neighbours.
+    del imputer.neighbor_share_
+    assert error < 0.5 * find_error(X, imputer.transform(hidden), hidden)
+
+
+def test_neighbours_do_not_count_where_columns_are_linear():
+    X = np.random.default_rng(0).normal(size=(200, 3)) @ np.ones((3, 6))
+    assert make_imputer().fit(hide(X + np.arange(6))).neighbor_share_ == 0
+
+
+def test_neighbours_of_a_cell_are_the_nearest_rows_that_have_it():
+    rng = np.random.default_rng(0)
+    known, filled = rng.normal(size=(200, 4)), rng.normal(size=(30, 4))
+    has, missing = rng.random(known.shape) < 0.7, rng.random(filled.shape) < 0.4
+    missing[0] = True
+    changes = find_neighbor_changes(filled, missing, known, has)
+    for row, column in np.ndindex(filled.shape):
+        squares = np.square(known - filled[row]).sum(axis=1)
+        squares[~has[:, column]] = np.inf
+        nearest = squares.argsort()[:5]
+        mean = np.average(known[nearest, column], weights=1 / squares[nearest])
+        is_changed = missing[row, column] and not missing[row].all()
+        expected = mean - filled[row, column] if is_changed else 0
+        assert changes[row, column] == pytest.approx(expected, abs=1e-3)
 
 
 def test_new_rows_are_filled_one_by_one_as_together(wine):

@@ -414,7 +414,11 @@ def test_imputers_of_numbers(missing, wine, path):
     model = AutoencoderImputer(
         add_indicator=missing, keep_empty_features=not missing, min_value=-2, random_state=0
     ).fit(X)
-    model.learned_share_ = 0.5
+    used = model._find_used()
+    model._neighbors = np.nan_to_num(model._encoding.encode(list(X[:, used].T)))
+    model._neighbors_have = ~np.isnan(X[:, used])
+    model.learned_share_, model.neighbor_share_ = 0.5, 0.6
+    X[0] = np.nan
     skae.to_onnx(model, path, check=X)
     np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-4)
     skae.to_onnx(model, path)

@@ -5,6 +5,7 @@ from skae._engine.applying.filling import (
     FillJudgement,
     fill_table,
     find_corrections,
+    judge_changes,
     judge_fills,
     measure_fills,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "find_token_losses",
     "hold_out",
     "holds_many_bytes",
+    "judge_changes",
     "judge_fills",
     "measure_fills",
     "multiplies_in_bfloat16",

@@ -7,9 +7,8 @@ import numpy as np
 from skae._engine import Evidence, Feature, draw_tables
 from skae._estimators.column_encoding import ColumnEncoding
 from skae._estimators.filling_model import correct_rows
+from skae._estimators.neighbor_fills import choose_kept
 
-_MOST_KEPT_ROWS, _LEAST_KEPT_ROWS = 5000, 1000
-_MOST_KEPT_CELLS = 1_000_000
 _MOST_ENCODED = 2000
 # Less than this share of different values are measured in steps, or pile up somewhere.
 _LEAST_SHARE_OF_DIFFERENT = 0.95
@@ -29,11 +28,7 @@ def keep_rows(numbers: list[np.ndarray]) -> np.ndarray:
         Rows in the order of the table.
     """
     table = np.column_stack(numbers)
-    most = max(_LEAST_KEPT_ROWS, _MOST_KEPT_CELLS // table.shape[1])
-    most = min(_MOST_KEPT_ROWS, most)
-    if len(table) <= most:
-        return table
-    return table[np.sort(np.random.default_rng(0).choice(len(table), most, replace=False))]
+    return table[choose_kept(*table.shape)]
 
 
 def check_can_draw(encoding: ColumnEncoding, rows: np.ndarray | None):

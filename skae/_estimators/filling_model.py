@@ -1,6 +1,7 @@
 """An autoencoder that fills missing values of encoded rows, and how much it is to be trusted."""
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,11 +12,13 @@ from skae._engine import (
     fill_table,
     find_corrections,
     hold_out,
+    judge_changes,
     judge_fills,
     measure_fills,
     ordinary_torch_state,
 )
 from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.neighbor_fills import choose_kept, find_neighbor_changes
 from skae._estimators.refusals import advise
 from skae.corruption import HidingNoise
 
@@ -36,9 +39,27 @@ _UNITS = (
 )
 
 
+@dataclass(frozen=True)
+class FillingModel:
+    """A fitted autoencoder and how much it and the nearest rows are to be trusted."""
+
+    autoencoder: AutoencoderTransformer
+    """The fitted autoencoder, hardly trained where it is of no use."""
+
+    judgement: FillJudgement
+    """Share of its correction that does best, and the errors; NaN where there are too few rows."""
+
+    spread: float = 1.0
+    """Factor, at least 1, by which residuals of new rows vary more than those of training rows
+    because of the network."""
+
+    neighbor_share: float = 0.0
+    """Share of the way from these fills to means of the nearest rows that does best."""
+
+
 def fit_filling_model(
     Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form, row_groups=None
-) -> tuple[AutoencoderTransformer, FillJudgement, float]:
+) -> FillingModel:
     """Fit an autoencoder to encoded rows, and judge on some of them what it has learnt.
 
     Parameters
@@ -60,41 +81,54 @@ def fit_filling_model(
 
     Returns
     -------
-    autoencoder : AutoencoderTransformer
-        The fitted autoencoder, hardly trained where it is of no use.
-    judgement : FillJudgement
-        Share of its correction that does best, and the errors; NaN where there are too few rows.
-    spread : float
-        Factor, at least 1, by which residuals of new rows vary more than those of training rows
-        because of the network.
+    model : FillingModel
+        Autoencoder and judgement.
     """
     source = check_random_state(random_state)
     seeds = source.randint(2**31 - 1, size=2)
     n_judging = min(len(Z) // 5, _MOST_JUDGING_ROWS)
     judging, training = _set_aside(len(Z), n_judging, row_groups, source)
-    n_judging = len(judging)
     template = _make_template() if template is None else template
     form = form if math.prod(form) == Z.shape[1] else Z.shape[1:]
     corruption = _make_corruption(template, groups)
     params = {"n_components": n_components, "corruption": corruption, "random_state": seeds[0]}
-    if n_judging < _FEWEST_JUDGING_ROWS:
+    if len(judging) < _FEWEST_JUDGING_ROWS:
         nothing = FillJudgement(0.0, float("nan"), float("nan"))
         params["max_iter"] = 1
-        return _fit_autoencoder(template, Z, form, params, row_groups), nothing, 1.0
+        return FillingModel(_fit_autoencoder(template, Z, form, params, row_groups), nothing)
     noise = _choose_noise(Z[judging], corruption, groups)
     own = None if row_groups is None else row_groups[training]
     autoencoder = _fit_autoencoder(template, Z[training], form, params, own)
-    judgement = _apply(judge_fills, autoencoder, Z[judging], noise, int(seeds[1]))
-    if n_judging <= _LEAST_SHARE_FOR_REFIT * len(Z):
-        return autoencoder, judgement, 1.0
+    options = noise, int(seeds[1])
+    judgement = _apply(judge_fills, autoencoder, Z[judging], *options)
+    model = FillingModel(autoencoder, judgement)
+    model = _judge_neighbors(model, Z[training], Z[judging], *options)
+    if len(judging) <= _LEAST_SHARE_FOR_REFIT * len(Z):
+        return model
     # A network that is not used need not be trained.
     params |= {} if judgement.share else {"max_iter": 1}
-    autoencoder = _fit_autoencoder(template, Z, form, params, row_groups)
-    spread = 1.0
-    if judgement.share:
-        options = noise, int(seeds[1]), judgement.share
-        spread = _find_spread(judgement, *_apply(measure_fills, autoencoder, Z[judging], *options))
-    return autoencoder, judgement, spread
+    model = replace(model, autoencoder=_fit_autoencoder(template, Z, form, params, row_groups))
+    if not judgement.share:
+        return model
+    errors = _apply(measure_fills, model.autoencoder, Z[judging], *options, judgement.share)
+    return replace(model, spread=_find_spread(judgement, *errors))
+
+
+def _judge_neighbors(model: FillingModel, Z, Z_judging, noise, seed: int) -> FillingModel:
+    """Return the model with the share of neighbours that does best on rows it has not seen."""
+    autoencoder, judgement = model.autoencoder, model.judgement
+    Z = Z[choose_kept(*Z.shape)]
+    known, has = fill_rows(autoencoder, Z, judgement.share), ~np.isnan(Z)
+
+    def fill(rows):
+        filled = fill_rows(autoencoder, rows, judgement.share)
+        return filled, find_neighbor_changes(filled, np.isnan(rows), known, has)
+
+    found = judge_changes(Z_judging, autoencoder._standardization, noise, seed, fill)
+    if not found.share:
+        return model
+    error = judgement.error * found.error / found.linear_error
+    return replace(model, judgement=replace(judgement, error=error), neighbor_share=found.share)
 
 
 def fill_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) -> np.ndarray:

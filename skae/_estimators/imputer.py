@@ -17,7 +17,7 @@ from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.drawn_rows import check_can_draw, draw_columns, keep_rows
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
-from skae._estimators.filling_model import fill_rows, fit_filling_model
+from skae._estimators.filling_model import FillingModel, fill_rows, fit_filling_model
 from skae._estimators.frames import check_frame
 from skae._estimators.held_out import number_groups
 from skae._estimators.html import HTMLMixin
@@ -34,6 +34,7 @@ from skae._estimators.mixed_columns import (
     read_table,
     take_column,
 )
+from skae._estimators.neighbor_fills import find_neighbor_changes
 from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
 from skae._estimators.row_blocks import check_size, reads_blocks
@@ -57,7 +58,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     linear imputation. From there, a denoising autoencoder is trained to predict values that are
     hidden from it, in the pattern of missing values and at random. Hidden values of held-out rows
     determine how much of its correction is used. If it is not clearly better, the linear imputation
-    is kept.
+    is kept. In the same way, they determine how far values are moved towards those of the nearest
+    training rows.
 
     Categories are one-hot encoded, and imputed by the most likely category.
 
@@ -107,6 +109,9 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     learned_share_ : float
         Share of the network's correction to the normal distribution that is used: from 0, none, to
         1, all of it.
+    neighbor_share_ : float
+        Share by which imputed values are moved from there towards the mean of the 5 nearest
+        training rows: from 0, not at all, to 1.
     error_ : float
         Mean squared error of hidden values of held-out rows, relative to the variance of their
         column (without `standardize`, to the mean variance), before `min_value` and `max_value`
@@ -130,8 +135,11 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     Notes
     -----
-    `transform` imputes expected values, which vary less than real values. `sample` draws values; up
-    to 5000 training rows are kept for this, in files and pickles, too.
+    `transform` imputes expected values, which vary less than real values. `sample` draws values.
+    Up to 5000 training rows are kept for this and as neighbours, in files and pickles, too.
+
+    Neighbours of a missing value are the first 5 rows in which it is observed, among the 50 nearest
+    filled rows, with weights that are inverse to squared distances.
 
     A category is rare if it has fewer rows than a hundredth of the observed rows; this limit is at
     least 2 and at most 10. Columns with fewer than 20 values have no rare categories. Of more than
@@ -456,7 +464,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             self._encoding = encoding = ColumnEncoding.fit(
                 numbers, self._levels, standardize=self.standardize
             )
-            self.autoencoder_, judgement, self._spread = fit_filling_model(
+            model = fit_filling_model(
                 encoding.encode(numbers),
                 encoding.groups,
                 self.autoencoder,
@@ -465,9 +473,21 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
                 self._form,
                 row_groups,
             )
-            self.learned_share_ = judgement.share
-            self.error_, self.linear_error_ = judgement.error, judgement.linear_error
             self._kept_rows, self._n_rows = keep_rows(numbers), len(missing)
+            self._take_model(model, encoding)
+
+    def _take_model(self, model: FillingModel, encoding: ColumnEncoding):
+        """Keep the autoencoder, what is known of it, and neighbours where they are of use."""
+        judgement = model.judgement
+        self.autoencoder_, self._spread = model.autoencoder, model.spread
+        self.learned_share_, self.neighbor_share_ = judgement.share, model.neighbor_share
+        self.error_, self.linear_error_ = judgement.error, judgement.linear_error
+        if self.neighbor_share_:
+            Z = encoding.encode(list(self._kept_rows.T))
+            self._neighbors, self._neighbors_have = (
+                fill_rows(self.autoencoder_, Z, self.learned_share_),
+                ~np.isnan(Z),
+            )
 
     def _find_used(self) -> np.ndarray:
         """Return the indices of the features that the autoencoder sees."""
@@ -487,8 +507,13 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         if self._encoding is None:
             return self._place([], missing)
         Z = self._encoding.encode(self._number(columns, missing))
-        filled = self._encoding.decode(fill_rows(self.autoencoder_, Z, self.learned_share_))
-        return self._place(filled, missing)
+        filled = fill_rows(self.autoencoder_, Z, self.learned_share_)
+        # Imputers of files of earlier versions have no neighbours.
+        share = getattr(self, "neighbor_share_", 0.0)
+        if share:
+            known = self._neighbors, self._neighbors_have
+            filled += share * find_neighbor_changes(filled, np.isnan(Z), *known)
+        return self._place(self._encoding.decode(filled), missing)
 
     def _draw(self, columns, missing, n_draws: int, seed: int) -> Iterator[list]:
         """Yield all columns with draws of their missing values."""

@@ -14,6 +14,7 @@ from skae._estimators.adversarial import AdversarialAutoencoderTransformer
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.imputer import AutoencoderImputer
+from skae._estimators.neighbor_fills import LEAST_SQUARE, N_CANDIDATES, N_NEIGHBORS
 from skae._estimators.outlier import (
     _FARTHEST,
     _GREATEST_DISTANCE,
@@ -332,7 +333,26 @@ class _ImputerResults(_Results):
         results = own.results(own, encoded)
         linear = own.network.output(own.network.fill(results.rows))
         fills = torch.lerp(linear, results.reconstruction, self.program.share)
-        return fills.to(own.mean.dtype) * own.scale + own.mean
+        fills = fills.to(own.mean.dtype) * own.scale + own.mean
+        if not self.program.neighbor_share:
+            return fills
+        filled = torch.where(encoded.isnan(), fills, encoded)
+        means = self._find_neighbor_means(filled)
+        means = torch.where(encoded.isnan().all(1, keepdim=True), filled, means)
+        return torch.lerp(filled, means, self.program.neighbor_share)
+
+    def _find_neighbor_means(self, filled: Tensor) -> Tensor:
+        """Return weighted means of the nearest rows that have a cell, fills where none has."""
+        known, has = self.program.known, self.program.has
+        order = known.square().sum(1) - 2 * filled @ known.T
+        nearest = order.topk(min(N_CANDIDATES, len(known)), largest=False).indices
+        rows, counts = known[nearest], has[nearest]
+        counts = counts * (counts.cumsum(1) <= N_NEIGHBORS)
+        squares = (rows - filled[:, None]).square().sum(2, keepdim=True)
+        weights = counts / (squares + LEAST_SQUARE * known.shape[1])
+        total = weights.sum(1)
+        means = (weights * rows).sum(1) / torch.where(total > 0, total, 1.0)
+        return torch.where(total > 0, means, filled)
 
 
 class ImputerProgram(Program):
@@ -362,6 +382,10 @@ class ImputerProgram(Program):
         if imputer._encoding is not None:
             self.autoencoder = AutoencoderProgram(imputer.autoencoder_)
             self.share = imputer.learned_share_
+            self.neighbor_share = getattr(imputer, "neighbor_share_", 0.0)
+            if self.neighbor_share:
+                self.register_buffer("known", _as_tensor(imputer._neighbors))
+                self.register_buffer("has", _as_tensor(imputer._neighbors_have))
             self.register_buffer("mean", _as_tensor(imputer._encoding.mean))
             self.register_buffer("scale", _as_tensor(imputer._encoding.scale))
 

@@ -1,5 +1,6 @@
 """Missing cells filled by a network's normal distribution, and by what it has learnt beyond."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,21 +96,66 @@ def _sum_errors(module, X, standardization, corruption, seed) -> tuple[torch.Ten
     The sums are those of squared errors of the distribution, of their products with what the
     network changes, and of squared changes.
     """
-    generator = torch.Generator(device="cpu").manual_seed(seed)
     rows = standardization.apply(X)
-    nothing = torch.zeros(rows.shape[1], dtype=rows.dtype)
-    columns = Columns(standardization.scale, nothing, nothing)
     sums = torch.zeros(3, len(rows), dtype=torch.float64)
     n_hidden = 0
-    for _ in range(_N_DRAWS):
-        inputs = corruption(rows, columns, generator)
-        hidden = inputs.isnan() & ~rows.isnan()
+    for hidden, inputs in _hide(rows, standardization.scale, corruption, seed):
         linear, learned = (part.cpu() for part in fill_rows(module, inputs.to(device_of(module))))
         error, change = (part.masked_fill(~hidden, 0) for part in (rows - linear, learned - linear))
         parts = error.square(), error * change, change.square()
         sums += torch.stack([part.sum(1).double() for part in parts])
         n_hidden += int(hidden.sum())
     return sums, n_hidden
+
+
+def _hide(rows: torch.Tensor, scale: float, corruption: Corruption, seed: int):
+    """Yield a few times which cells are hidden, and the rows without them."""
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    nothing = torch.zeros(rows.shape[1], dtype=rows.dtype)
+    columns = Columns(scale, nothing, nothing)
+    for _ in range(_N_DRAWS):
+        inputs = corruption(rows, columns, generator)
+        yield inputs.isnan() & ~rows.isnan(), inputs
+
+
+@torch.no_grad()
+def judge_changes(
+    X: np.ndarray,
+    standardization: Standardization,
+    corruption: Corruption,
+    seed: int,
+    fill: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+) -> FillJudgement:
+    """Hide cells of rows as `judge_fills` does, and judge changes of their fills.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows, in their own unit, with NaN where a cell is missing.
+    standardization : Standardization
+        Centring and scaling of the network's rows.
+    corruption : Corruption
+        Hides cells, a few times each row.
+    seed : int
+        Seed of the draws.
+    fill : callable
+        Returns fills of rows with missing cells, and changes of the fills.
+
+    Returns
+    -------
+    judgement : FillJudgement
+        Best share of the changes; the errors are those without the changes and with that share.
+    """
+    rows = standardization.apply(X)
+    sums, n_hidden = torch.zeros(3, len(X), dtype=torch.float64), 0
+    for hidden, _ in _hide(rows, standardization.scale, corruption, seed):
+        filled, changes = fill(np.where(hidden.numpy(), np.nan, X))
+        there = hidden.numpy()
+        error, change = np.where(there, X - filled, 0), np.where(there, changes, 0)
+        parts = np.square(error), error * change, np.square(change)
+        sums += torch.from_numpy(np.stack([part.sum(axis=1) for part in parts]))
+        n_hidden += int(there.sum())
+    return _judge_sums(sums, n_hidden, 1.0)
 
 
 def _judge_sums(sums: torch.Tensor, n_hidden: int, scale: float) -> FillJudgement:

@@ -1,0 +1,76 @@
+"""Missing cells filled by the nearest rows of the training table."""
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import gen_batches
+
+_MOST_KEPT_ROWS, _LEAST_KEPT_ROWS = 5000, 1000
+_MOST_KEPT_CELLS = 1_000_000
+# Neighbours of a cell are the first rows that have it, among so many nearest rows.
+N_NEIGHBORS, N_CANDIDATES = 5, 50
+# Rows at no distance count as much as rows at this squared distance per column.
+LEAST_SQUARE = 1e-6
+_CELLS_AT_ONCE = 2**22
+
+
+def choose_kept(n_rows: int, n_columns: int) -> np.ndarray:
+    """Return the indices of rows to keep: all of a small table, a sample of a large one.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    n_columns : int
+        Number of columns.
+
+    Returns
+    -------
+    kept : ndarray of int of shape (n_kept,)
+        Indices in ascending order.
+    """
+    most = min(_MOST_KEPT_ROWS, max(_LEAST_KEPT_ROWS, _MOST_KEPT_CELLS // n_columns))
+    if n_rows <= most:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(0).choice(n_rows, most, replace=False))
+
+
+def find_neighbor_changes(filled, missing, known, has) -> np.ndarray:
+    """Return what must be added to fills to make them means of the nearest rows.
+
+    Distances are those of filled rows, and means are weighted by inverse squared distances. A row
+    counts for a cell only if its own cell is observed, so no row is its own neighbour there.
+
+    Parameters
+    ----------
+    filled : ndarray of shape (n_samples, n_columns)
+        Rows with their missing cells filled.
+    missing : ndarray of bool of shape (n_samples, n_columns)
+        Cells that were missing.
+    known : ndarray of shape (n_known, n_columns)
+        Rows of the training table, filled.
+    has : ndarray of bool of shape (n_known, n_columns)
+        Observed cells of these rows.
+
+    Returns
+    -------
+    changes : ndarray of shape (n_samples, n_columns)
+        Zero for observed cells, in rows without any, and where no near row has the cell.
+    """
+    changes = np.zeros(filled.shape)
+    gappy = np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1))
+    if not len(gappy):
+        return changes
+    n_candidates = min(N_CANDIDATES, len(known))
+    nearest = NearestNeighbors(n_neighbors=n_candidates).fit(known)
+    for part in gen_batches(len(gappy), max(1, _CELLS_AT_ONCE // (n_candidates * known.shape[1]))):
+        rows = gappy[part]
+        distances, places = nearest.kneighbors(filled[rows])
+        weights = 1 / (np.square(distances) + LEAST_SQUARE * known.shape[1])
+        counts = has[places]
+        counts &= np.cumsum(counts, axis=1) <= N_NEIGHBORS
+        shares = weights[:, :, None] * counts
+        total = shares.sum(axis=1)
+        sums = np.einsum("rnc,rnc->rc", shares, known[places])
+        means = np.divide(sums, total, out=filled[rows].copy(), where=total > 0)
+        changes[rows] = np.where(missing[rows], means - filled[rows], 0)
+    return changes
