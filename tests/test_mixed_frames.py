@@ -15,7 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skae
-from skae import AutoencoderTransformer, VariationalAutoencoderTransformer
+from skae import (
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 from skae.comparison import compare_with_pca
 from skae.exceptions import ColumnsLeftOutWarning
 
@@ -380,3 +384,50 @@ def test_values_that_mean_something_else_than_in_fit_are_refused(library, change
     # Another zone is another name for the same moments.
     same = frame.assign(seen=MOMENTS.tz_convert("UTC"))
     np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))
+
+
+KINDS = ["float", "whole", "boolean", "text", "date", "figures"]
+
+
+@pytest.fixture(scope="module", params=[lambda frame: frame, to_polars], ids=["pandas", "polars"])
+def detection(request):
+    """Return a detector of rows with gaps, and what makes rows of a frame its input."""
+
+    def convert(rows):
+        return request.param(rows.assign(tag=[f"no. {i}" for i in range(len(rows))]))[
+            [*KINDS, "tag"]
+        ]
+
+    template = AutoencoderTransformer(hidden_layer_sizes=(16,), max_iter=30, batch_size=32)
+    detector = AutoencoderOutlierDetector(3, autoencoder=template, random_state=0)
+    with pytest.warns(ColumnsLeftOutWarning, match="'tag'"):
+        return detector.fit(convert(add_gaps(make_frame(300)))), convert
+
+
+def test_outliers_in_frames_are_found_and_their_columns_named(detection):
+    detector, convert = detection
+    usual = make_frame(300).head(40)
+    usual = usual[usual["float"].abs() > 0.5]
+    false = convert(usual.assign(boolean=~usual["boolean"]))
+    far = convert(usual.assign(float=usual["float"] + 3))
+    scores = detector.score_samples(convert(usual))
+    for rows, column in ((false, "boolean"), (far, "float")):
+        assert np.mean(detector.score_samples(rows) < scores) > 0.9
+        z_scores = detector.cell_z_scores(rows)
+        assert list(z_scores.columns) == KINDS
+        found = np.array(KINDS)[np.abs(z_scores.to_numpy()).argmax(axis=1)]
+        assert np.mean(found == column) > 0.6
+    assert np.median(detector.cell_z_scores(far)["float"]) > 3
+    assert detector.p_values(far).max() < 0.2
+
+
+def test_detectors_of_frames_pass_over_gaps_and_can_be_saved(detection, tmp_path):
+    detector, convert = detection
+    frame = add_gaps(make_frame(300))
+    errors = np.array(detector.reconstruction_errors(convert(frame)).to_numpy(), dtype=float)
+    np.testing.assert_array_equal(np.isnan(errors), frame[KINDS].isna().to_numpy())
+    skae.save(detector, tmp_path / "detector.skae")
+    again = skae.load(tmp_path / "detector.skae").score_samples(convert(frame))
+    np.testing.assert_array_equal(again, detector.score_samples(convert(frame)))
+    with pytest.raises(ValueError, match="data frame with the columns of fit"):
+        detector.predict(np.zeros((2, 7)))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from skae._engine import Standardization, column_losses
 from skae._estimators.code_density import draw_between
@@ -28,6 +28,7 @@ from skae.architectures import Convolutional, Recurrent
 from skae.corruption import HidingNoise
 from skae.exceptions import ColumnsLeftOutWarning
 from skae.objectives import MixedLoss, OrthogonalDecoder, SquaredError
+from skae.objectives._mixed import LEAST_ENTROPY
 
 # Whole numbers without gaps, each in one row, are those of the rows where there are so many.
 _FEWEST_NUMBERED_ROWS = 20
@@ -370,11 +371,14 @@ class FrameForm:
 
     def measure_cells(self, module, rows, standardization: Standardization):
         """Return the loss of every cell in units of its column's baseline, as a frame."""
-        losses = column_losses(module, rows, standardization, self.loss)[..., 0]
+        return self.gather_numbers(column_losses(module, rows, standardization, self.loss)[..., 0])
+
+    def gather_numbers(self, values: np.ndarray):
+        """Return numbers as a frame of the library and with the columns of fit."""
         types = ColumnType(self.types[0].library, "float64")
         if types.library == "polars":
             types = replace(types, name="Float64")
-        parts = zip(self.names, losses.T, strict=True)
+        parts = zip(self.names, values.T, strict=True)
         columns = [types.make_column(name, own, "number") for name, own in parts]
         if types.library == "polars":
             columns = [column.fill_nan(None) for column in columns]
@@ -384,6 +388,34 @@ class FrameForm:
         """Return the loss of each row, and that of the columns' baselines."""
         losses = column_losses(module, rows, standardization, self.loss)
         return np.nansum(losses, axis=1)
+
+    def measure_deviations(self, rows, decoded, losses, deviations, mean) -> np.ndarray:
+        """Return by how much cells deviate from their reconstructions, as z-scores.
+
+        Parameters
+        ----------
+        rows, decoded : ndarray of shape (n_samples, n_encoded)
+            Encoded rows and their reconstructions.
+        losses : ndarray of shape (n_samples, n_columns)
+            Losses of the cells, in units of the baselines.
+        deviations : ndarray of shape (n_columns,)
+            Usual roots of the losses.
+        mean : ndarray of shape (n_encoded,)
+            Means of the encoded training rows.
+
+        Returns
+        -------
+        z_scores : ndarray of shape (n_samples, n_columns)
+            For categories, roots of twice the cross-entropy: with a z-score of this size, a
+            number has as low a likelihood beside its mode.
+        """
+        first = np.unique(self.encoding.groups, return_index=True)[1]
+        shares = np.clip(mean * self.encoding.scale, 0, None)
+        entropies = np.bincount(self.encoding.groups, special.entr(shares))
+        is_number = np.array([own is None for own in self.encoding.levels])
+        signs = np.where(is_number, np.sign(rows - decoded)[:, first], 1.0)
+        factors = np.where(is_number, 1 / deviations, np.sqrt(2 * entropies.clip(LEAST_ENTROPY)))
+        return signs * np.sqrt(losses.clip(0)) * factors
 
     def count_cells(self, rows: np.ndarray, *, masked: bool) -> np.ndarray:
         """Return the number of cells in each row that are not missing, 1 where all are."""

@@ -7,16 +7,31 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_consistent_length, check_scalar, column_or_1d, gen_batches
+from sklearn.utils import (
+    _safe_indexing,
+    check_consistent_length,
+    check_scalar,
+    column_or_1d,
+    gen_batches,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.sparsefuncs import min_max_axis
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skae._engine import decode_table
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.dask_blocks import maps_dask
+from skae._estimators.frames import (
+    FrameForm,
+    check_frame,
+    is_mixed_frame,
+    summarize_columns,
+    warn_of_left_out,
+)
 from skae._estimators.html import HTMLMixin
+from skae._estimators.mixed_columns import is_frame
 from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
 from skae._estimators.row_blocks import check_size, reads_blocks
@@ -88,6 +103,10 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     The training rows may contain outliers: the most remote ones are left out beforehand, see
     `trim`. Features are divided by the range of the rows that remain, so units do not matter.
+
+    Data frames may have columns of several kinds, such as categories and dates, and missing values.
+    Distances are then those of standardised numbers and scaled indicators, and errors are losses
+    relative to the baselines of the columns. Read more in the :doc:`user guide </mixed>`.
 
     Parameters
     ----------
@@ -219,10 +238,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, at least two, all finite except for missing cells. Most of them should be
-            inliers. Images and sequences may have more axes, as in the autoencoder. Files and
-            tables of other libraries are read whole in `fit`, and block by block in all other
-            methods, as described in the :doc:`user guide </scale>`.
+            Training rows, at least two, all finite except for missing cells, or a data frame with
+            columns of several kinds. Most of them should be inliers. Images and sequences may have
+            more axes, as in the autoencoder. Files and tables of other libraries are read whole in
+            `fit`, and block by block in all other methods, as described in the
+            :doc:`user guide </scale>`.
         y : object, default=None
             Ignored; here because scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -254,11 +274,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         weights = check_weights(sample_weight, X)
         options = self._read_groups(groups, X, weights)
         if weights is not None:
-            X, weights = X[weights > 0], weights[weights > 0]
+            X, weights = _take(X, weights > 0), weights[weights > 0]
         if self.cv is not None:
             self.calibration_scores_ = self._score_unseen(X, form, weights, **options)
         kept = self._choose_core(X, weights, **options)
-        self.data_min_, self.data_range_ = _find_ranges(X[kept])
+        if not is_frame(X):
+            self.data_min_, self.data_range_ = _find_ranges(X[kept])
         X, _ = self._scale(X, form)
         self._fit_autoencoder(X, kept, weights, options)
         self._remember(X, kept, weights, **options)
@@ -383,12 +404,16 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
         Returns
         -------
-        errors : ndarray of shape (n_samples, n_features)
+        errors : ndarray or data frame of shape (n_samples, n_features)
             Squared differences between X and its reconstruction, in units of the square of each
             feature's range in the training rows and in the shape of X; NaN where a cell is missing.
+            For data frames with columns of several kinds, losses in units of the baselines of the
+            columns, as in `AutoencoderTransformer.reconstruction_errors`.
         """
         check_is_fitted(self)
         X, beyond = self._scale(*self._validate_rows(X))
+        if is_frame(X):
+            return self.autoencoder_.reconstruction_errors(X)
         errors = self.autoencoder_.reconstruction_errors(X).astype(np.float64)
         # A view, also where samples have axes of their own.
         errors.reshape(len(errors), -1)[beyond.row, beyond.col] += beyond.data
@@ -406,10 +431,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
         Returns
         -------
-        z_scores : ndarray of shape (n_samples, n_features)
+        z_scores : ndarray or data frame of shape (n_samples, n_features)
             Cell minus its reconstruction, divided by the root mean square of that difference in
             ordinary rows: positive if the value is higher than expected. In the shape of X; NaN in
-            missing cells.
+            missing cells. For data frames with columns of several kinds, a data frame, in which
+            categories have the root of twice their negative log-likelihood, which is 3 for a
+            probability of one percent and never negative.
 
         Examples
         --------
@@ -425,6 +452,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         errors = self.reconstruction_errors(X)
         scale = self._read("residual_scale_", "Fit it again").reshape(errors.shape[1:])
         rows, _ = self._scale(*self._validate_rows(X))
+        if is_frame(rows):
+            encoded, decoded = self._encode(rows)
+            losses = np.asarray(errors, dtype=np.float64)
+            given = encoded, decoded, losses, scale, self.autoencoder_.mean_
+            return self._frame.gather_numbers(self._frame.measure_deviations(*given))
         rows = rows.toarray() if sparse.issparse(rows) else rows
         own = self.autoencoder_
         return (
@@ -449,18 +481,20 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             # Two rows or groups at least must be left to fit to.
             return np.empty(0)
         folds = np.random.default_rng(0).permutation(n_units) % min(self.cv, n_units // 2)
-        X = X if sparse.issparse(X) else X.reshape(-1, *form)
+        X = X if sparse.issparse(X) or is_frame(X) else X.reshape(-1, *form)
         scores = []
         for fold in range(folds.max() + 1):
             unseen = _spare_columns(X, folds[units] == fold)
             known = {"sample_weight": weights, "groups": groups}
             known = {name: x[~unseen] for name, x in known.items() if x is not None}
-            scores.append(self._clone_for_fold().fit(X[~unseen], **known).score_samples(X[unseen]))
+            part = self._clone_for_fold().fit(_take(X, ~unseen), **known)
+            scores.append(part.score_samples(_take(X, unseen)))
         return np.sort(np.concatenate(scores))
 
     def _clone_for_fold(self):
         """Return an unfitted detector for a part of the rows."""
-        part = clone(self).set_params(cv=None)
+        # Missing cells of all rows are known to the autoencoder.
+        part = clone(self).set_params(cv=None, autoencoder=clone(self.autoencoder_))
         fraction = getattr(part.autoencoder, "validation_fraction", None)
         if fraction is not None and not isinstance(fraction, Real):
             # A splitter may number the rows of the whole table.
@@ -483,6 +517,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     def _validate_rows(self, X, *, reset=False, **options):
         """Return X as an array or CSR matrix of rows, and the shape that samples have in X."""
         samples = stack_samples(X)
+        if is_mixed_frame(samples) if reset else self._frame is not None:
+            return self._validate_frame(samples, reset), ()
         masked = is_masked(self.autoencoder_)
         options |= {"accept_sparse": not masked and "csr", "dtype": (np.float64, np.float32)}
         with advise("contains NaN", _MISSING):
@@ -494,6 +530,38 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
                 **options,
             )
         return rows, find_form(samples, rows.shape[1])
+
+    def _validate_frame(self, X, reset):
+        """Return a frame with the columns that the autoencoder has."""
+        if reset:
+            check_frame(self, X, fewest=2, reset=True)
+            columns = summarize_columns(X)
+            used = [own for own in columns if own.reason is None]
+            if any(own.n_missing for own in used):
+                self.autoencoder_.set_params(missing="mask")
+            rows = X[[own.name for own in used]]
+            if not is_mixed_frame(rows):
+                # Without the column that makes it mixed, the table would be one of numbers.
+                return X
+            warn_of_left_out(columns)
+            return rows
+        if not is_frame(X):
+            raise ValueError(
+                "X must be a data frame with the columns of fit, which had several kinds. Got "
+                f"{type(X).__name__}. Pass a frame of pandas or polars."
+            )
+        check_frame(self, X, fewest=1, reset=False)
+        return X[list(self.autoencoder_.feature_names_in_)]
+
+    @property
+    def _frame(self) -> FrameForm | None:
+        return self.autoencoder_._frame
+
+    def _encode(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of a frame and their reconstructions as numbers."""
+        own = self.autoencoder_
+        rows = own._frame.read(own, X)
+        return rows, decode_table(own.net_.module_, own.transform(X), own._standardization)
 
     def _scale(self, X, form):
         """Return rows in units of the ranges of the features, and what lies too far away.
@@ -512,6 +580,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         beyond : coo_array of shape (n_samples, n_features)
             Squared distances of X from there, in double precision; few if any are stored.
         """
+        if is_frame(X):
+            # Its columns have units of their own.
+            return X, None
         if sparse.issparse(X) and self.data_min_.any():
             X = X.toarray()
         scaled = X.astype(np.float64)
@@ -531,9 +602,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     def _choose_core(self, X, weights, groups=None) -> np.ndarray:
         """Tell which rows are left by `trim`."""
-        self.data_min_, self.data_range_ = _find_ranges(X)
-        scaled, _ = self._scale(X, (X.shape[1],))
-        self._center, self._axes = find_axes(scaled)
+        if is_frame(X):
+            scaled = FrameForm.fit(self.autoencoder_, X, None).read(self.autoencoder_, X)
+        else:
+            self.data_min_, self.data_range_ = _find_ranges(X)
+            scaled, _ = self._scale(X, (X.shape[1],))
+        self._center, self._axes = find_axes(scaled, is_scaled=is_frame(X))
         places = place_rows(scaled, self._center, self._axes)
         some = np.random.default_rng(0).permutation(len(places))[:_MOST_COMPARED]
         nearest = NearestNeighbors().fit(places[some])
@@ -549,7 +623,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             # A splitter may number all rows, so the others stay: they weigh nothing, and are copies
             # of one that is kept, since the autoencoder may refuse cells beyond these.
             weights = kept * (1.0 if weights is None else weights)
-            X = X[np.where(kept, np.arange(len(kept)), kept.argmax())]
+            X = _take(X, np.where(kept, np.arange(len(kept)), kept.argmax()))
         with advise("X must lie in", _UNITS):
             self.autoencoder_.fit(X, sample_weight=weights, **options)
 
@@ -561,6 +635,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         """Return scaled rows as a table, with their reconstructions in place of missing cells."""
         if sparse.issparse(X):
             return X
+        if is_frame(X):
+            rows, decoded = self._encode(X)
+            return np.where(np.isnan(rows), decoded, rows)
         missing = np.isnan(X)
         if missing.any():
             codes = self.autoencoder_.transform(X)
@@ -582,8 +659,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         """Keep what rows are compared with, and the threshold."""
         errors = self._measure_errors(X)
         inflation = self._find_inflation(errors[kept], None if weights is None else weights[kept])
-        self.residual_scale_ = self._measure_residuals(X[kept]) * np.sqrt(inflation)
-        self._center, self._axes = find_axes(self._fill(X[kept]))
+        core = _take(X, kept)
+        self.residual_scale_ = self._measure_residuals(core) * np.sqrt(inflation)
+        self._center, self._axes = find_axes(self._fill(core), is_scaled=is_frame(X))
         places = self._place(X)
         self.n_neighbors_ = min(self.n_neighbors, int(kept.sum()) - 1)
         self._neighbors = NearestNeighbors(n_neighbors=self.n_neighbors_).fit(places[kept])
@@ -604,7 +682,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         """Return the root mean square of each feature's residuals in scaled rows, kept off zero."""
         sums, counts = 0, 0
         for part in gen_batches(X.shape[0], max(1, _CELLS_AT_ONCE // self.n_features_in_)):
-            errors = self.autoencoder_.reconstruction_errors(X[part]).astype(np.float64)
+            errors = np.asarray(self.autoencoder_.reconstruction_errors(_take(X, part)), np.float64)
             errors = errors.reshape(len(errors), -1)
             sums, counts = (
                 sums + np.nansum(errors, axis=0),
@@ -664,9 +742,14 @@ def _discover(p_values, fdr: float) -> np.ndarray:
     return p_values <= ordered[passes].max(initial=-1)
 
 
+def _take(X, rows):
+    """Return some rows of a table."""
+    return _safe_indexing(X, rows) if is_frame(X) else X[rows]
+
+
 def _spare_columns(X, unseen) -> np.ndarray:
     """Return which rows are held out, less a row for each column that all others lack."""
-    if sparse.issparse(X) or not unseen.any():
+    if sparse.issparse(X) or is_frame(X) or not unseen.any():
         return unseen
     missing = np.isnan(X.reshape(len(X), -1))
     lost = missing[~unseen].all(axis=0)

@@ -19,7 +19,7 @@ _LEAST_DEVIATION = 0.05
 FARTHEST_PLACE = 1e3
 
 
-def find_axes(X) -> tuple[np.ndarray, np.ndarray]:
+def find_axes(X, *, is_scaled: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the centre of rows, and axes onto which rows less the centre are projected.
 
     A squared distance between such projections is the sum of that between standardised rows and of
@@ -29,6 +29,8 @@ def find_axes(X) -> tuple[np.ndarray, np.ndarray]:
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Rows. NaN counts as the mean of its column.
+    is_scaled : bool, default=False
+        Whether columns have the weight that they are to have, instead of being standardised.
 
     Returns
     -------
@@ -38,6 +40,8 @@ def find_axes(X) -> tuple[np.ndarray, np.ndarray]:
         Principal axes of the standardised rows, at most 128, as long as they count.
     """
     center, deviations = _describe_columns(X)
+    if is_scaled:
+        deviations = np.ones_like(deviations)
     standard = X @ sparse.diags(1 / deviations) if sparse.issparse(X) else _center(X, center)
     if not sparse.issparse(X):
         standard /= deviations

@@ -10,7 +10,7 @@ from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss
 from skae.objectives._units import ColumnUnits
 
 # A category of which nearly all rows have one level does not count for more than this allows.
-_LEAST_ENTROPY = 0.02
+LEAST_ENTROPY = 0.02
 
 
 class MixedLoss(ReconstructionLoss):
@@ -96,7 +96,7 @@ class PreparedMixedLoss(PreparedLoss):
         shares = torch.where(self.blocks.is_level, shares.clamp_min(0), 0.0)
         entropies = shares.new_zeros(self.blocks.n_categories + 1)
         entropies.index_add_(0, self.blocks.owner, -torch.xlogy(shares, shares))
-        weights = 1 / entropies.clamp_min(_LEAST_ENTROPY)
+        weights = 1 / entropies.clamp_min(LEAST_ENTROPY)
         weights[-1] = 1.0
         return weights[self.blocks.owner]
 
