@@ -386,7 +386,7 @@ def test_values_that_mean_something_else_than_in_fit_are_refused(library, change
     np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))
 
 
-KINDS = ["float", "whole", "boolean", "text", "date", "figures"]
+KINDS = ["float", "whole", "boolean", "text", "date"]
 
 
 @pytest.fixture(scope="module", params=[lambda frame: frame, to_polars], ids=["pandas", "polars"])
