@@ -240,8 +240,6 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least two, all finite except for missing cells, or a data frame with
             columns of several kinds. Most of them should be inliers. Images and sequences may have
-            Training rows, at least two, all finite except for missing cells, or a data frame with
-            columns of several kinds. Most of them should be inliers. Images and sequences may have
             more axes, as in the autoencoder. Files and tables of other libraries are read whole in
             `fit`, and block by block in all other methods, as described in the
             :doc:`user guide </scale>`.
