@@ -452,11 +452,10 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         errors = self.reconstruction_errors(X)
         scale = self._read("residual_scale_", "Fit it again").reshape(errors.shape[1:])
         rows, _ = self._scale(*self._validate_rows(X))
-        if is_frame(rows):
-            encoded, decoded = self._encode(rows)
+        if (form := self._frame) is not None:
             losses = np.asarray(errors, dtype=np.float64)
-            given = encoded, decoded, losses, scale, self.autoencoder_.mean_
-            return self._frame.gather_numbers(self._frame.measure_deviations(*given))
+            given = (*self._encode(rows), losses, scale, self.autoencoder_.mean_)
+            return form.gather_numbers(form.measure_deviations(*given))
         rows = rows.toarray() if sparse.issparse(rows) else rows
         own = self.autoencoder_
         return (
