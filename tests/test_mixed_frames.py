@@ -319,7 +319,7 @@ def test_comparisons_of_frames_have_famd_in_the_place_of_pca(change, quick):
         "FAMD and an autoencoder",
         "date or time",
         "What the codes stand for",
-        "boolean = ",
+        "boolean: ",
     ):
         assert part in page
 
