@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skae.parallel import fit_many, transform_many
     from skae.saving import checkpoints, load, save
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # `to_onnx` is left out: a star would ask for the packages of an extra.
 __all__ = [
