@@ -167,7 +167,7 @@ def read_dates(values):
     Returns
     -------
     values : pandas.Series
-        Of the type datetime64 for dates such as 2024-05-31, with or without a time of day and a
+        Dates of the type datetime64 for text such as 2024-05-31, with or without a time of day and a
         time zone, which becomes UTC, and for dates such as 31.5.2024. Dates such as 5/31/2024 are
         recognised if the column shows which of the two numbers is the month.
     """
