@@ -167,9 +167,9 @@ def read_dates(values):
     Returns
     -------
     values : pandas.Series
-        Dates of the type datetime64 for text such as 2024-05-31, with or without a time of day and a
-        time zone, which becomes UTC, and for dates such as 31.5.2024. Dates such as 5/31/2024 are
-        recognised if the column shows which of the two numbers is the month.
+        Dates of the type datetime64 for text such as 2024-05-31, with or without a time of day and
+        a time zone, which becomes UTC, and such as 31.5.2024. Text such as 5/31/2024 is recognised
+        if the column shows which of the two numbers is the month.
     """
     if values.dtype.kind != "O":
         return values
