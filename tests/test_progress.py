@@ -85,7 +85,7 @@ def test_the_time_left_counts_from_the_beginning(monkeypatch):
     monkeypatch.setattr(progress, "monotonic", lambda: next(now))
 
     def work():
-        with progress.Progress(1000, "Reading") as bar:
+        with progress.show_progress(1000, "Reading") as bar:
             bar.add(100)
             assert sys.stderr.getvalue() == ""
             bar.add(300)

@@ -16,7 +16,7 @@ from skae._engine import StoredTable
 from skae._estimators.stored_tables import open_path, open_stored
 from skae._shared.extras import import_extra
 from skae._shared.files import write_text
-from skae._shared.progress import Progress
+from skae._shared.progress import show_progress
 from skae.saving import load
 
 # Rows are read, computed and written so many bytes at a time, whole blocks at least.
@@ -81,7 +81,7 @@ class _Work:
         n_before = self.n_rows - sum(b - a for a, b in rest)
         writer = None
         coming = [reader.submit(self._read, *rest[0])] if rest else []
-        with Progress(self.n_rows, n_before=n_before) as progress:
+        with show_progress(self.n_rows, n_before=n_before) as progress:
             for piece, (start, stop) in enumerate(rest, n_done):
                 rows = coming.pop().result()
                 if piece + 1 < len(self.pieces):

@@ -12,7 +12,7 @@ from skae._engine import StoredTable, chunk_slices
 from skae._estimators.stored_tables import is_path, open_path, open_stored
 from skae._shared.extras import import_extra
 from skae._shared.memory import find_free_memory
-from skae._shared.progress import Progress
+from skae._shared.progress import show_progress
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 # Numbers in double precision that take 32 MB, and a few copies of them.
@@ -39,7 +39,7 @@ def reads_blocks(method: _Method) -> _Method:
         if table is None or not table.is_large:
             return method(self, X)
         parts = []
-        with Progress(len(table)) as progress:
+        with show_progress(len(table)) as progress:
             for block in _list_blocks(table, method.__name__):
                 parts.append(method(self, block))
                 progress.add(len(block))

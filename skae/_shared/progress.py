@@ -4,13 +4,15 @@ import math
 import os
 import sys
 import threading
-from contextvars import ContextVar, Token
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import parent_process
 from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 from skae._shared.config import get_config
 
@@ -32,7 +34,7 @@ class Unwatched:
 
 
 class Progress(Unwatched):
-    """Work with a progress bar, for as long as the `with` block of this context manager runs.
+    """Work with a progress bar, from `start` to `close`.
 
     The bar is shown after two seconds and removed at the end. It shows rows per second and the time
     left. Pipes, worker processes and threads other than the main thread show nothing, and neither
@@ -65,17 +67,6 @@ class Progress(Unwatched):
         self.description, self.unit, self.wanted = description, unit, wanted
         self._bar: Any = None
         self._began, self._next = 0.0, math.inf
-        self._token: Token[Unwatched] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        self._token = WORK.set(self)
-        return self
-
-    def __exit__(self, *_) -> None:
-        if self._token is not None:
-            WORK.reset(self._token)
-        self.close()
 
     def start(self) -> None:
         """Begin to wait until the bar is shown."""
@@ -134,6 +125,19 @@ class Progress(Unwatched):
 _NOTHING = Unwatched()
 # Work that is being done; a thread begins with a context of its own.
 WORK: ContextVar[Unwatched] = ContextVar("skae_work", default=_NOTHING)
+
+
+@contextmanager
+def show_progress(n_all: int, description: str = "", **options) -> Iterator[Progress]:
+    """Show a bar while the `with` block runs; the parameters are those of `Progress`."""
+    progress = Progress(n_all, description, **options)
+    progress.start()
+    token = WORK.set(progress)
+    try:
+        yield progress
+    finally:
+        WORK.reset(token)
+        progress.close()
 
 
 def _is_main_thread() -> bool:

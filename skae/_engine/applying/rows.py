@@ -10,7 +10,7 @@ import torch
 
 from skae._engine.tables.rows import chunk_slices, densify
 from skae._engine.tables.standardization import Standardization
-from skae._shared.progress import Progress
+from skae._shared.progress import show_progress
 from skae.objectives import ColumnUnits, MixedLoss
 
 _CELLS_OF_DRAWS = 2**17
@@ -305,7 +305,7 @@ def _sum_rows(module, rows: torch.Tensor) -> torch.Tensor:
 def _collect(n_rows: int, parts) -> np.ndarray:
     """Put parts of a result into one array, made when the first part shows its shape and type."""
     parts = iter(parts)
-    with Progress(n_rows) as progress:
+    with show_progress(n_rows) as progress:
         rows, part = next(parts)
         result = np.empty((n_rows, *part.shape[1:]), dtype=part.dtype)
         result[rows] = part

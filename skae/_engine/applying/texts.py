@@ -5,7 +5,7 @@ import torch
 
 from skae._engine.applying.rows import device_of
 from skae._engine.tables.rows import chunk_slices
-from skae._shared.progress import Progress
+from skae._shared.progress import show_progress
 from skae.modules import TokenAutoencoder
 
 _CELLS_OF_LOGITS = 2**22
@@ -36,7 +36,7 @@ def _apply(module, rows: np.ndarray, function, n_cells: int) -> np.ndarray:
     """Return what a function of the network makes of rows, so many cells for each at a time."""
     device = device_of(module)
     parts = []
-    with Progress(len(rows), unit="texts") as progress:
+    with show_progress(len(rows), unit="texts") as progress:
         for some in chunk_slices((len(rows), n_cells), _CELLS_OF_LOGITS):
             parts.append(function(torch.tensor(rows[some], device=device)).cpu().numpy())
             progress.add(len(parts[-1]))

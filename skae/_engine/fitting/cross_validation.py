@@ -28,7 +28,7 @@ from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.epoch import Batch, train_epoch
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.tables.batches import batch_sizes, count_batches
-from skae._shared.progress import Progress
+from skae._shared.progress import show_progress
 
 N_FOLDS = 5
 
@@ -294,7 +294,7 @@ def _train_folds(
         unpack_step_(networks.step, networks.groups, resumption.sources, state.training)
     n_resumed = len(progress.train_losses)
     n_rows = networks.train_indices.numel()
-    with Progress(max_iter * n_rows, "Folds", n_before=n_resumed * n_rows) as work:
+    with show_progress(max_iter * n_rows, "Folds", n_before=n_resumed * n_rows) as work:
         while (
             len(progress.train_losses) < max_iter
             and len(progress.train_losses) - progress.best_iter < n_iter_no_change

@@ -32,7 +32,7 @@ from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.optimizer import adamw_groups
 from skae._engine.tables.batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
 from skae._engine.tables.spread_batches import SpreadBatches
-from skae._shared.progress import WORK, Progress
+from skae._shared.progress import WORK, Progress, show_progress
 from skae.modules import Autoencoder
 
 _VALIDATION_BATCH_SIZE = 4096
@@ -213,11 +213,11 @@ class TrainingRun:
                 self._go_on(n_epochs, resumption)
             net.notify("on_train_end", X=self.train_set, y=None)
 
-    def _show_progress(self, n_epochs: int) -> Progress:
+    def _show_progress(self, n_epochs: int) -> contextlib.AbstractContextManager[Progress]:
         """Return the bar of a training that prints nothing itself."""
         n_of_start = self._n_rows_of_epoch - self.train_set.n_rows
         n_rows = n_of_start + n_epochs * self._n_rows_of_epoch
-        return Progress(n_rows, wanted=not self.loop.verbose and self.tasks is None)
+        return show_progress(n_rows, wanted=not self.loop.verbose and self.tasks is None)
 
     @property
     def _n_rows_of_epoch(self) -> int:

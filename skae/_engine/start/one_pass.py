@@ -7,7 +7,7 @@ from skae._engine.tables.columns import ColumnStatistics, check_squares
 from skae._engine.tables.rows import LazyRows, chunk_slices
 from skae._engine.tables.standardization import Standardization
 from skae._engine.tables.stored import StoredTable
-from skae._shared.progress import Progress
+from skae._shared.progress import show_progress
 from skae._shared.warning import warn_user
 from skae.exceptions import SkaeWarning
 
@@ -70,7 +70,7 @@ class OnePass:
         """Read the table, or its first rows only; tell whether the precision was enough."""
         self.moments = _Moments(self.X.shape[1], has_products=is_narrow(*self.X.shape))
         self.ends = [_End(limit, self.X[:1]) for limit in (np.minimum, np.maximum)]
-        with Progress(len(self.X), "Statistics and PCA") as progress:
+        with show_progress(len(self.X), "Statistics and PCA") as progress:
             for rows in chunk_slices((len(self.X), self.X.shape[1]), cells=_CELLS_AT_ONCE):
                 part = self.X[rows]
                 for end in self.ends:

@@ -8,7 +8,7 @@ from scipy import linalg, sparse
 
 from skae._engine.tables.columns import ColumnStatistics
 from skae._engine.tables.rows import chunk_slices, densify
-from skae._shared.progress import WORK, Progress
+from skae._shared.progress import WORK, show_progress
 
 # Up to here the covariance matrix is small enough to be decomposed whole.
 _MAX_COVARIANCE_FEATURES = 2000
@@ -152,7 +152,7 @@ def sum_covariance(X, mean, shares, precision) -> np.ndarray:
     """Return the weighted covariance by one pass over chunks, summed in double precision."""
     covariance = np.zeros((X.shape[1], X.shape[1]))
     roots = np.sqrt(shares * len(shares)).astype(precision)
-    with Progress(X.shape[0], "PCA") as progress:
+    with show_progress(X.shape[0], "PCA") as progress:
         for rows in chunk_slices(X.shape, cells=2**22):
             dense = densify(X[rows])
             centred = np.empty(dense.shape, dtype=precision)
@@ -321,7 +321,7 @@ def _randomized(table: _CentredTable, count: int, seed: int) -> tuple[np.ndarray
     """
     size = min(count + _N_OVERSAMPLES, *table.shape)
     basis = np.random.default_rng(seed).standard_normal((table.shape[1], size))
-    with Progress((_N_POWER_ITERATIONS + 1) * table.shape[0], "PCA"):
+    with show_progress((_N_POWER_ITERATIONS + 1) * table.shape[0], "PCA"):
         for _ in range(_N_POWER_ITERATIONS):
             basis = linalg.qr(table.multiply_twice(basis), mode="economic", check_finite=False)[0]
         projected = basis.T @ table.multiply_twice(basis)
