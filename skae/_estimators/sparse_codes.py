@@ -259,7 +259,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
 
     @property
     def components_(self) -> np.ndarray:
-        """Dictionary, of shape (n_components_, n_features_in_)."""
+        """Dictionary, with a row for each code."""
         return self.net_.module_.dictionary.detach().cpu().numpy()
 
     @sees_one_fit
