@@ -354,7 +354,7 @@ def test_module_runs_as_a_program(flowers):
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
-    assert "45 rows to fit on, 15 held out, 4 columns" in process.stdout
+    assert "45 rows to fit on, 15 held out, 5 columns" in process.stdout
 
 
 @pytest.mark.parametrize(

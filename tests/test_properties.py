@@ -413,7 +413,7 @@ def apply_detector(model, X):
     check_finite(scores, (n_rows,))
     assert (scores < 0).all()
     check_finite(model.predict(X), (n_rows,))
-    assert not np.isinf(model.reconstruction_errors(X)).any()
+    assert not np.isinf(np.asarray(model.reconstruction_errors(X), dtype=float)).any()
     return scores
 
 
