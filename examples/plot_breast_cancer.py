@@ -20,7 +20,7 @@ from skae.inspection import CodeDisplay, explain_codes
 
 data = load_breast_cancer(as_frame=True)
 X, y = data.data, data.target_names[data.target]
-comparison = compare_with_pca(X, y, n_components=(1, 2, 4, 8), standardize=True)
+comparison = compare_with_pca(X, y, n_components=(2, 4, 8), standardize=True)
 comparison
 
 # %%
