@@ -34,7 +34,7 @@ display = comparison.plot()
 # rows:
 
 model = make_pipeline(StandardScaler(), AutoencoderTransformer(n_components=4, random_state=0))
-print(compare_downstream(model, X, y, cv=5))
+print(compare_downstream(model, X, y))
 
 # %%
 # If the interval of the difference contains zero, as here, these rows cannot tell which codes are
