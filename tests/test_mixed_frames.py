@@ -421,6 +421,19 @@ def test_outliers_in_frames_are_found_and_their_columns_named(detection):
     assert detector.p_values(far).max() < 0.2
 
 
+def test_a_category_that_is_new_makes_a_row_unusual(detection):
+    detector, convert = detection
+    usual = make_frame(300).head(40)
+    scores = detector.score_samples(convert(usual))
+    missing = detector.score_samples(convert(usual.assign(text=None)))
+    rows = convert(usual)
+    is_polars = isinstance(rows, pl.DataFrame)
+    new = pl.lit("sideways") if is_polars else "sideways"
+    changed = (rows.with_columns if is_polars else rows.assign)(text=new)
+    assert np.mean(detector.score_samples(changed) < scores) > 0.9
+    assert np.mean(detector.score_samples(changed) < missing) > 0.9
+
+
 def test_detectors_of_frames_pass_over_gaps_and_can_be_saved(detection, tmp_path):
     detector, convert = detection
     frame = add_gaps(make_frame(300))

@@ -308,6 +308,25 @@ class FrameForm:
             columns.append(values if levels is None else levels.number(values, missing))
         return self.encoding.encode(columns)
 
+    def find_unknown(self, X, rows: np.ndarray) -> np.ndarray:
+        """Tell which cells of encoded rows belong to categories that did not occur in fit.
+
+        Parameters
+        ----------
+        X : data frame of shape (n_samples, n_features)
+            The frame.
+        rows : ndarray of shape (n_samples, n_encoded)
+            Its rows, as `read` returns them.
+
+        Returns
+        -------
+        unknown : ndarray of bool of shape (n_samples, n_encoded)
+            True where a cell is not missing, but not encoded either.
+        """
+        parts = zip(self.positions, self.names, self.kinds, strict=True)
+        missing = [_read_column(take_column(X, own), name, kind)[1] for own, name, kind in parts]
+        return np.isnan(rows) & ~np.column_stack(missing)[:, self.encoding.groups]
+
     def cut(self, rows):
         """Return rows as they are: the network sees all of their cells."""
         return rows

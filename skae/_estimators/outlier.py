@@ -636,6 +636,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             return X
         if is_frame(X):
             rows, decoded = self._encode(X)
+            # A category that did not occur in fit is none of those that did.
+            decoded[self.autoencoder_._frame.find_unknown(X, rows)] = 0
             return np.where(np.isnan(rows), decoded, rows)
         missing = np.isnan(X)
         if missing.any():
