@@ -24,6 +24,7 @@ from skae.io import read_table
 
 _BANDS = _FRAMES = 32
 _WINDOW = 256
+_PARTS = {"all": slice(None), "choosing": slice(0, None, 2), "judging": slice(1, None, 2)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,3 +182,18 @@ def _read_rows(path):
 def densify(X):
     """Return a sparse matrix as an array, an array as it is."""
     return X.toarray() if sparse.issparse(X) else X
+
+
+def add_part_option(parser):
+    """Let the halves of a folder be measured apart: one to choose by, one to judge by."""
+    parser.add_argument(
+        "--part",
+        choices=_PARTS,
+        default="all",
+        help="tables of the folder: every other one by name, from the first or from the second",
+    )
+
+
+def list_files(options):
+    """Return the tables of `options.folder` that `options.part` asks for."""
+    return sorted(options.folder.glob("*.npz"))[_PARTS[options.part]]

@@ -19,6 +19,7 @@ from _common import (
     quiet,
     time_call,
 )
+from _data import add_part_option, list_files
 from scipy.stats import rankdata
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import PCA
@@ -43,7 +44,6 @@ PATTERNS = {
     "large 30 %": 0.3,
 }
 _USUAL_PATTERNS = tuple(name for name in PATTERNS if name != "random 20 %")
-_PARTS = {"all": slice(None), "choosing": slice(0, None, 2), "judging": slice(1, None, 2)}
 _MOST_ROWS, _MOST_COLUMNS = 600, 40
 _N_ROUNDS, _N_TREES = 4, 30
 _SIDE, _HOLE = 28, 10
@@ -91,12 +91,7 @@ def parse_options(arguments):
     parser = make_parser(__doc__)
     parser.add_argument("--datasets", nargs="*", choices=DATA_SETS, metavar="NAME")
     parser.add_argument("--folder", type=Path, help="tables in .npz files, each under the name X")
-    parser.add_argument(
-        "--part",
-        choices=_PARTS,
-        default="all",
-        help="tables of the folder: every other one by name, from the first or from the second",
-    )
+    add_part_option(parser)
     parser.add_argument(
         "--max-rows", type=int, default=_MOST_ROWS, help="rows of a file; 600 by default"
     )
@@ -124,7 +119,7 @@ def list_tables(options):
     """Return names of tables, and functions that load them."""
     if options.folder is None:
         return {name: cache(lambda name=name: load_table(name)) for name in options.datasets}
-    files = sorted(options.folder.glob("*.npz"))[_PARTS[options.part]]
+    files = list_files(options)
     tables = {
         file.stem: cache(lambda file=file: load_file(file, options.max_rows)) for file in files
     }

@@ -23,7 +23,7 @@ from _common import (
     quiet,
     time_call,
 )
-from _data import describe_sound
+from _data import add_part_option, describe_sound, list_files
 from sklearn.datasets import (
     load_breast_cancer,
     load_digits,
@@ -51,7 +51,6 @@ _MOST_ROWS_OF_A_FILE = 2000
 _LEAST_OUTLIERS_OF_A_FILE = 20
 _FDR = 0.1
 _OF_LABELS = ("false_alarms", "hits", "false_discoveries")
-_PARTS = {"all": slice(None), "choosing": slice(0, None, 2), "judging": slice(1, None, 2)}
 _SHARE = AutoencoderOutlierDetector().n_components
 _NOTES = f"""\
 Area under the ROC curve on held-out rows: 1 is perfect, 0.5 is chance. Everything is fitted without
@@ -123,7 +122,7 @@ def list_tasks(options):
         names = [name for name in options.datasets if is_available(name)]
         make = split_data_set
     else:
-        files = sorted(options.folder.glob("*.npz"))[_PARTS[options.part]]
+        files = list_files(options)
         names = [file.stem for file in files]
         make = split_file_of(options)
     for name in names:
@@ -190,12 +189,7 @@ def parse_options(arguments):
     parser.add_argument(
         "--folder", type=Path, help="labelled tables in .npz files, with X and y (1 is an outlier)"
     )
-    parser.add_argument(
-        "--part",
-        choices=_PARTS,
-        default="all",
-        help="tables of the folder: every other one by name, from the first or from the second",
-    )
+    add_part_option(parser)
     parser.add_argument(
         "--max-rows", type=int, default=_MOST_ROWS_OF_A_FILE, help="rows of a file; 2000 by default"
     )
