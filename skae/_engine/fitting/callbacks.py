@@ -1,4 +1,4 @@
-"""Callbacks between epochs: judging, keeping the best, stopping, slowing down.
+"""Callbacks between epochs: validation, best weights, early stopping, learning rate.
 
 `lasting` names the attributes of a callback that change from epoch to epoch; checkpoints keep them.
 """
@@ -24,21 +24,21 @@ LossCurves = tuple[list[float], list[float] | None]
 
 
 class TrainingStopped(Exception):
-    """Raised between epochs to leave skorch's loop; never seen outside of it."""
+    """Raised between epochs to leave skorch's loop; never reaches the user."""
 
 
 class EpochLog(PrintLog):
-    """Print a line for each epoch, with colours for the lowest losses only at a terminal."""
+    """Print one line per epoch; the lowest losses are coloured, at a terminal only."""
 
     def format_row(self, row, key, color):
-        """Format one cell of the line of an epoch."""
+        """Format one column of an epoch's line."""
         if not sys.stdout.isatty():
             row = {name: value for name, value in row.items() if not name.endswith("_best")}
         return super().format_row(row, key, color)
 
 
 class FiniteLoss(Callback):
-    """Abandon a training whose loss is not a finite number."""
+    """Abort training when the loss is not finite."""
 
     def on_epoch_end(self, net, **kwargs):
         """Check the losses of the epoch."""
@@ -47,7 +47,7 @@ class FiniteLoss(Callback):
 
 
 def check_finite(losses: dict[str, float | None], *, epoch: int):
-    """Refuse losses, under their names, that are not finite numbers."""
+    """Raise an error if a loss, given by name, is not finite."""
     for name, loss in losses.items():
         if loss is not None and not math.isfinite(loss):
             raise NonFiniteLossError(
@@ -58,24 +58,24 @@ def check_finite(losses: dict[str, float | None], *, epoch: int):
 
 
 class EpochTasks(Protocol):
-    """Somebody who is told of epochs from outside of skorch."""
+    """Receiver of epoch events outside skorch."""
 
     def begin_fit(self, max_epochs: int) -> None:
-        """Take note that training begins and takes at most so many epochs."""
+        """Record the start of training and its maximum number of epochs."""
 
     def begin_epoch(self) -> None:
-        """Take note that an epoch begins."""
+        """Record the start of an epoch."""
 
     def end_epoch(self, snapshot: Callable[[], object], losses: Callable[[], LossCurves]) -> bool:
-        """Take note that an epoch has ended; return whether training is to end with it.
+        """Record the end of an epoch; return whether training should stop.
 
-        If asked for, `snapshot` returns the model as it is now, and `losses` those so far, of
+        When called, `snapshot` returns the current model, and `losses` the losses so far, of
         training and of held-out rows.
         """
 
 
 class EpochHook(Callback):
-    """Tell somebody outside of skorch of each epoch."""
+    """Pass epoch events on to an `EpochTasks` object."""
 
     lasting = ("train_losses",)
 
@@ -96,33 +96,33 @@ class EpochHook(Callback):
         self.train_losses: list[float] = []
 
     def on_epoch_begin(self, net, **kwargs):
-        """Tell of the beginning."""
+        """Pass on the start of the epoch."""
         self.tasks.begin_epoch()
 
     def on_epoch_end(self, net, **kwargs):
-        """Tell of the end, and stop where that is wanted."""
+        """Pass on the end of the epoch, and stop if requested."""
         self.train_losses.append(net.history[-1]["train_loss"])
-        # Several processes end together, or some would wait for the others.
+        # All processes stop together; otherwise some would wait for the others for ever.
         if self.ranks.add(float(self.tasks.end_epoch(self.snapshot, self.list_losses))):
             raise TrainingStopped
 
     def on_train_end(self, net, **kwargs):
-        """Let go of the training, whose rows others may need the memory of."""
+        """Release the training, so that the memory of its rows can be reused."""
         del self.snapshot
 
     def list_losses(self) -> LossCurves:
-        """Return the losses up to now, of training and of the held-out rows if there are any."""
+        """Return the losses so far, of training and, if any rows are held out, of validation."""
         judged = None if self.best_epoch is None else list(self.best_epoch.losses_)
         return list(self.train_losses), judged
 
 
 class BestEpoch(Callback):
-    """Judge every epoch on the held-out rows, the start included, and keep the best weights.
+    """Evaluate the start and every epoch on the held-out rows, and keep the best weights.
 
     Parameters
     ----------
     groups : Tensor of shape (n_held_out,), default=None
-        Number of each held-out row's group; every row by itself where None.
+        Group number of each held-out row. If None, every row is a group of its own.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class BestEpoch(Callback):
         self.groups = groups
 
     def on_train_begin(self, net, **kwargs):
-        """Judge the start."""
+        """Evaluate the start."""
         self._start = self._best = net.step_.copy_values()
         self._start_judgement = net.judge(net.validation_set)
         weights = net.validation_set.all_weights
@@ -150,7 +150,7 @@ class BestEpoch(Callback):
         self.start_error_ = mean_of_rows(self._start_judgement.errors, weights)
 
     def on_epoch_end(self, net, **kwargs):
-        """Judge the epoch."""
+        """Evaluate the epoch."""
         loss = net.history[-1]["valid_loss"]
         weights = net.validation_set.all_weights
         if loss < self._least and is_nowhere_worse(self._start_judgement, net.judgement_, weights):
@@ -160,9 +160,9 @@ class BestEpoch(Callback):
         net.step_.heed_(find_rises(self._start_judgement, net.judgement_, weights))
 
     def restore_(self, net) -> tuple[int, float]:
-        """Give the net the weights of the best epoch; return its number and its squared error.
+        """Restore the weights of the best epoch; return its number and its squared error.
 
-        That is the start, 0, where no other is clearly better on the held-out rows.
+        The best epoch is 0, the start, unless another one is clearly better on the held-out rows.
         """
         net.step_.load_values_(self._best)
         best_iter, judgement = self._best_iter, net.judge(net.validation_set)
@@ -173,24 +173,24 @@ class BestEpoch(Callback):
         return best_iter, mean_of_rows(judgement.errors, weights)
 
     def restore_start_(self, net) -> tuple[int, float]:
-        """Give the net the weights that it had before training; return 0 and its squared error."""
+        """Restore the weights from before training; return 0 and their squared error."""
         net.step_.load_values_(self._start)
         return 0, self.start_error_
 
 
 class Patience(Callback):
-    """Stop where too many epochs have brought too little on the held-out rows.
+    """Stop when the loss on the held-out rows has not improved for too many epochs.
 
-    It comes after those who want to be told of the last epoch too.
+    This callback comes after all callbacks that must see the last epoch, too.
 
     Parameters
     ----------
     best_epoch : BestEpoch
-        Who judges the epochs.
+        Source of the losses on the held-out rows.
     n_iter_no_change : int
         Epochs without progress after which training stops.
     tol : float
-        Share of the loss by which it has to fall to count as progress.
+        Relative decrease of the loss that counts as progress.
     """
 
     lasting = ("_progress", "_progress_iter")
@@ -201,7 +201,7 @@ class Patience(Callback):
         self.tol = tol
 
     def on_train_begin(self, net, **kwargs):
-        """Start from the loss of the start."""
+        """Begin with the loss of the start."""
         self._progress, self._progress_iter = self.best_epoch.losses_[0], 0
 
     def on_epoch_end(self, net, **kwargs):
@@ -214,7 +214,7 @@ class Patience(Callback):
 
 
 class AdaptiveLearningRate(Callback):
-    """Divide the learning rate by five where the training loss twice in a row hardly falls."""
+    """Divide the learning rate by five when the training loss stalls for two epochs."""
 
     lasting = ("_best", "_n_no_change")
 

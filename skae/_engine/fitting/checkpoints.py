@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, from which a later process can go on with it."""
+"""The state of training between two epochs, from which a later process can resume."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -16,25 +16,25 @@ from skae._engine.steps.step import Step
 
 
 class CheckpointStore(Protocol):
-    """Somebody who keeps the states of one fit."""
+    """Storage of the training states of one fit."""
 
     every: int
     """Number of epochs from one state to the next."""
 
     def read(self) -> dict[str, Any] | None:
-        """Return the latest state, None where there is none."""
+        """Return the latest state, or None."""
 
     def write(self, state: dict[str, Any], epoch: int) -> None:
-        """Keep the state after an epoch: nested dictionaries, lists, arrays, numbers, strings."""
+        """Store the state after an epoch: nested dictionaries, lists, arrays, numbers, strings."""
 
 
 class Checkpoints:
-    """Writes the states of a training, and lets it go on from the latest one.
+    """Writer of training states, which also resumes training from the latest one.
 
     Parameters
     ----------
     store : CheckpointStore
-        Keeps the states.
+        Storage of the states.
     """
 
     def __init__(self, store: CheckpointStore):
@@ -43,17 +43,17 @@ class Checkpoints:
         self.generators: Sequence[torch.Generator] = ()
 
     def settle_seed(self, seed: int) -> int:
-        """Return the seed of the fit: that of the states where there are any, else a given one."""
+        """Return the seed stored with the states or, if there are none, the given seed."""
         self.seed = seed if self.state is None else self.state["seed"]
         return self.seed
 
     def write(self, net, callbacks: Sequence[Callback]) -> None:
-        """Keep the state of a net and of the callbacks that belong to its training."""
+        """Store the state of a net and of its callbacks."""
         state = {"seed": self.seed, **pack_training(net, callbacks, self.generators)}
         self.store.write(state, len(net.history))
 
     def resume_(self, net, callbacks: Sequence[Callback]) -> None:
-        """Bring a net that is about to be trained, and its callbacks, to the latest state."""
+        """Restore the latest state of a net and its callbacks before training."""
         if self.state is not None:
             unpack_training_(net, callbacks, self.generators, self.state)
             # Its arrays are no longer needed.
@@ -61,13 +61,13 @@ class Checkpoints:
 
 
 class CheckpointWriter(Callback):
-    """Keep the state after every few epochs; comes after all other callbacks of a training."""
+    """Store the state every few epochs; the last callback of all."""
 
     def __init__(self, checkpoints: Checkpoints, callbacks: Sequence[Callback]):
         self.checkpoints, self.callbacks = checkpoints, callbacks
 
     def on_epoch_end(self, net, **kwargs):
-        """Keep the state where it is time to."""
+        """Store the state if it is due."""
         if len(net.history) % self.checkpoints.store.every == 0:
             self.checkpoints.write(net, self.callbacks)
 
@@ -75,7 +75,7 @@ class CheckpointWriter(Callback):
 def pack_training(
     net, callbacks: Sequence[Callback], generators: Sequence[torch.Generator]
 ) -> dict[str, Any]:
-    """Return the state of a net, of callbacks, and of everything random in their fit."""
+    """Return the state of a net, its callbacks and its random generators."""
     return {
         "callbacks": [_pack_callback(own) for own in callbacks],
         "history": pack_history(net.history),
@@ -90,7 +90,7 @@ def unpack_training_(
     generators: Sequence[torch.Generator],
     state: dict[str, Any],
 ) -> None:
-    """Bring a net that is about to be trained, and its callbacks, to a state."""
+    """Restore the state of a net and its callbacks before training."""
     for callback, values in zip(callbacks, state["callbacks"], strict=True):
         vars(callback).update({name: _unpack(own) for name, own in values.items()})
     unpack_step_(net.step_, net.optimizer_.param_groups, generators, state)
@@ -105,7 +105,7 @@ def _pack_callback(callback: Callback) -> dict[str, Any]:
 def pack_step(
     step: Step, groups: Sequence[dict], generators: Sequence[torch.Generator]
 ) -> dict[str, Any]:
-    """Return the state of a step, of the rates in its optimisers' settings, and of generators."""
+    """Return the state of a step, the learning rates of its optimisers, and the generators."""
     return {
         "values": _pack(step.copy_values()),
         "moments": _pack(step.copy_moments()),
@@ -123,8 +123,8 @@ def unpack_step_(
     generators: Sequence[torch.Generator],
     state: dict[str, Any],
 ) -> None:
-    """Bring a step that is about to train, its rates and generators to a state."""
-    # A state names the kind of an optimiser; these are the kinds that there may be.
+    """Restore the state of a step, its learning rates and the generators before training."""
+    # A state stores the class name of an optimiser; these are the classes allowed.
     kinds = {_name(kind): kind for kind in _find_kinds(step.copy_moments())}
     step.load_values_(_unpack(state["values"]))
     step.load_moments_(_unpack(state["moments"], kinds))

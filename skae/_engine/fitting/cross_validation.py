@@ -1,4 +1,4 @@
-"""The number of epochs for a small table, chosen on all of its rows."""
+"""Choice of the number of epochs for a small table by cross-validation."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -36,24 +36,24 @@ N_FOLDS = 5
 class FoldNetworks:
     """One network for each fold of a table, trained on the rows of the others.
 
-    Rows are centred by the mean of all, which favours neither the networks nor their PCA.
+    Rows are centred by the mean of all rows, which favours neither the networks nor their PCA.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
         The table, in its own unit.
     setup : TrainingSetup
-        The networks, and the same table made ready, in memory.
+        The networks, and the same table prepared in memory.
     folds : list of Tensor
         Rows of each fold.
     max_iter : int
-        Number of epochs, for the learning rate's schedule.
+        Number of epochs of the learning rate schedule.
     noise : InputNoise
         Between the rows and what the networks see of them.
     generator : torch.Generator
-        Source of the networks and the order of the rows.
+        Source of the initial networks and of the order of the rows.
     odd_cells : OddCells, default=None
-        Noise that moves single cells of training rows.
+        Noise that shifts single values of the training rows.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class FoldNetworks:
             for left_out in self.folds
         ]
         longest = max(map(len, self.folds))
-        # Shorter folds begin again at their end.
+        # Shorter folds wrap around.
         self.judged_indices = torch.stack(
             [fold[torch.arange(longest) % len(fold)] for fold in self.folds]
         )
-        # Networks train side by side on equally many rows; longer parts go without some.
+        # Networks train side by side on the same number of rows; longer parts leave some out.
         n_train = min(map(len, others))
         places = torch.arange(n_train)
         self.train_indices = torch.stack([rows[places * len(rows) // n_train] for rows in others])
@@ -114,11 +114,11 @@ class FoldNetworks:
 
     @torch.no_grad()
     def train_epoch(self) -> float:
-        """Train every network on all its rows once; return their mean loss."""
+        """Train every network for one epoch; return the mean loss."""
         n_folds, n_train = self.train_indices.shape
         orders = [torch.randperm(n_train, generator=self.generator) for _ in range(n_folds)]
         shuffled = self.train_indices.gather(1, torch.stack(orders))
-        # Taken for all batches at once, since each taking has a price of its own.
+        # Gathered for all batches at once, because each gather has a fixed cost.
         rows, weights = self.rows[shuffled], self.table.weights
         weights = None if weights is None else weights[shuffled].to(rows)
         if self.odd_cells is not None and self.n_batches > 1:
@@ -138,14 +138,14 @@ class FoldNetworks:
         return float(total.mean())
 
     def _begin_step(self):
-        """Tell schedule and objective the share of all steps that has been made."""
+        """Update the schedule and the objective with the share of steps done."""
         progress = min(1.0, self.n_steps / max(1, self.n_steps_in_all - 1))
         self.objective.set_progress(progress)
         self.rates.set_(progress)
         self.n_steps += 1
 
     def judge(self) -> Judgement:
-        """Return loss and error of each row by the network that has not seen it."""
+        """Return the loss and the error of each row under the network not trained on it."""
         indices, inputs, rows = self._folds_to_judge()
         judged = self.step.judge(inputs, rows)
         wholes = [own.new_empty(len(self.rows), *own.shape[2:]) for own in judged]
@@ -154,7 +154,7 @@ class FoldNetworks:
         return Judgement(*wholes)
 
     def judge_reference(self, start: Judgement) -> torch.Tensor:
-        """Return the error of each row by the PCA of the rows outside of its fold, or the start."""
+        """Return the error of each row under the PCA of the other folds, or under the start."""
         if self.setup.family.starts_as_reference:
             return start.errors
         errors = self.rows.new_empty(len(self.rows))
@@ -165,9 +165,9 @@ class FoldNetworks:
         return errors
 
     def measure_prefixes(self, values) -> PrefixErrors | None:
-        """Return errors by number of codes with given values of the networks.
+        """Return errors by number of codes for given values of the networks.
 
-        None where codes are not nested, and values need not be given.
+        Return None if the codes are not nested; values are not needed then.
         """
         if not self.setup.family.is_nested:
             return None
@@ -175,7 +175,7 @@ class FoldNetworks:
         return measure_prefixes(self._list_judged())
 
     def _list_judged(self) -> Iterator[JudgedRows]:
-        """Yield each fold with the network that has not seen it."""
+        """Yield each fold with the network that was not trained on it."""
         parts = zip(*self._folds_to_judge(), self.folds, self.axes, self.modules, strict=True)
         for indices, inputs, rows, fold, axes, module in parts:
             n_rows = len(fold)
@@ -184,23 +184,23 @@ class FoldNetworks:
             yield JudgedRows(module.eval(), axes, inputs[:n_rows], rows[:n_rows], own)
 
     def copy_nested(self):
-        """Return the values of nested networks, None of others, which need not be judged again."""
+        """Return the values of nested networks, and None for others, which are not evaluated again."""
         return self.step.copy_values() if self.setup.family.is_nested else None
 
     @property
     def must_beat_pca(self) -> bool:
-        """Whether a greater squared error than PCA's means that training has failed."""
+        """Whether a squared error above PCA's means that training has failed."""
         return self.setup.network.linear_path and self.setup.family.aims_at_squared_error
 
     def _folds_to_judge(self):
-        """Return indices of the rows (m, b) in each fold, what is seen of them, and the rows."""
+        """Return indices of the rows (m, b) in each fold, the network inputs, and the rows."""
         rows = self.rows[self.judged_indices]
         self.noise.restart_judging()
         return self.judged_indices, self.noise.for_judging(rows), rows
 
     @property
     def unit(self) -> float:
-        """Factor that takes mean errors of all rows to those of a cell."""
+        """Factor that converts the mean errors of rows into errors per value."""
         return self.setup.family.find_error_unit(self.table, self.table.dataset())
 
     def mean(self, values: torch.Tensor) -> float:
@@ -225,7 +225,7 @@ class _Progress:
     """Emphasis of the step in the best epoch."""
 
     def copy(self) -> "_Progress":
-        """Return a copy that further epochs leave as it is."""
+        """Return a copy that further epochs do not change."""
         return replace(
             self,
             values=[*self.values],
@@ -241,27 +241,27 @@ def cross_validate(
     resumption: Resumption,
     groups: torch.Tensor | None = None,
 ) -> ChosenEpochs:
-    """Train a network without each fold, side by side, and judge every epoch by all rows.
+    """Train one network per fold, side by side, and evaluate every epoch on all rows.
 
-    The epoch of the least loss is chosen if it is clearly better than the start, row by row.
+    The epoch with the lowest loss is chosen if it is clearly better than the start, row by row.
 
     Parameters
     ----------
     networks : FoldNetworks
-        The networks at their start.
+        The networks before training.
     max_iter : int
-        Greatest number of epochs.
+        Maximum number of epochs.
     n_iter_no_change : int
         Epochs without progress after which training stops.
     resumption : Resumption
-        The fit's place among others that it may go on from.
+        States of related fits from which this fit can continue.
     groups : Tensor of shape (n_samples,), default=None
-        Number of each row's group; every row by itself where None.
+        Group number of each row. If None, every row is a group of its own.
 
     Returns
     -------
     chosen : ChosenEpochs
-        Losses and the choice.
+        The losses and the chosen number of epochs.
     """
     progress = _train_folds(networks, max_iter, n_iter_no_change, resumption)
     start, best, best_iter = progress.start, progress.best, progress.best_iter
@@ -285,7 +285,7 @@ def cross_validate(
 def _train_folds(
     networks: FoldNetworks, max_iter: int, n_iter_no_change: int, resumption: Resumption
 ) -> _Progress:
-    """Train until no epoch is likely to be better; parameters are those of `cross_validate`."""
+    """Train until no further improvement is likely; parameters as in `cross_validate`."""
     state = resumption.find(max_iter)
     if state is None:
         progress = _begin(networks)
@@ -315,7 +315,7 @@ def _begin(networks: FoldNetworks) -> _Progress:
 
 
 def _train_epoch(networks: FoldNetworks, progress: _Progress):
-    """Train for an epoch, and judge it."""
+    """Train for one epoch and evaluate it."""
     progress.train_losses.append(networks.train_epoch())
     n_epochs = len(progress.train_losses)
     judgement = networks.judge()

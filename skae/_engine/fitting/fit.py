@@ -28,13 +28,13 @@ from skae._engine.start.prepared_table import PreparedTable, describe_table, sha
 from skae._engine.tables.rows import densify
 from skae.modules import Autoencoder
 
-# Tables with fewer rows are cross-validated: a tenth of them would judge badly and be missed. Very
-# wide ones are not, since five networks more would take too long.
+# Smaller tables are cross-validated: a tenth of their rows would judge badly, and be missed. Very
+# wide tables are not, because five more networks would take too long.
 _MAX_CROSS_VALIDATED_ROWS = 1000
 _MAX_CROSS_VALIDATED_CELLS = 250_000
-# With fewer rows for each column, a tenth of the rows that is held out is missed in the end.
+# With fewer rows per column, leaving out the held-out tenth of the rows costs accuracy.
 _MIN_ROWS_PER_COLUMN = 10
-# Wider and longer tables are much like a part of themselves, and a PCA of them takes time.
+# On larger tables, the PCA of a part is almost that of all rows, which takes time.
 _CHEAP_PRODUCTS = 2e9
 
 
@@ -56,26 +56,26 @@ def train_autoencoder(
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        The table, of finite numbers.
+        The table of finite numbers.
     weights : ndarray of shape (n_samples,) or None
         Positive weights of the rows; equal where None.
     family : Family
         Kind of the autoencoder, with its losses.
     network : NetworkSettings
-        The network that is asked for.
+        Settings of the network.
     loop : LoopSettings
-        The loop that is asked for.
+        Settings of the training loop.
     random_state : int, RandomState instance or None
         Seeds the split, the network and the order of the rows.
     separation : Separation, default=None
-        Rows that must not stand on both sides of a split; every row by itself where None.
+        Rows that must not be on both sides of a split. If None, every row is independent.
     start : StartingPoint, default=None
-        A network to go on from; a new one where None.
+        Network to continue from. If None, a new network is started.
     tasks : EpochTasks, default=None
-        Told of each epoch; may end the training.
+        Receiver of epoch events, which can stop training.
     checkpoints : Checkpoints, default=None
-        Keeps the state of the training that chooses the epoch, and goes on from the latest one.
-        Networks of a cross-validation, and one that is then trained on all rows, begin anew.
+        Storage of the training that chooses the epoch, which resumes from the latest state.
+        Networks of a cross-validation, and the final training on all rows, start again.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def train_autoencoder(
 def _choose_by_folds(
     X, run: TrainingRun, separation, sources: "Sources", resumption: Resumption
 ) -> ChosenEpochs:
-    """Return the number of epochs that a cross-validation chooses."""
+    """Return the number of epochs chosen by cross-validation."""
     rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
     odd_cells = run.family.make_odd_cells(run.table, sources.folds)
     noise, groups = run.net.noise, separation.groups
@@ -130,7 +130,7 @@ def _choose_by_folds(
 
 
 class Sources(NamedTuple):
-    """Sources of everything random in a fit, each independent of the others."""
+    """Independent random generators of a fit."""
 
     split: torch.Generator
     network: torch.Generator
@@ -142,9 +142,9 @@ class Sources(NamedTuple):
 
 
 def _prepare_ranks(X, family, network, loop, separation) -> tuple[tuple[int, int], LoopSettings]:
-    """Return the shape of the whole table, and the loop; one of several processes prints.
+    """Return the shape of the whole table and the loop; only one of several processes prints.
 
-    Fits that several processes cannot share are refused.
+    Fits that cannot be distributed over processes raise an error.
     """
     ranks = RANKS.get()
     shape = ranks.count(X.shape[0]), X.shape[1]
@@ -155,7 +155,7 @@ def _prepare_ranks(X, family, network, loop, separation) -> tuple[tuple[int, int
 
 
 def _make_sources(random_state, n_earlier_fits: int, checkpoints: Checkpoints | None) -> Sources:
-    """Return the sources of a fit, whose places checkpoints keep."""
+    """Return the generators of a fit; checkpoints store their states."""
     ranks = RANKS.get()
     seed = ranks.from_first(draw_seed(random_state))
     if checkpoints is not None:
@@ -169,13 +169,13 @@ def _make_sources(random_state, n_earlier_fits: int, checkpoints: Checkpoints | 
 
 
 def _list_sources(generators: list[torch.Generator]) -> Sources:
-    """Return sources of six generators; the objective draws from that of the order of the rows."""
+    """Return sources for six generators; the objective shares that of the row order."""
     split, network, order, folds, noise, odd_cells = generators
     return Sources(split, network, order, folds, noise, odd_cells, draws=order)
 
 
 def _tell_apart(sources: Sources, seed: int, ranks: Alone) -> Sources:
-    """Return sources of which those that ranks need not agree on are this rank's own."""
+    """Return sources in which generators that may differ between ranks are this rank's own."""
     own = _list_sources(make_generators(seed, 6, rank=ranks.rank))
     sources = sources._replace(noise=own.noise, draws=own.draws)
     return sources if ranks.shared else sources._replace(order=own.order, odd_cells=own.odd_cells)
@@ -191,7 +191,7 @@ def _begin(
     tasks: EpochTasks | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> TrainingRun:
-    """Build and start a network, or take the one to go on with; return its training."""
+    """Build and start a network, or continue a given one; return its training."""
     family, table = setup.family, setup.table
     if start is None:
         module = family.make_module(setup.plan, table, table.principal_components, sources.network)
@@ -215,7 +215,7 @@ def _begin(
     )
     if start is not None:
         if start.module.reach is not None:
-            # An earlier fit may have been on another device, and what was loaded is on the CPU.
+            # An earlier fit may have used another device, and loaded networks are on the CPU.
             bounds = start.module.reach.row_bounds, start.module.reach.code_bounds
             run.earlier_bounds = [own.to(run.table.device) for own in bounds]
         run.net.step_.load_moments_(start.moments)
@@ -229,7 +229,7 @@ def _keep(run: TrainingRun, chosen: ChosenEpochs, X, weights: np.ndarray | None)
 
 
 def _turn_start_(run: TrainingRun, X, weights: np.ndarray | None):
-    """Let a new network fade to the PCA of all rows, not only of those that it was trained on."""
+    """Make a new network fade to the PCA of all rows rather than of its training rows."""
     module, table = run.net.module_, run.table
     is_plain = isinstance(table, PreparedTable) and not table.masked
     if module.linear_path is None or not is_plain or run.n_earlier_fits:
@@ -245,9 +245,9 @@ def _turn_start_(run: TrainingRun, X, weights: np.ndarray | None):
 
 
 def _begins_again(chosen: ChosenEpochs, shape, setup: TrainingSetup) -> bool:
-    """Tell whether a network of all rows is to take the place of that without the held-out rows.
+    """Whether to train again on all rows, including the held-out rows.
 
-    Where the model stays PCA that costs next to nothing; where rows are few, they are missed.
+    This is cheap if the model stays PCA, and worthwhile if rows are few.
     """
     if chosen.best_iter == 0:
         return setup.network.linear_path
@@ -257,9 +257,9 @@ def _begins_again(chosen: ChosenEpochs, shape, setup: TrainingSetup) -> bool:
 
 
 def _cross_validates(shape, family: Family, loop: LoopSettings) -> bool:
-    """Tell whether the number of epochs is to be chosen by cross-validation.
+    """Whether the number of epochs is chosen by cross-validation.
 
-    Networks are trained side by side for that, so it takes skae's own step.
+    The networks of the folds are trained side by side, which requires a step of skae.
     """
     return (
         RANKS.get() is ALONE
@@ -276,7 +276,7 @@ def _cross_validates(shape, family: Family, loop: LoopSettings) -> bool:
 def _split_rows(
     n_samples, loop: LoopSettings, separation: Separation, cross_validates: bool, generator
 ) -> Split:
-    """Hold out rows, unless all are trained on."""
+    """Hold out rows, unless training uses all rows."""
     if not loop.early_stopping or cross_validates or n_samples < 2:
         return Split(torch.arange(n_samples), None)
     if separation.split is not None:
@@ -298,12 +298,12 @@ def set_up(
     loop: LoopSettings,
     start: StartingPoint | None,
 ) -> TrainingSetup:
-    """Prepare the table and plan the network; parameters are those of `train_autoencoder`.
+    """Prepare the table and plan the network; parameters as in `train_autoencoder`.
 
     Raises
     ------
     ValueError
-        If the plan is not that of the network to go on from.
+        If the plan differs from that of the network to continue from.
     """
     in_training = np.zeros(X.shape[0], dtype=bool)
     in_training[split.train.numpy()] = True
@@ -323,7 +323,7 @@ def set_up(
 
 
 def _check_continuation(differences: dict):
-    """Refuse to go on with a network that is not the one described by the parameters."""
+    """Raise an error if the network to continue from does not match the parameters."""
     if not differences:
         return
     names = ", ".join(f"`{name}`" for name in differences)

@@ -1,4 +1,4 @@
-"""The skorch net of an autoencoder, with an epoch that does not wait for its batches."""
+"""The skorch net of an autoencoder, whose epochs do not wait for the losses of batches."""
 
 import contextlib
 import copy
@@ -25,35 +25,35 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 class AutoencoderNet(NeuralNet):
     """A skorch net whose target is its input.
 
-    Data come as `WeightedRows`, the criterion is an `Objective`, and batches are trained on by a
-    `Step`. A batch is a pair of rows and weights; the losses are added up without asking for their
-    values, unless a callback listens to batches.
+    The data are `WeightedRows`, the criterion is an `Objective`, and each batch is processed by a
+    `Step`. A batch is a pair of rows and weights; losses are summed without synchronising with the
+    device, unless a callback listens to batches.
 
     Parameters
     ----------
     family : Family, default=None
-        Kind of the autoencoder; needed for training, and to build the module anew.
+        Kind of the autoencoder; required for training, and to rebuild the module.
     plan : NetworkPlan, default=None
-        Structure of the module, from which pickles build it anew.
+        Structure of the module, from which pickles rebuild it.
     schedule : {"adaptive", "constant", "one_cycle"}, default="constant"
         How the learning rate changes from step to step.
     mixed_precision : bool, default=False
-        Multiply in bfloat16 where torch's autocast does, but for the linear path.
+        Whether to multiply in bfloat16 under torch's autocast, except in the linear path.
     noise : InputNoise, default=None
-        Between the rows and what the network sees of them; needed for training.
+        Noise applied to the rows before the network; required for training.
     validation_set : WeightedRows, default=None
-        Rows on which each epoch is judged.
+        Rows on which each epoch is evaluated.
     **kwargs
-        As for `skorch.NeuralNet`.
+        Parameters of `skorch.NeuralNet`.
 
     Attributes
     ----------
     n_steps_ : int
         Steps made so far.
     step_ : Step or None
-        Trains and judges; None once the training is over.
+        Training and validation; None after training.
     judgement_ : Judgement or None
-        Judgement of the last epoch on `validation_set`; None once the training is over.
+        Result of the last epoch on `validation_set`; None after training.
     """
 
     callbacks: list
@@ -107,7 +107,7 @@ class AutoencoderNet(NeuralNet):
         return [*callbacks, ("print_log", EpochLog())] if self.verbose else callbacks
 
     def initialize(self):
-        """Initialise skorch's parts and the training step."""
+        """Initialise the parts of skorch and the training step."""
         super().initialize()
         self.n_steps_ = 0
         self._rates = LearningRates(self.optimizer_.param_groups, self.schedule)
@@ -128,7 +128,7 @@ class AutoencoderNet(NeuralNet):
                 yield name, parameter
 
     def listens_to_batches(self) -> bool:
-        """Tell whether some callback overrides a hook that is called for each batch."""
+        """Whether a callback overrides a hook that is called for each batch."""
         return any(
             getattr(type(callback), hook, None) is not getattr(Callback, hook)
             for _, callback in self.callbacks_
@@ -142,9 +142,9 @@ class AutoencoderNet(NeuralNet):
         return WeightedRows(DenseRows(torch.as_tensor(X)), device=torch.device(self.device))
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks; take an end that skorch's `EarlyStopping` asks for as such.
+        """Call the callbacks, and accept the request of skorch's `EarlyStopping` to stop.
 
-        It raises KeyboardInterrupt, which here is left to the user.
+        `EarlyStopping` raises KeyboardInterrupt, which is reserved for the user here.
         """
         try:
             super().notify(method_name, **cb_kwargs)
@@ -157,7 +157,7 @@ class AutoencoderNet(NeuralNet):
             raise
 
     def get_split_datasets(self, X, y=None, **fit_params):
-        """Return the rows to train on and those to judge by."""
+        """Return the training rows and the validation rows."""
         return X, self.validation_set
 
     def infer(self, x, **fit_params):
@@ -168,12 +168,12 @@ class AutoencoderNet(NeuralNet):
         x : Tensor of shape (n_samples, n_features)
             Standardised rows.
         **fit_params : dict
-            Passed to the module.
+            Arguments of the module.
 
         Returns
         -------
         output : Tensor of shape (n_samples, n_features)
-            Output as the loss takes it.
+            Output in the form that the loss expects.
         """
         with self._precision():
             return super().infer(x, **fit_params).to(x.dtype)
@@ -187,18 +187,18 @@ class AutoencoderNet(NeuralNet):
         return torch.autocast(device.type, torch.bfloat16)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Train on all batches, or judge them, and record the mean loss.
+        """Train on all batches, or evaluate them, and record the mean loss.
 
         Parameters
         ----------
         iterator : iterable of (rows, weights) or None
-            The batches; nothing is done where None.
+            The batches. If None, nothing is done.
         training : bool
             Whether to train.
         prefix : {"train", "valid"}
             Which loss is recorded.
         step_fn : callable
-            Not used: `step_` takes its place.
+            Not used: `step_` replaces it.
         **fit_params : dict
             Not used.
         """
@@ -244,7 +244,7 @@ class AutoencoderNet(NeuralNet):
         return _mean_of_batches(losses, sizes, masses, ranks)
 
     def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
-        """Make a step for each batch, and tell the callbacks."""
+        """Take one step per batch, and call the callbacks."""
         losses = []
         for own in batches:
             weights = None if own.weights is None else own.weights[0]
@@ -284,7 +284,7 @@ class AutoencoderNet(NeuralNet):
         return self._judge_batches(self.get_iterator(dataset, training=False), listening=False)
 
     def _tell_of_batch(self, prefix: str, batch, loss: torch.Tensor):
-        """Record a batch and tell the callbacks of its end."""
+        """Record a batch and call the callbacks at its end."""
         self.history.record_batch(prefix + "_loss", loss.item())
         self.history.record_batch(prefix + "_batch_size", len(batch[0]))
         output = {"loss": loss, "y_pred": self.step_.outputs[0]}

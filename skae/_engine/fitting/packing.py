@@ -1,4 +1,4 @@
-"""Modules and skorch nets as plans and NumPy arrays, for pickles and files."""
+"""Conversion of modules and skorch nets to plans and NumPy arrays, for pickles and files."""
 
 import copy
 import math
@@ -12,11 +12,11 @@ from torch import nn
 
 from skae._engine.fitting.rebuilding import can_rebuild, rebuild
 
-# A net that only predicts still tells of its training.
+# A net that only predicts still shows how it was trained.
 _NET_PARAMS = ("max_epochs", "batch_size", "lr", "schedule", "verbose")
-# Equal fits take unequal times.
+# Identical fits take different times.
 _WALL_TIME = "dur"
-# Whether a loss is the least so far follows from the losses.
+# Whether a loss is the lowest so far follows from the losses.
 _LOSSES = ("train_loss", "valid_loss")
 _FOUND_ANEW = ("epoch", *(f"{name}_best" for name in _LOSSES))
 
@@ -24,7 +24,7 @@ _FOUND_ANEW = ("epoch", *(f"{name}_best" for name in _LOSSES))
 def pack_net(net) -> dict[str, Any]:
     """Return a net as arrays, the plan of its module, its history and plain parameters.
 
-    Arrays, unlike torch's pickles, are equal byte for byte where the weights are.
+    Unlike torch's pickles, the arrays of equal weights are equal byte for byte.
     """
     state = {
         "history": pack_history(net.history_),
@@ -35,13 +35,13 @@ def pack_net(net) -> dict[str, Any]:
     arrays = pack_arrays(net.module_)
     if can_rebuild(net.family, net.plan, net.module_, arrays):
         return {**state, "arrays": arrays}
-    # Parts of the module are not what the plan says, or come from a function of the user's.
+    # Submodules differ from the plan, or come from a function of the user.
     structure, arrays = pack_module(net.module_)
     return {**state, "structure": structure, "arrays": arrays}
 
 
 def unpack_net(state: dict[str, Any]) -> tuple[nn.Module, History, dict[str, Any]]:
-    """Return the module, the history and the parameters that `pack_net` took apart."""
+    """Return the module, the history and the parameters from the result of `pack_net`."""
     history, params = unpack_history(state["history"]), state["params"]
     if "structure" in state:
         return unpack_module((state["structure"], state["arrays"])), history, params
@@ -50,7 +50,7 @@ def unpack_net(state: dict[str, Any]) -> tuple[nn.Module, History, dict[str, Any
 
 
 def pack_module(module: nn.Module) -> tuple[nn.Module, dict[str, np.ndarray]]:
-    """Return a copy of a module without its numbers, and the numbers as arrays.
+    """Return a copy of a module without its values, and the values as arrays.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def pack_module(module: nn.Module) -> tuple[nn.Module, dict[str, np.ndarray]]:
     Returns
     -------
     structure : Module
-        Copy whose parameters and buffers have a shape and no memory.
+        Copy whose parameters and buffers have shapes but no memory.
     arrays : dict of str to ndarray
-        Parameters and buffers under their names.
+        Parameters and buffers by name.
     """
     tensors = [*module.parameters(), *module.buffers()]
     shadows = {id(tensor): _without_memory(tensor) for tensor in tensors}
@@ -70,34 +70,34 @@ def pack_module(module: nn.Module) -> tuple[nn.Module, dict[str, np.ndarray]]:
 
 
 def unpack_module(packed: tuple[nn.Module, dict[str, np.ndarray]]) -> nn.Module:
-    """Return the module that `pack_module` took apart, on the CPU."""
+    """Return the module from the result of `pack_module`, on the CPU."""
     structure, arrays = packed
     return _fill(copy.deepcopy(structure), arrays)
 
 
 def pack_arrays(module: nn.Module) -> dict[str, np.ndarray]:
-    """Return parameters and buffers under their names, and where generators of draws stand."""
+    """Return parameters and buffers by name, and the states of random generators."""
     state = module.state_dict()
     return {**{name: value.cpu().numpy() for name, value in state.items()}, **pack_draws(module)}
 
 
 def pack_draws(module: nn.Module) -> dict[str, np.ndarray]:
-    """Return where the generators of a module's draws stand, under the names of its parts."""
+    """Return the states of a module's random generators by the names of its submodules."""
     return {f"{name}.draws": part.pack_draws() for name, part in find_drawing(module)}
 
 
 def _fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> nn.Module:
-    """Give a module its numbers, in memory on the CPU."""
+    """Load the values of a module into memory on the CPU."""
     module, left = module.to_empty(device="cpu"), dict(arrays)
     for name, part in find_drawing(module):
         part.unpack_draws_(left.pop(f"{name}.draws"))
-    # Copied, because arrays may be read-only maps of a file.
+    # Copied, because arrays may be read-only memory maps.
     module.load_state_dict({name: torch.tensor(array) for name, array in left.items()})
     return module
 
 
 def find_drawing(module: nn.Module) -> list[tuple[str, Any]]:
-    """Return parts with random numbers of their own, under their names."""
+    """Return the submodules with a random generator, by name."""
     return [(name, part) for name, part in module.named_modules() if hasattr(part, "pack_draws")]
 
 
@@ -109,7 +109,7 @@ def _without_memory(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def pack_history(history: History) -> dict[str, list]:
-    """Return the values of each epoch under their names, None where an epoch lacks one."""
+    """Return the values of all epochs by name; None marks a missing value."""
     names = dict.fromkeys(name for epoch in history for name in epoch)
     left_out = ("batches", _WALL_TIME, *_FOUND_ANEW)
     kept = [name for name in names if name not in left_out]
@@ -117,7 +117,7 @@ def pack_history(history: History) -> dict[str, list]:
 
 
 def unpack_history(columns: dict[str, list]) -> History:
-    """Return the history that `pack_history` took apart."""
+    """Return the history from the result of `pack_history`."""
     n_epochs = len(next(iter(columns.values()), []))
     least = {f"{name}_best": _mark_least(columns[name]) for name in _LOSSES if name in columns}
     columns = {"epoch": list(range(1, n_epochs + 1)), **least, **columns}
@@ -130,7 +130,7 @@ def unpack_history(columns: dict[str, list]) -> History:
 
 
 def _mark_least(losses: list[float | None]) -> list[bool | None]:
-    """Tell of each loss whether it is the least so far; None where an epoch has none."""
+    """Return whether each loss is the lowest so far; None where an epoch has no loss."""
     known = (math.inf if loss is None else loss for loss in losses)
     pairs = zip(losses, accumulate(known, min), strict=True)
     return [None if loss is None else loss <= least for loss, least in pairs]

@@ -1,4 +1,4 @@
-"""The errors of a nested autoencoder with one code, with two, and so on, beside PCA's."""
+"""Errors of a nested autoencoder by number of codes, and those of PCA."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from torch import Tensor
 from skae._engine.judgement import TOLERATED_RISE, find_row_errors
 from skae.modules import NestedAutoencoder
 
-# More numbers of codes than this are judged a few in each octave only.
+# Above this number of codes, only a few numbers in each octave are evaluated.
 _ALL_NUMBERS = 64
 _NUMBERS_PER_OCTAVE = 8
-# Rounding of an error, as a share of the rows' mean square.
+# Rounding error of an error, relative to the mean square of the rows.
 _ROUNDING = 1e-6
 
 
 class JudgedRows(NamedTuple):
-    """Rows, and who judges them."""
+    """Rows, and the network that evaluates them."""
 
     module: NestedAutoencoder
     axes: Tensor
@@ -34,7 +34,7 @@ class JudgedRows(NamedTuple):
 
 @dataclass(frozen=True)
 class PrefixErrors:
-    """Mean squared errors per cell of the same rows, in standardised units."""
+    """Mean squared errors per value of the same rows, in standardised units."""
 
     errors: np.ndarray
     """Errors of the network by number of codes, of shape (n_components,)."""
@@ -50,25 +50,25 @@ class PrefixErrors:
 
     @property
     def exceed_pca(self) -> bool:
-        """Whether errors are more than a hundredth above PCA's with any number of codes."""
+        """Whether any number of codes has an error more than 1 % above PCA's."""
         limits = (1 + TOLERATED_RISE) * self.pca_errors + _ROUNDING * self.mean_square
         return bool((self.errors > limits).any())
 
     @property
     def of_pca(self) -> "PrefixErrors":
-        """The errors of a network that has stayed PCA."""
+        """Errors of a network that stayed PCA."""
         every = np.arange(1, len(self.errors) + 1)
         return PrefixErrors(self.pca_errors, self.pca_errors, self.mean_square, every)
 
     def find_scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the shares of variance that the network reconstructs, and PCA."""
+        """Return the shares of variance explained by the network and by PCA."""
         unit = self.mean_square or 1.0
         return 1 - self.errors / unit, 1 - self.pca_errors / unit
 
 
 @torch.no_grad()
 def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
-    """Return mean errors of rows that come in parts.
+    """Return the mean errors over several parts of rows.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
     Returns
     -------
     errors : PrefixErrors
-        For every number of codes. Of more than 64, some are interpolated.
+        Errors for every number of codes. Above 64 codes, some are interpolated.
     """
     total, mass = np.zeros(0), 0.0
     for part in parts:
@@ -101,19 +101,19 @@ def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
 
 
 def choose_numbers(errors: np.ndarray, numbers: list[int]) -> np.ndarray:
-    """Return the number of codes to decode for each number of codes that there are.
+    """Return the number of codes to decode for each number of available codes.
 
     Parameters
     ----------
     errors : ndarray of shape (n_numbers,)
         Errors by number of codes.
     numbers : list of int
-        Numbers that were judged, the last of which is that of all codes.
+        Numbers of codes that were evaluated; the last one is that of all codes.
 
     Returns
     -------
     n_decoded : ndarray of int of shape (n_components,)
-        The number itself, or a smaller one with a lower error; for all codes always all.
+        The number itself, or a smaller one with a lower error; always all for the last.
     """
     n_decoded = np.arange(1, numbers[-1] + 1)
     for number in n_decoded[:-1]:
@@ -125,7 +125,7 @@ def choose_numbers(errors: np.ndarray, numbers: list[int]) -> np.ndarray:
 
 
 def list_numbers(n_components: int) -> list[int]:
-    """Return the numbers of codes to judge, the last one of which is that of all."""
+    """Return the numbers of codes to evaluate; the last one is that of all codes."""
     if n_components <= _ALL_NUMBERS:
         return list(range(1, n_components + 1))
     n_octaves = np.log2(n_components / _ALL_NUMBERS)
@@ -143,7 +143,7 @@ def _judge_network(part: JudgedRows, numbers: list[int]) -> list[Tensor]:
 
 
 def _judge_pca(part: JudgedRows, numbers: list[int]) -> list[Tensor]:
-    """Return errors of the rows by PCA, which may have found fewer axes."""
+    """Return errors of the rows under PCA, which may have fewer components."""
     inputs = part.module.fill(part.inputs)
     reconstruction, errors, n_done = torch.zeros_like(inputs), [], 0
     for number in numbers:

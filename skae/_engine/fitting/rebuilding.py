@@ -1,4 +1,4 @@
-"""Networks built from their plan alone, without memory until their numbers are known."""
+"""Rebuilding of networks from their plan, without memory until their values are loaded."""
 
 from typing import Any
 
@@ -14,35 +14,35 @@ from skae.architectures import Architecture
 from skae.architectures._own import Checked, Own
 from skae.modules import Reach, global_generator
 
-# A network of ours makes a few dozen calls of torch for each of its arrays.
+# Building a network of skae takes a few dozen calls of torch for each array.
 _CALLS = 1000
 _CALLS_PER_ARRAY = 200
-# Shapes of a plan hold no greater numbers than there are bytes in the arrays, but for tiny ones.
+# No size in a plan exceeds the number of bytes of the arrays, except in tiny networks.
 _LEAST_LIMIT = 4096
 _SEED = 0
 
 
 def rebuild(family: Family, plan: NetworkPlan, arrays: dict[str, np.ndarray]) -> nn.Module:
-    """Return the network of a plan, whose numbers are still to be set.
+    """Return the network of a plan, whose values are not set yet.
 
     Parameters
     ----------
     family : Family
         Kind of the network.
     plan : NetworkPlan
-        Its structure.
+        Structure of the network.
     arrays : dict of str to ndarray
-        Parameters and buffers under their names; only their sizes matter here.
+        Parameters and buffers by name; only their sizes are used.
 
     Returns
     -------
     module : Module
-        Without memory, unless parts of it are of the user's making.
+        Network without memory, except for submodules defined by the user.
 
     Raises
     ------
     ValueError
-        If the plan is one of a much larger network than the arrays are of.
+        If the plan describes a much larger network than the arrays.
     """
     with ordinary_torch_state(), global_generator(_SEED):
         generator = torch.Generator(device="cpu").manual_seed(_SEED)
@@ -58,7 +58,7 @@ def rebuild(family: Family, plan: NetworkPlan, arrays: dict[str, np.ndarray]) ->
 
 
 def can_rebuild(family, plan, module: nn.Module, arrays: dict[str, np.ndarray]) -> bool:
-    """Tell whether `rebuild` returns a network of equal parts; parameters are as there."""
+    """Whether `rebuild` returns an identical structure; parameters as in `rebuild`."""
     if plan is None or isinstance(plan.architecture, Own):
         return False
     return _describe(rebuild(family, plan, arrays)) == _describe(module)
@@ -79,20 +79,20 @@ def _make_reach(arrays: dict[str, np.ndarray]) -> Reach | None:
 
 
 def _make_blank(array: np.ndarray) -> torch.Tensor:
-    """Return a tensor of an array's shape and type, without memory."""
+    """Return a tensor with the shape and type of an array, without memory."""
     dtype = torch.from_numpy(np.zeros(0, array.dtype)).dtype
     return torch.empty(array.shape, dtype=dtype, device="meta")
 
 
 def _is_ours(plan: NetworkPlan) -> bool:
-    """Tell whether nothing that the plan names is of the user's making."""
+    """Whether the plan names nothing that the user defined."""
     values = [plan.architecture, *dict(plan.options).values()]
     objects = [value for value in values if hasattr(value, "get_params")]
     return all(type(value).__module__.startswith("skae.") for value in objects)
 
 
 def _check_size(plan: NetworkPlan, n_bytes: int) -> None:
-    """Refuse a plan of larger numbers than arrays of so many bytes can come from."""
+    """Raise an error if the sizes in a plan cannot belong to arrays of this many bytes."""
     greatest = max(map(abs, _list_whole_numbers(vars(plan))), default=0)
     if greatest > max(n_bytes, _LEAST_LIMIT):
         raise ValueError(
@@ -102,7 +102,7 @@ def _check_size(plan: NetworkPlan, n_bytes: int) -> None:
 
 
 def _list_whole_numbers(value: Any):
-    """Yield all whole numbers in nested values, and products of shapes."""
+    """Yield all integers in nested values, and the products of shapes."""
     if isinstance(value, Architecture) or hasattr(value, "get_params"):
         yield from _list_whole_numbers(value.get_params(deep=False))
     elif isinstance(value, dict):
@@ -115,9 +115,9 @@ def _list_whole_numbers(value: Any):
 
 
 class _WithoutMemory(TorchFunctionMode):
-    """Lets tensors that torch is asked to make be ones without memory, up to a number of calls.
+    """Context in which torch creates tensors without memory, up to a number of calls.
 
-    Seeds, which are drawn as numbers, stay as they are.
+    Seeds, which are drawn as numbers, are not affected.
     """
 
     def __init__(self, n_calls: int):

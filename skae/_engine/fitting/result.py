@@ -46,7 +46,7 @@ class TrainedModel:
     """Further knowledge of the codes of the training rows that the family has, else None."""
 
     def summarize(self, reference: str) -> str:
-        """Return a sentence on the chosen epoch and its error beside that of the reference."""
+        """Return a sentence with the chosen epoch, its error, and that of the reference."""
         rows = "training" if self.validation_loss_curve is None else "held-out"
         epochs = f"Epoch {self.best_iter} of {self.n_iter}"
         if self.best_iter == 0:
@@ -58,7 +58,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class ChosenEpochs:
-    """A number of epochs, chosen by rows that the networks had not seen."""
+    """Number of epochs chosen on held-out rows."""
 
     train_losses: list[float]
     """Training loss of each epoch, averaged over the folds where there are any."""
@@ -83,13 +83,13 @@ class ChosenEpochs:
 
     @property
     def n_iter(self) -> int:
-        """Number of epochs that were tried."""
+        """Number of epochs tried."""
         return len(self.train_losses)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A network at the end of its training, before its codes are put in order."""
+    """A network at the end of training, before its codes are sorted."""
 
     moments: CodeMoments
     error: float

@@ -1,8 +1,8 @@
-"""Fits that are the first epochs of longer ones, which go on from there later.
+"""Fits that continue from the state of a shorter fit.
 
-A search that halves its candidates fits the better ones again for more epochs. Here such a fit
-takes over the state that the shorter one has left, and ends up where it would have from the start,
-to the last bit: schedules are laid out for the longest fit from the beginning.
+A halving search fits its better candidates again, for more epochs. Here such a fit starts from
+the state that the shorter fit left, and has the same result as a fit from the beginning, to the
+last bit: schedules are set for the longest fit from the first epoch on.
 """
 
 import copy
@@ -23,13 +23,13 @@ from skae._engine.fitting.checkpoints import pack_step, pack_training
 from skae._engine.settings import LoopSettings, NetworkSettings
 from skae._engine.steps.step import Step
 
-# Finding out whether a table is known takes longer with its size.
+# Recognising a table takes longer the larger it is.
 _MOST_CELLS = 2**24
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """State of a training at its end, which nothing changes any more."""
+    """Immutable state of training at its end."""
 
     n_epochs: int
     training: dict[str, Any]
@@ -46,7 +46,7 @@ class TrainingState:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the arrays."""
+        """Memory of the arrays in bytes."""
         return _count_bytes(self.training)
 
 
@@ -59,14 +59,14 @@ def _count_bytes(value: Any) -> int:
 
 
 class KeptStates:
-    """States of the trainings of many fits.
+    """Training states of many fits.
 
     Parameters
     ----------
     n_epochs : int
-        Number of epochs that schedules are laid out for.
+        Number of epochs for which schedules are set.
     most_bytes : int
-        Memory for all states; the oldest are given up where it is full, and their fits start anew.
+        Memory for all states. When it is full, the oldest are dropped, and their fits restart.
     """
 
     def __init__(self, n_epochs: int, most_bytes: int):
@@ -76,12 +76,12 @@ class KeptStates:
         self._lock = threading.Lock()
 
     def find(self, key: str) -> TrainingState | None:
-        """Return the state under a key, None where there is none."""
+        """Return the state under a key, or None."""
         with self._lock:
             return self._states.get(key)
 
     def keep(self, key: str, state: TrainingState):
-        """Keep a state in place of an earlier one."""
+        """Store a state, replacing an earlier one."""
         with self._lock:
             if key in self._states:
                 self._n_bytes -= self._states.pop(key).n_bytes
@@ -91,22 +91,22 @@ class KeptStates:
                 self._n_bytes -= self._states.pop(next(iter(self._states))).n_bytes
 
 
-# Set in threads whose fits go on from each other.
+# Set in threads whose fits continue each other.
 KEPT_STATES: ContextVar[KeptStates | None] = ContextVar("skae_kept_states", default=None)
 
 
 class Resumption:
-    """One fit, and the state of the training from which it can go on.
+    """One fit, and the training state from which it can continue.
 
     Parameters
     ----------
     kept : KeptStates or None
-        States of other fits; None where fits do not go on from each other.
+        States of other fits, or None if fits do not continue each other.
     key : str or None
-        Key that is equal for all fits that continue each other; None for a fit whose results are
+        Key shared by all fits that continue each other. None for a fit whose results are
         not determined by its arguments.
     sources : list of Generator
-        Everything random in the fit.
+        Random generators of the fit.
     """
 
     def __init__(
@@ -115,25 +115,25 @@ class Resumption:
         self.kept, self.key, self.sources = kept, key, sources
 
     def count_scheduled(self, max_iter: int) -> int:
-        """Return the number of epochs for which the schedules of a fit are laid out."""
+        """Return the number of epochs for which the schedules of a fit are set."""
         return max_iter if self.kept is None else max(max_iter, self.kept.n_epochs)
 
     def find(self, max_iter: int) -> TrainingState | None:
-        """Return the state of an earlier training of no more epochs, None where there is none."""
+        """Return the state of an earlier fit with no more epochs, or None."""
         if self.kept is None or self.key is None:
             return None
         state = self.kept.find(self.key)
         return None if state is None or state.n_epochs > max_iter else state
 
     def keep_net(self, net, callbacks: Sequence[Callback], *, is_over: bool):
-        """Keep the state of a net and of the callbacks that belong to its training."""
+        """Store the state of a net and of its callbacks."""
         if self.kept is not None and self.key is not None:
             training = copy.deepcopy(pack_training(net, callbacks, self.sources))
             state = TrainingState(len(net.history), training, is_over=is_over)
             self.kept.keep(self.key, state)
 
     def keep_folds(self, step: Step, groups: Sequence[dict], *, n_steps: int, progress):
-        """Keep the state of a cross-validation."""
+        """Store the state of a cross-validation."""
         if self.kept is not None and self.key is not None:
             training = copy.deepcopy(pack_step(step, groups, self.sources))
             n_epochs = len(progress.train_losses)
@@ -142,15 +142,15 @@ class Resumption:
 
 
 def find_resumption(asked: tuple | None, sources: Sequence[torch.Generator]) -> Resumption:
-    """Return the place of a fit among others.
+    """Return the `Resumption` of a fit.
 
     Parameters
     ----------
     asked : tuple or None
-        Rows, weights, family, network, loop, random state and groups, as `train_autoencoder` has
-        them; None for a fit that has more to it than these, and begins and ends by itself.
+        Rows, weights, family, network, loop, random state and groups, as in `train_autoencoder`.
+        None for a fit with further inputs, which neither continues others nor is continued.
     sources : list of Generator
-        Everything random in the fit.
+        Random generators of the fit.
     """
     kept = None if asked is None else KEPT_STATES.get()
     key = None if kept is None or asked is None else _make_key(*asked)
@@ -166,9 +166,9 @@ def _make_key(
     random_state,
     groups: torch.Tensor | None,
 ) -> str | None:
-    """Return what is equal for fits that differ in their number of epochs alone.
+    """Return a key shared by fits that differ only in their number of epochs.
 
-    None where it is not known, or where arguments do not determine the results.
+    Return None if the key is unknown, or if the arguments do not determine the results.
     """
     is_known = isinstance(random_state, Integral) and not loop.net_params
     if not is_known or X.shape[0] * X.shape[1] > _MOST_CELLS:

@@ -1,4 +1,4 @@
-"""One training of one network: its loop, and its choice of epoch."""
+"""Training of one network: the loop and the choice of the epoch."""
 
 import contextlib
 import copy
@@ -36,39 +36,39 @@ from skae._shared.progress import WORK, Progress, show_progress
 from skae.modules import Autoencoder
 
 _VALIDATION_BATCH_SIZE = 4096
-# Errors of the start and of PCA, in units of the latter, differ by less than this.
+# Largest relative difference between the errors of the start and of PCA.
 _ROUNDING = 1e-5
-# One draw in two thousand from the prior has a code beyond so many deviations.
+# One draw from the prior in two thousand has a code beyond this many standard deviations.
 _FARTHEST_DRAW = 3.5
 
 
 class TrainingRun:
-    """One training of one network on one split of a table.
+    """Training of one network on one split of a table.
 
     Parameters
     ----------
     setup : TrainingSetup
-        The network and the loop that are asked for, and all rows.
+        Settings of the network and of the loop, and all rows.
     split : Split
-        Rows to train on and rows to judge by.
+        Training rows and held-out rows.
     module : Autoencoder
-        The network, from its start or an earlier training on.
+        The network, either new or from an earlier fit.
     noise : InputNoise
-        Between the rows and what the network sees of them.
+        Noise applied to the rows before the network.
     order_source : torch.Generator
         Source of the order of the rows.
     draw_source : torch.Generator
-        Source of the draws of the objective.
+        Source of the random draws of the objective.
     resumption : Resumption
-        The fit's place among others that it may go on from.
+        States of related fits from which this fit can continue.
     odd_cells : OddCells or None
-        Noise that moves single cells of training rows.
+        Noise that shifts single values of the training rows.
     tasks : EpochTasks or None
-        Told of each epoch; may end the training.
+        Receiver of epoch events, which can stop training.
     n_earlier_fits : int
-        Number of fits that this one goes on from.
+        Number of earlier fits of the same network.
     checkpoints : Checkpoints or None
-        Keeps the state of the training after every few epochs, and goes on from the latest.
+        Storage of the training state every few epochs, from the latest of which training resumes.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class TrainingRun:
             max_epochs=resumption.count_scheduled(self.max_iter),
             generator=order_source,
             draw_source=draw_source,
-            # Where all rows meet at once, one row of weight 2 and two rows are to be the same.
+            # In full batches, a row of weight 2 must be equivalent to two rows.
             odd_cells=odd_cells if n_batches > 1 else None,
             noise=noise,
             validation_set=None if held_out is None else self.table.dataset(held_out),
@@ -132,13 +132,13 @@ class TrainingRun:
         return callbacks
 
     def train_all_epochs(self) -> TrainedModel:
-        """Train on all rows; keep the start if PCA does better on them."""
+        """Train on all rows; keep the start if PCA has a lower error on them."""
         start = self._copy_start()
         self._train(self.max_iter, self.resumption)
         return self._finish(self._check_training_rows(start))
 
     def train_to_best_epoch(self) -> ChosenEpochs:
-        """Train while held-out rows are judged, and go back to the epoch that did best on them."""
+        """Train with validation on held-out rows, and restore the best epoch."""
         best_epoch, held_out = self.best_epoch, self.net.validation_set
         assert best_epoch is not None  # noqa: S101
         self._train(self.max_iter, self.resumption)
@@ -163,14 +163,14 @@ class TrainingRun:
         )
 
     def keep(self, chosen: ChosenEpochs) -> TrainedModel:
-        """Return the network as it is, after the epochs that were chosen."""
+        """Return the network in its current state, with the chosen number of epochs."""
         outcome = Outcome(
             self._measure(), chosen.error, chosen.pca_error, chosen.best_iter, chosen.prefixes
         )
         return self._finish(outcome, chosen)
 
     def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
-        """Train on all rows for as many epochs as networks without some of them have chosen."""
+        """Train on all rows for the number of epochs that was chosen on held-out rows."""
         start = self._copy_start()
         self.net.step_.emphasis = chosen.emphasis
         self._train(chosen.best_iter)
@@ -178,9 +178,9 @@ class TrainingRun:
             return self.keep(chosen)
         outcome = self._check_training_rows(start)
         if len(self.net.history) < chosen.best_iter:
-            # A callback has ended it, and nothing tells how good this epoch is on other rows.
+            # Stopped by a callback: the error of this epoch on other rows is unknown.
             return self._finish(outcome)
-        # The other networks may be better than PCA and this one not even on its own rows.
+        # The other networks may beat PCA while this one does not, even on its training rows.
         error, prefixes = chosen.error, chosen.prefixes
         if outcome.best_iter != chosen.best_iter:
             error, prefixes = chosen.pca_error, None if prefixes is None else prefixes.of_pca
@@ -188,16 +188,16 @@ class TrainingRun:
         return self._finish(outcome, chosen)
 
     def snapshot(self) -> TrainedModel:
-        """Return the model as it is now, independent of what training does next."""
+        """Return a copy of the current model, independent of further training."""
         run = copy.copy(self)
         run.net = self.net.copy_for_prediction()
         moments = run._measure()
-        # The copy has no step to judge with.
+        # The copy has no step for validation.
         errors = self._training_errors(moments)
         return run._finish(run._make_outcome(moments, errors, len(run.net.history)))
 
     def _train(self, n_epochs: int, resumption: Resumption | None = None):
-        """Run skorch's loop; `fit` would take an interruption by the user for an end."""
+        """Run skorch's loop, whose own `fit` would treat an interrupt as a normal end."""
         net = self.net
         if self.tasks is not None:
             self.tasks.begin_fit(n_epochs)
@@ -214,19 +214,19 @@ class TrainingRun:
             net.notify("on_train_end", X=self.train_set, y=None)
 
     def _show_progress(self, n_epochs: int) -> contextlib.AbstractContextManager[Progress]:
-        """Return the bar of a training that prints nothing itself."""
+        """Return the progress bar, if training prints no log."""
         n_of_start = self._n_rows_of_epoch - self.train_set.n_rows
         n_rows = n_of_start + n_epochs * self._n_rows_of_epoch
         return show_progress(n_rows, wanted=not self.loop.verbose and self.tasks is None)
 
     @property
     def _n_rows_of_epoch(self) -> int:
-        """Number of rows that are trained on or judged in an epoch."""
+        """Number of training and held-out rows of an epoch."""
         held_out = self.net.validation_set
         return self.train_set.n_rows + (0 if held_out is None else held_out.n_rows)
 
     def _run_loop(self, n_epochs: int) -> bool:
-        """Make the epochs that are left; return whether training has ended before the last."""
+        """Train for the remaining epochs; return whether training stopped early."""
         n_before = len(self.net.history)
         WORK.get().skip(n_before * self._n_rows_of_epoch)
         with contextlib.suppress(TrainingStopped):
@@ -235,7 +235,7 @@ class TrainingRun:
         return True
 
     def _go_on(self, n_epochs: int, resumption: Resumption):
-        """Train from where an earlier fit has stopped, if there is one."""
+        """Continue from an earlier fit, if there is one."""
         state = resumption.find(n_epochs)
         if state is not None:
             unpack_training_(self.net, self.callbacks, resumption.sources, state.training)
@@ -244,13 +244,13 @@ class TrainingRun:
         resumption.keep_net(self.net, self.callbacks, is_over=self._run_loop(n_epochs))
 
     def _copy_start(self):
-        """Return the values of the start, which its error on the training rows is kept of."""
+        """Return the initial values, from which the error of the start is computed later."""
         if self.family.starts_as_reference:
             self.start_error = self._judge(self.train_set)
         return self.net.step_.copy_values()
 
     def _measure(self) -> CodeMoments:
-        # Processors of several kinds may have rounded otherwise.
+        # Processors of different kinds may round differently.
         self.table.ranks.spread_([*self.net.module_.state_dict().values()])
         self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)
         moments = self.family.measure_codes(self.net.module_, self.all_rows)
@@ -258,7 +258,7 @@ class TrainingRun:
         return moments
 
     def _check_training_rows(self, start) -> Outcome:
-        """Return what training rows tell, after going back to the start if PCA does better."""
+        """Evaluate the training rows, and restore the start if PCA has a lower error."""
         moments, best_iter = self._measure(), len(self.net.history)
         errors = self._training_errors(moments)
         prefixes = self._measure_prefixes(self.train_set)
@@ -271,7 +271,7 @@ class TrainingRun:
         return replace(self._make_outcome(moments, errors, best_iter), prefixes=prefixes)
 
     def _measure_prefixes(self, dataset: WeightedRows) -> PrefixErrors | None:
-        """Return the errors of a data set by number of codes, None where codes are not nested."""
+        """Return the errors of a data set by number of codes, or None if codes are not nested."""
         if not self.family.is_nested:
             return None
         return measure_prefixes(self._list_judged(dataset))
@@ -284,7 +284,7 @@ class TrainingRun:
             yield JudgedRows(module, axes, noise.for_judging(rows), rows, weights)
 
     def _make_outcome(self, moments: CodeMoments, errors: tuple, best_iter: int) -> Outcome:
-        """Return an outcome with errors of the training rows, given in standardised units."""
+        """Return an outcome with the errors of the training rows in standardised units."""
         unit = self.family.find_error_unit(self.table, self.train_set)
         return Outcome(moments, errors[0] * unit, errors[1] * unit, best_iter)
 
@@ -298,7 +298,7 @@ class TrainingRun:
         return self._judge(self.train_set), self._find_pca_error(self.train_set)
 
     def _find_start_error(self) -> float:
-        """Return the error of the start on the training rows, or on those held out."""
+        """Return the error of the start on the training rows or on the held-out rows."""
         if self.start_error is not None:
             return self.start_error
         assert self.best_epoch is not None  # noqa: S101
@@ -312,14 +312,14 @@ class TrainingRun:
 
     @property
     def _must_beat_pca(self) -> bool:
-        """Whether a greater squared error than PCA's means that training has failed."""
+        """Whether a squared error above PCA's means that training has failed."""
         aims = self.family.aims_at_squared_error
         return self.setup.network.linear_path and aims and not self.n_earlier_fits
 
     def _finish(self, outcome: Outcome, chosen: ChosenEpochs | None = None) -> TrainedModel:
-        """Order the codes, let go of everything that only training needs, and gather the results.
+        """Sort the codes, release everything that only training needs, and collect the results.
 
-        The losses are those that the epochs were chosen by, of this training where None.
+        `chosen` holds the losses that determined the number of epochs; by default, this run's.
         """
         net, family, table = self.net, self.family, self.table
         held_out = net.validation_set
@@ -362,15 +362,15 @@ class TrainingRun:
         )
 
     def _find_variance(self, moments: CodeMoments) -> float:
-        """Return the variance of all columns together, in units of X squared, without bias."""
+        """Return the total variance of all columns, unbiased, in units of X squared."""
         n_rows = self.all_rows.n_rows
         per_cell = moments.mean_square * self.family.find_unit(self.table, self.all_rows)
         return per_cell * self.table.n_features * n_rows / max(1, n_rows - 1)
 
     def _set_reach(self, outcome: Outcome):
-        """Tell the network the ranges of all rows, those held out included.
+        """Set the ranges of the network to those of all rows, including held-out rows.
 
-        Without a PCA to fall back on, and for texts, there are none.
+        Without a PCA to fall back on, and for texts, there are no ranges.
         """
         module = self.net.module_
         moments = outcome.moments
@@ -381,7 +381,7 @@ class TrainingRun:
             noisy = measure_bounds(module, self.all_rows, self.net.noise)
             bounds = join_bounds(bounds, noisy)
         if self.family.is_nested:
-            # Codes that are left out are zero.
+            # Omitted codes are zero.
             bounds = join_bounds(bounds, [bounds[0], torch.zeros_like(bounds[1])])
         if self.family.draws_codes:
             limits = torch.stack([-module.code_scale, module.code_scale]) * _FARTHEST_DRAW
@@ -396,18 +396,18 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     Parameters
     ----------
     setup : TrainingSetup
-        The loop that is asked for, whose `net_params` come last, and the rows.
+        Settings of the loop, whose `net_params` are applied last, and the rows.
     module : Autoencoder
         The network.
     **params
         `batch_size`, `weight_decay`, `max_epochs`, `generator` of the order of the rows,
         `draw_source` of the objective, `odd_cells`, `noise`, `validation_set` and the `callbacks`
-        that the training itself needs.
+        that training requires.
 
     Returns
     -------
     net : AutoencoderNet
-        Ready for its loop.
+        A net that is ready for training.
     """
     loop, table = replace(setup.loop, weight_decay=params.pop("weight_decay")), setup.table
     user = dict(loop.net_params or {})
@@ -419,7 +419,7 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
         stacks, *others = adamw_groups(loop, table.n_features, linear_path=linear_path)
         optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
         # Encoder, decoder and likelihood come first, in one group, and have the optimiser's own
-        # settings. A pattern has no alternatives but those of single characters.
+        # settings. A pattern has no alternatives except for single characters.
         linear_paths = [("*linear_path.*", group) for group in others]
         optimizer["optimizer__param_groups"] = [("*[ch]o[do][ed]*.*", {}), *linear_paths]
     net = AutoencoderNet(

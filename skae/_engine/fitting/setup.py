@@ -1,4 +1,4 @@
-"""Everything that is settled before a training begins."""
+"""Inputs of a training run."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ from skae.modules import Autoencoder, LinearOutput
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A network and a loop that are asked for, and the table that they are for."""
+    """Settings of the network and of the loop, and the table."""
 
     family: Family
     network: NetworkSettings
@@ -31,7 +31,7 @@ class TrainingSetup:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows to train on and rows held out, None where there are none."""
+    """Training rows and held-out rows, None if no rows are held out."""
 
     train: torch.Tensor
     held_out: torch.Tensor | None
@@ -41,7 +41,7 @@ class Split:
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """A network that training goes on from."""
+    """A network from which training continues."""
 
     module: Autoencoder
     plan: NetworkPlan
@@ -54,7 +54,7 @@ class StartingPoint:
 
     @property
     def units(self) -> Units:
-        """Units and range of the network, which do not change any more."""
+        """Units and range of the network, which are fixed."""
         output = self.module.output
         if not isinstance(output, LinearOutput) or output.lower is None or output.upper is None:
             return Units(self.standardization, None)

@@ -1,4 +1,4 @@
-"""Which rows are trained on and which judge: at random, by groups, or as the user says."""
+"""Splits into training and held-out rows: at random, by groups, or given by the user."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from skae._engine.fitting.setup import Split
 
 @dataclass(frozen=True)
 class Separation:
-    """Knowledge of rows that must not stand on both sides of a split."""
+    """Rows that must not be on both sides of a split."""
 
     groups: torch.Tensor | None = None
     """Number of each row's group, from 0 on without gaps; every row by itself where None."""
@@ -19,14 +19,14 @@ class Separation:
 
 
 def hold_out(n_samples: int, fraction: float, groups, generator: torch.Generator) -> Split:
-    """Hold out rows at random, all rows of a group or none.
+    """Hold out rows at random, keeping groups together.
 
     Parameters
     ----------
     n_samples : int
         Number of rows, at least two.
     fraction : float in (0, 1)
-        Share of the rows to hold out; somewhat more where groups are large.
+        Share of the rows to hold out; somewhat more if groups are large.
     groups : Tensor of shape (n_samples,) or None
         Number of each row's group.
     generator : torch.Generator
@@ -48,9 +48,9 @@ def hold_out(n_samples: int, fraction: float, groups, generator: torch.Generator
 
 
 def _choose_groups(sizes: torch.Tensor, n_wanted: int, generator) -> torch.Tensor:
-    """Return groups with so many rows, or with more, but with no more than half of all rows.
+    """Return groups with at least the given number of rows, but at most half of all rows.
 
-    The smallest group alone where no other way is left.
+    If that is impossible, return the smallest group alone.
     """
     chosen, n_rows = [], 0
     for group in torch.randperm(len(sizes), generator=generator).tolist():
@@ -64,14 +64,14 @@ def _choose_groups(sizes: torch.Tensor, n_wanted: int, generator) -> torch.Tenso
 
 
 def make_folds(n_samples: int, n_folds: int, groups, generator: torch.Generator) -> list:
-    """Deal rows into folds of about equal size, all rows of a group into the same one.
+    """Divide rows into folds of about equal size, keeping groups together.
 
     Parameters
     ----------
     n_samples : int
         Number of rows.
     n_folds : int
-        Number of folds; fewer where there are fewer rows or groups.
+        Number of folds; fewer if there are fewer rows or groups.
     groups : Tensor of shape (n_samples,) or None
         Number of each row's group.
     generator : torch.Generator

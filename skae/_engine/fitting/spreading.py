@@ -1,4 +1,4 @@
-"""Which fits several processes can share, told before any of them trains."""
+"""Check whether a fit can be distributed over several processes."""
 
 import torch
 
@@ -7,7 +7,7 @@ from skae._engine.families.family import Family
 from skae._engine.fitting.splitting import Separation
 from skae._engine.settings import LoopSettings, NetworkSettings
 
-# The covariance of wider tables is not added up.
+# The covariance of wider tables is not summed over ranks.
 _MOST_COLUMNS = 2000
 
 
@@ -19,27 +19,27 @@ def check_spreading(
     loop: LoopSettings,
     separation: Separation,
 ) -> None:
-    """Refuse fits that several processes cannot share.
+    """Raise an error if a fit cannot be distributed over several processes.
 
     Parameters
     ----------
     ranks : Ranks
         The processes.
     shape : tuple of int
-        Numbers of rows, of all ranks, and of columns.
+        Number of rows of all ranks and number of columns.
     family : Family
         Kind of the autoencoder, with its losses.
     network : NetworkSettings
-        The network that is asked for.
+        Settings of the network.
     loop : LoopSettings
-        The loop that is asked for.
+        Settings of the training loop.
     separation : Separation
-        Rows that must not stand on both sides of a split.
+        Rows that must not be on both sides of a split.
 
     Raises
     ------
     ValueError
-        If something in the fit is not a sum over rows.
+        If a part of the fit is not a sum over rows.
     """
     found = _find_unspreadable(family, network, loop, shape)
     remedy = "Change that, or fit in one process."
@@ -53,7 +53,7 @@ def check_spreading(
 
 
 def _find_unspreadable(family, network, loop, shape) -> str | None:
-    """Return what no processes can share, None where there is nothing of the kind."""
+    """Return the part of the fit that cannot be distributed, or None."""
     if not family.spreads:
         return (
             f"a network of the kind {type(family).__name__!r}, or a penalty, whose loss depends on "
@@ -70,7 +70,7 @@ def _find_unspreadable(family, network, loop, shape) -> str | None:
 
 
 def _find_what_needs_all_rows(network, separation, shape) -> str | None:
-    """Return what only processes with all rows can share."""
+    """Return the part that requires all rows in every process, or None."""
     n_samples, n_features = shape
     if network.masked:
         return "missing='mask'"
