@@ -1,4 +1,4 @@
-"""Missing cells drawn at random, given the cells that are there."""
+"""Random draws of missing values, given the observed values."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from scipy.special import ndtr
 
 from skae._engine.applying.row_distribution import IncompleteRows
 
-# Numbers are drawn in so many turns, each given the draws of the turns before; so are categories.
+# Number of turns for numbers, and for categories; each turn depends on the draws before it.
 _N_TURNS = 4
-# Wider tables, in which other columns tell more and turns take longer, have this number.
+# Number of turns for wider tables, whose columns are better predicted and whose turns are slower.
 _WIDE, _N_WIDE_TURNS = 40, 2
-# Rows with hidden cells, from which residuals are taken.
+# Number of rows with hidden values, from which residuals are taken.
 _LEAST_DONORS, _MOST_DONORS, _DONORS_PER_ROW = 1000, 20_000, 3
 _MOST_DONOR_PRODUCTS = 2e8
 _NEAREST, _FEWEST = 20, 5
@@ -41,7 +41,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Training rows and network that draws rest on."""
+    """Training rows and network on which draws are based."""
 
     rows: np.ndarray
     """Encoded rows of the training table, all or some of them, of shape (n_kept, n_encoded)."""
@@ -58,7 +58,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Turn:
-    """Features that are drawn at once, and rows with hidden cells that tell how."""
+    """Features drawn together, and rows with hidden values that determine the draws."""
 
     features: list[Feature]
     is_hidden: np.ndarray
@@ -77,21 +77,21 @@ class _Turn:
 def draw_tables(
     Z: np.ndarray, features: list[Feature], evidence: Evidence, n_draws: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """Yield tables with draws in the place of missing cells.
+    """Yield tables in which missing values are replaced by random draws.
 
-    For each table a normal distribution is fitted to a bootstrap of the training rows, which stands
-    for what is uncertain about it. It tells, with the network's correction, what is expected of a
-    cell. The draw differs from that by a residual of a cell that was hidden in a training row with
-    a similar expectation. Which of these residuals it is, is told by a draw from the normal
-    distribution, so that cells of one row vary together as they do in the table. Categories are
-    drawn by their shares among hidden cells with similar expectations.
+    For each table, a normal distribution is fitted to a bootstrap sample of the training rows,
+    which represents parameter uncertainty. With the network's correction, it gives the expected
+    value of a missing value. To this the draw adds a residual of a value that was hidden in a
+    training row with a similar expectation. The residual is selected by a draw from the normal
+    distribution, so that the values of a row vary together as they do in the table. Categories are
+    drawn with the shares that they have among hidden values with similar expectations.
 
     Parameters
     ----------
     Z : ndarray of shape (n_samples, n_encoded)
-        Encoded rows, NaN where a cell is missing.
+        Encoded rows with NaN for missing values.
     features : list of Feature
-        All features, with the columns of Z.
+        All features, with their columns of Z.
     evidence : Evidence
         Training rows and network.
     n_draws : int
@@ -102,7 +102,7 @@ def draw_tables(
     Yields
     ------
     drawn : ndarray of shape (n_samples, n_encoded)
-        Z, its observed cells as they are.
+        Z with observed values unchanged.
     """
     generator = np.random.default_rng(seed)
     gappy = np.isnan(Z).any(axis=1)
@@ -126,10 +126,10 @@ def draw_tables(
 
 
 def _choose_donors(gaps, features, rows, generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return training rows, by number and by value, and which of their cells are hidden.
+    """Return the indices and values of training rows, and the mask of their hidden values.
 
-    A training row loses the cells that a row to be filled lacks. Rows are chosen for each feature
-    in turn, so that there are enough hidden cells of each.
+    A training row loses the values that are missing in a row to be filled. Rows are chosen for each
+    feature in turn, so that every feature has enough hidden values.
     """
     first = [feature.columns[0] for feature in features]
     lacks, has = np.isnan(gaps[:, first]), ~np.isnan(rows[:, first])
@@ -148,7 +148,7 @@ def _choose_donors(gaps, features, rows, generator) -> tuple[np.ndarray, np.ndar
 
 
 def _bootstrap_donors(origin, n_rows: int, generator) -> np.ndarray:
-    """Return which donors count, by a bootstrap of the rows that they are made of."""
+    """Return the donors selected by a bootstrap of their rows."""
     counts = generator.multinomial(n_rows, np.full(n_rows, 1 / n_rows))
     return np.repeat(np.arange(len(origin)), counts[origin])
 
@@ -170,7 +170,7 @@ def _plan_turns(gaps, features, donors, hidden, normal, evidence) -> list[_Turn]
 
 
 def _order_features(missing, features) -> list[list[Feature]]:
-    """Return the features that are drawn at once: categories first, those with few gaps first."""
+    """Return groups of features drawn together: categories first, then by number of gaps."""
     lacking = [feature for feature in features if missing[:, feature.columns[0]].any()]
     lacking.sort(key=lambda feature: missing[:, feature.columns[0]].sum())
     categories = [feature for feature in lacking if feature.n_categories]
@@ -185,10 +185,10 @@ def _split(features: list[Feature], n_parts: int) -> list[list[Feature]]:
 
 
 def _take_turn(turn, current, donors, chosen, distributions, evidence, generator):
-    """Draw the missing cells of a turn's features, in place.
+    """Draw the missing values of the features of a turn, in place.
 
-    Donors are found by expectations of one distribution, that of all rows, for rows and donors.
-    Those of a bootstrap may lie beyond those of all donors where columns tell little of each other.
+    Rows and donors are matched by their expectations under the distribution of all rows.
+    Those under a bootstrap may lie outside the donors' range if columns are weakly related.
     """
     missing = np.isnan(current)
     correction = evidence.correct(current)
@@ -198,7 +198,7 @@ def _take_turn(turn, current, donors, chosen, distributions, evidence, generator
         column = feature.columns[0]
         rows = np.flatnonzero(missing[:, column])
         if feature.n_categories:
-            # No distribution tells how uncertain shares are.
+            # No distribution gives the uncertainty of shares.
             own = chosen[turn.is_hidden[chosen, column]]
             given = donors[own], turn.expected[own]
             _draw_category(feature, current, rows, similar, *given, generator)
@@ -217,7 +217,7 @@ def _take_turn(turn, current, donors, chosen, distributions, evidence, generator
 
 @dataclass(frozen=True)
 class _Residuals:
-    """Hidden cells of one column: their expectations, values and deviations."""
+    """Hidden values of one column with their expectations and standard deviations."""
 
     expected: np.ndarray
     values: np.ndarray
@@ -225,9 +225,9 @@ class _Residuals:
     spread: float
 
     def draw(self, similar, expected, deviation, residuals, *, is_matched: bool) -> np.ndarray:
-        """Return values about expectations, in the ranks of residuals of a normal distribution.
+        """Return draws around expectations, with residuals in the order of normal residuals.
 
-        Residuals are those of the donors whose expectations are next to `similar`.
+        The residuals are those of the donors whose expectations are nearest to `similar`.
         """
         if len(self.values) < _FEWEST:
             return expected + residuals * self.spread
@@ -247,14 +247,14 @@ class _Residuals:
 
 
 def _find_nearest(sorted_values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the places of values about each wanted one; (n_wanted, n_near)."""
+    """Return the positions of the values nearest to each wanted one, (n_wanted, n_near)."""
     n_near = min(_NEAREST, len(sorted_values))
     first = np.searchsorted(sorted_values, wanted) - n_near // 2
     return first.clip(0, len(sorted_values) - n_near)[:, None] + np.arange(n_near)
 
 
 def _draw_category(feature, current, rows, expected, truth, at_donors, generator):
-    """Draw a category by its shares among donors with similar expectations, in place."""
+    """Draw categories by their shares among donors with similar expectations, in place."""
     drawable = feature.columns[: feature.n_categories]
     middle = (feature.zero + feature.one)[: feature.n_categories] / 2
     shares = np.empty((len(rows), len(drawable)))

@@ -1,4 +1,4 @@
-"""Missing cells filled by a network's normal distribution, and by what it has learnt beyond."""
+"""Missing values filled by a normal distribution and by the network's correction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _N_DRAWS = 5
 
 @dataclass(frozen=True)
 class FillJudgement:
-    """How well cells were filled that had been hidden; errors are in units of X squared."""
+    """Errors of filled values that had been hidden, in units of X squared."""
 
     share: float
     """Share of the network's correction that does best, 0 where none is clearly better."""
 
     linear_error: float
-    """Mean squared error of what the distribution expects; NaN where no cell was hidden."""
+    """Mean squared error of the expected values; NaN if no value was hidden."""
 
     error: float
     """Errors with that share of the correction."""
@@ -32,20 +32,20 @@ class FillJudgement:
 def judge_fills(
     module, X, standardization: Standardization, corruption: Corruption, seed: int
 ) -> FillJudgement:
-    """Hide cells of rows that the network has not seen, fill them, and compare.
+    """Hide values of held-out rows, fill them, and measure the errors.
 
     Parameters
     ----------
     module : Autoencoder
-        A network with a filling.
+        Network that fills missing values.
     X : ndarray of shape (n_samples, n_features)
-        Rows, in their own unit, with NaN where a cell is missing.
+        Rows in original units, with NaN for missing values.
     standardization : Standardization
         Centring and scaling of the network's rows.
     corruption : Corruption
-        Hides cells, a few times each row.
+        Corruption that hides values, applied a few times to each row.
     seed : int
-        Seed of the draws.
+        Seed of the random draws.
 
     Returns
     -------
@@ -60,29 +60,29 @@ def judge_fills(
 def measure_fills(
     module, X, standardization: Standardization, corruption: Corruption, seed: int, share: float
 ) -> tuple[float, float]:
-    """Return the errors of cells that `judge_fills` hides.
+    """Return the errors of the values that `judge_fills` hides.
 
     Parameters
     ----------
     module : Autoencoder
-        A network with a filling.
+        Network that fills missing values.
     X : ndarray of shape (n_samples, n_features)
-        Rows, in their own unit, with NaN where a cell is missing.
+        Rows in original units, with NaN for missing values.
     standardization : Standardization
         Centring and scaling of the network's rows.
     corruption : Corruption
-        Hides cells, a few times each row.
+        Corruption that hides values, applied a few times to each row.
     seed : int
-        Seed of the draws.
+        Seed of the random draws.
     share : float in [0, 1]
-        How much of the network's correction counts.
+        Weight of the network's correction.
 
     Returns
     -------
     linear_error : float
-        Mean squared error of what the distribution expects; NaN where no cell was hidden.
+        Mean squared error of the expected values; NaN if no value was hidden.
     error : float
-        Mean squared error with that share of the correction.
+        Mean squared error with the weighted correction.
     """
     sums, n_hidden = _sum_errors(module, X, standardization, corruption, seed)
     before, product, square = sums.sum(1).tolist()
@@ -91,10 +91,10 @@ def measure_fills(
 
 
 def _sum_errors(module, X, standardization, corruption, seed) -> tuple[torch.Tensor, int]:
-    """Return sums over hidden cells of each row, and the number of these cells.
+    """Return sums over the hidden values of each row, and their number.
 
-    The sums are those of squared errors of the distribution, of their products with what the
-    network changes, and of squared changes.
+    The sums are those of the squared errors of the distribution, of the products of errors and
+    corrections, and of the squared corrections.
     """
     rows = standardization.apply(X)
     sums = torch.zeros(3, len(rows), dtype=torch.float64)
@@ -109,7 +109,7 @@ def _sum_errors(module, X, standardization, corruption, seed) -> tuple[torch.Ten
 
 
 def _hide(rows: torch.Tensor, scale: float, corruption: Corruption, seed: int):
-    """Yield a few times which cells are hidden, and the rows without them."""
+    """Yield, a few times, a mask of hidden values and the rows without these values."""
     generator = torch.Generator(device="cpu").manual_seed(seed)
     nothing = torch.zeros(rows.shape[1], dtype=rows.dtype)
     columns = Columns(scale, nothing, nothing)
@@ -126,25 +126,25 @@ def judge_changes(
     seed: int,
     fill: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> FillJudgement:
-    """Hide cells of rows as `judge_fills` does, and judge changes of their fills.
+    """Hide values as in `judge_fills`, and evaluate changes of their fills.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Rows, in their own unit, with NaN where a cell is missing.
+        Rows in original units, with NaN for missing values.
     standardization : Standardization
         Centring and scaling of the network's rows.
     corruption : Corruption
-        Hides cells, a few times each row.
+        Corruption that hides values, applied a few times to each row.
     seed : int
-        Seed of the draws.
+        Seed of the random draws.
     fill : callable
-        Returns fills of rows with missing cells, and changes of the fills.
+        Function from rows with missing values to their fills and the changes of the fills.
 
     Returns
     -------
     judgement : FillJudgement
-        Best share of the changes; the errors are those without the changes and with that share.
+        Best weight of the changes, with the errors at weight 0 and at that weight.
     """
     rows = standardization.apply(X)
     sums, n_hidden = torch.zeros(3, len(X), dtype=torch.float64), 0
@@ -159,7 +159,7 @@ def judge_changes(
 
 
 def _judge_sums(sums: torch.Tensor, n_hidden: int, scale: float) -> FillJudgement:
-    """Judge by sums over the hidden cells of each row of squared errors, products and changes."""
+    """Find the best weight from the sums that `_sum_errors` returns."""
     if n_hidden == 0:
         return FillJudgement(0.0, float("nan"), float("nan"))
     before, product, square = sums
@@ -172,29 +172,29 @@ def _judge_sums(sums: torch.Tensor, n_hidden: int, scale: float) -> FillJudgemen
 
 
 def fill_rows(module, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what the distribution and what the network makes of standardised rows."""
+    """Return the fills of standardised rows by the distribution and by the network."""
     return module.output(module.fill(rows)), module.reconstruct(rows)
 
 
 @torch.no_grad()
 def fill_table(module, X: np.ndarray, standardization: Standardization, share: float) -> np.ndarray:
-    """Return a table without missing cells.
+    """Return a table with its missing values filled.
 
     Parameters
     ----------
     module : Autoencoder
-        A network with a filling.
+        Network that fills missing values.
     X : ndarray of shape (n_samples, n_features)
-        Rows, with NaN where a cell is missing.
+        Rows with NaN for missing values.
     standardization : Standardization
         Centring and scaling of the network's rows.
     share : float in [0, 1]
-        How much of the network's correction counts.
+        Weight of the network's correction.
 
     Returns
     -------
     filled : ndarray of shape (n_samples, n_features)
-        X, its observed cells as they are.
+        X with observed values unchanged.
     """
 
     def fill(net, rows):
@@ -209,23 +209,23 @@ def fill_table(module, X: np.ndarray, standardization: Standardization, share: f
 def find_corrections(
     module, X: np.ndarray, standardization: Standardization, share: float
 ) -> np.ndarray:
-    """Return what the network adds to the fills of the distribution.
+    """Return the network's corrections to the fills of the distribution.
 
     Parameters
     ----------
     module : Autoencoder
-        A network with a filling.
+        Network that fills missing values.
     X : ndarray of shape (n_samples, n_features)
-        Rows, in their own unit, with NaN where a cell is missing.
+        Rows in original units, with NaN for missing values.
     standardization : Standardization
         Centring and scaling of the network's rows.
     share : float in [0, 1]
-        How much of the network's correction counts.
+        Weight of the network's correction.
 
     Returns
     -------
     corrections : ndarray of shape (n_samples, n_features)
-        In the unit of X.
+        Corrections in units of X.
     """
     if share == 0:
         return np.zeros(X.shape)

@@ -1,4 +1,4 @@
-"""Normal distribution of rows with missing cells, and those of bootstraps of the rows."""
+"""Normal distribution of rows with missing values, and of bootstrap samples of the rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +10,14 @@ from skae._engine.start.incomplete import find_root, fit_normal
 from skae._engine.tables.rows import chunk_slices
 from skae.modules import GaussianFilling
 
-# Rows that the identity counts for grow with the square of the columns for each row.
+# The weight of the identity, in rows, grows with the squared number of columns per row.
 _PRIOR = 0.25
-# Steps of expectation maximisation on all rows. A bootstrap takes few, fewer where they take long,
-# and then goes on as far as steps of a geometric series with such a ratio would.
+# Steps of expectation maximisation on all rows. A bootstrap takes few, fewer if they are slow, and
+# is then extrapolated as a geometric series with this ratio.
 _N_STEPS, _N_BOOTSTRAP_STEPS, _N_LONG_STEPS, _GREATEST_RATIO = 40, 8, 2, 0.9
 _TOLERANCE = 1e-4
-# Beyond so many products a matrix for each pattern takes too long. The variance of missing cells is
-# then averaged over so many draws for each row, and deviations are one for each column.
+# Above this number of products, a matrix per pattern takes too long. The variance of missing values
+# is then averaged over this number of draws per row, with one deviation per column.
 _MOST_PRODUCTS = 3e7
 _DRAWS_PER_ROW = 4
 _CELLS_AT_ONCE = 2**22
@@ -25,7 +25,7 @@ _CELLS_AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class RowDistribution:
-    """A normal distribution of rows of about unit size."""
+    """A normal distribution of roughly standardised rows."""
 
     mean: torch.Tensor
     """Mean, of shape (n_columns,)."""
@@ -47,19 +47,19 @@ class RowDistribution:
         return torch.cholesky_inverse(self.root)
 
     def expect(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows with expected values in the place of missing cells."""
+        """Return rows in which missing values are replaced by their expectations."""
         return _fill_in_chunks(GaussianFilling(self.mean, self.precision), rows)
 
     def draw_residuals(self, missing: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Return draws of missing cells about what is expected of them; 0 elsewhere."""
+        """Return random deviations of missing values from their expectations; 0 elsewhere."""
         drawn = generator.standard_normal(missing.shape) @ self.root.numpy().T
         filling = GaussianFilling(torch.zeros_like(self.mean), self.precision)
         return drawn - _fill_in_chunks(filling, np.where(missing, np.nan, drawn))
 
     def find_deviations(self, missing: np.ndarray) -> np.ndarray:
-        """Return standard deviations of missing cells, given the cells of their row that are there.
+        """Return conditional standard deviations of missing values, given the rest of their row.
 
-        Those of cells that are there mean nothing.
+        The results for observed values have no meaning.
         """
         patterns, place = np.unique(missing, axis=0, return_inverse=True)
         if _is_much(patterns):
@@ -75,28 +75,28 @@ class RowDistribution:
         return np.broadcast_to(np.sqrt(squares), missing.shape)
 
     def move(self, other: "RowDistribution", share: float) -> "RowDistribution":
-        """Return the distribution on the line to another, beyond it for shares above 1."""
+        """Return a distribution on the line to another one, beyond it for shares above 1."""
         mean = torch.lerp(self.mean, other.mean, share)
         return RowDistribution(
             mean, torch.lerp(self.covariance, other.covariance, share), self.prior
         )
 
     def is_proper(self) -> bool:
-        """Tell whether the covariance has a root."""
+        """Whether the covariance has a Cholesky root."""
         return bool(torch.linalg.cholesky_ex(self.covariance).info == 0)
 
     def find_distance(self, other: "RowDistribution") -> float:
-        """Return the size of the difference between two covariances."""
+        """Return the norm of the difference between two covariances."""
         return float(torch.linalg.norm(self.covariance - other.covariance))
 
 
 class IncompleteRows:
-    """Training rows, to whose bootstraps distributions are fitted.
+    """Training rows, to which distributions are fitted by bootstrap.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_columns)
-        Rows of about unit size, NaN where a cell is missing.
+        Roughly standardised rows, with NaN for missing values.
     """
 
     def __init__(self, rows: np.ndarray):
@@ -106,7 +106,7 @@ class IncompleteRows:
         self.patterns = torch.from_numpy(patterns)
 
     def fit(self) -> RowDistribution:
-        """Return the distribution of the rows, hardly drawn towards the identity if many."""
+        """Return the distribution of the rows, shrunk towards the identity if rows are few."""
         n_rows, n_columns = self.rows.shape
         identity = torch.eye(n_columns, dtype=self.rows.dtype)
         prior = _PRIOR * (n_columns / n_rows) ** 2
@@ -116,10 +116,10 @@ class IncompleteRows:
     def draw(
         self, origin: RowDistribution, n_all: int, generator: np.random.Generator
     ) -> RowDistribution:
-        """Return the distribution of a bootstrap of the rows.
+        """Return the distribution of a bootstrap sample of the rows.
 
-        Where only some of `n_all` rows are at hand they differ more from bootstrap to bootstrap,
-        and their difference from all of them counts for less.
+        If only some of `n_all` rows are available, bootstrap samples of them vary more, and the
+        difference from the distribution of all rows is reduced accordingly.
         """
         n_rows = len(self.rows)
         shares = generator.multinomial(n_rows, np.full(n_rows, 1 / n_rows)) / n_rows
@@ -137,7 +137,7 @@ class IncompleteRows:
     def _improve(
         self, start: RowDistribution, shares, n_steps: int, seed: int, tolerance: float = 0.0
     ) -> RowDistribution:
-        """Take steps of expectation maximisation on weighted rows."""
+        """Apply steps of expectation maximisation to weighted rows."""
         weights = torch.from_numpy(shares)
         if not self.is_much:
             return self._take_exact_steps(start, weights, n_steps, tolerance)
@@ -162,7 +162,7 @@ class IncompleteRows:
         return start
 
     def _take_exact_step(self, start: RowDistribution, weights) -> RowDistribution:
-        """Take a step with the exact covariance of the missing cells of each pattern."""
+        """Apply a step with the exact covariance of the missing values of each pattern."""
         centred = (self.rows - start.mean).nan_to_num(0.0)
         of_patterns = weights.new_zeros(len(self.patterns)).index_add_(0, self.place, weights)
         spread = torch.zeros_like(start.covariance)
@@ -190,9 +190,9 @@ def _is_much(patterns: np.ndarray) -> bool:
 
 
 def _invert_patterns(precision: torch.Tensor, patterns: torch.Tensor):
-    """Yield covariances of missing cells, given all others, for some patterns at a time.
+    """Yield conditional covariances of missing values, for a few patterns at a time.
 
-    Cells that are there have the identity's rows and columns.
+    Observed values have the rows and columns of the identity.
     """
     n_columns = patterns.shape[1]
     identity = torch.eye(n_columns, dtype=precision.dtype)

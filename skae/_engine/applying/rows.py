@@ -1,4 +1,4 @@
-"""Applying a network to many rows with little memory."""
+"""Application of a network to many rows with little memory."""
 
 import copy
 import math
@@ -14,12 +14,12 @@ from skae._shared.progress import show_progress
 from skae.objectives import ColumnUnits, MixedLoss
 
 _CELLS_OF_DRAWS = 2**17
-# Sums of products must not overflow: cells lie within the greatest number less so many digits.
+# To avoid overflow of sums, values stay this many digits below the largest number.
 _ROOM = 1e9
 
 
 def device_of(module: torch.nn.Module) -> torch.device:
-    """Return where a module's parameters are."""
+    """Return the device of a module's parameters."""
     return next(module.parameters()).device
 
 
@@ -32,35 +32,35 @@ def apply_to_rows(
     slices: list[slice] | None = None,
     farthest: float | None = None,
 ) -> np.ndarray:
-    """Return what a network makes of each row of a table.
+    """Apply a function of a network to each row of a table.
 
-    Rows that lie so far from the training mean that sums over their cells might overflow are
-    computed in double precision.
+    Rows so far from the training mean that sums over their values might overflow are computed
+    in double precision.
 
     Parameters
     ----------
     module : Module
         The network.
     X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows, in their own unit.
+        Rows in original units.
     standardization : Standardization
         Centring and scaling of the network's rows.
     compute : callable
-        From the network and standardised rows to a tensor with a result for each row.
+        Function of the network and standardised rows that returns one result per row.
     slices : list of slice, default=None
-        Rows that are computed together; by the number of cells where None.
+        Rows computed together. If None, the number of values decides.
     farthest : float, default=None
-        Greatest standardised cell that the precision of the network is enough for.
+        Largest standardised value for which the precision of the network suffices.
 
     Returns
     -------
     results : ndarray of shape (n_samples, ...)
-        In the precision of `compute`.
+        Results in the precision of `compute`.
 
     Raises
     ------
     ValueError
-        If a row or its result is beyond what can be expressed.
+        If a row or its result overflows.
     """
     farthest = _find_limit(standardization) if farthest is None else farthest
     wide: _Wide | None = None
@@ -92,17 +92,17 @@ class _Wide:
     module : Module
         The network.
     standardization : Standardization
-        Centring and scaling of its rows.
+        Centring and scaling of the rows.
     """
 
     def __init__(self, module, standardization: Standardization):
-        # Some accelerators have no double precision.
+        # Some accelerators lack double precision.
         self.module: Any = copy.deepcopy(module).to("cpu", torch.float64)
         mean = standardization.mean.astype(np.float64)
         self.standardization = Standardization(mean, standardization.scale, torch.float64)
 
     def apply(self, X: np.ndarray, numbers: np.ndarray, compute) -> torch.Tensor:
-        """Return results for rows with these numbers in their table."""
+        """Return results for the rows with these indices."""
         inputs = self.standardization.apply(X)
         beyond = torch.nonzero(inputs.abs() > _find_limit(self.standardization))
         if len(beyond):
@@ -111,18 +111,18 @@ class _Wide:
         return compute(self.module, inputs)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Return the reconstructions of codes, in the unit of X."""
+        """Return the reconstructions of codes in units of X."""
         rows = self.module.decode(torch.from_numpy(codes.astype(np.float64)))
         return self.standardization.invert(rows)
 
 
 def _find_limit(standardization: Standardization) -> float:
-    """Return the greatest standardised cell of which sums do not overflow."""
+    """Return the largest standardised value whose sums do not overflow."""
     return torch.finfo(standardization.dtype).max / _ROOM / max(1.0, standardization.scale)
 
 
 def _find_rows_beyond(limit: float, inputs: torch.Tensor) -> torch.Tensor | None:
-    """Return the mask of the rows with a cell beyond a limit, None where there are none."""
+    """Return the mask of the rows with a value beyond a limit, or None."""
     if _lies_within(limit, inputs):
         return None
     far = (inputs.abs() > limit).any(1)
@@ -130,13 +130,13 @@ def _find_rows_beyond(limit: float, inputs: torch.Tensor) -> torch.Tensor | None
 
 
 def _lies_within(limit: float, values: torch.Tensor) -> bool:
-    """Tell at little cost whether all values lie within a limit; False where some are missing."""
+    """Check cheaply whether all values are within a limit; False if some are missing."""
     least, greatest = map(float, torch.aminmax(values))
     return -limit < least and greatest < limit
 
 
 def _check_results(results: torch.Tensor, table: np.ndarray, start: int):
-    """Refuse rows whose results are more than their precision can express."""
+    """Raise an error for rows whose results overflow."""
     if _lies_within(math.inf, results):
         return
     beyond = results.reshape(len(results), -1).isinf().any(1).nonzero()
@@ -176,19 +176,19 @@ def bound_log_densities(module, X, standardization: Standardization, noise) -> n
     module : VariationalAutoencoder
         The network.
     X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows, in their own unit.
+        Rows in original units.
     standardization : Standardization
         Centring and scaling of the network's rows.
     noise : ndarray of shape (n_draws, n_components)
-        Standard normal draws, the same for all rows, so that a row's bound is its own.
+        Standard normal draws, shared by all rows, so that rows do not affect each other.
 
     Returns
     -------
     bounds : ndarray of shape (n_samples,)
-        In nats and double precision; densities are those of standardised rows.
+        Bounds in nats and double precision, for densities of standardised rows.
     """
     draws = torch.tensor(noise, dtype=standardization.dtype)
-    # Outputs are for rows times draws; a few of both are decoded at a time.
+    # Outputs have rows times draws; a few of both are decoded at a time.
     draw_slices = chunk_slices((len(draws), X.shape[1]), _CELLS_OF_DRAWS)
 
     def bound(net, rows):
@@ -202,7 +202,7 @@ def bound_log_densities(module, X, standardization: Standardization, noise) -> n
 
 @torch.no_grad()
 def decode_table(module, codes: np.ndarray, standardization: Standardization) -> np.ndarray:
-    """Return the reconstructions of codes, of shape (n_samples, n_features) in the unit of X."""
+    """Return the reconstructions of codes, (n_samples, n_features), in units of X."""
     device, n_features = device_of(module), len(standardization.mean)
     farthest = _find_limit(standardization)
 
@@ -227,7 +227,7 @@ def decode_table(module, codes: np.ndarray, standardization: Standardization) ->
 
 @torch.no_grad()
 def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
-    """Return the squared error of every cell of X, in units of X squared and double precision."""
+    """Return the squared error of every value, in units of X squared and double precision."""
     unit = standardization.scale**2
 
     def square(net, rows):
@@ -238,14 +238,14 @@ def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
 
 @torch.no_grad()
 def column_losses(module, X, standardization: Standardization, loss: MixedLoss) -> np.ndarray:
-    """Return the losses of the columns of a frame, by a network and by the columns' baselines.
+    """Return the losses of the columns of a frame, under a network and under baselines.
 
     Parameters
     ----------
     module : Autoencoder
         The network.
     X : ndarray of shape (n_samples, n_features)
-        Encoded rows, NaN where a cell is missing, which the network need not know how to fill.
+        Encoded rows with NaN for missing values, which the network need not be able to fill.
     standardization : Standardization
         Centring and scaling of the network's rows.
     loss : MixedLoss
@@ -254,7 +254,7 @@ def column_losses(module, X, standardization: Standardization, loss: MixedLoss) 
     Returns
     -------
     losses : ndarray of shape (n_samples, n_columns, 2)
-        Losses by the network, then by the baselines; NaN where a cell is missing.
+        Losses under the network and under the baselines; NaN for missing values.
     """
 
     def measure(net, rows):
@@ -270,40 +270,40 @@ def column_losses(module, X, standardization: Standardization, loss: MixedLoss) 
 
 @torch.no_grad()
 def row_errors_and_deviations(module, X, standardization: Standardization):
-    """Return sums over the features of each row, in units of X squared.
+    """Return sums over the columns of each row, in units of X squared.
 
     Parameters
     ----------
     module : Autoencoder
         The network.
     X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows, in their own unit.
+        Rows in original units.
     standardization : Standardization
         Centring and scaling of the network's rows.
 
     Returns
     -------
     errors, deviations : ndarray of shape (n_samples,)
-        Squared differences of the row from its reconstruction and from the training mean.
+        Squared distances of the row from its reconstruction and from the training mean.
     """
     unit = standardization.scale**2
     return apply_to_rows(module, X, standardization, lambda *own: _sum_rows(*own) * unit).T
 
 
 def _sum_rows(module, rows: torch.Tensor) -> torch.Tensor:
-    """Return sums of squares, in double precision, over the cells of each row that are there.
+    """Return sums of squares over the observed values of each row, in double precision.
 
-    Those of the differences from the reconstruction come first, then those of the cells.
+    The first sum is that of the reconstruction errors, the second that of the values.
     """
     missing = rows.isnan()
     parts = [module.reconstruct(rows) - rows, rows]
-    # Single precision has no squares of what lies far off.
+    # Squares of distant values overflow in single precision.
     sums = [part.double().square_().masked_fill_(missing, 0).sum(1) for part in parts]
     return torch.stack(sums, 1)
 
 
 def _collect(n_rows: int, parts) -> np.ndarray:
-    """Put parts of a result into one array, made when the first part shows its shape and type."""
+    """Collect parts of a result in one array, allocated when the first part arrives."""
     parts = iter(parts)
     with show_progress(n_rows) as progress:
         rows, part = next(parts)

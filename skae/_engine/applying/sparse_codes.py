@@ -1,4 +1,4 @@
-"""Sparse codes of many rows, without their zeros."""
+"""Sparse codes of many rows as a sparse matrix."""
 
 import torch
 from scipy import sparse
@@ -17,20 +17,20 @@ def encode_sparsely(module, X, standardization: Standardization) -> sparse.csr_m
     module : PursuitAutoencoder
         The network.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Rows, in their own unit.
+        Rows in original units.
     standardization : Standardization
         Centring and scaling of the network's rows.
 
     Returns
     -------
     codes : csr_matrix of shape (n_samples, n_components)
-        In the unit of X and the precision of the network.
+        Codes in units of X and the precision of the network.
     """
 
     def encode(net, rows):
         return net.encode(rows) * standardization.scale
 
-    # Scores take as many cells as there are codes, and only a few rows' zeros are held at once.
+    # Dense codes are held for a few rows at a time.
     slices = chunk_slices((X.shape[0], len(module.directions)))
     parts = (apply_to_rows(module, X[rows], standardization, encode) for rows in slices)
     return sparse.vstack([sparse.csr_matrix(part) for part in parts], format="csr")

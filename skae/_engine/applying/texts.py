@@ -1,4 +1,4 @@
-"""Applying the autoencoder of texts to many texts."""
+"""Application of an autoencoder of texts to many texts."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ def find_token_losses(module: TokenAutoencoder, tokens: np.ndarray) -> np.ndarra
 
 
 def decode_tokens(module: TokenAutoencoder, codes: np.ndarray) -> np.ndarray:
-    """Return the likeliest texts for codes, of shape (n_samples, length)."""
+    """Return the most likely texts for codes, of shape (n_samples, length)."""
     n_logits = module.encoder.vectors.shape[0] * module.decoder.sample_shape[0]
     dtype = module.encoder.vectors.dtype
     return _apply(module, codes, lambda code: module.decode(code.to(dtype)), n_logits)
@@ -33,7 +33,7 @@ def decode_tokens(module: TokenAutoencoder, codes: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def _apply(module, rows: np.ndarray, function, n_cells: int) -> np.ndarray:
-    """Return what a function of the network makes of rows, so many cells for each at a time."""
+    """Apply a function of the network to batches of rows, sized by the memory per row."""
     device = device_of(module)
     parts = []
     with show_progress(len(rows), unit="texts") as progress:

@@ -1,1 +1,1 @@
-"""Where and how to compute: device, threads, seeds."""
+"""Devices, threads, random seeds and ranks."""

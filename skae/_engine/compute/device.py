@@ -1,4 +1,4 @@
-"""Where the network computes."""
+"""The device of a network."""
 
 import functools
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import torch
 
 from skae.modules import RecurrentLayers
 
-# NVIDIA's processors multiply in bfloat16 from this generation on; before it, torch emulates.
+# NVIDIA GPUs multiply in bfloat16 from this generation on; on earlier ones, torch emulates it.
 _CUDA_WITH_BFLOAT16 = 8, 0
 _AVAILABLE: dict[str, Callable[[], bool]] = {
     "cpu": lambda: True,
@@ -17,7 +17,7 @@ _AVAILABLE: dict[str, Callable[[], bool]] = {
 
 
 def resolve_device(device: str, dtype: str) -> torch.device:
-    """Return the device that a name stands for.
+    """Return the device with the given name.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def resolve_device(device: str, dtype: str) -> torch.device:
         "auto", "cpu", "cuda" or "mps", the last three also with a number as in "cuda:1". "auto" is
         CUDA where torch finds it, else the CPU.
     dtype : {"float32", "float64"}
-        Precision that the network is to have.
+        Precision of the network.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def resolve_device(device: str, dtype: str) -> torch.device:
     Raises
     ------
     ValueError
-        If the device is unknown, not there, or lacks the precision.
+        If the device is unknown, unavailable, or lacks the precision.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -66,10 +66,10 @@ def resolve_device(device: str, dtype: str) -> torch.device:
 
 @functools.cache
 def multiplies_in_bfloat16(device: torch.device) -> bool:
-    """Tell whether networks can be trained on a device with products in bfloat16.
+    """Whether networks can be trained on a device with products in bfloat16.
 
-    The answer comes from a small network of the kind that asks most of a processor. Flags of
-    processors do not say which derivatives torch's libraries have for them.
+    This is tested on a small network with the most demanding layers, because the flags of a
+    processor do not show which derivatives torch's libraries support on it.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def multiplies_in_bfloat16(device: torch.device) -> bool:
     Returns
     -------
     can_multiply : bool
-        Whether `torch.autocast` computes in that precision there.
+        Whether `torch.autocast` can compute in that precision.
     """
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < _CUDA_WITH_BFLOAT16:
         return False
@@ -92,7 +92,7 @@ def multiplies_in_bfloat16(device: torch.device) -> bool:
 
 @torch.enable_grad()
 def _train_in_bfloat16(device: torch.device):
-    """Compute the output and the gradients of a small network; torch raises if it cannot."""
+    """Compute the output and the gradients of a small network; torch raises if unsupported."""
     generator = torch.Generator(device="cpu").manual_seed(0)
     layers = RecurrentLayers(2, 2, cell="lstm", generator=generator).to(device)
     with torch.autocast(device.type, torch.bfloat16):

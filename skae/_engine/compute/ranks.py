@@ -1,4 +1,4 @@
-"""Processes that train one model together, called ranks, and what they tell each other."""
+"""Processes that train one model together, called ranks, and their communication."""
 
 import contextlib
 import itertools
@@ -14,56 +14,56 @@ from torch import Tensor
 
 from skae.exceptions import LostRankError
 
-# A rank that is alive says so within this time, once another one is missed.
+# Time within which a live rank responds when another rank is missing.
 _SECONDS_TO_ANSWER = 10
 # Blocks are entered in the same order on all ranks.
 _BLOCKS = itertools.count()
 
 
 class Alone:
-    """One process that trains by itself: the base class of several, with their methods.
+    """A single process; the base class of `Ranks`, with the same methods.
 
     Attributes
     ----------
     rank, size : int
-        Number of this process, from 0 on, and number of processes.
+        Index of this process, from 0, and number of processes.
     shared : bool
-        Whether all ranks have all rows, each taking its share, or each has rows of its own.
+        Whether every rank holds all rows and takes its share, or holds rows of its own.
     """
 
     rank, size = 0, 1
     shared = True
 
     def own(self, n_rows: int) -> slice:
-        """Return the rows, of those at hand, that this rank looks at in passes over a table."""
+        """Return those of the given rows that this rank processes in passes over a table."""
         return slice(0, n_rows)
 
     def count(self, n_rows: int) -> int:
-        """Return the number of rows of all ranks, given that of the rows at hand."""
+        """Return the number of rows of all ranks, given the number of local rows."""
         return n_rows
 
     def localize(self, indices: Tensor, n_rows: int) -> Tensor:
-        """Return which of the rows at hand are among `indices` of the rows of all ranks."""
+        """Return which of the local rows are among the global row `indices`."""
         return indices
 
     def add(self, value: Any) -> Any:
-        """Return the sums over all ranks of numbers, an array or a tensor of any type."""
+        """Return the sums over all ranks of an array or tensor of any type."""
         return value
 
     def least(self, value: Any) -> Any:
-        """Return the least of the numbers of all ranks, cell by cell."""
+        """Return the elementwise minimum over all ranks."""
         return value
 
     def greatest(self, value: Any) -> Any:
-        """Return the greatest of the numbers of all ranks, cell by cell."""
+        """Return the elementwise maximum over all ranks."""
         return value
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Return the rows of all ranks, of shape (n_own, ...) on each, one after the other."""
+        """Return the concatenated rows of all ranks, each of shape (n_own, ...)."""
         return rows
 
     def list_all(self, value: Any) -> list:
-        """Return the values of all ranks, small objects of any kind."""
+        """Return a list of the values of all ranks, small objects of any kind."""
         return [value]
 
     def from_first(self, value: Any) -> Any:
@@ -71,14 +71,14 @@ class Alone:
         return value
 
     def spread_(self, tensors: Sequence[Tensor]) -> None:
-        """Give tensors the values that they have on rank 0."""
+        """Copy the values of tensors from rank 0 to all ranks, in place."""
 
     def exchange_(self, gradients: Sequence[Tensor]) -> None:
-        """Add up gradients of all ranks, in place."""
+        """Sum gradients over all ranks, in place."""
 
     @contextlib.contextmanager
     def stay(self) -> Iterator[None]:
-        """Let the others know if an error leaves the context."""
+        """Notify the other ranks if an error leaves the context."""
         yield
 
 
@@ -88,9 +88,9 @@ class Ranks(Alone):
     Parameters
     ----------
     shared : bool
-        Whether all ranks have all rows.
+        Whether every rank holds all rows.
     timeout : float or None
-        Seconds to wait for another rank; torch's own time where None.
+        Seconds to wait for another rank. If None, torch's default is used.
     """
 
     def __init__(self, *, shared: bool, timeout: float | None):
@@ -100,22 +100,22 @@ class Ranks(Alone):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         on_gpu = dist.get_backend(self.group) == "nccl"
         self.device = torch.device("cuda" if on_gpu else "cpu")
-        # torch has no public name for where processes leave messages for each other.
+        # torch has no public name for the store of messages between processes.
         store = dist.distributed_c10d._get_default_store()
         self._store = dist.PrefixStore(f"skae/{next(_BLOCKS)}", store)
 
     def own(self, n_rows: int) -> slice:
-        """Return an equal share of rows that all ranks have, or all rows of this rank."""
+        """Return an equal share of shared rows, or all rows of this rank."""
         if not self.shared:
             return slice(0, n_rows)
         return slice(n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size)
 
     def count(self, n_rows: int) -> int:
-        """Return the number of rows of all ranks, given that of the rows at hand."""
+        """Return the number of rows of all ranks, given the number of local rows."""
         return n_rows if self.shared else round(self.add(float(n_rows)))
 
     def localize(self, indices: Tensor, n_rows: int) -> Tensor:
-        """Return which of the rows at hand are among `indices` of the rows of all ranks."""
+        """Return which of the local rows are among the global row `indices`."""
         if self.shared:
             return indices
         first = sum(self.list_all(n_rows)[: self.rank])
@@ -126,11 +126,11 @@ class Ranks(Alone):
         return self._reduce(value, dist.ReduceOp.SUM)
 
     def least(self, value: Any) -> Any:
-        """Return the least of the numbers of all ranks, cell by cell."""
+        """Return the elementwise minimum over all ranks."""
         return self._reduce(value, dist.ReduceOp.MIN)
 
     def greatest(self, value: Any) -> Any:
-        """Return the greatest of the numbers of all ranks, cell by cell."""
+        """Return the elementwise maximum over all ranks."""
         return self._reduce(value, dist.ReduceOp.MAX)
 
     def _reduce(self, value: Any, operation) -> Any:
@@ -143,7 +143,7 @@ class Ranks(Alone):
         return total.cpu().numpy() if isinstance(value, np.ndarray) else total.item()
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Return the rows of all ranks, one after the other, on this rank's device."""
+        """Return the concatenated rows of all ranks, on this rank's device."""
         sizes = self.list_all(len(rows))
         padded = rows.new_zeros(max(sizes), *rows.shape[1:], device=self.device)
         padded[: len(rows)] = rows
@@ -153,7 +153,7 @@ class Ranks(Alone):
         return torch.cat(parts).to(rows.device)
 
     def list_all(self, value: Any) -> list:
-        """Return the values of all ranks."""
+        """Return a list of the values of all ranks."""
         values: list = [None] * self.size
         self._call(dist.all_gather_object, values, value)
         return values
@@ -165,14 +165,14 @@ class Ranks(Alone):
         return values[0]
 
     def spread_(self, tensors: Sequence[Tensor]) -> None:
-        """Give tensors the values that they have on rank 0."""
+        """Copy the values of tensors from rank 0 to all ranks, in place."""
         for tensor in tensors:
             own = tensor.detach().to(self.device).contiguous()
             self._call(dist.broadcast, own, src=0)
             tensor.detach().copy_(own)
 
     def exchange_(self, gradients: Sequence[Tensor]) -> None:
-        """Add up gradients of all ranks, in one exchange."""
+        """Sum gradients over all ranks in one exchange."""
         total = torch.cat([gradient.reshape(-1) for gradient in gradients]).to(self.device)
         self._call(dist.all_reduce, total)
         parts = total.split([gradient.numel() for gradient in gradients])
@@ -180,7 +180,7 @@ class Ranks(Alone):
             gradient.copy_(part.view_as(gradient))
 
     def _call(self, function: Callable, *args, **kwargs) -> None:
-        """Exchange something; tell which rank is missing where that fails."""
+        """Communicate; if that fails, raise an error that names the missing rank."""
         if self.group is None:
             raise LostRankError(
                 "All processes must be alive. One has failed before. Begin a new block of "
@@ -192,7 +192,7 @@ class Ranks(Alone):
             raise LostRankError(self._explain(error)) from error
 
     def _explain(self, error: Exception) -> str:
-        """Return a message on the ranks that have failed or ended."""
+        """Return a message about the ranks that failed or ended."""
         with contextlib.suppress(RuntimeError):
             self._store.set(str(self.rank), "")
         lost = [
@@ -207,7 +207,7 @@ class Ranks(Alone):
         )
 
     def _ask(self, rank: int) -> str:
-        """Return what has happened to a rank, nothing if it is alive."""
+        """Return what happened to a rank, or an empty string if it is alive."""
         try:
             self._store.wait([str(rank)], timedelta(seconds=_SECONDS_TO_ANSWER))
             return self._store.get(str(rank)).decode()
@@ -216,7 +216,7 @@ class Ranks(Alone):
 
     @contextlib.contextmanager
     def stay(self) -> Iterator[None]:
-        """Let the others know if an error leaves the context, and end their waiting."""
+        """Notify the other ranks if an error leaves the context, and end their waiting."""
         try:
             yield
         except BaseException as error:
@@ -227,12 +227,12 @@ class Ranks(Alone):
             raise
 
     def leave(self) -> None:
-        """End all exchange with the others."""
+        """End all communication with the other ranks."""
         group, self.group = self.group, None
         if group is not None:
             dist.destroy_process_group(group)
 
 
 ALONE = Alone()
-# A thread begins with a context of its own, so ranks serve the fits of one thread.
+# A thread starts with its own context, so ranks serve the fits of one thread.
 RANKS: ContextVar[Alone] = ContextVar("skae_ranks", default=ALONE)

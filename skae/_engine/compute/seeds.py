@@ -1,4 +1,4 @@
-"""Seeds and torch's ambient state, without touching anything global."""
+"""Random seeds and torch's thread-local state, without changing global state."""
 
 import contextlib
 
@@ -10,12 +10,12 @@ from skae._engine.compute.threads import find_openmp
 
 
 def draw_seed(random_state) -> int:
-    """Return a seed, by one draw.
+    """Draw a seed.
 
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        As everywhere in scikit-learn; an instance advances by one draw.
+        Random state in the sense of scikit-learn; an instance advances by one draw.
 
     Returns
     -------
@@ -28,23 +28,23 @@ def draw_seed(random_state) -> int:
 def make_generators(
     seed: int, count: int, *, stream: int = 0, rank: int | None = None
 ) -> list[torch.Generator]:
-    """Return independent generators, all determined by one seed.
+    """Return independent generators determined by one seed.
 
     Parameters
     ----------
     seed : int
-        Seed that `draw_seed` has returned.
+        Seed from `draw_seed`.
     count : int
-        How many generators to make.
+        Number of generators.
     stream : int, default=0
-        Number of the fits before this one that it goes on from, so that they differ.
+        Number of earlier fits of the same model, so that their draws differ.
     rank : int, default=None
-        Number of the process whose draws are to differ from those of others; equal where None.
+        Index of the process, if draws must differ between processes.
 
     Returns
     -------
     generators : list of torch.Generator
-        On the CPU, whatever device trains: the same draws everywhere.
+        Generators on the CPU, so that draws are the same on every device.
     """
     entropy = [seed, stream] if rank is None else [seed, stream, rank]
     seeds = np.random.SeedSequence(entropy).generate_state(count)
@@ -53,16 +53,16 @@ def make_generators(
 
 @contextlib.contextmanager
 def ordinary_torch_state():
-    """Record gradients on ordinary CPU tensors, whatever modes the caller is in.
+    """Context with gradients and ordinary CPU tensors, whatever modes the caller is in.
 
-    `torch.inference_mode`, `torch.no_grad`, `torch.autocast` and a default device are all local to
-    the thread, and are as they were afterwards.
+    `torch.inference_mode`, `torch.no_grad`, `torch.autocast` and the default device are local to
+    the thread, and are restored afterwards.
     """
     find_openmp()
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        # A device as context slows every call of torch, so there is one only where it is needed.
+        # A device context slows down every call of torch, so it is entered only when needed.
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         for device in ("cpu", "cuda"):

@@ -1,7 +1,7 @@
-"""How many threads compute: one where several would wait for each other most of the time.
+"""The number of threads: one if several would mostly wait for each other.
 
-And one in a process that was forked from one that has computed. The threads of OpenMP do not
-survive a fork, and the thread that forked would wait for them for ever.
+A process forked after its parent has computed also uses one thread: the threads of OpenMP do not
+survive a fork, and the forked thread would wait for them for ever.
 """
 
 import contextlib
@@ -20,20 +20,20 @@ from skae.modules._products import LARGE_PRODUCT
 
 @contextlib.contextmanager
 def threads_for(module: torch.nn.Module, batch_size: int, sample_shape) -> Iterator[None]:
-    """Compute with one thread while the steps of a network are small.
+    """Context that computes with one thread if the steps of a network are small.
 
-    Threads that have nothing left to do wait busily: where others want the cores, sharing small
-    products takes many times as long as one thread. Only the calling thread is told, and what it
-    had before holds again afterwards.
+    Idle threads wait busily: if other programs need the cores, sharing small products takes many
+    times as long as one thread. Only the calling thread is affected, and its previous setting is
+    restored afterwards.
 
     Parameters
     ----------
     module : Module
         The network.
     batch_size : int
-        Rows in a step.
+        Number of rows in a step.
     sample_shape : tuple of int
-        Shape of a row as the network sees it; weights of convolutions are used all over it.
+        Shape of a row in the network; convolutions apply their weights at every position.
     """
     is_small = _count_products(module, batch_size, sample_shape) < LARGE_PRODUCT
     with one_thread() if is_small else contextlib.nullcontext():
@@ -41,7 +41,7 @@ def threads_for(module: torch.nn.Module, batch_size: int, sample_shape) -> Itera
 
 
 def _count_products(module: torch.nn.Module, batch_size: int, sample_shape) -> int:
-    """Return about how many multiplications the largest product of a step takes."""
+    """Return the approximate number of multiplications in the largest product of a step."""
     n_places = math.prod(sample_shape[1:])
     return max((_count_own(p, batch_size, n_places) for p in module.parameters()), default=0)
 
@@ -49,14 +49,14 @@ def _count_products(module: torch.nn.Module, batch_size: int, sample_shape) -> i
 def _count_own(weights: torch.nn.Parameter, batch_size: int, n_places: int) -> int:
     if weights.ndim <= 2:
         return batch_size * weights.numel()
-    # In double precision, torch convolves one row after the other.
+    # In double precision, torch computes convolutions row by row.
     n_rows = 1 if weights.dtype == torch.float64 else batch_size
     return n_rows * n_places * weights.numel()
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let the calling thread compute on its own."""
+    """Context in which the calling thread computes alone."""
     set_mkl = find_mkl()
     before = set_mkl(1)
     try:
@@ -68,34 +68,34 @@ def one_thread() -> Iterator[None]:
 
 @functools.cache
 def find_mkl() -> Callable[[int], int]:
-    """Return MKL's function that sets the number of threads for the calling one.
+    """Return MKL's function that sets the number of threads of the calling thread.
 
-    It returns the number before, 0 for MKL's own, which torch sets as it starts and OpenMP's does
-    not change.
+    The function returns the previous number, or 0 for MKL's own setting, which torch sets at start
+    and which OpenMP does not change.
     """
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     try:
         return ctypes.CDLL(str(library)).MKL_Set_Num_Threads_Local
     except (OSError, AttributeError):
-        # This build of torch has no MKL, or does not show it.
+        # This build of torch has no MKL, or does not expose it.
         return lambda n_threads: n_threads
 
 
 @functools.cache
 def find_openmp() -> ThreadpoolController:
-    """Return what sets the threads of torch and scikit-learn.
+    """Return the controller of the threads of torch and scikit-learn.
 
-    Called before anything is computed, so that a forked process knows that there may have been
-    threads, and need not look for the libraries itself. Looking takes longer than an epoch.
+    Called before anything is computed, so that a forked process knows that threads may exist and
+    need not search for the libraries itself. A search takes longer than an epoch.
     """
     find_mkl()
     return ThreadpoolController().select(user_api="openmp")
 
 
 def _use_one_thread_after_fork():
-    """Let the thread that has forked compute on its own from now on, where it may have had help.
+    """Make the forked thread compute alone from now on, if it may have had helper threads.
 
-    Threads that the new process starts get helpers of their own, and compute as usual.
+    Threads started by the new process get helper threads of their own, and compute as usual.
     """
     if find_openmp.cache_info().currsize:
         find_openmp().limit(limits=1)

@@ -184,7 +184,7 @@ class FoldNetworks:
             yield JudgedRows(module.eval(), axes, inputs[:n_rows], rows[:n_rows], own)
 
     def copy_nested(self):
-        """Return the values of nested networks, and None for others, which are not evaluated again."""
+        """Return the values of nested networks, or None for networks evaluated only once."""
         return self.step.copy_values() if self.setup.family.is_nested else None
 
     @property

@@ -103,7 +103,7 @@ class AutoencoderNet(NeuralNet):
     @property
     def _default_callbacks(self):
         callbacks = [("epoch_timer", EpochTimer())]
-        # It would draw up its table even where nothing is printed.
+        # It would format its table even if nothing is printed.
         return [*callbacks, ("print_log", EpochLog())] if self.verbose else callbacks
 
     def initialize(self):
@@ -291,9 +291,9 @@ class AutoencoderNet(NeuralNet):
         self.notify("on_batch_end", batch=batch, training=prefix == "train", **output)
 
     def _record_loss(self, name: str, loss: float, *, listening: bool):
-        """Record a loss and whether it is the least; skorch's `Checkpoint` asks for that.
+        """Record a loss and whether it is the lowest so far, as skorch's `Checkpoint` expects.
 
-        It also looks at the last batch. Where nobody listens to batches, one stands for all.
+        `Checkpoint` also reads the last batch: unless a callback listens to batches, one is recorded.
         """
         if not listening:
             self.history.new_batch()
@@ -302,14 +302,14 @@ class AutoencoderNet(NeuralNet):
         self.history.record(name + "_best", loss <= min(self.history[:, name]))
 
     def _set_progress(self, n_done: int, n_batches: int):
-        """Tell schedule and objective the share of all steps that has been made, in [0, 1]."""
+        """Update the schedule and the objective with the share of steps done, in [0, 1]."""
         n_steps = max(1, self.max_epochs * n_batches - 1)
         progress = min(1.0, (self.n_steps_ + n_done) / n_steps)
         self.criterion_.set_progress(progress)
         self._rates.set_(progress)
 
     def copy_for_prediction(self) -> "AutoencoderNet":
-        """Return a net with a copy of the module and the history, which training leaves alone."""
+        """Return a net with copies of the module and the history, for prediction."""
         # Not copy.copy, which goes through __getstate__ and ends on the CPU.
         net = type(self).__new__(type(self))
         net.__dict__.update(self.__dict__)
@@ -323,17 +323,17 @@ class AutoencoderNet(NeuralNet):
         return net
 
     def release_training_state(self, callbacks):
-        """Let go of everything that only training needs.
+        """Release everything that only training needs.
 
         Parameters
         ----------
         callbacks : list of Callback
-            Callbacks that are not the user's.
+            Callbacks of skae, not of the user.
 
         Returns
         -------
         moments : object
-            Input of a step's `load_moments_`; None for a copy that does not train.
+            Input of a step's `load_moments_`; None for a copy that cannot be trained.
         """
         moments = None
         if self.step_ is not None:
@@ -342,7 +342,7 @@ class AutoencoderNet(NeuralNet):
         self.__dict__.update(step_=None, judgement_=None, validation_set=None)
         self.callbacks = [callback for callback in self.callbacks if callback not in callbacks]
         self.callbacks_ = [item for item in self.callbacks_ if item[1] not in callbacks]
-        # Parameters get memory of their own, no longer views of the optimiser's.
+        # Give the parameters their own memory instead of views of the optimiser's buffers.
         for parameter in self.module_.parameters():
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
         self.module_.eval()
