@@ -293,7 +293,7 @@ class AutoencoderNet(NeuralNet):
     def _record_loss(self, name: str, loss: float, *, listening: bool):
         """Record a loss and whether it is the lowest so far, as skorch's `Checkpoint` expects.
 
-        `Checkpoint` also reads the last batch: unless a callback listens to batches, one is recorded.
+        It also reads the last batch: unless a callback listens to batches, only one is recorded.
         """
         if not listening:
             self.history.new_batch()
