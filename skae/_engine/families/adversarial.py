@@ -32,7 +32,7 @@ _DISCRIMINATOR_SIZES = (128, 128)
 
 @dataclass(frozen=True)
 class Adversarial(Family):
-    """Autoencoders whose codes follow a prior, held to it by a discriminator or by a distance."""
+    """Autoencoders whose codes follow a prior, enforced by a discriminator or by a distance."""
 
     loss: ReconstructionLoss
     prior: str | Callable
@@ -43,7 +43,7 @@ class Adversarial(Family):
 
     @property
     def keeps_order(self) -> bool:  # type: ignore[override]
-        """Whether codes must stay in the order of the prior's: only the Gaussian has none."""
+        """Whether codes must stay in order. Only those of a Gaussian prior are exchangeable."""
         return self.prior != "gaussian"
 
     @property
@@ -51,7 +51,7 @@ class Adversarial(Family):
         return self.divergence == "adversarial"
 
     def make_objective(self, table, generator):
-        """Return the loss, and the cost of codes that can be told from draws."""
+        """Return the loss and the cost of codes that differ from draws of the prior."""
         loss = make_loss(self.loss, table.units, masked=table.masked)
         prior = DrawnPrior(self.prior) if callable(self.prior) else draw_normal
         given = {} if self.alpha is None else {"alpha": float(self.alpha)}
@@ -62,11 +62,11 @@ class Adversarial(Family):
         return ReconstructionObjective(loss, penalty=penalty, generator=generator, **given)
 
     def network_options(self) -> dict[str, Any]:
-        """Return the output, and whether there is a discriminator."""
+        """Return the link of the loss and the divergence from the prior."""
         return {**super().network_options(), "divergence": self.divergence}
 
     def build(self, plan, generator) -> Autoencoder:
-        """Return an autoencoder, with a discriminator where there is one."""
+        """Return an autoencoder, with a discriminator if the family has one."""
         parts = make_parts(plan, generator)
         parts["code_scale"] = torch.ones(plan.n_components, dtype=plan.torch_dtype)
         if not self._has_discriminator:
@@ -76,7 +76,7 @@ class Adversarial(Family):
         return AdversarialAutoencoder(**parts, discriminator=discriminator)
 
     def start_(self, module, table, components):
-        """Let a network start as PCA with codes of unit variance where it has a linear path."""
+        """Initialise the network as PCA with whitened codes if it has a linear path."""
         start_parts_(module, table, components, find_input_scale(table, None), self.loss.link)
         if module.linear_path is not None:
             spread = np.sqrt(components.explained_variance) / table.standardization.scale
@@ -86,7 +86,7 @@ class Adversarial(Family):
             )
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return the step in which the discriminator learns first, where there is one."""
+        """Return a training step, in which the discriminator, if any, is trained first."""
         if not by_autograd and all(
             is_own_adamw(optimizer, module, self.list_own_parameters(module))
             for module, optimizer in zip(modules, optimizers, strict=True)
@@ -103,7 +103,7 @@ class Adversarial(Family):
         )
 
     def list_own_parameters(self, module):
-        """Return the discriminator's parameters."""
+        """Return the parameters of the discriminator, if any."""
         return list(module.discriminator.parameters()) if self._has_discriminator else []
 
 
@@ -114,12 +114,12 @@ def draw_normal(n_draws: int, n_components: int, generator: torch.Generator) -> 
 
 @dataclass(frozen=True)
 class DrawnPrior:
-    """A user's function that draws codes, with a seed of its own for each call."""
+    """User's function that draws codes, called with a new seed each time."""
 
     draw: Callable[[int, np.random.RandomState], Any]
 
     def __call__(self, n_draws: int, n_components: int, generator: torch.Generator) -> torch.Tensor:
-        """Return draws of the prior; refuse those of another shape, or that are not finite."""
+        """Return draws of the prior. Raise ValueError for a wrong shape or non-finite values."""
         seed = int(torch.randint(2**31 - 1, (), generator=generator, device="cpu"))
         draws = np.asarray(self.draw(n_draws, np.random.RandomState(seed)), dtype=np.float64)
         if draws.shape != (n_draws, n_components) or not np.isfinite(draws).all():

@@ -1,4 +1,4 @@
-"""The loss and the output that fits it, in the units of a table."""
+"""Loss and matching output of the network, in the units of a table."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from skae._engine.tables.units import Units
 from skae.modules import ExponentialOutput, LinearOutput, LogisticOutput, MixedOutput
 from skae.objectives import ColumnUnits, PreparedLoss, ReconstructionLoss
 
-# Outputs of the network in the unit of X, by the link of the loss.
+# Outputs of the network in the units of X, by the link of the loss.
 _OUTPUTS: dict[str, type[nn.Module]] = {
     "logistic": LogisticOutput,
     "exponential": ExponentialOutput,
@@ -23,6 +23,6 @@ def make_output(link: str | tuple, units: Units) -> nn.Module:
 
 
 def make_loss(loss: ReconstructionLoss, units: Units, *, masked: bool) -> PreparedLoss:
-    """Return a loss ready for a table, in which cells may be missing if it is masked."""
+    """Return the loss prepared for a table, whose cells may be missing if `masked`."""
     lower, upper = units.limits if loss.link == "identity" else (None, None)
     return loss.prepare(ColumnUnits(units.mean, units.scale, lower, upper), masked=masked)

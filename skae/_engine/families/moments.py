@@ -1,4 +1,4 @@
-"""Moments of codes and errors from a pass over the training rows."""
+"""Moments of codes and errors of a data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,19 +28,19 @@ class CodeMoments:
     """Covariance of the standardised rows with the codes, of shape (n_features, n_components)."""
 
     squared_error: float
-    """Mean squared error per cell, in standardised units; missing cells count as zero."""
+    """Mean squared error per cell, in standardised units. Missing cells count as zero."""
 
     mean_square: float
-    """Mean square per cell of the standardised rows; missing cells count as zero."""
+    """Mean square per cell of the standardised rows. Missing cells count as zero."""
 
     bounds: list[torch.Tensor]
-    """Least and greatest entries of scaled rows, of shape (2, n_features), and of scaled codes.
-    None where rows are texts."""
+    """Minima and maxima of scaled rows, of shape (2, n_features), and of scaled codes. Empty for
+    texts."""
 
 
 @torch.no_grad()
 def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
-    """Return the moments of the codes of a data set, by one pass over it."""
+    """Return the moments of the codes and the errors of a data set."""
     sums: list[torch.Tensor] = []
     bounds: list[torch.Tensor] = []
     origin = torch.zeros(())
@@ -51,9 +51,9 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         bounds = join_bounds(bounds, _find_bounds(module, rows, code))
         square = find_row_errors(torch.zeros_like(rows), rows)
         if (missing := rows.isnan()).any():
-            # What a missing cell would have been is nobody's loss.
+            # Missing cells have no error: they take the values of their reconstructions.
             rows = torch.where(missing, reconstruction, rows)
-        # Codes near an origin lose nothing where products are summed.
+        # Sums of products lose less precision for codes near the origin.
         if not sums:
             origin = code.mean(0)
             dataset.ranks.spread_([origin])
@@ -69,7 +69,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
             weights @ error,
             weights @ square,
         ]
-        # Sums stay on a GPU, which is not waited for.
+        # Sums stay on a GPU to avoid synchronisation.
         parts = [part.double() if part.is_cuda else part.cpu().double() for part in parts]
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
     sums = [dataset.ranks.add(own) for own in sums]
@@ -89,7 +89,7 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
 def measure_bounds(
     module: Autoencoder, dataset: WeightedRows, noise: InputNoise
 ) -> list[torch.Tensor]:
-    """Return the ranges of scaled rows and codes of a data set, with the noise of its rows."""
+    """Return the ranges of scaled rows and codes of a data set with noise."""
     bounds: list[torch.Tensor] = []
     noise.restart_judging()
     for rows, _ in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
@@ -99,13 +99,13 @@ def measure_bounds(
 
 
 def _join_ranks(bounds: list[torch.Tensor], ranks: Alone) -> list[torch.Tensor]:
-    """Return the ranges that hold those of all ranks."""
+    """Return ranges that contain those of all ranks."""
     pairs = [(ranks.least(lowest), ranks.greatest(highest)) for lowest, highest in bounds]
     return [torch.stack(pair).to(own) for pair, own in zip(pairs, bounds, strict=True)]
 
 
 def join_bounds(some: list[torch.Tensor], others: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Return the ranges that hold both; either list may be empty."""
+    """Return ranges that contain both. Either list may be empty."""
     if not some or not others:
         return some or others
     pairs = zip(some, others, strict=True)
@@ -113,7 +113,7 @@ def join_bounds(some: list[torch.Tensor], others: list[torch.Tensor]) -> list[to
 
 
 def _find_bounds(module: Autoencoder, rows, code) -> list[torch.Tensor]:
-    """Return least and greatest entries of rows and codes, PCA's included, as they are scaled."""
+    """Return minima and maxima of scaled rows and of scaled codes, including those of PCA."""
     scaled = module.scale_rows(rows)
     bounds = [torch.stack([values.amin(0), values.amax(0)]) for values in (scaled, code)]
     if module.linear_path is not None:
@@ -135,9 +135,9 @@ def measure_pca(
     module : Autoencoder
         Network that fills missing cells of the rows, where there are any.
     dataset : WeightedRows
-        The rows to judge by.
+        Rows on which PCA is judged.
     noise : InputNoise
-        Between the rows and what PCA sees of them.
+        Noise on the input of PCA.
 
     Returns
     -------
@@ -163,12 +163,12 @@ def find_observed_share(dataset: WeightedRows, cell_shares: Sequence[float] | No
     dataset : WeightedRows
         The rows.
     cell_shares : sequence of float of length n_features, default=None
-        Share of each cell in what is counted; all alike where None.
+        Weight of each column. None means equal weights.
 
     Returns
     -------
     share : float
-        At most 1.
+        Share between 0 and 1.
     """
     total = mass = 0.0
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):

@@ -1,4 +1,4 @@
-"""Autoencoders whose codes have the neighbours of their rows."""
+"""Autoencoders whose codes keep the nearest neighbours of the rows."""
 
 import copy
 from dataclasses import dataclass, fields, replace
@@ -22,16 +22,16 @@ from skae.modules import NeighborAutoencoder, turn_codes_
 from skae.objectives import ColumnUnits, NeighborLoss, NeighborObjective
 from skae.objectives._neighbors import find_kept, find_nearest, place_rows
 
-# Linear maps that a network may start from, in the order in which equal ones are taken.
+# Linear maps that a network may start from. Of equally good ones, the first is used.
 LINEAR_MAPS = ("pca", "svd", "half_whitened_pca")
 
-# Rows among which neighbours are looked for, and rows whose neighbours are looked for.
+# Most rows among which neighbours are searched, and most rows whose neighbours are searched.
 _MAX_KNOWN_ROWS = 3000
 _MAX_KNOWN_CELLS = 2**26
 _MAX_JUDGING_ROWS = 2000
-# Fewer held-out rows do not tell which linear map is best.
+# Fewer held-out rows cannot tell which linear map is best.
 _MIN_JUDGING_ROWS = 50
-# More codes than these take smaller steps, as the smallest angles count.
+# With more codes than this, codes are scaled up, which makes steps smaller: small angles count.
 _MANY_CODES = 32
 _MANY_FEATURES = 256
 _HIDDEN_LAYER_SIZES = (1024,)
@@ -40,7 +40,7 @@ _DROPOUT = 0.3
 
 @dataclass(frozen=True)
 class LinearMap:
-    """A linear map from standardised rows to codes."""
+    """Linear map from standardised rows to codes."""
 
     axes: Tensor
     """Matrix of shape (n_components, n_features)."""
@@ -55,38 +55,38 @@ class LinearMap:
 
 @dataclass(frozen=True)
 class NeighborTable(PreparedTable):
-    """A table made ready for training, with the linear maps that its network may start from."""
+    """Table prepared for training, with the linear maps that the network may start from."""
 
     database: Tensor
-    """Standardised training rows, all or a sample of them."""
+    """Standardised training rows, or a sample of them."""
 
     maps: dict[str, LinearMap]
-    """Linear maps, under their names."""
+    """Linear maps by name."""
 
     kept: dict[str, float]
-    """Share of the nearest neighbours that each of them keeps, on held-out rows if there are."""
+    """Share of the nearest neighbours that each map keeps, on held-out rows if there are enough."""
 
     @property
     def verdict(self) -> dict[str, float]:
-        """Shares of the nearest neighbours that the maps keep."""
+        """Share of the nearest neighbours that each map keeps."""
         return self.kept
 
     def heed(self, verdict: Any) -> Self:
-        """Return the table with the shares that held-out rows have told."""
+        """Return the table with the shares found on held-out rows."""
         return self if verdict is None else replace(self, kept=verdict)
 
     @property
     def best_map(self) -> LinearMap:
-        """The map that keeps the most neighbours."""
+        """Map that keeps the most neighbours."""
         return self.maps[max(self.kept, key=lambda name: self.kept[name])]
 
 
 @dataclass(frozen=True)
 class Neighbors(Family):
-    """Autoencoders whose codes have the neighbours of their rows, judged by how many they keep.
+    """Autoencoders whose codes keep the nearest neighbours of the rows, judged by how many.
 
-    They start as the best of some linear maps: PCA, PCA whose codes are divided by the roots of
-    their standard deviations, and the singular value decomposition of rows that are not centred.
+    They start as the best of three linear maps: PCA, PCA with codes divided by the square roots of
+    their standard deviations, and the singular value decomposition of the uncentred rows.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Neighbors(Family):
         return self.loss.metric == "cosine"
 
     def prepare(self, X, weights, in_training, settings, device, units=None) -> NeighborTable:
-        """Return a table with a sample of its training rows and its linear maps."""
+        """Return a table with a sample of the training rows and the linear maps."""
         table = prepare_table(X, weights, in_training, settings, device, units)
         known = torch.from_numpy(np.flatnonzero(in_training))
         known = known[_sample(len(known), _count_known_rows(table.n_features))]
@@ -125,7 +125,7 @@ class Neighbors(Family):
     def _list_maps(self, X, shares, table: PreparedTable, dtype: str) -> dict[str, LinearMap]:
         units, components = table.units, table.principal_components
         mean, scale = table.standardization.mean.astype(np.float64), table.standardization.scale
-        # Uncentred rows have their squares in the place of variances.
+        # For uncentred rows, mean squares replace variances.
         statistics = replace(
             table.statistics,
             mean=np.zeros_like(mean),
@@ -157,7 +157,7 @@ class Neighbors(Family):
         kept = {
             name: float(self._count_kept(own, rows, database, truth)) for name, own in maps.items()
         }
-        # A row is its own nearest neighbour, by its code too.
+        # A row is its own nearest neighbour, and so is its code.
         share = 1 / n_neighbors if itself and n_neighbors > 1 else 0.0
         return {name: (value - share) / (1 - share) for name, value in kept.items()}
 
@@ -172,7 +172,8 @@ class Neighbors(Family):
     def plan(self, settings, table):
         """Return the structure of the network.
 
-        Long vectors get a wide layer with dropout by default: deeper networks learn them by heart.
+        Rows with many columns get one wide layer with dropout by default, as deeper networks
+        overfit.
         """
         plan = super().plan(settings, table)
         is_default = isinstance(plan.architecture, Dense) and plan.hidden_layer_sizes == "auto"
@@ -182,7 +183,7 @@ class Neighbors(Family):
         return replace(plan, hidden_layer_sizes=_HIDDEN_LAYER_SIZES, dropout=dropout)
 
     def network_options(self) -> dict[str, Any]:
-        """Return the link of the loss, and whether codes have unit length."""
+        """Return the link of the loss and the metric."""
         return {**super().network_options(), "metric": self.loss.metric}
 
     def build(self, plan, generator) -> NeighborAutoencoder:
@@ -196,7 +197,7 @@ class Neighbors(Family):
 
     @torch.no_grad()
     def start_(self, module, table, components):
-        """Let a network start as the best linear map where it has a linear path."""
+        """Initialise the network as the best linear map if it has a linear path."""
         input_scale = find_input_scale(table, self.corruption)
         start_parts_(module, table, components, input_scale, self.loss.link)
         module.linear_kept.copy_(torch.tensor([table.kept[name] for name in LINEAR_MAPS]))
@@ -218,12 +219,12 @@ class Neighbors(Family):
         start_linear_path_(module, best.axes / size, back.to(best.axes.dtype))
 
     def make_objective(self, table, generator) -> NeighborObjective:
-        """Return the loss of codes and reconstructions, on a copy of the user's object."""
+        """Return the objective, with a copy of the user's loss."""
         loss = make_loss(copy.deepcopy(self.loss), table.units, masked=False)
         return NeighborObjective(loss.to(table.device), table.database)
 
     def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
-        """Turn the codes so that they are uncorrelated and in order, at their distances."""
+        """Rotate the codes so that they are uncorrelated and ordered. Distances do not change."""
         explained = turn_codes_(
             module.basis,
             moments.mean,
@@ -234,7 +235,7 @@ class Neighbors(Family):
         return share_variance(explained, moments)
 
     def describe(self, module, dataset, held_out) -> dict[str, float]:
-        """Return the shares of neighbours that linear maps keep, under their names."""
+        """Return the share of neighbours that each linear map keeps, by name."""
         return dict(zip(LINEAR_MAPS, module.linear_kept.tolist(), strict=True))
 
 
@@ -243,5 +244,5 @@ def _count_known_rows(n_features: int) -> int:
 
 
 def _sample(n_rows: int, most: int) -> Tensor:
-    """Return the places of evenly spaced rows, all where these are few."""
+    """Return indices of at most `most` evenly spaced rows."""
     return torch.linspace(0, n_rows - 1, min(n_rows, most)).long()

@@ -1,4 +1,4 @@
-"""Nested autoencoders: plain ones whose first codes are a model by themselves."""
+"""Nested autoencoders: plain autoencoders whose first codes can be used alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,8 @@ from skae._engine.steps.nested import NestedAutogradStep, NestedDenseStep, is_ne
 from skae._engine.steps.optimizer import is_own_adamw
 from skae.modules import NestedAutoencoder, NestedDecoder, list_levels, order_nested_codes_
 
-# Errors with few codes are large and hard to lower. The weight of each is that of PCA's error to
-# this power: 1 would let all lower their errors by equal shares.
+# Errors with few codes are large and hard to lower. Each number of codes is weighted by the inverse
+# of PCA's error to this power. With 1, errors of all numbers fall by about equal shares.
 _EXPONENT = 1.0
 _LEAST_SHARE_OF_VARIANCE = 1e-6
 
@@ -33,12 +33,12 @@ class Nested(Plain):
     https://doi.org/10.48550/arXiv.2205.13147
     """
 
-    # What fits all numbers of codes takes longer than few rows allow without overfitting.
+    # Fitting all numbers of codes takes more epochs than few rows allow without overfitting.
     automatic = AutomaticLoop(decay_rows=140)
 
     @property
     def is_nested(self) -> bool:
-        """Whether the first codes are a model by themselves."""
+        """Whether any number of first codes can be used alone."""
         return True
 
     @property
@@ -47,7 +47,7 @@ class Nested(Plain):
         return False
 
     def network_options(self) -> dict[str, Any]:
-        """Return the link of the loss, and that there is a decoder for each range of codes."""
+        """Return the link of the loss, and a mark of the decoders for ranges of codes."""
         return {**super().network_options(), "nested": True}
 
     def build(self, plan, generator) -> NestedAutoencoder:
@@ -64,7 +64,7 @@ class Nested(Plain):
 
     @torch.no_grad()
     def start_(self, module, table, components):
-        """Let a network start as PCA where it has a linear path, and weigh numbers of codes."""
+        """Initialise the network as PCA if it has a linear path, and weight numbers of codes."""
         super().start_(module, table, components)
         total = float(table.statistics.variance.sum())
         explained = np.zeros(table.n_components)
@@ -75,7 +75,7 @@ class Nested(Plain):
             module.prefix_weights.copy_(torch.from_numpy(weights))
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return the step whose gradients are written out, where it can train the networks."""
+        """Return the step with explicit gradients if it supports the networks."""
         generator = objective.generator
         pairs = zip(modules, optimizers, strict=True)
         if not by_autograd and all(
@@ -87,7 +87,7 @@ class Nested(Plain):
         return NestedAutogradStep(generator, modules, objective, optimizers, precision=precision)
 
     def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
-        """Make the codes uncorrelated, each by those before it."""
+        """Make the codes uncorrelated by removing from each its regression on earlier codes."""
         explained = order_nested_codes_(
             module.basis,
             moments.mean,

@@ -1,4 +1,4 @@
-"""Parts that networks of several families have: stacks, linear path, fillings."""
+"""Parts of the networks of several families: stacks, linear path, filling."""
 
 from typing import Any
 
@@ -17,21 +17,22 @@ from skae.modules import Autoencoder, CodeBasis, GaussianFilling, LinearPath
 def make_parts(
     plan: NetworkPlan, generator: torch.Generator | None, n_outputs: int = 1
 ) -> dict[str, Any]:
-    """Return parts that networks of all families have, under the names of `Autoencoder`.
+    """Return the parts common to the networks of all families, as arguments of `Autoencoder`.
 
     Parameters
     ----------
     plan : NetworkPlan
         Structure of the network.
     generator : torch.Generator or None
-        Source of the weights.
+        Generator of the random weights.
     n_outputs : int, default=1
-        Outputs of the encoder for each code.
+        Number of outputs of the encoder per code.
 
     Returns
     -------
     parts : dict
-        Encoder and decoder, which are zero functions beside a linear path, and blank parts.
+        Encoder and decoder, which are zero functions if there is a linear path, and parts without
+        values.
     """
     encoder, decoder = plan.architecture.make_stacks(plan.stack_plan(n_outputs, generator))
     units = make_blank_units(plan.n_features, plan.torch_dtype, bounded=plan.bounded)
@@ -69,16 +70,16 @@ def start_parts_(
     input_scale: Tensor,
     link: str | tuple,
 ) -> None:
-    """Give a network the scale of its inputs, its output and its filling.
+    """Set the input scale, the output and the filling of a network.
 
     Parameters
     ----------
     module : Autoencoder
-        A network made of blank parts.
+        Network made of the parts that `make_parts` returns.
     table : PreparedTable
         Units of the rows.
     components : PrincipalComponents
-        With the distribution that fills missing cells, where there may be any.
+        Principal components, with the distribution that fills missing cells if there may be any.
     input_scale : Tensor of shape (n_features,)
         Factors that scale the columns to about unit size.
     link : str or tuple
@@ -92,13 +93,13 @@ def start_parts_(
 
 
 def start_linear_path_(module: Any, axes: Tensor, back_axes: Tensor) -> None:
-    """Give the linear path its start; codes beyond the number of axes stay at zero.
+    """Initialise the linear path. Codes beyond the number of axes stay zero.
 
     Parameters
     ----------
     module : Autoencoder
-        A network with a linear path.
+        Network with a linear path.
     axes, back_axes : Tensor of shape (n_found, n_features)
-        Ways from standardised rows to the codes, and from scaled codes back.
+        Linear maps from standardised rows to codes, and from scaled codes back to rows.
     """
     module.linear_path.start_(axes / module.input_scale, back_axes)

@@ -1,4 +1,4 @@
-"""Plain autoencoders: nothing is asked of the codes but that rows can be told from them."""
+"""Plain autoencoders, trained to reconstruct rows from their codes."""
 
 import copy
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ from skae.corruption import Corruption
 from skae.modules import Autoencoder
 from skae.objectives import Penalty, ReconstructionLoss, ReconstructionObjective
 
-# Codes that vary by more than so many times PCA's error per cell all count as equally wide.
+# Codes whose spread is above this multiple of PCA's error per cell all count as equally wide.
 _GREATEST_SPREAD = 100.0
 
 
 @dataclass(frozen=True)
 class Plain(Family):
-    """Autoencoders with a reconstruction loss, and perhaps a penalty, sparse codes and noise.
+    """Autoencoders with a reconstruction loss, and optionally a penalty, sparse codes and noise.
 
     Attributes
     ----------
     loss : ReconstructionLoss
         Loss of the reconstructions.
     penalty : Penalty or None
-        Term of the loss beside that of the reconstructions.
+        Term added to the loss.
     alpha : float
         Factor of the penalty.
     sparsity : Sparsity or None
@@ -60,7 +60,7 @@ class Plain(Family):
 
     @property
     def aims_at_squared_error(self) -> bool:
-        """Whether a network with a greater squared error than PCA's has failed by its own aim."""
+        """Whether a network must not have a higher squared error than PCA."""
         return self.loss.must_beat_pca and not self._shapes_codes
 
     @property
@@ -70,16 +70,16 @@ class Plain(Family):
 
     @property
     def may_copy(self) -> bool:
-        """Whether nothing keeps more codes than columns from copying the columns."""
+        """Whether a network with more codes than columns can simply copy the columns."""
         return self.corruption is None and not self._shapes_codes
 
     @property
     def _shapes_codes(self) -> bool:
-        """Whether something beside the reconstruction loss acts on the codes."""
+        """Whether anything besides the reconstruction loss acts on the codes."""
         return self.penalty is not None or self.sparsity is not None
 
     def network_options(self) -> dict[str, Any]:
-        """Return the link of the loss, and the part that makes codes sparse."""
+        """Return the link of the loss and the part that makes codes sparse."""
         return {**super().network_options(), "penalty": self.sparsity}
 
     def build(self, plan, generator) -> Autoencoder:
@@ -92,7 +92,7 @@ class Plain(Family):
 
     @torch.no_grad()
     def start_(self, module, table, components):
-        """Let a network start as PCA where it has a linear path."""
+        """Initialise the network as PCA if it has a linear path."""
         input_scale = find_input_scale(table, self.corruption)
         start_parts_(module, table, components, input_scale, self.loss.link)
         if module.linear_path is not None:
@@ -102,10 +102,10 @@ class Plain(Family):
             start_linear_path_(module, axes, axes / scale[:, None])
 
     def _find_code_scale(self, table, components) -> torch.Tensor:
-        """Return factors that give the widest code unit size, and the others their share of that.
+        """Return factors that give the widest code unit spread and keep the ratios of the others.
 
-        Smaller codes at their own size make smoother decoders, which do better on new rows.
-        Penalties take codes of one size.
+        Narrow codes that stay narrow make smoother decoders, which do better on new rows. With a
+        penalty or sparse codes, all codes get unit spread.
         """
         spread = np.sqrt(components.explained_variance) / table.standardization.scale
         if not self._shapes_codes:
@@ -113,7 +113,7 @@ class Plain(Family):
         return table.units.tensor(1 / spread)
 
     def make_objective(self, table, generator) -> ReconstructionObjective:
-        """Return the loss and the penalty, on copies of the user's objects."""
+        """Return the objective, with copies of the user's loss and penalty."""
         return ReconstructionObjective(
             make_loss(self.loss, table.units, masked=table.masked),
             penalty=copy.deepcopy(self.penalty),
@@ -122,7 +122,7 @@ class Plain(Family):
         )
 
     def make_odd_cells(self, table, generator) -> OddCells | None:
-        """Return what moves cells, where the squared error is all that counts."""
+        """Return the object that shifts single cells if only the squared error counts."""
         if not self.aims_at_squared_error or self.corruption is not None or table.masked:
             return None
         units, device = table.units, table.device
@@ -136,7 +136,7 @@ class Plain(Family):
         )
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return the step whose gradients are written out, where it can train the networks."""
+        """Return a step with explicit gradients if one supports the networks."""
         if not by_autograd and all(
             is_own_adamw(optimizer, module)
             for module, optimizer in zip(modules, optimizers, strict=True)
@@ -154,14 +154,14 @@ class Plain(Family):
 
 @torch.no_grad()
 def _make_sparsity(sparsity: Sparsity | None, plan: NetworkPlan) -> nn.Module | None:
-    """Return the part that sets codes to zero, None where there is none."""
+    """Return the part that sets codes to zero, if any."""
     if sparsity is None:
         return None
     module = sparsity.make_module(plan.n_components)
     if not isinstance(module, nn.Module):
         raise ValueError(
-            f"{sparsity!r} must make a torch module. Got {type(module).__name__}. Let the class of "
-            "what it returns derive from torch.nn.Module."
+            f"{sparsity!r} must make a torch module. Got {type(module).__name__}. Derive the class "
+            "of the returned object from torch.nn.Module."
         )
     module = module.to(plan.torch_dtype)
     codes = torch.zeros(2, plan.n_components, dtype=plan.torch_dtype)
@@ -169,7 +169,7 @@ def _make_sparsity(sparsity: Sparsity | None, plan: NetworkPlan) -> nn.Module | 
     if found != codes.shape:
         raise ValueError(
             f"{sparsity!r} must make a module that returns codes of shape (n, {codes.shape[1]}). "
-            f"Got {found if found is None else ('n', *found[1:])}. Set codes to zero, and leave "
-            "their number as it is."
+            f"Got {found if found is None else ('n', *found[1:])}. Set codes to zero without "
+            "changing their number."
         )
     return module

@@ -1,4 +1,4 @@
-"""The structure of a network, from which it can be built before any number is known."""
+"""Structure of a network, from which the network can be built without its parameters."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,7 +12,7 @@ from skae.modules import StackPlan
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """Everything that decides which parameters a network has, and of what shape."""
+    """Everything that determines the parameters of a network and their shapes."""
 
     sample_shape: tuple[int, ...]
     n_components: int
@@ -23,17 +23,17 @@ class NetworkPlan:
     dropout: float
     tied_weights: bool
     linear_path: bool
-    """Whether there is a linear path, and the stacks start as zero functions."""
+    """Whether there is a linear path, beside which the stacks start as zero functions."""
 
     filling: str | None
-    """Distribution that fills missing cells, "mean" or "normal"; None where none may be missing."""
+    """Distribution that fills missing cells, "mean" or "normal". None if none can be missing."""
 
     bounded: bool
-    """Whether reconstructions have a range."""
+    """Whether reconstructions are bounded."""
 
     dtype: str
     options: tuple[tuple[str, Any], ...]
-    """Names and values of the family's own."""
+    """Names and values of the options of the family."""
 
     @property
     def n_features(self) -> int:
@@ -42,11 +42,11 @@ class NetworkPlan:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """Precision of the network."""
+        """Data type of the network."""
         return DTYPES[self.dtype]
 
     def stack_plan(self, n_outputs: int, generator: torch.Generator | None) -> StackPlan:
-        """Return the plan of encoder and decoder, with `n_outputs` outputs for each code."""
+        """Return the plan of encoder and decoder, with `n_outputs` outputs per code."""
         return StackPlan(
             sample_shape=self.sample_shape,
             n_components=self.n_components,
@@ -63,7 +63,7 @@ class NetworkPlan:
         )
 
     def find_differences(self, other: "NetworkPlan") -> dict[str, tuple[Any, Any]]:
-        """Return the values of both plans where they differ, under the names of parameters."""
+        """Return the parameters that differ, with the values of both plans."""
         own, theirs = _list_values(self), _list_values(other)
         names = sorted(own.keys() | theirs.keys())
         pairs = {name: (own.get(name), theirs.get(name)) for name in names}
@@ -81,7 +81,7 @@ def _list_values(plan: NetworkPlan) -> dict[str, Any]:
 
 
 def _describe(value):
-    """Return something to compare an object by: its kind and its parameters."""
+    """Return the type and the parameters of an object, by which it is compared."""
     if hasattr(value, "get_params"):
         return type(value), {name: _describe(own) for name, own in value.get_params().items()}
     return value

@@ -1,4 +1,4 @@
-"""Rotations of codes of unit variance, which leave reconstructions as they are."""
+"""Rotations of codes of unit variance, which do not change reconstructions."""
 
 from collections.abc import Callable
 
@@ -12,19 +12,19 @@ from skae._engine.tables.batches import OrderedBatches
 from skae.modules import Autoencoder
 
 _BATCH_SIZE = 4096
-# Independent components are looked for among the codes of at most so many rows.
+# Most rows on whose codes independent components are fitted.
 _MOST_ROWS = 20_000
 _VARIMAX_STEPS, _ICA_STEPS = 500, 1000
 _TOLERANCE = 1e-9
 
 
 def make_rotation(name: str, module: Autoencoder, table: PreparedTable) -> Callable | None:
-    """Return the input `find_rotation` of `order_codes_`.
+    """Return the parameter `find_rotation` of `order_codes_`.
 
     Parameters
     ----------
     name : str
-        A key of `ROTATIONS`.
+        Name of the rotation, a key of `ROTATIONS`.
     module : Autoencoder
         The trained network.
     table : PreparedTable
@@ -33,7 +33,7 @@ def make_rotation(name: str, module: Autoencoder, table: PreparedTable) -> Calla
     Returns
     -------
     find_rotation : callable or None
-        Returns a rotation for loadings and a map to codes; None for PCA's own.
+        Function of loadings and a map to codes that returns a rotation. None for PCA's own.
     """
     return ROTATIONS[name](module, table)
 
@@ -43,7 +43,7 @@ def _make_varimax(module: Autoencoder, table: PreparedTable) -> Callable:
 
 
 def find_varimax(loadings: Tensor) -> Tensor:
-    """Return the rotation after which squared loadings vary most within each code.
+    """Return the rotation that maximises the variance of the squared loadings of each code.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def find_varimax(loadings: Tensor) -> Tensor:
     Returns
     -------
     rotation : Tensor of shape (n_codes, n_codes)
-        Orthogonal.
+        Orthogonal matrix.
     """
     rotation, reached = torch.eye(loadings.shape[1], dtype=loadings.dtype), 0.0
     for _ in range(_VARIMAX_STEPS):
@@ -71,7 +71,7 @@ def _make_ica(module: Autoencoder, table: PreparedTable) -> Callable:
 
 
 def find_independent(codes: Tensor) -> Tensor:
-    """Return the rotation after which codes are as independent as FastICA can make them.
+    """Return the rotation with which FastICA makes codes independent.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def find_independent(codes: Tensor) -> Tensor:
     Returns
     -------
     rotation : Tensor of shape (n_codes, n_codes)
-        Orthogonal. The search starts from the codes as they are, so it is not random.
+        Orthogonal matrix. The search starts from the given codes, so it is deterministic.
     """
     n_codes = codes.shape[1]
     if n_codes < 2:
@@ -92,7 +92,7 @@ def find_independent(codes: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _sample_codes(module: Autoencoder, table: PreparedTable) -> Tensor:
-    """Return centred raw codes of rows, of each as often as its weight says."""
+    """Return centred raw codes of a sample of rows, in which rows are repeated by weight."""
     dataset = table.dataset(_sample_rows(len(table.dataset()), table.weights))
     batches = OrderedBatches(dataset, batch_size=_BATCH_SIZE)
     codes = torch.cat([module.encode_raw(rows).cpu().double() for rows, _ in batches])
@@ -100,7 +100,7 @@ def _sample_codes(module: Autoencoder, table: PreparedTable) -> Tensor:
 
 
 def _sample_rows(n_samples: int, weights: Tensor | None) -> Tensor:
-    """Return indices of rows at even steps through all weights."""
+    """Return indices of rows at even steps of the cumulative weights."""
     if weights is None and n_samples <= _MOST_ROWS:
         return torch.arange(n_samples)
     weights = torch.ones(n_samples, dtype=torch.float64) if weights is None else weights.double()

@@ -1,4 +1,4 @@
-"""Autoencoders of sparse codes, which start from rows of the table."""
+"""Autoencoders of sparse codes that start from rows of the table."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -15,18 +15,18 @@ from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae.modules import PursuitAutoencoder
 from skae.objectives import PursuitObjective, ReconstructionLoss, SquaredError
 
-# Cells of scores that are made at once where thresholds are sought.
+# Most scores computed at once when thresholds are set.
 _CELLS = 2**23
-# From fewer active codes, thresholds of held-out rows are mixed with those of the training.
+# With fewer active codes, thresholds of held-out rows are mixed with those of training.
 _ENOUGH_CODES = 500
 
 
 @dataclass(frozen=True)
 class PreparedForPursuit(PreparedTable):
-    """A table made ready for training, whose number of codes is not that of its PCA."""
+    """Table prepared for training, with a number of codes that differs from that of its PCA."""
 
     training_rows: torch.Tensor
-    """Numbers of the rows in training, of shape (n_training,)."""
+    """Indices of the training rows, of shape (n_training,)."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +34,35 @@ class CodeUse:
     """How often codes are active."""
 
     shares: np.ndarray
-    """Share of all rows on which each code is active, of shape (n_components,)."""
+    """Share of all rows in which each code is active, of shape (n_components,)."""
 
     n_active: float
-    """Number of active codes of a held-out row, on average; of any row where none are held out."""
+    """Mean number of active codes per held-out row, or per row if no rows are held out."""
 
     @property
     def dead(self) -> np.ndarray:
-        """Numbers of the codes that are never active."""
+        """Indices of the codes that are never active."""
         return np.arange(len(self.shares))[self.shares == 0]
 
 
 @dataclass(frozen=True)
 class SparseCodes(Family):
-    """Autoencoders of sparse codes with a dictionary, judged beside PCA with as many numbers.
+    """Autoencoders of sparse codes with a dictionary.
+
+    They are compared with PCA that has as many components as codes are active.
 
     Attributes
     ----------
     n_codes : int
         Number of codes.
     n_active : int
-        Number of active codes of a row, on average.
+        Mean number of active codes per row.
     n_rounds : int
-        Rounds of the pursuit that finds them.
+        Number of rounds of the pursuit that finds active codes.
     nested : tuple of int
-        Smaller numbers of codes, in ascending order, from which rows are reconstructed, too.
+        Smaller numbers of codes, in ascending order, from which rows are also reconstructed.
     loss : ReconstructionLoss
-        The squared error.
+        Squared error.
     """
 
     n_codes: int
@@ -72,7 +74,7 @@ class SparseCodes(Family):
     keeps_order = True
 
     def prepare(self, X, weights, in_training, settings, device, units=None):
-        """Return a table with PCA of as many components as codes are active."""
+        """Return a table whose PCA has as many components as codes are active."""
         n_components = min(self.n_active, X.shape[1])
         settings = replace(settings, n_components=n_components)
         table = super().prepare(X, weights, in_training, settings, device, units)
@@ -81,7 +83,7 @@ class SparseCodes(Family):
         return PreparedForPursuit(**own, training_rows=torch.tensor(np.flatnonzero(in_training)))
 
     def network_options(self) -> dict[str, Any]:
-        """Return the numbers of active codes, of rounds, and of nested codes."""
+        """Return the numbers of active codes, rounds and nested codes."""
         names = ("n_active", "n_rounds", "nested")
         return {name: getattr(self, name) for name in names}
 
@@ -97,26 +99,26 @@ class SparseCodes(Family):
         )
 
     def make_module(self, plan, table, components, generator):
-        """Return a network that starts from rows drawn at random."""
+        """Return a network that starts from randomly drawn rows."""
         module = self.build(plan, generator)
         rows = table.rows.take(_draw_rows(table, plan.n_components, generator))
         module.start_(rows.cpu(), float(table.deviations.square().mean().sqrt()) or 1.0)
         return module
 
     def make_objective(self, table, generator) -> PursuitObjective:
-        """Return the squared error of all codes and of nested ones."""
+        """Return the squared error with all codes and with nested numbers of codes."""
         return PursuitObjective((*self.nested, self.n_codes))
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return steps that leave dictionary rows their length."""
+        """Return a step that keeps the length of the dictionary's rows."""
         return UnitRowStep(modules, objective, optimizers, precision=precision)
 
     @torch.no_grad()
     def settle_(self, module, dataset, held_out):
-        """Set thresholds by which held-out rows have as many active codes as are asked for.
+        """Set thresholds with which held-out rows have the requested number of active codes.
 
-        Rows in training have fewer then, as the dictionary fits them better. Where no rows are held
-        out, the thresholds of the last batches stay, which is right for a single epoch alone.
+        Training rows then have fewer, as the dictionary fits them better. Without held-out rows,
+        the thresholds of the last batches stay, which is only right after a single epoch.
         """
         if held_out is None:
             return
@@ -128,7 +130,7 @@ class SparseCodes(Family):
 
     @torch.no_grad()
     def measure_codes(self, module, dataset) -> CodeMoments:
-        """Return mean squares of the codes in the place of their covariance, and the errors."""
+        """Return moments, with mean squares of the codes instead of their covariance."""
         sums = torch.zeros(2, self.n_codes, dtype=torch.float64)
         error = square = mass = 0.0
         for rows, weights in self._batches(dataset):
@@ -143,7 +145,7 @@ class SparseCodes(Family):
         return CodeMoments(mean, squares, torch.zeros(0), error / mass, square / mass, [])
 
     def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
-        """Leave the codes in their order; return their shares of the variance."""
+        """Return the codes' shares of the variance, without ordering the codes."""
         share = 1 - moments.squared_error / moments.mean_square if moments.mean_square else 0.0
         total = max(float(moments.covariance.sum()), 1e-300)
         return (moments.covariance * (max(0.0, share) / total)).numpy()
@@ -156,7 +158,7 @@ class SparseCodes(Family):
 
     @torch.no_grad()
     def _count(self, module, dataset: WeightedRows) -> torch.Tensor:
-        """Return the share of rows on which each code is active."""
+        """Return the share of rows in which each code is active."""
         counts = torch.zeros(self.n_codes, dtype=torch.float64)
         for rows, _ in self._batches(dataset):
             counts += (module.encode_raw(rows) > 0).sum(0).cpu().double()
@@ -167,7 +169,7 @@ class SparseCodes(Family):
 
 
 def _draw_rows(table: PreparedForPursuit, n_rows: int, generator: torch.Generator) -> torch.Tensor:
-    """Return numbers of training rows, drawn without repetition by their weights."""
+    """Return indices of training rows, drawn without replacement by weight."""
     own = table.training_rows
     draws = torch.rand(len(own), generator=generator, dtype=torch.float64, device="cpu").log()
     if table.weights is not None:

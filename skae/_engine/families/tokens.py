@@ -1,4 +1,4 @@
-"""Autoencoders of texts, which start as latent semantic analysis."""
+"""Autoencoders of texts that start as latent semantic analysis."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ from skae.modules import (
 )
 from skae.objectives import TokenCrossEntropy
 
-# Counts to which this is added have a logarithm.
+# Added to the counts of words, so that their logarithms are finite.
 _LEAST_COUNT = 0.5
 _BATCH_SIZE = 256
 
@@ -37,7 +37,7 @@ class WordStatistics:
     """Statistics of the words of the training texts."""
 
     components: PrincipalComponents
-    """Those of the weighted shares of words in a text."""
+    """Principal components of the weighted shares of words in a text."""
 
     word_weights: np.ndarray
     """Weights of the words' shares, of shape (n_tokens,)."""
@@ -46,10 +46,10 @@ class WordStatistics:
     """Mean shares, of shape (n_tokens,)."""
 
     frequencies: np.ndarray
-    """Share of each token in all texts, their ends included, of shape (n_tokens,)."""
+    """Share of each token in all texts, including their ends, of shape (n_tokens,)."""
 
     def make_path(self, n_components: int, dtype: torch.dtype) -> WordPath:
-        """Return the linear path, in which the first component has unit variance."""
+        """Return the linear path, with unit variance of the first component."""
         found, variance = self.components.components, self.components.explained_variance
         axes = np.zeros((n_components, len(self.means)))
         axes[: len(found)] = found
@@ -60,25 +60,25 @@ class WordStatistics:
 
 @dataclass(frozen=True)
 class PreparedTexts(Prepared):
-    """Texts made ready for training, with their latent semantic analysis."""
+    """Texts prepared for training, with their latent semantic analysis."""
 
     principal_components: WordStatistics
     length: int
-    """Words of the longest text."""
+    """Number of words of the longest text."""
 
     standardization = None
 
     @property
     def n_features(self) -> int:
-        """Words of the longest text."""
+        """Number of words of the longest text."""
         return self.length
 
 
 class TokenStep(AutogradStep):
-    """Training steps of autoencoders of texts, whose error is their loss."""
+    """Training step of autoencoders of texts, in which the error is the loss."""
 
     def _find_loss(self, module, inputs, rows, weights):
-        # Logits are too large to be kept for anybody to look at.
+        # Logits are too large to be kept as the output.
         return self.objective(module, inputs, rows, weights)[0], rows
 
     def _find_errors(self, module, losses, output, rows):
@@ -90,24 +90,24 @@ class Tokens(Family):
     """Autoencoders of texts, judged by the cross-entropy of their words."""
 
     n_tokens: int
-    """Number of words, with padding and the one that stands for unknown words."""
+    """Number of words, including padding and the word that stands for unknown words."""
 
     embedding_size: int
-    """Length of the vector of a word."""
+    """Length of the word vectors."""
 
     encoder_options: dict
-    """Options of `RecurrentEncoder` alone."""
+    """Options of `RecurrentEncoder` only."""
 
     options: dict
-    """Options of the recurrent encoder and decoder."""
+    """Options of both the recurrent encoder and the decoder."""
 
     starts_as_reference = True
     cross_validates = False
 
     def prepare(self, X, weights, in_training, settings, device, units=None) -> PreparedTexts:
-        """Return texts, numbers of words of shape (n_samples, length), ready for training."""
+        """Prepare texts, given as word indices of shape (n_samples, length), for training."""
         weights, shares = share_weights(weights, in_training)
-        # A row in work takes as many numbers as its words have probabilities.
+        # The largest tensor for a row holds the probabilities of all words at each position.
         n_cells = max(1, X.shape[1] * self.n_tokens // 8)
         n_components = int(settings.n_components)
         own = shares[in_training]
@@ -121,7 +121,7 @@ class Tokens(Family):
         )
 
     def network_options(self) -> dict[str, Any]:
-        """Return the number of words, and the length of their vectors."""
+        """Return the number of words and the length of their vectors."""
         return {"n_tokens": self.n_tokens, "embedding_size": self.embedding_size}
 
     def build(self, plan, generator) -> TokenAutoencoder:
@@ -142,7 +142,7 @@ class Tokens(Family):
 
     @torch.no_grad()
     def start_(self, module, table, components: WordStatistics):
-        """Let a network start as latent semantic analysis."""
+        """Initialise the network as latent semantic analysis."""
         start = components.make_path(table.n_components, module.basis.origin.dtype)
         module.linear_path.load_state_dict(start.state_dict())
 
@@ -160,7 +160,7 @@ class Tokens(Family):
 
     @torch.no_grad()
     def measure_codes(self, module, dataset) -> CodeMoments:
-        """Return moments of the codes, with the shares of words in the place of columns."""
+        """Return moments of the codes, with the shares of words as columns."""
         sums = []
         for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
             code, counts = module.encode_raw(rows), module.linear_path.count(rows.long())
@@ -175,13 +175,13 @@ class Tokens(Family):
         return CodeMoments(code, covariance, cross_covariance, 0.0, 0.0, [])
 
     def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
-        """Put the codes in the order of what words' shares a linear regression explains."""
+        """Sort the codes by the variance of word shares that a regression on them explains."""
         return order_codes_(
             module.basis, moments.mean, moments.covariance, moments.cross_covariance
         ).numpy()
 
     def find_unit(self, table, dataset) -> float:
-        """Return 1: cross-entropies have a unit of their own."""
+        """Return 1, as cross-entropies do not depend on the unit of a table."""
         return 1.0
 
     def find_error_unit(self, table, dataset) -> float:
@@ -192,15 +192,15 @@ class Tokens(Family):
 def describe_words(
     tokens: np.ndarray, shares: np.ndarray, n_tokens: int, n_components: int
 ) -> WordStatistics:
-    """Return the words of texts, and the principal components of their weighted shares.
+    """Return statistics of the words, and principal components of their weighted shares.
 
-    A word's share of a text is weighted with the logarithm of how rare the texts are that it
-    occurs in, as in TF-IDF.
+    As in TF-IDF, the share of a word in a text is weighted by the logarithm of the inverse share of
+    texts in which the word occurs.
 
     Parameters
     ----------
     tokens : ndarray of int of shape (n_samples, length)
-        The texts.
+        Word indices of the texts.
     shares : ndarray of shape (n_samples,)
         Weights of the texts, summing to 1.
     n_tokens : int
@@ -211,7 +211,7 @@ def describe_words(
     Returns
     -------
     statistics : WordStatistics
-        In double precision.
+        Statistics in double precision.
     """
     n_texts = len(tokens)
     text, place = np.nonzero(tokens)

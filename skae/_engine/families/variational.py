@@ -1,4 +1,4 @@
-"""Variational autoencoders: codes with a posterior, and a prior that they follow."""
+"""Variational autoencoders: codes with a posterior that is close to a prior."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,7 +45,7 @@ class PosteriorMoments:
 
 @dataclass(frozen=True)
 class Variational(Family):
-    """Variational autoencoders, which start as probabilistic PCA.
+    """Variational autoencoders that start as probabilistic PCA.
 
     References
     ----------
@@ -54,7 +54,7 @@ class Variational(Family):
     """
 
     loss: ReconstructionLoss
-    """Loss that the likelihood is made of."""
+    """Loss from which the likelihood is made."""
 
     likelihood: str
     beta: float
@@ -72,15 +72,15 @@ class Variational(Family):
         return NegativeELBO(self.beta, warm_up=self.warm_up, generator=generator, error=error)
 
     def for_columns(self, loss):
-        """Return the family for columns of several kinds, with normal noise of the numbers."""
+        """Return the family for columns of several kinds, with Gaussian noise on numbers."""
         return replace(self, loss=loss, likelihood="mixed")
 
     def network_options(self):
-        """Return the output and the likelihood."""
+        """Return the link of the loss and the likelihood."""
         return {**super().network_options(), "likelihood": self.likelihood}
 
     def build(self, plan, generator) -> VariationalAutoencoder:
-        """Return a network whose encoder has two outputs for each code."""
+        """Return a network whose encoder has two outputs per code."""
         units = make_blank_units(plan.n_features, plan.torch_dtype, bounded=plan.bounded)
         masked = plan.filling is not None
         return VariationalAutoencoder(
@@ -91,9 +91,9 @@ class Variational(Family):
 
     @torch.no_grad()
     def start_(self, module, table, components):
-        """Let a network start as probabilistic PCA where it has a linear path.
+        """Initialise the network as probabilistic PCA if it has a linear path.
 
-        With Bernoulli noise, that is the variance of the draws which adds to that of the noise.
+        With Bernoulli noise, the variance of the draws adds to that of the noise.
         """
         unit, variance, draws = table.standardization.scale, table.statistics.variance, 0.0
         if self.likelihood == "bernoulli":
@@ -117,7 +117,7 @@ class Variational(Family):
         start_linear_path_(module, table.units.tensor(there), table.units.tensor(axes))
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return the step whose gradients are written out, where it can train the networks."""
+        """Return the step with explicit gradients if it supports the networks."""
         pairs = list(zip(modules, optimizers, strict=True))
         if not by_autograd and all(
             is_variational(module, objective) and is_own_adamw(optimizer, module)
@@ -135,11 +135,10 @@ class Variational(Family):
 
     @torch.no_grad()
     def settle_(self, module, dataset, held_out):
-        """Give codes the scale that is the closest to the prior's, by one pass over a data set.
+        """Rescale the codes so that their divergence from the prior is least, by one pass.
 
-        The network may have found it easier to let codes spread than to write them small. No
-        reconstruction changes, and the divergence from the prior is at its least where the mean
-        square of each code is 1.
+        Training may have left the codes too wide. The divergence is least where the mean square of
+        each code is 1. Reconstructions do not change.
         """
         generator = torch.Generator(device="cpu").manual_seed(_SEED_OF_DRAWS)
 
@@ -152,7 +151,7 @@ class Variational(Family):
 
     @torch.no_grad()
     def describe(self, module, dataset, held_out) -> PosteriorMoments:
-        """Return the moments of the posteriors of a data set, by one pass over it."""
+        """Return the moments of the posteriors of a data set."""
 
         def describe(rows):
             mean, log_variance = module.find_posterior(rows)
@@ -177,7 +176,7 @@ def _average(describe, dataset: WeightedRows) -> torch.Tensor:
 def _residual_variance(table: PreparedTable) -> float:
     """Return the variance per axis of the residuals of PCA, in standardised units.
 
-    Where that is next to nothing, the unit has been chosen to be more.
+    The result is at least 1: where the residuals almost vanish, the unit is larger than they are.
     """
     n_left = table.n_features - len(table.principal_components.components)
     return max(table.pca_error * table.n_features / max(1, n_left), 1.0)
