@@ -1,4 +1,4 @@
-"""Training steps of adversarial autoencoders: two optimisers take turns."""
+"""Training step of adversarial autoencoders, with two optimisers in turn."""
 
 from collections.abc import Sequence
 
@@ -8,39 +8,39 @@ from torch import Tensor
 from skae._engine.steps.autograd import AutogradStep, load_states_
 from skae.objectives import AdversarialObjective
 
-# Of the discriminator, whatever that of the autoencoder; and what the schedule leaves of it in the
-# end, so that the discriminator does not fall behind codes that still change.
+# Learning rate of the discriminator, independent of that of the autoencoder, and the least share of
+# it under a schedule, so that the discriminator does not fall behind codes that still change.
 _RATE = 0.01
 _LEAST_RATE = 0.1
-# Little momentum, as the codes that it looks at move away.
+# Low momentum, as the distribution of the codes keeps changing.
 _BETAS = (0.5, 0.99)
 
 
 def make_discriminator_groups(rates: Sequence[float], greatest: Sequence[float]) -> list[dict]:
-    """Return AdamW's settings for discriminators, given the autoencoders' present rates."""
+    """Return AdamW's settings for discriminators, given the autoencoders' current rates."""
     shares = [rate / own for rate, own in zip(rates, greatest, strict=True)]
     fixed = {"betas": _BETAS, "eps": 1e-8, "weight_decay": 0.01}
     return [{"lr": _RATE * max(share, _LEAST_RATE), **fixed} for share in shares]
 
 
 class AdversarialStep(AutogradStep):
-    """Training steps in which a discriminator learns first, then the autoencoder.
+    """Training step that updates a discriminator first, then the autoencoder.
 
     Parameters
     ----------
     modules : list of AdversarialAutoencoder
-        The models.
+        Networks.
     objective : AdversarialObjective
         Losses of autoencoder and discriminator.
     optimizers : list of Optimizer
-        One for each autoencoder; those of the discriminators are made here.
+        One optimizer per autoencoder. The step creates those of the discriminators.
     **params
-        As for `AutogradStep`.
+        Further parameters of `AutogradStep`.
 
     Attributes
     ----------
     discriminator_optimizers : list of Optimizer
-        One for each discriminator.
+        One optimizer per discriminator.
     """
 
     objective: AdversarialObjective
@@ -69,7 +69,7 @@ class AdversarialStep(AutogradStep):
         (settings,) = make_discriminator_groups([rate], [self._greatest_rates[model]])
         for group in optimizer.param_groups:
             group["lr"] = settings["lr"]
-        # The autoencoder's backward pass has left gradients here that are not meant.
+        # Clear gradients that the backward pass of the autoencoder has left here.
         optimizer.zero_grad()
         loss = self.objective.discriminate(self.modules[model], code, weights)
         loss.backward()
@@ -79,13 +79,13 @@ class AdversarialStep(AutogradStep):
         self._losses.append(loss.detach())
 
     def copy_moments(self):
-        """Return the kind of the optimisers and their states, the discriminators' last."""
+        """Return the type of the optimisers and their states, those of discriminators last."""
         kind, states = super().copy_moments()
         own = [optimizer.state_dict()["state"] for optimizer in self.discriminator_optimizers]
         return kind, [*states, *own]
 
     def load_moments_(self, moments):
-        """Go on with states of optimisers of the same kind, at the present learning rates."""
+        """Load states of optimisers of the same type, keeping the current learning rates."""
         if moments is None:
             return
         (kind, states), n_models = moments, len(self.modules)
@@ -93,6 +93,6 @@ class AdversarialStep(AutogradStep):
         load_states_(self.discriminator_optimizers, states[n_models:])
 
     def take_records(self) -> dict[str, float]:
-        """Return the discriminators' mean loss since the last call."""
+        """Return the mean loss of the discriminators since the last call."""
         losses, self._losses = self._losses, []
         return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}

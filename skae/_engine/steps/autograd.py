@@ -1,4 +1,4 @@
-"""Training steps of any autoencoders by autograd and torch's optimisers."""
+"""Training step of any autoencoder by autograd and torch's optimisers."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -10,18 +10,18 @@ from skae._engine.steps.step import Step
 
 
 class AutogradStep(Step):
-    """Training steps of m autoencoders, one after the other.
+    """Training step for m autoencoders, one after the other.
 
     Parameters
     ----------
     modules : list of Autoencoder
-        The models.
+        Networks.
     objective : Objective
-        Objective of each model.
+        Objective of each network.
     optimizers : list of Optimizer
-        One for each model.
+        One optimizer per network.
     precision : callable, default=contextlib.nullcontext
-        Returns the context in which networks and losses are computed, such as that of autocast.
+        Function that returns the context, such as autocast, in which networks are computed.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AutogradStep(Step):
         return torch.stack(losses)
 
     def _evaluate(self, model: int) -> tuple[Tensor, Tensor]:
-        """Return loss and output of one model, after its gradients have been stored."""
+        """Store the gradients of one network. Return its loss and output."""
         inputs, rows, weights = self._batch
         own_weights = None if weights is None else weights[model]
         module = self.modules[model].train()
@@ -60,11 +60,11 @@ class AutogradStep(Step):
         return self.objective(module, inputs, rows, weights)
 
     def update_(self):
-        """Let the optimisers take their steps."""
+        """Make one step of each optimiser."""
         self.exchange_(self._list_gradients())
         for model, optimizer in enumerate(self.optimizers):
             if isinstance(optimizer, torch.optim.LBFGS):
-                # It asks for the loss again at each place that it tries.
+                # It evaluates the loss again at each point of its line search.
                 optimizer.step(torch.enable_grad()(lambda model=model: self._evaluate(model)[0]))
             else:
                 optimizer.step()
@@ -74,16 +74,16 @@ class AutogradStep(Step):
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and error of each row, computed in the precision of the training."""
+        """Return loss and error of each row, computed in the precision of training."""
         with self.precision():
             return super().judge(inputs, rows)
 
     def copy_moments(self):
-        """Return the kind of the optimisers and their states."""
+        """Return the type of the optimisers and their states."""
         return self._kind, [optimizer.state_dict()["state"] for optimizer in self.optimizers]
 
     def load_moments_(self, moments):
-        """Go on with states of optimisers of the same kind, at the present learning rates."""
+        """Load states of optimisers of the same type, keeping the current learning rates."""
         kind, states = (None, []) if moments is None else moments
         if kind is self._kind:
             load_states_(self.optimizers, states)
@@ -94,9 +94,9 @@ class AutogradStep(Step):
 
 
 def load_states_(optimizers: Sequence[torch.optim.Optimizer], states: Sequence[dict]) -> None:
-    """Let optimisers go on with the states of others, at their own learning rates."""
+    """Load the states of other optimisers, keeping the current learning rates."""
     for optimizer, state in zip(optimizers, states, strict=True):
-        # Loading makes new groups, while schedules hold on to these.
+        # Loading creates new groups, but schedules refer to these.
         groups = optimizer.param_groups
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
         optimizer.param_groups = groups

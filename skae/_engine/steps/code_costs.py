@@ -1,7 +1,7 @@
-"""Training steps of dense autoencoders whose codes have a cost of their own.
+"""Training steps of dense autoencoders with an additional cost of the codes.
 
-Shapes are those of `skae._engine.steps.dense`. The cost depends on the codes alone, so its gradient
-joins that of the reconstruction where codes are.
+Shapes are those of `skae._engine.steps.dense`. The cost depends only on the codes, so its gradient
+by the codes is added to that of the reconstruction loss.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ _PENALTIES_OF_CODES = {KLSparsity, L1Sparsity, MaximumMeanDiscrepancy}
 
 
 class CodeCostStep(DenseStep):
-    """Base class of the steps of autoencoders whose codes have a cost; parameters as there."""
+    """Base class of steps with a cost of the codes. Parameters as in `DenseStep`."""
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each model by hand."""
+        """Compute the gradients of one batch of each network explicitly."""
         code = self.encode(inputs)
         costs, by_code = self.find_costs_(code, inputs, weights)
         losses, by_output = self.losses_and_gradient_(self.decode(code), rows, weights)
@@ -40,12 +40,12 @@ class CodeCostStep(DenseStep):
     def find_costs_(
         self, code: Tensor, inputs: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return the cost (m,) of the scaled codes of a batch, and the gradient by them."""
+        """Return the cost (m,) of the scaled codes of a batch, and its gradient."""
         raise NotImplementedError
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and squared error of each row, without training."""
+        """Return the loss and the squared error of each row, without training."""
         code = self.encode(inputs)
         costs = self.judge_codes(code, inputs)
         output = self.decode(code)
@@ -53,17 +53,17 @@ class CodeCostStep(DenseStep):
         return losses, find_row_errors(self.output(output), rows)
 
     def judge_codes(self, code: Tensor, inputs: Tensor) -> Tensor:
-        """Return what scaled codes add to the loss of each row, of shape (m, b) or (m, 1)."""
+        """Return the cost of the scaled codes of each row, of shape (m, b) or (m, 1)."""
         raise NotImplementedError
 
 
 class PenaltyStep(CodeCostStep):
-    """Training steps with a penalty on the codes, whose gradient by them is autograd's."""
+    """Training step with a penalty on the codes, whose gradient autograd computes."""
 
     objective: ReconstructionObjective
 
     def find_costs_(self, code, inputs, weights):
-        """Return the penalty of each model, and its gradient by scaled codes."""
+        """Return the penalty of each network, and its gradient by the scaled codes."""
         with torch.enable_grad():
             leaf = code.detach().clone().requires_grad_()
             costs = self._penalise(leaf, inputs, self.objective.generator)
@@ -71,7 +71,7 @@ class PenaltyStep(CodeCostStep):
         return costs.detach(), by_code
 
     def judge_codes(self, code, inputs):
-        """Return the penalty of each model."""
+        """Return the penalty of each network."""
         return self._penalise(code, inputs, None)[:, None]
 
     def _penalise(self, code: Tensor, inputs: Tensor, generator) -> Tensor:
@@ -82,16 +82,16 @@ class PenaltyStep(CodeCostStep):
 
 
 class DiscriminatorStep(CodeCostStep):
-    """Training steps in which a discriminator learns first, then the autoencoder.
+    """Training step that updates a discriminator first, then the autoencoder.
 
     Parameters
     ----------
     modules : list of AdversarialAutoencoder
-        The models; their parameters become views of this object's buffers.
+        Networks. Their parameters become views of the buffers of this step.
     objective : AdversarialObjective
         Losses of autoencoder and discriminator.
     groups : list of list of dict
-        Settings of AdamW for each model, as for `DenseStep`.
+        Settings of AdamW for each network, as for `DenseStep`.
     """
 
     objective: AdversarialObjective
@@ -107,11 +107,11 @@ class DiscriminatorStep(CodeCostStep):
         self._losses: list[Tensor] = []
 
     def list_parameters(self) -> list[FlatParameters]:
-        """Return all parameters, those of the discriminators last."""
+        """Return all parameters, with those of the discriminators last."""
         return [*self.parameters, self.own_parameters]
 
     def find_costs_(self, code, inputs, weights):
-        """Return what it costs that codes are not taken for draws, and its gradient by them."""
+        """Return the cost of codes that do not pass for draws, and its gradient by the codes."""
         raw = code / self.code_scale
         shares = raw.new_ones(raw.shape[:2]) if weights is None else weights
         self._learn(raw, shares)
@@ -123,12 +123,12 @@ class DiscriminatorStep(CodeCostStep):
         return costs, by_code / self.code_scale
 
     def _learn(self, raw: Tensor, shares: Tensor):
-        """Let each discriminator tell raw codes (m, b, k) from as many draws of the prior."""
+        """Train each discriminator on raw codes (m, b, k) and as many draws of the prior."""
         _, n_rows, n_codes = raw.shape
         prior, generator = self.objective.prior, self.objective.generator
         draws = torch.stack([prior(n_rows, n_codes, generator) for _ in self.modules])
         logits = self.discriminator.forward(torch.cat([draws.to(raw), raw], 1))[..., 0]
-        # Negative for draws, which are to have great logits.
+        # Negative for draws, which should have high logits.
         signed = torch.cat([torch.full_like(shares, -1), shares], 1) / (2 * n_rows)
         losses = (F.softplus(logits * signed.sign()) * signed.abs()).sum(1)
         by_logits = torch.sigmoid(logits * signed.sign()) * signed
@@ -139,18 +139,18 @@ class DiscriminatorStep(CodeCostStep):
         self._losses += losses.unbind()
 
     def judge_codes(self, code, inputs):
-        """Return what the codes of each row cost."""
+        """Return the cost of the codes of each row."""
         logits = self.discriminator.forward(code / self.code_scale)[..., 0]
         return F.softplus(-logits) * self.objective.alpha
 
     def take_records(self) -> dict[str, float]:
-        """Return the discriminators' mean loss since the last call."""
+        """Return the mean loss of the discriminators since the last call."""
         losses, self._losses = self._losses, []
         return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}
 
 
 def is_adversarial(module: nn.Module, objective: Any) -> bool:
-    """Tell whether `DiscriminatorStep` can train this module for this objective."""
+    """Return whether `DiscriminatorStep` can train a module for an objective."""
     return (
         type(module) is AdversarialAutoencoder
         and all(map(is_plain, (module.encoder, module.decoder, module.discriminator)))
@@ -161,7 +161,7 @@ def is_adversarial(module: nn.Module, objective: Any) -> bool:
 
 
 def has_penalty_of_codes(module: nn.Module, objective: Any) -> bool:
-    """Tell whether `PenaltyStep` can train this module for this objective."""
+    """Return whether `PenaltyStep` can train a module for an objective."""
     return (
         type(module) is Autoencoder
         and all(map(is_plain, (module.encoder, module.decoder)))

@@ -1,13 +1,13 @@
-"""One training step of dense autoencoders, with the gradients written out.
+"""Training step of dense autoencoders with explicit gradients.
 
-The step does what autograd and AdamW would do to `skae.modules.Autoencoder` made of two
-`DenseStack`, and nothing else. All parameters live in two flat buffers, one for the stacks and one
-for the linear path, so that the optimiser makes two calls; every product is batched over a leading
-axis of models, so that several networks of one shape train side by side. A single network is a
-leading axis of one.
+The step does what autograd and AdamW would do with an `skae.modules.Autoencoder` made of two
+`DenseStack`. All parameters are stored in two flat buffers, one for the stacks and one for the
+linear path, so that the optimiser needs two calls. Every product is batched over a leading axis of
+networks, so that several networks of the same shape train side by side. For a single network, this
+axis has length one.
 
-Shapes: m models, b rows in a batch, p features, k codes. Gradients are those of the sum of the
-models' losses, so no model sees another.
+Shapes: m networks, b rows in a batch, p features, k codes. Gradients are those of the sum of the
+losses of all networks, so that networks do not affect each other.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,11 +28,11 @@ from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, 
 from skae.objectives import PreparedLoss, ReconstructionObjective
 
 _aten = torch.ops.aten
-# AdamW on a GPU gives a tensor to few of its processors, and takes so many tensors at a time.
+# AdamW on a GPU uses few processors per tensor, and takes up to this many tensors at a time.
 _N_PIECES_ON_GPU = 32
 
-# Each activation, written to a buffer, and its derivative: what becomes of the gradient, in place,
-# given the input and the output.
+# Each activation, written to a buffer, and its backward function, which changes the gradient in
+# place, given the input and the output.
 _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
     "gelu": (_aten.gelu.out, lambda g, x, y: _aten.gelu_backward.grad_input(g, x, grad_input=g)),
     "identity": (lambda x, out: out.copy_(x), lambda g, x, y: g),
@@ -49,15 +49,15 @@ _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-# Functions of cells work on as many at once as two registers hold, 32 at most, and treat those left
-# over at the end of an array by other instructions.
+# Elementwise functions process as many cells at once as two registers hold, at most 32, and the
+# remainder of an array by other instructions.
 _CELLS_AT_ONCE = 64
 
 
 def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Return uninitialised matrices of m models, apart in memory so that each begins with a line.
+    """Return uninitialised matrices of m networks, each aligned to a cache line.
 
-    Cells are left over at the end of each model or of none, however many models there are.
+    Each network has the same remainder of cells, whatever the number of networks.
     """
     n_models, n_rows, n_columns = shape
     size = n_rows * n_columns
@@ -66,14 +66,14 @@ def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
 
 
 class FlatTensors:
-    """Parameters of m like networks, their gradients and AdamW's moments, in one buffer each.
+    """Parameters of m networks of one shape, their gradients and AdamW's moments in flat buffers.
 
     Parameters
     ----------
     n_models : int
         Number of networks.
     parameters : list of Tensor
-        Those of one network, of whose shapes, precision and device all are.
+        Parameters of one network, which give shapes, data type and device.
     """
 
     def __init__(self, n_models: int, parameters: Sequence[Tensor]):
@@ -88,7 +88,7 @@ class FlatTensors:
 
     @property
     def buffers(self) -> list[Tensor]:
-        """Values, gradients and both moments, each of shape (m, n_cells)."""
+        """Values, gradients and two moments, each of shape (m, n_cells)."""
         return [self.values, self.gradients, *self.moments]
 
     @staticmethod
@@ -101,14 +101,14 @@ class FlatTensors:
 
 
 class FlatParameters(FlatTensors):
-    """Tensors of m like modules, and the number of steps that they have made.
+    """Flat buffers of m modules of one shape, and the number of steps so far.
 
-    The modules' own parameters become views of the buffer, so they follow the training.
+    The parameters of the modules become views of the buffer of values.
 
     Parameters
     ----------
     parameters : list of list of Parameter
-        For each model its parameters, of the same shapes in the same order.
+        Parameters of each network, of equal shapes in the same order.
     """
 
     def __init__(self, parameters: Sequence[Sequence[nn.Parameter]]):
@@ -120,11 +120,11 @@ class FlatParameters(FlatTensors):
                 parameter.data = view[model]
 
     def copy_moments(self):
-        """Return the optimiser's moments and its number of steps."""
+        """Return the moments and the number of steps of the optimiser."""
         return [moment.clone() for moment in self.moments], self.n_steps.clone()
 
     def load_moments(self, state):
-        """Take over moments that `copy_moments` has returned."""
+        """Load moments returned by `copy_moments`."""
         moments, n_steps = state
         for mine, theirs in zip(self.moments, moments, strict=True):
             mine.copy_(theirs)
@@ -136,12 +136,12 @@ class FlatParameters(FlatTensors):
         Parameters
         ----------
         groups : list of dict
-            Settings of AdamW for each model, or those of all models.
+            Settings of AdamW for each network, or one for all networks.
         """
         self.apply_(list_settings(groups))
 
     def apply_(self, settings: Sequence[dict]):
-        """Make one AdamW step with settings that `list_settings` has returned."""
+        """Make one AdamW step with settings returned by `list_settings`."""
         self.n_steps += 1
         if len(settings) == 1:
             n_pieces = _N_PIECES_ON_GPU if self.values.is_cuda else 1
@@ -155,18 +155,18 @@ class FlatParameters(FlatTensors):
 
 
 def call_adamw(tensors: Sequence[list[Tensor]], settings: dict):
-    """Make one AdamW step of some tensors, each by itself.
+    """Make one AdamW step of each of several tensors.
 
-    torch offers the fused step on flat buffers only under a private name; its public wrapper costs
-    more than the step itself.
+    The fused step on flat buffers is private in torch, and its public wrapper costs more than the
+    step itself.
 
     Parameters
     ----------
     tensors : list of list of Tensor
-        Parameters, their gradients, AdamW's two moments, and numbers of steps, this one included.
-        All but gradients and numbers are changed in place.
+        Parameters, their gradients, AdamW's two moments, and numbers of steps including this one.
+        Parameters and moments are changed in place.
     settings : dict
-        One that `list_settings` has returned.
+        Settings returned by `list_settings`.
     """
     *buffers, n_steps = tensors
     arguments: Any = [*buffers, [], n_steps]
@@ -174,7 +174,7 @@ def call_adamw(tensors: Sequence[list[Tensor]], settings: dict):
 
 
 def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]]:
-    """Return each buffer in at most so many pieces, which begin where vectors do."""
+    """Split each buffer into at most `n_pieces` pieces that start at vector boundaries."""
     if n_pieces == 1:
         return [[buffer] for buffer in buffers]
     size = 64 * -(-buffers[0].numel() // (64 * n_pieces))
@@ -182,20 +182,20 @@ def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]
 
 
 def list_settings(groups: Sequence[dict]) -> list[dict[str, Any]]:
-    """Return the settings of AdamW for each model, one for all models where they are equal."""
-    # Of a thousand models, dictionaries would take longer than their step.
+    """Return the settings of AdamW for each network, or one for all if they are equal."""
+    # For a thousand networks, making dictionaries would take longer than the step.
     if len(groups) > 1 and len({read_values(group) for group in groups}) == 1:
         groups = groups[:1]
     return [read_settings(group) for group in groups]
 
 
 def read_values(group: dict) -> tuple:
-    """Return the settings of AdamW that a parameter group holds, as a tuple."""
+    """Return the AdamW settings of a parameter group as a tuple."""
     return group["lr"], group["weight_decay"], group["eps"], *group["betas"]
 
 
 def read_settings(group: dict) -> dict[str, Any]:
-    """Return the settings of AdamW that a parameter group holds, as its fused step names them."""
+    """Return the AdamW settings of a parameter group as arguments of the fused step."""
     beta1, beta2 = group["betas"]
     return {
         "lr": group["lr"],
@@ -207,20 +207,20 @@ def read_settings(group: dict) -> dict[str, Any]:
 
 
 class _Layer:
-    """A linear layer of m stacks at work on batches of one size.
+    """Linear layer of m stacks for batches of one size.
 
-    Memory is kept from step to step: asking for it anew costs more than filling it.
+    Memory is reused in all steps, as allocating it costs more than filling it.
 
     Parameters
     ----------
     weight, bias : Tensor of shape (m, n_out, n_in) and (m, n_out)
         Parameters.
     weight_gradient, bias_gradient : Tensor of the same shapes
-        Where their gradients go.
+        Tensors in which the gradients are stored.
     n_rows : int
-        Rows in a batch.
+        Number of rows in a batch.
     memory : Tensor
-        Memory for intermediate results, as of `GradientProducts`, that layers share.
+        Memory for intermediate results that layers share, as in `GradientProducts`.
     """
 
     def __init__(self, weight, bias, weight_gradient, bias_gradient, n_rows: int, memory: Tensor):
@@ -234,34 +234,34 @@ class _Layer:
         self.gradients = GradientProducts(weight_gradient, self.products, memory)
 
     def forward(self) -> Tensor:
-        """Return the outputs for what is in `inputs`."""
+        """Return the outputs for the values in `inputs`."""
         self.outputs = self.products.multiply_add(
             self.bias, self.inputs, self.transposed, self.outputs
         )
         return self.outputs
 
     def store_gradients(self, gradient: Tensor):
-        """Store the parameters' gradients, given that by the outputs."""
+        """Store the gradients of the parameters, given the gradient by the outputs."""
         self.gradients.store(gradient, self.inputs)
         torch.sum(gradient, 1, out=self.bias_gradient)
 
     def backward(self, gradient: Tensor) -> Tensor:
-        """Return the gradient by the inputs, given that by the outputs."""
+        """Return the gradient by the inputs, given the gradient by the outputs."""
         return self.products.multiply(gradient, self.weight, self.input_gradient)
 
 
 class StackStep:
-    """Forward and backward of m `DenseStack` at once.
+    """Forward and backward passes of m `DenseStack` at once.
 
     Parameters
     ----------
     views, gradient_views : list of Tensor
-        Weight (m, n_out, n_in) and bias (m, n_out) of each layer in turn, and where their
-        gradients go.
+        Weight (m, n_out, n_in) and bias (m, n_out) of each layer in turn, and tensors in which
+        their gradients are stored.
     activation : str
         Name of the activation.
     limits : bool, default=True
-        Whether inputs are clamped as those of encoders and decoders are.
+        Whether inputs are clamped, as in encoders and decoders.
     """
 
     def __init__(self, views, gradient_views, activation: str, *, limits: bool = True):
@@ -274,7 +274,7 @@ class StackStep:
         self.layers_by_size: dict[int, list[_Layer]] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (m, b, n_out), remembering what the backward pass needs."""
+        """Return the outputs (m, b, n_out). Keeps intermediate results for the backward pass."""
         n_rows = inputs.shape[1]
         if n_rows not in self.layers_by_size:
             layers = [_Layer(*own, n_rows, self.memory) for own in self.tensors]
@@ -292,7 +292,7 @@ class StackStep:
         return outputs
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor:
-        """Store the parameters' gradients; return that by the inputs if it is wanted."""
+        """Store the gradients of the parameters. Return that by the inputs if `to_inputs`."""
         for position in reversed(range(len(self.layers))):
             layer = self.layers[position]
             layer.store_gradients(gradient)
@@ -309,12 +309,12 @@ class StackStep:
 
 
 class _LinearPathStep:
-    """Forward and backward of m `LinearPath` at once, beside those of the stacks.
+    """Forward and backward passes of m `LinearPath` at once.
 
     Parameters
     ----------
     views, gradient_views : list of Tensor of shape (m, k, p)
-        Projection and back-projection, and where their gradients go.
+        Projection and back-projection, and tensors in which their gradients are stored.
     """
 
     def __init__(self, views, gradient_views):
@@ -324,7 +324,7 @@ class _LinearPathStep:
         self.linear_by_size: dict[int, Tensor] = {}
 
     def encode_(self, code: Tensor, inputs: Tensor) -> Tensor:
-        """Add what the path makes of scaled inputs (m, b, p) to codes (m, b, k)."""
+        """Add the projections of scaled inputs (m, b, p) to codes (m, b, k)."""
         n_rows = inputs.shape[1]
         if n_rows not in self.products_by_size:
             products = choose_products(n_rows, self.projection)
@@ -334,7 +334,7 @@ class _LinearPathStep:
         return self.products.add_(code, inputs, self.projection.mT)
 
     def decode_(self, output: Tensor, code: Tensor, add_link_: Callable | None) -> Tensor:
-        """Add what the path makes of scaled codes to outputs, through a link if there is one."""
+        """Add the back-projections of scaled codes to outputs, through the link if any."""
         self.code = code
         if add_link_ is None:
             return self.products.add_(output, code, self.back_projection)
@@ -346,12 +346,15 @@ class _LinearPathStep:
         return add_link_(output, self.linear)
 
     def decode_backward_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
-        """Store a gradient; add that by the codes, given that by what the path has added."""
+        """Store the gradient of the back-projection, and add that by the codes.
+
+        `gradient` is the gradient by the output of the path.
+        """
         self.gradients[1].store(self.code, gradient)
         return self.products.add_(code_gradient, gradient, self.back_projection.mT)
 
     def encode_backward(self, code_gradient: Tensor):
-        """Store a gradient, given that by the codes."""
+        """Store the gradient of the projection, given that by the codes."""
         self.gradients[0].store(code_gradient, self.inputs)
 
 
@@ -361,11 +364,11 @@ class DenseNetworks:
     Parameters
     ----------
     module : Autoencoder
-        One of them.
+        One of the networks.
     stacks : tuple of two StackStep
-        The encoders, and the decoders.
+        Encoders and decoders.
     paths : FlatTensors or None
-        Parameters of the linear paths, None where there are none.
+        Parameters of the linear paths, if any.
     """
 
     input_scale: Tensor
@@ -383,11 +386,11 @@ class DenseNetworks:
         self.has_link, self.fills = has_link, module.filling is not None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (m, b, p) for rows (m, b, p), in a buffer of the next call."""
+        """Return the outputs (m, b, p) for rows (m, b, p), valid until the next call."""
         return self.decode(self.encode(inputs))
 
     def encode(self, inputs: Tensor) -> Tensor:
-        """Return scaled codes (m, b, k) of rows (m, b, p), in a buffer of the next call."""
+        """Return the scaled codes (m, b, k) of rows (m, b, p), valid until the next call."""
         n_rows = inputs.shape[1]
         if n_rows not in self.scaled_by_size:
             self.scaled_by_size[n_rows] = make_stack(inputs.shape, inputs)
@@ -404,26 +407,26 @@ class DenseNetworks:
         return code.mul_(self.code_scale)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return the outputs (m, b, p) for scaled codes (m, b, k), in a buffer of the next call."""
+        """Return the outputs (m, b, p) for scaled codes (m, b, k), valid until the next call."""
         return self.add_linear_path_(self.decoder.forward(code), code)
 
     def add_linear_path_(self, output: Tensor, code: Tensor) -> Tensor:
-        """Add what the linear path makes of scaled codes to the outputs of the decoders."""
+        """Add the back-projections of scaled codes to the outputs of the decoders."""
         if self.linear_path is None:
             return output
         link = self.add_link_ if self.has_link else None
         return self.linear_path.decode_(output, code, link)
 
     def backward(self, gradient: Tensor):
-        """Store the gradients of all parameters, given that of the losses by the outputs."""
+        """Store the gradients of all parameters, given the gradient by the outputs."""
         self.encode_backward(self.decode_backward(gradient))
 
     def decode_backward(self, gradient: Tensor) -> Tensor:
-        """Store the decoder's gradients, and return that by the scaled codes."""
+        """Store the gradients of the decoder. Return the gradient by the scaled codes."""
         return self.add_linear_gradient_(self.decoder.backward(gradient, to_inputs=True), gradient)
 
     def add_linear_gradient_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
-        """Store the linear path's gradient, and add that by the scaled codes."""
+        """Store the gradient of the back-projection, and add that by the scaled codes."""
         if self.linear_path is None:
             return code_gradient
         if self.has_link:
@@ -431,7 +434,7 @@ class DenseNetworks:
         return self.linear_path.decode_backward_(code_gradient, gradient)
 
     def encode_backward(self, code_gradient: Tensor):
-        """Store the encoder's gradients, given that by the scaled codes."""
+        """Store the gradients of the encoder, given the gradient by the scaled codes."""
         code_gradient.mul_(self.code_scale)
         if self.linear_path is not None:
             self.linear_path.encode_backward(code_gradient)
@@ -442,16 +445,16 @@ class DenseNetworks:
         raise NotImplementedError
 
     def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
-        """Add the link of what the linear paths have made to the outputs."""
+        """Add the link of the outputs of the linear paths to the outputs."""
         raise NotImplementedError
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
-        """Turn the gradient by the outputs into that by what the linear paths have made."""
+        """Turn the gradient by the outputs into that by the outputs of the linear paths."""
         raise NotImplementedError
 
 
 def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[StackStep, StackStep]:
-    """Return encoders and decoders of one shape, whose parameters follow each other in a buffer."""
+    """Return encoders and decoders whose parameters follow each other in a buffer."""
     views, gradient_views = stacks.views, stacks.gradient_views
     split = 2 * len(module.encoder.linears)
     encoder, decoder = slice(split), slice(split, split + 2 * len(module.decoder.linears))
@@ -462,19 +465,20 @@ def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[StackSte
 
 
 class DenseStep(DenseNetworks, Step):
-    """Training steps of m dense autoencoders of one shape.
+    """Training step for m dense autoencoders of one shape.
 
     Parameters
     ----------
     modules : list of Autoencoder
-        The models; their parameters become views of this object's buffers.
+        Networks. Their parameters become views of the buffers of this step.
     objective : ReconstructionObjective
-        The loss of each, without a penalty.
+        Objective of each network, without a penalty.
     groups : list of list of dict
-        For each model the settings of AdamW for the stacks and, where there is one, for the linear
-        path: `lr`, `betas`, `eps`, `weight_decay`, as in the optimiser's `param_groups`.
+        Settings of AdamW for each network: those of the stacks and, if there is one, of the linear
+        path. Each has `lr`, `betas`, `eps` and `weight_decay`, as in the `param_groups` of the
+        optimiser.
     loss : PreparedLoss, default=None
-        Loss that compares outputs with rows; that of the objective where None.
+        Loss that compares outputs with rows. None means that of the objective.
     """
 
     def __init__(
@@ -498,7 +502,7 @@ class DenseStep(DenseNetworks, Step):
         DenseNetworks.__init__(self, modules[0], stacks, paths)
 
     def take_stacks(self) -> tuple[list[FlatParameters], tuple[StackStep, StackStep]]:
-        """Return the parameters of encoders and decoders in flat buffers, and their steps."""
+        """Return the parameters of encoders and decoders in flat buffers, and their passes."""
         flat = FlatParameters(
             [
                 [*module.encoder.parameters(), *module.decoder.parameters()]
@@ -508,7 +512,7 @@ class DenseStep(DenseNetworks, Step):
         return [flat], make_stack_steps(self.modules[0], flat)
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each model by hand."""
+        """Compute the gradients of one batch of each network explicitly."""
         losses, gradient = self.losses_and_gradient_(self.forward(inputs), rows, weights)
         self.backward(gradient)
         return losses
@@ -516,7 +520,7 @@ class DenseStep(DenseNetworks, Step):
     def losses_and_gradient_(
         self, output: Tensor, rows: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss (m,) of each model, and turn the outputs into the losses' gradient."""
+        """Return the loss (m,) of each network and its gradient, which may overwrite `output`."""
         _, n_rows, n_features = rows.shape
         if weights is None:
             factors: Any = 1 / (n_rows * n_features)
@@ -534,16 +538,16 @@ class DenseStep(DenseNetworks, Step):
             parameters.step_(groups)
 
     def list_groups(self) -> list[Sequence[dict]]:
-        """Return for each of `parameters` the settings of each model, or those of all."""
+        """Return the settings for each of `parameters`: one per network, or one for all."""
         return list(zip(*self.groups, strict=True))
 
     def share_groups_(self):
-        """Let the settings of the first model be those of all."""
+        """Use the settings of the first network for all."""
         self.groups = self.groups[:1]
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and error of each row, without training."""
+        """Return the loss and the error of each row, without training."""
         output = self.forward(inputs)
         losses = self.loss.rows(output, rows)
         return losses, self._find_errors(self, losses, output, rows)
@@ -554,32 +558,32 @@ class DenseStep(DenseNetworks, Step):
         return self.filling(rows)
 
     def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
-        """Add the link of what the linear paths have made to the outputs."""
+        """Add the link of the outputs of the linear paths to the outputs."""
         return output.add_(self.output.link(linear))
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
-        """Turn the gradient by the outputs into that by what the linear paths have made."""
+        """Turn the gradient by the outputs into that by the outputs of the linear paths."""
         self.output.link_gradient_(gradient, linear)
 
     def list_parameters(self) -> list[FlatParameters]:
-        """Return everything that is trained."""
+        """Return all trained parameters."""
         return self.parameters
 
     def copy_values(self) -> list[Tensor]:
-        """Return the models' parameters, for `load_values_`."""
+        """Return a copy of the parameters of the networks, for `load_values_`."""
         return [parameters.values.clone() for parameters in self.list_parameters()]
 
     def load_values_(self, values):
-        """Give the models parameters that `copy_values` has returned."""
+        """Load parameters returned by `copy_values`."""
         for parameters, own in zip(self.list_parameters(), values, strict=True):
             parameters.values.copy_(own)
 
     def copy_moments(self):
-        """Return the optimiser's moments."""
+        """Return the moments of the optimiser."""
         return DenseStep, [parameters.copy_moments() for parameters in self.list_parameters()]
 
     def load_moments_(self, moments):
-        """Go on with the moments of an earlier dense step."""
+        """Load the moments of an earlier dense step."""
         kind, own = (None, []) if moments is None else moments
         if kind is DenseStep:
             for parameters, state in zip(self.list_parameters(), own, strict=True):
@@ -587,7 +591,7 @@ class DenseStep(DenseNetworks, Step):
 
 
 def _stack_fillings(fillings: Sequence) -> GaussianFilling | None:
-    """Return one filling for m models, None where none has any."""
+    """Return one filling for m networks. None if the networks have no filling."""
     if fillings[0] is None:
         return None
     means, precisions = zip(*((own.mean, own.precision) for own in fillings), strict=True)
@@ -600,7 +604,7 @@ def is_plain(stack: nn.Module) -> bool:
 
 
 def is_dense(module: nn.Module, objective: nn.Module) -> bool:
-    """Tell whether `DenseStep` can train this module for this objective."""
+    """Return whether `DenseStep` can train a module for an objective."""
     return (
         type(module) is Autoencoder
         and all(is_plain(stack) for stack in (module.encoder, module.decoder))

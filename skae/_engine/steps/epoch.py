@@ -1,4 +1,4 @@
-"""One epoch of a step, by itself or in the hands of somebody who trains several together."""
+"""One epoch of a step, run alone or by a trainer that runs several trainings together."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,18 +21,18 @@ class Batch:
 
 
 class Trainer(Protocol):
-    """Somebody who takes epochs of many trainings, each from a thread of its own."""
+    """Runner of epochs of many trainings, each of which has its own thread."""
 
     def train_epoch(
         self, step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
     ) -> list[Tensor]:
-        """Do as the function `train_epoch` does, in any company, with the same result."""
+        """Return what the function `train_epoch` returns, whichever trainings run together."""
 
     def alone(self) -> AbstractContextManager:
         """Return a context for work that is not shared with other trainings."""
 
 
-# A thread begins with a context of its own, so a trainer serves the threads that have set it.
+# Each thread has its own context, so a trainer is used only by threads that have set it.
 TRAINER: ContextVar[Trainer | None] = ContextVar("skae_trainer", default=None)
 
 
@@ -44,13 +44,13 @@ def train_epoch(
     Parameters
     ----------
     step : Step
-        Trains the networks.
+        Step of the networks.
     batches : iterable of Batch
-        The batches in turn.
+        Batches of the epoch.
     begin_step : callable
-        Called before each step, to set whatever changes from step to step.
+        Function called before each step, such as to set learning rates.
     n_cells : int
-        Number of cells of all batches, by which a trainer knows whether to keep them in memory.
+        Number of cells of all batches, by which a trainer decides whether to keep them in memory.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def train_epoch(
 def train_alone(
     step: Step, batches: Iterable[Batch], begin_step: Callable[[], None]
 ) -> list[Tensor]:
-    """Make a step for each batch, whoever else trains; see `train_epoch`."""
+    """Make a step for each batch, without a trainer. Parameters as in `train_epoch`."""
     losses = []
     for batch in batches:
         begin_step()
@@ -76,6 +76,6 @@ def train_alone(
 
 
 def work_alone() -> AbstractContextManager:
-    """Return the context of a training whose steps cannot be handed to a trainer."""
+    """Return the context for training whose steps a trainer cannot run."""
     trainer = TRAINER.get()
     return nullcontext() if trainer is None else trainer.alone()

@@ -1,7 +1,7 @@
-"""The dense step on a GPU, recorded once and replayed: one launch instead of fifty.
+"""Dense step on a GPU, recorded once and replayed with one launch instead of fifty.
 
-What small networks ask of a GPU takes less time than asking. A CUDA graph holds the kernels of a
-whole step; its tensors stay where they were when it was recorded, so batches are copied there.
+For small networks, launching kernels takes longer than running them. A CUDA graph holds the kernels
+of a whole step. The addresses of its tensors are fixed, so batches are copied to them.
 """
 
 import threading
@@ -21,24 +21,24 @@ from skae.objectives import (
     SquaredError,
 )
 
-# Losses of others may look at numbers, or change from call to call, which a recording does not.
+# Other losses may depend on values in Python, or change between calls. A recording cannot.
 _REPLAYABLE = {AbsoluteError, BinaryCrossEntropy, HuberLoss, PoissonLoss, SquaredError}
-# Two threads that record at the same time could be given the same stream.
+# Two threads that record at the same time could get the same stream.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class Recording:
-    """A function of tensors as a CUDA graph.
+    """Function of tensors, recorded as a CUDA graph.
 
     Parameters
     ----------
     function : callable
-        Computes tensors from tensors without asking for a number. It has been called with arguments
-        of these shapes before, so that libraries are loaded.
+        Function that computes tensors from tensors without reading values on the CPU. It must have
+        been called with arguments of these shapes before, so that libraries are loaded.
     arguments : tuple of (Tensor or None)
         Arguments on the GPU.
     device : torch.device
-        The GPU.
+        GPU.
 
     Raises
     ------
@@ -51,7 +51,7 @@ class Recording:
         self.graph = torch.cuda.CUDAGraph()
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
-        # The context manager of torch would also collect garbage, which takes longer than an epoch.
+        # torch's context manager also runs garbage collection, which takes longer than an epoch.
         with _ONE_AT_A_TIME, torch.cuda.stream(stream):
             self.graph.capture_begin(capture_error_mode="thread_local")
             try:
@@ -60,7 +60,7 @@ class Recording:
                 self.graph.capture_end()
 
     def __call__(self, *arguments) -> Any:
-        """Return the results for arguments of the shapes that were recorded."""
+        """Return the results for arguments of the recorded shapes."""
         for mine, given in zip(self.arguments, arguments, strict=True):
             if mine is not None:
                 mine.copy_(given)
@@ -69,25 +69,25 @@ class Recording:
 
 
 class GraphedStep(DenseStep):
-    """Training steps of m dense autoencoders on a GPU, each replayed as one or two CUDA graphs.
+    """Training step for m dense autoencoders on a GPU, replayed as one or two CUDA graphs.
 
     There is one recording for each shape of a batch, and one of the optimiser, which reads its
-    learning rates from the GPU. The first call of each kind is made as by `DenseStep`. All calls
-    are where something cannot be recorded, and results are equal to rounding.
+    learning rates from the GPU. The first call of each kind runs as in `DenseStep`, and so do all
+    calls if something cannot be recorded. Results are equal up to rounding.
 
     Parameters
     ----------
     modules : list of Autoencoder
-        The models, on a GPU.
+        Networks on a GPU.
     objective : ReconstructionObjective
-        The loss of each, one that `is_replayable`.
+        Objective of each network, whose loss must be `is_replayable`.
     groups : list of list of dict
-        For each model the settings of AdamW, as for `DenseStep`.
+        Settings of AdamW for each network, as for `DenseStep`.
 
     Attributes
     ----------
     record : callable
-        Returns a recording of a function, its arguments and a device.
+        Function that returns a recording of a function, given its arguments and a device.
     """
 
     def __init__(self, modules, objective, groups):
@@ -96,14 +96,14 @@ class GraphedStep(DenseStep):
         self.record: Callable = Recording
         self._recordings: dict[Hashable, Callable | None] = {}
         self._can_record = True
-        # torch reads rates from a GPU in single precision, whatever that of the network.
+        # torch reads rates from a GPU in single precision, whatever the precision of the network.
         n_rates = len(self.parameters) * len(modules)
         self._rates = values.new_empty(n_rates, dtype=torch.float32)
         self._rate_views = self._rates.unbind()
         self._known_rates: list[float] = []
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each model."""
+        """Compute the gradients of one batch of each network."""
         if _is_same(inputs, rows):
             return self._run("accumulate same", self._accumulate_same, rows, weights).clone()
         return self._run("accumulate", super().accumulate_, inputs, rows, weights).clone()
@@ -126,14 +126,14 @@ class GraphedStep(DenseStep):
         self._run(f"update {others}", lambda: _update(calls))
 
     def _set_rates_(self, rates: list[float]):
-        """Send the learning rates where they have changed, without waiting for the GPU."""
+        """Copy the learning rates to the GPU if they have changed, without waiting for it."""
         if rates != self._known_rates:
             values = torch.tensor(rates, dtype=self._rates.dtype)
             self._rates[: len(rates)].copy_(values, non_blocking=True)
             self._known_rates = rates
 
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and squared error of each row, without training."""
+        """Return the loss and the squared error of each row, without training."""
         if _is_same(inputs, rows):
             losses, errors = self._run("judge same", self._judge_same, rows)
         else:
@@ -144,9 +144,9 @@ class GraphedStep(DenseStep):
         return super().judge(rows, rows)
 
     def _run(self, name: str, function: Callable, *arguments) -> Any:
-        """Call a function, from its second call with arguments of these shapes on by a recording.
+        """Call a function, or its recording from the second call with arguments of these shapes.
 
-        The results of a recording are overwritten by the next call.
+        Results of a recording are overwritten by the next call.
         """
         key = name, *(None if tensor is None else tensor.shape for tensor in arguments)
         if key not in self._recordings:
@@ -169,10 +169,10 @@ def _update(calls: list[tuple[FlatParameters, list[dict]]]):
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:
-    """Tell whether two tensors are the same numbers in the same memory."""
+    """Return whether two tensors of the same shape share the same memory."""
     return one.data_ptr() == other.data_ptr() and one.stride() == other.stride()
 
 
 def is_replayable(loss: PreparedLoss) -> bool:
-    """Tell whether a loss does the same at each call, whatever its numbers."""
+    """Return whether a loss runs the same kernels in each call, whatever the values."""
     return type(loss) is PreparedLoss and type(loss.loss) in _REPLAYABLE

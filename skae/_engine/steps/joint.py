@@ -1,10 +1,9 @@
-"""Steps of several dense trainings at once, with the results of each alone.
+"""Joint steps of several dense trainings, with the same results as if each ran alone.
 
-Products and activations are computed for the models of all trainings together, and so are losses
-that treat every column alike. AdamW takes all models whose settings are equal at this step in one
-call. Everything else that differs from training to training, such as ranges and links, acts on its
-own slice, by the very calls that it makes alone. Networks that fill missing cells train by
-themselves.
+Products and activations are computed for the networks of all trainings together, and so are losses
+that treat all columns alike. AdamW updates all networks with equal settings in one call. Everything
+else that differs between trainings, such as ranges and links, is computed on the slice of each
+training, by the same calls as alone. Networks that fill missing cells train alone.
 """
 
 import itertools
@@ -34,35 +33,35 @@ _ALIKE_IN_ALL_COLUMNS = {AbsoluteError, HuberLoss, SquaredError}
 
 @dataclass
 class EpochOfOne:
-    """An epoch of one training among others."""
+    """Epoch of one of several trainings."""
 
     step: DenseStep
     batches: list[Batch]
     begin_step: Callable[[], None]
     losses: list[Tensor] = field(default_factory=list)
-    """Loss of each of its models on each batch so far."""
+    """Loss of each network on each batch so far."""
 
     error: BaseException | None = None
-    """The reason why it has ended early."""
+    """Error that ended the epoch early."""
 
     @property
     def n_models(self) -> int:
-        """Number of models of the training."""
+        """Number of networks of the training."""
         return len(self.step.modules)
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the parameters and their gradients."""
+        """Memory of the parameters and their gradients in bytes."""
         return sum(2 * own.values.nbytes for own in self.step.parameters)
 
     @property
     def rate(self) -> float:
-        """Learning rate of the first model at the last step."""
+        """Learning rate of the first network in the last step."""
         return self.step.groups[0][0]["lr"]
 
 
 def can_join(step: Step) -> bool:
-    """Tell whether trainings with this step can share their steps with others."""
+    """Return whether a training with this step can run together with others."""
     return (
         type(step) is DenseStep
         and not step.fills
@@ -74,8 +73,8 @@ def can_join(step: Step) -> bool:
 def find_kind(epoch: EpochOfOne) -> Any:
     """Return a value that is equal for epochs that can be trained together.
 
-    None where products are so large that a model alone uses other products, or several threads,
-    and has no need of company.
+    Returns None if products are so large that a network alone uses another library for them, or if
+    there are several threads. Such networks gain nothing from being trained together.
     """
     step, first = epoch.step, epoch.step.modules[0]
     shapes = [tuple(view.shape[1:]) for own in step.parameters for view in own.views]
@@ -98,7 +97,7 @@ def find_kind(epoch: EpochOfOne) -> Any:
 
 
 def _find_loss(prepared: PreparedLoss) -> Hashable:
-    """Return a value that is equal for losses that do the same; None if it depends on the table."""
+    """Return a value that is equal for equal losses. None if the loss depends on the table."""
     loss, units = prepared.loss, prepared.units
     if type(prepared) is not PreparedLoss or type(loss) not in _ALIKE_IN_ALL_COLUMNS:
         return None
@@ -109,21 +108,21 @@ def _find_loss(prepared: PreparedLoss) -> Hashable:
 
 @dataclass
 class _Member:
-    """An epoch in the memory that it shares with others."""
+    """Epoch whose networks are a slice of joint memory."""
 
     epoch: EpochOfOne
     own: slice
     groups: list[Sequence[dict]]
-    """For each group of parameters the settings of each model, or those of all."""
+    """Settings for each group of parameters: one per network, or one for all."""
 
 
 class JointNetworks(DenseNetworks):
-    """The models of several trainings, in memory of their own.
+    """Networks of several trainings in joint memory.
 
     Parameters
     ----------
     epochs : list of EpochOfOne
-        Epochs of one kind. Others of that kind, with as many models in all, can follow.
+        Epochs of one kind. Memory is reused for others of that kind with as many networks in all.
     """
 
     def __init__(self, epochs: Sequence[EpochOfOne]):
@@ -139,7 +138,7 @@ class JointNetworks(DenseNetworks):
 
     @torch.no_grad()
     def train(self, epochs: Sequence[EpochOfOne]):
-        """Train each to the end of its epoch, and leave losses and errors with it."""
+        """Train each epoch to its end, and store its losses and errors."""
         ends = list(itertools.accumulate(epoch.n_models for epoch in epochs))
         self.members = [
             _Member(epoch, slice(end - epoch.n_models, end), epoch.step.list_groups())
@@ -154,7 +153,7 @@ class JointNetworks(DenseNetworks):
         self._hand_back()
 
     def _gather(self):
-        """Take over parameters and moments, and as many numbers of steps as there are."""
+        """Copy parameters, moments and the distinct numbers of steps to joint memory."""
         steps = [member.epoch.step for member in self.members]
         for position, tensors in enumerate(self.tensors):
             own = [step.parameters[position] for step in steps]
@@ -184,7 +183,7 @@ class JointNetworks(DenseNetworks):
         self._update_()
 
     def _for_each(self, act: Callable[[_Member], object]):
-        """Let each training act; an error ends that training alone."""
+        """Call a function for each training. An error ends only that training."""
         for member in self.members:
             if member.epoch.error is None:
                 try:
@@ -193,7 +192,7 @@ class JointNetworks(DenseNetworks):
                     member.epoch.error = error
 
     def _lose_together_(self, output: Tensor, inputs: Tensor, batches: Sequence[Batch]) -> Tensor:
-        """Note the losses of all models, and turn their outputs into the gradient."""
+        """Store the losses of all networks, and return the gradient by the outputs."""
         is_noisy = any(batch.inputs is not batch.rows for batch in batches)
         rows = torch.cat([batch.rows for batch in batches]) if is_noisy else inputs
         given = [batch.weights for batch in batches if batch.weights is not None]
@@ -205,7 +204,7 @@ class JointNetworks(DenseNetworks):
         return gradient
 
     def _update_(self):
-        """Make one AdamW step of every model, in one call for all of equal settings."""
+        """Make one AdamW step of every network, in one call for all with equal settings."""
         for n_steps in self.n_steps.values():
             n_steps += 1
         for position, tensors in enumerate(self.tensors):
@@ -214,9 +213,9 @@ class JointNetworks(DenseNetworks):
                 call_adamw([*parts, [self.n_steps[count]] * len(spans)], settings)
 
     def _list_runs(self, position: int) -> dict[tuple, tuple[dict, list[slice]]]:
-        """Return settings of AdamW, each with the models that have them, for some parameters.
+        """Return distinct settings of AdamW for some parameters, each with its networks.
 
-        Keys are numbers of steps before this epoch, and settings.
+        Keys are the number of steps before this epoch, and the settings.
         """
         runs: dict[tuple, tuple[dict, list[slice]]] = {}
         for member, counts in zip(self.members, self.counts, strict=True):
@@ -235,7 +234,7 @@ class JointNetworks(DenseNetworks):
         return runs
 
     def _hand_back(self):
-        """Give each training its parameters, moments and losses, and let go of all of them."""
+        """Copy parameters, moments and losses back to each training, and release them."""
         n_batches = len(self.members[0].epoch.batches)
         losses = torch.stack(self.losses, 1) if self.losses else None
         for member in self.members:
@@ -249,19 +248,19 @@ class JointNetworks(DenseNetworks):
         self.members, self.losses = [], []
 
     def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
-        """Add the link of what the linear paths have made to the outputs."""
+        """Add the link of the outputs of the linear paths to the outputs."""
         for member in self.members:
             member.epoch.step.add_link_(output[member.own], linear[member.own])
         return output
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
-        """Turn the gradient by the outputs into that by what the linear paths have made."""
+        """Turn the gradient by the outputs into that by the outputs of the linear paths."""
         for member in self.members:
             member.epoch.step.link_gradient_(gradient[member.own], linear[member.own])
 
 
 def _lose_(member: _Member, output: Tensor, batch: Batch):
-    """Note the losses of one training's models, and turn their outputs into the gradient."""
+    """Store the losses of the networks of one training, and turn their outputs into the gradient."""
     own = output[member.own]
     losses, gradient = member.epoch.step.losses_and_gradient_(own, batch.rows, batch.weights)
     if gradient.data_ptr() != own.data_ptr():
@@ -270,7 +269,7 @@ def _lose_(member: _Member, output: Tensor, batch: Batch):
 
 
 def _list_groups(own: slice, groups: Sequence[dict]) -> list[tuple[slice, dict]]:
-    """Return the models that share settings, with the settings."""
+    """Return slices of networks that share settings, with the settings."""
     if len(groups) == 1:
         return [(own, groups[0])]
     models = range(own.start, own.stop)

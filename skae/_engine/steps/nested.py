@@ -1,6 +1,6 @@
 """Training steps of nested autoencoders: each row of a batch is decoded from some of its codes.
 
-Each decoder gets a part of the rows, of small batches a great part or all.
+Each decoder gets a part of the rows, or most or all rows of small batches.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,16 @@ from skae._engine.steps.step import Step
 from skae.modules import NestedAutoencoder
 from skae.objectives import ReconstructionObjective
 
-# Share of the rows of a stage that it decodes from as many codes as it can.
+# Share of the rows of a stage that are decoded from its largest number of codes.
 _SHARE_OF_ALL = 0.5
-# Fewer rows make the gradient of a stage noisy, and save little time.
+# Fewer rows make the gradient of a stage noisy and save little time.
 _LEAST_ROWS = 64
 _BATCHES_AT_ONCE = 32
-# Numbers of codes that do worse than at the start count more from epoch to epoch, up to this.
+# In each epoch, the weight of numbers of codes that do worse than at the start grows by the first
+# factor, up to the second factor times the least weight.
 _MORE_EMPHASIS = 2.0
 _MOST_EMPHASIS = 8.0
-# Memory of judging grows with the rows that are judged at once, and is kept.
+# Memory for judging grows with the number of rows judged at once, and is kept.
 _JUDGED_CELLS = 2**20
 
 
@@ -33,7 +34,7 @@ _JUDGED_CELLS = 2**20
 class Layout:
     """Rows of a batch that each stage decodes.
 
-    Stages go through the batch in turn, so that each row has its place with one of them at least.
+    Stages go through the batch in turn, so that each row belongs to at least one of them.
     """
 
     places: Tensor
@@ -43,7 +44,7 @@ class Layout:
     """Stage of each row of the batch, of shape (batch_size,)."""
 
     own_place: Tensor
-    """Place of each row among those of the stage, of shape (batch_size,)."""
+    """Position of each row among those of its stage, of shape (batch_size,)."""
 
 
 def lay_out(n_levels: int, batch_size: int, device: torch.device) -> Layout:
@@ -63,17 +64,17 @@ def draw_numbers(levels: Sequence[int], shape, generator: torch.Generator) -> Te
     Parameters
     ----------
     levels : list of int
-        Greatest number of codes of each stage. A stage decodes from as many codes in half of its
-        rows, and from any number beyond that of the stage before in the others.
+        Largest number of codes of each stage. A stage decodes half of its rows from that number of
+        codes, and the others from any number above that of the stage before.
     shape : tuple of int
         Number of batches and of rows.
     generator : torch.Generator
-        Source of the numbers, on the CPU.
+        Generator of the numbers, on the CPU.
 
     Returns
     -------
     n_codes : Tensor of shape (n_batches, n_levels, n_rows)
-        On the CPU.
+        Numbers of codes, on the CPU.
     """
     most = torch.tensor(levels)[:, None]
     least = torch.tensor([0, *levels[:-1]])[:, None] + 1
@@ -84,16 +85,16 @@ def draw_numbers(levels: Sequence[int], shape, generator: torch.Generator) -> Te
 
 
 class PrefixSource:
-    """Numbers of codes for batch after batch, drawn for many batches at a time.
+    """Random numbers of codes, drawn for many batches at a time.
 
     Parameters
     ----------
     levels : list of int
-        Greatest number of codes of each stage.
+        Largest number of codes of each stage.
     generator : torch.Generator
-        Source of the numbers, on the CPU.
+        Generator of the numbers, on the CPU.
     like : Tensor
-        A tensor of the type and on the device of the codes.
+        Tensor with the data type and the device of the codes.
     """
 
     def __init__(self, levels: Sequence[int], generator: torch.Generator, like: Tensor):
@@ -103,10 +104,10 @@ class PrefixSource:
         self.tables = torch.ones(levels[-1], levels[-1]).tril().to(like)
 
     def take(self, batch_size: int) -> tuple[Layout, Tensor, Tensor]:
-        """Return the rows of each stage, their numbers of codes less one, and which are kept.
+        """Return the rows of each stage, their numbers of codes minus one, and masks of the codes.
 
-        These are of shape (n_levels, n_rows) and (n_levels, n_rows, n_components), the latter 1 for
-        codes that are decoded and 0 for others.
+        The numbers have shape (n_levels, n_rows). The masks have shape (n_levels, n_rows,
+        n_components), with 1 for codes that are decoded and 0 for others.
         """
         if batch_size not in self.layouts:
             device = self.like.device
@@ -121,7 +122,7 @@ class PrefixSource:
 
 
 class NestedStep(Step):
-    """Base of the steps of nested autoencoders: numbers of codes, and how they are judged.
+    """Base class of the steps of nested autoencoders: draws of numbers of codes, and judging.
 
     Subclasses set `modules`, `objective` and `source`.
     """
@@ -130,33 +131,33 @@ class NestedStep(Step):
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Greatest number of codes of each stage."""
+        """Largest number of codes of each stage."""
         return self.modules[0].decoder.levels
 
     def heed_(self, rises: Tensor):
-        """Give numbers of codes that do worse than at the start more weight than they have."""
+        """Increase the weight of numbers of codes that do worse than at the start."""
         if self.emphasis is None and not (rises > 0).any():
             return
         sizes = torch.tensor(self.levels).diff(prepend=torch.zeros(1, dtype=torch.long))
         risen, like = (rises > 0).repeat_interleave(sizes), self.source.like
-        # What checkpoints return is on the CPU.
+        # Values from checkpoints are on the CPU.
         emphasis = torch.ones_like(like) if self.emphasis is None else self.emphasis.to(like)
         emphasis = torch.where(risen.to(like.device), _MORE_EMPHASIS * emphasis, emphasis)
         emphasis = emphasis.clamp_max(_MOST_EMPHASIS * emphasis.min())
         self.emphasis = emphasis / emphasis.mean()
 
     def weigh(self, prefix_weights: Tensor) -> Tensor:
-        """Return the weights (..., n_components) of numbers of codes in training."""
+        """Return the training weights (..., n_components) of numbers of codes."""
         if self.emphasis is None:
             return prefix_weights
         return prefix_weights * self.emphasis.to(prefix_weights)
 
     def copy_draws(self):
-        """Return the numbers of codes of batches to come."""
+        """Return the numbers of codes drawn for future batches."""
         return {size: list(drawn) for size, drawn in self.source.drawn.items()}
 
     def load_draws_(self, draws):
-        """Take the numbers of codes of batches to come."""
+        """Load the numbers of codes drawn for future batches."""
         device = self.source.like.device
         self.source.drawn = {
             size: [own.to(device) for own in drawn] for size, drawn in draws.items()
@@ -196,20 +197,20 @@ class NestedStep(Step):
 
 
 class NestedAutogradStep(NestedStep, AutogradStep):
-    """Training steps of nested autoencoders by autograd and torch's optimisers.
+    """Training step for nested autoencoders by autograd and torch's optimisers.
 
     Parameters
     ----------
     generator : torch.Generator
-        Source of the numbers of codes.
+        Generator of the numbers of codes.
     modules : list of NestedAutoencoder
-        The models.
+        Networks.
     objective : ReconstructionObjective
-        Objective of each model, without a penalty.
+        Objective of each network, without a penalty.
     optimizers : list of Optimizer
-        One for each model.
+        One optimizer per network.
     precision : callable
-        Returns the context in which networks and losses are computed.
+        Function that returns the context in which networks and losses are computed.
     """
 
     def __init__(self, generator: torch.Generator, modules, objective, optimizers, *, precision):
@@ -238,20 +239,20 @@ class NestedAutogradStep(NestedStep, AutogradStep):
 
 
 class NestedDenseStep(NestedStep, DenseStep):
-    """Training steps of m nested dense autoencoders, with the gradients written out.
+    """Training step for m nested dense autoencoders with explicit gradients.
 
-    The stages of all models are computed side by side, as m times n_levels decoders.
+    The stages of all networks are computed side by side, as m times n_levels decoders.
 
     Parameters
     ----------
     generator : torch.Generator
-        Source of the numbers of codes.
+        Generator of the numbers of codes.
     modules : list of NestedAutoencoder
-        The models; their parameters become views of this object's buffers.
+        Networks. Their parameters become views of the buffers of this step.
     objective : ReconstructionObjective
-        The loss of each, without a penalty.
+        Objective of each network, without a penalty.
     groups : list of list of dict
-        Settings of AdamW for each model, as for `DenseStep`.
+        Settings of AdamW for each network, as for `DenseStep`.
     """
 
     def __init__(self, generator: torch.Generator, modules, objective, groups):
@@ -260,7 +261,7 @@ class NestedDenseStep(NestedStep, DenseStep):
         self.prefix_weights = torch.stack([module.prefix_weights for module in modules])
 
     def take_stacks(self) -> tuple[list[FlatParameters], tuple[StackStep, StackStep]]:
-        """Return the parameters of encoders and of stages in flat buffers, and their steps."""
+        """Return the parameters of encoders and stages in flat buffers, and their passes."""
         encoders = [module.encoder for module in self.modules]
         stages = [stage for module in self.modules for stage in module.decoder.stages]
         flat = [
@@ -272,7 +273,7 @@ class NestedDenseStep(NestedStep, DenseStep):
 
     @torch.no_grad()
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each model by hand."""
+        """Compute the gradients of one batch of each network explicitly."""
         layout, last, self.is_kept = self.source.take(rows.shape[1])
         self.places = layout.places.flatten()
         factors = self.weigh(self.prefix_weights)[:, last.flatten()]
@@ -305,7 +306,7 @@ class NestedDenseStep(NestedStep, DenseStep):
         return (losses * weights).sum(1), errors, losses.mT
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return the outputs (m, n, p) of all stages, one after the other, for scaled codes."""
+        """Return the concatenated outputs (m, n, p) of all stages for scaled codes."""
         n_models, self.n_rows, _ = code.shape
         code = code.index_select(1, self.places).view(n_models, *self.is_kept.shape) * self.is_kept
         output = self.decoder.forward(code.flatten(0, 1))
@@ -314,7 +315,7 @@ class NestedDenseStep(NestedStep, DenseStep):
         )
 
     def decode_backward(self, gradient: Tensor) -> Tensor:
-        """Store the stages' gradients, and return that by the scaled codes of the batch."""
+        """Store the gradients of the stages. Return the gradient by the codes of the batch."""
         n_models = len(gradient)
         grouped = gradient.reshape(-1, self.is_kept.shape[1], gradient.shape[-1])
         code_gradient = self.decoder.backward(grouped, to_inputs=True)
@@ -325,13 +326,13 @@ class NestedDenseStep(NestedStep, DenseStep):
         return total.index_add_(1, self.places, code_gradient)
 
     def list_groups(self) -> list[Sequence[dict]]:
-        """Return the settings of each part; the stages have those of their encoder."""
+        """Return the settings of each part. Stages have those of their encoder."""
         stacks, *paths = super().list_groups()
         return [stacks, [own for own in stacks for _ in range(len(self.levels))], *paths]
 
 
 def is_nested_dense(module: nn.Module, objective: Any) -> bool:
-    """Tell whether `NestedDenseStep` can train this module for this objective."""
+    """Return whether `NestedDenseStep` can train a module for an objective."""
     return (
         type(module) is NestedAutoencoder
         and all(is_plain(stack) for stack in (module.encoder, *module.decoder.stages))

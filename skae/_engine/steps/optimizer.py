@@ -1,4 +1,4 @@
-"""AdamW for the parts of an autoencoder, and learning rates that follow a schedule."""
+"""AdamW for the parts of an autoencoder, and learning-rate schedules."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from skae._engine.steps.schedules import SCHEDULES
 from skae.modules import Autoencoder
 
 _BETAS = (0.9, 0.99)
-# Gradients near rounding noise shall not move weights: fits of equal data stay equal. The loss is a
-# mean over the features, so its gradients get smaller with their number.
+# Gradients at the level of rounding errors must not move weights, so that equal data give equal
+# fits. The loss is a mean over the features, so its gradients shrink with their number.
 _EPSILON_OF_SUM = 1e-5
-# The linear path starts where it should be, so it moves less.
+# The linear path starts close to its optimum, so its learning rate is lower.
 _LINEAR_PATH_RATE = 0.2
 
 
@@ -32,15 +32,15 @@ def adamw_groups(loop: LoopSettings, n_features: int, *, linear_path: bool) -> l
     Returns
     -------
     groups : list of dict
-        Settings for the encoder and the decoder and, where there is one, for the linear path, under
-        the names of AdamW's own parameters.
+        Settings for the encoder and the decoder and, if there is one, for the linear path, by the
+        names of AdamW's parameters.
     """
     stacks: dict = {
         "lr": loop.learning_rate_init,
         "betas": _BETAS,
         "eps": _EPSILON_OF_SUM / n_features,
         "weight_decay": loop.weight_decay,
-        # One call for all parameters instead of one for each of their operations.
+        # One call for all parameters instead of one for each operation.
         "fused": True,
     }
     if not linear_path:
@@ -50,13 +50,13 @@ def adamw_groups(loop: LoopSettings, n_features: int, *, linear_path: bool) -> l
 
 
 def make_adamw(module: Autoencoder, groups: Sequence[dict]) -> torch.optim.AdamW:
-    """Return an optimiser of all parameters with settings that `adamw_groups` has returned."""
+    """Return an optimiser of all parameters with settings returned by `adamw_groups`."""
     parts = zip(split_parameters(module), groups, strict=True)
     return torch.optim.AdamW([{"params": part, **group} for part, group in parts])
 
 
 def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
-    """Return the parameters in the groups that `adamw_groups` has settings for."""
+    """Return the parameters in the groups of `adamw_groups`."""
     if module.linear_path is None:
         return [list(module.parameters())]
     linear_path = list(module.linear_path.parameters())
@@ -67,7 +67,7 @@ def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
 def is_own_adamw(
     optimizer: torch.optim.Optimizer, module: Autoencoder, others: Sequence[nn.Parameter] = ()
 ) -> bool:
-    """Tell whether an optimiser does to a module what one of `make_adamw` would do.
+    """Return whether an optimiser updates a module as one of `make_adamw` would.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def is_own_adamw(
     module : Autoencoder
         The network.
     others : list of Parameter, default=()
-        Parameters of the network that are left to another optimiser.
+        Parameters of the network that another optimiser trains.
     """
     groups = optimizer.param_groups
     if type(optimizer) is not torch.optim.AdamW or any(
@@ -94,10 +94,10 @@ class LearningRates:
     Parameters
     ----------
     groups : list of dict
-        Parameter groups, each with the greatest rate of the schedule as its `lr`.
+        Parameter groups, each with the highest rate of the schedule as its `lr`.
     schedule : {"adaptive", "constant", "one_cycle"}
-        How the rates change from step to step. Rates that do not are left alone, so that a
-        callback can set them.
+        Schedule by which the rates change in each step. "adaptive" and "constant" rates are not
+        changed here, so that callbacks can set them.
     """
 
     def __init__(self, groups: Sequence[dict], schedule: str):
@@ -105,7 +105,7 @@ class LearningRates:
         self.schedule = SCHEDULES[schedule]
 
     def set_(self, progress: float):
-        """Set the rates for the next step, after a share of all steps in [0, 1]."""
+        """Set the rates for the next step, given the share of steps so far in [0, 1]."""
         if self.schedule is not None:
             factor = self.schedule(progress)
             for group, rate in zip(self.groups, self.greatest, strict=True):

@@ -1,4 +1,4 @@
-"""The matrix products of the dense step: of many models at once, or large ones of one model."""
+"""Matrix products of the dense step: of many networks at once, or large ones of one network."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from skae.modules._products import is_large_product, multiply_large
 class BatchedProducts:
     """Products of m pairs of matrices, `left` (m, n, k) and `right` (m, k, l).
 
-    Results are returned, and may lie in the memory that is offered as `out` (m, n, l).
+    Results may be written to `out` (m, n, l).
     """
 
     @staticmethod
@@ -36,7 +36,7 @@ class BatchedProducts:
 
 
 class LargeProducts(BatchedProducts):
-    """Product of one pair of large matrices, which another library multiplies faster."""
+    """Product of one pair of large matrices by a library that is faster for them."""
 
     @staticmethod
     def multiply(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
@@ -59,32 +59,32 @@ class LargeProducts(BatchedProducts):
         return target.add_(multiply_large(left[0], right[0].T))
 
 
-# The last bits of a product depend on where its result lies in a cache line, which must not depend
-# on the number of models: each tensor of each model begins with a line.
+# The last bits of a product depend on the position of its result in a cache line. They must not
+# depend on the number of networks, so each tensor of each network starts at a line.
 _LINE = 16
-# MKL is slow at results with so few columns or fewer, and fast at their transposes.
+# MKL is slow for results with at most this many columns, and fast for their transposes.
 _FEW_COLUMNS = 4
 
 
 def round_up(size: int, unit: int = _LINE) -> int:
-    """Return the least multiple of a unit, whole lines by default, that is not below a size."""
+    """Round a size up to a multiple of a unit, by default of a cache line."""
     return -(-size // unit) * unit
 
 
 class GradientProducts:
     """Products that are gradients of the weights of m layers.
 
-    torch multiplies many matrices in one call only where the results leave no gaps in memory, which
-    those in the buffer of all gradients do. They are computed elsewhere, and copied.
+    torch multiplies many matrices in one call only if the results are contiguous in memory. In the
+    buffer of all gradients they are not, so they are computed elsewhere and copied.
 
     Parameters
     ----------
     target : Tensor of shape (m, n_out, n_in)
-        Where the gradients go.
+        Tensor in which the gradients are stored.
     products : type of BatchedProducts
-        How they are computed.
+        Class that computes the products.
     memory : Tensor of shape (size,)
-        Memory for intermediate results, as much as `find_size` tells or more.
+        Memory for intermediate results, of at least the size that `find_size` returns.
     """
 
     def __init__(self, target: Tensor, products: type[BatchedProducts], memory: Tensor):
@@ -102,11 +102,11 @@ class GradientProducts:
 
     @staticmethod
     def find_size(target: Tensor) -> int:
-        """Return the number of cells of intermediate results, in whole lines for each model."""
+        """Return the number of cells of intermediate results, in whole lines per network."""
         return len(target) * round_up(target[0].numel())
 
     def store(self, gradient: Tensor, inputs: Tensor) -> None:
-        """Write the gradients, given those (m, b, n_out) by the outputs and inputs (m, b, n_in)."""
+        """Store the gradients, given that by the outputs (m, b, n_out) and inputs (m, b, n_in)."""
         if self.is_turned:
             self.products.store(inputs.mT, gradient, self.out)
         else:
@@ -116,12 +116,12 @@ class GradientProducts:
 
 
 def make_memory(targets: Sequence[Tensor]) -> Tensor:
-    """Return memory for the `GradientProducts` of any of some targets, one after the other."""
+    """Return memory that `GradientProducts` of several targets can share in turn."""
     return targets[0].new_empty(max(map(GradientProducts.find_size, targets)))
 
 
 def choose_products(n_rows: int, weight: Tensor) -> type[BatchedProducts]:
-    """Return the products for batches of so many rows and weights (m, n_out, n_in)."""
+    """Return the products for batches of `n_rows` rows and weights (m, n_out, n_in)."""
     n_models, n_outputs, n_inputs = weight.shape
     large = n_models == 1 and is_large_product(n_rows * n_outputs * n_inputs, weight)
     return LargeProducts if large else BatchedProducts

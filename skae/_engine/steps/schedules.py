@@ -1,4 +1,4 @@
-"""Learning rates as functions of how far training has come."""
+"""Learning rates as functions of the progress of training."""
 
 import math
 from collections.abc import Callable
@@ -10,20 +10,20 @@ _END_DIVISOR = 1e4
 
 
 def one_cycle(progress: float) -> float:
-    """Return the factor of the learning rate of the one-cycle policy.
+    """Return the factor of the learning rate in the one-cycle policy.
 
-    Up along a cosine from 1/25 in the first tenth of the steps, then straight down to almost
-    nothing.
+    It rises from 1/25 along a cosine in the first tenth of the steps, then falls linearly to almost
+    zero.
 
     Parameters
     ----------
     progress : float in [0, 1]
-        Share of all steps that has been made.
+        Share of steps so far.
 
     Returns
     -------
     factor : float in (0, 1]
-        Factor of the greatest learning rate.
+        Factor of the highest learning rate.
 
     References
     ----------
@@ -36,7 +36,7 @@ def one_cycle(progress: float) -> float:
     return max((1 - progress) / (1 - _WARM_UP), 1 / _END_DIVISOR)
 
 
-# None where the rate stays as it is, or is lowered by a callback, epoch by epoch.
+# None if the rate is constant, or lowered by a callback after epochs.
 SCHEDULES: dict[str, Callable[[float], float] | None] = {
     "one_cycle": one_cycle,
     "constant": None,

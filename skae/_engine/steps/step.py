@@ -101,7 +101,7 @@ class Step:
         raise NotImplementedError
 
     def share_groups_(self) -> None:
-        """Take note that the settings of all models are always equal; ignored by default."""
+        """Declare that the settings of all networks are always equal. Ignored by default."""
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
@@ -129,7 +129,7 @@ class Step:
         return losses, errors
 
     def _find_errors(self, module, losses: Tensor, output: Tensor, rows: Tensor) -> Tensor:
-        """Return the error of each row, by which a model is compared with PCA."""
+        """Return the error of each row, by which a network is compared with PCA."""
         if self.objective.error is not None:
             return self.objective.error.rows(output, rows)
         return find_row_errors(module.output(output), rows)
@@ -174,4 +174,4 @@ class Step:
 
 
 def leave_gradients(gradients: list[Tensor]) -> None:
-    """Exchange nothing: one process has all gradients."""
+    """Leave gradients unchanged, as one process has all of them."""

@@ -1,4 +1,4 @@
-"""Training steps of networks with rows of unit length."""
+"""Training step of networks with a dictionary of rows of constant length."""
 
 import torch
 
@@ -6,11 +6,11 @@ from skae._engine.steps.autograd import AutogradStep
 
 
 class UnitRowStep(AutogradStep):
-    """Steps by autograd that leave the rows of the dictionary their length."""
+    """Training step by autograd that keeps the length of the dictionary's rows."""
 
     @torch.no_grad()
     def update_(self):
-        """Take steps along the sphere."""
+        """Make steps along the sphere."""
         for module in self.modules:
             directions, gradient = module.directions, module.directions.grad
             along = (gradient * directions).mean(1, keepdim=True)

@@ -1,7 +1,7 @@
-"""Training steps of dense variational autoencoders, with the gradients written out.
+"""Training step of dense variational autoencoders with explicit gradients.
 
-Shapes are those of `skae._engine.steps.dense`. The encoders have two outputs for each code, which
-make mean and variance of the posterior.
+Shapes are those of `skae._engine.steps.dense`. The encoders have two outputs per code, for mean and
+variance of the posterior.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ from skae.objectives._draws import fresh_generator
 
 
 class VariationalStep(DenseStep):
-    """Training steps of m dense variational autoencoders of one shape.
+    """Training step for m dense variational autoencoders of one shape.
 
     Parameters
     ----------
     modules : list of VariationalAutoencoder
-        The models; their parameters become views of this object's buffers.
+        Networks. Their parameters become views of the buffers of this step.
     objective : NegativeELBO
-        Objective of each model.
+        Objective of each network.
     groups : list of list of dict
-        For each model the settings of AdamW, as for `DenseStep`.
+        Settings of AdamW for each network, as for `DenseStep`.
     """
 
     modules: Sequence[VariationalAutoencoder]
@@ -47,7 +47,7 @@ class VariationalStep(DenseStep):
         self.log_variance = torch.stack([module.log_variance for module in modules])[:, None]
 
     def take_stacks(self) -> tuple[list[FlatParameters], tuple[StackStep, StackStep]]:
-        """Return the parameters of each model in one buffer, and the steps of the stacks."""
+        """Return the parameters of each network in one buffer, and the passes of the stacks."""
         flat = FlatParameters(
             [
                 [
@@ -61,7 +61,7 @@ class VariationalStep(DenseStep):
         return [flat], make_stack_steps(self.modules[0], flat)
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each model by hand."""
+        """Compute the gradients of one batch of each network explicitly."""
         objective = self.objective
         generator = fresh_generator() if objective.generator is None else objective.generator
         rows = self.likelihood.observe(rows, generator)
@@ -89,7 +89,7 @@ class VariationalStep(DenseStep):
         return (losses * shares).mean(1)
 
     def _find_posterior(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and logarithm of the variance (m, b, k) of codes, in memory of their own."""
+        """Return copies of mean and log variance (m, b, k) of the codes."""
         n_codes = self.code_scale.shape[-1]
         self.scaled_inputs = rows * self.input_scale
         outputs = self.encoder.forward(self.scaled_inputs)
@@ -102,7 +102,7 @@ class VariationalStep(DenseStep):
         return mean / self.code_scale, limited - 2 * self.code_scale.log()
 
     def _encode_backward(self, by_mean: Tensor, by_log_variance: Tensor):
-        """Store the encoder's gradients, given those by mean and variance of the codes."""
+        """Store the gradients of the encoder, given those by mean and log variance of the codes."""
         by_mean = by_mean / self.code_scale
         if self.linear_path is not None:
             self.linear_path.encode_backward(by_mean)
@@ -111,7 +111,7 @@ class VariationalStep(DenseStep):
 
     @property
     def _log_scale(self) -> Tensor:
-        """Logarithm of the scale of each model's noise, of shape (m,); not bounded."""
+        """Logarithm of the noise scale of each network, of shape (m,), not bounded."""
         return self.parameters[0].views[-1]
 
     @property
@@ -120,7 +120,7 @@ class VariationalStep(DenseStep):
 
     @property
     def _precision(self) -> Tensor:
-        """Factor (m,) of the distance of a cell in the negative logarithm of its density."""
+        """Factor (m,) of the distance of a cell in its negative log-density."""
         if not self.is_noisy:
             return self.code_scale.new_ones(len(self.modules))
         power = self.likelihood.power
@@ -129,7 +129,7 @@ class VariationalStep(DenseStep):
     def _add_up(
         self, distances: Tensor, divergences: Tensor, beta: float, n_features: int
     ) -> Tensor:
-        """Return losses of rows (m, b), given mean distances of their cells and divergences."""
+        """Return the losses (m, b) of rows, given mean distances of their cells and divergences."""
         losses = distances * self._precision[:, None] + divergences * (beta / n_features)
         if self.is_noisy:
             losses += self.likelihood.log_constant + self._bounded_log_scale[:, None]
@@ -144,13 +144,13 @@ class VariationalStep(DenseStep):
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and squared error of each row, without training."""
+        """Return the loss and the squared error of each row, without training."""
         generators = [fresh_generator() for _ in self.modules]
         observed = torch.stack(
             [self.likelihood.observe(*own) for own in zip(rows, generators, strict=True)]
         )
         mean, log_variance = self._find_posterior(observed)
-        # All models are judged with the same draws.
+        # All networks are judged with the same draws.
         noise = torch.randn(mean.shape[1:], generator=generators[0], dtype=mean.dtype, device="cpu")
         code = mean + torch.exp(log_variance / 2) * noise.to(mean.device)
         distances = self.loss.rows(self.decode(code * self.code_scale), observed)
@@ -161,7 +161,7 @@ class VariationalStep(DenseStep):
 
 
 def is_variational(module: nn.Module, objective: Any) -> bool:
-    """Tell whether `VariationalStep` can train this module for this objective."""
+    """Return whether `VariationalStep` can train a module for an objective."""
     return (
         type(module) is VariationalAutoencoder
         and all(is_plain(stack) for stack in (module.encoder, module.decoder))
