@@ -260,7 +260,7 @@ class JointNetworks(DenseNetworks):
 
 
 def _lose_(member: _Member, output: Tensor, batch: Batch):
-    """Store the losses of the networks of one training, and turn their outputs into the gradient."""
+    """Store the losses of one training, and turn the outputs of its networks into the gradient."""
     own = output[member.own]
     losses, gradient = member.epoch.step.losses_and_gradient_(own, batch.rows, batch.weights)
     if gradient.data_ptr() != own.data_ptr():

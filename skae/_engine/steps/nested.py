@@ -170,7 +170,7 @@ class NestedStep(Step):
         Parameters
         ----------
         inputs, rows : Tensor of shape (m, b, p)
-            Rows as the models see them, and rows to be reconstructed.
+            Input of the networks, and rows to reconstruct.
 
         Returns
         -------
