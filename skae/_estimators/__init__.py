@@ -1,1 +1,1 @@
-"""Estimators, and what they have in common; private, as `skae` has their names."""
+"""The estimators and their shared code; private, because `skae` exports their names."""

@@ -1,4 +1,4 @@
-"""Fits that change their estimator in one step or not at all, and methods that see one fit."""
+"""Atomic fits, and methods that read the attributes of a single fit."""
 
 import functools
 from collections.abc import Callable
@@ -8,17 +8,17 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def atomic_fit(fit: _Method) -> _Method:
-    """Let a fit change its estimator in one step, at its end.
+    """Make a fit atomic: the estimator changes in one step, at the end of the fit.
 
-    The fit works on a draft, a shallow copy of the estimator, whose attributes then take the place
-    of the estimator's own. Where the fit fails or is interrupted the estimator is as it was before,
-    and other threads see the attributes of one fit or of the other, never of both.
+    The fit works on a draft, a shallow copy of the estimator, whose attributes then replace its own.
+    If the fit fails or is interrupted, the estimator is unchanged, and other threads
+    see the attributes of either the old or the new fit, never a mixture.
 
     Parameters
     ----------
     fit : function
-        A method such as `fit` or `partial_fit`. It sets attributes of `self`, and changes in place
-        no object that these refer to. This decorator goes outside of `fit_context`.
+        A method such as `fit` or `partial_fit`. It sets attributes of `self`, and does not modify
+        the objects that they refer to. This decorator goes outside `fit_context`.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def atomic_fit(fit: _Method) -> _Method:
 
 
 def sees_one_fit(method: _Method) -> _Method:
-    """Let a method see the attributes of a single fit, even if another thread fits meanwhile.
+    """Let a method read the attributes of a single fit, even if another thread fits meanwhile.
 
     Parameters
     ----------
@@ -58,19 +58,19 @@ def sees_one_fit(method: _Method) -> _Method:
 
 
 def copy_attributes(estimator):
-    """Return a shallow copy that goes past `__getstate__`, which may leave something out.
+    """Return a shallow copy without calling `__getstate__`, which may omit attributes.
 
     Parameters
     ----------
     estimator : object
-        With attributes in its `__dict__`.
+        Estimator with attributes in its `__dict__`.
 
     Returns
     -------
     copy : object
-        Copy with the same attributes in a `__dict__` of its own.
+        Copy with its own `__dict__` of the same attributes.
     """
     copy = object.__new__(type(estimator))
-    # One call, which no other thread can come between.
+    # A single call, which no other thread can interrupt.
     vars(copy).update(vars(estimator))
     return copy

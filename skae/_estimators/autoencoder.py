@@ -495,7 +495,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         return Neighbors(loss, corruption)
 
     def _fitted_attributes(self, model) -> dict:
-        """Return the learned attributes, with the neighbours that linear maps keep."""
+        """Return the learned attributes, including the neighbours kept by linear maps."""
         return {**super()._fitted_attributes(model), "_linear_kept": model.description}
 
     @property

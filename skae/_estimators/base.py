@@ -230,7 +230,7 @@ class BaseAutoencoder(
     def _open_frame(
         self, X, sample_weight, settings: Settings, *, anew: bool
     ) -> tuple[FrameForm | None, Settings]:
-        """Return the form of a frame of several kinds of columns, and settings that fit to it.
+        """Return the form of a frame with columns of several kinds, and the adapted settings.
 
         The form is None for all other tables.
         """
@@ -243,7 +243,7 @@ class BaseAutoencoder(
         return frame, settings if frame is None else frame.adapt(self, settings)
 
     def _count_rows(self, rows, start: StartingPoint | None) -> dict[str, Any]:
-        """Return the attributes that tell of numbers of rows, those of all processes."""
+        """Return the attributes that count rows, over all processes."""
         n_rows = RANKS.get().count(rows.shape[0])
         n_earlier = 0 if start is None else self.n_samples_seen_
         return {"_n_rows": n_rows, "n_samples_seen_": n_earlier + n_rows}
@@ -369,7 +369,7 @@ class BaseAutoencoder(
         errors, deviations = self._row_errors(X)
         if weights is not None:
             errors, deviations = errors * weights, deviations * weights
-        # Sums of such large numbers may overflow where their ratio does not.
+        # Sums of very large numbers may overflow although their ratio does not.
         unit = max(errors.max(), deviations.max(), np.finfo(np.float64).tiny)
         error, deviation = float((errors / unit).sum()), float((deviations / unit).sum())
         if deviation == 0:
@@ -392,7 +392,7 @@ class BaseAutoencoder(
 
     @property
     def _n_features_out(self) -> int:
-        """Number of codes, for the names that `get_feature_names_out` makes."""
+        """Number of codes, which `get_feature_names_out` names."""
         return self.n_components_
 
     def _make_settings(self) -> Settings:
@@ -433,20 +433,20 @@ class BaseAutoencoder(
         settings = self._make_settings()
         network, loop = settings.network, settings.loop
         if network.output_range == "auto":
-            # One chunk may lack what the next ones reach.
+            # A chunk may not cover the range of later ones.
             network = replace(network, output_range=None)
         loop = replace(loop, max_iter=1, learning_rate="constant", early_stopping=False)
         return replace(settings, network=network, loop=loop)
 
     def _count_codes(self, rows, weights) -> int:
-        """Return the number of codes for a table where no number is given."""
+        """Return the default number of codes for a table."""
         if self.n_components is None:
             return min(RANKS.get().count(rows.shape[0]), rows.shape[1])
         refuse_parts("n_components='auto'")
         return count_components(rows, weights)
 
     def _starting_point(self) -> StartingPoint | None:
-        """Return the fitted network as a place to go on from, None where there is none."""
+        """Return the fitted network to continue from, or None."""
         if not self.__sklearn_is_fitted__():
             return None
         return StartingPoint(
@@ -478,14 +478,14 @@ class BaseAutoencoder(
         }
 
     def _describe_prefixes(self, model: TrainedModel) -> dict:
-        """Return what is known of the first codes of nested ones."""
+        """Return the attributes that describe prefixes of nested codes."""
         if not model.net.family.is_nested:
             return {}
         curves = (None, None) if model.prefixes is None else model.prefixes.find_scores()
         return {"score_curve_": curves[0], "pca_score_curve_": curves[1]}
 
     def _validate_training_data(self, X, y, sample_weight, groups, settings, frame, *, reset: bool):
-        """Return the rows of positive weight, their weights, and which of them belong together.
+        """Return the rows of positive weight, their weights, and their groups.
 
         Weights are None where all are equal.
         """
@@ -527,7 +527,7 @@ class BaseAutoencoder(
         if continued or self.reconstruction_error_ < self.pca_reconstruction_error_:
             return
         if self.best_iter_ > 0 and not self._make_family().aims_at_squared_error:
-            # The aim was another one, and it was met.
+            # The estimator minimises another error, and succeeded.
             return
         if self.best_iter_ > 0 and self._gains_with_fewer_codes():
             return
@@ -545,7 +545,7 @@ class BaseAutoencoder(
         )
 
     def _gains_with_fewer_codes(self) -> bool:
-        """Tell whether some of the codes of nested ones reconstruct more than PCA's."""
+        """Return whether some prefix of nested codes reconstructs more than PCA."""
         if not self.net_.family.is_nested:
             return False
         return bool((self.score_curve_ > self.pca_score_curve_).any())
@@ -564,6 +564,6 @@ class BaseAutoencoder(
         state = dict(super().__getstate__())
         state.pop("_moments", None)
         if self.__sklearn_is_fitted__():
-            # Monitors may hold open connections, and have done their work.
+            # Monitors may hold open connections, and are no longer needed.
             state.pop("_skl_callbacks", None)
         return state

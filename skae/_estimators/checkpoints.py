@@ -1,4 +1,4 @@
-"""Fits that leave checkpoints: which fit it is, and where its checkpoints lie."""
+"""Checkpoints of fits: identification of the fit, and storage of its checkpoints."""
 
 import hashlib
 from contextvars import ContextVar
@@ -11,46 +11,46 @@ from sklearn.base import BaseEstimator
 from skae._engine import ALONE, RANKS, Checkpoints, Separation, chunk_slices
 from skae._shared.versions import current_versions
 
-# Of larger tables, so many parts at even distances make the digest.
+# The digest of a larger table uses this number of evenly spaced parts.
 _MOST_BYTES = 2**26
 _N_PARTS = 16
-# Parameters that make no difference to the model.
+# Parameters that do not affect the model.
 _WITHOUT_EFFECT = ("verbose",)
 
 
 class CheckpointFolder(Protocol):
-    """A folder that the user has named."""
+    """A checkpoint folder given by the user."""
 
     def open(self, fit: dict[str, Any]) -> Any:
-        """Return the store of a fit, given what tells it from others."""
+        """Return the store of a fit, given its description."""
 
 
-# A thread begins with a context of its own, so a folder serves the fits of one thread.
+# A thread starts with its own context, so a folder serves the fits of one thread.
 FOLDER: ContextVar[CheckpointFolder | None] = ContextVar("skae_checkpoints", default=None)
 
 
 def find_checkpoints(
     estimator, rows, weights, separation: Separation | None, *, start=None
 ) -> Checkpoints | None:
-    """Return the checkpoints of a fit, None where none are asked for.
+    """Return the checkpoints of a fit, or None if none are requested.
 
     Parameters
     ----------
     estimator : estimator
-        The estimator in its fit.
+        The estimator that is being fitted.
     rows : ndarray or sparse matrix of shape (n_samples, n_features)
         The table.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
     separation : Separation or None
-        Rows that must not stand on both sides of a split.
+        Rows that must not be on both sides of a split.
     start : object, default=None
-        The network that the fit goes on from.
+        The network from which the fit continues.
 
     Raises
     ------
     ValueError
-        If the fit goes on from another, or has callbacks whose state is not known.
+        If the fit continues an earlier one, or has callbacks with an unknown state.
     """
     folder = FOLDER.get()
     if folder is None:
@@ -74,7 +74,7 @@ def find_checkpoints(
 
 
 def describe_fit(estimator, rows, weights, separation) -> dict[str, Any]:
-    """Return what tells a fit from others, as JSON knows it; see `find_checkpoints`."""
+    """Return the JSON description that identifies a fit; see `find_checkpoints`."""
     given = {"weights": weights}
     if separation is not None:
         given["groups"] = separation.groups
@@ -98,7 +98,7 @@ def describe_fit(estimator, rows, weights, separation) -> dict[str, Any]:
 
 
 def _describe(value: Any) -> Any:
-    """Return a value as JSON knows them, equal in all processes where the value is."""
+    """Return a JSON description of a value, equal in all processes for equal values."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
@@ -116,7 +116,7 @@ def _describe(value: Any) -> Any:
 
 
 def _digest_table(rows) -> str:
-    """Return a digest of a table, of parts of it where it is large."""
+    """Return a digest of a table, or of parts of it if it is large."""
     if sparse.issparse(rows):
         return _digest([rows.data, rows.indices, rows.indptr])
     n_rows, n_columns = rows.shape

@@ -1,4 +1,4 @@
-"""Densities of codes, to draw new ones from."""
+"""Densities of codes, for drawing new codes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
 
 _COMPONENTS_OF_A_CLASS = 5
-# Fewer rows than this for each component, and their covariances would follow the rows.
+# With fewer rows per component, covariances would overfit.
 _ROWS_PER_COMPONENT = 50
-# Added to the variances, as a share of the codes' mean variance.
+# Added to the variances, relative to the mean variance of the codes.
 _LEAST_SHARE_OF_VARIANCE = 1e-4
 
 
@@ -29,16 +29,16 @@ def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianM
     codes : ndarray of shape (n_samples, n_codes)
         The codes.
     n_components : int
-        How many normal distributions, at most: fewer where there are not fifty rows for each.
+        Maximum number of normal distributions; fewer if there are not fifty rows for each.
     random_state : int or RandomState instance
-        Seeds the start of the mixture.
+        Seed of the initial mixture.
 
     Returns
     -------
     mixture : GaussianMixture
         The fitted mixture.
     """
-    # Only here, since it brings a good part of scikit-learn along.
+    # Imported here because it loads a large part of scikit-learn.
     from sklearn.mixture import GaussianMixture
 
     codes = codes.astype(np.float64)
@@ -58,7 +58,7 @@ def draw_from_mixture(
     mixture : GaussianMixture or Mixture
         The fitted mixture.
     n_samples : int
-        How many draws.
+        Number of draws.
     random_state : RandomState instance
         Source of the draws.
 
@@ -106,7 +106,7 @@ class MixturePrior:
         Parameters
         ----------
         n_draws : int
-            How many.
+            Number of draws.
         random_state : RandomState instance
             Source of the draws.
 
@@ -127,7 +127,7 @@ class MixturePrior:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Numbers of a fitted mixture of normal distributions, under scikit-learn's names."""
+    """Parameters of a fitted mixture of normal distributions, with scikit-learn's names."""
 
     weights_: np.ndarray
     means_: np.ndarray
@@ -136,7 +136,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class ClassDensities:
-    """A density of codes for each of some classes."""
+    """A density of codes for each class."""
 
     classes: np.ndarray
     """Their labels, sorted."""
@@ -168,14 +168,14 @@ def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDen
     codes : ndarray of shape (n_samples, n_codes)
         The codes.
     labels : ndarray of shape (n_samples,)
-        Their classes.
+        Classes of the rows.
     random_state : RandomState instance
-        Seeds the start of the mixtures.
+        Seed of the initial mixtures.
 
     Returns
     -------
     densities : ClassDensities
-        One for each class.
+        Densities, one per class.
     """
     classes = np.unique(labels)
     mixtures = [
@@ -187,25 +187,25 @@ def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDen
 
 
 def draw_between(law, centers: np.ndarray, scale: float | np.ndarray, limits, source) -> np.ndarray:
-    """Return draws about centers from a symmetric distribution that is cut at limits.
+    """Return draws around centers from a truncated symmetric distribution.
 
     Parameters
     ----------
     law : scipy.stats distribution
-        Its standard form.
+        Standard form of the distribution.
     centers : ndarray of shape (n_samples, n_features)
         Centers, one for each draw; NaN stays NaN.
     scale : float or ndarray of shape (n_features,)
         Unit of the standard form.
     limits : tuple of two floats or ndarrays of shape (n_features,)
-        Least and greatest values; infinite where there are none.
+        Lower and upper bounds; infinite where there are none.
     source : RandomState instance
         Source of the draws.
 
     Returns
     -------
     draws : ndarray of shape (n_samples, n_features)
-        In the type of the centers.
+        Draws in the type of the centers.
     """
     low, high = limits
     below, above = law.cdf((low - centers) / scale), law.cdf((high - centers) / scale)
@@ -222,9 +222,9 @@ def read_labels(X, y, name: str) -> np.ndarray:
     X : array-like of shape (n_samples, n_features)
         The rows.
     y : array-like of shape (n_samples,) or None
-        As the user gave it.
+        Labels given by the user.
     name : str
-        Name of the estimator that asks.
+        Name of the estimator, for messages.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def read_labels(X, y, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If they are missing, or no labels of these rows.
+        If labels are missing or do not match the rows.
     """
     if y is None:
         raise ValueError(

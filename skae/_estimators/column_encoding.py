@@ -1,4 +1,4 @@
-"""Columns of numbers and categories as columns of about unit size, and back."""
+"""Encoding of columns of numbers and categories as standardised columns, and its inverse."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from numbers import Real
 
 import numpy as np
 
-# A category is rare if it has fewer rows than a hundredth of those that have one, but for these
-# limits. In the shortest tables there is no telling.
+# A category is rare if it has fewer than a hundredth of the observed rows, within these limits.
+# In very short tables, no category counts as rare.
 _FEWEST_ROWS, _MOST_ROWS = 2, 10
 _SHORT_TABLE = 20
 _MOST_CATEGORIES = 100
 _LEAST_SHARE_OF_FREQUENT = 0.5
-# Beyond so many standard deviations values count as this far: single precision has no squares of
-# what may lie beyond.
+# Values are cut off at this number of standard deviations, because squares of larger values may
+# overflow in single precision.
 _FARTHEST = 1e6
 
 
 @dataclass(frozen=True)
 class Levels:
-    """The categories of a column that can be told from its rows."""
+    """The categories of a column that are frequent enough to learn."""
 
     categories: np.ndarray
     """Frequent categories, in order."""
@@ -29,19 +29,19 @@ class Levels:
 
     @classmethod
     def find(cls, values: np.ndarray, missing: np.ndarray) -> "Levels | None":
-        """Return the categories of a column, None where most values are rare.
+        """Return the categories of a column, or None if most values are rare.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples,)
             The column.
         missing : ndarray of bool of shape (n_samples,)
-            True where it is missing, which is not everywhere.
+            Mask of missing values; at least one value is observed.
 
         Returns
         -------
         levels : Levels or None
-            None for identifiers and the like, of which most values occur too seldom.
+            None for identifiers and similar columns, in which most values are rare.
         """
         counts = Counter(values[~missing].tolist())
         n_present = counts.total()
@@ -58,7 +58,7 @@ class Levels:
         return cls(categories, pools=len(frequent) < len(counts))
 
     def number(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """Return the number of each value's category, NaN where it is missing or unknown."""
+        """Return the index of each value's category, NaN if missing or unknown."""
         numbers = {category: number for number, category in enumerate(self.categories.tolist())}
         others = len(numbers) if self.pools else np.nan
         found = [
@@ -73,27 +73,27 @@ class Levels:
         return len(self.categories) + self.pools
 
     def expand(self, numbers: np.ndarray) -> np.ndarray:
-        """Return a column of its own for each category, NaN in all of them where it is missing."""
+        """Return one indicator column per category, all NaN for missing values."""
         block = (numbers[:, None] == np.arange(self.n_columns)).astype(np.float64)
         block[np.isnan(numbers)] = np.nan
         return block
 
     def choose(self, block: np.ndarray) -> np.ndarray:
-        """Return the likeliest category of each row."""
+        """Return the most likely category of each row."""
         return self.categories[block[:, : len(self.categories)].argmax(axis=1)]
 
 
 def _order(value) -> tuple:
-    """Return a key that sorts values of all types, numbers and text as usual."""
+    """Return a sort key for values of all types; numbers and text sort as usual."""
     return type(value).__name__, value if isinstance(value, Real | str) else repr(value)
 
 
 @dataclass(frozen=True)
 class ColumnEncoding:
-    """How columns of numbers and categories become columns of about unit size, and back.
+    """Map between columns of numbers and categories and roughly standardised columns.
 
-    A category becomes a column of its own, 1 where it is and 0 elsewhere; those of one feature
-    are divided by one number, so that together they vary as much as a number does.
+    Each category becomes an indicator column of 0 and 1. The indicators of a feature are divided by
+    one number, so that their total variance is that of a standardised number.
     """
 
     levels: list[Levels | None]
@@ -148,14 +148,14 @@ class ColumnEncoding:
         return cls(list(levels), mean, np.where(scale > 0, scale, 1.0), groups)
 
     def encode(self, columns) -> np.ndarray:
-        """Return a table of about unit size, (n_samples, n_encoded)."""
+        """Return the roughly standardised table, (n_samples, n_encoded)."""
         blocks = [_expand(own, known) for own, known in zip(columns, self.levels, strict=True)]
         with np.errstate(over="ignore"):
             encoded = (np.hstack(blocks) - self.mean) / self.scale
         return np.clip(encoded, -_FARTHEST, _FARTHEST)
 
     def decode(self, encoded: np.ndarray) -> list[np.ndarray]:
-        """Return columns: floats, or the likeliest categories."""
+        """Return columns of floats or of the most likely categories."""
         with np.errstate(over="ignore"):
             encoded = encoded * self.scale + self.mean
         columns = []
@@ -170,12 +170,12 @@ def _expand(column: np.ndarray, levels: Levels | None) -> np.ndarray:
 
 
 def _find_moments(block: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of columns, whose squares may have no double."""
+    """Return the mean and standard deviation of columns whose squares may overflow."""
     unit = _find_unit(block)
     if weights is None:
         mean, deviation = np.nanmean(block / unit, axis=0), np.nanstd(block / unit, axis=0)
         return mean * unit, deviation * unit
-    # All columns of a block are missing in the same rows.
+    # All columns of a block have missing values in the same rows.
     there = ~np.isnan(block[:, 0])
     shares = weights[there] / weights[there].sum()
     scaled = block[there] / unit
@@ -190,7 +190,7 @@ def _root_mean_square(values: np.ndarray) -> np.ndarray:
 
 
 def _find_unit(values: np.ndarray) -> float:
-    """Return 1, or for very large and very small values a power of two of their size."""
+    """Return 1 or, for very large or very small values, a power of two of their magnitude."""
     greatest = np.nanmax(np.abs(values))
     is_usual = greatest == 0 or 1e-100 < greatest < 1e100
     return 1.0 if is_usual else float(np.ldexp(1.0, np.frexp(greatest)[1] - 1))

@@ -1,4 +1,4 @@
-"""Types of the columns of frames as plain values, and columns of these types."""
+"""Column types of data frames as plain values, and columns of these types."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from skae._shared.extras import import_extra
 _CALLER = "inverse_transform"
 _SECONDS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _SECONDS_OF_A_DAY = 86_400
-# Attributes of the types of polars that are more than a name.
+# Attributes of those types of polars that have parameters.
 _OPTIONS_OF_POLARS = {
     "Datetime": ("time_unit", "time_zone"),
     "Decimal": ("precision", "scale"),
@@ -19,7 +19,7 @@ _OPTIONS_OF_POLARS = {
     "Enum": ("categories",),
 }
 
-# Days of polars' dates are 32 bits, and times of the day end with it.
+# Dates of polars are days in 32 bits, and times of day end with the day.
 _LIMITS_OF_POLARS = {"Date": (-(2.0**31), 2.0**31 - 1), "Time": (0.0, 86_400e9 - 1)}
 
 
@@ -51,7 +51,7 @@ class ColumnType:
 
     @property
     def meaning(self) -> str:
-        """Kind of the dates, durations or times in a column of this type."""
+        """Kind of date, duration or time of this type."""
         name = self.name.lower()
         if "duration" in name or "timedelta" in name:
             return "durations"
@@ -75,7 +75,7 @@ class ColumnType:
         Returns
         -------
         column : Series
-            Whole numbers are rounded, and numbers beyond those of the type are its greatest.
+            Column in which integers are rounded and clipped to the range of the type.
         """
         library = import_extra(self.library, "table", _CALLER)
         make = _make_for_pandas if self.library == "pandas" else _make_for_polars
@@ -132,14 +132,14 @@ def _make_for_polars(polars, own: ColumnType, name, values, kind: str):
 
 
 def _find_unit_of_polars(dtype) -> float:
-    """Return how many units of a type of dates, durations or times make a second."""
+    """Return the number of units per second of a type of dates, durations or times."""
     if str(dtype) == "Date":
         return 1 / _SECONDS_OF_A_DAY
     return _SECONDS[getattr(dtype, "time_unit", "ns")]
 
 
 def _round(values: np.ndarray, dtype) -> np.ndarray:
-    """Return whole numbers of a type, its least or greatest for those beyond."""
+    """Return integers of a type, clipped to its range."""
     limits = np.iinfo(dtype)
     rounded = np.rint(values)
     whole = np.zeros(values.shape, dtype)

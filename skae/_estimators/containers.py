@@ -1,4 +1,4 @@
-"""Samples in containers that are no arrays: data sets, series of arrays, lists of pictures."""
+"""Samples in other containers than arrays: data sets, series of arrays, lists of images."""
 
 from collections.abc import Iterator, Mapping
 from numbers import Number
@@ -12,7 +12,7 @@ _ONE_SHAPE = "For series of different lengths use skae.sequences.SequencePadder.
 
 
 def read_container(X):
-    """Return samples as an array or a list of arrays, tables and all else as they are.
+    """Return samples as an array or a list of arrays; tables and other objects are unchanged.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def read_container(X):
     Raises
     ------
     ValueError
-        If X can be gone through only once, is lazy or a mapping, or has samples of several parts.
+        If X is an iterator, lazy or a mapping, or has samples of several parts.
     """
     if (isinstance(X, np.ndarray) and X.dtype.kind in "biuf") or sparse.issparse(X):
         return X
@@ -43,7 +43,7 @@ def read_container(X):
 
 
 def refuse_texts(X):
-    """Refuse texts where rows of whole numbers are needed.
+    """Raise an error for texts where rows of integers are expected.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def refuse_texts(X):
     Raises
     ------
     ValueError
-        If X is a list or a Series of texts, going by the first.
+        If X is a list or a Series of texts, judging by the first element.
     """
     cells = X if isinstance(X, list | tuple) else []
     if len(getattr(X, "shape", ())) == 1:
@@ -90,7 +90,7 @@ def _refuse_what_is_no_table(X):
 
 
 def _is_data_set(X) -> bool:
-    """Tell objects that give samples by number from arrays, frames and lists."""
+    """Return whether X gives samples by index, unlike arrays, frames and lists."""
     if isinstance(X, Dataset):
         return True
     by_number = hasattr(X, "__len__") and hasattr(X, "__getitem__")
@@ -124,7 +124,7 @@ def _is_label(value) -> bool:
 
 
 def _read_list(X):
-    """Return a list whose samples are arrays without their labels."""
+    """Return a list of samples as arrays, without labels."""
     if len(X) and all(_has_label(sample) for sample in X):
         return [sample[0] for sample in X]
     return X
@@ -136,7 +136,7 @@ def _has_label(sample) -> bool:
 
 
 def _read_cells(X):
-    """Return the cells of a single column that holds arrays as a list, all else as it is."""
+    """Return a single column of arrays as a list; other objects are unchanged."""
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) not in (1, 2) or 0 in shape or not _may_nest(X, shape):
         return X
@@ -152,7 +152,7 @@ def _read_cells(X):
 
 
 def _may_nest(X, shape) -> bool:
-    """Tell whether the first column may hold arrays, going by its type."""
+    """Return whether the first column may hold arrays, judging by its type."""
     dtypes = list(X.dtypes) if len(shape) == 2 and hasattr(X, "dtypes") else []
     dtype = dtypes[0] if dtypes else getattr(X, "dtype", None)
     if dtype is not None and hasattr(dtype, "is_nested"):
@@ -172,7 +172,7 @@ def _list_cells(X, column, shape) -> list:
 
 
 def count_axes(X) -> int:
-    """Return the number of axes of nested lists and arrays, going by their first elements."""
+    """Return the number of axes of nested lists and arrays, judging by their first elements."""
     n_axes = 0
     while isinstance(X, list | tuple) and len(X):
         n_axes, X = n_axes + 1, X[0]
@@ -184,7 +184,7 @@ def count_axes(X) -> int:
 
 
 def unnest(sample):
-    """Return a polars Series of lists as lists, all else as it is."""
+    """Return a polars Series of lists as lists; other objects are unchanged."""
     dtype = getattr(sample, "dtype", None)
     nested = dtype is not None and hasattr(dtype, "is_nested") and dtype.is_nested()
     return sample.to_list() if nested else sample
@@ -201,12 +201,12 @@ def stack(samples) -> np.ndarray:
     Returns
     -------
     stacked : ndarray of shape (n_samples, ...)
-        In the type of number that holds all.
+        Samples in the common numeric type.
 
     Raises
     ------
     ValueError
-        If they have different shapes.
+        If the samples have different shapes.
     """
     arrays = [_as_array(sample, i) for i, sample in enumerate(samples)]
     shapes = sorted({array.shape for array in arrays})
@@ -233,7 +233,7 @@ def _as_array(sample, i) -> np.ndarray:
 
 
 def check_row_lengths(X):
-    """Refuse lists of rows of different lengths.
+    """Raise an error for rows of different lengths.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def check_row_lengths(X):
     Raises
     ------
     ValueError
-        If not all rows are as long as the first.
+        If a row has another length than the first.
     """
     lengths = sorted({len(row) for row in X if hasattr(row, "__len__")})
     if len(lengths) > 1:

@@ -1,4 +1,4 @@
-"""Arrays and frames of Dask: methods that are computed block by block, when Dask wants it."""
+"""Methods applied lazily, block by block, to Dask arrays and data frames."""
 
 import functools
 from collections.abc import Callable
@@ -15,18 +15,18 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def maps_dask(method: _Method) -> _Method:
-    """Let a method of rows return something lazy for an array or a frame of Dask.
+    """Let a method of rows return a lazy result for a Dask array or data frame.
 
     Parameters
     ----------
     method : function
-        A method from rows to an array with a result for each of them.
+        Method that returns an array with one result per row.
 
     Returns
     -------
     lazy : function
-        The method. For an array of Dask it returns one with the same blocks of rows, for a frame
-        one with the same partitions and index, whose columns have the names of the results.
+        The method. A Dask array gives an array with the same blocks of rows, and a Dask data
+        frame gives one with the same partitions and index, with columns named after the results.
     """
 
     @functools.wraps(method)
@@ -45,23 +45,23 @@ def maps_dask(method: _Method) -> _Method:
 
 
 def apply_to_block(estimator, name: str, example, block):
-    """Return what a method makes of some rows, which may be none.
+    """Apply a method to a block of rows, which may be empty.
 
     Parameters
     ----------
     estimator : estimator
-        Whose method is called.
+        Fitted estimator.
     name : str
         Name of the method.
     example : ndarray or sparse matrix
-        Result without rows.
+        Result for no rows.
     block : ndarray or DataFrame
         Rows.
 
     Returns
     -------
     result : ndarray, sparse matrix or DataFrame
-        A frame where the block is one.
+        Data frame if the block is one.
     """
     result = getattr(estimator, name)(block) if len(block) else example
     if not hasattr(block, "columns") or hasattr(result, "iloc"):
@@ -80,7 +80,7 @@ def _name_results(estimator, name: str):
 
 
 def _find_example(estimator, name: str, rows):
-    """Return the result for no rows, by way of that for a single one."""
+    """Return the result for no rows, derived from that for a single row."""
     return getattr(estimator, name)(rows)[:0]
 
 

@@ -1,4 +1,4 @@
-"""Rows that an imputer keeps from fit, and draws of missing values that rest on them."""
+"""Training rows kept by an imputer, and draws of missing values based on them."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from skae._estimators.filling_model import correct_rows
 from skae._estimators.neighbor_fills import choose_kept
 
 _MOST_ENCODED = 2000
-# Less than this share of different values are measured in steps, or pile up somewhere.
+# A column with a lower share of distinct values is discrete, or has repeated values.
 _LEAST_SHARE_OF_DIFFERENT = 0.95
 
 
 def keep_rows(numbers: list[np.ndarray]) -> np.ndarray:
-    """Return a table of rows to draw by: all of a small table, a sample of a large one.
+    """Return the rows on which draws are based: all of a small table, a sample of a large one.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def keep_rows(numbers: list[np.ndarray]) -> np.ndarray:
 
 
 def check_can_draw(encoding: ColumnEncoding, rows: np.ndarray | None):
-    """Refuse imputers without rows to draw by, and tables too wide for a distribution.
+    """Raise an error for imputers without stored rows, and for tables that are too wide.
 
     Parameters
     ----------
     encoding : ColumnEncoding
         Maps columns to the rows of the autoencoder.
     rows : ndarray of shape (n_kept, n_columns) or None
-        Rows of the training table.
+        Stored training rows.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def draw_columns(
     n_draws: int,
     seed: int,
 ) -> Iterator[list[np.ndarray]]:
-    """Yield columns with draws in the place of missing values.
+    """Yield columns in which missing values are replaced by draws.
 
     Parameters
     ----------
@@ -78,13 +78,13 @@ def draw_columns(
     autoencoder : AutoencoderTransformer
         A fitted autoencoder that takes missing values.
     share : float in [0, 1]
-        How much of what the network has learnt is used.
+        Weight of the network's correction.
     kept : tuple of (ndarray of shape (n_kept, n_columns), int, float)
         Rows of the training table, the number of all of them, and the factor of residuals.
     numbers : list of ndarray of shape (n_samples,)
         Columns to fill: floats, or numbers of categories, NaN where a cell is missing.
     is_bounded : ndarray of bool of shape (n_columns,)
-        Columns that must keep within bounds.
+        Columns with bounds.
     n_draws : int
         Number of tables.
     seed : int
@@ -93,7 +93,7 @@ def draw_columns(
     Yields
     ------
     drawn : list of ndarray of shape (n_samples,)
-        Columns: floats, or categories; only what was missing is of use.
+        Columns of floats or categories, of which only the missing values are meaningful.
     """
     rows, n_rows, spread = kept
     steps = [
@@ -129,7 +129,7 @@ def _describe(encoding: ColumnEncoding, is_matched: list[bool]) -> list[Feature]
 
 
 def _has_steps(column: np.ndarray) -> bool:
-    """Tell whether a column holds integers, or values that come again."""
+    """Return whether a column holds integers or repeated values."""
     there = column[~np.isnan(column)]
     is_whole = bool((there == np.round(there)).all())
     return is_whole or len(np.unique(there)) < _LEAST_SHARE_OF_DIFFERENT * len(there)
@@ -140,7 +140,7 @@ def _find_steps(column: np.ndarray) -> np.ndarray:
 
 
 def _snap(column: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Return the nearest of some values to each of a column, exactly as in the table."""
+    """Return for each value of a column the nearest of the given values, unchanged."""
     if not len(steps):
         return column
     after = np.searchsorted(steps, column).clip(1, max(1, len(steps) - 1))

@@ -4,21 +4,21 @@ from collections.abc import Callable
 
 
 class SklearnEpochTasks:
-    """Tells scikit-learn's callbacks of each epoch of a fit.
+    """Pass each epoch of a fit to scikit-learn's callbacks.
 
     Parameters
     ----------
     estimator : BaseAutoencoder
-        The estimator in its fit.
+        The estimator that is being fitted.
     X : array-like
-        The table as the user gave it, so that column names are not missed.
+        The table given by the user, with its column names.
     fitted_attributes : callable
-        From a `TrainedModel` to the fitted attributes of the estimator.
+        Function from a `TrainedModel` to the fitted attributes of the estimator.
     """
 
     def __init__(self, estimator, X, fitted_attributes: Callable):
         self.estimator, self.fitted_attributes = estimator, fitted_attributes
-        # The target of an autoencoder is its input; scores are computed only where there is one.
+        # The target of an autoencoder is its input; scores are computed only if there is a target.
         self.data = {"X": X, "y": X, "metadata": {}}
 
     def begin_fit(self, max_epochs: int):
@@ -32,16 +32,16 @@ class SklearnEpochTasks:
         self.epoch_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end_epoch(self, snapshot: Callable[[], object], losses: Callable[[], object]) -> bool:
-        """Close the task of an epoch; return whether a callback wants the fit to end."""
-        # Losses cost less than the fitted estimator that scikit-learn hands out. Metadata is no
-        # place for them: all of it goes to scorers.
+        """Close the task of an epoch; return whether a callback requests to stop."""
+        # Losses are cheaper than the fitted estimator that scikit-learn hands out. They cannot be
+        # metadata, all of which is passed to scorers.
         self.epoch_task.loss_curves = losses
         is_wanted = self.epoch_task.call_on_fit_task_end(
             estimator=self.estimator,
             reconstruction_attributes=lambda: self.fitted_attributes(snapshot()),
             **self.data,
         )
-        # Tasks outlive the training that the losses belong to, and its rows.
+        # Tasks outlive the training, whose rows must not be kept in memory.
         del self.epoch_task.loss_curves
         return is_wanted
 
@@ -53,21 +53,21 @@ class SklearnEpochTasks:
 
 
 def make_epoch_tasks(estimator, X, fitted_attributes: Callable) -> SklearnEpochTasks | None:
-    """Return what tells scikit-learn's callbacks of epochs, None where the estimator has none.
+    """Return the connection to scikit-learn's callbacks, or None if there are none.
 
     Parameters
     ----------
     estimator : BaseAutoencoder
-        The estimator in its fit.
+        The estimator that is being fitted.
     X : array-like
         The table as the user gave it.
     fitted_attributes : callable
-        From a `TrainedModel` to the fitted attributes of the estimator.
+        Function from a `TrainedModel` to the fitted attributes of the estimator.
 
     Returns
     -------
     tasks : SklearnEpochTasks or None
-        For one fit.
+        Tasks of one fit.
     """
     if not getattr(estimator, "_skl_callbacks", None):
         return None

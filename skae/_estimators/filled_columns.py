@@ -1,4 +1,4 @@
-"""Columns and frames of pandas or polars with their gaps filled in."""
+"""Columns and frames of pandas or polars with missing values filled in."""
 
 from numbers import Integral, Real
 
@@ -13,11 +13,11 @@ def fill_frame(X, kept, names, columns):
     Parameters
     ----------
     X : data frame of shape (n_samples, n_features)
-        A frame of pandas or polars. It stays as it is.
+        A frame of pandas or polars, which is not modified.
     kept : ndarray of int of shape (n_kept,)
         Columns to keep.
     names : list of length n_kept
-        Their names in the result.
+        Names in the result.
     columns : list of length n_kept of (values, fills, gaps, is_category)
         For each of them its values, floats or objects; the values to fill in; a mask of the places
         where to fill them in; and whether they are categories.
@@ -35,7 +35,7 @@ def fill_frame(X, kept, names, columns):
         return type(X)([own.alias(name) for own, name in zip(series, names, strict=True)])
     result = X.iloc[:, kept].copy()
     for position, own in enumerate(series):
-        # By position, since names may occur twice.
+        # By position, because names may occur twice.
         result.isetitem(position, _restore_sparse(own, X.iloc[:, kept[position]]))
     if names != list(result.columns):
         title = result.columns.name
@@ -45,7 +45,7 @@ def fill_frame(X, kept, names, columns):
 
 
 def append_columns(frame, names, table: np.ndarray):
-    """Return a frame with the columns of an array behind its own, under new names."""
+    """Return a frame with the columns of an array appended under new names."""
     if not hasattr(frame, "iloc"):
         return frame.hstack(type(frame)(dict(zip(names, table.T, strict=True))))
     for name, column in zip(names, table.T, strict=True):
@@ -54,13 +54,13 @@ def append_columns(frame, names, table: np.ndarray):
 
 
 def write_floats(values: np.ndarray, dtype) -> np.ndarray:
-    """Return floats in another precision, and its greatest number where it has none for them."""
+    """Return floats in another precision, clipped to its range."""
     greatest = np.finfo(dtype).max
     return np.clip(values, -greatest, greatest).astype(dtype)
 
 
 def _fill_series(column, values, fills, gaps, is_category):
-    """Return a column of pandas with its gaps filled, in its own type where that holds fills."""
+    """Return a filled pandas column, in its own type if that can hold the fills."""
     dtype = column.dtype
     if not is_category:
         return _fill_series_of_numbers(column, values, fills, gaps)
@@ -79,7 +79,7 @@ def _fill_series(column, values, fills, gaps, is_category):
 
 
 def _holds(dtype, values: list) -> bool:
-    """Tell whether a type of pandas can hold categories of other columns."""
+    """Return whether a type of pandas can hold categories of other columns."""
     kind = getattr(dtype, "kind", "O")
     if hasattr(dtype, "storage") or kind == "U":
         return all(isinstance(value, str) for value in values)
@@ -111,7 +111,7 @@ def _restore_sparse(filled, column):
 
 
 def _fill_polars(column, values, fills, gaps, is_category):
-    """Return a column of polars with its gaps filled, in its own type where that holds fills."""
+    """Return a filled polars column, in its own type if that can hold the fills."""
     dtype = column.dtype
     make = type(column)
     if not is_category:

@@ -1,4 +1,4 @@
-"""An autoencoder that fills missing values of encoded rows, and how much it is to be trusted."""
+"""An autoencoder that fills missing values of encoded rows, with weights for its fills."""
 
 import math
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ from skae._estimators.neighbor_fills import choose_kept, find_neighbor_changes
 from skae._estimators.refusals import advise
 from skae.corruption import HidingNoise
 
-# Rows that judge are a fifth of all, and no more than these. The model is fitted again, to all
-# rows, where that is worth its time.
+# A fifth of the rows is held out, but no more than these. The model is refitted to all rows if
+# that is worth the time.
 _MOST_JUDGING_ROWS = 1000
 _LEAST_SHARE_FOR_REFIT = 0.05
-# From this share on the table shows by itself in what pattern cells are missing.
+# From this share on, the table itself shows the pattern of missing values.
 _LEAST_SHARE_FOR_PATTERN = 0.02
 _FEWEST_JUDGING_ROWS = 5
 _SHARE_TO_HIDE = 0.2
@@ -41,7 +41,7 @@ _UNITS = (
 
 @dataclass(frozen=True)
 class FillingModel:
-    """A fitted autoencoder and how much it and the nearest rows are to be trusted."""
+    """A fitted autoencoder, with the weights of its corrections and of the nearest rows."""
 
     autoencoder: AutoencoderTransformer
     """The fitted autoencoder, hardly trained where it is of no use."""
@@ -60,29 +60,29 @@ class FillingModel:
 def fit_filling_model(
     Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form, row_groups=None
 ) -> FillingModel:
-    """Fit an autoencoder to encoded rows, and judge on some of them what it has learnt.
+    """Fit an autoencoder to encoded rows, and choose the weights on held-out rows.
 
     Parameters
     ----------
     Z : ndarray of shape (n_samples, n_encoded)
-        Rows of about unit size, NaN where a value is missing.
+        Roughly standardised rows, NaN for missing values.
     groups : ndarray of int of shape (n_encoded,)
-        Feature that each column belongs to.
+        Feature of each column.
     template : AutoencoderTransformer or None
-        Parameters of the autoencoder, the imputer's own where None.
+        Parameters of the autoencoder. If None, those of the imputer.
     n_components : int or float in (0, 1)
-        Number of codes, or the share of variance that they are to explain.
+        Number of codes, or the share of variance to explain.
     random_state : int, RandomState instance or None
-        Seeds the autoencoder and the judgement.
+        Seed of the autoencoder and of the hidden values.
     form : tuple of int
-        Shape of a sample in X, which the autoencoder is told if all features are left.
+        Shape of a sample in X, which the autoencoder uses if no feature was dropped.
     row_groups : Tensor of int of shape (n_samples,), default=None
-        Number of each row's group; rows of one group are not judged by and trained on at once.
+        Group index of each row; a group is not split between training and held-out rows.
 
     Returns
     -------
     model : FillingModel
-        Autoencoder and judgement.
+        Autoencoder and weights.
     """
     source = check_random_state(random_state)
     seeds = source.randint(2**31 - 1, size=2)
@@ -105,7 +105,7 @@ def fit_filling_model(
     model = _judge_neighbors(model, Z[training], Z[judging], *options)
     if len(judging) <= _LEAST_SHARE_FOR_REFIT * len(Z):
         return model
-    # A network that is not used need not be trained.
+    # An unused network need not be trained.
     params |= {} if judgement.share else {"max_iter": 1}
     model = replace(model, autoencoder=_fit_autoencoder(template, Z, form, params, row_groups))
     if not judgement.share:
@@ -115,7 +115,7 @@ def fit_filling_model(
 
 
 def _judge_neighbors(model: FillingModel, Z, Z_judging, noise, seed: int) -> FillingModel:
-    """Return the model with the share of neighbours that does best on rows it has not seen."""
+    """Return the model with the weight of neighbours that is best on held-out rows."""
     autoencoder, judgement = model.autoencoder, model.judgement
     Z = Z[choose_kept(*Z.shape)]
     known, has = fill_rows(autoencoder, Z, judgement.share), ~np.isnan(Z)
@@ -146,13 +146,13 @@ def fill_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) 
     Returns
     -------
     filled : ndarray of shape (n_samples, n_encoded)
-        The rows, their observed values as they are.
+        Rows with observed values unchanged.
     """
     return _apply(fill_table, autoencoder, Z, share)
 
 
 def correct_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) -> np.ndarray:
-    """Return what the network adds to the linear fills of encoded rows.
+    """Return the network's corrections to the linear fills of encoded rows.
 
     Parameters
     ----------
@@ -166,16 +166,16 @@ def correct_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: floa
     Returns
     -------
     corrections : ndarray of shape (n_samples, n_encoded)
-        In the unit of Z.
+        Corrections in units of Z.
     """
     return _apply(find_corrections, autoencoder, Z, share)
 
 
 class _FillingAutoencoder(AutoencoderTransformer):
-    """An autoencoder that may well stay what it starts as."""
+    """An autoencoder that may remain PCA without a warning."""
 
     def _warn_of_weak_fit(self):
-        """Say nothing: the imputer tells the errors of both."""
+        """Give no warning: the imputer reports the errors of both."""
 
 
 def _make_template() -> AutoencoderTransformer:
@@ -197,7 +197,7 @@ def _make_corruption(template, groups):
 
 
 def _set_aside(n_rows, n_judging, row_groups, source) -> tuple[np.ndarray, np.ndarray]:
-    """Return indices of rows to judge by, whole groups where there are any, and of the others."""
+    """Return the indices of held-out rows (of whole groups, if any) and of the other rows."""
     if row_groups is None or not n_judging:
         order = source.permutation(n_rows)
         return np.sort(order[:n_judging]), np.sort(order[n_judging:])
@@ -209,21 +209,21 @@ def _set_aside(n_rows, n_judging, row_groups, source) -> tuple[np.ndarray, np.nd
 def _fit_autoencoder(template, Z, form, params, row_groups) -> AutoencoderTransformer:
     params = template.get_params(deep=False) | {"missing": "mask"} | params
     params["random_state"] = int(params["random_state"])
-    # A column that lacks all values in these rows has its mean in the first of them.
+    # A column without values in these rows gets its mean in the first row.
     first = np.where(np.isnan(Z).all(axis=0), 0, Z[:1])
     rows = np.vstack([first, Z[1:]])
     if row_groups is not None and len(row_groups.unique()) < 2:
         row_groups = None
     with advise("X must lie in", _UNITS):
         fitted = _FillingAutoencoder(**params).fit(rows.reshape(-1, *form), groups=row_groups)
-    # What is kept, shown and pickled is of the public class.
+    # The stored, displayed and pickled object has the public class.
     autoencoder = AutoencoderTransformer()
     autoencoder.__dict__.update(vars(fitted))
     return autoencoder
 
 
 def _choose_noise(Z, corruption, groups):
-    """Return the noise that hides values from an autoencoder that is judged."""
+    """Return the noise that hides values from an autoencoder under evaluation."""
     if type(corruption) is not HidingNoise and isinstance(corruption, HidingNoise):
         return corruption
     shows_pattern = np.isnan(Z).mean() >= _LEAST_SHARE_FOR_PATTERN
@@ -231,16 +231,16 @@ def _choose_noise(Z, corruption, groups):
 
 
 def _apply(function, autoencoder, Z, *args):
-    """Return what a function of the engine makes of rows and the autoencoder's network."""
+    """Apply a function of the engine to rows and the autoencoder's network."""
     module, standardization = autoencoder.net_.module_, autoencoder._standardization
     with ordinary_torch_state():
         return function(module, Z, standardization, *args)
 
 
 def _find_spread(judgement: FillJudgement, linear_error: float, error: float) -> float:
-    """Compare errors of held-out rows with errors of the same rows once they were trained on.
+    """Return the ratio of errors of held-out rows before and after training on them.
 
-    The distribution's own errors fall, too, which is no work of the network.
+    The errors of the distribution alone decrease, too, without the network.
     """
     before, after = judgement.error / judgement.linear_error, error / max(linear_error, 1e-300)
     return float(np.sqrt(np.clip(before / max(after, 1e-300), 1, _GREATEST_SPREAD**2)))

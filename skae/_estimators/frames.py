@@ -1,4 +1,4 @@
-"""Data frames with columns of several kinds, as tables that a network can see, and back."""
+"""Encoding of data frames with columns of several kinds as tables of numbers, and its inverse."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -30,13 +30,13 @@ from skae.exceptions import ColumnsLeftOutWarning
 from skae.objectives import MixedLoss, OrthogonalDecoder, SquaredError
 from skae.objectives._mixed import LEAST_ENTROPY
 
-# Whole numbers without gaps, each in one row, are those of the rows where there are so many.
+# In frames of this length, consecutive integers that occur once each are row numbers.
 _FEWEST_NUMBERED_ROWS = 20
 _MOST_NAMES = 10
 
 
 def is_mixed_frame(X) -> bool:
-    """Tell whether X is a data frame with a column that is not a plain number.
+    """Return whether X is a data frame with a column that is not numeric.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def is_mixed_frame(X) -> bool:
     Returns
     -------
     is_mixed : bool
-        False for frames of booleans alone, which are numbers to scikit-learn.
+        False for frames of booleans only, which scikit-learn treats as numbers.
 
     Raises
     ------
     ValueError, TypeError
-        If a column holds lists, complex numbers and the like.
+        If a column holds lists, complex numbers or other unsupported values.
     """
     if not is_frame(X):
         return False
@@ -84,14 +84,14 @@ class ColumnSummary:
 
 
 def summarize_columns(X, X_test=None) -> list[ColumnSummary]:
-    """Describe the columns of a frame as a model that is fitted to its rows sees them.
+    """Describe the columns of a frame as they are used by a model fitted to it.
 
     Parameters
     ----------
     X : data frame of shape (n_samples, n_features)
         The frame.
     X_test : data frame of shape (n_test, n_features), default=None
-        Other rows, whose missing cells are counted, too.
+        Further rows whose missing values are also counted.
 
     Returns
     -------
@@ -118,12 +118,12 @@ def summarize_columns(X, X_test=None) -> list[ColumnSummary]:
 
 
 def _count_missing(X, draft: "_Draft") -> int:
-    """Return the number of missing cells of a column in other rows."""
+    """Return the number of missing values of a column in further rows."""
     return int(_read_column(take_column(X, draft.position), draft.name, draft.kind)[1].sum())
 
 
 def warn_of_left_out(columns):
-    """Name columns that are left out.
+    """Warn about columns that are left out.
 
     Parameters
     ----------
@@ -146,9 +146,9 @@ def warn_of_left_out(columns):
 
 @dataclass(frozen=True)
 class FrameForm:
-    """A frame of columns of several kinds, in X and as a network sees it.
+    """Columns of several kinds, in the data frame and in the network.
 
-    It stands where `SampleForm` does for arrays.
+    The counterpart of `SampleForm` for data frames.
     """
 
     positions: list[int]
@@ -245,19 +245,19 @@ class FrameForm:
         Parameters
         ----------
         estimator : BaseAutoencoder
-            Estimator whose parameters are named in messages.
+            Estimator whose parameters are mentioned in messages.
         settings : Settings
             Parameters as objects and numbers.
 
         Returns
         -------
         settings : Settings
-            With the loss of the columns, and with missing cells where there are any.
+            Settings with the loss of the columns, and with missing values if there are any.
 
         Raises
         ------
         ValueError
-            If a parameter has no meaning for columns of several kinds.
+            If a parameter does not apply to columns of several kinds.
         """
         _check_parameters(estimator, settings)
         family = settings.family.for_columns(self.loss)
@@ -269,7 +269,7 @@ class FrameForm:
         return replace(settings, family=family, network=network)
 
     def read(self, estimator, X) -> np.ndarray:
-        """Return the rows of a frame as the network sees them.
+        """Return the encoded rows of a frame.
 
         Parameters
         ----------
@@ -281,12 +281,12 @@ class FrameForm:
         Returns
         -------
         rows : ndarray of shape (n_samples, n_encoded)
-            NaN where a cell is missing or its category is unknown.
+            Rows with NaN for missing values and unknown categories.
 
         Raises
         ------
         ValueError
-            If X is no frame with the columns of fit, or lacks cells as no row in fit did.
+            If X is not a frame with the columns of fit, or has missing values and fit had none.
         """
         if not is_frame(X):
             raise ValueError(
@@ -309,34 +309,34 @@ class FrameForm:
         return self.encoding.encode(columns)
 
     def find_unknown(self, X, rows: np.ndarray) -> np.ndarray:
-        """Tell which cells of encoded rows belong to categories that did not occur in fit.
+        """Return a mask of the values of categories that did not occur in fit.
 
         Parameters
         ----------
         X : data frame of shape (n_samples, n_features)
             The frame.
         rows : ndarray of shape (n_samples, n_encoded)
-            Its rows, as `read` returns them.
+            Encoded rows from `read`.
 
         Returns
         -------
         unknown : ndarray of bool of shape (n_samples, n_encoded)
-            True where a cell is not missing, but not encoded either.
+            True for values that are neither missing nor encoded.
         """
         parts = zip(self.positions, self.names, self.kinds, strict=True)
         missing = [_read_column(take_column(X, own), name, kind)[1] for own, name, kind in parts]
         return np.isnan(rows) & ~np.column_stack(missing)[:, self.encoding.groups]
 
     def cut(self, rows):
-        """Return rows as they are: the network sees all of their cells."""
+        """Return rows unchanged: the network uses all of their columns."""
         return rows
 
     def complete(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Return rows that the network can see, unknown categories as the mean of the known."""
+        """Return rows in which unknown categories are replaced by the mean of known ones."""
         return rows if self.masked else np.where(np.isnan(rows), mean, rows)
 
     def restore(self, rows: np.ndarray):
-        """Return encoded rows as a frame of the library of fit, with its names and types."""
+        """Return decoded rows as a frame of the library of fit, with its names and types."""
         columns = self.encoding.decode(rows)
         parts = zip(self.types, self.names, columns, self.kinds, strict=True)
         return self._gather(
@@ -344,17 +344,17 @@ class FrameForm:
         )
 
     def restore_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Return one or more encoded rows as they are."""
+        """Return one or more encoded rows unchanged."""
         return rows
 
     def measure_unit(self, rows: np.ndarray, scale: float) -> np.ndarray:
-        """Return the logarithm of the unit that the density of each encoded row is in."""
+        """Return the logarithm of the unit of the density of each encoded row."""
         is_number = np.array([own is None for own in self.encoding.levels])[self.encoding.groups]
         units = np.where(is_number, np.log(self.encoding.scale * scale), 0.0)
         return np.where(np.isnan(rows), 0.0, units).sum(axis=1)
 
     def draw(self, rows: np.ndarray, deviations: np.ndarray, limits, source) -> np.ndarray:
-        """Return encoded rows drawn from the distributions that reconstructions stand for.
+        """Draw encoded rows from the distributions given by reconstructions.
 
         Parameters
         ----------
@@ -363,14 +363,14 @@ class FrameForm:
         deviations : ndarray of shape (n_encoded,)
             Standard deviations of numbers.
         limits : tuple of two ndarrays of shape (n_encoded,)
-            Least and greatest values of numbers.
+            Lower and upper bounds of numbers.
         source : RandomState instance
             Source of the draws.
 
         Returns
         -------
         drawn : ndarray of shape (n_samples, n_encoded)
-            Numbers with noise, and a single category of each column. Rare ones that share an
+            Numbers with noise, and one category of each column. Rare categories that share an
             indicator are never drawn.
         """
         drawn = np.zeros_like(rows)
@@ -383,17 +383,17 @@ class FrameForm:
                 )
                 continue
             shares = rows[:, own[: len(levels.categories)]].clip(0).cumsum(axis=1)
-            # One of the shares is positive, or all are alike.
+            # One of the shares is positive, or all are equal.
             reached = shares > source.random_sample((len(rows), 1)) * shares[:, -1:]
             drawn[np.arange(len(rows)), own[reached.argmax(axis=1)]] = 1.0
         return drawn
 
     def measure_cells(self, module, rows, standardization: Standardization):
-        """Return the loss of every cell in units of its column's baseline, as a frame."""
+        """Return the loss of every value in units of its column's baseline, as a frame."""
         return self.gather_numbers(column_losses(module, rows, standardization, self.loss)[..., 0])
 
     def gather_numbers(self, values: np.ndarray):
-        """Return numbers as a frame of the library and with the columns of fit."""
+        """Return numbers as a frame with the library and column names of fit."""
         types = ColumnType(self.types[0].library, "float64")
         if types.library == "polars":
             types = replace(types, name="Float64")
@@ -404,21 +404,21 @@ class FrameForm:
         return self._gather(columns)
 
     def measure_rows(self, module, rows, standardization: Standardization) -> np.ndarray:
-        """Return the loss of each row, and that of the columns' baselines."""
+        """Return the loss of each row, and that of the baselines."""
         losses = column_losses(module, rows, standardization, self.loss)
         return np.nansum(losses, axis=1)
 
     def measure_deviations(self, rows, decoded, losses, deviations, mean) -> np.ndarray:
-        """Return by how much cells deviate from their reconstructions, as z-scores.
+        """Return the deviations of values from their reconstructions as z-scores.
 
         Parameters
         ----------
         rows, decoded : ndarray of shape (n_samples, n_encoded)
             Encoded rows and their reconstructions.
         losses : ndarray of shape (n_samples, n_columns)
-            Losses of the cells, in units of the baselines.
+            Losses of the values, in units of the baselines.
         deviations : ndarray of shape (n_columns,)
-            Usual roots of the losses.
+            Typical square roots of the losses.
         mean : ndarray of shape (n_encoded,)
             Means of the encoded training rows.
 
@@ -437,7 +437,7 @@ class FrameForm:
         return signs * np.sqrt(losses.clip(0)) * factors
 
     def count_cells(self, rows: np.ndarray, *, masked: bool) -> np.ndarray:
-        """Return the number of cells in each row that are not missing, 1 where all are."""
+        """Return the number of observed values of each row, at least 1."""
         first = np.unique(self.encoding.groups, return_index=True)[1]
         return np.maximum(1, np.count_nonzero(~np.isnan(rows[:, first]), axis=1))
 
@@ -452,7 +452,7 @@ class FrameForm:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A column in fit: its values and what is to become of it."""
+    """A column during fit: its values and how it is used."""
 
     position: int
     name: Any
@@ -473,14 +473,14 @@ class _Draft:
         return cls(position, name, kind, ColumnType.of(column), values, missing, levels, reason)
 
     def number(self) -> np.ndarray:
-        """Return floats, with numbers in the place of categories."""
+        """Return floats, with indices in place of categories."""
         if self.levels is None:
             return self.values.astype(np.float64)
         return self.levels.number(self.values, self.missing)
 
 
 def check_frame(estimator, X, *, fewest: int, reset: bool):
-    """Refuse frames without rows or columns, or with other columns than in fit.
+    """Raise an error for frames without rows or columns, or with other columns than in fit.
 
     Parameters
     ----------
@@ -489,14 +489,14 @@ def check_frame(estimator, X, *, fewest: int, reset: bool):
     X : data frame of shape (n_samples, n_features)
         The frame.
     fewest : int
-        Number of rows that X must have.
+        Minimum number of rows.
     reset : bool
-        Whether these columns are those of fit.
+        Whether the columns of X are stored as those of fit.
 
     Raises
     ------
     ValueError
-        If X is not as described, or two columns have one name.
+        If X is not as described, or two columns have the same name.
     """
     names = name_columns(X)
     if len(set(names)) < len(names):
@@ -513,7 +513,7 @@ def check_frame(estimator, X, *, fewest: int, reset: bool):
 
 
 def _read_column(column, name, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return floats or objects, and where they are missing."""
+    """Return floats or objects, and a mask of missing values."""
     if kind == "category":
         return read_cells(column, np.nan)
     if kind == "number":
@@ -528,7 +528,7 @@ def _read_column(column, name, kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_times(found: ColumnType, known: ColumnType, name):
-    """Refuse dates, durations or times of another kind than in fit."""
+    """Raise an error for dates, durations or times of another kind than in fit."""
     if found.meaning != known.meaning:
         raise ValueError(
             f"X must hold {known.meaning} in column {name!r}, as in fit. Got {found.meaning}. "
@@ -537,7 +537,7 @@ def _check_times(found: ColumnType, known: ColumnType, name):
 
 
 def _check_categories(values: np.ndarray, known: np.ndarray, name):
-    """Refuse text in the place of numbers and the reverse, of which no value could be known."""
+    """Raise an error for text in place of numbers, or numbers in place of text."""
     found_text, known_text = (
         {isinstance(value, str) for value in own.tolist()} for own in (values, known)
     )
@@ -550,7 +550,7 @@ def _check_categories(values: np.ndarray, known: np.ndarray, name):
 
 
 def _judge(values, missing, kind: str, *, is_whole: bool) -> tuple[Levels | None, str | None]:
-    """Return the categories of a column, and why it is to be left out if it is."""
+    """Return the categories of a column, and the reason if it is left out."""
     present = values[~missing]
     distinct = set(present.tolist())
     if not len(present):
@@ -568,7 +568,7 @@ def _judge(values, missing, kind: str, *, is_whole: bool) -> tuple[Levels | None
 
 
 def _counts(numbers: np.ndarray) -> bool:
-    """Tell whether different numbers are those from one to another without a gap."""
+    """Return whether distinct numbers are consecutive integers."""
     is_long = len(numbers) >= _FEWEST_NUMBERED_ROWS
     return is_long and bool(numbers.max() - numbers.min() == len(numbers) - 1)
 
@@ -582,7 +582,7 @@ def _name_left_out(columns) -> str:
 
 
 def _refuse_empty(columns):
-    """Refuse a frame of which no columns are left."""
+    """Raise an error for a frame without usable columns."""
     if all(own.reason is not None for own in columns):
         raise ValueError(
             "X must have a column of numbers, dates, or categories that occur several times. Got "
@@ -598,7 +598,7 @@ def _refuse_missing(estimator, name):
 
 
 def _check_parameters(estimator, settings):
-    """Refuse parameters that have no meaning for columns of several kinds."""
+    """Raise an error for parameters that do not apply to columns of several kinds."""
     family, network = settings.family, settings.network
     images = isinstance(network.architecture, Convolutional | Recurrent)
     noise = family.corruption

@@ -1,4 +1,4 @@
-"""Held-out rows as users describe them: a share, a splitter, groups that stay together."""
+"""Held-out rows as specified by users: a share, a splitter, or groups."""
 
 import numpy as np
 import torch
@@ -8,30 +8,30 @@ from skae._engine import Separation, Split
 
 
 def read_separation(X, y, weights, groups, loop) -> Separation:
-    """Return what `groups` and `validation_fraction` say about the rows of positive weight.
+    """Return the separation of the rows of positive weight from the user's parameters.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         All rows.
     y : object
-        As passed to `fit`, for splitters that look at it.
+        Target passed to `fit`, for splitters that use it.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
     groups : array-like of shape (n_samples,) or None
         Labels of groups.
     loop : LoopSettings
-        Its `validation_fraction` may be a splitter.
+        Settings whose `validation_fraction` may be a splitter.
 
     Returns
     -------
     separation : Separation
-        For the rows of positive weight, in their order.
+        Separation of the rows of positive weight, in their order.
 
     Raises
     ------
     ValueError
-        If `groups` has another length or a single label, or the splitter leaves a part empty.
+        If `groups` has another length or a single label, or a part of the split is empty.
     """
     if not loop.early_stopping:
         return Separation()
@@ -44,24 +44,24 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
 
 
 def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
-    """Return groups by number.
+    """Return groups as integers.
 
     Parameters
     ----------
     groups : array-like of shape (n_samples,)
         Labels of groups.
     kept : ndarray of bool of shape (n_samples,)
-        Rows that count.
+        Rows to keep.
 
     Returns
     -------
     numbers : Tensor of shape (n_kept,)
-        Number of each row's group, from 0 on without gaps.
+        Group index of each row, consecutive from 0.
 
     Raises
     ------
     ValueError
-        If there are not two groups.
+        If there are fewer than two groups.
     """
     labels, numbers = np.unique(column_or_1d(groups)[kept], return_inverse=True)
     if len(labels) < 2:

@@ -14,7 +14,7 @@ _STYLE = "font: 0.85em system-ui, sans-serif; margin: 0.3em 0 0.6em"
 
 
 def find_documentation() -> str | None:
-    """Return the address of the documentation that the installed package names, if any."""
+    """Return the address of the documentation from the package metadata, if any."""
     try:
         addresses = metadata.metadata("skae").get_all("Project-URL") or []
     except metadata.PackageNotFoundError:
@@ -25,12 +25,12 @@ def find_documentation() -> str | None:
 
 
 class HTMLMixin(BaseEstimator):
-    """Adds to scikit-learn's diagram of an estimator what its fit has found."""
+    """Add the results of a fit to scikit-learn's diagram of an estimator."""
 
     _doc_link_module = "skae"
 
     def _get_doc_link(self) -> str:
-        """Return the address of the page of the class; empty where there is none."""
+        """Return the address of the page of the class, or an empty string."""
         address, own = find_documentation(), type(self)
         package = own.__module__.partition("._")[0]
         if address is None or own.__module__.partition(".")[0] != self._doc_link_module:

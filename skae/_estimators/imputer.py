@@ -45,7 +45,7 @@ from skae._shared.scikit_learn import fit_context, returns_frames, validate_data
 from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
 
-# Memory that a fit takes, in units of the training rows in double precision.
+# Memory for a fit, in units of the training rows in double precision.
 _COPIES = 16.0
 _SAMPLE = "Fit to a random sample of the rows; `transform` reads all rows a block at a time."
 
@@ -366,15 +366,15 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         )
 
     def _read(self, X):
-        """Return X and the form of its samples, its columns, and which values are missing."""
+        """Return X, the form of its samples, its columns, and a mask of missing values."""
         X, form = self._validate(X, reset=False)
         check_form(form, self._form)
         X = self._to_kind_of_fit(X)
         return X, form, *read_table(X, self.missing_values, self._is_categorical)
 
     def _write(self, X, form, columns, filled, missing):
-        """Return X, in the form that the user expects, with its gaps filled in."""
-        # Nothing is known of identifiers, and of categories without a value.
+        """Return X with its missing values filled in, in the format of the output."""
+        # Identifiers, and categories without a value, cannot be predicted.
         gaps = missing & ~(self._is_left | (self._is_empty & self._is_categorical))
         if self._holds_text and self._gives_frame and is_frame(X):
             return self._write_frame(X, columns, filled, gaps, missing)
@@ -435,7 +435,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         return rows, find_form(X, rows.shape[1])
 
     def _to_kind_of_fit(self, X):
-        """Return X as an array of floats, unless fit has seen text."""
+        """Return X as an array of floats, unless there was text in fit."""
         if self._holds_text:
             return X if holds_objects(X) else X.astype(object)
         if not holds_objects(X):
@@ -446,7 +446,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         )
 
     def _fit_columns(self, columns, missing, row_groups):
-        """Fit encoding and autoencoder to the columns that say something about each other."""
+        """Fit the encoding and the autoencoder to the columns that can be predicted."""
         levels = {
             index: Levels.find(columns[index], missing[:, index])
             for index in np.flatnonzero(self._is_categorical & ~self._is_empty)
@@ -490,11 +490,11 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             )
 
     def _find_used(self) -> np.ndarray:
-        """Return the indices of the features that the autoencoder sees."""
+        """Return the indices of the features used by the autoencoder."""
         return np.flatnonzero(~self._is_empty & ~self._is_left)
 
     def _number(self, columns, missing) -> list[np.ndarray]:
-        """Return the columns that the autoencoder sees, with numbers in place of categories."""
+        """Return the columns used by the autoencoder, with indices in place of categories."""
         return [
             columns[index].astype(np.float64)
             if known is None
@@ -503,12 +503,12 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         ]
 
     def _fill(self, columns, missing) -> list:
-        """Return all columns without missing values; only what was missing is of use."""
+        """Return all columns with fills; only the values that were missing are meaningful."""
         if self._encoding is None:
             return self._place([], missing)
         Z = self._encoding.encode(self._number(columns, missing))
         filled = fill_rows(self.autoencoder_, Z, self.learned_share_)
-        # Imputers of files of earlier versions have no neighbours.
+        # Imputers in files of earlier versions have no neighbours.
         share = getattr(self, "neighbor_share_", 0.0)
         if share:
             known = self._neighbors, self._neighbors_have
@@ -535,7 +535,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             yield self._place(drawn, missing)
 
     def _place(self, used: list, missing) -> list:
-        """Return all columns, given those that the autoencoder sees, within their bounds."""
+        """Return all columns, given those of the autoencoder, within their bounds."""
         filled = [np.zeros(len(missing)) for _ in range(missing.shape[1])]
         for index, values in zip(self._find_used(), used, strict=bool(used)):
             filled[index] = values
@@ -544,7 +544,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         return filled
 
     def _write_array(self, X, filled, gaps, missing):
-        """Return an array of X with its gaps filled in, without the columns that are not kept."""
+        """Return a filled array of X with the columns that are kept."""
         kept = self._find_kept()
         if is_frame(X):
             cells = [read_cells(take_column(X, i), np.nan)[0] for i in range(X.shape[1])]
@@ -561,10 +561,10 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         return np.hstack([result, self.indicator_.transform(_mark(missing))])
 
     def _write_frame(self, X, columns, filled, gaps, missing):
-        """Return a frame of X with its gaps filled in, without the columns that are not kept."""
+        """Return a filled frame of X with the columns that are kept."""
         kept, names = self._find_kept(), self.get_feature_names_out()
         given = [X.columns[int(index)] for index in kept]
-        # Names of numbers cannot stand beside those of indicators.
+        # Integer names cannot be combined with names of indicators.
         own = given if self.indicator_ is None else list(names[: len(kept)])
         parts = [(columns[i], filled[i], gaps[:, i], bool(self._is_categorical[i])) for i in kept]
         result = fill_frame(X, kept, own, parts)
@@ -574,7 +574,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         return append_columns(result, names[len(kept) :], marks)
 
     def _warn_of_columns(self, names):
-        """Name the columns that are dropped, and those that are left as they are."""
+        """Warn about columns that are dropped and columns that are left unchanged."""
         empty = [str(names[index]) for index in np.flatnonzero(self._is_empty)]
         if empty and not self.keep_empty_features:
             warn_user(
@@ -598,7 +598,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
 
 def _read_bounds(min_value, max_value, n_features: int) -> np.ndarray:
-    """Return the least and the greatest number to fill in for each feature, infinite if any."""
+    """Return the lower and upper bounds of fills of each feature, infinite if unbounded."""
     bounds = np.empty((2, n_features))
     for name, value, none, row in (
         ("min_value", min_value, -np.inf, bounds[0]),
@@ -620,7 +620,7 @@ def _read_bounds(min_value, max_value, n_features: int) -> np.ndarray:
 
 
 def _find_free_name(name: str, taken: set) -> str:
-    """Return a name, with a number behind it if it is taken."""
+    """Return a name, with a numeric suffix if it is taken."""
     free, number = name, 1
     while free in taken:
         number += 1
@@ -629,11 +629,11 @@ def _find_free_name(name: str, taken: set) -> str:
 
 
 def _list(names: list[str], most: int = 10) -> str:
-    """Return names in quotes, and how many are left out."""
+    """Return quoted names, and the number of omitted ones."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name) for name in names[:most]) + more
 
 
 def _mark(missing: np.ndarray) -> np.ndarray:
-    """Return a table that lacks the same cells and is 0 elsewhere."""
+    """Return a table with the same missing values and 0 elsewhere."""
     return np.where(missing, np.nan, 0.0)

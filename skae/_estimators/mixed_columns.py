@@ -1,4 +1,4 @@
-"""Tables of numbers and categories, read column by column: arrays, frames of pandas or polars."""
+"""Tables of numbers and categories by column: arrays, and frames of pandas or polars."""
 
 import datetime
 from decimal import Decimal
@@ -13,28 +13,28 @@ _TEMPORAL = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np
 
 
 def is_frame(X) -> bool:
-    """Tell whether X is a data frame of pandas or polars."""
+    """Return whether X is a data frame of pandas or polars."""
     return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "with_columns"))
 
 
 def as_table(X):
-    """Return lists and arrays that hold objects as arrays of objects, and other lists as arrays.
+    """Return lists as arrays, of objects if they hold objects; frames are unchanged.
 
     Parameters
     ----------
     X : object
-        A table as the user passed it, or samples with axes of their own.
+        A table given by the user, or samples with more axes.
 
     Returns
     -------
     X : object
-        An ndarray of objects where a list holds text or None, a frame, or anything that becomes an
+        An ndarray of objects if a list holds text or None, a frame, or anything that converts to an
         array of numbers.
 
     Raises
     ------
     ValueError
-        If X is a frame that is still to be computed, or another container without a table.
+        If X is a lazy frame, or another container that is not a table.
     """
     X = stack_samples(X)
     if not isinstance(X, list | tuple):
@@ -44,12 +44,12 @@ def as_table(X):
 
 
 def holds_objects(X) -> bool:
-    """Tell whether the columns of X have types of their own: a frame, or an array of objects."""
+    """Return whether columns of X have individual types: a frame, or an array of objects."""
     return is_frame(X) or getattr(getattr(X, "dtype", None), "kind", None) == "O"
 
 
 def take_column(X, index: int):
-    """Return a column of a frame or an array; a sparse one of pandas becomes dense."""
+    """Return a column of a frame or an array; sparse pandas columns become dense."""
     if not is_frame(X):
         return X[:, index]
     if not hasattr(X, "iloc"):
@@ -59,17 +59,17 @@ def take_column(X, index: int):
 
 
 def is_sparse(column) -> bool:
-    """Tell whether a column of pandas is sparse."""
+    """Return whether a pandas column is sparse."""
     return type(column.dtype).__name__ == "SparseDtype"
 
 
 def name_columns(X) -> list:
-    """Return the names of the columns of a frame, or numbers from 0."""
+    """Return the names of the columns of a frame, or integers from 0."""
     return list(X.columns) if is_frame(X) else list(range(X.shape[1]))
 
 
 def find_text(X, missing_values) -> np.ndarray:
-    """Tell which columns hold categories by their types.
+    """Find the columns that hold categories by their types.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ def find_text(X, missing_values) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a column holds dates, lists or the like.
+        If a column holds dates, lists or other unsupported values.
     TypeError
-        If a column of objects holds some that are no numbers, text or booleans.
+        If a column of objects holds values other than numbers, text and booleans.
     """
     if not holds_objects(X):
         return np.zeros(X.shape[1], dtype=bool)
@@ -103,16 +103,16 @@ def find_text(X, missing_values) -> np.ndarray:
 
 
 def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.ndarray:
-    """Tell which columns hold categories, by their types and by what the user says.
+    """Find the columns that hold categories, by their types and the user's choice.
 
     Parameters
     ----------
     is_text : ndarray of bool of shape (n_features,)
         Columns that are categories by their types.
     categorical_features : "from_dtype", None or array-like
-        As the user gave it: booleans, indices or names.
+        Parameter of the user: booleans, indices or names.
     names : ndarray of shape (n_features,) or None
-        Names of the columns, None where they have none.
+        Names of the columns, or None.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.n
     Raises
     ------
     ValueError
-        If a column is named that does not exist.
+        If a column does not exist.
     """
     if isinstance(categorical_features, str):
         return is_text
@@ -146,7 +146,7 @@ def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.n
 
 
 def find_kind(column, name, missing_values) -> str:
-    """Tell what a column holds.
+    """Return the kind of a column.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def find_kind(column, name, missing_values) -> str:
     ValueError
         If the column holds lists, complex numbers, or dates as objects.
     TypeError
-        If a column of objects holds some that are no numbers, text or booleans.
+        If a column of objects holds values other than numbers, text and booleans.
     """
     dtype = column.dtype
     if is_numeric(dtype):
@@ -196,7 +196,7 @@ def _describe_unknown(name, dtype) -> str:
 
 
 def is_numeric(dtype) -> bool:
-    """Tell whether a type is one of numbers; booleans of sparse columns, which are 0 and 1, too."""
+    """Return whether a type is numeric, including the booleans 0 and 1 of sparse columns."""
     if hasattr(dtype, "fill_value"):
         dtype = dtype.subtype
         return dtype.kind in "biuf"
@@ -206,15 +206,15 @@ def is_numeric(dtype) -> bool:
 
 
 def is_boolean(dtype) -> bool:
-    """Tell whether a type is one of booleans."""
+    """Return whether a type is boolean."""
     return str(dtype) == "Boolean" or getattr(dtype, "kind", "O") == "b"
 
 
 def _declares_text(dtype) -> bool:
-    """Tell whether a type is one of text, booleans or categories, whatever the values."""
+    """Return whether a type is one of text, booleans or categories, whatever the values."""
     if hasattr(dtype, "is_numeric"):  # polars
         return str(dtype).partition("(")[0] in ("String", "Boolean", "Categorical", "Enum")
-    # pandas' own types of text say how they store it.
+    # The names of pandas' text types include their storage.
     is_string = hasattr(dtype, "storage") or getattr(dtype, "kind", "O") in "UTS"
     return is_string or getattr(dtype, "kind", "O") == "b" or hasattr(dtype, "categories")
 
@@ -224,7 +224,7 @@ def _has(dtype, question: str) -> bool:
 
 
 def _holds_text(kinds: set, name) -> bool:
-    """Tell by the types of the values that are there whether a column of objects is no numbers."""
+    """Return whether a column of objects is not numeric, by the types of its values."""
     for kind in kinds:
         if issubclass(kind, (*_TEMPORAL, complex)):
             raise ValueError(
@@ -241,12 +241,12 @@ def _holds_text(kinds: set, name) -> bool:
 
 
 def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
-    """Return the columns of a table, and which of their values are missing.
+    """Return the columns of a table, and a mask of missing values.
 
     Parameters
     ----------
     X : frame or ndarray of shape (n_samples, n_features)
-        The table; of floats, or with types for each column.
+        The table, of floats or with a type for each column.
     missing_values : object
         Placeholder of missing values. NaN and None are missing in any case.
     is_categorical : ndarray of bool of shape (n_features,)
@@ -255,7 +255,7 @@ def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
     Returns
     -------
     columns : list of ndarray of shape (n_samples,)
-        Floats, NaN where they are missing, or categories as objects.
+        Floats with NaN for missing values, or categories as objects.
     missing : ndarray of bool of shape (n_samples, n_features)
         True for missing values.
     """
@@ -274,7 +274,7 @@ def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
 
 
 def read_numeric_table(X, missing_values) -> np.ndarray:
-    """Return a table of numbers as an array of floats, NaN where they are missing.
+    """Return a table of numbers as an array of floats, with NaN for missing values.
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def read_numeric_table(X, missing_values) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a value is infinite or no number.
+        If a value is infinite or not a number.
     """
     columns = [
         read_finite_numbers(take_column(X, index), name, missing_values)[0]
@@ -301,7 +301,7 @@ def read_numeric_table(X, missing_values) -> np.ndarray:
 
 
 def read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as floats, NaN where it is missing, and where that is.
+    """Return a column as floats with NaN for missing values, and a mask of these.
 
     Parameters
     ----------
@@ -322,7 +322,7 @@ def read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.nd
     Raises
     ------
     ValueError
-        If a value is infinite or no number.
+        If a value is infinite or not a number.
     """
     numbers, missing = _read_numbers(column, name, missing_values)
     numbers[missing] = np.nan
@@ -362,7 +362,7 @@ def _to_floats(column) -> np.ndarray:
 
 
 def read_cells(column, missing_values) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of a column as objects, and where they are missing."""
+    """Return the values of a column as objects, and a mask of missing values."""
     cells = np.asarray(column, dtype=object)
     if hasattr(column, "isna"):
         missing = np.array(column.isna(), dtype=bool)
@@ -381,7 +381,7 @@ def _equals(numbers: np.ndarray, missing_values) -> np.ndarray:
 
 
 def is_not_a_number(value) -> bool:
-    """Tell whether a value is one of those that stand for nothing: NaN, None, NA, NaT."""
+    """Return whether a value denotes a missing value: NaN, None, NA or NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, Real | Decimal) and bool(value != value)

@@ -1,4 +1,4 @@
-"""Missing cells filled by the nearest rows of the training table."""
+"""Missing values filled from the nearest training rows."""
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -6,9 +6,9 @@ from sklearn.utils import gen_batches
 
 _MOST_KEPT_ROWS, _LEAST_KEPT_ROWS = 5000, 1000
 _MOST_KEPT_CELLS = 1_000_000
-# Neighbours of a cell are the first rows that have it, among so many nearest rows.
+# The neighbours of a value are the nearest rows that have it, among this number of rows.
 N_NEIGHBORS, N_CANDIDATES = 5, 50
-# Rows at no distance count as much as rows at this squared distance per column.
+# Lower bound of squared distances per column, for identical rows.
 LEAST_SQUARE = 1e-6
 _CELLS_AT_ONCE = 2**22
 
@@ -35,26 +35,26 @@ def choose_kept(n_rows: int, n_columns: int) -> np.ndarray:
 
 
 def find_neighbor_changes(filled, missing, known, has) -> np.ndarray:
-    """Return what must be added to fills to make them means of the nearest rows.
+    """Return the differences between means over the nearest rows and the given fills.
 
-    Distances are those of filled rows, and means are weighted by inverse squared distances. A row
-    counts for a cell only if its own cell is observed, so no row is its own neighbour there.
+    Distances are computed between filled rows, and means are weighted by inverse squared distances.
+    Only rows in which the value is observed take part, so no row is its own neighbour.
 
     Parameters
     ----------
     filled : ndarray of shape (n_samples, n_columns)
-        Rows with their missing cells filled.
+        Rows with their missing values filled.
     missing : ndarray of bool of shape (n_samples, n_columns)
-        Cells that were missing.
+        Mask of missing values.
     known : ndarray of shape (n_known, n_columns)
-        Rows of the training table, filled.
+        Filled training rows.
     has : ndarray of bool of shape (n_known, n_columns)
-        Observed cells of these rows.
+        Mask of observed values of the training rows.
 
     Returns
     -------
     changes : ndarray of shape (n_samples, n_columns)
-        Zero for observed cells, in rows without any, and where no near row has the cell.
+        Zero for observed values, in empty rows, and if no near row has the value.
     """
     changes = np.zeros(filled.shape)
     gappy = np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1))

@@ -47,32 +47,32 @@ from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import is_masked
 from skae._shared.scikit_learn import check_weights, fit_context, validate_data
 
-# Rows that differ by less than such a part of the ranges of the features are the same row: single
+# Rows that differ by less than this share of the ranges of the features are identical: single
 # precision, and the order of its sums, cannot tell them apart.
 _SAME = 10 * np.finfo(np.float32).eps
-# Cells count as so many ranges from the training rows for the autoencoder, whose single precision
-# has no squares of what may lie beyond; their distance from there is added in double precision.
+# The autoencoder's inputs are clipped to this number of ranges from the training rows, because
+# squares may overflow in single precision; the excess is added in double precision.
 _FARTHEST = 1e6
 _GREATEST_DISTANCE = 1e140
-# Residuals of a column count as at least so many of its ranges in a z-score: single precision knows
-# no smaller ones.
+# Lower bound of a column's residuals in a z-score, in units of its range: single precision has
+# no smaller residuals.
 _LEAST_RESIDUAL = 10 * _SAME
 _CELLS_AT_ONCE = 2**22
 _DOUBLES = np.finfo(np.float64).min, np.finfo(np.float64).max
-# Rows in training are compared with so many neighbours among so many rows at most before the most
-# remote ones are left out: outliers in a group smaller than that do not make each other look usual.
+# Number of neighbours, and maximum number of rows, before the most remote training rows are
+# trimmed: a group of fewer outliers than neighbours does not hide its own members.
 _WIDE, _MOST_COMPARED = 100, 3000
-# Weight of the error in the score, and the share of the usual value that each part has at least.
+# Weight of the error in the score, and lower bound of each part relative to its usual value.
 _WEIGHT, _LEAST_SHARE = 0.2, 1e-3
-# The error counts as at most so many times the distance, both in units of their usual values, and
-# at least that part of it: far from the training rows a network says little.
+# Upper and lower bound of the error relative to the distance, both in units of their usual
+# values: far from the training rows, a network is not reliable.
 _MOST_RATIO = 3
 _UNITS = (
     "AutoencoderOutlierDetector gives its `autoencoder` features divided by their range in the "
     "training rows, after their minimum is subtracted unless X is sparse; the values above are in "
     "these units."
 )
-# Memory that a fit takes, in units of the training rows in double precision.
+# Memory for a fit, in units of the training rows in double precision.
 _COPIES = 5.0
 _SAMPLE = (
     "Fit to a random sample of the rows; `score_samples`, `predict` and the like read all rows a "
@@ -415,7 +415,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         if is_frame(X):
             return self.autoencoder_.reconstruction_errors(X)
         errors = self.autoencoder_.reconstruction_errors(X).astype(np.float64)
-        # A view, also where samples have axes of their own.
+        # A view, also for samples with more axes.
         errors.reshape(len(errors), -1)[beyond.row, beyond.col] += beyond.data
         return errors
 
@@ -463,7 +463,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         )
 
     def _read(self, name, remedy):
-        """Return an attribute that a fit may not have set."""
+        """Return an attribute that depends on the parameters of fit."""
         if not hasattr(self, name):
             raise ValueError(
                 f"The detector must have `{name}`, which was not set when it was fitted. {remedy}."
@@ -471,13 +471,13 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return getattr(self, name)
 
     def _score_unseen(self, X, form, weights, groups=None):
-        """Return sorted scores of rows, each by a detector fitted to the other folds."""
+        """Return the sorted scores of rows under detectors fitted to the other folds."""
         _, units = np.unique(
             np.arange(X.shape[0]) if groups is None else groups, return_inverse=True
         )
         n_units = units.max() + 1
         if n_units < 4:
-            # Two rows or groups at least must be left to fit to.
+            # At least two rows or groups must remain for the fit.
             return np.empty(0)
         folds = np.random.default_rng(0).permutation(n_units) % min(self.cv, n_units // 2)
         X = X if sparse.issparse(X) or is_frame(X) else X.reshape(-1, *form)
@@ -492,16 +492,16 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     def _clone_for_fold(self):
         """Return an unfitted detector for a part of the rows."""
-        # Missing cells of all rows are known to the autoencoder.
+        # The autoencoder takes missing values in all rows.
         part = clone(self).set_params(cv=None, autoencoder=clone(self.autoencoder_))
         fraction = getattr(part.autoencoder, "validation_fraction", None)
         if fraction is not None and not isinstance(fraction, Real):
-            # A splitter may number the rows of the whole table.
+            # A splitter may refer to the rows of the whole table.
             part.set_params(autoencoder__validation_fraction=0.1)
         return part
 
     def _read_groups(self, groups, X, weights) -> dict:
-        """Return groups of the rows of positive weight, as the autoencoder's fit takes them."""
+        """Return the groups of the rows of positive weight in the form for the autoencoder."""
         if groups is None:
             return {}
         if not has_fit_parameter(self.autoencoder_, "groups"):
@@ -514,7 +514,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return {"groups": groups if weights is None else groups[weights > 0]}
 
     def _validate_rows(self, X, *, reset=False, **options):
-        """Return X as an array or CSR matrix of rows, and the shape that samples have in X."""
+        """Return X as an array or CSR matrix of rows, and the shape of its samples."""
         samples = stack_samples(X)
         if is_mixed_frame(samples) if reset else self._frame is not None:
             return self._validate_frame(samples, reset), ()
@@ -540,7 +540,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
                 self.autoencoder_.set_params(missing="mask")
             rows = X[[own.name for own in used]]
             if not is_mixed_frame(rows):
-                # Without the column that makes it mixed, the table would be one of numbers.
+                # Without its only mixed column, the table would be numeric.
                 return X
             warn_of_left_out(columns)
             return rows
@@ -563,7 +563,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return rows, decode_table(own.net_.module_, own.transform(X), own._standardization)
 
     def _scale(self, X, form):
-        """Return rows in units of the ranges of the features, and what lies too far away.
+        """Return rows in units of the ranges of the features, and the excess of distant values.
 
         Parameters
         ----------
@@ -575,12 +575,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         Returns
         -------
         scaled : ndarray of shape (n_samples, *form) or CSR matrix of shape (n_samples, n_features)
-            Rows in these units, at most `_FARTHEST` from 0, in the precision of X.
+            Rows in these units, clipped to `_FARTHEST` from 0, in the precision of X.
         beyond : coo_array of shape (n_samples, n_features)
-            Squared distances of X from there, in double precision; few if any are stored.
+            Squared distances of X beyond the limit, in double precision; mostly empty.
         """
         if is_frame(X):
-            # Its columns have units of their own.
+            # Its columns are in their own units.
             return X, None
         if sparse.issparse(X) and self.data_min_.any():
             X = X.toarray()
@@ -600,7 +600,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return scaled if sparse.issparse(scaled) else scaled.reshape(-1, *form), beyond
 
     def _choose_core(self, X, weights, groups=None) -> np.ndarray:
-        """Tell which rows are left by `trim`."""
+        """Return the mask of the rows that `trim` keeps."""
         if is_frame(X):
             scaled = FrameForm.fit(self.autoencoder_, X, None).read(self.autoencoder_, X)
         else:
@@ -617,26 +617,26 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return ~_spare_columns(X, ~kept)
 
     def _fit_autoencoder(self, X, kept, weights, options):
-        """Fit the autoencoder to the rows kept."""
+        """Fit the autoencoder to the kept rows."""
         if not kept.all():
-            # A splitter may number all rows, so the others stay: they weigh nothing, and are copies
-            # of one that is kept, since the autoencoder may refuse cells beyond these.
+            # A splitter may refer to all rows, so the others stay with weight zero, as copies of a kept
+            # row, because the autoencoder may reject values outside the range.
             weights = kept * (1.0 if weights is None else weights)
             X = _take(X, np.where(kept, np.arange(len(kept)), kept.argmax()))
         with advise("X must lie in", _UNITS):
             self.autoencoder_.fit(X, sample_weight=weights, **options)
 
     def _place(self, X) -> np.ndarray:
-        """Return the coordinates of scaled rows, whose distances count."""
+        """Return the coordinates of scaled rows, between which distances are computed."""
         return place_rows(self._fill(X), self._center, self._axes)
 
     def _fill(self, X):
-        """Return scaled rows as a table, with their reconstructions in place of missing cells."""
+        """Return scaled rows as a table, with missing values replaced by reconstructions."""
         if sparse.issparse(X):
             return X
         if is_frame(X):
             rows, decoded = self._encode(X)
-            # A category that did not occur in fit is none of those that did.
+            # An unknown category differs from all known ones.
             decoded[self.autoencoder_._frame.find_unknown(X, rows)] = 0
             return np.where(np.isnan(rows), decoded, rows)
         missing = np.isnan(X)
@@ -647,17 +647,17 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     def _measure_errors(self, X) -> np.ndarray:
         """Return the squared errors of scaled rows, summed over the features."""
-        # Some autoencoders have scores of another kind, such as densities.
+        # Some autoencoders have other scores, such as densities.
         scores = BaseAutoencoder.score_samples(self.autoencoder_, X).astype(np.float64)
         return -scores * self.n_features_in_
 
     def _find_inflation(self, errors, weights) -> float:
-        """Return how many times larger errors of rows are that the autoencoder has not seen."""
+        """Return the ratio of errors of held-out rows to those of training rows."""
         seen = np.average(errors, weights=weights) / self.n_features_in_
         return max(1, self.autoencoder_.reconstruction_error_ / seen) if seen > 0 else 1
 
     def _remember(self, X, kept, weights, groups=None):
-        """Keep what rows are compared with, and the threshold."""
+        """Store the reference rows and the threshold."""
         errors = self._measure_errors(X)
         inflation = self._find_inflation(errors[kept], None if weights is None else weights[kept])
         core = _take(X, kept)
@@ -675,12 +675,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         self._units = tuple(max(unit, self._least) for unit in usual)
         self._unit = 1.0
         self._unit = float(np.median(-self._combine(squares, errors * inflation)[kept]))
-        # A share that is asked for is that of the training rows, a fence is for rows to come.
+        # A given share refers to the training rows, a fence to future rows.
         errors = errors * (inflation if self.contamination == "auto" else 1)
         self.offset_ = self._find_threshold(self._combine(squares, errors), weights)
 
     def _measure_residuals(self, X) -> np.ndarray:
-        """Return the root mean square of each feature's residuals in scaled rows, kept off zero."""
+        """Return the root mean squared residual of each feature in scaled rows, above zero."""
         sums, counts = 0, 0
         for part in gen_batches(X.shape[0], max(1, _CELLS_AT_ONCE // self.n_features_in_)):
             errors = np.asarray(self.autoencoder_.reconstruction_errors(_take(X, part)), np.float64)
@@ -692,11 +692,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         return np.sqrt(sums / np.maximum(counts, 1)).clip(_LEAST_RESIDUAL)
 
     def _find_squares(self, places) -> np.ndarray:
-        """Return mean squared distances from the neighbours."""
+        """Return mean squared distances to the neighbours."""
         return find_squares(self._neighbors, places, self.n_neighbors_, self._least)
 
     def _combine(self, squares, errors) -> np.ndarray:
-        """Return scores of rows from their distances and errors, both squared."""
+        """Return scores of rows from their squared distances and errors."""
         (far, bad), floor = self._units, _LEAST_SHARE
         remoteness = squares / far + floor
         limits = remoteness / _MOST_RATIO, remoteness * _MOST_RATIO
@@ -705,7 +705,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
     @property
     def _least(self) -> float:
-        """Squared distance below which two rows are the same."""
+        """Squared distance below which two rows are identical."""
         return float(self.n_features_in_ * _SAME**2 * max(1, np.square(self._axes).max()))
 
     def _find_threshold(self, scores, weights) -> float:
@@ -724,7 +724,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "_neighbors" in state:
-            # Trees of scikit-learn are no plain values, and grow again as they were.
+            # Trees of scikit-learn are not plain values, and are rebuilt identically.
             state["_neighbors"] = self._neighbors._fit_X
         return state
 
@@ -736,20 +736,20 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
 
 
 def _discover(p_values, fdr: float) -> np.ndarray:
-    """Tell which rows the procedure of Benjamini and Hochberg rejects."""
+    """Return the mask of the rows rejected by the Benjamini-Hochberg procedure."""
     ordered = np.sort(p_values)
-    # Steps of equal p-values are rounded alike, so a p-value at the line is below it.
+    # Thresholds are rounded like p-values, so that a p-value equal to its threshold counts.
     passes = ordered <= fdr * np.arange(1, len(ordered) + 1) / len(ordered) * (1 + 1e-9)
     return p_values <= ordered[passes].max(initial=-1)
 
 
 def _take(X, rows):
-    """Return some rows of a table."""
+    """Return rows of a table."""
     return _safe_indexing(X, rows) if is_frame(X) else X[rows]
 
 
 def _spare_columns(X, unseen) -> np.ndarray:
-    """Return which rows are held out, less a row for each column that all others lack."""
+    """Return the held-out rows without one row for each column missing in all others."""
     if sparse.issparse(X) or is_frame(X) or not unseen.any():
         return unseen
     missing = np.isnan(X.reshape(len(X), -1))
@@ -759,22 +759,22 @@ def _spare_columns(X, unseen) -> np.ndarray:
 
 
 def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers to subtract from the features, and to divide them by."""
+    """Return the shift and the scale of each feature."""
     if sparse.issparse(X):
         lowest, highest = min_max_axis(X.astype(np.float64), axis=0)
     else:
-        # Unlike `min` and `max` these go past missing cells.
+        # Unlike `min` and `max`, these ignore NaN.
         lowest, highest = (end.reduce(X, axis=0).astype(np.float64) for end in (np.fmin, np.fmax))
     with np.errstate(over="ignore"):
         ranges = np.minimum(highest - lowest, _DOUBLES[1])
     varies = ranges > 0
-    # A constant feature shows no scale of its own; that of the others is the best guess.
+    # A constant feature has no scale; that of the others is the best guess.
     ranges[~varies] = np.median(ranges[varies]) if varies.any() else 1
     return (np.zeros_like(lowest) if sparse.issparse(X) else lowest), ranges
 
 
 def _find_excess(scaled):
-    """Return squared distances of cells from the farthest that the autoencoder gets to see."""
+    """Return squared distances of values beyond the limit of the autoencoder's inputs."""
     if sparse.issparse(scaled):
         table = scaled.tocoo()
         cells, rows, columns = table.data, table.row, table.col
@@ -788,17 +788,17 @@ def _find_excess(scaled):
 
 
 def _find_usual(values) -> float:
-    """Return the mean of the lower nine tenths: a median may be zero where rows are equal."""
+    """Return the mean of the lower nine tenths: with equal rows, a median may be zero."""
     return float(np.sort(values)[: max(1, int(0.9 * len(values)))].mean())
 
 
 def _find_quantile(values, share: float, weights) -> float:
-    """Return a number that this share of the weight lies below, halfway to the next value."""
+    """Return the weighted quantile, halfway to the next value."""
     order = np.argsort(values)
     values = values[order]
     weights = np.ones(len(values)) if weights is None else weights[order]
     below = np.cumsum(weights)
-    # A little more than the share, since sums of weights are rounded.
+    # Slightly more than the share, because sums of weights are rounded.
     n_below = np.searchsorted(below, share * below[-1] * (1 + 1e-9), side="right")
     ends = values[max(n_below - 1, 0)], values[min(n_below, len(values) - 1)]
     return float(np.mean(ends))

@@ -1,4 +1,4 @@
-"""Checks that scikit-learn's constraints have no words for."""
+"""Parameter checks beyond scikit-learn's constraints."""
 
 from numbers import Integral, Real
 
@@ -10,7 +10,7 @@ from skae._engine import chunk_slices, multiplies_in_bfloat16, resolve_device
 from skae._shared.warning import warn_user
 from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning, OvercompleteWarning
 
-# What skorch offers beside the parameters that the estimator has itself.
+# Options of skorch that the estimator does not set itself.
 _NET_PARAMS = ("callbacks", "compile", "optimizer")
 _OWN_NAMES = {
     "batch_size": "batch_size",
@@ -36,12 +36,12 @@ def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
     Parameters
     ----------
     hidden_layer_sizes : int, array-like of int or "auto"
-        As the user gave it.
+        Parameter of the user.
 
     Returns
     -------
     sizes : tuple of int
-        Positive, one for each hidden layer of the encoder.
+        Positive sizes, one for each hidden layer of the encoder.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
 
 
 def check_output_range(output_range):
-    """Refuse an `output_range` that is not a lower and a greater upper bound."""
+    """Raise an error unless `output_range` is a lower and a larger upper bound."""
     if output_range is None or isinstance(output_range, str):
         return
     real = len(output_range) == 2 and all(isinstance(bound, Real) for bound in output_range)
@@ -73,7 +73,7 @@ def check_output_range(output_range):
 
 
 def check_net_params(net_params: dict | None):
-    """Refuse options of skorch that do not exist or are the estimator's to set."""
+    """Raise an error for options of skorch that do not exist or are set by the estimator."""
     for name, value in (net_params or {}).items():
         if not isinstance(name, str) or name.partition("__")[0] not in _NET_PARAMS:
             own = _OWN_NAMES.get(name)
@@ -90,12 +90,12 @@ def check_net_params(net_params: dict | None):
 
 
 def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
-    """Return whether to multiply in half precision: where that is asked for and can be had.
+    """Return whether to multiply in half precision: if it is requested and available.
 
     Parameters
     ----------
     mixed_precision : bool
-        Whether it is asked for.
+        Whether half precision is requested.
     dtype : {"float32", "float64"}
         Precision of the network.
     device : str
@@ -104,12 +104,12 @@ def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
     Returns
     -------
     mixed_precision : bool
-        Whether it is asked for and the device has it.
+        Whether it is requested and the device supports it.
 
     Raises
     ------
     ValueError
-        If the network is to have double precision.
+        If the network has double precision.
     """
     if not mixed_precision:
         return False
@@ -130,7 +130,7 @@ def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
 
 
 def check_single_schedule(learning_rate: str, net_params: dict | None):
-    """Refuse a scheduler of skorch beside one of the estimator, which would undo what it sets."""
+    """Raise an error if skorch and the estimator both have a learning rate schedule."""
     for callback in (net_params or {}).get("callbacks") or []:
         callback = callback[1] if isinstance(callback, tuple) else callback
         kind = callback if isinstance(callback, type) else type(callback)
@@ -142,7 +142,7 @@ def check_single_schedule(learning_rate: str, net_params: dict | None):
 
 
 def check_range(X, names, loss, output_range, *, named_loss):
-    """Refuse rows that cannot be reconstructed within the range of the output.
+    """Raise an error for rows that cannot be reconstructed within the output range.
 
     Parameters
     ----------
@@ -151,16 +151,16 @@ def check_range(X, names, loss, output_range, *, named_loss):
     names : sequence of length n_features
         Names of the columns.
     loss : ReconstructionLoss
-        The loss, whose `domain` X must lie in.
+        The loss, whose `domain` must include X.
     output_range : "auto", None or pair of float
-        Range that the user asks for.
+        Range requested by the user.
     named_loss : str
-        The parameter that names the loss, and its value.
+        Name and value of the parameter of the loss, for messages.
 
     Raises
     ------
     ValueError
-        If a value lies outside; the message names its column.
+        If a value is outside; the message names its column.
     """
     if loss.domain is not None:
         (lower, upper), reason = loss.domain, named_loss
@@ -183,21 +183,21 @@ def check_range(X, names, loss, output_range, *, named_loss):
 
 
 def _ends(X, which: str) -> np.ndarray:
-    """Return the least or greatest value of each column."""
+    """Return the minimum or maximum of each column."""
     if sparse.issparse(X):
         return getattr(X, which)(axis=0).toarray().ravel()
-    # Unlike `min` and `max` these go past what is missing.
+    # Unlike `min` and `max`, these ignore NaN.
     limit = {"min": np.fmin, "max": np.fmax}[which]
     return limit.reduce([limit.reduce(X[rows], axis=0) for rows in chunk_slices(X.shape)], axis=0)
 
 
 def warn_if_overcomplete(n_components: int | float | str | None, n_features: int):
-    """Warn of codes that can copy the features.
+    """Warn if there are enough codes to copy the features.
 
     Parameters
     ----------
     n_components : int, float, str or None
-        As the user gave it.
+        Parameter of the user.
     n_features : int
         Number of features.
     """
@@ -218,16 +218,16 @@ def warn_of_no_gain(
     measure: str = "mean squared error per cell",
     reference: str = "PCA",
 ):
-    """Warn that an autoencoder does no better than PCA.
+    """Warn that an autoencoder is not better than PCA.
 
     Parameters
     ----------
     error, pca_error : float
         Mean squared error per cell of the model and of PCA, in units of X squared.
     is_pca : bool
-        Whether the model is the PCA that it started as.
+        Whether the model stayed PCA.
     measure, reference : str
-        Names of the error and of what stands in PCA's place.
+        Names of the error and of the reference.
     """
     outcome = f"so the model is {reference}" if is_pca else "training did not help"
     warn_user(
@@ -247,7 +247,7 @@ def warn_of_no_neighbors_gained(linear_map: str, *, is_linear: bool):
     linear_map : str
         Name of the best linear map.
     is_linear : bool
-        Whether the model is the linear map that it started as.
+        Whether the model stayed the linear map.
     """
     names = {
         "pca": "PCA",

@@ -1,4 +1,4 @@
-"""Losses, penalties and noise, each given by name or as an object: from parameters to objects."""
+"""Conversion of losses, penalties and corruptions from parameters to objects."""
 
 import numpy as np
 
@@ -18,29 +18,29 @@ from skae.objectives import (
 
 LINKS = ("identity", "logistic", "exponential", "mixed")
 
-# Names that other libraries have for what is a class here.
+# Names in other libraries for what is a class here.
 FOREIGN_PENALTIES = ("top_k",)
 
 
 def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
-    """Return the loss for a name, a loss, a function or a torch criterion.
+    """Return the loss object for a name, a loss, a function or a torch criterion.
 
     Parameters
     ----------
     loss : str, ReconstructionLoss, callable or torch criterion
         Parameter of the estimator.
     of_codes : bool, default=False
-        Whether the estimator also takes losses of the codes.
+        Whether the estimator also accepts losses of the codes.
 
     Returns
     -------
     loss : ReconstructionLoss
-        The given loss itself where it is one.
+        The loss; an instance is returned unchanged.
 
     Raises
     ------
     ValueError
-        If it is the class of a loss, a loss of codes that the estimator does not take, or a
+        If it is a class, a loss of codes that the estimator does not accept, or if a
         parameter of the loss is not as described.
     """
     if isinstance(loss, str):
@@ -68,7 +68,7 @@ def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
 
 
 def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None]:
-    """Return the penalty, its factor, and the sparsity for what `penalty` and `alpha` say.
+    """Return the penalty, its factor, and the sparsity for `penalty` and `alpha`.
 
     Parameters
     ----------
@@ -80,16 +80,16 @@ def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None
     Returns
     -------
     penalty : Penalty or None
-        The given penalty itself where it is one.
+        The penalty; an instance is returned unchanged.
     alpha : float
-        Factor of the penalty, 0 where there is none.
+        Factor of the penalty, 0 without one.
     sparsity : Sparsity or None
-        The given sparsity itself where it is one.
+        The sparsity; an instance is returned unchanged.
 
     Raises
     ------
     ValueError
-        If a parameter of the object is not as described, or `alpha` does not go with it.
+        If a parameter of the object is not as described, or `alpha` cannot be combined with it.
     """
     if isinstance(penalty, str) and penalty in FOREIGN_PENALTIES:
         raise ValueError(
@@ -119,18 +119,18 @@ def _check_no_alpha(sparsity: Sparsity, alpha: float | None):
 def check_rotation(
     rotation: str, given, penalty: Penalty | None, sparsity: Sparsity | None
 ) -> None:
-    """Refuse a rotation of codes whose axes a penalty or a sparsity gives a meaning.
+    """Raise an error for a rotation if a penalty or a sparsity depends on the axes.
 
     Parameters
     ----------
     rotation : str
-        Rotation that is asked for.
+        Requested rotation.
     given : object
         Parameter `penalty` of the estimator, for the message.
     penalty : Penalty or None
-        Penalty that `read_penalty` has made of it.
+        Penalty from `read_penalty`.
     sparsity : Sparsity or None
-        Sparsity that `read_penalty` has made of it.
+        Sparsity from `read_penalty`.
 
     Raises
     ------
@@ -145,17 +145,17 @@ def check_rotation(
 
 
 def check_nested(estimator) -> None:
-    """Refuse nested codes together with what leaves them no order, or no decoders of their own.
+    """Raise an error for parameters that cannot be combined with nested codes.
 
     Parameters
     ----------
     estimator : estimator
-        With `nested=True`.
+        Estimator with `nested=True`.
 
     Raises
     ------
     ValueError
-        If another parameter does not go with it.
+        If another parameter cannot be combined with it.
     """
     usual = {"penalty": None, "rotation": "pca", "tied_weights": False}
     reasons = {
@@ -171,24 +171,24 @@ def check_nested(estimator) -> None:
 
 
 def read_corruption(corruption, level: float) -> Corruption | None:
-    """Return the noise for a name and a level, or the given noise.
+    """Return the corruption for a name and a level, or a given object.
 
     Parameters
     ----------
     corruption : str, Corruption or None
         Parameter of the estimator.
     level : float
-        Level of the noise that a name stands for.
+        Level of the corruption, for names.
 
     Returns
     -------
     corruption : Corruption or None
-        The given noise itself where it is an object.
+        The corruption; an instance is returned unchanged.
 
     Raises
     ------
     ValueError
-        If the level or a parameter of the noise is not as described.
+        If the level or a parameter of the corruption is not as described.
     """
     if not isinstance(corruption, str):
         if corruption is not None:
@@ -205,25 +205,25 @@ def read_corruption(corruption, level: float) -> Corruption | None:
 def check_row_losses(
     loss: ReconstructionLoss, settings, n_features: int, weights: np.ndarray | None, *, name: str
 ):
-    """Warn of a loss that gives one number for all rows, and refuse it where rows have weights.
+    """Warn about a loss with one number for all rows, and reject it for weighted rows.
 
     Parameters
     ----------
     loss : ReconstructionLoss
         The loss.
     settings : Settings
-        Precision of the network, and whether rows judge.
+        Precision of the network, and whether rows are held out.
     n_features : int
         Number of columns of the table.
     weights : ndarray of shape (n_samples,) or None
-        Weights of the rows; equal where None.
+        Weights of the rows, equal if None.
     name : str
         Name of the estimator's parameter.
 
     Raises
     ------
     ValueError
-        If rows have weights that such a loss cannot take into account.
+        If rows have weights, which such a loss cannot take into account.
     """
     if loss.tells_rows_apart(n_features, settings.network.torch_dtype):
         return
@@ -243,7 +243,7 @@ def check_row_losses(
 
 
 def check_neighbor_parameters(estimator):
-    """Refuse parameters of an autoencoder that its loss of neighbours has no use for.
+    """Raise an error for parameters that do not apply to the neighbour loss.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fits by several processes: whether they agree on the fit, and what each must not do alone."""
+"""Checks of fits by several processes."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ from skae._estimators.checkpoints import describe_fit
 
 
 def check_agreement(estimator, rows, weights, separation: Separation | None) -> None:
-    """Refuse a fit on which several processes do not agree.
+    """Raise an error if several processes do not agree on a fit.
 
     Parameters
     ----------
     estimator : estimator
-        The estimator in its fit.
+        The estimator that is being fitted.
     rows : ndarray or sparse matrix of shape (n_samples, n_features)
         The rows of this process.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
     separation : Separation or None
-        Rows that must not stand on both sides of a split.
+        Rows that must not be on both sides of a split.
 
     Raises
     ------
     ValueError
-        If they have other estimators, parameters or versions, or tables that do not fit together.
+        If the processes have different estimators, parameters, versions or kinds of tables.
     """
     ranks = RANKS.get()
     if ranks.size == 1:
@@ -52,7 +52,7 @@ def _show(one: Any, other: Any) -> str:
 
 
 def refuse_continuation() -> None:
-    """Refuse a fit that goes on from another, where there are several processes."""
+    """Raise an error for a fit that continues an earlier one in several processes."""
     if RANKS.get().size > 1:
         raise ValueError(
             "Fits by several processes must begin anew. Got one that goes on from an earlier fit, "
@@ -61,7 +61,7 @@ def refuse_continuation() -> None:
 
 
 def refuse_parts(what: str) -> None:
-    """Refuse something that takes all rows where each process has rows of its own.
+    """Raise an error for a part that needs all rows if each process has its own.
 
     Parameters
     ----------

@@ -1,23 +1,23 @@
-"""Errors of inner estimators and of scikit-learn, with a remedy that the outer one knows."""
+"""Remedies added to errors of inner estimators and of scikit-learn."""
 
 import contextlib
 
 
 @contextlib.contextmanager
 def advise(about: str, remedy: str):
-    """Add a remedy to the first line of errors about something.
+    """Context that adds a remedy to the first line of certain errors.
 
     Parameters
     ----------
     about : str
-        Part of the message of the errors to add to.
+        Text that identifies the errors by their message.
     remedy : str
         Sentences to add.
 
     Raises
     ------
     ValueError
-        The error of the block, with the remedy if the message is about that.
+        The error of the block, with the remedy if its message matches.
     """
     try:
         yield

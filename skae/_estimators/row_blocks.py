@@ -1,4 +1,4 @@
-"""Methods whose result for a row depends on no other row: large tables come a block at a time."""
+"""Methods applied to large tables block by block, because rows are independent."""
 
 import functools
 import math
@@ -15,22 +15,22 @@ from skae._shared.memory import find_free_memory
 from skae._shared.progress import show_progress
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
-# Numbers in double precision that take 32 MB, and a few copies of them.
+# 32 MB in double precision, of which there are a few copies.
 _CELLS_AT_ONCE = 2**22
 
 
 def reads_blocks(method: _Method) -> _Method:
-    """Let a method of rows read tables that are larger than memory a block at a time.
+    """Let a method of rows process tables larger than memory block by block.
 
     Parameters
     ----------
     method : function
-        A method from rows to an array, or a frame of pandas, with a result for each of them.
+        Method that returns an array or a pandas data frame with one result per row.
 
     Returns
     -------
     in_blocks : function
-        The method. Results of blocks are put together.
+        The method, which concatenates the results of blocks.
     """
 
     @functools.wraps(method)
@@ -49,16 +49,16 @@ def reads_blocks(method: _Method) -> _Method:
 
 
 def check_size(X, n_copies: float, alternative: str) -> None:
-    """Refuse to fit to a table outside of memory that does not fit into it.
+    """Raise an error if a stored table does not fit into memory.
 
     Parameters
     ----------
     X : object
-        Rows as the user passed them.
+        Rows given by the user.
     n_copies : float
-        Memory for the fit, in units of that for the rows in double precision.
+        Memory for the fit, in units of the rows in double precision.
     alternative : str
-        Sentence on what can be done instead.
+        Sentence that names an alternative.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def check_size(X, n_copies: float, alternative: str) -> None:
 
 
 def _find_table(X) -> StoredTable | None:
-    """Return rows that are not in memory as a table."""
+    """Return rows that are not in memory as a `StoredTable`."""
     return open_stored(open_path(Path(X)) if is_path(X) else X)
 
 

@@ -1,4 +1,4 @@
-"""Coordinates in which the distances of rows count directions of little variance, too."""
+"""Coordinates for distances that also count directions of low variance."""
 
 import numpy as np
 from scipy import sparse
@@ -8,36 +8,36 @@ from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 _MOST_AXES = 128
 _MOST_COLUMNS = 1000
-# Share of a column's variance by which no direction is narrower: noise is not blown up.
+# Lower bound of the variance of a direction, relative to a column's, so as not to amplify noise.
 _LEAST_VARIANCE = 0.1
-# Weight of the distance between whitened rows against that between standardised ones.
+# Weight of the distance between whitened rows relative to that between standardised rows.
 _WHITENED = 0.3
-# Share of its range that the deviation of a column is taken for at least: a pixel that is seldom
-# lit gets little weight.
+# Lower bound of the deviation of a column, relative to its range: a pixel that is rarely lit gets
+# little weight.
 _LEAST_DEVIATION = 0.05
-# Coordinates beyond count as this: inner products of greater ones would lose the nearest rows.
+# Upper bound of coordinates: with larger ones, inner products lose the precision for neighbours.
 FARTHEST_PLACE = 1e3
 
 
 def find_axes(X, *, is_scaled: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centre of rows, and axes onto which rows less the centre are projected.
+    """Return the centre of rows, and the axes onto which centred rows are projected.
 
-    A squared distance between such projections is the sum of that between standardised rows and of
-    that between whitened rows (the one of Mahalanobis), which has 0.3 times the weight.
+    The squared distance between projections is that between standardised rows plus 0.3 times that
+    between whitened rows (the squared Mahalanobis distance).
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Rows. NaN counts as the mean of its column.
+        Rows. NaN is replaced by the mean of its column.
     is_scaled : bool, default=False
-        Whether columns have the weight that they are to have, instead of being standardised.
+        Whether columns are already scaled and must not be standardised.
 
     Returns
     -------
     center : ndarray of shape (n_features,)
         Means of the columns.
     axes : ndarray of shape (n_features, n_axes)
-        Principal axes of the standardised rows, at most 128, as long as they count.
+        Principal axes of the standardised rows, at most 128.
     """
     center, deviations = _describe_columns(X)
     if is_scaled:
@@ -57,7 +57,7 @@ def place_rows(X, center, axes) -> np.ndarray:
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Rows. NaN counts as the mean of its column.
+        Rows. NaN is replaced by the mean of its column.
     center : ndarray of shape (n_features,)
         From `find_axes`.
     axes : ndarray of shape (n_features, n_axes)
@@ -66,25 +66,25 @@ def place_rows(X, center, axes) -> np.ndarray:
     Returns
     -------
     places : ndarray of shape (n_samples, n_axes)
-        Coordinates, at most `FARTHEST_PLACE` from 0.
+        Coordinates, clipped to `FARTHEST_PLACE` from 0.
     """
     places = X @ axes - center @ axes if sparse.issparse(X) else _center(X, center) @ axes
     return np.clip(places, -FARTHEST_PLACE, FARTHEST_PLACE)
 
 
 def find_squares(neighbors: NearestNeighbors, places, n_neighbors: int, least: float):
-    """Return mean squared distances of rows from their nearest rows, themselves left out.
+    """Return mean squared distances of rows to their nearest other rows.
 
     Parameters
     ----------
     neighbors : NearestNeighbors
-        Fitted to more than `n_neighbors` rows.
+        Index fitted to more than `n_neighbors` rows.
     places : ndarray of shape (n_samples, n_axes)
         Coordinates of the rows.
     n_neighbors : int
         Number of nearest rows.
     least : float
-        Squared distance up to which two rows are the same.
+        Squared distance up to which two rows are identical.
 
     Returns
     -------
@@ -92,26 +92,26 @@ def find_squares(neighbors: NearestNeighbors, places, n_neighbors: int, least: f
         Mean squared distances.
     """
     squares = np.square(neighbors.kneighbors(places, n_neighbors + 1)[0])
-    # A row finds itself first, and is not its own neighbour.
+    # The first neighbour of a row is the row itself.
     columns = np.arange(n_neighbors) + (squares[:, :1] <= least)
     return np.take_along_axis(squares, columns, axis=1).mean(axis=1)
 
 
 def find_squares_to_other_groups(neighbors, places, n_neighbors: int, groups, kept) -> np.ndarray:
-    """Return mean squared distances of rows from the nearest rows of other groups.
+    """Return mean squared distances of rows to the nearest rows of other groups.
 
     Parameters
     ----------
     neighbors : NearestNeighbors
-        Fitted to the rows kept.
+        Index fitted to the kept rows.
     places : ndarray of shape (n_samples, n_axes)
         Coordinates of the rows.
     n_neighbors : int
-        Number of nearest rows; fewer where other groups have fewer.
+        Number of nearest rows; fewer if other groups have fewer.
     groups : ndarray of shape (n_samples,)
         Labels of groups.
     kept : ndarray of bool of shape (n_samples,)
-        Rows that are neighbours, of two groups at least.
+        Rows that can be neighbours, from at least two groups.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def find_squares_to_other_groups(neighbors, places, n_neighbors: int, groups, ke
     known = groups[kept]
     largest = np.unique(known, return_counts=True)[1].max()
     distances, nearest = neighbors.kneighbors(places, min(n_neighbors + largest, len(known)))
-    # The nearest come first, so the first of other groups are their nearest.
+    # Neighbours are sorted by distance, so the first of other groups are the nearest.
     is_other = known[nearest] != groups[:, None]
     is_other &= np.cumsum(is_other, axis=1) <= n_neighbors
     return np.sum(np.square(distances), axis=1, where=is_other) / is_other.sum(axis=1)
@@ -141,13 +141,13 @@ def _describe_columns(X) -> tuple[np.ndarray, np.ndarray]:
     ranges = np.nan_to_num(highest - lowest).astype(np.float64)
     deviations = np.maximum(np.sqrt(variances), _LEAST_DEVIATION * ranges)
     varies = ranges > 0
-    # A constant column shows no scale of its own; that of the others is the best guess.
+    # A constant column has no scale; that of the others is the best guess.
     deviations[~varies] = np.median(deviations[varies]) if varies.any() else 1
     return means, deviations
 
 
 def _center(X, center) -> np.ndarray:
-    """Return rows in double precision less the centre, which stands in for NaN."""
+    """Return centred rows in double precision, with NaN replaced by the centre."""
     centered = X - center
     return np.nan_to_num(centered, copy=False)
 
