@@ -10,9 +10,9 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 def atomic_fit(fit: _Method) -> _Method:
     """Make a fit atomic: the estimator changes in one step, at the end of the fit.
 
-    The fit works on a draft, a shallow copy of the estimator, whose attributes then replace its own.
-    If the fit fails or is interrupted, the estimator is unchanged, and other threads
-    see the attributes of either the old or the new fit, never a mixture.
+    The fit works on a draft, a shallow copy of the estimator, whose attributes then replace its
+    own. If the fit fails or is interrupted, the estimator is unchanged, and other threads see the
+    attributes of either the old or the new fit, never a mixture.
 
     Parameters
     ----------

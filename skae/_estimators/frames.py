@@ -179,7 +179,7 @@ class FrameForm:
         Parameters
         ----------
         estimator : BaseAutoencoder
-            Estimator that is told the names of the columns.
+            Estimator that stores the names of the columns.
         X : data frame of shape (n_samples, n_features)
             The frame.
         weights : ndarray of shape (n_samples,) or None
@@ -485,7 +485,7 @@ def check_frame(estimator, X, *, fewest: int, reset: bool):
     Parameters
     ----------
     estimator : estimator
-        Estimator that is told the names of the columns.
+        Estimator that stores the names of the columns.
     X : data frame of shape (n_samples, n_features)
         The frame.
     fewest : int

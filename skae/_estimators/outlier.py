@@ -619,8 +619,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     def _fit_autoencoder(self, X, kept, weights, options):
         """Fit the autoencoder to the kept rows."""
         if not kept.all():
-            # A splitter may refer to all rows, so the others stay with weight zero, as copies of a kept
-            # row, because the autoencoder may reject values outside the range.
+            # A splitter may refer to all rows, so the others stay, with weight zero, as copies of a
+            # kept row, because the autoencoder may reject values outside the range.
             weights = kept * (1.0 if weights is None else weights)
             X = _take(X, np.where(kept, np.arange(len(kept)), kept.argmax()))
         with advise("X must lie in", _UNITS):

@@ -1,4 +1,4 @@
-"""Rows whose cells stand in a shape of their own, such as images."""
+"""Rows whose values have a shape of their own, such as images."""
 
 import math
 from dataclasses import dataclass
@@ -20,33 +20,33 @@ from skae._shared.warning import warn_user
 from skae.architectures import Convolutional
 from skae.exceptions import SkaeWarning
 
-# Of grey images, of colours, and of colours with transparency.
+# Numbers of channels of greyscale, colour, and colour images with transparency.
 _CHANNELS = (1, 3, 4)
-# Of pictures; signals with so many channels are mostly longer than that.
+# Lengths of the axes of images; signals with this many channels are usually longer.
 _LEAST_SIDE = 8
 _GREATEST_ASPECT = 3
 
 
 def stack_samples(X, *, lazily: bool = False):
-    """Return samples that are no table as one array, all else as it is.
+    """Return samples in other containers than tables as one array; tables are unchanged.
 
     Parameters
     ----------
     X : object
-        As the user passed it, such as a list of images.
+        Samples given by the user, such as a list of images.
     lazily : bool, default=False
-        Whether tables that are larger than memory may stay where they are.
+        Whether tables larger than memory may stay in their files.
 
     Returns
     -------
     samples : object
-        An array where X was a tensor, a data set, a list of arrays, a list nested more than twice,
-        or a series of arrays; a `StoredTable` where it stays where it is.
+        An array if X was a tensor, a data set, a list of arrays, a list nested more than twice,
+        or a series of arrays; a `StoredTable` if it stays in its file.
 
     Raises
     ------
     ValueError
-        If samples have different shapes, or X is nothing that samples can be taken from.
+        If samples have different shapes, or X is not a container of samples.
     """
     X = read_container(read_stored(X, lazily=lazily))
     if not isinstance(X, list | tuple):
@@ -60,22 +60,22 @@ def stack_samples(X, *, lazily: bool = False):
 
 
 def warn_of_doubtful_axes(architecture, shape, sample_shape):
-    """Warn where images for a convolutional network seem to have their channels last, or none.
+    """Warn if images for a convolutional network seem to have their channels last, or none.
 
     Parameters
     ----------
     architecture : object
-        The parameter.
+        The parameter `architecture`.
     shape : tuple of int
         Shape of a sample.
     sample_shape : tuple of int or None
-        The parameter, None where the axes of X were taken.
+        The parameter `sample_shape`; None if the shape is that of X.
 
     Warns
     -----
     SkaeWarning
-        If the last axis has as many cells as images have channels, and the first has not; or if
-        the two axes of signals have such lengths as those of pictures.
+        If the length of the last axis is a usual number of channels and that of the first is not, or
+        if the two axes of signals have the usual lengths of images.
     """
     if architecture != "conv" and not isinstance(architecture, Convolutional):
         return
@@ -95,7 +95,7 @@ def warn_of_doubtful_axes(architecture, shape, sample_shape):
 
 
 def _may_be_grey(shape) -> bool:
-    """Tell whether two axes are such as pictures have."""
+    """Return whether two axes have the usual lengths of images."""
     if len(shape) != 2:
         return False
     shorter, longer = sorted(shape)
@@ -104,15 +104,15 @@ def _may_be_grey(shape) -> bool:
 
 @dataclass(frozen=True)
 class SampleForm:
-    """Shapes of a sample: in X, and as the network sees it.
+    """Shapes of a sample, in X and in the network.
 
     Attributes
     ----------
     given : tuple of int
         Shape of a sample in X, ``(n_features,)`` for rows of a table.
     seen : tuple of int
-        Shape of a sample as the network sees it. Sequences may lack last steps that none of those
-        in fit has.
+        Shape of a sample in the network. For sequences, final steps may be cut that no sequence of
+        fit has.
     """
 
     given: tuple[int, ...]
@@ -121,36 +121,36 @@ class SampleForm:
     reference_name: ClassVar[str] = "PCA"
 
     def complete(self, rows, mean):
-        """Return rows that the network can see: all, for arrays."""
+        """Return rows in the form for the network: unchanged, for arrays."""
         return rows
 
     def measure_unit(self, rows, scale: float) -> np.ndarray:
-        """Return the logarithm of the unit that the density of each row is in."""
+        """Return the logarithm of the unit of the density of each row."""
         return count_observed_cells(rows) * np.log(scale)
 
     def measure_cells(self, module, rows, standardization: Standardization) -> np.ndarray:
-        """Return the squared error of every cell."""
+        """Return the squared error of every value."""
         return self.restore(cell_errors(module, rows, standardization))
 
     def measure_rows(self, module, rows, standardization: Standardization) -> np.ndarray:
-        """Return the squared error of each row, and its squared distance from the mean."""
+        """Return the squared error of each row, and its squared distance to the mean."""
         return row_errors_and_deviations(module, rows, standardization).T
 
     def count_cells(self, rows, *, masked: bool) -> np.ndarray | int:
-        """Return the number of cells in each row that are not missing, 1 where all are."""
+        """Return the number of observed values of each row, at least 1."""
         return count_observed_cells(rows) if masked else rows.shape[1]
 
     def cut(self, rows):
-        """Return rows without the cells that the network does not see."""
+        """Return rows without the values that the network does not use."""
         n_seen = math.prod(self.seen)
         return rows if n_seen == rows.shape[1] else rows[:, :n_seen]
 
     def restore(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows of shape (n, n_seen) as samples, with NaN for cells that were cut."""
+        """Return rows of shape (n, n_seen) as samples, with NaN for values that were cut."""
         return self.restore_rows(rows).reshape(len(rows), *self.given)
 
     def restore_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Return one or more rows of shape (..., n_seen) with NaN for cells that were cut."""
+        """Return one or more rows of shape (..., n_seen) with NaN for values that were cut."""
         *outer, n_seen = rows.shape
         if n_seen == math.prod(self.given):
             return rows
@@ -167,15 +167,15 @@ def read_form(
     Parameters
     ----------
     X : object
-        Samples as the user passed them, stacked.
+        Stacked samples of the user.
     rows : ndarray or sparse matrix of shape (n_samples, n_features)
         Samples as rows.
     sample_shape : tuple of int or None
-        Parameter of the estimator.
+        Parameter `sample_shape` of the estimator.
     known : SampleForm, default=None
-        Shapes in a fit that this one goes on from, which count where nothing else tells.
+        Shapes of an earlier fit that this one continues, used as defaults.
     padded : bool, default=False
-        Whether missing cells lie beyond the end of sequences; steps that none has are cut.
+        Whether missing values mark the end of sequences; steps beyond the longest are cut.
 
     Returns
     -------
@@ -185,8 +185,8 @@ def read_form(
     Raises
     ------
     ValueError
-        If `sample_shape` does not consist of positive integers or does not fit X, or X has another
-        arrangement than before.
+        If `sample_shape` is not a tuple of positive integers that matches X, or if X has other axes
+        than before.
     """
     given = find_form(X, rows.shape[1])
     before = None if known is None else known.seen
@@ -221,19 +221,19 @@ def _find_seen_shape(given, sample_shape, before) -> tuple[int, ...]:
 
 
 def check_form(form, known):
-    """Refuse samples with the cells of those in fit in another arrangement.
+    """Raise an error if samples have other axes than in fit.
 
     Parameters
     ----------
     form : tuple of int
-        The shape that samples have in X.
+        Shape of a sample in X.
     known : tuple of int
-        Shape of a sample as the network sees it; of sequences the last steps may be left out.
+        Shape of a sample in the network; the final steps of sequences may be cut.
 
     Raises
     ------
     ValueError
-        If the axes are others.
+        If the axes differ.
     """
     if len(form) < 2 or len(known) < 2 or _without_ones(form) == _without_ones(known):
         return
@@ -246,17 +246,17 @@ def check_form(form, known):
 
 
 def flatten_samples(X):
-    """Return an array of more than two axes as rows, all else as it is.
+    """Return an array with more than two axes as rows; other objects are unchanged.
 
     Parameters
     ----------
     X : object
-        As the user passed it.
+        Input of the user.
 
     Returns
     -------
     rows : object
-        Two-dimensional where X had more axes. No copy of a memory map in C order.
+        Two-dimensional if X had more axes. Memory maps in C order are not copied.
     """
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) < 3:
@@ -265,13 +265,13 @@ def flatten_samples(X):
 
 
 def find_form(X, n_features: int) -> tuple[int, ...]:
-    """Return the shape that samples have in X, which is (n_features,) for a table."""
+    """Return the shape of a sample in X, which is (n_features,) for a table."""
     shape = tuple(getattr(X, "shape", ()))
     return shape[1:] if len(shape) > 2 else (n_features,)
 
 
 def count_observed_cells(X) -> np.ndarray:
-    """Return the number of cells in each row of X that are not missing, 1 where all are."""
+    """Return the number of observed values of each row of X, at least 1."""
     if sparse.issparse(X) or X.dtype.kind != "f":
         return np.full(X.shape[0], X.shape[1])
     counts = [np.count_nonzero(~np.isnan(X[rows]), axis=1) for rows in chunk_slices(X.shape)]
@@ -279,7 +279,7 @@ def count_observed_cells(X) -> np.ndarray:
 
 
 def _complete(sizes: tuple, n_cells: int) -> tuple:
-    """Return sizes with what fits in the place of a single -1, as NumPy's `reshape` has it."""
+    """Return sizes in which a single -1 is inferred, as in NumPy's `reshape`."""
     given = [size for size in sizes if size != -1]
     whole = all(isinstance(size, Integral) and int(size) > 0 for size in given)
     if len(given) != len(sizes) - 1 or not whole or n_cells % math.prod(given):
@@ -288,7 +288,7 @@ def _complete(sizes: tuple, n_cells: int) -> tuple:
 
 
 def _leave_out_padding(rows: np.ndarray, shape) -> tuple[int, ...]:
-    """Return the shape, steps first, without last steps that none of the sequences has."""
+    """Return the shape, steps first, without steps beyond the longest sequence."""
     there = np.flatnonzero(~np.isnan(np.fmin.reduce(rows, axis=0)))
     last = int(there[-1]) if len(there) else 0
     return (1 + last // math.prod(shape[1:]), *shape[1:])

@@ -42,7 +42,7 @@ _SHARED = (
     "verbose",
     "warm_start",
 )
-# Steps of one constant rate end farther from the optimum than those of a falling one.
+# A constant learning rate ends farther from the optimum than a decreasing one.
 _RATE_OF_CHUNKS = 0.2
 
 
@@ -215,7 +215,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
-    # In the place of parameters of other estimators.
+    # Replaces parameters of other estimators.
     architecture = loss = sample_shape = None
 
     def __init__(
@@ -324,7 +324,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         return Settings(family, self._make_network(), self._make_loop())
 
     def _read_nested(self) -> tuple[int, ...]:
-        """Return the smaller numbers of codes in `nested`."""
+        """Return the numbers of codes in `nested`."""
         given = tuple(self.nested or ())
         widths = (0, *given, self.n_components)
         ascending = all(a < b for a, b in pairwise(widths))

@@ -1,4 +1,4 @@
-"""Sparse matrices and frames as scikit-learn's validation can take them, and types of numbers."""
+"""Sparse matrices and frames prepared for scikit-learn's validation, and numeric types."""
 
 import numpy as np
 from scipy import sparse
@@ -10,24 +10,24 @@ _COMPRESSED = ("csr", "csc", "bsr")
 
 
 def tidy_table(X, *, dense=False):
-    """Return a sparse matrix as CSR without repeated entries, all else as it is.
+    """Return a sparse matrix as CSR without repeated entries; other objects are unchanged.
 
     Parameters
     ----------
     X : object
-        As the user passed it. It is not changed.
+        Input of the user, which is not modified.
     dense : bool, default=False
-        Make frames of sparse columns dense, as is always done where what they leave out is not 0.
+        Whether to make frames of sparse columns dense, as is always done if their fill value is not 0.
 
     Returns
     -------
     X : object
-        CSR where X was sparse; a frame with dense columns where it had to be.
+        CSR if X was sparse; a frame with dense columns if necessary.
 
     Raises
     ------
     ValueError
-        If the indices of a sparse matrix point beyond its cells.
+        If the indices of a sparse matrix are out of range.
     """
     if sparse.issparse(X):
         return _sum_repeated(_check_indices(X).tocsr())
@@ -37,7 +37,7 @@ def tidy_table(X, *, dense=False):
 
 
 def has_sparse_columns(X) -> bool:
-    """Tell whether X is a pandas frame in which every column is sparse."""
+    """Return whether X is a pandas frame in which every column is sparse."""
     dtypes = getattr(X, "dtypes", ())
     return hasattr(X, "iloc") and bool(len(dtypes)) and all(map(_is_sparse, dtypes))
 
@@ -47,10 +47,10 @@ def _is_sparse(dtype) -> bool:
 
 
 def _check_indices(X):
-    """Refuse matrices whose indices would make compiled code read beyond their arrays."""
+    """Raise an error for indices that would make compiled code read beyond its arrays."""
     try:
         if X.format in _COMPRESSED:
-            # A copy of the shell, since the check sets attributes.
+            # A shallow copy, because the check sets attributes.
             X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
             X.check_format(full_check=True)
         elif X.format == "coo":
@@ -72,17 +72,17 @@ def _sum_repeated(X):
 
 
 def find_dtypes(X):
-    """Return the types that the numbers of X may stay in, or become the first of.
+    """Return the types that X may keep; otherwise X is converted to the first one.
 
     Parameters
     ----------
     X : object
-        As the user passed it.
+        Input of the user.
 
     Returns
     -------
     dtypes : type or tuple of types
-        Single precision where it holds every number of the type of X, such as bytes and halves.
+        Single precision if it can represent every value of the type of X, as for bytes and halves.
     """
     own = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", []))
     narrow = [isinstance(each, np.dtype) and find_float_type(each) == np.float32 for each in own]

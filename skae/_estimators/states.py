@@ -1,4 +1,4 @@
-"""The state of fitted estimators as plain values, for pickles and files."""
+"""Conversion of fitted estimators to plain values, for pickles and files."""
 
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from skae.architectures._own import Checked
 from skae.corruption import CORRUPTIONS
 from skae.objectives import CODE_LOSSES, LOSSES, PENALTIES, MixedLoss
 
-# Classes whose objects are written down as dictionaries, under their names.
+# Classes whose instances are stored as dictionaries, by name.
 _CLASSES: dict[str, type] = {
     own.__name__: own
     for own in (
@@ -62,17 +62,17 @@ _CLASSES: dict[str, type] = {
 
 
 def tell_time() -> str:
-    """Return the time in UTC, to the second."""
+    """Return the current time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def flatten(value: Any) -> Any:
-    """Return a value with our own small classes as dictionaries, all others as they are.
+    """Return a value with instances of skae's small classes replaced by dictionaries.
 
     Parameters
     ----------
     value : object
-        Anything; lists, tuples and dictionaries are looked into.
+        Any value; lists, tuples and dictionaries are converted recursively.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def flatten(value: Any) -> Any:
 
 
 def restore(flat: Any) -> Any:
-    """Return the value that `flatten` has written down.
+    """Return the value from the result of `flatten`.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def restore(flat: Any) -> Any:
     Returns
     -------
     value : object
-        With objects of our own classes in the place of dictionaries that name these.
+        Value with instances of the classes named in dictionaries.
 
     Raises
     ------
     KeyError
-        If a dictionary names a class that is not one of ours.
+        If a dictionary names an unknown class.
     """
     if type(flat) in (list, tuple):
         return type(flat)(map(restore, flat))
@@ -134,11 +134,11 @@ def _make(own: type, state: dict[str, Any]) -> Any:
 
 
 class PlainStateMixin(BaseEstimator):
-    """Lets fitted estimators be pickled as arrays, numbers and strings, with versions."""
+    """Pickle fitted estimators as arrays, numbers and strings, with versions."""
 
     def __getstate__(self):
         state = dict(super().__getstate__())
-        # Equal fits have equal states.
+        # Identical fits have identical states.
         state.pop("_fitted_at", None)
         if "net_" in state:
             state["_versions"] = current_versions()

@@ -10,33 +10,33 @@ import numpy as np
 from skae._engine import StoredTable, find_float_type, holds_many_bytes
 from skae._shared.extras import import_extra
 
-# Rows of arrays are read in blocks of at least so many bytes.
+# Rows of arrays are read in blocks of at least this number of bytes.
 _BLOCK_BYTES = 2**18
-# Whoever has one of these is in memory or on a device, or has no rows to slice.
+# Objects with one of these attributes are in memory or on a device, or have no rows to slice.
 _NOT_STORED = ("__array_interface__", "__cuda_array_interface__", "__dlpack__", "iloc", "nnz")
 _DASK = ("dask", "dask_expr")
 
 
 def read_stored(X, *, lazily: bool):
-    """Return what is stored as a table that is read in blocks, or read it, all else as it is.
+    """Return stored rows as a table that is read in blocks, or read them into memory.
 
     Parameters
     ----------
     X : object
-        As the user passed it: a path, a memory map, an Arrow table or data set, an array or a
-        frame of Dask, or an array of another library with `shape`, `dtype` and slices of rows.
+        Input of the user: a path, a memory map, an Arrow table or data set, a Dask array or
+        frame, or an array of another library with `shape`, `dtype` and slices of rows.
     lazily : bool
-        Whether a large table may stay where it is.
+        Whether a large table may stay in its file.
 
     Returns
     -------
     X : object
-        A `StoredTable` where it stays or has names, an array or a frame where it was read.
+        A `StoredTable` if it was not read or has names; otherwise an array, a frame, or X itself.
 
     Raises
     ------
     ValueError
-        If a column does not hold numbers, or a file is of no known kind.
+        If a column does not hold numbers, or the kind of a file is unknown.
     ImportError
         If the library that reads a file is not installed.
     """
@@ -58,19 +58,19 @@ def _read_whole(X):
 
 
 def open_stored(X, *, maps: bool = False) -> StoredTable | None:
-    """Return what is not in memory, or not as an array, as a table that is read in blocks.
+    """Return stored rows as a table that is read in blocks.
 
     Parameters
     ----------
     X : object
-        As the user passed it, but no path.
+        Input of the user, except for paths.
     maps : bool, default=False
-        Whether small memory maps are among that.
+        Whether to include small memory maps.
 
     Returns
     -------
     table : StoredTable or None
-        None for all that is an array, a frame or a list.
+        None for arrays, frames and lists.
     """
     if isinstance(X, StoredTable):
         return X
@@ -87,12 +87,12 @@ def open_stored(X, *, maps: bool = False) -> StoredTable | None:
 
 
 def is_dask(X) -> bool:
-    """Tell whether X is an array or a frame of Dask, without importing that."""
+    """Return whether X is a Dask array or frame, without importing Dask."""
     return type(X).__module__.partition(".")[0] in _DASK and hasattr(X, "to_delayed")
 
 
 def is_arrow_table(X) -> bool:
-    """Tell whether X is a table of Arrow, without importing that."""
+    """Return whether X is an Arrow table, without importing Arrow."""
     return hasattr(X, "schema") and hasattr(X, "slice") and hasattr(X, "column")
 
 
@@ -113,7 +113,7 @@ def _has_row_slices(X) -> bool:
 
 
 def is_path(X) -> bool:
-    """Tell whether X is the path to a file or folder of rows."""
+    """Return whether X is the path of a file or folder of rows."""
     return isinstance(X, Path) or (isinstance(X, str) and Path(X).suffix in _OPENERS)
 
 
@@ -123,20 +123,20 @@ def open_path(path: Path):
     Parameters
     ----------
     path : Path
-        A Parquet file or folder of them, a Zarr array, a file of `numpy.save`, or an HDF5 file
+        A Parquet file or a folder of them, a Zarr array, a file of `numpy.save`, or an HDF5 file
         with a single data set.
 
     Returns
     -------
     X : object
-        An array or data set of the library that reads such files.
+        An array or data set of the library that reads these files.
 
     Raises
     ------
     ValueError
-        If the file is of another kind.
+        If the file is of an unknown kind.
     FileNotFoundError
-        If there is none.
+        If the file does not exist.
     """
     if not path.exists():
         raise FileNotFoundError(f"X must be a path to rows. Got {str(path)!r}, where nothing is.")
@@ -180,7 +180,7 @@ _OPENERS: dict[str, Callable[[Path], object]] = {
 
 
 def _open_array(X) -> StoredTable:
-    """Open an array by its slices of rows, whole chunks where it has any."""
+    """Open an array by slices of rows, aligned with its chunks if it has any."""
     _check_kinds([X.dtype], ["of X"])
     chunks = getattr(X, "shards", None) or getattr(X, "chunks", None)
     chunk = int(chunks[0]) if chunks else 1
@@ -193,7 +193,7 @@ def _open_array(X) -> StoredTable:
 def _open_dask_array(X) -> StoredTable:
     _check_kinds([X.dtype], ["of X"])
     if np.isnan(X.shape[0]):
-        # In place, but this is a copy.
+        # In place, because this is a copy.
         X = copy.copy(X).compute_chunk_sizes()
     blocks = X.rechunk(dict.fromkeys(range(1, X.ndim), -1)).to_delayed().ravel()
     bounds = _add_up(X.chunks[0])
@@ -223,12 +223,12 @@ def _open_arrow_table(X) -> StoredTable:
 
 
 def _open_data_set(X) -> StoredTable:
-    """Open a data set of Arrow by the row groups of its files, or by its files."""
+    """Open an Arrow data set by the row groups of its files, or by its files."""
     names, dtype = _read_schema(X.schema)
     blocks, lengths = [], []
     for fragment in X.get_fragments():
         if hasattr(fragment, "split_by_row_group"):
-            # Their `count_rows` would count those of the whole file.
+            # Their `count_rows` would count the rows of the whole file.
             groups = fragment.split_by_row_group()
             lengths += [group.row_groups[0].num_rows for group in groups]
         else:
@@ -243,7 +243,7 @@ def _open_data_set(X) -> StoredTable:
 
 
 def _read_schema(schema) -> tuple[list[str], np.dtype]:
-    """Return the names of the columns, but of an index that pandas has stored, and their type."""
+    """Return the names of the columns, without a pandas index, and their common type."""
     index = (schema.pandas_metadata or {}).get("index_columns", ())
     fields = [field for field in schema if field.name not in index]
     names = [field.name for field in fields]
@@ -265,14 +265,14 @@ def _as_array(table, dtype) -> np.ndarray:
 
 
 def _find_type(dtypes: Sequence, names: Sequence) -> np.dtype:
-    """Return the floating type that holds all columns, in which NaN stands for a missing cell."""
+    """Return the floating type that holds all columns, with NaN for missing values."""
     _check_kinds(dtypes, [repr(name) for name in names])
     own = [np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in dtypes]
     return np.result_type(*map(find_float_type, own))
 
 
 def _check_kinds(dtypes: Sequence, names: Sequence[str]):
-    """Refuse columns that do not hold numbers."""
+    """Raise an error for columns that do not hold numbers."""
     others = [i for i, dtype in enumerate(dtypes) if getattr(dtype, "kind", "O") not in "biuf"]
     if others or not len(dtypes):
         kind = f"{dtypes[others[0]]} in column {names[others[0]]}" if others else "no columns"
@@ -287,7 +287,7 @@ def _add_up(lengths) -> list[int]:
 
 
 def make_nameplate(table: StoredTable):
-    """Return something of the names and the width of a table, for scikit-learn to look at."""
+    """Return an object with the column names of a table, for scikit-learn's validation."""
     if table.names is None:
         return table
     pyarrow = import_extra("pyarrow", "table", "fit")

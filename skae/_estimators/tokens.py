@@ -35,10 +35,10 @@ from skae._shared.scikit_learn import (
 from skae.architectures import Recurrent
 
 _UNKNOWN = 1
-# Every number below the greatest has weights: more of them than this fit into few memories.
+# Every integer up to the largest has weights; more than this would exceed most memories.
 _MOST_TOKENS = 2**22
-# Probabilities in an epoch, one for each word of the vocabulary at each place: with more of them an
-# epoch would take a processor hours.
+# Number of probabilities per epoch, one for each word of the vocabulary at each position; with
+# more, an epoch would take CPU hours.
 _MOST_PROBABILITIES = {"cpu": 10**10, "mps": 10**11, "cuda": 10**12}
 
 
@@ -342,7 +342,7 @@ class TokenAutoencoderTransformer(
         return float(np.average(scores, weights=check_weights(sample_weight, scores[:, None])))
 
     def _validate(self, X, *, reset=False) -> np.ndarray:
-        """Return texts as whole numbers, unknown ones replaced."""
+        """Return texts as integers, with unknown ones replaced."""
         if not reset:
             check_is_fitted(self)
         refuse_texts(X)
@@ -396,7 +396,7 @@ class TokenAutoencoderTransformer(
 
 
 def _check_size(tokens: np.ndarray, n_tokens: int, device):
-    """Refuse texts and vocabularies that would not be learned within a day."""
+    """Raise an error for texts and vocabularies that would take days to learn."""
     n_words = np.count_nonzero(tokens) + len(tokens)
     most = _MOST_PROBABILITIES.get(device.type, _MOST_PROBABILITIES["cpu"])
     if n_words * n_tokens > most:

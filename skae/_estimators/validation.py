@@ -1,4 +1,4 @@
-"""Missing cells in the tables of estimators: where they may be, and what goes with them."""
+"""Validation of tables with missing values."""
 
 import contextlib
 
@@ -14,31 +14,31 @@ from skae._shared.scikit_learn import validate_data
 
 
 def is_masked(estimator) -> bool:
-    """Tell whether an estimator takes NaN for missing cells."""
+    """Return whether an estimator accepts NaN as missing values."""
     return getattr(estimator, "missing", None) == "mask"
 
 
 def validate_table(estimator, X, **params):
-    """Return X as an array or CSR matrix, with NaN only where the estimator takes it.
+    """Return X as an array or CSR matrix, with NaN only if the estimator accepts it.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        For whom; it is told the features, as by scikit-learn's `validate_data`.
+        The estimator, which stores the features, as with scikit-learn's `validate_data`.
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or ndarray of more axes
-        Rows or samples as given; all axes but the first become one.
+        Rows or samples; all axes except the first are flattened.
     **params
         Further parameters of `validate_data`.
 
     Returns
     -------
     X : ndarray, CSR matrix or StoredTable of shape (n_samples, n_features)
-        In single or double precision; stored tables in the type that they have.
+        X in single or double precision; stored tables keep their type.
 
     Raises
     ------
     ValueError
-        If X is not what it should be; the message tells of `missing` where that would help.
+        If X is invalid; the message suggests `missing` if that would help.
     """
     masked = is_masked(estimator)
     if isinstance(X, StoredTable):
@@ -51,7 +51,7 @@ def validate_table(estimator, X, **params):
 
 
 def _validate_stored(estimator, X: StoredTable, *, reset: bool, ensure_min_samples: int = 1):
-    """Return a stored table, read if it is small, whose cells are checked when they are read."""
+    """Return a stored table, read if it is small, whose values are checked on reading."""
     validate_data(estimator, make_nameplate(X), reset=reset, skip_check_array=True)
     if len(X) < ensure_min_samples:
         raise ValueError(
@@ -71,7 +71,7 @@ def _validate_stored(estimator, X: StoredTable, *, reset: bool, ensure_min_sampl
 
 
 def _without_dispatch() -> contextlib.AbstractContextManager:
-    """Return a context in which scikit-learn makes arrays of NumPy of all others."""
+    """Return a context in which scikit-learn converts all arrays to NumPy."""
     if get_config()["array_api_dispatch"]:
         return config_context(array_api_dispatch=False)
     return contextlib.nullcontext()
@@ -79,7 +79,7 @@ def _without_dispatch() -> contextlib.AbstractContextManager:
 
 @contextlib.contextmanager
 def _tell_of_missing(estimator):
-    """Add to scikit-learn's error about NaN what the estimator's own parameter can do."""
+    """Extend scikit-learn's error about NaN by a remedy with the estimator's parameter."""
     try:
         yield
     except ValueError as error:
@@ -92,7 +92,7 @@ def _tell_of_missing(estimator):
 
 
 def check_missing(family, network):
-    """Refuse parameters that do not go together with missing cells, or only with them."""
+    """Raise an error for parameters that require missing values or exclude them."""
     corruption, penalty = family.corruption, family.penalty
     if not network.masked:
         if corruption is not None and corruption.hides:
@@ -114,7 +114,7 @@ def check_missing(family, network):
 
 
 def check_columns_are_observed(X, names):
-    """Refuse columns in which all cells are missing."""
+    """Raise an error for columns without any observed value."""
     ends = [np.fmin.reduce(X[rows], axis=0) for rows in chunk_slices(X.shape)]
     empty = np.flatnonzero(np.isnan(np.fmin.reduce(ends, axis=0)))
     if len(empty):

@@ -38,13 +38,13 @@ _LOSSES = {
     "laplace": "absolute_error",
     "bernoulli": "binary_cross_entropy",
 }
-# A code is active if the mean of its posterior varies by more than this (Burda et al., 2016).
+# A code is active if the variance of its posterior mean exceeds this (Burda et al., 2016).
 _LEAST_ACTIVITY = 0.01
-# Below this share of active codes, the user is told.
+# Below this share of active codes, the user is warned.
 _SHARE_OF_ACTIVE_CODES = 0.5
-# Of the draws that a fitted model makes of its own accord: equal models give equal bounds.
+# Seed of the draws of fitted models, so that equal models give equal bounds.
 _SEED_OF_DRAWS = 0
-# Draws from the posterior of each row that the density of a class is fitted to.
+# Posterior draws per row for the density of a class.
 _DRAWS_PER_ROW = 2
 _SHARED = (
     "n_components",
@@ -384,7 +384,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    # The density of a class is fitted to all of its rows, not to those of the last chunk.
+    # The density of a class requires all of its rows, not only the last chunk.
     partial_fit = available_if(lambda self: not self.conditional)(BaseAutoencoder.partial_fit)
 
     def _make_family(self) -> Variational:
@@ -408,7 +408,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         return self
 
     def _fit_class_densities(self, X, labels: np.ndarray, weights: np.ndarray | None):
-        """Fit a density to draws from the posteriors of each class's rows of positive weight."""
+        """Fit a density to posterior draws of each class's rows of positive weight."""
         source = check_random_state(_SEED_OF_DRAWS)
         counted = slice(None) if weights is None else weights > 0
         # A wrapped `transform` may return a data frame.
@@ -420,7 +420,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     def _fitted_attributes(self, model: TrainedModel) -> dict:
         noise_scale = self._find_noise_scale(model)
-        # Laplace's variance is twice the square of its scale.
+        # The variance of the Laplace distribution is twice its squared scale.
         factor = 2.0 if self.likelihood == "laplace" else 1.0
         return {
             **super()._fitted_attributes(model),
@@ -431,7 +431,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         }
 
     def _find_noise_scale(self, model: TrainedModel):
-        """Return the scale of the noise in the unit of X, one for each column of mixed frames."""
+        """Return the scale of the noise in units of X, one per column for mixed frames."""
         if self.likelihood == "bernoulli":
             return None
         scales = model.net.module_.likelihood.scale.detach().cpu().double().numpy()
@@ -495,7 +495,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             bounds = bound_log_densities(self.net_.module_, X, self._standardization, noise)
         if self.noise_scale_ is not None:
             bounds -= self._sample_form.measure_unit(X, self.scale_)
-        # Rows that are further off than this precision can tell rank last.
+        # Rows whose distance overflows rank last.
         least = np.finfo(self._network_dtype).min
         return np.maximum(bounds, least).astype(self._network_dtype)
 
@@ -565,7 +565,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         return wrap_rows(self, self._add_noise(rows, source) if noise else rows)
 
     def _sample_frame(self, frame, codes, source, *, noise: bool):
-        """Return a frame of the rows of codes, or of draws from their distributions."""
+        """Return a frame of decoded codes, or of draws from their distributions."""
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
         if noise:
@@ -578,7 +578,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     @property
     def _fitted_likelihood(self) -> str:
-        """Likelihood of the last fit, whatever the parameter is now."""
+        """Likelihood of the last fit, even if the parameter has changed."""
         return self.net_.family.likelihood
 
     def _add_noise(self, rows: np.ndarray, source) -> np.ndarray:
@@ -588,7 +588,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         return draw_between(law, rows, self.noise_scale_, self._find_limits(), source)
 
     def _find_limits(self):
-        """Return the least and the greatest value of each feature that `sample` returns."""
+        """Return the lower and upper bounds of the features returned by `sample`."""
         reach = self.net_.module_.reach
         if isinstance(self.output_range, tuple | list):
             return self.output_range
