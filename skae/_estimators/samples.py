@@ -74,8 +74,8 @@ def warn_of_doubtful_axes(architecture, shape, sample_shape):
     Warns
     -----
     SkaeWarning
-        If the length of the last axis is a usual number of channels and that of the first is not, or
-        if the two axes of signals have the usual lengths of images.
+        If the last axis has the length of a usual number of channels and the first has not, or if
+        the two axes of signals have the usual lengths of images.
     """
     if architecture != "conv" and not isinstance(architecture, Convolutional):
         return
