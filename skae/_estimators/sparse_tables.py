@@ -17,7 +17,7 @@ def tidy_table(X, *, dense=False):
     X : object
         Input of the user, which is not modified.
     dense : bool, default=False
-        Whether to make frames of sparse columns dense, as is always done if they fill with non-zeros.
+        Whether to make frames of sparse columns dense. Always done if their fill value is not 0.
 
     Returns
     -------
