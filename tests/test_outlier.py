@@ -15,7 +15,6 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit, StratifiedKFo
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import (
     AutoencoderOutlierDetector,
@@ -30,29 +29,6 @@ def make_detector(n_components=4, **params):
     autoencoder = AutoencoderTransformer(hidden_layer_sizes=(16,), max_iter=3, batch_size=32)
     params = {"autoencoder": autoencoder, "random_state": 0} | params
     return AutoencoderOutlierDetector(n_components, **params)
-
-
-CHECKS = parametrize_with_checks(
-    [make_detector(0.8, random_state=None), make_detector(0.8, contamination=0.1)]
-)
-# Among neighbours every row counts as one, so a row of weight two is not two rows.
-LEFT_OUT = "check_sample_weight_equivalence"
-
-
-def choose_checks(params):
-    """Return all checks of one detector, and those of predictions of the other."""
-    for param in params:
-        detector, check = getattr(param, "values", param)
-        if check.func.__name__.startswith(LEFT_OUT):
-            continue
-        if detector.contamination == 0.1 or "outlier" in check.func.__name__:
-            yield param
-
-
-# Older scikit-learn passes a generator, which pytest no longer likes to get.
-@pytest.mark.parametrize(CHECKS.args[0], list(choose_checks(CHECKS.args[1])), **CHECKS.kwargs)
-def test_checks_of_check_estimator(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")
