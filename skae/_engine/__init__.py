@@ -1,4 +1,4 @@
-"""Training and applying networks, with torch and skorch; private."""
+"""Training and applying networks with torch and skorch. Private."""
 
 from skae._engine.applying.draws import Evidence, Feature, draw_tables
 from skae._engine.applying.filling import (

@@ -1,51 +1,51 @@
-"""How networks do on rows that they have not seen, and when one does better than another."""
+"""Evaluation of networks on held-out rows, and tests of whether one improves on another."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-# The mean improvement must be so many times its own standard error.
+# The mean improvement must exceed this multiple of its standard error.
 _STANDARD_ERRORS = 2.5
-# No row's improvement counts for more than what this share of the rows has changed by at most.
-# Otherwise a single row that has improved a thousandfold widens the standard error until nothing
-# is clear, and tables with long tails stay at PCA. Rows that are worse count in full.
+# Improvements of single rows are clipped at this quantile of the absolute changes. Otherwise a row
+# that has improved a thousandfold inflates the standard error until no improvement is clear, and
+# tables with long tails stay at PCA. Losses that have risen are not clipped.
 _SHARE_OF_USUAL_CHANGES = 0.95
-# Share by which nested codes may exceed PCA's error, or the start's loss, with any number of them.
-# Where PCA has left nothing but noise, whatever is learned for fewer codes costs so much.
+# Share by which nested codes may exceed PCA's error, or the loss of the start, with any number of
+# codes. If PCA leaves only noise, learning anything for fewer codes costs about this much.
 TOLERATED_RISE = 0.01
 _TINY = 1e-30
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Losses and errors of rows, each by a network that was not trained on it."""
+    """Losses and errors of rows, each computed by a network that was not trained on the row."""
 
     losses: Tensor
     """Losses that training minimises, of shape (n_samples,)."""
 
     errors: Tensor
-    """Mean squared error of each row's cells in standardised units, of shape (n_samples,)."""
+    """Mean squared error per cell of each row in standardised units, of shape (n_samples,)."""
 
     stage_losses: Tensor | None = None
-    """Losses with fewer codes, of shape (n_samples, n_levels); None where none are judged."""
+    """Losses with fewer codes, of shape (n_samples, n_levels). None if they are not judged."""
 
 
 def find_rises(before: Judgement, after: Judgement, weights: Tensor | None = None) -> Tensor:
-    """Return by how much the mean loss has risen with each number of codes that is judged.
+    """Return the relative increase of the mean loss with each judged number of codes.
 
     Parameters
     ----------
     before, after : Judgement
         Judgements of the same rows.
     weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows; equal where None.
+        Weights of the rows. None means equal weights.
 
     Returns
     -------
     rises : Tensor of shape (n_levels,)
-        Rises as shares of the loss before, in double precision on the CPU; negative where it has
-        fallen. Empty where only all codes together are judged.
+        Increases as shares of the loss before, in double precision on the CPU. Negative if the loss
+        has fallen. Empty if only all codes together are judged.
     """
     if before.stage_losses is None or after.stage_losses is None:
         return torch.zeros(0, dtype=torch.float64)
@@ -57,22 +57,22 @@ def find_rises(before: Judgement, after: Judgement, weights: Tensor | None = Non
 
 
 def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None = None) -> bool:
-    """Tell whether no number of codes pays for what others gain.
+    """Return whether no number of codes becomes worse for the gain of others.
 
-    The loss may rise by a hundredth with some number of codes, but by no more than the share by
-    which the loss falls on average over all.
+    With each number of codes, the loss may rise by 1 %, but by no more than the share by which it
+    falls on average over all rows.
 
     Parameters
     ----------
     before, after : Judgement
         Judgements of the same rows.
     weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows; equal where None.
+        Weights of the rows. None means equal weights.
 
     Returns
     -------
     is_nowhere_worse : bool
-        True where only all codes together are judged.
+        True if only all codes together are judged.
     """
     rises = find_rises(before, after, weights)
     loss, new_loss = (mean_of_rows(own.losses, weights) for own in (before, after))
@@ -81,10 +81,10 @@ def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None
 
 
 def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
-    """Return the mean squared error of each row's cells; missing ones count as zero."""
+    """Return the mean squared error per cell of each row. Missing cells count as zero."""
     differences = reconstruction - rows
     if rows.is_cuda:
-        # Looking for missing cells takes less time than waiting for the answer.
+        # Filling missing cells takes less time than waiting to know whether there are any.
         differences.masked_fill_(rows.isnan(), 0)
     sums = torch.linalg.vector_norm(differences, dim=-1).square_()
     if not rows.is_cuda and sums.isnan().any():
@@ -93,19 +93,19 @@ def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
 
 
 def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:
-    """Return the weighted mean of a number for each row.
+    """Return the weighted mean of one value per row.
 
     Parameters
     ----------
     values : Tensor of shape (n_samples,)
-        The numbers.
+        Values of the rows.
     weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows, in double precision on the CPU; equal where None.
+        Weights of the rows, in double precision on the CPU. None means equal weights.
 
     Returns
     -------
     mean : float
-        Their mean.
+        Weighted mean.
     """
     if weights is None:
         return float(values.mean())
@@ -115,23 +115,23 @@ def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:
 def is_clear_improvement(
     before: Tensor, after: Tensor, weights: Tensor | None = None, groups: Tensor | None = None
 ) -> bool:
-    """Tell whether losses of the same rows have fallen by more than chance would let them.
+    """Return whether the losses of rows have fallen by more than chance explains.
 
     Parameters
     ----------
     before, after : Tensor of shape (n_samples,)
-        Loss of each row under the two models.
+        Loss of each row with either model.
     weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows; equal where None.
+        Weights of the rows. None means equal weights.
     groups : Tensor of shape (n_samples,), default=None
-        Number of each row's group. Rows of one group tell the same, so that groups are counted
-        instead of rows.
+        Group index of each row. Rows of a group are not independent, so means of groups are
+        compared instead of rows.
 
     Returns
     -------
     is_clear : bool
         Whether the mean of the differences exceeds 2.5 times its standard error. Improvements are
-        cut at the 95th percentile of the absolute differences; rows that are worse count in full.
+        clipped at the 95th percentile of the absolute differences. Losses that have risen are not.
     """
     difference = (before - after).double().cpu()
     weights = torch.ones_like(difference) if weights is None else weights.double().cpu()
@@ -140,7 +140,7 @@ def is_clear_improvement(
     shares = weights / weights.sum()
     difference = difference.clamp_max(_find_usual_change(difference, shares))
     mean = shares @ difference
-    # n / (n - 1) with the effective number of rows in the place of n.
+    # n / (n - 1) with the effective number of rows as n.
     n_effective = 1 / (shares @ shares)
     if n_effective < 1.5:
         return False
@@ -149,14 +149,14 @@ def is_clear_improvement(
 
 
 def _find_usual_change(difference: Tensor, shares: Tensor) -> float:
-    """Return the absolute difference that rows of 95 % of the weight do not exceed."""
+    """Return the weighted 95th percentile of the absolute differences."""
     changes, order = difference.abs().sort()
     is_usual = shares[order].cumsum(0) < _SHARE_OF_USUAL_CHANGES
     return float(changes[min(int(is_usual.sum()), len(changes) - 1)])
 
 
 def _average_groups(values: Tensor, weights: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean of each group that has rows, and its weight."""
+    """Return the weighted mean and the weight of each group with rows."""
     _, places = groups.unique(return_inverse=True)
     sums = weights.new_zeros(2, int(places.max()) + 1)
     masses, totals = sums.index_add_(1, places, torch.stack([weights, weights * values]))

@@ -1,4 +1,4 @@
-"""Settings of the network and of the loop that trains it: objects and numbers, no names."""
+"""Settings of the network and of the training loop."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 from skae.architectures._base import Architecture
 
-# Weight decay of few rows, as a multiple of what is given.
+# Highest weight decay for few rows, as a multiple of the given one.
 _GREATEST_DECAY = 30.0
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -15,10 +15,10 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """The network that is asked for, as far as it does not depend on the table."""
+    """Settings of the network that do not depend on the table."""
 
     n_components: int | float
-    """Number of codes, or the share of variance that PCA needs as many components for."""
+    """Number of codes, or share of the variance that as many components of PCA explain."""
 
     architecture: Architecture
     hidden_layer_sizes: tuple[int, ...] | str = "auto"
@@ -33,13 +33,13 @@ class NetworkSettings:
     """Whether cells may be missing."""
 
     output_range: str | tuple[float, float] | None = None
-    """Range of the reconstructions in the unit of X; "auto" looks for one in the table."""
+    """Range of the reconstructions in the units of X. "auto" infers it from the table."""
 
     sample_shape: tuple[int, ...] | None = None
-    """Shape of one row as the architecture sees it, None for one that sees rows."""
+    """Shape of one sample for the architecture. None for plain rows."""
 
     whiten: bool = False
-    """Whether codes are shown with unit variance."""
+    """Whether codes are scaled to unit variance."""
 
     rotation: str = "pca"
     """Rotation of the codes after training, a key of `ROTATIONS`."""
@@ -48,38 +48,38 @@ class NetworkSettings:
 
     @property
     def padded(self) -> bool:
-        """Whether missing cells lie beyond the end of a sequence."""
+        """Whether missing cells are padding after the end of sequences."""
         return self.masked and getattr(self.architecture, "takes_padding", False)
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """Precision of the network."""
+        """Data type of the network."""
         return DTYPES[self.dtype]
 
 
 @dataclass(frozen=True)
 class AutomaticLoop:
-    """Values that "auto" stands for; see `docs` for the study behind the defaults."""
+    """Values used for "auto". See `docs` for the study behind the defaults."""
 
     n_batches: int = 20
-    """Batches of an epoch to aim at."""
+    """Target number of batches per epoch."""
 
     batch_sizes: tuple[int, int] = (32, 256)
-    """Least and greatest batch size."""
+    """Minimum and maximum of the batch size."""
 
     n_steps: int = 2000
-    """Steps to aim at."""
+    """Target number of steps."""
 
     n_epochs: tuple[int, int] = (20, 100)
-    """Least and greatest number of epochs."""
+    """Minimum and maximum of the number of epochs."""
 
     decay_rows: int = 0
-    """Rows per column for which weight decay is as given; half of them have four times as much."""
+    """Rows per column from which weight decay is as given. Half as many get four times that."""
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """The loop that trains a network."""
+    """Settings of the training loop."""
 
     batch_size: int | str
     learning_rate: str
@@ -94,7 +94,7 @@ class LoopSettings:
     verbose: bool | int = False
     early_stopping: bool = False
     validation_fraction: Any = 0.1
-    """Share of the rows to hold out, or a splitter that says which."""
+    """Share of held-out rows, or a splitter that selects them."""
 
     n_iter_no_change: int = 30
     tol: float = 1e-4

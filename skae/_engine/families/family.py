@@ -383,7 +383,7 @@ def share_variance(explained: torch.Tensor, moments: CodeMoments) -> np.ndarray:
     Returns
     -------
     shares : ndarray of shape (n_components,)
-        In the proportion of what is explained.
+        Shares in proportion to the explained variances.
     """
     variance = moments.mean_square
     share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0

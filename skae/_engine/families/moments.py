@@ -133,7 +133,7 @@ def measure_pca(
     axes : Tensor of shape (n_found, n_features)
         Principal axes.
     module : Autoencoder
-        Network that fills missing cells of the rows, where there are any.
+        Network that fills missing cells of the rows, if any.
     dataset : WeightedRows
         Rows on which PCA is judged.
     noise : InputNoise

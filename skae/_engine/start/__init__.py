@@ -1,1 +1,1 @@
-"""Starting points of networks: tables made ready, their PCA, and noise."""
+"""Preparation of tables for training: statistics, PCA and noise."""

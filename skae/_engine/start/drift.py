@@ -1,4 +1,4 @@
-"""Rows to go on with that are not like those of the first fit."""
+"""Warning about rows of a partial fit that differ from those of the first fit."""
 
 import numpy as np
 import torch
@@ -10,14 +10,15 @@ from skae.modules import INPUT_LIMIT
 
 
 def warn_of_drift(table: PreparedTable, input_scale: torch.Tensor):
-    """Warn where rows lie beyond what the encoder is shown.
+    """Warn if rows lie beyond the range to which the encoder clips its input.
 
     Parameters
     ----------
     table : PreparedTable
-        Rows to go on with, in the units of the first fit.
+        New rows, in the units of the first fit.
     input_scale : Tensor of shape (n_features,)
-        Factors of standardised rows in the network, which gave the columns about unit size then.
+        Factors of standardised rows in the network, which gave columns about unit size in the first
+        fit.
     """
     units, scale = table.units, input_scale.cpu().double().numpy()
     shift = units.standardised(table.statistics.mean).double().numpy() * scale

@@ -1,4 +1,4 @@
-"""Tables with missing cells: their columns, their PCA, and the distribution that fills them."""
+"""Statistics and PCA of tables with missing cells, and the distribution that fills these."""
 
 from dataclasses import dataclass
 
@@ -15,30 +15,30 @@ from skae._engine.tables.rows import chunk_slices
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae.modules import GaussianFilling
 
-# Wider tables start from the means of their columns: a covariance would take too long.
+# Wider tables are filled with the means of their columns, as a covariance would take too long.
 _MAX_FEATURES = 2000
-# In double precision up to here; beyond, in that of the network.
+# Up to this width, computed in double precision, beyond it in the precision of the network.
 _FEW_FEATURES = 256
-# Rows are drawn from an incomplete table of more than this many products of two cells.
+# Tables with missing cells are sampled if they need more products of two cells than this.
 _MOST_PRODUCTS = 2.5e9
 _LEAST_ROWS = 1000
-# What expected values vary by is averaged over about so many draws, or such products.
+# About the number of draws, or at most of their products, over which the variance is averaged.
 _N_DRAWS = 4000
 _MOST_DRAWN_PRODUCTS = 2e7
-# The likelihood goes on rising for long while fills get worse, so few steps do.
+# Few steps, as the likelihood keeps rising for long after fills have begun to get worse.
 _N_STEPS = 10
 _TOLERANCE = 0.01
-# The distribution is drawn towards independent columns as by so many rows for each column, and by
-# this share of the rows at least, which keeps the covariance invertible in single precision.
+# The covariance is shrunk towards independent columns as if by this number of rows per column, and
+# by at least this share of the rows, which keeps it invertible in single precision.
 _PRIOR_ROWS_PER_COLUMN = 0.25
 _LEAST_PRIOR_SHARE = 1e-4
-# Products of two such factors are to have room in single precision.
+# Products of two such factors must not overflow single precision.
 _GREATEST_FACTOR = 1e15
 
 
 @dataclass(frozen=True)
 class NormalDistribution:
-    """A normal distribution of rows, in the unit of X."""
+    """Normal distribution of rows, in the units of X."""
 
     mean: np.ndarray
     """Means of the columns, of shape (n_features,)."""
@@ -47,7 +47,7 @@ class NormalDistribution:
     """Divisors of the columns before `precision` applies, of shape (n_features,)."""
 
     precision: np.ndarray | None
-    """Inverse covariance of the columns so divided; None where only means are known."""
+    """Inverse covariance of the divided columns. None if only means are known."""
 
     @property
     def fill_variance(self) -> float:
@@ -58,19 +58,19 @@ class NormalDistribution:
     def make_filling(
         self, standardization: Standardization, input_scale: torch.Tensor
     ) -> GaussianFilling:
-        """Return what fills missing cells of standardised rows once these have been scaled.
+        """Return the module that fills missing cells of standardised and scaled rows.
 
         Parameters
         ----------
         standardization : Standardization
-            Centring and scaling of the network's rows.
+            Centring and scaling of rows for the network.
         input_scale : Tensor of shape (n_features,)
             Factors of standardised rows in the network.
 
         Returns
         -------
         filling : GaussianFilling
-            In the precision of the network, on the CPU.
+            Module with the data type of the network, on the CPU.
         """
         scale = input_scale.double().numpy()
         shift = (self.mean - standardization.mean) / standardization.scale
@@ -78,7 +78,7 @@ class NormalDistribution:
         if self.precision is None:
             return GaussianFilling(mean)
         factors = standardization.scale / (self.deviation * scale)
-        # Next to a giant cell other columns vary by nothing that the network could tell from 0.
+        # If one cell is giant, the variance of other columns is zero in the network's precision.
         tiny = factors > _GREATEST_FACTOR
         factors[tiny] = 1.0
         precision = self.precision * np.outer(factors, factors)
@@ -89,14 +89,14 @@ class NormalDistribution:
 
 @dataclass(frozen=True)
 class MaskedPrincipalComponents(PrincipalComponents):
-    """PCA of rows with missing cells, and the distribution behind it."""
+    """PCA of rows with missing cells, and the normal distribution on which it is based."""
 
     distribution: NormalDistribution
 
     def find_residual(self, total: float) -> float:
-        """Return what is left to be learnt of a total variance, summed over the columns.
+        """Return the part of a total variance that a network can learn, summed over the columns.
 
-        That is what cells differ by from their fill, if it is more than what PCA leaves over.
+        This is the variance that PCA leaves or, if larger, that of missing cells about their fills.
         """
         return max(total - float(self.explained_variance.sum()), self.distribution.fill_variance)
 
@@ -106,21 +106,21 @@ def describe_incomplete(
 ) -> tuple[ColumnStatistics, MaskedPrincipalComponents]:
     """Return statistics and principal components of a table with missing cells.
 
-    A normal distribution is fitted by expectation maximisation: missing cells count with what the
-    observed ones let expect of them, and with the variance about that. The variance is averaged
-    over draws, which takes no more than a second fill, while the exact one would take an inverse
+    A normal distribution is fitted by expectation maximisation: missing cells count with their
+    expectation given the observed cells, and with the variance about it. The variance is averaged
+    over draws, which costs no more than a second fill. The exact variance would take an inverse
     matrix for each row.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Rows, with NaN where a cell is missing; memory maps are read in chunks.
+        Rows, with NaN for missing cells. Memory maps are read in chunks.
     shares : ndarray of shape (n_samples,)
         Weights of the rows, summing to 1.
     n_components : int or float in (0, 1)
-        How many components, or the share of variance that they are to explain.
+        Number of components, or share of variance that they must explain.
     precision : {"float32", "float64"}, default="float64"
-        In which wide tables are described.
+        Precision of the computations for wide tables.
 
     Returns
     -------
@@ -159,29 +159,29 @@ def describe_incomplete(
     return statistics, MaskedPrincipalComponents(**vars(found), distribution=distribution)
 
 
-# What overflows is refused by `check_squares`.
+# `check_squares` raises an error if values overflow.
 @np.errstate(over="ignore", invalid="ignore")
 def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
-    """Return mean, variance and range of the cells that are there, column by column.
+    """Return mean, variance and range of the observed cells of each column.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Rows, with NaN where a cell is missing.
+        Rows, with NaN for missing cells.
     shares : ndarray of shape (n_samples,)
         Weights of the rows.
 
     Returns
     -------
     statistics : ColumnStatistics
-        Zeros for columns in which no cell of a weighted row is there.
+        Statistics of the columns. All zero for columns without observed cells.
     """
     slices = chunk_slices(X.shape)
     lowest, highest = (
         np.nan_to_num(limit.reduce([limit.reduce(X[rows], axis=0) for rows in slices], axis=0))
         for limit in (np.fmin, np.fmax)
     )
-    # Summing about a value of the column keeps the digits of columns far from zero.
+    # Subtracting a value of the column first keeps the digits of columns far from zero.
     origin = lowest.astype(np.float64)
     mass, total = _sum_cells(X, origin, shares, slices)[:2]
     mass = np.where(mass > 0, mass, 1)
@@ -192,7 +192,7 @@ def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
 
 
 def _sum_cells(X, origin, shares, slices) -> np.ndarray:
-    """Return the weighted number of observed cells, their sum about an origin, and of squares."""
+    """Return the weighted count of observed cells, and sums and sums of squares about an origin."""
     sums = np.zeros((3, X.shape[1]))
     for rows in slices:
         centred = np.subtract(X[rows], origin, dtype=np.float64)
@@ -204,7 +204,7 @@ def _sum_cells(X, origin, shares, slices) -> np.ndarray:
 
 
 def _scale_rows(X, shares, mean, deviation, dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return scaled rows and their weights; a sample where many rows have missing cells."""
+    """Return scaled rows and their weights, a sample of them for large incomplete tables."""
     rows = np.flatnonzero(shares)
     gaps = any(np.isnan(X[some]).any() for some in chunk_slices(X.shape))
     most = max(_LEAST_ROWS, int(_MOST_PRODUCTS / X.shape[1] ** 2))
@@ -224,11 +224,11 @@ def _fit_normal(
     Returns
     -------
     mean : ndarray of shape (n_features,)
-        Its mean.
+        Mean of the distribution.
     covariance : ndarray of shape (n_features, n_features)
-        Its covariance.
+        Covariance of the distribution.
     precision : ndarray of shape (n_features, n_features)
-        The inverse of the covariance once that is drawn towards the identity.
+        Inverse of the covariance shrunk towards the identity.
     """
     prior = _PRIOR_ROWS_PER_COLUMN * rows.shape[1] / len(rows)
     mean, covariance = fit_normal(rows, shares, prior, n_steps=_N_STEPS, tolerance=_TOLERANCE)
@@ -247,33 +247,33 @@ def fit_normal(
     n_draws: int = _N_DRAWS,
     seed: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Improve a normal distribution of rows with missing cells by expectation maximisation.
+    """Fit a normal distribution to rows with missing cells by expectation maximisation.
 
     Parameters
     ----------
     rows : Tensor of shape (n_samples, n_features)
-        Rows of about unit size, NaN where a cell is missing.
+        Rows of about unit size, with NaN for missing cells.
     shares : Tensor of shape (n_samples,)
         Weights of the rows, summing to 1.
     prior : float
-        Number of rows that the identity counts for, over that of the rows, as in `find_root`.
+        Number of rows for which the identity counts, as a share of `n_samples`, as in `find_root`.
     start : tuple of Tensor or None, default=None
-        Mean and covariance to start from; None fills missing cells with zeros.
+        Mean and covariance to start from. None starts from rows filled with zeros.
     n_steps : int
-        Number of steps at most; none where no cell is missing.
+        Maximum number of steps. None are made if no cell is missing.
     tolerance : float, default=0.0
         Relative change of the covariance below which steps end.
     n_draws : int, default=4000
-        Number of draws, about, that the variance of missing cells is averaged over.
+        Approximate number of draws over which the variance of missing cells is averaged.
     seed : int, default=0
-        Seed of these draws.
+        Seed of the draws.
 
     Returns
     -------
     mean : Tensor of shape (n_features,)
         Mean of the distribution.
     covariance : Tensor of shape (n_features, n_features)
-        Its covariance.
+        Covariance of the distribution.
     """
     gaps, gap_shares = _repeat_gaps(rows, shares, n_draws)
     generator = torch.Generator().manual_seed(seed)
@@ -296,7 +296,7 @@ def fit_normal(
 def _repeat_gaps(
     rows: torch.Tensor, shares: torch.Tensor, n_draws: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return where rows have missing cells, often enough for an average, and the weights."""
+    """Return masks of the missing cells, repeated to average over draws, and their weights."""
     missing = rows.isnan()
     incomplete = missing.any(1)
     most = min(n_draws, _MOST_DRAWN_PRODUCTS / rows.shape[1] ** 2)
@@ -306,19 +306,19 @@ def _repeat_gaps(
 
 
 def find_root(covariance: torch.Tensor, prior: float) -> torch.Tensor:
-    """Return the Cholesky root of a covariance that is drawn towards the identity.
+    """Return the Cholesky factor of a covariance shrunk towards the identity.
 
     Parameters
     ----------
     covariance : Tensor of shape (n_features, n_features)
         Covariance of columns of about unit size.
     prior : float
-        Weight of the identity, at least that which keeps the covariance invertible.
+        Weight of the identity, raised to a minimum that keeps the covariance invertible.
 
     Returns
     -------
     root : Tensor of shape (n_features, n_features)
-        Lower triangle.
+        Lower triangular matrix.
     """
     prior = max(prior, _LEAST_PRIOR_SHARE)
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
@@ -326,5 +326,5 @@ def find_root(covariance: torch.Tensor, prior: float) -> torch.Tensor:
 
 
 def _weigh(rows: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Return the sum of the rows' outer products, each times its share."""
+    """Return the weighted sum of the outer products of the rows."""
     return rows.T @ (rows * shares[:, None])

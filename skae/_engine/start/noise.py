@@ -1,4 +1,4 @@
-"""Noise between the rows and what the network sees of them."""
+"""Noise on the input of the network."""
 
 import copy
 
@@ -8,23 +8,24 @@ from torch import Tensor
 from skae._engine.start.prepared_table import PreparedTable
 from skae.corruption import Columns, Corruption
 
-# MNIST, clean, 3000 images: noise of 0.1 made 3.5 times PCA's error without it, 0.6 with it.
+# After training on 3000 clean images of MNIST, the error with noise of 0.1 was 3.5 times that of
+# PCA without this minimum, and 0.6 times with it.
 _LEAST_SHARE_OF_COMMON_DEVIATION = 0.3
-# No feature is scaled to nothing: what fills missing cells divides by the factors.
+# No feature is scaled to zero, as the filling of missing cells divides by the factors.
 _NEGLIGIBLE_SHARE = 1e-3
 
 
 class InputNoise:
-    """Noise with its source of draws: new ones in training, the same ones in judging.
+    """Noise on rows, with new draws in training and the same draws in each judging.
 
     Parameters
     ----------
     corruption : Corruption or None
-        Noise on the rows; none where None.
+        Noise on the rows, if any.
     columns : Columns or None
-        The features, None without noise.
+        Statistics of the columns. None without noise.
     generator : torch.Generator
-        Source of the draws.
+        Generator of the draws.
     """
 
     def __init__(
@@ -34,15 +35,15 @@ class InputNoise:
         self.judging_generator = torch.Generator()
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Return rows of shape (..., n_samples, n_features) with noise that was not seen before."""
+        """Return rows of shape (..., n_samples, n_features) with new noise."""
         return self._corrupt(rows, self.generator)
 
     def restart_judging(self):
-        """Begin anew with the draws of `for_judging`."""
+        """Restart the draws of `for_judging`."""
         self.judging_generator.manual_seed(self.generator.initial_seed())
 
     def for_judging(self, rows: Tensor) -> Tensor:
-        """Return rows with the noise that they had when they were judged before."""
+        """Return rows with the same noise as when they were last judged."""
         return self._corrupt(rows, self.judging_generator)
 
     def _corrupt(self, rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -60,24 +61,24 @@ class InputNoise:
 def make_noise(
     corruption: Corruption | None, table: PreparedTable, generator: torch.Generator
 ) -> InputNoise:
-    """Return the noise on the rows of a table; the corruption stays the user's."""
+    """Return the noise on the rows of a table, with a copy of the user's corruption."""
     return InputNoise(copy.deepcopy(corruption), _describe_columns(table, table.device), generator)
 
 
 def find_input_scale(table: PreparedTable, corruption: Corruption | None) -> Tensor:
-    """Return factors that scale columns to about unit size as the network sees them, with noise.
+    """Return factors that scale columns, including their noise, to about unit size.
 
     Parameters
     ----------
     table : PreparedTable
-        The table.
+        Prepared table.
     corruption : Corruption or None
-        Noise on its rows.
+        Noise on the rows.
 
     Returns
     -------
     input_scale : Tensor of shape (n_features,)
-        Factors for standardised features, positive, on the CPU.
+        Positive factors of standardised features, on the CPU.
     """
     deviations = table.deviations
     if corruption is not None:
@@ -86,11 +87,11 @@ def find_input_scale(table: PreparedTable, corruption: Corruption | None) -> Ten
 
 
 def scale_deviations(deviations: Tensor) -> Tensor:
-    """Return factors that scale columns with these standard deviations to about unit size.
+    """Return factors that scale columns with given standard deviations to about unit size.
 
-    A column that hardly varies stays small: were it blown up, a new value many of its deviations
-    off would drown all others. Below a share `c` of the common deviation, its size falls with the
-    deviation, ``deviation / c**2`` instead of ``1 / deviation``.
+    Columns that vary little stay small. Otherwise, a new value many of their deviations from the
+    mean would dominate all other columns. For columns below a share `c` of the common deviation,
+    the factor is ``deviation / c**2`` instead of ``1 / deviation``, in units of that deviation.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Statistics, bounds and covariance of a stored table, all from one reading of it."""
+"""Statistics, bounds and covariance of a stored table by a single pass over it."""
 
 import numpy as np
 
@@ -11,19 +11,19 @@ from skae._shared.progress import show_progress
 from skae._shared.warning import warn_user
 from skae.exceptions import SkaeWarning
 
-# Parts that stay in a processor's cache, and are tall enough for products.
+# Chunks that fit in the processor's cache, and are tall enough for products.
 _CELLS_AT_ONCE = 2**20
-# Sorted rows are mixed where so many blocks are shuffled together.
+# Sorted rows are mixed well if at least this number of blocks are shuffled together.
 _ENOUGH_BLOCKS = 8
-# Rows in no order have next to none of their variance between parts.
+# In unsorted tables, only a small share of the variance lies between chunks.
 _LEAST_SHARE_OF_ORDER = 0.05
 
 
 class OnePass:
-    """A stored table and what one reading of it tells.
+    """Stored table, described by a single pass over it.
 
-    Products of cells are taken in the precision of the network, unless that loses digits; sums are
-    double. It is a second reading that mends that where the first rows do not show it.
+    Products of cells are computed in the precision of the network unless that loses digits, and
+    sums in double precision. A second pass is made if digits are lost only after the first chunk.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class OnePass:
         Returns
         -------
         statistics : ColumnStatistics
-            One number for each column and kind.
+            Statistics of the columns.
         """
         while not self._read(shares):
             self.precision = np.dtype(np.float64)
@@ -64,10 +64,10 @@ class OnePass:
             n_highest=highest.counts,
         )
 
-    # What overflows is refused by `check_squares`.
+    # `check_squares` raises an error if values overflow.
     @np.errstate(over="ignore", invalid="ignore")
     def _read(self, shares: np.ndarray) -> bool:
-        """Read the table, or its first rows only; tell whether the precision was enough."""
+        """Read the table, or only its first chunk. Return whether the precision was enough."""
         self.moments = _Moments(self.X.shape[1], has_products=is_narrow(*self.X.shape))
         self.ends = [_End(limit, self.X[:1]) for limit in (np.minimum, np.maximum)]
         with show_progress(len(self.X), "Statistics and PCA") as progress:
@@ -83,44 +83,44 @@ class OnePass:
 
     @property
     def _loses_digits(self) -> bool:
-        """Whether single precision was too little for the products."""
+        """Whether single precision was too low for the products."""
         if self.moments.products is None or self.precision == np.float64:
             return False
         return loses_digits(self.moments.squares, np.median, self.precision)
 
     def _warn_of_order(self):
-        """Warn of sorted rows, where blocks are too large to be mixed."""
+        """Warn about sorted rows if blocks are too large to be mixed."""
         total = float(self.moments.squares.sum())
         share = float(self.moments.between.sum()) / total if total > 0 else 0.0
         if self.X.n_shuffled >= _ENOUGH_BLOCKS or share < _LEAST_SHARE_OF_ORDER:
             return
         warn_user(
-            f"X seems to be sorted: {share:.0%} of its variance lies between rows of different "
-            "parts of it. Its blocks, such as row groups of Parquet or partitions of Dask, are so "
-            f"large that {self.X.n_shuffled} of {self.X.n_blocks} are shuffled at a time, so that "
-            "batches hold rows of few parts. Shuffle the rows when you write them, or write "
+            f"X seems to be sorted: {share:.0%} of its variance lies between different parts of "
+            "the table. Its blocks, such as row groups of Parquet or partitions of Dask, are so "
+            f"large that only {self.X.n_shuffled} of {self.X.n_blocks} are shuffled at a time, so "
+            "each batch has rows of few parts. Shuffle the rows when you write them, or write "
             "smaller blocks.",
             SkaeWarning,
         )
 
     def find_covariance(self, mean: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Return the covariance that goes with the statistics, (n_features, n_features)."""
+        """Return the covariance, of shape (n_features, n_features), after `describe_columns`."""
         return np.asarray(self.moments.products)
 
     def standardise(self, standardization: Standardization) -> LazyRows:
-        """Return the rows in the units of the network, which are read when they are needed."""
+        """Return the rows in the units of the network, read on access."""
         return LazyRows(self.X, standardization)
 
 
 class _End:
-    """Least or greatest value of each column, and the number of its cells.
+    """Minimum or maximum of each column, and the number of cells that equal it.
 
     Parameters
     ----------
     limit : {numpy.minimum, numpy.maximum}
-        Which of both.
+        Function for minima or maxima.
     rows : ndarray of shape (1, n_features)
-        A row to begin with, which will come again.
+        First row, which is not counted yet.
     """
 
     def __init__(self, limit: np.ufunc, rows: np.ndarray):
@@ -129,7 +129,7 @@ class _End:
         self.counts = np.zeros(rows.shape[1], dtype=np.int64)
 
     def add_(self, rows: np.ndarray):
-        """Take account of some more rows."""
+        """Add rows."""
         values = self.limit.reduce(rows, axis=0)
         counts = np.count_nonzero(rows == values, axis=0)
         both = self.limit(self.values, values)
@@ -138,14 +138,14 @@ class _End:
 
 
 class _Moments:
-    """Mean, variance and covariance, put together from those of parts.
+    """Mean, variance and covariance, combined from those of chunks.
 
     Parameters
     ----------
     n_features : int
         Number of columns.
     has_products : bool
-        Whether the covariance is wanted, and not the variances alone.
+        Whether to compute the covariance, or only the variances.
 
     References
     ----------
@@ -161,12 +161,12 @@ class _Moments:
         self.products = np.zeros((n_features, n_features)) if has_products else None
 
     def add_(self, rows: np.ndarray, shares: np.ndarray, precision: np.dtype):
-        """Take account of some more rows with their shares, about their own mean."""
+        """Add rows with given shares."""
         share = float(shares.sum())
         if share == 0:
             return
         centred = rows.astype(np.float64)
-        # Summing about a row keeps the digits of columns far from zero.
+        # Subtracting a row first keeps the digits of columns far from zero.
         first = centred[0].copy()
         centred -= first
         mean = shares @ centred / share

@@ -1,4 +1,4 @@
-"""Tables of padded sequences: their columns and their PCA, in which padding counts for nothing."""
+"""Statistics and PCA of padded sequences, in which padding has no weight."""
 
 from dataclasses import dataclass
 
@@ -20,14 +20,14 @@ class PaddedPrincipalComponents(MaskedPrincipalComponents):
     """PCA of padded sequences."""
 
     residual: float
-    """Variance of the observed cells that the PCA leaves, summed over the columns."""
+    """Variance of the observed cells that PCA does not explain, summed over the columns."""
 
     def find_unexplained(self, total: float) -> float:
-        """Return what PCA leaves over of the cells that are there."""
+        """Return the variance of the observed cells that PCA does not explain."""
         return self.residual
 
     def find_residual(self, total: float) -> float:
-        """Return the same: missing cells are nothing to be learnt."""
+        """Return the same as `find_unexplained`, as padding need not be learnt."""
         return self.residual
 
 
@@ -36,26 +36,26 @@ def describe_padded(
 ) -> tuple[ColumnStatistics, PaddedPrincipalComponents]:
     """Return statistics and principal components of sequences of different lengths.
 
-    What would follow a sequence's end is nobody's guess, unlike a cell that got lost: missing cells
-    are set to the mean of their column, so that they add nothing to a projection.
+    Unlike missing cells, cells after the end of a sequence have no true values to estimate. They
+    are set to the mean of their column, so that they do not contribute to projections.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Rows, with NaN where a cell is missing.
+        Rows, with NaN for padding.
     shares : ndarray of shape (n_samples,)
         Weights of the rows, summing to 1.
     n_components : int or float in (0, 1)
-        How many components, or the share of variance that they are to explain.
+        Number of components, or share of variance that they must explain.
     precision : {"float32", "float64"}, default="float64"
-        In which wide tables are described.
+        Precision of the computations for wide tables.
 
     Returns
     -------
     statistics : ColumnStatistics
-        Mean, variance and range of the cells that are there.
+        Mean, variance and range of the observed cells.
     components : PaddedPrincipalComponents
-        Principal components of the rows, their missing cells set to the mean.
+        Principal components of the rows, with padding set to the mean.
     """
     observed = describe_observed_cells(X, shares)
     parts = (shares[some] @ ~np.isnan(X[some]) for some in chunk_slices(X.shape))
@@ -74,6 +74,6 @@ def describe_padded(
     return observed, PaddedPrincipalComponents(
         **vars(found),
         distribution=NormalDistribution(observed.mean, deviation, None),
-        # No cell may be there in a fold whose only sequence is empty.
+        # A fold whose only sequence is empty has no observed cells.
         residual=left / (float(there.mean()) or 1.0),
     )

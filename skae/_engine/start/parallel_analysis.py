@@ -1,4 +1,4 @@
-"""The number of principal components that columns without any relation would not give."""
+"""Number of principal components by parallel analysis."""
 
 import numpy as np
 from scipy import linalg
@@ -8,7 +8,7 @@ from skae._engine.tables.rows import densify
 _N_SHUFFLES = 20
 _QUANTILE = 0.95
 _SEED = 0
-# Cells and rows of the sample that is shuffled.
+# Maximum number of cells and minimum number of rows of the shuffled sample.
 _MOST_CELLS = 2**21
 _FEWEST_ROWS = 500
 
@@ -16,21 +16,22 @@ _FEWEST_ROWS = 500
 def count_components(X, weights: np.ndarray | None = None) -> int:
     """Return the number of principal components by parallel analysis.
 
-    A component counts if it explains more than the one of its rank does in 95 % of the tables in
-    which each column is shuffled by itself; counting ends with the first that does not.
+    A component counts if it explains more variance than the component of the same rank in 95 % of
+    the tables whose columns are shuffled independently. Counting stops at the first component that
+    does not.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        The table. Of a large one, rows at even distances are taken. Missing cells count as the mean
-        of their column.
+        Table. Evenly spaced rows are used if it is large. Missing cells count as the mean of their
+        column.
     weights : ndarray of shape (n_samples,), default=None
-        Positive weights of the rows; equal where None.
+        Positive weights of the rows. None means equal weights.
 
     Returns
     -------
     n_components : int
-        At least 1.
+        Number of components, at least 1.
 
     References
     ----------
@@ -48,7 +49,7 @@ def count_components(X, weights: np.ndarray | None = None) -> int:
 
 
 def _sample_rows(shape: tuple[int, int], weights: np.ndarray | None) -> np.ndarray:
-    """Return indices of rows at even steps through all weights."""
+    """Return indices of rows at even steps of the cumulative weights."""
     n_samples, n_features = shape
     n_drawn = min(n_samples, max(_FEWEST_ROWS, _MOST_CELLS // n_features))
     ends = np.arange(1.0, n_samples + 1) if weights is None else np.cumsum(weights)
@@ -57,7 +58,7 @@ def _sample_rows(shape: tuple[int, int], weights: np.ndarray | None) -> np.ndarr
 
 
 def _centre(rows: np.ndarray) -> np.ndarray:
-    """Return centred rows in double precision, without missing cells and of moderate size."""
+    """Return centred rows in double precision, with filled cells and a largest value of 1."""
     rows = rows.astype(np.float64)
     missing = np.isnan(rows)
     rows[missing] = 0
@@ -67,6 +68,6 @@ def _centre(rows: np.ndarray) -> np.ndarray:
 
 
 def _find_variances(rows: np.ndarray) -> np.ndarray:
-    """Return squared singular values, greatest first, as far as they can be more than zero."""
+    """Return squared singular values in descending order, without those that must be zero."""
     product = rows.T @ rows if len(rows) > rows.shape[1] else rows @ rows.T
     return linalg.eigvalsh(product, check_finite=False)[::-1][: min(len(rows) - 1, rows.shape[1])]

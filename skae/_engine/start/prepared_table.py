@@ -1,4 +1,4 @@
-"""A table made ready for training: standardised rows, their statistics and their PCA."""
+"""Table prepared for training: standardised rows, their statistics and their PCA."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -23,36 +23,36 @@ from skae._engine.tables.units import Units
 from skae._shared.warning import warn_user
 from skae.exceptions import OutlyingCellWarning
 
-# Rounding of a column may be this share of PCA's error per cell.
+# Rounding errors of a column may be this share of PCA's error per cell.
 _TOLERATED_ROUNDING = 0.1
-# The unit of the network is what PCA leaves over, unless that is next to nothing.
+# The unit of the network is PCA's error, but at least this share of the standard deviation.
 _LEAST_SHARE_OF_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows made ready for training, with their weights."""
+    """Rows prepared for training, with their weights."""
 
     rows: DenseRows | LazyRows
     weights: torch.Tensor | None
-    """Weights of the rows, 1 on average over those in training."""
+    """Weights of the rows, 1 on average over the training rows."""
 
     n_components: int
     device: torch.device
     ranks: Alone = field(default=ALONE, kw_only=True)
-    """Processes that train together, each with rows of its own or a share of these."""
+    """Processes that train together, each with its own rows or a share of these rows."""
 
     masked = False
     """Whether cells may be missing."""
 
     bounded = False
-    """Whether reconstructions have a range."""
+    """Whether reconstructions are bounded."""
 
     verdict: ClassVar[Any] = None
-    """Verdict of held-out rows on the start of a network; None if they were not asked."""
+    """Scores of possible starts of the network on held-out rows. None if there is no choice."""
 
     def heed(self, verdict: Any) -> Self:
-        """Return the table with a verdict of held-out rows in the place of its own."""
+        """Return the table with a verdict found elsewhere instead of its own."""
         return self
 
     @property
@@ -61,13 +61,13 @@ class Prepared:
         return self.rows.n_features
 
     def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
-        """Return some rows with their weights, all where no indices are given."""
+        """Return rows at given indices with their weights, by default all rows."""
         return WeightedRows(self.rows, self.weights, indices, self.device, self.ranks)
 
 
 @dataclass(frozen=True)
 class PreparedTable(Prepared):
-    """A table made ready for training, with the PCA that its network starts from."""
+    """Table prepared for training, with the PCA from which its network starts."""
 
     statistics: ColumnStatistics
     units: Units
@@ -85,7 +85,7 @@ class PreparedTable(Prepared):
 
     @property
     def bounded(self) -> bool:  # type: ignore[override]
-        """Whether reconstructions have a range."""
+        """Whether reconstructions are bounded."""
         return self.units.bounds is not None
 
     @property
@@ -104,27 +104,27 @@ class PreparedTable(Prepared):
 def prepare_table(
     X, weights, in_training, settings: NetworkSettings, device, units: Units | None = None
 ) -> PreparedTable:
-    """Describe a table and find its PCA.
+    """Prepare a table for training.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        The table.
+        Table.
     weights : ndarray of shape (n_samples,) or None
-        Weights of the rows; equal where None.
+        Weights of the rows. None means equal weights.
     in_training : ndarray of bool of shape (n_samples,)
-        The rows that mean, scale and PCA are taken from; the others are held out.
+        Mask of the training rows, from which statistics and PCA are computed.
     settings : NetworkSettings
-        The network that is asked for.
+        Settings of the network.
     device : torch.device
-        Where to compute.
+        Device of the training.
     units : Units, default=None
-        Units of a network that goes on; those of this table where None.
+        Units of a network whose training continues. None computes them from this table.
 
     Returns
     -------
     table : PreparedTable
-        The table, ready for training.
+        Prepared table.
     """
     weights, shares = share_weights(weights, in_training)
     resident = _choose_passes(X, settings, device)
@@ -155,7 +155,7 @@ def prepare_table(
 
 
 def _choose_passes(X, settings, device) -> ResidentTable | OnePass | None:
-    """Return what makes the passes over a table, None where they are those of any array."""
+    """Return the object that makes the passes over a table. None for ordinary arrays."""
     if settings.masked or settings.padded:
         return None
     if isinstance(X, StoredTable):
@@ -164,21 +164,21 @@ def _choose_passes(X, settings, device) -> ResidentTable | OnePass | None:
 
 
 def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray]:
-    """Return weights that are 1 on average in training, and shares that sum to 1 there.
+    """Return weights with mean 1 over the training rows, and weights that sum to 1 over them.
 
     Parameters
     ----------
     weights : ndarray of shape (n_samples,) or None
-        Weights of the rows; equal where None.
+        Weights of the rows. None means equal weights.
     in_training : ndarray of bool of shape (n_samples,)
-        The rows that are trained on.
+        Mask of the training rows.
 
     Returns
     -------
     weights : Tensor of shape (n_samples,) or None
-        Weights of all rows, None where they are equal.
+        Weights of all rows. None if they are equal.
     shares : ndarray of shape (n_samples,)
-        Share of each row in the training, 0 for those held out.
+        Share of each row in the total weight, 0 for held-out rows.
     """
     ranks = RANKS.get()
     own = ranks.own(len(in_training))
@@ -201,28 +201,28 @@ def describe_table(
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        The table.
+        Table.
     shares : ndarray of shape (n_samples,)
         Weights of the rows, summing to 1.
     settings : NetworkSettings
         Number of components, and whether cells may be missing.
     resident : ResidentTable or OnePass, default=None
-        The table on a GPU, where passes over it are made there, or in a file, where there is to be
-        a single one. No cells are missing then.
+        Table on a GPU, if passes over it are made there, or in a file, if only one pass is made. No
+        cells may be missing then.
 
     Returns
     -------
     statistics : ColumnStatistics
         Mean, variance and range of the columns.
     components : PrincipalComponents
-        With the distribution that fills missing cells, where there may be any.
+        Principal components, with the distribution that fills missing cells if there may be any.
     """
     if settings.padded:
         return describe_padded(X, shares, settings.n_components, precision=settings.dtype)
     if settings.masked:
         return describe_incomplete(X, shares, settings.n_components, precision=settings.dtype)
     ranks = RANKS.get()
-    # What makes the passes has all rows, which need no sums over ranks where these share them.
+    # If ranks share all rows, the object that makes the passes has all of them.
     if ranks is not ALONE and not (ranks.shared and resident is not None):
         return describe_spread(X, shares, settings, ranks, resident)
     if resident is None:
@@ -241,20 +241,20 @@ def describe_table(
 
 
 def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
-    """Warn where one cell makes up a column's variance and drowns the column's other cells."""
+    """Warn if a single cell is so large that rounding erases the other cells of its column."""
     mean, variance = statistics.mean, statistics.variance
     farthest = np.maximum(statistics.highest - mean, mean - statistics.lowest)
     is_alone = (farthest > 0) & (farthest**2 > n_samples * variance / 2)
-    # Centred, the other cells stand at about this distance from zero.
+    # After centring, the other cells are at about this distance from zero.
     shift = variance / np.where(is_alone, farthest, np.inf)
-    # Where digits were not lost, no cell is large enough.
+    # If no digits were lost, no cell is large enough.
     error = np.sqrt((components.unexplained or 0.0) / len(variance))
     if isinstance(components, MaskedPrincipalComponents):
         error = np.sqrt(np.median(variance))
     drowned = np.flatnonzero(shift * np.finfo(dtype).eps > _TOLERATED_ROUNDING * error)
     if len(drowned) == 0 or error == 0:
         return
-    # An imputer's columns have other numbers here.
+    # In imputers, column indices differ from those of the user.
     is_masked = isinstance(components, MaskedPrincipalComponents)
     name = "A column" if is_masked else f"Column {drowned[0]}"
     warn_user(
@@ -266,7 +266,7 @@ def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
 
 
 def _standardize(X, statistics, components, settings) -> Standardization:
-    """Measure rows in units of PCA's error, so that what is left to learn is of size one."""
+    """Return the standardisation to units of PCA's error, in which residuals have unit size."""
     total = float(statistics.variance.sum())
     _check_magnitude(np.sqrt(total), settings.dtype)
     residual = components.find_unexplained(total)
@@ -279,19 +279,19 @@ def _standardize(X, statistics, components, settings) -> Standardization:
 
 
 def _check_magnitude(deviation: float, dtype: str):
-    """Refuse tables whose codes, in the unit of X, would overflow or vanish."""
+    """Raise ValueError if codes in the units of X would overflow or vanish."""
     limits = np.finfo(dtype)
     least, most = limits.tiny * 1e9, limits.max / 1e9
     if deviation != 0 and not least < deviation < most:
         raise ValueError(
             f"X must deviate from its mean by between {least:.0e} and {most:.0e}, the range that "
-            f"codes in {dtype} can express. Got a standard deviation of {deviation:.3g}, summed "
-            "over the features. Scale X, for instance with StandardScaler."
+            f"codes in {dtype} can express. Got a standard deviation of {deviation:.3g} over all "
+            "features together. Scale X, for instance with StandardScaler."
         )
 
 
 def _choose_bounds(X, statistics, output_range, resident) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the range of the reconstructions in the unit of X, None where there is no bound."""
+    """Return the range of the reconstructions in the units of X. None if there are no bounds."""
     if output_range is None:
         return None
     if output_range == "auto":

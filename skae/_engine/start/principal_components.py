@@ -1,4 +1,4 @@
-"""PCA of weighted, sparse, wide, tall and memory-mapped tables: the start of every network."""
+"""PCA of weighted, sparse, wide, tall and memory-mapped tables, the start of networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,15 +10,15 @@ from skae._engine.tables.columns import ColumnStatistics
 from skae._engine.tables.rows import chunk_slices, densify
 from skae._shared.progress import WORK, show_progress
 
-# Up to here the covariance matrix is small enough to be decomposed whole.
+# Up to this width, the covariance matrix is small enough for a full decomposition.
 _MAX_COVARIANCE_FEATURES = 2000
-# Up to here a wide table is decomposed exactly through its rows' inner products.
+# Up to this number of rows, a wide table is decomposed exactly by inner products of its rows.
 _MAX_GRAM_SAMPLES = 2000
-# Fewer multiplications than this are cheap in double precision.
+# Up to this number of multiplications, double precision is cheap.
 _CHEAP_PRODUCTS = 2e9
-# Wide tables with more cells are decomposed through inner products whatever their digits.
+# Wide tables with more cells are decomposed by inner products even if that loses digits.
 _MAX_CELLS_OF_SVD = 2**26
-# Rounding of a covariance may be this share of the variances that it is to tell.
+# Rounding errors of a covariance may be this share of the variances.
 _TOLERATED_ROUNDING = 1e-3
 _N_OVERSAMPLES = 10
 _N_POWER_ITERATIONS = 4
@@ -30,16 +30,16 @@ class PrincipalComponents:
     """PCA of the training rows."""
 
     components: np.ndarray
-    """Orthonormal axes, of shape (n_found, n_features), greatest variance first."""
+    """Orthonormal axes, of shape (n_found, n_features), by descending variance."""
 
     explained_variance: np.ndarray
     """Weighted variance along each axis, of shape (n_found,)."""
 
     unexplained: float | None = field(default=None, kw_only=True)
-    """Variance that the axes leave over, None where the difference from the total tells it."""
+    """Variance that the axes do not explain. None if it is the difference from the total."""
 
     def find_unexplained(self, total: float) -> float:
-        """Return what is left of a total variance, summed over the columns."""
+        """Return the unexplained part of a total variance, summed over the columns."""
         if self.unexplained is not None:
             return self.unexplained
         return max(total - float(self.explained_variance.sum()), 0.0)
@@ -57,25 +57,25 @@ def find_principal_components(
 ) -> PrincipalComponents:
     """Return the leading principal components of the rows of X.
 
-    Axes without variance are left out, so fewer than `n_components` may be found.
+    Axes without variance are omitted, so there may be fewer than `n_components`.
 
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows; memory maps are read in chunks.
+        Rows. Memory maps are read in chunks.
     statistics : ColumnStatistics
-        Statistics of these rows with these shares.
+        Statistics of the rows with the same weights.
     shares : ndarray of shape (n_samples,)
         Weights of the rows, summing to 1.
     n_components : int or float in (0, 1)
-        How many, or the share of variance that they are to explain.
+        Number of components, or share of variance that they must explain.
     precision : {numpy.float32, numpy.float64}, default=numpy.float64
-        In which products are taken where there are many of them.
+        Precision of products if there are many.
     seed : int, default=0
-        For the randomised solver of large tables.
+        Seed of the randomised solver for large tables.
     find_covariance : callable, default=None
-        Returns the covariance in double precision, given mean and shares. It is computed from X
-        where None.
+        Function of mean and shares that returns the covariance in double precision. None computes
+        it from X.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def from_covariance(covariance, n_components) -> PrincipalComponents:
     covariance : ndarray of shape (n_features, n_features)
         Covariance of the rows.
     n_components : int or float in (0, 1)
-        How many, or the share of variance that they are to explain.
+        Number of components, or share of variance that they must explain.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def from_covariance(covariance, n_components) -> PrincipalComponents:
 
 
 def _count_axes(variances, total, n_components, rounding) -> int:
-    """Return how many axes are wanted, as far as their variance is more than rounding of all."""
+    """Return the number of axes, without those whose variance is below rounding errors."""
     count = n_components
     if isinstance(n_components, float):
         reached = np.cumsum(variances) >= n_components * total * (1 - 1e-12)
@@ -135,7 +135,7 @@ def _count_axes(variances, total, n_components, rounding) -> int:
 
 
 def _select(axes, variances, total, n_components, rounding=None) -> PrincipalComponents:
-    """Keep the axes asked for, as far as they have variance, with a deterministic sign."""
+    """Select the requested axes that have variance, and make their signs deterministic."""
     rounding = _rounding(axes.shape[1]) if rounding is None else rounding
     count = _count_axes(variances, total, n_components, rounding)
     axes = axes[:count]
@@ -144,19 +144,19 @@ def _select(axes, variances, total, n_components, rounding=None) -> PrincipalCom
 
 
 def _rounding(n_features) -> float:
-    """Return the share of the total that a sum of so many squares may be off by."""
+    """Return the relative rounding error of a sum of `n_features` squares."""
     return float(np.finfo(float).eps) * n_features
 
 
 def sum_covariance(X, mean, shares, precision) -> np.ndarray:
-    """Return the weighted covariance by one pass over chunks, summed in double precision."""
+    """Return the weighted covariance, summed over chunks in double precision."""
     covariance = np.zeros((X.shape[1], X.shape[1]))
     roots = np.sqrt(shares * len(shares)).astype(precision)
     with show_progress(X.shape[0], "PCA") as progress:
         for rows in chunk_slices(X.shape, cells=2**22):
             dense = densify(X[rows])
             centred = np.empty(dense.shape, dtype=precision)
-            # The difference is taken in double precision, then rounded.
+            # Computed in double precision, then rounded.
             np.subtract(dense, mean, out=centred, casting="same_kind")
             centred *= roots[rows, None]
             covariance += centred.T @ centred
@@ -165,26 +165,26 @@ def sum_covariance(X, mean, shares, precision) -> np.ndarray:
 
 
 def is_narrow(n_samples: int, n_features: int) -> bool:
-    """Tell whether a table of this shape is decomposed through its covariance."""
+    """Return whether a table of this shape is decomposed by its covariance."""
     return n_features <= min(_MAX_COVARIANCE_FEATURES, max(2 * n_samples, 64))
 
 
 def is_cheap(n_samples: int, n_features: int) -> bool:
-    """Tell whether a covariance in double precision takes next to no time."""
+    """Return whether a covariance in double precision takes little time."""
     return n_samples * n_features**2 < _CHEAP_PRODUCTS
 
 
 def loses_digits(variances: np.ndarray, typical: Callable, precision) -> bool:
-    """Tell whether a covariance of this precision rounds away what small columns vary by.
+    """Return whether rounding erases the variance of small columns from a covariance.
 
-    One giant cell is enough: its square stands in the same matrix as all other columns.
+    A single giant cell is enough, as its square is in the same matrix as all other columns.
 
     Parameters
     ----------
     variances : ndarray of shape (n_features,)
         Variances of the columns.
     typical : callable
-        From the positive ones to the one whose digits count.
+        Function of the positive variances that returns the one whose digits count.
     precision : dtype-like
         Precision of the products.
     """
@@ -196,9 +196,9 @@ def loses_digits(variances: np.ndarray, typical: Callable, precision) -> bool:
 
 
 def find_triangle(X, mean, shares) -> np.ndarray:
-    """Return a triangle with the singular values and axes of the weighted, centred rows.
+    """Return a triangular matrix with the singular values and axes of weighted, centred rows.
 
-    Rows are taken in chunks; squares of values are never added.
+    It is computed from chunks of rows, without sums of squares.
     """
     triangle = np.empty((0, X.shape[1]))
     roots = np.sqrt(shares)
@@ -212,26 +212,26 @@ def find_triangle(X, mean, shares) -> np.ndarray:
 
 
 def from_triangle(triangle, n_components) -> PrincipalComponents:
-    """Return the leading principal components of rows that a triangle stands for."""
+    """Return the leading principal components of rows, given the matrix of `find_triangle`."""
     _, singular_values, axes = linalg.svd(triangle, full_matrices=False, check_finite=False)
     variances = singular_values**2
-    # Singular values are exact to rounding; their squares to the square of that.
+    # Singular values are exact up to rounding, and their squares up to its square.
     rounding = _rounding(len(axes[0])) ** 2
     found = _select(axes, variances, float(variances.sum()), n_components, rounding)
     return replace(found, unexplained=float(variances[len(found.components) :].sum()))
 
 
 class _CentredTable:
-    """Centred rows times the roots of their shares, formed a few rows at a time.
+    """Centred rows times the square roots of their weights, computed in chunks.
 
     Parameters
     ----------
     X : ndarray, sparse matrix or StoredTable of shape (n_samples, n_features)
-        The rows.
+        Rows.
     mean : ndarray of shape (n_features,)
-        Their mean.
+        Mean of the rows.
     shares : ndarray of shape (n_samples,)
-        Their weights.
+        Weights of the rows.
     """
 
     def __init__(self, X, mean: np.ndarray, shares: np.ndarray):
@@ -239,18 +239,18 @@ class _CentredTable:
         self.shape = X.shape
 
     def slices(self, n_columns: int, cells: int = 2**22) -> list[slice]:
-        """Return slices over rows for products with so many columns."""
-        # A sparse part is not made dense.
+        """Return slices of rows for products with `n_columns` columns."""
+        # Sparse chunks are not converted to arrays.
         width = n_columns if sparse.issparse(self.X) else max(n_columns, self.shape[1])
         return chunk_slices((self.shape[0], width), cells=cells)
 
     def take(self, rows: slice) -> np.ndarray:
-        """Return some rows in double precision, of shape (n, n_features)."""
+        """Return a slice of the rows in double precision, of shape (n, n_features)."""
         centred = np.subtract(densify(self.X[rows]), self.mean, dtype=np.float64)
         return centred * self.roots[rows, None]
 
     def multiply(self, right: np.ndarray) -> np.ndarray:
-        """Return the product with a matrix of shape (n_features, n), one row for each of X."""
+        """Return the product with a matrix of shape (n_features, n)."""
         slices = self.slices(right.shape[1])
         return np.vstack([self._multiply_part(self.X[rows], rows, right) for rows in slices])
 
@@ -288,8 +288,8 @@ def _add(parts, shape) -> np.ndarray:
 
 
 def _from_gram(table: _CentredTable, total, n_components) -> PrincipalComponents:
-    """Decompose a wide table through the inner products of its rows."""
-    # A few rows at a time: all of them, made dense, could be far larger than a sparse X.
+    """Decompose a wide table by the inner products of its rows."""
+    # In chunks, as an array of all rows could be far larger than a sparse X.
     slices = chunk_slices(table.shape, cells=2**24)
     gram = np.hstack([table.multiply(table.take(rows).T) for rows in slices])
     variances, vectors = linalg.eigh((gram + gram.T) / 2, check_finite=False)
@@ -301,7 +301,7 @@ def _from_gram(table: _CentredTable, total, n_components) -> PrincipalComponents
 
 
 def _from_randomized(table: _CentredTable, total, n_components, seed) -> PrincipalComponents:
-    """Decompose a large table approximately, with more axes until their share is reached."""
+    """Decompose a large table approximately, with more axes until they explain enough variance."""
     rank = min(table.shape)
     count = _FIRST_GUESS if isinstance(n_components, float) else n_components
     while True:
@@ -316,8 +316,8 @@ def _from_randomized(table: _CentredTable, total, n_components, seed) -> Princip
 def _randomized(table: _CentredTable, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return axes and variances by the method of Halko et al. (doi:10.1137/090771806).
 
-    Each power iteration, and the projection after the last, is one pass over the rows. Nothing is
-    formed that has a number for each row, so that a table may be as tall as it likes.
+    Each power iteration, and the projection after the last, is one pass over the rows. Memory does
+    not depend on the number of rows.
     """
     size = min(count + _N_OVERSAMPLES, *table.shape)
     basis = np.random.default_rng(seed).standard_normal((table.shape[1], size))

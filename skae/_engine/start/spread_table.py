@@ -1,4 +1,4 @@
-"""Statistics and principal components of a table that several processes have."""
+"""Statistics and principal components of a table spread over several processes."""
 
 import numpy as np
 import torch
@@ -22,16 +22,16 @@ from skae._engine.tables.resident import ResidentTable
 
 
 class SpreadTable:
-    """A table of which each of several ranks looks at some rows.
+    """Table of which each of several ranks processes some rows.
 
     Parameters
     ----------
     X : ndarray, CSR matrix or StoredTable of shape (n_samples, n_features)
-        The rows at hand.
+        Rows in this process.
     ranks : Ranks
-        The processes.
+        Processes.
     resident : ResidentTable or OnePass, default=None
-        Makes the passes over the rows at hand, where these are rows of this rank alone.
+        Object that makes the passes over X, if X has only rows of this rank.
     """
 
     def __init__(self, X, ranks: Alone, resident: ResidentTable | OnePass | None = None):
@@ -45,12 +45,12 @@ class SpreadTable:
         Parameters
         ----------
         shares : ndarray of shape (n_samples,)
-            Weights of the rows at hand; those that all ranks look at sum to 1.
+            Weights of the rows. Those of the rows that the ranks process sum to 1.
 
         Returns
         -------
         statistics : ColumnStatistics
-            Those of the rows of all ranks.
+            Statistics of the rows of all ranks.
         """
         ranks = self.ranks
         self.share = float(shares[self.own].sum())
@@ -77,7 +77,7 @@ class SpreadTable:
     def find_components(
         self, statistics: ColumnStatistics, shares: np.ndarray, settings: NetworkSettings
     ) -> PrincipalComponents:
-        """Return the leading principal components, after `describe_columns`."""
+        """Return the leading principal components. Call `describe_columns` first."""
         mean, n_components = statistics.mean, settings.n_components
         if not is_narrow(*self.shape):
             # All ranks have all rows.
@@ -90,11 +90,11 @@ class SpreadTable:
             found = from_triangle(triangles.numpy(), n_components)
         else:
             found = from_covariance(self._add_covariances(statistics, settings), n_components)
-        # Processors of several kinds may have rounded otherwise.
+        # Different processors may have rounded differently.
         return self.ranks.from_first(found)
 
     def _add_covariances(self, statistics: ColumnStatistics, settings) -> np.ndarray:
-        """Return the covariance of all rows, from those about the means of the ranks."""
+        """Combine the covariances of the ranks about their own means to that of all rows."""
         step = self.part.mean - statistics.mean
         if self.resident is None:
             is_exact = is_cheap(*self.shape)
@@ -107,14 +107,14 @@ class SpreadTable:
         return self.ranks.add(self.share * (own + np.outer(step, step)))
 
     def count_cells(self, values: np.ndarray) -> np.ndarray:
-        """Return how many cells of each column equal the value given for it."""
+        """Return the number of cells of each column that equal a given value."""
         return self.ranks.add(count_equal(self.X[self.own], values))
 
 
 def describe_spread(
     X, shares: np.ndarray, settings: NetworkSettings, ranks: Alone, resident=None
 ) -> tuple[ColumnStatistics, PrincipalComponents]:
-    """Return statistics and components of the rows of all ranks; see `describe_table`."""
+    """Return statistics and components of the rows of all ranks, as in `describe_table`."""
     table = SpreadTable(X, ranks, resident)
     statistics = table.describe_columns(shares)
     return statistics, table.find_components(statistics, shares, settings)

@@ -1,1 +1,1 @@
-"""Rows of tables as tensors, and their columns."""
+"""Rows of tables as tensors, and statistics of columns."""

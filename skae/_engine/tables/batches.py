@@ -1,4 +1,4 @@
-"""Batches for skorch: slices of a permutation instead of rows collected one by one."""
+"""Batches for skorch, taken as slices of a permutation instead of row by row."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -8,29 +8,29 @@ import torch
 from skae._engine.compute.ranks import ALONE, Alone
 from skae._engine.tables.rows import send
 
-# Rows in their order are only judged, so their batches may be as small as memory wants them.
+# Ordered rows are only judged, so their batches may be as small as memory requires.
 _MAX_CELLS = 2**20
-# Shuffled rows are taken for several batches at once, since each taking has a price of its own.
+# Shuffled rows are taken for several batches at once, as each access has a fixed cost.
 _CELLS_AT_ONCE = 2**20
-# A GPU has more memory than caches, and is not to be waited for.
+# On a GPU, memory is larger than caches, and larger chunks avoid waiting.
 _CELLS_ON_GPU = 2**26
 
 
 class WeightedRows:
-    """A data set for skorch: some rows, their weights, and where batches are to be computed.
+    """Data set for skorch: rows, their weights, and the device of their batches.
 
     Parameters
     ----------
     rows : DenseRows or LazyRows
         Standardised rows.
     weights : Tensor of shape (len(rows),), default=None
-        Their weights; equal where None.
+        Weights of the rows. None means equal weights.
     indices : Tensor of shape (n_samples,), default=None
-        Which of the rows belong to this set; all where None.
+        Indices of the rows that belong to this set. None means all.
     device : torch.device, default=cpu
-        Where batches are wanted.
+        Device of the batches.
     ranks : Alone, default=ALONE
-        Processes that have rows of this set, or shares of its rows.
+        Processes among which the rows of this set are spread.
     """
 
     def __init__(
@@ -57,23 +57,23 @@ class WeightedRows:
 
     @property
     def places(self) -> torch.Tensor:
-        """Numbers of the rows of this set that this rank looks at in a pass over it."""
+        """Indices of the rows of this set that this rank processes in a pass over it."""
         return torch.arange(len(self))[self.ranks.own(len(self))]
 
     @functools.cached_property
     def all_weights(self) -> torch.Tensor | None:
-        """Weights of the rows of this set on all ranks, None where all are equal."""
+        """Weights of the rows of this set on all ranks. None if they are equal."""
         if self.weights is None:
             return None
         return self.ranks.gather(self.weights[self.indices][self.places])
 
     def stand_in(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a row of weight 0, as the batch of a rank that has none of the rows."""
+        """Return a row of weight 0, as the batch of a rank without rows."""
         rows = send(self.rows.take(torch.tensor([0])), self.device)
         return rows, rows.new_zeros(1)
 
     def batch(self, indices: torch.Tensor):
-        """Return the rows at `indices` of this set and their weights, None where all are equal."""
+        """Return the rows at `indices` of this set and their weights, None if all are equal."""
         indices = self.indices[indices]
         rows = send(self.rows.take(indices), self.device)
         if self.weights is None:
@@ -81,31 +81,31 @@ class WeightedRows:
         return rows, send(self.weights[indices].to(rows.dtype), self.device)
 
     def draw_order(self, generator: torch.Generator) -> torch.Tensor:
-        """Return all places in this set in a random order."""
+        """Return all indices into this set in a random order."""
         return self.rows.draw_order(self.indices, generator)
 
     @property
     def cells_at_once(self) -> int:
-        """Number of cells that are taken at once where rows are shuffled."""
+        """Number of cells of shuffled rows taken at once."""
         return _CELLS_ON_GPU if self.device.type == "cuda" else _CELLS_AT_ONCE
 
 
 class ShuffledBatches:
-    """All rows once, in a new order each time, in batches of nearly equal size.
+    """Batches of nearly equal size of all rows, in a new order in each iteration.
 
-    The number of batches is rounded, so that none is small: a batch of one has no variance.
+    The number of batches is rounded so that none is small, as a batch of one row has no variance.
 
     Parameters
     ----------
     dataset : WeightedRows
         Rows to iterate over.
     batch_size : int
-        Rows in a batch, about.
+        Approximate number of rows in a batch.
     generator : torch.Generator
-        Source of the order.
+        Generator of the order.
     change_ : callable, default=None
-        Changes rows in place, given them and their weights, and returns weights. A part of several
-        processes also tells the `places` of its rows among `n_rows`.
+        Function of rows and their weights that changes rows in place and returns weights. If
+        several processes share rows, it also gets the `places` of its rows among `n_rows`.
     """
 
     def __init__(
@@ -123,14 +123,14 @@ class ShuffledBatches:
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of rows of the batches, on all ranks."""
+        """Number of rows of each batch, on all ranks."""
         return batch_sizes(self.dataset.n_rows, self.n_batches)
 
     def __len__(self) -> int:
         return self.n_batches
 
     def list_chunks(self) -> Iterator[tuple[torch.Tensor, list[int]]]:
-        """Yield indices of rows of several batches, in a new order, and the sizes of these."""
+        """Yield indices of rows of several batches, in a new order, and the batch sizes."""
         order = self.dataset.draw_order(self.generator)
         cells = len(order) * self.dataset.rows.n_cells / self.n_batches
         n_at_once = max(1, round(self.dataset.cells_at_once / max(1, cells)))
@@ -150,14 +150,14 @@ class ShuffledBatches:
 
 
 class OrderedBatches:
-    """All rows once, in their order.
+    """Batches of all rows in order.
 
     Parameters
     ----------
     dataset : WeightedRows
         Rows to iterate over.
     batch_size : int
-        Rows in a batch, about; fewer where rows are so wide that these would fill the memory.
+        Approximate number of rows in a batch. Batches of wide rows are smaller to save memory.
     """
 
     def __init__(self, dataset: WeightedRows, *, batch_size: int):
@@ -174,11 +174,11 @@ class OrderedBatches:
 
 
 def batch_sizes(n_rows: int, n_batches: int) -> list[int]:
-    """Return the sizes of so many batches, which differ by one at most, larger ones first."""
+    """Return the sizes of `n_batches` batches, which differ by at most one, larger ones first."""
     size, n_larger = divmod(n_rows, n_batches)
     return [size + 1] * n_larger + [size] * (n_batches - n_larger)
 
 
 def count_batches(n_rows: int, batch_size: int) -> int:
-    """Return how many batches of about `batch_size` the rows make, at least one."""
+    """Return the number of batches of about `batch_size` rows, at least one."""
     return max(1, round(n_rows / batch_size))

@@ -1,4 +1,4 @@
-"""Mean, spread and range of the features, in chunks of rows."""
+"""Mean, variance and range of the features, computed in chunks of rows."""
 
 import functools
 from collections.abc import Callable
@@ -10,38 +10,38 @@ from sklearn.utils.sparsefuncs import min_max_axis
 
 from skae._engine.tables.rows import chunk_slices, densify
 
-# A value is taken for a bound where so many cells, and such a share of them, lie exactly on it.
+# A value counts as a bound if at least this number and this share of cells equal it.
 _MIN_CELLS_AT_BOUND = 10
 _MIN_SHARE_OF_COLUMN = 0.1
 _MIN_SHARE_OF_TABLE = 0.005
-# Shares that sum to one do so but for this.
+# Shares sum to one up to this rounding error.
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """Properties of the features, each array of shape (n_features,)."""
+    """Statistics of the features, each an array of shape (n_features,)."""
 
     mean: np.ndarray
     """Weighted mean, in double precision."""
 
     variance: np.ndarray
-    """Weighted variance, the divisor being the sum of the weights."""
+    """Weighted variance, divided by the sum of the weights."""
 
     lowest: np.ndarray
-    """Least value."""
+    """Minimum."""
 
     highest: np.ndarray
-    """Greatest value."""
+    """Maximum."""
 
     n_lowest: np.ndarray | None = field(default=None, kw_only=True)
-    """Number of cells that equal the least value, None where they were not counted."""
+    """Number of cells that equal the minimum. None if they were not counted."""
 
     n_highest: np.ndarray | None = field(default=None, kw_only=True)
-    """Number of cells that equal the greatest value."""
+    """Number of cells that equal the maximum. None if they were not counted."""
 
 
-# What overflows is refused by `check_squares`.
+# `check_squares` raises an error if values overflow.
 @np.errstate(over="ignore", invalid="ignore")
 def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
     """Return mean, variance and range of the features.
@@ -49,14 +49,14 @@ def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows; memory maps are read in chunks.
+        Rows. Memory maps are read in chunks.
     shares : ndarray of shape (n_samples,)
         Weights of the rows, summing to 1.
 
     Returns
     -------
     statistics : ColumnStatistics
-        One number for each feature and kind. Rows of weight zero count for the range alone.
+        Statistics of the features. Rows of weight zero count only for the range.
     """
     lowest, highest = _range(X)
     mean = _mean(X, shares)
@@ -66,26 +66,27 @@ def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
 def find_bounds(
     X, statistics: ColumnStatistics, count_cells: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds that the features seem to have, infinite where there is no sign of one.
+    """Return bounds of the features, inferred from values that pile up at the ends of the range.
 
-    Pixels, shares and counts pile up at their bounds: an end of a feature's range is taken for a
-    bound where a tenth of its cells lie exactly there, and an end of the whole table's range, for
-    all features, where a two-hundredth of all cells do. Ten cells are the least.
+    Pixels, shares and counts pile up at their bounds. An end of the range of a feature counts as a
+    bound if at least a tenth of its cells equal it. An end of the range of the whole table counts
+    as a bound of all features if at least a two-hundredth of all cells equal it. Either takes at
+    least ten cells.
 
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Rows.
     statistics : ColumnStatistics
-        Range of the columns, perhaps with the numbers of cells at its ends.
+        Range of the columns, optionally with the numbers of cells at its ends.
     count_cells : callable, default=None
-        Takes one value for each column and returns how many of its cells equal it. They are
-        counted in X where None.
+        Function of one value per column that returns how many cells of each column equal its
+        value. None counts them in X.
 
     Returns
     -------
     lower, upper : ndarray of shape (n_features,)
-        Bounds in the unit of X.
+        Bounds in the units of X, infinite for features without a bound.
     """
     lowest, highest = statistics.lowest, statistics.highest
     count_cells = count_cells or functools.partial(count_equal, X)
@@ -110,14 +111,14 @@ def _find_bound(shape, end: np.ndarray, counts, of_table, *, nowhere: float) -> 
 
 
 def count_equal(X, values) -> np.ndarray:
-    """Return how many cells of each column equal the value given for it."""
+    """Return the number of cells of each column that equal a given value."""
     counts = np.zeros(X.shape[1], dtype=np.int64)
     if sparse.issparse(X):
         equal = X.data == np.asarray(values, dtype=X.dtype)[X.indices]
         counts += np.bincount(X.indices[equal], minlength=X.shape[1])
         n_stored = np.bincount(X.indices, minlength=X.shape[1])
         return counts + (values == 0) * (X.shape[0] - n_stored)
-    # Values are cells of X, so they are what they were in its precision.
+    # Values are cells of X, so they are exact in its precision.
     values = np.asarray(values, dtype=X.dtype)
     for rows in chunk_slices(X.shape):
         counts += np.sum(X[rows] == values, axis=0, dtype=np.int32)
@@ -147,7 +148,7 @@ def _mean(X, shares) -> np.ndarray:
 
 def _variance(X, mean, shares) -> np.ndarray:
     if sparse.issparse(X):
-        # Stored entries about the mean, and the rest, which are all zero.
+        # Squared deviations of the stored entries, and of the others, which are zero.
         weights = np.repeat(shares, np.diff(X.indptr))
         squares = _square(np.subtract(X.data, mean[X.indices], dtype=np.float64))
         stored = np.bincount(X.indices, weights, minlength=X.shape[1])
@@ -165,29 +166,29 @@ def _variance(X, mean, shares) -> np.ndarray:
 
 
 def check_squares(squares: np.ndarray, columns: np.ndarray):
-    """Refuse deviations whose squares no double can hold.
+    """Raise ValueError if the squares of deviations overflow double precision.
 
     Parameters
     ----------
     squares : ndarray of shape (n,)
         Squared deviations from the mean, or sums of them.
     columns : ndarray of shape (n,)
-        The columns that they belong to.
+        Column of each.
 
     Raises
     ------
     ValueError
-        If one is infinite; the message names its column.
+        If a square is infinite. The message names its column.
     """
     beyond = columns[~np.isfinite(squares)]
     if len(beyond):
         raise ValueError(
             "X must deviate from its mean by less than 1e+150, which double precision can square. "
-            f"Got more in column {beyond[0]}. Scale X, or leave out such cells."
+            f"Got more in column {beyond[0]}. Scale X, or remove the extreme values."
         )
 
 
 def _square(values: np.ndarray) -> np.ndarray:
-    """Return squares in the place of values, infinite ones where they are too large."""
+    """Square values in place, to infinity where squares overflow."""
     with np.errstate(over="ignore"):
         return np.square(values, out=values)

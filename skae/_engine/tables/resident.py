@@ -1,4 +1,4 @@
-"""A table in the memory of a GPU, for the passes over it that come before training."""
+"""Table in the memory of a GPU, for the passes over it before training."""
 
 from collections.abc import Iterator
 
@@ -10,26 +10,26 @@ from skae._engine.tables.columns import ColumnStatistics
 from skae._engine.tables.rows import DenseRows, chunk_slices
 from skae._engine.tables.standardization import Standardization
 
-# A processor is through with smaller tables before a GPU has got them.
+# Smaller tables are processed faster on the CPU than they are sent to a GPU.
 _LEAST_CELLS = 2**22
-# Beside the table there must be room for its standardised rows, perhaps in double precision.
+# Memory must also hold the standardised rows, which may be in double precision.
 _LARGEST_SHARE_OF_MEMORY = 1 / 4
 _CELLS_AT_ONCE = 2**24
 
 
 class ResidentTable:
-    """A table on a GPU; all sums are taken in double precision.
+    """Table on a GPU. All sums are computed in double precision.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
         The table, in single or double precision.
     device : torch.device
-        A GPU; any device that has double precision will do.
+        GPU, or any other device with double precision.
     """
 
     def __init__(self, X: np.ndarray, device: torch.device):
-        # torch warns of arrays that are read-only.
+        # torch warns about read-only arrays.
         writable = np.require(X, requirements=["C", "W"])
         self.X = torch.from_numpy(writable).to(device)
 
@@ -44,7 +44,7 @@ class ResidentTable:
         Returns
         -------
         statistics : ColumnStatistics
-            One number for each column and kind.
+            Statistics of the columns.
         """
         lowest, highest = self.X.aminmax(dim=0)
         # Summing about the first row keeps the digits of columns far from zero.
@@ -68,14 +68,14 @@ class ResidentTable:
         return covariance.cpu().numpy()
 
     def count_cells(self, values: np.ndarray) -> np.ndarray:
-        """Return how many cells of each column equal the value given for it."""
+        """Return the number of cells of each column that equal a given value."""
         sought = torch.from_numpy(values).to(self.X)
         return (sought == self.X).sum(0).cpu().numpy()
 
     def standardise(self, standardization: Standardization) -> DenseRows:
         """Return the rows in the units of the network, as `Standardization.apply` does."""
         centred = self.X - torch.from_numpy(standardization.mean).to(self.X.device)
-        # torch multiplies by the reciprocal of a number, which is rounded twice.
+        # torch multiplies by the reciprocal of a Python number, which rounds twice.
         centred /= torch.tensor(standardization.scale, dtype=centred.dtype, device=centred.device)
         return DenseRows(centred.to(standardization.dtype))
 
@@ -92,14 +92,14 @@ class ResidentTable:
 
 
 def make_resident(X, device: torch.device) -> ResidentTable | None:
-    """Return a table on a GPU where it fits and that pays, else None.
+    """Return a table on a GPU if it fits and is large enough to be worth it, else None.
 
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         The table.
     device : torch.device
-        Where the network is trained.
+        Device of the training.
     """
     if device.type != "cuda" or not isinstance(X, np.ndarray):
         return None

@@ -1,4 +1,4 @@
-"""Rows of X as standardised tensors: all at once where they fit, else a batch at a time."""
+"""Rows of X as standardised tensors, all at once if they fit in memory, else in batches."""
 
 import numpy as np
 import torch
@@ -9,15 +9,15 @@ from skae._engine.tables.stored import StoredTable
 
 
 class DenseRows:
-    """Rows in memory, standardised once.
+    """Standardised rows in memory.
 
     Parameters
     ----------
     tensor : Tensor of shape (n_samples, n_features)
         Standardised rows.
     n_cells : int, default=None
-        Numbers that a row takes where a network works on it, which keep batches small; the
-        columns where None.
+        Number of cells that a network needs per row, by which batches are kept small. None means
+        the number of columns.
     """
 
     def __init__(self, tensor: torch.Tensor, n_cells: int | None = None):
@@ -33,11 +33,11 @@ class DenseRows:
         return self.tensor.index_select(0, send(indices, self.tensor.device))
 
     def draw_order(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return places in `indices` in a random order."""
+        """Return a random permutation of the positions in `indices`."""
         return torch.randperm(len(indices), generator=generator)
 
     def to(self, device: torch.device) -> "DenseRows":
-        """Return the rows on a device where they fit into half of its free memory."""
+        """Return the rows on a device if they fit into half of its free memory."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if self.tensor.nbytes > free / 2:
@@ -46,12 +46,12 @@ class DenseRows:
 
 
 class LazyRows:
-    """Rows of a sparse matrix or a stored table, standardised when they are taken.
+    """Rows of a sparse matrix or a stored table, standardised on access.
 
     Parameters
     ----------
     X : sparse matrix or StoredTable of shape (n_samples, n_features)
-        Where the rows are.
+        Source of the rows.
     standardization : Standardization
         Centring and scaling of the rows.
     """
@@ -69,21 +69,21 @@ class LazyRows:
         return self.standardization.apply(densify(self.X[indices.numpy()]))
 
     def draw_order(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return places in `indices` in a random order, one that reads few blocks at a time."""
+        """Return a random permutation of the positions in `indices` that reads few blocks."""
         if isinstance(self.X, StoredTable):
             return self.X.draw_order(indices, generator)
         return torch.randperm(len(indices), generator=generator)
 
     def to(self, device: torch.device) -> "LazyRows":
-        """Return the rows themselves: what is lazy moves a batch at a time."""
+        """Return the same object, as lazy rows are moved batch by batch."""
         return self
 
 
 def make_rows(X, standardization: Standardization) -> DenseRows | LazyRows:
-    """Return the rows of X, lazily where X is sparse or not in memory."""
+    """Return the rows of X, lazily if X is sparse or not in memory."""
     if sparse.issparse(X) or isinstance(X, StoredTable):
         return LazyRows(X, standardization)
-    # Part by part, so that there is no further copy of X.
+    # In chunks, to avoid another copy of X.
     rows = torch.empty(X.shape, dtype=standardization.dtype)
     for some in chunk_slices(X.shape, cells=2**22):
         rows[some] = standardization.apply(X[some])
@@ -91,7 +91,7 @@ def make_rows(X, standardization: Standardization) -> DenseRows | LazyRows:
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on a device, without waiting until a GPU has got it."""
+    """Return a tensor on a device, without waiting for the transfer to a GPU."""
     if device.type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
@@ -103,12 +103,12 @@ def densify(X) -> np.ndarray:
 
 
 def chunk_slices(shape: tuple[int, int], cells: int = 2**18) -> list[slice]:
-    """Return slices over rows that hold about `cells` cells each, the last one included.
+    """Return slices of rows with about `cells` cells each.
 
-    So many that what networks make of them stays in a processor's cache, and is memory that is
-    used again: larger pieces go back to the system and come as pages to be filled anew.
+    With the default, intermediate results stay in the processor's cache, and their memory is
+    reused. Larger blocks of memory would be returned to the system and mapped again.
 
-    No slice is a single row unless there is only one: matrix-vector products round differently.
+    No slice is a single row unless there is only one, as matrix-vector products round differently.
     """
     n_rows, n_columns = shape
     size = max(2, cells // max(1, n_columns))

@@ -1,4 +1,4 @@
-"""Batches that several processes train on together."""
+"""Batches spread over several processes."""
 
 import functools
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from skae._engine.tables.batches import ShuffledBatches, batch_sizes
 
 
 class SpreadBatches(ShuffledBatches):
-    """Parts of batches that all ranks train on together, of one rank.
+    """Part that one rank has of batches spread over all ranks.
 
-    Where the ranks share all rows, batches are those of one process, and each rank takes an equal
-    part of each. Where each has rows of its own, each shuffles them, and a batch has rows of all
-    ranks in the proportion of their numbers.
+    If all ranks have all rows, batches are those of one process, and each rank takes an equal part
+    of each batch. If each rank has its own rows, each shuffles them, and a batch has rows of all
+    ranks in proportion to their numbers of rows.
 
-    Rows have such weights that the mean losses of all ranks sum to the mean loss of the batch.
+    Weights are scaled so that the mean losses of all ranks sum to the mean loss of the batch.
     """
 
     @functools.cached_property
     def sizes(self) -> list[int]:
-        """Numbers of rows of the batches, on all ranks."""
+        """Number of rows of each batch, on all ranks."""
         if self.dataset.ranks.shared:
             return super().sizes
         counts = self.dataset.ranks.list_all(len(self.dataset))
@@ -52,5 +52,5 @@ class SpreadBatches(ShuffledBatches):
 
 
 def _number(sizes: list[int]) -> Iterator[Tensor]:
-    """Yield the places of the rows of each batch in a chunk."""
+    """Yield the positions of the rows of each batch in a chunk."""
     return iter(torch.arange(sum(sizes)).split(sizes))

@@ -10,23 +10,23 @@ import torch
 class Standardization:
     """Map of rows to the units of the network and back.
 
-    One scale serves all features, so the squared error in both units differs by a factor alone.
+    All features have the same scale, so squared errors in both units differ only by a factor.
     """
 
     mean: np.ndarray
     """Mean of each feature, of shape (n_features,), in the precision of X."""
 
     scale: float
-    """Divisor of centred rows, the root of PCA's error; 1 where nothing varies."""
+    """Divisor of centred rows, the square root of PCA's error. 1 if nothing varies."""
 
     dtype: torch.dtype
-    """Precision of the network."""
+    """Data type of the network."""
 
     def apply(self, X: np.ndarray) -> torch.Tensor:
         """Return rows in the units of the network, on the CPU.
 
-        The difference is taken in the precision of the mean before it is rounded. Rows are
-        contiguous, whatever the order of X in memory: data frames hold columns.
+        Rows are centred in the precision of the mean before they are rounded. The result is
+        C-contiguous even if X is stored by columns, as data frames are.
         """
         with np.errstate(over="ignore"):
             centred = np.subtract(X, self.mean, dtype=np.result_type(X, self.mean), order="C")
@@ -42,6 +42,6 @@ class Standardization:
 
 
 def find_float_type(dtype: np.dtype) -> np.dtype:
-    """Return single precision where that holds every number of a type, else double precision."""
+    """Return single precision if it represents all numbers of a type, else double precision."""
     fits = dtype.kind in "biuf" and np.can_cast(dtype, np.float32)
     return np.dtype(np.float32 if fits else np.float64)

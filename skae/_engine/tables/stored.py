@@ -1,4 +1,4 @@
-"""Tables outside of memory: read a block of rows at a time, and only some blocks kept."""
+"""Tables outside of memory, read in blocks of rows of which some are kept."""
 
 import math
 from collections.abc import Callable
@@ -8,28 +8,28 @@ import torch
 
 from skae._engine.tables.standardization import find_float_type
 
-# Blocks that are kept: half of them are being shuffled, the others may be needed next.
+# Memory for kept blocks: half of them are being shuffled, the others may be needed next.
 _BYTES_KEPT = 2**27
-# Tables of more than these bytes of floats are not read whole.
+# Tables of more bytes of floats are not read whole.
 _LARGE_BYTES = 2**28
 
 
 class StoredTable:
-    """A table in a file or of another library, whose rows are read in blocks.
+    """Table in a file or of another library, whose rows are read in blocks.
 
-    Rows are taken as from an array: by slices, by their numbers, or by a mask, which returns
-    another table that is not in memory.
+    Rows are selected as in an array: by slices, by indices, or by a mask, which returns another
+    stored table.
 
     Parameters
     ----------
     read_block : callable
-        From the number of a block to its rows, an array of shape (n, *sample_shape).
+        Function of the index of a block that returns its rows, of shape (n, *sample_shape).
     bounds : array-like of int of shape (n_blocks + 1,)
-        Rows at which blocks begin, and the number of rows.
+        First row of each block, and the number of rows.
     sample_shape : tuple of int
         Shape of a row, ``(n_features,)`` in a table.
     dtype : dtype
-        Type of the numbers, to which blocks are converted.
+        Data type to which blocks are converted.
     names : list of str, default=None
         Names of the columns.
     """
@@ -60,7 +60,7 @@ class StoredTable:
 
     @property
     def n_shuffled(self) -> float:
-        """Number of blocks that are shuffled together, infinite where all rows are."""
+        """Number of blocks shuffled together. Infinite if all rows are."""
         return math.inf if self.n_blocks <= self.n_kept else max(1, self.n_kept // 2)
 
     @property
@@ -80,14 +80,14 @@ class StoredTable:
         return np.asarray(self[:], dtype=dtype)
 
     def flatten(self) -> "StoredTable":
-        """Return the table with one axis for all cells of a row."""
+        """Return the table with flattened rows."""
         if self.ndim == 2:
             return self
         n_cells = math.prod(self.shape[1:])
         return self._derive(lambda block, i: block.reshape(len(block), n_cells), (n_cells,))
 
     def checked(self, check: Callable[[np.ndarray], None]) -> "StoredTable":
-        """Return the table with a check of every block that is read."""
+        """Return the table with a check of each block when it is read."""
 
         def look(block, i):
             check(block)
@@ -108,7 +108,7 @@ class StoredTable:
         )
 
     def _read(self, start: int, stop: int) -> np.ndarray:
-        """Return the rows from one number to before another."""
+        """Return the rows from `start` up to, but not including, `stop`."""
         first = int(np.searchsorted(self.bounds, start, side="right")) - 1
         parts = []
         while start < stop:
@@ -129,7 +129,7 @@ class StoredTable:
         return self._kept[self._place_of[block], start - begin : stop - begin].copy()
 
     def _take(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows with these numbers, in their order."""
+        """Return the rows at given indices, in the given order."""
         blocks = np.searchsorted(self.bounds, rows, side="right") - 1
         needed = np.unique(blocks)
         taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
@@ -143,7 +143,7 @@ class StoredTable:
         return taken
 
     def _load(self, blocks: np.ndarray):
-        """Read blocks that are not kept yet, in the places of those read first."""
+        """Read blocks that are not kept yet. They replace the blocks read first."""
         if self._kept is None:
             self._kept = np.empty((self.n_kept, self._longest, *self.shape[1:]), self.dtype)
         for block in blocks[self._place_of[blocks] < 0]:
@@ -152,7 +152,7 @@ class StoredTable:
             place, old = self._next, self._kept_at[self._next]
             if old >= 0:
                 self._place_of[old] = -1
-            # Until it is read whole, nothing is at this place.
+            # Mark the place as empty until the block has been read.
             self._kept_at[place] = -1
             rows = self._convert(block)
             self._kept[place, : len(rows)] = rows
@@ -164,28 +164,29 @@ class StoredTable:
         n_rows = int(self.bounds[block + 1] - self.bounds[block])
         if rows.shape != (n_rows, *self.shape[1:]):
             raise ValueError(
-                f"X must have {n_rows} rows of shape {self.shape[1:]} in block {block}, as it "
-                f"says. Got an array of shape {rows.shape}. It may have been changed meanwhile."
+                f"X must have {n_rows} rows of shape {self.shape[1:]} in block {block}, as "
+                f"declared. Got an array of shape {rows.shape}. X may have changed since it was "
+                "opened."
             )
         return rows.astype(self.dtype, copy=False)
 
     def draw_order(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return places in `indices` in a random order that reads few blocks at a time.
+        """Return a random permutation of the positions in `indices` that reads few blocks.
 
-        Blocks come in a random order; the rows of so many blocks as fit into half of what is kept
-        are shuffled together. Of a table that is kept whole, all rows are.
+        Blocks are in random order, and rows are shuffled within groups of blocks that fill half of
+        the kept memory. If the whole table is kept, all rows are shuffled together.
 
         Parameters
         ----------
         indices : Tensor of shape (n,)
-            Numbers of rows, ascending.
+            Indices of rows in ascending order.
         generator : torch.Generator
-            Source of the order.
+            Generator of the order.
 
         Returns
         -------
         order : Tensor of shape (n,)
-            A permutation of the places.
+            Permutation of the positions.
         """
         if math.isinf(self.n_shuffled):
             return torch.randperm(len(indices), generator=generator)
@@ -200,5 +201,5 @@ class StoredTable:
 
 
 def holds_many_bytes(shape, dtype: np.dtype) -> bool:
-    """Tell whether a table is too large, as floats, to be read whole."""
+    """Return whether a table, as floats, is too large to be read whole."""
     return math.prod(shape) * find_float_type(dtype).itemsize > _LARGE_BYTES

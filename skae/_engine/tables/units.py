@@ -1,4 +1,4 @@
-"""Units of the network: centring and scaling in the precision of X, and the range of outputs."""
+"""Units of the network: centring, scaling, and the range of outputs."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,24 @@ from skae._engine.tables.standardization import Standardization
 
 @dataclass(frozen=True)
 class Units:
-    """Units and range of the rows that a network sees, which do not change in later fits."""
+    """Units and range of the rows of a network, which do not change in later fits."""
 
     standardization: Standardization
     bounds: tuple[np.ndarray, np.ndarray] | None
-    """Range of the reconstructions in the unit of X, None where there is none."""
+    """Range of the reconstructions in the units of X. None if they are not bounded."""
 
     def tensor(self, values) -> torch.Tensor:
-        """Return values in the precision of the network, on the CPU."""
+        """Return values as a tensor with the data type of the network, on the CPU."""
         return torch.tensor(np.array(values, order="C"), dtype=self.standardization.dtype)
 
     def standardised(self, values: np.ndarray) -> torch.Tensor:
-        """Return a row in the unit of X, of shape (n_features,), in the units of the network."""
+        """Convert a row in the units of X, of shape (n_features,), to those of the network."""
         mean, scale = self.standardization.mean, self.standardization.scale
         return self.tensor((values - mean) / scale)
 
     @property
     def mean(self) -> torch.Tensor:
-        """Mean of X, of shape (n_features,), in the unit of X."""
+        """Mean of X, of shape (n_features,), in the units of X."""
         return self.tensor(self.standardization.mean)
 
     @property
@@ -37,7 +37,7 @@ class Units:
 
     @property
     def limits(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Range of the reconstructions in the units of the network, None where there is none."""
+        """Range of the reconstructions in the units of the network. None if not bounded."""
         if self.bounds is None:
             return None, None
         lower, upper = self.bounds
@@ -45,6 +45,6 @@ class Units:
 
 
 def make_blank_units(n_features: int, dtype: torch.dtype, *, bounded: bool) -> Units:
-    """Return units of no table in particular, for a network whose numbers come later."""
+    """Return placeholder units, for a network whose values are set later."""
     zeros = np.zeros(n_features)
     return Units(Standardization(zeros, 1.0, dtype), (zeros, zeros + 1) if bounded else None)
