@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from scipy.stats import entropy
+from scipy.stats import entropy, norm
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.model_selection import GridSearchCV
@@ -119,6 +119,39 @@ def test_models_of_frames_can_be_pickled_and_saved(fitted, name, tmp_path):
         np.testing.assert_array_equal(codes, model.transform(frame))
         assert again.inverse_transform(codes).equals(model.inverse_transform(codes))
         assert again.reconstruction_error_ == model.reconstruction_error_
+        nats = again.reconstruction_errors(frame, unit="nats")
+        assert nats.equals(model.reconstruction_errors(frame, unit="nats"))
+
+
+@pytest.mark.parametrize("n", [N, 1200])  # cross-validated, and with rows held out
+def test_nats_are_log_likelihoods_with_the_variances_of_held_out_rows(n, quick):
+    frame, new = (make_frame(n, seed)[["float", "date", "text", "boolean"]] for seed in (0, 7))
+    frame.loc[::9, "text"] = None
+    new.loc[3, ["float", "text"]] = None
+    model = quick().fit(frame)
+    assert model.column_errors_.mean() == pytest.approx(model.reconstruction_error_, rel=0.05)
+    errors, nats = model.reconstruction_errors(new), model.reconstruction_errors(new, unit="nats")
+    np.testing.assert_array_equal(nats.isna(), new.isna())
+    deviation = np.sqrt(model.column_errors_[0])
+    distances = (new["float"] - model.inverse_transform(model.transform(new))["float"]) / deviation
+    expected = -norm.logpdf(distances / frame["float"].std(ddof=0)) + np.log(deviation)
+    np.testing.assert_allclose(nats["float"], expected, rtol=1e-3, atol=1e-3)
+    for name in ("text", "boolean"):
+        shares = frame[name].value_counts(normalize=True)
+        np.testing.assert_allclose(nats[name], errors[name] * entropy(shares), rtol=1e-2)
+    # Without rows held out, the variances are those of the training rows.
+    again = clone(model).set_params(early_stopping=False).fit(frame)
+    means = again.reconstruction_errors(frame).mean()
+    np.testing.assert_allclose(again.column_errors_, means, rtol=1e-4)
+
+
+def test_nats_are_refused_where_there_is_no_variance_of_each_column(quick):
+    numbers = quick().fit(make_frame()[["float", "single"]])
+    assert numbers.column_errors_ is None
+    with pytest.raises(ValueError, match="must be None for tables of numbers alone"):
+        numbers.reconstruction_errors(make_frame()[["float", "single"]], unit="nats")
+    with pytest.raises(ValueError, match="`unit` must be 'nats' or None. Got 'bits'"):
+        numbers.reconstruction_errors(make_frame()[["float", "single"]], unit="bits")
 
 
 def test_the_start_is_pca_of_standardised_numbers_and_scaled_indicators():
@@ -312,7 +345,8 @@ def test_comparisons_of_frames_have_famd_in_the_place_of_pca(change, quick):
     model = comparison.evidence.models[2, "autoencoder"]
     held_out = comparison.evidence.task.X_test
     assert autoencoder.explained_variance == pytest.approx(model.score(held_out))
-    assert re.search(r"codes +method +loss +vs FAMD +loss saved", str(comparison))
+    assert re.search(r"codes +method +loss +vs FAMD +loss saved.* nats", str(comparison))
+    assert autoencoder.nats < famd.nats
     assert "error is below FAMD's at 1 of 1" in comparison.summarize()
     page = comparison.to_html()
     for part in (

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skae.objectives import ColumnUnits, MixedLoss
+
 # The mean improvement must exceed this multiple of its standard error.
 _STANDARD_ERRORS = 2.5
 # Improvements of single rows are clipped at this quantile of the absolute changes. Otherwise a row
@@ -90,6 +92,31 @@ def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
     if not rows.is_cuda and sums.isnan().any():
         sums = differences.masked_fill_(rows.isnan(), 0).square_().sum(-1)
     return sums.div_(rows.shape[-1])
+
+
+def find_column_losses(module, rows: Tensor, loss: MixedLoss) -> Tensor:
+    """Return the losses of the columns of a frame, by a network and by the columns' baselines.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        The network.
+    rows : Tensor of shape (n_samples, n_features)
+        Standardised rows, NaN where a cell is missing, which the network need not know how to fill.
+    loss : MixedLoss
+        The loss of the columns.
+
+    Returns
+    -------
+    losses : Tensor of shape (n_samples, n_columns, 2)
+        Losses by the network, then by the baselines; NaN where a cell is missing.
+    """
+    units = ColumnUnits(module.output.mean, module.output.scale)
+    prepared = loss.prepare(units, masked=True).to(rows.device)
+    seen = rows.nan_to_num(0.0) if module.filling is None else rows
+    nothing = module.output.link(torch.zeros_like(rows))
+    parts = [prepared.columns(own, rows) for own in (module(seen), nothing)]
+    return torch.stack(parts, -1).double()
 
 
 def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:

@@ -258,6 +258,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     reconstruction_error_ : float
         Mean squared error per cell on held-out rows, in units of X squared; on the training rows
         without early stopping.
+    column_errors_ : ndarray of shape (n_columns,) or None
+        Mean error of each column on the rows of `reconstruction_error_`, in units of the column's
+        baseline, where `fit` had a data frame with columns of several kinds; None for other tables.
     pca_reconstruction_error_ : float
         Error of PCA with the same number of components, on the same rows. After `fit` with
         ``init="pca"`` and the squared error, `reconstruction_error_` never exceeds it, or by at

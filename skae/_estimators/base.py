@@ -299,25 +299,54 @@ class BaseAutoencoder(
 
     @sees_one_fit
     @maps_dask
-    def reconstruction_errors(self, X) -> Any:
+    def reconstruction_errors(self, X, *, unit=None) -> Any:
         """Return the error of every cell.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, all finite except for missing cells.
+        unit : {"nats"} or None, default=None
+            Unit of the errors of data frames with columns of several kinds; must be None for other
+            tables. None measures each column relative to its baseline. "nats" returns negative
+            log-likelihoods: of numbers as normally distributed about their reconstruction with the
+            held-out variance in `column_errors_`, and of the probabilities of categories. Numbers
+            are standardised for this, so their densities, and the sum over a row, do not depend on
+            the units of the columns.
 
         Returns
         -------
         errors : ndarray or data frame of shape (n_samples, n_features)
             Squared differences between X and its reconstruction, in units of X squared; NaN where
-            a cell is missing. For frames with columns of several kinds, a frame of losses in units
-            of the column's baseline: squared errors over the variance, and cross-entropies over
-            the entropy of the column's shares.
+            a cell is missing. For data frames with columns of several kinds, a data frame, with
+            squared errors over the variance and cross-entropies over the entropy of the column's
+            shares, or with nats.
+
+        Raises
+        ------
+        ValueError
+            If `unit` is not as described.
         """
+        if unit not in (None, "nats"):
+            raise ValueError(f"`unit` must be 'nats' or None. Got {unit!r}. None is the default.")
         X = self._validate_rows(X)
         with ordinary_torch_state():
-            return self._sample_form.measure_cells(self.net_.module_, X, self._standardization)
+            errors = self._sample_form.measure_cells(self.net_.module_, X, self._standardization)
+        return errors if unit is None else self._convert_to_nats(errors)
+
+    def _convert_to_nats(self, errors):
+        """Return errors of the columns of a frame as negative log-likelihoods."""
+        if self._frame is None:
+            raise ValueError(
+                "`unit` must be None for tables of numbers alone, whose columns have no variances "
+                "of their own in the model. Got 'nats'. Leave it out."
+            )
+        if (usual := getattr(self, "column_errors_", None)) is None:
+            raise ValueError(
+                "`unit` must be None for models that were fitted before version 0.2. Got 'nats'. "
+                "Fit the model again."
+            )
+        return self._frame.convert_to_nats(errors, usual, self.mean_)
 
     @sees_one_fit
     @maps_dask
@@ -472,6 +501,7 @@ class BaseAutoencoder(
             "explained_variance_ratio_": model.explained_variance_ratio,
             "scale_": model.standardization.scale,
             **self._describe_prefixes(model),
+            **({"column_errors_": model.column_losses} if self._takes_mixed_frames else {}),
             "_network_dtype": self.dtype,
             "_n_fits": model.n_fits,
             "_moments": model.moments,

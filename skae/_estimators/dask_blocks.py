@@ -30,9 +30,14 @@ def maps_dask(method: _Method) -> _Method:
     """
 
     @functools.wraps(method)
-    def map_or_call(self, X):
+    def map_or_call(self, X, **options):
         if not is_dask(X):
-            return method(self, X)
+            return method(self, X, **options)
+        for name, option in options.items():
+            if option is not None:
+                raise ValueError(
+                    f"`{name}` must be None for X of Dask. Got {option!r}. Pass blocks in memory."
+                )
         if returns_frames(self):
             raise ValueError(
                 "Output must not be set to a frame where X is lazy. Got X of Dask with "

@@ -33,6 +33,8 @@ from skae.objectives._mixed import LEAST_ENTROPY
 # In frames of this length, consecutive integers that occur once each are row numbers.
 _FEWEST_NUMBERED_ROWS = 20
 _MOST_NAMES = 10
+# Single precision cannot tell smaller errors of standardised numbers.
+_LEAST_VARIANCE = 1e-8
 
 
 def is_mixed_frame(X) -> bool:
@@ -392,6 +394,38 @@ class FrameForm:
         """Return the loss of every value in units of its column's baseline, as a frame."""
         return self.gather_numbers(column_losses(module, rows, standardization, self.loss)[..., 0])
 
+    def convert_to_nats(self, errors, usual: np.ndarray, mean: np.ndarray):
+        """Return losses of cells as negative log-likelihoods, in a frame.
+
+        Parameters
+        ----------
+        errors : data frame of shape (n_samples, n_columns)
+            Losses of the cells, in units of the baselines.
+        usual : ndarray of shape (n_columns,)
+            Mean losses of the columns on rows that the model has not seen: for numbers, the
+            variance of their errors in units of the variance of the column.
+        mean : ndarray of shape (n_encoded,)
+            Means of the encoded training rows.
+
+        Returns
+        -------
+        nats : data frame of shape (n_samples, n_columns)
+            For numbers, negative logarithms of the densities of standardised values.
+        """
+        losses, variances = np.asarray(errors, dtype=np.float64), usual.clip(_LEAST_VARIANCE)
+        of_numbers = 0.5 * (np.log(2 * np.pi * variances) + losses / variances)
+        nats = np.where(self._are_numbers, of_numbers, losses * self._find_entropies(mean))
+        return self.gather_numbers(nats)
+
+    @property
+    def _are_numbers(self) -> np.ndarray:
+        return np.array([own is None for own in self.encoding.levels])
+
+    def _find_entropies(self, mean: np.ndarray) -> np.ndarray:
+        """Return the entropies of the shares of categories, in nats; of no use for numbers."""
+        shares = np.clip(mean * self.encoding.scale, 0, None)
+        return np.bincount(self.encoding.groups, special.entr(shares)).clip(LEAST_ENTROPY)
+
     def gather_numbers(self, values: np.ndarray):
         """Return numbers as a frame with the library and column names of fit."""
         types = ColumnType(self.types[0].library, "float64")
@@ -429,11 +463,9 @@ class FrameForm:
             number has as low a likelihood beside its mode.
         """
         first = np.unique(self.encoding.groups, return_index=True)[1]
-        shares = np.clip(mean * self.encoding.scale, 0, None)
-        entropies = np.bincount(self.encoding.groups, special.entr(shares))
-        is_number = np.array([own is None for own in self.encoding.levels])
+        is_number, entropies = self._are_numbers, self._find_entropies(mean)
         signs = np.where(is_number, np.sign(rows - decoded)[:, first], 1.0)
-        factors = np.where(is_number, 1 / deviations, np.sqrt(2 * entropies.clip(LEAST_ENTROPY)))
+        factors = np.where(is_number, 1 / deviations, np.sqrt(2 * entropies))
         return signs * np.sqrt(losses.clip(0)) * factors
 
     def count_cells(self, rows: np.ndarray, *, masked: bool) -> np.ndarray:

@@ -34,14 +34,14 @@ def reads_blocks(method: _Method) -> _Method:
     """
 
     @functools.wraps(method)
-    def apply(self, X):
+    def apply(self, X, **options):
         table = _find_table(X)
         if table is None or not table.is_large:
-            return method(self, X)
+            return method(self, X, **options)
         parts = []
         with show_progress(len(table)) as progress:
             for block in _list_blocks(table, method.__name__):
-                parts.append(method(self, block))
+                parts.append(method(self, block, **options))
                 progress.add(len(block))
         return _join(parts)
 

@@ -241,6 +241,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     reconstruction_error_ : float
         Mean squared error per cell on held-out rows, in units of X squared, of reconstructions from
         the posterior mean; on the training rows without early stopping.
+    column_errors_ : ndarray of shape (n_columns,) or None
+        Mean error of each column on the rows of `reconstruction_error_`, in units of the column's
+        baseline, where `fit` had a data frame with columns of several kinds; None for other tables.
     pca_reconstruction_error_ : float
         Error of PCA with the same number of components, on the same rows. `reconstruction_error_`
         may exceed it, because training does not minimise the squared error.

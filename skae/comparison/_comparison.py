@@ -91,9 +91,9 @@ class PCAComparison:
 
         Returns
         -------
-        pandas.DataFrame of shape (n_results, 8)
+        pandas.DataFrame of shape (n_results, n_figures)
             One row per number of codes and method, with the attributes of `MethodResult` as
-            columns.
+            columns, without those that the comparison lacks.
 
         Raises
         ------
@@ -109,7 +109,8 @@ class PCAComparison:
         """
         pandas = import_extra("pandas", "table", "to_frame")
         frame = pandas.DataFrame([asdict(result) for result in self.results])
-        return frame if self.score_name else frame.drop(columns="downstream_score")
+        there = {"downstream_score": self.score_name, "nats": self.reference != "PCA"}
+        return frame.drop(columns=[name for name, is_there in there.items() if not is_there])
 
     def plot(self, metric="squared_error", *, ax=None) -> ComponentsCurveDisplay:
         """Plot a figure against the number of codes, for PCA and the autoencoder.

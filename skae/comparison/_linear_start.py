@@ -13,7 +13,7 @@ class LinearStart(AutoencoderTransformer):
     """
 
     def _make_loop(self):
-        return replace(super()._make_loop(), max_iter=0, early_stopping=False)
+        return replace(super()._make_loop(), max_iter=0)
 
     def _warn_of_weak_fit(self):
         """Say nothing: it cannot be better than itself."""

@@ -56,6 +56,13 @@ class Task:
         variance = _mean_square(self.X_test - np.nanmean(self.X_train, axis=0, dtype=np.float64))
         return _mean_square(self.X_test - decode(model, codes)), variance
 
+    def measure_nats(self, model):
+        """Return the mean nats of the held-out cells of a data frame, None for other tables."""
+        if self.reference != "FAMD":
+            return None
+        nats = model.reconstruction_errors(self.X_test, unit="nats")
+        return float(np.nanmean(np.asarray(nats, dtype=float)))
+
     def find_image_shape(self):
         """Return (channels, height, width) where samples are images, else None."""
         return self.sample_shape if is_image_shape(self.sample_shape) else None
@@ -122,6 +129,7 @@ def measure(task, model, n_components, method, pca_error):
         downstream_score=_score_downstream(task, model, method, codes),
         fit_seconds=fit_seconds,
         transform_seconds=transform_seconds,
+        nats=task.measure_nats(model),
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-_WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8)
+_WIDTHS = (5, 11, 13, 8, 13, 8, 11, 8, 8)
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class MethodResult:
         Time to fit, in seconds.
     transform_seconds : float
         Time to compute the codes of all held-out rows, in seconds.
+    nats : float or None, default=None
+        Mean negative log-likelihood of the held-out cells in nats, for data frames with columns of
+        several kinds; None for other tables. Densities of standardised numbers may exceed 1, so it
+        may be negative, and differences between methods count.
 
     Examples
     --------
@@ -48,6 +52,7 @@ class MethodResult:
     downstream_score: float | None
     fit_seconds: float
     transform_seconds: float
+    nats: float | None = None
 
 
 def format_sizes(comparison):
@@ -106,7 +111,8 @@ def list_headings(score_name, reference="PCA"):
     """Return the headings of the table; the last one is there if something is predicted."""
     measures = ["squared error", "variance kept"] if reference == "PCA" else ["loss", "loss saved"]
     start = ["codes", "method", measures[0], f"vs {reference}", measures[1], "fit s"]
-    return [*start, "transform s", *([] if score_name is None else [score_name])]
+    nats = [] if reference == "PCA" else ["nats"]
+    return [*start, "transform s", *nats, *([] if score_name is None else [score_name])]
 
 
 def list_cells(result):
@@ -120,6 +126,7 @@ def list_cells(result):
         f"{100 * result.explained_variance:.1f} %",
         f"{result.fit_seconds:.3f}",
         f"{result.transform_seconds:.3f}",
+        *([] if result.nats is None else [f"{result.nats:.3f}"]),
         *([] if score is None else [f"{score:.3f}"]),
     ]
 

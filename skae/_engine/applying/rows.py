@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from skae._engine.judgement import find_column_losses
 from skae._engine.tables.rows import chunk_slices, densify
 from skae._engine.tables.standardization import Standardization
 from skae._shared.progress import show_progress
-from skae.objectives import ColumnUnits, MixedLoss
+from skae.objectives import MixedLoss
 
 _CELLS_OF_DRAWS = 2**17
 # To avoid overflow of sums, values stay this many digits below the largest number.
@@ -258,12 +259,7 @@ def column_losses(module, X, standardization: Standardization, loss: MixedLoss) 
     """
 
     def measure(net, rows):
-        units = ColumnUnits(net.output.mean, net.output.scale)
-        prepared = loss.prepare(units, masked=True).to(rows.device)
-        seen = rows.nan_to_num(0.0) if net.filling is None else rows
-        nothing = net.output.link(torch.zeros_like(rows))
-        parts = [prepared.columns(own, rows) for own in (net(seen), nothing)]
-        return torch.stack(parts, -1).double()
+        return find_column_losses(net, rows, loss)
 
     return apply_to_rows(module, X, standardization, measure)
 

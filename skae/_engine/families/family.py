@@ -26,7 +26,7 @@ from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.units import Units
 from skae.corruption import Corruption
 from skae.modules import Autoencoder, order_codes_
-from skae.objectives import Objective, Penalty, ReconstructionLoss
+from skae.objectives import MixedLoss, Objective, Penalty, ReconstructionLoss
 
 
 class Family:
@@ -104,6 +104,11 @@ class Family:
     def starts_as_reference(self) -> bool:
         """Whether the model is compared with its start instead of PCA."""
         return self.loss.is_error
+
+    @property
+    def column_loss(self) -> MixedLoss | None:
+        """Loss of the columns of a frame, None for tables of numbers alone."""
+        return self.loss if isinstance(self.loss, MixedLoss) else None
 
     @property
     def is_nested(self) -> bool:

@@ -10,6 +10,7 @@ import torch
 
 from skae._engine.fitting.callbacks import check_finite
 from skae._engine.fitting.checkpoints import unpack_step_
+from skae._engine.fitting.columns import measure_columns
 from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs
 from skae._engine.fitting.resumption import Resumption
@@ -174,6 +175,16 @@ class FoldNetworks:
         self.step.load_values_(values)
         return measure_prefixes(self._list_judged())
 
+    def measure_columns(self, values) -> np.ndarray | None:
+        """Return mean losses of the columns of a frame with given values of the networks.
+
+        None for tables of numbers alone, and values need not be given.
+        """
+        if self.setup.family.column_loss is None:
+            return None
+        self.step.load_values_(values)
+        return measure_columns(self._list_judged(), self.setup.family.column_loss)
+
     def _list_judged(self) -> Iterator[JudgedRows]:
         """Yield each fold with the network that was not trained on it."""
         parts = zip(*self._folds_to_judge(), self.folds, self.axes, self.modules, strict=True)
@@ -183,9 +194,11 @@ class FoldNetworks:
             own = None if weights is None else weights[indices[:n_rows]]
             yield JudgedRows(module.eval(), axes, inputs[:n_rows], rows[:n_rows], own)
 
-    def copy_nested(self):
-        """Return the values of nested networks, or None for networks evaluated only once."""
-        return self.step.copy_values() if self.setup.family.is_nested else None
+    def copy_judged(self):
+        """Return the values of the networks, or None for networks evaluated only once."""
+        family = self.setup.family
+        is_judged = family.is_nested or family.column_loss is not None
+        return self.step.copy_values() if is_judged else None
 
     @property
     def must_beat_pca(self) -> bool:
@@ -216,7 +229,7 @@ class _Progress:
     best: Judgement
     least: float
     values: list
-    """Values of nested networks at the start and at their best."""
+    """Values of networks at the start and at their best, where they are judged again."""
 
     train_losses: list[float]
     valid_losses: list[float]
@@ -278,6 +291,7 @@ def cross_validate(
         error=networks.mean(best.errors) * networks.unit,
         pca_error=networks.mean(networks.judge_reference(start)) * networks.unit,
         prefixes=prefixes,
+        column_losses=networks.measure_columns(values[best_iter > 0]),
         emphasis=progress.emphasis,
     )
 
@@ -311,7 +325,7 @@ def _train_folds(
 def _begin(networks: FoldNetworks) -> _Progress:
     start = networks.judge()
     loss = networks.mean(start.losses)
-    return _Progress(start, start, loss, [networks.copy_nested()] * 2, [], [loss])
+    return _Progress(start, start, loss, [networks.copy_judged()] * 2, [], [loss])
 
 
 def _train_epoch(networks: FoldNetworks, progress: _Progress):
@@ -324,7 +338,7 @@ def _train_epoch(networks: FoldNetworks, progress: _Progress):
     is_best = loss < progress.least
     if is_best and is_nowhere_worse(progress.start, judgement, networks.table.weights):
         progress.best, progress.best_iter, progress.least = judgement, n_epochs, loss
-        progress.values[1], progress.emphasis = networks.copy_nested(), networks.step.emphasis
+        progress.values[1], progress.emphasis = networks.copy_judged(), networks.step.emphasis
     progress.valid_losses.append(loss)
     networks.step.heed_(find_rises(progress.start, judgement, networks.table.weights))
 

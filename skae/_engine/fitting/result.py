@@ -39,6 +39,9 @@ class TrainedModel:
     prefixes: PrefixErrors | None
     """Errors by number of codes of the rows that judge, None where codes are not nested."""
 
+    column_losses: np.ndarray | None
+    """Mean losses of the columns of a frame on these rows, None for tables of numbers alone."""
+
     n_fits: int
     """This fit and those before it that it went on from."""
 
@@ -78,6 +81,9 @@ class ChosenEpochs:
     prefixes: PrefixErrors | None = None
     """Errors of the same rows by number of codes, None where codes are not nested."""
 
+    column_losses: np.ndarray | None = None
+    """Mean losses of the columns of a frame on these rows."""
+
     emphasis: Tensor | None = None
     """Emphasis of the step in that epoch, which another training is to have from its start."""
 
@@ -103,3 +109,6 @@ class Outcome:
 
     prefixes: PrefixErrors | None = None
     """Errors of these rows by number of codes, None where codes are not nested."""
+
+    column_losses: np.ndarray | None = None
+    """Mean losses of the columns of a frame on these rows."""

@@ -5,6 +5,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
 
@@ -21,6 +22,7 @@ from skae._engine.fitting.callbacks import (
     check_finite,
 )
 from skae._engine.fitting.checkpoints import Checkpoints, CheckpointWriter, unpack_training_
+from skae._engine.fitting.columns import measure_columns
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
@@ -153,21 +155,21 @@ class TrainingRun:
             pca_error = self._find_pca_error(held_out)
         unit = self.family.find_error_unit(self.table, held_out)
         return ChosenEpochs(
-            train_losses=self.net.history[:, "train_loss"],
+            train_losses=[epoch["train_loss"] for epoch in self.net.history],
             valid_losses=best_epoch.losses_,
             best_iter=best_iter,
             error=error * unit,
             pca_error=pca_error * unit,
             prefixes=prefixes,
+            column_losses=self._measure_columns(held_out),
             emphasis=best_epoch.emphasis_,
         )
 
     def keep(self, chosen: ChosenEpochs) -> TrainedModel:
         """Return the network in its current state, with the chosen number of epochs."""
-        outcome = Outcome(
-            self._measure(), chosen.error, chosen.pca_error, chosen.best_iter, chosen.prefixes
-        )
-        return self._finish(outcome, chosen)
+        errors = chosen.error, chosen.pca_error, chosen.best_iter
+        own = chosen.prefixes, chosen.column_losses
+        return self._finish(Outcome(self._measure(), *errors, *own), chosen)
 
     def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
         """Train on all rows for the number of epochs that was chosen on held-out rows."""
@@ -181,11 +183,12 @@ class TrainingRun:
             # Stopped by a callback: the error of this epoch on other rows is unknown.
             return self._finish(outcome)
         # The other networks may beat PCA while this one does not, even on its training rows.
-        error, prefixes = chosen.error, chosen.prefixes
+        error, prefixes, columns = chosen.error, chosen.prefixes, chosen.column_losses
         if outcome.best_iter != chosen.best_iter:
             error, prefixes = chosen.pca_error, None if prefixes is None else prefixes.of_pca
-        outcome = replace(outcome, error=error, pca_error=chosen.pca_error, prefixes=prefixes)
-        return self._finish(outcome, chosen)
+            columns = outcome.column_losses
+        judged = {"error": error, "prefixes": prefixes, "column_losses": columns}
+        return self._finish(replace(outcome, pca_error=chosen.pca_error, **judged), chosen)
 
     def snapshot(self) -> TrainedModel:
         """Return a copy of the current model, independent of further training."""
@@ -201,7 +204,7 @@ class TrainingRun:
         net = self.net
         if self.tasks is not None:
             self.tasks.begin_fit(n_epochs)
-        if n_epochs == 0:
+        if n_epochs == 0 and self.best_epoch is None:
             return
         with self._show_progress(n_epochs):
             net.notify("on_train_begin", X=self.train_set, y=None)
@@ -276,6 +279,11 @@ class TrainingRun:
             return None
         return measure_prefixes(self._list_judged(dataset))
 
+    def _measure_columns(self, dataset: WeightedRows) -> np.ndarray | None:
+        """Return mean losses of the columns of a frame, None for tables of numbers alone."""
+        loss = self.family.column_loss
+        return None if loss is None else measure_columns(self._list_judged(dataset), loss)
+
     def _list_judged(self, dataset: WeightedRows) -> Iterator[JudgedRows]:
         module, noise, table = self.net.module_.eval(), self.net.noise, self.table
         axes = table.units.tensor(table.principal_components.components).to(table.device)
@@ -286,7 +294,9 @@ class TrainingRun:
     def _make_outcome(self, moments: CodeMoments, errors: tuple, best_iter: int) -> Outcome:
         """Return an outcome with the errors of the training rows in standardised units."""
         unit = self.family.find_error_unit(self.table, self.train_set)
-        return Outcome(moments, errors[0] * unit, errors[1] * unit, best_iter)
+        columns = self._measure_columns(self.train_set)
+        errors = errors[0] * unit, errors[1] * unit
+        return Outcome(moments, *errors, best_iter, column_losses=columns)
 
     def _training_errors(self, moments: CodeMoments) -> tuple[float, float]:
         """Return the errors of model and reference on the training rows."""
@@ -357,6 +367,7 @@ class TrainingRun:
             explained_variance_ratio=ratios,
             moments=net.release_training_state(self.callbacks),
             prefixes=outcome.prefixes,
+            column_losses=outcome.column_losses,
             n_fits=self.n_earlier_fits + 1,
             description=family.describe(net.module_, self.all_rows, held_out),
         )

@@ -200,6 +200,10 @@ def _list_results(comparison, verdict):
             "to FAMD's with as many codes, the share of the loss saved,"
         )
     caption = f"{figures} and seconds to fit and to compute codes."
+    if name == "FAMD":
+        caption += (
+            " Then the mean negative log-likelihood of the cells in nats; numbers are standardised."
+        )
     if comparison.score_name is not None:
         caption += f" Last, the {comparison.score_name} of a model of the target on the codes."
     rows = [list_cells(result) for result in comparison.results]
