@@ -187,8 +187,8 @@ class TrainingRun:
         if outcome.best_iter != chosen.best_iter:
             error, prefixes = chosen.pca_error, None if prefixes is None else prefixes.of_pca
             columns = outcome.column_losses
-        judged = {"error": error, "prefixes": prefixes, "column_losses": columns}
-        return self._finish(replace(outcome, pca_error=chosen.pca_error, **judged), chosen)
+        outcome = replace(outcome, error=error, pca_error=chosen.pca_error)
+        return self._finish(replace(outcome, prefixes=prefixes, column_losses=columns), chosen)
 
     def snapshot(self) -> TrainedModel:
         """Return a copy of the current model, independent of further training."""
