@@ -241,6 +241,16 @@ def test_unknown_categories_are_no_error_and_cost_nothing(make, quick):
     assert np.isfinite(model.score(new))
 
 
+def test_training_on_odd_rows_leaves_categories_as_they_are():
+    # Rows with moved indicators had losses in the hundreds, and networks learnt nothing else.
+    a, b = np.random.default_rng(0).normal(size=(2, 1200))
+    turn = np.arctan2(a, b)
+    frame = pd.DataFrame({"a": a, "b": b, "way": pd.cut(turn, 40, labels=False).astype(str)})
+    model = AutoencoderTransformer(2, max_iter=15, random_state=0).fit(frame)
+    assert max(model.loss_curve_) < 1
+    assert model.reconstruction_error_ < 0.8 * model.pca_reconstruction_error_
+
+
 def test_rare_categories_are_pooled(quick):
     frame = make_frame()
     frame.loc[:3, "text"] = ["odd", "strange", "rare", "queer"]

@@ -61,6 +61,11 @@ class MixedLoss(ReconstructionLoss):
         """Share of each column of X in the column of the frame that it belongs to."""
         return repeat_for_columns([1 / max(1, own) for own in self.levels], self.levels)
 
+    @property
+    def holds_numbers(self) -> list[bool]:  # type: ignore[override]
+        """Whether each column of X holds numbers: indicators are 0 or 1, and one of them is 1."""
+        return [not own for own in self.levels for _ in range(max(1, own))]
+
     def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
         """Return the loss of each column of X, whose mean is that of the row."""
         return self.prepare(units).cells(output, target)

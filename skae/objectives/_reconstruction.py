@@ -41,6 +41,9 @@ class ReconstructionLoss(BaseEstimator):
         the PCA that the network starts as, that is.
     cell_shares : sequence of float of length n_features or None, default=None
         Share of each column of X in a column that the loss counts; None where each is one.
+    holds_numbers : sequence of bool of length n_features or None, default=None
+        Whether each column of X holds numbers, which may have other values than in X while a
+        network is trained; None where all do.
     has_gradient : bool
         Whether the class has `rows_and_gradient_`. Not inherited by a subclass that overrides
         `cells` or `rows`, because its gradient differs.
@@ -69,6 +72,7 @@ class ReconstructionLoss(BaseEstimator):
     must_beat_pca: bool = False
     is_error: bool = False
     cell_shares: Sequence[float] | None = None
+    holds_numbers: Sequence[bool] | None = None
     has_gradient: bool = False
 
     def __init_subclass__(cls, **kwargs):

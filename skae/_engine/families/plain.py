@@ -127,8 +127,11 @@ class Plain(Family):
             return None
         units, device = table.units, table.device
         axes = units.tensor(table.principal_components.components)
+        deviations = table.deviations
+        if self.loss.holds_numbers is not None:
+            deviations = deviations * torch.tensor(self.loss.holds_numbers)
         return OddCells(
-            deviations=table.deviations.to(device),
+            deviations=deviations.to(device),
             lowest=units.standardised(table.statistics.lowest).to(device),
             highest=units.standardised(table.statistics.highest).to(device),
             leverage=axes.square().sum(0).to(device),
