@@ -15,6 +15,7 @@ from skae.comparison._results import (
     align,
     describe_dropped,
     format_header,
+    format_ratio,
     format_sizes,
     list_cells,
     list_headings,
@@ -253,7 +254,7 @@ class PCAComparison:
         # As rounded in the table, so that the two do not seem to differ.
         n_better = sum(round(ratio, 2) < 1 for ratio in ratios)
         start = f"The autoencoder's error is below {self.reference}'s at"
-        end = f", at best {min(ratios):.2f} times it" if n_better else ""
+        end = f", at best {format_ratio(min(ratios))} times it" if n_better else ""
         sentence = f"{start} {n_better or 'none'} of {len(ratios)} numbers of codes{end}."
         return f"{sentence} {describe_splits(self)}".rstrip()
 

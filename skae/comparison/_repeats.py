@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import t
 
-from skae.comparison._results import count_codes
+from skae.comparison._results import count_codes, format_ratio
 
 _CONFIDENCE = 0.95
 
@@ -73,7 +73,7 @@ def describe_splits(comparison):
     parts = []
     for result in comparison.results[1::2]:
         ratios = list_splits(comparison, result.method, result.n_components, "error_ratio")
-        span = f"{ratios.min():.2f} to {ratios.max():.2f}"
+        span = f"{format_ratio(ratios.min())} to {format_ratio(ratios.max())}"
         parts.append(f"{span} with {count_codes(result.n_components)}")
     n_splits = len(comparison.repeats) + 1
     return f"Ratios over {n_splits} random splits: {', '.join(parts)}."

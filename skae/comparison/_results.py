@@ -122,13 +122,18 @@ def list_cells(result):
         str(result.n_components),
         result.method,
         f"{result.squared_error:.4g}",
-        f"{result.error_ratio:.2f}x",
+        f"{format_ratio(result.error_ratio)}x",
         f"{100 * result.explained_variance:.1f} %",
         f"{result.fit_seconds:.3f}",
         f"{result.transform_seconds:.3f}",
         *([] if result.nats is None else [f"{result.nats:.3f}"]),
         *([] if score is None else [f"{score:.3f}"]),
     ]
+
+
+def format_ratio(ratio):
+    """Return an error ratio with two decimals, or with more if it is close to zero."""
+    return f"{ratio:.1g}" if 0 < ratio < 0.005 else f"{ratio:.2f}"
 
 
 def count_codes(number):

@@ -20,6 +20,7 @@ from skae.comparison._repeats import find_interval
 from skae.comparison._report._pictures import ArrayIllustrator
 from skae.comparison._report._scores import measure_scores
 from skae.comparison._report._verdict import explain_verdict, reach_verdict, say_verdict
+from skae.comparison._results import format_ratio
 from skae.inspection import (
     ReconstructionDisplay,
 )
@@ -313,7 +314,7 @@ def test_splits_that_disagree_show_no_gain(digits):
     sure, unsure = (replace(digits, repeats=(results,)) for results in (digits.results, other))
     assert say_verdict(reach_verdict(sure), sure) == say_verdict(reach_verdict(digits), digits)
     verdict = reach_verdict(unsure)
-    assert say_verdict(verdict, unsure).startswith("No gain for sure")
+    assert say_verdict(verdict, unsure).startswith("No clear gain")
     scores = measure_scores(unsure, verdict.autoencoder.n_components)
     text = " ".join(explain_verdict(verdict, unsure, scores))
     assert "Ratios over 2 random splits: " in text
@@ -327,3 +328,12 @@ def test_interval_of_scores_is_that_of_nadeau_and_bengio():
     assert mean == pytest.approx(0.81)
     assert high - mean == pytest.approx(4.3027 * 0.01 * np.sqrt(2 / 3), rel=1e-4)
     assert mean - low == pytest.approx(high - mean)
+
+
+def test_ratios_close_to_zero_do_not_read_as_no_error_at_all():
+    assert [format_ratio(ratio) for ratio in (0.003, 0.0, 0.996, 1.204)] == [
+        "0.003",
+        "0.00",
+        "1.00",
+        "1.20",
+    ]

@@ -109,12 +109,12 @@ class CellView:
         for row in np.argsort(-means, kind="stable")[:_MOST_ROWS]:
             columns = np.argsort(-cells[row], kind="stable")[:_MOST_CELLS]
             named = "; ".join(self._explain_cell(row, column) for column in columns)
-            rows.append([named, str(row), f"{means[row]:.3g}"])
+            rows.append([str(row), f"{means[row]:.3g}", named])
         caption = (
             "Held-out rows that the autoencoder reconstructs worst, with the cells of greatest "
             "error. The number is the position among the held-out rows."
         )
-        return make_table(caption, ["cells", "row", "mean error"], rows)
+        return make_table(caption, ["row", "mean error", "cells"], rows, words=2)
 
     def _explain_cell(self, row, column):
         name, cell = self.errors.names[column], _write(self.X_test[column][row])
@@ -146,10 +146,10 @@ class CellView:
         effects, shares = _measure_effects(model, self.comparison.evidence.task)
         labels = _label_outputs(model, self.errors.names)
         rows = [
-            [_name_effects(own, labels), str(code), f"{shares[code]:.0%}"]
+            [str(code), f"{shares[code]:.0%}", _name_effects(own, labels)]
             for code, own in enumerate(effects)
         ]
-        return make_table(_EFFECTS, ["columns that change with it", "code", "importance"], rows)
+        return make_table(_EFFECTS, ["code", "importance", "columns that change"], rows, words=2)
 
 
 def _split(table, positions):

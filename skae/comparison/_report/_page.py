@@ -84,6 +84,7 @@ $main
 
 
 _WORDS = ' class="words"'
+_TEXT = ' class="name"'
 
 
 def fill_page(title, verdict, sections, footer, reference):
@@ -175,8 +176,8 @@ def _make_plot(picture):
     )
 
 
-def make_table(caption, headings, rows, chosen=()):
-    """Return a table that scrolls where it is too wide.
+def make_table(caption, headings, rows, chosen=(), words=0):
+    """Return a table that scrolls if it is too wide.
 
     Parameters
     ----------
@@ -188,20 +189,22 @@ def make_table(caption, headings, rows, chosen=()):
         Cells, as text.
     chosen : container of int, default=()
         Numbers of the rows to stress.
+    words : int, default=0
+        Number of the column of text, which is aligned to the left.
 
     Returns
     -------
     table : str
         The HTML.
     """
-    has_words = any(not cells[0][:1].isdigit() for cells in rows)
+    has_words = any(not cells[words][:1].isdigit() for cells in rows)
     lines = [
         # A caption of the table itself would scroll away with it.
         f'<p class="muted">{escape(caption)}</p>\n'
         f'<div class="scroll"><table{_WORDS if has_words else ""}>',
-        f"<thead>{_make_row(headings, 'th')}</thead>\n<tbody>",
+        f"<thead>{_make_row(headings, 'th', words)}</thead>\n<tbody>",
         *(
-            _make_row(cells, "td", ' class="chosen"' if number in chosen else "")
+            _make_row(cells, "td", words, ' class="chosen"' if number in chosen else "")
             for number, cells in enumerate(rows)
         ),
         "</tbody>\n</table></div>",
@@ -209,13 +212,10 @@ def make_table(caption, headings, rows, chosen=()):
     return "\n".join(lines)
 
 
-def _make_row(cells, tag, style=""):
+def _make_row(cells, tag, words, style=""):
+    scope = ' scope="col"' if tag == "th" else ""
     inside = "".join(
-        f"<{tag}{_align(number, tag)}>{escape(cell)}</{tag}>" for number, cell in enumerate(cells)
+        f"<{tag}{scope}{_TEXT if number == words else ''}>{escape(cell)}</{tag}>"
+        for number, cell in enumerate(cells)
     )
     return f"<tr{style}>{inside}</tr>"
-
-
-def _align(number, tag):
-    scope = ' scope="col"' if tag == "th" else ""
-    return scope + (' class="name"' if number == 0 else "")

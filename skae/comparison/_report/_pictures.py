@@ -174,6 +174,9 @@ class Illustrator:
                 ax=ax,
             )
             colored = "" if self._labels is None else ", coloured by the target"
+            if self._labels is None and method == self.comparison.reference:
+                for artist in [*ax.collections, *ax.patches]:
+                    artist.set_facecolor(GREY)
             caption = f"{what} of {_NAMES[method]}{colored}."
             picture = render(figure, caption, caption)
             points = () if single else self._find_points(figure, ax, self._codes[method])

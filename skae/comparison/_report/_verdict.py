@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from skae.comparison._repeats import all_splits_agree, describe_splits
-from skae.comparison._results import MethodResult, count_codes
+from skae.comparison._results import MethodResult, count_codes, format_ratio
 
 # Shares that differ by less are the same but for rounding in single precision.
 _ROUNDING = 1e-6
@@ -122,8 +122,8 @@ def say_verdict(verdict, comparison):
         return f"No verdict: {n_rows} rows are too few to tell which method is better."
     if not all_splits_agree(comparison, verdict.autoencoder.n_components):
         return (
-            f"No gain for sure: which of {comparison.reference} and the autoencoder has less error "
-            "depends on the rows held out."
+            f"No clear gain: whether {comparison.reference} or the autoencoder has the lower error "
+            "depends on the held-out rows."
         )
     if comparison.reference == "FAMD":
         return _say_loss(verdict)
@@ -210,8 +210,8 @@ def explain_verdict(verdict, comparison, scores=None):
     sentences = [
         f"Both were fitted on {comparison.n_train} rows of {comparison.n_features} columns and "
         f"evaluated on {comparison.n_test} held-out rows.",
-        f"With {codes} the autoencoder's {measure} there is {autoencoder.error_ratio:.2f} "
-        f"times {reference}'s{_count_others(comparison)}.",
+        f"With {codes} the autoencoder's {measure} there is "
+        f"{format_ratio(autoencoder.error_ratio)} times {reference}'s{_count_others(comparison)}.",
     ]
     if comparison.repeats:
         sentences.append(describe_splits(comparison))
