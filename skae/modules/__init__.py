@@ -1,4 +1,4 @@
-"""The networks, as plain torch modules that know nothing of noise, losses or training."""
+"""Networks as plain torch modules, independent of noise, losses and training."""
 
 from skae.modules._adversarial import AdversarialAutoencoder
 from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder, CodeBasis, LinearPath

@@ -1,4 +1,4 @@
-"""The adversarial autoencoder: beside the autoencoder, a network that tells codes from draws."""
+"""Adversarial autoencoder: an autoencoder and a discriminator of its codes."""
 
 from torch import Tensor, nn
 
@@ -6,15 +6,15 @@ from skae.modules._autoencoder import Autoencoder
 
 
 class AdversarialAutoencoder(Autoencoder):
-    """An autoencoder with a discriminator of its raw codes from draws of a prior.
+    """Autoencoder with a discriminator between its raw codes and draws from a prior.
 
     Parameters
     ----------
     *parts
         Positional arguments of `Autoencoder`.
     discriminator : Module
-        From (n_samples, n_components) to (n_samples, 1): the logit of a code being a draw from the
-        prior rather than a row's.
+        Network from (n_samples, n_components) to (n_samples, 1), which returns the logit of the
+        probability that a code is a draw from the prior.
     **params
         Keyword arguments of `Autoencoder`.
 
@@ -44,5 +44,5 @@ class AdversarialAutoencoder(Autoencoder):
         self.discriminator = discriminator
 
     def discriminate(self, code: Tensor) -> Tensor:
-        """Return logits of raw codes being draws from the prior, of shape (n_samples,)."""
+        """Return logits for raw codes to be draws from the prior, of shape (n_samples,)."""
         return self.discriminator(code)[:, 0]

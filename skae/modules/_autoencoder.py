@@ -1,4 +1,4 @@
-"""The autoencoder: a linear path that starts as PCA, beside an encoder and a decoder."""
+"""Autoencoder: encoder, decoder, and a linear path that starts as PCA."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from skae.modules._output import LinearOutput
 from skae.modules._products import linear
 from skae.modules._reach import Reach, Shown
 
-# Scaled rows and codes are cut off beyond this before the encoder and the decoder.
+# Scaled rows and codes are clipped at this value before the encoder and the decoder.
 INPUT_LIMIT = 5.0
 
 
@@ -42,7 +42,7 @@ class LinearPath(nn.Module):
 
     @torch.no_grad()
     def start_(self, projection: Tensor, back_projection: Tensor) -> None:
-        """Begin anew from axes of shape (n_found, n_features), one for each of the first codes."""
+        """Set the start to axes of shape (n_found, n_features), one per code from the first on."""
         pairs = [
             (projection, self.projection, self.first_projection),
             (back_projection, self.back_projection, self.first_back_projection),
@@ -53,14 +53,14 @@ class LinearPath(nn.Module):
 
     @torch.no_grad()
     def turn_start_(self, axes: Tensor, input_scale: Tensor):
-        """Let the start be other principal axes, turned so that codes stay about the same.
+        """Set the stored start to other principal axes, rotated to keep codes similar.
 
         Parameters
         ----------
         axes : Tensor of shape (n_found, n_features)
-            Orthonormal axes of standardised rows, as many as there were at the start.
+            Orthonormal axes of standardised rows, as many as at the start.
         input_scale : Tensor of shape (n_features,)
-            Factors that turn standardised rows into what is projected here.
+            Factors that turn standardised rows into the inputs of the projection.
         """
         n_found = len(axes)
         own = (self.first_projection[:n_found] * input_scale).double()
@@ -80,18 +80,18 @@ class LinearPath(nn.Module):
         return _multiply_precisely(code, self.back_projection.T)
 
     def encode_first(self, inputs: Tensor) -> Tensor:
-        """Project scaled features to codes as before the training, in full precision."""
+        """Project scaled features to codes as before training, in full precision."""
         return _multiply_precisely(inputs, self.first_projection)
 
     def decode_first(self, code: Tensor) -> Tensor:
-        """Project scaled codes back to features as before the training, in full precision."""
+        """Project scaled codes back to features as before training, in full precision."""
         return _multiply_precisely(code, self.first_back_projection.T)
 
 
 def _multiply_precisely(inputs: Tensor, weight: Tensor) -> Tensor:
     """Return ``inputs @ weight.T`` in the precision of the inputs."""
     device = inputs.device.type
-    # For a single row the context takes longer than the product.
+    # For a single row, the context takes longer than the product.
     if not torch.is_autocast_enabled(device):
         return linear(inputs, weight)
     with torch.autocast(device, enabled=False):
@@ -133,14 +133,14 @@ class CodeBasis(nn.Module):
         self.register_buffer("inverse_map", eye.clone())
 
     def set_(self, origin: Tensor, forward_map: Tensor, inverse_map: Tensor):
-        """Take over a basis.
+        """Set the basis.
 
         Parameters
         ----------
         origin : Tensor of shape (n_components,)
-            The raw code that becomes zero.
+            Raw code that becomes zero.
         forward_map, inverse_map : Tensor of shape (n_components, n_components)
-            Matrix by which raw codes, less the origin, are multiplied from the right, and inverse.
+            Matrix by which raw codes minus the origin are multiplied from the right, and inverse.
         """
         for name, value in [
             ("origin", origin),
@@ -150,11 +150,11 @@ class CodeBasis(nn.Module):
             getattr(self, name).copy_(value)
 
     def forward(self, raw_code: Tensor) -> Tensor:
-        """Express raw codes in this basis."""
+        """Convert raw codes to this basis."""
         return (raw_code - self.origin) @ self.forward_map
 
     def inverse(self, code: Tensor) -> Tensor:
-        """Express codes of this basis in the network's own."""
+        """Convert codes from this basis to raw codes."""
         return code @ self.inverse_map + self.origin
 
 
@@ -163,7 +163,7 @@ class Autoencoder(nn.Module):
 
     With `s` the standardised row, and `u` and `w` the row and the code with every entry scaled to
     about unit size, the code is ``z = P u + e(u)``, the reconstruction ``s' = link(Q w) + d(w)``.
-    Where `P` and `Q` hold principal axes and the last layers of `e` and `d` are zero, this is PCA.
+    With principal axes in `P` and `Q` and zeros in the last layers of `e` and `d`, this is PCA.
 
     Parameters
     ----------
@@ -174,14 +174,14 @@ class Autoencoder(nn.Module):
     basis : CodeBasis
         Basis of the codes that users see.
     input_scale : Tensor of shape (n_features,)
-        Factors that turn the entries of a row into `u`. Steps of an optimiser are about
-        equal for all weights, so what these are multiplied with should be of about one size.
+        Factors that turn the entries of a row into `u`. Optimisers take steps of about equal size
+        for all weights, so all inputs should have about the same size.
     code_scale : Tensor of shape (n_components,)
         Factors that turn the entries of a code into `w`.
     linear_path : LinearPath, default=None
-        `P` and `Q`; a plain autoencoder where None.
+        `P` and `Q`. None makes a plain autoencoder.
     output : Module, default=None
-        The link and the reconstruction, a `LinearOutput` where None.
+        Link and reconstruction. None means `LinearOutput`.
     sparsity : Module, default=None
         Module that makes codes sparse, such as ``torch.nn.Hardshrink``. It takes `w` and returns it
         with zeros.
@@ -194,31 +194,33 @@ class Autoencoder(nn.Module):
     The inputs of the encoder and the decoder are clipped at five, so that outliers do not lead them
     far from their training data. The linear path receives them unclipped.
 
-    Where a `reach` is set, all that has been learned fades for rows beyond the known ones. With `x`
-    the distance of each entry of `s` from the range of the known rows, widened by a twentieth, over
-    the root of the number of features, and `v` the rows drawn into these ranges,
+    If a `reach` is set, everything that the network has learned fades for rows beyond the known
+    rows. With `x` the distance of each entry of `s` from the range of the known rows, widened by a
+    twentieth, divided by the square root of the number of features, and `v` the rows moved towards
+    these ranges,
 
     ::
 
         d = sum(h x**2),  m = max(h x**2)
-        f = 1 / (1 + d - m + y d / (1 + d))         the network's share
-        r = u - f (v + (u - v) m / d)               what is left to PCA
+        f = 1 / (1 + d - m + y d / (1 + d))         share of the network
+        r = u - f (v + (u - v) m / d)               rest for PCA
         z = f (P v + e(v)) + P0 r
 
-    where `P0` is the linear path before the training, PCA, `h` the leverage of each feature, the
-    share of a change in it that PCA's reconstruction follows, and `y` the distance of PCA's code
-    from the known codes. Known rows have ``v = u`` and ``f = 1``, so nothing changes for them.
+    where `P0` is the linear path before training (PCA), `h` the leverage of each feature (the share
+    of a change in the feature that PCA's reconstruction follows), and `y` the squared distance of
+    PCA's code from the known codes. Known rows have ``v = u`` and ``f = 1``, so nothing changes.
 
-    A single odd entry is left aside: PCA would carry it over to all other features, by a code
-    that the decoder may take for that of a known row. Where it does not, far off, and where more
-    entries are odd than one, the model is PCA in the end. Codes are decoded in the same way with
-    `Q0`, and their share is ``1 / (1 + y)``. As the unit of `s` is PCA's error, a network is
-    trusted half where the part beyond the ranges moves PCA's reconstruction by its usual error.
+    A single odd entry is ignored: PCA would spread it to all other features, through a code that
+    the decoder may take for that of a known row. If the code is far from all known codes, or if
+    several entries are odd, the model becomes PCA in the limit. Codes are decoded in the same way
+    with `Q0`, and the share of the network is ``1 / (1 + y)``. As the unit of `s` is PCA's error,
+    this share is one half where the part beyond the ranges moves PCA's reconstruction by its usual
+    error.
 
     Attributes
     ----------
     reach : Reach or None
-        Ranges of `u` and of `w` among the rows that the network knows; see `set_reach_`.
+        Ranges of `u` and `w` among the known rows, set by `set_reach_`.
 
     Examples
     --------
@@ -261,16 +263,17 @@ class Autoencoder(nn.Module):
         self.register_buffer("code_scale", code_scale)
 
     def set_reach_(self, row_bounds: Tensor, code_bounds: Tensor, *, learned: bool = True):
-        """Let what has been learned fade for rows and codes far from the known ones.
+        """Make the share of the network fade for rows and codes far from the known ones.
 
         Parameters
         ----------
         row_bounds : Tensor of shape (2, n_features)
-            Least and greatest entries of the known rows, as `scale_rows` returns them.
+            Minima and maxima of the known rows, as returned by `scale_rows`.
         code_bounds : Tensor of shape (2, n_components)
-            Least and greatest entries of their raw codes times `code_scale`.
+            Minima and maxima of the raw codes of these rows, times `code_scale`.
         learned : bool, default=True
-            Whether anything has been learned. Otherwise PCA takes every row whole.
+            Whether the network has learned anything. If False, it is PCA, and its share for rows
+            does not fade.
         """
         root = len(self.input_scale) ** 0.5
         axes = self.linear_path.first_back_projection
@@ -281,7 +284,7 @@ class Autoencoder(nn.Module):
         self.reach = Reach(row_bounds, code_bounds, row_unit, leverage, code_unit)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
-        """Return codes in the network's own basis."""
+        """Return raw codes, in the basis of the network."""
         shown = self._limit_rows(self.scale_rows(inputs))
         code = self._add_linear_path(self.encoder(self._show(shown.values, inputs)), shown)
         if self.sparsity is None:
@@ -289,19 +292,19 @@ class Autoencoder(nn.Module):
         return self.sparsity(code * self.code_scale) / self.code_scale
 
     def scale_rows(self, inputs: Tensor) -> Tensor:
-        """Return scaled rows, their missing cells filled."""
+        """Return scaled rows with filled missing cells."""
         scaled = inputs * self.input_scale
         return scaled if self.filling is None else self.filling(scaled)
 
     def _show(self, shown: Tensor, inputs: Tensor) -> Tensor:
-        """Return the encoder's inputs."""
+        """Return the inputs of the encoder."""
         limited = shown.clamp(-INPUT_LIMIT, INPUT_LIMIT)
         if self.filling is None:
             return limited
         return torch.cat([limited, inputs.isnan().to(shown.dtype)], -1)
 
     def _limit_rows(self, scaled: Tensor) -> Shown:
-        """Return scaled rows as the network is shown them."""
+        """Return scaled rows as input of the network."""
         if self.reach is None:
             return Shown(scaled)
         return self.reach.limit_rows(
@@ -309,21 +312,21 @@ class Autoencoder(nn.Module):
         )
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
-        """Return codes, given what the encoder says of them."""
+        """Return codes, given the outputs of the encoder."""
         if self.linear_path is None:
             return code
         code = code + self.linear_path.encode(shown.values)
         return shown.fade(code, self.linear_path.encode_first)
 
     def fill(self, inputs: Tensor) -> Tensor:
-        """Return standardised rows without missing cells, before the network has seen them."""
+        """Return standardised rows with filled missing cells, without applying the network."""
         if self.filling is None:
             return inputs
         filled = self.filling(inputs * self.input_scale) / self.input_scale
         return torch.where(inputs.isnan(), filled, inputs)
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
-        """Return the output for codes in the network's own basis."""
+        """Return the output for raw codes."""
         return self._decode_by(self.decoder, raw_code)
 
     def _decode_by(self, decoder: nn.Module, raw_code: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The order of the codes: uncorrelated, by what they explain, with a fixed sign."""
+"""Bases in which codes are uncorrelated, ordered by explained variance, and have fixed signs."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skae.modules._autoencoder import CodeBasis
 
-# Directions in which the codes vary less than this share of their greatest variance are noise.
+# Directions with less than this share of the largest variance of the codes are noise.
 _NEGLIGIBLE = 1e-10
 
 
@@ -26,44 +26,43 @@ def order_codes_(
 ) -> Tensor:
     """Choose the basis in which codes are uncorrelated and ordered by the variance they explain.
 
-    Codes of unit variance stay uncorrelated under any rotation, so the rotation is free to be the
-    one under which the linear regression of the rows on the codes falls apart into orthogonal
-    parts, greatest first. Each code then gets as variance what it explains, as PCA's codes have.
-    For a linear model the result is PCA itself.
+    Codes of unit variance stay uncorrelated under any rotation. The rotation is chosen such that
+    the linear regression of the rows on the codes is a sum of orthogonal parts in descending order.
+    The variance of each code is the variance that it explains, as in PCA. For a linear model, the
+    result is PCA.
 
     Parameters
     ----------
     basis : CodeBasis
-        The basis to set.
+        Basis to set.
     mean : Tensor of shape (n_components,)
         Mean of the raw codes on the training rows.
     covariance : Tensor of shape (n_components, n_components)
-        Their covariance, in double precision.
+        Covariance of the raw codes, in double precision.
     cross_covariance : Tensor of shape (n_features, n_components)
-        Covariance of the standardised rows with them, in double precision.
+        Covariance of the standardised rows with the raw codes, in double precision.
     unit : float, default=1.0
-        Size of one standardised unit in the unit in which codes are shown.
+        Size of one standardised unit in the units in which codes are returned.
     whiten : bool, default=False
-        Give every code unit variance instead.
+        Whether to give every code unit variance instead.
     rotate : bool, default=True
-        With False each code keeps its axis and its zero, so that what is sparse stays sparse: codes
-        are only ordered, scaled and given a sign, and may be correlated.
+        Whether to rotate codes. If False, each code keeps its axis and its zero, so that sparse
+        codes stay sparse. Codes are only ordered, scaled and given a sign, and may be correlated.
     keep_scale : bool, default=False
-        With True each code keeps its scale, too, so that what is known of its distribution stays
-        true.
+        Whether each code also keeps its scale, so that its distribution does not change.
     keep_order : bool, default=False
-        With True codes keep place and sign, too, and stay as they are.
+        Whether codes also keep their order and signs, and thus do not change at all.
     find_rotation : callable, default=None
-        Returns an orthogonal matrix by which codes of unit variance are multiplied from the right,
-        given their loadings, of shape (n_features, n_codes), and the matrix by which centred raw
-        codes are multiplied from the right to get them, of shape (n_components, n_codes). Not asked
-        where codes are not rotated.
+        Function that returns an orthogonal matrix by which codes of unit variance are multiplied
+        from the right. Its arguments are the loadings of these codes, of shape (n_features,
+        n_codes), and the matrix by which centred raw codes are multiplied from the right to get
+        them, of shape (n_components, n_codes). Not called if codes are not rotated.
 
     Returns
     -------
     explained_variance : Tensor of shape (n_components,)
         Variance of the rows, in standardised units and summed over the features, that a linear
-        regression on each code explains; in descending order unless that is kept.
+        regression on each code explains. In descending order unless the order is kept.
 
     Examples
     --------
@@ -108,20 +107,20 @@ def order_nested_codes_(
 ) -> Tensor:
     """Choose the basis in which codes are uncorrelated and each depends on no later raw code.
 
-    From each code that is subtracted which those before it tell by linear regression. The first
-    codes of one basis thus say what as many of the other say. For a linear model that starts as PCA
-    the result is PCA itself.
+    The linear regression on all earlier codes is subtracted from each code. The first codes of both
+    bases, whatever their number, thus carry the same information. For a linear model that starts as
+    PCA, the result is PCA.
 
     Parameters
     ----------
     basis : CodeBasis
-        The basis to set.
+        Basis to set.
     mean, covariance, cross_covariance : Tensor
         Moments of the codes, as for `order_codes_`.
     unit : float, default=1.0
-        Size of one standardised unit in the unit in which codes are shown.
+        Size of one standardised unit in the units in which codes are returned.
     whiten : bool, default=False
-        Give every code unit variance instead of what it explains.
+        Whether to give every code unit variance instead of the variance that it explains.
 
     Returns
     -------
@@ -155,7 +154,7 @@ def order_nested_codes_(
 
 
 def _whiten_in_turn(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the upper triangular map to uncorrelated codes of unit variance, and who varies.
+    """Return the upper triangular whitening map, and the mask of codes that vary.
 
     A code without variance of its own keeps its axis.
     """
@@ -173,9 +172,9 @@ def _whiten_in_turn(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _whiten(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what makes codes uncorrelated with unit variance, its inverse, and who varies.
+    """Return the whitening map, its inverse, and the mask of directions that vary.
 
-    A dead direction keeps its own axis, so that the change of basis can be undone.
+    Other directions are not scaled, so that the change of basis is invertible.
     """
     variances, directions = torch.linalg.eigh(covariance)
     alive, deviations = _find_deviations(variances)
@@ -183,27 +182,27 @@ def _whiten(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _scale(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what gives codes unit variance, its inverse, and who varies."""
+    """Return the map that scales codes to unit variance, its inverse, and the mask of codes."""
     alive, deviations = _find_deviations(covariance.diagonal())
     return torch.diag(1 / deviations), torch.diag(deviations), alive
 
 
 def _find_deviations(variances: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which variances are more than noise, and their roots, 1 for the others."""
+    """Return the mask of variances above noise, and standard deviations, 1 for the others."""
     alive = variances > _NEGLIGIBLE * variances.max().clamp_min(torch.finfo(variances.dtype).tiny)
     return alive, variances.sqrt().where(alive, 1.0)
 
 
 def _rotate(loadings: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what orthogonal parts explain, greatest first, and the rotation that makes them."""
+    """Return the variances of orthogonal parts in descending order, and the rotation to them."""
     explained, rotation = torch.linalg.eigh(loadings.T @ loadings)
     return explained.flip(0).clamp_min(0), rotation.flip(1)
 
 
 def _turn(loadings, whitening, alive, find_rotation) -> tuple[Tensor, Tensor]:
-    """Return what each code explains after a further rotation, greatest first, and both rotations.
+    """Return explained variances after a further rotation, and the product of both rotations.
 
-    Directions that do not vary keep their axes, and come last.
+    Codes are in descending order. Directions that do not vary keep their axes, and come last.
     """
     own, to_codes = loadings[:, alive], whitening[:, alive]
     first = _rotate(own)[1]
@@ -217,22 +216,22 @@ def _turn(loadings, whitening, alive, find_rotation) -> tuple[Tensor, Tensor]:
 
 
 def _sort(loadings: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what each code explains by itself, greatest first, and the permutation to that."""
+    """Return the variances that codes explain, in descending order, and the permutation."""
     explained, order = loadings.square().sum(0).sort(descending=True, stable=True)
     return explained, torch.eye(len(order), dtype=loadings.dtype)[:, order]
 
 
 def _sign_of_largest(loadings: Tensor) -> Tensor:
-    """Return the sign of each column's entry of greatest size, 1 where the column is zero."""
+    """Return the sign of the largest absolute entry of each column, 1 if the column is zero."""
     largest = loadings.gather(0, loadings.abs().argmax(0, keepdim=True))[0]
     return torch.where(largest < 0, -1.0, 1.0).to(loadings.dtype)
 
 
 def _deviations(explained: Tensor) -> Tensor:
-    """Return the standard deviation that each code is to have, in standardised units.
+    """Return the standard deviation to give each code, in standardised units.
 
-    A code that hardly shows in a linear regression may still carry much for the decoder, so none
-    is made smaller than a hundredth of the first.
+    A code that explains little in a linear regression may still matter for the decoder, so no
+    standard deviation is below a hundredth of the first.
     """
     if explained[0] == 0:
         return torch.ones_like(explained)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from skae.modules._dense import ACTIVATIONS, DenseStack
 from skae.modules._regularization import BatchNorm, Dropout
 
-# By the number of axes of a sample beside its channels.
+# Keys are numbers of axes of a sample, without its channels.
 _CONVOLUTIONS = {
     1: (nn.Conv1d, nn.ConvTranspose1d),
     2: (nn.Conv2d, nn.ConvTranspose2d),
@@ -24,15 +24,15 @@ class _Maps(nn.Module):
     n_channels : int
         Channels of the maps.
     activation : str
-        Function after the normalisation, as for `DenseStack`.
+        Activation function after the normalisation, as in `DenseStack`.
     normalization : {"batch", "layer"} or None
         Normalisation before the activation.
     dropout : float in [0, 1)
-        Share of the entries of the maps that are dropped in each training step.
+        Share of the entries of the maps dropped in each training step.
     dtype : torch.dtype
         Type of the parameters.
     generator : torch.Generator
-        Draws the seed of the dropout.
+        Generator of the seed of the dropout.
     """
 
     def __init__(self, n_channels, *, activation, normalization, dropout, dtype, generator) -> None:
@@ -57,21 +57,21 @@ class _Maps(nn.Module):
 
 
 def find_map_sizes(size, n_layers: int) -> list[tuple[int, ...]]:
-    """Return the sizes of the maps, from the sample's own to those of the last layer.
+    """Return the sizes of the maps, from the sample to the last layer.
 
-    Each layer halves every axis, and rounds up.
+    Each layer halves every axis, rounding up.
 
     Parameters
     ----------
     size : sequence of int
-        Sizes of a sample beside its channels.
+        Sizes of a sample without its channels.
     n_layers : int
-        How many layers there are.
+        Number of layers.
 
     Returns
     -------
     sizes : list of tuple of int
-        One more than there are layers.
+        Sizes of the sample and of the maps of each layer.
     """
     sizes = [tuple(size)]
     for _ in range(n_layers):
@@ -80,7 +80,7 @@ def find_map_sizes(size, n_layers: int) -> list[tuple[int, ...]]:
 
 
 def _make_convolution(kind, n_in, n_out, kernel_size, *, fan_in, dtype, generator, **options):
-    """Return a convolution with weights of variance 1 / inputs, and biases of zero."""
+    """Return a convolution with weights of variance ``1 / fan_in`` and zero biases."""
     layer = kind(
         n_in, n_out, kernel_size, 2, kernel_size // 2, dtype=dtype, device="meta", **options
     ).to_empty(device="cpu")
@@ -242,9 +242,9 @@ class ConvolutionalDecoder(nn.Module):
         self.convolutions, self.maps = nn.ModuleList(), nn.ModuleList()
         channels = itertools.pairwise((*n_channels, sample_shape[0]))
         for (n_in, n_out), size in zip(channels, sizes[1:], strict=True):
-            # Of the kernel's places, a step of two leaves one in two along each axis.
+            # With stride two, half of the kernel contributes to each output along each axis.
             fan_in = n_in * (kernel_size / 2) ** n_axes
-            # Even sizes have one cell more than twice the half less one.
+            # Without additional padding, a transposed convolution returns odd sizes.
             more = tuple(1 - n % 2 for n in size)
             self.maps.append(_Maps(n_in, activation=activation, **between))
             layer = _make_convolution(

@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
 }
 
-# How each activation changes with its input, as a factor of what comes from above; differentiable.
+# Derivative of each activation by its input, differentiable.
 _DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": lambda x: (
         0.5
@@ -36,9 +36,9 @@ _DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def _make_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:
-    """Return a linear layer without weights.
+    """Return a linear layer with uninitialised weights.
 
-    The constructor of torch would draw some from the global generator, or on the device "meta" take
+    torch's constructor would draw weights from the global generator or, on the device "meta", take
     longer than a training step.
     """
     linear = nn.Linear.__new__(nn.Linear)
@@ -50,7 +50,7 @@ def _make_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:
 
 
 class _Stack(nn.Module):
-    """Base of all stacks, which differ in where their weights come from.
+    """Base class of stacks, which differ in the source of their weights.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ class _Stack(nn.Module):
     normalization : {"batch", "layer"} or None
         Normalisation before each activation.
     dropout : float in [0, 1)
-        Share of the hidden units that are dropped in each training step.
+        Share of the hidden units dropped in each training step.
     dtype : torch.dtype
-        Type of the parameters.
+        Data type of the parameters.
     """
 
     def __init__(self, n_hidden, activation, normalization, dropout, dtype) -> None:
@@ -71,7 +71,7 @@ class _Stack(nn.Module):
         if normalization not in (None, "batch", "layer"):
             raise ValueError(
                 f'`normalization` must be "batch", "layer" or None. Got {normalization!r}. '
-                "None does not normalise."
+                "None means no normalisation."
             )
         if not 0 <= dropout < 1:
             raise ValueError(
@@ -86,7 +86,7 @@ class _Stack(nn.Module):
         self.dropout: Dropout | None = None
 
     def _set_dropout(self, share: float, generator: torch.Generator | None):
-        """Drop a share of the hidden units in training; draws a seed only where there is one."""
+        """Set the dropout of hidden units. A seed is drawn only if the share is positive."""
         if share > 0:
             seed = torch.randint(2**62, (), generator=generator, device="cpu")
             self.dropout = Dropout(share, int(seed))
@@ -96,14 +96,14 @@ class _Stack(nn.Module):
         raise NotImplementedError
 
     def _apply_layers(self, inputs: Tensor) -> Tensor:
-        """Return what comes out of the last layer."""
+        """Return the output of the last layer."""
         *hidden, last = self._layers()
         for layer, parameters in enumerate(hidden):
             inputs = self._activate(layer, linear(inputs, *parameters))
         return linear(inputs, *last)
 
     def _activate(self, layer: int, inputs: Tensor) -> Tensor:
-        """Return what a hidden layer passes on, given what its linear part returns."""
+        """Return the output of a hidden layer, given that of its linear part."""
         if self.norms:
             inputs = self.norms[layer](inputs)
         outputs = self.function(inputs)
@@ -115,7 +115,7 @@ class _Stack(nn.Module):
         return len(self.norms) == 0 and self.dropout is None
 
     def jacobian(self, inputs: Tensor) -> Tensor:
-        """Return how the outputs change with the inputs, in closed form and differentiable.
+        """Return the Jacobian in closed form. It is differentiable.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class _Stack(nn.Module):
         return _multiply_downwards(weights, slopes)
 
     def jacobian_factors(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return matrices whose product is the Jacobian, for sums over it without making it.
+        """Return factors of the Jacobian, for sums over its entries without computing it.
 
         Parameters
         ----------
@@ -150,8 +150,8 @@ class _Stack(nn.Module):
         Returns
         -------
         upper : Tensor of shape (layer_sizes[-1], n_units) or (n_samples, layer_sizes[-1], n_units)
-            Derivatives of the outputs by what the first layer passes on. Without a row for each
-            sample where they are the same for all.
+            Derivatives of the outputs by the outputs of the first layer. Without an axis of samples
+            if they are the same for all.
         slopes : Tensor of shape (n_samples, n_units)
             Derivatives of the first activation.
         weight : Tensor of shape (n_units, layer_sizes[0])
@@ -169,11 +169,11 @@ class _Stack(nn.Module):
         return _multiply_downwards(weights[1:], slopes[1:]), slopes[0], weights[0]
 
     def _linearise(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return each layer's weight, and what the activations between them multiply with."""
+        """Return the weights of the layers, and the derivatives of the activations between them."""
         if not self.has_jacobian:
             raise ValueError(
-                "The Jacobian is in closed form where there is neither `normalization` nor "
-                "`dropout`. Got a stack with one of them. Differentiate it by autograd."
+                "The Jacobian has a closed form only without `normalization` and `dropout`. Got a "
+                "stack with one of them. Use autograd instead."
             )
         layers, slopes = self._layers(), []
         for weight, bias in layers[:-1]:
@@ -190,7 +190,7 @@ def _make_norm(normalization: str, n_units: int, dtype: torch.dtype) -> nn.Modul
 
 
 def _multiply_downwards(weights: list[Tensor], slopes: list[Tensor]) -> Tensor:
-    """Multiply the Jacobians of layers from the last on, cheap where there are few outputs."""
+    """Multiply the Jacobians of layers from the last to the first, cheap for few outputs."""
     product = weights[-1]
     for weight, slope in zip(reversed(weights[:-1]), reversed(slopes), strict=True):
         product = (product * slope[:, None]) @ weight
@@ -198,7 +198,7 @@ def _multiply_downwards(weights: list[Tensor], slopes: list[Tensor]) -> Tensor:
 
 
 def _multiply_upwards(weights: list[Tensor], slopes: list[Tensor]) -> Tensor:
-    """Multiply the Jacobians of layers from the first on, cheap where there are few inputs."""
+    """Multiply the Jacobians of layers from the first to the last, cheap for few inputs."""
     product = weights[0].T
     for weight, slope in zip(weights[1:], slopes, strict=True):
         product = (product * slope[:, None]) @ weight.T
@@ -206,19 +206,19 @@ def _multiply_upwards(weights: list[Tensor], slopes: list[Tensor]) -> Tensor:
 
 
 class DenseStack(_Stack):
-    """Linear layers with an activation between them and none after the last.
+    """Linear layers with activations between them and none after the last.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        Number of units from the input to the output, both included; at least two numbers.
+        Number of units from the input to the output, including both. At least two numbers.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Activation function between the layers.
     normalization : {"batch", "layer"}, default=None
-        Normalisation before each activation: every unit over the batch, or every row over the
+        Normalisation before each activation: of each unit over the batch, or of each row over the
         units. A batch of one row is normalised by the running statistics.
     dropout : float in [0, 1), default=0
-        Share of the hidden units that are dropped, at random, in each training step.
+        Share of the hidden units dropped at random in each training step.
     zero_last : bool, default=False
         Whether the last layer starts at zero, so that the stack starts as the zero function.
     dtype : torch.dtype, default=torch.float32
@@ -261,7 +261,7 @@ class DenseStack(_Stack):
 
     @torch.no_grad()
     def reset_parameters(self, *, zero_last=False, generator=None) -> None:
-        """Draw new weights, uniform with variance 1 / inputs of the layer; biases start at zero.
+        """Draw new weights, uniform with variance ``1 / n_inputs`` of the layer. Biases are zero.
 
         Parameters
         ----------
@@ -316,7 +316,7 @@ class TiedDenseStack(_Stack):
     dropout : float in [0, 1), default=0
         As for `DenseStack`.
     dtype : torch.dtype, default=torch.float32
-        Type of the biases; that of the encoder.
+        Data type of the biases, which must be that of the encoder.
     generator : torch.Generator, default=None
         Generator of a seed for the dropout. None is PyTorch's global generator.
 
@@ -352,7 +352,7 @@ class TiedDenseStack(_Stack):
     ) -> None:
         n_outputs = [weight.shape[1] for weight, _ in reversed(encoder._layers())]
         super().__init__(n_outputs[:-1], encoder.activation, normalization, dropout, dtype)
-        # In a tuple torch does not see it.
+        # In a tuple, so that torch does not register it as a submodule.
         self._tied = (encoder,)
         self.biases = nn.ParameterList(
             torch.zeros(n_units, dtype=dtype, device="cpu") for n_units in n_outputs
@@ -362,7 +362,7 @@ class TiedDenseStack(_Stack):
 
     @torch.no_grad()
     def _start_at_zero(self):
-        """Take off what activations without a zero at zero would add, in the mode of judging."""
+        """Subtract the output for code zero, as some activations are not zero at zero."""
         weight, bias = self._layers()[0]
         code = bias.new_zeros(1, weight.shape[1])
         self.eval()

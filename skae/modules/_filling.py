@@ -1,35 +1,37 @@
-"""Missing cells filled by a normal distribution, so that a network has a row to look at."""
+"""Filling of missing cells by a normal distribution, to get complete rows for a network."""
 
 import torch
 from torch import Tensor, nn
 
 from skae.modules._recording import is_recording
 
-# Conjugate gradients find the fill to rounding in as many steps as a row has missing cells, and to
-# what matters in this many.
+# Conjugate gradients are exact up to rounding after as many steps as a row has missing cells, and
+# accurate enough after this many.
 _N_STEPS = 12
 _TINY = 1e-30
 
 
 class GaussianFilling(nn.Module):
-    """Fills missing cells with what a normal distribution expects, given the cells that are there.
+    """Fills missing cells with their expectation given the observed cells of the row.
 
-    The distribution is fixed. Whatever is trained behind it starts from a linear imputation.
+    The expectation is that of a fixed normal distribution, so the network behind this module starts
+    from a linear imputation.
 
     Parameters
     ----------
     mean : Tensor of shape (..., n_features)
         Mean of the rows.
     precision : Tensor of shape (..., n_features, n_features), default=None
-        Inverse of their covariance, which is positive definite. Missing cells get the mean where
-        None.
+        Inverse of the covariance of the rows, which must be positive definite. If None, missing
+        cells are filled with the mean.
 
     Notes
     -----
-    With the precision `K` parted into missing cells `m` and observed ones `o`, the expectation is
-    the mean less ``inv(K_mm) K_mo (x_o - mean_o)``. All rows of a batch are solved at once, by a
-    fixed number of steps of conjugate gradients preconditioned with the diagonal: a row's fill does
-    not depend on its neighbours. Axes before the last two tell models apart.
+    With the precision `K` partitioned into missing cells `m` and observed cells `o`, the
+    expectation is the mean minus ``inv(K_mm) K_mo (x_o - mean_o)``. It is computed for all rows of
+    a batch at once, by a fixed number of steps of conjugate gradients with a diagonal
+    preconditioner, so the fill of a row does not depend on other rows. Axes before the last two are
+    those of models side by side.
 
     Examples
     --------
@@ -57,28 +59,28 @@ class GaussianFilling(nn.Module):
         Parameters
         ----------
         rows : Tensor of shape (..., n_samples, n_features)
-            Rows, with NaN where a cell is missing.
+            Rows, with NaN for missing cells.
 
         Returns
         -------
         filled : Tensor of the same shape
-            The rows, their observed cells as they were.
+            Rows with unchanged observed cells.
         """
         missing, mean = rows.isnan(), self.mean.unsqueeze(-2)
-        # On a GPU, filling takes less time than waiting for the answer.
+        # On a GPU, filling takes less time than waiting for the result of this check.
         if not (rows.is_cuda or is_recording()) and not missing.any():
             return rows
         if self.precision is None:
             return torch.where(missing, mean, rows)
         centred = (rows - mean).masked_fill(missing, 0)
-        # A few digits are too few to solve equations with.
+        # Reduced precision is too low for solving equations.
         with torch.autocast(rows.device.type, enabled=False):
             expected = _expect(centred, missing.to(rows.dtype), self.precision)
         return torch.where(missing, mean + expected, rows)
 
 
 def _expect(centred: Tensor, missing: Tensor, precision: Tensor) -> Tensor:
-    """Return what centred rows are expected to hold where `missing` is 1; 0 elsewhere."""
+    """Return the expectation of centred rows where `missing` is 1, and 0 elsewhere."""
     scale = 1 / precision.diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
     residual = -(centred @ precision) * missing
     solution = torch.zeros_like(residual)

@@ -1,4 +1,4 @@
-"""Autoencoders whose codes are compared by their distances."""
+"""Autoencoders whose codes are compared by distances."""
 
 import torch
 from torch import Tensor
@@ -8,26 +8,26 @@ from skae.modules._autoencoder import Autoencoder, CodeBasis
 
 
 class NeighborAutoencoder(Autoencoder):
-    """An autoencoder whose codes may have unit length, and that knows what it was compared with.
+    """Autoencoder that keeps neighbours, with codes that may have unit length.
 
     Parameters
     ----------
     *parts
-        As for `Autoencoder`.
+        Positional arguments of `Autoencoder`.
     spherical : bool
         Whether codes have unit length.
     linear_kept : Tensor of shape (n_maps,)
-        Shares of the neighbours that linear maps keep, the start of the network being the best.
+        Share of the neighbours that each linear map keeps. The network starts as the best of them.
     **options
-        As for `Autoencoder`.
+        Keyword arguments of `Autoencoder`.
 
     Attributes
     ----------
     offset : Tensor of shape (n_components,)
-        Code of the mean row by the linear map that the network starts as.
+        Code of the mean row with the linear map from which the network starts.
     size : Tensor of shape ()
-        Factor of codes that have no unit length. Encoders make codes of about unit size, as the
-        steps of an optimiser are about equal for all weights.
+        Factor of codes without unit length. Encoders return codes of about unit size, as optimisers
+        take steps of about equal size for all weights.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class NeighborAutoencoder(Autoencoder):
         self.register_buffer("size", torch.ones_like(self.code_scale[0]))
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
-        """Return codes in the network's own basis."""
+        """Return raw codes, in the basis of the network."""
         code = super().encode_raw(inputs) + self.offset
         return F.normalize(code, dim=-1) if self.spherical else code * self.size
 
@@ -72,20 +72,20 @@ def turn_codes_(
     *,
     unit: float | None,
 ) -> Tensor:
-    """Choose the basis in which codes are uncorrelated, without a change of their distances.
+    """Choose the basis in which codes are uncorrelated, without changing their distances.
 
     Parameters
     ----------
     basis : CodeBasis
-        The basis to set.
+        Basis to set.
     mean : Tensor of shape (n_components,)
         Mean of the raw codes on the training rows.
     covariance : Tensor of shape (n_components, n_components)
-        Their covariance, in double precision.
+        Covariance of the raw codes, in double precision.
     cross_covariance : Tensor of shape (n_features, n_components)
-        Covariance of the standardised rows with them, in double precision.
+        Covariance of the standardised rows with the raw codes, in double precision.
     unit : float or None
-        Size of a raw unit in the unit in which codes are shown; None where codes keep their length
+        Size of a raw unit in the units in which codes are returned. None if codes keep their length
         and their origin.
 
     Returns

@@ -20,7 +20,7 @@ def list_levels(n_components: int) -> tuple[int, ...]:
     Returns
     -------
     levels : tuple of int
-        Greatest number of codes of each decoder of a nested autoencoder, in ascending order.
+        Largest number of codes of each decoder of a nested autoencoder, in ascending order.
 
     Examples
     --------
@@ -38,15 +38,15 @@ class NestedDecoder(nn.Module):
     Parameters
     ----------
     stages : list of Module
-        Decoders of n_components codes, one for each of `list_levels`. They see zeros in the place
-        of the codes that are left out.
+        Decoders of n_components codes, one for each of `list_levels`. Omitted codes are zero in
+        their inputs.
     n_components : int
         Number of codes.
 
     Attributes
     ----------
     levels : tuple of int
-        Greatest number of codes of each stage.
+        Largest number of codes of each stage.
 
     Examples
     --------
@@ -73,21 +73,21 @@ class NestedDecoder(nn.Module):
 class NestedAutoencoder(Autoencoder):
     """Autoencoder that can decode any number of first codes.
 
-    Codes that are left out are zero in the network's own basis. The basis that users see must not
-    mix later codes into earlier ones, as `order_nested_codes_` makes sure.
+    Omitted codes are zero in the basis of the network. The basis that users see must not mix later
+    codes into earlier ones, as is ensured by `order_nested_codes_`.
 
     Parameters
     ----------
     *args, **kwargs
-        As for `Autoencoder`, the decoder being a `NestedDecoder`.
+        Arguments of `Autoencoder`. The decoder is a `NestedDecoder`.
 
     Attributes
     ----------
     prefix_weights : Tensor of shape (n_components,)
-        Weight of the loss with one code, with two, and so on.
+        Weight of the loss with one code, with two codes, and so on.
     n_decoded : Tensor of int of shape (n_components,)
-        Number of codes that are decoded of one, of two, and so on: fewer than there are where the
-        last ones, which more have been trained to go with, do harm.
+        Number of codes that are decoded if one code is given, if two are given, and so on. Fewer
+        than are given if the last of them, which were trained together with later codes, do harm.
 
     Examples
     --------
@@ -111,12 +111,12 @@ class NestedAutoencoder(Autoencoder):
         self.register_buffer("n_decoded", torch.arange(1, len(self.code_scale) + 1))
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return the reconstruction of codes, or of the first ones alone.
+        """Return the reconstruction of all codes, or of the first codes only.
 
         Parameters
         ----------
         code : Tensor of shape (n_samples, n_codes)
-            Codes in the basis that users see, at least one.
+            First codes in the basis that users see, at least one.
 
         Returns
         -------
@@ -137,32 +137,32 @@ class NestedAutoencoder(Autoencoder):
         Parameters
         ----------
         raw_code : Tensor of shape (n_samples, n_components)
-            Codes in the network's own basis.
+            Raw codes.
         n_codes : int
-            Number of codes that are decoded, at least one.
+            Number of codes to decode, at least one.
 
         Returns
         -------
         output : Tensor of shape (n_samples, n_features)
-            Output as the loss takes it.
+            Output, as the loss accepts it.
         """
         is_kept = torch.arange(raw_code.shape[-1], device=raw_code.device) < n_codes
         return self._decode_by(self.decoder.find_stage(n_codes), raw_code * is_kept)
 
     def decode_groups(self, raw_code: Tensor, is_kept: Tensor) -> Tensor:
-        """Return the output of each stage for codes of its own.
+        """Return the output of each stage for its own codes.
 
         Parameters
         ----------
         raw_code : Tensor of shape (n_levels, n_samples, n_components)
-            Codes in the network's own basis.
+            Raw codes.
         is_kept : Tensor of the same shape
-            1 for codes that are decoded, 0 for those that are left out.
+            1 for codes that are decoded, 0 for omitted codes.
 
         Returns
         -------
         output : Tensor of shape (n_levels, n_samples, n_features)
-            Output as the loss takes it.
+            Output, as the loss accepts it.
         """
         pairs = zip(self.decoder.stages, raw_code * is_kept, strict=True)
         return torch.stack([self._decode_by(stage, code) for stage, code in pairs])

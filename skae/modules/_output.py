@@ -1,4 +1,4 @@
-"""From the decoder's last layer to a reconstruction: links, ranges and probabilities."""
+"""Outputs that turn the last layer of a decoder into a reconstruction."""
 
 from collections.abc import Sequence
 
@@ -7,22 +7,22 @@ from torch import Tensor, nn
 
 from skae._shared.blocks import ColumnBlocks, repeat_for_columns
 
-# Beyond this logarithm a rate grows no further: e^30 is 10^13, and e^89 would be no float32.
+# Log rates are clipped at this value: e^30 is 10^13, and e^89 would overflow float32.
 _GREATEST_LOG_RATE = 30.0
-# Columns of smaller mean, as a share of the average column's, are taken to have that mean.
+# Means of columns count as at least this share of the average mean.
 _LEAST_SHARE_OF_MEAN = 1e-3
-# Levels that hardly occur are taken to have this share.
+# Mean shares of levels count as at least this.
 _LEAST_SHARE = 1e-6
 
 
 class LinearOutput(nn.Module):
-    """The output is the reconstruction, kept inside a range where one is known.
+    """Output that is the reconstruction, clipped to a range if one is known.
 
     Parameters
     ----------
     lower, upper : Tensor of shape (n_features,), default=None
-        Least and greatest reconstruction of each feature, in standardised units; infinite where
-        a feature has no bound, None where none has.
+        Bounds of the reconstruction of each feature, in standardised units. Infinite for a feature
+        without a bound, None if no feature has one.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class LinearOutput(nn.Module):
         self.register_buffer("upper", upper)
 
     def link(self, linear: Tensor) -> Tensor:
-        """Return what the linear path adds to the output: itself."""
+        """Return the contribution of the linear path to the output, which is unchanged."""
         return linear
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
@@ -50,11 +50,11 @@ class LinearOutput(nn.Module):
         return gradient
 
     def link_derivative(self, linear: Tensor) -> Tensor:
-        """Return the derivative of `link`: one."""
+        """Return the derivative of `link`, which is one."""
         return torch.ones_like(linear)
 
     def derivative(self, output: Tensor) -> Tensor:
-        """Return the derivative of the reconstruction by the output: one, the range left aside."""
+        """Return the derivative of the reconstruction by the output, one, ignoring the range."""
         return torch.ones_like(output)
 
     def forward(self, output: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class LinearOutput(nn.Module):
         Returns
         -------
         reconstruction : Tensor of shape (n_samples, n_features)
-            The output, within its range.
+            Output clipped to its range.
         """
         if self.lower is None:
             return output
@@ -76,11 +76,11 @@ class LinearOutput(nn.Module):
 
 
 class LogisticOutput(nn.Module):
-    """The output is the logit of a reconstruction in (0, 1), the unit of X.
+    """Output that is the logit of a reconstruction in (0, 1), in the units of X.
 
-    The linear path back-projects in the unit of X; its logit is what it adds to the output.
-    Outside [``clip``, 1 - ``clip``] the logit goes on along its tangent, flattened to ``slope``:
-    a clipped logit would have no gradient there, and the true one has none that is finite.
+    The linear path adds the logit of its back-projection in the units of X to the output. Outside
+    of [``clip``, 1 - ``clip``], the logit continues as a straight line of slope ``slope``. A
+    clipped logit would have no gradient there, and the gradient of the true logit is not bounded.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ class LogisticOutput(nn.Module):
     scale : Tensor of shape ()
         Divisor of X after centring.
     clip : float in (0, 0.5), default=0.02
-        Where the logit gives way to a straight line.
+        Share at which a straight line replaces the logit.
     slope : float, default=4.0
-        Slope of that line; the logit's own least slope is 4.
+        Slope of that line. The smallest slope of the logit is 4.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class LogisticOutput(nn.Module):
         self.slope = slope
 
     def link(self, linear: Tensor) -> Tensor:
-        """Return the logit of the linear path's reconstruction.
+        """Return the logit of the reconstruction of the linear path.
 
         Parameters
         ----------
@@ -157,20 +157,20 @@ class LogisticOutput(nn.Module):
         Returns
         -------
         reconstruction : Tensor of shape (n_samples, n_features)
-            The probabilities, standardised as X is.
+            Probabilities, standardised like X.
         """
         return (torch.sigmoid(output) - self.mean) / self.scale
 
 
 class ExponentialOutput(nn.Module):
-    """The output is the logarithm of a rate, the expected count, in the unit of X.
+    """Output that is the logarithm of a rate, the expected count in the units of X.
 
-    The linear path back-projects in the unit of X; the logarithm of that is what it adds to the
-    output. Below ``clip`` of a column's mean the logarithm goes on along a straight line, whose
-    slope is flattened to the logarithm's own at the mean: linear reconstructions of counts are
-    often negative, and the true slope would put these at rates of next to nothing.
+    The linear path adds the logarithm of its back-projection in the units of X to the output. Below
+    a share ``clip`` of the mean of a column, the logarithm continues as a straight line with the
+    slope that the logarithm has at the mean. Linear reconstructions of counts are often negative,
+    and the slope at ``clip`` would turn these into rates close to zero.
 
-    Rates end at ``exp(30)``, so that no output overflows.
+    Rates are limited to ``exp(30)``, so that no output overflows.
 
     Parameters
     ----------
@@ -179,12 +179,12 @@ class ExponentialOutput(nn.Module):
     scale : Tensor of shape ()
         Divisor of X after centring.
     clip : float in (0, 1), default=0.05
-        Share of a column's mean at which the logarithm gives way to a straight line.
+        Share of the mean of a column below which a straight line replaces the logarithm.
 
     Notes
     -----
-    A column whose mean is below a thousandth of the average column's is clipped as if it had that
-    mean, so that a column of zeros alone has a finite rate.
+    Means below a thousandth of the average mean of the columns count as that value, so that columns
+    of zeros have finite log rates.
 
     Examples
     --------
@@ -209,7 +209,7 @@ class ExponentialOutput(nn.Module):
         self.clip = clip
 
     def link(self, linear: Tensor) -> Tensor:
-        """Return the logarithm of the linear path's reconstruction.
+        """Return the logarithm of the reconstruction of the linear path.
 
         Parameters
         ----------
@@ -245,23 +245,23 @@ class ExponentialOutput(nn.Module):
         Parameters
         ----------
         output : Tensor of shape (n_samples, n_features)
-            Logarithms of rates.
+            Log rates.
 
         Returns
         -------
         reconstruction : Tensor of shape (n_samples, n_features)
-            The rates, standardised as X is.
+            Rates, standardised like X.
         """
         return (torch.exp(output.clamp_max(_GREATEST_LOG_RATE)) - self.mean) / self.scale
 
 
 class MixedOutput(nn.Module):
-    """The output is a number, or the logit of a level of a category, block by block.
+    """Output of numbers, and of logits of the levels of categories, in blocks of columns.
 
-    The linear path back-projects numbers and shares of levels; what it adds to the output is the
-    number itself, and the logarithm of the share. Below ``clip`` times the level's mean share the
-    logarithm goes on along a straight line, as estimated shares of a linear model are often
-    negative. Within a block the probabilities of the levels sum to 1.
+    The linear path back-projects numbers and shares of levels. It adds the numbers and the
+    logarithms of the shares to the output. Below ``clip`` times the mean share of a level, the
+    logarithm continues as a straight line, as shares estimated by a linear model are often
+    negative. The probabilities of the levels of a block sum to 1.
 
     Parameters
     ----------
@@ -270,13 +270,13 @@ class MixedOutput(nn.Module):
     scale : Tensor of shape ()
         Divisor of X after centring.
     levels : sequence of int
-        Number of levels of each block, 0 for a number, which takes one column.
+        Number of levels of each block. 0 means a number, which has one column.
     factors : sequence of float
-        For each block the factor that turns its columns of X into 0 and 1; of no use for numbers.
+        Factor of each block that turns its columns of X into 0 and 1. Ignored for numbers.
     clip : float in (0, 1), default=0.02
-        Share of a level's mean at which the logarithm gives way to a straight line.
+        Share of the mean of a level below which a straight line replaces the logarithm.
     slope : float, default=4.0
-        Slope of that line, divided by the level's mean share.
+        Slope of that line times the mean share of the level.
 
     Examples
     --------
@@ -312,11 +312,11 @@ class MixedOutput(nn.Module):
 
     @property
     def _shares(self) -> Tensor:
-        """Mean shares of levels, kept from 0."""
+        """Mean shares of levels, with a positive minimum."""
         return (self.mean * self.factor).clamp_min(_LEAST_SHARE)
 
     def link(self, linear: Tensor) -> Tensor:
-        """Return numbers as they are, and logarithms of the shares of levels.
+        """Return unchanged numbers, and logarithms of the shares of levels.
 
         Parameters
         ----------
@@ -357,7 +357,7 @@ class MixedOutput(nn.Module):
         Returns
         -------
         reconstruction : Tensor of shape (n_samples, n_features)
-            Numbers and probabilities, standardised as X is.
+            Numbers and probabilities, standardised like X.
         """
         probability = self.blocks.log_softmax(output).exp()
         shown = (probability / self.factor - self.mean) / self.scale

@@ -1,4 +1,4 @@
-"""Modules of the user's own, as encoder and decoder of rows."""
+"""Custom modules of users as encoders and decoders of rows."""
 
 import contextlib
 import math
@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Modules that others have written draw from torch's global generator, of which there is one.
+# Custom modules draw from torch's only global generator, so they take turns.
 _GLOBAL_GENERATOR = threading.RLock()
-# Each step takes one.
+# Number of seeds reserved for each rank. Each step takes one.
 _SEEDS_OF_A_RANK = 1 << 32
 
 
 @contextlib.contextmanager
 def global_generator(seed: int, device: torch.device | None = None):
-    """Let torch's global generator begin with a seed, and put it back afterwards.
+    """Context manager that seeds torch's global generator and restores it afterwards.
 
     Parameters
     ----------
     seed : int
-        Where it begins.
+        Seed of the generator.
     device : torch.device, default=None
-        Where tensors are; the generator of a CUDA device is seeded as well.
+        Device of the tensors. The generator of a CUDA device is also seeded.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def global_generator(seed: int, device: torch.device | None = None):
     """
     on_cuda = device is not None and device.type == "cuda"
     with _GLOBAL_GENERATOR, torch.random.fork_rng([device] if on_cuda else []):
-        # `torch.manual_seed` would reach for the generators of all devices.
+        # `torch.manual_seed` would also seed the generators of all other devices.
         torch.default_generator.manual_seed(seed)
         if on_cuda:
             torch.cuda.manual_seed(seed)
@@ -45,21 +45,21 @@ def global_generator(seed: int, device: torch.device | None = None):
 
 
 class OwnModule(nn.Module):
-    """A module of any kind between rows.
+    """Wrapper that applies any module to flat rows and returns flat rows.
 
     Parameters
     ----------
     module : Module
-        Takes samples of `shape`; returns as many numbers for each as `n_outputs` says.
+        Module that takes samples of shape `shape` and returns `n_outputs` values for each.
     shape : tuple of int
-        Shape of a sample as the module takes it.
+        Shape of a sample for the module.
     n_outputs : int
-        Numbers that it returns for each.
+        Number of outputs per sample.
     zero : bool, default=False
-        Multiply outputs with a learned scale that starts at zero, so that the module starts as the
-        zero function whatever it consists of.
+        Whether to multiply outputs by a learned scale that starts at zero, so that any module
+        starts as the zero function.
     seed : int, default=0
-        Seed of random numbers that the module draws in training, such as dropout's.
+        Seed of the random numbers that the module draws in training, such as those of dropout.
     dtype : torch.dtype, default=torch.float32
         Type of the scale.
 
@@ -87,14 +87,14 @@ class OwnModule(nn.Module):
         Parameters
         ----------
         inputs : Tensor of shape (n_samples, n_inputs)
-            Rows; columns beyond those of a sample are left out.
+            Flat rows. Columns beyond those of a sample are ignored.
 
         Returns
         -------
         outputs : Tensor of shape (n_samples, n_outputs)
-            Rows again.
+            Flat outputs.
         """
-        # What stands after the features tells which are missing, of which the module is not told.
+        # The features are followed by a mask of missing cells, which the module does not get.
         samples = inputs[:, : math.prod(self.shape)].reshape(len(inputs), *self.shape)
         if self.training:
             self.seed += 1
@@ -106,7 +106,7 @@ class OwnModule(nn.Module):
         return outputs if self.scale is None else outputs * self.scale
 
     def skip_to_(self, rank: int) -> None:
-        """Let one of several processes draw what the others do not; rank 0 draws as before."""
+        """Make the draws of one of several processes distinct. Those of rank 0 do not change."""
         self.seed += rank * _SEEDS_OF_A_RANK
 
     def pack_draws(self) -> np.ndarray:
@@ -114,5 +114,5 @@ class OwnModule(nn.Module):
         return np.array([self.seed])
 
     def unpack_draws_(self, draws: np.ndarray) -> None:
-        """Let draws go on after those of a seed."""
+        """Continue with the draws after those of a seed."""
         (self.seed,) = map(int, draws)

@@ -1,4 +1,4 @@
-"""Requirements on an architecture: an encoder and a decoder of rows."""
+"""Requirements for the encoder and the decoder that an architecture makes."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 
 @dataclass(frozen=True)
 class StackPlan:
-    """The encoder and the decoder that an autoencoder needs.
+    """Requirements for the encoder and the decoder of an autoencoder.
 
     Attributes
     ----------
@@ -17,25 +17,25 @@ class StackPlan:
     n_components : int
         Number of codes, the inputs of the decoder.
     n_encoder_outputs : int
-        Number of outputs of the encoder: that of the codes, or twice as many where it returns a
-        mean and a variance for each.
+        Number of outputs of the encoder: one per code, or two if it returns a mean and a variance
+        for each code.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of the encoder's hidden layers; "auto" leaves them to the architecture.
+        Units of the hidden layers of the encoder. "auto" leaves them to the architecture.
     activation : str, default="silu"
-        Name of the function between layers, one of `skae.modules.ACTIVATIONS`.
+        Name of the activation function, one of `skae.modules.ACTIVATIONS`.
     normalization : {"batch", "layer"} or None, default=None
         Normalisation before each activation.
     dropout : float in [0, 1), default=0.0
-        Share of the hidden units that are dropped in each training step.
+        Share of the hidden units dropped in each training step.
     tied_weights : bool, default=False
-        Whether the decoder is to have the encoder's weights.
+        Whether the decoder must use the transposed weights of the encoder.
     masked : bool, default=False
-        Whether cells may be missing. The encoder then has twice as many inputs: the features, and
-        after these 1 for each that is missing and 0 for each that is not.
+        Whether cells may be missing. The encoder then has twice as many inputs: the features,
+        followed by 1 for each missing cell and 0 for each observed cell.
     zero_last : bool, default=False
-        Whether encoder and decoder are to start as zero functions, beside a linear path.
+        Whether encoder and decoder must start as zero functions, as beside a linear path.
     dtype : torch.dtype, default=torch.float32
-        Type of the parameters.
+        Data type of the parameters.
     generator : torch.Generator, default=None
         Generator of the weights. None is PyTorch's global generator.
 
@@ -61,7 +61,7 @@ class StackPlan:
 
     @property
     def n_features(self) -> int:
-        """Number of cells of a sample, the outputs of the decoder."""
+        """Number of cells of a sample, which is the number of outputs of the decoder."""
         return math.prod(self.sample_shape)
 
     @property

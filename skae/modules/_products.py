@@ -1,13 +1,13 @@
-"""Large matrix products by oneDNN, a library inside torch, on processors where that is faster.
+"""Large matrix products by oneDNN, which is part of torch, on processors where it is faster.
 
-torch multiplies matrices in single precision by MKL, which uses AVX-512 on Intel's processors only.
-oneDNN uses it everywhere. That halves the time on processors whose units are 512 bits wide, AMD's
-since Zen 5. On those that split such instructions in two (Zen 4) or lack them, oneDNN is no faster,
-and slower for the gradients of weights. Small products are left to MKL, since oneDNN takes some
-microseconds to start.
+torch multiplies matrices in single precision by MKL, which uses AVX-512 only on Intel processors.
+oneDNN uses it on all processors. That halves the time on processors with units of 512 bits, those
+of AMD since Zen 5. On processors that split such instructions in two (Zen 4) or lack them, oneDNN
+is no faster, and slower for gradients of weights. Small products are left to MKL, as oneDNN takes
+some microseconds to start.
 
-The two libraries round differently, so the choice decides the last bits of a fit. It follows from
-the processor alone: a stopwatch could choose otherwise in the next process, and equal seeds would
+The two libraries round differently, so the choice affects the last bits of a fit. It depends only
+on the processor. A choice by measured times could differ between processes, and equal seeds would
 no longer give equal models.
 """
 
@@ -21,16 +21,16 @@ from torch.nn import functional as F
 
 from skae.modules._recording import is_recording
 
-# From so many multiplications on a product is large: it is worth oneDNN, and several threads.
+# Products with at least this number of multiplications are large: worth oneDNN and several threads.
 LARGE_PRODUCT = 2**22
-# The number that AMD's processors since Zen 5 give as their family.
+# Family number of AMD processors since Zen 5.
 _WIDE_FAMILY = 26
 _PROCESSOR_FILE = Path("/proc/cpuinfo")
 
 
 @functools.cache
 def prefers_onednn() -> bool:
-    """Tell whether oneDNN is at hand, and faster than MKL on this processor."""
+    """Return whether oneDNN is available and faster than MKL on this processor."""
     return (
         torch.backends.cpu.get_cpu_capability() == "AVX512"
         and _find_amd_family() >= _WIDE_FAMILY
@@ -39,10 +39,10 @@ def prefers_onednn() -> bool:
 
 
 def _find_amd_family() -> int:
-    """Return the family of an AMD processor; 0 for other processors and where Linux is not."""
+    """Return the family of an AMD processor, or 0 for other processors or without Linux."""
     try:
         with _PROCESSOR_FILE.open() as file:
-            # An empty line ends what there is on the first core.
+            # An empty line ends the entry of the first core.
             pairs = [line.partition(":") for line in itertools.takewhile(str.strip, file)]
         facts = {name.strip(): value.strip() for name, _, value in pairs}
         return int(facts["cpu family"]) if facts["vendor_id"] == "AuthenticAMD" else 0
@@ -52,7 +52,7 @@ def _find_amd_family() -> int:
 
 @functools.cache
 def has_onednn() -> bool:
-    """Tell whether this build of torch offers the product; its name is a private one."""
+    """Return whether this build of torch has the product, whose name is private."""
     if not torch.backends.mkldnn.is_available():
         return False
     try:
@@ -67,19 +67,20 @@ def _multiply(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def is_large_product(n_products: int, like: Tensor) -> bool:
-    """Tell whether `multiply_large` is the way for products of this size.
+    """Return whether to use `multiply_large` for products of a given size.
 
     Parameters
     ----------
     n_products : int
         Number of multiplications.
     like : Tensor
-        One of the factors, of whose type and device the other is.
+        One of the factors, with the data type and the device of both.
 
     Returns
     -------
     is_large : bool
-        Whether it is large, of single precision, on the CPU, and oneDNN is at hand and faster.
+        Whether the product is large, in single precision and on the CPU, and oneDNN is available
+        and faster.
     """
     return (
         prefers_onednn()
@@ -90,7 +91,7 @@ def is_large_product(n_products: int, like: Tensor) -> bool:
 
 
 class _LargeProduct(torch.autograd.Function):
-    """`multiply_large` with its derivatives, which are such products again."""
+    """`multiply_large` with its derivatives, which are products of the same kind."""
 
     @staticmethod
     def forward(ctx, left, right, bias):
@@ -100,7 +101,7 @@ class _LargeProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *gradients):
-        """Return the gradients by what is differentiated."""
+        """Return the gradients by the inputs."""
         (gradient,), (left, right) = gradients, ctx.saved_tensors
         by_left, by_right, by_bias = ctx.needs_input_grad
         return (
@@ -125,7 +126,7 @@ def multiply_large(left: Tensor, right: Tensor, bias: Tensor | None = None) -> T
     Returns
     -------
     product : Tensor of shape (n, m)
-        Differentiable, as often as one likes.
+        Product, differentiable any number of times.
     """
     factors = left, right, bias
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in factors):
@@ -134,7 +135,7 @@ def multiply_large(left: Tensor, right: Tensor, bias: Tensor | None = None) -> T
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return ``inputs @ weight.T + bias`` as `torch.nn.functional.linear` does.
+    """Return ``inputs @ weight.T + bias``, as `torch.nn.functional.linear` does.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Returns
     -------
     outputs : Tensor of shape (n_samples, n_out)
-        The product, by oneDNN where it is large.
+        Product, computed by oneDNN if it is large.
     """
     if (
         not is_recording()

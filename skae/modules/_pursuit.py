@@ -1,4 +1,4 @@
-"""Sparse codes found by pursuit: a dictionary that encodes and decodes."""
+"""Sparse codes found by pursuit, with one dictionary for encoding and decoding."""
 
 import math
 
@@ -9,24 +9,24 @@ from torch.nn import functional as F
 from skae.modules._output import LinearOutput
 from skae.modules._products import linear
 
-# The threshold of a batch is sought among the scores above this share of the last one.
+# The threshold of a batch is searched among the scores above this share of the current one.
 _SEARCHED = 0.7
-# Thresholds stand below the least score that passes by at least this share of it, so that rounding
-# does not decide.
+# Thresholds are below the lowest passing score by at least this share of it, so that rounding does
+# not matter.
 _MARGIN = 1e-5
-# Share of the threshold of one batch in the running one.
+# Weight of the threshold of one batch in the running average.
 _RATE = 0.05
 
 
 class PursuitAutoencoder(nn.Module):
-    """An autoencoder of sparse, non-negative codes whose encoder and decoder share a dictionary.
+    """Autoencoder of sparse, non-negative codes with a dictionary shared by encoder and decoder.
 
     A row is reconstructed as an offset plus a sum of few dictionary rows of unit length, each times
-    its code. The encoder is a pursuit in several rounds: each scores the dictionary rows by their
-    products with what is not reconstructed yet, lets the codes of the best become active, and then
-    moves all active codes along the gradient, as far as lowers the squared error most. As active
-    counts what is above a threshold, so that rows that are hard to reconstruct may have more codes
-    than others. A last step moves the active codes once more.
+    its code. The encoder is a pursuit in several rounds. Each round scores the dictionary rows by
+    their products with the residual, makes the codes with the highest scores active, and moves all
+    active codes along the gradient to the lowest squared error. Codes become active if their score
+    exceeds a threshold, so rows that are hard to reconstruct may have more active codes than
+    others. A last step moves the active codes once more.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ class PursuitAutoencoder(nn.Module):
     n_components : int
         Number of dictionary rows.
     n_active : int
-        Number of codes of a row that are active, on average.
+        Mean number of active codes per row.
     n_rounds : int, default=4
-        Rounds of the pursuit. More find better codes, in proportionally more time.
+        Number of rounds of the pursuit. More rounds find better codes, in proportionally more time.
     dtype : torch.dtype, default=torch.float32
-        Type of all numbers.
+        Data type of the parameters.
     generator : torch.Generator, default=None
-        Source of the dictionary; torch's global one where None.
+        Generator of the dictionary. None is PyTorch's global generator.
 
     Attributes
     ----------
     thresholds : Tensor of shape (n_rounds,)
-        Least score that lets a code become active in each round.
+        Lowest score at which a code becomes active in each round.
 
     References
     ----------
@@ -86,7 +86,7 @@ class PursuitAutoencoder(nn.Module):
         super().__init__()
         self.n_active, self.n_rounds = n_active, n_rounds
         shape, kind = (n_components, n_features), {"dtype": dtype, "device": "cpu"}
-        # Entries of about unit size, as steps of an optimiser are about equal for all of them.
+        # Entries of about unit size, as optimisers take steps of about equal size for all of them.
         self.directions = nn.Parameter(torch.randn(shape, generator=generator, **kind))
         self.shift = nn.Parameter(torch.zeros(n_features, **kind))
         self.register_buffer("thresholds", torch.zeros(n_rounds, **kind))
@@ -107,21 +107,21 @@ class PursuitAutoencoder(nn.Module):
 
     @torch.no_grad()
     def normalise_(self) -> None:
-        """Give all dictionary rows unit length."""
+        """Scale all dictionary rows to unit length."""
         lengths = torch.linalg.vector_norm(self.directions, dim=1, keepdim=True)
         tiny = torch.finfo(lengths.dtype).tiny
         self.directions.mul_(math.sqrt(self.directions.shape[1]) / lengths.clamp_min(tiny))
 
     @torch.no_grad()
     def start_(self, rows: Tensor, unit: float) -> None:
-        """Begin anew from rows.
+        """Initialise the dictionary from rows.
 
         Parameters
         ----------
         rows : Tensor of shape (n_rows, n_features)
-            Starts of the first dictionary rows; those that are zero leave theirs as it is.
+            Rows that become the first dictionary rows. Rows of zeros are skipped.
         unit : float
-            Root mean square of the entries of rows, in whose units the offset is learned.
+            Root mean square of the entries of rows, the unit in which the offset is learned.
         """
         lengths = torch.linalg.vector_norm(rows, dim=1)
         given = torch.nonzero(lengths > unit * 1e-6)[:, 0]
@@ -138,24 +138,24 @@ class PursuitAutoencoder(nn.Module):
         *,
         thresholds: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return codes for rows, and the thresholds that they come from.
+        """Return the codes of rows, and the thresholds used to find them.
 
         Parameters
         ----------
         inputs : Tensor of shape (n_samples, n_features)
             Standardised rows.
         weights : Tensor of shape (n_samples,), default=None
-            Weights of the rows in the average number of active codes; equal where None.
+            Weights of the rows in the mean number of active codes. None means equal weights.
         thresholds : Tensor of shape (n_rounds,), default=None
-            Least scores of codes that become active. Where None the rows are encoded together, and
-            as many codes become active as are asked for, `n_active` for each row on average.
+            Lowest scores at which codes become active. If None, rows are encoded together, with
+            thresholds for which `n_active` codes per row are active on average.
 
         Returns
         -------
         code : Tensor of shape (n_samples, n_components)
-            Not negative, most of them zero. They have no gradient.
+            Non-negative codes, most of them zero, without a gradient.
         thresholds : Tensor of shape (n_rounds,)
-            Thresholds that were used.
+            Thresholds used.
         """
         dictionary, rows = self.dictionary, inputs - self.offset
         weights = rows.new_ones(len(rows)) if weights is None else weights
@@ -183,7 +183,7 @@ class PursuitAutoencoder(nn.Module):
     def _find_threshold(
         self, scores: Tensor, weights: Tensor, wanted: float, number: int
     ) -> Tensor:
-        """Return a number that scores of so much weight reach, or all that are positive."""
+        """Return a threshold reached by scores of a given total weight, or by all positive ones."""
         if wanted <= 0:
             return scores.new_tensor(torch.inf)
         found = None
@@ -195,22 +195,22 @@ class PursuitAutoencoder(nn.Module):
 
     @torch.no_grad()
     def follow_(self, thresholds: Tensor, share: float = _RATE) -> None:
-        """Move the thresholds of new rows towards those of a batch; infinite ones say nothing."""
+        """Move the thresholds for new rows towards those of a batch, except infinite ones."""
         known = thresholds.isfinite()
         moved = self.thresholds.lerp(thresholds.where(known, self.thresholds), share)
         first = known & (self.thresholds == 0)
         self.thresholds.copy_(torch.where(first, thresholds, moved))
 
     def fill(self, inputs: Tensor) -> Tensor:
-        """Return standardised rows as they are, since no cells may be missing."""
+        """Return standardised rows unchanged, as no cells may be missing."""
         return inputs
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
-        """Return the codes of standardised rows, each row by itself."""
+        """Return the codes of standardised rows, each found independently of other rows."""
         return self.pursue(inputs, thresholds=self.thresholds)[0]
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
-        """Return the reconstruction of codes, with a gradient by dictionary and offset."""
+        """Return the reconstruction of codes, differentiable by dictionary and offset."""
         return raw_code @ self.dictionary + self.offset
 
     def encode(self, inputs: Tensor) -> Tensor:
@@ -231,14 +231,14 @@ class PursuitAutoencoder(nn.Module):
 
 
 def _find_quantile(scores: Tensor, weights: Tensor, wanted: float, least) -> Tensor | None:
-    """Return a number that scores of so much weight reach; None if there are no others above it.
+    """Return a threshold reached by scores of a given total weight. None if all scores reach it.
 
-    Scores that are not above `least` are left out, since sorting takes long.
+    Scores that are not above `least` are ignored, as sorting is slow.
     """
     high = scores > least
     values, order = scores[high].sort(descending=True)
     masses = weights[torch.nonzero(high)[:, 0]][order].cumsum(0, dtype=torch.float64)
-    # Half a code of the average weight, as sums are rounded.
+    # A margin of half a code of average weight, as sums are rounded.
     n_passing = max(1, int((masses <= wanted + float(weights.mean()) / 2).sum()))
     if n_passing >= len(values):
         return None
@@ -247,19 +247,19 @@ def _find_quantile(scores: Tensor, weights: Tensor, wanted: float, least) -> Ten
 
 
 def _list_places(active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows and columns of what is true, and where each row begins among these."""
+    """Return rows and columns of true entries, and the position of the first entry of each row."""
     rows, columns = torch.nonzero(active, as_tuple=True)
     return rows, columns, F.pad(active.sum(1).cumsum(0)[:-1], (1, 0))
 
 
 def _add_up(sizes: Tensor, places, dictionary: Tensor) -> Tensor:
-    """Return sums of dictionary rows times sizes, of which only those at some places are given."""
+    """Return the product of sparse codes, given by values and places, and the dictionary."""
     _, columns, starts = places
     return F.embedding_bag(columns, dictionary, starts, mode="sum", per_sample_weights=sizes)
 
 
 def _descend(code: Tensor, sizes: Tensor, places, dictionary, rows, *, need_rest: bool = True):
-    """Move active codes along the gradient, to the least squared error on that line.
+    """Move active codes along the gradient, to the lowest squared error on that line.
 
     Parameters
     ----------
@@ -268,24 +268,24 @@ def _descend(code: Tensor, sizes: Tensor, places, dictionary, rows, *, need_rest
     sizes : Tensor of shape (n_places,)
         Negative gradient of half the squared error by the active codes.
     places : tuple of Tensor
-        Rows, columns and beginnings of the active codes.
+        Rows and columns of the active codes, and the position of the first one of each row.
     dictionary : Tensor of shape (n_components, n_features)
         Rows of unit length.
     rows : Tensor of shape (n_samples, n_features)
-        Rows to be reconstructed, less the offset.
+        Rows to reconstruct, minus the offset.
     need_rest : bool, default=True
-        Whether the rest is asked for.
+        Whether to compute the residuals.
 
     Returns
     -------
     code : Tensor of shape (n_samples, n_components)
-        Codes, none negative.
+        Non-negative codes.
     rest : Tensor of shape (n_samples, n_features)
-        Part of the rows that they do not reconstruct; the rows where it is not asked for.
+        Residuals of the rows, or the rows if residuals are not needed.
     """
     own_rows, columns, _ = places
     moves = _add_up(sizes, places, dictionary)
-    # Squares of rows far off would overflow.
+    # Squares of extreme rows would overflow.
     unit = moves.abs().amax(1, keepdim=True).clamp_min_(torch.finfo(rows.dtype).tiny)
     length = (moves / unit).square_().sum(1)
     squares = (sizes / unit[own_rows, 0]).square_()

@@ -1,4 +1,4 @@
-"""How far rows and codes lie from those that a network knows."""
+"""Distance of rows and codes from those that a network knows."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,20 +8,21 @@ from torch import Tensor, nn
 
 from skae.modules._recording import is_recording
 
-# Squared distances end here, so that no product of one is infinite times zero.
+# Squared distances are clipped here, so that no product is infinity times zero.
 _GREATEST_DISTANCE = 1e30
-# Share of a range's width, on both sides. Without it one run in 27 lost 8 % on held-out rows.
+# Share of the width of a range added on both sides. Without it, one run in 27 lost 8 % on held-out
+# rows.
 _MARGIN = 0.05
-# Share of a range's width by which a single entry may exceed it and still be shown for about half.
+# Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
 
 
 class Shown(NamedTuple):
-    """Scaled rows or codes as a network is shown them, and its share in the results.
+    """Scaled rows or codes as input of a network, and the share of the network in the results.
 
     Examples
     --------
-    Nothing fades where all rows are known:
+    Nothing fades if all rows are known:
 
     >>> import torch
     >>> from skae.modules import Shown
@@ -31,31 +32,31 @@ class Shown(NamedTuple):
     """
 
     values: Tensor
-    """Nearest values that the network knows, of shape (n_samples, n_entries)."""
+    """Input of the network, close to known values, of shape (n_samples, n_entries)."""
 
     far: Tensor | None = None
-    """Numbers of the rows that may lie beyond the known ones, None for all rows."""
+    """Indices of the rows that may lie beyond the known ones. None means all rows."""
 
     share: Tensor | None = None
-    """Network's share in the results for these rows, (n_far, 1); None where all are known."""
+    """Share of the network in the results for these rows, (n_far, 1). None if all are known."""
 
     rest: Tensor | None = None
-    """Part of these rows that is left to PCA, of shape (n_far, n_entries)."""
+    """Part of these rows left to PCA, of shape (n_far, n_entries)."""
 
     def fade(self, learned: Tensor, first: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Return what has been learned, less the more the further away a row lies.
+        """Return results of the network that fade with the distance of rows from known ones.
 
         Parameters
         ----------
         learned : Tensor of shape (n_samples, n_outputs)
             Results of the network for `values`.
         first : callable, default=None
-            Linear path before the training, which takes the rest; nothing does where None.
+            Linear path before training, which is applied to the rest. None ignores the rest.
 
         Returns
         -------
         faded : Tensor of shape (n_samples, n_outputs)
-            Results for known rows are returned as they are, to the bit.
+            Faded results. Those for known rows are unchanged to the last bit.
         """
         if self.share is None or self.rest is None:
             return learned
@@ -68,25 +69,26 @@ class Shown(NamedTuple):
 
 
 class Reach(nn.Module):
-    """The ranges of the rows and codes that a network knows, and what lies beyond.
+    """Ranges of the rows and codes that a network knows, and its share beyond them.
 
-    The ranges are widened by a twentieth on both sides, so that new rows at the edge are known.
-    With `x` the distance of an entry from its range, in units of `row_unit` or `code_unit`, the
-    network is shown the nearest value in the range and, of what lies beyond, the less the further
-    off it is. The network's share of the result is 1 for known rows and codes. For codes it is
-    ``1 / (1 + y)``, where `y` sums ``x**2``.
+    The ranges are widened by a twentieth on both sides, so that new rows at the edge count as
+    known. Beyond a range, the network gets the nearest value in the range plus a part of the excess
+    of a row that falls with its distance, or the nearest value in the range of a code, shrunk by
+    its distance. The share of the network in the result is 1 for known rows and codes. For codes,
+    it is ``1 / (1 + y)``, where `y` is the sum of ``x**2`` and `x` the distance of an entry from
+    its range in units of `code_unit`.
 
-    A row of which one entry is odd is not treated as one of which all are. With `d` the sum of
-    ``leverage * x**2`` and `m` the largest of these terms, the share for rows is
-    ``1 / (1 + d - m + y * d / (1 + d))`` with the `y` of PCA's codes: one odd entry is left aside
-    for as long as a decoder would take PCA's code of the row for that of a known one.
+    Rows with a single odd entry are treated differently from rows with many. With `x` in units of
+    `row_unit`, `d` the sum of ``leverage * x**2`` and `m` the largest of its terms, the share for
+    rows is ``1 / (1 + d - m + y * d / (1 + d))`` with the `y` of PCA's codes. A single odd entry is
+    ignored as long as a decoder would take PCA's code of the row for that of a known row.
 
     Parameters
     ----------
     row_bounds : Tensor of shape (2, n_features)
-        Least and greatest entries of the known rows, scaled.
+        Minima and maxima of the known rows, scaled.
     code_bounds : Tensor of shape (2, n_components)
-        Least and greatest entries of their codes, scaled.
+        Minima and maxima of the codes of these rows, scaled.
     row_unit : Tensor of shape (n_features,)
         Factors that turn differences of scaled rows into distances.
     leverage : Tensor of shape (n_features,)
@@ -124,25 +126,25 @@ class Reach(nn.Module):
         self.register_buffer("code_unit", code_unit)
 
     def limit_rows(self, scaled: Tensor, project: Callable[[Tensor], Tensor]) -> Shown:
-        """Return what the network is shown of scaled rows, and its share.
+        """Return the input of the network for scaled rows, and the share of the network.
 
         Parameters
         ----------
         scaled : Tensor of shape (n_samples, n_features)
             Scaled rows.
         project : callable
-            Returns PCA's codes of scaled rows, scaled.
+            Function that returns the scaled codes of PCA for scaled rows.
 
         Returns
         -------
         shown : Shown
-            Rows about within the ranges; known rows are returned as they are, to the bit, and the
-            network's share is 1 for them.
+            Rows moved towards the ranges, and share. Known rows are unchanged to the last bit, with
+            share 1.
         """
         return _limit(scaled, self.row_bounds, lambda far: self._fade_rows(far, project(far)))
 
     def limit_codes(self, scaled: Tensor) -> Shown:
-        """Return what the network is shown of scaled codes, and its share.
+        """Return the input of the network for scaled codes, and the share of the network.
 
         Parameters
         ----------
@@ -152,17 +154,17 @@ class Reach(nn.Module):
         Returns
         -------
         shown : Shown
-            Codes within the ranges; the network's share is 1 for known codes.
+            Codes within the ranges, and share, which is 1 for known codes.
         """
         return _limit(scaled, self.code_bounds, self._fade_codes)
 
     def _fade_rows(self, scaled: Tensor, codes: Tensor) -> Shown:
-        """Return what is shown of rows, some of which may be known."""
+        """Return the input for rows, some of which may be known."""
         inside, beyond, squares = _split(scaled, self.row_bounds, self.row_unit)
         widths = (self.row_bounds[1] - self.row_bounds[0]) * _TOLERANCE
-        # That of single precision, as which ONNX holds constants.
+        # That of single precision, in which ONNX stores constants.
         tiny = torch.finfo(torch.float32).tiny
-        # Where the width is zero, nothing beyond is shown.
+        # If the width is zero, nothing of the excess is shown.
         excess = (beyond / widths.clamp_min(tiny)).square()
         shown = inside + beyond / (1 + squares + excess)
         costs = squares.clamp_max(_GREATEST_DISTANCE) * self.leverage
@@ -173,7 +175,7 @@ class Reach(nn.Module):
         return Shown(shown, None, share, scaled - share * (shown + alone * (scaled - shown)))
 
     def _fade_codes(self, scaled: Tensor) -> Shown:
-        """Return what is shown of codes, some of which may be known."""
+        """Return the input for codes, some of which may be known."""
         inside, _, squares = _split(scaled, self.code_bounds, self.code_unit)
         squares = squares.clamp_max(_GREATEST_DISTANCE)
         values, share = inside / (1 + squares), 1 / (1 + squares.sum(-1, keepdim=True))
@@ -186,17 +188,17 @@ class Reach(nn.Module):
 
 
 def _limit(scaled: Tensor, bounds: Tensor, fade: Callable[[Tensor], Shown]) -> Shown:
-    """Return what is shown of rows; the work is done on those that are not within the bounds."""
+    """Return the input for rows, computed only for those that are not within the bounds."""
     if is_recording() or scaled.is_cuda or scaled.ndim != 2:
         return fade(scaled)
     lower, upper = bounds
-    # Several times as fast as `torch.clamp` with a bound for each column.
+    # Several times faster than `torch.clamp` with a bound for each column.
     inside = torch.minimum(torch.maximum(scaled, lower), upper)
     try:
         if torch.equal(inside, scaled):
             return Shown(scaled)
     except RuntimeError:
-        # Functions over rows, as by `torch.func.vmap`, cannot ask for values.
+        # Functions mapped over rows, as by `torch.func.vmap`, cannot branch on values.
         return fade(scaled)
     far = (scaled - inside).abs_().amax(-1).nonzero()[:, 0]
     part = fade(scaled[far])
@@ -204,7 +206,7 @@ def _limit(scaled: Tensor, bounds: Tensor, fade: Callable[[Tensor], Shown]) -> S
 
 
 def _split(values: Tensor, bounds: Tensor, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return values drawn into their ranges, what lies beyond, and squared distances."""
+    """Return values clipped to their ranges, excesses, and squared distances."""
     lower, upper = bounds
     margin = _MARGIN * (upper - lower)
     inside = torch.clamp(values, lower - margin, upper + margin)

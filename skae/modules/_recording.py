@@ -1,12 +1,12 @@
-"""Whether torch runs a network or records it as a program."""
+"""Check of whether torch runs a network or records it as a program."""
 
 import torch
 
 
 def is_recording() -> bool:
-    """Tell whether torch records a program: for export, for compilation, or by a trace.
+    """Return whether torch records a program for export, for compilation, or in a trace.
 
-    A program must serve any number of rows, with and without missing cells. So shortcuts that
-    depend on either are not to be taken then.
+    A program must work for any number of rows, with and without missing cells, so shortcuts that
+    depend on these must not be taken.
     """
     return torch.compiler.is_compiling() or torch.jit.is_tracing()

@@ -28,8 +28,8 @@ class RecurrentLayers(nn.Module):
     dtype : torch.dtype, default=torch.float32
         Type of the weights.
     generator : torch.Generator, default=None
-        Source of the weights: orthogonal between the states of a layer, uniform by Glorot's rule
-        from the inputs. Biases are zero, but one for the forget gates of "lstm".
+        Generator of the weights, which are orthogonal between the states of a layer, and uniform by
+        Glorot's rule from the inputs. Biases are zero, and one for the forget gates of "lstm".
 
     References
     ----------
@@ -52,7 +52,7 @@ class RecurrentLayers(nn.Module):
     ) -> None:
         super().__init__()
         self.cell, self.n_units, self.n_layers = cell, n_units, n_layers
-        # On no device, so that no weight is drawn from torch's global generator.
+        # On the device "meta", so that no weight is drawn from torch's global generator.
         layers = CELLS[cell](n_inputs, n_units, n_layers, device="meta", dtype=dtype)
         self.layers = layers.to_empty(device="cpu")
         for name, parameter in self.layers.named_parameters():
@@ -64,14 +64,14 @@ class RecurrentLayers(nn.Module):
         Parameters
         ----------
         steps : Tensor of shape (length, n_samples, n_inputs)
-            The sequences.
+            Sequences.
         states : Tensor of shape (n_layers, n_samples, n_units), default=None
             Initial states. None is zero.
 
         Returns
         -------
         outputs : Tensor of shape (length, n_samples, n_units)
-            One state after each step.
+            State after each step.
         """
         if states is None:
             # torch's own zeros would fix the number of sequences in a recorded program.
@@ -194,30 +194,30 @@ class RecurrentEncoder(nn.Module):
         Parameters
         ----------
         inputs : Tensor of shape (n_samples, n_cells) or (n_samples, 2 * n_cells)
-            Step after step of each sequence. With `masked`, 1 for each cell that is missing and
-            else 0 follow; the missing cells themselves hold some number.
+            Concatenated steps of each sequence. With `masked`, they are followed by 1 for each
+            missing cell and 0 for each observed cell. Missing cells may have any finite value.
 
         Returns
         -------
         outputs : Tensor of shape (n_samples, n_outputs)
-            The outputs.
+            One row per sequence.
         """
         return self.read(*self._unfold(inputs))
 
     def read(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """Return the outputs for sequences that lie step by step.
+        """Return the outputs for sequences whose first axis is the step.
 
         Parameters
         ----------
         steps : Tensor of shape (longest, n_samples, n_inputs)
-            The sequences, with any numbers beyond their ends.
+            Sequences, with any values after their ends.
         lengths : Tensor of int of shape (n_samples,)
-            How many steps each has.
+            Number of steps of each sequence.
 
         Returns
         -------
         outputs : Tensor of shape (n_samples, n_outputs)
-            The outputs.
+            One row per sequence.
         """
         ends = (lengths - 1).clamp_min(0)
         each = torch.arange(lengths.shape[0], device=lengths.device)
@@ -230,7 +230,7 @@ class RecurrentEncoder(nn.Module):
         return self.head(state if self.dropout is None else self.dropout(state))
 
     def _unfold(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return steps of shape (longest, n_samples, n_inputs) and the sequences' lengths."""
+        """Return steps of shape (longest, n_samples, n_inputs), and the lengths of sequences."""
         length, n_features = self.sample_shape
         n_parts = 2 if self.masked else 1
         parts = inputs.reshape(inputs.shape[0], n_parts, length, n_features)
@@ -329,27 +329,27 @@ class RecurrentDecoder(nn.Module):
         Parameters
         ----------
         code : Tensor of shape (n_samples, n_inputs)
-            The codes.
+            Codes.
 
         Returns
         -------
         rows : Tensor of shape (n_samples, n_cells)
-            Step after step of each sequence, as long as the longest.
+            Concatenated steps of each sequence, all of the maximum length.
         """
         return self.head(self.write(code)).transpose(0, 1).flatten(1)
 
     def write(self, code: Tensor) -> Tensor:
-        """Return the states from which each step is made.
+        """Return the state from which each step is computed.
 
         Parameters
         ----------
         code : Tensor of shape (n_samples, n_inputs)
-            The codes.
+            Codes.
 
         Returns
         -------
         states : Tensor of shape (length, n_samples, n_units)
-            One state for each step.
+            State of each step.
         """
         shape = code.shape[0], self.writer.n_layers, self.writer.n_units
         states = torch.tanh(self.start(code)).view(shape).transpose(0, 1).contiguous()
@@ -364,19 +364,20 @@ def _make_dropout(share: float, generator) -> Dropout | None:
 
 
 def find_longest(lengths: Tensor, limit: int) -> int:
-    """Return how many steps must be read.
+    """Return the number of steps to read.
 
     Parameters
     ----------
     lengths : Tensor of int of shape (n_samples,)
-        How many steps each sequence has.
+        Number of steps of each sequence.
     limit : int
-        How many there are with the padding.
+        Number of steps including padding.
 
     Returns
     -------
     longest : int
-        At least one; all of them in a recorded program, which has to serve any sequences.
+        Length of the longest sequence, at least one. `limit` in a recorded program, which must work
+        for any sequences.
     """
     if is_recording():
         return limit
@@ -384,9 +385,9 @@ def find_longest(lengths: Tensor, limit: int) -> int:
 
 
 def _reverse(steps: Tensor, lengths: Tensor) -> Tensor:
-    """Return steps of shape (longest, n_samples, n_inputs) from each sequence's end to its start.
+    """Reverse each sequence of steps of shape (longest, n_samples, n_inputs) up to its length.
 
-    What lies beyond the end stays where it is.
+    Steps after the end of a sequence stay in place.
     """
     positions = torch.arange(steps.shape[0], device=steps.device)[:, None]
     order = torch.where(positions < lengths, lengths - 1 - positions, positions)

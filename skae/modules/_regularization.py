@@ -1,4 +1,4 @@
-"""Layers between those of a stack: normalisation and dropout."""
+"""Normalisation and dropout between the layers of a stack."""
 
 import numpy as np
 import torch
@@ -7,10 +7,10 @@ from torch.nn import functional as F
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation that takes a batch of one row as it is judged later.
+    """Batch normalisation that accepts batches of one row in training.
 
-    One row has no variance; torch's own raises an error. Here the running mean and variance stand
-    in, and are left as they are.
+    One row has no variance, and torch's layer raises an error. Here, the row is normalised by the
+    running mean and variance, which do not change.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class BatchNorm(nn.BatchNorm1d):
         super().__init__(n_units, dtype=dtype, device="cpu")
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Normalise each feature by the batch in training, by the running statistics later."""
+        """Normalise each feature by the batch in training, and by running statistics otherwise."""
         if not self.training or len(inputs) > 1:
             return super().forward(inputs)
         return F.batch_norm(
@@ -42,14 +42,14 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class Dropout(nn.Module):
-    """Dropout from a generator of its own, never from torch's global one.
+    """Dropout with its own generator instead of torch's global one.
 
-    Copies and pickles hold where the generator stands, and go on with the same draws.
+    Copies and pickles include the state of the generator, and continue with the same draws.
 
     Parameters
     ----------
     share : float in [0, 1)
-        Probability of each entry to be dropped in training; the others grow to make up for it.
+        Probability that an entry is dropped in training. The others are scaled up to compensate.
     seed : int
         Seed of the generator.
 
@@ -66,29 +66,29 @@ class Dropout(nn.Module):
         self.generator = torch.Generator(device="cpu").manual_seed(seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Drop entries in training, none later."""
+        """Drop entries in training, and none otherwise."""
         if not self.training:
             return inputs
-        # On the CPU: the same draws whatever device trains.
+        # On the CPU, so that draws do not depend on the device.
         draws = torch.rand(inputs.shape, generator=self.generator, device="cpu")
         kept = draws.ge_(self.share).to(inputs.device, inputs.dtype)
         return inputs * kept.div_(1 - self.share)
 
     def skip_to_(self, rank: int) -> None:
-        """Let one of several processes draw what the others do not; rank 0 draws as before."""
+        """Make the draws of one of several processes distinct. Those of rank 0 do not change."""
         if rank > 0:
             self.generator.manual_seed(self.generator.initial_seed() + rank)
 
     def pack_draws(self) -> np.ndarray:
-        """Return where the generator stands, as bytes."""
+        """Return the state of the generator as bytes."""
         return self.generator.get_state().numpy()
 
     def unpack_draws_(self, draws: np.ndarray) -> None:
-        """Let the generator go on from where another one stood."""
+        """Load a state returned by `pack_draws`."""
         self.generator.set_state(torch.tensor(draws, device="cpu"))
 
     def __getstate__(self):
-        # Bytes, because pickled generators and tensors differ between versions of torch.
+        # As bytes, because pickled generators and tensors differ between versions of torch.
         return {**self.__dict__, "generator": self.pack_draws().tobytes()}
 
     def __setstate__(self, state):

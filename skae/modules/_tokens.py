@@ -1,4 +1,4 @@
-"""An autoencoder of texts: words in, probabilities of words out."""
+"""Autoencoder of texts, from words to probabilities of words."""
 
 import torch
 from torch import Tensor, nn
@@ -9,29 +9,29 @@ from skae.modules._autoencoder import INPUT_LIMIT
 from skae.modules._recording import is_recording
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, find_longest
 
-# Below this share of a word's frequency its logarithm gives way to a straight line.
+# Below this share of the frequency of a word, a straight line replaces the logarithm.
 _CLIP = 0.05
-# Logits that are computed at once where there are many.
+# Maximum number of logits computed at once.
 _CELLS_AT_ONCE = 2**20
 
 
 class WordPath(nn.Module):
-    """A linear path from the words of a text to a code, and from a code to words, without order.
+    """Linear path from the words of a text to a code, and back to words, ignoring their order.
 
-    It starts as latent semantic analysis: the code is a projection of the weighted shares that
-    words have in a text, less their means. Back it goes to the logarithm of what the projection
-    makes of the shares, which is that of the words' frequencies for the code zero.
+    It starts as latent semantic analysis: the code is a projection of the weighted shares of words
+    in a text, minus their means. A code is decoded to the logarithms of back-projected shares. Code
+    zero gives the logarithms of the frequencies of the words.
 
     Parameters
     ----------
     axes : Tensor of shape (n_components, n_tokens)
         Orthonormal axes in the space of weighted shares.
     word_weights : Tensor of shape (n_tokens,)
-        Factors of the shares, positive.
+        Positive factors of the shares.
     frequencies : Tensor of shape (n_tokens,)
-        Mean share of each token, positive; the end of a text, token 0, counts as one.
+        Positive mean share of each token, including the end of a text, token 0.
     means : Tensor of shape (n_tokens,)
-        Mean shares of the words in the texts, where the end does not count.
+        Mean shares of the words in texts, excluding the ends.
 
     Examples
     --------
@@ -77,16 +77,16 @@ class WordPath(nn.Module):
 
 
 class TokenEncoder(nn.Module):
-    """Reads the words of texts one after the other.
+    """Encoder that reads the words of texts one after the other.
 
     Parameters
     ----------
     n_tokens : int
-        Words that there are, with padding, 0, and what stands for unknown ones, 1.
+        Number of tokens, including padding (0) and unknown words (1).
     reader : RecurrentEncoder
-        Network that reads vectors of words.
+        Network that reads the vectors of words.
     generator : torch.Generator, default=None
-        Source of the vectors.
+        Generator of the vectors.
 
     Examples
     --------
@@ -110,12 +110,12 @@ class TokenEncoder(nn.Module):
         Parameters
         ----------
         tokens : Tensor of int of shape (n_samples, length)
-            Words, 0 beyond the end.
+            Tokens of the words, 0 after the end.
 
         Returns
         -------
         outputs : Tensor of shape (n_samples, n_outputs)
-            The outputs.
+            One row per text.
         """
         lengths = find_lengths(tokens)
         longest = find_longest(lengths, tokens.shape[1])
@@ -123,23 +123,23 @@ class TokenEncoder(nn.Module):
 
 
 class TokenAutoencoder(nn.Module):
-    """An encoder of texts and a decoder to the probability of each word at each place.
+    """Autoencoder from texts to the probability of each word at each position.
 
     Parameters
     ----------
     encoder : TokenEncoder
-        From tokens to codes.
+        Encoder from tokens to codes.
     decoder : RecurrentDecoder
-        From codes to logits, for a place more than the longest text has words.
+        Decoder from codes to logits, with one position more than the longest text has words.
     basis : CodeBasis
         Basis of the codes that users see.
     linear_path : WordPath
-        Linear part of both: latent semantic analysis and frequencies, to begin with.
+        Linear part of encoder and decoder, which starts as latent semantic analysis.
 
     Attributes
     ----------
     reach : None
-        Here because other autoencoders have it.
+        Not used. Present for compatibility with other autoencoders.
 
     Examples
     --------
@@ -168,7 +168,7 @@ class TokenAutoencoder(nn.Module):
         self.sparsity = self.reach = None
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
-        """Return codes in the network's own basis, of tokens in any numeric type."""
+        """Return raw codes of tokens, which may have any numeric type."""
         tokens = inputs.long()
         return self.linear_path.encode(tokens) + self.encoder(tokens)
 
@@ -187,7 +187,7 @@ class TokenAutoencoder(nn.Module):
         return states, self.linear_path.decode(raw_code)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return the likeliest tokens of texts, 0 from the first end on."""
+        """Return the most likely tokens of texts, 0 after the end."""
         raw_code = self.basis.inverse(code)
         states, linear = self._write(raw_code)
         n_at_once = len(states)
@@ -202,24 +202,24 @@ class TokenAutoencoder(nn.Module):
         return self.decode_raw(self.encode_raw(inputs))
 
     def find_losses(self, raw_code: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy of the words of texts, ends included.
+        """Return the mean cross-entropy of the words of texts, including their ends.
 
-        Logits are computed for a few words at a time, and again for the gradients, so that those of
-        long texts and large vocabularies need no more memory than those of small ones.
+        Logits are computed for a few words at a time, and again for gradients, so that long texts
+        and large vocabularies take no more memory than small ones.
 
         Parameters
         ----------
         raw_code : Tensor of shape (n_samples, n_components)
-            Codes in the network's own basis.
+            Raw codes.
         targets : Tensor of shape (n_samples, length)
-            The texts, in any numeric type.
+            Tokens of the texts, of any numeric type.
 
         Returns
         -------
         losses : Tensor of shape (n_samples,)
-            Cross-entropies in nats for each word.
+            Cross-entropies in nats per word.
         """
-        # The end of the longest texts is a word, too.
+        # The end of the longest texts also counts as a word.
         tokens = F.pad(targets.long(), (0, 1))
         states, linear = self._write(raw_code)
         places = torch.arange(tokens.shape[1], device=tokens.device)
@@ -231,17 +231,17 @@ class TokenAutoencoder(nn.Module):
         return entropies.new_zeros(len(tokens)).index_add(0, texts, entropies) / counts
 
     def _find_entropies(self, states, linear, texts, words) -> Tensor:
-        """Return the cross-entropy of each word, given the states and the texts that it is of."""
+        """Return the cross-entropy of each word, given its state and its text."""
         n_at_once = max(1, _CELLS_AT_ONCE // linear.shape[1])
         if len(words) <= n_at_once:
             return self._judge_words(states, linear[texts], words)
-        # Unbound, since the gradient of each part of a tensor is as large as the whole.
+        # Unbound, as the gradient of each part of a tensor is as large as the whole tensor.
         linear = linear.unbind()
         parts = zip(*(part.split(n_at_once) for part in (states, texts, words)), strict=True)
         return torch.cat([self._judge_again(linear, *part) for part in parts])
 
     def _judge_again(self, linear, states, texts, words) -> Tensor:
-        """Return cross-entropies of words without keeping what their gradients need."""
+        """Return cross-entropies of words, recomputing intermediate results for gradients."""
         first, last = int(texts[0]), int(texts[-1])
 
         def judge(states, *rows):
@@ -260,6 +260,6 @@ class TokenAutoencoder(nn.Module):
 
 
 def find_lengths(tokens: Tensor) -> Tensor:
-    """Return how many words texts have: the place of the last token that is not 0."""
+    """Return the number of words of texts, up to the last token that is not 0."""
     places = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
     return ((tokens != 0) * places).amax(1)

@@ -1,38 +1,37 @@
-"""The variational autoencoder: an encoder that returns a distribution of codes."""
+"""Variational autoencoder, whose encoder returns a distribution of codes."""
 
 import torch
 from torch import Tensor
 
 from skae.modules._autoencoder import Autoencoder
 
-# Standard deviations of a code are kept between 4.5e-5 and 12 times that of the prior.
+# Standard deviations of codes are clipped to between 4.5e-5 and 12 times that of the prior.
 LOG_VARIANCE_LIMITS = -20.0, 5.0
 
 
 class VariationalAutoencoder(Autoencoder):
-    """An autoencoder whose encoder returns mean and variance of a Gaussian posterior.
+    """Autoencoder whose encoder returns mean and variance of a Gaussian posterior.
 
-    Raw codes have the standard normal distribution as prior. The encoder has two outputs for each
-    code: what is added to the linear path makes the posterior's mean, what is added to
-    `log_variance` the logarithm of its variance. Wherever an `Autoencoder` has a code, this one has
-    the mean.
+    The prior of raw codes is the standard normal distribution. The encoder has two outputs per
+    code. The first is added to the linear path to give the mean of the posterior, and the second is
+    added to `log_variance` to give the logarithm of its variance. The code of a row is the mean.
 
-    The `code_scale` starts at 1. What the networks have for codes is that many times the raw ones:
-    another scale, of which reconstructions do not change, brings codes closer to the prior.
+    `code_scale` is the ratio of the codes inside of the networks to raw codes. It starts at 1, and
+    can be changed to bring raw codes closer to the prior without changing reconstructions.
 
     Parameters
     ----------
     encoder : Module
-        From (n_samples, n_features) to (n_samples, 2 * n_components).
+        Network from (n_samples, n_features) to (n_samples, 2 * n_components).
     decoder : Module
-        From (n_samples, n_components) to (n_samples, n_features).
+        Network from (n_samples, n_components) to (n_samples, n_features).
     basis : CodeBasis
-        The basis in which codes are shown: the network's own but for order and signs, so that the
-        prior stays what it is.
+        Basis of the codes that users see. It differs from that of the network only in order and
+        signs, so the prior is the same.
     input_scale : Tensor of shape (n_features,)
         As for `Autoencoder`.
     log_variance : Tensor of shape (n_components,)
-        Where the logarithms of the posterior's variances start.
+        Initial logarithms of the variances of the posterior.
     likelihood : Module
         Distribution of a row given the output, such as `skae.objectives.GaussianLikelihood`.
     linear_path, output, filling : Module, default=None
@@ -111,13 +110,13 @@ class VariationalAutoencoder(Autoencoder):
         return mean / self.code_scale, log_variance - 2 * self.code_scale.log()
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
-        """Return the posterior's means in the network's own basis."""
+        """Return the means of the posterior as raw codes."""
         return self.find_posterior(inputs)[0]
 
     def encode_deviation(self, inputs: Tensor) -> Tensor:
-        """Return the posterior's standard deviations, of shape (n_samples, n_components).
+        """Return the standard deviations of the posterior, of shape (n_samples, n_components).
 
-        They are in the order in which users see the codes.
+        They are in the order of the codes that users see.
         """
         _, log_variance = self.find_posterior(inputs)
         return torch.exp(log_variance / 2) @ self.basis.forward_map.abs()
@@ -125,8 +124,8 @@ class VariationalAutoencoder(Autoencoder):
     def find_log_ratios(self, inputs: Tensor, noise: Tensor) -> Tensor:
         """Return the logarithm of ``p(x | z) p(z) / q(z | x)`` for draws of `z` from the posterior.
 
-        The mean of these ratios is the density of the row, on average over the draws. Its logarithm
-        is too low on average, the less so the more draws there are.
+        The mean of these ratios is an unbiased estimate of the density of the row. The logarithm of
+        that mean is biased downwards, by less with more draws.
 
         Parameters
         ----------
@@ -138,7 +137,7 @@ class VariationalAutoencoder(Autoencoder):
         Returns
         -------
         log_ratios : Tensor of shape (n_samples, n_draws)
-            In nats; densities are those of standardised rows.
+            Log ratios in nats, for densities of standardised rows.
 
         References
         ----------
@@ -149,7 +148,7 @@ class VariationalAutoencoder(Autoencoder):
         code = mean[:, None] + torch.exp(log_variance / 2)[:, None] * noise
         output = self.decode_raw(code.flatten(0, 1)).unflatten(0, code.shape[:2])
         log_density = self.likelihood.log_density(output, inputs[:, None].expand_as(output))
-        # Twice the negative log-densities of the draws, less a constant that cancels.
+        # Twice the negative log-densities of the draws, without a constant that cancels.
         prior = code.square().sum(-1)
         posterior = noise.square().sum(-1) + log_variance.sum(-1, keepdim=True)
         return log_density - (prior - posterior) / 2
