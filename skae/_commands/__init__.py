@@ -1,1 +1,1 @@
-"""The commands of the command line, each imported as it is called."""
+"""Commands of the command line; each is imported when it is called."""

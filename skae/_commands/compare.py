@@ -21,13 +21,13 @@ from skae.exceptions import NotBetterThanPCAWarning
 from skae.io import read_table
 
 _SCALED = "Columns scaled to standard deviation 1 (--raw keeps their units)"
-# Reports on so few rows rest on several splits.
+# Reports on at most this number of rows use several splits.
 _MOST_REPEATED_ROWS, _N_SPLITS = 2000, 5
 
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """A table to compare on; rows to hold out are given where the data set has usual ones."""
+    """A table, with the held-out rows if the data set has a standard split."""
 
     name: str
     X: Any
@@ -39,13 +39,13 @@ class _Data:
     standardize: bool = False
     feature_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int] | None = None
-    # Python that reads the same.
+    # The same in Python.
     code: str = ""
 
 
 def run(options):
-    """Print a table for each data set, and write a report where one is asked for."""
-    # Before the first of several long comparisons, not after it.
+    """Print a table for each data set, and write a report if requested."""
+    # Checked before the first of several long comparisons.
     names = options.data or ["digits", *(["mnist"] if has_data_file("mnist.npz") else [])]
     if options.report is not None:
         check_report(options.report)
@@ -62,11 +62,11 @@ def run(options):
         lines = [data.name, *data.remarks, *describe_dropped(data.drop_reasons), *scaled]
         print("\n".join(map(make_plain, lines)), flush=True)
         with warnings.catch_warnings():
-            # The table shows it: its ratio is 1.
+            # The ratio of 1 in the table shows it.
             warnings.simplefilter("ignore", NotBetterThanPCAWarning)
-            # As does PCA on a table without variance.
+            # PCA does the same on a table without variance.
             warnings.filterwarnings("ignore", "invalid value encountered in divide")
-            # Letters that matplotlib's font lacks are boxes in pictures, and right in the tables.
+        # Letters missing in matplotlib's font are boxes in figures, and correct in tables.
             warnings.filterwarnings("ignore", "Glyph .* missing")
             _compare_on(data, options)
 
@@ -101,13 +101,13 @@ def _compare_on(data, options):
 
 
 def _choose_n_splits(data, options):
-    """Return how often to split: what one split of few rows shows depends on luck."""
+    """Return the number of splits: with few rows, the result of one split is random."""
     is_small = data.X_test is None and len(data.X) <= _MOST_REPEATED_ROWS
     return _N_SPLITS if is_small and options.report is not None else 1
 
 
 def _choose_n_components(n_columns):
-    """Return numbers of codes to try: with as many as there are columns, PCA is exact, too."""
+    """Return numbers of codes to try, fewer than the columns, with which PCA is exact."""
     tried = [number for number in (2, 8, 16, 32) if number < n_columns]
     if len(tried) < 3:
         tried = [number for number in (1, 2, 4, 8, 16) if number < n_columns]
@@ -193,7 +193,7 @@ def _load_file(name, options):
 
 
 def _leave_out_columns(table):
-    """Return the columns of use to a model, and the reasons for all others by name."""
+    """Return the columns that a model can use, and the reasons for leaving out the others."""
     names = table.feature_names
     if is_mixed_frame(table.X):
         useless = {own.name: own.reason for own in summarize_columns(table.X) if own.reason}

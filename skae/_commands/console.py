@@ -1,11 +1,11 @@
-"""Text that a terminal shows as it stands."""
+"""Text that is safe to print at a terminal."""
 
 import sys
 import unicodedata
 
 
 def make_plain(text):
-    """Return text without the characters that steer a terminal, which files may hold."""
+    """Return text without terminal control characters, which files may contain."""
     encoding = sys.stdout.encoding or "utf-8"
     shown = "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,4 +1,4 @@
-"""``skae info``: tell what a file of `skae.save` holds."""
+"""``skae info``: describe a file of `skae.save`."""
 
 from skae._commands.console import make_plain
 from skae.saving import read_about
@@ -8,12 +8,12 @@ _MOST_SHOWN = 8
 
 
 def run(options):
-    """Print what a file holds."""
+    """Print the description of a file."""
     print_about(read_about(options.path))
 
 
 def print_about(about):
-    """Print what `read_about` has returned."""
+    """Print the result of `read_about`."""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     fitted = f"fitted {about['fitted']}, " if "fitted" in about else ""
     lines = [about["class"], f"{fitted}saved {about['saved']} with {versions}"]

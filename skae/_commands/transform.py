@@ -1,4 +1,4 @@
-"""``skae transform``: codes of the rows of a file, written to a file piece by piece."""
+"""``skae transform``: transform the rows of a file, writing the result piece by piece."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from skae._shared.files import write_text
 from skae._shared.progress import show_progress
 from skae.saving import load
 
-# Rows are read, computed and written so many bytes at a time, whole blocks at least.
+# Number of bytes of rows per piece; at least one block.
 _PIECE_BYTES = 2**25
 _METHODS = {
     "transform": lambda model, rows: model.transform(rows),
@@ -29,7 +29,7 @@ _METHODS = {
 
 
 def run(options):
-    """Write the codes, or the rows that belong to codes, and say where they are."""
+    """Write the codes, or the reconstructed rows, and print where they are."""
     work = _Work(options)
     with ThreadPoolExecutor(1) as reader:
         work.go_on(reader)
@@ -38,10 +38,10 @@ def run(options):
 
 
 class _Work:
-    """One table that is turned into another, from the first piece that is not there yet.
+    """Transformation of a table, starting at the first piece that has not been written.
 
-    Next to the output stands `*.partial`, which gets its name when it is whole, and
-    `*.partial.json`, which tells how many pieces it has, and of which work.
+    The output is written to `*.partial`, which is renamed when it is complete. Beside it,
+    `*.partial.json` records the number of its pieces and identifies the work.
     """
 
     def __init__(self, options):
@@ -57,7 +57,7 @@ class _Work:
             )
         self.method = _find_method(options)
         self.model = load(options.model)
-        # Codes have other names than the columns of the model.
+        # Codes are not named like the columns of the model.
         reads_codes = self.method == "inverse_transform"
         self.columns = None if reads_codes else getattr(self.model, "feature_names_in_", None)
         self.table = _open_table(Path(options.input), self.columns)
@@ -75,7 +75,7 @@ class _Work:
         }
 
     def go_on(self, reader: ThreadPoolExecutor):
-        """Write all pieces that are missing; the next one is read meanwhile."""
+        """Write all missing pieces, while reading the next one."""
         n_done = self._count_done()
         rest = self.pieces[n_done:]
         n_before = self.n_rows - sum(b - a for a, b in rest)
@@ -93,18 +93,18 @@ class _Work:
                 progress.add(stop - start)
 
     def _open_writer(self, result: np.ndarray):
-        """Return what writes the results of all rows, given those of some."""
+        """Return the writer of all results, given those of some rows."""
         shape = (self.n_rows, *result.shape[1:])
         make = WRITERS[self.output.suffix]
         return make(self.partial, shape, result.dtype, self._name_results(result))
 
     def finish(self):
-        """Give the output its name."""
+        """Rename the complete output."""
         self.partial.replace(self.output)
         self.journal.unlink()
 
     def _count_done(self) -> int:
-        """Return how many pieces an earlier run has written."""
+        """Return the number of pieces written by an earlier run."""
         if not self.journal.exists():
             if self.partial.is_dir():
                 shutil.rmtree(self.partial)
@@ -139,7 +139,7 @@ class _Work:
 
 
 def _hash_file(path: Path) -> str:
-    """Return a number of the content, and the address itself where the model is on a hub."""
+    """Return a hash of the content of a file, or the address of a model on a hub."""
     return sha256(path.read_bytes()).hexdigest() if path.exists() else str(path)
 
 
@@ -155,7 +155,7 @@ def _find_method(options) -> str:
 
 
 def _open_table(path: Path, columns) -> StoredTable:
-    """Open a file, of whose columns those of the model are read in its order."""
+    """Open a file, selecting the columns of the model in its order."""
     X = open_path(path)
     if columns is not None and hasattr(X, "replace_schema"):
         missing = [name for name in columns if name not in X.schema.names]
@@ -173,7 +173,7 @@ def _open_table(path: Path, columns) -> StoredTable:
 
 
 def _cut(table: StoredTable) -> list[tuple[int, int]]:
-    """Return first and last row of pieces that are made of whole blocks."""
+    """Return the first and last row of pieces that consist of whole blocks."""
     row_bytes = max(1, int(np.prod(table.shape[1:])) * table.dtype.itemsize)
     ends = [0]
     for bound in table.bounds[1:].tolist():

@@ -1,4 +1,4 @@
-"""Rows that are written piece by piece, to Parquet, Zarr or a file of NumPy."""
+"""Writers of rows, piece by piece, to Parquet, Zarr or NumPy files."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from skae._shared.extras import import_extra
 
 _CALLER = "skae transform"
-# Chunks of Zarr hold about so many bytes.
+# Approximate number of bytes of a Zarr chunk.
 _CHUNK_BYTES = 2**22
 
 
@@ -21,7 +21,7 @@ class ParquetRows:
     path : Path
         The folder.
     shape : tuple of int
-        Shape of all rows; axes after the second become columns.
+        Shape of all rows; further axes are flattened into columns.
     dtype : dtype
         Type of the numbers.
     names : sequence of str
@@ -35,7 +35,7 @@ class ParquetRows:
         path.mkdir(exist_ok=True)
 
     def write(self, piece: int, start: int, rows: np.ndarray):
-        """Write a piece, that begins with some row, in the place of what there may be of it."""
+        """Write the piece that starts at a row, replacing an incomplete one."""
         columns = np.ascontiguousarray(rows.reshape(len(rows), -1).T)
         table = self.arrow.table(list(columns), names=self.names)
         self.parquet.write_table(table, self.path / f"part-{piece:06}.parquet")
@@ -56,7 +56,7 @@ class ZarrRows:
         )
 
     def write(self, piece: int, start: int, rows: np.ndarray):
-        """Write a piece, that begins with some row."""
+        """Write the piece that starts at a row."""
         self.rows[start : start + len(rows)] = rows
 
 
@@ -69,7 +69,7 @@ class NumpyRows:
         self.rows = np.lib.format.open_memmap(path, mode=mode, **own)
 
     def write(self, piece: int, start: int, rows: np.ndarray):
-        """Write a piece, that begins with some row."""
+        """Write the piece that starts at a row."""
         self.rows[start : start + len(rows)] = rows
         self.rows.flush()
 

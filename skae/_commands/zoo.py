@@ -7,7 +7,7 @@ from skae.zoo._models import BUILT_IN
 
 
 def run(options):
-    """Print the names of models, or what is known of one."""
+    """Print the names of models, or the description of one."""
     models = BUILT_IN if options.folder is None else Folder(options.folder)
     if options.model is not None:
         print_about(models.read_about(options.model))

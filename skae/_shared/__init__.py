@@ -1,1 +1,1 @@
-"""Helpers of all layers: checks, extras, versions, private names of scikit-learn."""
+"""Helpers for all layers: checks, extras, versions, private names of scikit-learn."""

@@ -4,16 +4,16 @@ from numbers import Integral
 
 
 def check_count(name: str, value, remedy: str) -> int:
-    """Return a positive integer; refuse what is none.
+    """Return a positive integer, or raise an error.
 
     Parameters
     ----------
     name : str
         Name of the parameter.
     value : object
-        As the user gave it.
+        Value given by the user.
     remedy : str
-        Sentence that tells what to do about a wrong value.
+        Sentence with a remedy for a wrong value.
 
     Returns
     -------
@@ -23,7 +23,7 @@ def check_count(name: str, value, remedy: str) -> int:
     Raises
     ------
     ValueError
-        If it is not a positive integer.
+        If the value is not a positive integer.
     """
     if not isinstance(value, Integral) or value < 1:
         raise ValueError(f"`{name}` must be a positive integer. Got {value!r}. {remedy}")

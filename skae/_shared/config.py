@@ -1,21 +1,21 @@
-"""Configuration of a process: whether progress bars are shown."""
+"""Configuration of the process: progress bars."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 _DEFAULTS = {"progress": True}
-# Cells of a notebook may have contexts of their own, so `set_config` changes the defaults.
+# Cells of a notebook may run in contexts of their own, so `set_config` changes the defaults.
 _CHANGES: ContextVar[dict[str, bool]] = ContextVar("skae_config")
 
 
 def get_config() -> dict[str, bool]:
-    """Return the configuration that applies here.
+    """Return the current configuration.
 
     Returns
     -------
     config : dict
-        Values by the names of the parameters of `set_config`.
+        Values of the parameters of `set_config`, by name.
 
     Examples
     --------

@@ -4,14 +4,14 @@ import importlib
 
 
 def import_extra(name: str, extra: str, caller: str):
-    """Import a module that only some of skae needs.
+    """Import a module of an optional dependency.
 
     Parameters
     ----------
     name : str
         Dotted name of the module.
     extra : str
-        The extra of skae that brings it.
+        The extra of skae that installs it.
     caller : str
         Function or class that needs it, for the message.
 
@@ -23,7 +23,7 @@ def import_extra(name: str, extra: str, caller: str):
     Raises
     ------
     ImportError
-        If its package is not installed.
+        If the package is not installed.
     """
     try:
         return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files."""
 
 import os
 import secrets
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def write_text(path, text):
-    """Write a text file as UTF-8; all else is as for `write_bytes`."""
+    """Write a text file as UTF-8, like `write_bytes`."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path, content):
-    """Write a file, and leave the one that was there as it is if that fails.
+    """Write a file; if that fails, an existing file is unchanged.
 
     Parameters
     ----------
     path : str or path-like
-        File to write; one that exists is replaced, a link stays one.
+        File to write. An existing file is replaced, and a link remains a link.
     content : bytes
-        Its content.
+        Content of the file.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def write_bytes(path, content):
         with open(written, "xb") as file:
             file.write(content)
             file.flush()
-            # Some file systems tell of a full disk only now.
+            # Some file systems report a full disk only now.
             os.fsync(file.fileno())
         if path.exists():
             shutil.copymode(path, written)

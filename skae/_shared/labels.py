@@ -8,21 +8,21 @@ from skae.exceptions import SkaeWarning
 
 
 def keep_labelled(y, *tables):
-    """Return labels that are there, and their rows of tables.
+    """Return the labels that are not missing, and the corresponding rows of tables.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Labels or quantities. NaN, None and pandas' missing values stand for none.
+        Labels or quantities. NaN, None and pandas' missing values are missing labels.
     *tables : array-like of shape (n_samples, ...)
-        Tables whose rows the labels belong to.
+        Tables with one row per label.
 
     Returns
     -------
     y : ndarray of shape (n_labelled,)
         The labels.
     *tables : array-like of shape (n_labelled, ...)
-        Rows that have one.
+        Rows with a label.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def keep_labelled(y, *tables):
 
 
 def find_labelled(y) -> np.ndarray:
-    """Return which labels are there.
+    """Return the mask of labels that are not missing.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def find_labelled(y) -> np.ndarray:
 
 
 def _is_there(label) -> bool:
-    # What is missing differs from itself, or, as pandas' NA, does not say whether it does.
+    # A missing value differs from itself or, like pandas' NA, does not compare.
     try:
         return label is not None and bool(label == label)
     except TypeError:

@@ -1,14 +1,14 @@
-"""Memory that is free."""
+"""Free memory."""
 
 from pathlib import Path
 
 _FILE = Path("/proc/meminfo")
-# Elsewhere than on Linux nothing but another package would tell.
+# On other systems than Linux, this would require another package.
 _USUAL = 2**32
 
 
 def find_free_memory() -> int:
-    """Return the number of bytes that programs may still take; four gigabytes if not known."""
+    """Return the available memory in bytes, or four gigabytes if unknown."""
     try:
         lines = dict(line.split(":") for line in _FILE.read_text().splitlines())
         return 1024 * int(lines["MemAvailable"].split()[0])

@@ -1,4 +1,4 @@
-"""How plain values tell what they stand for."""
+"""Markers of objects among plain values."""
 
 CLASS_KEY = "class of skae"
-"""Key of a dictionary that stands for an object, under which it names the object's class."""
+"""Key under which a dictionary that represents an object names the object's class."""

@@ -1,4 +1,4 @@
-"""A bar that shows how far long work is, at a terminal or in a notebook."""
+"""Progress bars at a terminal and in notebooks."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 from skae._shared.config import get_config
 
-# Seconds before a bar is shown, and between two looks of it.
+# Seconds before a bar is shown, and between its updates.
 _PATIENCE = 2.0
 _INTERVAL = 0.2
 
@@ -27,10 +27,10 @@ class Unwatched:
     description = ""
 
     def add(self, n_done: int) -> None:
-        """Count some more rows as done."""
+        """Count further rows as done."""
 
     def skip(self, n_before: int) -> None:
-        """Count rows as done that were done before, which tell nothing of the speed."""
+        """Count rows as done that were done earlier, which do not count for the speed."""
 
 
 class Progress(Unwatched):
@@ -38,18 +38,18 @@ class Progress(Unwatched):
 
     The bar is shown after two seconds and removed at the end. It shows rows per second and the time
     left. Pipes, worker processes and threads other than the main thread show nothing, and neither
-    does work that is a part of other work with a bar.
+    does work inside other work with a bar.
 
     Parameters
     ----------
     n_all : int
         Number of rows.
     description : str, default=""
-        Shown before the bar; may be changed at any time.
+        Text before the bar, which can be changed at any time.
     n_before : int, default=0
         Number of rows that were done before.
     unit : str, default="rows"
-        Plural noun for what is counted.
+        Plural noun for the counted items.
     wanted : bool, default=True
         Whether the bar may be shown.
     """
@@ -69,7 +69,7 @@ class Progress(Unwatched):
         self._began, self._next = 0.0, math.inf
 
     def start(self) -> None:
-        """Begin to wait until the bar is shown."""
+        """Start the delay until the bar is shown."""
         self._began = monotonic()
         if self.wanted and WORK.get() is _NOTHING and _is_main_thread():
             self._next = self._began + _PATIENCE
@@ -81,7 +81,7 @@ class Progress(Unwatched):
             self._bar.close()
 
     def add(self, n_done: int) -> None:
-        """Count some more rows as done, and show them now and then."""
+        """Count further rows as done, and update the bar from time to time."""
         self.n_done += n_done
         now = monotonic()
         if now >= self._next:
@@ -89,7 +89,7 @@ class Progress(Unwatched):
             self._show(now - self._began)
 
     def skip(self, n_before: int) -> None:
-        """Count rows as done that were done before, which tell nothing of the speed."""
+        """Count rows as done that were done earlier, which do not count for the speed."""
         self.n_before += n_before
         self.n_done += n_before
 
@@ -104,7 +104,7 @@ class Progress(Unwatched):
         self._bar.update(self.n_done - self._bar.n)
 
     def _make_bar(self, seconds: float) -> Any:
-        """Return a bar for work that was begun some time ago, None where tqdm is told to be off."""
+        """Return a bar for work that started earlier, or None if tqdm is disabled."""
         bar = _find_bar_class()(
             desc=self.description,
             total=self.n_all,
@@ -123,13 +123,13 @@ class Progress(Unwatched):
 
 
 _NOTHING = Unwatched()
-# Work that is being done; a thread begins with a context of its own.
+# Current work; a thread starts with its own context.
 WORK: ContextVar[Unwatched] = ContextVar("skae_work", default=_NOTHING)
 
 
 @contextmanager
 def show_progress(n_all: int, description: str = "", **options) -> Iterator[Progress]:
-    """Show a bar while the `with` block runs; the parameters are those of `Progress`."""
+    """Show a bar during the `with` block; parameters as in `Progress`."""
     progress = Progress(n_all, description, **options)
     progress.start()
     token = WORK.set(progress)
@@ -145,7 +145,7 @@ def _is_main_thread() -> bool:
 
 
 def _is_watched() -> bool:
-    """Tell whether somebody sees a bar, and wants to."""
+    """Return whether a bar would be seen and is enabled."""
     is_worker = parent_process() is not None or os.environ.get("RANK", "0") != "0"
     if is_worker or not get_config()["progress"]:
         return False
@@ -160,7 +160,7 @@ def _is_in_notebook() -> bool:
 
 @cache
 def _find_bar_class() -> Any:
-    """Return a class of bars that starts no thread, and whose lock is for this process alone."""
+    """Return a class of bars without a thread, whose lock is local to this process."""
     has_widgets = _is_in_notebook() and find_spec("ipywidgets") is not None
     tqdm = import_module("tqdm.notebook" if has_widgets else "tqdm").tqdm
     bar_class: Any = type("_Bar", (tqdm,), {"monitor_interval": 0})

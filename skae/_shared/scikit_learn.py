@@ -27,19 +27,19 @@ try:
 except ImportError:  # before scikit-learn 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands for scikit-learn's mixin where that does not exist yet."""
+        """Placeholder for scikit-learn's mixin in versions without it."""
 
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_Method], _Method]:
-    """Return scikit-learn's decorator of `fit`, with the type that a checker can follow.
+    """Return scikit-learn's decorator of `fit`, with types for type checkers.
 
     Parameters
     ----------
     prefer_skip_nested_validation : bool
-        Whether parameters of estimators that this one fits inside go unvalidated.
+        Whether to skip the validation of parameters of inner estimators.
 
     Returns
     -------
@@ -50,16 +50,16 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_Method], _
 
 
 def validate_data(estimator, X, **params):
-    """Validate X as scikit-learn does, without warnings of NumPy where large numbers add up.
+    """Validate X as in scikit-learn, without NumPy's warnings about sums of large numbers.
 
     Parameters
     ----------
     estimator : estimator
-        For whom; it is told the features where `reset` says so.
+        The estimator, which stores the features if `reset` is true.
     X : object
-        As the user gave it.
+        Input of the user.
     **params
-        Parameters of scikit-learn's function of this name.
+        Parameters of scikit-learn's `validate_data`.
 
     Returns
     -------
@@ -76,21 +76,21 @@ def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
     Parameters
     ----------
     estimator : estimator
-        Whose codes they are to be.
+        Fitted autoencoder.
     X : array-like of shape (n_samples, n_components_)
-        As the user gave them.
+        Codes given by the user.
     first : bool, default=False
-        Whether there may be fewer columns, for the first codes alone.
+        Whether fewer columns are allowed, for the first codes only.
 
     Returns
     -------
     codes : ndarray of shape (n_samples, n_codes)
-        In single or double precision.
+        Codes in single or double precision.
 
     Raises
     ------
     ValueError
-        If they are not finite numbers, or of another width.
+        If codes are not finite, or their number of columns is wrong.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     """
@@ -107,7 +107,7 @@ def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
 
 
 def check_weights(sample_weight, X) -> np.ndarray | None:
-    """Return weights in double precision, None where none were given.
+    """Return weights in double precision, or None if none are given.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
 
 
 def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
-    """Return the rows of positive weight and their weights, None where all are equal.
+    """Return the rows of positive weight, and their weights or None if all are equal.
 
     Parameters
     ----------
@@ -148,19 +148,19 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
     fewest : int
-        How many rows must be left.
+        Minimum number of remaining rows.
 
     Returns
     -------
     X : ndarray or CSR matrix of shape (n_kept, n_features)
-        The rows that are left.
+        Remaining rows.
     weights : ndarray of shape (n_kept,) or None
-        Their weights.
+        Weights of the remaining rows.
 
     Raises
     ------
     ValueError
-        If fewer rows are left.
+        If fewer rows remain.
     """
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
@@ -175,19 +175,19 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
 
 
 def wrap_rows(estimator, rows):
-    """Return new rows as `set_output` asks for, with the names that the features had in fit.
+    """Return new rows in the container of `set_output`, with the feature names of fit.
 
     Parameters
     ----------
     estimator : estimator
-        The fitted estimator that made the rows, or a pipeline that ends with it.
+        The fitted estimator of the rows, or a pipeline that ends with it.
     rows : object
-        An array of shape (n_samples, n_features_in_), or something else, which stays as it is.
+        An array of shape (n_samples, n_features_in_); other objects are returned unchanged.
 
     Returns
     -------
     rows : ndarray or data frame of shape (n_samples, n_features_in_)
-        A frame of pandas or polars where that is configured.
+        A pandas or polars data frame if configured.
     """
     adapter = _find_adapter(estimator)
     if adapter is None or not isinstance(rows, np.ndarray) or rows.ndim != 2:
@@ -199,7 +199,7 @@ def wrap_rows(estimator, rows):
 
 
 def returns_frames(estimator) -> bool:
-    """Tell whether `set_output` of an estimator, or `set_config`, asks for data frames."""
+    """Return whether `set_output` of an estimator, or `set_config`, selects data frames."""
     return _find_adapter(estimator) is not None
 
 

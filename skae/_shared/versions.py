@@ -1,4 +1,4 @@
-"""Versions in pickles."""
+"""Package versions in pickles."""
 
 from importlib.metadata import version
 
@@ -8,17 +8,17 @@ from skae.exceptions import InconsistentVersionWarning
 
 def current_versions() -> dict[str, str]:
     """Return the versions of the packages that a fitted estimator depends on."""
-    # The part after the plus sign is the processor that torch was built for.
+    # The part after the plus sign is torch's kind of build.
     return {name: version(name).partition("+")[0] for name in ("skae", "torch", "scikit-learn")}
 
 
 def check_versions(versions: dict[str, str], name: str):
-    """Warn where an estimator was pickled under other versions than those installed.
+    """Warn if an estimator was pickled with other versions than those installed.
 
     Parameters
     ----------
     versions : dict of str to str
-        Versions that `current_versions` returned at the time.
+        Versions from `current_versions` at the time of pickling.
     name : str
         Name of the estimator, for the message.
     """

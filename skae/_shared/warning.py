@@ -1,14 +1,14 @@
-"""Warnings that point to the line of the user's code."""
+"""Warnings that point to the user's code."""
 
 import sys
 import warnings
 
-# Packages between a user's line and the place that has something to say about it.
+# Packages between the user's line and the origin of the warning.
 _BETWEEN = {"joblib", "skae", "skorch", "sklearn", "torch"}
 
 
 def warn_user(message: str, category: type[Warning]):
-    """Warn at the innermost line that is neither in skae nor in what skae is called by.
+    """Warn at the innermost line outside skae and the packages that call it.
 
     Parameters
     ----------

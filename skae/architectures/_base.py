@@ -65,7 +65,7 @@ class Architecture(BaseEstimator):
 
 
 def refuse_settings(architecture: str, plan: StackPlan, **without):
-    """Refuse a plan that sets what an architecture has no use for.
+    """Raise an error for settings that an architecture does not use.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ class Checked(Architecture):
 
 
 def _check_signature(make: Callable):
-    """Refuse a function that does not take what it is to be called with."""
+    """Raise an error for a function with an unsuitable signature."""
     try:
         inspect.signature(make).bind((1,), 1, 1)
     except TypeError as error:

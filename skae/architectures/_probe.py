@@ -19,7 +19,7 @@ _EXPECTED = (
 
 @torch.no_grad()
 def probe(role: str, module: nn.Module, shape, wanted, dtype: torch.dtype):
-    """Refuse a module that cannot take samples of a shape or does not return what is wanted.
+    """Raise an error for a module with unsuitable inputs or outputs.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def read_architecture(architecture) -> Architecture:
     Returns
     -------
     architecture : Architecture
-        Architecture that the name, instance or function stands for.
+        Architecture for the name, instance or function.
 
     Raises
     ------

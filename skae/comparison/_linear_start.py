@@ -16,4 +16,4 @@ class LinearStart(AutoencoderTransformer):
         return replace(super()._make_loop(), max_iter=0)
 
     def _warn_of_weak_fit(self):
-        """Say nothing: it cannot be better than itself."""
+        """Give no warning: the model cannot be better than itself."""

@@ -56,7 +56,7 @@ class MethodResult:
 
 
 def format_sizes(comparison):
-    """Say how many rows and columns were compared on."""
+    """Return a sentence on the numbers of rows and columns."""
     n_missing = comparison.n_missing
     missing = f", {n_missing} missing cell{'s' * (n_missing > 1)}" if n_missing else ""
     return (
@@ -93,7 +93,7 @@ def format_header(score_name, reference="PCA"):
 
 
 def format_place(n_components, method):
-    """Return the first cells of a line: what is known before the work is done."""
+    """Return the first cells of a line, which are known before the fit."""
     return align((str(n_components), method))
 
 

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from skae.metrics._transformer import decode, encode, index_samples, to_array
 
-# Differences are computed for so many cells at a time.
+# Number of values for which differences are computed at a time.
 _CELLS_AT_ONCE = 4_000_000
 
 
@@ -151,7 +151,7 @@ def check_complete(X):
 
 
 def _dress(rows, X):
-    """Give rows the type, the axes and the names that X has."""
+    """Return rows with the type, the axes and the names of X."""
     if not hasattr(X, "columns"):
         shape = tuple(getattr(X, "shape", ()))[1:]
         rows = rows.reshape(-1, *shape) if len(shape) > 1 else rows

@@ -60,7 +60,7 @@ def take_axes(ax, caller, figsize=None):
 
 
 def split_axes(ax, caller, n_rows, n_columns, tile, **options):
-    """Return a grid of axes in the place of one.
+    """Replace axes by a grid of axes.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def draw_points(ax, points, y, **kwargs):
 
 
 def explain_colors(ax, artists, points, y, beside=None):
-    """Say what colours mean: by a legend, names among the points, or a colour bar.
+    """Explain the colours by a legend, labels among the points, or a colour bar.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def draw_histogram(ax, values, y):
 
 
 def explain_histogram(ax):
-    """Say by a legend which labels the histograms on the axes are of, where there are some.
+    """Add a legend of the labels of histograms, if there are labels.
 
     Parameters
     ----------

@@ -262,7 +262,7 @@ class ReconstructionDisplay:
                 label_series(below)
             else:
                 label_features(below.xaxis, names)
-        # One scale for what is to be compared; the axes of a row share theirs.
+        # Panels that are compared share one scale, as do the axes of a row.
         limits = [ax.get_ylim() for ax in self.axes_[:2, 0]]
         for ax in self.axes_[:2, 0]:
             ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
@@ -294,7 +294,7 @@ def label_series(ax):
 
 
 def check_same_shape(X, reconstructions):
-    """Refuse reconstructions of other rows.
+    """Raise an error for reconstructions of other rows.
 
     Parameters
     ----------

@@ -239,7 +239,7 @@ class LatentTraversalDisplay:
         # Features that do not vary stay where they are.
         scales = np.where(self.scales > 0, self.scales, np.inf)
         changes = (self.reconstructions - self.start) / scales
-        # A pixel that hardly ever varies can move by many of its standard deviations.
+        # A pixel that rarely varies can change by many of its standard deviations.
         most = float(np.nanpercentile(np.abs(changes), _SHOWN))
         names = self.feature_names or [f"x{index}" for index in range(n_features)]
         for code, axes, change, values in zip(

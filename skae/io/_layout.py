@@ -175,7 +175,7 @@ def _find_start(records):
 
 
 def _is_title(above, cells):
-    """Tell whether a line of text has a title above it, rather than being units below names."""
+    """Return whether a line of text lies below a title, rather than being a line of units."""
     n_above, n_cells = _count_filled(above), _count_filled(cells)
     if n_above != n_cells:
         return n_above < n_cells
@@ -217,7 +217,7 @@ def _skip_units(records, first):
 
 
 def _are_units(cells, below):
-    """Tell whether a record holds text where columns hold numbers, and no value at all."""
+    """Return whether a record holds text in numeric columns and no value at all."""
     cells = ["" if is_no_value(cell) else cell for cell in cells]
     if not _are_names(cells):
         return False
@@ -286,7 +286,7 @@ def _are_names(cells):
 
 def _are_values(cells):
     filled = [cell for cell in cells if cell]
-    # A mark such as "-" may stand for a column without a name.
+    # A mark such as "-" may denote a column without a name.
     n_values = sum(map(is_value, filled))
     return 2 * n_values >= max(len(filled), 1) and not all(map(is_no_value, filled))
 

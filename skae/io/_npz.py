@@ -88,7 +88,7 @@ def _read_header(archive, member):
 
 
 def _check_header(member, file, version):
-    """Refuse a header that is long, before NumPy reads it whole, which may be made of zeros."""
+    """Raise an error for a long header before NumPy reads it."""
     own = "<H" if version == (1, 0) else "<I"
     start = file.peek(4)[: struct.calcsize(own)]
     (length,) = struct.unpack(own, start)

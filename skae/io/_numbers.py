@@ -57,11 +57,11 @@ class Cell:
     has_parentheses: bool = False
 
     def allows(self, decimal):
-        """Tell whether the digits are a number with this decimal mark, "." or ","."""
+        """Return whether the digits are a number with this decimal mark, "." or ","."""
         return bool((_POINT if decimal == "." else _COMMA).fullmatch(self.body))
 
     def is_ambiguous(self):
-        """Tell whether either decimal mark makes a number of the digits, and another one."""
+        """Return whether both decimal marks give a number, and different ones."""
         has_mark = "." in self.body or "," in self.body
         return has_mark and self.allows(".") and self.allows(",")
 
@@ -122,12 +122,12 @@ def read_logical(text):
 
 
 def is_no_value(text):
-    """Tell whether a cell says that its value is missing."""
+    """Return whether a cell denotes a missing value."""
     return text.strip().casefold() in _NO_VALUE
 
 
 def is_value(text):
-    """Tell whether a cell holds a value rather than a name.
+    """Return whether a cell holds a value rather than a name.
 
     Parameters
     ----------

@@ -2,13 +2,13 @@
 
 import os
 
-# Numbers hardly pack better than this, and small tables may.
+# Compression ratio that numbers rarely exceed, and size of tables that may exceed it.
 _MOST_RATIO = 200
 _SMALL = 2**29
 
 
 def check_size(path, n_bytes, remedy):
-    """Refuse a file that would take more memory than is believable.
+    """Raise an error for a file that claims an implausible amount of memory.
 
     Parameters
     ----------

@@ -69,13 +69,13 @@ def settle_surplus(frame, titles, layout, path):
 
 
 def _may_be_shifted(frame, layout):
-    """Tell whether lines seem to begin with names of rows, before numbers alone."""
+    """Return whether lines seem to start with row names followed by numbers."""
     others = [frame[index].dtype.kind for index in frame.columns[1:] if frame[index].notna().any()]
     return _holds_names(frame[0], layout) and "O" not in others
 
 
 def _holds_names(first, layout):
-    """Tell whether the first column holds what R writes without a name."""
+    """Return whether the first column holds row names written by R without a header."""
     if first.isna().any() or not first.is_unique:
         return False
     if first.dtype.kind in "iu":

@@ -200,7 +200,7 @@ def _read_sample(path, suffix, encoding):
 
 
 def _refuse_blanks(records, path):
-    """Refuse a file whose lines hold one cell each and equally many words, at least two."""
+    """Raise an error for lines of one cell each with the same number of words, at least two."""
     lines = [cells for cells in records if any(cells)]
     counts = {len(" ".join(cells).split()) for cells in lines}
     is_single = len(lines) > 1 and all(len(cells) == 1 for cells in lines)

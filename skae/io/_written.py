@@ -251,7 +251,7 @@ def _describe_habits(numeric, names, decimal):
 
 
 def _describe_doubts(numeric, names, decimal, separator):
-    """Say where another reading is possible, in a file that proves none."""
+    """Warn about an ambiguous file."""
     doubtful = [names[index] for index, c in sorted(numeric.items()) if c.is_ambiguous]
     is_proven = any(column.decimal is not None for column in numeric.values())
     if doubtful and decimal is not None and not is_proven and separator != ",":

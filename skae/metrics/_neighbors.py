@@ -126,7 +126,7 @@ def _read_table(X):
 
 
 def _check(k, metrics, n_queries, n_rows) -> int:
-    """Refuse parameters that are not as described; return the number of queries."""
+    """Check the parameters; return the number of queries."""
     for name, metric in zip(("metric", "code_metric"), metrics, strict=True):
         if metric not in _METRICS:
             raise ValueError(f"`{name}` must be one of {_METRICS}. Got {metric!r}. Choose one.")

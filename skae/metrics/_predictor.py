@@ -11,7 +11,7 @@ _MOST_CLASSES = 20
 
 
 def holds_quantities(y):
-    """Tell quantities from class labels.
+    """Distinguish quantities from class labels.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from sklearn.utils.validation import _num_samples
 
 from skae.metrics._transformer import index_samples, is_ragged, reconstruct, to_array
 
-# Sparse tables and memory maps are made dense so many cells at a time.
+# Number of values of sparse tables and memory maps that are made dense at a time.
 _CELLS_AT_ONCE = 10_000_000
 
 
@@ -127,7 +127,7 @@ def _measure(estimator, X):
 
 
 def _sum_squared_errors(values, reconstructions):
-    """Return the sum over the cells that are there, and their number."""
+    """Return the sum over the observed values, and their number."""
     squares = np.square(values - reconstructions, dtype=np.float64)
     there = ~np.isnan(values)
     return float(squares.sum(where=there)), int(np.count_nonzero(there))

@@ -134,7 +134,7 @@ def index_samples(X):
     Parameters
     ----------
     X : object
-        As the user passed it.
+        Input of the user.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def index_samples(X):
 
 
 def is_ragged(X) -> bool:
-    """Tell whether X is a list of sequences of different lengths."""
+    """Return whether X is a list of sequences of different lengths."""
     if not isinstance(X, list | tuple) or not len(X) or count_axes(X) not in (2, 3):
         return False
     return len({len(sequence) for sequence in X if hasattr(sequence, "__len__")}) > 1
@@ -176,7 +176,7 @@ def find_image_shape(X, estimator=None):
 
 
 def is_image_shape(shape) -> bool:
-    """Tell whether samples of a shape are images that can be drawn."""
+    """Return whether samples of this shape can be drawn as images."""
     return len(shape) == 3 and shape[0] in _DRAWN_CHANNELS
 
 

@@ -25,7 +25,7 @@ _TYPES = {
 
 
 def register_converters(kinds):
-    """Let skl2onnx convert pipelines that hold estimators of these classes."""
+    """Register these classes with skl2onnx, for pipelines."""
     for kind in kinds:
         update_registered_converter(
             kind,
@@ -42,7 +42,7 @@ def _name(kind: type) -> str:
 
 
 def _parse(scope, model, inputs, custom_parsers=None):
-    """Declare one output for each method of an estimator that is asked for."""
+    """Declare one output for each exported method of an estimator."""
     options = scope.get_options(model, {"methods": None, "unscale": None})
     operator = scope.declare_local_operator(_name(type(model)), model)
     operator.inputs = [_merge(scope, inputs)]

@@ -127,7 +127,7 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
 
 
 def _compute(part: Part, X) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return inputs of an exported part, and what the original makes of them."""
+    """Return inputs of an exported part, and the outputs of the original."""
     steps, decodes = list_steps(part.model), part.methods == ("inverse_transform",)
     if decodes:
         X = compute_originals(steps, ("transform",), X)["transform"]
@@ -178,7 +178,7 @@ def _make_options(steps, methods) -> dict:
 
 
 def _check_operators(exported: onnx.ModelProto):
-    """Refuse operators that only some runtimes have."""
+    """Raise an error for operators that only some runtimes support."""
     foreign = {own.op_type for own in exported.graph.node if own.domain not in OPSETS}
     if foreign:
         raise ExportError(

@@ -11,7 +11,7 @@ _OPSET = 18
 
 
 def set_type(operator):
-    """Give the output its type: that of the input, with the columns that are kept or added."""
+    """Set the output type to that of the input, with the columns that are kept or added."""
     imputer, given = operator.raw_operator, operator.inputs[0].type
     n_marked = 0 if imputer.indicator_ is None else len(imputer.indicator_.features_)
     operator.outputs[0].type = type(given)([None, len(_find_kept(imputer)) + n_marked])

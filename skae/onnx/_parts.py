@@ -46,7 +46,7 @@ def split(model, methods) -> list[Part]:
     Returns
     -------
     parts : list of Part
-        The whole model first, where methods of its last step are asked for.
+        Parts of the model; the whole model comes first if methods of its last step are exported.
 
     Raises
     ------

@@ -73,7 +73,7 @@ class _Results:
     program : Program
         Numbers of the estimator.
     X : Tensor of shape (n_rows, ...)
-        Rows, or codes where only `inverse_transform` is asked for.
+        Rows, or codes if only `inverse_transform` is exported.
     """
 
     def __init__(self, program, X: Tensor):
@@ -478,7 +478,7 @@ def make_program(estimator, **params) -> Program:
 
 
 def check_network(estimator):
-    """Refuse estimators of frames, and those whose network takes steps that depend on the rows."""
+    """Raise an error for estimators of frames, and for networks with row-dependent steps."""
     if getattr(estimator, "_frame", None) is not None:
         raise ExportError(
             f"{type(estimator).__name__} must be fitted to numbers to be exported. Got one fitted "

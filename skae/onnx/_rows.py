@@ -49,7 +49,7 @@ def read_inputs(X, *, by_column: bool, of_tokens: bool) -> dict[str, np.ndarray]
 
 
 def holds_text(X) -> bool:
-    """Tell whether a frame has columns that are no numbers."""
+    """Return whether a frame has non-numeric columns."""
     return is_frame(X) and any(not _is_numeric(take_column(X, i)) for i in range(X.shape[1]))
 
 

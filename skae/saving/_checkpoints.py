@@ -164,7 +164,7 @@ class _Store:
         return sorted((int(found[1]), self.path / found[0]) for found in matches if found)
 
     def _check_fit(self, fit: dict[str, Any]) -> None:
-        """Refuse checkpoints of another fit."""
+        """Raise an error for checkpoints of another fit."""
         differences = _list_differences(fit, self.fit)
         if differences:
             raise ValueError(

@@ -201,7 +201,7 @@ class UntrustedClassError(ValueError):
 
 
 def check_zip(data: bytes) -> None:
-    """Refuse archives whose members are larger than the archive, or whose arrays claim to be.
+    """Raise an error for archives whose members or arrays claim to be larger than the archive.
 
     Parameters
     ----------

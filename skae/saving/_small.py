@@ -16,7 +16,7 @@ MOST_USES = 4
 
 
 def is_small(array: np.ndarray) -> bool:
-    """Tell whether an array is put together with others."""
+    """Return whether an array is stored together with others."""
     return array.nbytes < _FEWEST_BYTES
 
 

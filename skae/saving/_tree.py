@@ -9,7 +9,7 @@ import numpy as np
 
 from skae.saving._small import MOST_USES, SmallReader, SmallWriter, is_small
 
-# Dictionaries of one key stand for what JSON lacks; others are wrapped in one.
+# Dictionaries with one key represent values that JSON lacks; other such dictionaries are wrapped.
 _ARRAY, _ARRAYS, _DICT, _FLOAT, _HALVES = "array", "arrays", "dict", "float", "halves"
 _LIST, _MAP, _NUMBER, _OBJECT, _STRINGS = "list", "map", "number", "object", "strings"
 _TUPLE = "tuple"

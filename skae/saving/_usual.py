@@ -145,5 +145,5 @@ def _list_usual(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is(usual: Any, value: Any) -> bool:
-    """Tell whether a value is the usual one, in its type as well: 0 is not 0.0."""
+    """Return whether a value equals the default, including its type: 0 is not 0.0."""
     return type(value) is type(usual) and repr(value) == repr(usual)

@@ -16,7 +16,7 @@ def list_sequences(X, id_column=None) -> list:
     Parameters
     ----------
     X : object
-        As the user passed it.
+        Input of the user.
     id_column : str or None, default=None
         Column of a frame in long form that tells which sequence a step belongs to.
 
@@ -55,7 +55,7 @@ def list_sequences(X, id_column=None) -> list:
 
 
 def _is_grouped(X) -> bool:
-    """Tell groups of pandas or polars from all else."""
+    """Return whether X is a groupby object of pandas or polars."""
     return hasattr(X, "ngroups") or (hasattr(X, "maintain_order") and hasattr(X, "agg"))
 
 
@@ -175,7 +175,7 @@ def _read_numbers(sequence, i) -> np.ndarray:
 
 
 def _refuse_times(dtypes):
-    """Refuse types that NumPy turns into numbers which nobody means."""
+    """Raise an error for types that NumPy would convert to meaningless numbers."""
     for dtype in dtypes if hasattr(dtypes, "__iter__") else [dtypes]:
         if getattr(dtype, "kind", None) in ("m", "M", "c"):
             raise TypeError(f"values of {dtype}")

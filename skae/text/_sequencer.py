@@ -15,7 +15,7 @@ from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._shared.scikit_learn import fit_context
 from skae.text._words import compose, find_word_pattern, read_texts, read_vocabulary
 
-# Numbers that stand for no word of the vocabulary.
+# Integers that do not represent a word of the vocabulary.
 PADDING, UNKNOWN = 0, 1
 _N_RESERVED = 2
 _SHOWN_UNKNOWN = "<unknown>"

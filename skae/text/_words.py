@@ -68,7 +68,7 @@ def read_texts(X) -> list[str]:
     Parameters
     ----------
     X : object
-        As the user passed it: an iterable of texts, or a table of one column.
+        Input of the user: an iterable of texts, or a table of one column.
 
     Returns
     -------

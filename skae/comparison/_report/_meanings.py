@@ -10,7 +10,7 @@ _MOST_CODES, _MOST_COLUMNS, _MOST_FEATURES = 12, 3, 200
 # Weaker effects, in standard deviations, are not worth a name.
 _LEAST_EFFECT = 0.1
 CAPTION = (
-    "Columns whose reconstruction changes most with each code: by so many of their standard "
+    "Columns whose reconstruction changes most with each code: by this number of their standard "
     "deviations, on average, as the code grows by one of its own. Importance is the variance that "
     "is lost when the values of the code are permuted among the rows, as a share of that of all "
     "codes."

@@ -281,7 +281,7 @@ class ArrayIllustrator(Illustrator):
         )
 
     def _share_scale(self, images, rows):
-        """Give differences the same colours for both methods."""
+        """Use the same colour scale of differences for both methods."""
         differences = [
             self.task.X_test[rows] - self.reconstructions[name][rows] for name in self.methods
         ]

@@ -103,7 +103,7 @@ def measure_pca_curve(task):
 
 
 def say_verdict(verdict, comparison):
-    """Say in one sentence whether the autoencoder is worth having.
+    """Return the verdict in one sentence.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def say_verdict(verdict, comparison):
 
 
 def _say_loss(verdict):
-    """Say by how much losses of columns of several kinds are reduced."""
+    """Return a sentence on the reduction of the loss of mixed columns."""
     famd, autoencoder = verdict.pca, verdict.autoencoder
     ratio, share = round(autoencoder.error_ratio, 2), format_share(autoencoder.explained_variance)
     n_codes, of_famd = autoencoder.n_components, format_share(famd.explained_variance)
@@ -154,7 +154,7 @@ def _say_loss(verdict):
 
 
 def _say_variance(verdict, comparison):
-    """Say how much of the variance is kept."""
+    """Return a sentence on the share of variance that is kept."""
     pca, autoencoder = verdict.pca, verdict.autoencoder
     ratio = round(autoencoder.error_ratio, 2)
     n_codes, share = autoencoder.n_components, format_share(autoencoder.explained_variance)
@@ -188,7 +188,7 @@ def _say_need(verdict, comparison):
 
 
 def explain_verdict(verdict, comparison, scores=None):
-    """Say what the verdict rests on.
+    """Return the sentences that explain the verdict.
 
     Parameters
     ----------
