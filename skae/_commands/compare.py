@@ -66,7 +66,7 @@ def run(options):
             warnings.simplefilter("ignore", NotBetterThanPCAWarning)
             # PCA does the same on a table without variance.
             warnings.filterwarnings("ignore", "invalid value encountered in divide")
-        # Letters missing in matplotlib's font are boxes in figures, and correct in tables.
+            # Letters missing in matplotlib's font are boxes in figures, and correct in tables.
             warnings.filterwarnings("ignore", "Glyph .* missing")
             _compare_on(data, options)
 
