@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from scipy.stats import entropy, norm
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -21,7 +22,7 @@ from skae import (
     VariationalAutoencoderTransformer,
 )
 from skae.comparison import compare_with_pca
-from skae.exceptions import ColumnsLeftOutWarning
+from skae.exceptions import ColumnsLeftOutWarning, OvercompleteWarning
 
 N = 160
 
@@ -228,6 +229,23 @@ def test_columns_that_tell_nothing_are_left_out_and_named(quick):
     assert list(again.columns) == list(make_frame().columns)
     with pytest.raises(ValueError, match="X must have a column of numbers, dates, or categories"):
         quick().fit(frame[["key", "same"]])
+
+
+@pytest.mark.parametrize(("action", "n_shown"), [("default", 1), ("always", 3)])
+@pytest.mark.parametrize("column", ["constant", "too many codes"])
+def test_the_default_filter_shows_what_every_fold_says_once(action, n_shown, column):
+    # scikit-learn ignores other warnings for a while in each fold, after which Python forgets what
+    # it has shown.
+    frame = make_frame(60)[["float", "text"]].assign(same=action)
+    if column != "constant":
+        frame = frame[["float"]].assign(other=n_shown)
+    model = AutoencoderTransformer(3, max_iter=1, hidden_layer_sizes=(4,), random_state=0)
+    category = ColumnsLeftOutWarning if column == "constant" else OvercompleteWarning
+    for filters, expected in (("ignore", 0), (action, n_shown)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(filters)
+            cross_val_score(model, frame, cv=3)
+        assert sum(own.category is category for own in caught) == expected
 
 
 @pytest.mark.parametrize("make", [lambda: make_frame(), lambda: add_gaps(make_frame())])
@@ -476,6 +494,10 @@ def test_a_category_that_is_new_makes_a_row_unusual(detection):
     changed = (rows.with_columns if is_polars else rows.assign)(text=new)
     assert np.mean(detector.score_samples(changed) < scores) > 0.9
     assert np.mean(detector.score_samples(changed) < missing) > 0.9
+    z_scores = np.array(detector.cell_z_scores(changed).to_numpy(), dtype=float)
+    column = list(changed.columns).index("text")
+    np.testing.assert_allclose(z_scores[:, column], np.sqrt(2 * np.log(271)), rtol=1e-6)
+    assert np.mean(np.abs(z_scores).argmax(axis=1) == column) > 0.8
 
 
 def test_detectors_of_frames_pass_over_gaps_and_can_be_saved(detection, tmp_path):

@@ -143,6 +143,7 @@ def warn_of_left_out(columns):
             f"Columns are left out of the model: {text}. `inverse_transform` does not give them "
             "back. Drop them to avoid this warning.",
             ColumnsLeftOutWarning,
+            once=True,
         )
 
 
@@ -311,7 +312,7 @@ class FrameForm:
         return self.encoding.encode(columns)
 
     def find_unknown(self, X, rows: np.ndarray) -> np.ndarray:
-        """Return a mask of the values of categories that did not occur in fit.
+        """Return a mask of cells whose category did not occur in fit.
 
         Parameters
         ----------
@@ -322,12 +323,12 @@ class FrameForm:
 
         Returns
         -------
-        unknown : ndarray of bool of shape (n_samples, n_encoded)
-            True for values that are neither missing nor encoded.
+        unknown : ndarray of bool of shape (n_samples, n_columns)
+            True for cells that are neither missing nor encoded.
         """
         parts = zip(self.positions, self.names, self.kinds, strict=True)
         missing = [_read_column(take_column(X, own), name, kind)[1] for own, name, kind in parts]
-        return np.isnan(rows) & ~np.column_stack(missing)[:, self.encoding.groups]
+        return np.isnan(rows[:, self._first]) & ~np.column_stack(missing)
 
     def cut(self, rows):
         """Return rows unchanged: the network uses all of their columns."""
@@ -418,6 +419,11 @@ class FrameForm:
         return self.gather_numbers(nats)
 
     @property
+    def _first(self) -> np.ndarray:
+        """First encoded column of each column."""
+        return np.unique(self.encoding.groups, return_index=True)[1]
+
+    @property
     def _are_numbers(self) -> np.ndarray:
         return np.array([own is None for own in self.encoding.levels])
 
@@ -462,16 +468,14 @@ class FrameForm:
             For categories, roots of twice the cross-entropy: with a z-score of this size, a
             number has as low a likelihood beside its mode.
         """
-        first = np.unique(self.encoding.groups, return_index=True)[1]
         is_number, entropies = self._are_numbers, self._find_entropies(mean)
-        signs = np.where(is_number, np.sign(rows - decoded)[:, first], 1.0)
+        signs = np.where(is_number, np.sign(rows - decoded)[:, self._first], 1.0)
         factors = np.where(is_number, 1 / deviations, np.sqrt(2 * entropies))
         return signs * np.sqrt(losses.clip(0)) * factors
 
     def count_cells(self, rows: np.ndarray, *, masked: bool) -> np.ndarray:
         """Return the number of observed values of each row, at least 1."""
-        first = np.unique(self.encoding.groups, return_index=True)[1]
-        return np.maximum(1, np.count_nonzero(~np.isnan(rows[:, first]), axis=1))
+        return np.maximum(1, np.count_nonzero(~np.isnan(rows[:, self._first]), axis=1))
 
     def _gather(self, columns: list):
         library = import_extra(self.types[0].library, "table", "inverse_transform")

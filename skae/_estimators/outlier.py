@@ -436,7 +436,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             ordinary rows: positive if the value is higher than expected. In the shape of X; NaN in
             missing cells. For data frames with columns of several kinds, a data frame, in which
             categories have the root of twice their negative log-likelihood, which is 3 for a
-            probability of one percent and never negative.
+            probability of one percent and never negative. A category that did not occur in `fit`
+            counts as rare, or as having a probability of one in ``1 + n_samples`` if the column had
+            no rare categories.
 
         Examples
         --------
@@ -453,9 +455,13 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         scale = self._read("residual_scale_", "Fit it again").reshape(errors.shape[1:])
         rows, _ = self._scale(*self._validate_rows(X))
         if (form := self._frame) is not None:
-            losses = np.asarray(errors, dtype=np.float64)
-            given = (*self._encode(rows), losses, scale, self.autoencoder_.mean_)
-            return form.gather_numbers(form.measure_deviations(*given))
+            losses, own = np.asarray(errors, dtype=np.float64), self.autoencoder_
+            encoded, decoded = self._encode(rows)
+            z_scores = form.measure_deviations(encoded, decoded, losses, scale, own.mean_)
+            # A category that did not occur in n rows has about a probability of 1 / (n + 1).
+            unlikely = np.sqrt(2 * np.log1p(own.n_samples_seen_))
+            unknown = form.find_unknown(rows, encoded)
+            return form.gather_numbers(np.where(unknown, unlikely, z_scores))
         rows = rows.toarray() if sparse.issparse(rows) else rows
         own = self.autoencoder_
         return (
@@ -637,7 +643,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         if is_frame(X):
             rows, decoded = self._encode(X)
             # An unknown category differs from all known ones.
-            decoded[self.autoencoder_._frame.find_unknown(X, rows)] = 0
+            form = self.autoencoder_._frame
+            decoded[form.find_unknown(X, rows)[:, form.encoding.groups]] = 0
             return np.where(np.isnan(rows), decoded, rows)
         missing = np.isnan(X)
         if missing.any():

@@ -207,6 +207,7 @@ def warn_if_overcomplete(n_components: int | float | str | None, n_features: int
             "the codes can copy them and nothing is compressed. Use fewer codes than features, or "
             "SparseAutoencoderTransformer for many codes of which few are active in a row.",
             OvercompleteWarning,
+            once=True,
         )
 
 

@@ -239,6 +239,7 @@ def check_row_losses(
         "network is clearly better than PCA on held-out rows, and the epoch with the lowest loss "
         "is used instead. Return the loss of each row or cell.",
         RowLossWarning,
+        once=True,
     )
 
 
