@@ -39,7 +39,7 @@ LOSSES: dict[str, type[ReconstructionLoss]] = {
     "poisson": PoissonLoss,
 }
 
-# Losses of the codes, which take a family of their own.
+# Losses of the codes, which need their own family.
 CODE_LOSSES: dict[str, type[NeighborLoss]] = {"neighbors": NeighborLoss}
 
 __all__ = [

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from skae.objectives._objective import Objective
 from skae.objectives._reconstruction import PreparedLoss, mean_loss
 
-# Draws n codes of k numbers: prior(n, k, generator).
+# Function that draws n codes of k numbers: prior(n, k, generator).
 Prior = Callable[[int, int, torch.Generator], Tensor]
 
 
@@ -31,7 +31,7 @@ class AdversarialObjective(Objective):
     generator : torch.Generator
         Generator of the draws.
     alpha : float, default=0.2
-        Factor of the encoder's adversarial loss; at least 0.
+        Factor of the adversarial loss of the encoder, at least 0.
 
     References
     ----------
@@ -92,16 +92,16 @@ class AdversarialObjective(Objective):
     def of_code(
         self, module, code: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the autoencoder's loss for codes that are known already, and the output.
+        """Return the loss of the autoencoder for given codes, and the output.
 
         Parameters
         ----------
         module : AdversarialAutoencoder
             The network.
         code : Tensor of shape (n_samples, n_components)
-            Codes of the rows in the network's own basis.
+            Raw codes of the rows.
         rows : Tensor of shape (n_samples, n_features)
-            Standardised rows that the network is to reconstruct.
+            Standardised rows to reconstruct.
         weights : Tensor of shape (n_samples,), default=None
             Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
 
@@ -117,7 +117,7 @@ class AdversarialObjective(Objective):
         return self.loss(output, rows, weights) + self.alpha * fooling, output
 
     def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the autoencoder's loss of each row, and the output."""
+        """Return the loss of the autoencoder for each row, and the output."""
         code = module.encode_raw(inputs)
         output = module.decode_raw(code)
         fooling = F.softplus(-module.discriminate(code))

@@ -55,7 +55,7 @@ class CriterionLoss(ReconstructionLoss):
         if not callable(self.criterion):
             raise ValueError(
                 f"`criterion` must be a callable or a class of criteria. Got {self.criterion!r}. "
-                "torch.nn.SmoothL1Loss is one."
+                "Pass for example torch.nn.SmoothL1Loss."
             )
 
     @torch.no_grad()
@@ -65,7 +65,7 @@ class CriterionLoss(ReconstructionLoss):
         try:
             return self.prepare().judge(rows, rows).ndim > 0
         except Exception:
-            # Whatever is wrong shows in the fit, with real rows and on the right device.
+            # Errors are raised in the fit, with real rows and on the right device.
             return True
 
     def prepare(
@@ -76,7 +76,7 @@ class CriterionLoss(ReconstructionLoss):
 
 
 class PreparedCriterion(PreparedLoss):
-    """A criterion for one table, on a copy of its own."""
+    """Criterion for one table, with its own copy."""
 
     loss: CriterionLoss
 
@@ -87,11 +87,11 @@ class PreparedCriterion(PreparedLoss):
         self.criterion = _without_reduction(loss.criterion)
         self._is_tried = not _has_reduction(loss.criterion)
         if isinstance(self.criterion, nn.Module):
-            # Training would make the loss small by changing the loss.
+            # Otherwise, training could lower the loss by changing the criterion.
             self.criterion.requires_grad_(False)
 
     def judge(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the losses of cells or of rows, or a single number, as the criterion gives them.
+        """Return the losses of cells or of rows, or a single number, as returned by the criterion.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ class PreparedCriterion(PreparedLoss):
         Returns
         -------
         losses : Tensor of shape (..., n_features), (...) or ()
-            Losses; 0 for missing cells where each cell has its own.
+            Losses. If each cell has a loss, those of missing cells are 0.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class PreparedCriterion(PreparedLoss):
 
     @torch.no_grad()
     def _try(self, output: Tensor, target: Tensor):
-        """Go back to the criterion as it was given where it cannot do without its reduction."""
+        """Use the criterion with its reduction if it does not work without."""
         self._is_tried = True
         try:
             works = _is_loss(self.criterion(output, target), target)
@@ -141,14 +141,14 @@ class PreparedCriterion(PreparedLoss):
             self.criterion = given() if inspect.isclass(given) else given
 
     def cells(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each cell; that of its row or its batch where there is no other."""
+        """Return the loss of each cell, or that of its row or batch if cells have none."""
         value = self.judge(output, target)
         if value.shape == target.shape[:-1]:
             value = value[..., None]
         return value.expand_as(target)
 
     def rows(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each row; that of its batch where there is no other."""
+        """Return the loss of each row, or that of its batch if rows have none."""
         return _to_rows(self.judge(output, target), target)
 
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -176,8 +176,8 @@ class PreparedCriterion(PreparedLoss):
             return value.mean()
         if value.ndim == 0:
             raise ValueError(
-                "`criterion` must return the loss of each row or cell where rows have weights. "
-                "Got a single number. Leave out its mean over the rows, or fit without "
+                "`criterion` must return the loss of each row or cell if rows have weights. "
+                "Got a single number. Do not take the mean over the rows, or fit without "
                 "`sample_weight`."
             )
         return (_to_rows(value, target) * weight).mean()
@@ -225,5 +225,5 @@ def _takes_reduction(criterion) -> bool:
     try:
         return "reduction" in inspect.signature(criterion).parameters
     except ValueError:
-        # Some callables written in C have no signature to read.
+        # Some callables written in C have no signature.
         return False

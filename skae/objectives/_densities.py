@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from skae.objectives._mixed import PreparedMixedLoss
 from skae.objectives._reconstruction import PreparedLoss
 
-# Noise below this share of the standardised unit, which is PCA's own error, is none.
+# Noise scales are at least this share of the standardised unit, which is PCA's error.
 _LEAST_LOG_SCALE = math.log(1e-3)
 
 
@@ -117,11 +117,11 @@ class NoisyLikelihood(Likelihood):
         return -self._distance(output, rows).sum(-1) - self._count_cells(rows) * constant
 
     def _count_cells(self, rows: Tensor) -> Tensor | int:
-        """Return how many cells of each row are there."""
+        """Return the number of observed cells of each row."""
         return (~rows.isnan()).sum(-1) if self.loss.masked else rows.shape[-1]
 
     def _distance(self, output: Tensor, rows: Tensor) -> Tensor:
-        """Return the exponent of each cell's density, but for its sign."""
+        """Return the negative exponent of the density of each cell."""
         scale = torch.exp(-self.power * self.bounded_log_scale)
         return self.loss.cells(output, rows) * (scale / self.power)
 
@@ -186,7 +186,7 @@ class BernoulliLikelihood(Likelihood):
     References
     ----------
     Salakhutdinov, R. and Murray, I. (2008). On the quantitative analysis of deep belief networks.
-    ICML, where grey values are taken for probabilities. https://doi.org/10.1145/1390156.1390266
+    ICML, with grey values as probabilities. https://doi.org/10.1145/1390156.1390266
 
     Examples
     --------
@@ -202,7 +202,7 @@ class BernoulliLikelihood(Likelihood):
         return -self.loss.cells(output, rows).sum(-1)
 
     def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return standardised draws of zeros and ones with these rows as mean."""
+        """Return standardised draws of zeros and ones with the rows as mean."""
         units = self.loss.units
         probability = units.restore(rows)
         draws = torch.rand(rows.shape, generator=generator, dtype=rows.dtype, device="cpu")
@@ -211,12 +211,12 @@ class BernoulliLikelihood(Likelihood):
 
 
 class MixedLikelihood(NoisyLikelihood):
-    """Normal noise of numbers, with a deviation for each that is learned, and shares of levels.
+    """Normal noise of numbers, with a learned deviation for each, and probabilities of levels.
 
     Parameters
     ----------
     loss : PreparedMixedLoss
-        The loss of numbers and categories, which knows their columns.
+        Loss of numbers and categories, with their columns.
 
     Examples
     --------

@@ -85,7 +85,7 @@ class MaximumMeanDiscrepancy(Penalty):
 
 
 def _mean_kernel(one: Tensor, other: Tensor) -> Tensor:
-    # Written out: the derivative of a distance is not finite where it is zero.
+    # Not by `torch.cdist`, as the derivative of a distance is not finite at zero.
     lengths = [table.square().sum(1) for table in (one, other)]
     distances = lengths[0][:, None] + lengths[1] - 2 * one @ other.T
     total: Tensor = torch.zeros((), dtype=one.dtype, device=one.device)

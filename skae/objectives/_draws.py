@@ -1,4 +1,4 @@
-"""Random numbers where no generator is given: the same ones at each call."""
+"""Generator for random numbers that are the same in each call."""
 
 import torch
 
@@ -6,5 +6,5 @@ _SEED = 0
 
 
 def fresh_generator() -> torch.Generator:
-    """Return a generator that has drawn nothing yet."""
+    """Return a new generator, always with the same seed."""
     return torch.Generator(device="cpu").manual_seed(_SEED)

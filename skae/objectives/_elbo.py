@@ -18,21 +18,21 @@ class NegativeELBO(Objective):
     Parameters
     ----------
     beta : float, default=1.0
-        Factor of the divergence of the posterior from the prior; at least 0.
+        Factor of the divergence of the posterior from the prior, at least 0.
     warm_up : float in [0, 1], default=0.0
         Share of the training during which `beta` rises linearly from 0.
     generator : torch.Generator, default=None
         Generator of the draws in training.
     error : PreparedLoss, default=None
-        Loss by which models are compared with their start; the squared error where None.
+        Loss by which models are compared with their start. None means the squared error.
 
     References
     ----------
     Higgins, I. et al. (2017). beta-VAE: learning basic visual concepts with a constrained
     variational framework. ICLR. https://openreview.net/forum?id=Sy2fzU9gl
 
-    Sønderby, C. K. et al. (2016). Ladder variational autoencoders, where the divergence is warmed
-    up. https://doi.org/10.48550/arXiv.1602.02282
+    Sønderby, C. K. et al. (2016). Ladder variational autoencoders, with warm-up of the divergence.
+    https://doi.org/10.48550/arXiv.1602.02282
 
     Examples
     --------
@@ -65,7 +65,7 @@ class NegativeELBO(Objective):
 
     @property
     def error(self) -> PreparedLoss | None:  # type: ignore[override]
-        """The loss by which models are compared, None for the squared error."""
+        """Loss by which models are compared. None means the squared error."""
         return self._error
 
     def set_progress(self, share: float):
@@ -83,7 +83,7 @@ class NegativeELBO(Objective):
         module : VariationalAutoencoder
             The network.
         inputs, rows : Tensor of shape (n_samples, n_features)
-            Standardised rows; both arguments are equal.
+            Standardised rows. Both arguments are equal.
         weights : Tensor of shape (n_samples,), default=None
             Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
 
@@ -106,7 +106,7 @@ class NegativeELBO(Objective):
         module : VariationalAutoencoder
             The network.
         inputs, rows : Tensor of shape (n_samples, n_features)
-            Standardised rows; both arguments are equal.
+            Standardised rows. Both arguments are equal.
 
         Returns
         -------

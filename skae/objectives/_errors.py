@@ -11,7 +11,7 @@ from skae.objectives._units import ColumnUnits
 
 
 class _DifferenceLoss(ReconstructionLoss):
-    """Base class of the losses that depend on the difference alone."""
+    """Base class of losses that depend only on the difference."""
 
     def _of_difference(self, difference: Tensor) -> Tensor:
         """Return the loss of each cell."""
@@ -118,11 +118,11 @@ class HuberLoss(_DifferenceLoss):
         if not (is_number and 0 < self.delta < math.inf):
             raise ValueError(
                 "`delta` must be a finite number above 0, in standardised units. "
-                f"Got {self.delta!r}. 1.35 is usual."
+                f"Got {self.delta!r}. The usual value is 1.35."
             )
 
     def _of_difference(self, difference: Tensor) -> Tensor:
-        # Half the square inside the threshold, where both are the same.
+        # Inside the threshold, `clipped` equals `difference`, which gives half the square.
         clipped = difference.clamp(-self.delta, self.delta)
         return clipped * (difference - clipped / 2)
 

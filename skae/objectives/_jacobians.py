@@ -1,9 +1,8 @@
-"""How codes change with rows, and reconstructions with codes, of any autoencoder.
+"""Jacobians of codes by rows, and of reconstructions by codes, for any autoencoder.
 
-The autoencoder is known by its attributes: those of `skae.modules.Autoencoder`. Where its encoder
-or decoder has `jacobian_factors` and `jacobian`, and says in `has_jacobian` that these can be
-called, derivatives are in closed form. Everything is differentiable once more, for a penalty's own
-gradient.
+The autoencoder must have the attributes of `skae.modules.Autoencoder`. If its encoder or decoder
+has `jacobian_factors` and `jacobian`, and `has_jacobian` is true, derivatives are in closed form.
+All results are differentiable, for the gradients of penalties.
 
 Shapes: b rows in a batch, p features, k codes.
 """
@@ -12,28 +11,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# `skae.modules.INPUT_LIMIT`, of which this package knows nothing.
+# Equal to `skae.modules.INPUT_LIMIT`, which this package does not import.
 _INPUT_LIMIT = 5.0
 
 
 def has_encoder_jacobian(module) -> bool:
-    """Tell whether `sum_squared_code_jacobian` knows this autoencoder."""
+    """Return whether `sum_squared_code_jacobian` supports an autoencoder."""
     plain = getattr(module, "sparsity", None) is None
     return plain and getattr(module.encoder, "has_jacobian", False)
 
 
 def has_decoder_jacobian(module) -> bool:
-    """Tell whether `find_output_jacobian` knows this autoencoder."""
+    """Return whether `find_output_jacobian` supports an autoencoder."""
     return getattr(module.decoder, "has_jacobian", False)
 
 
 def sum_squared_code_jacobian(module, inputs: Tensor) -> Tensor:
-    """Return the squared Frobenius norms (b,) of the scaled codes' derivatives by rows (b, p).
+    """Return the squared Frobenius norms (b,) of the derivatives of scaled codes by rows (b, p).
 
-    With `h` units in the first layer, the Jacobian is ``U D W + P``, where `D` is diagonal and
-    the only matrix that differs from row to row if there is one hidden layer. The squared norm of
-    ``U D W`` is then ``d' ((W W') * (U' U)) d``, which costs no more than a layer: the Jacobian
-    itself takes k times as long.
+    The Jacobian is ``U D W + P``, where `D` is diagonal. With one hidden layer, it is the only
+    matrix that differs between rows. The squared norm of ``U D W`` is then ``d' ((W W') * (U' U))
+    d``, which costs no more than a layer. The Jacobian itself would take k times as long.
     """
     scaled = inputs * module.input_scale
     limited = scaled.clamp(-_INPUT_LIMIT, _INPUT_LIMIT)
@@ -50,7 +48,7 @@ def sum_squared_code_jacobian(module, inputs: Tensor) -> Tensor:
     if most == 0:
         return norms
     cut_off, features = cut_off.to(scaled.dtype).topk(most, dim=1)
-    # What is cut off does not reach the encoder: its part is taken away again.
+    # Clipped entries do not reach the encoder, so their part is subtracted again.
     by_encoder = (F.embedding(features, weight.T) * slopes[:, None]) @ upper.mT
     squares = by_encoder.square()
     if projection is not None:
@@ -80,8 +78,8 @@ def find_output_jacobian(module, code: Tensor) -> Tensor:
 def multiply_code_jacobian(module, inputs: Tensor, factors: Tensor) -> Tensor:
     """Return factors (b, k) times the derivatives of scaled codes, (b, p), by autograd.
 
-    Where rows of a batch depend on each other, as under batch normalisation, a row gets what all
-    codes of the batch owe to it.
+    If rows of a batch depend on each other, as with batch normalisation, the result for a row sums
+    the derivatives of the codes of all rows of the batch by that row.
     """
     differentiable = torch.is_grad_enabled()
     with torch.enable_grad():
@@ -112,5 +110,5 @@ def compute_output_jacobian(module, code: Tensor) -> Tensor:
 
 
 def _is_within_limit(scaled: Tensor) -> Tensor:
-    """Return 1 where an entry passes the limit as it is and 0 where it is cut off."""
+    """Return 1 for entries within the limit and 0 for clipped ones."""
     return (scaled.abs() <= _INPUT_LIMIT).to(scaled.dtype)

@@ -1,4 +1,4 @@
-"""Losses whose output is the parameter of a distribution, in the unit of X."""
+"""Losses whose output is the parameter of a distribution, in the units of X."""
 
 import math
 
@@ -9,12 +9,12 @@ from torch.nn import functional as F
 from skae.objectives._reconstruction import ReconstructionLoss
 from skae.objectives._units import ColumnUnits
 
-# As in `skae.modules.ExponentialOutput`: beyond this logarithm a rate is next to no float32.
+# As in `skae.modules.ExponentialOutput`, the largest log rate, far from overflow in float32.
 _GREATEST_LOG_RATE = 30.0
 
 
 class BinaryCrossEntropy(ReconstructionLoss):
-    """Cross-entropy in nats of each cell, which is a probability in the unit of X.
+    """Cross-entropy in nats of each cell, which is a probability in the units of X.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class BinaryCrossEntropy(ReconstructionLoss):
 
 
 class PoissonLoss(ReconstructionLoss):
-    """Half the Poisson deviance in nats of each cell, which is a count in the unit of X.
+    """Half the Poisson deviance in nats of each cell, which is a count in the units of X.
 
     The output is the logarithm of the rate. Half the deviance is the negative log-likelihood minus
     that of a rate equal to the count. It is 0 if the reconstruction is exact, and about 1/2 if the
@@ -86,12 +86,12 @@ class PoissonLoss(ReconstructionLoss):
 
 
 def _restore_counts(target: Tensor, units: ColumnUnits) -> Tensor:
-    # Standardising and back may leave a zero a little below.
+    # Standardising and back may turn zeros into small negative values.
     return units.restore(target).clamp_min_(0)
 
 
 def _half_deviance(output: Tensor, rate: Tensor, count: Tensor) -> Tensor:
-    """Return half the deviance, given the rate of outputs that are not too great."""
+    """Return half the deviance, given outputs and clipped rates."""
     least = torch.xlogy(count, count) - count
     beyond = (output - _GREATEST_LOG_RATE).clamp_min(0)
     return rate * (1 + beyond) - count * output + least

@@ -9,31 +9,31 @@ from skae._shared.blocks import ColumnBlocks, count_columns, repeat_for_columns
 from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss
 from skae.objectives._units import ColumnUnits
 
-# A category of which nearly all rows have one level does not count for more than this allows.
+# Entropies of categories count as at least this, which limits the weight of almost constant ones.
 LEAST_ENTROPY = 0.02
 
 
 class MixedLoss(ReconstructionLoss):
     """Squared error of numbers and cross-entropy of categories, relative to their baselines.
 
-    The baseline of a number is its mean, and the baseline of a category are the shares of its
-    levels. A column that is reconstructed no better has a loss of 1. The loss of a row is the mean
-    over its columns, whatever the numbers of levels. Estimators use this loss for data frames with
-    columns of several kinds.
+    The baseline of a number is its mean, and the baseline of a category the shares of its levels. A
+    column that is reconstructed no better than that has a loss of 1. The loss of a row is the mean
+    over its columns, whatever their numbers of levels. Estimators use this loss for data frames
+    with columns of several kinds.
 
     Parameters
     ----------
     levels : sequence of int
-        Number of levels of each column, which is its number of columns in X; 0 for a number, which
-        has one column in X.
+        Number of levels of each column, which is its number of columns in X. 0 means a number,
+        which has one column in X.
     factors : sequence of float
-        Factor of each column that converts its columns of X to 0 and 1; for numbers, the factor
+        Factor of each column that converts its columns of X to 0 and 1. For numbers, the factor
         that gives variance 1.
 
     Examples
     --------
-    A number, and a category of two levels, which are told well in the first row and not at all in
-    the second:
+    A number and a category of two levels, which are reconstructed well in the first row and only as
+    well as by the baseline in the second:
 
     >>> import torch
     >>> from skae.objectives import ColumnUnits, MixedLoss
@@ -58,7 +58,7 @@ class MixedLoss(ReconstructionLoss):
 
     @property
     def cell_shares(self) -> list[float]:  # type: ignore[override]
-        """Share of each column of X in the column of the frame that it belongs to."""
+        """Share of each column of X in its column of the data frame."""
         return repeat_for_columns([1 / max(1, own) for own in self.levels], self.levels)
 
     @property
@@ -67,7 +67,7 @@ class MixedLoss(ReconstructionLoss):
         return [not own for own in self.levels for _ in range(max(1, own))]
 
     def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
-        """Return the loss of each column of X, whose mean is that of the row."""
+        """Return the loss of each column of X. The mean is the loss of the row."""
         return self.prepare(units).cells(output, target)
 
     def prepare(
@@ -80,7 +80,7 @@ class MixedLoss(ReconstructionLoss):
 
 
 class PreparedMixedLoss(PreparedLoss):
-    """A loss of numbers and categories for one table, with the baselines of its columns."""
+    """Loss of numbers and categories for one table, with the baselines of its columns."""
 
     factor: Tensor
     weight: Tensor
@@ -97,7 +97,7 @@ class PreparedMixedLoss(PreparedLoss):
         self.register_buffer("weight", weight)
 
     def _find_weights(self, shares: Tensor) -> Tensor:
-        """Return 1 for numbers, and the inverse entropies of categories for their levels."""
+        """Return 1 for numbers, and the inverse entropy of the category for levels."""
         shares = torch.where(self.blocks.is_level, shares.clamp_min(0), 0.0)
         entropies = shares.new_zeros(self.blocks.n_categories + 1)
         entropies.index_add_(0, self.blocks.owner, -torch.xlogy(shares, shares))
@@ -106,18 +106,18 @@ class PreparedMixedLoss(PreparedLoss):
         return weights[self.blocks.owner]
 
     def cells(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each column of X; 0 for missing cells."""
+        """Return the loss of each column of X, 0 for missing cells."""
         output, target, missing = self._complete(output, target)
         cells = self._weigh(output, target, self.blocks.log_softmax(output))
         return cells if missing is None else cells.masked_fill(missing, 0)
 
     def columns(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each column, in units of its baseline; NaN where it is missing.
+        """Return the loss of each column relative to its baseline, NaN for missing cells.
 
         Parameters
         ----------
         output, target : Tensor of shape (n_samples, n_features)
-            Outputs of the network and standardised rows, NaN where a cell is missing.
+            Outputs of the network, and standardised rows with NaN for missing cells.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class PreparedMixedLoss(PreparedLoss):
         return cells.mean(-1), torch.mul(gradient, factor, out=output)
 
     def restore_shares(self, target: Tensor) -> Tensor:
-        """Return shares of levels, of the shape of standardised rows; of no use for numbers."""
+        """Return shares of levels, of the shape of standardised rows. Not valid for numbers."""
         return self.units.restore(target) * self.factor
 
     def _weigh(self, output: Tensor, target: Tensor, log_shares: Tensor) -> Tensor:

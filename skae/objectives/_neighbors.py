@@ -1,4 +1,4 @@
-"""Loss of codes that should keep the neighbours of their rows."""
+"""Loss of codes that should keep the nearest neighbours of the rows."""
 
 import hashlib
 import math
@@ -13,9 +13,9 @@ from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss, me
 from skae.objectives._units import ColumnUnits
 
 METRICS = ("cosine", "euclidean")
-# Cells of a matrix of similarities that is in memory at once.
+# Maximum number of cells of a matrix of similarities.
 _MAX_CELLS = 2**23
-# Rows of a batch that the decoder learns by.
+# Maximum number of rows of a batch on which the decoder is trained.
 _MAX_DECODED_ROWS = 256
 
 
@@ -38,7 +38,7 @@ class NeighborLoss(ReconstructionLoss):
         decide whether the network is better than a linear map.
     temperature : float, default=0.05
         Increase of the squared distance that divides a probability by e, in units of the mean
-        squared distance between rows; greater than 0. Lower values concentrate the loss on the
+        squared distance between rows. Greater than 0. Lower values concentrate the loss on the
         nearest rows.
 
     References
@@ -68,19 +68,18 @@ class NeighborLoss(ReconstructionLoss):
         """Raise an error for invalid parameters."""
         if self.metric not in METRICS:
             raise ValueError(
-                f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Choose "
-                "one of these."
+                f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Use one of these."
             )
         if not isinstance(self.n_neighbors, numbers.Integral) or self.n_neighbors < 1:
             raise ValueError(
                 f"`n_neighbors` must be a whole number, at least 1. Got {self.n_neighbors!r}. "
-                "Use the number of neighbours that you will search for."
+                "Use the number of neighbours for which you will search."
             )
         is_number = isinstance(self.temperature, numbers.Real) and math.isfinite(self.temperature)
         if not is_number or self.temperature <= 0:
             raise ValueError(
                 "`temperature` must be a finite number, greater than 0. Got "
-                f"{self.temperature!r}. Leave it out if in doubt."
+                f"{self.temperature!r}. Use the default if in doubt."
             )
 
     def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
@@ -89,17 +88,17 @@ class NeighborLoss(ReconstructionLoss):
 
 
 class NeighborObjective(Objective):
-    """The loss of codes whose neighbours differ from those of the rows, and that of the decoder.
+    """Loss of codes whose neighbours differ from those of the rows, and loss of the decoder.
 
-    Held-out rows are judged by the share of their nearest rows of the table that are no longer
-    nearest among the codes.
+    Held-out rows are judged by the share of their nearest neighbours in the table that are not
+    nearest neighbours among the codes.
 
     Parameters
     ----------
     loss : PreparedLoss
-        A `NeighborLoss`, ready for the table.
+        `NeighborLoss` prepared for the table.
     database : Tensor of shape (n_known, n_features)
-        Standardised rows that neighbours are looked for among.
+        Standardised rows among which neighbours are searched.
 
     Examples
     --------
@@ -132,19 +131,19 @@ class NeighborObjective(Objective):
         self.register_buffer("database", database, persistent=False)
         places = self._place(database)
         spread = 2 * (places - places.mean(0)).square().sum(1).mean()
-        # Rows that are all equal have no nearest ones.
+        # If all rows are equal, the scale is arbitrary.
         self.register_buffer("spread", torch.where(spread > 0, spread, 1.0))
         self._known: dict[bytes, Tensor] = {}
 
     def release(self) -> None:
-        """Let go of the table."""
+        """Release the table."""
         self.database = self.database[:0]
         self._known = {}
 
     def forward(self, module, inputs, rows, weights=None) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, and the output for its first rows.
 
-        Neighbours are those within the batch, of which a few rows are enough for the decoder.
+        Neighbours are searched within the batch. A few of its rows are enough for the decoder.
         """
         code = module.encode_raw(inputs)
         losses = self._compare(self._place(rows), code, weights)
@@ -167,7 +166,7 @@ class NeighborObjective(Objective):
 
     @torch.no_grad()
     def judge(self, module, inputs, rows) -> tuple[Tensor, Tensor]:
-        """Return the share of its neighbours that each row has lost, and the output."""
+        """Return the share of neighbours that the code of each row has lost, and the output."""
         code = module.encode_raw(inputs)
         known_codes = torch.cat([module.encode_raw(part) for part in self.database.split(4096)])
         n_neighbors = min(self.settings.n_neighbors, len(self.database))
@@ -176,7 +175,7 @@ class NeighborObjective(Objective):
         return 1 - kept.to(code.dtype), module.decode_raw(code)
 
     def _find_truth(self, rows: Tensor, n_neighbors: int) -> Tensor:
-        """Return the nearest rows of the table; those of rows that were seen before are known."""
+        """Return the nearest rows of the table, cached for rows seen before."""
         key = hashlib.sha256(rows.cpu().numpy().tobytes()).digest()
         if key not in self._known:
             own, others = self._place(rows), self._place(self.database)
@@ -196,31 +195,31 @@ def place_rows(rows: Tensor, metric: str, units: ColumnUnits) -> Tensor:
     rows : Tensor of shape (n_samples, n_features)
         Standardised rows.
     metric : {"cosine", "euclidean"}
-        The metric.
+        Metric of the rows.
     units : ColumnUnits
         Units of the columns.
 
     Returns
     -------
     places : Tensor of shape (n_samples, n_features)
-        Rows of unit length for cosines, else the given ones.
+        Rows of unit length for "cosine", else the given rows.
     """
     return F.normalize(units.restore(rows), dim=-1) if metric == "cosine" else rows
 
 
 def find_similarities(points: Tensor, others: Tensor | None = None) -> Tensor:
-    """Return numbers that are greater for nearer points, of shape (n_points, n_others).
+    """Return similarities that are higher for nearer points, of shape (n_points, n_others).
 
-    They are half of minus the squared distances, but for a number for each point of its own.
+    They are minus half the squared distances, up to a constant for each point.
     """
     others = points if others is None else others
     return torch.addmm(others.square().sum(1) / 2, points, others.T, beta=-1)
 
 
 def _leave_out_itself(similarities: Tensor) -> Tensor:
-    """Return similarities in which that of each point to itself is next to minus infinity.
+    """Set the similarity of each point to itself to the lowest finite value.
 
-    With infinity itself a point that is alone would have no probabilities.
+    With minus infinity, a single point would have no probabilities.
     """
     itself = torch.eye(len(similarities), dtype=torch.bool, device=similarities.device)
     return similarities.masked_fill(itself, torch.finfo(similarities.dtype).min)
@@ -235,5 +234,5 @@ def find_nearest(points: Tensor, database: Tensor, n_neighbors: int) -> Tensor:
 
 
 def find_kept(some: Tensor, others: Tensor) -> Tensor:
-    """Return the share of the indices in each row that stand in the same row of others, too."""
+    """Return the share of the indices in each row that are also in the same row of `others`."""
     return (some[:, :, None] == others[:, None, :]).any(2).double().mean(1)

@@ -12,8 +12,8 @@ class Objective(nn.Module):
     A training step calls ``objective(module, inputs, rows, weights)`` and differentiates the
     returned loss. Held-out rows are evaluated by ``objective.judge(module, inputs, rows)``, without
     gradients. It must return the same losses in each call, so random draws in `judge` come from a
-    generator that is seeded anew in each call. At the beginning of each step, `set_progress` is
-    called with the share of the training that is done.
+    generator that is reseeded in each call. At the start of each step, `set_progress` is called
+    with the share of training done so far.
 
     A subclass must override `judge`. It also overrides `forward` if the loss of a batch is not the
     mean over its rows, or if training is random; `set_progress` if the objective changes during
@@ -25,8 +25,8 @@ class Objective(nn.Module):
     rotates : bool, default=True
         Whether codes may be rotated after training.
     error : PreparedLoss or None, default=None
-        Loss of outputs by which models are compared with their start; the squared error of
-        reconstructions where None.
+        Loss of outputs by which models are compared with their start. None means the squared error
+        of reconstructions.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Objective(nn.Module):
         Parameters
         ----------
         share : float in [0, 1]
-            Share of the training steps that are done.
+            Share of the training steps done so far.
         """
 
     def release(self) -> None:
@@ -166,7 +166,7 @@ class ReconstructionObjective(Objective):
 
     @property
     def error(self) -> PreparedLoss | None:  # type: ignore[override]
-        """The loss where models are compared by it, None for the squared error."""
+        """Loss by which models are compared. None means the squared error."""
         return self.loss if self.loss.loss.is_error else None
 
     def forward(

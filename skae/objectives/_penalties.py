@@ -1,4 +1,4 @@
-"""Penalties on what a network does, beside its reconstructions."""
+"""Penalties on codes and networks, added to the reconstruction loss."""
 
 import numbers
 
@@ -9,16 +9,16 @@ from torch import Tensor
 from skae.objectives import _jacobians
 from skae.objectives._draws import fresh_generator
 
-# Each `default_alpha` was chosen on two tables, images of digits and measurements of cells: the
-# greatest power of ten, of three or four tried, that cost nothing on new rows.
+# Each `default_alpha` was chosen on two tables, images of digits and measurements of cells, as the
+# largest of three or four powers of ten that did not increase the error on new rows.
 
-# Greatest number of rows for which the decoder's Jacobian is made: with k codes it takes the
-# memory of k batches.
+# Maximum number of rows for which the Jacobian of the decoder is computed. With k codes, it takes
+# the memory of k batches.
 _N_SAMPLED_ROWS = 32
 
 
 class Penalty(BaseEstimator):
-    """Base class of penalties, terms that are added to the reconstruction loss.
+    """Base class of penalties, which are added to the reconstruction loss.
 
     As in any scikit-learn estimator, the constructor stores its parameters unchanged, and they are
     checked when used. A search can set them, as in ``penalty__target``. `fit` uses a copy of the
@@ -198,7 +198,7 @@ class KLSparsity(Penalty):
     ) -> Tensor:
         """Return the mean divergence of the codes."""
         self.check()
-        # Logarithms stay finite for a code that is zero in all rows.
+        # Keeps logarithms finite for codes that are zero in all rows.
         least = torch.finfo(code.dtype).eps
         squared = _scale(code).square()
         activity = (squared / (1 + squared)).mean(0).clamp(least, 1 - least)
@@ -208,7 +208,7 @@ class KLSparsity(Penalty):
 
 
 def _scale(code: Tensor) -> Tensor:
-    """Return codes over their root mean squares; what is zero in all rows stays zero."""
+    """Return codes divided by their root mean squares. Codes of zeros stay zero."""
     mean_square = code.square().mean(0)
     return code / mean_square.clamp_min(torch.finfo(code.dtype).eps).sqrt()
 
@@ -329,9 +329,9 @@ def _draw_signs(like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _mean_squared_cosine(jacobian: Tensor) -> Tensor:
-    """Return the mean over b rows and pairs of k columns, given (b, p, k); 0 for one column."""
+    """Return the mean over b rows and pairs of k columns, given (b, p, k). 0 for one column."""
     products = jacobian.mT @ jacobian
-    # A direction of next to no length has none, rather than a derivative without bound.
+    # Limits derivatives for directions of almost zero length.
     least = torch.finfo(jacobian.dtype).eps
     factors = products.diagonal(dim1=1, dim2=2).clamp_min(least).rsqrt()
     cosines = products * factors[:, None] * factors[..., None]

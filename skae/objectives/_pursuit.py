@@ -8,9 +8,10 @@ from torch import Tensor
 from skae.objectives._objective import Objective
 from skae.objectives._reconstruction import mean_loss
 
-# A code is dead that has not been active in so many times the rows that one of average use takes.
+# Codes are dead if they were not active for this multiple of the rows between two activations of an
+# average code.
 _PATIENCE = 20
-# Weight of the dead codes' own loss, as in Gao et al.
+# Weight of the loss of dead codes, as in Gao et al.
 _REVIVAL = 1 / 32
 
 
@@ -23,7 +24,7 @@ class PursuitObjective(Objective):
     Parameters
     ----------
     widths : sequence of int
-        Numbers of codes, in ascending order, the number of all of them last.
+        Numbers of codes in ascending order, ending with the number of all codes.
 
     References
     ----------
@@ -54,7 +55,7 @@ class PursuitObjective(Objective):
         self.register_buffer("idle", torch.zeros(self.widths[-1]))
 
     def forward(self, module, inputs, rows, weights=None):
-        """Return the loss of a batch, and the reconstructions; take note of idle codes."""
+        """Return the loss of a batch and the reconstructions, and update counts of idle codes."""
         code, thresholds = module.pursue(inputs, weights)
         module.follow_(thresholds)
         losses, output = self._compare(module, code, rows)
@@ -69,7 +70,7 @@ class PursuitObjective(Objective):
     def judge(self, module, inputs, rows):
         """Return the loss of each row, and the reconstructions.
 
-        As many codes are active as in training, on average over these rows, whatever their weights.
+        The mean number of active codes of these rows is that of training, ignoring their weights.
         """
         return self._compare(module, module.pursue(inputs)[0], rows)
 
@@ -82,7 +83,7 @@ class PursuitObjective(Objective):
 
 
 def _find_revival(module, dead: Tensor, rest: Tensor) -> Tensor:
-    """Return the mean squared error of dead codes that reconstruct the rest of rows."""
+    """Return the mean squared error with which dead codes reconstruct the residuals of rows."""
     dictionary = module.dictionary[dead]
     with torch.no_grad():
         scores = torch.relu(rest @ dictionary.T)

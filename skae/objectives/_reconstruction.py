@@ -29,18 +29,19 @@ class ReconstructionLoss(BaseEstimator):
     ----------
     link : {"identity", "logistic", "exponential"} or tuple, default="identity"
         Meaning of the network's output: a standardised value, the logit of a value in [0, 1], or
-        the logarithm of a positive value. The latter two are in the unit of X. A tuple begins
-        with the name "mixed", which the structure of the columns follows, as in `MixedLoss`.
+        the logarithm of a positive value. The latter two are in the units of X. A tuple has the
+        name "mixed", followed by the structure of the columns, as in `MixedLoss`.
     domain : tuple of two floats or None, default=None
-        Range of allowed values of X, in its own unit.
+        Range of allowed values of X, in its own units.
     must_beat_pca : bool, default=False
         Whether the model becomes PCA if its squared error is higher than PCA's. Not inherited by a
         subclass that overrides `cells` or `rows`.
     is_error : bool, default=False
-        Whether models are compared with PCA by the loss itself instead of the squared error; with
-        the PCA that the network starts as, that is.
+        Whether models are compared by this loss instead of the squared error. They are then
+        compared with the start of the network.
     cell_shares : sequence of float of length n_features or None, default=None
-        Share of each column of X in a column that the loss counts; None where each is one.
+        Share of each column of X in a column of the loss, such as ``1 / n_levels`` for a level of a
+        category. None means 1 for all columns.
     holds_numbers : sequence of bool of length n_features or None, default=None
         Whether each column of X holds numbers, which may have other values than in X while a
         network is trained; None where all do.
@@ -191,7 +192,7 @@ class ReconstructionLoss(BaseEstimator):
 
 
 def _goes_with_loss(kind: type, name: str) -> bool:
-    """Tell whether the class that defines `name` is not above the one that defines the loss."""
+    """Return whether `name` is defined by the class that defines the loss, or by a subclass."""
     for base in kind.__mro__:
         if base is ReconstructionLoss:
             return False
@@ -208,7 +209,7 @@ class PreparedLoss(nn.Module):
     Parameters
     ----------
     loss : ReconstructionLoss
-        The loss of cells or rows.
+        Loss of cells or rows.
     units : ColumnUnits, default=None
         Units of the columns. None is for a table that is already standardised.
     masked : bool, default=False
@@ -245,7 +246,7 @@ class PreparedLoss(nn.Module):
         return self.loss.has_gradient
 
     def cells(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each cell, of the shape of the target; 0 for missing cells."""
+        """Return the loss of each cell, of the shape of the target. 0 for missing cells."""
         output, target, missing = self._complete(output, target)
         cells = self.loss.cells(self.units.clip(output), target, self.units)
         self._check_shape("cells", cells, target.shape)
@@ -311,9 +312,9 @@ class PreparedLoss(nn.Module):
         return mean_loss(self.rows(output, target), weight)
 
     def _complete(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return output and target with 0 for missing cells, and where these are.
+        """Return output and target with 0 for missing cells, and the mask of these.
 
-        Both, because a derivative that is infinite or NaN stays so when it is multiplied with 0.
+        Both are filled, as infinite derivatives and NaN remain when they are multiplied by 0.
         """
         if not self.masked:
             return output, target, None
@@ -327,10 +328,10 @@ class PreparedLoss(nn.Module):
             raise ValueError(
                 f"`{method}` of {type(self.loss).__name__} must return a tensor of shape "
                 f"{tuple(shape)}. Got {shown}. "
-                "Leave out the mean over the rows, which is taken afterwards."
+                "Do not take the mean over the rows, which is taken afterwards."
             )
 
 
 def mean_loss(losses: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the mean of the losses of rows, times their weights where there are any."""
+    """Return the mean of the losses of rows, multiplied by weights if there are any."""
     return losses.mean() if weights is None else (losses * weights).mean()

@@ -1,4 +1,4 @@
-"""Objective of the autoencoder of texts."""
+"""Objective of autoencoders of texts."""
 
 from typing import Any
 
@@ -30,9 +30,9 @@ class TokenCrossEntropy(Objective):
         Returns
         -------
         losses : Tensor of shape (n_samples,)
-            Mean cross-entropy of the words of each text, its end included.
+            Mean cross-entropy of the words of each text, including its end.
         code : Tensor of shape (n_samples, n_components)
-            Codes in the network's own basis; logits are too large to be kept.
+            Raw codes, instead of logits, which are too large to keep.
         """
         code = module.encode_raw(inputs)
         return module.find_losses(code, rows), code

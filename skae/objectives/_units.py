@@ -1,4 +1,4 @@
-"""Properties of the columns of a table that a loss needs."""
+"""Units and ranges of columns, for losses."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ class ColumnUnits(nn.Module):
     Parameters
     ----------
     mean : Tensor of shape (n_features,), default=None
-        Mean of each column in the unit of X. None is 0.
+        Mean of each column in the units of X. None is 0.
     scale : Tensor of shape (), default=None
-        Size of one standardised unit in the unit of X, greater than 0. None is 1.
+        Size of one standardised unit in the units of X, greater than 0. None is 1.
     lower, upper : Tensor of shape (n_features,), default=None
         Range of the reconstructions in standardised units. None is unbounded.
 
@@ -46,7 +46,7 @@ class ColumnUnits(nn.Module):
         self.register_buffer("upper", upper)
 
     def restore(self, rows: Tensor) -> Tensor:
-        """Return standardised rows in the unit of X.
+        """Return standardised rows in the units of X.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class ColumnUnits(nn.Module):
         Returns
         -------
         restored : Tensor of shape (..., n_features)
-            Rows in the unit of X.
+            Rows in the units of X.
         """
         return torch.addcmul(self.mean, rows, self.scale)
 
@@ -82,7 +82,7 @@ class ColumnUnits(nn.Module):
         return output + (clipped - output).detach() if torch.is_grad_enabled() else clipped
 
     def clip_(self, output: Tensor) -> Tensor:
-        """Clip outputs in place, for gradients that are written out."""
+        """Clip outputs in place, for explicit gradients."""
         if self.lower is not None:
             torch.clamp(output, self.lower, self.upper, out=output)
         return output
