@@ -15,6 +15,7 @@ _GREATEST_DISTANCE = 1e30
 _MARGIN = 0.05
 # Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
+_FEW_CELLS = 2**12
 
 
 class Shown(NamedTuple):
@@ -171,15 +172,15 @@ class Reach(nn.Module):
         total, largest = costs.sum(-1, keepdim=True), costs.amax(-1, keepdim=True)
         distance = self._measure_codes(codes) * (total / (1 + total))
         share = 1 / (1 + (total - largest) + distance)
-        alone = largest / total.clamp_min(tiny)
-        return Shown(shown, None, share, scaled - share * (shown + alone * (scaled - shown)))
+        mixed = torch.lerp(shown, scaled, largest / total.clamp_min(tiny))
+        return Shown(shown, None, share, torch.addcmul(scaled, share, mixed, value=-1))
 
     def _fade_codes(self, scaled: Tensor) -> Shown:
         """Return the input for codes, some of which may be known."""
         inside, _, squares = _split(scaled, self.code_bounds, self.code_unit)
         squares = squares.clamp_max(_GREATEST_DISTANCE)
         values, share = inside / (1 + squares), 1 / (1 + squares.sum(-1, keepdim=True))
-        return Shown(values, None, share, scaled - share * values)
+        return Shown(values, None, share, torch.addcmul(scaled, share, values, value=-1))
 
     def _measure_codes(self, codes: Tensor) -> Tensor:
         """Return the sums of the squared distances of codes, of shape (n_samples, 1)."""
@@ -191,18 +192,26 @@ def _limit(scaled: Tensor, bounds: Tensor, fade: Callable[[Tensor], Shown]) -> S
     """Return the input for rows, computed only for those that are not within the bounds."""
     if is_recording() or scaled.is_cuda or scaled.ndim != 2:
         return fade(scaled)
-    lower, upper = bounds
-    # Several times faster than `torch.clamp` with a bound for each column.
-    inside = torch.minimum(torch.maximum(scaled, lower), upper)
+    inside = torch.clamp(scaled, *bounds)
     try:
-        if torch.equal(inside, scaled):
-            return Shown(scaled)
+        far = _find_differences(scaled, inside)
     except RuntimeError:
         # Functions mapped over rows, as by `torch.func.vmap`, cannot branch on values.
         return fade(scaled)
-    far = (scaled - inside).abs_().amax(-1).nonzero()[:, 0]
-    part = fade(scaled[far])
-    return Shown(scaled.index_copy(0, far, part.values), far, part.share, part.rest)
+    if far is None:
+        return Shown(scaled)
+    part = fade(scaled.index_select(0, far))
+    # The other rows are those of `scaled`, and need no memory of their own.
+    return Shown(inside.index_copy_(0, far, part.values), far, part.share, part.rest)
+
+
+def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:
+    """Return the numbers of the rows that differ from the others, None where none does."""
+    # Comparing many numbers takes longer than all the rest.
+    if rows.numel() <= _FEW_CELLS and torch.equal(rows, others):
+        return None
+    found = (rows - others).abs_().amax(-1).nonzero()[:, 0]
+    return found if len(found) else None
 
 
 def _split(values: Tensor, bounds: Tensor, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
