@@ -44,7 +44,7 @@ class ReconstructionLoss(BaseEstimator):
         category. None means 1 for all columns.
     holds_numbers : sequence of bool of length n_features or None, default=None
         Whether each column of X holds numbers, which may have other values than in X while a
-        network is trained; None where all do.
+        network is trained. None means all do.
     has_gradient : bool
         Whether the class has `rows_and_gradient_`. Not inherited by a subclass that overrides
         `cells` or `rows`, because its gradient differs.

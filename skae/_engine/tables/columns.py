@@ -173,7 +173,7 @@ def check_squares(squares: np.ndarray, columns: np.ndarray):
     squares : ndarray of shape (n,)
         Squared deviations from the mean, or sums of them.
     columns : ndarray of shape (n,)
-        Column of each.
+        Column index of each square.
 
     Raises
     ------
