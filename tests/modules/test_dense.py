@@ -77,7 +77,7 @@ def test_no_closed_jacobian_where_there_is_more_than_layers(params):
     stack = make_stack(**params)
     assert make_stack().has_jacobian
     assert not stack.has_jacobian
-    with pytest.raises(ValueError, match="Differentiate it by autograd"):
+    with pytest.raises(ValueError, match="Use autograd instead"):
         stack.jacobian(make_rows())
 
 
