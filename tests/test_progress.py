@@ -5,6 +5,7 @@ import io
 import re
 import sys
 import threading
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -93,6 +94,33 @@ def test_the_time_left_counts_from_the_beginning(monkeypatch):
     # 400 rows in four seconds.
     shown = r"Reading:  40%\|.*\| 400/1.00k \[00:04<00:06, 100 rows/s\]"
     assert re.search(shown, look(monkeypatch, work))
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """Be in a notebook; return outputs of the cell and texts that have been shown in them."""
+    texts, outputs = [], []
+
+    def display(data, **options):
+        assert options == {"raw": True, "display_id": True}
+        outputs.append(data)
+        return SimpleNamespace(update=lambda data, raw: texts.append(data["text/html"]))
+
+    shell = SimpleNamespace(config={"IPKernelApp": {}}, execution_count=-1)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    progress._find_bar_class.cache_clear()
+    yield outputs, texts
+    progress._find_bar_class.cache_clear()
+    progress._open_output.cache_clear()
+
+
+def test_a_notebook_keeps_a_single_output_without_text(impatient, monkeypatch, model, notebook):
+    outputs, texts = notebook
+    assert look(monkeypatch, lambda: clone(model).fit(X).transform(X), io.StringIO) == ""
+    assert outputs == [{"text/plain": "", "text/html": ""}]
+    assert any(re.fullmatch("<pre>Epoch 2: .*rows/s.*</pre>", text) for text in texts)
+    assert texts[-1] == ""
 
 
 def fit():

@@ -1,15 +1,16 @@
 """Progress bars at a terminal and in notebooks."""
 
+import io
 import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
+from html import escape
 from importlib import import_module
-from importlib.util import find_spec
 from multiprocessing import parent_process
 from time import monotonic
 from typing import Any
@@ -114,6 +115,9 @@ class Progress(Unwatched):
             dynamic_ncols=True,
             leave=False,
             mininterval=0,
+            miniters=1,
+            # What tqdm writes beside the text would be a second output of a cell.
+            file=io.StringIO() if _is_in_notebook() else None,
         )
         if bar.disable:
             return None
@@ -161,8 +165,30 @@ def _is_in_notebook() -> bool:
 @cache
 def _find_bar_class() -> Any:
     """Return a class of bars without a thread, whose lock is local to this process."""
-    has_widgets = _is_in_notebook() and find_spec("ipywidgets") is not None
-    tqdm = import_module("tqdm.notebook" if has_widgets else "tqdm").tqdm
-    bar_class: Any = type("_Bar", (tqdm,), {"monitor_interval": 0})
+    body: dict[str, Any] = {"monitor_interval": 0}
+    if _is_in_notebook():
+        body["status_printer"] = staticmethod(_print_to_cell)
+    bar_class: Any = type("_Bar", (import_module("tqdm").tqdm,), body)
     bar_class.set_lock(threading.RLock())
     return bar_class
+
+
+def _print_to_cell(file: Any) -> Callable[[str], None]:
+    """Return a function that shows a text in the output of the cell, in place of the last text."""
+    output = _open_output(sys.modules["IPython"].get_ipython().execution_count)
+    return lambda text: output.update(_render(text), raw=True)
+
+
+@lru_cache(maxsize=1)
+def _open_output(n_executed: int) -> Any:
+    """Return the output of the cell that is executed; all bars of a cell follow each other there.
+
+    A stream would keep all texts in the notebook, and a widget its description.
+    """
+    display = import_module("IPython.display").display
+    return display(_render(""), raw=True, display_id=True)
+
+
+def _render(text: str) -> dict[str, str]:
+    """Return a text as the data of an output, which has no height if the text is empty."""
+    return {"text/plain": text, "text/html": f"<pre>{escape(text)}</pre>" if text else ""}
