@@ -156,13 +156,13 @@ def select(names):
     return chosen
 
 
-def select_folder(folder, *, raw=False, max_rows=None):
+def select_folder(folder, *, raw=False, max_rows=None, part="all"):
     """Return the tables of a folder; one printed line for each file that cannot be read.
 
     A quarter and a half of the columns are the numbers of codes.
     """
     chosen = {}
-    for path in sorted(Path(folder).iterdir()):
+    for path in sorted(Path(folder).iterdir())[_PARTS[part]]:
         try:
             n_features = _read_rows(path)[0].shape[1]
         except ValueError as error:

@@ -19,7 +19,14 @@ from _common import (
     quiet,
     time_call,
 )
-from _data import DATA_SETS, QUICK, densify, select, select_folder
+from _data import (
+    DATA_SETS,
+    QUICK,
+    add_part_option,
+    densify,
+    select,
+    select_folder,
+)
 from _rivals import RIVALS, Ours, PrincipalComponents
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -72,7 +79,7 @@ def main(arguments=None):
             ratios = " ".join(f"{run.ratio:.3f}" for run in own)
             print(f"{name} is done: {ratios}", file=sys.stderr, flush=True)
     report(runs, list(methods))
-    if options.folder is not None:
+    if options.folder is not None and options.part == "all":
         report_halves(runs, list(methods))
     if options.output:
         draw(runs, list(methods), options.output)
@@ -85,6 +92,7 @@ def parse_options(arguments):
     parser.add_argument("--folder", help="CSV, Parquet or NPZ tables to take instead")
     parser.add_argument("--raw", action="store_true", help="leave the folder's columns as they are")
     parser.add_argument("--rows", type=int, help="most rows to take of each table of the folder")
+    add_part_option(parser)
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, metavar="NAME")
     parser.add_argument("--seeds", type=int, help="splits, each with a seed; 5 by default")
     parser.add_argument("--hidden", nargs="+", type=int, help="hidden layers; 128 beside rivals")
@@ -92,8 +100,8 @@ def parse_options(arguments):
     parser.add_argument("--output", metavar="FIGURE", help="where to draw, such as figure.png")
     parser.add_argument("--threads", type=int, default=1, help="1 by default")
     options = parser.parse_args(arguments)
-    if options.folder is None and (options.raw or options.rows):
-        parser.error("--raw and --rows are for the tables of a --folder.")
+    if options.folder is None and (options.raw or options.rows or options.part != "all"):
+        parser.error("--raw, --rows and --part are for the tables of a --folder.")
     if options.folder is not None and (options.datasets or options.full):
         parser.error("--folder takes the place of --datasets and --full.")
     if options.datasets is None:
@@ -106,7 +114,11 @@ def parse_options(arguments):
     options.select = partial(select, options.datasets)
     if options.folder is not None:
         options.select = partial(
-            select_folder, options.folder, raw=options.raw, max_rows=options.rows
+            select_folder,
+            options.folder,
+            raw=options.raw,
+            max_rows=options.rows,
+            part=options.part,
         )
     return options
 

@@ -108,6 +108,7 @@ def pack_step(
     """Return the state of a step, the learning rates of its optimisers, and the generators."""
     return {
         "values": _pack(step.copy_values()),
+        "averaged": _pack(step.averaged.copy()),
         "moments": _pack(step.copy_moments()),
         "draws": [pack_draws(module) for module in step.modules],
         "drawn_ahead": _pack(step.copy_draws()),
@@ -127,6 +128,7 @@ def unpack_step_(
     # A state stores the class name of an optimiser; these are the classes allowed.
     kinds = {_name(kind): kind for kind in _find_kinds(step.copy_moments())}
     step.load_values_(_unpack(state["values"]))
+    step.averaged.load_(_unpack(state["averaged"]), step)
     step.load_moments_(_unpack(state["moments"], kinds))
     step.load_draws_(_unpack(state["drawn_ahead"]))
     step.emphasis = _unpack(state["emphasis"])

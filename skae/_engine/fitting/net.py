@@ -234,7 +234,7 @@ class AutoencoderNet(NeuralNet):
                 work.add(size)
 
         if listening:
-            with work_alone():
+            with work_alone(), self.step_.averaged.train(self.step_):
                 losses = self._train_before_listeners(list_batches(), begin_step)
         else:
             dataset = iterator.dataset

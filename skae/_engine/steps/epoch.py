@@ -58,9 +58,10 @@ def train_epoch(
         Loss of each network on each batch, before the update.
     """
     trainer = TRAINER.get()
-    if trainer is None:
-        return train_alone(step, batches, begin_step)
-    return trainer.train_epoch(step, batches, begin_step, n_cells)
+    with step.averaged.train(step):
+        if trainer is None:
+            return train_alone(step, batches, begin_step)
+        return trainer.train_epoch(step, batches, begin_step, n_cells)
 
 
 def train_alone(

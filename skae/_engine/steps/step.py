@@ -1,12 +1,13 @@
 """Base class of training steps."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from skae._engine.judgement import find_row_errors
+from skae._engine.steps.averaging import AveragedWeights
 
 
 class Step:
@@ -35,6 +36,9 @@ class Step:
 
     Attributes
     ----------
+    averages_weights : bool
+        Whether the networks have an average of their weights over past epochs between epochs, see
+        the section on training in the documentation. True by default.
     exchange_ : callable
         Function of a list of gradients, called between their computation and their use. Does
         nothing by default. Several processes that train one network sum their gradients here, in
@@ -66,6 +70,8 @@ class Step:
     ...                 parameter -= group["lr"] * parameter.grad
     """
 
+    averages_weights: ClassVar[bool] = True
+
     def __init__(
         self,
         modules: Sequence[Any],
@@ -76,6 +82,7 @@ class Step:
         self.exchange_: Callable[[list[Tensor]], None] = leave_gradients
         self.emphasis: Tensor | None = None
         self.outputs: list[Tensor] = []
+        self.averaged = AveragedWeights()
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
         """Compute the gradients for one batch of each network.

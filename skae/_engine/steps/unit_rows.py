@@ -8,6 +8,9 @@ from skae._engine.steps.autograd import AutogradStep
 class UnitRowStep(AutogradStep):
     """Training step by autograd that keeps the length of the dictionary's rows."""
 
+    # An average of rows of unit length is shorter.
+    averages_weights = False
+
     @torch.no_grad()
     def update_(self):
         """Make steps along the sphere."""
