@@ -24,11 +24,18 @@ from skae import (
     transform_many,
 )
 from skae._engine.fitting import resumption
+from skae._engine.steps import averaging
 from skae.objectives import SquaredError
 from skae.parallel import _backend
 from skae.parallel._scheduler import Scheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(autouse=True)
+def average_weights(monkeypatch):
+    """Average the weights in short trainings, too, as in those of a hundred epochs."""
+    monkeypatch.setattr(averaging, "_SHARE_OF_EPOCHS", 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,9 @@ class AutomaticLoop:
     n_epochs: tuple[int, int] = (20, 100)
     """Minimum and maximum of the number of epochs."""
 
+    stopping_factor: float = 1.0
+    """Factor of the number of steps and of the maximum where early stopping may end the training."""
+
     decay_rows: int = 0
     """Rows per column from which weight decay is as given. Half as many get four times that."""
 
@@ -117,4 +120,5 @@ class LoopSettings:
         if self.max_iter != "auto":
             return int(self.max_iter)
         least, most = automatic.n_epochs
-        return max(least, min(most, automatic.n_steps // n_batches))
+        factor = automatic.stopping_factor if self.early_stopping else 1.0
+        return max(least, int(factor * min(most, automatic.n_steps / n_batches)))

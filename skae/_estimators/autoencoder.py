@@ -192,8 +192,11 @@ class AutoencoderTransformer(BaseAutoencoder):
     learning_rate_init : float, default=0.01
         Maximum learning rate of the schedule. Lower it if the loss is not finite.
     max_iter : int or "auto", default="auto"
-        Maximum number of epochs. "auto" aims at 2000 training steps, with at least 20 and at most
-        100 epochs; with ``loss="neighbors"`` at 500 steps, with at least 20 and at most 200 epochs.
+        Maximum number of epochs. "auto" aims at 3000 training steps, with at least 20 and at most
+        150 epochs; with ``nested=True`` or without early stopping at 2000 steps and at most 100
+        epochs; with ``loss="neighbors"`` at 500 steps and at most 200 epochs. In training for more
+        than 20 epochs, weights are averaged over the last ones, see :doc:`how it works
+        </how_it_works>`.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW. With ``nested=True`` it is up to 30 times as strong on
         tables with fewer than 140 rows per column. Ignored if `net_params` sets another optimizer.

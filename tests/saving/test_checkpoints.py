@@ -18,6 +18,7 @@ from skae import (
     TokenAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
+from skae._engine.steps import averaging
 from skae.exceptions import ModelFileError
 from skae.saving import _checkpoints
 
@@ -27,6 +28,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 X = np.random.default_rng(0).normal(size=(1010, 3)) @ np.random.default_rng(1).normal(size=(3, 9))
 X = np.tanh(X) + 0.1 * np.random.default_rng(2).normal(size=X.shape)
 QUICK = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
+
+
+@pytest.fixture(autouse=True)
+def average_weights(monkeypatch):
+    """Average the weights in short trainings, too, as in those of a hundred epochs."""
+    monkeypatch.setattr(averaging, "_SHARE_OF_EPOCHS", 1.0)
 
 
 def interrupt(monkeypatch, folder, fit, *, after, every=1):

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from skae._engine.families.family import Family
 from skae._engine.families.losses import make_loss
 from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
 from skae._engine.families.plan import NetworkPlan
+from skae._engine.settings import AutomaticLoop
 from skae._engine.start.noise import find_input_scale
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.code_costs import PenaltyStep, has_penalty_of_codes
@@ -57,6 +58,7 @@ class Plain(Family):
     alpha: float = 0.0
     sparsity: Sparsity | None = None
     corruption: Corruption | None = None
+    automatic: ClassVar[AutomaticLoop] = AutomaticLoop(stopping_factor=1.5)
 
     @property
     def aims_at_squared_error(self) -> bool:

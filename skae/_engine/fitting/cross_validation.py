@@ -26,6 +26,7 @@ from skae._engine.judgement import (
 from skae._engine.start.noise import InputNoise
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.start.prepared_table import describe_table
+from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, train_epoch
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.tables.batches import batch_sizes, count_batches
@@ -109,6 +110,7 @@ class FoldNetworks:
             by_autograd=False,
             precision=contextlib.nullcontext,
         )
+        self.step.averaged = AveragedWeights(max_iter)
         self.step.share_groups_()
         self.groups = [group for own in self.step.groups for group in own]
         self.rates = LearningRates(self.groups, loop.learning_rate)

@@ -12,6 +12,7 @@ from skae._engine.compute.ranks import Alone
 from skae._engine.fitting.callbacks import EpochLog, TrainingStopped
 from skae._engine.fitting.packing import pack_net, unpack_net
 from skae._engine.judgement import Judgement, mean_of_rows
+from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, train_epoch, work_alone
 from skae._engine.steps.optimizer import LearningRates
 from skae._engine.steps.step import Step
@@ -118,6 +119,7 @@ class AutoencoderNet(NeuralNet):
             by_autograd=bool(self.listens_to_batches() or self.compile or self.mixed_precision),
             precision=self._precision,
         )
+        self.step_.averaged = AveragedWeights(self.max_epochs)
         return self
 
     def get_all_learnable_params(self):

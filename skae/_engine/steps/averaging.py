@@ -1,4 +1,4 @@
-"""Averages of the weights over past epochs, which stand in for the last ones between epochs."""
+"""Averages of the weights over the last epochs, which stand in for the weights between epochs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,51 +7,58 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Weight of the average so far when an epoch is added to it. The last five epochs make up two thirds
-# of the average.
-_DECAY = 0.8
+# The average reaches back over this share of the planned epochs, but not over more than ten: where
+# the learning rate falls to zero over few epochs, earlier weights are worse than the last ones.
+_SHARE_OF_EPOCHS = 0.05
+_MOST_EPOCHS = 10.0
 
 
 class AveragedWeights:
-    """Exponential moving average of the weights of a step after each epoch.
+    """Exponential moving average of the weights of a step, with one term for each epoch.
 
-    Training goes on from the weights themselves. Between epochs the networks have the averages, so
-    that everything that judges, copies or stores them takes these. After the first epoch both are
-    equal. Weights that somebody else sets between two epochs are taken over, and begin a new
-    average.
+    Training continues from the weights themselves. Between epochs the networks have the average,
+    so that everything that judges, copies or stores the networks works with the average. Weights
+    that a callback sets between two epochs are taken over, and the average starts anew.
+
+    Parameters
+    ----------
+    n_epochs_planned : int, default=1
+        Number of epochs for which the schedule of the training is laid out. With at most 20 epochs
+        the average is that of the last epoch alone, the weights themselves.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_epochs_planned: int = 1) -> None:
+        n_averaged = min(_SHARE_OF_EPOCHS * n_epochs_planned, _MOST_EPOCHS)
+        self.decay = max(0.0, 1 - 1 / n_averaged)
         self.n_epochs = 0
         self.last: Any = None
-        """Weights at the end of the last epoch, as `Step.copy_values` returns them."""
+        """Weights at the end of the last epoch, as returned by `Step.copy_values`."""
 
         self.average: Any = None
 
     @contextmanager
     def train(self, step) -> Iterator[None]:
-        """Return the context of an epoch of a step.
+        """Return a context in which a step has its weights. On exit, it gets the average.
 
         Parameters
         ----------
         step : Step
-            Has its weights within the context, and the average after it.
+            Step that trains for one epoch in the context.
         """
+        if self.decay == 0 or not step.averages_weights:
+            yield
+            return
         self._go_on(step)
         yield
-        if not step.averages_weights:
-            return
         self.n_epochs += 1
         self.last = step.copy_values()
-        if self.n_epochs == 1:
-            self.average = self.last
-            return
-        share = (1 - _DECAY) / (1 - _DECAY**self.n_epochs)
-        self.average = _mix(self.average, self.last, share)
+        # The first epoch has all the weight, not the start.
+        share = (1 - self.decay) / (1 - self.decay**self.n_epochs)
+        self.average = self.last if share == 1 else _mix(self.average, self.last, share)
         step.load_values_(self.average)
 
-    def _go_on(self, step):
-        """Give a step its weights after the last epoch, unless others have been set."""
+    def _go_on(self, step) -> None:
+        """Load the weights of the end of the last epoch, unless others have been set."""
         if self.n_epochs == 0:
             return
         if _are_equal(self.average, step.copy_values()):
@@ -60,17 +67,17 @@ class AveragedWeights:
             self.n_epochs = 0
 
     def copy(self) -> dict[str, Any]:
-        """Return the state beside the averages, which the networks have."""
+        """Return the state without the average, which the networks have."""
         return {"n_epochs": self.n_epochs, "last": self.last}
 
     def load_(self, state: dict[str, Any], step) -> None:
-        """Take over a state that `copy` has returned, for a step that has the averages."""
+        """Load a state returned by `copy`. The networks of `step` must have the average."""
         self.n_epochs, self.last = state["n_epochs"], state["last"]
-        self.average = step.copy_values()
+        self.average = step.copy_values() if self.n_epochs else None
 
 
 def _mix(average: Any, last: Any, share: float) -> Any:
-    """Return nested averages moved towards the last values by a share of the way."""
+    """Return nested averages, moved towards the last values by a share of the way."""
     if isinstance(last, dict):
         return {name: _mix(average[name], own, share) for name, own in last.items()}
     if isinstance(last, list | tuple):
@@ -81,9 +88,12 @@ def _mix(average: Any, last: Any, share: float) -> Any:
 
 
 def _are_equal(one: Any, other: Any) -> bool:
-    """Tell whether nested values are equal."""
+    """Return whether nested values are equal."""
     if isinstance(one, dict):
         return all(_are_equal(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple):
         return all(map(_are_equal, one, other))
-    return not isinstance(one, Tensor) or torch.allclose(one, other, 0, 0, equal_nan=True)
+    if not isinstance(one, Tensor) or torch.equal(one, other):
+        return True
+    # Comparing cells that may be NaN takes several times as long.
+    return torch.allclose(one, other, 0, 0, equal_nan=True)

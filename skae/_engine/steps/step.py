@@ -37,8 +37,8 @@ class Step:
     Attributes
     ----------
     averages_weights : bool
-        Whether the networks have an average of their weights over past epochs between epochs, see
-        the section on training in the documentation. True by default.
+        Whether the networks have the average of their weights over the last epochs when an epoch
+        has ended. True by default.
     exchange_ : callable
         Function of a list of gradients, called between their computation and their use. Does
         nothing by default. Several processes that train one network sum their gradients here, in

@@ -1,0 +1,96 @@
+"""The average of the weights over the last epochs, between which training goes on without it."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from skae._engine.steps.averaging import AveragedWeights
+
+
+class Weights(Callback):
+    """Keeps the weights of the decoder when each batch and each epoch has ended."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.last, self.averaged = [], []
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.last.append(None)
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training:
+            self.last[-1] = _copy(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.averaged.append(_copy(net))
+
+
+def _copy(net):
+    return net.module_.decoder.linears[-1].weight.detach().numpy().copy()
+
+
+def average(last, decay):
+    """Return the average of weights, each of which counts more than the one before."""
+    shares = decay ** np.arange(len(last))[::-1]
+    return np.tensordot(shares / shares.sum(), last, 1)
+
+
+@pytest.mark.parametrize("params", [{}, {"normalization": "batch"}, {"dtype": "float64"}])
+def test_epochs_end_with_the_average_and_go_on_without_it(quick, images, params):
+    def fit(max_iter):
+        callback = Weights()
+        model = quick(max_iter=max_iter, learning_rate="constant", early_stopping=False, **params)
+        model.set_params(net_params={"callbacks": [callback]}).fit(images)
+        return model, callback
+
+    model, callback = fit(40)
+    for n_epochs in (1, 2, 7, 40):
+        expected = average(callback.last[:n_epochs], decay=0.5)
+        np.testing.assert_allclose(callback.averaged[n_epochs - 1], expected, rtol=0, atol=1e-6)
+    # Training itself is that of few epochs, which have no average.
+    _, short = fit(20)
+    np.testing.assert_array_equal(short.last, callback.last[:20])
+    np.testing.assert_array_equal(short.averaged, short.last)
+
+
+def test_weights_that_a_callback_sets_are_taken_over(quick, images):
+    class Reset(Callback):
+        first = None
+
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 10:
+                net.module_.decoder.linears[-1].weight.data.zero_()
+
+        def on_batch_begin(self, net, training, **kwargs):
+            if len(net.history) == 11 and self.first is None:
+                self.first = _copy(net)
+
+    callback = Reset()
+    quick(max_iter=40, early_stopping=False, net_params={"callbacks": [callback]}).fit(images)
+    assert not callback.first.any()
+
+
+@pytest.mark.parametrize(
+    "n_epochs, decay", [(1, 0.0), (20, 0.0), (40, 0.5), (100, 0.8), (200, 0.9), (10**6, 0.9)]
+)
+def test_the_average_reaches_back_over_a_twentieth_of_the_epochs(n_epochs, decay):
+    assert AveragedWeights(n_epochs).decay == pytest.approx(decay)
+
+
+def test_whole_numbers_are_those_of_the_last_epoch():
+    class Counting:
+        averages_weights = True
+        values = None
+
+        def copy_values(self):
+            return [{name: own.clone() for name, own in self.values.items()}]
+
+        def load_values_(self, values):
+            (self.values,) = ({name: own.clone() for name, own in values[0].items()},)
+
+    step, averaged = Counting(), AveragedWeights(40)
+    for epoch in (1, 2):
+        with averaged.train(step):
+            step.values = {"n": torch.tensor(epoch), "w": torch.tensor(3.0 * epoch)}
+    assert step.values["n"] == 2
+    assert step.values["w"] == pytest.approx(5.0)
