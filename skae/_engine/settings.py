@@ -74,7 +74,7 @@ class AutomaticLoop:
     """Minimum and maximum of the number of epochs."""
 
     stopping_factor: float = 1.0
-    """Factor of the number of steps and of the maximum where early stopping may end the training."""
+    """Factor of the number of steps and of the maximum of epochs with early stopping."""
 
     decay_rows: int = 0
     """Rows per column from which weight decay is as given. Half as many get four times that."""

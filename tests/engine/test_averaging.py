@@ -41,14 +41,14 @@ def test_epochs_end_with_the_average_and_go_on_without_it(quick, images, params)
         callback = Weights()
         model = quick(max_iter=max_iter, learning_rate="constant", early_stopping=False, **params)
         model.set_params(net_params={"callbacks": [callback]}).fit(images)
-        return model, callback
+        return callback
 
-    model, callback = fit(40)
+    callback = fit(40)
     for n_epochs in (1, 2, 7, 40):
         expected = average(callback.last[:n_epochs], decay=0.5)
         np.testing.assert_allclose(callback.averaged[n_epochs - 1], expected, rtol=0, atol=1e-6)
     # Training itself is that of few epochs, which have no average.
-    _, short = fit(20)
+    short = fit(20)
     np.testing.assert_array_equal(short.last, callback.last[:20])
     np.testing.assert_array_equal(short.averaged, short.last)
 
@@ -71,7 +71,7 @@ def test_weights_that_a_callback_sets_are_taken_over(quick, images):
 
 
 @pytest.mark.parametrize(
-    "n_epochs, decay", [(1, 0.0), (20, 0.0), (40, 0.5), (100, 0.8), (200, 0.9), (10**6, 0.9)]
+    ("n_epochs", "decay"), [(1, 0.0), (20, 0.0), (40, 0.5), (100, 0.8), (200, 0.9), (10**6, 0.9)]
 )
 def test_the_average_reaches_back_over_a_twentieth_of_the_epochs(n_epochs, decay):
     assert AveragedWeights(n_epochs).decay == pytest.approx(decay)
