@@ -1,36 +1,31 @@
 """Sparse codes: variance of held-out rows, dead codes, and whether known parts are found again.
 
-Sums of known parts are made up; vectors of sentences are read where they are at hand. Rivals are
-fitted to the same rows in the same run. See README.md.
+Sums of known parts are made up, by sae-lens' generator too where it is installed; vectors of
+sentences are read where they are at hand. Rivals are fitted to the same rows in the same run. See
+README.md.
 """
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
+import warnings
 
 import numpy as np
 import torch
-from _common import describe_machine, make_parser, print_table, quiet, time_call
+from _common import (
+    describe_machine,
+    make_parser,
+    print_table,
+    quiet,
+    time_call,
+)
+from _sparse_data import FULL, QUICK, USUAL, load_sentences, make_parts, sample_sae_lens
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA, MiniBatchDictionaryLearning
 
 from skae import SparseAutoencoderTransformer
-from skae.datasets import has_data_file
 
-
-@dataclass(frozen=True)
-class Task:
-    """Rows to fit to, rows to judge by, and the parts that both are made of, if they are known."""
-
-    name: str
-    train: np.ndarray
-    test: np.ndarray
-    n_codes: int
-    n_active: int
-    parts: np.ndarray | None = None
-    active: np.ndarray | None = None
-    """Whether each part is in each row of `test`, of shape (n_test, n_parts)."""
+# Dictionary learning takes seconds for so many rows times columns times codes.
+_MOST_PRODUCTS = 10**8
+_LEAST_ROWS = 1000
 
 
 class TopKAutoencoder:
@@ -91,33 +86,100 @@ class TopKAutoencoder:
         return self.decoder.detach().numpy()
 
 
-def make_parts_task(n_rows, n_features, n_parts, n_active, seed):
-    """Return sums of parts of which some are common and most rare, and which come in groups."""
-    rng = np.random.default_rng(seed)
-    parts = rng.normal(size=(n_parts, n_features))
-    parts /= np.linalg.norm(parts, axis=1, keepdims=True)
-    shares = 1 / np.arange(1, n_parts + 1) ** 0.5
-    shares *= n_active / shares.sum()
-    # Parts of a group tend to be there together: a Gaussian copula with few factors.
-    loadings = rng.normal(size=(n_parts, 8)) * 0.25
-    noise = np.sqrt(np.maximum(1 - (loadings**2).sum(1), 0.1))
-    drawn = rng.normal(size=(n_rows, 8)) @ loadings.T + rng.normal(size=(n_rows, n_parts)) * noise
-    thresholds = np.array(
-        [np.quantile(drawn[:, i], 1 - min(share, 0.5)) for i, share in enumerate(shares)]
-    )
-    active = drawn > thresholds
-    codes = active * (1 + 0.3 * np.abs(rng.normal(size=active.shape)))
-    X = codes @ parts + 0.02 * rng.normal(size=(n_rows, n_features))
-    X, half = X.astype(np.float32), n_rows * 3 // 4
-    return Task("parts", X[:half], X[half:], n_parts, n_active, parts, active[half:])
+class SaeLens:
+    """The BatchTopK autoencoder of sae-lens, trained by its own trainer on the same rows."""
+
+    def __init__(self, n_codes, n_active, seed, *, n_steps=2500, batch_size=1024):
+        self.n_codes, self.n_active, self.seed = n_codes, n_active, seed
+        self.n_steps, self.batch_size = n_steps, batch_size
+
+    def fit(self, X):
+        """Train at the rate of sae-lens' documentation, or a greater one for few steps."""
+        from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, LoggingConfig
+        from sae_lens.config import SAETrainerConfig
+        from sae_lens.training.sae_trainer import SAETrainer
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        rate = 1e-3 if self.n_steps < 10_000 else 3e-4
+        settings = SAETrainerConfig(
+            n_checkpoints=0,
+            checkpoint_path=None,
+            save_final_checkpoint=False,
+            total_training_samples=self.n_steps * self.batch_size,
+            device=device,
+            autocast=False,
+            lr=rate,
+            lr_end=rate / 10,
+            lr_scheduler_name="constant",
+            lr_warm_up_steps=0,
+            adam_beta1=0.9,
+            adam_beta2=0.999,
+            lr_decay_steps=self.n_steps // 3,
+            n_restart_cycles=1,
+            train_batch_size_samples=self.batch_size,
+            dead_feature_window=1000,
+            feature_sampling_window=2000,
+            logger=LoggingConfig(log_to_wandb=False),
+            n_batches_for_norm_estimate=1000,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            self.net = BatchTopKTrainingSAE(
+                BatchTopKTrainingSAEConfig(d_in=X.shape[1], d_sae=self.n_codes, k=self.n_active)
+            ).to(device)
+            batches = self._draw(torch.from_numpy(X).to(device))
+            SAETrainer(
+                cfg=settings,
+                sae=self.net,
+                data_provider=batches,
+                save_checkpoint_fn=lambda checkpoint_path: None,
+            ).fit()
+        self.net.eval().cpu()
+        return self
+
+    def _draw(self, rows):
+        while True:
+            for own in torch.randperm(len(rows)).split(self.batch_size):
+                if len(own) == self.batch_size:
+                    yield rows[own]
+
+    @torch.no_grad()
+    def transform(self, X):
+        """Return codes, as many in each batch as are asked for on average, as sae-lens judges."""
+        return np.vstack([self.net.encode(own).numpy() for own in torch.from_numpy(X).split(1024)])
+
+    @torch.no_grad()
+    def inverse_transform(self, codes):
+        """Return rows."""
+        return self.net.decode(torch.from_numpy(codes)).numpy()
+
+    @property
+    def components_(self):
+        """Dictionary."""
+        return self.net.W_dec.detach().numpy()
 
 
-def load_sentences(n_rows, n_codes):
-    """Return vectors of sentences, the last third of them held out."""
-    with np.load(Path(os.environ["SKAE_DATA"]) / "sentences.npz") as data:
-        X = data["X"][:n_rows].astype(np.float32)
-    n_train = int(0.65 * len(X))
-    return Task("sentences", X[:n_train], X[n_train:], n_codes, 16)
+class FirstRows:
+    """Dictionary learning on as many of the first rows as it can take in a reasonable time."""
+
+    def __init__(self, n_rows, **parameters):
+        self.n_rows, self.model = n_rows, MiniBatchDictionaryLearning(**parameters)
+
+    def fit(self, X):
+        """Fit to the first rows."""
+        self.model.fit(X[: self.n_rows])
+        self.components_ = self.model.components_
+        return self
+
+    def transform(self, X):
+        """Return codes; dictionary rows that are alike end the search of some early."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return self.model.transform(X)
+
+    def inverse_transform(self, codes):
+        """Return rows."""
+        return codes @ self.components_
 
 
 def make_methods(task, seed, settings):
@@ -128,14 +190,19 @@ def make_methods(task, seed, settings):
         "skae": SparseAutoencoderTransformer(task.n_codes, n_active=task.n_active, **own),
         "top-k program": TopKAutoencoder(task.n_codes, task.n_active, seed),
     }
-    if task.train.size * task.n_codes <= 10**8:
-        methods["dictionary learning"] = MiniBatchDictionaryLearning(
-            task.n_codes,
+    n_rows = _MOST_PRODUCTS // (task.train.shape[1] * task.n_codes)
+    if n_rows >= _LEAST_ROWS:
+        methods["dictionary learning"] = FirstRows(
+            n_rows,
+            n_components=task.n_codes,
             max_iter=5,
             transform_algorithm="omp",
             transform_n_nonzero_coefs=task.n_active,
             random_state=seed,
         )
+    if task.name == "sae-lens":
+        n_steps = max(2500, 20 * len(task.train) // 1024)
+        methods["sae-lens"] = SaeLens(task.n_codes, task.n_active, seed, n_steps=n_steps)
     return methods
 
 
@@ -149,7 +216,7 @@ def measure(task, name, model):
     share = 1 - np.square(task.test - back, dtype=np.float64).sum() / deviation
     codes = csr_matrix(codes)
     n_dead = task.n_codes - len(np.unique(csr_matrix(model.transform(task.train)).indices))
-    found = (None, None)
+    found = (None, None, None)
     if task.parts is not None and name != "PCA":
         found = compare_parts(task, model.components_, codes)
     dead = None if name == "PCA" else n_dead
@@ -157,15 +224,21 @@ def measure(task, name, model):
 
 
 def compare_parts(task, dictionary, codes):
-    """Return the mean cosine of parts and their dictionary rows, and the F1 of their activity."""
+    """Return MCC, F1 and uniqueness, as sae-lens defines them.
+
+    MCC is the mean cosine of parts and codes that are matched one to one. F1 is that of each code
+    as a detector of the part of greatest cosine, and uniqueness the number of these parts over that
+    of the codes. Cosines are taken without their signs.
+    """
     lengths = np.linalg.norm(dictionary, axis=1, keepdims=True)
-    cosines = task.parts @ (dictionary / np.maximum(lengths, 1e-12)).T
-    parts, rows = linear_sum_assignment(-cosines)
-    guessed = (codes[:, rows] > 0).toarray()
-    true = task.active[:, parts]
-    hits = (guessed & true).sum(0)
-    f1 = 2 * hits / np.maximum(guessed.sum(0) + true.sum(0), 1)
-    return float(cosines[parts, rows].mean()), float(f1.mean())
+    cosines = np.abs(dictionary / np.maximum(lengths, 1e-12) @ task.parts.T)
+    matched = cosines[linear_sum_assignment(-cosines)]
+    best = cosines.argmax(1)
+    true, found = csr_matrix(task.active)[:, best], codes != 0
+    hits = np.asarray(found.multiply(true).sum(0)).ravel()
+    n_claims = np.asarray(found.sum(0) + true.sum(0)).ravel()
+    f1 = 2 * hits / np.maximum(n_claims, 1)
+    return float(matched.mean()), float(f1.mean()), len(np.unique(best)) / len(best)
 
 
 def find_stability(task, settings):
@@ -180,17 +253,29 @@ def find_stability(task, settings):
     return [task.name, float(matched.mean()), float((matched > 0.9).mean())]
 
 
+def make_tasks(options):
+    """Return the tasks that are asked for and whose data are there."""
+    size = FULL if options.full else QUICK if options.quick else USUAL
+    makers = {
+        "parts": lambda: make_parts(size, seed=0),
+        "sae-lens": lambda: sample_sae_lens(size, seed=0),
+        "sentences": lambda: load_sentences(*((1500, 128) if options.quick else (10_000, 1024))),
+    }
+    names = options.datasets or (["sae-lens"] if options.full else makers)
+    tasks = (makers[name]() for name in names)
+    return [task for task in tasks if task is not None]
+
+
 def main(arguments=None):
     """Measure and print."""
     parser = make_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--datasets", nargs="+", choices=("parts", "sae-lens", "sentences"))
+    parser.add_argument(
+        "--full", action="store_true", help="parts of the size of SynthSAEBench; needs a GPU"
+    )
     options = parser.parse_args(arguments)
-    size = (2000, 16, 40, 4) if options.quick else (20_000, 64, 256, 8)
-    tasks = [make_parts_task(*size, seed=0)]
-    if has_data_file("sentences.npz"):
-        tasks.append(load_sentences(*((1500, 128) if options.quick else (10_000, 1024))))
-    else:
-        print("sentences is left out: SKAE_DATA does not name a folder with sentences.npz.")
+    tasks = make_tasks(options)
     print(describe_machine())
     lines = [
         measure(task, name, model)
@@ -198,8 +283,10 @@ def main(arguments=None):
         for seed in range(options.seeds)
         for name, model in make_methods(task, seed, options.set).items()
     ]
-    header = ["data", "method", "variance", "active", "dead", "cosine", "F1", "seconds"]
+    header = ["data", "method", "variance", "active", "dead", "MCC", "F1", "unique", "seconds"]
     print_table("Share of variance of held-out rows, and parts found again", header, lines)
+    if options.full:
+        return
     lines = [find_stability(task, options.set) for task in tasks]
     header = ["data", "mean cosine", "share above 0.9"]
     print_table("Dictionary rows of one seed, matched with those of another", header, lines)

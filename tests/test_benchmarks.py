@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
+from scipy.sparse import csr_matrix
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PARTS = [
@@ -51,14 +52,35 @@ def find_line(text, start):
 @pytest.mark.slow
 def test_sparse_codes_are_measured_beside_rivals(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
-    text = run("sparse_codes", "--quick")
+    text = run("sparse_codes", "--quick", "--datasets", "parts", "sentences")
     assert "sentences is left out" in text
-    shares = {}
-    for method in ("PCA", "skae", "top-k program", "dictionary learning"):
-        line = next(line for line in text.splitlines() if re.match(rf"parts +{method} ", line))
-        shares[method] = float(re.search(r"0\.\d{3}", line).group())
-    assert shares["skae"] == max(shares.values())
+    lines = [re.split(r"\s{2,}", line) for line in text.splitlines() if line.startswith("parts")]
+    found = {cells[1]: (float(cells[2]), float(cells[5])) for cells in lines[1:4]}
+    assert found.keys() == {"skae", "top-k program", "dictionary learning"}
+    assert found["skae"] == tuple(map(max, zip(*found.values(), strict=True)))
     assert 0.5 < float(find_line(text.partition("matched")[2], "parts")[1]) <= 1
+
+
+def test_codes_are_compared_with_parts_as_sae_lens_does(load):
+    benchmark, data, parts = load("sparse_codes"), load("_sparse_data"), np.eye(4)
+    active = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 0, 1]], dtype=bool)
+    task = data.Task("parts", parts, parts, 3, 1, parts, active)
+    # The second code stands for the first part, too, and is active on one of its two rows.
+    dictionary = np.array([[-2.0, 0, 0, 0], [0.8, 0, 0, 0.6], [0, 3, 0, 0]])
+    codes = csr_matrix([[1.0, 0, 0], [0, 0, 2], [1, 1, 1]])
+    matched, f1, unique = benchmark.compare_parts(task, dictionary, codes)
+    assert matched == pytest.approx((1 + 0.6 + 1) / 3)
+    assert f1 == pytest.approx((1 + 2 / 3 + 1) / 3)
+    assert unique == pytest.approx(2 / 3)
+
+
+def test_parts_are_made_with_their_parents_and_without_their_siblings(load):
+    data = load("_sparse_data")
+    active = data.make_parts(data.QUICK, seed=0).active
+    children = active[:, 2:6]
+    assert (children.sum(1) <= 1).all()
+    assert active[:, 0][children.any(1)].all()
+    assert 0 < active.mean(0).min() < active.mean(0).max() < 0.5
 
 
 def test_quality_prints_ratios_to_pca(run, monkeypatch):

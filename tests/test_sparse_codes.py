@@ -60,6 +60,13 @@ def test_the_dictionary_holds_the_parts(model):
     assert np.median(cosines.max(axis=1)) > 0.95
 
 
+def test_a_part_of_many_rows_is_not_what_most_dictionary_rows_start_from():
+    rows, parts = make_sums(1000, n_parts=200)
+    rows += np.random.RandomState(1).choice([0, 8], size=(1000, 1)) * parts[0]
+    model = quick(learning_rate_init=1e-6, max_iter=1).fit(rows)
+    assert np.mean(np.abs(model.components_ @ parts[0]) > 0.9) < 0.2
+
+
 def test_the_floor_is_pca_with_as_many_components_as_active_codes():
     X, _ = make_sums(400)
     model = quick(early_stopping=False).fit(X)

@@ -75,8 +75,9 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         Average number of active codes per row; at most all codes. Fewer are easier to interpret,
         more give better reconstructions.
     n_rounds : int, default=4
-        Number of rounds of the pursuit. More rounds find better codes and take proportionally more
-        time. With 1, the encoder is that of a standard sparse autoencoder with tied weights.
+        Number of rounds of the pursuit. More rounds give better reconstructions and take
+        proportionally more time; 2 rounds may find more of the true parts of rows that are sums of
+        parts. With 1, the encoder is that of a standard sparse autoencoder with tied weights.
     nested : tuple of int or None, default=None
         Smaller numbers of codes in ascending order, such as (32, 128). Rows are then also
         reconstructed from the first 32 and the first 128 codes alone, so that the first codes
@@ -166,10 +167,10 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
 
     Notes
     -----
-    The start is not PCA but a dictionary of randomly drawn training rows, so the error may exceed
-    PCA's. `pca_reconstruction_error_` is the error of PCA with as many components as there are
-    active codes. It is usually higher, because sparse codes also carry the information which codes
-    are active.
+    The start is not PCA but a dictionary of randomly drawn and partly whitened training rows, so
+    the error may exceed PCA's. `pca_reconstruction_error_` is the error of PCA with as many
+    components as there are active codes. It is usually higher, because sparse codes also carry the
+    information which codes are active.
 
     In training, codes that are never active get an additional loss, so that they learn to
     reconstruct the residual of the others (Gao et al.). Codes have no order, and other seeds find

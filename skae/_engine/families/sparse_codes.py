@@ -102,7 +102,8 @@ class SparseCodes(Family):
         """Return a network that starts from randomly drawn rows."""
         module = self.build(plan, generator)
         rows = table.rows.take(_draw_rows(table, plan.n_components, generator))
-        module.start_(rows.cpu(), float(table.deviations.square().mean().sqrt()) or 1.0)
+        rows = _spread(rows.cpu())
+        module.start_(rows, float(table.deviations.square().mean().sqrt()) or 1.0)
         return module
 
     def make_objective(self, table, generator) -> PursuitObjective:
@@ -175,3 +176,13 @@ def _draw_rows(table: PreparedForPursuit, n_rows: int, generator: torch.Generato
     if table.weights is not None:
         draws /= table.weights[own].cpu()
     return own[draws.topk(min(n_rows, len(own))).indices]
+
+
+def _spread(rows: torch.Tensor) -> torch.Tensor:
+    """Return rows whose deviations along their main axes are the roots of what they were.
+
+    Where a few parts are in many rows, rows resemble each other, and so would the dictionary rows
+    that start from them: several would learn one part.
+    """
+    left, deviations, axes = torch.linalg.svd(rows, full_matrices=False)
+    return (left * deviations.sqrt()) @ axes
