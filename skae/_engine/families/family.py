@@ -108,7 +108,8 @@ class Family:
     @property
     def column_loss(self) -> MixedLoss | None:
         """Loss of the columns of a frame, None for tables of numbers alone."""
-        return self.loss if isinstance(self.loss, MixedLoss) else None
+        loss = getattr(self, "loss", None)
+        return loss if isinstance(loss, MixedLoss) else None
 
     @property
     def is_nested(self) -> bool:
