@@ -117,7 +117,7 @@ class Progress(Unwatched):
             mininterval=0,
             miniters=1,
             # What tqdm writes beside the text would be a second output of a cell.
-            file=io.StringIO() if _is_in_notebook() else None,
+            **({"file": io.StringIO(), "ascii": False} if _is_in_notebook() else {}),
         )
         if bar.disable:
             return None

@@ -219,19 +219,20 @@ class AutoencoderNet(NeuralNet):
     @torch.no_grad()
     def _train_on(self, iterator, *, listening: bool) -> float:
         """Train on all batches; return the mean loss."""
-        sizes, masses = [], []
-        steps, ranks = iter(range(len(iterator))), iterator.dataset.ranks
+        sizes, masses, n_batches = [], [], len(iterator)
+        steps, ranks = iter(range(n_batches)), iterator.dataset.ranks
         work = WORK.get()
         work.description = f"Epoch {len(self.history)}"
 
         def begin_step():
-            self._set_progress(next(steps), len(iterator))
+            self._set_progress(next(steps), n_batches)
 
         def list_batches():
             for (rows, weights), size in zip(iterator, iterator.sizes, strict=True):
                 sizes.append(size)
-                masses.append(size if weights is None else weights.sum() * (size / len(rows)))
-                own, own_weights = rows[None], None if weights is None else weights[None]
+                masses.append(None if weights is None else weights.mean())
+                own = rows.unsqueeze(0)
+                own_weights = None if weights is None else weights.unsqueeze(0)
                 yield Batch(self.noise(own), own, own_weights)
                 work.add(size)
 
@@ -242,7 +243,7 @@ class AutoencoderNet(NeuralNet):
             dataset = iterator.dataset
             n_cells = len(dataset) * dataset.rows.n_cells
             losses = train_epoch(self.step_, list_batches(), begin_step, n_cells)
-        self.n_steps_ += len(iterator)
+        self.n_steps_ += n_batches
         return _mean_of_batches(losses, sizes, masses, ranks)
 
     def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
@@ -352,7 +353,8 @@ class AutoencoderNet(NeuralNet):
 
 
 def _mean_of_batches(losses, sizes, masses, ranks: Alone) -> float:
-    """Return the mean over all rows of the mean losses of batches."""
+    """Return the mean over all rows of the mean losses of batches, given their mean weights."""
     means = torch.cat(losses)
-    total = means @ torch.tensor(sizes).to(means)
-    return float(ranks.add(total) / ranks.add(sum(masses)))
+    numbers = torch.tensor(sizes).to(means)
+    mass = numbers.sum() if masses[0] is None else numbers @ torch.stack(masses).to(means)
+    return float(ranks.add(means @ numbers) / ranks.add(mass))

@@ -114,6 +114,8 @@ class FlatParameters(FlatTensors):
     def __init__(self, parameters: Sequence[Sequence[nn.Parameter]]):
         super().__init__(len(parameters), parameters[0])
         self.n_steps = torch.zeros((), device=self.values.device)
+        pieces = split_buffers(self.buffers, _N_PIECES_ON_GPU if self.values.is_cuda else 1)
+        self._pieces = [*pieces, [self.n_steps] * len(pieces[0])]
         for model, own in enumerate(parameters):
             for view, parameter in zip(self.views, own, strict=True):
                 view[model] = parameter.detach()
@@ -144,14 +146,11 @@ class FlatParameters(FlatTensors):
         """Make one AdamW step with settings returned by `list_settings`."""
         self.n_steps += 1
         if len(settings) == 1:
-            n_pieces = _N_PIECES_ON_GPU if self.values.is_cuda else 1
-            self._call_adamw(split_buffers(self.buffers, n_pieces), settings[0])
+            call_adamw(self._pieces, settings[0])
             return
         for model, own in enumerate(settings):
-            self._call_adamw([[buffer[model]] for buffer in self.buffers], own)
-
-    def _call_adamw(self, pieces: Sequence[list[Tensor]], settings: dict):
-        call_adamw([*pieces, [self.n_steps] * len(pieces[0])], settings)
+            parts = [[buffer[model]] for buffer in self.buffers]
+            call_adamw([*parts, [self.n_steps]], own)
 
 
 def call_adamw(tensors: Sequence[list[Tensor]], settings: dict):
@@ -525,7 +524,7 @@ class DenseStep(DenseNetworks, Step):
         if weights is None:
             factors: Any = 1 / (n_rows * n_features)
         else:
-            factors = (weights / (n_rows * n_features))[..., None]
+            factors = (weights / (n_rows * n_features)).unsqueeze(-1)
         losses, gradient = self.loss.rows_and_gradient_(output, rows, factors)
         if weights is not None:
             losses = losses * weights

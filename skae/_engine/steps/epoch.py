@@ -3,16 +3,14 @@
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from skae._engine.steps.step import Step
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Arguments of `Step.accumulate_`."""
 
     inputs: Tensor
