@@ -4,6 +4,7 @@ import pickle
 import re
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -20,8 +21,10 @@ from skae import (
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
+    inspection,
+    metrics,
 )
-from skae.comparison import compare_with_pca
+from skae.comparison import compare_downstream, compare_with_pca
 from skae.exceptions import ColumnsLeftOutWarning, OvercompleteWarning
 
 N = 160
@@ -109,6 +112,92 @@ def test_errors_are_those_of_columns_and_scores_their_means(fitted, name):
     assert 0.5 < model.score(frame) < 1
     assert model.reconstruction_error_ < model.pca_reconstruction_error_ < 1
     assert model.validation_loss_curve_[0] >= min(model.validation_loss_curve_)
+
+
+@pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
+def test_metrics_take_frames(fitted, name):
+    frame, model = fitted[name]
+    pipeline = make_pipeline("passthrough", model)
+    errors = np.array(model.reconstruction_errors(frame).to_numpy(), dtype=float)
+    for own in (model, pipeline):
+        assert metrics.neg_reconstruction_error(own, frame) == pytest.approx(-np.nanmean(errors))
+        assert metrics.explained_variance(own, frame) == pytest.approx(model.score(frame))
+    codes = model.transform(frame)
+    # Neighbours are those of standardised numbers and indicators, with means in gaps.
+    few = frame[["float", "text"]]
+    table = few if name == "gaps" else few.to_pandas()
+    numbers = (table["float"] - table["float"].mean()) / table["float"].std(ddof=0)
+    dummies = pd.get_dummies(table["text"].astype(str).where(table["text"].notna()), dtype=float)
+    dummies[table["text"].isna()] = np.nan
+    dummies = dummies / np.sqrt(dummies.var(ddof=0).sum())
+    points = np.column_stack([numbers.fillna(0), dummies.fillna(dummies.mean())])
+    assert metrics.neighbors_kept(few, points, metric="euclidean") > 0.97
+    assert metrics.continuity(few, points) > 0.999  # ties
+    assert 0.9 < metrics.continuity(frame, codes) < 1
+    assert 0.3 < metrics.neighbors_kept_score(pipeline, frame) < 1
+
+
+@pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
+def test_codes_of_frames_are_explained_by_numbers_and_categories(fitted, name):
+    frame, model = fitted[name]
+    pipeline = make_pipeline("passthrough", model)
+    explanation = inspection.explain_codes(pipeline, frame, n_rows=20)
+    names = list(explanation.feature_names)
+    assert {"float", "text=near", "boolean=True"} < set(names)
+    assert explanation.inputs.shape == (3, 20, len(names))
+    # A code moves a number as the data frames that it stands for do.
+    jacobian = inspection.code_jacobian(model, frame)
+    scale = float(np.nanstd(np.asarray(frame["float"], dtype=float)))
+    step = 0.02 * scale
+    is_polars = isinstance(frame, pl.DataFrame)
+    moved = frame["float"] + step
+    moved = frame.with_columns(moved) if is_polars else frame.assign(float=moved)
+    # Where other cells are missing, what the network fills in moves as well.
+    errors = np.array(model.reconstruction_errors(frame).to_numpy(), dtype=float)
+    there = ~np.isnan(errors).any(axis=1)
+    slopes = (model.transform(moved) - model.transform(frame))[there] / 0.02
+    np.testing.assert_allclose(slopes, jacobian[there, :, 0], atol=0.05 * np.abs(slopes).max())
+    assert len(inspection.top_rows(pipeline, frame, code=1, n_rows=4)) == 4
+
+
+@pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
+def test_displays_draw_frames(fitted, name, quick):
+    frame, model = fitted[name]
+    errors = np.array(model.reconstruction_errors(frame).to_numpy(), dtype=float)
+    labels = np.arange(N) % 2
+    display = inspection.ReconstructionErrorDisplay
+    columns = display.from_estimator(model, frame)
+    np.testing.assert_allclose(columns.feature_errors, np.nanmean(errors, axis=0))
+    assert columns.feature_names == list(frame.columns)
+    rows = display.from_estimator(model, frame, labels, kind="rows")
+    np.testing.assert_allclose(rows.row_errors, np.nanmean(errors, axis=1))
+    decoded = model.inverse_transform(model.transform(frame))
+    again = display.from_predictions(frame, decoded)
+    is_float = [column == "float" for column in frame.columns]
+    expected = columns.feature_errors[is_float]
+    assert again.feature_errors[is_float] == pytest.approx(expected, rel=0.01)
+    display = inspection.ReconstructionDisplay
+    shown = display.from_estimator(model, frame), display.from_predictions(frame[:3], decoded[:3])
+    assert [own.X.shape == own.reconstructions.shape for own in shown] == [True, True]
+    traversal = inspection.LatentTraversalDisplay.from_estimator(model, frame)
+    assert "text=near" in traversal.feature_names
+    inspection.CodeDisplay.from_estimator(model, frame, labels, kind="pairs")
+    scree = inspection.ScreeDisplay.from_estimator(quick(), frame, n_components=[1, 3], cv=2)
+    assert (scree.reference, scree.errors.shape) == ("FAMD", (2, 2))
+    assert (scree.pca_errors[:, 1] < scree.pca_errors[:, 0]).all()
+    assert ((scree.variances > 0.5) & (scree.variances < 2)).all()
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
+def test_predictions_from_codes_of_frames_are_compared_with_famd(fitted, name, quick):
+    frame, _ = fitted[name]
+    labels = np.array(make_frame()["boolean"])
+    for estimator in (quick(), make_pipeline("passthrough", quick())):
+        comparison = compare_downstream(estimator, frame, labels, cv=2)
+        assert "FAMD" in str(comparison)
+        assert comparison.pca_scores.min() > 0.6
+    assert (metrics.code_stability(quick(), frame, n_seeds=2).from_all > 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["gaps", "polars, gaps"])

@@ -33,6 +33,8 @@ from skae.objectives._mixed import LEAST_ENTROPY
 # In frames of this length, consecutive integers that occur once each are row numbers.
 _FEWEST_NUMBERED_ROWS = 20
 _MOST_NAMES = 10
+# Name of the indicator that rare categories share.
+RARE = "rare categories"
 # Single precision cannot tell smaller errors of standardised numbers.
 _LEAST_VARIANCE = 1e-8
 
@@ -329,6 +331,24 @@ class FrameForm:
         parts = zip(self.positions, self.names, self.kinds, strict=True)
         missing = [_read_column(take_column(X, own), name, kind)[1] for own, name, kind in parts]
         return np.isnan(rows[:, self._first]) & ~np.column_stack(missing)
+
+    def add_encoded(self, values: np.ndarray) -> np.ndarray:
+        """Return sums of the values of encoded columns, of shape (n_samples, n_columns)."""
+        return np.add.reduceat(values, self._first, axis=1)
+
+    def list_categories(self) -> list:
+        """Return the category of each encoded column, None for numbers and the rest."""
+        categories: list = []
+        for levels in self.encoding.levels:
+            rare = [RARE] * (levels is not None and levels.pools)
+            categories += [None] if levels is None else [*levels.categories, *rare]
+        return categories
+
+    def name_encoded(self) -> list[str]:
+        """Return names of the encoded columns, such as "colour=red" for a category."""
+        names = [str(self.names[group]) for group in self.encoding.groups]
+        pairs = zip(names, self.list_categories(), strict=True)
+        return [name if own is None else f"{name}={own}" for name, own in pairs]
 
     def cut(self, rows):
         """Return rows unchanged: the network uses all of their columns."""

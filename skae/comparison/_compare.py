@@ -15,12 +15,12 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state
 
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.frames import is_mixed_frame, summarize_columns, warn_of_left_out
+from skae._estimators.linear_start import LinearStart
 from skae._estimators.validation import is_masked
 from skae._shared.labels import keep_labelled
 from skae._shared.warning import warn_user
 from skae.comparison._comparison import PCAComparison
 from skae.comparison._epoch_counter import epochs_counted
-from skae.comparison._linear_start import LinearStart
 from skae.comparison._measure import Evidence, Task, measure
 from skae.comparison._results import (
     describe_dropped,

@@ -13,11 +13,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import _safe_indexing
 
+from skae._estimators.linear_start import LinearStart
 from skae._estimators.samples import flatten_samples
 from skae._shared.extras import import_extra
 from skae._shared.labels import keep_labelled
 from skae.metrics._predictor import holds_quantities, make_predictor
-from skae.metrics._transformer import encode, index_samples
+from skae.metrics._transformer import encode, find_frame_model, index_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,9 @@ class DownstreamComparison:
         Number of test rows divided by the number of training rows in a split.
     confidence_level : float, default=0.95
         Confidence level of the intervals, in (0, 1).
+    reference : {"PCA", "FAMD"}, default="PCA"
+        Method beside the autoencoder: "FAMD", a factor analysis of mixed data, for data frames with
+        columns of several kinds.
 
     Notes
     -----
@@ -65,6 +69,7 @@ class DownstreamComparison:
     pca_scores: np.ndarray
     test_share: float
     confidence_level: float = 0.95
+    reference: str = "PCA"
 
     def interval(self, values) -> tuple[float, float]:
         """Return the confidence interval of the mean of one value per split.
@@ -101,7 +106,8 @@ class DownstreamComparison:
         Returns
         -------
         pandas.DataFrame of shape (3, 3)
-            Rows "autoencoder", "PCA" and "difference" with the columns "mean", "low" and "high".
+            Rows "autoencoder", "PCA" (or "FAMD") and "difference" with the columns "mean", "low"
+            and "high".
 
         Raises
         ------
@@ -117,7 +123,13 @@ class DownstreamComparison:
         [0.85, 0.75, 0.1]
         """
         pandas = import_extra("pandas", "table", "to_frame")
-        return pandas.DataFrame(self._list_rows(), index=_ROWS, columns=["mean", "low", "high"])
+        return pandas.DataFrame(
+            self._list_rows(), index=self._names, columns=["mean", "low", "high"]
+        )
+
+    @property
+    def _names(self):
+        return "autoencoder", self.reference, "difference"
 
     def _list_rows(self):
         values = self.scores, self.pca_scores, self.scores - self.pca_scores
@@ -125,12 +137,9 @@ class DownstreamComparison:
 
     def __str__(self):
         lines = [f"{'':12} {'mean':>8}    {100 * self.confidence_level:g} % interval"]
-        for name, (mean, low, high) in zip(_ROWS, self._list_rows(), strict=True):
+        for name, (mean, low, high) in zip(self._names, self._list_rows(), strict=True):
             lines.append(f"{name:12} {mean:8.3f}  {low:6.3f} ... {high:.3f}")
         return "\n".join(lines)
-
-
-_ROWS = ("autoencoder", "PCA", "difference")
 
 
 def compare_downstream(
@@ -156,7 +165,8 @@ def compare_downstream(
         pipeline is replaced.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows, or images and sequences in any form that the estimator accepts. They are flattened for
-        PCA.
+        PCA. Data frames with columns of several kinds are compared with a factor analysis of mixed
+        data (FAMD) instead.
     y : array-like of shape (n_samples,)
         Class labels or quantities. Rows with a missing label (NaN, None or NA) are left out, with a
         warning. Numbers are quantities if they have fractions, or if they have more distinct values
@@ -215,8 +225,10 @@ def compare_downstream(
         for train, test in splits
     ]
     shares = [len(test) / len(train) for train, test in splits]
-    scores, pca_scores = np.array(both).T
-    return DownstreamComparison(scores, pca_scores, float(np.mean(shares)), confidence_level)
+    *both_scores, are_famd = zip(*both, strict=True)
+    scores, pca_scores = map(np.array, both_scores)
+    share, reference = float(np.mean(shares)), "FAMD" if any(are_famd) else "PCA"
+    return DownstreamComparison(scores, pca_scores, share, confidence_level, reference)
 
 
 def _choose_splits(cv, y, quantities, random_state):
@@ -227,20 +239,24 @@ def _choose_splits(cv, y, quantities, random_state):
 
 
 def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
-    """Return the scores on the estimator's and on PCA's codes."""
+    """Return the scores on the estimator's and on PCA's codes, and whether that is FAMD."""
     X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
     fitted = clone(estimator).fit(X_train)
     n_codes = encode(fitted, _safe_indexing(X_test, slice(0, 1))).shape[1]
-    pca = _put_pca(estimator, n_codes, random_state).fit(X_train)
+    is_famd = find_frame_model(fitted, X_test)[0] is not None
+    pca = _put_pca(estimator, n_codes, random_state, is_famd=is_famd).fit(X_train)
     scores = []
     for each in (fitted, pca):
         model = clone(predictor).fit(encode(each, X_train), y[train])
         scores.append(float(scorer(model, encode(each, X_test), y[test])))
-    return scores
+    return *scores, is_famd
 
 
-def _put_pca(estimator, n_codes, random_state):
+def _put_pca(estimator, n_codes, random_state, *, is_famd):
     before = clone(estimator).steps[:-1] if isinstance(estimator, Pipeline) else []
+    if is_famd:
+        start = LinearStart(n_codes, missing="mask", early_stopping=False)
+        return Pipeline([*before, ("start", start)])
     flatten = FunctionTransformer(flatten_samples).set_output(transform="default")
     pca = PCA(n_components=n_codes, random_state=random_state)
     return Pipeline([*before, ("flatten", flatten), ("pca", pca)])

@@ -16,9 +16,19 @@ from skae.inspection._plotting import (
 )
 from skae.inspection._points import find_groups
 from skae.inspection._reconstruction_display import check_same_shape
-from skae.metrics._transformer import find_image_shape, reconstruct, to_array
+from skae.metrics._transformer import (
+    find_frame_model,
+    find_image_shape,
+    read_pair,
+    reconstruct,
+)
 
 _KINDS = ("features", "rows")
+_UNITS = {
+    False: "mean squared error",
+    True: "share of the variance",
+    "baseline": "loss over that of the baseline",
+}
 
 
 class ReconstructionErrorDisplay:
@@ -36,8 +46,9 @@ class ReconstructionErrorDisplay:
         Kind of plot.
     y : ndarray of shape (n_samples,), default=None
         Class labels; rows of different classes are plotted separately.
-    relative : bool, default=False
-        Whether errors are shares of the variance of a feature.
+    relative : bool or "baseline", default=False
+        Whether errors are shares of the variance of a feature. "baseline" is for losses relative
+        to the baselines of columns of several kinds.
     feature_names : list of str, default=None
         Names of the features. None uses numbers.
     image_shape : tuple of int, default=None
@@ -115,7 +126,9 @@ class ReconstructionErrorDisplay:
             distribution of the errors of the rows.
         relative : bool, default=False
             Whether to divide the errors of a feature by its variance among these rows. Choose True
-            if features have different units. The error of constant features is set to zero.
+            if features have different units. The error of constant features is set to zero. Data
+            frames with columns of several kinds always have losses relative to the baselines of
+            their columns, as returned by `reconstruction_errors`.
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features. None uses the names of X or of the estimator.
         image_shape : tuple of int or "square", default=None
@@ -130,6 +143,12 @@ class ReconstructionErrorDisplay:
         display : ReconstructionErrorDisplay
             The display, plotted.
         """
+        model, frame = find_frame_model(estimator, X)
+        if model is not None:
+            _check_kind(kind)
+            errors = np.asarray(model.reconstruction_errors(frame), dtype=np.float64)
+            names = name_features(None, None, feature_names or model._frame.names, errors.shape[1])
+            return cls._make(errors, y, kind, "baseline", names).plot(ax=ax)
         values, reconstructions = reconstruct(estimator, X)
         if image_shape is None:
             image_shape = find_image_shape(X, estimator)
@@ -171,7 +190,8 @@ class ReconstructionErrorDisplay:
         kind : {"features", "rows"}, default="features"
             Kind of plot.
         relative : bool, default=False
-            Whether to divide the errors of a feature by its variance among these rows.
+            Whether to divide the errors of a feature by its variance among these rows; always for
+            data frames with columns of several kinds.
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features. None uses the names of X.
         image_shape : tuple of int or "square", default=None
@@ -189,29 +209,37 @@ class ReconstructionErrorDisplay:
         ValueError
             If `kind` is not as described, or the shapes do not match.
         """
-        if kind not in _KINDS:
-            raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='rows'.")
+        _check_kind(kind)
         if image_shape is None:
             image_shape = find_image_shape(X)
-        values, reconstructions = to_array(X), to_array(reconstructions)
-        names = name_features(X, None, feature_names, values.shape[1])
+        values, reconstructions, form = read_pair(X, reconstructions)
         check_same_shape(values, reconstructions)
-        if y is not None:
-            y, values, reconstructions = keep_labelled(y, values, reconstructions)
         errors = np.square(values - reconstructions, dtype=np.float64)
-        if relative:
+        if form is not None:
+            # The indicators of a category have a total variance of 1.
+            errors, relative = form.add_encoded(errors), True
+            X, feature_names = None, feature_names or form.names
+        elif relative:
             variances = np.nanvar(values, axis=0, dtype=np.float64)
             errors = np.divide(errors, variances, out=np.zeros_like(errors), where=variances > 0)
-        display = cls(
+        names = name_features(X, None, feature_names, errors.shape[1])
+        image_shape = read_image_shape(image_shape, errors.shape[1])
+        return cls._make(errors, y, kind, relative, names, image_shape).plot(ax=ax)
+
+    @classmethod
+    def _make(cls, errors, y, kind, relative, names, image_shape=None):
+        """Return a display of the errors of cells."""
+        if y is not None:
+            y, errors = keep_labelled(y, errors)
+        return cls(
             np.nanmean(errors, axis=0),
             np.nanmean(errors, axis=1),
             kind=kind,
             y=y,
             relative=relative,
             feature_names=names,
-            image_shape=read_image_shape(image_shape, values.shape[1]),
+            image_shape=image_shape,
         )
-        return display.plot(ax=ax)
 
     def plot(self, ax=None) -> Self:
         """Plot the display.
@@ -231,7 +259,7 @@ class ReconstructionErrorDisplay:
         height = max(2.5, 0.2 * n_shown + 0.8) if as_bars else 4.0
         ax = take_axes(ax, "ReconstructionErrorDisplay.plot", (5.6, height))
         self.ax_, self.figure_ = ax, ax.figure
-        unit = "share of the variance" if self.relative else "mean squared error"
+        unit = _UNITS[self.relative]
         if as_bars:
             self._draw_bars(unit)
         elif self.kind == "features":
@@ -281,3 +309,8 @@ class ReconstructionErrorDisplay:
         self.ax_.set(xlabel="label", ylabel=label)
         names = [group.label for group in groups]
         label_features(self.ax_.xaxis, names, "label (its place in ascending order)")
+
+
+def _check_kind(kind):
+    if kind not in _KINDS:
+        raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='rows'.")

@@ -10,7 +10,13 @@ from skae.inspection._jacobian import (
     differentiate_reconstructions,
 )
 from skae.inspection._plotting import name_features
-from skae.metrics._transformer import decode, encode, find_image_shape, index_samples
+from skae.metrics._transformer import (
+    decode,
+    encode,
+    find_image_shape,
+    index_samples,
+    see_numbers,
+)
 
 # Half of the difference by which a feature or a code is moved, in its standard deviations.
 _STEP = 0.01
@@ -35,7 +41,8 @@ def explain_codes(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         At least two rows, or images or sequences, all finite. Standard deviations are computed on
         these rows. Pass a sample of a large table, because all rows are decoded `n_repeats` times
-        for each code.
+        for each code. Data frames with columns of several kinds have a feature for each category,
+        such as "colour=red", and reconstructions in place of missing cells.
     n_rows : int, default=200
         Number of randomly chosen rows at which inputs and effects are computed. The time is
         proportional to it and to the number of features.
@@ -81,6 +88,7 @@ def explain_codes(
     for name, number in [("n_rows", n_rows), ("n_repeats", n_repeats)]:
         if number < 1:
             raise ValueError(f"`{name}` must be at least 1. Got {number}. Leave it out.")
+    estimator, X = see_numbers(estimator, X, complete=True)
     samples = index_samples(X)
     values = check_complete(samples)
     rng = check_random_state(random_state)

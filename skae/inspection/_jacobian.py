@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from skae.metrics._transformer import decode, encode, index_samples, to_array
+from skae.metrics._transformer import decode, encode, index_samples, see_numbers, to_array
 
 # Number of values for which differences are computed at a time.
 _CELLS_AT_ONCE = 4_000_000
@@ -21,7 +21,9 @@ def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
         An autoencoder, PCA, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows at which to differentiate, or images or sequences, all finite. At least two, because
-        the standard deviations of the features are computed on them.
+        the standard deviations of the features are computed on them. Data frames with columns of
+        several kinds are differentiated by standardised numbers and by an indicator of each
+        category, divided by the root of the total variance of the indicators of its column.
     step : float, default=0.01
         Half of the difference, in standard deviations of a feature among these rows. Smaller
         differences approximate the derivative better, until rounding errors of the codes dominate.
@@ -50,6 +52,7 @@ def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
     """
     if not step > 0:
         raise ValueError(f"`step` must be positive. Got {step}. Try step=0.01.")
+    estimator, X = see_numbers(estimator, X, complete=True)
     return differentiate_codes(estimator, X, step * check_complete(X).std(axis=0))
 
 

@@ -16,7 +16,14 @@ from skae.inspection._plotting import (
     name_features,
     split_axes,
 )
-from skae.metrics._transformer import find_image_shape, index_samples, reconstruct, to_array
+from skae.metrics._transformer import (
+    find_image_shape,
+    index_samples,
+    read_pair,
+    reconstruct,
+    see_numbers,
+    to_array,
+)
 
 # Kinds of drawings for which the shape of images is looked for.
 _KINDS_OF_IMAGES = (None, "image")
@@ -103,7 +110,9 @@ class ReconstructionDisplay:
         estimator : fitted transformer with ``inverse_transform``
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, or images and sequences in any form that the estimator accepts.
+            Rows, or images and sequences in any form that the estimator accepts. Data frames with
+            columns of several kinds are shown as standardised numbers and scaled indicators of
+            categories.
         n_rows : int, default=None
             Number of rows to plot, from the beginning of X. None is 8 images, or 3 rows for other
             kinds.
@@ -127,6 +136,7 @@ class ReconstructionDisplay:
         display : ReconstructionDisplay
             The display, plotted.
         """
+        estimator, X = see_numbers(estimator, X)
         if image_shape is None and kind in _KINDS_OF_IMAGES:
             image_shape = find_image_shape(X, estimator)
         if n_rows is None:
@@ -179,8 +189,10 @@ class ReconstructionDisplay:
         """
         if image_shape is None and kind in _KINDS_OF_IMAGES:
             image_shape = find_image_shape(X)
-        values, reconstructions = to_array(X), to_array(reconstructions)
+        values, reconstructions, form = read_pair(X, reconstructions)
         check_same_shape(values, reconstructions)
+        if form is not None and feature_names is None:
+            feature_names = form.name_encoded()
         names = name_features(X, None, feature_names, values.shape[1])
         how = {"kind": kind, "image_shape": image_shape, "feature_names": names}
         return cls._make(values, reconstructions, **how).plot(ax=ax)

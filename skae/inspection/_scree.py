@@ -1,21 +1,31 @@
 """Plot of the variance kept against the number of codes."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
 
 from skae._engine import count_components
+from skae._estimators.frames import is_mixed_frame
+from skae._estimators.linear_start import LinearStart
 from skae.inspection._plotting import BLUE, GREY, take_axes, widen
-from skae.metrics._transformer import to_array
+from skae.metrics import explained_variance, neg_reconstruction_error
+from skae.metrics._transformer import find_points, index_samples, to_array
 
 _SIZE = (5.6, 4.0)
+_TINY = np.finfo(float).tiny
 _METRICS = {
     "explained_variance": "share of variance kept, held-out rows",
     "squared_error": "mean squared error per cell, held-out rows",
+}
+_METRICS_OF_FRAMES = {
+    "explained_variance": "share of loss saved, held-out rows",
+    "squared_error": "mean loss per cell, held-out rows",
 }
 
 
@@ -42,6 +52,9 @@ class ScreeDisplay:
         fold.
     chosen : int, default=None
         Number of codes to mark. None marks no number.
+    reference : {"PCA", "FAMD"}, default="PCA"
+        Method of `pca_errors`: "FAMD", a factor analysis of mixed data, for data frames with
+        columns of several kinds, whose errors are losses relative to the columns' baselines.
 
     Attributes
     ----------
@@ -80,12 +93,15 @@ class ScreeDisplay:
     9
     """
 
-    def __init__(self, n_components, errors, pca_errors, variances, *, chosen=None) -> None:
+    def __init__(
+        self, n_components, errors, pca_errors, variances, *, chosen=None, reference="PCA"
+    ) -> None:
         self.n_components = n_components
         self.errors = errors
         self.pca_errors = pca_errors
         self.variances = variances
         self.chosen = chosen
+        self.reference = reference
 
     @classmethod
     def from_estimator(
@@ -99,7 +115,8 @@ class ScreeDisplay:
             An autoencoder, which is cloned. With ``nested=True`` it is fitted once per fold,
             otherwise once per fold and number of codes.
         X : array-like of shape (n_samples, n_features)
-            Rows of numbers, without missing cells.
+            Rows of numbers, without missing cells; or a data frame with columns of several kinds,
+            which is compared with FAMD.
         n_components : array-like of int, default=None
             Numbers of codes. None uses all numbers up to the estimator's `n_components` with nested
             codes, and otherwise the powers of two up to it and the number itself. If the
@@ -126,13 +143,19 @@ class ScreeDisplay:
         """
         _check_metric(metric)
         _check_estimator(estimator)
-        rows = to_array(X)
-        chosen = count_components(rows)
-        numbers = _read_numbers(n_components, estimator, chosen, rows.shape)
-        splits = check_cv(cv).split(rows)
-        folds = [_judge(estimator, rows[train], rows[test], numbers) for train, test in splits]
+        samples, points = index_samples(X), to_array(find_points(X))
+        is_frame = is_mixed_frame(samples)
+        rows = samples if is_frame else points
+        judge: Callable = _judge_frames if is_frame else _judge
+        chosen = count_components(points)
+        numbers = _read_numbers(n_components, estimator, chosen, points.shape)
+        folds = [
+            judge(estimator, *(_safe_indexing(rows, part) for part in split), numbers)
+            for split in check_cv(cv).split(points)
+        ]
         errors, pca_errors, variances = map(np.array, zip(*folds, strict=True))
-        display = cls(numbers, errors, pca_errors, variances, chosen=chosen)
+        reference = "FAMD" if is_frame else "PCA"
+        display = cls(numbers, errors, pca_errors, variances, chosen=chosen, reference=reference)
         return display.plot(ax, metric=metric)
 
     def plot(self, ax=None, *, metric="explained_variance", **kwargs) -> Self:
@@ -160,7 +183,10 @@ class ScreeDisplay:
         _check_metric(metric)
         ax = take_axes(ax, "ScreeDisplay.plot", _SIZE)
         self.ax_, self.figure_, self.lines_, self.bands_ = ax, ax.figure, [], []
-        curves = [("PCA", self.pca_errors, GREY, "--"), ("autoencoder", self.errors, BLUE, "-")]
+        curves = [
+            (self.reference, self.pca_errors, GREY, "--"),
+            ("autoencoder", self.errors, BLUE, "-"),
+        ]
         for name, errors, color, dashes in curves:
             values = self._find_values(errors, metric)
             mean, spread = values.mean(axis=0), values.std(axis=0)
@@ -172,7 +198,8 @@ class ScreeDisplay:
             self.bands_.append(band)
         if self.chosen is not None:
             mark_chosen(ax, self.chosen)
-        ax.set(xlabel="number of codes", ylabel=_METRICS[metric])
+        labels = _METRICS if self.reference == "PCA" else _METRICS_OF_FRAMES
+        ax.set(xlabel="number of codes", ylabel=labels[metric])
         widen(ax.set_xscale, list(self.n_components), base=2)
         ticks = [n for n in self.n_components if n & (n - 1) == 0 or n == self.n_components[-1]]
         ax.set_xticks(ticks, ticks)
@@ -239,6 +266,16 @@ def _judge(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, 
     pca_errors = [left[min(number, len(left)) - 1] for number in numbers]
     errors = _judge_estimator(estimator, X_train, X_test, numbers)
     return errors, pca_errors, float(squares / X_train.shape[1])
+
+
+def _judge_frames(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
+    """Return losses of a fold by number of codes, FAMD's, and that of the baselines."""
+    errors: list[list[float]] = []
+    for model in (estimator, LinearStart(missing="mask", early_stopping=False)):
+        models = [clone(model).set_params(n_components=number).fit(X_train) for number in numbers]
+        errors.append([-neg_reconstruction_error(own, X_test) for own in models])
+    own, famd = errors
+    return own, famd, famd[-1] / max(1 - explained_variance(models[-1], X_test), _TINY)
 
 
 def _judge_estimator(estimator, X_train, X_test, numbers: list[int]) -> list[float]:

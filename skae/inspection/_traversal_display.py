@@ -16,7 +16,7 @@ from skae.inspection._plotting import (
     split_axes,
 )
 from skae.inspection._reconstruction_display import label_series
-from skae.metrics._transformer import decode, encode, find_image_shape, to_array
+from skae.metrics._transformer import decode, encode, find_image_shape, see_numbers, to_array
 
 _MOST_CODES = 5
 # Share of the changes, in percent, that the colours of a map tell apart.
@@ -116,7 +116,8 @@ class LatentTraversalDisplay:
             An autoencoder, PCA, or a pipeline that ends in one.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows, or images and sequences in any form that the estimator accepts, which determine
-            the range of the codes.
+            the range of the codes. Data frames with columns of several kinds are shown with a
+            feature for each category.
         components : sequence of int, default=None
             Indices of the codes to change. None is the first five.
         start : int, default=None
@@ -146,6 +147,7 @@ class LatentTraversalDisplay:
         ValueError
             If `components` contains a code that does not exist.
         """
+        estimator, X = see_numbers(estimator, X)
         codes = encode(estimator, X)
         n_codes = codes.shape[1]
         if components is None:

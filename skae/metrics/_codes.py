@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_consistent_length
 
 from skae._shared.labels import keep_labelled
-from skae.metrics._transformer import to_array
+from skae.metrics._transformer import find_points, to_array
 
 
 def continuity(X, codes, *, n_neighbors=5) -> float:
@@ -18,8 +18,9 @@ def continuity(X, codes, *, n_neighbors=5) -> float:
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows. Images are flattened. The distances between all pairs of rows are kept in memory, so
-        pass a sample of a large table.
+        Rows. Images are flattened. In data frames with columns of several kinds, distances are
+        those of standardised numbers and scaled indicators of categories. The distances between all
+        pairs of rows are kept in memory, so pass a sample of a large table.
     codes : array-like of shape (n_samples, n_codes)
         Codes of the rows.
     n_neighbors : int, default=5
@@ -49,7 +50,7 @@ def continuity(X, codes, *, n_neighbors=5) -> float:
     >>> continuity(X, PCA(n_components=2).fit_transform(X)) > 0.98
     True
     """
-    X, codes = to_array(X), to_array(codes)
+    X, codes = to_array(find_points(X)), to_array(codes)
     check_consistent_length(X, codes)
     return float(trustworthiness(codes, X, n_neighbors=n_neighbors))
 

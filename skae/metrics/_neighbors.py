@@ -8,7 +8,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_consistent_length
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
-from skae.metrics._transformer import index_samples, is_ragged, to_array
+from skae.metrics._transformer import find_points, index_samples, is_ragged, to_array
 
 _METRICS = ("cosine", "euclidean")
 # Similarities that are in memory at once.
@@ -24,7 +24,9 @@ def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queri
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows. Similarities are computed for a block of rows at a time.
+        Rows. Similarities are computed for a block of rows at a time. In data frames with columns
+        of several kinds, they are those of standardised numbers and scaled indicators of
+        categories, for which ``metric="euclidean"`` is a better choice.
     codes : array-like of shape (n_samples, n_codes)
         Codes of the rows.
     k : int, default=10
@@ -119,10 +121,10 @@ def neighbors_kept_score(estimator, X, y=None) -> float:
 
 def _read_table(X):
     """Return rows as an array or a CSR matrix of finite numbers."""
-    samples = index_samples(X)
+    samples = index_samples(find_points(X))
     if sparse.issparse(samples) and not is_ragged(samples):
         return sparse.csr_matrix(samples, dtype=np.promote_types(samples.dtype, np.float32))
-    return to_array(X)
+    return to_array(samples)
 
 
 def _check(k, metrics, n_queries, n_rows) -> int:

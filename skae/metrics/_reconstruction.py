@@ -6,7 +6,14 @@ from sklearn.utils import _safe_indexing, gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import _num_samples
 
-from skae.metrics._transformer import index_samples, is_ragged, reconstruct, to_array
+from skae._estimators.base import BaseAutoencoder
+from skae.metrics._transformer import (
+    find_frame_model,
+    index_samples,
+    is_ragged,
+    reconstruct,
+    to_array,
+)
 
 # Number of values of sparse tables and memory maps that are made dense at a time.
 _CELLS_AT_ONCE = 10_000_000
@@ -32,7 +39,9 @@ def neg_reconstruction_error(estimator, X, y=None) -> float:
     -------
     score : float
         Negative mean squared error over all cells, at most 0, in units of X squared. For a
-        pipeline, these are the units of its input. Greater is better.
+        pipeline, these are the units of its input. For data frames with columns of several kinds,
+        the negative mean of `reconstruction_errors`, in units of the columns' baselines. Greater
+        is better.
 
     Raises
     ------
@@ -54,6 +63,9 @@ def neg_reconstruction_error(estimator, X, y=None) -> float:
     >>> search.fit(X).best_params_
     {'n_components': 2}
     """
+    model, frame = find_frame_model(estimator, X)
+    if model is not None:
+        return -float(np.nanmean(np.asarray(model.reconstruction_errors(frame), dtype=float)))
     error, n_cells, _ = _measure(estimator, X)
     return -error / n_cells
 
@@ -79,7 +91,8 @@ def explained_variance(estimator, X, y=None) -> float:
     score : float
         Share of the variance, at most 1. Greater is better. A model that always returns the mean of
         these rows has 0. If all rows are equal, the result is 1 if they are reconstructed exactly,
-        and 0 otherwise.
+        and 0 otherwise. For data frames with columns of several kinds, the share of the loss of
+        the columns' baselines in `fit` that the model saves.
 
     Raises
     ------
@@ -107,6 +120,9 @@ def explained_variance(estimator, X, y=None) -> float:
     >>> f"{explained_variance(pca, X):.6f}" == f"{pca.explained_variance_ratio_.sum():.6f}"
     True
     """
+    model, frame = find_frame_model(estimator, X)
+    if model is not None:
+        return BaseAutoencoder.score(model, frame)
     error, _, deviation = _measure(estimator, X)
     return 1 - error / deviation if deviation > 0 else float(error == 0)
 

@@ -5,6 +5,8 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from skae._estimators.containers import count_axes, read_container
+from skae._estimators.frame_numbers import NumberView, fill_with_means, place_frames
+from skae._estimators.frames import is_mixed_frame
 from skae._estimators.samples import flatten_samples, stack_samples
 from skae._estimators.sparse_tables import find_dtypes, has_sparse_columns, tidy_table
 from skae.sequences import SequencePadder
@@ -126,6 +128,98 @@ def to_array(table):
     return check_array(
         table, dtype=find_dtypes(table), ensure_all_finite="allow-nan", input_name="X"
     )
+
+
+def find_frame_model(estimator, X):
+    """Return the model of a data frame with columns of several kinds, and its data frame.
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+        An autoencoder, or a pipeline that ends in one.
+    X : object
+        Samples as passed by the user.
+
+    Returns
+    -------
+    model : estimator or None
+        Model that was fitted to such a data frame. None for all others.
+    X : object
+        Input of the model; for None, the samples.
+    """
+    steps = getattr(estimator, "steps", None)
+    model = steps[-1][1] if steps else estimator
+    if getattr(model, "_frame", None) is None:
+        return None, X
+    return model, estimator[:-1].transform(X) if steps and len(steps) > 1 else X
+
+
+def see_numbers(estimator, X, *, complete: bool = False):
+    """Return a model and samples such that samples are numbers.
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+        An autoencoder, PCA, or a pipeline that ends in one.
+    X : object
+        Samples as passed by the user.
+    complete : bool, default=False
+        Whether reconstructions replace missing cells of data frames with columns of several kinds.
+
+    Returns
+    -------
+    estimator : fitted transformer or NumberView
+        The given one, unless it was fitted to a data frame with columns of several kinds.
+    X : object
+        The given samples, or the encoded rows of such a data frame.
+    """
+    model, frame = find_frame_model(estimator, X)
+    if model is None:
+        return estimator, X
+    view = NumberView(model)
+    return view, view.read(frame, complete=complete)
+
+
+def find_points(X):
+    """Return samples such that distances can be measured.
+
+    Parameters
+    ----------
+    X : object
+        Samples as passed by the user.
+
+    Returns
+    -------
+    points : object
+        The given samples. For data frames with columns of several kinds, an array of standardised
+        numbers and scaled indicators of categories, with means in place of missing cells.
+    """
+    samples = index_samples(X)
+    return fill_with_means(place_frames(samples)[1]) if is_mixed_frame(samples) else X
+
+
+def read_pair(X, reconstructions):
+    """Return samples and reconstructions that have already been computed as two tables.
+
+    Parameters
+    ----------
+    X : object
+        Samples as passed by the user.
+    reconstructions : object
+        Their reconstructions, in the same form.
+
+    Returns
+    -------
+    values, reconstructions : ndarray of shape (n_samples, n_features)
+        Numbers, as from `place_frames` for data frames with columns of several kinds.
+    form : FrameForm or None
+        Form of the columns of such a data frame; None for all other samples.
+    """
+    samples = index_samples(X)
+    if not is_mixed_frame(samples):
+        return to_array(X), to_array(reconstructions), None
+    form, *tables = place_frames(samples, index_samples(reconstructions))
+    return *tables, form
 
 
 def index_samples(X):

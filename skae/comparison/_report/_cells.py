@@ -205,11 +205,7 @@ def _label_outputs(model, names):
     """Return for each output the number and the name of its column, a category, and its factor."""
     if model._frame is None:
         return [(index, name, None, 1.0) for index, name in enumerate(names)]
-    encoding = model._frame.encoding
-    categories = []
-    for levels in encoding.levels:
-        rare = ["rare categories"] * (levels is not None and levels.pools)
-        categories += [None] if levels is None else [*levels.categories, *rare]
+    encoding, categories = model._frame.encoding, model._frame.list_categories()
     parts = zip(encoding.groups.tolist(), categories, encoding.scale.tolist(), strict=True)
     return [(index, names[index], category, factor) for index, category, factor in parts]
 
