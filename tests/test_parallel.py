@@ -102,6 +102,21 @@ def test_losses_with_links_are_kept_apart(loss, wine):
     assert_equal_fits(estimators, X)
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "laplace", "bernoulli"])
+def test_variational_models_of_many_seeds_are_those_alone(likelihood, wine):
+    X = (wine[0] > 0).astype(float) if likelihood == "bernoulli" else wine[0]
+    # With more than 20 epochs, an average of the weights is judged.
+    params = {"likelihood": likelihood, "max_iter": 22, "hidden_layer_sizes": (12,)}
+    estimators = [
+        VariationalAutoencoderTransformer(
+            2, beta=beta, beta_warm_up=0.5, early_stopping=False, random_state=seed, **params
+        )
+        for seed, beta in enumerate([0.1, 1.0, 2.0])
+    ]
+    in_folds = VariationalAutoencoderTransformer(2, random_state=0, **params)
+    assert_equal_fits([*estimators, in_folds, clone(in_folds).set_params(beta=0.1)], X)
+
+
 def test_models_of_incomplete_tables_are_those_alone(wine):
     X = wine[0].copy()
     X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan

@@ -15,7 +15,7 @@ import torch
 from skae._engine.compute.threads import one_thread
 from skae._engine.fitting.resumption import KEPT_STATES, KeptStates
 from skae._engine.steps.epoch import TRAINER, Batch, train_alone
-from skae._engine.steps.joint import EpochOfOne, JointNetworks, can_join, find_kind
+from skae._engine.steps.joint import EpochOfOne, JointNetworks, can_join, find_kind, join
 from skae._engine.steps.step import Step
 
 # Batches of an epoch are kept until all are trained on, so tables must not be large.
@@ -206,7 +206,7 @@ class Scheduler:
             own.losses = train_alone(own.step, own.batches, own.begin_step)
             return
         key = kind, sum(epoch.n_models for epoch in epochs)
-        networks = self._take_networks(key) or JointNetworks(epochs)
+        networks = self._take_networks(key) or join(epochs)
         networks.train(epochs)
         self._keep_networks(key, networks)
 

@@ -25,6 +25,7 @@ from skae._engine.steps.dense import (
 )
 from skae._engine.steps.epoch import Batch
 from skae._engine.steps.step import Step, leave_gradients
+from skae._engine.steps.variational import PosteriorNetworks, VariationalStep
 from skae.modules._products import LARGE_PRODUCT
 from skae.objectives import AbsoluteError, HuberLoss, PreparedLoss, SquaredError
 
@@ -63,7 +64,8 @@ class EpochOfOne:
 def can_join(step: Step) -> bool:
     """Return whether a training with this step can run together with others."""
     return (
-        type(step) is DenseStep
+        type(step) in _KINDS
+        and isinstance(step, DenseStep)
         and not step.fills
         and step.exchange_ is leave_gradients
         and step.parameters[0].values.device.type == "cpu"
@@ -82,7 +84,9 @@ def find_kind(epoch: EpochOfOne) -> Any:
     largest = max(shape.numel() for shape in map(torch.Size, shapes))
     if largest * max(sizes) >= LARGE_PRODUCT or torch.get_num_threads() > 1:
         return None
+    likelihood = type(step.likelihood) if isinstance(step, VariationalStep) else None
     return (
+        likelihood,
         tuple(shapes),
         tuple(sizes),
         len(step.parameters),
@@ -145,12 +149,16 @@ class JointNetworks(DenseNetworks):
             for epoch, end in zip(epochs, ends, strict=True)
         ]
         self.loss, self.losses = _find_loss(epochs[0].step.loss), []
-        self.input_scale = torch.cat([epoch.step.input_scale for epoch in epochs])
-        self.code_scale = torch.cat([epoch.step.code_scale for epoch in epochs])
+        self.gather_constants([epoch.step for epoch in epochs])
         self._gather()
         for position in range(len(epochs[0].batches)):
             self._train_batch([epoch.batches[position] for epoch in epochs])
         self._hand_back()
+
+    def gather_constants(self, steps: Sequence[Any]):
+        """Join the tensors of the networks that steps do not change."""
+        self.input_scale = torch.cat([step.input_scale for step in steps])
+        self.code_scale = torch.cat([step.code_scale for step in steps])
 
     def _gather(self):
         """Copy parameters, moments and the distinct numbers of steps to joint memory."""
@@ -257,6 +265,62 @@ class JointNetworks(DenseNetworks):
         """Turn the gradient by the outputs into that by the outputs of the linear paths."""
         for member in self.members:
             member.epoch.step.link_gradient_(gradient[member.own], linear[member.own])
+
+
+class JointPosteriors(JointNetworks, PosteriorNetworks):
+    """Variational networks of several trainings in joint memory."""
+
+    @property
+    def posterior_views(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Parameters of stacks and likelihoods, and their gradients."""
+        return self.tensors[0].views, self.tensors[0].gradient_views
+
+    def gather_constants(self, steps: Sequence[VariationalStep]):
+        """Join the tensors of the networks that steps do not change."""
+        super().gather_constants(steps)
+        self.likelihood = steps[0].likelihood
+        self.log_variance = torch.cat([step.log_variance for step in steps])
+
+    def _train_batch(self, batches: Sequence[Batch]):
+        """Make a step of every training that has not failed."""
+        self._for_each(lambda member: member.epoch.begin_step())
+        steps: list[Any] = [member.epoch.step for member in self.members]
+        drawn = [step.draw(batch.rows) for step, batch in zip(steps, batches, strict=True)]
+        rows, noise = map(torch.cat, zip(*drawn, strict=True))
+        given = [batch.weights for batch in batches if batch.weights is not None]
+        shares = torch.cat(given) if given else rows.new_ones(rows.shape[:2])
+        betas = [
+            rows.new_full((len(batch.rows),), step.objective.present_beta)
+            for step, batch in zip(steps, batches, strict=True)
+        ]
+        self.losses.append(self.bound_(rows, noise, shares, torch.cat(betas)))
+        self._update_()
+
+    def find_distances_(self, output: Tensor, rows: Tensor, factors) -> tuple[Tensor, Tensor]:
+        """Return the mean distances of the cells of rows, and turn the outputs into gradients."""
+        first: Any = self.members[0].epoch.step
+        if self.loss is not None:
+            return first.find_distances_(output, rows, factors)
+        distances = rows.new_empty(rows.shape[:2])
+        for member in self.members:
+            step: Any = member.epoch.step
+            own = member.own
+            distances[own], gradient = step.find_distances_(output[own], rows[own], factors[own])
+            if gradient.data_ptr() != output[own].data_ptr():
+                output[own] = gradient
+        return distances, output
+
+
+# Networks in joint memory by the kind of step whose work they do.
+_KINDS: dict[type[Step], type[JointNetworks]] = {
+    DenseStep: JointNetworks,
+    VariationalStep: JointPosteriors,
+}
+
+
+def join(epochs: Sequence[EpochOfOne]) -> JointNetworks:
+    """Return joint memory for epochs of one kind."""
+    return _KINDS[type(epochs[0].step)](epochs)
 
 
 def _lose_(member: _Member, output: Tensor, batch: Batch):

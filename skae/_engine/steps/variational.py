@@ -4,6 +4,7 @@ Shapes are those of `skae._engine.steps.dense`. The encoders have two outputs pe
 variance of the posterior.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +13,12 @@ from torch import Tensor, nn
 
 from skae._engine.judgement import find_row_errors
 from skae._engine.steps.dense import (
+    DenseNetworks,
     DenseStep,
     FlatParameters,
     StackStep,
     is_plain,
+    make_stack,
     make_stack_steps,
 )
 from skae.modules import VariationalAutoencoder
@@ -24,30 +27,172 @@ from skae.objectives import LIKELIHOODS, NegativeELBO, NoisyLikelihood, gaussian
 from skae.objectives._draws import fresh_generator
 
 
-class VariationalStep(DenseStep):
+class PosteriorNetworks(DenseNetworks):
+    """Forward and backward passes of m dense variational autoencoders of one shape.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+        Likelihood of one of the models, for everything that they have in common.
+    log_variance : Tensor of shape (m, 1, k)
+        Constant that is added to the logarithm of the posterior variance of each code.
+    """
+
+    likelihood: Any
+    log_variance: Tensor
+
+    @property
+    def posterior_views(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Parameters of stacks and likelihoods, and their gradients."""
+        raise NotImplementedError
+
+    def find_distances_(self, output: Tensor, rows: Tensor, factors) -> tuple[Tensor, Tensor]:
+        """Return the mean distances of the cells of rows, and turn the outputs into gradients."""
+        raise NotImplementedError
+
+    def bound_(self, rows: Tensor, noise: Tensor, shares: Tensor, betas: Tensor) -> Tensor:
+        """Store the gradients of the negative evidence lower bound.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (m, b, p)
+            Rows to reconstruct, as the likelihood observes them.
+        noise : Tensor of shape (m, b, k)
+            Standard normal draws.
+        shares : Tensor of shape (m, b)
+            Weights of the rows.
+        betas : Tensor of shape (m,)
+            Factor of the divergence for each model.
+
+        Returns
+        -------
+        losses : Tensor of shape (m,)
+            Loss of each model.
+        """
+        _, n_rows, n_features = rows.shape
+        mean, log_variance = self.find_posterior(rows)
+        deviation, precision = torch.exp(log_variance / 2), self.find_precision()
+        code = self._take_memory("code", n_rows, mean.shape[-1])
+        torch.mul(mean + deviation * noise, self.code_scale, out=code)
+        output = self.decode(code)
+
+        factors = (shares / (n_rows * n_features))[..., None]
+        distances, by_output = self.find_distances_(
+            output, rows, factors * precision[:, None, None]
+        )
+        divergences = gaussian_divergence(mean, log_variance).sum(-1)
+        losses = self.add_up(distances, divergences, betas / n_features, precision)
+        self._store_scale_gradient(distances, shares, precision)
+
+        by_code = self.decode_backward(by_output) * self.code_scale
+        factors = factors * betas[:, None, None]
+        by_mean = by_code + factors * mean
+        by_log_variance = (by_code * noise * deviation + factors * log_variance.expm1()) / 2
+        self._encode_backward(by_mean, by_log_variance)
+        return (losses * shares).mean(1)
+
+    def find_posterior(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean and the logarithm of the variance (m, b, k) of codes, in new memory."""
+        n_rows, n_codes = rows.shape[1], self.code_scale.shape[-1]
+        scaled = self._take_memory("scaled rows", n_rows, rows.shape[-1])
+        torch.mul(rows, self.input_scale, out=scaled)
+        outputs = self.encoder.forward(scaled)
+        mean = self._take_memory("mean", n_rows, n_codes).copy_(outputs[..., :n_codes])
+        if self.linear_path is not None:
+            mean = self.linear_path.encode_(mean, scaled)
+        log_variance = outputs[..., n_codes:] + self.log_variance
+        limited = log_variance.clamp(*LOG_VARIANCE_LIMITS)
+        self.is_free = limited == log_variance
+        return mean / self.code_scale, limited - 2 * self.code_scale.log()
+
+    def _encode_backward(self, by_mean: Tensor, by_log_variance: Tensor):
+        """Store the encoder's gradients, given those with respect to mean and log-variance."""
+        _, n_rows, n_codes = by_mean.shape
+        both = self._take_memory("gradients", n_rows, 2 * n_codes)
+        torch.div(by_mean, self.code_scale, out=both[..., :n_codes])
+        torch.mul(by_log_variance, self.is_free, out=both[..., n_codes:])
+        if self.linear_path is not None:
+            by_path = self._take_memory("gradient of the path", n_rows, n_codes)
+            self.linear_path.encode_backward(by_path.copy_(both[..., :n_codes]))
+        self.encoder.backward(both, to_inputs=False)
+
+    def _take_memory(self, name: str, n_rows: int, n_columns: int) -> Tensor:
+        """Return the matrices (m, n_rows, n_columns) that are kept under a name."""
+        key = name, n_rows
+        if key not in self.memory:
+            shape = len(self.code_scale), n_rows, n_columns
+            self.memory[key] = make_stack(shape, self.code_scale)
+        return self.memory[key]
+
+    @functools.cached_property
+    def memory(self) -> dict[tuple[str, int], Tensor]:
+        """Matrices that are kept from step to step, by name and number of rows."""
+        return {}
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the scale of the noise is learned."""
+        return isinstance(self.likelihood, NoisyLikelihood)
+
+    @property
+    def _log_scale(self) -> Tensor:
+        """Logarithm of the noise scale of each model, of shape (m,), without a bound."""
+        return self.posterior_views[0][-1]
+
+    @property
+    def _bounded_log_scale(self) -> Tensor:
+        return self._log_scale.clamp_min(self.likelihood.least_log_scale)
+
+    def find_precision(self) -> Tensor:
+        """Return the factor (m,) of a cell's distance in its negative log-density."""
+        if not self.is_noisy:
+            return self.code_scale.new_ones(len(self.code_scale))
+        power = self.likelihood.power
+        return torch.exp(-power * self._bounded_log_scale) / power
+
+    def add_up(
+        self, distances: Tensor, divergences: Tensor, factors: Tensor, precision: Tensor
+    ) -> Tensor:
+        """Return the losses of rows (m, b), given mean distances of their cells and divergences.
+
+        Divergences have a factor for each model, and distances have the precision.
+        """
+        losses = distances * precision[:, None] + divergences * factors[:, None]
+        if self.is_noisy:
+            losses += self.likelihood.log_constant + self._bounded_log_scale[:, None]
+        return losses
+
+    def _store_scale_gradient(self, distances: Tensor, shares: Tensor, precision: Tensor):
+        if not self.is_noisy:
+            return
+        by_row = 1 - self.likelihood.power * precision[:, None] * distances
+        is_free = self._log_scale >= self.likelihood.least_log_scale
+        self.posterior_views[1][-1].copy_((by_row * shares).mean(1) * is_free)
+
+
+class VariationalStep(PosteriorNetworks, DenseStep):
     """Training step for m dense variational autoencoders of one shape.
 
     Parameters
     ----------
     modules : list of VariationalAutoencoder
-        Networks. Their parameters become views of the buffers of this step.
+        Models. Their parameters become views of this object's buffers.
     objective : NegativeELBO
-        Objective of each network.
+        Objective of each model.
     groups : list of list of dict
-        Settings of AdamW for each network, as for `DenseStep`.
+        Settings of AdamW for each model, as for `DenseStep`.
     """
 
     modules: Sequence[VariationalAutoencoder]
     objective: NegativeELBO
 
     def __init__(self, modules: Sequence[VariationalAutoencoder], objective: NegativeELBO, groups):
-        self.likelihood: Any = modules[0].likelihood
-        self.is_noisy = isinstance(self.likelihood, NoisyLikelihood)
-        super().__init__(modules, objective, groups, self.likelihood.loss)
+        self.likelihood = modules[0].likelihood
+        DenseStep.__init__(self, modules, objective, groups, self.likelihood.loss)
         self.log_variance = torch.stack([module.log_variance for module in modules])[:, None]
 
     def take_stacks(self) -> tuple[list[FlatParameters], tuple[StackStep, StackStep]]:
-        """Return the parameters of each network in one buffer, and the passes of the stacks."""
+        """Return the parameters of each model in one buffer, and the steps of the stacks."""
         flat = FlatParameters(
             [
                 [
@@ -60,87 +205,30 @@ class VariationalStep(DenseStep):
         )
         return [flat], make_stack_steps(self.modules[0], flat)
 
+    @property
+    def posterior_views(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Parameters of stacks and likelihoods, and their gradients."""
+        return self.parameters[0].views, self.parameters[0].gradient_views
+
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each network explicitly."""
-        objective = self.objective
-        generator = fresh_generator() if objective.generator is None else objective.generator
-        rows = self.likelihood.observe(rows, generator)
-        mean, log_variance = self._find_posterior(rows)
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device="cpu")
-        noise = noise.to(mean.device)
-        deviation = torch.exp(log_variance / 2)
-        output = self.decode((mean + deviation * noise) * self.code_scale)
-
-        _, n_rows, n_features = rows.shape
+        """Compute the gradients of one batch of each model."""
+        rows, noise = self.draw(rows)
         shares = rows.new_ones(rows.shape[:2]) if weights is None else weights
-        factors = (shares / (n_rows * n_features))[..., None]
-        distances, by_output = self.loss.rows_and_gradient_(
-            output, rows, factors * self._precision[:, None, None]
-        )
-        divergences = gaussian_divergence(mean, log_variance).sum(-1)
-        losses = self._add_up(distances, divergences, objective.present_beta, n_features)
-        self._store_scale_gradient(distances, shares)
+        betas = rows.new_full((len(rows),), self.objective.present_beta)
+        return self.bound_(rows, noise, shares, betas)
 
-        by_code = self.decode_backward(by_output) * self.code_scale
-        factors = factors * objective.present_beta
-        by_mean = by_code + factors * mean
-        by_log_variance = (by_code * noise * deviation + factors * log_variance.expm1()) / 2
-        self._encode_backward(by_mean, by_log_variance)
-        return (losses * shares).mean(1)
+    def draw(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows as the likelihood observes them, and the noise (m, b, k) of their codes."""
+        generator = self.objective.generator
+        generator = fresh_generator() if generator is None else generator
+        rows = self.likelihood.observe(rows, generator)
+        shape = *rows.shape[:2], self.code_scale.shape[-1]
+        noise = torch.randn(shape, generator=generator, dtype=rows.dtype, device="cpu")
+        return rows, noise.to(rows.device)
 
-    def _find_posterior(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return copies of mean and log variance (m, b, k) of the codes."""
-        n_codes = self.code_scale.shape[-1]
-        self.scaled_inputs = rows * self.input_scale
-        outputs = self.encoder.forward(self.scaled_inputs)
-        mean = outputs[..., :n_codes].contiguous()
-        if self.linear_path is not None:
-            mean = self.linear_path.encode_(mean, self.scaled_inputs)
-        log_variance = outputs[..., n_codes:] + self.log_variance
-        limited = log_variance.clamp(*LOG_VARIANCE_LIMITS)
-        self.is_free = limited == log_variance
-        return mean / self.code_scale, limited - 2 * self.code_scale.log()
-
-    def _encode_backward(self, by_mean: Tensor, by_log_variance: Tensor):
-        """Store the gradients of the encoder, given those by mean and log variance of the codes."""
-        by_mean = by_mean / self.code_scale
-        if self.linear_path is not None:
-            self.linear_path.encode_backward(by_mean)
-        both = torch.cat([by_mean, by_log_variance * self.is_free], -1)
-        self.encoder.backward(both, to_inputs=False)
-
-    @property
-    def _log_scale(self) -> Tensor:
-        """Logarithm of the noise scale of each network, of shape (m,), not bounded."""
-        return self.parameters[0].views[-1]
-
-    @property
-    def _bounded_log_scale(self) -> Tensor:
-        return self._log_scale.clamp_min(self.likelihood.least_log_scale)
-
-    @property
-    def _precision(self) -> Tensor:
-        """Factor (m,) of the distance of a cell in its negative log-density."""
-        if not self.is_noisy:
-            return self.code_scale.new_ones(len(self.modules))
-        power = self.likelihood.power
-        return torch.exp(-power * self._bounded_log_scale) / power
-
-    def _add_up(
-        self, distances: Tensor, divergences: Tensor, beta: float, n_features: int
-    ) -> Tensor:
-        """Return the losses (m, b) of rows, given mean distances of their cells and divergences."""
-        losses = distances * self._precision[:, None] + divergences * (beta / n_features)
-        if self.is_noisy:
-            losses += self.likelihood.log_constant + self._bounded_log_scale[:, None]
-        return losses
-
-    def _store_scale_gradient(self, distances: Tensor, shares: Tensor):
-        if not self.is_noisy:
-            return
-        by_row = 1 - self.likelihood.power * self._precision[:, None] * distances
-        is_free = self._log_scale >= self.likelihood.least_log_scale
-        self.parameters[0].gradient_views[-1].copy_((by_row * shares).mean(1) * is_free)
+    def find_distances_(self, output: Tensor, rows: Tensor, factors) -> tuple[Tensor, Tensor]:
+        """Return the mean distances of the cells of rows, and turn the outputs into gradients."""
+        return self.loss.rows_and_gradient_(output, rows, factors)
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
@@ -149,13 +237,14 @@ class VariationalStep(DenseStep):
         observed = torch.stack(
             [self.likelihood.observe(*own) for own in zip(rows, generators, strict=True)]
         )
-        mean, log_variance = self._find_posterior(observed)
-        # All networks are judged with the same draws.
+        mean, log_variance = self.find_posterior(observed)
+        # All models are judged with the same draws.
         noise = torch.randn(mean.shape[1:], generator=generators[0], dtype=mean.dtype, device="cpu")
         code = mean + torch.exp(log_variance / 2) * noise.to(mean.device)
         distances = self.loss.rows(self.decode(code * self.code_scale), observed)
         divergences = gaussian_divergence(mean, log_variance).sum(-1)
-        losses = self._add_up(distances, divergences, self.objective.beta, rows.shape[-1])
+        factors = rows.new_full((len(rows),), self.objective.beta / rows.shape[-1])
+        losses = self.add_up(distances, divergences, factors, self.find_precision())
         output = self.decode(mean * self.code_scale)
         return losses, find_row_errors(self.output(output), rows)
 
