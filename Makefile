@@ -11,9 +11,11 @@ STAMP_OLDEST := $(VENV_OLDEST)/.installed
 DOCS := docs/_build
 
 # Several worker processes with several threads each would only get in each other's way.
+# Each takes its tests in the order of the files, so that files share imports and fits.
 PYTEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 \
+	--dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo dist test test-slow test-oldest test-avx2 lint format format-check types bench docs clean
@@ -64,7 +66,7 @@ test-oldest: $(STAMP_OLDEST) dist ## Run the fast tests on the wheel, at the old
 	$(VENV_OLDEST)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps \
 		--force-reinstall dist/*.whl
 	PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest -n $(PYTEST_WORKERS) \
-		--maxprocesses 4 -m "not slow" $(PYTEST_FLAGS) --pyargs skae tests
+		--maxprocesses 4 --dist worksteal -m "not slow" $(PYTEST_FLAGS) --pyargs skae tests
 
 # Those that compute: all kinds of networks, steps and products.
 test-avx2: $(STAMP) ## Run fast tests as on a processor without AVX-512 and bfloat16.

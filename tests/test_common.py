@@ -9,6 +9,7 @@ from dataclasses import replace
 from unittest import SkipTest
 
 import pytest
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -116,13 +117,16 @@ ESTIMATORS.append((CodeSampler(PCA(1)), None))
 SPARSE = {"n_components": 16, "n_active": 4, "n_rounds": 2, "max_iter": 2}
 ESTIMATORS.append((SparseAutoencoderTransformer(**SPARSE), f"{HELD_OUT}; {MINIBATCHES}"))
 ESTIMATORS.append((small(architecture=Signals((2, 4)), early_stopping=False), ROUNDING))
+# Those that run all checks do not hold rows out, which takes several fits for each fit.
+ALL_ROWS = small(early_stopping=False)
+GAPS = {"missing_values": -99, "add_indicator": True, "keep_empty_features": True}
 ESTIMATORS += [
-    (AutoencoderImputer(autoencoder=small(corruption="hiding"), **params), None)
-    for params in ({}, {"missing_values": -99, "add_indicator": True, "keep_empty_features": True})
+    (AutoencoderImputer(autoencoder=clone(ALL_ROWS).set_params(corruption="hiding")), None),
+    (AutoencoderImputer(autoencoder=small(corruption="hiding"), **GAPS), None),
 ]
 ESTIMATORS += [
-    (AutoencoderOutlierDetector(0.8, autoencoder=small(), **params), NEIGHBOURS)
-    for params in ({"contamination": 0.1, "random_state": 0}, {})
+    (AutoencoderOutlierDetector(0.8, cv=2, autoencoder=ALL_ROWS, contamination=0.1), NEIGHBOURS),
+    (AutoencoderOutlierDetector(0.8, autoencoder=small(), random_state=0), NEIGHBOURS),
 ]
 ESTIMATORS += [(Quantizer(), None), (SequencePadder(), None), (TokenSequencer(), None)]
 ESTIMATORS.append(
@@ -191,7 +195,7 @@ def test_checks_of_check_estimator(estimator, reason):
         VariationalAutoencoderTransformer(max_iter=2, early_stopping=False),
         AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)),
         SparseAutoencoderTransformer(**SPARSE, sparse_output=False, early_stopping=False),
-        AutoencoderImputer(autoencoder=small(early_stopping=False)),
+        AutoencoderImputer(autoencoder=ALL_ROWS),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )

@@ -38,12 +38,10 @@ def test_any_size_comes_back_as_it_was(kernel_size):
         assert decoder(torch.ones(3, 2)).shape == rows.shape, shape
 
 
-@pytest.mark.parametrize(
-    ("shape", "n_layers"), [((1, 8, 8), 2), ((1, 32, 20), 2), ((1, 33, 1), 3), ((1, 1000), 7)]
-)
-def test_layers_are_as_many_as_the_shape_needs(shape, n_layers):
-    encoder, decoder = Convolutional().make_stacks(StackPlan(shape, 2, 2))
-    assert len(encoder.convolutions) == len(decoder.convolutions) == n_layers
+def test_layers_are_as_many_as_the_shape_needs():
+    for shape, n_layers in [((1, 8, 8), 2), ((1, 32, 20), 2), ((1, 33, 1), 3), ((1, 1000), 7)]:
+        encoder, decoder = Convolutional().make_stacks(StackPlan(shape, 2, 2))
+        assert len(encoder.convolutions) == len(decoder.convolutions) == n_layers
 
 
 def test_the_layers_compute_what_torch_computes():
@@ -156,9 +154,8 @@ def test_a_search_reaches_the_kernel(images):
     assert shape == (best.architecture.kernel_size,) * 2
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
+def test_what_does_not_go_together_is_refused(images):
+    for params, message in [
         ({"sample_shape": None}, r"`sample_shape` must be .*Got \(64,\)"),
         ({"sample_shape": (1, 2, 4, 8)}, "`sample_shape` must be"),
         ({"tied_weights": True}, "`tied_weights` must be False"),
@@ -167,12 +164,9 @@ def test_a_search_reaches_the_kernel(images):
         ({"architecture": Convolutional(n_channels=(4, 0))}, "`n_channels` must be"),
         ({"architecture": Convolutional(n_channels=2.5)}, r"`n_channels` must be.*Got 2.5"),
         ({"architecture": Convolutional(n_channels="many")}, "`n_channels` must be"),
-    ],
-    ids=str,
-)
-def test_what_does_not_go_together_is_refused(params, message, images):
-    with pytest.raises(ValueError, match=message):
-        make(**params).fit(images)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make(**params).fit(images)
 
 
 def test_convolutions_learn_more_than_pca(images):

@@ -96,13 +96,13 @@ def test_precision_of_the_rows_is_kept(kind):
         assert corrupt(kind, LEVEL, make_rows(10, 3).to(dtype)).dtype == dtype
 
 
-@pytest.mark.parametrize("level", [0.01, 1.0])
-@pytest.mark.parametrize("name", ["masking", "salt_and_pepper"])
-def test_level_is_the_share_of_cells(name, level):
-    rows = make_rows(400, 100)
-    share = float((corrupt(name, level, rows) != rows).float().mean())
-    # Four standard deviations of a binomial share.
-    assert abs(share - level) <= 4 * np.sqrt(level * (1 - level) / rows.numel())
+def test_level_is_the_share_of_cells():
+    for level in [0.01, 1.0]:
+        for name in ["masking", "salt_and_pepper"]:
+            rows = make_rows(400, 100)
+            share = float((corrupt(name, level, rows) != rows).float().mean())
+            # Four standard deviations of a binomial share.
+            assert abs(share - level) <= 4 * np.sqrt(level * (1 - level) / rows.numel())
 
 
 def test_each_cell_is_chosen_by_itself():
@@ -197,38 +197,42 @@ def test_copies_make_the_same_noise(kind):
     assert repr(noise) == f"{type(noise).__name__}(level=0.3)"
 
 
-@pytest.mark.parametrize(
-    ("noise", "level"),
-    [(MaskingNoise, -0.1), (SwapNoise, 1.1), (MaskingNoise, np.nan), (SwapNoise, True)],
-)
-def test_level_must_be_a_share(noise, level):
-    with pytest.raises(ValueError, match="`level` must be a share of the cells, from 0 to 1. Got"):
-        noise(level).check()
+def test_level_must_be_a_share():
+    for noise, level in [
+        (MaskingNoise, -0.1),
+        (SwapNoise, 1.1),
+        (MaskingNoise, np.nan),
+        (SwapNoise, True),
+    ]:
+        with pytest.raises(
+            ValueError, match="`level` must be a share of the cells, from 0 to 1. Got"
+        ):
+            noise(level).check()
 
 
-@pytest.mark.parametrize("level", [-0.1, np.inf, np.nan, "1"])
-def test_level_of_gaussian_noise_must_be_a_deviation(level):
-    with pytest.raises(ValueError, match="`level` must be a standard deviation in units of X"):
-        GaussianNoise(level).check()
+def test_level_of_gaussian_noise_must_be_a_deviation():
+    for level in [-0.1, np.inf, np.nan, "1"]:
+        with pytest.raises(ValueError, match="`level` must be a standard deviation in units of X"):
+            GaussianNoise(level).check()
 
 
 def test_gaussian_noise_may_be_of_any_size():
     assert GaussianNoise(np.float32(30)).level == 30
 
 
-@pytest.mark.parametrize("name", sorted(CORRUPTIONS.keys() - {"hiding"}))
-def test_spread_is_the_deviation_of_noisy_columns(name):
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(20_000, 3, generator=generator, dtype=torch.float64)
-    rows = (rows - rows.mean(0)) * torch.tensor([0.0, 0.5, 2.0])
-    columns = Columns(scale=2.0, lowest=rows.amin(0) - 1, highest=rows.amax(0))
-    corruption = CORRUPTIONS[name](0.6)
-    noisy = corruption(rows, columns, generator)
-    spread = corruption.spread(rows.std(0), columns)
-    # Masking and swapping may lower a deviation, which does no harm.
-    assert (noisy.std(0) <= 1.03 * spread).all()
-    if name in ("gaussian", "salt_and_pepper"):
-        torch.testing.assert_close(noisy.std(0), spread, rtol=0.03, atol=0)
+def test_spread_is_the_deviation_of_noisy_columns():
+    for name in sorted(CORRUPTIONS.keys() - {"hiding"}):
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randn(20_000, 3, generator=generator, dtype=torch.float64)
+        rows = (rows - rows.mean(0)) * torch.tensor([0.0, 0.5, 2.0])
+        columns = Columns(scale=2.0, lowest=rows.amin(0) - 1, highest=rows.amax(0))
+        corruption = CORRUPTIONS[name](0.6)
+        noisy = corruption(rows, columns, generator)
+        spread = corruption.spread(rows.std(0), columns)
+        # Masking and swapping may lower a deviation, which does no harm.
+        assert (noisy.std(0) <= 1.03 * spread).all()
+        if name in ("gaussian", "salt_and_pepper"):
+            torch.testing.assert_close(noisy.std(0), spread, rtol=0.03, atol=0)
 
 
 def test_noises_are_estimators(kind):

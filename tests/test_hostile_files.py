@@ -112,12 +112,12 @@ def test_pickles_in_archives_are_not_loaded(name, tmp_path):
     assert not made.exists()
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet", ".xlsx", ".skae"])
-def test_pickles_by_other_names_are_not_loaded(suffix, tmp_path):
-    made, path = tmp_path / "made", tmp_path / f"table{suffix}"
-    path.write_bytes(pickle.dumps(Trap(made)))
-    assert main(["info" if suffix == ".skae" else "compare", str(path)]) == 2
-    assert not made.exists()
+def test_pickles_by_other_names_are_not_loaded(tmp_path):
+    for suffix in [".npz", ".csv", ".parquet", ".xlsx", ".skae"]:
+        made, path = tmp_path / "made", tmp_path / f"table{suffix}"
+        path.write_bytes(pickle.dumps(Trap(made)))
+        assert main(["info" if suffix == ".skae" else "compare", str(path)]) == 2
+        assert not made.exists()
 
 
 def write_bomb(path, *parts):

@@ -80,20 +80,17 @@ def test_tables_that_agree_leave_the_usual_interval():
     np.testing.assert_array_equal(certain.intervals(), [[1, 1]])
 
 
-@pytest.mark.parametrize(
-    ("results", "error", "message"),
-    [
+def test_results_that_cannot_be_pooled_are_refused():
+    for results, error, message in [
         ([(1.0, 0.5)], ValueError, "at least. Got 1"),
         ([1.0, 2.0], TypeError, "pairs of estimates"),
         ([(1.0, 0.5), ([1.0, 2.0], [0.5, 0.5])], ValueError, "the same quantities"),
         ([([1.0, 2.0], [0.5])] * 2, ValueError, "of the same shape"),
         ([(np.nan, 0.5)] * 2, ValueError, "finite"),
         ([([1.0], [[-1.0]])] * 2, ValueError, "negative"),
-    ],
-)
-def test_results_that_cannot_be_pooled_are_refused(results, error, message):
-    with pytest.raises(error, match=message):
-        pool(results)
+    ]:
+        with pytest.raises(error, match=message):
+            pool(results)
 
 
 def test_degrees_of_freedom_and_levels_are_checked():

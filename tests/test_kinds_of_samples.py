@@ -82,18 +82,18 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_pictures_are_measured_as_their_rows_are(conv, pictures, form):
-    X, rows = FORMS[form](pictures), pictures.reshape(len(pictures), -1)
-    codes = conv.transform(pictures)
+def test_pictures_are_measured_as_their_rows_are(conv, pictures):
+    rows, codes = pictures.reshape(len(pictures), -1), conv.transform(pictures)
     errors = np.square(conv.inverse_transform(codes) - pictures)
-    assert neg_reconstruction_error(conv, X) == pytest.approx(-errors.mean())
-    share = 1 - errors.sum() / np.square(rows - rows.mean(axis=0)).sum()
-    assert explained_variance(conv, X) == pytest.approx(share)
-    assert continuity(X, codes) == continuity(rows, codes)
-    assert code_jacobian(conv, X[:3]).shape == (3, 2, 64)
-    explanation = explain_codes(conv, X, n_rows=2, n_repeats=1)
-    assert (explanation.image_shape, len(explanation.feature_names)) == ((1, 8, 8), 64)
+    for hold in FORMS.values():
+        X = hold(pictures)
+        assert neg_reconstruction_error(conv, X) == pytest.approx(-errors.mean())
+        share = 1 - errors.sum() / np.square(rows - rows.mean(axis=0)).sum()
+        assert explained_variance(conv, X) == pytest.approx(share)
+        assert continuity(X, codes) == continuity(rows, codes)
+        assert code_jacobian(conv, X[:3]).shape == (3, 2, 64)
+        explanation = explain_codes(conv, X, n_rows=2, n_repeats=1)
+        assert (explanation.image_shape, len(explanation.feature_names)) == ((1, 8, 8), 64)
 
 
 @pytest.mark.parametrize("form", ["array", "series", "rows"])
@@ -245,23 +245,23 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize("kind", MISSING)
-def test_rows_without_a_label_are_left_out_and_said(kind):
-    X, y = load_iris(return_X_y=True)
-    z = MISSING[kind](y)
-    with pytest.warns(SkaeWarning, match="75 of 150 rows"):
-        assert neighborhood_hit(X, z) == neighborhood_hit(X[1::2], y[1::2])
-    with pytest.warns(SkaeWarning, match="75 of 150 rows"):
-        display = CodeDisplay.from_predictions(X, z)
-    assert (len(display.codes), len(set(display.y))) == (75, 3)
-    with pytest.warns(SkaeWarning, match="75 of 150 rows"):
-        errors = ReconstructionErrorDisplay.from_predictions(X, X + 1, z, kind="rows")
-    assert len(errors.row_errors) == 75
-    with pytest.warns(SkaeWarning, match="75 of 150 rows"):
-        found = compare_downstream(PCA(2), X, z, cv=3)
-    np.testing.assert_array_equal(
-        found.scores, compare_downstream(PCA(2), X[1::2], y[1::2], cv=3).scores
-    )
+def test_rows_without_a_label_are_left_out_and_said():
+    for kind in MISSING:
+        X, y = load_iris(return_X_y=True)
+        z = MISSING[kind](y)
+        with pytest.warns(SkaeWarning, match="75 of 150 rows"):
+            assert neighborhood_hit(X, z) == neighborhood_hit(X[1::2], y[1::2])
+        with pytest.warns(SkaeWarning, match="75 of 150 rows"):
+            display = CodeDisplay.from_predictions(X, z)
+        assert (len(display.codes), len(set(display.y))) == (75, 3)
+        with pytest.warns(SkaeWarning, match="75 of 150 rows"):
+            errors = ReconstructionErrorDisplay.from_predictions(X, X + 1, z, kind="rows")
+        assert len(errors.row_errors) == 75
+        with pytest.warns(SkaeWarning, match="75 of 150 rows"):
+            found = compare_downstream(PCA(2), X, z, cv=3)
+        np.testing.assert_array_equal(
+            found.scores, compare_downstream(PCA(2), X[1::2], y[1::2], cv=3).scores
+        )
 
 
 def test_comparisons_leave_out_rows_without_a_label():

@@ -211,20 +211,20 @@ def test_errors_of_the_fit_are_those_of_held_out_cells(images, masked):
     assert model.reconstruction_error_ <= model.pca_reconstruction_error_
 
 
-@pytest.mark.parametrize("loss", sorted(LOSSES))
-def test_missing_cells_have_exactly_no_gradient(images, masked, loss):
-    X = hide(images[:60])
-    model = masked(loss=loss, early_stopping=False).fit(X)
-    module, objective = model.net_.module_, model.net_.criterion_
-    rows = model._standardization.apply(X)
-    output = module(rows).detach().requires_grad_()
-    objective.loss(output, rows).backward()
-    gaps = torch.from_numpy(np.isnan(X))
-    assert (output.grad[gaps] == 0).all()
-    assert output.grad[~gaps].any()
-    dense = torch.randn(output.shape, generator=torch.Generator().manual_seed(0))
-    written_out = objective.loss.rows_and_gradient_(dense.clone(), rows, 1.0)[1]
-    assert (written_out[gaps] == 0).all()
+def test_missing_cells_have_exactly_no_gradient(images, masked):
+    for loss in sorted(LOSSES):
+        X = hide(images[:60])
+        model = masked(loss=loss, early_stopping=False).fit(X)
+        module, objective = model.net_.module_, model.net_.criterion_
+        rows = model._standardization.apply(X)
+        output = module(rows).detach().requires_grad_()
+        objective.loss(output, rows).backward()
+        gaps = torch.from_numpy(np.isnan(X))
+        assert (output.grad[gaps] == 0).all()
+        assert output.grad[~gaps].any()
+        dense = torch.randn(output.shape, generator=torch.Generator().manual_seed(0))
+        written_out = objective.loss.rows_and_gradient_(dense.clone(), rows, 1.0)[1]
+        assert (written_out[gaps] == 0).all()
 
 
 def test_what_stands_in_missing_cells_of_the_target_is_never_seen(images, masked):

@@ -13,28 +13,24 @@ ignore_no_gain = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterTh
 
 
 @ignore_no_gain
-@pytest.mark.parametrize("early_stopping", [True, False])
-@pytest.mark.parametrize(
-    "params",
-    [
-        {},
-        {"loss": "huber"},
-        {"missing": "mask"},
-        {"corruption": "gaussian", "corruption_level": 0.5},
-        {"dtype": "float64"},
-    ],
-    ids=str,
-)
-def test_an_error_that_is_pcas_but_for_rounding_is_reported_as_pcas(params, early_stopping):
-    params = {**params, "early_stopping": early_stopping, "max_iter": 1, "random_state": 0}
-    for seed in range(8):
-        rng = np.random.default_rng(seed)
-        X = rng.integers(-3, 4, size=rng.integers([3, 1], [9, 5])).astype(float)
-        if not X.std():
-            continue
-        model = AutoencoderTransformer(1, **params).fit(X)
-        if model.best_iter_ == 0:
-            assert model.reconstruction_error_ == model.pca_reconstruction_error_
+def test_an_error_that_is_pcas_but_for_rounding_is_reported_as_pcas():
+    for early_stopping in [True, False]:
+        for params in [
+            {},
+            {"loss": "huber"},
+            {"missing": "mask"},
+            {"corruption": "gaussian", "corruption_level": 0.5},
+            {"dtype": "float64"},
+        ]:
+            params = {**params, "early_stopping": early_stopping, "max_iter": 1, "random_state": 0}
+            for seed in range(8):
+                rng = np.random.default_rng(seed)
+                X = rng.integers(-3, 4, size=rng.integers([3, 1], [9, 5])).astype(float)
+                if not X.std():
+                    continue
+                model = AutoencoderTransformer(1, **params).fit(X)
+                if model.best_iter_ == 0:
+                    assert model.reconstruction_error_ == model.pca_reconstruction_error_
 
 
 @pytest.mark.mostly_slow(3)
@@ -64,30 +60,30 @@ def test_a_giant_cell_that_drowns_its_column_is_told():
 
 @ignore_no_gain
 @pytest.mark.filterwarnings("error::skae.exceptions.OutlyingCellWarning")
-@pytest.mark.parametrize(
-    ("giant", "dtype"), [(1, "float32"), (1e4, "float32"), (1e6, "float32"), (1e12, "float64")]
-)
-def test_ordinary_outliers_and_double_precision_give_no_such_warning(giant, dtype):
-    X = load_wine().data
-    X[5, 3] = giant
-    AutoencoderTransformer(4, max_iter=1, random_state=0, dtype=dtype).fit(X)
+def test_ordinary_outliers_and_double_precision_give_no_such_warning():
+    for giant, dtype in [(1, "float32"), (1e4, "float32"), (1e6, "float32"), (1e12, "float64")]:
+        X = load_wine().data
+        X[5, 3] = giant
+        AutoencoderTransformer(4, max_iter=1, random_state=0, dtype=dtype).fit(X)
 
 
 @ignore_no_gain
-@pytest.mark.parametrize("shape", [(1000, 5), (1100, 120), (260, 1000)])
-@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
-def test_a_model_that_stays_pca_is_the_pca_of_all_rows(shape, kind):
-    X = np.random.default_rng(0).normal(size=shape)
-    model = AutoencoderTransformer(3, max_iter=1, random_state=0).fit(kind(X))
-    pca = PCA(3, svd_solver="full").fit(X)
-    assert model.best_iter_ == 0
-    new = np.random.default_rng(1).normal(size=(50, shape[1]))
-    expected = pca.inverse_transform(pca.transform(new))
-    np.testing.assert_allclose(model.inverse_transform(model.transform(new)), expected, atol=1e-3)
-    # The errors are still those of rows that were held out.
-    assert model.reconstruction_error_ == model.pca_reconstruction_error_
-    held_in = np.square(X - pca.inverse_transform(pca.transform(X))).mean()
-    assert model.reconstruction_error_ != pytest.approx(held_in, rel=1e-4)
+def test_a_model_that_stays_pca_is_the_pca_of_all_rows():
+    for shape in [(1000, 5), (1100, 120), (260, 1000)]:
+        X = np.random.default_rng(0).normal(size=shape)
+        new = np.random.default_rng(1).normal(size=(50, shape[1]))
+        pca = PCA(3, svd_solver="full").fit(X)
+        expected = pca.inverse_transform(pca.transform(new))
+        for kind in (np.asarray, sparse.csr_array):
+            model = AutoencoderTransformer(3, max_iter=1, random_state=0).fit(kind(X))
+            assert model.best_iter_ == 0
+            np.testing.assert_allclose(
+                model.inverse_transform(model.transform(new)), expected, atol=1e-3
+            )
+            # The errors are still those of rows that were held out.
+            assert model.reconstruction_error_ == model.pca_reconstruction_error_
+            held_in = np.square(X - pca.inverse_transform(pca.transform(X))).mean()
+            assert model.reconstruction_error_ != pytest.approx(held_in, rel=1e-4)
 
 
 def test_wide_tables_are_trained_on_whole_once_held_out_rows_have_chosen(monkeypatch):

@@ -211,28 +211,24 @@ def test_categories_of_scikit_learn_that_are_missing_or_numbers(path):
     np.testing.assert_array_equal(found, model.transform(frame))
 
 
-@pytest.mark.parametrize(
-    "imputer",
-    [
+@pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
+@pytest.mark.filterwarnings("ignore:Currently, when `keep_empty_feature=False`:FutureWarning")
+def test_imputers_of_scikit_learn_in_double_precision(path):
+    for imputer in [
         SimpleImputer(),
         SimpleImputer(strategy="median", add_indicator=True),
         SimpleImputer(missing_values=-1.0, strategy="constant", fill_value=7.0),
         SimpleImputer(keep_empty_features=True),
-    ],
-    ids=["mean", "indicators", "constant", "kept"],
-)
-@pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
-@pytest.mark.filterwarnings("ignore:Currently, when `keep_empty_feature=False`:FutureWarning")
-def test_imputers_of_scikit_learn_in_double_precision(imputer, path):
-    source = np.random.default_rng(0)
-    X = 1.7e9 + source.normal(size=(30, 4))
-    gap = -1.0 if imputer.missing_values == -1.0 else np.nan
-    X[source.random(X.shape) < 0.3] = gap
-    X[:, 2] = gap
-    model = make_pipeline(clone(imputer), StandardScaler())
-    model.fit(X)
-    assert skae.to_onnx(model, path, check=X)["transform"] < 1e-9
-    np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-9)
+    ]:
+        source = np.random.default_rng(0)
+        X = 1.7e9 + source.normal(size=(30, 4))
+        gap = -1.0 if imputer.missing_values == -1.0 else np.nan
+        X[source.random(X.shape) < 0.3] = gap
+        X[:, 2] = gap
+        model = make_pipeline(clone(imputer), StandardScaler())
+        model.fit(X)
+        assert skae.to_onnx(model, path, check=X)["transform"] < 1e-9
+        np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-9)
 
 
 REFUSED = {
@@ -269,14 +265,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_refusals_tell_the_reason(case, images, path):
-    model, params, message = REFUSED[case]
-    X = images[:, 8:32]
-    model = clone(model).fit(X, X[:, 3] > 0.5)
-    with pytest.raises(ValueError, match=message):
-        skae.to_onnx(model, path, **{"check": X, **params})
-    assert not path.exists()
+def test_refusals_tell_the_reason(images, path):
+    for case in REFUSED:
+        model, params, message = REFUSED[case]
+        X = images[:, 8:32]
+        model = clone(model).fit(X, X[:, 3] > 0.5)
+        with pytest.raises(ValueError, match=message):
+            skae.to_onnx(model, path, **{"check": X, **params})
+        assert not path.exists()
 
 
 def test_text_that_needs_operators_beyond_the_standard_is_refused(path):

@@ -108,9 +108,8 @@ def swap(role, module):
     return make_pair
 
 
-@pytest.mark.parametrize(
-    ("architecture", "message"),
-    [
+def test_what_does_not_fit_is_refused_before_training(images):
+    for architecture, message in [
         (swap("encoder", nn.Sequential(nn.Conv2d(3, 4, 3))), r"layer `0` \(Conv2d.*in_channels=3"),
         (swap("encoder", nn.Sequential(nn.Flatten(), nn.Linear(60, 3))), r"in_features=60.*n, 64"),
         (swap("encoder", nn.Sequential(nn.Flatten(), nn.Linear(64, 5))), r"\(n, 3\).*Got \(n, 5\)"),
@@ -121,27 +120,21 @@ def swap(role, module):
         (lambda *sizes: nn.Linear(64, 3), "must make a pair of torch modules"),
         (nn.Linear(64, 3), "Pass its class"),
         (Dense, "must be an instance"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_training(architecture, message, images):
-    with pytest.raises(ValueError, match=message):
-        make(architecture=architecture).fit(images)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make(architecture=architecture).fit(images)
 
 
-@pytest.mark.parametrize(
-    "params",
-    [
+def test_parameters_without_use_are_refused(images):
+    for params in [
         {"tied_weights": True},
         {"hidden_layer_sizes": (8,)},
         {"activation": "relu"},
         {"normalization": "batch"},
         {"dropout": 0.1},
-    ],
-    ids=str,
-)
-def test_parameters_without_use_are_refused(params, images):
-    with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be"):
-        make(**params).fit(images)
+    ]:
+        with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be"):
+            make(**params).fit(images)
 
 
 class Wide(Architecture):
@@ -173,18 +166,15 @@ class Wrong(Architecture):
         return nn.Linear(*sizes[:2]), nn.Linear(*sizes[2:])
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
+def test_an_architecture_with_wrong_shapes_is_refused_before_training(images):
+    for wrong, message in [
         (0, r"an encoder that takes tensors of shape \(n, 64\)"),
         (1, r"an encoder that returns tensors of shape \(n, 3\).*Got \(n, 4\)"),
         (2, r"a decoder that takes tensors of shape \(n, 3\)"),
         (3, r"a decoder that returns tensors of shape \(n, 64\).*Got \(n, 65\)"),
-    ],
-)
-def test_an_architecture_with_wrong_shapes_is_refused_before_training(wrong, message, images):
-    with pytest.raises(ValueError, match=message):
-        make(architecture=Wrong(wrong)).fit(images)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make(architecture=Wrong(wrong)).fit(images)
 
 
 @pytest.mark.parametrize(

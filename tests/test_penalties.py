@@ -203,17 +203,14 @@ class Columnwise(Penalty):
         return code.square().mean(0)
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
+def test_what_is_wrong_with_a_penalty_is_said(digits, quick):
+    for params, message in [
         ({"penalty": Threshold(), "alpha": 0.5}, "`alpha` must be None with penalty=Threshold"),
         ({"penalty": "top_k"}, "Use SparseAutoencoderTransformer for codes of which few are"),
         ({"penalty": KLSparsity(2)}, "`target` must be a mean activity"),
         ({"penalty": Functional()}, "must make a torch module. Got builtin"),
         ({"penalty": Halving()}, "must make a module that returns codes of shape"),
         ({"penalty": Columnwise()}, r"Columnwise must return a tensor of shape \(\)"),
-    ],
-)
-def test_what_is_wrong_with_a_penalty_is_said(digits, quick, params, message):
-    with pytest.raises(ValueError, match=message):
-        quick(**params).fit(digits[0])
+    ]:
+        with pytest.raises(ValueError, match=message):
+            quick(**params).fit(digits[0])

@@ -232,14 +232,14 @@ def test_cells_that_codes_cannot_express_are_refused(fitted, roll, cell):
         fitted.transform(odd)
 
 
-@pytest.mark.parametrize("method", ["score_samples", "score", "reconstruction_errors"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_errors_that_no_double_can_hold_are_refused(roll, method, dtype):
-    model = AutoencoderTransformer(2, early_stopping=False, max_iter=1, dtype=dtype).fit(roll)
+def test_errors_that_no_double_can_hold_are_refused(roll):
     odd = roll[:5].copy()
     odd[3, 1] = 1e160
-    with np.errstate(all="raise"), pytest.raises(ValueError, match=r"express.*row 3, column 1"):
-        getattr(model, method)(odd)
+    for dtype in ("float32", "float64"):
+        model = AutoencoderTransformer(2, early_stopping=False, max_iter=1, dtype=dtype).fit(roll)
+        for method in (model.score_samples, model.score, model.reconstruction_errors):
+            with np.errstate(all="raise"), pytest.raises(ValueError, match=r"row 3, column 1"):
+                method(odd)
 
 
 @pytest.mark.parametrize("missing", [None, "mask"])

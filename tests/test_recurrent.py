@@ -48,34 +48,31 @@ def make(estimator=AutoencoderTransformer, n_components=2, **params):
     return estimator(n_components, **params)
 
 
-@pytest.mark.parametrize(
-    "params",
-    [
+def test_padding_twice_as_long_changes_nothing(padded):
+    for params in [
         {"early_stopping": True},
         {"cell": "lstm", "n_layers": 2},
         {"reverse": False, "corruption": "hiding", "corruption_level": 0.2},
         {"bidirectional": True, "penalty": "l1"},
         {"init": "random"},
-    ],
-)
-def test_padding_twice_as_long_changes_nothing(padded, params):
-    model = make(**{"max_iter": 2, **params}).fit(padded)
-    longer = np.hstack([padded, np.full_like(padded, np.nan)])
-    other = clone(model).set_params(sample_shape=(2 * LENGTH, 2)).fit(longer)
-    codes = model.transform(padded)
-    assert codes.std() > 0.1
-    np.testing.assert_allclose(other.transform(longer), codes, atol=1e-5)
-    assert other.score(longer) == pytest.approx(model.score(padded), abs=1e-6)
-    assert other.sample_shape_ == model.sample_shape_ == (LENGTH, 2)
-    reconstruction = other.inverse_transform(codes)
-    assert reconstruction.shape == longer.shape
-    assert other.mean_.shape == (longer.shape[1],)
-    np.testing.assert_allclose(
-        reconstruction[:, : padded.shape[1]], model.inverse_transform(codes), atol=1e-5
-    )
-    # Nobody has been that long.
-    assert np.isnan(reconstruction[:, padded.shape[1] :]).all()
-    assert np.isnan(other.reconstruction_errors(longer)[np.isnan(longer)]).all()
+    ]:
+        model = make(**{"max_iter": 2, **params}).fit(padded)
+        longer = np.hstack([padded, np.full_like(padded, np.nan)])
+        other = clone(model).set_params(sample_shape=(2 * LENGTH, 2)).fit(longer)
+        codes = model.transform(padded)
+        assert codes.std() > 0.1
+        np.testing.assert_allclose(other.transform(longer), codes, atol=1e-5)
+        assert other.score(longer) == pytest.approx(model.score(padded), abs=1e-6)
+        assert other.sample_shape_ == model.sample_shape_ == (LENGTH, 2)
+        reconstruction = other.inverse_transform(codes)
+        assert reconstruction.shape == longer.shape
+        assert other.mean_.shape == (longer.shape[1],)
+        np.testing.assert_allclose(
+            reconstruction[:, : padded.shape[1]], model.inverse_transform(codes), atol=1e-5
+        )
+        # Nobody has been that long.
+        assert np.isnan(reconstruction[:, padded.shape[1] :]).all()
+        assert np.isnan(other.reconstruction_errors(longer)[np.isnan(longer)]).all()
 
 
 def test_starts_as_pca_of_rows_with_means_for_padding(padded):
@@ -180,9 +177,8 @@ def test_parameters_of_the_architecture_can_be_searched(padded):
     assert model.net_.module_.encoder.readers[0].n_units == 3
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
+def test_what_does_not_work_is_refused(padded):
+    for params, message in [
         ({"architecture": Recurrent("rnn")}, "`cell` must be one of .*'gru', 'lstm'.* Got 'rnn'"),
         ({"architecture": Recurrent(n_units=0)}, "`n_units` must be a positive integer. Got 0"),
         ({"architecture": Recurrent(n_layers=1.5)}, "`n_layers` must be .* Got 1.5"),
@@ -190,12 +186,10 @@ def test_parameters_of_the_architecture_can_be_searched(padded):
         ({"sample_shape": (-1, 5)}, "`sample_shape` must be a tuple of positive integers"),
         ({"normalization": "layer"}, "`normalization` must be None with recurrent layers alone"),
         ({"missing": None, "tied_weights": True}, "`tied_weights` must be False with a recurrent"),
-    ],
-)
-def test_what_does_not_work_is_refused(padded, params, message):
-    X = padded if params.get("missing", "mask") else np.nan_to_num(padded)
-    with pytest.raises(ValueError, match=message):
-        make(**params).fit(X)
+    ]:
+        X = padded if params.get("missing", "mask") else np.nan_to_num(padded)
+        with pytest.raises(ValueError, match=message):
+            make(**params).fit(X)
 
 
 @pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")

@@ -110,44 +110,44 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_memory_layouts_and_types_of_numbers_make_no_difference(quick, images, layout):
-    convert, tolerance = LAYOUTS[layout]
+def test_memory_layouts_and_types_of_numbers_make_no_difference(quick, images):
     # Small whole numbers, which every type holds exactly.
     X = images * 16
     expected = quick().fit(X)
-    estimator = quick().fit(convert(X))
-    codes = estimator.transform(convert(X))
-    np.testing.assert_allclose(codes, expected.transform(X), rtol=0, atol=tolerance)
-    assert estimator.score(convert(X)) == pytest.approx(expected.score(X), abs=tolerance)
+    for convert, tolerance in LAYOUTS.values():
+        estimator = quick().fit(convert(X))
+        codes = estimator.transform(convert(X))
+        np.testing.assert_allclose(codes, expected.transform(X), rtol=0, atol=tolerance)
+        assert estimator.score(convert(X)) == pytest.approx(expected.score(X), abs=tolerance)
 
 
-@pytest.mark.parametrize(
-    ("kind", "precision"),
-    [(bool, np.float32), (np.int8, np.float32), (np.uint16, np.float32), (np.int64, np.float64)],
-)
-def test_integers_are_numbers_in_the_precision_that_holds_them(quick, images, kind, precision):
-    X = (images > 0.5).astype(kind)
-    np.testing.assert_array_equal(
-        fit_and_reconstruct(quick(), X),
-        fit_and_reconstruct(quick(), X.astype(precision)),
-    )
+def test_integers_are_numbers_in_the_precision_that_holds_them(quick, images):
+    for kind, precision in [
+        (bool, np.float32),
+        (np.int8, np.float32),
+        (np.uint16, np.float32),
+        (np.int64, np.float64),
+    ]:
+        X = (images > 0.5).astype(kind)
+        np.testing.assert_array_equal(
+            fit_and_reconstruct(quick(), X),
+            fit_and_reconstruct(quick(), X.astype(precision)),
+        )
 
 
-@pytest.mark.parametrize("network", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("given", "returned"),
-    [(np.float32, np.float32), (np.float64, np.float64), (np.int32, np.float64)],
-)
-def test_codes_have_the_networks_precision_and_reconstructions_that_of_the_table(
-    quick, images, network, given, returned
-):
-    estimator = quick(dtype=network).fit((images * 16).astype(given))
-    for dtype in (np.float32, np.float64):
-        codes = estimator.transform(images.astype(dtype))
-        assert codes.dtype == network
-        assert estimator.inverse_transform(codes.astype(dtype)).dtype == returned
-        assert estimator.score_samples(images.astype(dtype)).dtype == np.float64
+def test_codes_have_the_networks_precision_and_reconstructions_that_of_the_table(quick, images):
+    for network in ["float32", "float64"]:
+        for given, returned in [
+            (np.float32, np.float32),
+            (np.float64, np.float64),
+            (np.int32, np.float64),
+        ]:
+            estimator = quick(dtype=network).fit((images * 16).astype(given))
+            for dtype in (np.float32, np.float64):
+                codes = estimator.transform(images.astype(dtype))
+                assert codes.dtype == network
+                assert estimator.inverse_transform(codes.astype(dtype)).dtype == returned
+                assert estimator.score_samples(images.astype(dtype)).dtype == np.float64
 
 
 def test_digits_of_timestamps_are_kept():
@@ -159,18 +159,18 @@ def test_digits_of_timestamps_are_kept():
     assert np.abs(fit_and_reconstruct(estimator, X) - X).max() < 0.01
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("unit", [1e-26, 1e20])
-def test_errors_in_any_unit_are_true(quick, unit, dtype):
-    X = (load_wine().data * unit).astype(dtype)
-    estimator = quick().fit(X)
-    again = estimator.inverse_transform(estimator.transform(X))
-    true = np.square((again - X) / unit, dtype=float)
-    errors = estimator.reconstruction_errors(X) / unit / unit
-    np.testing.assert_allclose(errors, true, rtol=0.05, atol=1e-3)
-    np.testing.assert_allclose(
-        -estimator.score_samples(X) / unit / unit, true.mean(axis=1), rtol=0.05, atol=1e-3
-    )
+def test_errors_in_any_unit_are_true(quick):
+    for dtype in [np.float32, np.float64]:
+        for unit in [1e-26, 1e20]:
+            X = (load_wine().data * unit).astype(dtype)
+            estimator = quick().fit(X)
+            again = estimator.inverse_transform(estimator.transform(X))
+            true = np.square((again - X) / unit, dtype=float)
+            errors = estimator.reconstruction_errors(X) / unit / unit
+            np.testing.assert_allclose(errors, true, rtol=0.05, atol=1e-3)
+            np.testing.assert_allclose(
+                -estimator.score_samples(X) / unit / unit, true.mean(axis=1), rtol=0.05, atol=1e-3
+            )
 
 
 def test_nothing_given_is_changed(quick, images):
@@ -264,9 +264,8 @@ def test_units_of_any_usual_size_are_fine(any_autoencoder, images):
         assert any_autoencoder.score(X) > 0.5
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
+def test_parameters_are_refused(wine):
+    for params, message in [
         *[
             ({"n_components": bad}, r"'n_components' .* must be .*an int in the range \[1, inf\)")
             for bad in (0, 1.5, "mle")
@@ -297,11 +296,9 @@ def test_units_of_any_usual_size_are_fine(any_autoencoder, images):
         ({"net_params": {"lr": 0.1}}, "Got 'lr'. Set the estimator's own `learning_rate_init`"),
         ({"net_params": {"criterion": torch.nn.L1Loss}}, "Got 'criterion'. .* own `loss` instead"),
         ({"net_params": {"callbacks": "disable"}}, r"`net_params\['callbacks'\]` must be a list"),
-    ],
-)
-def test_parameters_are_refused(wine, params, message):
-    with pytest.raises(ValueError, match=message):
-        fit(wine[0], **params)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fit(wine[0], **params)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, so none is missing")
@@ -358,23 +355,20 @@ def test_weight_for_a_single_row_is_refused(wine):
         fit(wine[0], sample_weight=np.eye(1, len(wine[0]))[0])
 
 
-@pytest.mark.parametrize(
-    ("make_weights", "message"),
-    [
+def test_weights_are_refused(wine):
+    X = wine[0]
+    estimator = fit(X)
+    for make_weights, message in [
         (lambda n: -np.ones(n), "Negative values in data passed to `sample_weight`"),
         (np.zeros, "(must have a positive entry|at least one non-zero)"),
         (lambda n: np.ones(n - 1), r"sample_weight.shape == \(177,\), expected \(178,\)"),
         (lambda n: np.ones((n, 2)), "Sample weights must be 1D"),
         (lambda n: np.full(n, np.nan), "sample_weight contains NaN"),
         (lambda n: np.full(n, np.inf), "sample_weight contains infinity"),
-    ],
-)
-def test_weights_are_refused(wine, make_weights, message):
-    X = wine[0]
-    estimator = fit(X)
-    for method in ("fit", "partial_fit", "score"):
-        with pytest.raises(ValueError, match=message):
-            getattr(estimator, method)(X, sample_weight=make_weights(len(X)))
+    ]:
+        for method in ("fit", "partial_fit", "score"):
+            with pytest.raises(ValueError, match=message):
+                getattr(estimator, method)(X, sample_weight=make_weights(len(X)))
 
 
 @pytest.mark.parametrize(("bad", "name"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "inf")])

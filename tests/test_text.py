@@ -96,9 +96,8 @@ def test_numbers_must_be_whole(sequencer):
         sequencer.inverse_transform([[0.5]])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_words_of_any_script_come_back_whole():
+    for text in [
         "हिन्दी भाषा अच्छी है",
         "বাংলা ভাষা",
         "தமிழ் மொழி",
@@ -114,12 +113,10 @@ def test_numbers_must_be_whole(sequencer):
         "tiếng việt",
         "caf\u00e9 noir",
         "gut 👍🏽 👩‍👩‍👧 🇩🇪 🇫🇷 ❤️",
-    ],
-)
-def test_words_of_any_script_come_back_whole(text):
-    sequencer = TokenSequencer().fit([text])
-    assert set(sequencer.vocabulary_) == set(text.split())
-    assert sequencer.inverse_transform(sequencer.transform([text])) == [text]
+    ]:
+        sequencer = TokenSequencer().fit([text])
+        assert set(sequencer.vocabulary_) == set(text.split())
+        assert sequencer.inverse_transform(sequencer.transform([text])) == [text]
 
 
 def test_one_word_has_one_number_however_it_is_written():
@@ -142,11 +139,11 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("kind", TABLES)
-def test_a_table_of_one_column_is_that_column(sequencer, kind):
-    table = TABLES[kind](TEXTS)
-    np.testing.assert_array_equal(sequencer.transform(table), sequencer.transform(TEXTS))
-    assert TokenSequencer().fit(table).vocabulary_ == sequencer.vocabulary_
+def test_a_table_of_one_column_is_that_column(sequencer):
+    for kind in TABLES:
+        table = TABLES[kind](TEXTS)
+        np.testing.assert_array_equal(sequencer.transform(table), sequencer.transform(TEXTS))
+        assert TokenSequencer().fit(table).vocabulary_ == sequencer.vocabulary_
 
 
 def test_a_column_transformer_may_name_the_column_in_a_list(sequencer):
@@ -158,9 +155,8 @@ def test_a_column_transformer_may_name_the_column_in_a_list(sequencer):
     np.testing.assert_array_equal(rows[:, :-1], sequencer.transform(TEXTS))
 
 
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
+def test_what_is_no_text_is_refused_in_words():
+    for X, message in [
         (pd.DataFrame({"a": TEXTS, "b": TEXTS}), r"one column of texts.*\(4, 2\)"),
         (np.array([TEXTS, TEXTS]), r"one column of texts.*\(2, 4\)"),
         (["a film", None], "NoneType for text 1"),
@@ -170,23 +166,21 @@ def test_a_column_transformer_may_name_the_column_in_a_list(sequencer):
         ({"a": "text"}, "dict"),
         (pl.LazyFrame({"a": TEXTS}), "LazyFrame.*collect"),
         (5, "Got int"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("method", ["fit", "transform", "fit_transform"])
-def test_what_is_no_text_is_refused_in_words(X, message, method):
-    with pytest.raises(ValueError, match=message):
-        getattr(TokenSequencer().fit(TEXTS), method)(X)
+    ]:
+        for method in ["fit", "transform", "fit_transform"]:
+            with pytest.raises(ValueError, match=message):
+                getattr(TokenSequencer().fit(TEXTS), method)(X)
 
 
-@pytest.mark.parametrize(
-    ("vocabulary", "message"),
-    [({1: "a"}, "int 1"), ([], "Got none"), (["film", None], "NoneType"), ({}, "Got none")],
-    ids=str,
-)
-def test_a_vocabulary_of_other_things_is_refused(vocabulary, message):
-    with pytest.raises(ValueError, match=f"`vocabulary` must hold words.*{message}"):
-        TokenSequencer(vocabulary=vocabulary).fit(TEXTS)
+def test_a_vocabulary_of_other_things_is_refused():
+    for vocabulary, message in [
+        ({1: "a"}, "int 1"),
+        ([], "Got none"),
+        (["film", None], "NoneType"),
+        ({}, "Got none"),
+    ]:
+        with pytest.raises(ValueError, match=f"`vocabulary` must hold words.*{message}"):
+            TokenSequencer(vocabulary=vocabulary).fit(TEXTS)
 
 
 @pytest.mark.parametrize(

@@ -141,13 +141,13 @@ def test_a_learning_rate_scheduler_of_skorch_is_followed(fit):
     assert estimator.loss_curve_[2] != pytest.approx(plain.loss_curve_[2], rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    "callback", [LRScheduler, LRScheduler(), ("schedule", LRScheduler("StepLR", step_size=1))]
-)
-@pytest.mark.parametrize("learning_rate", ["one_cycle", "adaptive"])
-def test_two_schedules_are_refused(fit, callback, learning_rate):
-    with pytest.raises(ValueError, match=f"must be 'constant' where .* Got '{learning_rate}'"):
-        fit(learning_rate=learning_rate, net_params={"callbacks": [callback]})
+def test_two_schedules_are_refused(fit):
+    for callback in [LRScheduler, LRScheduler(), ("schedule", LRScheduler("StepLR", step_size=1))]:
+        for learning_rate in ["one_cycle", "adaptive"]:
+            with pytest.raises(
+                ValueError, match=f"must be 'constant' where .* Got '{learning_rate}'"
+            ):
+                fit(learning_rate=learning_rate, net_params={"callbacks": [callback]})
 
 
 def largest_error(net, X, y=None):
@@ -163,26 +163,22 @@ def test_a_score_of_each_epoch_is_recorded(fit):
     assert np.isfinite(scores).all()
 
 
-@pytest.mark.parametrize(
-    ("net_params", "expected"),
-    [
+def test_the_optimizer_is_the_one_asked_for(fit):
+    params = {"learning_rate": "constant", "learning_rate_init": 0.004, "early_stopping": False}
+    default = fit(**params)
+    for net_params, expected in [
         ({"optimizer": torch.optim.SGD}, {"lr": 0.004, "momentum": 0}),
         ({"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}, {"momentum": 0.9}),
         ({"optimizer": torch.optim.AdamW, "optimizer__amsgrad": True}, {"amsgrad": True}),
         ({"optimizer__weight_decay": 0.3}, {"weight_decay": 0.3, "betas": (0.9, 0.99)}),
         ({"optimizer__lr": 1e-4}, {"lr": 1e-4}),
-    ],
-    ids=str,
-)
-def test_the_optimizer_is_the_one_asked_for(fit, net_params, expected):
-    noted = NotesOptimizer()
-    params = {"learning_rate": "constant", "learning_rate_init": 0.004, "early_stopping": False}
-    estimator = fit(**params, net_params={**net_params, "callbacks": [noted]})
-    assert noted.kind is net_params.get("optimizer", torch.optim.AdamW)
-    assert {name: noted.group[name] for name in expected} == expected
-    default = fit(**params)
-    assert estimator.loss_curve_ != default.loss_curve_
-    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+    ]:
+        noted = NotesOptimizer()
+        estimator = fit(**params, net_params={**net_params, "callbacks": [noted]})
+        assert noted.kind is net_params.get("optimizer", torch.optim.AdamW)
+        assert {name: noted.group[name] for name in expected} == expected
+        assert estimator.loss_curve_ != default.loss_curve_
+        assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
 
 
 def test_verbose_prints_a_line_for_each_epoch(fit, capsys):

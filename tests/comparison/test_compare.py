@@ -135,9 +135,8 @@ def test_constant_table_has_no_undefined_figures():
     assert [result.explained_variance for result in comparison.results] == [1, 1]
 
 
-@pytest.mark.parametrize(
-    ("y", "score_name"),
-    [
+def test_labels_and_quantities_are_told_apart(iris):
+    for y, score_name in [
         (np.repeat(["a", "b", "c"], 50), "accuracy"),
         (np.arange(150) % 2 == 0, "accuracy"),
         (np.repeat([0.0, 1.0, 2.0], 50), "accuracy"),
@@ -146,12 +145,10 @@ def test_constant_table_has_no_undefined_figures():
         (np.repeat([0.5, 1.5], 75), "R2"),
         (np.arange(150), "R2"),
         (None, None),
-    ],
-)
-def test_labels_and_quantities_are_told_apart(iris, y, score_name):
-    comparison = compare(iris[0], y, n_components=1)
-    assert comparison.score_name == score_name
-    assert (comparison.results[0].downstream_score is None) == (y is None)
+    ]:
+        comparison = compare(iris[0], y, n_components=1)
+        assert comparison.score_name == score_name
+        assert (comparison.results[0].downstream_score is None) == (y is None)
 
 
 def test_quantities_are_predicted_by_ridge():
@@ -176,15 +173,14 @@ def test_too_many_codes_are_left_out_with_a_warning(iris):
     assert [result.n_components for result in comparison.results] == [2, 2]
 
 
-@pytest.mark.parametrize("n_components", [0, -1, 2.5, (), (2, 0), "2", (True, "a")])
-def test_numbers_of_codes_must_be_whole_and_positive(iris, n_components):
-    with pytest.raises(ValueError, match="`n_components` must be a whole number of at least 1"):
-        compare(*iris, n_components=n_components)
+def test_numbers_of_codes_must_be_whole_and_positive(iris):
+    for n_components in [0, -1, 2.5, (), (2, 0), "2", (True, "a")]:
+        with pytest.raises(ValueError, match="`n_components` must be a whole number of at least 1"):
+            compare(*iris, n_components=n_components)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_refusals(iris):
+    for change, message in [
         ({"n_components": 5}, r"of at most 4: there are 112 rows .* Got \[5\]"),
         ({"y": np.zeros(150)}, "at least two classes"),
         ({"y": [f"name {row}" for row in range(150)]}, "classes of several rows each. Got 112"),
@@ -197,12 +193,10 @@ def test_numbers_of_codes_must_be_whole_and_positive(iris, n_components):
         ({"X": np.full((150, 4), np.nan)}, "Input X contains NaN"),
         ({"test_size": 1.5}, "test_size"),
         ({"test_size": "half"}, "test_size"),
-    ],
-)
-def test_refusals(iris, change, message):
-    arguments = {"X": iris[0], "y": iris[1], "n_components": 2} | change
-    with pytest.raises(ValueError, match=message):
-        compare(**arguments)
+    ]:
+        arguments = {"X": iris[0], "y": iris[1], "n_components": 2} | change
+        with pytest.raises(ValueError, match=message):
+            compare(**arguments)
 
 
 def test_printed_while_made_is_what_is_printed_afterwards(iris, capsys):

@@ -146,12 +146,12 @@ def test_every_epoch_has_another_order():
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 3, 10, 11])
-def test_chunks_cover_all_rows_and_none_is_alone(n_rows):
-    slices = chunk_slices((n_rows, 4), cells=8)
-    covered = [row for rows in slices for row in range(n_rows)[rows]]
-    assert covered == list(range(n_rows))
-    assert n_rows == 1 or min(len(range(n_rows)[rows]) for rows in slices) > 1
+def test_chunks_cover_all_rows_and_none_is_alone():
+    for n_rows in [1, 2, 3, 10, 11]:
+        slices = chunk_slices((n_rows, 4), cells=8)
+        covered = [row for rows in slices for row in range(n_rows)[rows]]
+        assert covered == list(range(n_rows))
+        assert n_rows == 1 or min(len(range(n_rows)[rows]) for rows in slices) > 1
 
 
 def test_a_fit_that_goes_on_draws_anew():

@@ -132,9 +132,8 @@ def test_decoded_images_are_not_distorted(images, ax):
     assert (top - bottom) * ax.get_aspect() / (right - left) == pytest.approx(4 / 16)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_refusals(codes, ax):
+    for options, message in [
         ({"kind": "cloud"}, "`kind` must be one of"),
         ({"components": (0, 4)}, r"numbers of codes, from 0 to 3. Got \(0, 4\)"),
         ({"components": (1, 1)}, "different numbers of codes"),
@@ -144,11 +143,9 @@ def test_decoded_images_are_not_distorted(images, ax):
         ({"kind": "pairs", "components": ()}, "at least 1 different"),
         ({"y": np.ones(59)}, "inconsistent numbers of samples"),
         ({"kind": "decoded"}, "only with `from_estimator`"),
-    ],
-)
-def test_refusals(codes, options, message, ax):
-    with pytest.raises(ValueError, match=message):
-        CodeDisplay.from_predictions(codes, **options, ax=ax)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            CodeDisplay.from_predictions(codes, **options, ax=ax)
 
 
 def test_one_code_makes_no_plane(codes, ax):

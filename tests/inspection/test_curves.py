@@ -68,24 +68,21 @@ def test_losses_need_a_fit(quick):
         LossCurveDisplay.from_estimator(quick())
 
 
-@pytest.mark.parametrize(
-    ("metric", "pca", "own"),
-    [
+def test_comparison_is_drawn(comparison, ax):
+    for metric, pca, own in [
         ("squared_error", [8, 2, 0.5], [4, 0.5, 0.25]),
         ("error_ratio", [1, 1, 1], [0.5, 0.25, 0.5]),
         ("explained_variance", [0.2, 0.8, 0.95], [0.6, 0.95, 0.975]),
         ("downstream_score", [0.7, 0.9, 0.95], [0.8, 0.85, 0.9]),
-    ],
-)
-def test_comparison_is_drawn(comparison, ax, metric, pca, own):
-    display = comparison.plot(metric, ax=ax)
-    assert [line.get_label() for line in display.lines_] == ["PCA", "autoencoder"]
-    for line, values in zip(display.lines_, (pca, own), strict=True):
-        assert line.get_xdata().tolist() == [2, 8, 64]
-        assert line.get_ydata() == pytest.approx(values)
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "8", "64"]
-    assert ax.get_xscale() == "log"
-    assert "held-out rows" in ax.get_ylabel()
+    ]:
+        display = comparison.plot(metric, ax=ax)
+        assert [line.get_label() for line in display.lines_] == ["PCA", "autoencoder"]
+        for line, values in zip(display.lines_, (pca, own), strict=True):
+            assert line.get_xdata().tolist() == [2, 8, 64]
+            assert line.get_ydata() == pytest.approx(values)
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "8", "64"]
+        assert ax.get_xscale() == "log"
+        assert "held-out rows" in ax.get_ylabel()
 
 
 def test_score_is_named(comparison, ax):

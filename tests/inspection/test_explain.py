@@ -212,18 +212,15 @@ def test_importance_is_drawn_from_above_in_order(wine):
     assert_allclose(widths, explanation.importances.mean(axis=1))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_refusals(positive):
+    for options, message in [
         ({"n_rows": 0}, "`n_rows` must be at least 1. Got 0"),
         ({"n_repeats": 0}, "`n_repeats` must be at least 1. Got 0"),
         ({"feature_names": ["a"]}, "a name for each of the 3 features"),
         ({"X": np.full((4, 3), np.nan)}, "`X` must be finite"),
-    ],
-)
-def test_refusals(positive, options, message):
-    with pytest.raises(ValueError, match=message):
-        explain_codes(Squares(), **{"X": positive, **options})
+    ]:
+        with pytest.raises(ValueError, match=message):
+            explain_codes(Squares(), **{"X": positive, **options})
 
 
 def test_refusals_of_kinds_codes_and_steps(positive):

@@ -116,9 +116,8 @@ def test_missing_cells_stay_empty(rows, ax):
     assert np.isfinite(axes[0, 0].images[0].get_clim()).all()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_refusals(rows, ax):
+    for options, message in [
         ({"kind": "pie"}, "`kind` must be one of .* Got 'pie'"),
         ({"kind": "image"}, "`image_shape` must be given with kind='image'"),
         ({"image_shape": "square"}, "Got 'square' for 6 features"),
@@ -128,11 +127,9 @@ def test_missing_cells_stay_empty(rows, ax):
         ({"image_shape": (2.0, 3.0)}, r"`image_shape` must be \(height, width\)"),
         ({"image_shape": (-2, -3)}, r"`image_shape` must be \(height, width\)"),
         ({"feature_names": ["a"]}, "a name for each of the 6 features. Got 1"),
-    ],
-)
-def test_refusals(rows, options, message, ax):
-    with pytest.raises(ValueError, match=message):
-        ReconstructionDisplay.from_predictions(*rows, **options, ax=ax)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            ReconstructionDisplay.from_predictions(*rows, **options, ax=ax)
 
 
 def test_reconstructions_must_be_of_the_same_rows(rows, ax):

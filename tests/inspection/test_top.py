@@ -52,16 +52,13 @@ def test_columns_have_the_names_of_the_fit():
     assert columns.labels == [["u", "v", "w"][i] for i in np.argsort(-model.components_[1])]
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
+def test_numbers_and_labels_that_do_not_fit_are_refused():
+    for params, message in [
         ({"code": 2}, "`code` must be a whole number from 0 to 1. Got 2"),
         ({"code": -1}, "`code` must be"),
         ({"code": 0.5}, "`code` must be"),
         ({"code": 0, "n_rows": 0}, "`n_rows` must be at least 1"),
         ({"code": 0, "labels": ["a"]}, "`labels` must have an entry for each of the 5 rows"),
-    ],
-)
-def test_numbers_and_labels_that_do_not_fit_are_refused(params, message):
-    with pytest.raises(ValueError, match=message):
-        top_rows(FunctionTransformer(), CODES, **params)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            top_rows(FunctionTransformer(), CODES, **params)

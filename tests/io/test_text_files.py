@@ -27,33 +27,29 @@ def has_remark(table, words):
     return any(words in remark for remark in table.remarks)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_separators_at_the_end_of_lines_shift_nothing(read):
+    for text in [
         "churn,age,income\n0,31,100,\n1,45,200,\n0,52,300,\n",
         "churn,age,income\n0,31,100,\n1,45,200\n0,52,300\n",
         "churn,age,income\n0,31,100,,,\n1,45,200,,\n0,52,300\n",
         "churn;age;income\n0;31;100;\n1;45;200;\n0;52;300;\n",
         "churn\tage\tincome\n0\t31\t100\t\n1\t45\t200\t\n0\t52\t300\t\n",
         "churn,age,income\n" + "0,31,100\n" * 150 + "0,31,100,\n" * 10,
-    ],
-)
-def test_separators_at_the_end_of_lines_shift_nothing(read, text):
-    for missing in ("error", "drop"):
-        table = read(text, target="churn", missing=missing)
-        assert table.feature_names == ("age", "income")
-        assert table.X[0].tolist() == [31, 100]
-        assert table.y[0] == 0
-        assert set(table.y) <= {0, 1}
+    ]:
+        for missing in ("error", "drop"):
+            table = read(text, target="churn", missing=missing)
+            assert table.feature_names == ("age", "income")
+            assert table.X[0].tolist() == [31, 100]
+            assert table.y[0] == 0
+            assert set(table.y) <= {0, 1}
 
 
 def test_separators_at_the_end_of_lines_are_said(read):
     assert has_remark(read("a,b\n1,2,\n3,5,\n"), "lines end with a separator")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_more_cells_than_names_are_refused(read):
+    for text in [
         "a,b\n1,2,3\n4,5,6\n",
         "a,b\n1,2\n4,5,6\n7,8\n",
         "a,b\n1,2,3\n4,5\n7,8\n",
@@ -65,12 +61,10 @@ def test_separators_at_the_end_of_lines_are_said(read):
         "temperature\n1,5\n2,5\n3,5\n",
         "a\n1,2,3\n4,5,6\n",
         "a,b\n1,2\n4,5,,,6\n7,8\n",
-    ],
-)
-def test_more_cells_than_names_are_refused(read, text):
-    for missing in ("error", "drop", "keep"):
-        with pytest.raises(ValueError, match=r"holds \d+ cells"):
-            read(text, missing=missing)
+    ]:
+        for missing in ("error", "drop", "keep"):
+            with pytest.raises(ValueError, match=r"holds \d+ cells"):
+                read(text, missing=missing)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +95,8 @@ def test_a_last_column_without_a_name_is_no_sign_of_names_of_rows(read, text):
     assert read(text).X[:, 0].tolist() == [1, 3]
 
 
-@pytest.mark.parametrize(
-    ("text", "X"),
-    [
+def test_the_separator_of_most_lines_is_taken(read):
+    for text, X in [
         ("a;b\n1,5;2,5\n2,5;3,5\n3,5;4,5\n# end of export\n", [[1.5, 2.5], [2.5, 3.5], [3.5, 4.5]]),
         ("a;b\n1,5;2,5\n2,5\n3,5;4,5\n", [[1.5, 2.5], [3.5, 4.5]]),
         ("sep=;\na;b\n1,5;2,5\n3,5;4,5\n", [[1.5, 2.5], [3.5, 4.5]]),
@@ -111,10 +104,8 @@ def test_a_last_column_without_a_name_is_no_sign_of_names_of_rows(read, text):
         ("a|b\n1.5|2.5\n3.5|4.5\ntotal\n", [[1.5, 2.5], [3.5, 4.5]]),
         ("a;b\r\n1,5;2,5\r\n3,5;4,5\r\n", [[1.5, 2.5], [3.5, 4.5]]),
         ('a,b\n"1,5","2,5"\n"3,5","4,5"\n', [[1.5, 2.5], [3.5, 4.5]]),
-    ],
-)
-def test_the_separator_of_most_lines_is_taken(read, text, X):
-    assert_holds(read(text, missing="drop"), "ab", X)
+    ]:
+        assert_holds(read(text, missing="drop"), "ab", X)
 
 
 @pytest.mark.parametrize("text", ["a b\n1 234\n3 456\n", "a   b\n1   2\n3   4\n"])
@@ -123,19 +114,16 @@ def test_columns_separated_by_blanks_are_refused(read, text):
         read(text)
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
+def test_a_first_line_of_values_is_remarked_on(read):
+    for first in [
         "5.1,3.5,1.4,0.2,setosa",
         "0.2,0.2,1,3,a",
         "63.0,1.0,?,?,6",
         "2020-01-01,1,2,3,x",
         "1,2,a,b,3",
-    ],
-)
-def test_a_first_line_of_values_is_remarked_on(read, first):
-    rows = "4.9,3.0,1.4,0.2,setosa\n4.7,3.2,1.3,0.2,setosa\n"
-    assert has_remark(read(f"{first}\n{rows}", missing="keep"), "say header=False")
+    ]:
+        rows = "4.9,3.0,1.4,0.2,setosa\n4.7,3.2,1.3,0.2,setosa\n"
+        assert has_remark(read(f"{first}\n{rows}", missing="keep"), "say header=False")
 
 
 def test_one_column_without_a_name_is_remarked_on(read):
@@ -156,15 +144,21 @@ def test_files_without_names(read):
     assert_holds(table, ("x0", "x1"), [[1, 2], [3, 5]])
 
 
-@pytest.mark.parametrize(
-    "name", ['""', "rownames", "index", "Unnamed: 0", "Unnamed: 0.1", "row.names", "rownames.1"]
-)
-def test_row_numbers_are_left_out(read, name):
-    for start in (0, 1):
-        rows = "".join(f"{start + number},{number / 2},{number**2}\n" for number in range(4))
-        table = read(f"{name},a,b\n{rows}")
-        assert table.feature_names == ("a", "b")
-        assert list(table.drop_reasons.values()) == [f"row numbers from {start}"]
+def test_row_numbers_are_left_out(read):
+    for name in [
+        '""',
+        "rownames",
+        "index",
+        "Unnamed: 0",
+        "Unnamed: 0.1",
+        "row.names",
+        "rownames.1",
+    ]:
+        for start in (0, 1):
+            rows = "".join(f"{start + number},{number / 2},{number**2}\n" for number in range(4))
+            table = read(f"{name},a,b\n{rows}")
+            assert table.feature_names == ("a", "b")
+            assert list(table.drop_reasons.values()) == [f"row numbers from {start}"]
 
 
 def test_several_row_numbers_are_left_out(read):
@@ -181,9 +175,8 @@ def test_other_columns_that_count_are_remarked_on(read):
     assert has_remark(table, "has no name")
 
 
-@pytest.mark.parametrize(
-    ("text", "names", "X"),
-    [
+def test_points_and_commas_are_decimals_or_thousands_as_the_file_proves(read):
+    for text, names, X in [
         ("k;n;q\nx;246.794;1,5\ny;567;3,5\n", "nq", [[246794, 1.5], [567, 3.5]]),
         ("k;n;q\nx;1.246.794;1,5\ny;567;3,5\n", "nq", [[1246794, 1.5], [567, 3.5]]),
         ("k\tn\tq\nx\t246.794\t-1,5\ny\t567\t3,5\n", "nq", [[246794, -1.5], [567, 3.5]]),
@@ -191,10 +184,8 @@ def test_other_columns_that_count_are_remarked_on(read):
         ("k;n;q\nx;246.794;1.5\ny;567;3.25\n", "nq", [[246.794, 1.5], [567, 3.25]]),
         ("k;n;q\nx;0.123;1,234\ny;0.567;3,25\n", "nq", [[0.123, 1.234], [0.567, 3.25]]),
         ('k,n,q\nx,"246,794",1.5\ny,567,3.5\n', "nq", [[246794, 1.5], [567, 3.5]]),
-    ],
-)
-def test_points_and_commas_are_decimals_or_thousands_as_the_file_proves(read, text, names, X):
-    assert_holds(read(text), names, X)
+    ]:
+        assert_holds(read(text), names, X)
 
 
 @pytest.mark.parametrize(
@@ -210,9 +201,8 @@ def test_decimals_that_the_file_contradicts_are_left_out(read):
     assert "the file has both" in table.drop_reasons["c"]
 
 
-@pytest.mark.parametrize(
-    ("cells", "numbers"),
-    [
+def test_numbers_are_read_as_people_write_them(read):
+    for cells, numbers in [
         (['"1,234"', '"5,678,900"'], [1234, 5678900]),
         (["1 234.5", "12"], [1234.5, 12]),
         (["1\u00a0234.5", "1\u202f234"], [1234.5, 1234]),
@@ -230,18 +220,15 @@ def test_decimals_that_the_file_contradicts_are_left_out(read):
         (["-", "5.5", "--", "n/a", "#DIV/0!"], [np.nan, 5.5, np.nan, np.nan, np.nan]),
         (["True", "", "False"], [1, np.nan, 0]),
         (["TRUE", "FALSE", "TRUE"], [1, 0, 1]),
-    ],
-)
-def test_numbers_are_read_as_people_write_them(read, cells, numbers):
-    rows = "".join(f"{cell},{index % 2}\n" for index, cell in enumerate(cells))
-    table = read(f"a,b\n{rows}", missing="keep")
-    assert table.feature_names == ("a", "b")
-    np.testing.assert_array_equal(table.X[:, 0], numbers)
+    ]:
+        rows = "".join(f"{cell},{index % 2}\n" for index, cell in enumerate(cells))
+        table = read(f"a,b\n{rows}", missing="keep")
+        assert table.feature_names == ("a", "b")
+        np.testing.assert_array_equal(table.X[:, 0], numbers)
 
 
-@pytest.mark.parametrize(
-    ("cells", "reason"),
-    [
+def test_columns_that_are_no_numbers_are_left_out_with_the_reason(read):
+    for cells, reason in [
         (["$5", "\u20ac5", "$7"], "more than one unit"),
         (["5%", "0.5", "7%"], "more than one unit"),
         (["1,5", "2.5", "3,25"], "decimal points in some cells"),
@@ -251,18 +238,15 @@ def test_numbers_are_read_as_people_write_them(read, cells, numbers):
         (["1-2", "2020-01-01", "3-4"], "text"),
         (["+", "-", "+"], "text"),
         (["9" * 40 + " " * 90_000 + "x", "1", "2"], "numeric but for 1 cell"),
-    ],
-)
-def test_columns_that_are_no_numbers_are_left_out_with_the_reason(read, cells, reason):
-    rows = "".join(f'"{cell}",{index % 2}\n' for index, cell in enumerate(cells))
-    table = read(f"a,b\n{rows}")
-    assert table.feature_names == ("b",)
-    assert reason in table.drop_reasons["a"]
+    ]:
+        rows = "".join(f'"{cell}",{index % 2}\n' for index, cell in enumerate(cells))
+        table = read(f"a,b\n{rows}")
+        assert table.feature_names == ("b",)
+        assert reason in table.drop_reasons["a"]
 
 
-@pytest.mark.parametrize(
-    "above",
-    [
+def test_lines_above_the_names_are_left_out(read):
+    for above in [
         "# device 7\n",
         "# device 7, rev 2\n# b\n",
         "// device 7, rev 2\n",
@@ -274,12 +258,10 @@ def test_columns_that_are_no_numbers_are_left_out_with_the_reason(read, cells, r
         "Export,device,7\n",
         "Report,2024,Q1\n",
         '"A title\nof two lines"\n',
-    ],
-)
-def test_lines_above_the_names_are_left_out(read, above):
-    table = read(f"{above}a,b,c\n1,2,3\n3,5,7\n")
-    assert_holds(table, "abc", [[1, 2, 3], [3, 5, 7]])
-    assert has_remark(table, "Lines above the table left out")
+    ]:
+        table = read(f"{above}a,b,c\n1,2,3\n3,5,7\n")
+        assert_holds(table, "abc", [[1, 2, 3], [3, 5, 7]])
+        assert has_remark(table, "Lines above the table left out")
 
 
 def test_names_may_stand_in_a_comment(read):
@@ -288,20 +270,17 @@ def test_names_may_stand_in_a_comment(read):
     assert_holds(table, "ab", [[2, 5], [5, 6], [8, 7]])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_lines_of_units_are_left_out(read):
+    for text in [
         "a,b\ns,V\n1,2\n3,5\n",
         "a,b\n-,m\n1,2\n3,5\n",
         "a,k,b\ns,,V\n1,x,2\n3,y,5\n",
         "a;b\n[s];[V]\n1;2\n3;5\n",
         "a,b\ncontinuous,continuous\nmeta,\n1,2\n3,5\n",
-    ],
-)
-def test_lines_of_units_are_left_out(read, text):
-    table = read(text)
-    assert_holds(table, "ab", [[1, 2], [3, 5]])
-    assert has_remark(table, "was taken for units")
+    ]:
+        table = read(text)
+        assert_holds(table, "ab", [[1, 2], [3, 5]])
+        assert has_remark(table, "was taken for units")
 
 
 @pytest.mark.parametrize("units", ["-,EUR,EUR", ",t,t", "name,%,%"])
@@ -310,9 +289,8 @@ def test_years_above_units_are_names(read, units):
     assert_holds(table, ["2019", "2020"], [[1, 2], [3, 5]])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_lines_that_are_no_data_are_left_out(read):
+    for text in [
         "a,b\n1,2\n3,5\n\nExported by X\n",
         "a,b\n1,2\n3,5\nExported by X,\nOn a day,\n",
         "a,b\n1,2\n# restart\n3,5\n",
@@ -320,12 +298,10 @@ def test_years_above_units_are_names(read, units):
         "a,b\n1,2\n# restart, now, again\n3,5\n",
         "a,b\n1,2\na,b\n3,5\n",
         "a,b\n1,2\n,\n3,5\n,\n",
-    ],
-)
-def test_lines_that_are_no_data_are_left_out(read, text):
-    table = read(text)
-    assert_holds(table, "ab", [[1, 2], [3, 5]])
-    assert has_remark(table, "left out: ")
+    ]:
+        table = read(text)
+        assert_holds(table, "ab", [[1, 2], [3, 5]])
+        assert has_remark(table, "left out: ")
 
 
 def test_marks_that_look_like_comments_are_kept(read):

@@ -39,11 +39,11 @@ def differentiate(function, rows):
     return torch.func.vmap(torch.func.jacrev(lambda row: function(row[None])[0]))(rows)
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_jacobian_is_that_of_autograd(activation):
-    for sizes in ((6, 3), (6, 5, 3), (6, 5, 4, 3), (3, 4, 5, 6)):
-        stack, rows = make_stack(sizes, activation), make_rows(n_features=sizes[0])
-        torch.testing.assert_close(stack.jacobian(rows), differentiate(stack, rows))
+def test_jacobian_is_that_of_autograd():
+    for activation in sorted(ACTIVATIONS):
+        for sizes in ((6, 3), (6, 5, 3), (6, 5, 4, 3), (3, 4, 5, 6)):
+            stack, rows = make_stack(sizes, activation), make_rows(n_features=sizes[0])
+            torch.testing.assert_close(stack.jacobian(rows), differentiate(stack, rows))
 
 
 @pytest.mark.parametrize("sizes", [(6, 3), (6, 5, 3), (6, 5, 4, 3)])
@@ -54,22 +54,22 @@ def test_product_of_the_factors_is_the_jacobian(sizes):
     torch.testing.assert_close(product, stack.jacobian(rows))
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_jacobian_of_tied_weights_is_that_of_autograd(activation):
-    decoder, rows = make_tied(activation).decoder, make_rows(n_features=3)
-    torch.testing.assert_close(decoder.jacobian(rows), differentiate(decoder, rows))
+def test_jacobian_of_tied_weights_is_that_of_autograd():
+    for activation in sorted(ACTIVATIONS):
+        decoder, rows = make_tied(activation).decoder, make_rows(n_features=3)
+        torch.testing.assert_close(decoder.jacobian(rows), differentiate(decoder, rows))
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_gradient_of_the_jacobian_is_that_of_autograd(activation):
-    stack, rows = make_stack(activation=activation), make_rows()
-    parameters = [linear.weight for linear in stack.linears]
-    gradients = [
-        torch.autograd.grad(jacobian.square().sum(), parameters)
-        for jacobian in (stack.jacobian(rows), differentiate(stack, rows))
-    ]
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs)
+def test_gradient_of_the_jacobian_is_that_of_autograd():
+    for activation in sorted(ACTIVATIONS):
+        stack, rows = make_stack(activation=activation), make_rows()
+        parameters = [linear.weight for linear in stack.linears]
+        gradients = [
+            torch.autograd.grad(jacobian.square().sum(), parameters)
+            for jacobian in (stack.jacobian(rows), differentiate(stack, rows))
+        ]
+        for ours, theirs in zip(*gradients, strict=True):
+            torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("params", [{"dropout": 0.5}, {"normalization": "layer"}])
@@ -81,12 +81,12 @@ def test_no_closed_jacobian_where_there_is_more_than_layers(params):
         stack.jacobian(make_rows())
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_weights_are_drawn_alike_whatever_stands_between_them(normalization, dropout):
-    plain, stack = make_stack(), make_stack(normalization=normalization, dropout=dropout)
-    for linear, expected in zip(stack.linears, plain.linears, strict=True):
-        assert torch.equal(linear.weight, expected.weight)
+def test_weights_are_drawn_alike_whatever_stands_between_them():
+    for normalization in NORMALIZATIONS:
+        for dropout in [0.0, 0.5]:
+            plain, stack = make_stack(), make_stack(normalization=normalization, dropout=dropout)
+            for linear, expected in zip(stack.linears, plain.linears, strict=True):
+                assert torch.equal(linear.weight, expected.weight)
 
 
 def test_plain_stacks_draw_nothing_but_weights():
@@ -256,31 +256,27 @@ def test_tied_decoder_starts_as_zero_beside_an_encoder_that_does(activation, nor
         torch.testing.assert_close(output, torch.zeros_like(output), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize(
-    "copied",
-    [
-        copy.deepcopy,
-        lambda module: unpack_module(pack_module(module)),
-        lambda module: pickle.loads(pickle.dumps(module)),
-    ],
-    ids=["deepcopy", "pack", "pickle"],
-)
-def test_tie_outlives_copies(copied, normalization):
-    module, rows = make_tied(normalization=normalization, dropout=0.2), make_rows()
-    module(rows)
-    other = copied(module)
-    module.eval()
-    other.eval()
-    torch.testing.assert_close(other(rows), module(rows), rtol=0, atol=0)
+def test_tie_outlives_copies():
+    for normalization in NORMALIZATIONS:
+        for copied in [
+            copy.deepcopy,
+            lambda module: unpack_module(pack_module(module)),
+            lambda module: pickle.loads(pickle.dumps(module)),
+        ]:
+            module, rows = make_tied(normalization=normalization, dropout=0.2), make_rows()
+            module(rows)
+            other = copied(module)
+            module.eval()
+            other.eval()
+            torch.testing.assert_close(other(rows), module(rows), rtol=0, atol=0)
 
-    before, code = module.decoder(rows[:, :3]), rows[:, :3]
-    with torch.no_grad():
-        other.encoder.linears[0].weight.mul_(2)
-    assert not torch.equal(other.decoder(code), before)
-    torch.testing.assert_close(module.decoder(code), before, rtol=0, atol=0)
-    shared = itertools.product(module.parameters(), other.parameters())
-    assert not any(mine is theirs for mine, theirs in shared)
+            before, code = module.decoder(rows[:, :3]), rows[:, :3]
+            with torch.no_grad():
+                other.encoder.linears[0].weight.mul_(2)
+            assert not torch.equal(other.decoder(code), before)
+            torch.testing.assert_close(module.decoder(code), before, rtol=0, atol=0)
+            shared = itertools.product(module.parameters(), other.parameters())
+            assert not any(mine is theirs for mine, theirs in shared)
 
 
 def test_tie_follows_weights_that_are_loaded():

@@ -30,16 +30,16 @@ def differentiate(function, values):
     return gradient
 
 
-@pytest.mark.parametrize("spread", [0.3, 3.0, 30.0])
-def test_derivatives_are_those_of_autograd(output, spread):
-    values = make_values(spread)
-    link_derivative = differentiate(output.link, values)
-    torch.testing.assert_close(output.link_derivative(values), link_derivative)
-    gradient = make_values(1.0)
-    expected = gradient * link_derivative
-    torch.testing.assert_close(output.link_gradient_(gradient, values), expected)
-    logits = make_values(2.0)
-    torch.testing.assert_close(output.derivative(logits), differentiate(output, logits))
+def test_derivatives_are_those_of_autograd(output):
+    for spread in [0.3, 3.0, 30.0]:
+        values = make_values(spread)
+        link_derivative = differentiate(output.link, values)
+        torch.testing.assert_close(output.link_derivative(values), link_derivative)
+        gradient = make_values(1.0)
+        expected = gradient * link_derivative
+        torch.testing.assert_close(output.link_gradient_(gradient, values), expected)
+        logits = make_values(2.0)
+        torch.testing.assert_close(output.derivative(logits), differentiate(output, logits))
 
 
 def test_link_is_undone_where_the_linear_path_stays_in_range(output):

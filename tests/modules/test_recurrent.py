@@ -29,20 +29,20 @@ def cell(request):
     return request.param
 
 
-@pytest.mark.parametrize("options", [{}, {"backwards": False}, {"bidirectional": True}])
-def test_padding_has_no_influence_on_codes(cell, options):
-    options = {"n_units": 8, "cell": cell, "n_layers": 2, "masked": True, **options}
-    short, long = (
-        RecurrentEncoder((length, FEATURES), 2, generator=generator(), **options)
-        for length in (LENGTH, 2 * LENGTH)
-    )
-    long.load_state_dict(short.state_dict())
-    with torch.no_grad():
-        expected = short(make_rows(LENGTH))
-        for length, encoder in [(LENGTH, short), (2 * LENGTH, long)]:
-            found = encoder(make_rows(length, filler=7.0))
-            torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
-    assert expected.std() > 0.03
+def test_padding_has_no_influence_on_codes(cell):
+    for options in [{}, {"backwards": False}, {"bidirectional": True}]:
+        options = {"n_units": 8, "cell": cell, "n_layers": 2, "masked": True, **options}
+        short, long = (
+            RecurrentEncoder((length, FEATURES), 2, generator=generator(), **options)
+            for length in (LENGTH, 2 * LENGTH)
+        )
+        long.load_state_dict(short.state_dict())
+        with torch.no_grad():
+            expected = short(make_rows(LENGTH))
+            for length, encoder in [(LENGTH, short), (2 * LENGTH, long)]:
+                found = encoder(make_rows(length, filler=7.0))
+                torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+        assert expected.std() > 0.03
 
 
 def test_sequences_are_written_alike_however_many_steps_there_are(cell):
@@ -58,25 +58,25 @@ def test_sequences_are_written_alike_however_many_steps_there_are(cell):
     assert expected.view(5, LENGTH, FEATURES).std(1).min() > 1e-3
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-def test_codes_are_the_last_states_of_packed_sequences(cell, backwards):
-    encoder = RecurrentEncoder(
-        (LENGTH, FEATURES), 2, n_units=8, cell=cell, backwards=backwards, masked=True
-    )
-    lengths = [6, 1, 4]
-    rows = make_rows(LENGTH, lengths).view(3, 2, LENGTH, FEATURES)
-    steps = [
-        torch.cat([row[0, :length], row[1, :length]], 1)
-        for row, length in zip(rows, lengths, strict=True)
-    ]
-    if backwards:
-        steps = [own.flip(0) for own in steps]
-    packed = nn.utils.rnn.pack_sequence(steps, enforce_sorted=False)
-    with torch.no_grad():
-        _, states = encoder.readers[0].layers(packed)
-        states = states[0] if cell == "lstm" else states
-        expected = encoder.head(states[-1])
-        torch.testing.assert_close(encoder(rows.flatten(1)), expected, atol=1e-6, rtol=1e-5)
+def test_codes_are_the_last_states_of_packed_sequences(cell):
+    for backwards in [False, True]:
+        encoder = RecurrentEncoder(
+            (LENGTH, FEATURES), 2, n_units=8, cell=cell, backwards=backwards, masked=True
+        )
+        lengths = [6, 1, 4]
+        rows = make_rows(LENGTH, lengths).view(3, 2, LENGTH, FEATURES)
+        steps = [
+            torch.cat([row[0, :length], row[1, :length]], 1)
+            for row, length in zip(rows, lengths, strict=True)
+        ]
+        if backwards:
+            steps = [own.flip(0) for own in steps]
+        packed = nn.utils.rnn.pack_sequence(steps, enforce_sorted=False)
+        with torch.no_grad():
+            _, states = encoder.readers[0].layers(packed)
+            states = states[0] if cell == "lstm" else states
+            expected = encoder.head(states[-1])
+            torch.testing.assert_close(encoder(rows.flatten(1)), expected, atol=1e-6, rtol=1e-5)
 
 
 def test_without_a_mask_all_steps_are_read():

@@ -115,14 +115,14 @@ def assert_same_with_gradients(value, expected, module):
         torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_contraction_is_the_squared_norm_of_the_jacobian(activation):
-    for hidden, linear in itertools.product([(), (5,), (4, 7, 5)], [False, True]):
-        module = make_module(activation, hidden, linear=linear)
-        inputs, code = make_batch(module)
-        assert ((inputs * module.input_scale).abs() > 5).any()
-        value = Contractive()(module, inputs, code)
-        assert_same_with_gradients(value, expected_contraction(module, inputs), module)
+def test_contraction_is_the_squared_norm_of_the_jacobian():
+    for activation in sorted(ACTIVATIONS):
+        for hidden, linear in itertools.product([(), (5,), (4, 7, 5)], [False, True]):
+            module = make_module(activation, hidden, linear=linear)
+            inputs, code = make_batch(module)
+            assert ((inputs * module.input_scale).abs() > 5).any()
+            value = Contractive()(module, inputs, code)
+            assert_same_with_gradients(value, expected_contraction(module, inputs), module)
 
 
 @pytest.mark.mostly_slow(3)
@@ -142,12 +142,12 @@ def test_cosines_are_those_of_the_reconstructions_jacobian(output, hidden, linea
     assert_same_with_gradients(value, expected_cosine(module, code), module)
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_cosines_are_right_for_all_activations(activation):
-    module = make_module(activation)
-    inputs, code = make_batch(module)
-    value = OrthogonalDecoder()(module, inputs, code)
-    assert_same_with_gradients(value, expected_cosine(module, code), module)
+def test_cosines_are_right_for_all_activations():
+    for activation in sorted(ACTIVATIONS):
+        module = make_module(activation)
+        inputs, code = make_batch(module)
+        value = OrthogonalDecoder()(module, inputs, code)
+        assert_same_with_gradients(value, expected_cosine(module, code), module)
 
 
 def test_contraction_of_other_encoders_is_right_on_average():
@@ -212,41 +212,41 @@ def test_a_sparsity_is_part_of_what_contracts():
     torch.testing.assert_close(value, expected_contraction(module, inputs))
 
 
-@pytest.mark.parametrize("name", sorted(PENALTIES))
-def test_penalties_can_be_judged_without_gradients(name):
-    for module in (make_module(), hide(make_module())):
+def test_penalties_can_be_judged_without_gradients():
+    for name in sorted(PENALTIES):
+        for module in (make_module(), hide(make_module())):
+            inputs, code = make_batch(module)
+            expected = PENALTIES[name]()(module, inputs, code)
+            with torch.no_grad():
+                value = PENALTIES[name]()(module, inputs, code.detach())
+            assert not value.requires_grad
+            torch.testing.assert_close(value, expected.detach())
+
+
+def test_draws_are_those_of_the_generator_or_always_the_same():
+    for name in sorted(PENALTIES):
+        module, state = hide(make_module()), torch.get_rng_state()
+        inputs, code = make_batch(module, 40)
+        penalty = PENALTIES[name]()
+        assert torch.equal(penalty(module, inputs, code), penalty(module, inputs, code))
+        seeded = [penalty(module, inputs, code, generator=make_generator(3)) for _ in range(2)]
+        assert torch.equal(*seeded)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert not inputs.requires_grad
+
+
+def test_penalties_lead_somewhere():
+    for name in sorted(PENALTIES):
+        module = make_module()
         inputs, code = make_batch(module)
-        expected = PENALTIES[name]()(module, inputs, code)
-        with torch.no_grad():
-            value = PENALTIES[name]()(module, inputs, code.detach())
-        assert not value.requires_grad
-        torch.testing.assert_close(value, expected.detach())
-
-
-@pytest.mark.parametrize("name", sorted(PENALTIES))
-def test_draws_are_those_of_the_generator_or_always_the_same(name):
-    module, state = hide(make_module()), torch.get_rng_state()
-    inputs, code = make_batch(module, 40)
-    penalty = PENALTIES[name]()
-    assert torch.equal(penalty(module, inputs, code), penalty(module, inputs, code))
-    seeded = [penalty(module, inputs, code, generator=make_generator(3)) for _ in range(2)]
-    assert torch.equal(*seeded)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert not inputs.requires_grad
-
-
-@pytest.mark.parametrize("name", sorted(PENALTIES))
-def test_penalties_lead_somewhere(name):
-    module = make_module()
-    inputs, code = make_batch(module)
-    penalty = PENALTIES[name]()
-    optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
-    before = penalty(module, inputs, code)
-    before.backward()
-    optimizer.step()
-    after = penalty(module, *make_batch(module))
-    assert 0 <= after.item() < before.item()
-    assert penalty.default_alpha > 0
+        penalty = PENALTIES[name]()
+        optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
+        before = penalty(module, inputs, code)
+        before.backward()
+        optimizer.step()
+        after = penalty(module, *make_batch(module))
+        assert 0 <= after.item() < before.item()
+        assert penalty.default_alpha > 0
 
 
 def test_what_aims_at_single_codes_forbids_their_rotation():

@@ -51,14 +51,18 @@ def test_addresses_name_repository_file_and_revision(address, file, hub):
     assert len(hub.calls) == 3
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["hf://", "hf://someone", "hf://someone/", "hf://a/b@", "hf://a b/c", "hf://a/b/c@d@e"],
-)
-def test_other_addresses_are_refused(address, hub):
-    with pytest.raises(ValueError, match="`path` must be like"):
-        skae.load(address)
-    assert hub.calls == []
+def test_other_addresses_are_refused(hub):
+    for address in [
+        "hf://",
+        "hf://someone",
+        "hf://someone/",
+        "hf://a/b@",
+        "hf://a b/c",
+        "hf://a/b/c@d@e",
+    ]:
+        with pytest.raises(ValueError, match="`path` must be like"):
+            skae.load(address)
+        assert hub.calls == []
 
 
 def test_what_the_hub_lacks_is_an_error_of_the_hub(hub, capsys):

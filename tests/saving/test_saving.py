@@ -232,11 +232,11 @@ def test_weights_beyond_half_precision_are_kept(tmp_path):
     assert torch.equal(again, model.net_.module_.encoder.linears[0].weight)
 
 
-@pytest.mark.parametrize("value", [0, False, "0.0", np.float64(0.0)])
-def test_values_that_only_look_usual_are_kept(value, round_trip):
-    again = round_trip(make_autoencoder(dropout=value))
-    assert type(again.dropout) is type(value)
-    assert again.dropout == value
+def test_values_that_only_look_usual_are_kept(round_trip):
+    for value in [0, False, "0.0", np.float64(0.0)]:
+        again = round_trip(make_autoencoder(dropout=value))
+        assert type(again.dropout) is type(value)
+        assert again.dropout == value
 
 
 def test_many_equal_lists_come_back(round_trip):
@@ -351,13 +351,13 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("change", HOSTILE)
-def test_hostile_headers_are_refused(change, tmp_path):
-    path = tmp_path / "model.skae"
-    skae.save(make_autoencoder(hidden_layer_sizes=(300,)).fit(X), path)
-    rewrite(path, change)
-    with pytest.raises(ModelFileError):
-        skae.load(path)
+def test_hostile_headers_are_refused(tmp_path):
+    path, model = tmp_path / "model.skae", make_autoencoder(hidden_layer_sizes=(300,)).fit(X)
+    for change in HOSTILE:
+        skae.save(model, path)
+        rewrite(path, change)
+        with pytest.raises(ModelFileError):
+            skae.load(path)
 
 
 def test_foreign_files_are_refused(tmp_path):
@@ -462,11 +462,11 @@ NO_CARDS = {
 }
 
 
-@pytest.mark.parametrize("card", list(NO_CARDS.values()), ids=NO_CARDS)
-def test_cards_of_other_values_are_refused(card, tmp_path):
-    with pytest.raises(TypeError, match="`card` must be a dictionary of texts"):
-        skae.save(make_autoencoder(), tmp_path / "model.skae", card=card)
-    assert os.listdir(tmp_path) == []
+def test_cards_of_other_values_are_refused(tmp_path):
+    for card in list(NO_CARDS.values()):
+        with pytest.raises(TypeError, match="`card` must be a dictionary of texts"):
+            skae.save(make_autoencoder(), tmp_path / "model.skae", card=card)
+        assert os.listdir(tmp_path) == []
 
 
 def test_other_versions_warn_where_wanted(tmp_path):
