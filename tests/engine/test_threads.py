@@ -11,6 +11,7 @@ from skorch.callbacks import Callback
 
 from skae import AutoencoderTransformer
 from skae._engine.compute.threads import find_mkl
+from skae.modules import GaussianFilling
 
 
 @pytest.fixture
@@ -77,6 +78,22 @@ def test_products_of_double_precision_keep_to_one_thread_as_well(three_threads):
     fit(AskMKL(), **conv, batch_size=300, dtype="float64")
     assert seen == [1]
     assert set_mkl(before) == before
+
+
+def test_missing_cells_of_small_tables_are_filled_by_one_thread(three_threads, monkeypatch):
+    seen, fill = [], GaussianFilling.forward
+
+    def watch(self, rows):
+        seen.append(torch.get_num_threads())
+        return fill(self, rows)
+
+    monkeypatch.setattr(GaussianFilling, "forward", watch)
+    X = np.random.default_rng(0).normal(size=(60, 12))
+    X[::3, 2] = np.nan
+    AutoencoderTransformer(2, max_iter=1, missing="mask").fit(X)
+    assert seen
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 3
 
 
 def test_threads_are_given_back_after_an_error(three_threads):

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from skae._engine.compute.threads import one_thread
 from skae._engine.start.incomplete import find_root, fit_normal
 from skae._engine.tables.rows import chunk_slices
 from skae.modules import GaussianFilling
@@ -154,6 +155,7 @@ class IncompleteRows:
         )
         return RowDistribution(*moments, start.prior)
 
+    @one_thread()
     def _take_exact_steps(self, start, weights, n_steps: int, tolerance: float):
         for _ in range(n_steps):
             last, start = start, self._take_exact_step(start, weights)

@@ -1,10 +1,12 @@
 """Statistics and PCA of tables with missing cells, and the distribution that fills these."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from skae._engine.compute.threads import one_thread
 from skae._engine.start.principal_components import (
     PrincipalComponents,
     find_principal_components,
@@ -23,6 +25,7 @@ _FEW_FEATURES = 256
 _MOST_PRODUCTS = 2.5e9
 _LEAST_ROWS = 1000
 # About the number of draws, or at most of their products, over which the variance is averaged.
+# With about as few products, several threads would mostly wait for each other.
 _N_DRAWS = 4000
 _MOST_DRAWN_PRODUCTS = 2e7
 # Few steps, as the likelihood keeps rising for long after fills have begun to get worse.
@@ -280,16 +283,18 @@ def fit_normal(
     draws = torch.empty(gaps.shape, dtype=rows.dtype).normal_(generator=generator)
     nothing = rows.new_zeros(rows.shape[1])
     mean, covariance = start or (nothing, _weigh(rows.nan_to_num(0.0), shares))
-    for _ in range(n_steps if len(gaps) else 0):
-        root = find_root(covariance, prior)
-        precision = torch.cholesky_inverse(root)
-        filled = GaussianFilling(mean, precision)(rows)
-        drawn = draws @ root.T
-        expected = GaussianFilling(nothing, precision)(drawn.masked_fill(gaps, torch.nan))
-        mean, last = shares @ filled, covariance
-        covariance = _weigh(filled - mean, shares) + _weigh(drawn - expected, gap_shares)
-        if torch.linalg.norm(covariance - last) < tolerance * torch.linalg.norm(last):
-            break
+    n_products = max(len(rows), len(gaps)) * rows.shape[1] ** 2
+    with one_thread() if n_products < 2 * _MOST_DRAWN_PRODUCTS else contextlib.nullcontext():
+        for _ in range(n_steps if len(gaps) else 0):
+            root = find_root(covariance, prior)
+            precision = torch.cholesky_inverse(root)
+            filled = GaussianFilling(mean, precision)(rows)
+            drawn = draws @ root.T
+            expected = GaussianFilling(nothing, precision)(drawn.masked_fill(gaps, torch.nan))
+            mean, last = shares @ filled, covariance
+            covariance = _weigh(filled - mean, shares) + _weigh(drawn - expected, gap_shares)
+            if torch.linalg.norm(covariance - last) < tolerance * torch.linalg.norm(last):
+                break
     return mean, covariance
 
 
