@@ -19,6 +19,7 @@ from _common import (
     time_call,
 )
 from _mixed_data import load_tables
+from _mixed_levels import measure_levels
 from sklearn.model_selection import KFold
 
 from skae import AutoencoderTransformer
@@ -61,7 +62,13 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, default=1, help="splits for each table")
     parser.add_argument("--codes", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--part", choices=["chosen", "judging"], help="one half of the tables")
+    parser.add_argument(
+        "--large", type=int, metavar="ROWS", help="a table of so many rows, with many levels, alone"
+    )
     options = parser.parse_args(arguments)
+    if options.large:
+        measure_levels(options.large, options)
+        return
     with limit_threads(1):
         print(describe_machine(), _NOTES, sep="\n", end="\n\n")
         for part, tables in zip(("chosen", "judging"), load_tables(), strict=True):

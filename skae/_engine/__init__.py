@@ -40,7 +40,9 @@ from skae._engine.fitting.setup import Split, StartingPoint
 from skae._engine.fitting.splitting import Separation, hold_out
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
 from skae._engine.start.parallel_analysis import count_components
+from skae._engine.start.principal_components import find_principal_components
 from skae._engine.steps.step import Step
+from skae._engine.tables.columns import describe_columns
 from skae._engine.tables.rows import chunk_slices
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae._engine.tables.stored import StoredTable, holds_many_bytes
@@ -81,6 +83,7 @@ __all__ = [
     "count_components",
     "decode_table",
     "decode_tokens",
+    "describe_columns",
     "draw_tables",
     "encode_deviations",
     "encode_sparsely",
@@ -89,6 +92,7 @@ __all__ = [
     "fill_table",
     "find_corrections",
     "find_float_type",
+    "find_principal_components",
     "find_token_losses",
     "hold_out",
     "holds_many_bytes",

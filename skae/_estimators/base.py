@@ -522,7 +522,7 @@ class BaseAutoencoder(
         if frame is None:
             X = validate_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
         else:
-            X = frame.read(self, X)
+            X = frame.read(self, X, lazily=True)
             X = X if reset else frame.complete(X, self.mean_)
         weights = check_weights(sample_weight, X)
         separation = read_separation(X, y, weights, groups, settings.loop)
@@ -547,7 +547,7 @@ class BaseAutoencoder(
         check_is_fitted(self)
         samples = stack_samples(X, lazily=True)
         if self._frame is not None:
-            return self._frame.read(self, samples)
+            return self._frame.read(self, samples, lazily=True)
         rows = validate_table(self, samples, reset=False)
         check_form(find_form(samples, rows.shape[1]), self.sample_shape_)
         return self._sample_form.cut(rows)

@@ -2,19 +2,23 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import repeat
 from numbers import Real
 
 import numpy as np
+
+from skae._engine import chunk_slices
 
 # A category is rare if it has fewer than a hundredth of the observed rows, within these limits.
 # In very short tables, no category counts as rare.
 _FEWEST_ROWS, _MOST_ROWS = 2, 10
 _SHORT_TABLE = 20
-_MOST_CATEGORIES = 100
+MOST_INDICATORS = 100
 _LEAST_SHARE_OF_FREQUENT = 0.5
 # Values are cut off at this number of standard deviations, because squares of larger values may
 # overflow in single precision.
 _FARTHEST = 1e6
+_RARE = "rare categories"
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,9 @@ class Levels:
     """Whether all others share a column of the encoding, which is never filled in."""
 
     @classmethod
-    def find(cls, values: np.ndarray, missing: np.ndarray) -> "Levels | None":
+    def find(
+        cls, values: np.ndarray, missing: np.ndarray, most: int = MOST_INDICATORS
+    ) -> "Levels | None":
         """Return the categories of a column, or None if most values are rare.
 
         Parameters
@@ -37,6 +43,8 @@ class Levels:
             The column.
         missing : ndarray of bool of shape (n_samples,)
             Mask of missing values; at least one value is observed.
+        most : int, default=MOST_INDICATORS
+            Greatest number of categories that do not count as rare.
 
         Returns
         -------
@@ -49,7 +57,7 @@ class Levels:
         if n_present >= _SHORT_TABLE:
             fewest = min(max(n_present // 100, _FEWEST_ROWS), _MOST_ROWS)
         ranked = sorted(counts, key=lambda value: (-counts[value], *_order(value)))
-        frequent = [value for value in ranked[:_MOST_CATEGORIES] if counts[value] >= fewest]
+        frequent = [value for value in ranked[:most] if counts[value] >= fewest]
         n_frequent = sum(counts[value] for value in frequent)
         if n_frequent < _LEAST_SHARE_OF_FREQUENT * n_present:
             return None
@@ -60,27 +68,91 @@ class Levels:
     def number(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
         """Return the index of each value's category, NaN if missing or unknown."""
         numbers = {category: number for number, category in enumerate(self.categories.tolist())}
-        others = len(numbers) if self.pools else np.nan
-        found = [
-            np.nan if gap else numbers.get(value, others)
-            for value, gap in zip(values.tolist(), missing, strict=True)
-        ]
-        return np.array(found, dtype=np.float64)
+        found = np.full(len(values), np.nan)
+        present = values[~missing].tolist()
+        others = float(len(numbers)) if self.pools else np.nan
+        places = map(numbers.get, present, repeat(others))
+        found[~missing] = np.fromiter(places, dtype=np.float64, count=len(present))
+        return found
 
     @property
-    def n_columns(self) -> int:
-        """Number of columns of the encoding."""
+    def n_levels(self) -> int:
+        """Number of categories, where all that are pooled count as one."""
         return len(self.categories) + self.pools
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of indicators of each part of the encoding."""
+        return (self.n_levels,)
+
+    @property
+    def labels(self) -> list:
+        """Descriptions of the columns of the encoding."""
+        return [*self.categories, *[_RARE] * self.pools]
+
+    def locate(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the columns of the encoding that are 1, (n_samples, n_parts)."""
+        return numbers[:, None]
+
     def expand(self, numbers: np.ndarray) -> np.ndarray:
-        """Return one indicator column per category, all NaN for missing values."""
-        block = (numbers[:, None] == np.arange(self.n_columns)).astype(np.float64)
+        """Return the columns of the encoding, all NaN for missing values."""
+        rows = np.flatnonzero(~np.isnan(numbers))
+        block = np.zeros((len(numbers), sum(self.sizes)))
+        block[rows[:, None], self.locate(numbers[rows].astype(np.intp))] = 1.0
         block[np.isnan(numbers)] = np.nan
         return block
+
+    def find_shares(self, block: np.ndarray) -> np.ndarray:
+        """Return estimated shares of the categories that are not pooled, up to a factor."""
+        return block[:, : len(self.categories)].clip(0)
 
     def choose(self, block: np.ndarray) -> np.ndarray:
         """Return the most likely category of each row."""
         return self.categories[block[:, : len(self.categories)].argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class LevelGrid(Levels):
+    """Many categories in groups of equal size.
+
+    A category is encoded by indicators of its group and of its place in the group. Its probability
+    is the product of theirs. Both together take about twice as many columns as the square root of
+    the number of categories.
+    """
+
+    places: np.ndarray
+    """Group of each category and place in the group, of shape (n_levels, 2)."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of groups, and number of places in a group."""
+        return tuple((self.places.max(axis=0) + 1).tolist())
+
+    @property
+    def labels(self) -> list:
+        """Descriptions of the columns: groups by their most frequent category."""
+        first = np.flatnonzero(self.places[:, 1] == 0)
+        order = first[np.argsort(self.places[first, 0])]
+        names = [*self.categories, _RARE]
+        groups = [f"{names[index]} and the like" for index in order]
+        return groups + [f"no. {place + 1} of its group" for place in range(self.sizes[1])]
+
+    def locate(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the columns of the encoding that are 1, (n_samples, n_parts)."""
+        return self.places[numbers] + [0, self.sizes[0]]
+
+    def find_shares(self, block: np.ndarray) -> np.ndarray:
+        """Return estimated shares of the categories that are not pooled, up to a factor."""
+        group, place = self.places[: len(self.categories)].T
+        block = block.clip(0)
+        return block[:, group] * block[:, self.sizes[0] + place]
+
+    def choose(self, block: np.ndarray) -> np.ndarray:
+        """Return the most likely category of each row."""
+        chosen = np.empty(len(block), dtype=np.intp)
+        for rows in chunk_slices((len(block), len(self.categories))):
+            chosen[rows] = self.find_shares(block[rows]).argmax(axis=1)
+        return self.categories[chosen]
 
 
 def _order(value) -> tuple:
@@ -128,8 +200,12 @@ class ColumnEncoding:
         encoding : ColumnEncoding
             The encoding.
         """
-        blocks = [_expand(own, known) for own, known in zip(columns, levels, strict=True)]
-        moments = [_find_moments(block, weights) for block in blocks]
+        moments = [
+            _find_moments(own[:, None], weights)
+            if known is None
+            else _find_shares(own, known, weights)
+            for own, known in zip(columns, levels, strict=True)
+        ]
         deviations = [deviation for _, deviation in moments]
         of_numbers = [own for own, known in zip(deviations, levels, strict=True) if known is None]
         for index, known in enumerate(levels):
@@ -138,7 +214,7 @@ class ColumnEncoding:
             elif not standardize:
                 deviations[index] = _root_mean_square(np.concatenate(of_numbers))
         scale = np.concatenate(deviations)
-        groups = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
+        groups = np.repeat(np.arange(len(moments)), [len(own) for own, _ in moments])
         mean = np.concatenate(
             [
                 own if known is None else np.zeros_like(own)
@@ -154,6 +230,12 @@ class ColumnEncoding:
             encoded = (np.hstack(blocks) - self.mean) / self.scale
         return np.clip(encoded, -_FARTHEST, _FARTHEST)
 
+    def encode_numbers(self, column: np.ndarray, index: int) -> np.ndarray:
+        """Return a column of numbers as the encoded column with this index."""
+        with np.errstate(over="ignore"):
+            encoded = (column - self.mean[index]) / self.scale[index]
+        return np.clip(encoded, -_FARTHEST, _FARTHEST)
+
     def decode(self, encoded: np.ndarray) -> list[np.ndarray]:
         """Return columns of floats or of the most likely categories."""
         with np.errstate(over="ignore"):
@@ -167,6 +249,16 @@ class ColumnEncoding:
 
 def _expand(column: np.ndarray, levels: Levels | None) -> np.ndarray:
     return column[:, None] if levels is None else levels.expand(column)
+
+
+def _find_shares(numbers: np.ndarray, levels: Levels, weights) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and standard deviation of the indicators of a column."""
+    there = ~np.isnan(numbers)
+    own = None if weights is None else weights[there]
+    counts = np.bincount(numbers[there].astype(np.intp), own, minlength=levels.n_levels)
+    shares = counts / counts.sum()
+    mean = shares @ levels.expand(np.arange(levels.n_levels, dtype=np.float64))
+    return mean, np.sqrt(mean * (1 - mean))
 
 
 def _find_moments(block: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special, stats
 
-from skae._engine import Standardization, column_losses
+from skae._engine import Standardization, chunk_slices, column_losses, holds_many_bytes
 from skae._estimators.code_density import draw_between
 from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.column_types import ColumnType, read_seconds
+from skae._estimators.encoded_rows import EncodedRows
+from skae._estimators.level_groups import group_levels
 from skae._estimators.mixed_columns import (
     find_kind,
     is_boolean,
@@ -34,9 +36,10 @@ from skae.objectives._mixed import LEAST_ENTROPY
 _FEWEST_NUMBERED_ROWS = 20
 _MOST_NAMES = 10
 # Name of the indicator that rare categories share.
-RARE = "rare categories"
 # Single precision cannot tell smaller errors of standardised numbers.
 _LEAST_VARIANCE = 1e-8
+# Less frequent categories of a column are pooled as rare ones.
+_MOST_CATEGORIES = 10_000
 
 
 def is_mixed_frame(X) -> bool:
@@ -118,6 +121,14 @@ def summarize_columns(X, X_test=None) -> list[ColumnSummary]:
             own.reason,
         )
         for own in drafts
+    ]
+
+
+def _shorten(columns, levels) -> list[np.ndarray]:
+    """Return columns with numbers of categories in single precision, which has all of them."""
+    return [
+        own if known is None else own.astype(np.float32)
+        for own, known in zip(columns, levels, strict=True)
     ]
 
 
@@ -211,9 +222,9 @@ class FrameForm:
         used = [draft for draft in drafts if draft.reason is None]
         _refuse_empty(drafts)
         warn_of_left_out(drafts)
-        columns = [draft.number() for draft in used]
+        columns = [draft.numbers for draft in used]
         own = None if weights is None else weights[kept]
-        levels = [draft.levels for draft in used]
+        levels = group_levels(columns, [draft.levels for draft in used])
         return cls(
             positions=[draft.position for draft in used],
             names=[draft.name for draft in used],
@@ -237,12 +248,14 @@ class FrameForm:
     def loss(self) -> MixedLoss:
         """Loss of the columns, each in units of its baseline."""
         starts = np.searchsorted(self.encoding.groups, np.arange(len(self.names)))
-        factors = [
-            1.0 if levels is None else float(self.encoding.scale[start])
-            for start, levels in zip(starts, self.encoding.levels, strict=True)
-        ]
-        sizes = [0 if own is None else own.n_columns for own in self.encoding.levels]
-        return MixedLoss(tuple(sizes), tuple(factors))
+        sizes, factors, parts = [], [], []
+        for start, levels in zip(starts, self.encoding.levels, strict=True):
+            own = (0,) if levels is None else levels.sizes
+            factor = 1.0 if levels is None else float(self.encoding.scale[start])
+            sizes += own
+            factors += [factor] * len(own)
+            parts.append(len(own))
+        return MixedLoss(tuple(sizes), tuple(factors), tuple(parts) if max(parts) > 1 else None)
 
     def adapt(self, estimator, settings):
         """Return settings for a table of encoded rows.
@@ -273,7 +286,7 @@ class FrameForm:
         check_missing(family, network)
         return replace(settings, family=family, network=network)
 
-    def read(self, estimator, X) -> np.ndarray:
+    def read(self, estimator, X, *, lazily: bool = False):
         """Return the encoded rows of a frame.
 
         Parameters
@@ -282,10 +295,12 @@ class FrameForm:
             Fitted estimator.
         X : data frame of shape (n_samples, n_features)
             The frame.
+        lazily : bool, default=False
+            Whether many rows are encoded only when they are taken.
 
         Returns
         -------
-        rows : ndarray of shape (n_samples, n_encoded)
+        rows : ndarray or EncodedRows of shape (n_samples, n_encoded)
             Rows with NaN for missing values and unknown categories.
 
         Raises
@@ -311,6 +326,9 @@ class FrameForm:
             if missing.any() and not self.masked:
                 _refuse_missing(estimator, name)
             columns.append(values if levels is None else levels.number(values, missing))
+        dtype = np.dtype(estimator.dtype)
+        if lazily and holds_many_bytes((len(X), *self.given), dtype):
+            return EncodedRows(_shorten(columns, self.encoding.levels), self.encoding, dtype)
         return self.encoding.encode(columns)
 
     def find_unknown(self, X, rows: np.ndarray) -> np.ndarray:
@@ -340,8 +358,7 @@ class FrameForm:
         """Return the category of each encoded column, None for numbers and the rest."""
         categories: list = []
         for levels in self.encoding.levels:
-            rare = [RARE] * (levels is not None and levels.pools)
-            categories += [None] if levels is None else [*levels.categories, *rare]
+            categories += [None] if levels is None else levels.labels
         return categories
 
     def name_encoded(self) -> list[str]:
@@ -354,8 +371,10 @@ class FrameForm:
         """Return rows unchanged: the network uses all of their columns."""
         return rows
 
-    def complete(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    def complete(self, rows, mean: np.ndarray):
         """Return rows in which unknown categories are replaced by the mean of known ones."""
+        if isinstance(rows, EncodedRows):
+            return rows if self.masked else rows.filled(mean)
         return rows if self.masked else np.where(np.isnan(rows), mean, rows)
 
     def restore(self, rows: np.ndarray):
@@ -405,10 +424,12 @@ class FrameForm:
                     stats.norm, rows[:, own], deviations[own], bounds, source
                 )
                 continue
-            shares = rows[:, own[: len(levels.categories)]].clip(0).cumsum(axis=1)
-            # One of the shares is positive, or all are equal.
-            reached = shares > source.random_sample((len(rows), 1)) * shares[:, -1:]
-            drawn[np.arange(len(rows)), own[reached.argmax(axis=1)]] = 1.0
+            points = source.random_sample((len(rows), 1))
+            for some in chunk_slices((len(rows), len(levels.categories))):
+                shares = levels.find_shares(rows[some][:, own]).cumsum(axis=1)
+                # One of the shares is positive, or all are alike.
+                reached = shares > points[some] * shares[:, -1:]
+                drawn[some, own] = levels.expand(reached.argmax(axis=1).astype(np.float64))
         return drawn
 
     def measure_cells(self, module, rows, standardization: Standardization):
@@ -493,8 +514,10 @@ class FrameForm:
         factors = np.where(is_number, 1 / deviations, np.sqrt(2 * entropies))
         return signs * np.sqrt(losses.clip(0)) * factors
 
-    def count_cells(self, rows: np.ndarray, *, masked: bool) -> np.ndarray:
+    def count_cells(self, rows, *, masked: bool) -> np.ndarray:
         """Return the number of observed values of each row, at least 1."""
+        if isinstance(rows, EncodedRows):
+            return np.maximum(1, rows.count_observed())
         return np.maximum(1, np.count_nonzero(~np.isnan(rows[:, self._first]), axis=1))
 
     def _gather(self, columns: list):
@@ -514,7 +537,9 @@ class _Draft:
     name: Any
     kind: str
     type: ColumnType
-    values: np.ndarray
+    numbers: np.ndarray
+    """Floats, or numbers of categories; NaN where a cell is missing or its category unknown."""
+
     missing: np.ndarray
     levels: Levels | None
     reason: str | None
@@ -526,13 +551,11 @@ class _Draft:
         kind = find_kind(column, name, np.nan)
         values, missing = (own[kept] for own in _read_column(column, name, kind))
         levels, reason = _judge(values, missing, kind, is_whole=is_numeric(column.dtype))
+        if levels is not None:
+            values = levels.number(values, missing)
+        elif reason is None:
+            values = values.astype(np.float64)
         return cls(position, name, kind, ColumnType.of(column), values, missing, levels, reason)
-
-    def number(self) -> np.ndarray:
-        """Return floats, with indices in place of categories."""
-        if self.levels is None:
-            return self.values.astype(np.float64)
-        return self.levels.number(self.values, self.missing)
 
 
 def check_frame(estimator, X, *, fewest: int, reset: bool):
@@ -595,7 +618,7 @@ def _check_times(found: ColumnType, known: ColumnType, name):
 def _check_categories(values: np.ndarray, known: np.ndarray, name):
     """Raise an error for text in place of numbers, or numbers in place of text."""
     found_text, known_text = (
-        {isinstance(value, str) for value in own.tolist()} for own in (values, known)
+        {issubclass(own, str) for own in set(map(type, cells.tolist()))} for cells in (values, known)
     )
     if found_text and found_text.isdisjoint(known_text):
         words = {True: "text", False: "numbers or booleans"}
@@ -619,7 +642,7 @@ def _judge(values, missing, kind: str, *, is_whole: bool) -> tuple[Levels | None
         return None, "numbers of rows" if is_count else None
     if are_all_different and len(present) > 2:
         return None, "identifiers, all different"
-    levels = Levels.find(values, missing)
+    levels = Levels.find(values, missing, _MOST_CATEGORIES)
     return levels, "most values are rare, as in free text" if levels is None else None
 
 

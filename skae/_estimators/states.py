@@ -18,7 +18,7 @@ from skae._engine import (
     Variational,
 )
 from skae._estimators.code_density import ClassDensities, Mixture, MixturePrior
-from skae._estimators.column_encoding import ColumnEncoding, Levels
+from skae._estimators.column_encoding import ColumnEncoding, LevelGrid, Levels
 from skae._estimators.column_types import ColumnType
 from skae._estimators.frames import FrameForm
 from skae._shared.plain_state import CLASS_KEY
@@ -41,6 +41,7 @@ _CLASSES: dict[str, type] = {
         Convolutional,
         Dense,
         FrameForm,
+        LevelGrid,
         Levels,
         Mixture,
         MixturePrior,

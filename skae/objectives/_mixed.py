@@ -1,6 +1,7 @@
 """Loss of numbers and categories, relative to the baseline of each column."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -29,6 +30,9 @@ class MixedLoss(ReconstructionLoss):
     factors : sequence of float
         Factor of each column that converts its columns of X to 0 and 1. For numbers, the factor
         that gives variance 1.
+    parts : sequence of int, default=None
+        Numbers of successive columns that are parts of the same category, whose probability is the
+        product of theirs; 1 for other columns. None means that no category has parts.
 
     Examples
     --------
@@ -47,9 +51,15 @@ class MixedLoss(ReconstructionLoss):
     is_error = True
     must_beat_pca = True
 
-    def __init__(self, levels: Sequence[int], factors: Sequence[float]):
+    def __init__(
+        self,
+        levels: Sequence[int],
+        factors: Sequence[float],
+        parts: Sequence[int] | None = None,
+    ):
         self.levels = levels
         self.factors = factors
+        self.parts = parts
 
     @property
     def link(self) -> tuple:  # type: ignore[override]
@@ -57,9 +67,16 @@ class MixedLoss(ReconstructionLoss):
         return "mixed", tuple(self.levels), tuple(self.factors)
 
     @property
+    def sizes(self) -> list[int]:
+        """Number of columns of X for each column of the data frame."""
+        sizes = iter([max(1, own) for own in self.levels])
+        parts = [1] * len(self.levels) if self.parts is None else self.parts
+        return [sum(islice(sizes, own)) for own in parts]
+
+    @property
     def cell_shares(self) -> list[float]:  # type: ignore[override]
         """Share of each column of X in its column of the data frame."""
-        return repeat_for_columns([1 / max(1, own) for own in self.levels], self.levels)
+        return repeat_for_columns([1 / own for own in self.sizes], self.sizes)
 
     @property
     def holds_numbers(self) -> list[bool]:  # type: ignore[override]
@@ -91,19 +108,19 @@ class PreparedMixedLoss(PreparedLoss):
         super().__init__(loss, units, masked=masked)
         self.blocks = ColumnBlocks(loss.levels)
         factor = units.mean.new_tensor(repeat_for_columns(loss.factors, loss.levels))
-        n_columns = count_columns(loss.levels)
-        weight = self._find_weights(units.mean * factor) * (n_columns / self.blocks.n_blocks)
+        weight = self._find_weights(units.mean * factor) * (len(factor) / len(loss.sizes))
         self.register_buffer("factor", factor)
         self.register_buffer("weight", weight)
 
     def _find_weights(self, shares: Tensor) -> Tensor:
         """Return 1 for numbers, and the inverse entropy of the category for levels."""
         shares = torch.where(self.blocks.is_level, shares.clamp_min(0), 0.0)
-        entropies = shares.new_zeros(self.blocks.n_categories + 1)
-        entropies.index_add_(0, self.blocks.owner, -torch.xlogy(shares, shares))
+        sizes = self.loss.sizes
+        own = shares.new_tensor(repeat_for_columns(range(len(sizes)), sizes), dtype=torch.int64)
+        entropies = shares.new_zeros(len(sizes))
+        entropies.index_add_(0, own, -torch.xlogy(shares, shares))
         weights = 1 / entropies.clamp_min(LEAST_ENTROPY)
-        weights[-1] = 1.0
-        return weights[self.blocks.owner]
+        return torch.where(self.blocks.is_level, weights[own], 1.0)
 
     def cells(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each column of X, 0 for missing cells."""
@@ -121,13 +138,13 @@ class PreparedMixedLoss(PreparedLoss):
 
         Returns
         -------
-        losses : Tensor of shape (n_samples, n_blocks)
+        losses : Tensor of shape (n_samples, n_columns)
             Losses, 1 for a column that is reconstructed as well as by its baseline.
         """
         cells = self.cells(output, target.nan_to_num(0.0)).masked_fill(target.isnan(), torch.nan)
-        sizes = [max(1, own) for own in self.loss.levels]
-        parts = [part.sum(-1) for part in cells.split(sizes, -1)]
-        return torch.stack(parts, -1) * (self.blocks.n_blocks / cells.shape[-1])
+        sizes = self.loss.sizes
+        columns = [own.sum(-1) for own in cells.split(sizes, -1)]
+        return torch.stack(columns, -1) * (len(sizes) / cells.shape[-1])
 
     def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
         """Return the losses of rows, and overwrite the output with `factor` times the gradient.

@@ -26,7 +26,7 @@ def measure_columns(parts: Iterable[JudgedRows], loss: MixedLoss) -> np.ndarray:
     losses : ndarray of shape (n_columns,)
         Losses in units of the columns' baselines; 1 for columns that are missing in all rows.
     """
-    total = mass = torch.zeros(len(loss.levels), dtype=torch.float64)
+    total = mass = torch.zeros(len(loss.sizes), dtype=torch.float64)
     for part in parts:
         losses = find_column_losses(part.module, part.rows, loss)[..., 0].cpu()
         weights = torch.ones(len(losses)) if part.weights is None else part.weights.cpu()
