@@ -62,7 +62,8 @@ class EncodedRows(StoredTable):
         return self._encode(rows)
 
     def _keep(self, mask: np.ndarray) -> "EncodedRows":
-        return EncodedRows([own[mask] for own in self.columns], self.encoding, self.dtype, self.mean)
+        columns = [own[mask] for own in self.columns]
+        return EncodedRows(columns, self.encoding, self.dtype, self.mean)
 
     def filled(self, mean: np.ndarray) -> "EncodedRows":
         """Return the rows with means in place of missing cells."""
@@ -70,4 +71,7 @@ class EncodedRows(StoredTable):
 
     def count_observed(self) -> np.ndarray:
         """Return the number of columns of each row that are not missing."""
-        return sum((~np.isnan(own)).astype(np.int64) for own in self.columns)
+        counts = np.zeros(len(self), dtype=np.int64)
+        for own in self.columns:
+            counts += ~np.isnan(own)
+        return counts

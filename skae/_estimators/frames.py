@@ -248,7 +248,9 @@ class FrameForm:
     def loss(self) -> MixedLoss:
         """Loss of the columns, each in units of its baseline."""
         starts = np.searchsorted(self.encoding.groups, np.arange(len(self.names)))
-        sizes, factors, parts = [], [], []
+        sizes: list[int] = []
+        factors: list[float] = []
+        parts: list[int] = []
         for start, levels in zip(starts, self.encoding.levels, strict=True):
             own = (0,) if levels is None else levels.sizes
             factor = 1.0 if levels is None else float(self.encoding.scale[start])
@@ -618,7 +620,8 @@ def _check_times(found: ColumnType, known: ColumnType, name):
 def _check_categories(values: np.ndarray, known: np.ndarray, name):
     """Raise an error for text in place of numbers, or numbers in place of text."""
     found_text, known_text = (
-        {issubclass(own, str) for own in set(map(type, cells.tolist()))} for cells in (values, known)
+        {issubclass(own, str) for own in set(map(type, cells.tolist()))}
+        for cells in (values, known)
     )
     if found_text and found_text.isdisjoint(known_text):
         words = {True: "text", False: "numbers or booleans"}

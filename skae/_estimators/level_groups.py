@@ -9,12 +9,13 @@ from scipy import sparse
 from skae._engine import describe_columns, find_principal_components
 from skae._estimators.column_encoding import MOST_INDICATORS, LevelGrid, Levels
 
-# Categories are told apart by so many components of the table.
+# Number of components of the table by which categories are compared.
 _N_COMPONENTS = 16
-# Positions of categories are drawn to the middle as by so many rows.
+# Mean scores of categories are shrunk towards 0 as by this number of rows.
 _PRIOR_ROWS = 10
-# So many rows, or rows for each category, are looked at.
+# Number of rows that are used, in all or per category, whichever is greater.
 _MOST_ROWS, _ROWS_PER_LEVEL = 20_000, 30
+# Standardised numbers are cut off at this value.
 _FARTHEST = 5.0
 
 
@@ -36,38 +37,37 @@ def group_levels(columns, levels: Sequence[Levels | None]) -> list[Levels | None
     levels : list of (Levels or None)
         With a `LevelGrid` in place of more categories than there are indicators.
     """
-    grouped = list(levels)
-    many = [
-        index
+    many = {
+        index: own
         for index, own in enumerate(levels)
         if own is not None and len(own.categories) > MOST_INDICATORS
-    ]
+    }
+    grouped = list(levels)
     if many:
         positions = _find_positions(columns, levels, many)
-        for index, own in zip(many, positions, strict=True):
-            known, numbers = levels[index], columns[index]
-            counts = np.bincount(
-                numbers[~np.isnan(numbers)].astype(np.intp), minlength=known.n_levels
-            )
-            grouped[index] = LevelGrid(known.categories, known.pools, _arrange(own, counts))
+        for index, own in many.items():
+            numbers = columns[index][~np.isnan(columns[index])]
+            counts = np.bincount(numbers.astype(np.intp), minlength=own.n_levels)
+            places = _arrange(positions[index], counts)
+            grouped[index] = LevelGrid(own.categories, own.pools, places)
     return grouped
 
 
-def _find_positions(columns, levels, many: list[int]) -> list[np.ndarray]:
+def _find_positions(columns, levels, many: dict[int, Levels]) -> dict[int, np.ndarray]:
     """Return mean scores of the categories of some columns, (n_levels, n_components)."""
-    n_levels = max(levels[index].n_levels for index in many)
+    n_levels = max(own.n_levels for own in many.values())
     rows = _choose_rows(len(columns[0]), max(_MOST_ROWS, _ROWS_PER_LEVEL * n_levels))
     table, starts, units = _indicate([own[rows] for own in columns], levels)
     shares = np.full(len(rows), 1 / len(rows))
     statistics = describe_columns(table, shares)
     found = find_principal_components(table, statistics, shares, _N_COMPONENTS)
-    positions = []
-    for index in many:
-        own = slice(starts[index], starts[index] + levels[index].n_levels)
-        of_rows = statistics.mean[own, None] * units[index]
+    positions = {}
+    for index, known in many.items():
+        own = slice(starts[index], starts[index] + known.n_levels)
         scores = found.components[:, own].T * found.explained_variance * units[index]
-        # Dividing by the share gives the mean score; shares of few rows are too uncertain for that.
-        positions.append(scores / (of_rows + _PRIOR_ROWS / len(rows)))
+        # Divided by the share of a category, this is its mean score, which few rows do not tell.
+        of_rows = statistics.mean[own, None] * units[index]
+        positions[index] = scores / (of_rows + _PRIOR_ROWS / len(rows))
     return positions
 
 
@@ -81,24 +81,23 @@ def _indicate(columns, levels) -> tuple[sparse.csr_matrix, np.ndarray, list[floa
     """Return standardised numbers and scaled indicators, their first columns, and their units."""
     sizes = [1 if own is None else own.n_levels for own in levels]
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    parts, units = [], []
-    for column, own, start in zip(columns, levels, starts[:-1], strict=True):
+    cells = np.zeros((len(columns[0]), len(columns)))
+    places = np.empty(cells.shape, dtype=np.int64)
+    units = []
+    for index, (column, own) in enumerate(zip(columns, levels, strict=True)):
         there = ~np.isnan(column)
-        cells, places = np.zeros(len(column)), np.full(len(column), start)
+        places[:, index] = starts[index]
         if own is None:
-            unit = np.std(column[there]) or 1.0
-            cells[there] = ((column[there] - column[there].mean()) / unit).clip(
-                -_FARTHEST, _FARTHEST
-            )
+            center, unit = column[there].mean(), float(np.std(column[there]) or 1.0)
+            standardised = (column[there] - center) / unit
+            cells[there, index] = standardised.clip(-_FARTHEST, _FARTHEST)
         else:
             numbers = column[there].astype(np.intp)
-            places[there] += numbers
             shares = np.bincount(numbers) / max(1, len(numbers))
-            unit = np.sqrt(max(shares @ (1 - shares), 1 / len(column)))
-            cells[there] = 1 / unit
-        parts.append((cells, places))
-        units.append(float(unit))
-    cells, places = (np.column_stack(own) for own in zip(*parts, strict=True))
+            unit = max(float(shares @ (1 - shares)), 1 / len(column)) ** 0.5
+            places[there, index] += numbers
+            cells[there, index] = 1 / unit
+        units.append(unit)
     ends = np.arange(0, cells.size + 1, len(columns))
     shape = (len(cells), int(starts[-1]))
     return sparse.csr_matrix((cells.ravel(), places.ravel(), ends), shape=shape), starts, units
@@ -107,7 +106,7 @@ def _indicate(columns, levels) -> tuple[sparse.csr_matrix, np.ndarray, list[floa
 def _arrange(positions: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the group of each category and its place in it, the most frequent ones first."""
     places = np.empty((len(counts), 2), dtype=np.int64)
-    n_groups = 2 ** ceil(log2(len(counts)) / 2)
+    n_groups = 1 << ceil(log2(len(counts)) / 2)
     for number, group in enumerate(_divide(np.arange(len(counts)), positions, n_groups)):
         ranked = group[np.argsort(-counts[group], kind="stable")]
         places[ranked, 0] = number
