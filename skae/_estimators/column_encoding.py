@@ -18,6 +18,7 @@ _LEAST_SHARE_OF_FREQUENT = 0.5
 # Values are cut off at this number of standard deviations, because squares of larger values may
 # overflow in single precision.
 _FARTHEST = 1e6
+# Name of the indicator that rare categories share.
 _RARE = "rare categories"
 
 

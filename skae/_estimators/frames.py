@@ -35,7 +35,6 @@ from skae.objectives._mixed import LEAST_ENTROPY
 # In frames of this length, consecutive integers that occur once each are row numbers.
 _FEWEST_NUMBERED_ROWS = 20
 _MOST_NAMES = 10
-# Name of the indicator that rare categories share.
 # Single precision cannot tell smaller errors of standardised numbers.
 _LEAST_VARIANCE = 1e-8
 # Less frequent categories of a column are pooled as rare ones.

@@ -28,7 +28,7 @@ class AveragedWeights:
     """
 
     def __init__(self, n_epochs_planned: int = 1) -> None:
-        n_averaged = min(_SHARE_OF_EPOCHS * n_epochs_planned, _MOST_EPOCHS)
+        n_averaged = min(_SHARE_OF_EPOCHS * max(1, n_epochs_planned), _MOST_EPOCHS)
         self.decay = max(0.0, 1 - 1 / n_averaged)
         self.n_epochs = 0
         self.last: Any = None
