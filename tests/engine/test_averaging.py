@@ -5,6 +5,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
+from skae import AutoencoderTransformer
 from skae._engine.steps.averaging import AveragedWeights
 
 
@@ -77,7 +78,18 @@ def test_the_average_reaches_back_over_a_twentieth_of_the_epochs(n_epochs, decay
     assert AveragedWeights(n_epochs).decay == pytest.approx(decay)
 
 
-def test_whole_numbers_are_those_of_the_last_epoch():
+@pytest.mark.parametrize("params", [{"loss": "neighbors"}, {"dropout": 0.1}])
+def test_columns_without_bounds_have_none_on_average(params):
+    angles = np.random.default_rng(0).uniform(0, 4, size=300)
+    X = np.c_[(angles - 1).clip(0), np.sin(angles), np.cos(2 * angles), np.sin(3 * angles)]
+    params = {"max_iter": 41, "hidden_layer_sizes": (16,), "output_range": "auto", **params}
+    model = AutoencoderTransformer(1, random_state=0, **params).fit(X.astype(np.float32))
+    reconstructions = model.inverse_transform(model.transform(X))
+    assert np.isfinite(reconstructions).all()
+    assert reconstructions[:, 0].min() >= 0
+
+
+def test_whole_numbers_and_constants_are_those_of_the_last_epoch():
     class Counting:
         averages_weights = True
         values = None
@@ -91,6 +103,8 @@ def test_whole_numbers_are_those_of_the_last_epoch():
     step, averaged = Counting(), AveragedWeights(40)
     for epoch in (1, 2):
         with averaged.train(step):
-            step.values = {"n": torch.tensor(epoch), "w": torch.tensor(3.0 * epoch)}
+            bounds = torch.tensor([-torch.inf, torch.inf, 1.0])
+            step.values = {"n": torch.tensor(epoch), "w": torch.tensor(3.0 * epoch), "b": bounds}
     assert step.values["n"] == 2
+    assert torch.equal(step.values["b"], bounds)
     assert step.values["w"] == pytest.approx(5.0)

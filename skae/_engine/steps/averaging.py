@@ -83,7 +83,8 @@ def _mix(average: Any, last: Any, share: float) -> Any:
     if isinstance(last, list | tuple):
         return [_mix(*own, share) for own in zip(average, last, strict=True)]
     if isinstance(last, Tensor) and last.is_floating_point():
-        return average.lerp(last, share)
+        # Bounds of bounded columns do not change, and may be infinite.
+        return torch.where(average == last, last, average.lerp(last, share))
     return last
 
 
