@@ -30,8 +30,7 @@ display = comparison.plot()
 
 # %%
 # Is the classifier on the codes better, too? On a single split, a difference may be due to chance.
-# Here are ten splits, with a confidence interval that takes into account that the splits share
-# rows:
+# Ten splits give a confidence interval, which takes into account that the splits share rows:
 
 model = make_pipeline(StandardScaler(), AutoencoderTransformer(n_components=4, random_state=0))
 print(compare_downstream(model, X, y))
@@ -41,7 +40,7 @@ print(compare_downstream(model, X, y))
 # better for the diagnosis: a linear combination of the columns already separates benign from
 # malignant. The advantage of the autoencoder is that four codes describe the *whole* row better.
 #
-# Here are two of its codes, and of PCA's, for all growths:
+# Two codes of PCA and of an autoencoder, for all tumours:
 
 from sklearn.decomposition import PCA
 

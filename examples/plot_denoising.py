@@ -20,8 +20,8 @@ noise = np.random.default_rng(0).normal(scale=0.4, size=X_test.shape)
 X_noisy = X_test + noise
 
 # %%
-# All three are fitted on clean images. ``corruption="gaussian"`` adds new noise in each epoch of
-# the training, and the loss compares the output with the clean image.
+# All three models are fitted on clean images. ``corruption="gaussian"`` adds new noise in each
+# epoch of the training, and the loss compares the output with the clean image.
 
 models = {
     "PCA": PCA(n_components=24),
@@ -49,8 +49,8 @@ for ax, (name, rows) in zip(axes, pictures.items(), strict=True):
 
 # %%
 # The level of the noise is not always known. A model trained at one level also helps at other
-# levels, and without noise it is only slightly worse than an autoencoder trained without noise. The
-# latter mistakes noise for strokes and amplifies it.
+# levels, and on clean images it is only slightly worse than an autoencoder trained without noise.
+# On noisy images, an autoencoder trained without noise mistakes noise for strokes and amplifies it.
 
 levels = np.linspace(0, 0.8, 9)
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")

@@ -3,7 +3,7 @@ Film reviews with few labels
 ============================
 
 Few texts have a label, and many have none. Codes are learned from all texts, and a classifier from
-the few labelled ones.
+the few texts with a label.
 """
 
 # %%
@@ -52,9 +52,9 @@ share = autoencoder.reconstruction_error_ / autoencoder.pca_reconstruction_error
 print(f"error on texts held out in fit, over PCA's: {share:.3f}")
 
 # %%
-# The result depends on which texts have a label, so twenty random choices are made, and the
-# classifier is tested on all other texts. Codes that contain more information about the words need
-# not contain more about the label, so it is worth trying both methods.
+# The result depends on which texts have a label, so the labelled texts are chosen at random twenty
+# times, and the classifier is tested on all other texts. Codes that contain more information about
+# the words need not contain more about the label, so it is worth trying both methods.
 
 accuracies = {name: [] for name in models}
 for seed in range(20):
@@ -69,7 +69,8 @@ gain = np.subtract(accuracies["skae"], accuracies["TruncatedSVD"])
 print(f"difference {gain.mean():+.3f}, standard error {gain.std(ddof=1) / len(gain) ** 0.5:.3f}")
 
 # %%
-# A code represents a theme. These words increase it most, and these decrease it most:
+# A code represents a theme. In each line, the code increases with the first words and decreases
+# with the last:
 
 from skae.inspection import CodeDisplay
 

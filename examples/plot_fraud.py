@@ -8,9 +8,9 @@ not fit together.
 
 # %%
 # The purchases are simulated. Each card holder has a few habits, and twenty columns are nonlinear
-# functions of them: amounts, hours, distances, kinds of shop. A thief uses the card as *another*
-# holder would: the columns that describe the purchase come from another person, and the columns
-# that describe the card stay. So every single value also occurs in honest purchases.
+# functions of these habits: amounts, hours, distances, kinds of shop. A thief uses the card as
+# *another* holder would: the columns that describe the purchase come from another person, and the
+# columns that describe the card stay. Every single value thus also occurs in honest purchases.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,7 +29,7 @@ def make_purchases(n):
 
 
 def steal(purchases, n):
-    """Let cards of some be used as others would use theirs."""
+    """Return n purchases whose purchase columns come from other card holders."""
     stolen, others = purchases[:n], purchases[n : 2 * n]
     return np.where(is_of_purchase, others, stolen)
 

@@ -36,7 +36,7 @@ def show(rows, n_columns, title):
 
 
 # %%
-# None of these was ever written by hand.
+# None of these digits was ever written by hand.
 
 figure = show(model.sample(60, random_state=0), 12, "drawn from the prior")
 

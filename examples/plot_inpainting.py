@@ -36,8 +36,8 @@ X_train = cut_holes(images.X_train[:1000], rng)
 X_test, truth = cut_holes(images.X_test[:200], rng), images.X_test[:200]
 
 # %%
-# Pixels share a unit, so they are not standardised. During training, further holes of this kind are
-# cut.
+# Pixels share a unit, so they are not standardised. During training, ``corruption="hiding"`` cuts
+# further holes of this kind.
 
 autoencoder = AutoencoderTransformer(
     hidden_layer_sizes=(128, 128),
@@ -60,6 +60,7 @@ for name, imputer in imputers.items():
     print(f"{name:15} mean squared error in the holes {error:.4f}")
 
 # %%
+# Ten test images. Missing pixels are orange.
 
 figure, axes = plt.subplots(len(filled), 1, figsize=(7, 4), layout="constrained")
 for ax, (name, rows) in zip(axes, filled.items(), strict=True):

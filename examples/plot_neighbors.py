@@ -7,8 +7,9 @@ while ``loss="neighbors"`` trains for neighbours directly.
 """
 
 # %%
-# The images of digits have 64 pixels. Codes are learned from the first 1,400 images, and the ten
-# nearest neighbours of the other images are searched among them.
+# The images of digits have 64 pixels. Codes are learned from the first 1,400 images. The nearest
+# neighbours of the other images are searched among these 1,400, once by pixels and once by codes;
+# the figures are the share of the ten nearest that both searches find.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -40,7 +41,7 @@ for name, shares in kept.items():
 
 # %%
 # The reconstruction loss also helps, since a curved surface can follow the rows more closely than a
-# plane. The loss of neighbours helps more.
+# plane. The neighbour loss helps more.
 
 figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for name, shares in kept.items():
@@ -58,7 +59,7 @@ ax.legend(frameon=False)
 
 # %%
 # The effect on a search: three new images, and the images found for them with eight codes instead
-# of 64 pixels. Dimmed images are not among the ten nearest neighbours.
+# of 64 pixels. Dimmed images are not among the ten nearest neighbours by pixels.
 
 new = [5, 60, 133]
 

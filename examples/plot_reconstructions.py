@@ -20,7 +20,8 @@ X_train, X_test, y_test = images.X_train[:5000], images.X_test[:2000], images.y_
 print(X_train.shape, X_test.shape)
 
 # %%
-# Both have the same interface, so one loop fits both and evaluates them on held-out images.
+# PCA and the autoencoder have the same interface, so one loop fits both and evaluates them on
+# held-out images.
 
 models = {
     "PCA": PCA(n_components=4),

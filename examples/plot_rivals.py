@@ -26,7 +26,7 @@ X_train, X_test = train_test_split(load_digits().data / 16, random_state=0)
 
 
 def reconstruct(model, X):
-    """Return what a model makes of rows."""
+    """Return the reconstructions of rows."""
     if isinstance(model, MLPRegressor):
         return model.predict(X)
     return model.inverse_transform(model.transform(X))
