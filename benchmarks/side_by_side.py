@@ -4,9 +4,15 @@ Seconds are those of the clock, with two processes as the rival of searches. `cp
 the processor's seconds to those of one fit after the other in one process, or of halving to those
 of all candidates, which says more where other programs run. Where a loop would take long, a sample
 of its fits is measured and scaled to all of them. Scores must be equal on both sides, else the
-script ends with an error. Each row is printed as soon as it is measured.
+script ends with an error. The last rows compare fits of other kinds of autoencoders with plain
+ones, on three small tables.
+
+Each row is measured by itself, and printed at once: `--only wine` measures one of them. At full
+size, a row can take a quarter of an hour on two cores that do nothing else; options choose smaller
+sizes.
 """
 
+import argparse
 import sys
 import time
 
@@ -14,29 +20,47 @@ import joblib
 import numpy as np
 from _common import describe_machine, make_parser, median_ratio, print_table, quiet
 from sklearn.base import clone
-from sklearn.datasets import load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.preprocessing import StandardScaler
 
-from skae import AutoencoderTransformer, fit_many
+from skae import (
+    AdversarialAutoencoderTransformer,
+    AutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+    fit_many,
+)
 
-_AIMS = {"wine": 0.30, "digits": 0.50, "halving": 0.35, "many": 0.25, "single": 1.02}
+_KINDS = {
+    "variational": VariationalAutoencoderTransformer,
+    "adversarial": AdversarialAutoencoderTransformer,
+}
+_AIMS = {
+    "wine": 0.30,
+    "digits": 0.50,
+    "halving": 0.35,
+    "many": 0.25,
+    "many_variational": float("nan"),
+    "single": 1.02,
+    "variational": 2.0,
+    "adversarial": 2.0,
+}
+_SIZES_TO_WARM_UP = {"candidates": 4, "tables": 2, "sample": 2, "epochs": 9}
 
 
 class Clock:
     """A contender whose seconds, of the clock and of the processor, are noted at each call."""
 
     def __init__(self, function):
-        self.function, self.wall, self.cpu, self.is_counted = function, [], [], False
+        self.function, self.wall, self.cpu = function, [], []
 
     def __call__(self):
         """Call the function."""
         wall, cpu = time.perf_counter(), time.process_time()
         result = self.function()
-        if self.is_counted:
-            self.wall.append(time.perf_counter() - wall)
-            self.cpu.append(time.process_time() - cpu)
+        self.wall.append(time.perf_counter() - wall)
+        self.cpu.append(time.process_time() - cpu)
         return result
 
 
@@ -86,14 +110,19 @@ def compare_halving(estimator, n_candidates, n_epochs, X):
     }
 
 
-def compare_many(estimator, n_tables, n_sampled):
-    """Return contenders: one model for each of many tables, and a loop over some of them."""
+def make_tables(n_tables):
+    """Return tables of 500 rows and 12 columns by number."""
     rng = np.random.default_rng(0)
-    tables = {
+    return {
         name: np.tanh(rng.normal(size=(500, 3)) @ rng.normal(size=(3, 12)))
         + 0.1 * rng.normal(size=(500, 12))
         for name in range(n_tables)
     }
+
+
+def compare_many(estimator, n_tables, n_sampled):
+    """Return contenders: one model for each of many tables, and a loop over some of them."""
+    tables = make_tables(n_tables)
 
     def loop():
         models = [clone(estimator).fit(tables[name]) for name in range(n_sampled)]
@@ -117,6 +146,17 @@ def compare_single(estimator, X):
     return {"backend": lambda: fit("skae"), "none": lambda: fit("sequential")}
 
 
+def compare_kinds(other, plain, tables):
+    """Return contenders: fits of one kind of autoencoder, and of the plain kind."""
+
+    def fit_all(estimator):
+        for X in tables:
+            clone(estimator).fit(X)
+        return np.zeros(1)
+
+    return {"this kind": lambda: fit_all(other), "plain": lambda: fit_all(plain)}
+
+
 def measure(contenders, n_rounds):
     """Time contenders in turn, and check that they agree.
 
@@ -124,9 +164,7 @@ def measure(contenders, n_rounds):
     """
     clocks = {name: Clock(function) for name, function in contenders.items()}
     shares = {}
-    for turn in range(n_rounds + 1):
-        for clock in clocks.values():
-            clock.is_counted = turn > 0 or n_rounds == 0
+    for _ in range(n_rounds):
         results = [clock() for clock in clocks.values()]
         first = results[0]
         for name, own in zip(clocks, results, strict=True):
@@ -152,16 +190,25 @@ def make_contenders(name, args):
         return compare_search(estimator, args.candidates, n_sampled, X), n_models
     if name == "halving":
         return compare_halving(larger, args.candidates, args.epochs, digits), n_models
-    if name == "many":
-        estimator = clone(small).set_params(n_components=3)
+    if name in ("many", "many_variational"):
+        kind = AutoencoderTransformer if name == "many" else VariationalAutoencoderTransformer
+        estimator = kind(3, random_state=0).set_params(**args.set)
         return compare_many(estimator, args.tables, min(args.sample, args.tables)), args.tables
-    return compare_single(small, wine), 1
+    if name == "single":
+        return compare_single(small, wine), 1
+    cancer = StandardScaler().fit_transform(load_breast_cancer().data)
+    tables = [wine, cancer, *make_tables(1).values()]
+    other = _KINDS[name](2, random_state=0).set_params(**args.set)
+    return compare_kinds(other, small, tables[: args.tables]), len(tables)
 
 
 def compare(name, args):
     """Measure one row of the table; return its cells."""
     contenders, n_models = make_contenders(name, args)
     with quiet():
+        if not args.quick:
+            small = argparse.Namespace(**{**vars(args), **_SIZES_TO_WARM_UP})
+            measure(make_contenders(name, small)[0], 1)
         clocks, shares = measure(contenders, args.rounds)
     (_, ours), (rival, theirs), *_ = clocks.items()
     last = list(clocks)[-1]
@@ -174,23 +221,25 @@ def compare(name, args):
 def main(argv=None):
     """Parse the options, measure, print each row of the table when it is known."""
     parser = make_parser(__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", choices=_AIMS, default=list(_AIMS))
-    parser.add_argument("--candidates", type=int, default=12, help="of a search, in five folds")
-    parser.add_argument("--tables", type=int, default=30, help="for fit_many")
+    parser.add_argument(
+        "--only", nargs="+", choices=_AIMS, default=list(_AIMS), help="rows to be measured"
+    )
+    parser.add_argument("--candidates", type=int, default=60, help="of a search, in five folds")
+    parser.add_argument("--tables", type=int, default=2000, help="for fit_many")
     parser.add_argument(
         "--sample", type=int, default=10, help="candidates or tables of loops in one process"
     )
     parser.add_argument(
-        "--rounds", type=int, default=1, help="counted rounds, after one to warm up; 0 for neither"
+        "--rounds", type=int, default=1, help="rounds, after a small one to warm up"
     )
     parser.add_argument("--epochs", type=int, default=81, help="of the last round of halving")
     args = parser.parse_args(argv)
     if args.quick:
-        args.candidates, args.tables, args.rounds, args.epochs = 4, 4, 0, 9
+        args.candidates, args.tables, args.rounds, args.epochs = 4, 4, 1, 9
         args.set = {"max_iter": 5, **args.set}
     print(describe_machine())
     header = ["work", "models", "against", "ours s", "theirs s", "ratio", "aim", "cpu"]
-    for name in args.parts:
+    for name in args.only:
         print_table(f"Many models side by side: {name}", header, [compare(name, args)])
         sys.stdout.flush()
 

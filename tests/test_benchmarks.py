@@ -403,6 +403,6 @@ def test_large_tables_are_measured_beside_small_ones(run):
 
 @pytest.mark.slow
 def test_models_side_by_side_agree_with_those_alone(run):
-    text = run("side_by_side", "--quick", "--parts", "halving", "many")
+    text = run("side_by_side", "--quick", "--only", "halving", "many")
     for name in ("halving", "many"):
         assert float(find_line(text, name)[5]) > 0
