@@ -13,7 +13,7 @@ from skae import AutoencoderTransformer
 
 _N_NUMBERS, _N_PLACES, _N_BOOLEANS = 5, 5, 100
 _N_LEVELS, _N_LATENT, _N_CODES = 7000, 6, 8
-_MOST_TEST_ROWS, _ROWS_AT_ONCE = 5000, 250
+_MOST_TEST_ROWS, _ROWS_AT_ONCE = 2000, 250
 _MOST_ROWS_OF_FAMD = 200_000
 # The link of `MixedOutput`, so that both make shares of sums that may be negative alike.
 _CLIP, _SLOPE = 0.02, 4.0

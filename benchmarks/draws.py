@@ -5,11 +5,11 @@ are pooled by Rubin's rules, and their 95 % intervals are compared with the true
 README.md.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -84,11 +84,17 @@ def measure(name, pattern, options):
         table = TABLES[name](rng)
         hidden = hide(table.values, pattern, rng)
         for method, draw in make_methods(options).items():
-            start = time.process_time()
+            start = measure_processor_time()
             draws = draw(hidden, table, seed)
-            seconds = time.process_time() - start
+            seconds = measure_processor_time() - start
             found.setdefault(method, []).append((*judge(draws, table), seconds))
     return {method: summarize(own) for method, own in found.items()}
+
+
+def measure_processor_time():
+    """Return seconds of this process and of those that it has run."""
+    times = os.times()
+    return sum(times[:4])
 
 
 def judge(draws, table):

@@ -66,14 +66,14 @@ class Levels:
         categories[:] = sorted(frequent, key=_order)
         return cls(categories, pools=len(frequent) < len(counts))
 
-    def number(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    def number(self, values: np.ndarray, missing: np.ndarray, dtype=np.float64) -> np.ndarray:
         """Return the index of each value's category, NaN if missing or unknown."""
         numbers = {category: number for number, category in enumerate(self.categories.tolist())}
-        found = np.full(len(values), np.nan)
+        found = np.full(len(values), np.nan, dtype=dtype)
         present = values[~missing].tolist()
         others = float(len(numbers)) if self.pools else np.nan
         places = map(numbers.get, present, repeat(others))
-        found[~missing] = np.fromiter(places, dtype=np.float64, count=len(present))
+        found[~missing] = np.fromiter(places, dtype=dtype, count=len(present))
         return found
 
     @property

@@ -123,14 +123,6 @@ def summarize_columns(X, X_test=None) -> list[ColumnSummary]:
     ]
 
 
-def _shorten(columns, levels) -> list[np.ndarray]:
-    """Return columns with numbers of categories in single precision, which has all of them."""
-    return [
-        own if known is None else own.astype(np.float32)
-        for own, known in zip(columns, levels, strict=True)
-    ]
-
-
 def _count_missing(X, draft: "_Draft") -> int:
     """Return the number of missing values of a column in further rows."""
     return int(_read_column(take_column(X, draft.position), draft.name, draft.kind)[1].sum())
@@ -326,10 +318,13 @@ class FrameForm:
                 _check_categories(values[~missing], levels.categories, name)
             if missing.any() and not self.masked:
                 _refuse_missing(estimator, name)
-            columns.append(values if levels is None else levels.number(values, missing))
+            if levels is not None:
+                # Single precision represents these exactly, in half the memory.
+                values = levels.number(values, missing, np.float32)
+            columns.append(values)
         dtype = np.dtype(estimator.dtype)
         if lazily and holds_many_bytes((len(X), *self.given), dtype):
-            return EncodedRows(_shorten(columns, self.encoding.levels), self.encoding, dtype)
+            return EncodedRows(columns, self.encoding, dtype)
         return self.encoding.encode(columns)
 
     def find_unknown(self, X, rows: np.ndarray) -> np.ndarray:
@@ -553,7 +548,7 @@ class _Draft:
         values, missing = (own[kept] for own in _read_column(column, name, kind))
         levels, reason = _judge(values, missing, kind, is_whole=is_numeric(column.dtype))
         if levels is not None:
-            values = levels.number(values, missing)
+            values = levels.number(values, missing, np.float32)
         elif reason is None:
             values = values.astype(np.float64)
         return cls(position, name, kind, ColumnType.of(column), values, missing, levels, reason)
