@@ -73,8 +73,8 @@ for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
     axis.set(xticks=[], yticks=[])
 
 # %%
-# What a code stands for
-# ----------------------
+# Interpreting a code
+# -------------------
 # Each row of the plot has a part on the left and, beside it, the patches with the largest values of
 # its code.
 
