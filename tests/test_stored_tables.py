@@ -198,8 +198,10 @@ def test_tables_that_do_not_fit_are_refused(tmp_path, X):
         model.transform(pa.table(list(X.T), names=NAMES[::-1]))
     with pytest.raises(ValueError, match="expecting 12 features"):
         fit(X).transform(Slices(X[:, :5]))
-    with pytest.raises(ValueError, match="must hold numbers[^$]*'c1'"):
-        fit(pa.table({"c0": X[:, 0], "c1": ["a"] * len(X)}))
+    when = pa.array([0] * len(X), pa.timestamp("us", tz="Europe/Berlin"))
+    for other in (["a"] * len(X), when, [[1]] * len(X)):
+        with pytest.raises(ValueError, match="must hold numbers[^$]*'c1'"):
+            fit(pa.table({"c0": X[:, 0], "c1": other}))
     (tmp_path / "rows.txt").touch()
     with pytest.raises(ValueError, match=r"one of the kinds .parquet"):
         fit(tmp_path / "rows.txt")

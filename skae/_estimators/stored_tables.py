@@ -253,7 +253,7 @@ def _read_schema(schema) -> tuple[list[str], np.dtype]:
 def _find_numpy_type(arrow_type):
     try:
         return np.dtype(arrow_type.to_pandas_dtype())
-    except NotImplementedError:
+    except (NotImplementedError, TypeError):  # dates with a time zone have no type of NumPy
         return np.dtype(object)
 
 
