@@ -99,15 +99,15 @@ def test_pictures_are_measured_as_their_rows_are(conv, pictures):
 @pytest.mark.parametrize("form", ["array", "series", "rows"])
 def test_pictures_are_drawn_in_their_own_shape(conv, pictures, form):
     X = FORMS[form](pictures)
-    display = ReconstructionDisplay.from_estimator(conv, X)
-    assert (display.kind, display.image_shape, display.axes_.shape) == ("image", (1, 8, 8), (3, 8))
+    display = ReconstructionDisplay.from_estimator(conv, X, n_rows=2)
+    assert (display.kind, display.image_shape, display.axes_.shape) == ("image", (1, 8, 8), (3, 2))
     assert ReconstructionErrorDisplay.from_estimator(conv, X).image_shape == (1, 8, 8)
     labels = np.arange(len(pictures)) % 2
     ReconstructionErrorDisplay.from_estimator(conv, X, labels, kind="rows")
     assert LatentTraversalDisplay.from_estimator(conv, X, n_steps=3).axes_.shape == (2, 3)
     assert CodeDisplay.from_estimator(conv, X, kind="decoded", n_steps=3).image_shape == (1, 8, 8)
     back = conv.inverse_transform(conv.transform(X))
-    shown = ReconstructionDisplay.from_predictions(pictures[:4], back[:4])
+    shown = ReconstructionDisplay.from_predictions(pictures[:2], back[:2])
     assert (shown.kind, shown.image_shape) == ("image", (1, 8, 8))
     chosen = ReconstructionDisplay.from_estimator(conv, X, kind="series")
     assert (chosen.kind, chosen.axes_.shape) == ("series", (3, 3))
@@ -136,8 +136,8 @@ def test_sequences_of_different_lengths_are_measured_and_drawn(padded, hold):
     assert -1 < explained_variance(model, X) < 1
     assert ReconstructionDisplay.from_estimator(model, X).X.shape == (3, 12)
     assert len(ReconstructionErrorDisplay.from_estimator(model, X).row_errors) == len(X)
-    LatentTraversalDisplay.from_estimator(model, X, kind="series")
-    LatentTraversalDisplay.from_estimator(model, X)
+    LatentTraversalDisplay.from_estimator(model, X, kind="series", n_steps=2)
+    LatentTraversalDisplay.from_estimator(model, X, n_steps=2)
 
 
 def test_sequences_of_different_lengths_are_refused_where_pca_must_take_them(padded):
@@ -171,13 +171,14 @@ def test_comparisons_give_pca_the_pixels_of_pictures(conv, pictures):
     y = np.arange(len(pictures)) % 2
     estimator = make(architecture="conv", hidden_layer_sizes=(4,))
     found = compare_with_pca(pictures, y, n_components=2, estimator=estimator, standardize=True)
-    rows = compare_with_pca(pictures.reshape(len(y), -1), y, n_components=2, standardize=True)
+    flat = pictures.reshape(len(y), -1)
+    rows = compare_with_pca(flat, y, n_components=2, estimator=make(), standardize=True)
     assert found.results[0].squared_error == rows.results[0].squared_error
     page = found.to_html()
     assert "Held-out images" in page
     downstream = compare_downstream(estimator, list(pictures), y, cv=2)
-    flat = compare_downstream(make(), pictures.reshape(len(y), -1), y, cv=2)
-    np.testing.assert_array_equal(downstream.pca_scores, flat.pca_scores)
+    expected = compare_downstream(make(), flat, y, cv=2).pca_scores
+    np.testing.assert_array_equal(downstream.pca_scores, expected)
 
 
 @pytest.mark.mostly_slow(2)
@@ -191,7 +192,7 @@ def test_every_sparse_format_is_measured(form, kind):
     assert neg_reconstruction_error(pca, S) == pytest.approx(neg_reconstruction_error(pca, X))
     assert explained_variance(pca, S) == pytest.approx(explained_variance(pca, X))
     assert code_jacobian(pca, S).shape == (150, 2, 4)
-    ReconstructionDisplay.from_estimator(pca, S)
+    ReconstructionDisplay.from_estimator(pca, S, n_rows=1)
     assert len(compare_downstream(PCA(2), S, y, cv=2).scores) == 2
 
 
@@ -214,7 +215,7 @@ def test_frames_of_sparse_columns_are_measured(fill):
         assert metric(model, X) == pytest.approx(metric(model, frame))
     assert continuity(X, model.transform(X)) == continuity(frame, model.transform(frame))
     assert explain_codes(model, X, n_rows=3, n_repeats=1).feature_names == tuple("abcde")
-    assert compare_with_pca(X, n_components=1).n_features == 5
+    assert compare_with_pca(X, n_components=1, estimator=make()).n_features == 5
     ReconstructionErrorDisplay.from_estimator(model, X)
     search = GridSearchCV(
         make(),
@@ -288,9 +289,9 @@ def test_the_kind_of_output_that_is_set_changes_no_figure(output, images):
     def list_figures():
         comparison = compare_with_pca(X, y, n_components=2, standardize=True, estimator=make())
         explanation = explain_codes(model, X, n_rows=3, n_repeats=1)
-        ReconstructionDisplay.from_estimator(model, X)
-        LatentTraversalDisplay.from_estimator(model, X)
-        CodeDisplay.from_estimator(model, X, y, kind="pairs")
+        ReconstructionDisplay.from_estimator(model, X, n_rows=1)
+        LatentTraversalDisplay.from_estimator(model, X, n_steps=2)
+        CodeDisplay.from_estimator(model, X, y)
         CodeSampler(make(), random_state=0).fit(X).sample(2, random_state=0)
         return [
             *[result.squared_error for result in comparison.results],
