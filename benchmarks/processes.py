@@ -1,4 +1,4 @@
-"""One model trained by several processes: against one with as many threads, and on paper.
+"""One model trained by several processes: against one with one and as many threads, and on paper.
 
 Contenders take turns, with ratios within a round, so that a busy machine slows both. See README.md.
 """
@@ -87,18 +87,23 @@ def time_exchange(size):
 
 
 def measure(options):
-    """Compare two processes with one of two threads, and tell what more of them would need."""
+    """Compare two processes with one of one and two threads, and estimate what more would need."""
     with tempfile.TemporaryDirectory() as folder:
         pipes, processes = start_processes(folder, options)
         X, model = load_rows(quick=options.quick), make_model(options.epochs, options.set)
-        rounds = [(fit(model, X, _N_PROCESSES), ask(pipes)) for _ in range(options.rounds + 1)][1:]
+        rounds = [compare(model, X, pipes) for _ in range(options.rounds + 1)][1:]
         for pipe in pipes:
             pipe.send(False)
         size, exchange = pipes[0].recv()
         for process in processes:
             process.join()
     print_comparison(rounds, X.shape)
-    print_scaling(size, exchange, min(one[1] for one, _ in rounds) / options.epochs / len(X))
+    print_scaling(size, exchange, min(one[1] for one, *_ in rounds) / options.epochs / len(X))
+
+
+def compare(model, X, pipes):
+    """Fit with one thread, with two, and by all processes; return what `fit` does of each."""
+    return fit(model, X, 1), fit(model, X, _N_PROCESSES), ask(pipes)
 
 
 def start_processes(folder, options):
@@ -126,12 +131,14 @@ def print_comparison(rounds, shape):
     """Print medians, and medians of ratios within rounds."""
     rows = []
     for name, place in [("seconds", 0), ("seconds of processors", 1), ("error", 2)]:
-        one, several = ([round_[i][place] for round_ in rounds] for i in range(2))
-        ratios = [b / a for a, b in zip(one, several, strict=True)]
-        medians = [statistics.median(values) for values in (one, several, ratios)]
-        rows.append([name, *medians, min(ratios)])
-    title = f"Fits to {shape[0]} x {shape[1]}, one process of two threads and two of one"
-    print_table(title, ["", "one", "two", "ratio", "least ratio"], rows)
+        values = [[own[place] for own in round_] for round_ in rounds]
+        medians = [statistics.median(own) for own in zip(*values, strict=True)]
+        ratios = [[several / one, several / two] for one, two, several in values]
+        both = [statistics.median(own) for own in zip(*ratios, strict=True)]
+        rows.append([name, *medians, *both, min(own[1] for own in ratios)])
+    title = f"Fits to {shape[0]} x {shape[1]}, one process and two of one thread each"
+    header = ["", "one thread", "two threads", "processes", "/ one", "/ two", "least / two"]
+    print_table(title, header, rows)
 
 
 def print_scaling(size, measured, seconds_of_row):
