@@ -72,7 +72,7 @@ def test_weights_that_a_callback_sets_are_taken_over(quick, images):
 
 
 @pytest.mark.parametrize(
-    ("n_epochs", "decay"), [(1, 0.0), (20, 0.0), (40, 0.5), (100, 0.8), (200, 0.9), (10**6, 0.9)]
+    ("n_epochs", "decay"), [(0, 0.0), (20, 0.0), (40, 0.5), (100, 0.8), (200, 0.9), (10**6, 0.9)]
 )
 def test_the_average_reaches_back_over_a_twentieth_of_the_epochs(n_epochs, decay):
     assert AveragedWeights(n_epochs).decay == pytest.approx(decay)

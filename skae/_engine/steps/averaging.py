@@ -28,8 +28,8 @@ class AveragedWeights:
     """
 
     def __init__(self, n_epochs_planned: int = 1) -> None:
-        n_averaged = min(_SHARE_OF_EPOCHS * max(1, n_epochs_planned), _MOST_EPOCHS)
-        self.decay = max(0.0, 1 - 1 / n_averaged)
+        n_averaged = min(_SHARE_OF_EPOCHS * n_epochs_planned, _MOST_EPOCHS)
+        self.decay = 1 - 1 / max(n_averaged, 1.0)
         self.n_epochs = 0
         self.last: Any = None
         """Weights at the end of the last epoch, as returned by `Step.copy_values`."""
