@@ -16,6 +16,7 @@ from skae import (
     VariationalAutoencoderTransformer,
 )
 from skae.datasets import load_mnist
+from skae.modules import Reach
 
 FAMILIES = {
     "dense": AutoencoderTransformer(),
@@ -285,3 +286,27 @@ def test_noise_does_no_more_harm_than_in_pca(level):
         for model in models
     ]
     assert errors[0] < errors[1]
+
+
+def test_few_far_rows_among_many_are_shown_as_if_alone():
+    n_features = 20
+    bounds, ones = torch.tensor([[-1.0], [1.0]]).repeat(1, n_features), torch.ones(n_features)
+    reach = Reach(bounds, bounds, ones, ones, ones)
+    rows = torch.rand(400, n_features, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    rows[7, 3], rows[250], rows[399, 0] = 4.0, -3.0, float("nan")
+    before, far = rows.clone(), [7, 250, 399]
+
+    shown = reach.limit_rows(rows, lambda own: own / 4)
+    assert torch.equal(rows.nan_to_num(99), before.nan_to_num(99))
+    assert shown.far.tolist() == far
+    others = torch.ones(len(rows), dtype=torch.bool)
+    others[far] = False
+    assert torch.equal(shown.values[others], rows[others])
+    learned = torch.ones(len(rows), n_features)
+    faded = shown.fade(learned)
+    assert torch.equal(faded[others], learned[others])
+    for row in far:
+        alone = reach.limit_rows(rows[row : row + 1], lambda own: own / 4)
+        own = shown.values[row : row + 1], faded[row : row + 1]
+        expected = alone.values, alone.fade(learned[:1])
+        torch.testing.assert_close(own, expected, equal_nan=True)
