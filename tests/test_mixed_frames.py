@@ -193,11 +193,11 @@ def test_displays_draw_frames(fitted, name, quick):
 def test_predictions_from_codes_of_frames_are_compared_with_famd(fitted, name, quick):
     frame, _ = fitted[name]
     labels = np.array(make_frame()["boolean"])
-    for estimator in (quick(), make_pipeline("passthrough", quick())):
-        comparison = compare_downstream(estimator, frame, labels, cv=2)
-        assert "FAMD" in str(comparison)
-        assert comparison.pca_scores.min() > 0.6
-    assert (metrics.code_stability(quick(), frame, n_seeds=2).from_all > 0.5).all()
+    estimator = quick() if name == "gaps" else make_pipeline("passthrough", quick())
+    comparison = compare_downstream(estimator, frame, labels, cv=2)
+    assert "FAMD" in str(comparison)
+    assert comparison.pca_scores.min() > 0.6
+    assert (metrics.code_stability(estimator, frame, n_seeds=2).from_all > 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
