@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skae
 from skae import (
+    AdversarialAutoencoderTransformer,
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
     fit_many,
@@ -81,7 +82,9 @@ OPTIONS = {
     "absolute": {"loss": "absolute_error"},
     "fixed epochs": {"early_stopping": False},
     "double": {"dtype": "float64"},
-    "penalty, which is not batched": {"penalty": "contractive", "alpha": 0.1},
+    "penalty": {"penalty": "l1", "alpha": 0.1},
+    "penalty in a range": {"penalty": "l1", "alpha": 0.1, "output_range": "auto"},
+    "penalty that is not batched": {"penalty": "contractive", "alpha": 0.1},
 }
 
 
@@ -115,6 +118,17 @@ def test_variational_models_of_many_seeds_are_those_alone(likelihood, wine):
     ]
     in_folds = VariationalAutoencoderTransformer(2, random_state=0, **params)
     assert_equal_fits([*estimators, in_folds, clone(in_folds).set_params(beta=0.1)], X)
+
+
+@pytest.mark.parametrize("divergence", ["adversarial", "mmd"])
+def test_adversarial_models_of_many_seeds_are_those_alone(divergence, wine):
+    estimators = [
+        AdversarialAutoencoderTransformer(
+            2, alpha=alpha, divergence=divergence, max_iter=3, random_state=seed
+        )
+        for seed, alpha in enumerate([0.1, 1.0, 1.0, 2.0])
+    ]
+    assert_equal_fits(estimators, wine[0])
 
 
 def test_models_of_incomplete_tables_are_those_alone(wine):

@@ -3,7 +3,8 @@
 Products and activations are computed for the networks of all trainings together, and so are losses
 that treat all columns alike. AdamW updates all networks with equal settings in one call. Everything
 else that differs between trainings, such as ranges and links, is computed on the slice of each
-training, by the same calls as alone. Networks that fill missing cells train alone.
+training, by the same calls as alone; so are costs of the codes, with their discriminators. Networks
+that fill missing cells train alone.
 """
 
 import itertools
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skae._engine.steps.code_costs import CodeCostStep, DiscriminatorStep, PenaltyStep
 from skae._engine.steps.dense import (
     DenseNetworks,
     DenseStep,
@@ -86,6 +88,7 @@ def find_kind(epoch: EpochOfOne) -> Any:
         return None
     likelihood = type(step.likelihood) if isinstance(step, VariationalStep) else None
     return (
+        _KINDS[type(step)],
         likelihood,
         tuple(shapes),
         tuple(sizes),
@@ -181,14 +184,16 @@ class JointNetworks(DenseNetworks):
         """Make a step of every training that has not failed."""
         inputs = torch.cat([batch.inputs for batch in batches])
         self._for_each(lambda member: member.epoch.begin_step())
-        output = self.forward(inputs)
-        if self.loss is None:
-            parts = dict(zip(map(id, self.members), batches, strict=True))
-            self._for_each(lambda member: _lose_(member, output, parts[id(member)]))
-            self.backward(output)
-        else:
-            self.backward(self._lose_together_(output, inputs, batches))
+        self.backward(self._lose_(self.forward(inputs), inputs, batches))
         self._update_()
+
+    def _lose_(self, output: Tensor, inputs: Tensor, batches: Sequence[Batch]) -> Tensor:
+        """Store the losses of all networks, and return the gradient by the outputs."""
+        if self.loss is not None:
+            return self._lose_together_(output, inputs, batches)
+        parts = dict(zip(map(id, self.members), batches, strict=True))
+        self._for_each(lambda member: _lose_(member, output, parts[id(member)]))
+        return output
 
     def _for_each(self, act: Callable[[_Member], object]):
         """Call a function for each training. An error ends only that training."""
@@ -311,10 +316,45 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
         return distances, output
 
 
+class JointCodeCosts(JointNetworks):
+    """Networks of several trainings whose codes have a cost, which each training computes."""
+
+    def _train_batch(self, batches: Sequence[Batch]):
+        """Make a step of every training that has not failed."""
+        inputs = torch.cat([batch.inputs for batch in batches])
+        self._for_each(lambda member: member.epoch.begin_step())
+        code = self.encode(inputs)
+        costs, by_code = code.new_zeros(len(code)), torch.zeros_like(code)
+        parts = dict(zip(map(id, self.members), batches, strict=True))
+
+        def charge(member: _Member):
+            own, batch, step = member.own, parts[id(member)], member.epoch.step
+            assert isinstance(step, CodeCostStep)  # noqa: S101
+            costs[own], by_code[own] = step.find_costs_(code[own], batch.inputs, batch.weights)
+
+        self._for_each(charge)
+        gradient = self._lose_(self.decode(code), inputs, batches)
+        self.encode_backward(self.decode_backward(gradient).add_(by_code))
+        self._add_costs(costs)
+        self._update_()
+
+    def _add_costs(self, costs: Tensor):
+        """Add costs (m,) to the losses of the last batch."""
+        if self.loss is not None:
+            self.losses[-1] = self.losses[-1] + costs
+            return
+        for member in self.members:
+            losses = member.epoch.losses
+            if member.epoch.error is None:
+                losses[-1] = losses[-1] + costs[member.own]
+
+
 # Networks in joint memory by the kind of step whose work they do.
 _KINDS: dict[type[Step], type[JointNetworks]] = {
     DenseStep: JointNetworks,
     VariationalStep: JointPosteriors,
+    PenaltyStep: JointCodeCosts,
+    DiscriminatorStep: JointCodeCosts,
 }
 
 
