@@ -220,10 +220,10 @@ def make_statsmodels(options):
 
 
 def has_mice():
-    """Tell whether R and its package mice are installed."""
+    """Tell whether R, its package mice, and nnet for categories are installed."""
     if shutil.which("Rscript") is None:
         return False
-    command = ["Rscript", "-e", "library(mice)"]
+    command = ["Rscript", "-e", "library(mice); library(nnet)"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
