@@ -172,7 +172,8 @@ def _write(cell):
     if is_not_a_number(cell):
         return "missing"
     if isinstance(cell, float | np.floating):
-        return f"{cell:.0f}" if 1e4 <= abs(cell) < 1e9 else f"{cell:.4g}"
+        number = float(cell)
+        return f"{number:.0f}" if 1e4 <= abs(number) < 1e9 else f"{number:.4g}"
     text = str(cell).removesuffix(" 00:00:00")
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
 
