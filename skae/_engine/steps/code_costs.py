@@ -13,7 +13,13 @@ from torch.nn import functional as F
 
 from skae._engine.judgement import find_row_errors
 from skae._engine.steps.adversarial import make_discriminator_groups
-from skae._engine.steps.dense import DenseStep, FlatParameters, StackStep, is_plain
+from skae._engine.steps.dense import (
+    DenseStep,
+    FlatParameters,
+    StackStep,
+    is_plain,
+    make_stack,
+)
 from skae.modules import AdversarialAutoencoder, Autoencoder
 from skae.objectives import (
     AdversarialObjective,
@@ -117,8 +123,9 @@ class DiscriminatorStep(CodeCostStep):
         self._learn(raw, shares)
         logits = self.discriminator.forward(raw)[..., 0]
         factor = self.objective.alpha / raw.shape[1]
-        costs = (F.softplus(-logits) * shares).sum(1) * factor
-        by_logits = -torch.sigmoid(-logits) * shares * factor
+        negative = _keep_apart(-logits)
+        costs = (F.softplus(negative) * shares).sum(1) * factor
+        by_logits = -torch.sigmoid(negative) * shares * factor
         by_code = self.discriminator.backward(by_logits[..., None], to_inputs=True)
         return costs, by_code / self.code_scale
 
@@ -130,8 +137,9 @@ class DiscriminatorStep(CodeCostStep):
         logits = self.discriminator.forward(torch.cat([draws.to(raw), raw], 1))[..., 0]
         # Negative for draws, which should have high logits.
         signed = torch.cat([torch.full_like(shares, -1), shares], 1) / (2 * n_rows)
-        losses = (F.softplus(logits * signed.sign()) * signed.abs()).sum(1)
-        by_logits = torch.sigmoid(logits * signed.sign()) * signed
+        directed = _keep_apart(logits * signed.sign())
+        losses = (F.softplus(directed) * signed.abs()).sum(1)
+        by_logits = torch.sigmoid(directed) * signed
         self.discriminator.backward(by_logits[..., None], to_inputs=False)
         self.exchange_([self.own_parameters.gradients])
         rates = [own[0]["lr"] for own in self.groups]
@@ -141,12 +149,17 @@ class DiscriminatorStep(CodeCostStep):
     def judge_codes(self, code, inputs):
         """Return the cost of the codes of each row."""
         logits = self.discriminator.forward(code / self.code_scale)[..., 0]
-        return F.softplus(-logits) * self.objective.alpha
+        return F.softplus(_keep_apart(-logits)) * self.objective.alpha
 
     def take_records(self) -> dict[str, float]:
         """Return the mean loss of the discriminators since the last call."""
         losses, self._losses = self._losses, []
         return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}
+
+
+def _keep_apart(values: Tensor) -> Tensor:
+    """Return values (m, b) in memory that gives each network the same remainder of cells."""
+    return make_stack((*values.shape, 1), values)[..., 0].copy_(values)
 
 
 def is_adversarial(module: nn.Module, objective: Any) -> bool:
