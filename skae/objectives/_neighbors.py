@@ -52,9 +52,9 @@ class NeighborLoss(ReconstructionLoss):
     >>> from skae import AutoencoderTransformer
     >>> from skae.metrics import neighbors_kept
     >>> from skae.objectives import NeighborLoss
-    >>> X = load_digits().data
+    >>> X = load_digits().data[:500]
     >>> loss = NeighborLoss(metric="euclidean")
-    >>> model = AutoencoderTransformer(8, loss=loss, max_iter=50, random_state=0).fit(X)
+    >>> model = AutoencoderTransformer(8, loss=loss, max_iter=20, random_state=0).fit(X)
     >>> neighbors_kept(X, model.transform(X), metric="euclidean") > 0.6
     True
     """

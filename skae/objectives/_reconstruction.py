@@ -61,7 +61,7 @@ class ReconstructionLoss(BaseEstimator):
     ...
     ...     def cells(self, output, target, units):
     ...         return torch.log(torch.cosh(self.sharpness * (output - target)))
-    >>> model = AutoencoderTransformer(2, loss=LogCosh(2.0), max_iter=20, random_state=0)
+    >>> model = AutoencoderTransformer(2, loss=LogCosh(2.0), max_iter=3, random_state=0)
     >>> model.fit_transform(load_iris().data).shape
     (150, 2)
     >>> model.set_params(loss__sharpness=0.5).loss
