@@ -188,5 +188,7 @@ def test_a_large_map_is_not_read_into_memory(tmp_path, dtype):
         text=True,
         check=True,
     )
-    # A buffer for rows to be mixed in, of 128 MB at most, and what a fit takes beside it.
-    assert int(done.stdout) < 250_000_000
+    # A buffer for rows to be mixed in, of 128 MB at most, and what a fit takes beside it: 175 to
+    # 270 MB in all, as memory is given back sooner or later. The table takes 400 MB or more in
+    # single precision.
+    assert int(done.stdout) < 320_000_000
