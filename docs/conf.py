@@ -74,7 +74,9 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "min_reported_time": 1,
     "parallel": True,
-    "backreferences_dir": None,
+    # Pages of classes show the examples that use them.
+    "backreferences_dir": "reference/backreferences",
+    "doc_module": ("skae",),
 }
 
 html_theme = "pydata_sphinx_theme"
