@@ -220,7 +220,7 @@ def make_statsmodels(options):
 
 
 def has_mice():
-    """Tell whether R, its package mice, and nnet for categories are installed."""
+    """Return whether R, its package mice, and nnet for categories are installed."""
     if shutil.which("Rscript") is None:
         return False
     command = ["Rscript", "-e", "library(mice); library(nnet)"]

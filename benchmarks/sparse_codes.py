@@ -23,7 +23,7 @@ from sklearn.decomposition import PCA, MiniBatchDictionaryLearning
 
 from skae import SparseAutoencoderTransformer
 
-# Dictionary learning takes seconds for so many rows times columns times codes.
+# Rows times columns times codes for which dictionary learning takes seconds.
 _MOST_PRODUCTS = 10**8
 _LEAST_ROWS = 1000
 

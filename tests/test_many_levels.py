@@ -1,5 +1,7 @@
 """Data frames with columns of hundreds of categories, and with many rows."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,8 @@ import skae
 from skae import AutoencoderOutlierDetector, AutoencoderTransformer
 from skae import VariationalAutoencoderTransformer as Variational
 from skae._estimators import frames
-from skae._estimators.column_encoding import LevelGrid
+from skae._estimators.column_encoding import LevelGrid, Levels
+from skae._estimators.level_groups import group_levels
 
 N, N_LEVELS = 4500, 300
 PARAMS = {"hidden_layer_sizes": (16,), "max_iter": 6, "random_state": 0}
@@ -116,3 +119,17 @@ def test_samples_and_outliers_of_frames_with_many_categories():
     usual, odd = frame.iloc[3500:], frame.iloc[3500:].assign(stop=frame["stop"].iloc[0])
     scores = detector.fit(frame.iloc[:3500]).score_samples
     assert scores(odd).mean() < scores(usual).mean()
+
+
+def test_groups_are_found_beside_numbers_of_any_size_and_numbers_that_are_all_missing():
+    frame = make_frame()
+    stops, none = frame["stop"].to_numpy(dtype=object), np.zeros(len(frame), dtype=bool)
+    known = Levels.find(stops, none, most=N_LEVELS)
+    columns = [known.number(stops, none), frame["minute"].to_numpy()]
+    every = np.arange(len(known.categories))
+    expected = group_levels(columns, [known, None])[0].locate(every)
+    columns = [columns[0], columns[1] * 1e200, np.full(len(frame), np.nan)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grouped = group_levels(columns, [known, None, None])
+    np.testing.assert_array_equal(grouped[0].locate(every), expected)

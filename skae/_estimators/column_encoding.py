@@ -202,7 +202,7 @@ class ColumnEncoding:
             The encoding.
         """
         moments = [
-            _find_moments(own[:, None], weights)
+            find_moments(own[:, None], weights)
             if known is None
             else _find_shares(own, known, weights)
             for own, known in zip(columns, levels, strict=True)
@@ -262,7 +262,7 @@ def _find_shares(numbers: np.ndarray, levels: Levels, weights) -> tuple[np.ndarr
     return mean, np.sqrt(mean * (1 - mean))
 
 
-def _find_moments(block: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:
+def find_moments(block: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and standard deviation of columns whose squares may overflow."""
     unit = _find_unit(block)
     if weights is None:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skae._engine import describe_columns, find_principal_components
-from skae._estimators.column_encoding import MOST_INDICATORS, LevelGrid, Levels
+from skae._estimators.column_encoding import MOST_INDICATORS, LevelGrid, Levels, find_moments
 
 # Number of components of the table by which categories are compared.
 _N_COMPONENTS = 16
@@ -88,9 +88,8 @@ def _indicate(columns, levels) -> tuple[sparse.csr_matrix, np.ndarray, list[floa
         there = ~np.isnan(column)
         places[:, index] = starts[index]
         if own is None:
-            center, unit = column[there].mean(), float(np.std(column[there]) or 1.0)
-            standardised = (column[there] - center) / unit
-            cells[there, index] = standardised.clip(-_FARTHEST, _FARTHEST)
+            unit = 1.0
+            cells[there, index] = _standardise(column[there])
         else:
             numbers = column[there].astype(np.intp)
             shares = np.bincount(numbers) / max(1, len(numbers))
@@ -101,6 +100,14 @@ def _indicate(columns, levels) -> tuple[sparse.csr_matrix, np.ndarray, list[floa
     ends = np.arange(0, cells.size + 1, len(columns))
     shape = (len(cells), int(starts[-1]))
     return sparse.csr_matrix((cells.ravel(), places.ravel(), ends), shape=shape), starts, units
+
+
+def _standardise(values: np.ndarray) -> np.ndarray:
+    """Return observed numbers, standardised and cut off."""
+    if not len(values):
+        return values
+    (mean,), (deviation,) = find_moments(values[:, None], None)
+    return ((values - mean) / (deviation or 1.0)).clip(-_FARTHEST, _FARTHEST)
 
 
 def _arrange(positions: np.ndarray, counts: np.ndarray) -> np.ndarray:
