@@ -63,7 +63,7 @@ def main(arguments=None):
     parser.add_argument("--codes", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--part", choices=["chosen", "judging"], help="one half of the tables")
     parser.add_argument(
-        "--large", type=int, metavar="ROWS", help="only a table with many levels and this number of rows"
+        "--large", type=int, metavar="ROWS", help="only a table of many levels, with this many rows"
     )
     options = parser.parse_args(arguments)
     if options.large:
