@@ -16,7 +16,7 @@ from packaging.version import Version
 from scipy import sparse
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from skae import AutoencoderTransformer
+from skae import AutoencoderImputer, AutoencoderOutlierDetector, AutoencoderTransformer
 from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -302,3 +302,44 @@ def test_frames_of_sparse_columns_are_taken(fill):
     np.testing.assert_allclose(
         masked.transform(held), make(missing="mask").fit(frame).transform(frame), atol=1e-5
     )
+
+
+def _mark_missing(values, missing):
+    """Return the same table with missing values in the ways of several libraries."""
+    frame = pd.DataFrame(values).astype(object)
+    return {
+        "masked integers": np.ma.masked_array(values.astype(int), mask=missing),
+        "masked rows": list(np.ma.masked_array(values, mask=missing)),
+        "NA": frame.mask(missing, pd.NA),
+        "NaT": frame.mask(missing, pd.NaT).to_numpy(),
+    }
+
+
+def test_missing_values_of_every_library_are_missing():
+    values = np.random.default_rng(0).integers(0, 9, size=(20, 4)).astype(float)
+    missing = np.arange(values.size).reshape(values.shape) % 7 == 0
+    gaps = np.where(missing, np.nan, values)
+    estimators = [
+        make(missing="mask"),
+        AutoencoderImputer(autoencoder=make(), random_state=0),
+        AutoencoderOutlierDetector(autoencoder=make(missing="mask"), random_state=0),
+    ]
+    for estimator in estimators:
+        model = estimator.fit(gaps)
+        apply = getattr(model, "transform", None) or model.score_samples
+        for name, X in _mark_missing(values, missing).items():
+            np.testing.assert_array_equal(apply(X), apply(gaps), err_msg=name)
+    with pytest.raises(ValueError, match="NaN"):
+        make().fit(np.ma.masked_array(values, mask=missing))
+
+
+def test_dates_are_refused_where_fit_had_numbers():
+    X = np.arange(40.0).reshape(10, 4) ** 1.5
+    model = make().fit(X)
+    dates = pd.DataFrame(X).assign(**{"3": pd.Timestamp("2020")}).drop(columns=3)
+    for table in (X.astype("datetime64[s]"), X.astype("timedelta64[s]"), dates.to_records()):
+        with pytest.raises(ValueError, match=r"X must hold numbers\. Got an array"):
+            model.transform(table)
+    for frame in (dates.set_axis(range(4), axis=1), pl.from_pandas(dates.rename(columns=str))):
+        with pytest.raises(ValueError, match="X must hold numbers, as in fit.*'?3'? of type"):
+            model.transform(frame)

@@ -22,14 +22,19 @@ def read_container(X):
     Returns
     -------
     samples : object
-        An array for tensors; a list for data sets, and for series, arrays of objects and frames of
-        one column whose cells hold arrays; X itself for anything else.
+        An array for tensors, and for masked arrays with NaN in masked cells; a list for data sets,
+        and for series, arrays of objects and frames of one column whose cells hold arrays; X itself
+        for anything else.
 
     Raises
     ------
     ValueError
-        If X is an iterator, lazy or a mapping, or has samples of several parts.
+        If X is an iterator, lazy, a mapping, or an array of dates or records, or has samples of
+        several parts.
     """
+    if isinstance(X, np.ndarray):
+        X = unnest(X)
+        _refuse_other_types(X.dtype)
     if (isinstance(X, np.ndarray) and X.dtype.kind in "biuf") or sparse.issparse(X):
         return X
     _refuse_what_is_no_table(X)
@@ -86,6 +91,15 @@ def _refuse_what_is_no_table(X):
         raise ValueError(
             f"X must have a length. Got {type(X).__name__} without `__len__`. "
             "Pass an array of its samples."
+        )
+
+
+def _refuse_other_types(dtype):
+    """Raise an error for dates, whose units NumPy would drop, and for records."""
+    if dtype.kind in "mMV":
+        raise ValueError(
+            f"X must hold numbers. Got an array of {dtype}. Pass pandas.DataFrame(X), or convert "
+            "dates to numbers."
         )
 
 
@@ -184,10 +198,22 @@ def count_axes(X) -> int:
 
 
 def unnest(sample):
-    """Return a polars Series of lists as lists; other objects are unchanged."""
+    """Return a polars Series of lists as lists, and masked arrays with NaN; others unchanged."""
+    if isinstance(sample, np.ma.MaskedArray):
+        return _fill_masked(sample)
     dtype = getattr(sample, "dtype", None)
     nested = dtype is not None and hasattr(dtype, "is_nested") and dtype.is_nested()
     return sample.to_list() if nested else sample
+
+
+def _fill_masked(array) -> np.ndarray:
+    """Return a masked array as an ordinary one, with NaN in masked cells."""
+    if array.dtype.kind == "V" or not np.ma.is_masked(array):
+        return array.data
+    numeric = array.dtype.kind in "biuf"
+    filled = array.data.astype(np.result_type(array.dtype, np.float32) if numeric else object)
+    filled[np.ma.getmaskarray(array)] = np.nan
+    return filled
 
 
 def stack(samples) -> np.ndarray:

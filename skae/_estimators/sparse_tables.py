@@ -1,16 +1,17 @@
-"""Sparse matrices and frames prepared for scikit-learn's validation, and numeric types."""
+"""Sparse matrices, frames and objects prepared for scikit-learn's validation, and numeric types."""
 
 import numpy as np
 from scipy import sparse
 
 from skae._engine import find_float_type
+from skae._estimators.mixed_columns import is_frame, is_not_a_number
 
 FLOATS = (np.float64, np.float32)
 _COMPRESSED = ("csr", "csc", "bsr")
 
 
 def tidy_table(X, *, dense=False):
-    """Return a sparse matrix as CSR without repeated entries; other objects are unchanged.
+    """Return a sparse matrix as CSR without repeated entries, and a table without other marks.
 
     Parameters
     ----------
@@ -22,18 +23,56 @@ def tidy_table(X, *, dense=False):
     Returns
     -------
     X : object
-        CSR if X was sparse; a frame with dense columns if necessary.
+        CSR if X was sparse; a frame with dense columns if necessary; NaN for NA and NaT among
+        objects; otherwise X itself.
 
     Raises
     ------
     ValueError
-        If the indices of a sparse matrix are out of range.
+        If the indices of a sparse matrix are out of range, or if a frame has a column of dates.
     """
     if sparse.issparse(X):
         return _sum_repeated(_check_indices(X).tocsr())
     if has_sparse_columns(X) and (dense or any(kind.fill_value != 0 for kind in X.dtypes)):
         return X.sparse.to_dense()
+    if is_frame(X):
+        _refuse_dates(X)
+        return _blank_columns(X) if hasattr(X, "iloc") else X
+    return _blank(X) if _is_object(getattr(X, "dtype", None)) else X
+
+
+def _refuse_dates(X):
+    """Raise an error for columns whose units NumPy would drop."""
+    for name, dtype in zip(X.columns, X.dtypes, strict=True):
+        if getattr(dtype, "kind", "") in ("m", "M") or getattr(dtype, "is_temporal", bool)():
+            raise ValueError(
+                f"X must hold numbers, as in fit. Got column {name!r} of type {dtype}. "
+                "Convert it, or leave it out."
+            )
+
+
+def _is_object(dtype) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
+
+
+def _blank_columns(X):
+    """Return a pandas frame with NaN for NA and NaT in columns of objects."""
+    objects = [i for i, dtype in enumerate(X.dtypes) if _is_object(dtype)]
+    if objects:
+        X = X.copy(deep=False)
+    for i in objects:
+        X.isetitem(i, _blank(X.iloc[:, i].to_numpy()))
     return X
+
+
+def _blank(cells: np.ndarray) -> np.ndarray:
+    """Return objects with NaN for NA and NaT."""
+    marked = np.array([is_not_a_number(cell) for cell in cells.flat], dtype=bool)
+    if not marked.any():
+        return cells
+    cells = cells.copy()
+    cells[marked.reshape(cells.shape)] = np.nan
+    return cells
 
 
 def has_sparse_columns(X) -> bool:

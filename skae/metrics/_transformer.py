@@ -8,7 +8,7 @@ from skae._estimators.containers import count_axes, read_container
 from skae._estimators.frame_numbers import NumberView, fill_with_means, place_frames
 from skae._estimators.frames import is_mixed_frame
 from skae._estimators.samples import flatten_samples, stack_samples
-from skae._estimators.sparse_tables import find_dtypes, has_sparse_columns, tidy_table
+from skae._estimators.sparse_tables import find_dtypes, tidy_table
 from skae.sequences import SequencePadder
 
 # Of images that can be drawn: grey ones and coloured ones.
@@ -120,11 +120,9 @@ def to_array(table):
     table = index_samples(table)
     if is_ragged(table):
         return SequencePadder().fit_transform(table)
+    table = tidy_table(flatten_samples(table), dense=True)
     if sparse.issparse(table):
         table = table.toarray()
-    elif has_sparse_columns(table):
-        table = table.sparse.to_dense()
-    table = flatten_samples(table)
     return check_array(
         table, dtype=find_dtypes(table), ensure_all_finite="allow-nan", input_name="X"
     )
