@@ -1,4 +1,4 @@
-"""Errors of single cells and columns, for tables with missing values or columns of all kinds."""
+"""Errors of cells and columns, for tables with missing values or columns of several kinds."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class CellErrors:
     Attributes
     ----------
     names : list of str
-        Names of the columns that the models have.
-    kinds : list of str
-        Kind of each: "number", "category" or "time".
+        Names of the columns that the models were fitted on.
+    kinds : list of {"number", "category", "time"}
+        Kinds of the columns.
     n_missing : list of int
         Number of missing cells of each column.
     cells : dict of str to ndarray of shape (n_test, n_columns)
@@ -37,7 +37,7 @@ class CellErrors:
         Parameters
         ----------
         comparison : PCAComparison
-            The data and models.
+            Comparison with its `evidence`.
         n_codes : int
             Number of codes.
         names : sequence of str, default=None
@@ -46,7 +46,7 @@ class CellErrors:
         Returns
         -------
         errors : CellErrors
-            The errors.
+            Errors of the held-out cells.
         """
         task, evidence = comparison.evidence.task, comparison.evidence
         methods = (comparison.reference, "autoencoder")
@@ -67,36 +67,36 @@ class CellErrors:
         return cls(names, ["number"] * len(names), gaps.tolist(), cells)
 
     def average_columns(self):
-        """Return the mean error of each column by method; NaN where no held-out cell is there."""
+        """Return mean errors of the columns by method; NaN without an observed held-out cell."""
         return {name: _average(own, axis=0) for name, own in self.cells.items()}
 
     def average_rows(self):
-        """Return the mean error of each held-out row of the autoencoder."""
+        """Return the autoencoder's mean error of each held-out row."""
         return _average(self.cells["autoencoder"], axis=1)
 
 
 def _average(cells, axis):
-    """Return means of what is there."""
-    there = ~np.isnan(cells)
-    n_there = there.sum(axis=axis)
-    total = np.where(there, cells, 0).sum(axis=axis)
-    return np.divide(total, n_there, out=np.full(total.shape, np.nan), where=n_there > 0)
+    """Return means without NaN, as `np.nanmean` does, but with no warning where all are NaN."""
+    observed = ~np.isnan(cells)
+    n_observed = observed.sum(axis=axis)
+    total = np.where(observed, cells, 0).sum(axis=axis)
+    return np.divide(total, n_observed, out=np.full(total.shape, np.nan), where=n_observed > 0)
 
 
 def format_column_errors(comparison, n_codes):
-    """Return lines on the errors of the columns, greatest first.
+    """Return a text table of the errors of the columns, highest first.
 
     Parameters
     ----------
     comparison : PCAComparison
-        A comparison of a data frame.
+        Comparison of a data frame.
     n_codes : int
         Number of codes.
 
     Returns
     -------
     lines : list of str
-        A title, headings, and a line for each of up to twenty columns.
+        Title, headings, and a line for each of at most twenty columns.
     """
     errors = CellErrors.measure(comparison, n_codes)
     means = errors.average_columns()
@@ -114,14 +114,14 @@ def format_column_errors(comparison, n_codes):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     more = len(order) - _MOST_LINES
     return [
-        f"Loss by column with {count_codes(n_codes)}, highest first; 1 is no better than the mean, "
-        "or the shares of categories:",
+        f"Loss by column with {count_codes(n_codes)}, highest first; 1 is no better than the mean "
+        "or the shares of the categories:",
         *("  ".join(_pad(cells, widths)) for cells in rows),
         *([f"and {more} more columns"] if more > 0 else []),
     ]
 
 
 def _pad(cells, widths):
-    """Yield cells of equal widths, the first two to the left."""
+    """Yield cells padded to the given widths, the first two aligned to the left."""
     for index, (cell, width) in enumerate(zip(cells, widths, strict=True)):
         yield f"{cell:<{width}}" if index < 2 else f"{cell:>{width}}"

@@ -4,24 +4,21 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils import assert_all_finite, check_array, check_random_state
+from sklearn.utils import check_random_state
 
 from skae._estimators.autoencoder import AutoencoderTransformer
-from skae._estimators.frames import is_mixed_frame, summarize_columns, warn_of_left_out
+from skae._estimators.frames import warn_of_left_out
 from skae._estimators.linear_start import LinearStart
 from skae._estimators.validation import is_masked
-from skae._shared.labels import keep_labelled
 from skae._shared.warning import warn_user
-from skae.comparison._comparison import PCAComparison
+from skae.comparison._comparison import Evidence, PCAComparison
 from skae.comparison._epoch_counter import epochs_counted
-from skae.comparison._measure import Evidence, Task, measure
+from skae.comparison._measure import measure
 from skae.comparison._results import (
     describe_dropped,
     format_figures,
@@ -29,12 +26,9 @@ from skae.comparison._results import (
     format_place,
     format_sizes,
 )
+from skae.comparison._task import make_task
 from skae.exceptions import ColumnsLeftOutWarning, SkaeWarning
 from skae.inspection._plotting import name_features
-from skae.metrics._predictor import holds_quantities
-from skae.metrics._transformer import index_samples, is_ragged, to_array
-
-_LEAST_ROWS = 3
 
 
 def compare_with_pca(
@@ -63,14 +57,14 @@ def compare_with_pca(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Numeric rows; sparse matrices are converted to dense ones. Images and sequences of equal
         length may have more axes and are flattened for PCA. With missing values (NaN), the
-        comparison is with a PCA of the cells that are there, which is the start of an autoencoder
-        with ``missing="mask"``, and errors are those of these cells. Data frames may have columns
-        of several kinds and missing values. The comparison is then with a factor analysis of mixed
-        data (FAMD), and by losses instead of squared errors. Read more in the
+        comparison is with a PCA of the observed cells, from which an autoencoder with
+        ``missing="mask"`` starts, and errors are those of the observed cells. Data frames may have
+        columns of several kinds and missing values. They are compared with a factor analysis of
+        mixed data (FAMD), by losses instead of squared errors. Read more in the
         :doc:`user guide </mixed>`.
     y : array-like of shape (n_samples,), default=None
-        Class labels or quantities to predict from the codes. Numbers are quantities if they have
-        fractions, or if they have more distinct values than 20 and than a twentieth of the rows.
+        Class labels or quantities to predict from the codes. Numbers are quantities if some have
+        fractions, or if there are more distinct values than 20 and than a twentieth of the rows.
         Rows with a missing label (NaN, None or NA) are left out, with a warning. None skips the
         prediction.
     n_components : int or sequence of int, default=(2, 8, 16, 32)
@@ -109,11 +103,11 @@ def compare_with_pca(
     Raises
     ------
     ValueError
-        If `n_components` contains no number of codes that PCA allows, if X has fewer than three
-        rows or is not numeric, has infinite values, or missing ones with an `estimator` that takes
-        none, if `y` has fewer than two classes or no class with
-        several rows, if `X_test` and `y_test` do not match `X` and `y`, or if `n_splits` is not a
-        whole number of at least 1, or above 1 with `X_test`.
+        If `n_components` contains no number of codes that PCA allows; if X has fewer than three
+        rows, is not numeric, or has infinite values, or missing values that `estimator` does not
+        accept; if `y` has fewer than two classes or no class with several rows; if `X_test` and
+        `y_test` do not match `X` and `y`; or if `n_splits` is not a whole number of at least 1, or
+        is above 1 with `X_test`.
 
     Warns
     -----
@@ -134,12 +128,16 @@ def compare_with_pca(
     """
     candidates = _check_n_components(n_components)
     _check_n_splits(n_splits, X_test)
-    allow_nan = estimator is None or is_masked(estimator)
-    how = test_size, standardize
-    task = _build_task(X, y, X_test, y_test, *how, random_state, allow_nan)
-    n_train, n_test, n_features = task.count()
-    usable, left_out = _leave_out(candidates, (n_train, n_features), verbose)
-    tell = partial(print, flush=True) if verbose else _keep_silent
+    split = partial(
+        make_task,
+        X,
+        y,
+        test_size=test_size,
+        standardize=standardize,
+        allow_nan=estimator is None or is_masked(estimator),
+    )
+    task = split(X_test, y_test, random_state=random_state)
+    usable, left_out = _leave_out(candidates, task, verbose)
     options = {
         "n_components": usable,
         "estimator": estimator,
@@ -151,45 +149,51 @@ def compare_with_pca(
         "random_state": random_state,
     }
     names = name_features(X, None, None, task.X_train.shape[1])
-    evidence = Evidence(task, {}, names, options)
-    comparison = PCAComparison(
-        (),
-        n_train,
-        n_test,
-        n_features,
-        task.score_name,
-        left_out,
-        evidence,
-        task.reference,
-        task.n_missing,
-        task.drop_reasons,
-    )
+    comparison = _begin(Evidence(task, {}, names, options), left_out)
+    tell = partial(print, flush=True) if verbose else _keep_silent
     if not verbose:
         warn_of_left_out(task.columns)
     tell(*describe_dropped(task.drop_reasons), format_sizes(comparison), sep="\n")
     tell(format_header(task.score_name, task.reference))
-    comparison = replace(comparison, results=tuple(_list_results(evidence, tell)))
+    comparison = replace(comparison, results=tuple(_list_results(comparison.evidence, tell)))
     for seed in check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_splits - 1):
-        other = _build_task(X, y, None, None, *how, seed, allow_nan)
-        results = tuple(_list_results(Evidence(other, {}, names, options), _keep_silent))
+        other = Evidence(split(random_state=seed), {}, names, options)
+        results = tuple(_list_results(other, _keep_silent))
         comparison = replace(comparison, repeats=(*comparison.repeats, results))
     tell(comparison.summarize())
     return comparison
 
 
+def _begin(evidence, left_out):
+    """Return a comparison without results."""
+    task = evidence.task
+    n_train, n_test, n_features = task.count()
+    return PCAComparison(
+        results=(),
+        n_train=n_train,
+        n_test=n_test,
+        n_features=n_features,
+        score_name=task.score_name,
+        left_out=left_out,
+        evidence=evidence,
+        reference=task.reference,
+        n_missing=task.n_missing,
+        drop_reasons=task.drop_reasons,
+    )
+
+
 def _list_results(evidence, tell):
-    """Yield the figures of each method with each number of codes; keep the fitted models."""
+    """Yield the result of each method for each number of codes, and keep the fitted models."""
     options = evidence.options
     for n_codes in options["n_components"]:
         pca_error = None
-        models = _build_models(evidence.task, n_codes, options)
-        for method, model in models:
+        for method, model in _make_models(evidence.task, n_codes, options):
             tell(format_place(n_codes, method), end="")
             with (
                 epochs_counted(model, wanted=tell is not _keep_silent),
                 warnings.catch_warnings(),
             ):
-                # The comparison has told.
+                # The columns left out have been reported once for all models.
                 warnings.simplefilter("ignore", ColumnsLeftOutWarning)
                 result = measure(evidence.task, model, n_codes, method, pca_error)
             tell(format_figures(result))
@@ -207,7 +211,7 @@ def _check_n_components(n_components):
     whole = all(isinstance(number, Integral) and int(number) >= 1 for number in candidates)
     if not candidates or not whole:
         raise ValueError(
-            "`n_components` must be a whole number of at least 1, or a sequence of such. "
+            "`n_components` must be a whole number of at least 1, or a sequence of these. "
             f"Got {n_components!r}. Try n_components=(2, 8)."
         )
     return tuple(sorted({int(number) for number in candidates}))
@@ -220,19 +224,20 @@ def _check_n_splits(n_splits, X_test):
         )
     if X_test is not None and int(n_splits) > 1:
         raise ValueError(
-            f"`n_splits` must be 1 with `X_test`, which is one split. Got {n_splits}. "
-            "Leave out one of them."
+            f"`n_splits` must be 1 if `X_test` is given. Got {n_splits}. Leave out one of them."
         )
 
 
-def _leave_out(candidates, shape, verbose):
-    most = min(shape)
+def _leave_out(candidates, task, verbose):
+    """Return the numbers of codes that PCA allows, and the others."""
+    n_train, _, n_features = task.count()
+    most = min(n_train, n_features)
     usable = tuple(number for number in candidates if number <= most)
     left_out = candidates[len(usable) :]
-    size = f"{shape[0]} rows to fit on and {shape[1]} columns"
+    size = f"{n_train} rows to fit on and {n_features} columns"
     if not usable:
         raise ValueError(
-            f"`n_components` must hold a number of at most {most}: there are {size}. "
+            f"`n_components` must contain a number of at most {most}: there are {size}. "
             f"Got {list(candidates)}. Ask for fewer codes."
         )
     if left_out:
@@ -242,7 +247,8 @@ def _leave_out(candidates, shape, verbose):
     return usable, left_out
 
 
-def _build_models(task, n_codes, options):
+def _make_models(task, n_codes, options):
+    """Yield the name and the unfitted model of both methods."""
     estimator, random_state = options["estimator"], options["random_state"]
     missing = "mask" if task.n_missing else None
     if estimator is None:
@@ -252,102 +258,3 @@ def _build_models(task, n_codes, options):
         reference = LinearStart(n_codes, random_state=random_state, missing=missing)
     yield task.reference, reference
     yield "autoencoder", clone(estimator).set_params(n_components=n_codes)
-
-
-def _build_task(X, y, X_test, y_test, test_size, standardize, random_state, allow_nan):
-    X, sample_shape = _read_samples(X, "X", allow_nan)
-    if y is not None:
-        y, X = keep_labelled(y, X)
-    score_name = None if y is None else _name_score(y)
-    if X_test is None and len(X) < _LEAST_ROWS:
-        raise ValueError(
-            f"`X` must have at least {_LEAST_ROWS} rows: two to fit on, one to hold out. "
-            f"Got {len(X)}. Give more rows."
-        )
-    if X_test is None:
-        X, X_test, y, y_test = _hold_out(X, y, test_size, score_name, random_state)
-    else:
-        X_test, y_test = _check_held_out(X, y, X_test, y_test, allow_nan)
-    if score_name == "accuracy" and len(np.unique(y)) < 2:
-        raise ValueError(
-            "`y` must hold at least two classes among the rows to fit on. Got one. "
-            "Give more rows, or no target."
-        )
-    if score_name == "accuracy" and len(np.unique(y)) == len(y):
-        raise ValueError(
-            f"`y` must hold classes of several rows each. Got {len(y)} labels, all different. "
-            "Name another target, or none."
-        )
-    if is_mixed_frame(X):
-        columns = summarize_columns(X, X_test)
-        n_missing = sum(own.n_missing for own in columns if own.reason is None)
-        return Task(X, X_test, y, y_test, score_name, (), "FAMD", n_missing, tuple(columns))
-    if standardize:
-        scaler = StandardScaler().set_output(transform="default").fit(X)
-        X, X_test = scaler.transform(X), scaler.transform(X_test)
-    n_missing = int(np.isnan(X).sum() + np.isnan(X_test).sum())
-    return Task(X, X_test, y, y_test, score_name, sample_shape, n_missing=n_missing)
-
-
-def _read_samples(X, name, allow_nan):
-    """Return samples as a complete table, and the shape of one."""
-    if is_mixed_frame(X):
-        return X, ()
-    samples = index_samples(X)
-    if is_ragged(samples):
-        raise ValueError(
-            f"`{name}` must hold samples of one shape, as PCA requires. Got sequences of "
-            "different lengths. Cut or resample them to one length."
-        )
-    finite = "allow-nan" if allow_nan else True
-    values = check_array(
-        to_array(samples),
-        dtype=(np.float64, np.float32),
-        input_name=name,
-        ensure_all_finite=finite,
-    )
-    return values, tuple(getattr(samples, "shape", ()))[1:]
-
-
-def _name_score(y):
-    """Return the name of the score that fits to `y`."""
-    assert_all_finite(y, input_name="y")
-    return "R2" if holds_quantities(y) else "accuracy"
-
-
-def _hold_out(X, y, test_size, score_name, random_state):
-    options = {"test_size": test_size, "random_state": random_state}
-    if y is None:
-        X_train, X_test = train_test_split(X, **options)
-        return X_train, X_test, None, None
-    if score_name == "accuracy" and _can_stratify(y, test_size):
-        options["stratify"] = y
-    return train_test_split(X, y, **options)
-
-
-def _can_stratify(y, test_size):
-    if not isinstance(test_size, Real):
-        return False  # left to train_test_split, which refuses it
-    _, counts = np.unique(y, return_counts=True)
-    size = float(test_size)
-    n_test = size * len(y) if size < 1 else size
-    return counts.min() >= 2 and len(counts) <= min(n_test, len(y) - n_test)
-
-
-def _check_held_out(X, y, X_test, y_test, allow_nan):
-    X_test, _ = _read_samples(X_test, "X_test", allow_nan)
-    if not is_mixed_frame(X):
-        X_test = X_test.astype(X.dtype, copy=False)
-    if X_test.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"`X_test` must have {X.shape[1]} columns, as X has. Got {X_test.shape[1]}. "
-            "Take both from one table."
-        )
-    if (y is None) != (y_test is None):
-        raise ValueError(
-            "`y_test` must be given where `X_test` and `y` are, and only there. "
-            f"Got {'none' if y_test is None else 'one'}. Give both of `y` and `y_test`, or neither."
-        )
-    if y_test is not None:
-        y_test, X_test = keep_labelled(y_test, X_test)
-    return X_test, y_test

@@ -1,4 +1,4 @@
-"""A comparison of an autoencoder with PCA, as an object, text, HTML and DataFrame."""
+"""Results of a comparison with PCA, as text, HTML and DataFrame."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +20,29 @@ from skae.comparison._results import (
     list_cells,
     list_headings,
 )
+from skae.comparison._task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Data and models behind the results of a comparison.
+
+    Attributes
+    ----------
+    task : Task
+        Training rows and held-out rows.
+    models : dict of (int, str) to transformer
+        Fitted models by number of codes and method.
+    feature_names : list of str
+        Names of the columns.
+    options : dict
+        Options of `compare_with_pca`.
+    """
+
+    task: Task
+    models: dict
+    feature_names: list[str]
+    options: dict
 
 
 @dataclass(frozen=True)
@@ -42,9 +65,9 @@ class PCAComparison:
     left_out : tuple of int
         Numbers of codes that were left out because PCA does not allow so many.
     evidence : object or None
-        Data, fitted models and options behind the figures, for `to_html`. Its `models` are the
-        fitted models by number of codes and method. None if the object was not made by
-        `compare_with_pca`.
+        Data, fitted models and options of the comparison, for `to_html`. Its attribute `models` is
+        a dict of the fitted models by number of codes and method. None if the object was not made
+        by `compare_with_pca`.
     reference : {"PCA", "FAMD"}, default="PCA"
         Method beside the autoencoder: "FAMD", a factor analysis of mixed data, for data frames
         with columns of several kinds, whose figures are losses instead of squared errors.
@@ -93,8 +116,9 @@ class PCAComparison:
         Returns
         -------
         pandas.DataFrame of shape (n_results, n_figures)
-            One row per number of codes and method, with the attributes of `MethodResult` as
-            columns, without those that the comparison lacks.
+            One row for each number of codes and method. Columns are the attributes of
+            `MethodResult`, without `downstream_score` if there is no `y`, and without `nats` for
+            numeric tables.
 
         Raises
         ------
@@ -110,8 +134,8 @@ class PCAComparison:
         """
         pandas = import_extra("pandas", "table", "to_frame")
         frame = pandas.DataFrame([asdict(result) for result in self.results])
-        there = {"downstream_score": self.score_name, "nats": self.reference != "PCA"}
-        return frame.drop(columns=[name for name, is_there in there.items() if not is_there])
+        measured = {"downstream_score": self.score_name, "nats": self.reference != "PCA"}
+        return frame.drop(columns=[name for name, is_there in measured.items() if not is_there])
 
     def plot(self, metric="squared_error", *, ax=None) -> ComponentsCurveDisplay:
         """Plot a figure against the number of codes, for PCA and the autoencoder.
@@ -134,7 +158,7 @@ class PCAComparison:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If there is no such metric.
+            If `metric` is unknown, or is "downstream_score" in a comparison without `y`.
 
         Examples
         --------
@@ -251,7 +275,7 @@ class PCAComparison:
         "The autoencoder's error is below PCA's at none of 1 numbers of codes."
         """
         ratios = [result.error_ratio for result in self.results if result.method != self.reference]
-        # As rounded in the table, so that the two do not seem to differ.
+        # The ratios are rounded as in the table, so that sentence and table agree.
         n_better = sum(round(ratio, 2) < 1 for ratio in ratios)
         start = f"The autoencoder's error is below {self.reference}'s at"
         end = f", at best {format_ratio(min(ratios))} times it" if n_better else ""

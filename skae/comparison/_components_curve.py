@@ -1,4 +1,4 @@
-"""Figures of a comparison against the number of codes."""
+"""Plot of the results of a comparison against the number of codes."""
 
 from typing import Self
 
@@ -80,7 +80,7 @@ class ComponentsCurveDisplay:
         Raises
         ------
         ValueError
-            If there is no such metric.
+            If `metric` is unknown, or is "downstream_score" in a comparison without `y`.
         """
         comparison = self.comparison
         _check_metric(self.metric, has_score=comparison.score_name is not None)
@@ -120,5 +120,5 @@ def _check_metric(metric, has_score):
     if metric not in usable:
         raise ValueError(
             f"`metric` must be one of {usable}. Got {metric!r}. "
-            "Scores of a model on the codes need `y`."
+            "The downstream score needs a comparison with `y`."
         )

@@ -1,10 +1,9 @@
-"""Comparison of predictions from codes and from principal components."""
+"""Predictions from codes and from principal components, compared by cross-validation."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.metrics import check_scoring
@@ -17,13 +16,14 @@ from skae._estimators.linear_start import LinearStart
 from skae._estimators.samples import flatten_samples
 from skae._shared.extras import import_extra
 from skae._shared.labels import keep_labelled
+from skae.comparison._repeats import find_interval
 from skae.metrics._predictor import holds_quantities, make_predictor
 from skae.metrics._transformer import encode, find_frame_model, index_samples
 
 
 @dataclass(frozen=True, eq=False)
 class DownstreamComparison:
-    """Scores of a model on codes and on principal components, with confidence intervals.
+    """Scores of a predictor on codes and on principal components, with confidence intervals.
 
     Attributes
     ----------
@@ -94,11 +94,7 @@ class DownstreamComparison:
         True
         """
         values = np.asarray(values, dtype=np.float64)
-        if len(values) < 2:
-            return float("nan"), float("nan")
-        spread = np.sqrt((1 / len(values) + self.test_share) * values.var(ddof=1))
-        half = spread * stats.t.ppf((1 + self.confidence_level) / 2, df=len(values) - 1)
-        return float(values.mean() - half), float(values.mean() + half)
+        return find_interval(values, self.test_share, self.confidence_level)
 
     def to_frame(self) -> Any:
         """Return means and intervals as a DataFrame.
@@ -155,8 +151,8 @@ def compare_downstream(
 ) -> DownstreamComparison:
     """Compare predictions of `y` from codes and from as many principal components.
 
-    In each split, the estimator and PCA are fitted on the training rows without `y`. The same model
-    is then fitted on the codes of each, and scored on the codes of the test rows.
+    In each split, the estimator and PCA are fitted on the training rows without `y`. A predictor is
+    then fitted on the codes of each, and scored on the codes of the test rows.
 
     Parameters
     ----------
@@ -220,15 +216,20 @@ def compare_downstream(
     predictor = make_predictor(quantities) if predictor is None else predictor
     scorer = check_scoring(predictor, scoring)
     splits = list(_choose_splits(cv, y, quantities, random_state).split(X, y))
-    both = [
-        _score_split(estimator, predictor, scorer, X, y, train, test, random_state)
-        for train, test in splits
-    ]
-    shares = [len(test) / len(train) for train, test in splits]
-    *both_scores, are_famd = zip(*both, strict=True)
-    scores, pca_scores = map(np.array, both_scores)
-    share, reference = float(np.mean(shares)), "FAMD" if any(are_famd) else "PCA"
-    return DownstreamComparison(scores, pca_scores, share, confidence_level, reference)
+    scores, pca_scores, are_famd = zip(
+        *(
+            _score_split(estimator, predictor, scorer, X, y, train, test, random_state)
+            for train, test in splits
+        ),
+        strict=True,
+    )
+    return DownstreamComparison(
+        scores=np.array(scores),
+        pca_scores=np.array(pca_scores),
+        test_share=float(np.mean([len(test) / len(train) for train, test in splits])),
+        confidence_level=confidence_level,
+        reference="FAMD" if any(are_famd) else "PCA",
+    )
 
 
 def _choose_splits(cv, y, quantities, random_state):
@@ -239,12 +240,12 @@ def _choose_splits(cv, y, quantities, random_state):
 
 
 def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
-    """Return the scores on the estimator's and on PCA's codes, and whether that is FAMD."""
+    """Return the scores on the estimator's and on PCA's codes, and whether FAMD stands for PCA."""
     X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
     fitted = clone(estimator).fit(X_train)
     n_codes = encode(fitted, _safe_indexing(X_test, slice(0, 1))).shape[1]
     is_famd = find_frame_model(fitted, X_test)[0] is not None
-    pca = _put_pca(estimator, n_codes, random_state, is_famd=is_famd).fit(X_train)
+    pca = _make_reference(estimator, n_codes, random_state, is_famd=is_famd).fit(X_train)
     scores = []
     for each in (fitted, pca):
         model = clone(predictor).fit(encode(each, X_train), y[train])
@@ -252,7 +253,8 @@ def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
     return *scores, is_famd
 
 
-def _put_pca(estimator, n_codes, random_state, *, is_famd):
+def _make_reference(estimator, n_codes, random_state, *, is_famd):
+    """Return the estimator, or the pipeline that ends in it, with PCA or FAMD in its place."""
     before = clone(estimator).steps[:-1] if isinstance(estimator, Pipeline) else []
     if is_famd:
         start = LinearStart(n_codes, missing="mask", early_stopping=False)

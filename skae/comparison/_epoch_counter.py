@@ -1,20 +1,20 @@
-"""A count of epochs that a terminal shows while a fit trains."""
+"""Count of epochs in a terminal during a fit."""
 
 import sys
 from contextlib import contextmanager
 from time import monotonic
 
-# Seconds between two counts that are written.
+# Least number of seconds between two updates.
 _INTERVAL = 0.1
 
 
 class EpochCounter:
-    """Callback of scikit-learn that writes how many epochs have passed, and takes it back.
+    """Callback of scikit-learn that shows the number of epochs during a fit, and erases it after.
 
     Parameters
     ----------
     stream : text stream
-        A terminal.
+        Terminal to write to.
     """
 
     def __init__(self, stream) -> None:
@@ -22,19 +22,19 @@ class EpochCounter:
         self._shown, self._next = "", -float("inf")
 
     def setup(self, estimator, context) -> None:
-        """Do nothing; scikit-learn wants to call it."""
+        """Do nothing; part of scikit-learn's protocol for callbacks."""
 
     def on_fit_task_begin(self, estimator, context) -> None:
-        """Do nothing; scikit-learn wants to call it."""
+        """Do nothing; part of scikit-learn's protocol for callbacks."""
 
     def on_fit_task_end(self, estimator, context) -> None:
-        """Write the number of an epoch that ends."""
+        """Show the number of the epoch that has ended."""
         if context.task_name == "epoch" and monotonic() >= self._next:
             self._replace(f" epoch {context.task_id + 1} of {context.parent.max_subtasks}")
             self._next = monotonic() + _INTERVAL
 
     def teardown(self, estimator, context) -> None:
-        """Leave the line as it was."""
+        """Erase the count."""
         self._replace("")
 
     def _replace(self, text):
@@ -46,18 +46,18 @@ class EpochCounter:
 
 @contextmanager
 def epochs_counted(estimator, wanted):
-    """Count the epochs of fits of the estimator, where a terminal shows that.
+    """Show the epochs of the estimator's fits if standard output is a terminal.
 
     Parameters
     ----------
     estimator : estimator
         Estimator to be fitted.
     wanted : bool
-        Whether to count at all.
+        Whether to show anything.
     """
     countable = wanted and sys.stdout.isatty() and hasattr(estimator, "set_callbacks")
     if not countable or getattr(estimator, "_skl_callbacks", None):
-        # Callbacks of the user's own stay as they are.
+        # Callbacks that the user has set stay as they are.
         yield
         return
     estimator.set_callbacks(EpochCounter(sys.stdout))

@@ -1,98 +1,13 @@
-"""Figures of one method with one number of codes."""
+"""Error, score and time of one method with one number of codes."""
 
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from skae._estimators.frames import ColumnSummary
 from skae.comparison._results import MethodResult
+from skae.comparison._task import ROUNDING
 from skae.metrics._predictor import make_predictor
-from skae.metrics._transformer import decode, is_image_shape, to_array
-
-# Share of the variance below which two errors are rounding, and their ratio says nothing.
-_ROUNDING = 1e-10
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Rows to fit on and rows held out, with what to predict from the codes, if anything."""
-
-    X_train: Any
-    X_test: Any
-    y_train: np.ndarray | None
-    y_test: np.ndarray | None
-    score_name: str | None
-    sample_shape: tuple[int, ...] = ()
-    reference: str = "PCA"
-    """Linear method beside the autoencoder: "PCA", or "FAMD" for frames of several kinds."""
-    n_missing: int = 0
-    """Number of missing cells that models see."""
-    columns: tuple[ColumnSummary, ...] = ()
-    """Columns of a frame of several kinds, with those that models are fitted without."""
-
-    @property
-    def is_plain(self):
-        """Whether rows are complete rows of numbers."""
-        return self.reference == "PCA" and not self.n_missing
-
-    @property
-    def drop_reasons(self):
-        """Reasons for columns that models are fitted without, by name."""
-        return {str(own.name): own.reason for own in self.columns if own.reason is not None}
-
-    def shape(self, rows, method):
-        """Return rows with the axes that samples had, for any method but PCA."""
-        if method == "PCA" or len(self.sample_shape) < 2:
-            return rows
-        return rows.reshape(-1, *self.sample_shape)
-
-    def measure_error(self, model, codes):
-        """Return the mean error per held-out cell of a model, and that of the baseline."""
-        if self.reference == "FAMD":
-            error = np.nanmean(np.asarray(model.reconstruction_errors(self.X_test), dtype=float))
-            return float(error), float(error) / max(1 - model.score(self.X_test), _ROUNDING)
-        variance = _mean_square(self.X_test - np.nanmean(self.X_train, axis=0, dtype=np.float64))
-        return _mean_square(self.X_test - decode(model, codes)), variance
-
-    def measure_nats(self, model):
-        """Return the mean nats of the held-out cells of a data frame, None for other tables."""
-        if self.reference != "FAMD":
-            return None
-        nats = model.reconstruction_errors(self.X_test, unit="nats")
-        return float(np.nanmean(np.asarray(nats, dtype=float)))
-
-    def find_image_shape(self):
-        """Return (channels, height, width) where samples are images, else None."""
-        return self.sample_shape if is_image_shape(self.sample_shape) else None
-
-    def count(self):
-        """Return the numbers of rows to fit on, of rows held out, and of columns."""
-        n_features = len(self.columns) - len(self.drop_reasons) or self.X_test.shape[1]
-        return len(self.X_train), len(self.X_test), n_features
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """Data and models that the figures of a comparison come from.
-
-    Attributes
-    ----------
-    task : Task
-        The data, standardized if that was asked for.
-    models : dict of (int, str) to transformer
-        The fitted models by number of codes and method.
-    feature_names : list of str
-        Names of the columns.
-    options : dict
-        Options of `compare_with_pca`.
-    """
-
-    task: Task
-    models: dict
-    feature_names: list[str]
-    options: dict
+from skae.metrics._transformer import to_array
 
 
 def measure(task, model, n_components, method, pca_error):
@@ -101,20 +16,20 @@ def measure(task, model, n_components, method, pca_error):
     Parameters
     ----------
     task : Task
-        The data.
+        Training rows and held-out rows.
     model : transformer with ``inverse_transform``
         Model to measure; it is fitted in place.
     n_components : int
-        Its number of codes.
+        Number of codes.
     method : str
-        Its name.
+        Name of the method.
     pca_error : float or None
-        Error per cell to compare with; None compares with the model's own.
+        Error per cell of PCA with as many codes. None if the model is PCA.
 
     Returns
     -------
     MethodResult
-        The figures.
+        Error, score and times.
     """
     _, fit_seconds = _time(model.fit, task.shape(task.X_train, method))
     codes, transform_seconds = _time(model.transform, task.shape(task.X_test, method))
@@ -139,12 +54,8 @@ def _time(function, *arguments):
     return result, perf_counter() - start
 
 
-def _mean_square(values):
-    return float(np.nanmean(np.square(values, dtype=np.float64)))
-
-
 def _divide_errors(error, other, variance):
-    floor = max(_ROUNDING * variance, np.finfo(np.float64).tiny)
+    floor = max(ROUNDING * variance, np.finfo(np.float64).tiny)
     return max(error, floor) / max(other, floor)
 
 

@@ -1,11 +1,9 @@
-"""Figures of a comparison on several random splits of the same rows."""
+"""Results of a comparison on several random splits of the rows."""
 
 import numpy as np
-from scipy.stats import t
+from scipy import stats
 
 from skae.comparison._results import count_codes, format_ratio
-
-_CONFIDENCE = 0.95
 
 
 def list_splits(comparison, method, n_codes, figure):
@@ -14,7 +12,7 @@ def list_splits(comparison, method, n_codes, figure):
     Parameters
     ----------
     comparison : PCAComparison
-        The figures.
+        Results on all splits.
     method : str
         Name of the method.
     n_codes : int
@@ -25,7 +23,7 @@ def list_splits(comparison, method, n_codes, figure):
     Returns
     -------
     values : ndarray of shape (n_splits,)
-        The figure, the first split first.
+        Figures in the order of the splits.
     """
     return np.array(
         [
@@ -37,37 +35,39 @@ def list_splits(comparison, method, n_codes, figure):
     )
 
 
-def find_interval(values, n_train, n_test):
-    """Return the mean of scores on random splits, and its confidence interval.
+def find_interval(values, test_share, confidence_level=0.95):
+    """Return the confidence interval of the mean of scores on random splits.
 
-    Splits share rows, so the variance is corrected after [1]_.
+    Splits share most of their training rows, so the variance is corrected as in [1]_.
 
     Parameters
     ----------
     values : ndarray of shape (n_splits,)
-        The scores.
-    n_train, n_test : int
-        Number of training rows and of held-out rows of a split.
+        Scores.
+    test_share : float
+        Number of test rows divided by the number of training rows in a split.
+    confidence_level : float, default=0.95
+        Confidence level in (0, 1).
 
     Returns
     -------
-    mean, low, high : float
-        The mean, and the ends of its 95 % interval.
+    low, high : float
+        Ends of the interval; NaN with a single split.
 
     References
     ----------
-    .. [1] C. Nadeau and Y. Bengio, "Inference for the Generalization Error", Machine Learning 52,
-       2003.
+    .. [1] Nadeau, C. and Bengio, Y. (2003). Inference for the generalization error. Machine
+       Learning 52. https://doi.org/10.1023/A:1024068626366
     """
-    n_splits = len(values)
-    deviation = np.sqrt(np.var(values, ddof=1) * (1 / n_splits + n_test / n_train))
-    reach = t.ppf((1 + _CONFIDENCE) / 2, n_splits - 1) * deviation
-    mean = np.mean(values)
-    return float(mean), float(mean - reach), float(mean + reach)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    spread = np.sqrt((1 / len(values) + test_share) * values.var(ddof=1))
+    half = spread * stats.t.ppf((1 + confidence_level) / 2, df=len(values) - 1)
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def describe_splits(comparison):
-    """Return a sentence on the error ratios of all splits; nothing where there is one split."""
+    """Return a sentence on the error ratios of all splits, empty if there is only one."""
     if not comparison.repeats:
         return ""
     parts = []
@@ -80,7 +80,7 @@ def describe_splits(comparison):
 
 
 def all_splits_agree(comparison, n_codes):
-    """Return whether the error ratio is on the same side of 1 on all splits, as rounded."""
+    """Return whether the rounded error ratios of all splits are on the same side of 1."""
     (method,) = {result.method for result in comparison.results} - {comparison.reference}
     ratios = list_splits(comparison, method, n_codes, "error_ratio").round(2)
     return len(set(np.sign(ratios - 1))) == 1

@@ -1,4 +1,4 @@
-"""Figures of one method, and their formatting in a table."""
+"""Results of one method, and their formatting in a table."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ class MethodResult:
 
 
 def format_sizes(comparison):
-    """Return a sentence on the numbers of rows and columns."""
+    """Return the numbers of rows and columns in words."""
     n_missing = comparison.n_missing
     missing = f", {n_missing} missing cell{'s' * (n_missing > 1)}" if n_missing else ""
     return (
@@ -66,17 +66,17 @@ def format_sizes(comparison):
 
 
 def describe_dropped(reasons):
-    """Return a sentence for each reason why columns are left out.
+    """Return a line for each reason why columns are left out, with their names.
 
     Parameters
     ----------
     reasons : dict of str to str
-        Reasons by the names of columns.
+        Reasons by column name.
 
     Returns
     -------
-    sentences : list of str
-        Sentences that name the columns.
+    lines : list of str
+        Lines of text.
     """
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
@@ -98,17 +98,18 @@ def format_place(n_components, method):
 
 
 def format_figures(result):
-    """Return the other cells of a line, to follow those of `format_place`."""
+    """Return the rest of a line, after the cells of `format_place`."""
     place = format_place(result.n_components, result.method)
     return align(list_cells(result)).removeprefix(place)
 
 
 def align(cells):
+    """Return cells as a line of the text table."""
     return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=False))
 
 
 def list_headings(score_name, reference="PCA"):
-    """Return the headings of the table; the last one is there if something is predicted."""
+    """Return the headings of the table, with that of the score if there is one."""
     measures = ["squared error", "variance kept"] if reference == "PCA" else ["loss", "loss saved"]
     start = ["codes", "method", measures[0], f"vs {reference}", measures[1], "fit s"]
     nats = [] if reference == "PCA" else ["nats"]

@@ -1,4 +1,4 @@
-"""The page of a comparison: its verdict, what it escapes, its pictures, its code."""
+"""Report of a comparison: verdict, escaping of HTML, pictures, code."""
 
 import base64
 import re
@@ -21,15 +21,13 @@ from skae.comparison._report._pictures import ArrayIllustrator
 from skae.comparison._report._scores import measure_scores
 from skae.comparison._report._verdict import explain_verdict, reach_verdict, say_verdict
 from skae.comparison._results import format_ratio
-from skae.inspection import (
-    ReconstructionDisplay,
-)
+from skae.inspection import ReconstructionDisplay
 
 VOID = {"meta", "img", "br"}
 
 
 class Curve(PCA):
-    """Stands in for an autoencoder: reconstructs by more components than it has codes."""
+    """Substitute for an autoencoder: reconstructs from more components than it has codes."""
 
     n_more = 2
 
@@ -52,7 +50,7 @@ class Worse(Curve):
 
 
 class Page(HTMLParser):
-    """Reads a page: its text, its tags, and whether all of them are closed."""
+    """Parser that collects the text and the tags of a page, and the tags left open."""
 
     def __init__(self, text):
         super().__init__()
@@ -263,10 +261,10 @@ def test_the_pointer_shows_the_row_of_each_point(odd, odd_page):
 
 def test_the_page_tells_what_the_codes_stand_for(odd, odd_page):
     table = odd_page.partition("What the codes stand for")[2].partition("</table>")[0]
-    rows = re.findall(r'<td class="name">([^<]*)</td><td>(\d)</td><td>(\d+)%</td>', table)
-    assert [code for _, code, _ in rows] == [str(own) for own in range(len(rows))]
-    assert sum(int(share) for *_, share in rows) == pytest.approx(100, abs=1)
-    named = unescape(rows[0][0])
+    rows = re.findall(r'<td>(\d)</td><td>(\d+)%</td><td class="name">([^<]*)</td>', table)
+    assert [code for code, _, _ in rows] == [str(own) for own in range(len(rows))]
+    assert sum(int(share) for _, share, _ in rows) == pytest.approx(100, abs=1)
+    named = unescape(rows[0][2])
     assert re.search(r"[+-]\d\.\d\d", named)
     assert any(name in named for name in odd[0].columns)
 
@@ -280,9 +278,9 @@ def test_what_cannot_be_written_is_refused(tmp_path, digits):
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(IsADirectoryError, match="must be a file"):
         comparison.to_html(tmp_path / "folder.html")
-    with pytest.raises(ValueError, match="`image_shape` must hold as many pixels"):
+    with pytest.raises(ValueError, match="`image_shape` must have as many pixels"):
         comparison.to_html(image_shape=(3, 3))
-    with pytest.raises(ValueError, match="`feature_names` must hold a name for each of the 64"):
+    with pytest.raises(ValueError, match="`feature_names` must have a name for each of the 64"):
         comparison.to_html(feature_names=["a"])
 
 
@@ -324,10 +322,9 @@ def test_splits_that_disagree_show_no_gain(digits):
 
 def test_interval_of_scores_is_that_of_nadeau_and_bengio():
     # t(0.975, 2) = 4.3027; variance 0.0001; 1 / 3 + 25 / 75.
-    mean, low, high = find_interval(np.array([0.8, 0.81, 0.82]), 75, 25)
-    assert mean == pytest.approx(0.81)
-    assert high - mean == pytest.approx(4.3027 * 0.01 * np.sqrt(2 / 3), rel=1e-4)
-    assert mean - low == pytest.approx(high - mean)
+    low, high = find_interval(np.array([0.8, 0.81, 0.82]), 25 / 75)
+    assert high - 0.81 == pytest.approx(4.3027 * 0.01 * np.sqrt(2 / 3), rel=1e-4)
+    assert 0.81 - low == pytest.approx(high - 0.81)
 
 
 def test_ratios_close_to_zero_do_not_read_as_no_error_at_all():

@@ -1,1 +1,1 @@
-"""One page of HTML that tells whether an autoencoder is worth having; private."""
+"""HTML report of a comparison; private."""

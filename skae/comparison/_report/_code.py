@@ -1,29 +1,30 @@
-"""The Python that makes the figures of a report again."""
+"""Python code that reproduces a report."""
 
 _PLAIN = (bool, int, float, str, type(None))
 
 
 def write_code(load_code, has_target, n_codes, options, *, masked=False):
-    """Return Python that compares again, and fits the autoencoder of the report.
+    """Return Python code that repeats the comparison and fits the autoencoder of the report.
 
     Parameters
     ----------
     load_code : str or None
-        Python that makes X, and y and whatever else has been given; None leaves that to the reader.
+        Python code that creates X (and y, X_test and y_test if they were given). None leaves a
+        comment in its place.
     has_target : bool
-        Whether there is a y.
+        Whether `y` was given.
     n_codes : int
         Number of codes of the report.
     options : dict
-        Options of `compare_with_pca`. Those that are neither None nor plain numbers are taken to
-        exist under their own names.
+        Options of `compare_with_pca`. Values that cannot be written as literals appear under the
+        name of the parameter.
     masked : bool, default=False
         Whether X has missing values.
 
     Returns
     -------
     code : str
-        The Python. `model` is fitted on all rows of X.
+        Python code; its `model` is fitted on all rows of X.
     """
     given = {name: value for name, value in options.items() if value is not None}
     arguments = ["X", *(["y"] if has_target else [])]

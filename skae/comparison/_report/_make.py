@@ -1,4 +1,4 @@
-"""One page that tells whether an autoencoder is worth having."""
+"""Outline of the report: its sections in order."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from skae._shared.extras import import_extra
 from skae._shared.versions import current_versions
-from skae.comparison._report._cells import CellView
+from skae.comparison._report._cells import CellView, list_worst_rows
 from skae.comparison._report._code import write_code
-from skae.comparison._report._meanings import CAPTION, HEADINGS, list_meanings
+from skae.comparison._report._meanings import list_cell_meanings, list_meanings
 from skae.comparison._report._page import (
     fill_page,
     make_code,
@@ -25,14 +25,12 @@ from skae.inspection._images import read_image_shape
 from skae.inspection._plotting import name_features
 
 _SUFFIXES = (".html", ".htm")
-# Columns in the table of errors: those of the greatest.
+# Columns in the table of errors.
 _MOST_COLUMNS = 20
-# Rows in the table of the strangest, and cells of each.
-_MOST_ROWS, _MOST_CELLS = 5, 3
 
 
 def check_report(path):
-    """Find out before the long part whether a report can be written.
+    """Check that a report can be written, before the long computation.
 
     Parameters
     ----------
@@ -42,18 +40,18 @@ def check_report(path):
     Returns
     -------
     path : pathlib.Path
-        The given path.
+        Path of the file.
 
     Raises
     ------
     FileNotFoundError
-        If it is in no folder that exists.
+        If the folder of the file does not exist.
     ImportError
         If matplotlib is not installed.
     IsADirectoryError
-        If it is a folder.
+        If the path is a folder.
     ValueError
-        If it has another ending than that of a page.
+        If the path does not end in .html or .htm.
     """
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
@@ -78,13 +76,13 @@ def check_report(path):
 def make_report(
     comparison, *, title, feature_names, image_shape, remarks, load_code, command, drop_reasons
 ):
-    """Return the page; the parameters are those of `PCAComparison.to_html`."""
+    """Return the page as HTML; parameters are those of `PCAComparison.to_html`."""
     import_extra("matplotlib", "plot", "to_html")
     evidence = comparison.evidence
     if evidence is None:
         raise ValueError(
-            "A comparison must have `evidence` to make a page of it. Got None. "
-            "Take one that `compare_with_pca` returned."
+            "A comparison must have `evidence` for a report. Got None. "
+            "Use a comparison that `compare_with_pca` returned."
         )
     task, names = evidence.task, evidence.feature_names
     if feature_names is not None:
@@ -95,17 +93,16 @@ def make_report(
     verdict = reach_verdict(comparison)
     n_codes, has_target = verdict.autoencoder.n_components, comparison.score_name is not None
     scores = measure_scores(comparison, n_codes) if has_target else None
-    if task.is_plain:
-        illustrations = _illustrate_numbers(comparison, verdict, names, image_shape)
-    else:
-        illustrations = _illustrate_cells(comparison, verdict, names)
-    code = write_code(
-        load_code, has_target, n_codes, evidence.options, masked=bool(comparison.n_missing)
-    )
+    masked = bool(comparison.n_missing)
+    code = write_code(load_code, has_target, n_codes, evidence.options, masked=masked)
     sections = [
         make_paragraph(" ".join(explain_verdict(verdict, comparison, scores))),
         *map(make_paragraph, remarks),
-        *illustrations,
+        *(
+            _illustrate_numbers(comparison, verdict, names, image_shape)
+            if task.is_plain
+            else _illustrate_cells(comparison, verdict, names)
+        ),
         *_list_dropped({**(drop_reasons or {}), **comparison.drop_reasons}),
         _show_code(code, command),
     ]
@@ -120,14 +117,15 @@ def make_report(
 
 
 def _illustrate_numbers(comparison, verdict, names, image_shape):
-    """Return the sections of a comparison on complete rows of numbers."""
+    """Return the sections of a comparison on numbers without missing values."""
     illustrator = ArrayIllustrator(comparison, verdict, names, image_shape)
-    codes = count_codes(verdict.autoencoder.n_components)
+    n_codes, evidence = verdict.autoencoder.n_components, comparison.evidence
+    codes = count_codes(n_codes)
     errors = [make_pictures(illustrator.draw_errors())]
     if image_shape is None:
-        task = comparison.evidence.task
-        errors.append(_list_errors(task, illustrator.reconstructions, names))
-        errors.append(_list_strangest(task, illustrator.reconstructions["autoencoder"], names))
+        rows = illustrator.reconstructions
+        errors.append(_list_errors(evidence.task, rows, names))
+        errors.append(_list_worst_rows(evidence.task.X_test, rows["autoencoder"], names))
     sections = [
         _show_numbers_of_codes(illustrator),
         make_section(
@@ -136,23 +134,27 @@ def _illustrate_numbers(comparison, verdict, names, image_shape):
         _show_map(illustrator),
         make_section(f"Errors with {codes}", *errors),
     ]
-    if image_shape is None and (meanings := _list_meanings(comparison, verdict, names)):
+    model = evidence.models[n_codes, "autoencoder"]
+    if image_shape is None and (meanings := list_meanings(evidence.task, model, names)):
         sections.insert(3, make_section("What the codes stand for", meanings))
     return [*sections, *_show_training(illustrator)]
 
 
 def _illustrate_cells(comparison, verdict, names):
-    """Return the sections of a comparison with missing values or columns of all kinds."""
-    n_codes = verdict.autoencoder.n_components
+    """Return the sections of a comparison with missing values or columns of several kinds."""
+    n_codes, evidence = verdict.autoencoder.n_components, comparison.evidence
+    model = evidence.models[n_codes, "autoencoder"]
     view = CellView.make(comparison, n_codes, names)
     illustrator = Illustrator(comparison, verdict, view.describe_cells)
     codes = count_codes(n_codes)
     return [
         _show_numbers_of_codes(illustrator),
         make_section(f"Errors with {codes}", *view.draw_errors()),
-        make_section("What the codes stand for", view.list_meanings()),
+        make_section(
+            "What the codes stand for", list_cell_meanings(evidence.task, model, view.errors.names)
+        ),
         _show_map(illustrator),
-        make_section(f"Reconstructions with {codes}", view.list_strangest(), *view.list_rows()),
+        make_section(f"Reconstructions with {codes}", view.list_worst_rows(), *view.list_rows()),
         *_show_training(illustrator),
     ]
 
@@ -172,14 +174,14 @@ def _show_map(illustrator):
 
 
 def _show_training(illustrator):
-    """Return a section on the training, none where the autoencoder tells nothing of it."""
+    """Return the section on training, or no section if the autoencoder has no loss curve."""
     pictures = list(illustrator.draw_training())
     codes = count_codes(illustrator.verdict.autoencoder.n_components)
     return [make_section(f"Training with {codes}", make_pictures(pictures))] if pictures else []
 
 
 def _list_dropped(reasons):
-    """Return a section on columns that were left out, none where there are none."""
+    """Return the section on columns left out, or no section if there are none."""
     if not reasons:
         return []
     caption = f"{len(reasons)} column{'s' * (len(reasons) > 1)} of the data, with the reasons."
@@ -201,11 +203,9 @@ def _list_results(comparison, verdict):
         )
     caption = f"{figures} and seconds to fit and to compute codes."
     if name == "FAMD":
-        caption += (
-            " Then the mean negative log-likelihood of the cells in nats; numbers are standardised."
-        )
+        caption += " Then the mean negative log-likelihood of the cells in nats (standardised)."
     if comparison.score_name is not None:
-        caption += f" Last, the {comparison.score_name} of a model of the target on the codes."
+        caption += f" Last, the {comparison.score_name} of predictions of the target from codes."
     rows = [list_cells(result) for result in comparison.results]
     return make_table(caption, list_headings(comparison.score_name, name), rows, chosen)
 
@@ -213,7 +213,7 @@ def _list_results(comparison, verdict):
 def _list_errors(task, reconstructions, names):
     errors = {name: find_lost_shares(task.X_test, rows) for name, rows in reconstructions.items()}
     order = np.argsort(-errors["autoencoder"], kind="stable")[:_MOST_COLUMNS]
-    caption = "Share of each column's variance that is lost on the rows held out, most first."
+    caption = "Share of each column's variance lost on the held-out rows, highest first."
     if len(order) < len(names):
         caption = f"{caption[:-1]}: {len(order)} of {len(names)}."
     rows = [
@@ -223,30 +223,13 @@ def _list_errors(task, reconstructions, names):
     return make_table(caption, ["column", "autoencoder", "PCA"], rows)
 
 
-def _list_strangest(task, reconstructions, names):
-    """Return a table of the rows of greatest error, with the cells that make it so."""
-    squared = np.square(task.X_test - reconstructions, dtype=np.float64)
-    errors = squared.mean(axis=1)
-    rows = []
-    for row in np.argsort(-errors, kind="stable")[:_MOST_ROWS]:
-        columns = np.argsort(-squared[row], kind="stable")[:_MOST_CELLS]
-        cells = [
-            f"{names[column]} {task.X_test[row, column]:.3g} "
-            f"(reconstructed {reconstructions[row, column]:.3g})"
-            for column in columns
-        ]
-        rows.append(["; ".join(cells), str(row), f"{errors[row]:.3g}"])
-    caption = (
-        "Held-out rows that the autoencoder reconstructs worst, with the cells of greatest error. "
-        "The number is the position among the held-out rows."
-    )
-    return make_table(caption, ["cells", "row", "squared error"], rows)
+def _list_worst_rows(X_test, reconstructions, names):
+    def explain_cell(row, column):
+        cell, reconstruction = X_test[row, column], reconstructions[row, column]
+        return f"{names[column]}: {cell:.3g} (reconstructed {reconstruction:.3g})"
 
-
-def _list_meanings(comparison, verdict, names):
-    model = comparison.evidence.models[verdict.autoencoder.n_components, "autoencoder"]
-    rows = list_meanings(comparison.evidence.task, model, names)
-    return make_table(CAPTION, HEADINGS, rows) if rows else ""
+    squares = np.square(X_test - reconstructions, dtype=np.float64)
+    return list_worst_rows(squares.mean(axis=1), squares, explain_cell)
 
 
 def _show_code(code, command):

@@ -1,4 +1,4 @@
-"""The page of a report: a template, and what fills it."""
+"""HTML of the report: the template of the page, and its sections, pictures and tables."""
 
 from html import escape
 from string import Template
@@ -19,7 +19,7 @@ _PAGE = Template("""\
 @media (prefers-color-scheme: dark) {
   :root { --text: #e3e7eb; --muted: #a2acb7; --page: #14181c; --card: #1f252b; --line: #3a434c; }
   img { filter: brightness(.87); }
-  /* Black lines on white become white ones on black, and blue stays blue. */
+  /* Black lines on white become white lines on black; blue stays blue. */
   img.chart { filter: invert(.9) hue-rotate(180deg) brightness(1.4); background: none; }
 }
 * { box-sizing: border-box; }
@@ -48,8 +48,7 @@ figcaption { margin-top: .5rem; }
 circle { fill: transparent; pointer-events: all; }
 circle:hover { stroke: #d1495b; stroke-width: 2; }
 @media print { .plot svg { display: none; } }
-.scroll { overflow-x: auto; }
-.scroll { margin-top: .75rem; }
+.scroll { overflow-x: auto; margin-top: .75rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { vertical-align: bottom; line-height: 1.25; }
@@ -100,13 +99,13 @@ def fill_page(title, verdict, sections, footer, reference):
         Rest of the page, as HTML.
     footer : str
         Last line, as text.
-    reference : str
-        Name of the method beside the autoencoder.
+    reference : {"PCA", "FAMD"}
+        Method beside the autoencoder.
 
     Returns
     -------
     page : str
-        The HTML.
+        Page as HTML.
     """
     return _PAGE.substitute(
         title=escape(title),
@@ -118,20 +117,7 @@ def fill_page(title, verdict, sections, footer, reference):
 
 
 def make_section(heading, *parts):
-    """Return a section.
-
-    Parameters
-    ----------
-    heading : str
-        Its heading, as text.
-    *parts : tuple of str
-        Content of the section, as HTML.
-
-    Returns
-    -------
-    section : str
-        The HTML.
-    """
+    """Return HTML parts below a heading, which is text, as a section."""
     return "\n".join(["<section>", f"<h2>{escape(heading)}</h2>", *parts, "</section>"])
 
 
@@ -156,7 +142,7 @@ def make_pictures(pictures):
 
 
 def _make_plot(picture):
-    """Return an image, and over its points what a pointer on them shows."""
+    """Return an image with invisible circles on its points, whose titles show on hovering."""
     style = ' class="chart"' if picture.chart else ""
     image = (
         f'<img{style} width="{picture.width}" height="{picture.height}" '
@@ -188,18 +174,18 @@ def make_table(caption, headings, rows, chosen=(), words=0):
     rows : sequence of sequences of str
         Cells, as text.
     chosen : container of int, default=()
-        Numbers of the rows to stress.
+        Positions of the rows to highlight.
     words : int, default=0
-        Number of the column of text, which is aligned to the left.
+        Position of the text column, which is aligned to the left.
 
     Returns
     -------
     table : str
-        The HTML.
+        Table as HTML.
     """
     has_words = any(not cells[words][:1].isdigit() for cells in rows)
     lines = [
-        # A caption of the table itself would scroll away with it.
+        # A caption within the table would scroll out of view with it.
         f'<p class="muted">{escape(caption)}</p>\n'
         f'<div class="scroll"><table{_WORDS if has_words else ""}>',
         f"<thead>{_make_row(headings, 'th', words)}</thead>\n<tbody>",

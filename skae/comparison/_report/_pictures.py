@@ -1,4 +1,4 @@
-"""The pictures of a report, as PNG images with words beside them."""
+"""Pictures of a report, as PNG images with captions."""
 
 from base64 import b64encode
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ from sklearn.utils import _safe_indexing
 
 from skae._engine import count_components
 from skae.comparison._components_curve import ComponentsCurveDisplay
+from skae.comparison._results import count_codes
 from skae.inspection._code_display import CodeDisplay
 from skae.inspection._error_display import ReconstructionErrorDisplay
 from skae.inspection._loss_curve import LossCurveDisplay
@@ -18,21 +19,22 @@ from skae.inspection._reconstruction_display import ReconstructionDisplay
 from skae.inspection._scree import mark_chosen
 from skae.metrics._transformer import decode, encode
 
-# Inches. A phone shows a picture of this width at three quarters, where its text can be read.
+# In inches. Phones shrink a picture of this width to three quarters, where text is still legible.
 _WIDTH = 4.8
 _PIXELS_PER_INCH = 192
-# Of more held-out rows, points would hide each other.
+# More points would hide each other.
 _MOST_POINTS = 2000
 # Each text takes a hundred bytes of the page.
 _MOST_TEXTS, MOST_HOVERED = 300, 6
 _N_IMAGES = 6
-# Of more columns, bars are thinner than a pixel, and take seconds.
+# Bars of more columns would be thinner than a pixel and take seconds to draw.
 _MOST_BARS = 200
+_NAMES = {"PCA": "PCA", "FAMD": "FAMD", "autoencoder": "the autoencoder"}
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a picture, in CSS pixels, and the words for what is drawn there."""
+    """Point of a picture, in CSS pixels, with the text shown on hovering."""
 
     x: float
     y: float
@@ -41,22 +43,22 @@ class Point:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with what it shows, in words.
+    """Image with its description and caption.
 
     Attributes
     ----------
     data : str
-        The PNG file in base 64.
+        PNG file in base64.
     width, height : int
-        Size at which to show it, in CSS pixels.
+        Size on the page, in CSS pixels.
     alt : str
-        Description for those who do not see the picture.
+        Description for readers who cannot see the picture.
     caption : str
-        Advice on how to read the picture.
+        Text below the picture.
     chart : bool
-        Whether it is lines and marks on white, whose light and dark may be exchanged.
+        Whether the picture is a chart on white, whose colours may be inverted in dark mode.
     points : tuple of Point
-        Places of which a pointer shows the words.
+        Points with text shown on hovering.
     """
 
     data: str
@@ -69,21 +71,21 @@ class Picture:
 
 
 class Illustrator:
-    """Draws the pictures of a comparison that do not depend on the kind of its columns.
+    """Pictures of a comparison that do not depend on the kinds of its columns.
 
     Parameters
     ----------
     comparison : PCAComparison
-        The figures, and the data and models that they come from.
+        Comparison with its `evidence`.
     verdict : Verdict
-        The number of codes to show.
+        Verdict, whose number of codes is shown.
     describe_cells : callable
-        Function that returns lines of text on the first cells of a held-out row, given its number.
+        Function from the position of a held-out row to lines of text on its first cells.
 
     Attributes
     ----------
     methods : tuple of str
-        Names of both methods, the linear one first.
+        Names of both methods, the linear method first.
     n_map_codes : int
         Number of codes of the models that the map of codes shows.
     """
@@ -94,7 +96,7 @@ class Illustrator:
         self.methods = comparison.reference, "autoencoder"
         n_codes = verdict.autoencoder.n_components
         self._models = {method: evidence.models[n_codes, method] for method in self.methods}
-        # A model of two codes shows more on a map than two of many codes do.
+        # A map shows more of a model with two codes than of one with many.
         self.n_map_codes = 2 if (2, "autoencoder") in evidence.models else n_codes
         self._map_models = {
             method: evidence.models[self.n_map_codes, method] for method in self.methods
@@ -106,7 +108,7 @@ class Illustrator:
             method: encode(model, self.task.shape(rows, method))
             for method, model in self._map_models.items()
         }
-        self._labels = None if self.task.y_test is None else _escape(self.task.y_test[shown])
+        self._labels = None if self.task.y_test is None else _escape_labels(self.task.y_test[shown])
         every = -(-len(shown) // _MOST_TEXTS)
         self._texts = {
             place: self._describe_row(row, describe_cells)
@@ -132,9 +134,9 @@ class Illustrator:
         if self.verdict.pca_curve is not None:
             self._mark_need(ax)
             caption += (
-                " The thin line is PCA with every number of components; the dotted one leads to "
-                "where it keeps as much. The upright one is at as many components as explain more "
-                "variance than chance does, by parallel analysis."
+                " The thin line shows PCA with every number of components; the dotted line leads "
+                "to the number with which PCA keeps as much. The vertical line marks the number of "
+                "components that explain more variance than chance, by parallel analysis."
             )
         alt = f"Curves for {name} and for the autoencoder, against the number of codes. {caption}"
         yield render(figure, alt, caption)
@@ -162,7 +164,7 @@ class Illustrator:
         ax.legend()
 
     def draw_codes(self):
-        """Yield the held-out rows as points of the first two codes, by both methods."""
+        """Yield maps of the held-out rows by the first two codes, for both methods."""
         single = self.n_map_codes == 1
         what = "Histogram of the only code" if single else "Points of the first two codes"
         for method in self.methods[::-1]:
@@ -183,7 +185,7 @@ class Illustrator:
             yield replace(picture, points=points)
 
     def _find_points(self, figure, ax, codes):
-        """Return where rows are drawn, with what is to be said of them."""
+        """Return the points of rows in the picture, with their descriptions."""
         height, to_pixels = figure.get_size_inches()[1] * 96, 96 / figure.dpi
         places = ax.transData.transform(codes[list(self._texts), :2]) * to_pixels
         return tuple(
@@ -192,7 +194,7 @@ class Illustrator:
         )
 
     def draw_training(self):
-        """Yield the losses by epoch, where the autoencoder has them."""
+        """Yield the loss curves, if the autoencoder has them."""
         model = self._models["autoencoder"]
         if not hasattr(model, "loss_curve_"):
             return
@@ -206,23 +208,23 @@ class Illustrator:
 
 
 class ArrayIllustrator(Illustrator):
-    """Draws the pictures of a comparison on complete rows of numbers.
+    """Pictures of a comparison on numbers without missing values.
 
     Parameters
     ----------
     comparison : PCAComparison
-        The figures, and the data and models that they come from.
+        Comparison with its `evidence`.
     verdict : Verdict
-        The number of codes to show.
+        Verdict, whose number of codes is shown.
     feature_names : list of str
         Names of the columns.
     image_shape : tuple of int or None
-        Shape of the images that rows hold, if any.
+        Shape of the images if rows are images.
 
     Attributes
     ----------
     reconstructions : dict of str to ndarray of shape (n_test, n_features)
-        Held-out rows as each method reconstructs them.
+        Reconstructions of the held-out rows by method.
     """
 
     def __init__(self, comparison, verdict, feature_names, image_shape):
@@ -234,8 +236,7 @@ class ArrayIllustrator(Illustrator):
 
         super().__init__(comparison, verdict, describe_cells)
         self._names = feature_names
-        # matplotlib reads what stands between two dollar signs as a formula.
-        self.feature_names = [name.replace("$", r"\$") for name in feature_names]
+        self.feature_names = [_escape(name) for name in feature_names]
         self.image_shape = image_shape
         self.reconstructions = {
             method: decode(model, encode(model, self.task.shape(self.task.X_test, method)))
@@ -243,7 +244,7 @@ class ArrayIllustrator(Illustrator):
         }
 
     def draw_reconstructions(self):
-        """Yield held-out rows over their reconstructions, by both methods."""
+        """Yield held-out rows above their reconstructions."""
         if self.image_shape is not None:
             rows = np.arange(min(_N_IMAGES, len(self.task.X_test)))
             for method in self.methods[::-1]:
@@ -253,8 +254,8 @@ class ArrayIllustrator(Illustrator):
             return
         errors = np.square(self.task.X_test - self.reconstructions["autoencoder"]).mean(axis=1)
         order = np.argsort(errors, kind="stable")
-        for index, which in ((order[len(order) // 2], "median"), (order[-1], "greatest")):
-            caption = f"The held-out row of {which} error, reconstructed by the autoencoder"
+        for index, which in ((order[len(order) // 2], "median"), (order[-1], "highest")):
+            caption = f"The held-out row with the {which} error, reconstructed by the autoencoder"
             yield self._draw_rows("autoencoder", [index], caption)
 
     def _draw_rows(self, method, rows, caption):
@@ -274,14 +275,14 @@ class ArrayIllustrator(Illustrator):
         codes = self.verdict.autoencoder.n_components
         return render(
             figure,
-            f"{caption}: above the original, in the middle the reconstruction from {codes} "
-            "numbers, below the difference.",
-            f"{caption} from {'1 code' if codes == 1 else f'{codes} codes'}.",
+            f"{caption}: the original at the top, the reconstruction from {codes} numbers in the "
+            "middle, the difference at the bottom.",
+            f"{caption} from {count_codes(codes)}.",
             chart=self.image_shape is None,
         )
 
     def _share_scale(self, images, rows):
-        """Use the same colour scale of differences for both methods."""
+        """Use one colour scale of differences for both methods."""
         differences = [
             self.task.X_test[rows] - self.reconstructions[name][rows] for name in self.methods
         ]
@@ -295,7 +296,7 @@ class ArrayIllustrator(Illustrator):
         return "bars" if len(self.feature_names) <= _MOST_BARS else "series"
 
     def draw_codes(self):
-        """Yield the points of `Illustrator.draw_codes`, and images decoded from a plane."""
+        """Yield the maps of codes, and a plane of decoded images if rows are images."""
         yield from super().draw_codes()
         if self.image_shape is not None and self.n_map_codes > 1:
             yield self._draw_plane()
@@ -310,11 +311,13 @@ class ArrayIllustrator(Illustrator):
             n_steps=11,
             ax=ax,
         )
-        caption = "Images decoded from values of the first two codes, with others at their mean."
+        caption = (
+            "Images decoded from values of the first two codes, with the others at their mean."
+        )
         return render(figure, f"A grid of images. {caption}", caption, chart=False)
 
     def draw_errors(self):
-        """Yield the errors of the features: images by both methods, or bars with marks of PCA."""
+        """Yield the errors of the columns: an image for each method, or bars with marks of PCA."""
         if self.image_shape is None:
             yield self._draw_error_bars()
             return
@@ -346,23 +349,23 @@ class ArrayIllustrator(Illustrator):
 
 
 def draw_column_errors(errors, of_reference, names, unit, reference):
-    """Return a picture of the errors of columns as bars, with marks of another method.
+    """Return a picture of the errors of columns as bars, with marks of the reference method.
 
     Parameters
     ----------
     errors, of_reference : ndarray of shape (n_columns,)
-        Errors of the autoencoder and of the other method; NaN without held-out cells.
+        Errors of the autoencoder and of the reference method; NaN without observed held-out cells.
     names : list of str
         Names of the columns.
     unit : str
-        Name of the errors.
-    reference : str
-        Name of the other method.
+        Label of the errors.
+    reference : {"PCA", "FAMD"}
+        Name of the reference method.
 
     Returns
     -------
     picture : Picture
-        The picture.
+        Bar chart.
     """
     errors, of_reference = np.nan_to_num(errors), np.nan_to_num(of_reference)
     order = np.argsort(errors, kind="stable")[-MOST_NAMES:]
@@ -370,10 +373,9 @@ def draw_column_errors(errors, of_reference, names, unit, reference):
     places = range(len(order))
     ax.barh(places, errors[order], color=BLUE)
     ax.plot(of_reference[order], places, "|", color=GREY, markersize=9, markeredgewidth=2)
-    # matplotlib reads what stands between two dollar signs as a formula.
-    label_features(ax.yaxis, [names[index].replace("$", r"\$") for index in order])
+    label_features(ax.yaxis, [_escape(names[index]) for index in order])
     ax.set_ylim(-0.6, len(order) - 0.4)
-    # Small errors have long numbers.
+    # Tick labels of small errors are long.
     ax.xaxis.get_major_locator().set_params(nbins=5)
     ax.set_xlabel(unit)
     caption = (
@@ -384,23 +386,23 @@ def draw_column_errors(errors, of_reference, names, unit, reference):
 
 
 def find_lost_shares(X, reconstructions):
-    """Return the share of each column's variance that reconstructions lose, 0 without variance."""
+    """Return the share of variance lost in each column, and 0 for constant columns."""
     errors = np.square(X - reconstructions, dtype=np.float64).mean(axis=0)
     variances = X.var(axis=0, dtype=np.float64)
     return np.divide(errors, variances, out=np.zeros_like(errors), where=variances > 0)
 
 
-_NAMES = {"PCA": "PCA", "FAMD": "FAMD", "autoencoder": "the autoencoder"}
+def _escape(text):
+    """Return text without formulas, which matplotlib reads between two dollar signs."""
+    return str(text).replace("$", r"\$")
 
 
-def _escape(labels):
-    if labels.dtype.kind not in "UO":
-        return labels
-    return np.array([str(label).replace("$", r"\$") for label in labels])
+def _escape_labels(labels):
+    return np.array([_escape(label) for label in labels]) if labels.dtype.kind in "UO" else labels
 
 
 def make_figure(height):
-    # Without pyplot, which would keep the figure and may open a window.
+    """Return a figure and its axes without pyplot, which would keep it and may open a window."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
@@ -408,10 +410,11 @@ def make_figure(height):
 
 
 def render(figure, alt, caption, chart=True):
+    """Return a figure as a picture."""
     stream = BytesIO()
-    # Places of points are those of the file, which the layout makes for its resolution.
+    # The layout depends on the resolution, and points are placed by the layout of the file.
     figure.set_dpi(_PIXELS_PER_INCH)
-    # The version of matplotlib would make files differ.
+    # Without the version of matplotlib, equal pictures are equal files.
     figure.savefig(stream, format="png", dpi=figure.dpi, metadata={"Software": None})
     data = b64encode(stream.getvalue()).decode("ascii")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())

@@ -1,4 +1,4 @@
-"""How well the target is predicted from the codes of both methods, with intervals."""
+"""Scores of predictions of the target from the codes of both methods, with intervals."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class ScoreIntervals:
-    """Scores of the same model on the codes of both methods, and their difference."""
+    """Scores of a predictor on the codes of both methods, and their difference."""
 
     autoencoder: Interval
     pca: Interval
@@ -36,34 +36,34 @@ class ScoreIntervals:
 
 
 def measure_scores(comparison, n_codes):
-    """Find how sure the scores of the target are.
+    """Return the scores of both methods with 95 % intervals.
 
-    By the splits where there are several, else by a bootstrap of the held-out rows.
+    Intervals come from the splits if there are several, else from a bootstrap of the held-out rows.
 
     Parameters
     ----------
     comparison : PCAComparison
-        The figures, and the data and models that they come from.
+        Comparison with its `evidence`.
     n_codes : int
         Number of codes.
 
     Returns
     -------
     scores : ScoreIntervals
-        Scores and 95 % intervals: of the mean over splits, or for other rows like those held out,
-        with the models as they are.
+        Mean scores over splits with their intervals; or, with a single split, scores with
+        intervals for other held-out rows of the same distribution and the same models.
     """
     if comparison.repeats:
         return _measure_splits(comparison, n_codes)
     task, models = comparison.evidence.task, comparison.evidence.models
     methods = "autoencoder", comparison.reference
-    guesses = {name: _predict(task, models[n_codes, name], name) for name in methods}
+    predictions = {name: _predict(task, models[n_codes, name], name) for name in methods}
     score = r2_score if task.score_name == "R2" else accuracy_score
     y, rng = task.y_test, np.random.default_rng(0)
     draws = [np.arange(len(y)), *(rng.integers(len(y), size=len(y)) for _ in range(_N_DRAWS))]
     scores = {
         name: np.array([score(y[rows], values[rows]) for rows in draws])
-        for name, values in guesses.items()
+        for name, values in predictions.items()
     }
     scores["difference"] = scores["autoencoder"] - scores[comparison.reference]
     autoencoder, pca, difference = map(_summarize, scores.values())
@@ -71,13 +71,17 @@ def measure_scores(comparison, n_codes):
 
 
 def _measure_splits(comparison, n_codes):
-    sizes = comparison.n_train, comparison.n_test
+    test_share = comparison.n_test / comparison.n_train
     autoencoder, pca = (
         list_splits(comparison, method, n_codes, "downstream_score")
         for method in ("autoencoder", comparison.reference)
     )
-    values = autoencoder, pca, autoencoder - pca
-    return ScoreIntervals(*(Interval(*find_interval(own, *sizes)) for own in values))
+    return ScoreIntervals(
+        *(
+            Interval(float(scores.mean()), *find_interval(scores, test_share))
+            for scores in (autoencoder, pca, autoencoder - pca)
+        )
+    )
 
 
 def _predict(task, model, method):

@@ -1,4 +1,4 @@
-"""Verdict of a comparison, in figures and in sentences."""
+"""Verdict of a comparison, in numbers and in sentences."""
 
 from dataclasses import dataclass
 
@@ -8,31 +8,31 @@ from sklearn.decomposition import PCA
 from skae.comparison._repeats import all_splits_agree, describe_splits
 from skae.comparison._results import MethodResult, count_codes, format_ratio
 
-# Shares that differ by less are the same but for rounding in single precision.
+# Differences of shares below this are rounding errors of single precision.
 _ROUNDING = 1e-6
-# With fewer rows in all, no split can tell which method is better.
+# With fewer rows in all, no split shows which method is better.
 _TOO_FEW_ROWS = 50
-# With fewer rows held out, another split may well turn the verdict.
+# With fewer held-out rows, another split may well reverse the verdict.
 _FEW_ROWS = 50
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """The most telling number of codes, and how many components PCA needs for as much.
+    """Number of codes at which the autoencoder does best, and number of components PCA needs.
 
     Attributes
     ----------
     pca, autoencoder : MethodResult
-        The figures of both with this number of codes.
+        Results of both methods with this number of codes.
     pca_curve : ndarray of shape (n_components,) or None
-        Share of the held-out rows' variance that PCA keeps with 1, 2 and so on components, up to
-        as many as it can have. None for tables with missing values or columns of several kinds.
+        Share of the held-out rows' variance that PCA keeps with 1, 2, ... components, up to the
+        greatest possible number. None for tables with missing values or columns of several kinds.
     n_needed : int or None
-        Least number of PCA's components that keep as much as the codes; None where even all keep
-        less, or where there is no curve.
+        Least number of components with which PCA keeps as much variance as the codes. None if PCA
+        keeps less even with all components, or if there is no curve.
     matched : MethodResult or None
-        Figures of PCA with the greatest number of components, of those that were compared, that
-        keeps no more than fewer codes do; None where there is none.
+        Result of PCA with the greatest number of components that was compared and that the
+        autoencoder matches with fewer codes. None if there is none.
     """
 
     pca: MethodResult
@@ -43,27 +43,26 @@ class Verdict:
 
 
 def reach_verdict(comparison):
-    """Find the number of codes that is most useful, or where the autoencoder does best beside PCA.
+    """Choose the number of codes to report.
 
     Parameters
     ----------
     comparison : PCAComparison
-        The figures, and the data that they come from.
+        Comparison with its `evidence`.
 
     Returns
     -------
     verdict : Verdict
-        For the fewest codes that keep as much as PCA with the greatest possible number of
-        components that was compared. Where no codes keep as much as PCA with a greater number, for
-        the least error ratio, as rounded in the table; of equal ones, the fewest codes.
+        Verdict for the fewest codes that match PCA with the greatest number of components for
+        which fewer codes suffice. If no number of codes matches more components of PCA, verdict for
+        the lowest error ratio, rounded as in the table, and among ties for the fewest codes.
     """
     results = comparison.results
     pairs = list(zip(results[::2], results[1::2], strict=True))
     pca, autoencoder = min(pairs, key=lambda pair: round(pair[1].error_ratio, 2))
+    matched = None
     if found := _find_match(pairs):
         (pca, autoencoder), matched = found
-    else:
-        matched = None
     if not comparison.evidence.task.is_plain:
         return Verdict(pca, autoencoder, None, None, matched)
     curve = measure_pca_curve(comparison.evidence.task)
@@ -73,7 +72,7 @@ def reach_verdict(comparison):
 
 
 def _find_match(pairs):
-    """Return the figures of the fewest codes that match more components of PCA, and PCA's."""
+    """Return the results of the fewest codes that match more components of PCA, and PCA's."""
     for pca, _ in reversed(pairs):
         for pair in pairs:
             fewer = pair[1].n_components < pca.n_components
@@ -83,19 +82,19 @@ def _find_match(pairs):
 
 
 def measure_pca_curve(task):
-    """Return the share of variance that PCA keeps, for every number of components.
+    """Return the share of variance that PCA keeps for every number of components.
 
     Parameters
     ----------
     task : Task
-        The data.
+        Training rows and held-out rows.
 
     Returns
     -------
     curve : ndarray of shape (n_components,)
-        Share of the held-out rows' variance about the training mean; ascending, at most 1.
+        Share of the held-out rows' variance about the training mean; non-decreasing, at most 1.
     """
-    # Components are orthonormal and nested, so one fit holds those of every number.
+    # Components are orthonormal and nested, so a single fit gives all numbers of components.
     pca = PCA().set_output(transform="default").fit(task.X_train)
     kept = np.square(pca.transform(task.X_test), dtype=np.float64).sum(axis=0).cumsum()
     total = np.square(task.X_test - pca.mean_, dtype=np.float64).sum()
@@ -108,14 +107,14 @@ def say_verdict(verdict, comparison):
     Parameters
     ----------
     verdict : Verdict
-        The figures.
+        Verdict in numbers.
     comparison : PCAComparison
-        Where they come from.
+        Comparison of the verdict.
 
     Returns
     -------
     sentence : str
-        The verdict.
+        Verdict in words.
     """
     n_rows = comparison.n_train + comparison.n_test
     if n_rows < _TOO_FEW_ROWS:
@@ -193,16 +192,16 @@ def explain_verdict(verdict, comparison, scores=None):
     Parameters
     ----------
     verdict : Verdict
-        The figures.
+        Verdict in numbers.
     comparison : PCAComparison
-        Where they come from.
+        Comparison of the verdict.
     scores : ScoreIntervals, default=None
-        Scores of the target, if there is one.
+        Scores of predictions of the target. None without a target.
 
     Returns
     -------
     sentences : list of str
-        On rows, errors, what is predicted from the codes, and units.
+        Sentences on rows, errors, predictions and units.
     """
     autoencoder, reference = verdict.autoencoder, comparison.reference
     codes = count_codes(autoencoder.n_components)
@@ -224,24 +223,24 @@ def explain_verdict(verdict, comparison, scores=None):
         )
     if comparison.n_missing:
         sentences.append(
-            f"{comparison.n_missing} cells are missing; models and errors are those of the others."
+            f"{comparison.n_missing} cells are missing; models and errors use the others."
         )
     if scores is not None:
         score, model = _SCORES[comparison.score_name]
         sentences.append(
-            f"{model} of the target on {codes} reaches {score} of {scores.autoencoder}, on "
+            f"{model} of the target on {codes} reaches {score} of {scores.autoencoder}, and on "
             f"as many components of {reference} {scores.pca}; the difference is "
-            f"{scores.difference}. Brackets hold 95\N{NO-BREAK SPACE}% intervals over "
+            f"{scores.difference}. Brackets show 95\N{NO-BREAK SPACE}% intervals over "
             f"{'splits' if comparison.repeats else 'held-out rows'}."
         )
     if comparison.evidence.options["standardize"]:
         sentences.append(
-            "Each column was first scaled to mean 0 and standard deviation 1, which is the unit "
-            "of all values and errors here."
+            "Each column was first scaled to mean 0 and standard deviation 1; all values and "
+            "errors are in these units."
         )
     if comparison.n_test < _FEW_ROWS and not comparison.repeats:
         sentences.append(
-            f"{comparison.n_test} held-out rows are few: with others the verdict may differ."
+            f"{comparison.n_test} held-out rows are few: other rows may change the verdict."
         )
     return sentences
 
@@ -262,6 +261,6 @@ _SCORES = {
 
 
 def format_share(share):
-    """Return a share in percent, with digits enough to tell it from all."""
+    """Return a share in percent, with enough digits to tell it from 100 %."""
     digits = 0 if share < 0.99 else 1 if share < 0.999 else 2
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
