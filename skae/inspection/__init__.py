@@ -1,4 +1,4 @@
-"""Pictures and explanations of fitted autoencoders."""
+"""Plots and explanations of fitted autoencoders."""
 
 from skae.inspection._code_display import CodeDisplay
 from skae.inspection._error_display import ReconstructionErrorDisplay

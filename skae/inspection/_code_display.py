@@ -238,7 +238,7 @@ class CodeDisplay:
                     ax.sharey(axes[row, 0])
                     ax.tick_params(labelleft=False)
             draw_histogram(axes[row, row], self.codes[:, code], self.y)
-            # Counts of rows would be taken for values of the code.
+            # Ticks with counts could be mistaken for values of the code.
             axes[row, row].set_yticks([])
             axes[row, 0].set_ylabel(f"code {code}" if row else "rows")
             axes[-1, row].set_xlabel(f"code {code}")
@@ -264,7 +264,7 @@ def _choose_components(components, kind, n_codes):
 
 
 def _decode_plane(estimator, codes, components, n_steps):
-    """Return the values of two codes along a grid, and what the grid decodes to."""
+    """Return the values of two codes along a grid, and the rows decoded from the grid."""
     values = list_values(codes[:, components], n_steps)
     grid = np.tile(codes.mean(axis=0), (n_steps, n_steps, 1))
     grid[..., components[0]], grid[..., components[1]] = np.meshgrid(*values)

@@ -270,15 +270,15 @@ class ReconstructionErrorDisplay:
 
     def _draw_bars(self, unit):
         names = self.feature_names or [f"x{index}" for index in range(len(self.feature_errors))]
-        # The greatest on top; of many features only these.
+        # The largest errors come last, which is at the top of the plot.
         order = np.argsort(self.feature_errors)[-MOST_NAMES:]
         self.ax_.barh(range(len(order)), self.feature_errors[order], color=BLUE)
         label_features(self.ax_.yaxis, [names[index] for index in order])
         self.ax_.set_ylim(-0.6, len(order) - 0.4)
-        # Small errors have long numbers.
+        # Tick labels of small errors are long.
         self.ax_.xaxis.get_major_locator().set_params(nbins=5)
         n_left_out = len(names) - len(order)
-        title = f"the {len(order)} features of greatest error of {len(names)}" if n_left_out else ""
+        title = f"{len(order)} of {len(names)} features, by error" if n_left_out else ""
         self.ax_.set(xlabel=f"{unit} of the feature", title=title)
 
     def _draw_map(self, unit):
@@ -308,7 +308,7 @@ class ReconstructionErrorDisplay:
         )
         self.ax_.set(xlabel="label", ylabel=label)
         names = [group.label for group in groups]
-        label_features(self.ax_.xaxis, names, "label (its place in ascending order)")
+        label_features(self.ax_.xaxis, names, "label (position in ascending order)")
 
 
 def _check_kind(kind):

@@ -110,7 +110,7 @@ def explain_codes(
 
 
 def _without_zero(scales):
-    """Return divisors; what does not vary is not moved by anything, so its quotient is zero."""
+    """Return divisors in which infinity replaces 0, so that quotients of constants are zero."""
     return np.where(scales > 0, scales, np.inf)
 
 

@@ -1,4 +1,4 @@
-"""Rows as images."""
+"""Plots of rows as images."""
 
 from math import isqrt
 from numbers import Integral
@@ -9,13 +9,13 @@ KINDS = ("image", "series", "bars")
 
 
 def read_image_shape(image_shape, n_features):
-    """Return the shape of the images that rows hold.
+    """Check the shape of images.
 
     Parameters
     ----------
     image_shape : tuple of int, "square" or None
-        (height, width), or (channels, height, width) with one or three channels. "square" takes the
-        root of the number of features.
+        (height, width), or (channels, height, width) with one or three channels. "square" means
+        that height and width are the square root of the number of features.
     n_features : int
         Number of features.
 
@@ -27,7 +27,7 @@ def read_image_shape(image_shape, n_features):
     Raises
     ------
     ValueError
-        If rows do not hold such images.
+        If rows are not images of this shape.
     """
     if image_shape is None:
         return None
@@ -35,8 +35,8 @@ def read_image_shape(image_shape, n_features):
         side = isqrt(n_features)
         if image_shape != "square" or side**2 != n_features:
             raise ValueError(
-                "`image_shape` must be (height, width), or 'square' where the number of features "
-                f"is one. Got {image_shape!r} for {n_features} features. Give height and width."
+                "`image_shape` must be (height, width), or 'square' if the number of features is a "
+                f"square. Got {image_shape!r} for {n_features} features. Give height and width."
             )
         return side, side
     shape = tuple(image_shape)
@@ -49,31 +49,31 @@ def read_image_shape(image_shape, n_features):
         )
     if np.prod(shape) != n_features:
         raise ValueError(
-            f"`image_shape` must hold as many pixels as rows have features, {n_features}. Got "
-            f"{shape}, which holds {np.prod(shape)}. Give the images' own height and width."
+            f"`image_shape` must have as many pixels as rows have features, {n_features}. Got "
+            f"{shape}, which has {np.prod(shape)}. Give the height and width of the images."
         )
     return tuple(int(side) for side in shape)
 
 
 def choose_kind(kind, image_shape):
-    """Return how to draw rows.
+    """Check the kind of plot of rows.
 
     Parameters
     ----------
     kind : {"image", "series", "bars"} or None
         Kind that the user asked for.
     image_shape : tuple of int or None
-        Shape of the images, where there is one.
+        Shape of the images, if known.
 
     Returns
     -------
     kind : {"image", "series", "bars"}
-        None is "image" where there is a shape, else "bars".
+        Checked kind. None becomes "image" if there is a shape, and "bars" otherwise.
 
     Raises
     ------
     ValueError
-        If there is no such kind, or images have no shape.
+        If the kind is unknown, or is "image" without a shape.
     """
     if kind is None:
         return "bars" if image_shape is None else "image"
@@ -93,7 +93,7 @@ def draw_image(ax, row, image_shape, limits, cmap):
     Parameters
     ----------
     ax : matplotlib Axes
-        Where.
+        Axes to plot on.
     row : ndarray of shape (n_features,)
         Pixels.
     image_shape : tuple of int
@@ -106,7 +106,7 @@ def draw_image(ax, row, image_shape, limits, cmap):
     Returns
     -------
     image : matplotlib AxesImage
-        The image.
+        Artist of the image.
     """
     low, high = limits
     image = row.reshape(image_shape)
@@ -117,14 +117,9 @@ def draw_image(ax, row, image_shape, limits, cmap):
         artist = ax.imshow(np.clip(np.moveaxis(scaled, 0, -1), 0, 1))
     else:
         artist = ax.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
-    _empty_frame(ax)
-    return artist
-
-
-def _empty_frame(ax):
-    """Take ticks and frame off, which leaves the labels."""
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
+    return artist
 
 
 def draw_mosaic(ax, tiles, tile_values, image_shape, **kwargs):
@@ -133,7 +128,7 @@ def draw_mosaic(ax, tiles, tile_values, image_shape, **kwargs):
     Parameters
     ----------
     ax : matplotlib Axes
-        Where.
+        Axes to plot on.
     tiles : ndarray of shape (n_steps, n_steps, n_features)
         Images; the first code changes along the second axis.
     tile_values : ndarray of shape (2, n_steps)
@@ -146,11 +141,11 @@ def draw_mosaic(ax, tiles, tile_values, image_shape, **kwargs):
     Returns
     -------
     image : matplotlib AxesImage
-        The mosaic.
+        Artist of the mosaic.
     """
     height, width = image_shape[-2:]
     n_steps = len(tiles)
-    # Images are drawn from above, the second code rises from below.
+    # Rows of an image run downwards, but values of the second code upwards.
     pixels = tiles[::-1].reshape(n_steps, n_steps, -1, height, width).transpose(0, 3, 1, 4, 2)
     mosaic = pixels.reshape(n_steps * height, n_steps * width, -1)
     low, high = float(mosaic.min()), float(mosaic.max())
@@ -165,7 +160,7 @@ def draw_mosaic(ax, tiles, tile_values, image_shape, **kwargs):
     style = {
         "cmap": "gray",
         "extent": (left, right, bottom, top),
-        # Whatever the units of the codes are, images keep their shape.
+        # Keeps the shape of the images for any units of the codes.
         "aspect": (height * steps[0]) / (width * steps[1]),
     }
     return ax.imshow(mosaic, **{**style, **kwargs})

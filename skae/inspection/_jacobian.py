@@ -57,7 +57,7 @@ def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
 
 
 def differentiate_codes(estimator, X, steps):
-    """Return how fast each code changes with each feature, for given differences.
+    """Return the derivative of each code with respect to each feature, for given differences.
 
     Parameters
     ----------
@@ -71,18 +71,18 @@ def differentiate_codes(estimator, X, steps):
     Returns
     -------
     jacobian : ndarray of shape (n_samples, n_codes, n_features)
-        Change of the code for a change of the feature by one.
+        Derivatives, in units of the code divided by units of X.
     """
     samples = index_samples(X)
 
     def encode_rows(rows):
-        return encode(estimator, _dress(rows, samples))
+        return encode(estimator, _restore_type(rows, samples))
 
     return _differentiate(encode_rows, check_complete(samples), steps)
 
 
 def differentiate_reconstructions(estimator, codes, steps):
-    """Return how fast each feature of the reconstruction changes with each code.
+    """Return the derivative of each reconstructed feature with respect to each code.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def differentiate_reconstructions(estimator, codes, steps):
     codes : ndarray of shape (n_samples, n_codes)
         Codes at which to differentiate.
     steps : ndarray of shape (n_codes,)
-        Half of the difference for each code, in its units.
+        Half of the difference for each code, in units of the code.
 
     Returns
     -------
     jacobian : ndarray of shape (n_samples, n_features, n_codes)
-        Change of the feature for a change of the code by one.
+        Derivatives, in units of X divided by units of the code.
     """
 
     def decode_codes(codes):
@@ -106,7 +106,7 @@ def differentiate_reconstructions(estimator, codes, steps):
 
 
 def _differentiate(function, points, steps):
-    """Return the central differences of a function that takes rows to rows, one by one."""
+    """Return central differences of a function that maps each row to a row."""
     n_samples, n_inputs = points.shape
     n_outputs = function(points[:1]).shape[1]
     jacobian = np.zeros((n_samples, n_outputs, n_inputs))
@@ -127,7 +127,7 @@ def _differentiate(function, points, steps):
 
 
 def check_complete(X):
-    """Return rows as an array of double precision.
+    """Return rows as a float64 array, and check that they are finite.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def check_complete(X):
     Returns
     -------
     values : ndarray of shape (n_samples, n_features), float64
-        Rows as an array, complete and finite.
+        Rows as an array.
 
     Raises
     ------
@@ -147,13 +147,13 @@ def check_complete(X):
     values = to_array(X).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(
-            "`X` must be finite where codes are explained. Got missing or infinite values. "
+            "`X` must be finite to explain codes. Got missing or infinite values. "
             "Pass complete rows, or sequences of one length."
         )
     return values
 
 
-def _dress(rows, X):
+def _restore_type(rows, X):
     """Return rows with the type, the axes and the names of X."""
     if not hasattr(X, "columns"):
         shape = tuple(getattr(X, "shape", ()))[1:]

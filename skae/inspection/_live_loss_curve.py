@@ -11,7 +11,7 @@ from skae.inspection._loss_curve import LossCurveDisplay
 
 _SIZE = (5.6, 3.4)
 _PIXELS_PER_INCH = 144
-# Drawing takes no more than about a tenth of the time.
+# Limits the share of time spent on plotting to about a tenth.
 _LEAST_PAUSE_PER_DRAWING = 9
 
 
@@ -51,7 +51,7 @@ class LiveLossCurve:
                 f"`interval` must be a number of seconds of at least 0. Got {interval!r}. Try 0.5."
             )
         self.interval = interval
-        # By the estimator's identity, as several fits may share the callback.
+        # Several fits may share the callback, so there is a plot for each estimator.
         self._pictures: dict[int, _Picture] = {}
 
     def setup(self, estimator, context) -> None:
@@ -61,7 +61,7 @@ class LiveLossCurve:
             self._pictures[id(estimator)] = _Picture(self.interval)
 
     def on_fit_task_begin(self, estimator, context) -> None:
-        """Do nothing. scikit-learn requires the method."""
+        """Do nothing; part of scikit-learn's protocol for callbacks."""
 
     def on_fit_task_end(self, estimator, context) -> None:
         """Plot the losses after an epoch and at the end of the fit."""
@@ -80,7 +80,7 @@ class LiveLossCurve:
 
 
 class _Picture:
-    """An image under a cell of a notebook, that can be replaced."""
+    """Image below a cell of a notebook, which can be replaced."""
 
     def __init__(self, interval) -> None:
         self._interval, self._next, self._handle = interval, -float("inf"), None
@@ -93,7 +93,7 @@ class _Picture:
         from matplotlib.figure import Figure
 
         start = monotonic()
-        # Without pyplot, which keeps figures and may show them a second time.
+        # pyplot would keep the figure and might show it a second time.
         figure, stream = Figure(figsize=_SIZE, layout="constrained"), BytesIO()
         plot(ax=figure.subplots())
         figure.savefig(stream, format="png", dpi=_PIXELS_PER_INCH)
@@ -107,7 +107,7 @@ class _Picture:
 
 
 def _is_notebook():
-    # Where nobody has imported IPython, there is no notebook.
+    # A notebook has always imported IPython.
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return getattr(shell, "kernel", None) is not None

@@ -110,7 +110,7 @@ class LossCurveDisplay:
             curves.append((self.validation_loss, "held-out rows", COLORS[6], "--"))
         self.lines_ = []
         for values, label, color, dashes in curves:
-            # A curve that is one longer begins before the first epoch.
+            # A curve with one more value starts before the first epoch.
             epochs = np.arange(n_epochs - len(values), n_epochs) + 1
             look = {"label": label, "color": color, "linestyle": dashes, **style}
             self.lines_ += ax.plot(epochs, values, **look)

@@ -1,4 +1,4 @@
-"""Axes, colours and names of all displays."""
+"""Axes, colours and feature names, for all displays."""
 
 from numbers import Integral
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from skae._shared.extras import import_extra
 
-# Ten colours made to be told apart with any kind of colour vision
+# Ten colours that can be distinguished with any kind of colour vision
 # (Petroff, 2021, https://doi.org/10.48550/arXiv.2107.02270).
 COLORS = (
     "#3f90da",
@@ -21,15 +21,15 @@ COLORS = (
     "#92dadd",
 )
 BLUE, RED, GREY = COLORS[0], COLORS[6], COLORS[3]
-# For values, and for differences about zero.
+# Colour maps of values, and of differences about zero.
 VALUES, DIFFERENCES = "viridis", "RdBu_r"
 
-# More features than this get numbers on the axis, not names.
+# With more features than this, the axis shows positions instead of names.
 MOST_NAMES = 40
-# Share of the codes, in percent, on either side of the values that are gone through.
+# Percentage of the codes below, and above, the range of traversals.
 _TAIL = 2
 _LONGEST_NAME = 24
-# A ratio of the greatest to the least value from which an axis is logarithmic.
+# Ratio of the largest to the smallest value above which an axis is logarithmic.
 _WIDE = 10
 
 
@@ -41,7 +41,7 @@ def take_axes(ax, caller, figsize=None):
     ax : matplotlib Axes or None
         Axes that the user gave.
     caller : str
-        Name of the drawing function, for the message where matplotlib is missing.
+        Name of the plotting function, for the error message if matplotlib is missing.
     figsize : tuple of two floats, default=None
         Size of a new figure, in inches.
 
@@ -65,9 +65,9 @@ def split_axes(ax, caller, n_rows, n_columns, tile, **options):
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Axes that the user gave; they are emptied. None makes a new figure.
+        Axes that the user gave, which are hidden. None creates a new figure.
     caller : str
-        Name of the drawing function, for the message where matplotlib is missing.
+        Name of the plotting function, for the error message if matplotlib is missing.
     n_rows, n_columns : int
         Size of the grid.
     tile : tuple of two floats
@@ -78,7 +78,7 @@ def split_axes(ax, caller, n_rows, n_columns, tile, **options):
     Returns
     -------
     axes : ndarray of matplotlib Axes of shape (n_rows, n_columns)
-        The grid.
+        Axes of the grid.
     """
     import_extra("matplotlib", "plot", caller)
     if ax is None:
@@ -103,7 +103,7 @@ def _check_axes(ax):
     if not hasattr(ax, "get_subplotspec"):
         raise TypeError(
             f"`ax` must be matplotlib Axes. Got {type(ax).__name__}. "
-            "Pass one of those that `plt.subplots` returned."
+            "Pass axes returned by `plt.subplots`."
         )
 
 
@@ -113,9 +113,9 @@ def name_features(X, estimator, feature_names, n_features):
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Rows; a DataFrame has names.
+        Rows, with names if they are a DataFrame.
     estimator : transformer or None
-        It may have seen names.
+        Estimator, with `feature_names_in_` if it was fitted to a DataFrame.
     feature_names : array-like of str of shape (n_features,) or None
         Names that the user gave.
     n_features : int
@@ -124,13 +124,13 @@ def name_features(X, estimator, feature_names, n_features):
     Returns
     -------
     names : list of str of length n_features
-        Names that the user gave; or those of X or of the estimator, if there are as many; or x0, x1
-        and so on.
+        Names that the user gave, or those of X or of the estimator if their number is
+        `n_features`, or otherwise x0, x1, ....
 
     Raises
     ------
     ValueError
-        If there are not as many names as features.
+        If the number of `feature_names` is not `n_features`.
     """
     if feature_names is None:
         known = getattr(X, "columns", None), getattr(estimator, "feature_names_in_", None)
@@ -139,23 +139,23 @@ def name_features(X, estimator, feature_names, n_features):
         feature_names = fitting[0] if fitting else [f"x{index}" for index in range(n_features)]
     if len(feature_names) != n_features:
         raise ValueError(
-            f"`feature_names` must hold a name for each of the {n_features} features. "
-            f"Got {len(feature_names)}. Leave it out to number them."
+            f"`feature_names` must have a name for each of the {n_features} features. "
+            f"Got {len(feature_names)}. Leave it out to number the features."
         )
     return [str(name) for name in feature_names]
 
 
 def label_features(axis, names, many="feature (number of the column)"):
-    """Write names of features on an axis, or numbers where there are too many.
+    """Label an axis with names of features, or with their positions if there are too many.
 
     Parameters
     ----------
     axis : matplotlib Axis
-        The horizontal or the vertical one; features stand at 0, 1, 2 and so on.
+        Horizontal or vertical axis, with the features at 0, 1, 2, ....
     names : sequence of str
         Names of the features.
     many : str, default="feature (number of the column)"
-        Label of the axis where there are too many.
+        Label of the axis if there are too many names.
     """
     if len(names) > MOST_NAMES:
         axis.set_label_text(many)
@@ -168,75 +168,51 @@ def label_features(axis, names, many="feature (number of the column)"):
 
 
 def shorten(name):
-    """Return a name that leaves room for a picture.
-
-    Parameters
-    ----------
-    name : str
-        A name.
-
-    Returns
-    -------
-    name : str
-        The text, or its beginning and three dots.
-    """
-    return (
-        name
-        if len(name) <= _LONGEST_NAME
-        else f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-    )
+    """Return a name, cut and ended by an ellipsis if it is too long for a plot."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def measure_bars(n_features):
-    """Return the width of axes with a bar for each feature, in inches.
-
-    Parameters
-    ----------
-    n_features : int
-        Number of features.
-
-    Returns
-    -------
-    width : float
-        Enough for names that do not overlap, where there are names.
-    """
+    """Return the width of axes with a bar for each feature, in inches."""
     return min(max(2.5, 0.15 * n_features), 0.15 * MOST_NAMES)
 
 
 def check_components(components, n_codes, least=1):
-    """Return numbers of codes.
+    """Check indices of codes.
 
     Parameters
     ----------
     components : sequence of int
-        Numbers of different codes, from 0.
+        Indices of different codes.
     n_codes : int
-        How many codes there are.
+        Number of codes.
     least : int, default=1
-        How many numbers there must be at least.
+        Minimum number of indices.
 
     Returns
     -------
     components : tuple of int
-        The given numbers.
+        Checked indices.
 
     Raises
     ------
     ValueError
-        If there are no such codes, or not enough of them.
+        If an index is not that of a code, occurs twice, or there are too few indices.
     """
     numbers = tuple(components)
     whole = all(isinstance(number, Integral) and 0 <= int(number) < n_codes for number in numbers)
     if not whole or len(set(numbers)) < max(least, len(numbers)):
         raise ValueError(
-            f"`components` must be at least {least} different numbers of codes, from 0 to "
+            f"`components` must be at least {least} different indices of codes, from 0 to "
             f"{n_codes - 1}. Got {components!r}. Try components={tuple(range(least))}."
         )
     return tuple(int(number) for number in numbers)
 
 
 def list_values(codes, n_steps):
-    """Return values that span what codes have.
+    """Return equidistant values over the range of each code.
 
     Parameters
     ----------
@@ -248,13 +224,13 @@ def list_values(codes, n_steps):
     Returns
     -------
     values : ndarray of shape (n_codes, n_steps)
-        Values at equal distances over the middle 96 % of each code; a length of one about a code
-        that does not vary.
+        Values over the middle 96 % of each code, or over an interval of length 1 about a constant
+        code.
 
     Raises
     ------
     ValueError
-        If there are less than two steps.
+        If `n_steps` is less than 2.
     """
     if n_steps < 2:
         raise ValueError(f"`n_steps` must be at least 2. Got {n_steps}. Try n_steps=9.")
@@ -264,6 +240,6 @@ def list_values(codes, n_steps):
 
 
 def widen(set_scale, values, **options):
-    """Make an axis logarithmic where values differ by a great factor."""
+    """Make an axis logarithmic if its values differ by a large factor."""
     if np.min(values) > 0 and np.max(values) / np.min(values) > _WIDE:
         set_scale("log", **options)

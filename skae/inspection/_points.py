@@ -1,4 +1,4 @@
-"""Points with labels or quantities: colours, markers, legends."""
+"""Points and histograms coloured by labels or quantities, and their legends."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -9,16 +9,15 @@ from skae.inspection._plotting import BLUE, COLORS, VALUES, shorten
 from skae.metrics._predictor import holds_quantities
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
-# More labels than this are written among the points of their group, as a legend would fill the
-# figure.
+# A legend of more labels would fill the figure, so they are written among the points.
 _MOST_LEGEND_ENTRIES = 30
-# Entries in a column of a legend beside one picture, and in the corner of a grid of small ones.
+# Entries per column of a legend beside single axes, and in the corner of a grid of axes.
 _LEGEND_COLUMN, _CORNER_COLUMN = 15, 7
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Rows of one label, and how to draw them."""
+    """Rows with one label, with their colour and marker."""
 
     label: str | None
     rows: np.ndarray
@@ -27,20 +26,20 @@ class Group:
 
 
 def find_groups(y, n_rows):
-    """Return rows by label.
+    """Return the rows of each label.
 
     Parameters
     ----------
     y : ndarray of shape (n_rows,) or None
-        Labels, quantities or nothing.
+        Labels or quantities.
     n_rows : int
         Number of rows.
 
     Returns
     -------
     groups : list of Group
-        One for each label in ascending order; a single one without a label for anything else.
-        Colours repeat after ten labels, with other markers.
+        Groups in ascending order of the labels, or a single group without a label if there are no
+        labels. Colours repeat after ten labels, with other markers.
     """
     if y is None or holds_quantities(y):
         return [Group(None, np.ones(n_rows, bool), BLUE, _MARKERS[0])]
@@ -57,18 +56,18 @@ def draw_points(ax, points, y, **kwargs):
     Parameters
     ----------
     ax : matplotlib Axes
-        Where.
+        Axes to plot on.
     points : ndarray of shape (n_rows, 2)
         Points.
     y : ndarray of shape (n_rows,) or None
-        Labels, quantities or nothing.
+        Labels or quantities.
     **kwargs : dict
         Passed on to `Axes.scatter`.
 
     Returns
     -------
     artists : list of matplotlib PathCollection
-        One for each group.
+        Artists, one for each group.
     """
     size = float(np.clip(20_000 / len(points), 2, 25))
     style = {"s": size, "linewidths": 0, "alpha": 0.8, **kwargs}
@@ -84,20 +83,20 @@ def draw_points(ax, points, y, **kwargs):
 
 
 def explain_colors(ax, artists, points, y, beside=None):
-    """Explain the colours by a legend, labels among the points, or a colour bar.
+    """Add a legend, labels among the points, or a colour bar.
 
     Parameters
     ----------
     ax : matplotlib Axes
-        Where points were drawn.
+        Axes with the points.
     artists : list of matplotlib PathCollection
         Artists that `draw_points` returned.
     points : ndarray of shape (n_rows, 2)
         Points.
     y : ndarray of shape (n_rows,) or None
-        Labels, quantities or nothing.
+        Labels or quantities.
     beside : matplotlib Axes, default=None
-        Empty axes for the legend. None puts it on the right of `ax`.
+        Empty axes for the legend. None places the legend to the right of `ax`.
     """
     if y is None:
         return
@@ -135,11 +134,11 @@ def draw_histogram(ax, values, y):
     Parameters
     ----------
     ax : matplotlib Axes
-        Where.
+        Axes to plot on.
     values : ndarray of shape (n_rows,)
         Values.
     y : ndarray of shape (n_rows,) or None
-        Labels; quantities are left aside.
+        Labels; quantities are ignored.
     """
     bins = np.histogram_bin_edges(values, bins=30)
     for group in find_groups(y, len(values)):
@@ -148,13 +147,7 @@ def draw_histogram(ax, values, y):
 
 
 def explain_histogram(ax):
-    """Add a legend of the labels of histograms, if there are labels.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Where `draw_histogram` drew.
-    """
+    """Add a legend to axes with histograms, if they have labels."""
     handles, labels = ax.get_legend_handles_labels()
     if 0 < len(handles) <= _MOST_LEGEND_ENTRIES:
         ax.legend(handles, [shorten(label) for label in labels], fontsize="small")

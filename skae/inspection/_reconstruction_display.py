@@ -25,7 +25,7 @@ from skae.metrics._transformer import (
     to_array,
 )
 
-# Kinds of drawings for which the shape of images is looked for.
+# Kinds of plots that use the shape of images.
 _KINDS_OF_IMAGES = (None, "image")
 _ROW_LABELS = ("original", "reconstruction", "difference")
 
@@ -146,12 +146,10 @@ class ReconstructionDisplay:
         names = name_features(X, estimator, feature_names, values.shape[1])
         if relative:
             center, spread = _measure_features(to_array(X)[:, : values.shape[1]])
-            values, reconstructions = (
-                (values - center) / spread,
-                (reconstructions - center) / spread,
-            )
-        how = {"kind": kind, "image_shape": image_shape, "feature_names": names}
-        return cls._make(values, reconstructions, **how, relative=relative).plot(ax=ax)
+            values = (values - center) / spread
+            reconstructions = (reconstructions - center) / spread
+        options = {"kind": kind, "image_shape": image_shape, "feature_names": names}
+        return cls._make(values, reconstructions, **options, relative=relative).plot(ax=ax)
 
     @classmethod
     def from_predictions(
@@ -194,8 +192,8 @@ class ReconstructionDisplay:
         if form is not None and feature_names is None:
             feature_names = form.name_encoded()
         names = name_features(X, None, feature_names, values.shape[1])
-        how = {"kind": kind, "image_shape": image_shape, "feature_names": names}
-        return cls._make(values, reconstructions, **how).plot(ax=ax)
+        options = {"kind": kind, "image_shape": image_shape, "feature_names": names}
+        return cls._make(values, reconstructions, **options).plot(ax=ax)
 
     @classmethod
     def _make(cls, X, reconstructions, *, kind, image_shape, **options):
@@ -271,10 +269,10 @@ class ReconstructionDisplay:
             middle.plot(row, drawstyle=steps, color=GREY, linewidth=0.8)
             self._draw_row(below, reconstruction - row, RED)
             if self.kind == "series":
-                label_series(below)
+                below.set_xlabel("feature")
             else:
                 label_features(below.xaxis, names)
-        # Panels that are compared share one scale, as do the axes of a row.
+        # Originals and reconstructions share one scale, as do the axes of a row.
         limits = [ax.get_ylim() for ax in self.axes_[:2, 0]]
         for ax in self.axes_[:2, 0]:
             ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
@@ -289,37 +287,15 @@ class ReconstructionDisplay:
 
 
 def _measure_features(X):
-    """Return means and standard deviations; 1 where a feature does not vary."""
+    """Return means and standard deviations, with 1 for constant features."""
     spread = np.nanstd(X, axis=0, dtype=np.float64)
     return np.nanmean(X, axis=0, dtype=np.float64), np.where(spread > 0, spread, 1)
 
 
-def label_series(ax):
-    """Write under a line over the features what is along.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Where.
-    """
-    ax.set_xlabel("feature")
-
-
 def check_same_shape(X, reconstructions):
-    """Raise an error for reconstructions of other rows.
-
-    Parameters
-    ----------
-    X, reconstructions : ndarray of shape (n_samples, n_features)
-        Rows and their reconstructions.
-
-    Raises
-    ------
-    ValueError
-        If they have not the same shape.
-    """
+    """Raise a ValueError if rows and reconstructions differ in shape."""
     if X.shape != reconstructions.shape:
         raise ValueError(
             f"`reconstructions` must have the shape of X, {X.shape}. Got {reconstructions.shape}. "
-            "Pass those of the same rows."
+            "Pass the reconstructions of the same rows."
         )

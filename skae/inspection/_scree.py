@@ -146,11 +146,11 @@ class ScreeDisplay:
         samples, points = index_samples(X), to_array(find_points(X))
         is_frame = is_mixed_frame(samples)
         rows = samples if is_frame else points
-        judge: Callable = _judge_frames if is_frame else _judge
+        measure: Callable = _measure_frames if is_frame else _measure
         chosen = count_components(points)
         numbers = _read_numbers(n_components, estimator, chosen, points.shape)
         folds = [
-            judge(estimator, *(_safe_indexing(rows, part) for part in split), numbers)
+            measure(estimator, *(_safe_indexing(rows, part) for part in split), numbers)
             for split in check_cv(cv).split(points)
         ]
         errors, pca_errors, variances = map(np.array, zip(*folds, strict=True))
@@ -232,19 +232,19 @@ def _check_estimator(estimator):
 def _check_metric(metric: str):
     if metric not in _METRICS:
         raise ValueError(
-            f"`metric` must be one of {list(_METRICS)}. Got {metric!r}. The first is a share, the "
-            "second is in units of X squared."
+            f"`metric` must be one of {list(_METRICS)}. Got {metric!r}. Try "
+            "metric='explained_variance'."
         )
 
 
 def _read_numbers(n_components, estimator, chosen: int, shape) -> list[int]:
-    """Return the numbers of codes to judge, in ascending order."""
+    """Return the numbers of codes to evaluate, in ascending order."""
     if n_components is not None:
         numbers = sorted({int(number) for number in n_components})
         if not numbers or numbers[0] < 1:
             raise ValueError(
-                f"`n_components` must hold numbers of codes, at least 1. Got {n_components!r}. Try "
-                "n_components=[1, 2, 4, 8]."
+                "`n_components` must contain numbers of codes of at least 1. "
+                f"Got {n_components!r}. Try n_components=[1, 2, 4, 8]."
             )
         return numbers
     own = estimator.n_components
@@ -256,20 +256,20 @@ def _read_numbers(n_components, estimator, chosen: int, shape) -> list[int]:
     return powers if powers[-1] == most else [*powers, most]
 
 
-def _judge(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
-    """Return errors of a fold by number of codes, PCA's, and that of the mean."""
+def _measure(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
+    """Return the errors of the estimator and of PCA by number of codes, and of the mean."""
     pca = PCA(min(numbers[-1], *X_train.shape)).fit(X_train)
     deviations = X_test - pca.mean_
     squares = np.square(deviations).mean(axis=0).sum()
     explained = np.square(deviations @ pca.components_.T).mean(axis=0)
     left = np.maximum(squares - np.cumsum(explained), 0) / X_train.shape[1]
     pca_errors = [left[min(number, len(left)) - 1] for number in numbers]
-    errors = _judge_estimator(estimator, X_train, X_test, numbers)
+    errors = _measure_estimator(estimator, X_train, X_test, numbers)
     return errors, pca_errors, float(squares / X_train.shape[1])
 
 
-def _judge_frames(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
-    """Return losses of a fold by number of codes, FAMD's, and that of the baselines."""
+def _measure_frames(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
+    """Return the losses of the estimator and of FAMD by number of codes, and of the baselines."""
     errors: list[list[float]] = []
     for model in (estimator, LinearStart(missing="mask", early_stopping=False)):
         models = [clone(model).set_params(n_components=number).fit(X_train) for number in numbers]
@@ -278,7 +278,7 @@ def _judge_frames(estimator, X_train, X_test, numbers: list[int]) -> tuple[list,
     return own, famd, famd[-1] / max(1 - explained_variance(models[-1], X_test), _TINY)
 
 
-def _judge_estimator(estimator, X_train, X_test, numbers: list[int]) -> list[float]:
+def _measure_estimator(estimator, X_train, X_test, numbers: list[int]) -> list[float]:
     """Return errors by number of codes; nested codes need a single fit."""
     wanted = numbers[-1:] if getattr(estimator, "nested", False) else numbers
     models = [clone(estimator).set_params(n_components=number).fit(X_train) for number in wanted]

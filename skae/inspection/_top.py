@@ -51,7 +51,25 @@ class TopEntries:
     __repr__ = __str__
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with one row per entry."""
+        """Return the entries as a DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_entries, 2)
+            Columns "label" and "value", indexed by the indices of the entries.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skae.inspection import TopEntries
+        >>> TopEntries(np.array([7]), np.array([3.5]), ["cat"]).to_frame()["label"].tolist()
+        ['cat']
+        """
         pandas = import_extra("pandas", "pandas", "to_frame")
         return pandas.DataFrame({"label": self.labels, "value": self.values}, index=self.indices)
 
@@ -160,17 +178,17 @@ def _take_column(codes, code: int) -> np.ndarray:
 def _check_number(name: str, number, end: int):
     if not isinstance(number, Integral) or not 0 <= int(number) < end:
         raise ValueError(
-            f"`{name}` must be a whole number from 0 to {end - 1}. Got {number!r}. Codes are "
-            "counted from 0."
+            f"`{name}` must be a whole number from 0 to {end - 1}. Got {number!r}. Indices start "
+            "at 0."
         )
 
 
 def _find_top(values: np.ndarray, labels: Sequence, n_entries: int, *, name: str) -> TopEntries:
-    """Return the entries of greatest value, zeros left out."""
+    """Return the entries with the largest values, without zeros."""
     if not isinstance(n_entries, Integral) or n_entries < 1:
         raise ValueError(f"`{name}` must be at least 1. Got {n_entries!r}. Leave it out for 10.")
     order = np.argsort(-values, kind="stable")
     order = order[values[order] != 0][: int(n_entries)]
-    # Series are indexed by their own labels.
+    # A Series would be indexed by its labels instead of positions.
     listed = list(labels)
     return TopEntries(order, values[order], [listed[index] for index in order])

@@ -15,11 +15,10 @@ from skae.inspection._plotting import (
     name_features,
     split_axes,
 )
-from skae.inspection._reconstruction_display import label_series
 from skae.metrics._transformer import decode, encode, find_image_shape, see_numbers, to_array
 
 _MOST_CODES = 5
-# Share of the changes, in percent, that the colours of a map tell apart.
+# Percentage of the changes within the range of the colour map.
 _SHOWN = 99.5
 
 
@@ -209,7 +208,7 @@ class LatentTraversalDisplay:
             axes[0].set_ylabel(f"code {code}")
             for tile, row, value in zip(axes, rows, values, strict=True):
                 draw_image(tile, row, self.image_shape, limits, "gray")
-                # A step tells how many digits matter, of values near zero, too.
+                # Rounds to two significant digits of a step, so that values near zero are short.
                 shown = round(value, 1 - floor(log10(values[1] - values[0]))) + 0.0
                 tile.set_title(f"{shown:.3g}", size="small", pad=2)
 
@@ -226,11 +225,11 @@ class LatentTraversalDisplay:
             for row, color in zip(rows, colors.to_rgba(np.linspace(0, 1, n_steps)), strict=True):
                 axes.plot(row, color=color, linewidth=1)
             axes.set_title(f"code {code}: {values[0]:.3g} to {values[-1]:.3g}", size="medium")
-            label_series(axes)
+            axes.set_xlabel("feature")
         first = self.axes_[0, 0]
         first.set_ylabel("reconstruction")
         bar = first.figure.colorbar(colors, ax=list(self.axes_[0]), ticks=[0, 1], pad=0.01)
-        bar.ax.set_yticklabels(["least", "greatest"])
+        bar.ax.set_yticklabels(["lowest", "highest"])
         bar.set_label("value of the code")
 
     def _draw_maps(self, ax):
@@ -238,7 +237,7 @@ class LatentTraversalDisplay:
         n_features = len(self.scales)
         tile = 2.2, min(max(2.5, 0.2 * n_features + 0.8), 8.0)
         self.axes_ = self._split(ax, 1, n_components, tile, sharey=True)
-        # Features that do not vary stay where they are.
+        # Changes of constant features are 0.
         scales = np.where(self.scales > 0, self.scales, np.inf)
         changes = (self.reconstructions - self.start) / scales
         # A pixel that rarely varies can change by many of its standard deviations.

@@ -135,8 +135,8 @@ def test_decoded_images_are_not_distorted(images, ax):
 def test_refusals(codes, ax):
     for options, message in [
         ({"kind": "cloud"}, "`kind` must be one of"),
-        ({"components": (0, 4)}, r"numbers of codes, from 0 to 3. Got \(0, 4\)"),
-        ({"components": (1, 1)}, "different numbers of codes"),
+        ({"components": (0, 4)}, r"indices of codes, from 0 to 3. Got \(0, 4\)"),
+        ({"components": (1, 1)}, "different indices of codes"),
         ({"components": (0,)}, "at least 2 different"),
         ({"components": (0, 1, 2)}, "two codes with kind='scatter'"),
         ({"components": (-1, 0)}, "from 0 to 3"),
@@ -149,7 +149,7 @@ def test_refusals(codes, ax):
 
 
 def test_one_code_makes_no_plane(codes, ax):
-    with pytest.raises(ValueError, match="at least 2 different numbers of codes"):
+    with pytest.raises(ValueError, match="at least 2 different indices of codes"):
         CodeDisplay.from_predictions(codes[:, :1], ax=ax)
 
 

@@ -99,5 +99,5 @@ def test_metrics_that_are_not_there_are_refused(comparison, ax):
     with pytest.raises(ValueError, match="`metric` must be one of .* Got 'speed'"):
         comparison.plot("speed", ax=ax)
     without_y = compare_with_pca(load_iris().data, estimator=PCA(), n_components=2)
-    with pytest.raises(ValueError, match="Scores of a model on the codes need `y`"):
+    with pytest.raises(ValueError, match="downstream score needs a comparison with `y`"):
         without_y.plot("downstream_score", ax=ax)

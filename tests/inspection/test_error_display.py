@@ -48,7 +48,7 @@ def test_of_many_features_the_worst_are_shown(ax):
     ReconstructionErrorDisplay.from_predictions(X, X + np.arange(100), ax=ax)
     assert len(ax.patches) == 40
     assert ax.get_yticklabels()[-1].get_text() == "x99"
-    assert "40 features of greatest error of 100" in ax.get_title()
+    assert "40 of 100 features" in ax.get_title()
 
 
 def test_pixels_are_shown_as_an_image(rows, ax):
@@ -82,7 +82,7 @@ def test_very_many_labels_are_not_written(ax):
     y = np.repeat([f"label {number}" for number in range(60)], 2)
     ReconstructionErrorDisplay.from_predictions(X, X / 2, y, kind="rows", ax=ax)
     assert len(ax.get_xticks()) < 20
-    assert ax.get_xlabel() == "label (its place in ascending order)"
+    assert ax.get_xlabel() == "label (position in ascending order)"
 
 
 def test_quantities_do_not_tell_rows_apart(rows, ax):

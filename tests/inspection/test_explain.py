@@ -228,7 +228,7 @@ def test_refusals_of_kinds_codes_and_steps(positive):
     for call in (explanation.to_frame, explanation.plot):
         with pytest.raises(ValueError, match="`kind` must be one of .* Got 'outputs'"):
             call("outputs")
-    with pytest.raises(ValueError, match="numbers of codes, from 0 to 1"):
+    with pytest.raises(ValueError, match="indices of codes, from 0 to 1"):
         explanation.plot(components=[2], ax=Figure().subplots())
     with pytest.raises(ValueError, match="`step` must be positive. Got 0"):
         code_jacobian(Squares(), positive, step=0)

@@ -94,7 +94,7 @@ def test_no_number_is_marked_where_none_is_known():
 def test_odd_arguments_are_refused():
     with pytest.raises(ValueError, match="`metric` must be one of"):
         ScreeDisplay.from_estimator(PCA(2), X, metric="r2")
-    with pytest.raises(ValueError, match="`n_components` must hold numbers of codes"):
+    with pytest.raises(ValueError, match="`n_components` must contain numbers of codes"):
         ScreeDisplay.from_estimator(PCA(2), X, n_components=[0, 1])
     with pytest.raises(TypeError, match="`estimator` must have a parameter `n_components`"):
         ScreeDisplay.from_estimator(make_pipeline(PCA(2)), X)
