@@ -1,4 +1,4 @@
-"""Figures that say how good codes and reconstructions are."""
+"""Metrics of codes and reconstructions."""
 
 from skae.metrics._codes import active_units, code_correlation, continuity, neighborhood_hit
 from skae.metrics._neighbors import neighbors_kept, neighbors_kept_score

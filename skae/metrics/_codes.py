@@ -70,8 +70,8 @@ def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
     Returns
     -------
     hit : float
-        Number in [0, 1]. Labels that are unrelated to the codes would give the sum of the squared
-        shares of the labels.
+        Number in [0, 1]. For labels that are unrelated to the codes, it is about the sum of the
+        squared shares of the labels.
 
     Raises
     ------
@@ -153,13 +153,13 @@ def active_units(codes, *, threshold=0.01) -> int:
     threshold : float, default=0.01
         Variance, in units of the codes squared, that an active code must exceed. The default is
         that of the reference, for codes whose prior has variance 1. For codes in the units of X, as
-        those of `AutoencoderTransformer` with ``whiten=False``, compare with the first code:
+        with `AutoencoderTransformer` with ``whiten=False``, compare with the first code:
         ``threshold=0.01 * codes[:, 0].var()``.
 
     Returns
     -------
     n_active : int
-        Number of codes with a greater variance.
+        Number of codes whose variance exceeds `threshold`.
 
     Raises
     ------
@@ -181,6 +181,6 @@ def active_units(codes, *, threshold=0.01) -> int:
     """
     if not threshold >= 0:
         raise ValueError(
-            f"`threshold` must be a variance, not negative. Got {threshold}. Try threshold=0.01."
+            f"`threshold` must be a variance of at least 0. Got {threshold}. Try threshold=0.01."
         )
     return int(np.sum(np.var(to_array(codes), axis=0, dtype=np.float64) > threshold))

@@ -1,4 +1,4 @@
-"""Metrics of nearest neighbours that codes keep."""
+"""Share of nearest neighbours that codes keep."""
 
 import numbers
 
@@ -11,7 +11,7 @@ from sklearn.utils.extmath import row_norms, safe_sparse_dot
 from skae.metrics._transformer import find_points, index_samples, is_ragged, to_array
 
 _METRICS = ("cosine", "euclidean")
-# Similarities that are in memory at once.
+# Maximum number of similarities in memory.
 _MAX_CELLS = 2**24
 
 
@@ -120,7 +120,7 @@ def neighbors_kept_score(estimator, X, y=None) -> float:
 
 
 def _read_table(X):
-    """Return rows as an array or a CSR matrix of finite numbers."""
+    """Return rows as an array or a CSR matrix."""
     samples = index_samples(find_points(X))
     if sparse.issparse(samples) and not is_ragged(samples):
         return sparse.csr_matrix(samples, dtype=np.promote_types(samples.dtype, np.float32))
@@ -128,33 +128,33 @@ def _read_table(X):
 
 
 def _check(k, metrics, n_queries, n_rows) -> int:
-    """Check the parameters; return the number of queries."""
+    """Check the parameters, and return the number of queries."""
     for name, metric in zip(("metric", "code_metric"), metrics, strict=True):
         if metric not in _METRICS:
-            raise ValueError(f"`{name}` must be one of {_METRICS}. Got {metric!r}. Choose one.")
+            raise ValueError(f"`{name}` must be one of {_METRICS}. Got {metric!r}. Try 'cosine'.")
     n_queries = n_rows if n_queries is None else n_queries
     if not isinstance(n_queries, numbers.Integral) or not 1 <= int(n_queries) <= n_rows:
         raise ValueError(
-            f"`n_queries` must be a number of rows, from 1 to {n_rows}. Got {n_queries!r}. Leave "
-            "it out to ask for the neighbours of every row."
+            f"`n_queries` must be a whole number from 1 to {n_rows}. Got {n_queries!r}. Leave it "
+            "out to search the neighbours of every row."
         )
     n_queries = int(n_queries)
     n_others = n_rows - 1 if n_queries == n_rows else n_rows - n_queries
     if not isinstance(k, numbers.Integral) or not 1 <= int(k) <= n_others:
         raise ValueError(
-            f"`k` must be a number of neighbours, from 1 to {n_others} for these rows. Got {k!r}. "
+            f"`k` must be a whole number from 1 to {n_others} for these rows. Got {k!r}. "
             "Lower it, or pass more rows."
         )
     return n_queries
 
 
 def _place(table, metric: str):
-    """Return points whose Euclidean distances order rows as the metric does."""
+    """Return points whose Euclidean distances rank neighbours as the metric does."""
     return normalize(table) if metric == "cosine" else table
 
 
 def _find_nearest(table, rows, n_known: int, half_norms, k: int) -> np.ndarray:
-    """Return the nearest of the first rows of a table, itself left out, of shape (n, k)."""
+    """Return the `k` nearest of the first `n_known` rows to each row, without the row itself."""
     products = safe_sparse_dot(table[rows], table[:n_known].T, dense_output=True)
     similarities = products - half_norms
     own = np.flatnonzero(rows < n_known)

@@ -1,17 +1,17 @@
-"""The simple model that tells what codes are worth for predicting something."""
+"""Linear predictor on codes, for scores of downstream tasks."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-# Whole numbers with more distinct values than this, and than a twentieth of the rows, are read as
-# quantities, not as labels of classes.
+# Whole numbers with more distinct values than this and a twentieth of the rows are quantities,
+# not class labels.
 _MOST_CLASSES = 20
 
 
 def holds_quantities(y):
-    """Distinguish quantities from class labels.
+    """Return whether targets are quantities, not class labels.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def holds_quantities(y):
     Returns
     -------
     holds_quantities : bool
-        Whether these are numbers with fractions, or with many distinct values.
+        True for numbers with fractions or with many distinct values.
     """
     if y.dtype.kind not in "iuf":
         return False
@@ -31,17 +31,17 @@ def holds_quantities(y):
 
 
 def make_predictor(quantities):
-    """Return an unfitted linear model on standardised codes.
+    """Return an unfitted linear predictor on standardised codes.
 
     Parameters
     ----------
     quantities : bool
-        Whether to predict quantities, not classes.
+        Whether to predict quantities instead of classes.
 
     Returns
     -------
     predictor : Pipeline
-        A `StandardScaler`, then a `Ridge` or a `LogisticRegression`.
+        `StandardScaler`, then `Ridge` or `LogisticRegression`.
     """
     last = Ridge() if quantities else LogisticRegression(max_iter=1000)
     return make_pipeline(StandardScaler(), last)

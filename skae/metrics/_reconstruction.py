@@ -1,4 +1,4 @@
-"""Scorers of the reconstruction, for model selection."""
+"""Scorers of reconstructions, for model selection."""
 
 import numpy as np
 from scipy import sparse
@@ -15,7 +15,7 @@ from skae.metrics._transformer import (
     to_array,
 )
 
-# Number of values of sparse tables and memory maps that are made dense at a time.
+# Maximum number of values of a sparse table or memory map that are dense at a time.
 _CELLS_AT_ONCE = 10_000_000
 
 
@@ -143,19 +143,19 @@ def _measure(estimator, X):
 
 
 def _sum_squared_errors(values, reconstructions):
-    """Return the sum over the observed values, and their number."""
+    """Return the sum of squared errors of the observed values, and their number."""
     squares = np.square(values - reconstructions, dtype=np.float64)
-    there = ~np.isnan(values)
-    return float(squares.sum(where=there)), int(np.count_nonzero(there))
+    observed = ~np.isnan(values)
+    return float(squares.sum(where=observed)), int(np.count_nonzero(observed))
 
 
 def _sum_squared_deviations(X):
-    """Return the sum of squared deviations from the means of the columns."""
+    """Return the sum of squared deviations of the observed values from their column means."""
     if sparse.issparse(X):
         return X.shape[0] * float(mean_variance_axis(X, axis=0)[1].sum())
     values = to_array(X)
-    there = ~np.isnan(values)
-    counts = np.count_nonzero(there, axis=0)
-    seen = counts > 0
-    variances = np.var(values[:, seen], axis=0, dtype=np.float64, where=there[:, seen])
-    return float(counts[seen] @ variances)
+    observed = ~np.isnan(values)
+    counts = np.count_nonzero(observed, axis=0)
+    used = counts > 0
+    variances = np.var(values[:, used], axis=0, dtype=np.float64, where=observed[:, used])
+    return float(counts[used] @ variances)

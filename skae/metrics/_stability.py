@@ -61,12 +61,12 @@ def code_stability(
     X : array-like of shape (n_samples, n_features)
         Rows, in any form that the estimator accepts and that can be split.
     n_seeds : int, default=5
-        Number of fits, at least two. Their seeds, 0, 1, 2 and so on, replace every `random_state`
-        of the estimator and of its steps.
+        Number of fits, at least two. The seeds 0, 1, 2, ... replace every `random_state` of the
+        estimator and of its steps.
     test_size : float in (0, 1), default=0.25
         Share of the rows that are held out for scoring.
     random_state : int, RandomState instance or None, default=0
-        Seed of the choice of these rows.
+        Seed of the choice of the held-out rows.
     n_jobs : int, default=None
         Number of fits that run at the same time, as in `joblib.Parallel`.
 
@@ -95,8 +95,8 @@ def code_stability(
     """
     if not isinstance(n_seeds, Integral) or n_seeds < 2:
         raise ValueError(
-            f"`n_seeds` must be a whole number of fits, at least 2. Got {n_seeds!r}. Stability "
-            "compares one fit with another."
+            f"`n_seeds` must be a whole number of at least 2. Got {n_seeds!r}. Stability compares "
+            "pairs of fits."
         )
     train, test = train_test_split(X, test_size=test_size, random_state=random_state)
     codes = Parallel(n_jobs=n_jobs)(
@@ -104,38 +104,37 @@ def code_stability(
     )
     _check_numbers([own.shape[1] for own, _ in codes])
     pairs = list(permutations(codes, 2))
-    from_all = np.mean([_judge_all(*pair) for pair in pairs], axis=0)
-    return CodeStability(from_all, np.mean([_judge_pairs(*pair) for pair in pairs], axis=0))
+    from_all = np.mean([_score_from_all(*pair) for pair in pairs], axis=0)
+    return CodeStability(from_all, np.mean([_score_from_one(*pair) for pair in pairs], axis=0))
 
 
 def _find_codes(estimator, train, test, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes of both parts of the rows after a fit to the first, in double precision."""
+    """Fit to the training rows, and return the codes of training and test rows as float64."""
     model = clone(estimator)
     seeds = [name for name in model.get_params() if name.split("__")[-1] == "random_state"]
     model.set_params(**dict.fromkeys(seeds, seed)).fit(train)
-    first, second = (to_array(model.transform(part)) for part in (train, test))
-    return first.astype(np.float64), second.astype(np.float64)
+    return tuple(to_array(model.transform(part)).astype(np.float64) for part in (train, test))
 
 
 def _check_numbers(n_codes: list[int]):
     if len(set(n_codes)) > 1:
         raise ValueError(
-            f"All fits must have the same number of codes. Got {n_codes}. Set `n_components` to "
-            "a number, so that it does not depend on the seed."
+            f"All fits must have the same number of codes. Got {n_codes}. Set `n_components` to a "
+            "whole number, which does not depend on the seed."
         )
 
 
-def _judge_all(own, other) -> np.ndarray:
+def _score_from_all(own, other) -> np.ndarray:
     """Return the R2 of each code from all codes of another fit."""
     model = LinearRegression().fit(other[0], own[0])
     predicted = model.predict(other[1]).reshape(own[1].shape)
     return r2_score(own[1], predicted, multioutput="raw_values")
 
 
-def _judge_pairs(own, other) -> np.ndarray:
-    """Return the R2 of each code from the code of another fit that goes with it."""
+def _score_from_one(own, other) -> np.ndarray:
+    """Return the R2 of each code from the matching code of another fit."""
     n_codes = own[0].shape[1]
-    single = [_judge_all(own, [part[:, [code]] for part in other]) for code in range(n_codes)]
+    single = [_score_from_all(own, [part[:, [code]] for part in other]) for code in range(n_codes)]
     values = np.array(single).T
     rows, columns = linear_sum_assignment(values, maximize=True)
     return values[rows, columns]

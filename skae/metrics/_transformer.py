@@ -1,4 +1,4 @@
-"""Samples, codes and reconstructions of whatever transforms both ways, as tables of numbers."""
+"""Samples, codes and reconstructions of any transformer, as arrays of numbers."""
 
 import numpy as np
 from scipy import sparse
@@ -11,7 +11,7 @@ from skae._estimators.samples import flatten_samples, stack_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_table
 from skae.sequences import SequencePadder
 
-# Of images that can be drawn: grey ones and coloured ones.
+# Numbers of channels of images that can be drawn: grey or coloured.
 _DRAWN_CHANNELS = (1, 3)
 
 
@@ -23,7 +23,7 @@ def encode(estimator, X):
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : object
-        Samples in any form that the estimator takes.
+        Samples in any form that the estimator accepts.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def encode(estimator, X):
     Raises
     ------
     TypeError
-        If the estimator does not transform both ways.
+        If the estimator lacks `transform` or `inverse_transform`.
     """
     _check_both_ways(estimator)
     return to_array(estimator.transform(X))
@@ -49,44 +49,44 @@ def decode(estimator, codes, n_features=None):
     codes : ndarray of shape (n_samples, n_codes)
         Codes.
     n_features : int, default=None
-        Number of columns to which reconstructed sequences are padded or cut. None leaves them as
-        long as they are.
+        Number of columns to which reconstructed sequences are padded or cut. None keeps their
+        lengths.
 
     Returns
     -------
     reconstructions : ndarray of shape (n_samples, n_features)
-        Result of `inverse_transform` as a table: images and sequences are flattened, sequences of
+        Result of `inverse_transform` as an array. Images and sequences are flattened; sequences of
         different lengths end in NaN.
 
     Raises
     ------
     TypeError
-        If the estimator does not transform both ways.
+        If the estimator lacks `transform` or `inverse_transform`.
     """
     _check_both_ways(estimator)
-    given = estimator.inverse_transform(codes)
-    rows = to_array(given)
-    return (
-        rows if n_features is None or not isinstance(given, list) else _set_width(rows, n_features)
-    )
+    reconstructions = estimator.inverse_transform(codes)
+    rows = to_array(reconstructions)
+    if n_features is None or not isinstance(reconstructions, list):
+        return rows
+    return _set_width(rows, n_features)
 
 
 def reconstruct(estimator, X):
-    """Return samples and their reconstructions as two tables of one shape.
+    """Return samples and their reconstructions as two arrays of one shape.
 
     Parameters
     ----------
     estimator : fitted transformer with ``inverse_transform``
         An autoencoder, PCA, or a pipeline that ends in one.
     X : object
-        Samples in any form that the estimator takes.
+        Samples in any form that the estimator accepts.
 
     Returns
     -------
     values : ndarray of shape (n_samples, n_features)
-        The samples; NaN where a cell is missing, or where a reconstructed sequence has ended.
+        Samples; NaN for missing cells and beyond the end of a reconstructed sequence.
     reconstructions : ndarray of shape (n_samples, n_features)
-        Their reconstructions.
+        Reconstructions.
     """
     values = to_array(X)
     reconstructions = decode(estimator, encode(estimator, X), values.shape[1])
@@ -96,7 +96,7 @@ def reconstruct(estimator, X):
 
 
 def _set_width(rows, n_columns):
-    """Return rows that are cut, or end in NaN, to have the number of columns."""
+    """Return rows cut to a number of columns, or padded to it with NaN."""
     missing = n_columns - rows.shape[1]
     if missing <= 0:
         return rows[:, :n_columns]
@@ -104,18 +104,18 @@ def _set_width(rows, n_columns):
 
 
 def to_array(table):
-    """Return samples as a dense table of numbers.
+    """Return samples as a dense array of numbers.
 
     Parameters
     ----------
     table : object
-        A table, dense or sparse; an array of more axes or a list of samples, which are flattened;
-        or a list of sequences of different lengths.
+        Dense or sparse table; array with more axes or list of samples, which are flattened; or list
+        of sequences of different lengths.
 
     Returns
     -------
     values : ndarray of shape (n_samples, n_columns), float32 or float64
-        Numbers of X, with NaN where a value is missing and beyond the end of a sequence.
+        Numbers, with NaN for missing values and beyond the end of a sequence.
     """
     table = index_samples(table)
     if is_ragged(table):
@@ -129,7 +129,7 @@ def to_array(table):
 
 
 def find_frame_model(estimator, X):
-    """Return the model of a data frame with columns of several kinds, and its data frame.
+    """Return the model of a data frame with columns of several kinds, and the model's input.
 
     Parameters
     ----------
@@ -141,9 +141,9 @@ def find_frame_model(estimator, X):
     Returns
     -------
     model : estimator or None
-        Model that was fitted to such a data frame. None for all others.
+        Last step of the estimator if it was fitted to such a data frame, otherwise None.
     X : object
-        Input of the model; for None, the samples.
+        Input of the model, or the samples if there is no such model.
     """
     steps = getattr(estimator, "steps", None)
     model = steps[-1][1] if steps else estimator
@@ -153,7 +153,7 @@ def find_frame_model(estimator, X):
 
 
 def see_numbers(estimator, X, *, complete: bool = False):
-    """Return a model and samples such that samples are numbers.
+    """Return a model and its samples as numbers.
 
     Parameters
     ----------
@@ -167,7 +167,8 @@ def see_numbers(estimator, X, *, complete: bool = False):
     Returns
     -------
     estimator : fitted transformer or NumberView
-        The given one, unless it was fitted to a data frame with columns of several kinds.
+        The given estimator, or a view of it if it was fitted to a data frame with columns of
+        several kinds.
     X : object
         The given samples, or the encoded rows of such a data frame.
     """
@@ -179,7 +180,7 @@ def see_numbers(estimator, X, *, complete: bool = False):
 
 
 def find_points(X):
-    """Return samples such that distances can be measured.
+    """Return samples as points whose distances can be computed.
 
     Parameters
     ----------
@@ -189,29 +190,29 @@ def find_points(X):
     Returns
     -------
     points : object
-        The given samples. For data frames with columns of several kinds, an array of standardised
-        numbers and scaled indicators of categories, with means in place of missing cells.
+        The given samples; or, for data frames with columns of several kinds, an array of
+        standardised numbers and scaled indicators of categories, with means for missing cells.
     """
     samples = index_samples(X)
     return fill_with_means(place_frames(samples)[1]) if is_mixed_frame(samples) else X
 
 
 def read_pair(X, reconstructions):
-    """Return samples and reconstructions that have already been computed as two tables.
+    """Return samples and their given reconstructions as two arrays of numbers.
 
     Parameters
     ----------
     X : object
         Samples as passed by the user.
     reconstructions : object
-        Their reconstructions, in the same form.
+        Reconstructions, in the form of the samples.
 
     Returns
     -------
     values, reconstructions : ndarray of shape (n_samples, n_features)
-        Numbers, as from `place_frames` for data frames with columns of several kinds.
+        Numbers; encoded by `place_frames` for data frames with columns of several kinds.
     form : FrameForm or None
-        Form of the columns of such a data frame; None for all other samples.
+        Form of the columns of such a data frame, otherwise None.
     """
     samples = index_samples(X)
     if not is_mixed_frame(samples):
@@ -221,18 +222,18 @@ def read_pair(X, reconstructions):
 
 
 def index_samples(X):
-    """Return samples in a form whose rows can be chosen by number.
+    """Return samples in a form whose rows can be selected by position.
 
     Parameters
     ----------
     X : object
-        Input of the user.
+        Samples as passed by the user.
 
     Returns
     -------
     samples : ndarray, DataFrame, CSR matrix or list
-        A frame stays one, since it has names. A list is returned for tables in lists, and for
-        sequences of different lengths.
+        Samples. Data frames are kept because of their names; tables in lists and sequences of
+        different lengths remain lists.
     """
     samples = tidy_table(read_container(X))
     return samples if is_ragged(samples) else stack_samples(samples)
@@ -246,19 +247,19 @@ def is_ragged(X) -> bool:
 
 
 def find_image_shape(X, estimator=None):
-    """Return the shape of the images that samples are, None where they are none.
+    """Return the shape of the samples if they are images that can be drawn.
 
     Parameters
     ----------
     X : object
         Samples.
     estimator : fitted transformer, default=None
-        It may know the shape where X is a table.
+        Estimator whose `sample_shape_` is the shape if X is a table.
 
     Returns
     -------
     image_shape : tuple of three ints or None
-        (channels, height, width), with one or three channels.
+        (channels, height, width), with one or three channels. None for other samples.
     """
     shape = tuple(getattr(index_samples(X), "shape", ()))[1:]
     if len(shape) < 2:
@@ -276,6 +277,6 @@ def _check_both_ways(estimator):
     if not (hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform")):
         raise TypeError(
             "`estimator` must have `transform` and `inverse_transform`. Got "
-            f"{type(estimator).__name__}. Of a pipeline that ends in a predictor, pass the part "
-            "before it: `pipeline[:-1]`."
+            f"{type(estimator).__name__}. If a pipeline ends in a predictor, pass the steps before "
+            "it: `pipeline[:-1]`."
         )

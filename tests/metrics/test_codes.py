@@ -89,5 +89,5 @@ def test_refusals():
         neighborhood_hit(X, y[:-1])
     with pytest.raises(ValueError, match="`n_neighbors` must be at least 1 .* Got 150"):
         neighborhood_hit(X, y, n_neighbors=150)
-    with pytest.raises(ValueError, match="`threshold` must be a variance, not negative. Got -1"):
+    with pytest.raises(ValueError, match="`threshold` must be a variance of at least 0. Got -1"):
         active_units(X, threshold=-1)

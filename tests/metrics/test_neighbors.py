@@ -57,12 +57,12 @@ def test_score_of_a_transformer_is_that_of_its_codes(X):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"k": 0}, "`k` must be a number of neighbours, from 1 to 89"),
-        ({"k": 90}, "`k` must be a number of neighbours, from 1 to 89"),
+        ({"k": 0}, "`k` must be a whole number from 1 to 89"),
+        ({"k": 90}, "`k` must be a whole number from 1 to 89"),
         ({"k": 81, "n_queries": 10}, "from 1 to 80"),
         ({"metric": "manhattan"}, "`metric` must be one of"),
         ({"code_metric": "manhattan"}, "`code_metric` must be one of"),
-        ({"n_queries": 0}, "`n_queries` must be a number of rows"),
+        ({"n_queries": 0}, "`n_queries` must be a whole number"),
     ],
 )
 def test_wrong_parameters_are_refused(X, params, message):

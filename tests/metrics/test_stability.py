@@ -90,9 +90,7 @@ def test_seeds_reach_every_part_of_a_pipeline_and_the_estimator_stays_as_it_is()
 
 def test_one_fit_alone_is_refused():
     for n_seeds in [1, 0, 2.5, None]:
-        with pytest.raises(
-            ValueError, match="`n_seeds` must be a whole number of fits, at least 2"
-        ):
+        with pytest.raises(ValueError, match="`n_seeds` must be a whole number of at least 2"):
             code_stability(PCA(2), X, n_seeds=n_seeds)
 
 
