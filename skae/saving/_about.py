@@ -1,4 +1,4 @@
-"""Description of a model in its file, beside the state."""
+"""Information about a model in the header of its file."""
 
 import json
 from collections.abc import Iterator
@@ -23,25 +23,25 @@ _MOST_PARTS = 10
 
 
 def describe(model, card: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what is to be said of a model.
+    """Return information about a model.
 
     Parameters
     ----------
     model : estimator
-        An estimator of skae or one that holds such.
+        Estimator of skae, or an estimator with such inside.
     card : dict or None
-        Entries that the user adds.
+        Information that the user adds.
 
     Returns
     -------
     about : dict
-        Class, time of writing, versions, what is known of rows, columns and errors, the same of
-        autoencoders that the model holds, and the card.
+        Class, time of saving, versions, numbers of rows and columns, errors, this information for
+        autoencoders inside the model, and the card.
 
     Raises
     ------
     TypeError
-        If the card is not a dictionary of what JSON holds.
+        If the card is not a dictionary that JSON can represent.
     """
     about: dict[str, Any] = {
         "class": type(model).__name__,
@@ -67,7 +67,7 @@ def _read_attributes(model) -> dict[str, Any]:
 
 
 def _walk(value: Any, seen: set[int] | None = None) -> Iterator[BaseEstimator]:
-    """Yield the fitted autoencoders in an estimator, each once."""
+    """Yield the fitted autoencoders inside an estimator, each once."""
     seen = set() if seen is None else seen
     if id(value) in seen:
         return
@@ -80,7 +80,7 @@ def _walk(value: Any, seen: set[int] | None = None) -> Iterator[BaseEstimator]:
         if hasattr(value, "net_"):
             yield value
             return
-        # Parameters may be fitted, too, but are not what the model computes with.
+        # Parameters may be fitted estimators as well, but the model computes with their clones.
         learns_in_place = isinstance(value, Pipeline | FeatureUnion)
         inner = [own for name, own in vars(value).items() if learns_in_place or name.endswith("_")]
     else:

@@ -1,4 +1,4 @@
-"""Checkpoints, from which an interrupted fit resumes."""
+"""Checkpoints of fits, from which an interrupted fit resumes."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from skae.saving._tree import Reader, Writer
 
 _FORMAT = 1
 _N_KEPT = 2
-# Parts of the description of a fit whose differences in detail tell users nothing.
+# Parts of the description of a fit whose entries are not compared one by one in messages.
 _SHOWN_WHOLE = ("estimator", "table", "processes")
 _NAME = re.compile(r"epoch-(\d+)\.checkpoint")
 
@@ -48,8 +48,8 @@ def checkpoints(folder, *, every: int = 1) -> Iterator[None]:
     ValueError
         If `every` is not a positive integer. Also raised by `fit` if the folder contains
         checkpoints of another fit: with another estimator, table, sample weights or parameters, or
-        under other versions of skae, scikit-learn, PyTorch or NumPy. `partial_fit` and fits with
-        `warm_start` or with callbacks of skorch cannot write checkpoints and raise this error, too.
+        under other versions of skae, scikit-learn, PyTorch or NumPy; and by `partial_fit` and fits
+        with `warm_start` or with callbacks of skorch, which cannot write checkpoints.
     skae.exceptions.ModelFileError
         Raised by `fit` if no checkpoint in the folder can be read.
 
@@ -77,7 +77,7 @@ def checkpoints(folder, *, every: int = 1) -> Iterator[None]:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with skae.checkpoints(folder, every=2):
     ...         codes = model.fit_transform(X)
-    ...     with skae.checkpoints(folder, every=2):  # goes on from the last epoch
+    ...     with skae.checkpoints(folder, every=2):  # resumes from the last epoch
     ...         again = model.fit_transform(X)
     >>> bool((codes == again).all())
     True
@@ -95,7 +95,7 @@ def checkpoints(folder, *, every: int = 1) -> Iterator[None]:
 
 
 class _Folder:
-    """A folder with a folder for each fit, in the order of the fits."""
+    """Folder of checkpoints, with a subfolder for each fit."""
 
     def __init__(self, path: Path, every: int):
         self.path, self.every, self.n_fits = path, every, 0
@@ -110,23 +110,22 @@ class _Folder:
 
 
 class _Store:
-    """Checkpoints of one fit in a folder; see `skae._engine.Checkpoints`."""
+    """Checkpoints of one fit; implements `skae._engine.Checkpoints`."""
 
     def __init__(self, path: Path, every: int, fit: dict[str, Any]):
-        # As it reads when it has been written.
+        # JSON turns tuples into lists, so convert before comparing with a file.
         self.path, self.every, self.fit = path, every, json.loads(json.dumps(fit))
 
     def read(self) -> dict[str, Any] | None:
-        """Return the state of the latest checkpoint that is whole, None where there is none.
+        """Return the state of the latest readable checkpoint, or None if there is none.
 
-        Of several processes, that is the latest that all of them have.
+        With several processes, it is the latest checkpoint that all of them have.
         """
         whole, problem = self._find_whole()
         if problem is not None and not whole:
             raise ModelFileError(
-                f"{self.path} must hold checkpoints that skae has written. The latest cannot be "
-                f"read: {problem or type(problem).__name__}. Delete the folder to begin the fit "
-                "anew."
+                f"{self.path} must contain checkpoints written by skae. The latest cannot be read: "
+                f"{problem or type(problem).__name__}. Delete the folder to start the fit again."
             ) from problem
         common = set.intersection(*map(set, RANKS.get().list_all(list(whole))))
         if not common:
@@ -136,19 +135,19 @@ class _Store:
         return state
 
     def _find_whole(self) -> tuple[dict[int, Path], Exception | None]:
-        """Return the checkpoints that can be read, by epoch, and what is wrong with the latest."""
+        """Return the readable checkpoints by epoch, and the error of the last unreadable one."""
         whole, problem = {}, None
         for epoch, path in self._list_files():
             try:
                 with open_packed(path):
                     whole[epoch] = path
-            # Whatever a damaged file makes fail.
+            # A damaged file may raise any error.
             except Exception as error:
                 problem = error
         return whole, problem
 
     def write(self, state: dict[str, Any], epoch: int) -> None:
-        """Write a checkpoint; remove all but the last two."""
+        """Write a checkpoint, and remove all but the last two."""
         writer = Writer(_refuse_object)
         header = {"format": _FORMAT, "fit": self.fit, "state": writer.write(state)}
         self.path.mkdir(parents=True, exist_ok=True)
@@ -158,7 +157,7 @@ class _Store:
             path.unlink(missing_ok=True)
 
     def _list_files(self) -> list[tuple[int, Path]]:
-        """Return epochs and checkpoints in the folder, latest last."""
+        """Return epochs and paths of the checkpoints, in ascending order."""
         names = os.listdir(self.path) if self.path.is_dir() else []
         matches = map(_NAME.fullmatch, names)
         return sorted((int(found[1]), self.path / found[0]) for found in matches if found)
@@ -168,13 +167,13 @@ class _Store:
         differences = _list_differences(fit, self.fit)
         if differences:
             raise ValueError(
-                f"{self.path} must hold checkpoints of this fit. Got those of a fit with other "
-                f"{', '.join(differences)}. Use the same as before, or another folder."
+                f"{self.path} must contain checkpoints of this fit. Got those of a fit with "
+                f"another {', '.join(differences)}. Repeat that fit, or choose another folder."
             )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a checkpoint says of its fit, and the state."""
+    """Return the description of the fit and the state from a checkpoint."""
     with open_packed(path) as (text, file):
         header = json.loads(text)
         if header["format"] != _FORMAT:
@@ -184,11 +183,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _refuse_object(value: Any, path: str = "") -> Any:
-    raise TypeError(f"{type(value).__name__} at {path!r} is not among the values of a checkpoint")
+    raise TypeError(f"{type(value).__name__} at {path!r} cannot be stored in a checkpoint")
 
 
 def _list_differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return the names of what differs, with both values where they are short."""
+    """Return the names of entries that differ, with both values if they are short."""
     found = []
     for part in {**then, **now}:
         before: Any = then.get(part)

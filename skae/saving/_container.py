@@ -1,4 +1,4 @@
-"""Arrays and a text in one safetensors file, with a digest of all of it."""
+"""Files of arrays and a text, in the format of safetensors with a digest."""
 
 import hashlib
 import mmap
@@ -18,19 +18,19 @@ _CHUNK = 1 << 20
 
 
 def pack(text: str, arrays: dict[str, np.ndarray]) -> bytes:
-    """Return a safetensors file.
+    """Return the content of a safetensors file.
 
     Parameters
     ----------
     text : str
-        Stored in the header, under the metadata key "skae".
+        Text for the header, under the metadata key "skae".
     arrays : dict of str to ndarray
-        Arrays of numbers, under their names.
+        Arrays of numbers by name.
 
     Returns
     -------
     content : bytes
-        The file, with a digest in its header.
+        Content of the file, with a digest in its header.
     """
     content = save(arrays, {_TEXT: text, _DIGEST: _BLANK})
     place = _find_digest(content, _BLANK)
@@ -40,33 +40,33 @@ def pack(text: str, arrays: dict[str, np.ndarray]) -> bytes:
 
 @contextmanager
 def open_packed(path) -> Iterator[tuple[str, Any]]:
-    """Open a file that `pack` has made, read nothing but its header, and check its digest.
+    """Open a file made by `pack`, read its header, and verify its digest.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        Path of the file.
 
     Yields
     ------
     text : str
-        The text in the header.
+        Text in the header.
     file : safetensors.safe_open
-        Gives each array by its name.
+        Open file, which reads arrays by name.
 
     Raises
     ------
     ValueError
-        If the file is not one of ours, or is not as it was written.
+        If the file was not made by `pack`, or has been modified.
     """
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         if _TEXT not in metadata or len(metadata.get(_DIGEST, "")) != _N_DIGITS:
-            raise ValueError("it is a safetensors file, but not one that skae has written")
+            raise ValueError("it is a safetensors file, but not one written by skae")
         with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as view:
             place = _find_digest(view, metadata[_DIGEST])
-            if place < 0 or _take_digest(view, place) != metadata[_DIGEST]:
-                raise ValueError("its content is not what its digest says")
+            if _take_digest(view, place) != metadata[_DIGEST]:
+                raise ValueError("its content does not match its digest")
         yield metadata[_TEXT], file
 
 
@@ -75,7 +75,7 @@ def _find_digest(content, digest: str) -> int:
 
 
 def _take_digest(content, place: int) -> str:
-    """Return the digest of a file, in which that at a place counts as zeros."""
+    """Return the digest of a file in which zeros replace the digest at `place`."""
     digest = hashlib.blake2b(content[:place], digest_size=_N_DIGITS // 2)
     digest.update(_BLANK.encode())
     for start in range(place + _N_DIGITS, len(content), _CHUNK):

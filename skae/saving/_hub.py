@@ -1,4 +1,4 @@
-"""Addresses of files on the Hugging Face hub."""
+"""Addresses of files on the Hugging Face Hub."""
 
 import re
 from pathlib import Path
@@ -13,23 +13,23 @@ _ADDRESS = re.compile(
 
 
 def find_file(path) -> Path:
-    """Return the path of a file, which is fetched first where its address is one of the hub.
+    """Return the path of a file, after downloading it if the address is on the Hugging Face Hub.
 
     Parameters
     ----------
     path : str or path-like
-        Path, or "hf://owner/name", which may be followed by "/" with the path of a file in that
-        repository, "model.skae" by default, and by "@" with a revision.
+        Path, or "hf://owner/name", optionally followed by "/" and the path of a file in the
+        repository (default "model.skae"), and by "@" and a revision.
 
     Returns
     -------
     path : Path
-        Path of the file, in the hub's cache where it has been fetched.
+        Path of the file, which is in the cache of the hub if it was downloaded.
 
     Raises
     ------
     ValueError
-        If the address is not of this form.
+        If an address on the hub has another form.
     ImportError
         If huggingface_hub is needed and not installed.
     """
@@ -38,7 +38,7 @@ def find_file(path) -> Path:
     found = _ADDRESS.fullmatch(path)
     if found is None:
         raise ValueError(
-            '`path` must be like "hf://owner/name" or "hf://owner/name/file.skae@revision". '
+            '`path` must have the form "hf://owner/name" or "hf://owner/name/file.skae@revision". '
             f"Got {path!r}. Copy owner and name from the address of the repository."
         )
     hub = import_extra("huggingface_hub", "hub", 'skae.load("hf://...")')

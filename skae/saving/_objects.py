@@ -1,4 +1,4 @@
-"""Objects in files: our own estimators, scikit-learn's, and classes that the reader trusts."""
+"""Objects in files: estimators of skae and scikit-learn, and objects of trusted classes."""
 
 import importlib
 import inspect
@@ -30,10 +30,10 @@ _ESTIMATORS = {
     "VariationalAutoencoderTransformer": "skae",
 }
 
-# Packages whose objects skops writes and audits.
+# Packages whose objects are written and audited by skops.
 _PACKAGES_OF_SKOPS = ("numpy", "scipy", "sklearn")
-# Classes that searches and pipelines hold and skops does not know, or did not know in all of its
-# versions. They compute nothing when they are made.
+# Classes of objects in searches and pipelines that not all versions of skops trust. Creating their
+# objects runs no computation.
 _TRUSTED_OF_SCIKIT_LEARN = frozenset(
     {
         "sklearn.compose._column_transformer._RemainderColsList",
@@ -58,22 +58,22 @@ _KIND, _VERSIONS = "kind", "_versions"
 
 
 def get_class_path(own: type) -> str:
-    """Return the name of a class with that of its module."""
+    """Return the name of a class with its module."""
     return f"{own.__module__}.{own.__qualname__}"
 
 
 def get_estimator_class(name: str) -> type:
-    """Return the class of one of our estimators."""
+    """Return the class of an estimator of skae."""
     return getattr(importlib.import_module(_ESTIMATORS[name]), name)
 
 
 def list_trusted_types() -> list[str]:
-    """Return the paths of the classes of our estimators."""
+    """Return the names of all estimator classes of skae, with their modules."""
     return [get_class_path(get_estimator_class(name)) for name in _ESTIMATORS]
 
 
 class ObjectWriter(Writer):
-    """A `Writer` that takes objects apart.
+    """Writer of nested values with objects.
 
     Parameters
     ----------
@@ -93,11 +93,11 @@ class ObjectWriter(Writer):
         own = type(value)
         if own.__name__ in _ESTIMATORS and get_estimator_class(own.__name__) is own:
             state = leave_out_usual(own.__name__, value.__getstate__())
-            # The file as a whole tells of them.
+            # The header has the versions of the whole file.
             state.pop(_VERSIONS, None)
             return {_KIND: own.__name__, "state": self.write(state, path)}
         if own is Pipeline and vars(value).keys() <= value.get_params(deep=False).keys():
-            # It has learned nothing itself, so that its parts need not go through skops.
+            # A pipeline has no fitted attributes, so skops is not needed.
             return {_KIND: "pipeline", "state": self.write(vars(value), path)}
         package = own.__module__.partition(".")[0]
         if package in _PACKAGES_OF_SKOPS and not isinstance(value, type):
@@ -107,7 +107,7 @@ class ObjectWriter(Writer):
         if package in ("builtins", "torch") or "<" in own.__qualname__:
             raise TypeError(
                 f"`{path}` must be a value or an object with parameters. Got {value!r}, which "
-                "only a pickle can hold. Put a function or module into a class of your own that "
+                "only a pickle can store. Wrap functions and modules in a class of your own that "
                 "derives from a class of skae, such as skae.objectives.ReconstructionLoss."
             )
         return {_KIND: "trusted", "class": get_class_path(own), "state": self._write_own(value)}
@@ -120,16 +120,16 @@ class ObjectWriter(Writer):
 
 
 class ObjectReader(Reader):
-    """A `Reader` that makes objects anew.
+    """Reader of values written by `ObjectWriter`.
 
     Parameters
     ----------
     file : safetensors.safe_open
-        Gives arrays.
-    trusted : dict of str to type
-        Classes beside our own, under their paths.
+        Open file.
+    trusted : dict of str to type or None
+        Trusted classes by name with module, in addition to skae's; None is imported when needed.
     versions : dict of str to str
-        Versions of packages under which the file was written.
+        Versions of the packages that the file was written with.
     """
 
     def __init__(self, file, trusted: dict[str, type | None], versions: dict[str, str]):
@@ -181,9 +181,9 @@ class ObjectReader(Reader):
 
 
 def _fill_in_new(own: type, state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state with parameters that its class did not have when it was written.
+    """Return a state with defaults for parameters that are newer than the file.
 
-    The default of a new parameter lets everything be as it was before.
+    The default of a new parameter keeps the earlier behaviour.
     """
     if not issubclass(own, BaseEstimator):
         return state
@@ -193,30 +193,30 @@ def _fill_in_new(own: type, state: dict[str, Any]) -> dict[str, Any]:
 
 
 class UntrustedClassError(ValueError):
-    """A file holds objects of classes that are not trusted."""
+    """Error for files with objects of classes that are not trusted."""
 
     def __init__(self, paths: list[str]):
-        super().__init__(f"it holds objects of {', '.join(paths)}")
+        super().__init__(f"it contains objects of {', '.join(paths)}")
         self.paths = paths
 
 
 def check_zip(data: bytes) -> None:
-    """Raise an error for archives whose members or arrays claim to be larger than the archive.
+    """Raise an error if members or arrays of an archive claim to be larger than the archive.
 
     Parameters
     ----------
     data : bytes
-        A zip archive of JSON and NPY files.
+        Zip archive of JSON and NPY files.
 
     Raises
     ------
     ValueError
-        If reading it would take more memory than it has bytes.
+        If reading the archive would take more memory than the archive has bytes.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > len(data):
-            raise ValueError("an archive in it says that it is larger than it is")
+            raise ValueError("an archive in it claims more bytes than it has")
         for member in members:
             if member.filename.endswith(".npy"):
                 with archive.open(member) as file:
@@ -229,7 +229,7 @@ def _check_array_header(file, n_bytes: int) -> None:
         raise ValueError(f"an array in it has the unknown version {version}")
     (length,) = struct.unpack("<H", file.peek(2)[:2])
     if length > n_bytes:
-        raise ValueError("an array in it has a header that is longer than it is")
+        raise ValueError("an array in it has a header that is longer than the array")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize > n_bytes:
-        raise ValueError("an array in it says that it is larger than it is")
+        raise ValueError("an array in it claims more bytes than it has")

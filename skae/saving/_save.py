@@ -1,4 +1,4 @@
-"""Saving fitted estimators to files, and loading them."""
+"""Saving and loading of fitted estimators."""
 
 import json
 from collections.abc import Sequence
@@ -17,8 +17,7 @@ from skae.saving._objects import (
     get_class_path,
 )
 
-# Format 2 leaves out usual values of parameters, and shortens names of arrays; format 3 puts small
-# arrays together.
+# Format 2 omits default values and shortens names of arrays; format 3 joins small arrays.
 _FORMAT = 3
 _FORMATS = (1, 2, 3)
 
@@ -148,7 +147,7 @@ def load(path, *, trusted: Sequence[str | type] = (), compare_versions: bool = T
         versions = about["versions"] if compare_versions else {}
         model = ObjectReader(file, classes, versions).read(header["model"])
         if "fitted" in about:
-            # States of estimators do not hold it.
+            # The time of fitting is not part of the state of an estimator.
             vars(model)["_fitted_at"] = str(about["fitted"])
         return model
 
@@ -164,11 +163,11 @@ def read_about(path) -> dict[str, Any]:
     Returns
     -------
     about : dict
-        Dictionary with those of the following keys that apply to the model: the "class", the times
-        of fitting ("fitted") and saving ("saved"), the "versions" of packages, the numbers of
-        "rows", "columns" and "codes", the "names" of the columns, the "error" and "pca_error" per
-        cell or "lsa_error" per word, the same information about autoencoders inside the model
-        ("parts"), and the "card".
+        Dictionary with the following keys, as far as they apply to the model: "class", time of
+        fitting ("fitted") and saving ("saved"), "versions" of packages, numbers of "rows",
+        "columns" and "codes", "names" of the columns, "error" and "pca_error" per cell or
+        "lsa_error" per word, this information for autoencoders inside the model ("parts"), and the
+        "card".
 
     Raises
     ------
@@ -194,9 +193,9 @@ def read_about(path) -> dict[str, Any]:
 
 @contextmanager
 def _open(path):
-    """Open a file; let everything that is wrong with it be one kind of error."""
+    """Open a file, and turn all errors in its content into a `ModelFileError`."""
     path = find_file(path)
-    # Files that cannot be read raise errors of their own.
+    # A file that is missing or not readable raises an OSError.
     with open(path, "rb"):
         pass
     try:
@@ -207,15 +206,15 @@ def _open(path):
             yield header, file
     except UntrustedClassError as error:
         raise ModelFileError(
-            f"{path} must hold objects of trusted classes alone, but {error}. If you trust their "
+            f"{path} must only contain objects of trusted classes, but {error}. If you trust their "
             f"code, pass their names: trusted={error.paths!r}."
         ) from error
     except ImportError:
         raise
-    # Whatever a hostile file makes fail.
+    # A malicious file may raise any error.
     except Exception as error:
         raise ModelFileError(
-            f"{path} must be a file that skae.save has written, with this or an earlier version of "
-            f"skae. It cannot be read: {error or type(error).__name__}. Write the file again, or "
+            f"{path} must be a file written by skae.save, with this or an earlier version of skae. "
+            f"It cannot be read: {error or type(error).__name__}. Write the file again, or "
             "install the latest version."
         ) from error

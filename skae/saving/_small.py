@@ -1,6 +1,6 @@
-"""Small arrays end to end, in one array of each type.
+"""Small arrays, joined into one array for each data type.
 
-The entry of an array in the header of a file is longer than many arrays of a network.
+Many arrays of a network are smaller than the entry of an array in the header of a file.
 """
 
 from collections import Counter, defaultdict
@@ -8,27 +8,27 @@ from typing import Any
 
 import numpy as np
 
-# Larger arrays have names of their own in the file, for readers in other languages.
-_FEWEST_BYTES = 4096
+# Arrays from this size on keep their names in the file, for readers in other languages.
+_MIN_BYTES = 4096
 _USUAL_TYPE = "float32"
-# A file that named an array without end would take memory; several attributes may share one.
+# Several attributes may share an array, but a malicious file could fill the memory with copies.
 MOST_USES = 4
 
 
 def is_small(array: np.ndarray) -> bool:
     """Return whether an array is stored together with others."""
-    return array.nbytes < _FEWEST_BYTES
+    return array.nbytes < _MIN_BYTES
 
 
 class SmallWriter:
-    """Collects small arrays."""
+    """Collector of small arrays."""
 
     def __init__(self) -> None:
         self._parts: dict[str, list[np.ndarray]] = defaultdict(list)
         self._n_numbers = Counter[str]()
 
     def add(self, array: np.ndarray) -> list[Any]:
-        """Return the place of an array: type, unless single precision, first number and shape."""
+        """Return the data type (unless float32), the first position and the shape of an array."""
         name = array.dtype.name
         place = [self._n_numbers[name], *array.shape]
         self._parts[name].append(array.ravel())
@@ -36,17 +36,17 @@ class SmallWriter:
         return place if name == _USUAL_TYPE else [name, *place]
 
     def join(self) -> dict[str, np.ndarray]:
-        """Return an array for each type, under its name."""
+        """Return the joined arrays by the name of their data type."""
         return {name: np.concatenate(parts) for name, parts in self._parts.items()}
 
 
 class SmallReader:
-    """Finds the small arrays again.
+    """Reader of arrays joined by `SmallWriter`.
 
     Parameters
     ----------
     get_array : callable
-        Returns an array of the file by its name.
+        Function from the name of an array in the file to the array.
     """
 
     def __init__(self, get_array):
@@ -61,7 +61,7 @@ class SmallReader:
         part = joined[start : start + int(np.prod(shape, dtype=object))]
         self._n_read[name] += part.size
         if self._n_read[name] > MOST_USES * joined.size:
-            raise ValueError(f"it names parts of the array {name!r} again and again")
+            raise ValueError(f"it uses parts of the array {name!r} too often")
         return part.reshape(shape).copy()
 
     def _open(self, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Nested values as JSON and arrays of numbers."""
+"""Nested values as JSON, with their arrays of numbers stored separately."""
 
 import math
 from collections import Counter
@@ -13,30 +13,30 @@ from skae.saving._small import MOST_USES, SmallReader, SmallWriter, is_small
 _ARRAY, _ARRAYS, _DICT, _FLOAT, _HALVES = "array", "arrays", "dict", "float", "halves"
 _LIST, _MAP, _NUMBER, _OBJECT, _STRINGS = "list", "map", "number", "object", "strings"
 _TUPLE = "tuple"
-# Shorter lists are shorter as JSON.
-_LEAST_LIST = 8
+# Shorter lists take less space as JSON than as arrays.
+_MIN_LIST = 8
 _WHOLE_TYPES = (np.int8, np.int16, np.int32, np.int64)
 _FLOAT_TYPES = (np.float32, np.float64)
-# Parts of the names of what is large in networks, and need not be exact.
+# Parts of the names of large arrays that may be stored in half precision.
 _HALVED = ("weight", "projection", "directions")
 _GREATEST_HALF = float(np.finfo(np.float16).max)
 
 
 class Writer:
-    """Turns nested values into JSON, and their arrays into a dictionary.
+    """Writer of nested values as JSON and a dictionary of arrays.
 
     Parameters
     ----------
     write_object : callable
-        Returns nested values for an object of any other class, given the object and its path.
+        Function from an object of any other class and its path to nested values.
     half : bool, default=False
         Whether to store matrices of weights in half precision, in groups of arrays.
 
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Arrays of numbers: large ones of groups under the number of the group and their keys, other
-        large ones under the path of keys to their place, small ones together under their type.
+        Arrays of numbers. Names are the number of the group and the key for large arrays in groups,
+        the path of keys for other large arrays, and the data type for joined small arrays.
     """
 
     def __init__(self, write_object: Callable[[Any, str], Any], *, half: bool = False):
@@ -52,7 +52,7 @@ class Writer:
         return {**self._large, **self._small.join()}
 
     def write(self, value: Any, path: str = "") -> Any:
-        """Return a value as JSON knows them."""
+        """Return a value as a value of JSON."""
         if value is None or type(value) in (bool, int, str):
             return value
         if type(value) is float:
@@ -70,7 +70,7 @@ class Writer:
         return {_OBJECT: self.write_object(value, path)}
 
     def _store(self, array: np.ndarray, path: str) -> Any:
-        """Return the name of an array, or the place of a small one among the others."""
+        """Store an array, and return its name, or its place if it is small."""
         array = array.astype(array.dtype.newbyteorder("="), order="C")
         if is_small(array):
             return self._small.add(array)
@@ -81,14 +81,14 @@ class Writer:
 
     def _write_list(self, value: list, path: str) -> Any:
         kinds = {type(item) for item in value}
-        if len(value) >= _LEAST_LIST and len(kinds) == 1 and kinds <= {float, bool, int}:
+        if len(value) >= _MIN_LIST and len(kinds) == 1 and kinds <= {float, bool, int}:
             array = np.array(value)
             if array.dtype.kind in "fbi":
                 return {_LIST: self._store_list(_narrow(array), path)}
         return [self.write(item, f"{path}.{index}") for index, item in enumerate(value)]
 
     def _store_list(self, array: np.ndarray, path: str) -> Any:
-        """Store an array once, if it is an attribute of several objects, as some curves are."""
+        """Store an array, once for several equal lists such as curves of parts of a model."""
         content = array.dtype.str, array.tobytes()
         names = self._lists.setdefault(content, [])
         if len(names) % MOST_USES == 0:
@@ -128,22 +128,22 @@ class Writer:
         if _is_numbers(array):
             return {_ARRAY: self._store(array, path)}
         if array.dtype.kind not in "OU":
-            raise TypeError(f"arrays of {array.dtype} are not among the values that files hold")
+            raise TypeError(f"arrays of {array.dtype} cannot be stored in files")
         items = self.write(array.ravel().tolist(), path)
         return {_STRINGS: [array.dtype.str, list(array.shape), items]}
 
 
 class Reader:
-    """Turns what `Writer` has made back into values.
+    """Reader of values written by `Writer`.
 
     Parameters
     ----------
     names : list of str
         Names of the arrays.
     get_array : callable
-        Returns an array by its name.
+        Function from the name of an array to the array.
     read_object : callable
-        Returns an object, given what `write_object` has returned.
+        Inverse of the function `write_object` of the writer.
     """
 
     def __init__(self, names: list[str], get_array, read_object: Callable[[Any], Any]):
@@ -152,12 +152,12 @@ class Reader:
         self._small = SmallReader(get_array)
 
     def get_array(self, name: str | list) -> np.ndarray:
-        """Return an array by its name or its place, a few times at most."""
+        """Return an array by its name or its place, at most a few times."""
         if isinstance(name, list):
             return self._small.find(name)
         self._n_uses[name] += 1
         if self._n_uses[name] > MOST_USES:
-            raise ValueError(f"it names the array {name!r} again and again")
+            raise ValueError(f"it uses the array {name!r} too often")
         return self._get_array(name)
 
     def read(self, written: Any) -> Any:
@@ -190,7 +190,7 @@ class Reader:
 
     def _read_arrays(self, stored: dict[str, Any] | str) -> dict[str, np.ndarray]:
         if isinstance(stored, str):
-            # Until format 2, a prefix of names.
+            # Formats 1 and 2 store a prefix of the names.
             return self._read_named(stored)
         return {
             key: self.get_array(place if isinstance(place, list) else _name_member(place, key))
@@ -205,14 +205,14 @@ class Reader:
         values = self.read(items)
         longest = max((len(item) for item in values if isinstance(item, str)), default=0)
         if dtype != "|O" and np.dtype(dtype).itemsize > 4 * max(1, longest):
-            raise ValueError("strings are said to be longer than they are")
+            raise ValueError("strings claim to be longer than they are")
         array = np.empty(len(values), dtype=dtype)
         array[:] = values
         return array.reshape(shape)
 
 
 def _name_member(number: int, key: str) -> str:
-    """Return the name of an array in a group; paths of attributes do not begin with a number."""
+    """Return the name of an array in a group. Paths of attributes never begin with a number."""
     return f"{number}/{key}"
 
 
@@ -221,7 +221,7 @@ def _is_numbers(value: Any) -> bool:
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:
-    """Return an array in the shortest type that holds the same numbers."""
+    """Return an array in the smallest data type that represents its numbers exactly."""
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):
             shorter = (array.astype(own) for own in _FLOAT_TYPES)
@@ -237,14 +237,14 @@ def _holds(dtype, array: np.ndarray) -> bool:
 
 
 def _halve(array: np.ndarray) -> np.ndarray:
-    """Return a matrix of single precision in half of it, others as they are."""
+    """Return a float32 matrix in half precision, and any other array unchanged."""
     if array.dtype != np.float32 or array.ndim < 2 or not np.abs(array).max() <= _GREATEST_HALF:
         return array
     return array.astype(np.float16)
 
 
 def _double(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return arrays with those of half precision in single precision."""
+    """Return arrays with half precision converted to single precision."""
     return {
         name: array.astype(np.float32) if array.dtype == np.float16 else array
         for name, array in arrays.items()

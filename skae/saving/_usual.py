@@ -1,8 +1,7 @@
-"""Usual values of parameters, which files leave out.
+"""Usual values of parameters and attributes, which files omit since format 2.
 
-They are what files since format 2 mean by a parameter that they do not name. The table stays as it
-is when a default of an estimator changes, so that a file says the same for ever: a new default is
-then written like any other value.
+Never change the table, even if a default of an estimator changes: files written earlier rely on it.
+A new default is then written to files like any other value.
 """
 
 from typing import Any
@@ -99,19 +98,19 @@ _ESTIMATORS = [name for name in _USUAL if name.endswith("Transformer")]
 
 
 def leave_out_usual(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of an object without the values that are usual in its class.
+    """Return the state of an object without the usual values of its class.
 
     Parameters
     ----------
     name : str
         Name of the class.
     state : dict
-        Values under the names of parameters and attributes.
+        Values of parameters and attributes by name.
 
     Returns
     -------
     rest : dict
-        Input of `fill_in_usual`.
+        Values that are not usual.
     """
     usual = _list_usual(name, state)
     return {
@@ -120,7 +119,7 @@ def leave_out_usual(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def fill_in_usual(name: str, rest: dict[str, Any]) -> dict[str, Any]:
-    """Return the state that `leave_out_usual` has shortened.
+    """Return the full state of an object, the inverse of `leave_out_usual`.
 
     Parameters
     ----------
@@ -145,5 +144,5 @@ def _list_usual(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is(usual: Any, value: Any) -> bool:
-    """Return whether a value equals the default, including its type: 0 is not 0.0."""
+    """Return whether a value equals the usual value, including its type: 0 is not 0.0."""
     return type(value) is type(usual) and repr(value) == repr(usual)

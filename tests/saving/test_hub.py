@@ -60,7 +60,7 @@ def test_other_addresses_are_refused(hub):
         "hf://a b/c",
         "hf://a/b/c@d@e",
     ]:
-        with pytest.raises(ValueError, match="`path` must be like"):
+        with pytest.raises(ValueError, match="`path` must have the form"):
             skae.load(address)
         assert hub.calls == []
 

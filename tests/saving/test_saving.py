@@ -190,7 +190,7 @@ def test_classes_of_ones_own_must_be_trusted(params, round_trip, tmp_path):
 )
 def test_functions_and_modules_cannot_be_saved(params, tmp_path):
     model = make_autoencoder(**params).fit(X)
-    with pytest.raises(TypeError, match="only a pickle can hold"):
+    with pytest.raises(TypeError, match="only a pickle can store"):
         skae.save(model, tmp_path / "model.skae")
     assert os.listdir(tmp_path) == []
 
@@ -364,10 +364,10 @@ def test_foreign_files_are_refused(tmp_path):
     path = tmp_path / "model.skae"
     for content in (b"", b"GIF89a", b"\xff" * 8, (10**9).to_bytes(8, "little") + b"{}"):
         path.write_bytes(content)
-        with pytest.raises(ModelFileError, match=r"skae\.save has written"):
+        with pytest.raises(ModelFileError, match=r"written by skae\.save"):
             skae.load(path)
     save_file({"weights": np.ones(3)}, path)
-    with pytest.raises(ModelFileError, match="not one that skae has written"):
+    with pytest.raises(ModelFileError, match="not one written by skae"):
         skae.load(path)
     with open(path, "wb") as file:
         # It takes no room on the disk.
