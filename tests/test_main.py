@@ -144,7 +144,7 @@ def test_missing_cells_are_passed_over_or_their_rows_left_out(flowers, tmp_path,
     assert lines[1:4] == [
         "Columns are separated by ';'",
         "Decimal commas in a, b, c, d",
-        "Rows left out, for missing values: 4 of 60",
+        "Rows with missing values left out: 4 of 60",
     ]
     assert "42 rows to fit on, 14 held out, 4 columns" in lines
 

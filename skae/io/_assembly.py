@@ -1,4 +1,4 @@
-"""Columns from a frame of cells: without what is no data, under their names, as numbers."""
+"""Named columns of numbers from the cells of a text file or a sheet."""
 
 from skae.io._columns import Column, name_columns
 from skae.io._rows import drop_odd_rows
@@ -7,32 +7,32 @@ from skae.io._written import read_written_columns
 
 
 def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
-    """Make columns of the cells below the names.
+    """Return named columns of the cells below the header.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        The cells, in columns numbered from 0.
+        Cells, in columns numbered from 0.
     layout : Layout
-        Names in the file; without any, the columns are called x0, x1 and so on.
+        Layout of the file. Without names in the file, columns are named x0, x1, ....
     path : pathlib.Path
-        The file, for messages.
+        Path of the file, for error messages.
     separator : str, default=","
         Separator of the columns.
     read_as_text : callable, default=None
-        Given numbers of columns, returns a frame of their cells as they are written.
+        Function from indices of columns to a frame of their cells as text.
 
     Returns
     -------
     columns : list of Column
-        The columns; those that hold no numbers have a reason.
+        Columns; those without numbers have a reason to be left out.
     remarks : list of str
-        Sentences on rows left out, names, and how numbers are written.
+        Remarks on rows left out, names, and the notation of numbers.
 
     Raises
     ------
     ValueError
-        If lines hold more cells than there are names.
+        If lines have more cells than there are names.
     """
     has_names = layout.names is not None
     titles = layout.names if has_names else ("",) * frame.shape[1]

@@ -1,4 +1,4 @@
-"""Columns on their way from a file to a table: their names, and why some are left out."""
+"""Columns of a file: names, conversion to numbers or dates, and reasons to leave them out."""
 
 import re
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import numpy as np
 
 from skae._shared.extras import import_extra
 
-# Patterns of dates, and their formats; if several formats are possible, none is taken.
+# Patterns of dates with their formats. Text for which several formats are possible stays text.
 _DATES = {
     r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?)?": ("ISO8601",),
     r"\d{1,2}\.\d{1,2}\.\d{4}": ("%d.%m.%Y",),
@@ -18,11 +18,11 @@ _DATES = {
 }
 _ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 _NAMELESS = ("", "unnamed: 0")
-# Programs call a column of row numbers so; pandas and R append a number to a name that is taken.
+# Names that programs give to a column of row numbers.
 _COUNTING = {*_NAMELESS, "rownames", "row.names", "row names", "row", "rowid", "row_id", "row id"}
 _COUNTING |= {"row_number", "row number", "rownumber", "index", "level_0", "__index_level_0__", "#"}
 _COUNTING.add("...1")
-# Shorter columns count by chance.
+# Shorter columns may look like row numbers by chance.
 _LONG = 10
 
 
@@ -33,16 +33,15 @@ class Column:
     Attributes
     ----------
     name : str
-        Its name, which no other column has.
+        Unique name.
     values : pandas.Series
-        Its cells.
+        Cells.
     title : str
-        The name in the file, which other columns may have, too.
+        Name in the file, which may not be unique.
     reason : str
-        Why the column is left out; empty where it is not.
+        Reason for leaving out the column, or an empty string.
     words : pandas.Series or None
-        Cells of columns of text and of words for booleans, for tables that are not of numbers
-        alone.
+        Cells of columns of text or booleans, for tables with columns of all kinds.
     """
 
     name: str
@@ -52,12 +51,12 @@ class Column:
     words: Any = None
 
     def leave_out(self, reason):
-        """Return the column with a reason, if it has none yet, and without words."""
+        """Return the column with a reason to be left out."""
         return replace(self, reason=self.reason or reason, words=None)
 
 
 def name_columns(titles):
-    """Return names that differ, and remarks on titles that do not.
+    """Return unique names for columns, and a remark if titles were not unique.
 
     Parameters
     ----------
@@ -67,18 +66,18 @@ def name_columns(titles):
     Returns
     -------
     names : list of str
-        The titles; where there is none, "Unnamed: 2" for the third column; where one occurs again,
-        with ".1" and so on at its end.
+        Titles, with ".1", ".2", ... appended to repeated ones, and names like "Unnamed: 2" for
+        columns without a title.
     remarks : list of str
-        A sentence, if titles occur more than once.
+        Remark on repeated titles, if there are any.
 
     Examples
     --------
     >>> from skae.io._columns import name_columns
     >>> name_columns(["a", "", "a"])
-    (['a', 'Unnamed: 1', 'a.1'], ['Columns of equal names are told apart: a, a.1'])
+    (['a', 'Unnamed: 1', 'a.1'], ['Columns with equal names were renamed: a, a.1'])
     """
-    # In order, as the keys of a dict are.
+    # A dict serves as an ordered set.
     names: dict[str, None] = {}
     taken = set(titles)
     again: dict[str, list[str]] = {}
@@ -92,21 +91,21 @@ def name_columns(titles):
             again.setdefault(title, [title]).append(name)
         names[name] = None
     equal = ", ".join(name for group in again.values() for name in group)
-    return list(names), [f"Columns of equal names are told apart: {equal}"] * bool(equal)
+    return list(names), [f"Columns with equal names were renamed: {equal}"] * bool(equal)
 
 
 def convert_numbers(column):
-    """Return a column with its cells as plain numbers, or with a reason why it is left out.
+    """Return a column as numbers, or with a reason to be left out.
 
     Parameters
     ----------
     column : Column
-        A column of any type.
+        Column of any type.
 
     Returns
     -------
     column : Column
-        With values of type bool, int or float, missing ones as NaN; or with a reason.
+        Column of type bool, int or float, with NaN for missing values; or with a reason.
     """
     if column.reason:
         return column
@@ -123,17 +122,17 @@ def convert_numbers(column):
 
 
 def convert_kinds(column):
-    """Return a column with its cells as numbers, booleans, categories or dates, or with a reason.
+    """Return a column as numbers, booleans, categories or dates, or with a reason to be left out.
 
     Parameters
     ----------
     column : Column
-        A column of any type.
+        Column of any type.
 
     Returns
     -------
     column : Column
-        With values of a type that estimators of data frames know, or with a reason.
+        Column of a type that estimators accept in data frames, or with a reason.
     """
     if column.words is not None:
         return replace(column, values=read_dates(column.words), reason="")
@@ -157,19 +156,19 @@ def convert_kinds(column):
 
 
 def read_dates(values):
-    """Return dates where all cells of a column of text are dates, and the text otherwise.
+    """Return dates if all cells of a column of text are dates, and the text otherwise.
 
     Parameters
     ----------
     values : pandas.Series of str
-        The cells, with gaps where they are missing.
+        Cells, which may be missing.
 
     Returns
     -------
     values : pandas.Series
-        Dates of the type datetime64 for text such as 2024-05-31, with or without a time of day and
-        a time zone, which becomes UTC, and such as 31.5.2024. Text such as 5/31/2024 is recognised
-        if the column shows which of the two numbers is the month.
+        Dates of type datetime64 for text such as 2024-05-31, with or without a time of day and a
+        time zone, which is converted to UTC, or 31.5.2024. Text such as 5/31/2024 is recognised if
+        the column shows which of the two numbers is the month.
     """
     if values.dtype.kind != "O":
         return values
@@ -183,13 +182,13 @@ def read_dates(values):
 
 
 def _read_dates(values, form, example):
-    """Return dates of a format, None if some cells do not have it."""
+    """Return dates of one format, or None if some cells have another."""
     pandas = import_extra("pandas", "table", "read_table")
     has_zone = form == "ISO8601" and bool(_ZONE.search(example))
     try:
         return pandas.to_datetime(values, format=form, utc=has_zone)
     except ValueError:
-        # The 31st of February, or zones in some cells only.
+        # Such as the 31st of February, or time zones in some cells only.
         return None
 
 
@@ -209,42 +208,42 @@ def _describe_type(values, present):
 
 
 def leave_out_row_numbers(columns):
-    """Leave out columns that number the rows.
+    """Leave out columns of row numbers.
 
     Parameters
     ----------
     columns : list of Column
-        Columns with numbers.
+        Columns of numbers.
 
     Returns
     -------
     columns : list of Column
-        Reasons by name; a column named as a row number that counts from 0 or 1 has one.
+        Columns. Those that count from 0 or 1 and are named like row numbers have a reason.
     remarks : list of str
-        Sentences on others that look like row numbers.
+        Remarks on other columns that look like row numbers.
     """
     done, remarks = [], []
     for column in columns:
         start = None if column.reason else _find_count(column.values)
-        is_called = _strip_number(column.title) in _COUNTING
-        if start is not None and is_called:
+        is_named_so = _strip_number(column.title) in _COUNTING
+        if start is not None and is_named_so:
             column = column.leave_out(f"row numbers from {start}")
         elif start is not None and len(column.values) >= _LONG:
             remarks.append(
-                f"Column {column.name} counts the rows from {start}: if it means nothing else, "
-                f"leave it out (on the command line: --drop {column.name!r})"
+                f"Column {column.name} counts the rows from {start}: leave it out if it is only "
+                f"a row number (on the command line: --drop {column.name!r})"
             )
         elif _is_nameless_key(column):
             remarks.append(
-                f"Column {column.name} has no name, and another whole number in each row: if these "
-                f"number rows, leave it out (on the command line: --drop {column.name!r})"
+                f"Column {column.name} has no name and a different whole number in each row: leave "
+                f"it out if it is a row number (on the command line: --drop {column.name!r})"
             )
         done.append(column)
     return done, remarks
 
 
 def _find_count(values):
-    """Return 0 or 1 where the values count from there, None where they do not."""
+    """Return 0 or 1 if the values count up from this number, and None otherwise."""
     numbers = values.to_numpy()
     if numbers.dtype.kind not in "iuf" or len(numbers) < 2:
         return None

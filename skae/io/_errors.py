@@ -1,40 +1,39 @@
-"""Errors of libraries that read files, in words of our own."""
+"""Errors of libraries that read files, as a ValueError with a remedy."""
 
 from contextlib import contextmanager
 
 
 @contextmanager
 def explain_unreadable(path, kind, remedy):
-    """Turn whatever a library raises on a broken file into a ValueError of one sentence.
+    """Turn any error of a library on a broken file into a ValueError.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        Path of the file.
     kind : str
-        Kind of file that is expected, such as "a readable .csv file".
+        Expected kind of file, such as "a readable .csv file".
     remedy : str
-        Sentence that says what to do.
+        Sentence with a remedy.
 
     Yields
     ------
     None
-        To the lines that read.
+        Control passes to the code that reads the file.
 
     Raises
     ------
     ValueError
-        In place of any other error but UnicodeDecodeError.
+        Replaces all errors except UnicodeDecodeError.
     """
     try:
         yield
     except UnicodeDecodeError:
-        # Another encoding is tried.
+        # The caller tries another encoding.
         raise
-    # Parsers meet bytes that nobody thought of, and then raise errors of any type.
+    # Parsers raise errors of any type on unexpected bytes.
     except Exception as error:
-        said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        message = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(
-            f"`path` must be {kind}. Got {str(path)!r}, where reading ends with: "
-            f"{said[:300]}. {remedy}"
+            f"`path` must be {kind}. Got {str(path)!r}, which fails with: {message[:300]}. {remedy}"
         ) from error

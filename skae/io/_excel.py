@@ -20,25 +20,25 @@ def read_excel_columns(path, sheet, has_names):
     Parameters
     ----------
     path : pathlib.Path
-        The workbook.
+        Path of the workbook.
     sheet : str or None
-        Name of the sheet; None takes the first.
+        Name of the sheet. None reads the first sheet.
     has_names : bool
-        Whether a row names the columns.
+        Whether a row contains column names.
 
     Returns
     -------
     columns : list of Column
-        The columns.
+        Columns of the sheet.
     remarks : list of str
-        Sentences on the sheet.
+        Remarks on the sheet.
 
     Raises
     ------
     ImportError
         If pandas or openpyxl is not installed.
     ValueError
-        If the file cannot be read, or there is no such sheet.
+        If the file cannot be read, or has no sheet of this name.
     """
     pandas = import_extra("pandas", "table", "read_table")
     import_extra("openpyxl", "excel", "read_table")

@@ -1,4 +1,4 @@
-"""The layout of a text file: what separates columns, and which line names them."""
+"""Layout of a text file: separator of the columns, lines with names, and lines with data."""
 
 import re
 from collections import Counter
@@ -8,30 +8,30 @@ from typing import cast
 
 from skae.io._numbers import is_no_value, is_value
 
-# In which order separators are tried. A semicolon, a tab or a bar in the same number in all lines
-# is hardly part of what cells hold; a comma may be one of decimals.
+# Separators in the order of trial. If all lines have equally many semicolons, tabs or bars, these
+# separate columns; commas may be decimal commas.
 _SEPARATORS = (";", "\t", "|", ",")
-# Excel's hint.
+# First line by which Excel declares the separator.
 _HINT = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 COMMENT_MARKS = ("#", "//", "!")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the names and the data of a table are.
+    """Positions of names and data in a table of cells.
 
     Attributes
     ----------
     names : tuple of str or None
-        Names of the columns, None where no line holds them.
+        Names of the columns. None if no line contains names.
     first : int
         Index of the first record of data.
     width : int
-        Number of cells of the widest record from there on.
+        Number of cells of the widest record of data.
     remarks : tuple of str
-        Sentences on what was left out or is doubtful.
+        Remarks on lines left out and doubtful decisions.
     names_rows : bool
-        Whether each record holds one cell more than there are names, as R writes it.
+        Whether each record has one cell more than there are names, as in files written by R.
     quotes_first : bool
         Whether the first cell of each record is in quotes.
     """
@@ -45,23 +45,23 @@ class Layout:
 
 
 def split_records(text, separator):
-    r"""Split text into records of cells, as CSV has them.
+    r"""Split CSV text into records of cells.
 
-    Python's own reader refuses long cells unless a setting of the whole process is changed.
+    The reader of Python's standard library rejects long cells unless a global setting is changed.
 
     Parameters
     ----------
     text : str
         Text with lines that end in "\n".
     separator : str
-        One character.
+        Separator of the cells, a single character.
 
     Yields
     ------
     cells : list of str
-        Cells of a record, without quotes and blanks around them.
+        Cells of a record, without surrounding quotes and blanks.
     end : int
-        Where the record ends in the text.
+        Position of the end of the record in the text.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def split_records(text, separator):
     cell = re.compile(rf' *"((?:[^"]|"")*+)" *(?=[{mark}\n]|\Z)|([^{mark}\n]*)')
     position, cells = 0, []
     while position < len(text):
-        # The second alternative matches anything, be it nothing.
+        # The second alternative of the pattern always matches, even the empty string.
         match = cast(re.Match, cell.match(text, position))
         quoted = match[1]
         cells.append((match[2] if quoted is None else quoted.replace('""', '"')).strip())
@@ -91,14 +91,14 @@ def find_separator(text, usual):
     Parameters
     ----------
     text : str
-        The first lines.
+        First lines of the file.
     usual : str
-        The separator that the file's name tells, which is taken where none cuts lines.
+        Usual separator of the file type, returned if no separator occurs.
 
     Returns
     -------
     separator : str
-        One character.
+        Separator, a single character.
     """
     if (hint := _HINT.fullmatch(text.partition("\n")[0])) is not None:
         return hint[1]
@@ -120,14 +120,14 @@ def find_layout(records, has_names=True):
     Parameters
     ----------
     records : list of lists of str
-        The first records of a file.
+        First records of a file.
     has_names : bool, default=True
-        Whether a record names the columns.
+        Whether a record contains column names.
 
     Returns
     -------
     layout : Layout
-        Where they are.
+        Positions of names and data.
     """
     start = _find_start(records)
     width = _find_width(records[start:])
@@ -147,8 +147,8 @@ def _find_layout_by_names(records, start):
     names = tuple(records[start]) if start < len(records) else ()
     if _are_values(names):
         remarks.append(
-            f"The first line ({', '.join(names[:3])} ...) was taken for names: if it is data, say "
-            "header=False (on the command line: --no-header)"
+            f"The first line ({', '.join(names[:3])} ...) was read as column names: if it is data, "
+            "pass header=False (on the command line: --no-header)"
         )
     remarks += _describe_end(records[first:], len(names))
     width = _find_width(records[first:])
@@ -156,7 +156,7 @@ def _find_layout_by_names(records, start):
 
 
 def _find_start(records):
-    """Return the index of the record that is names or, where there are none, data."""
+    """Return the index of the record with names or, if there are none, of the first data."""
     filled = [index for index, cells in enumerate(records) if any(cells)]
     candidates = [index for index in filled if not _is_comment(records[index])]
     lengths = Counter(len(_strip_end(records[index])) for index in candidates)
@@ -166,7 +166,7 @@ def _find_start(records):
     for index in following:
         cells = records[index]
         if _are_names(cells):
-            # What stands above names and has fewer cells is a title, or tells of the file.
+            # A line above the names with fewer cells is a title or a description of the file.
             if _is_title(records[best], cells):
                 best = index
         elif len(_strip_end(cells)) >= usual:
@@ -175,18 +175,18 @@ def _find_start(records):
 
 
 def _is_title(above, cells):
-    """Return whether a line of text lies below a title, rather than being a line of units."""
+    """Return whether the line above a line of text is a title, and not names above units."""
     n_above, n_cells = _count_filled(above), _count_filled(cells)
     if n_above != n_cells:
         return n_above < n_cells
-    # A number here or there, such as a year or a device's, is no name. Years may be.
+    # Titles may contain single numbers, such as a year; names may be years as well.
     n_values = sum(map(is_value, above))
     are_names = len(set(cells)) == len(cells) and not any(map(is_no_value, cells))
     return 0 < 2 * n_values <= n_above and are_names
 
 
 def _find_title(records, start):
-    """Return the index of the last line above, where data would be taken for names otherwise."""
+    """Return the index of the line above if `start` is data, so that data do not become names."""
     above = [index for index in range(start) if any(records[index])]
     above = [index for index in above if not _is_comment(records[index])]
     is_data = start < len(records) and all(is_value(cell) for cell in records[start] if cell)
@@ -194,13 +194,13 @@ def _find_title(records, start):
 
 
 def _fits(cells, usual):
-    # R writes one name less than cells; a title leaves most cells of its line empty.
+    # Files written by R have one name fewer than cells; a title leaves most cells empty.
     length = len(_strip_end(cells))
     return length >= usual - 1 and 2 * _count_filled(cells) >= length
 
 
 def _find_names_in_comment(records, start):
-    """Return the index of the comment that names the columns, None if there is none."""
+    """Return the index of the comment with column names, or None if there is none."""
     if start >= len(records) or _are_names(records[start]):
         return None
     above = [index for index in range(start) if any(records[index])]
@@ -217,7 +217,7 @@ def _skip_units(records, first):
 
 
 def _are_units(cells, below):
-    """Return whether a record holds text in numeric columns and no value at all."""
+    """Return whether a record has text above numeric columns, and no values."""
     cells = ["" if is_no_value(cell) else cell for cell in cells]
     if not _are_names(cells):
         return False
@@ -240,19 +240,19 @@ def _describe_above(records):
 
 def _describe_units(records, start, first):
     for index in range(start, first):
-        yield f"Line {index + 1} ({_show(records[index])}) was taken for units and left out"
+        yield f"Line {index + 1} ({_show(records[index])}) was read as units and left out"
 
 
 def _name_rows(records, n_names):
     lengths = {len(cells) for cells in records if any(cells) and not _is_comment(cells)}
-    # A line of one cell stands below the table.
+    # Lines of one cell are notes below the table.
     return lengths - ({1} if n_names > 1 else set()) == {n_names + 1}
 
 
 def _describe_end(records, n_names):
     surplus = [cells[n_names:] for cells in records if len(cells) > n_names]
     if surplus and not any(map(any, surplus)):
-        yield f"Empty cells beyond the {n_names} names left out: lines end with a separator"
+        yield f"Empty cells after the {n_names} named columns left out: lines end with a separator"
 
 
 def _show(cells):
@@ -286,7 +286,7 @@ def _are_names(cells):
 
 def _are_values(cells):
     filled = [cell for cell in cells if cell]
-    # A mark such as "-" may denote a column without a name.
+    # Marks such as "-" may stand for columns without a name.
     n_values = sum(map(is_value, filled))
     return 2 * n_values >= max(len(filled), 1) and not all(map(is_no_value, filled))
 

@@ -14,16 +14,16 @@ _REMEDY = (
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Parts of a table that are kept.
+    """Rows and columns of a table that are kept.
 
     Attributes
     ----------
     rows : ndarray of bool of shape (n_samples,)
-        The rows.
+        Whether rows are kept.
     columns : ndarray of bool of shape (n_features,)
-        The columns.
+        Whether columns are kept.
     remarks : tuple of str
-        Sentences on everything that was left out.
+        Remarks on rows left out.
     """
 
     rows: np.ndarray
@@ -32,68 +32,68 @@ class Kept:
 
 
 def settle_missing(lacks, infinite, target_lacks, names, path, target, missing):
-    """Find out what of a table to keep, or refuse it.
+    """Choose the rows and columns to keep, or raise an error.
 
     Parameters
     ----------
     lacks : ndarray of bool of shape (n_samples, n_features)
-        Where features are missing.
+        Whether features are missing.
     infinite : ndarray of bool of shape (n_samples, n_features)
-        Where features are infinite.
+        Whether features are infinite.
     target_lacks : ndarray of bool of shape (n_samples,)
-        Where the target is missing.
+        Whether the target is missing.
     names : sequence of str
         Names of the features.
     path : pathlib.Path
-        The file, for messages.
+        Path of the file, for error messages.
     target : str or None
-        Name of the target, for messages.
+        Name of the target, for error messages.
     missing : {"error", "drop", "keep"}
-        Sentence that says what to do.
+        Treatment of missing values.
 
     Returns
     -------
     kept : Kept
-        The rows and columns.
+        Rows and columns to keep.
 
     Raises
     ------
     ValueError
-        If values are missing that must not be, infinite, or missing in every row.
+        If values are infinite, missing and not allowed to be, or missing in every row.
     """
     columns = np.ones(len(names), dtype=bool)
     if missing == "error":
         _refuse_missing(target_lacks, path, target)
         _refuse(lacks | infinite, names, path, "missing or infinite", _REMEDY)
         return Kept(~target_lacks, columns, ())
-    _refuse(infinite, names, path, "infinite", "Replace them, or drop these columns or rows.")
+    _refuse(infinite, names, path, "infinite", "Replace them, or drop these rows or columns.")
     lost = target_lacks
     if missing == "drop":
-        # A column without any value would cost all rows.
+        # A column without any value would remove all rows.
         columns = ~lacks.all(axis=0)
         lost = lost | lacks[:, columns].any(axis=1)
     if lost.all():
         raise ValueError(
-            f"`path` must hold a row without missing values. Got {str(path)!r} with none: of "
-            f"{len(lacks)} rows, values are missing in {_count(lacks, names)}. "
-            "Drop the columns that lack most, or fill them in."
+            f"`path` must have a row without missing values. Got {str(path)!r}, where values are "
+            f"missing in all {len(lacks)} rows, in the columns {_count(lacks, names)}. "
+            "Drop the columns with most missing values, or fill them in."
         )
-    remarks = [f"Rows left out, for missing values: {lost.sum()} of {len(lost)}"] * bool(lost.any())
+    remarks = [f"Rows with missing values left out: {lost.sum()} of {len(lost)}"] * bool(lost.any())
     return Kept(~lost, columns, tuple(remarks))
 
 
 def _refuse_missing(target_lacks, path, target):
     if target_lacks.any():
         raise ValueError(
-            f"The target {target!r} must hold no missing or infinite values. Got "
+            f"The target {target!r} must have no missing or infinite values. Got "
             f"{target_lacks.sum()} of them in {str(path)!r}. {_REMEDY}"
         )
 
 
-def _refuse(bad, names, path, what, remedy):
+def _refuse(bad, names, path, kind, remedy):
     if bad.any():
         raise ValueError(
-            f"`path` must hold no {what} values. Got {str(path)!r} with some in "
+            f"`path` must have no {kind} values. Got {str(path)!r} with some in "
             f"{_count(bad, names)}. {remedy}"
         )
 
@@ -104,18 +104,7 @@ def _count(bad, names):
 
 
 def list_names(names):
-    """Return names in a row, the first of many.
-
-    Parameters
-    ----------
-    names : iterable of str
-        The names.
-
-    Returns
-    -------
-    listed : str
-        Up to ten of them, and how many more there are.
-    """
+    """Return the first ten names as text, with the number of further names."""
     names = list(names)
     listed = ", ".join(map(str, names[:_SHOWN_NAMES])) or "none"
     more = len(names) - _SHOWN_NAMES

@@ -1,4 +1,4 @@
-"""Arrays of NPZ files."""
+"""Safe reading of arrays from NPZ files."""
 
 import math
 import struct
@@ -13,21 +13,13 @@ from skae.io._sizes import check_size
 _REMEDY = "Write it with numpy.savez(path, X=X, y=y), without object arrays."
 _KIND = "an NPZ file of plain arrays"
 _ENDING = ".npy"
-# NumPy refuses longer ones, once it has read them.
+# NumPy rejects longer headers, but only after reading them.
 _LONGEST_HEADER = 10_000
 
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """Shape and type of an array in a file.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Its shape.
-    dtype : numpy.dtype
-        Its type.
-    """
+    """Shape and data type of an array in a file."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -39,26 +31,26 @@ class ArrayHeader:
 
 
 def read_headers(path):
-    """Read shapes and types of the arrays in an NPZ file, without the arrays.
+    """Read shapes and data types of the arrays in an NPZ file, without the arrays.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        Path of the file.
 
     Returns
     -------
     headers : dict of str to ArrayHeader
-        By name of the array. Whatever else the archive holds is passed over.
+        Headers by name of the array. Other members of the archive are ignored.
 
     Raises
     ------
     ValueError
-        If the file is no archive of arrays, or an array claims more than is in the archive.
+        If the file is not an archive of arrays, or an array claims to be larger than its content.
     """
     with explain_unreadable(path, _KIND, _REMEDY):
         if not zipfile.is_zipfile(path):
-            # NumPy would take it for a pickle, and speak of trust.
+            # NumPy would treat the file as a pickle, with a misleading error message.
             raise ValueError("it is not an archive of arrays")
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if _is_array(member)]
@@ -76,13 +68,13 @@ def _read_header(archive, member):
         if version == (1, 0):
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         else:
-            # Later versions differ in how names of fields are encoded.
+            # Later versions only differ in the encoding of field names.
             shape, _, dtype = np.lib.format.read_array_header_2_0(file)
         n_bytes = math.prod(shape) * dtype.itemsize
         if not dtype.hasobject and n_bytes > member.file_size - file.tell():
             raise ValueError(
                 f"array {member.filename.removesuffix(_ENDING)!r} claims the shape {shape} and "
-                f"{n_bytes} bytes, and holds {max(member.file_size - file.tell(), 0)}"
+                f"{n_bytes} bytes, but has {max(member.file_size - file.tell(), 0)}"
             )
     return ArrayHeader(shape, dtype)
 
@@ -102,24 +94,24 @@ def read_array(path, name, header):
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        Path of the file.
     name : str
         Name of the array.
     header : ArrayHeader
-        Its shape and type.
+        Shape and data type of the array.
 
     Returns
     -------
     array : ndarray
-        The array.
+        Array from the file.
 
     Raises
     ------
     ValueError
-        If the array is broken, holds Python objects, or takes too much memory.
+        If the array is broken, contains Python objects, or takes too much memory.
     """
-    # Bytes and small numbers become float32.
+    # Smaller data types are converted to float32.
     n_bytes = math.prod(header.shape) * max(header.dtype.itemsize, 4)
-    check_size(path, n_bytes, "If that is right, write it without compression: numpy.savez.")
+    check_size(path, n_bytes, "If this is correct, write it without compression: numpy.savez.")
     with explain_unreadable(path, _KIND, _REMEDY), np.load(path, allow_pickle=False) as arrays:
         return arrays[name]

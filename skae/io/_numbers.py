@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-# What people write for a minus sign, and for the space between thousands.
+# Variants of the minus sign, and of spaces and apostrophes between thousands.
 _SIGNS = str.maketrans(
     {"\u2212": "-", "\u2013": "-", "\u2012": "-", "\ufe63": "-", "\uff0d": "-"}
     | dict.fromkeys("\u00a0\u202f\u2009\u2007\t", " ")
@@ -21,33 +21,33 @@ _NUMBER = re.compile(
     r"(?P<body>(?=[.,]?\d)[\d., ']*?[\d.,])(?P<power>[eE][+-]?\d+)? *"
     rf"(?P<after>{_CURRENCY}|%|\u2030)? *(?P<last>-)? *(?P<close>\))?"
 )
-# Groups of three, the first of which does not begin with zero; in India, groups of two as well.
+# Groups of three digits, the first without a leading zero; or of two digits, as in India.
 _POINT = re.compile(
     r"(?:\d+|[1-9]\d{0,2}(?P<mark>[, '])\d{3}(?:(?P=mark)\d{3})*|[1-9]\d?(?:,\d{2})+,\d{3})?"
     r"(?:\.\d*)?"
 )
 _COMMA = re.compile(r"(?:\d+|[1-9]\d{0,2}(?P<mark>[. '])\d{3}(?:(?P=mark)\d{3})*)?(?:,\d*)?")
 _LOGICAL = {"true": 1.0, "false": 0.0}
-# No number is written longer, and the pattern takes long to refuse long texts.
+# Longer texts are not numbers, and take long to match.
 _LONGEST = 60
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as it is written.
+    """Number as written in a cell.
 
     Attributes
     ----------
     body : str
-        Digits, with the marks of decimals and thousands.
+        Digits, with decimal mark and thousands separators.
     power : str
-        The exponent, such as "e-3", or nothing.
+        Exponent, such as "e-3", or an empty string.
     is_negative : bool
-        Whether a minus or parentheses stand around the digits.
+        Whether there is a minus sign, or parentheses.
     unit : str
-        Percent or currency, or nothing.
+        Percent sign or currency, or an empty string.
     has_parentheses : bool
-        Whether the minus is written as parentheses.
+        Whether parentheses stand for a minus sign.
     """
 
     body: str
@@ -57,11 +57,11 @@ class Cell:
     has_parentheses: bool = False
 
     def allows(self, decimal):
-        """Return whether the digits are a number with this decimal mark, "." or ","."""
+        """Return whether the digits are a number with the decimal mark "." or ","."""
         return bool((_POINT if decimal == "." else _COMMA).fullmatch(self.body))
 
     def is_ambiguous(self):
-        """Return whether both decimal marks give a number, and different ones."""
+        """Return whether the decimal marks "." and "," give two different numbers."""
         has_mark = "." in self.body or "," in self.body
         return has_mark and self.allows(".") and self.allows(",")
 
@@ -79,12 +79,12 @@ def read_cell(text):
     Parameters
     ----------
     text : str
-        The cell.
+        Text of the cell.
 
     Returns
     -------
     cell : Cell or None
-        The number as it is written, None where the text is none.
+        Number as written, or None if the text is not a number.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def read_cell(text):
 
 
 def read_logical(text):
-    """Return 1.0 for "True" and 0.0 for "False", in any letters, and None for other text."""
+    """Return 1.0 for "true" and 0.0 for "false", ignoring case, and None for other text."""
     return _LOGICAL.get(text.strip().casefold())
 
 
@@ -127,18 +127,18 @@ def is_no_value(text):
 
 
 def is_value(text):
-    """Return whether a cell holds a value rather than a name.
+    """Return whether a cell is a value rather than a name.
 
     Parameters
     ----------
     text : str
-        The cell.
+        Text of the cell.
 
     Returns
     -------
     bool
-        Whether it is a number, true or false, a date or another cell of digits without letters, or
-        a mark of a missing value.
+        True for numbers, booleans, dates and other text with digits and without letters, and marks
+        of missing values.
     """
     text = text.strip()
     has_digits = any(letter.isdigit() for letter in text)

@@ -8,7 +8,7 @@ from skae.io._errors import explain_unreadable
 from skae.io._sizes import check_size
 
 _KIND = "a readable .parquet file"
-_REMEDY = "Check that its name says what it holds."
+_REMEDY = "Check that its ending matches its content."
 _CELL_BYTES = 8
 _OTHER_KINDS = ("text", "categories", "dates or times")
 
@@ -19,18 +19,18 @@ def read_parquet_columns(path, target, *, numeric_only=True):
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        Path of the file.
     target : str or None
-        Name of a column to read whatever its type.
+        Name of a column to read regardless of its type.
     numeric_only : bool, default=True
-        Whether to read no text, categories, dates and times besides.
+        Whether to skip columns of text, categories, dates and times.
 
     Returns
     -------
     columns : list of Column
-        All columns of the file; those that have not been read hold no values and have a reason.
+        All columns of the file. Skipped columns have no values, and a reason.
     remarks : list of str
-        Sentences on the file.
+        Remarks on the file.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def read_parquet_columns(path, target, *, numeric_only=True):
         for index, (name, reason) in enumerate(zip(names, reasons, strict=True))
         if not reason or target in (name, schema.names[index])
     ]
-    remedy = "Read it with pandas, and give the table to skae.comparison.compare_with_pca."
+    remedy = "Read it with pandas, and pass the table to skae.comparison.compare_with_pca."
     check_size(path, n_rows * max(len(wanted), 1) * _CELL_BYTES, remedy)
     with explain_unreadable(path, _KIND, _REMEDY):
         values = _read_values(arrow, file, schema, wanted)
@@ -66,11 +66,10 @@ def read_parquet_columns(path, target, *, numeric_only=True):
 
 
 def _find_reason(arrow, kind):
-    """Return why columns of a type are left out, or nothing."""
+    """Return the reason to leave out columns of a type, or an empty string."""
     types = arrow.types
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
-        return ""
-    if types.is_decimal(kind):
+    numeric = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    if any(is_kind(kind) for is_kind in numeric):
         return ""
     if types.is_dictionary(kind):
         return "categories"
@@ -82,7 +81,7 @@ def _find_reason(arrow, kind):
 
 
 def _read_values(arrow, file, schema, wanted):
-    """Return a Series for each of the wanted columns, by its number."""
+    """Return a Series for each of the wanted columns, by index."""
     titles = list(dict.fromkeys(schema.names[index] for index in wanted))
     table = file.read(columns=titles)
     positions = defaultdict(list)
@@ -90,7 +89,7 @@ def _read_values(arrow, file, schema, wanted):
         positions[title].append(position)
     values = {}
     for index in wanted:
-        # Which of the columns of this name it is.
+        # Several columns may have this name.
         nth = schema.names[:index].count(schema.names[index])
         column = table.column(positions[schema.names[index]][nth])
         if arrow.types.is_decimal(column.type):
@@ -100,10 +99,10 @@ def _read_values(arrow, file, schema, wanted):
 
 
 def _list_index(schema):
-    """Return the names of the columns that pandas has written as the index of a frame."""
+    """Return the names of columns that pandas has written as the index of a data frame."""
     try:
         entries = schema.pandas_metadata["index_columns"]
         return {entry for entry in entries if isinstance(entry, str)}
     except Exception:
-        # Without metadata, or with metadata that no one can read, there is no index.
+        # Missing or unreadable metadata mean that there is no index.
         return set()

@@ -1,32 +1,32 @@
-"""Rows that are no data: empty ones, comments, and lines below the table."""
+"""Removal of rows without data: empty lines, comments, and notes below the table."""
 
 import numpy as np
 
 from skae.io._layout import COMMENT_MARKS
 from skae.io._numbers import is_no_value, is_value
 
-# Lines below a table that are looked at.
+# Maximum number of lines below a table that are examined.
 _MOST_BELOW = 10
 
 
 def drop_odd_rows(frame, titles, n_columns):
-    """Leave out rows that are no data.
+    """Leave out rows without data.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        The cells, in columns numbered from 0.
+        Cells, in columns numbered from 0.
     titles : sequence of str
         Names of the columns.
     n_columns : int
-        Number of columns that hold data.
+        Number of columns with data.
 
     Returns
     -------
     frame : pandas.DataFrame
-        The other rows, with their own index.
+        Remaining rows, with their original index.
     remarks : list of str
-        Sentences on rows left out.
+        Remarks on rows left out.
     """
     if not len(frame) or not n_columns:
         return frame, []
@@ -39,12 +39,12 @@ def drop_odd_rows(frame, titles, n_columns):
         rows["Lines below the table left out"] = _find_below(frame)
     remarks = []
     odd = np.zeros(len(frame), dtype=bool)
-    for what, found in rows.items():
+    for description, found in rows.items():
         found = found & ~odd
         if found.any():
             example = frame.iloc[np.flatnonzero(found)[0], 0]
             such_as = f", such as {str(example)[:60]!r}" if isinstance(example, str) else ""
-            remarks.append(f"{what}: {found.sum()}{such_as}")
+            remarks.append(f"{description}: {found.sum()}{such_as}")
             odd |= found
     return (frame[~odd] if odd.any() else frame), remarks
 
@@ -60,7 +60,7 @@ def _find_repeated(frame, titles):
 
 
 def _find_comments(frame, n_columns):
-    """Return which rows begin as comments do and hold nothing else, or no number as others do."""
+    """Return whether rows begin with a comment mark, and are not data."""
     none = np.zeros(len(frame), dtype=bool)
     if not _is_text(frame, 0):
         return none
@@ -76,7 +76,7 @@ def _find_comments(frame, n_columns):
 
 
 def _find_below(frame):
-    """Return which of the last rows hold nothing but text in a first column of numbers."""
+    """Return whether rows at the end only have text, in a first column of numbers otherwise."""
     found = np.zeros(len(frame), dtype=bool)
     if not _is_text(frame, 0):
         return found
@@ -87,9 +87,9 @@ def _find_below(frame):
             break
         found[row] = True
     others = frame[0][~found].dropna().astype(str)
-    return (
-        found if all(map(is_value, others.iloc[-_MOST_BELOW:])) and len(others) else ~found & found
-    )
+    if len(others) and all(map(is_value, others.iloc[-_MOST_BELOW:])):
+        return found
+    return np.zeros(len(frame), dtype=bool)
 
 
 def _is_text(frame, name):

@@ -1,8 +1,8 @@
-"""The memory that a file asks for, checked before any is taken."""
+"""Check of the memory that a file needs, before it is read."""
 
 import os
 
-# Compression ratio that numbers rarely exceed, and size of tables that may exceed it.
+# Compression ratio that numbers rarely exceed, and size in bytes of tables that may exceed it.
 _MOST_RATIO = 200
 _SMALL = 2**29
 
@@ -13,17 +13,17 @@ def check_size(path, n_bytes, remedy):
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        Path of the file.
     n_bytes : int
-        Bytes that its content takes in memory.
+        Size of the content in memory, in bytes.
     remedy : str
-        Sentence that says what to do.
+        Sentence with a remedy.
 
     Raises
     ------
     ValueError
-        If that is more than the computer has, or more than half a gigabyte and more than 200 times
-        the size of the file.
+        If the content is larger than the memory of the computer, or larger than half a gigabyte and
+        than 200 times the size of the file.
     """
     packed = path.stat().st_size
     if n_bytes > _measure_memory() or n_bytes > max(_SMALL, _MOST_RATIO * packed):

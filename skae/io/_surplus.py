@@ -1,4 +1,4 @@
-"""Cells beyond the names: separators at the end of lines, names of rows, or a broken file."""
+"""Cells without a column name: separators at the end of lines, row names, or a broken file."""
 
 from dataclasses import replace
 
@@ -6,38 +6,38 @@ import numpy as np
 
 ROW_NAMES = "names of rows"
 _SHIFTED = (
-    "The last column has no name, and the first another text in each line: if that names the rows, "
-    "each name stands one column too far left. Leave out the separator at the end of the names then"
+    "The last column has no name, and the first a different text in each line: if these are row "
+    "names, each name is one column too far left; remove the separator at the end of the names then"
 )
 
 
 def settle_surplus(frame, titles, layout, path):
-    """Find out why lines hold more cells than there are names.
+    """Resolve cells without a column name.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        The cells, in columns numbered from 0, as many as the longest line has cells.
+        Cells, in columns numbered from 0, as many as cells in the longest line.
     titles : sequence of str
-        Names of the columns, fewer than columns or as many.
+        Names of the columns, at most as many as columns.
     layout : Layout
-        Tells whether each line seems to hold one cell more than there are names.
+        Layout of the file.
     path : pathlib.Path
-        The file, for messages.
+        Path of the file, for error messages.
 
     Returns
     -------
     frame : pandas.DataFrame
-        The columns that have names; before them that of the names of rows, if there is one.
+        Columns with names, after a column of row names if there is one.
     titles : list of str
-        Names of the columns left; the column of the names of rows is called ``ROW_NAMES``.
+        Names of the columns; that of row names is ``ROW_NAMES``.
     remarks : list of str
-        Sentences on what was found.
+        Remarks on row names.
 
     Raises
     ------
     ValueError
-        If cells beyond the names hold values that are no names of rows.
+        If cells without a column name have values and are not row names.
     """
     named = len(titles)
     while named and not titles[named - 1]:
@@ -48,7 +48,7 @@ def settle_surplus(frame, titles, layout, path):
     remarks = []
     if width == named + 1 <= len(titles) and _may_be_shifted(frame, layout):
         if layout.quotes_first:
-            # The line of names, too, ends with a separator.
+            # The line of names ends with a separator as well.
             titles, layout = titles[:named], replace(layout, names_rows=True)
         else:
             remarks.append(_SHIFTED)
@@ -56,20 +56,20 @@ def settle_surplus(frame, titles, layout, path):
         used = max(named, width)
         return frame.iloc[:, :used], list(titles[:used]), remarks
     if layout.names_rows and width == len(titles) + 1 and _holds_names(frame[0], layout):
-        remark = "Lines hold one cell more than names: the first was taken for the name of the row"
+        remark = "Lines have one cell more than there are names: the first was read as the row name"
         return frame.iloc[:, :width], [ROW_NAMES, *titles], [remark]
     row = int(np.flatnonzero(frame.iloc[:, len(titles) :].notna().any(axis=1))[0])
     n_cells = int(np.flatnonzero(frame.iloc[row].notna())[-1]) + 1
     raise ValueError(
-        f"`path` must hold one name for each cell of a line. Got {str(path)!r}, where row "
-        f"{row + 1} of the data holds {n_cells} cells and the line of names {len(titles)}: "
-        f"{_show(frame.iloc[row, :n_cells])}. Name all columns; save decimal commas with another "
-        "separator, such as semicolons; and put cells that hold the separator in quotes."
+        f"`path` must have a name for each cell of a line. Got {str(path)!r}, where row {row + 1} "
+        f"of the data has {n_cells} cells and the line of names {len(titles)}: "
+        f"{_show(frame.iloc[row, :n_cells])}. Name all columns; separate columns by semicolons if "
+        "numbers have decimal commas; and put cells that contain the separator in quotes."
     )
 
 
 def _may_be_shifted(frame, layout):
-    """Return whether lines seem to start with row names followed by numbers."""
+    """Return whether lines seem to consist of a row name followed by numbers."""
     others = [frame[index].dtype.kind for index in frame.columns[1:] if frame[index].notna().any()]
     return _holds_names(frame[0], layout) and "O" not in others
 
@@ -79,7 +79,7 @@ def _holds_names(first, layout):
     if first.isna().any() or not first.is_unique:
         return False
     if first.dtype.kind in "iu":
-        # R puts them in quotes; without, decimal commas are as likely.
+        # R writes them in quotes. Without quotes, decimal commas are just as likely.
         return layout.quotes_first and np.array_equal(first, np.arange(len(first)) + 1)
     return first.dtype.kind == "O"
 

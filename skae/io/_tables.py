@@ -77,7 +77,7 @@ def read_table(
     header=True,
     sheet=None,
 ) -> Table:
-    r"""Read a table from a file: its numeric columns, or those of all kinds.
+    r"""Read a table from a file: its numeric columns, or columns of all kinds.
 
     Parameters
     ----------
@@ -85,25 +85,25 @@ def read_table(
         File ending in .csv, .csv.gz, .tsv, .tsv.gz or .parquet (these need the extra ``table``),
         .xlsx or .xlsm (the extra ``excel``), or .npz. In text files, commas, semicolons, tabs and
         vertical bars between columns, decimal commas, thousands separators, percent signs and
-        currencies are recognised. Lines above the column names and units below them are skipped. An
-        NPZ file contains an array ``X`` and optionally ``y``, or a single two-dimensional array of
-        any name.
+        currencies are recognised. Lines above the column names, and units below them, are skipped.
+        An NPZ file contains an array ``X`` and optionally ``y``, or a single two-dimensional array
+        of any name.
     target : str, default=None
         Name of the column (in an NPZ file, of the array) to return as `y` instead of as part of
         `X`. None uses ``y`` of an NPZ file, and no target otherwise.
     numeric_only : bool, default=True
-        Whether to read numeric columns alone, as an array. With False, `X` is a data frame of
-        pandas that also has the columns of text, booleans, categories and dates. In text files,
-        columns are dates if all their cells are written as 2024-05-31 (with or without a time),
-        as 31.5.2024, or as 5/31/2024 or 31/5/2024 where the column shows which number is the
-        month. Ignored for NPZ files.
+        Whether to read only numeric columns, as an array. With False, `X` is a data frame of pandas
+        that also has the columns of text, booleans, categories and dates. In text files, columns
+        are dates if all their cells are written as 2024-05-31 (with or without a time), as
+        31.5.2024, or as 5/31/2024 or 31/5/2024 if the column shows which number is the month.
+        Ignored for NPZ files.
     missing : {"error", "drop", "keep"}, default="error"
         Treatment of missing values: raise an error, leave out the rows, or keep them as NaN in `X`.
         Rows without a target are also left out with "keep".
     drop : sequence of str, default=()
         Names of columns to leave out, such as customer numbers.
     header : bool, default=True
-        Whether the file contains column names. With False, columns are named x0, x1 and so on.
+        Whether the file contains column names. With False, columns are named x0, x1, ....
         Ignored for Parquet and NPZ files.
     sheet : str, default=None
         Name of the sheet in an Excel workbook. None reads the first sheet.
@@ -121,10 +121,10 @@ def read_table(
     ImportError
         If pandas, PyArrow or openpyxl is needed and not installed.
     ValueError
-        If the file has another ending or does not match its ending, would take implausibly much
-        memory, has no rows or no columns of these kinds, does not contain `target` or a column of
-        `drop`, has lines with more cells than column names, contains infinite values, or contains
-        missing values that are not allowed or occur in every row.
+        If the file has another ending, does not match its ending, or would take implausibly much
+        memory; if it has no rows or no columns of these kinds, does not contain `target` or a
+        column of `drop`, or has lines with more cells than column names; or if it contains infinite
+        values, or missing values that are not allowed or occur in every row.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def read_table(
         )
     if target in drop:
         raise ValueError(
-            f"`drop` must not hold the target. Got {target!r} for both. Leave out one of them."
+            f"`drop` must not contain the target. Got {target!r} for both. Leave out one of them."
         )
     if suffix == ".npz":
         return _read_npz(path, target, missing, drop)
@@ -180,7 +180,7 @@ def _find_suffix(path, sheet):
         )
     if sheet is not None and found[0] not in EXCEL_SUFFIXES:
         raise ValueError(
-            f"`sheet` must be left out where `path` is no Excel workbook. Got {sheet!r} with "
+            f"`sheet` must be None unless `path` is an Excel workbook. Got {sheet!r} with "
             f"{str(path)!r}. Leave it out."
         )
     return found[0]
@@ -216,7 +216,7 @@ def _convert_columns(columns, remarks, path, target, missing, drop, convert):
     left |= {c.name: "no values" for c, keeps in zip(used, kept.columns, strict=True) if not keeps}
     return Table(
         _take(X, kept),
-        # By way of a list, nullable numbers become plain ones, not objects.
+        # Through a list, nullable numbers become plain numbers instead of objects.
         None if y is None else np.asarray(y[kept.rows].tolist()),
         tuple(c.name for c in used if c.name not in left),
         {name: left[name] for name in names if name in left},
@@ -225,18 +225,15 @@ def _convert_columns(columns, remarks, path, target, missing, drop, convert):
 
 
 def _make_array(columns, names):
-    """Return numeric columns as an array, and where it is missing or infinite."""
+    """Return numeric columns as an array, with masks of missing and infinite values."""
     X = np.column_stack([column.to_numpy(dtype=np.float64) for column in columns])
     return X, np.isnan(X), np.isinf(X)
 
 
 def _make_frame(columns, names):
-    """Return columns as a data frame, and where it is missing or infinite."""
-    X = (
-        import_extra("pandas", "table", "read_table")
-        .concat(columns, axis=1)
-        .set_axis(names, axis=1)
-    )
+    """Return columns as a data frame, with masks of missing and infinite values."""
+    pandas = import_extra("pandas", "table", "read_table")
+    X = pandas.concat(columns, axis=1).set_axis(names, axis=1)
     infinite = np.zeros(X.shape, dtype=bool)
     for index, column in enumerate(columns):
         if column.dtype.kind == "f":
@@ -251,23 +248,23 @@ def _check_drop(drop, names, path):
 
 
 def _find_target(columns, target, path):
-    """Return the column of the target, if it is the only one of that name."""
-    called = [column for column in columns if target in (column.name, column.title)]
-    called = [column for column in called if column.reason != _ASKED]
-    if not called:
+    """Return the only column with the name of the target."""
+    found = [column for column in columns if target in (column.name, column.title)]
+    found = [column for column in found if column.reason != _ASKED]
+    if not found:
         raise _unknown_name("target", target, [column.name for column in columns], path)
-    if len(called) > 1:
-        others = list_names(column.name for column in called if column.name != target)
+    if len(found) > 1:
+        others = list_names(column.name for column in found if column.name != target)
         raise ValueError(
-            f"`target` must name one column. Got {target!r}, which {len(called)} columns of "
-            f"{str(path)!r} are called. Leave out the others with drop (on the command line: "
+            f"`target` must be the name of one column. Got {target!r}, the name of {len(found)} "
+            f"columns of {str(path)!r}. Leave out the others with drop (on the command line: "
             f"--drop): {others}."
         )
-    return called[0]
+    return found[0]
 
 
 def _count_rows(columns, y):
-    """Return the number of rows, or 1 where no column was worth reading."""
+    """Return the number of rows, or 1 if no column was read."""
     read = [column.values for column in columns if column.values is not None]
     return len(read[0] if read else [0] if y is None else y)
 
@@ -275,7 +272,7 @@ def _count_rows(columns, y):
 def _refuse_infinite_target(y, path, target):
     if y is not None and y.dtype.kind == "f" and np.isinf(y).any():
         raise ValueError(
-            f"The target {target!r} must hold no infinite values. Got {np.isinf(y).sum()} of them "
+            f"The target {target!r} must have no infinite values. Got {np.isinf(y).sum()} of them "
             f"in {str(path)!r}. Replace them, or leave out these rows."
         )
 
@@ -329,7 +326,7 @@ def _choose_matrix(headers, path):
         return matrices[0]
     shapes = {name: header.shape for name, header in list(headers.items())[:10]}
     raise ValueError(
-        f"`path` must hold an array X, or only one array, with two dimensions. Got {str(path)!r} "
+        f"`path` must have an array X, or only one array, with two dimensions. Got {str(path)!r} "
         f"with arrays of shapes {shapes}. Write it with numpy.savez(path, X=X, y=y)."
     )
 
@@ -352,7 +349,7 @@ def _check_matrix(header, name, path):
     if header.dtype.kind not in "biuf":
         raise ValueError(
             f"Array {name!r} of `path` must be numeric. Got the type {header.dtype} in "
-            f"{str(path)!r}. Leave out what is no number."
+            f"{str(path)!r}. Leave out values that are not numbers."
         )
 
 
@@ -364,13 +361,13 @@ def _convert_matrix(matrix):
 def _check_shape(n_samples, n_features, path, columns=(), kind="numeric"):
     if n_samples == 0:
         raise ValueError(
-            f"`path` must hold at least one row. Got {str(path)!r}, which holds none. "
-            "Check that its first line is not all there is."
+            f"`path` must have at least one row. Got {str(path)!r}, which has none. "
+            "Check that there are lines below the first."
         )
     if n_features == 0:
         left = list_names(f"{column.name} ({column.reason})" for column in columns)
         raise ValueError(
-            f"`path` must hold at least one {kind} column. Got {str(path)!r} with the columns "
+            f"`path` must have at least one {kind} column. Got {str(path)!r} with the columns "
             f"{left}. {_REMEDIES[kind]}"
         )
 

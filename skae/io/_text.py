@@ -1,4 +1,4 @@
-"""Columns of text files."""
+"""Columns of CSV and TSV files."""
 
 import codecs
 import gzip
@@ -12,17 +12,17 @@ from skae.io._errors import explain_unreadable
 from skae.io._layout import find_layout, find_separator, split_records
 from skae.io._sizes import check_size
 
-# A name's own separator.
+# Usual separators by the ending of the file name.
 _SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 _SAMPLE_LINES = 100
-# Long cells end the sample earlier, in characters.
+# Maximum number of characters of the sample.
 _SAMPLE_LENGTH = 2**21
 _CHUNK = 2**20
-# What spreadsheets write where they do not write UTF-8; it differs in letters that are not English.
+# Encoding of spreadsheet programs that do not write UTF-8.
 _OLD_ENCODING = "Windows-1252"
-# Programs write these where a value is missing; pandas knows others.
+# Marks of missing values, in addition to those of pandas.
 _MISSING = (" ", "?")
-_REMEDY = "Check that its name says what it holds."
+_REMEDY = "Check that its ending matches its content."
 
 TEXT_SUFFIXES = tuple(_SEPARATORS)
 
@@ -33,35 +33,35 @@ def read_text_columns(path, suffix, has_names):
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        Path of the file.
     suffix : {".csv", ".csv.gz", ".tsv", ".tsv.gz"}
-        How its name ends.
+        Ending of the file name.
     has_names : bool
-        Whether a line names the columns.
+        Whether a line contains column names.
 
     Returns
     -------
     columns : list of Column
-        The columns, numbers in any notation among them as numbers.
+        Columns, with numbers in any notation converted.
     remarks : list of str
-        Sentences on what was not as the file's name says.
+        Remarks on encoding, separator, layout and notation.
 
     Raises
     ------
     ImportError
         If pandas is not installed.
     ValueError
-        If the file cannot be read, or not without a doubt.
+        If the file cannot be read, or is ambiguous.
     """
     import_extra("pandas", "table", "read_table")
     if suffix.endswith(".gz"):
         for size in _unpack(path, suffix):
-            check_size(path, size, "Unpack it, if that is right.")
+            check_size(path, size, "Unpack it if this is correct.")
     try:
         return _read(path, suffix, has_names, _find_encoding(path))
     except UnicodeDecodeError:
         columns, remarks = _read_old(path, suffix, has_names)
-    return columns, [f"The text is no UTF-8 and was taken for {_OLD_ENCODING}", *remarks]
+    return columns, [f"The text is not UTF-8 and was read as {_OLD_ENCODING}", *remarks]
 
 
 def _read_old(path, suffix, has_names):
@@ -75,7 +75,7 @@ def _read_old(path, suffix, has_names):
 
 
 def _unpack(path, suffix):
-    """Unpack an archive without keeping its content; yield the size so far."""
+    """Unpack a file without keeping its content, and yield the size so far."""
     size = 0
     kind = f"a readable {suffix} file"
     with explain_unreadable(path, kind, _REMEDY), gzip.open(path) as file:
@@ -104,7 +104,7 @@ def _read(path, suffix, has_names, encoding):
     start = ends[layout.first]
     quotes = [text[end] == '"' for end in ends[layout.first : -1]]
     layout = replace(layout, quotes_first=2 * sum(quotes) > len(quotes))
-    # One column more shows where a later line is longer than those of the sample.
+    # One more column detects lines that are longer than those of the sample.
     width = max(layout.width, len(layout.names or ())) + 1
     source = _Source(path, suffix, encoding, separator, text.count("\n", 0, start), width)
     remarks = [] if separator == usual else [f"Columns are separated by {_show(separator)}"]
@@ -116,7 +116,7 @@ def _read(path, suffix, has_names, encoding):
 
 @dataclass(frozen=True)
 class _Source:
-    """The data of a text file, below its names."""
+    """Data of a text file, below the names."""
 
     path: Path
     suffix: str
@@ -126,7 +126,7 @@ class _Source:
     width: int
 
     def read(self, **options):
-        """Return the cells as a DataFrame, in columns numbered from 0."""
+        """Return the cells as a DataFrame with columns numbered from 0."""
         pandas = import_extra("pandas", "table", "read_table")
         with _open(self.path, self.encoding) as file:
             for _ in range(self.first_line):
@@ -151,16 +151,17 @@ class _Source:
                 raise ValueError(self._count_cells(str(error))) from error
 
     def read_as_text(self, columns):
-        """Return some columns with their cells as they are written."""
+        """Return cells as text in the given columns."""
         return self.read(dtype=dict.fromkeys(columns, str))
 
     def _count_cells(self, message):
+        """Return the error message of pandas with the number of the line in the file."""
         found = re.search(r"Expected \d+ fields in line (\d+), saw (\d+)", message)
         if found is None:
             return message
         line = self.first_line + int(found[1])
         return (
-            f"line {line} holds {found[2]} cells, more than the lines above. Put cells that hold "
+            f"line {line} has {found[2]} cells, more than the lines above. Put cells that contain "
             "the separator in quotes"
         )
 
@@ -176,7 +177,7 @@ def _find_encoding(path):
         head = file.read(1000)
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16"
-    # Without its mark, UTF-16 is known by the zeros beside letters.
+    # UTF-16 without a byte order mark is recognised by the zero bytes of ASCII letters.
     for start, encoding in enumerate(("utf-16-be", "utf-16-le")):
         if 2 * head[start::2].count(0) > len(head[start::2]):
             return encoding
@@ -184,7 +185,7 @@ def _find_encoding(path):
 
 
 def _read_sample(path, suffix, encoding):
-    """Return the first lines, and whether they are all there are."""
+    """Return the first lines, and whether they are the whole file."""
     lines: list[str] = []
     length = 0
     with (
@@ -206,7 +207,7 @@ def _refuse_blanks(records, path):
     is_single = len(lines) > 1 and all(len(cells) == 1 for cells in lines)
     if is_single and len(counts) == 1 and counts != {1}:
         raise ValueError(
-            f"`path` must hold at least one numeric column. Got {str(path)!r} with the columns "
+            f"`path` must have at least one numeric column. Got {str(path)!r} with the columns "
             f"{lines[0][0][:60]}, which seem to be separated by blanks. Save it with another "
             "separator, such as commas."
         )

@@ -1,4 +1,4 @@
-"""Columns of numbers written as text: which decimal mark they have, and their values."""
+"""Columns of numbers written as text: their decimal marks and values."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from skae.io._numbers import is_no_value, read_cell, read_logical
 
-# Distinct cells that are looked at before a column is taken for one of words.
+# Number of distinct cells that are examined to decide whether a column has numbers.
 _N_TRIED = 200
 _AMBIGUOUS = (
     "points or commas before three digits, which are decimals or thousands: the file has both"
@@ -14,19 +14,19 @@ _AMBIGUOUS = (
 
 
 class WrittenColumn:
-    """A column of text that may hold numbers.
+    """Column of text that may be numbers.
 
     Parameters
     ----------
     values : pandas.Series of str
-        The cells, with gaps where they are missing.
+        Cells, which may be missing.
 
     Attributes
     ----------
     problem : str
-        Why the column holds no numbers, or nothing where it does.
+        Reason why the column is not numeric, or an empty string.
     is_nearly_numeric : bool
-        Whether more than half of the cells of a column with a problem are numbers.
+        Whether the column has a problem but more than half of its cells are numbers.
     """
 
     def __init__(self, values):
@@ -70,7 +70,7 @@ class WrittenColumn:
     def _find_mixture(self):
         units = {cell.unit for cell in self._numbers}
         self.is_nearly_numeric = True
-        # Few write a currency in every cell, but half a column of percent is another quantity.
+        # A currency is often left out in some cells, but a percent sign changes the quantity.
         if len(units - {""}) > 1 or (units & {"%", "\u2030"} and "" in units):
             return f"numeric in more than one unit, such as {self._show_units()}"
         if not (self._allows(".") or self._allows(",")):
@@ -87,31 +87,31 @@ class WrittenColumn:
 
     @property
     def is_logical(self):
-        """Whether the cells are words for booleans."""
+        """Whether the cells are booleans."""
         return bool(self._logical)
 
     @property
     def decimal(self):
-        """The decimal mark that the cells prove, "." or ",", or None where either is possible."""
+        """Decimal mark that the cells prove, "." or ","; None if either is possible."""
         point, comma = self._allows("."), self._allows(",")
         return None if point == comma else "." if point else ","
 
     @property
     def is_ambiguous(self):
-        """Whether another decimal mark gives other numbers."""
+        """Whether the numbers depend on the decimal mark, which is not proven."""
         return self.decimal is None and any(cell.is_ambiguous() for cell in self._numbers)
 
     @property
     def has_commas(self):
-        """Whether there are commas in the numbers."""
+        """Whether the numbers contain commas."""
         return any("," in cell.body for cell in self._numbers)
 
     def strip(self):
-        """Return the text without blanks around it."""
+        """Return the text without surrounding blanks."""
         return self._values.map(str.strip, na_action="ignore")
 
     def convert(self, decimal):
-        """Return the numbers as a Series of float64, given the decimal mark."""
+        """Return the numbers as a Series of float64, for a decimal mark."""
         numbers = self._logical or {
             text: np.nan if cell is None else cell.convert(self.decimal or decimal)
             for text, cell in self._cells.items()
@@ -119,7 +119,7 @@ class WrittenColumn:
         return self._values.map(numbers).astype(np.float64)
 
     def list_habits(self, decimal):
-        """Yield in words how the numbers are written, beyond digits and a decimal point."""
+        """Yield descriptions of notation other than digits and a decimal point."""
         decimal = self.decimal or decimal
         bodies = [cell.body for cell in self._numbers]
         if decimal == "," and any("," in body for body in bodies):
@@ -129,30 +129,29 @@ class WrittenColumn:
             yield "Thousands separators"
         units = {cell.unit for cell in self._numbers} - {""}
         if units:
-            yield (
-                "Percent signs, which change no number," if units & {"%", "\u2030"} else "Currency"
-            )
+            is_percent = bool(units & {"%", "\u2030"})
+            yield "Percent signs, ignored," if is_percent else "Currency"
         if any(cell.has_parentheses for cell in self._numbers):
-            yield "Parentheses, as minus signs,"
+            yield "Parentheses for minus signs"
         if any(cell is None for cell in self._cells.values()):
             yield "Marks of missing values"
 
 
 def choose_decimal(columns, separator):
-    """Choose the decimal mark where columns allow either.
+    """Choose the decimal mark of columns that allow either.
 
     Parameters
     ----------
     columns : list of WrittenColumn
-        The numeric columns of a file.
+        Numeric columns of a file.
     separator : str
         Separator of the columns.
 
     Returns
     -------
     decimal : {".", ",", None}
-        The mark that other columns prove. Without a proof, a comma in files separated by something
-        else if there are commas in numbers, and a point otherwise. None where columns prove both.
+        Decimal mark that other columns prove, or None if columns prove both. Without a proof, a
+        comma if ambiguous numbers contain commas and the separator is not a comma, else a point.
     """
     proofs = {column.decimal for column in columns} - {None}
     if len(proofs) > 1:
@@ -164,7 +163,7 @@ def choose_decimal(columns, separator):
 
 
 def read_written_columns(columns, separator, read_as_text=None):
-    """Make numbers of columns of text that hold such.
+    """Convert columns of text that are numbers.
 
     Parameters
     ----------
@@ -173,15 +172,15 @@ def read_written_columns(columns, separator, read_as_text=None):
     separator : str
         Separator of the columns.
     read_as_text : callable, default=None
-        Given the numbers of columns, returns a DataFrame of their cells as they are written. It is
-        asked for columns that have been read with decimal points, where others hold commas.
+        Function from indices of columns to a DataFrame of their cells as text. It is called for
+        columns that were read with decimal points while other columns have decimal commas.
 
     Returns
     -------
     columns : list of Column
-        The columns; those of text that hold no numbers have a reason.
+        Columns; text that is not numbers has a reason.
     remarks : list of str
-        Sentences on how numbers were written, and on cells that keep a column from being numeric.
+        Remarks on the notation of numbers, and on cells that keep a column from being numeric.
     """
     written = {
         index: WrittenColumn(column.values)
@@ -191,9 +190,9 @@ def read_written_columns(columns, separator, read_as_text=None):
     doubtful = _list_doubtful(columns, written, separator)
     if read_as_text is not None and doubtful:
         texts = read_as_text(doubtful)
-        # Rows that are no data have been left out by now.
+        # Selects the rows that remain after removing comments and empty lines.
         again = {i: WrittenColumn(texts[i].loc[columns[i].values.index]) for i in doubtful}
-        # Infinity is no number as people write it.
+        # A column with a word for infinity is numeric for pandas, but a problem here.
         written |= {index: column for index, column in again.items() if not column.problem}
     numeric = {index: column for index, column in written.items() if not column.problem}
     decimal = choose_decimal(list(numeric.values()), separator)
@@ -213,12 +212,12 @@ def _is_text(values):
 
 
 def _list_doubtful(columns, written, separator):
-    """Return which columns may have been read with points that separate thousands."""
+    """Return the indices of columns whose decimal points may be thousands separators."""
     floats = [index for index, column in enumerate(columns) if column.values.dtype.kind == "f"]
     if any(column.has_commas for column in written.values()):
         return floats
     may_be = [_may_be_thousands(columns[index].values.to_numpy()) for index in floats]
-    # A single column with other decimals proves that points are decimal.
+    # One column without groups of three decimals proves that points are decimal.
     return floats if separator != "," and all(may_be) else []
 
 
@@ -251,12 +250,12 @@ def _describe_habits(numeric, names, decimal):
 
 
 def _describe_doubts(numeric, names, decimal, separator):
-    """Warn about an ambiguous file."""
+    """Yield a remark if the decimal mark is a guess."""
     doubtful = [names[index] for index, c in sorted(numeric.items()) if c.is_ambiguous]
     is_proven = any(column.decimal is not None for column in numeric.values())
     if doubtful and decimal is not None and not is_proven and separator != ",":
         mark = "Commas" if decimal == "," else "Points"
-        yield f"{mark} were taken for decimal marks, not thousands, in {', '.join(doubtful)}"
+        yield f"{mark} were read as decimal marks, not thousands, in {', '.join(doubtful)}"
 
 
 def _describe_nearly(written, names):
@@ -266,9 +265,9 @@ def _describe_nearly(written, names):
 
 
 def _write(value):
-    """Return a cell as text; a sheet may hold numbers beside text."""
+    """Return a cell as text. A sheet may have numbers beside text."""
     text = str(value)
-    # Three decimals would look like thousands.
+    # A further digit keeps three decimals from looking like thousands.
     return f"{text}0" if isinstance(value, float) and "e" not in text else text
 
 

@@ -118,7 +118,7 @@ def test_equal_names_of_parquet_files_are_told_apart(read_parquet):
     table = read_parquet(frame)
     assert table.feature_names == ("x", "x.1")
     np.testing.assert_array_equal(table.X, [[1, 3], [7, 5]])
-    with pytest.raises(ValueError, match="must name one column"):
+    with pytest.raises(ValueError, match="must be the name of one column"):
         read_parquet(frame, target="x")
 
 
@@ -154,9 +154,9 @@ def test_hostile_arrays_are_refused(read_npz):
     for members, message in [
         ({"X.npy": claim((2**40, 3))}, "claims the shape"),
         ({"X.npy": claim((11,))}, "claims the shape"),
-        ({"X.npy": claim((-1, 3))}, "must be an NPZ file|at least one row|must hold"),
+        ({"X.npy": claim((-1, 3))}, "must be an NPZ file|at least one row|must have"),
         ({"X.npy": b"no array"}, "must be an NPZ file of plain arrays"),
-        ({"readme.txt": b"hello"}, "must hold an array X"),
+        ({"readme.txt": b"hello"}, "must have an array X"),
         ({"X.npy": pack(np.eye(2)), "y.npy": pack(np.array([{}, {}]))}, "without object arrays"),
         ({"X.npy": pack(np.eye(2)), "y.npy": pack(np.array([1, np.inf]))}, "no infinite values"),
     ]:
@@ -219,5 +219,5 @@ def test_missing_openpyxl_names_the_extra(tmp_path, monkeypatch):
 
 
 def test_sheets_are_for_workbooks(tmp_path):
-    with pytest.raises(ValueError, match="`sheet` must be left out"):
+    with pytest.raises(ValueError, match="`sheet` must be None unless"):
         read_table(tmp_path / "table.csv", sheet="A")

@@ -109,7 +109,7 @@ def test_infinite_values_are_refused(tmp_path):
 def test_missing_target_values_are_counted(frame, tmp_path):
     frame.loc[1, "kind"] = None
     path = write(frame, tmp_path / "holes.csv")
-    with pytest.raises(ValueError, match="target 'kind' must hold no missing .* Got 1 of them"):
+    with pytest.raises(ValueError, match="target 'kind' must have no missing .* Got 1 of them"):
         read_table(path, target="kind")
 
 
@@ -205,7 +205,7 @@ def test_blank_cells_are_missing_and_odd_ones_are_named(tmp_path):
     np.testing.assert_array_equal(table.X, [[2, 5], [3, 6]])
     assert table.remarks == (
         "Column c is numeric but for 1 cell, such as 'n/v'",
-        "Rows left out, for missing values: 2 of 4",
+        "Rows with missing values left out: 2 of 4",
     )
 
 
@@ -213,7 +213,7 @@ def test_a_line_of_numbers_is_hardly_one_of_names(tmp_path):
     path = tmp_path / "nameless.csv"
     path.write_text("5.1,3.5\n4.9,3.0\n")
     (remark,) = read_table(path).remarks
-    assert remark.startswith("The first line (5.1, 3.5 ...) was taken for names")
+    assert remark.startswith("The first line (5.1, 3.5 ...) was read as column names")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
@@ -231,21 +231,21 @@ def test_rows_that_lack_values_are_dropped_or_kept(tmp_path, suffix):
     np.testing.assert_array_equal(table.X, X[[0, 3], :2])
     assert table.y.tolist() == [0, 3]
     assert (table.feature_names, table.dropped_columns) == (("X0", "X1"), ("X2",))
-    assert table.remarks == ("Rows left out, for missing values: 2 of 4",)
+    assert table.remarks == ("Rows with missing values left out: 2 of 4",)
 
     table = read_table(path, target="y", missing="keep")
     np.testing.assert_array_equal(table.X, X[[0, 1, 3]])
     assert table.y.tolist() == [0, 1, 3]
-    assert table.remarks == ("Rows left out, for missing values: 1 of 4",)
+    assert table.remarks == ("Rows with missing values left out: 1 of 4",)
 
-    with pytest.raises(ValueError, match="target 'y' must hold no missing .* --drop-missing"):
+    with pytest.raises(ValueError, match="target 'y' must have no missing .* --drop-missing"):
         read_table(path, target="y")
 
 
 def test_a_table_without_whole_rows_is_refused(tmp_path):
     frame = pd.DataFrame({"a": [1.0, np.nan], "b": [np.nan, 2.0], "c": [1.0, 2.0]})
     path = write(frame, tmp_path / "holes.csv")
-    with pytest.raises(ValueError, match=r"none: of 2 rows, values are missing in a \(1\), b"):
+    with pytest.raises(ValueError, match=r"missing in all 2 rows, in the columns a \(1\), b"):
         read_table(path, missing="drop")
 
 
@@ -338,7 +338,7 @@ def test_npz_with_one_matrix_of_any_name(tmp_path):
 
 def test_npz_with_two_matrices_is_ambiguous(tmp_path):
     np.savez(tmp_path / "table.npz", a=np.eye(3), b=np.eye(2))
-    with pytest.raises(ValueError, match=r"must hold an array X.*'a': \(3, 3\), 'b': \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"must have an array X.*'a': \(3, 3\), 'b': \(2, 2\)"):
         read_table(tmp_path / "table.npz")
 
 

@@ -63,7 +63,7 @@ def test_more_cells_than_names_are_refused(read):
         "a,b\n1,2\n4,5,,,6\n7,8\n",
     ]:
         for missing in ("error", "drop", "keep"):
-            with pytest.raises(ValueError, match=r"holds \d+ cells"):
+            with pytest.raises(ValueError, match=r"has \d+ cells"):
                 read(text, missing=missing)
 
 
@@ -78,11 +78,11 @@ def test_more_cells_than_names_are_refused(read):
 def test_names_of_rows_as_r_writes_them_are_no_column(read, rows):
     table = read(f'"a","b"\n{rows}')
     assert_holds(table, "ab", [[1.5, 2], [2.5, 3], [3.5, 4]])
-    assert has_remark(table, "one cell more than names")
+    assert has_remark(table, "one cell more than there are names")
     with_separator = read(f'"a","b",\n{rows}')
     if rows.startswith('"'):
         assert_holds(with_separator, "ab", [[1.5, 2], [2.5, 3], [3.5, 4]])
-        assert has_remark(with_separator, "one cell more than names")
+        assert has_remark(with_separator, "one cell more than there are names")
     else:
         assert has_remark(with_separator, "one column too far left")
 
@@ -123,16 +123,16 @@ def test_a_first_line_of_values_is_remarked_on(read):
         "1,2,a,b,3",
     ]:
         rows = "4.9,3.0,1.4,0.2,setosa\n4.7,3.2,1.3,0.2,setosa\n"
-        assert has_remark(read(f"{first}\n{rows}", missing="keep"), "say header=False")
+        assert has_remark(read(f"{first}\n{rows}", missing="keep"), "pass header=False")
 
 
 def test_one_column_without_a_name_is_remarked_on(read):
-    assert has_remark(read("1.5\n2.5\n3.5\n"), "was taken for names")
+    assert has_remark(read("1.5\n2.5\n3.5\n"), "was read as column names")
 
 
 @pytest.mark.parametrize("first", ["a,b,c,d,e", "x1,x2,x3,x4,y", "a,b,c,d,2001"])
 def test_names_are_not_remarked_on(read, first):
-    assert not has_remark(read(f"{first}\n1.5,2,3,4,5\n7,8,9,10,11\n"), "was taken for names")
+    assert not has_remark(read(f"{first}\n1.5,2,3,4,5\n7,8,9,10,11\n"), "was read as column names")
 
 
 def test_files_without_names(read):
@@ -192,7 +192,7 @@ def test_points_and_commas_are_decimals_or_thousands_as_the_file_proves(read):
     "text", ["k;n\nx;246.794\ny;567\n", "lat;lon\n54.321;10.139\n49.757;6.641\n"]
 )
 def test_unproven_decimal_points_are_remarked_on(read, text):
-    assert has_remark(read(text), "were taken for decimal marks, not thousands")
+    assert has_remark(read(text), "were read as decimal marks, not thousands")
 
 
 def test_decimals_that_the_file_contradicts_are_left_out(read):
@@ -280,7 +280,7 @@ def test_lines_of_units_are_left_out(read):
     ]:
         table = read(text)
         assert_holds(table, "ab", [[1, 2], [3, 5]])
-        assert has_remark(table, "was taken for units")
+        assert has_remark(table, "was read as units")
 
 
 @pytest.mark.parametrize("units", ["-,EUR,EUR", ",t,t", "name,%,%"])
@@ -325,8 +325,8 @@ def test_equal_names_are_told_apart_and_never_a_target(read):
     text = "x,y,y\n1,2,2\n3,5,5\n"
     table = read(text)
     assert table.feature_names == ("x", "y", "y.1")
-    assert has_remark(table, "Columns of equal names are told apart: y, y.1")
-    with pytest.raises(ValueError, match=r"which 2 columns of .* are called.*--drop\): y\.1"):
+    assert has_remark(table, "Columns with equal names were renamed: y, y.1")
+    with pytest.raises(ValueError, match=r"the name of 2 columns of .*--drop\): y\.1"):
         read(text, target="y")
     assert read(text, target="y", drop=["y.1"]).feature_names == ("x",)
 
@@ -343,7 +343,7 @@ def test_utf16_is_known_without_its_mark(read, encoding):
 
 @pytest.mark.parametrize("missing", ["error", "drop", "keep"])
 def test_infinite_targets_are_refused(read, missing):
-    with pytest.raises(ValueError, match="target 'y' must hold no infinite values"):
+    with pytest.raises(ValueError, match="target 'y' must have no infinite values"):
         read("a,y\n1,2\n2,inf\n3,4\n", target="y", missing=missing)
 
 
@@ -355,7 +355,7 @@ def test_columns_are_dropped_on_demand(read):
     assert read(text, drop="id").dropped_columns == ("id", "b")
     with pytest.raises(ValueError, match="`drop` must be one of id, a, b. Got 'Id'.* mean 'id'"):
         read(text, drop=["Id"])
-    with pytest.raises(ValueError, match="must not hold the target"):
+    with pytest.raises(ValueError, match="must not contain the target"):
         read(text, drop=["a"], target="a")
 
 
