@@ -1,4 +1,4 @@
-"""Fitted models in ONNX; importing this lets skl2onnx convert pipelines with estimators of skae."""
+"""Export to ONNX. Importing the module registers the estimators of skae with skl2onnx."""
 
 from skae._shared.extras import import_extra
 

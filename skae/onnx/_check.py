@@ -1,30 +1,30 @@
-"""Whether an exported model gives the numbers of the original."""
+"""Comparison of an exported model with the original."""
 
 import numpy as np
 from onnxruntime import InferenceSession
 
 from skae.exceptions import ExportError
 
-# Greatest difference that single precision explains, as a share of the values where these exceed 1.
+# Largest difference attributed to single precision, relative to values above 1.
 TOLERANCE = 1e-4
 
 
 def compute_originals(steps, methods, X) -> dict[str, np.ndarray]:
-    """Return what methods of a model give for rows.
+    """Return the results of methods of the original model.
 
     Parameters
     ----------
     steps : list of estimators
-        The model, step by step.
+        Steps of the model.
     methods : tuple of str
-        Methods of the last step, "reconstruct" among them.
+        Methods of the last step, or "reconstruct".
     X : array-like or data frame of shape (n_samples, n_features)
-        Rows, codes if the method is "inverse_transform".
+        Rows, or codes if the method is "inverse_transform".
 
     Returns
     -------
     results : dict of str to ndarray
-        A result for each method.
+        Results by method.
     """
     *before, last = steps
     if methods == ("inverse_transform",):
@@ -51,27 +51,27 @@ def _to_array(result) -> np.ndarray:
 
 
 def check_model(content: bytes, inputs, originals) -> dict[str, float]:
-    """Compare an exported model with the original, on all rows at once and on the first alone.
+    """Compare an exported model with the original, on all rows together and on the first alone.
 
     Parameters
     ----------
     content : bytes
-        The exported model.
+        Exported model.
     inputs : dict of str to ndarray
-        Rows as it takes them.
+        Inputs of the exported model.
     originals : dict of str to ndarray
-        Results of the original, by the names of its outputs.
+        Results of the original model by output.
 
     Returns
     -------
     differences : dict of str to float
-        Greatest difference of each output, over the greatest value in its column where that
-        exceeds 1. For labels, the share of the rows that have others.
+        Maximum difference of each output, divided by the maximum of the same column if that exceeds
+        1. For labels, the share of rows with a different label.
 
     Raises
     ------
     skae.exceptions.ExportError
-        If a difference is greater than 1e-4.
+        If a difference is above 1e-4.
     """
     session = InferenceSession(content, providers=["CPUExecutionProvider"])
     names = list(originals)
@@ -85,8 +85,8 @@ def check_model(content: bytes, inputs, originals) -> dict[str, float]:
     if not differences[worst] <= TOLERANCE:
         raise ExportError(
             f"The exported model must agree with the original to {TOLERANCE:.0e}. Got a "
-            f"difference of {differences[worst]:.1e} in {worst!r}, so no file was written. A step "
-            "of the pipeline may be computed otherwise in ONNX: export parts of it to find which."
+            f"difference of {differences[worst]:.1e} in {worst!r}, so no file was written. Export "
+            "parts of the pipeline to find the step that ONNX computes differently."
         )
     return differences
 

@@ -1,4 +1,4 @@
-"""How skl2onnx converts the estimators of skae."""
+"""Converters of skl2onnx for the estimators of skae."""
 
 import torch
 from skl2onnx import update_registered_converter
@@ -13,7 +13,7 @@ from skae.exceptions import ExportError
 from skae.onnx._graphs import export_program, graft
 from skae.onnx._programs import Program, find_program, make_program
 
-# What torch's exporter starts from.
+# Oldest version of operators that the exporter of torch supports.
 LEAST_OPSET = 18
 _N_EXAMPLES = 3
 _TYPES = {
@@ -25,7 +25,7 @@ _TYPES = {
 
 
 def register_converters(kinds):
-    """Register these classes with skl2onnx, for pipelines."""
+    """Register classes of estimators with skl2onnx."""
     for kind in kinds:
         update_registered_converter(
             kind,
@@ -54,7 +54,7 @@ def _parse(scope, model, inputs, custom_parsers=None):
 
 
 def _check_methods(model, methods) -> tuple[str, ...]:
-    """Return the methods of an estimator to export, the usual ones where None are named."""
+    """Return the methods of an estimator to export; None stands for the usual ones."""
     program = find_program(type(model)) or Program
     if methods is None:
         return program.usual
@@ -62,13 +62,13 @@ def _check_methods(model, methods) -> tuple[str, ...]:
         if name not in program.methods:
             raise ExportError(
                 f"`methods` must be among {', '.join(program.methods)} for a "
-                f"{type(model).__name__}. Got {name!r}. Others cannot be exported."
+                f"{type(model).__name__}. Got {name!r}, which cannot be exported. Leave it out."
             )
     return tuple(methods)
 
 
 def _merge(scope, inputs):
-    """Return columns that come one by one as one table."""
+    """Return separate columns merged into one table."""
     if len(inputs) == 1:
         return inputs[0]
     operator = scope.declare_local_operator("SklearnConcat")
@@ -87,7 +87,7 @@ def _set_output_types(operator):
 
 
 def _make_selection(operator) -> tuple[torch.nn.Module, torch.Tensor]:
-    """Return what is to be exported for an operator, and a few rows for it."""
+    """Return the module to export for an operator, and example rows."""
     model = operator.raw_operator
     params = {} if operator.unscale is None else {"unscale": operator.unscale}
     program: Program = make_program(model, **params)
@@ -95,8 +95,8 @@ def _make_selection(operator) -> tuple[torch.nn.Module, torch.Tensor]:
     dtypes = [dtype for dtype, own in _TYPES.items() if isinstance(given, own)]
     if not dtypes:
         raise ExportError(
-            f"The input of a {type(model).__name__} must be a table of numbers. Got {given}. "
-            "Encode text before it."
+            f"The input of a {type(model).__name__} must be numbers. Got {given}. Encode text in "
+            "an earlier step."
         )
     shape = tuple(given.shape[1:])
     if not shape or None in shape:

@@ -127,7 +127,7 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
 
 
 def _compute(part: Part, X) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return inputs of an exported part, and the outputs of the original."""
+    """Return the inputs of an exported part, and the outputs of the original."""
     steps, decodes = list_steps(part.model), part.methods == ("inverse_transform",)
     if decodes:
         X = compute_originals(steps, ("transform",), X)["transform"]
@@ -160,7 +160,7 @@ def _convert(part: Part, inputs) -> onnx.ModelProto:
     except ExportError:
         raise
     except Exception as error:
-        # skl2onnx raises errors of many kinds at what it does not know.
+        # skl2onnx raises errors of many types for unsupported steps.
         raise ExportError(f"The model cannot be exported to ONNX: {error}") from error
     for output in list(exported.graph.output):
         if output.name not in part.methods:
@@ -182,7 +182,7 @@ def _check_operators(exported: onnx.ModelProto):
     foreign = {own.op_type for own in exported.graph.node if own.domain not in OPSETS}
     if foreign:
         raise ExportError(
-            "The model must consist of steps that the standard of ONNX has operators for. Got one "
-            f"that needs {', '.join(sorted(foreign))}. Do this step outside, and export those "
-            "behind it."
+            "The model must consist of steps with standard operators of ONNX. Got a step that "
+            f"needs {', '.join(sorted(foreign))}. Run this step outside of ONNX, and export the "
+            "later steps."
         )

@@ -1,4 +1,4 @@
-"""Programs of torch as graphs of ONNX, and these inside larger ones."""
+"""Modules of torch as graphs of ONNX, and their insertion into larger graphs."""
 
 import contextlib
 import logging
@@ -10,7 +10,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from skae.exceptions import ExportError
 
-# torch names libraries here that it would also know to export, had they been installed.
+# torch logs the names of optional libraries here that are not installed.
 _NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
 
 
@@ -22,19 +22,19 @@ def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -
     module : Module
         Module of one input, which returns a tuple of tensors.
     example : Tensor of shape (n_rows, ...)
-        A few rows, of the shape and type of those to come.
+        Example rows, which set shape and data type.
     opset : int
         Version of the operators.
 
     Returns
     -------
     model : ModelProto
-        The model.
+        Model in ONNX.
 
     Raises
     ------
     skae.exceptions.ExportError
-        If torch cannot express the module in operators of ONNX.
+        If torch cannot export the module.
     """
     sizes = {0: torch.export.Dim("n_rows")}
     with _without_noise(), torch.no_grad():
@@ -49,15 +49,15 @@ def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -
             )
         except Exception as error:
             raise ExportError(
-                "The network must consist of operations that torch can export to ONNX. Got one "
-                f"that it cannot: {_find_reason(error)} A network of your own must not choose its "
-                "way by the values or the number of the rows."
+                "The network must consist of operations that torch can export to ONNX. Got an "
+                f"error: {_find_reason(error)} In a network of your own, avoid conditions on the "
+                "values or the number of the rows."
             ) from error
     return cast(torch.onnx.ONNXProgram, program).model_proto
 
 
 def _find_reason(error: BaseException) -> str:
-    """Return the first line of the error that others are about."""
+    """Return the first line of the root cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -70,7 +70,7 @@ def _without_noise():
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # torch's own, of calls from one part of torch to another.
+            # Calls between parts of torch give such warnings.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
@@ -79,18 +79,18 @@ def _without_noise():
 
 
 def graft(graph: GraphProto, scope, container, inputs: list[str], outputs: list[str]):
-    """Add a graph to one that skl2onnx makes.
+    """Insert a graph into the graph that skl2onnx builds.
 
     Parameters
     ----------
     graph : GraphProto
-        Graph to add.
+        Graph to insert.
     scope : skl2onnx Scope
-        Gives names that are free.
+        Source of unique names.
     container : skl2onnx ModelComponentContainer
-        Receives nodes and constants.
+        Container of nodes and constants, which is changed.
     inputs, outputs : list of str
-        Names, in the larger graph, of the inputs and outputs of the one to add.
+        Names of the inserted graph's inputs and outputs in the larger graph.
     """
     names = {own.name: name for own, name in zip(graph.input, inputs, strict=True)}
 
@@ -106,7 +106,7 @@ def graft(graph: GraphProto, scope, container, inputs: list[str], outputs: list[
     for node in graph.node:
         _add_node(node, rename, container, opset)
     for own, name in zip(graph.output, outputs, strict=True):
-        # Two outputs may be one tensor, and an output an input.
+        # Several outputs may be one tensor, and an output may be an input.
         container.add_node("Identity", [rename(own.name)], [name], op_version=opset)
 
 
@@ -125,7 +125,7 @@ def _add_node(node: NodeProto, rename, container, opset: int):
 
 
 def _name_all_inputs(graph: GraphProto):
-    """Replace operators that leave out an input before others, which skl2onnx cannot sort."""
+    """Replace operators that omit an input before others, which skl2onnx cannot sort."""
     for place in reversed(range(len(graph.node))):
         node = graph.node[place]
         if "" not in node.input:
@@ -145,7 +145,7 @@ def _name_all_inputs(graph: GraphProto):
 
 
 def _count_steps(sequences: str, lengths: str) -> list[NodeProto]:
-    """Return operators that make lengths of sequences of shape (n_steps, n_samples, n_inputs)."""
+    """Return operators that compute lengths of sequences of shape (n_steps, n_samples, ...)."""
     steps, samples, count = (f"{lengths}_{part}" for part in ("steps", "samples", "count"))
     return [
         helper.make_node("Shape", [sequences], [steps], start=0, end=1),
@@ -156,7 +156,7 @@ def _count_steps(sequences: str, lengths: str) -> list[NodeProto]:
 
 
 def _rename_subgraph(graph: GraphProto, rename) -> GraphProto:
-    """Return a branch or a loop's body with new names, those of values around it included."""
+    """Return a branch or the body of a loop with new names, also for values from outside."""
     renamed = GraphProto()
     renamed.CopyFrom(graph)
     for values in (renamed.input, renamed.output, renamed.initializer, renamed.value_info):

@@ -1,4 +1,4 @@
-"""The `SimpleImputer` of scikit-learn: in double precision, for text, and with indicators."""
+"""Conversion of `SimpleImputer` in double precision, for text, and with indicators."""
 
 import numpy as np
 from onnx import TensorProto
@@ -11,14 +11,14 @@ _OPSET = 18
 
 
 def set_type(operator):
-    """Set the output type to that of the input, with the columns that are kept or added."""
+    """Set the output to the type of the input, with the columns that are kept or added."""
     imputer, given = operator.raw_operator, operator.inputs[0].type
     n_marked = 0 if imputer.indicator_ is None else len(imputer.indicator_.features_)
     operator.outputs[0].type = type(given)([None, len(_find_kept(imputer)) + n_marked])
 
 
 def convert(scope, operator, container):
-    """Add operators that fill in missing values, and columns that tell where they were."""
+    """Add operators that fill in missing values and append indicators of missing values."""
     imputer, given = operator.raw_operator, operator.inputs[0]
     kind, kept = guess_proto_type(given.type), _find_kept(imputer)
     nodes = _Nodes(scope, container)
@@ -29,8 +29,8 @@ def convert(scope, operator, container):
     if imputer.indicator_ is not None:
         if kind == TensorProto.STRING:
             raise ExportError(
-                "`add_indicator` must be False in a SimpleImputer of text that is to be exported. "
-                "Got True. Use a MissingIndicator beside the imputer."
+                "`add_indicator` must be False to export a SimpleImputer of text. Got True. "
+                "Use a MissingIndicator beside the imputer."
             )
         marks = nodes.select(missing, imputer.indicator_.features_)
         parts.append(nodes.add("Cast", marks, to=kind))
@@ -39,7 +39,7 @@ def convert(scope, operator, container):
 
 
 class _Nodes:
-    """Adds operators and constants under names that are free."""
+    """Builder of operators and constants with unique names."""
 
     def __init__(self, scope, container):
         self.scope, self.container = scope, container
@@ -62,9 +62,9 @@ class _Nodes:
 
 
 def _mark(nodes: _Nodes, table: str, missing_values, kind) -> str:
-    """Add operators that tell where values are missing."""
+    """Add operators that mark missing values."""
     if kind == TensorProto.STRING:
-        # Text has no NaN, but the word for it.
+        # Text represents NaN by the word "nan".
         known = {"keys_strings": [str(missing_values)], "values_int64s": [1], "default_int64": 0}
         code = nodes.add("LabelEncoder", table, domain="ai.onnx.ml", version=2, **known)
         return nodes.add("Cast", code, to=TensorProto.BOOL)
@@ -74,6 +74,6 @@ def _mark(nodes: _Nodes, table: str, missing_values, kind) -> str:
 
 
 def _find_kept(imputer) -> np.ndarray:
-    """Return the indices of the columns that are not dropped for being empty."""
+    """Return the indices of columns that are kept, which are not empty."""
     is_empty = np.array([is_not_a_number(fill) for fill in imputer.statistics_.tolist()])
     return np.flatnonzero(~is_empty | imputer.keep_empty_features)

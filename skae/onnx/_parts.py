@@ -1,4 +1,4 @@
-"""Outputs from the middle of a pipeline: its first steps as a model of their own."""
+"""Outputs of earlier steps of a pipeline, as separate models that are joined."""
 
 from typing import Any, NamedTuple
 
@@ -12,16 +12,17 @@ _SEPARATOR = "__"
 
 
 class Part(NamedTuple):
-    """First steps of a model up to one whose methods become outputs.
+    """First steps of a model, up to a step whose methods become outputs.
 
     Attributes
     ----------
     prefix : str
-        Prefix of the names of its outputs: the name of the step, empty for the last one.
+        Prefix of the names of the outputs: the name of the step and two underscores, or an empty
+        string for the last step of the model.
     model : estimator
-        The steps.
+        Pipeline of these steps.
     methods : tuple of str
-        Methods of the last one.
+        Methods of the last of these steps.
     """
 
     prefix: str
@@ -29,19 +30,19 @@ class Part(NamedTuple):
     methods: tuple[str, ...]
 
     def name_outputs(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return results of methods under the names of the outputs."""
+        """Return the results of methods by name of the output."""
         return {f"{self.prefix}{method}": result for method, result in results.items()}
 
 
 def split(model, methods) -> list[Part]:
-    """Return the parts of a model that are to be exported.
+    """Return the parts of a model to export.
 
     Parameters
     ----------
     model : estimator
-        A fitted model.
+        Fitted model.
     methods : str, list of str or None
-        Names of methods, those of a step before the last behind its name and two underscores.
+        Names of methods, as in `to_onnx`.
 
     Returns
     -------
@@ -51,13 +52,13 @@ def split(model, methods) -> list[Part]:
     Raises
     ------
     ValueError
-        If there is no such step, or it has no such method.
+        If a step does not exist, or does not have the method.
     """
     model = unwrap(model)
     if methods is None:
         return [Part("", model, _list_usual(model))]
     methods = (methods,) if isinstance(methods, str) else tuple(methods)
-    # The last step first, also where no method is given, which is an error.
+    # Sorting puts the last step first. Without methods, the check of the last step raises an error.
     prefixes = sorted(set(map(_read_prefix, methods or ("",))))
     return [
         _make_part(model, prefix, [own for own in methods if _read_prefix(own) == prefix])
@@ -88,8 +89,8 @@ def _cut(model, step: str) -> Pipeline:
     names = [name for name, _ in model.steps] if isinstance(model, Pipeline) else []
     if step not in names:
         raise ValueError(
-            f"`methods` must name steps of the pipeline before {_SEPARATOR!r}, which are {names}. "
-            f"Got {step!r}. Name methods of the last step without a step."
+            f"`methods` must have the name of a step before {_SEPARATOR!r}, one of {names}. "
+            f"Got {step!r}. Give methods of the last step without a step."
         )
     return Pipeline(model.steps[: names.index(step) + 1])
 
@@ -98,29 +99,29 @@ def _check_methods(last, methods: tuple[str, ...]) -> None:
     known = list_methods(last)
     if not methods or not set(methods) <= set(known):
         raise ValueError(
-            f"`methods` must be among {', '.join(known)}, those of {type(last).__name__} that can "
-            f"be exported. Got {list(methods)!r}. Leave others out."
+            f"`methods` must be among {', '.join(known)}, the methods of {type(last).__name__} "
+            f"that can be exported. Got {list(methods)!r}. Leave out the others."
         )
     if "inverse_transform" in methods and len(methods) > 1:
         raise ValueError(
-            "`methods` must be 'inverse_transform' alone, whose input is codes, or others. Got "
-            f"{list(methods)!r}. Export it to a file of its own; 'reconstruct' goes from rows to "
-            "their reconstructions."
+            "`methods` must not combine 'inverse_transform', whose input is codes, with others. "
+            f"Got {list(methods)!r}. Export it to a separate file, or export 'reconstruct', whose "
+            "input is rows."
         )
 
 
 def join(exported: dict[str, onnx.ModelProto]) -> onnx.ModelProto:
-    """Return one model of several with the same inputs.
+    """Join models with equal inputs.
 
     Parameters
     ----------
     exported : dict of str to ModelProto
-        Models under the prefixes of their outputs. ONNX Runtime computes once what they share.
+        Models by prefix of their outputs. ONNX Runtime computes common steps once.
 
     Returns
     -------
     model : ModelProto
-        With the outputs of all.
+        Model with the outputs of all.
     """
     (_, model), *others = exported.items()
     for prefix, other in others:

@@ -15,28 +15,28 @@ from skae.onnx._programs import (
 
 INPUT = "X"
 _N_ROWS = 200
-# Rows are drawn from so much more than the known range on both sides, where models fade.
+# Share of the known range by which drawn rows exceed it on both sides, where models return to PCA.
 _BEYOND = 0.25
 _SHARE_MISSING = 0.1
 
 
 def read_inputs(X, *, by_column: bool, of_tokens: bool) -> dict[str, np.ndarray]:
-    """Return rows as an exported model takes them.
+    """Return rows as inputs of an exported model.
 
     Parameters
     ----------
     X : array-like or data frame of shape (n_samples, n_features)
         Rows.
     by_column : bool
-        Whether a frame becomes an input for each column rather than one table.
+        Whether each column of a frame is an input.
     of_tokens : bool
-        Whether rows hold numbers of words.
+        Whether rows are tokens.
 
     Returns
     -------
     inputs : dict of str to ndarray
-        Inputs by their names: numbers in double precision, or in single precision where X is an
-        array of that; text as objects, "nan" where it is missing.
+        Inputs by name: numbers in double precision, or in single precision if X is such an array;
+        text as objects, with "nan" for missing values.
     """
     if is_frame(X) and by_column:
         names = [str(name) for name in name_columns(X)]
@@ -64,17 +64,17 @@ def _read_column(column) -> np.ndarray:
     if _is_numeric(column):
         cells, missing = read_cells(column, np.nan)
         return np.where(missing, np.nan, cells).astype(np.float64)[:, None]
-    # Missing text becomes the word that Python has for it, "nan" or "None".
+    # Missing text becomes "nan" or "None".
     return np.array([str(cell) for cell in np.asarray(column)], dtype=object)[:, None]
 
 
 def draw_rows(steps):
-    """Return rows like those that a model was fitted on, and a little beyond.
+    """Draw rows within, and slightly beyond, the range of the training rows.
 
     Parameters
     ----------
     steps : list of estimators
-        The model, step by step.
+        Steps of the model.
 
     Returns
     -------
@@ -84,15 +84,14 @@ def draw_rows(steps):
     Raises
     ------
     skae.exceptions.ExportError
-        If there is no telling what rows look like.
+        If steps before the autoencoder cannot be inverted.
     """
     place = next((i for i, step in enumerate(steps) if find_program(type(step))), len(steps))
     before = steps[:place]
     if place == len(steps) or not all(hasattr(step, "inverse_transform") for step in before):
         raise ExportError(
-            "`check` must be rows, such as some that the model was fitted on, for a model that "
-            "begins with steps that cannot be undone. Got None. They also tell the types of "
-            "columns."
+            "`check` must be rows, such as some of the training rows, if the model begins with "
+            "steps that cannot be inverted. Got None. The rows also determine the types of columns."
         )
     rows = _draw(steps[place], np.random.RandomState(0))
     for step in reversed(before):

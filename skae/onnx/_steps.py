@@ -1,4 +1,4 @@
-"""Steps of pipelines, and the inverses of those that have one."""
+"""Steps of pipelines, their methods, and the inverses of scalers."""
 
 import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
@@ -17,7 +17,7 @@ def unwrap(model):
 
 
 def list_steps(model) -> list:
-    """Return the fitted steps of a pipeline, those of pipelines in it one by one."""
+    """Return the fitted steps of a pipeline, including those of nested pipelines."""
     model = unwrap(model)
     if not isinstance(model, Pipeline):
         return [model]
@@ -26,7 +26,7 @@ def list_steps(model) -> list:
 
 
 def list_methods(step) -> tuple[str, ...]:
-    """Return the methods of a last step that skl2onnx or skae exports, in the order of outputs."""
+    """Return the methods of a step that can be exported, in the order of outputs."""
     program = find_program(type(step))
     if program is not None:
         return program.methods
@@ -40,7 +40,7 @@ def list_methods(step) -> tuple[str, ...]:
 
 
 def find_unscale(steps) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return factors and shifts that undo scalers.
+    """Return the factor and the shift that undo scalers.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def find_unscale(steps) -> tuple[np.ndarray, np.ndarray] | None:
     Returns
     -------
     unscale : tuple of ndarray or None
-        Factor and shift of each feature, None without steps.
+        Factor and shift of each feature; None without steps.
 
     Raises
     ------
     skae.exceptions.ExportError
-        If a step is no scaler.
+        If a step is not a scaler.
     """
     if not steps:
         return None
@@ -68,7 +68,7 @@ def find_unscale(steps) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _read_scaler(step):
-    """Return by what a scaled value is multiplied to get the original, and what is then added."""
+    """Return the factor and the shift that turn scaled values into the original ones."""
     kind = type(step)
     if kind is StandardScaler:
         return _or(step.scale_, 1.0), _or(step.mean_ if step.with_mean else None, 0.0)
@@ -80,8 +80,8 @@ def _read_scaler(step):
         return 1 / step.scale_, -step.min_ / step.scale_
     raise ExportError(
         "Steps before the autoencoder must be StandardScaler, MinMaxScaler, MaxAbsScaler or "
-        f"RobustScaler where reconstructions are exported. Got {step!r}, which cannot be undone by "
-        "operators of ONNX. Export the last step alone, and undo the others outside."
+        f"RobustScaler if reconstructions are exported. Got {step!r}, which operators of ONNX "
+        "cannot invert. Export only the last step, and invert the others outside of ONNX."
     )
 
 
