@@ -184,7 +184,7 @@ def test_what_does_not_work_is_refused(padded):
         ({"architecture": Recurrent(n_layers=1.5)}, "`n_layers` must be .* Got 1.5"),
         ({"sample_shape": None}, r"`sample_shape` must be \(steps, features of a step\).*\(12,\)"),
         ({"sample_shape": (-1, 5)}, "`sample_shape` must be a tuple of positive integers"),
-        ({"normalization": "layer"}, "`normalization` must be None with recurrent layers alone"),
+        ({"normalization": "layer"}, "`normalization` must be None with recurrent layers only"),
         ({"missing": None, "tied_weights": True}, "`tied_weights` must be False with a recurrent"),
     ]:
         X = padded if params.get("missing", "mask") else np.nan_to_num(padded)

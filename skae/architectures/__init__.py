@@ -1,4 +1,4 @@
-"""Encoders and decoders, and parts between them that make codes sparse."""
+"""Architectures of encoders and decoders, and modules that make codes sparse."""
 
 from skae.architectures._base import Architecture
 from skae.architectures._convolutional import Convolutional

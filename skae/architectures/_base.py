@@ -1,4 +1,6 @@
-"""Base class of architectures, and a check of settings that an architecture does not support."""
+"""Base class of architectures, with helpers for their plans."""
+
+from typing import Any
 
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -61,7 +63,9 @@ class Architecture(BaseEstimator):
         ValueError
             If the architecture does not support the plan.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must have a method `make_stacks` that returns two modules."
+        )
 
 
 def refuse_settings(architecture: str, plan: StackPlan, **without):
@@ -70,21 +74,27 @@ def refuse_settings(architecture: str, plan: StackPlan, **without):
     Parameters
     ----------
     architecture : str
-        Name of the architecture for the message.
+        Name of the architecture for the error message.
     plan : StackPlan
-        The plan.
+        Plan of the network.
     **without
-        Values of its attributes that ask for nothing.
+        Values of attributes of the plan that have no effect.
 
     Raises
     ------
     ValueError
         If an attribute of the plan has another value.
     """
-    for name, nothing in without.items():
+    for name, default in without.items():
         value = getattr(plan, name)
-        if value != nothing:
+        if value != default:
             raise ValueError(
-                f"`{name}` must be {nothing!r} with {architecture}, which has no use for it. "
+                f"`{name}` must be {default!r} with {architecture}, which does not use it. "
                 f"Got {value!r}. Leave it at its default."
             )
+
+
+def list_layer_options(plan: StackPlan) -> dict[str, Any]:
+    """Return the options of a plan that all built-in stacks take."""
+    names = ("activation", "normalization", "dropout", "zero_last", "dtype", "generator")
+    return {name: getattr(plan, name) for name in names}

@@ -1,17 +1,17 @@
-"""Convolutions, for images and signals."""
+"""Convolutional architecture, for images and signals."""
 
 import math
 
 from torch import nn
 
 from skae._shared.checks import check_count
-from skae.architectures._base import Architecture, refuse_settings
+from skae.architectures._base import Architecture, list_layer_options, refuse_settings
 from skae.modules import ConvolutionalDecoder, ConvolutionalEncoder, StackPlan
 
-# Without a number of layers, the last maps are no longer than this along any axis.
+# By default, convolutions are added until no axis of their output is longer than this.
 _LAST_SIZE = 8
 _FEWEST_LAYERS = 2
-# Small samples need more channels than large ones, and have them at little cost.
+# Samples with fewer pixels start with more channels, which they need and which cost little.
 _FEW_PLACES = 256
 _FIRST_CHANNELS = {True: 32, False: 16}
 _MOST_CHANNELS = 64
@@ -27,13 +27,13 @@ class Convolutional(Architecture):
     Parameters
     ----------
     n_channels : "auto" or tuple of int, default="auto"
-        Number of output channels of each convolution of the encoder, which also gives the number of
+        Number of output channels of each convolution of the encoder, which also sets the number of
         convolutions. "auto" uses at least two convolutions, and as many as are needed until no axis
         is longer than 8. The first has 16 channels, or 32 for samples with fewer than 256 pixels,
-        and each further one twice as many, up to 64.
+        and each further convolution has twice as many, up to 64.
     kernel_size : int, default=5
-        Width of the kernels, an odd number. 3 is faster by a third, with errors that are about 10 %
-        higher on images of 28 by 28 pixels.
+        Width of the kernels, an odd number. 3 is faster by a third, with about 10 % higher errors
+        on images of 28 by 28 pixels.
 
     Examples
     --------
@@ -63,9 +63,9 @@ class Convolutional(Architecture):
         Returns
         -------
         encoder : ConvolutionalEncoder
-            From rows to codes.
+            Module from rows to codes.
         decoder : ConvolutionalDecoder
-            From codes to rows.
+            Module from codes to rows.
 
         Raises
         ------
@@ -73,28 +73,10 @@ class Convolutional(Architecture):
             If samples are not images or signals, a parameter is not as described, or the plan has
             tied weights.
         """
-        refuse_settings('architecture="conv"', plan, tied_weights=False)
-        if len(plan.sample_shape) not in (2, 3):
-            raise ValueError(
-                "`sample_shape` must be (channels, height, width) or (channels, length) with "
-                f'architecture="conv". Got {plan.sample_shape}. Set it, or pass X as an array of '
-                "images or signals."
-            )
-        n_channels = self._read_channels(plan.sample_shape[1:])
-        kernel_size = check_count("kernel_size", self.kernel_size, "3 and 5 are usual.")
-        if kernel_size % 2 == 0:
-            raise ValueError(
-                f"`kernel_size` must be odd. Got {kernel_size}. An odd kernel has a centre."
-            )
+        _check_plan(plan)
+        n_channels, kernel_size = self._read_channels(plan.sample_shape[1:]), self._read_size()
         hidden = () if plan.hidden_layer_sizes == "auto" else plan.hidden_layer_sizes
-        params = {
-            "activation": plan.activation,
-            "normalization": plan.normalization,
-            "dropout": plan.dropout,
-            "zero_last": plan.zero_last,
-            "dtype": plan.dtype,
-            "generator": plan.generator,
-        }
+        options = list_layer_options(plan)
         encoder = ConvolutionalEncoder(
             plan.sample_shape,
             plan.n_encoder_outputs,
@@ -102,7 +84,7 @@ class Convolutional(Architecture):
             kernel_size,
             hidden,
             masked=plan.masked,
-            **params,
+            **options,
         )
         decoder = ConvolutionalDecoder(
             plan.sample_shape,
@@ -110,13 +92,21 @@ class Convolutional(Architecture):
             n_channels[::-1],
             kernel_size,
             hidden[::-1],
-            **params,
+            **options,
         )
         return encoder, decoder
 
+    def _read_size(self) -> int:
+        kernel_size = check_count("kernel_size", self.kernel_size, "3 and 5 are usual.")
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"`kernel_size` must be odd. Got {kernel_size}. An odd kernel has a centre."
+            )
+        return kernel_size
+
     def _read_channels(self, size) -> tuple[int, ...]:
         if not (isinstance(self.n_channels, str) and self.n_channels == "auto"):
-            remedy = "Give a tuple of one for each convolution, or 'auto'."
+            remedy = "Give a tuple with a number for each convolution, or 'auto'."
             given = self.n_channels if hasattr(self.n_channels, "__len__") else (self.n_channels,)
             channels = tuple(check_count("n_channels", n, remedy) for n in given)
             check_count("n_channels", len(channels), remedy)
@@ -126,3 +116,13 @@ class Convolutional(Architecture):
             n_layers += 1
         first = _FIRST_CHANNELS[math.prod(size) < _FEW_PLACES]
         return tuple(min(first * 2**i, _MOST_CHANNELS) for i in range(n_layers))
+
+
+def _check_plan(plan: StackPlan):
+    refuse_settings('architecture="conv"', plan, tied_weights=False)
+    if len(plan.sample_shape) not in (2, 3):
+        raise ValueError(
+            "`sample_shape` must be (channels, height, width) or (channels, length) with "
+            f'architecture="conv". Got {plan.sample_shape}. Set it, or pass X as an array of '
+            "images or signals."
+        )

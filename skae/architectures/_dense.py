@@ -1,11 +1,12 @@
-"""Fully connected layers."""
+"""Dense architecture, for tables."""
 
 from torch import nn
 
-from skae.architectures._base import Architecture
+from skae.architectures._base import Architecture, list_layer_options
 from skae.modules import DenseStack, StackPlan, TiedDenseStack
 
 _FEW_FEATURES = 50
+_TIED_OPTIONS = ("normalization", "dropout", "dtype", "generator")
 
 
 class Dense(Architecture):
@@ -35,20 +36,17 @@ class Dense(Architecture):
 
         Returns
         -------
-        encoder, decoder : DenseStack
-            A `TiedDenseStack` for a decoder with tied weights.
+        encoder : DenseStack
+            Module from rows to codes.
+        decoder : DenseStack or TiedDenseStack
+            Module from codes to rows; tied if the plan has tied weights.
         """
         hidden = plan.hidden_layer_sizes
         if isinstance(hidden, str):
             hidden = (64, 64) if plan.n_features < _FEW_FEATURES else (128, 128)
-        params = {
-            "normalization": plan.normalization,
-            "dropout": plan.dropout,
-            "dtype": plan.dtype,
-            "generator": plan.generator,
-        }
-        own = {"activation": plan.activation, "zero_last": plan.zero_last, **params}
-        encoder = DenseStack([plan.n_inputs, *hidden, plan.n_encoder_outputs], **own)
+        options = list_layer_options(plan)
+        encoder = DenseStack([plan.n_inputs, *hidden, plan.n_encoder_outputs], **options)
         if plan.tied_weights:
-            return encoder, TiedDenseStack(encoder, **params)
-        return encoder, DenseStack([plan.n_components, *hidden[::-1], plan.n_features], **own)
+            tied = {name: options[name] for name in _TIED_OPTIONS}
+            return encoder, TiedDenseStack(encoder, **tied)
+        return encoder, DenseStack([plan.n_components, *hidden[::-1], plan.n_features], **options)

@@ -1,4 +1,4 @@
-"""Networks that users have written themselves."""
+"""Architectures written by users."""
 
 import inspect
 from collections.abc import Callable
@@ -12,35 +12,35 @@ from skae.modules import OwnModule, StackPlan, global_generator
 
 
 class Own(Architecture):
-    """An encoder and a decoder made by a class or function of the user's.
+    """Architecture that calls a class or function of the user.
 
     Parameters
     ----------
     make : callable
-        As described for `architecture` in `AutoencoderTransformer`.
+        Class or function, as described for `architecture` in `AutoencoderTransformer`.
     """
 
     def __init__(self, make: Callable) -> None:
         self.make = make
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
-        """Return what the user's function makes, between rows; refuse what has wrong shapes.
+        """Return the modules that the user's function makes, wrapped to take and return rows.
 
         Parameters
         ----------
         plan : StackPlan
-            Shape of the rows, number of codes, and the estimator's parameters.
+            Shape of the rows, number of codes, and parameters of the estimator.
 
         Returns
         -------
         encoder, decoder : OwnModule
-            The user's modules, which take rows and return rows.
+            Wrapped modules of the user.
 
         Raises
         ------
         ValueError
-            If the function does not take three arguments or does not return two modules, or these
-            do not take and return what they should.
+            If the function does not take three arguments or does not return two modules, or if
+            inputs or outputs of the modules have wrong shapes.
         """
         refuse_settings(
             "an `architecture` of your own",
@@ -57,7 +57,7 @@ class Own(Architecture):
         with global_generator(seeds[0]):
             encoder, decoder = _read_pair(self.make(shape, plan.n_components, n_outputs))
             encoder, decoder = encoder.to("cpu", plan.dtype), decoder.to("cpu", plan.dtype)
-            # Lazy layers get their weights here.
+            # The first call also creates the weights of lazy layers.
             probe("encoder", encoder, shape, (n_outputs,), plan.dtype)
             probe("decoder", decoder, (plan.n_components,), shape, plan.dtype)
         own = {"zero": plan.zero_last, "dtype": plan.dtype}
@@ -68,12 +68,12 @@ class Own(Architecture):
 
 
 class Checked(Architecture):
-    """An architecture derived by the user, whose modules are tried before they are trained.
+    """Architecture of the user's own class, whose modules are checked before training.
 
     Parameters
     ----------
     architecture : Architecture
-        The user's.
+        Architecture of the user.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -81,22 +81,22 @@ class Checked(Architecture):
         self.takes_padding = architecture.takes_padding
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
-        """Return what the user's architecture makes; refuse what has wrong shapes.
+        """Return the modules of the user's architecture.
 
         Parameters
         ----------
         plan : StackPlan
-            Shape of the rows, number of codes, and the estimator's parameters.
+            Shape of the rows, number of codes, and parameters of the estimator.
 
         Returns
         -------
         encoder, decoder : Module
-            The user's modules.
+            Modules of the user.
 
         Raises
         ------
         ValueError
-            If these are not two modules, or do not take and return what they should.
+            If these are not two modules, or if their inputs or outputs have wrong shapes.
         """
         encoder, decoder = _read_pair(self.architecture.make_stacks(plan))
         probe("encoder", encoder, (plan.n_inputs,), (plan.n_encoder_outputs,), plan.dtype)
@@ -111,16 +111,16 @@ def _check_signature(make: Callable):
     except TypeError as error:
         raise ValueError(
             "`architecture` must take three arguments: the shape of a sample, the number of codes, "
-            f"and the number of outputs of the encoder. Got {make!r}: {error}. Let it be "
+            f"and the number of outputs of the encoder. Got {make!r}: {error}. Write "
             "`def make(sample_shape, n_components, n_outputs)`."
         ) from error
     except ValueError:
-        # Python does not know what some builtins take.
+        # Some builtins have no signature.
         return
 
 
 def _read_pair(made) -> tuple[nn.Module, nn.Module]:
-    """Return the encoder and the decoder of what the user's function has returned."""
+    """Return the encoder and the decoder from the result of the user's function."""
     pair = made
     if hasattr(made, "encoder") and hasattr(made, "decoder"):
         pair = made.encoder, made.decoder

@@ -1,11 +1,11 @@
-"""Two samples through a module, to meet wrong shapes before any training."""
+"""Check of a user's module with two samples, before training."""
 
 import torch
 from torch import Tensor, nn
 
-# What wrong shapes, and what layers return beside tensors, make layers raise.
+# Errors that layers raise for inputs of wrong shapes or types.
 _ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-# What layers call the size of the axis that they expect.
+# Attributes of layers with the expected size of an axis.
 _EXPECTED = (
     "in_features",
     "in_channels",
@@ -26,30 +26,30 @@ def probe(role: str, module: nn.Module, shape, wanted, dtype: torch.dtype):
     role : {"encoder", "decoder"}
         Role of the module.
     module : Module
-        The user's module.
+        Module of the user.
     shape : tuple of int
-        Shape of a sample that it is given.
+        Shape of an input sample.
     wanted : tuple of int
-        Shape to return for each sample, or a row of as many numbers.
+        Expected shape of the output for a sample; a row of as many numbers is accepted as well.
     dtype : torch.dtype
-        Type of the samples.
+        Data type of the samples.
 
     Raises
     ------
     ValueError
-        If it raises an error, or returns something else.
+        If the module raises an error, or returns another shape.
     """
     trace = _Trace(module)
     samples = torch.zeros(2, *shape, dtype=dtype, device="cpu")
     training = module.training
     try:
-        # Statistics of batches stay as they are.
+        # In evaluation mode, statistics of batch normalization do not change.
         outputs = module.eval()(samples)
     except _ERRORS as error:
         raise ValueError(
             f"`architecture` must make {_with_article(role)} that takes tensors of shape "
             f"{_show(shape)}. Got an error {trace.describe()}: {error} "
-            "Change that layer, or what comes before it."
+            "Change that layer, or the layers before it."
         ) from error
     finally:
         trace.remove()
@@ -74,7 +74,7 @@ def _show(shape) -> str:
 
 
 class _Trace:
-    """Knows in which layer of a module an error was raised, and what the layer was given."""
+    """Record of the running layers of a module, to locate an error."""
 
     def __init__(self, module: nn.Module) -> None:
         self.running: list[tuple[str, nn.Module, list]] = []
@@ -94,7 +94,7 @@ class _Trace:
         self.running.pop()
 
     def describe(self) -> str:
-        """Return the words for the layer that was left by an error."""
+        """Return a description of the layer that raised the error."""
         name, layer, shapes = self.running[-1] if self.running else ("", None, [])
         given = f", given {' and '.join(_show(shape[1:]) for shape in shapes)}" if shapes else ""
         expected = [f"{key}={getattr(layer, key)}" for key in _EXPECTED if hasattr(layer, key)]
@@ -105,6 +105,6 @@ class _Trace:
         return f"{place} ({kind if expected else type(layer).__name__}){given}"
 
     def remove(self):
-        """Take the hooks away again."""
+        """Remove the hooks."""
         for handle in self.handles:
             handle.remove()

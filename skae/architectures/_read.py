@@ -1,4 +1,4 @@
-"""From what users pass as `architecture` to an architecture."""
+"""Conversion of the parameter `architecture` to an architecture."""
 
 from torch import nn
 
@@ -16,12 +16,12 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 
 
 def read_architecture(architecture) -> Architecture:
-    """Return an architecture.
+    """Return the architecture for a parameter.
 
     Parameters
     ----------
     architecture : str, Architecture or callable
-        A name, an instance, or a function or class that makes an encoder and a decoder.
+        Name, instance, or function or class that makes an encoder and a decoder.
 
     Returns
     -------
@@ -31,7 +31,8 @@ def read_architecture(architecture) -> Architecture:
     Raises
     ------
     ValueError
-        If it is a torch module, which training would change, or an architecture's class.
+        If the parameter is a torch module, which training would change, or a subclass of
+        `Architecture` instead of an instance.
     """
     if isinstance(architecture, str):
         return ARCHITECTURES[architecture]()

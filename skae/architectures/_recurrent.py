@@ -1,10 +1,10 @@
-"""Recurrent networks, for sequences."""
+"""Recurrent architecture, for sequences."""
 
 from numbers import Integral
 
 from torch import nn
 
-from skae.architectures._base import Architecture, refuse_settings
+from skae.architectures._base import Architecture, list_layer_options, refuse_settings
 from skae.modules import RecurrentDecoder, RecurrentEncoder, StackPlan
 
 _CELLS = ("gru", "lstm")
@@ -84,8 +84,7 @@ class Recurrent(Architecture):
         Returns
         -------
         options : dict
-            Options of the encoder. The decoder has the same, except `bidirectional` and
-            `backwards`.
+            Options of the encoder. The decoder has no `bidirectional` and `backwards`.
 
         Raises
         ------
@@ -94,8 +93,7 @@ class Recurrent(Architecture):
         """
         if self.cell not in _CELLS:
             raise ValueError(
-                f"`cell` must be one of {_CELLS}. Got {self.cell!r}. Both are gated; take the "
-                "first if in doubt."
+                f"`cell` must be one of {_CELLS}. Got {self.cell!r}. Use the first if in doubt."
             )
         for name in ("n_units", "n_layers"):
             value = getattr(self, name)
@@ -123,9 +121,9 @@ class Recurrent(Architecture):
         Returns
         -------
         encoder : RecurrentEncoder
-            From rows, and marks of missing cells where there may be some, to outputs.
+            Module from rows, with indicators of missing cells if the plan is masked, to codes.
         decoder : RecurrentDecoder
-            From codes to rows.
+            Module from codes to rows.
 
         Raises
         ------
@@ -135,15 +133,8 @@ class Recurrent(Architecture):
         own = self.check()
         self._check_plan(plan)
         hidden = () if isinstance(plan.hidden_layer_sizes, str) else plan.hidden_layer_sizes
-        params = {
-            **{name: own[name] for name in ("n_units", "cell", "n_layers")},
-            "zero_last": plan.zero_last,
-            "activation": plan.activation,
-            "normalization": plan.normalization,
-            "dropout": plan.dropout,
-            "dtype": plan.dtype,
-            "generator": plan.generator,
-        }
+        params = {name: own[name] for name in ("n_units", "cell", "n_layers")}
+        params |= list_layer_options(plan)
         encoder = RecurrentEncoder(
             plan.sample_shape,
             plan.n_encoder_outputs,
@@ -160,11 +151,11 @@ class Recurrent(Architecture):
     def _check_plan(self, plan: StackPlan):
         refuse_settings("a recurrent `architecture`", plan, tied_weights=False)
         if not plan.hidden_layer_sizes or isinstance(plan.hidden_layer_sizes, str):
-            # There is no dense hidden layer to be normalised.
-            refuse_settings("recurrent layers alone", plan, normalization=None)
+            # Only dense hidden layers are normalised.
+            refuse_settings("recurrent layers only", plan, normalization=None)
         if len(plan.sample_shape) != 2:
             raise ValueError(
                 "`sample_shape` must be (steps, features of a step) with a recurrent "
                 f"`architecture`. Got {plan.sample_shape}. For a table whose columns are steps of "
-                "one feature it is (-1, 1)."
+                "one feature, set it to (-1, 1)."
             )

@@ -1,4 +1,4 @@
-"""Parts of the network that set codes to zero."""
+"""Base class of modules that set codes to zero."""
 
 from sklearn.base import BaseEstimator
 from torch import nn
