@@ -118,7 +118,7 @@ class CodeSampler(BaseEstimator):
             names of `fit` if `set_output` of the transformer, or `set_config`, selects data frames.
         """
         check_is_fitted(self)
-        n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
+        n_samples = check_count("n_samples", n_samples, "Ask for at least one row.")
         codes = draw_from_mixture(self.mixture_, n_samples, check_random_state(random_state))
         return wrap_rows(self.transformer_, self.transformer_.inverse_transform(codes))
 

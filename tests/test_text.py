@@ -87,12 +87,12 @@ def test_texts_may_come_from_a_generator_and_a_pickle_keeps_all(sequencer):
 
 @pytest.mark.parametrize("method", ["fit", "transform"])
 def test_a_single_text_is_refused(sequencer, method):
-    with pytest.raises(ValueError, match="X must be several texts.* a single one of 3 char"):
+    with pytest.raises(ValueError, match="X must be several texts.* a single text of 3 char"):
         getattr(sequencer, method)("abc")
 
 
 def test_numbers_must_be_whole(sequencer):
-    with pytest.raises(ValueError, match="X must hold whole numbers.* Got an array of float64"):
+    with pytest.raises(ValueError, match="X must contain integers.* Got an array of float64"):
         sequencer.inverse_transform([[0.5]])
 
 
@@ -179,7 +179,9 @@ def test_a_vocabulary_of_other_things_is_refused():
         (["film", None], "NoneType"),
         ({}, "Got none"),
     ]:
-        with pytest.raises(ValueError, match=f"`vocabulary` must hold words.*{message}"):
+        with pytest.raises(
+            ValueError, match=f"`vocabulary` must contain at least one word.*{message}"
+        ):
             TokenSequencer(vocabulary=vocabulary).fit(TEXTS)
 
 

@@ -30,14 +30,14 @@ def has_data_file(name) -> bool:
 
 
 def locate_data_file(name, *, remedy):
-    """Return the path of a file of the data folder.
+    """Return the path of a file in the data folder.
 
     Parameters
     ----------
     name : str
         Name of the file.
     remedy : str
-        One sentence: how to come by the same data without the folder.
+        Sentence on other sources of the data.
 
     Returns
     -------
@@ -50,10 +50,10 @@ def locate_data_file(name, *, remedy):
         If the environment variable is not set, or its folder lacks the file.
     """
     folder = os.environ.get(VARIABLE)
-    wanted = f"The environment variable {VARIABLE} must be the path of a folder that holds {name}."
+    wanted = f"The environment variable {VARIABLE} must be the path of a folder with {name}."
     if not folder:
-        raise FileNotFoundError(f"{wanted} Got nothing: it is not set. {remedy}")
+        raise FileNotFoundError(f"{wanted} Got no value: it is not set. {remedy}")
     path = Path(folder) / name
     if not path.is_file():
-        raise FileNotFoundError(f"{wanted} Got {folder!r}, which lacks it. {remedy}")
+        raise FileNotFoundError(f"{wanted} Got {folder!r}, which has no such file. {remedy}")
     return path

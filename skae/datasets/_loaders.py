@@ -1,4 +1,4 @@
-"""Loaders of the data files, each returning a Bunch as scikit-learn's do."""
+"""Loaders of the data files, which return a Bunch as in scikit-learn."""
 
 import gzip
 import json

@@ -8,7 +8,7 @@ from skae._shared.checks import check_count
 _FACTORS = ("shape", "x", "y", "scale", "rotation")
 _N_SHAPES = 3
 _LEAST_SIZE = 8
-# Half a pixel on each side of an edge is grey.
+# Width of the grey edge, in pixels.
 _EDGE = 1.0
 _CELLS_AT_ONCE = 2**19
 
@@ -58,11 +58,11 @@ def make_shapes(n_samples=1000, *, size=24, random_state=None) -> Bunch:
     >>> shapes.X.shape, shapes.factors.shape
     ((5, 576), (5, 5))
     """
-    n_samples = check_count("n_samples", n_samples, "Ask for an image or more.")
+    n_samples = check_count("n_samples", n_samples, "Ask for at least one image.")
     if check_count("size", size, "24 is usual.") < _LEAST_SIZE:
         raise ValueError(
             f"`size` must be at least {_LEAST_SIZE} pixels. Got {size}. In smaller images the "
-            "shapes cannot be told apart."
+            "shapes cannot be distinguished."
         )
     source = check_random_state(random_state)
     kind = source.randint(_N_SHAPES, size=n_samples)
@@ -78,7 +78,7 @@ def make_shapes(n_samples=1000, *, size=24, random_state=None) -> Bunch:
 
 
 def _draw(factors, size):
-    """Return the images of some factors, of shape (n_samples, size, size)."""
+    """Return images of shape (n_samples, size, size) with the given factors."""
     kind, across, down, scale, rotation = factors.T[..., None, None]
     middle = (size - 1) / 2
     rows, columns = np.mgrid[:size, :size]
@@ -92,10 +92,10 @@ def _draw(factors, size):
 
 
 def _distance_to_edge(kind, x, y, radius):
-    """Return about how far pixels are outside of a shape, negative inside."""
+    """Return approximate distances of pixels from the edge of a shape, negative inside."""
     square = np.maximum(np.abs(x), np.abs(y)) - 0.9 * radius
     stretched = np.sqrt((x / 1.4) ** 2 + (y / 0.7) ** 2)
-    # Divided by the gradient's length, so that the edge is as wide everywhere.
+    # The length of the gradient makes the edge equally wide everywhere.
     gradient = np.sqrt((x / 1.4**2) ** 2 + (y / 0.7**2) ** 2) / np.maximum(stretched, 1e-9)
     ellipse = (stretched - radius) / np.maximum(gradient, 0.5)
     sides = [x * np.cos(a) + y * np.sin(a) for a in np.pi * np.array([1 / 2, 7 / 6, 11 / 6])]

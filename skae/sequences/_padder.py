@@ -44,7 +44,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
     n_step_features_ : int
         Number of features per step.
     step_feature_names_ : list of str or None
-        Names of these features, if the sequences in `fit` were DataFrames.
+        Names of the features of a step, if the sequences in `fit` were DataFrames.
     sample_shape_ : tuple of two ints
         Number of steps per row and of features per step, including the end mark and its step.
 
@@ -88,8 +88,8 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         X : iterable of array-likes of shape (length, n_step_features) or (length,)
             Sequences: for example a list of arrays, a Series of arrays (its index is ignored), or a
             list of DataFrames (columns are matched by name). Arrays with one axis have one feature
-            per step. With `id_column`, a DataFrame with one row per step, or its groups. NaN is a
-            missing cell.
+            per step. A DataFrame with one row per step needs `id_column`, or is passed as its
+            groups. NaN stands for missing cells.
         y : object, default=None
             Ignored.
 
@@ -130,7 +130,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         rows : ndarray of shape (n_samples, n_steps * n_features)
             One row per sequence, padded with NaN.
         """
-        # Generators, and groups in some versions of polars, can be gone through only once.
+        # Generators, and groups in some versions of polars, can be iterated only once.
         sequences = list_sequences(X, self.id_column)
         return self.fit(sequences, y).transform(sequences)
 
@@ -198,8 +198,8 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         if rows[0].size != n_cells:
             raise ValueError(
                 f"X must have rows of {n_cells} cells, {self.sample_shape_[1]} for each of "
-                f"{self.sample_shape_[0]} steps. Got an array of shape {rows.shape}. Pass rows "
-                "like those that `transform` returned."
+                f"{self.sample_shape_[0]} steps. Got an array of shape {rows.shape}. Pass rows as "
+                "returned by `transform`."
             )
         return [self._cut(row) for row in rows.reshape(-1, *self.sample_shape_)]
 
@@ -210,8 +210,8 @@ class SequencePadder(TransformerMixin, BaseEstimator):
             ended = row[:, -1] > _END
             if ended.any():
                 return steps[: ended.argmax()].copy()
-        there = np.flatnonzero(~np.isnan(steps).all(axis=1))
-        return steps[: there[-1] + 1 if len(there) else 0].copy()
+        observed = np.flatnonzero(~np.isnan(steps).all(axis=1))
+        return steps[: observed[-1] + 1 if len(observed) else 0].copy()
 
     def _read(self, sequences, names, n_step_features) -> list[np.ndarray]:
         """Return sequences as arrays of shape (length, n_step_features)."""
@@ -232,7 +232,7 @@ class SequencePadder(TransformerMixin, BaseEstimator):
         ----------
         input_features : array-like of str of shape (n_step_features_,), default=None
             Names of the features of a step. None uses the names of the DataFrames in `fit`, or
-            "feature0" and so on.
+            "feature0", "feature1", ....
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Sequences in lists, series, frames in long form and groups, as arrays."""
+"""Conversion of lists, series, long data frames and groups of sequences to arrays."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,33 +11,33 @@ _SHAPE = "(length, n_step_features)"
 
 
 def list_sequences(X, id_column=None) -> list:
-    """Return sequences in their order, whatever they are kept in.
+    """Return sequences as a list.
 
     Parameters
     ----------
     X : object
-        Input of the user.
+        Sequences as passed by the user.
     id_column : str or None, default=None
-        Column of a frame in long form that tells which sequence a step belongs to.
+        Column that identifies the sequence of each step in a data frame with one row per step.
 
     Returns
     -------
     sequences : list
-        Each as the user gave it, without the column of its group.
+        Sequences as given, without the columns that identify them.
 
     Raises
     ------
     ValueError
-        If X holds no sequences.
+        If X does not contain sequences.
     """
     if _is_grouped(X):
-        # In some versions of polars groups are iterators, too.
+        # In some versions of polars, groups are iterators as well.
         X = _list_groups(X)
     elif hasattr(X, "collect") or not isinstance(X, Iterator | Mapping | str | bytes):
         X = read_container(X)
     if isinstance(X, Mapping):
         raise ValueError(
-            f"X must be sequences in an order. Got {type(X).__name__}. Pass list(X.values())."
+            f"X must be sequences in a fixed order. Got {type(X).__name__}. Pass list(X.values())."
         )
     if hasattr(X, "columns"):
         X = _split_frame(X, id_column)
@@ -78,23 +78,23 @@ def _drop_columns(group, keys):
 
 
 def _split_frame(X, id_column) -> list:
-    """Return the steps of each sequence of a frame in long form, in the order of the first ones."""
+    """Return the sequences of a data frame with one row per step, in the order of first steps."""
     if id_column is None:
         raise ValueError(
             f"X must be sequences. Got a DataFrame of shape {X.shape}. Set `id_column` to the "
-            "column that tells which sequence a row belongs to, or pass X.to_numpy() where each "
-            "row is a sequence."
+            "column that identifies the sequence of a row, or pass X.to_numpy() if each row is a "
+            "sequence."
         )
     if id_column not in list(X.columns):
         raise ValueError(
-            f"`id_column` must be a column of X. Got {id_column!r}. X has {list(X.columns)}."
+            f"`id_column` must be one of {list(X.columns)}. Got {id_column!r}. Check its spelling."
         )
     ids = X[id_column]
     missing = ids.isna() if hasattr(X, "iloc") else ids.is_null()
     if missing.any():
         raise ValueError(
-            f"`id_column` must tell the sequence of every row. Got missing values in {id_column!r}."
-            " Leave these rows out."
+            "`id_column` must identify the sequence of every row. Got missing values in "
+            f"{id_column!r}. Leave these rows out."
         )
     if hasattr(X, "iloc"):
         groups = X.groupby(id_column, sort=False, observed=True)
@@ -103,14 +103,14 @@ def _split_frame(X, id_column) -> list:
 
 
 def read_sequences(sequences, names=None) -> list[np.ndarray]:
-    """Return sequences as arrays, the columns of frames in one order.
+    """Return sequences as arrays, with the columns of frames in one order.
 
     Parameters
     ----------
     sequences : list of array-like
         Sequences.
     names : list of str or None, default=None
-        Names of the features of a step, in order. None leaves columns where they are.
+        Names of the features of a step, in order. None keeps the order of the columns.
 
     Returns
     -------
@@ -120,13 +120,13 @@ def read_sequences(sequences, names=None) -> list[np.ndarray]:
     Raises
     ------
     ValueError
-        If something is no sequence of numbers; the message says which.
+        If an element is not a sequence of numbers. The message gives its index.
     """
     return [_read_sequence(sequence, i, names) for i, sequence in enumerate(sequences)]
 
 
 def find_names(sequences) -> list | None:
-    """Return the names of the columns of the first frame among sequences, None without one."""
+    """Return the column names of the first frame among sequences, or None without a frame."""
     frames = (list(sequence.columns) for sequence in sequences if hasattr(sequence, "columns"))
     return next(frames, None)
 
@@ -140,7 +140,7 @@ def _read_sequence(sequence, i, names) -> np.ndarray:
     if values.ndim != 2 or np.isinf(values).any():
         got = "infinite values" if values.ndim == 2 else f"an array of shape {values.shape}"
         raise ValueError(
-            f"X must hold sequences of shape {_SHAPE}, their values finite or NaN. "
+            f"X must contain sequences of shape {_SHAPE} with finite values or NaN. "
             f"Got {got} for sequence {i}. Steps are rows, features columns."
         )
     return values
@@ -152,13 +152,13 @@ def _order_columns(frame, i, names):
     if sorted(map(str, own)) != sorted(map(str, names)) or len(set(own)) < len(own):
         raise ValueError(
             f"X must have frames with the columns {names}. Got {own} for sequence {i}. "
-            "Choose the same columns of each."
+            "Choose the same columns in each frame."
         )
     return frame if own == names else frame[names]
 
 
 def _read_numbers(sequence, i) -> np.ndarray:
-    """Return a sequence in single precision where that holds all numbers of its type."""
+    """Return a sequence in single precision if its data type allows, else in double precision."""
     try:
         if hasattr(sequence, "iloc") and find_dtypes(sequence) is not np.float32:
             _refuse_times(getattr(sequence, "dtypes", None))
@@ -169,8 +169,8 @@ def _read_numbers(sequence, i) -> np.ndarray:
         return values.astype(np.float32 if dtypes is np.float32 else np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"X must hold sequences of numbers. Got one that is not, sequence {i}: {error}. "
-            "Leave out columns that hold no numbers, such as times and names."
+            f"X must contain sequences of numbers. Got another for sequence {i}: {error}. "
+            "Leave out columns without numbers, such as times and names."
         ) from None
 
 

@@ -19,7 +19,7 @@ from skae.text._words import compose, find_word_pattern, read_texts, read_vocabu
 PADDING, UNKNOWN = 0, 1
 _N_RESERVED = 2
 _SHOWN_UNKNOWN = "<unknown>"
-# What is left to scikit-learn's CountVectorizer, under its names.
+# Parameters that are passed to CountVectorizer.
 _COUNTING = (
     "lowercase",
     "strip_accents",
@@ -255,8 +255,8 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         rows = check_array(X, dtype=None, ensure_min_features=0)
         if rows.dtype.kind not in "iu":
             raise ValueError(
-                "X must hold whole numbers, those of words. "
-                f"Got an array of {rows.dtype}. Pass what `transform` returned."
+                "X must contain integers of words. "
+                f"Got an array of {rows.dtype}. Pass rows as returned by `transform`."
             )
         blank = "" if self.analyzer == "char" else " "
         words = {number: word for word, number in self.vocabulary_.items()}
@@ -277,7 +277,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str objects of shape (max_length_,)
-            Names "token0", "token1" and so on.
+            Names "token0", "token1", ....
         """
         check_is_fitted(self)
         return np.array([f"token{i}" for i in range(self.max_length_)], dtype=object)
@@ -286,7 +286,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         own = {name: getattr(self, name) for name in _COUNTING}
         pattern = self.token_pattern
         if self.analyzer == "char" or self.tokenizer is not None:
-            # CountVectorizer warns of a pattern that it does not use.
+            # CountVectorizer warns about an unused pattern.
             pattern = None
         elif pattern is None:
             pattern = find_word_pattern()
@@ -298,7 +298,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator):
         return [compose(text, lowercase=self.lowercase) for text in read_texts(X)]
 
     def _number(self, texts) -> list[list[int]]:
-        """Return the numbers of the words of each text."""
+        """Return the integers of the words of each text."""
         analyze = self._make_counter().build_analyzer()
         known = self.vocabulary_
         if self.unknown == "drop":

@@ -1,4 +1,4 @@
-"""Texts as users pass them, and where their words begin and end."""
+"""Reading of texts and vocabularies, and the pattern of words."""
 
 import functools
 import re
@@ -7,22 +7,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# Pictograms and symbols; a flag is two letters of its own alphabet.
+# Pictograms and symbols. A flag consists of two regional indicator letters.
 _SYMBOLS = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
 _SKIN_TONES = "\U0001f3fb-\U0001f3ff"
-# Between two parts of a word, as in Persian and Sinhala, and between parts of one emoji.
+# Joiners occur within words, as in Persian and Sinhala, and within emoji.
 _JOINERS = "\u200c\u200d"
-# Beyond the planes of scripts and symbols there is nothing but these.
+# The only combining marks above the planes of scripts and symbols are variation selectors.
 _LAST_SCRIPT, _VARIATION_SELECTORS = 0x20000, "\U000e0100-\U000e01ef"
 
 
 @functools.cache
 def find_word_pattern() -> str:
-    """Return a regular expression of words with their combining marks, and of emoji.
+    r"""Return a regular expression of words with their combining marks, and of emoji.
 
-    Python's class of letters and digits lacks the vowels and other marks of most scripts of India,
-    of Thai, and of pointed Arabic and Hebrew.
+    The class ``\w`` of Python lacks vowels and other marks of most Indian scripts, of Thai, and of
+    pointed Arabic and Hebrew.
     """
     marks = _list_marks()
     symbol = rf"[{_SYMBOLS}][{marks}{_SKIN_TONES}]*"
@@ -31,7 +31,7 @@ def find_word_pattern() -> str:
 
 
 def _list_marks() -> str:
-    """Return the ranges of combining marks as a part of a class of characters."""
+    """Return the ranges of combining marks, as part of a character class."""
     marks = np.array([unicodedata.category(chr(code))[0] == "M" for code in range(_LAST_SCRIPT)])
     edges = np.flatnonzero(np.diff(marks.astype(np.int8)))
     return (
@@ -44,19 +44,20 @@ def _list_marks() -> str:
 
 
 def compose(text: str, *, lowercase: bool) -> str:
-    """Return a text with composed letters, in which a dotted capital I loses no dot to itself.
+    """Return a text with composed letters.
 
     Parameters
     ----------
     text : str
-        A text.
+        Text.
     lowercase : bool
-        Whether letters are turned into lower case afterwards.
+        Whether the text is converted to lower case later. The capital I with a dot is then replaced
+        by "i" here, because Python would convert it to "i" and a separate dot.
 
     Returns
     -------
     text : str
-        In Unicode's normal form C.
+        Text in Unicode's normal form C.
     """
     text = unicodedata.normalize("NFC", text)
     return text.replace("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i") if lowercase else text
@@ -68,22 +69,22 @@ def read_texts(X) -> list[str]:
     Parameters
     ----------
     X : object
-        Input of the user: an iterable of texts, or a table of one column.
+        Iterable of texts, or table of one column.
 
     Returns
     -------
     texts : list of str
-        Texts by position.
+        Texts.
 
     Raises
     ------
     ValueError
-        If X is a single text, lazy, a mapping or a table of several columns, or something in it is
-        no text.
+        If X is a single text, a lazy frame, a mapping or a table of several columns, or if an
+        element is not a text.
     """
     if isinstance(X, str | bytes):
         raise ValueError(
-            f"X must be several texts, such as a list. Got a single one of {len(X)} characters. "
+            f"X must be several texts, such as a list. Got a single text of {len(X)} characters. "
             "Put it into a list."
         )
     if isinstance(X, Mapping) or not hasattr(X, "__iter__") or hasattr(X, "collect"):
@@ -95,7 +96,7 @@ def read_texts(X) -> list[str]:
 
 
 def _take_column(X):
-    """Return the only column of a table, all else as it is."""
+    """Return the only column of a table, and any other input unchanged."""
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) < 2:
         return X
@@ -114,8 +115,8 @@ def _read_text(text, i) -> str:
         return _decode(text, i)
     if not isinstance(text, str):
         raise ValueError(
-            f"X must hold texts. Got {type(text).__name__} for text {i}: {text!r:.40}. "
-            "Leave it out, or put an empty text in its place."
+            f"X must contain texts. Got {type(text).__name__} for text {i}: {text!r:.40}. "
+            "Leave it out, or replace it by an empty text."
         )
     return text
 
@@ -125,30 +126,30 @@ def _decode(text: bytes, i) -> str:
         return text.decode()
     except UnicodeDecodeError:
         raise ValueError(
-            f"X must hold texts in UTF-8 where they are bytes. Got others for text {i}: "
-            f"{text!r:.40}. Decode them first, as in text.decode('latin-1')."
+            f"X must contain text in UTF-8 if elements are bytes. Got another encoding for text "
+            f"{i}: {text!r:.40}. Decode it first, as in text.decode('latin-1')."
         ) from None
 
 
 def read_vocabulary(vocabulary, *, lowercase: bool):
-    """Return the words of a vocabulary, composed as those of texts are.
+    """Return the words of a vocabulary, composed like texts.
 
     Parameters
     ----------
     vocabulary : mapping, iterable of str or None
-        The parameter.
+        Parameter of `TokenSequencer`.
     lowercase : bool
-        Whether texts are turned into lower case.
+        Whether texts are converted to lower case.
 
     Returns
     -------
     words : list of str or None
-        In alphabetical order, each once; None where the parameter is.
+        Distinct words in alphabetical order, or None if the parameter is None.
 
     Raises
     ------
     ValueError
-        If there is no word, or something that is none.
+        If there are no words, or an element is not a word.
     """
     if vocabulary is None:
         return None
@@ -157,7 +158,7 @@ def read_vocabulary(vocabulary, *, lowercase: bool):
     if wrong or not words:
         got = f"{type(wrong[0]).__name__} {wrong[0]!r}" if wrong else "none"
         raise ValueError(
-            f"`vocabulary` must hold words, at least one. Got {got}. Pass a list of str, or None "
-            "for the words of the texts."
+            f"`vocabulary` must contain at least one word, and only words. Got {got}. Pass a list "
+            "of str, or None for the words of the texts."
         )
     return sorted({compose(word, lowercase=lowercase) for word in words})

@@ -1,4 +1,4 @@
-"""Folders of models."""
+"""Folders of saved models."""
 
 import difflib
 from collections.abc import Sequence
@@ -105,7 +105,7 @@ class Folder:
         Parameters
         ----------
         model : estimator
-            A fitted estimator.
+            Fitted estimator.
         name : str
             Name of the model. An existing model of this name is replaced.
         half : bool, default=False
@@ -133,7 +133,7 @@ class Folder:
         if name not in names:
             close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names
             raise ValueError(
-                f"`name` must be that of a model in {self.path}. Got {name!r}. There "
+                f"`name` must be the name of a model in {self.path}. Got {name!r}. There "
                 f"{'is' if len(close) == 1 else 'are'} {', '.join(close) or 'none'}."
             )
         return self.path / f"{name}{_SUFFIX}"

@@ -6,7 +6,7 @@ from typing import Any
 from skae.zoo._folder import Folder
 
 BUILT_IN = Folder(Path(__file__).parent / "models", compare_versions=False)
-"""The folder of the models that come with skae."""
+"""Folder of the models that come with skae."""
 
 
 def list_models() -> list[str]:

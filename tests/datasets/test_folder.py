@@ -20,7 +20,7 @@ def test_file_is_found(folder):
 
 def test_missing_file_names_folder_and_remedy(folder):
     assert not has_data_file("elsewhere.npz")
-    with pytest.raises(FileNotFoundError, match="which lacks it. Look there.") as caught:
+    with pytest.raises(FileNotFoundError, match="which has no such file. Look there.") as caught:
         locate_data_file("elsewhere.npz", remedy="Look there.")
     assert str(folder) in str(caught.value)
 

@@ -116,7 +116,9 @@ def test_every_load_is_a_model_of_its_own():
 
 @pytest.mark.parametrize("name", ["mnist-dens-64", "../zoo/models/mnist-dense-64", "", None])
 def test_unknown_names_are_refused_with_names_like_them(name):
-    with pytest.raises(ValueError, match=r"`name` must be that of a model in .* mnist-dense-64"):
+    with pytest.raises(
+        ValueError, match=r"`name` must be the name of a model in .* mnist-dense-64"
+    ):
         skae.zoo.load(name)
 
 
