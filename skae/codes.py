@@ -37,6 +37,8 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
+    bits_ : int
+        Number of bits per value in fit.
     lower_ : ndarray of shape (n_features_in_,)
         Level of the integer 0 in each column.
     step_ : ndarray of shape (n_features_in_,)
@@ -90,6 +92,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = self._validate(X, reset=True)
         rows = X[np.linspace(0, len(X) - 1, min(len(X), _MAX_ROWS)).astype(int)]
         self.lower_, self.step_ = _find_ranges(rows, X.min(0), X.max(0), 2**self.bits - 1)
+        self.bits_ = int(self.bits)
         return self
 
     def transform(self, X) -> Any:
@@ -107,7 +110,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return _find_levels(X, self.lower_, self.step_, 2**self.bits - 1).astype(np.uint8)
+        return _find_levels(X, self.lower_, self.step_, 2**self.bits_ - 1).astype(np.uint8)
 
     def inverse_transform(self, X) -> Any:
         """Return the levels of integers.
@@ -149,7 +152,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If there are values that `transform` cannot return, or the number of columns is wrong.
         """
         integers = self._check_integers(integers)
-        bits = np.unpackbits(integers[:, :, None], axis=2)[:, :, 8 - self.bits :]
+        bits = np.unpackbits(integers[:, :, None], axis=2)[:, :, 8 - self.bits_ :]
         return np.packbits(bits.reshape(len(bits), -1), axis=1)
 
     def unpack(self, packed) -> np.ndarray:
@@ -173,15 +176,15 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         packed = np.asarray(packed)
         n_values = self.n_features_in_
-        n_bytes = -(-n_values * self.bits // 8)
+        n_bytes = -(-n_values * self.bits_ // 8)
         if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != n_bytes:
             raise ValueError(
                 f"`packed` must be an array of uint8 of shape (n_samples, {n_bytes}). Got "
                 f"{packed.dtype} of shape {packed.shape}. Pass what `pack` has returned."
             )
-        own = np.unpackbits(packed, axis=1, count=n_values * self.bits)
+        own = np.unpackbits(packed, axis=1, count=n_values * self.bits_)
         bits = np.zeros((len(packed), n_values, 8), dtype=np.uint8)
-        bits[:, :, 8 - self.bits :] = own.reshape(len(packed), n_values, self.bits)
+        bits[:, :, 8 - self.bits_ :] = own.reshape(len(packed), n_values, self.bits_)
         return np.packbits(bits, axis=2)[:, :, 0]
 
     def __sklearn_tags__(self):
@@ -201,9 +204,9 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "packed integers first."
             )
         integers = X.astype(np.uint8)
-        if not np.array_equal(integers, X) or (integers >= 2**self.bits).any():
+        if not np.array_equal(integers, X) or (integers >= 2**self.bits_).any():
             raise ValueError(
-                f"X must hold integers from 0 to {2**self.bits - 1}. Got other numbers, up to "
+                f"X must hold integers from 0 to {2**self.bits_ - 1}. Got other numbers, up to "
                 f"{X.max()}. Pass what `transform` has returned."
             )
         return integers

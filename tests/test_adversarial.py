@@ -166,6 +166,8 @@ def test_samples_are_decoded_draws_of_the_prior(images):
     model = quick(prior=uniform).fit(images)
     draws = uniform(6, np.random.RandomState(3))
     np.testing.assert_array_equal(model.sample(6, random_state=3), model.inverse_transform(draws))
+    model.set_params(prior="gaussian")  # for a fit to come
+    np.testing.assert_array_equal(model.sample(6, random_state=3), model.inverse_transform(draws))
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,15 @@ def test_packed_bits_begin_with_the_greatest():
     np.testing.assert_array_equal(quantizer.pack([[1, 2, 15]]), [[0x12, 0xF0]])
 
 
+def test_other_bits_count_from_the_next_fit_on(X):
+    quantizer = Quantizer(bits=4).fit(X)
+    integers = quantizer.transform(X)
+    quantizer.set_params(bits=2)
+    np.testing.assert_array_equal(quantizer.transform(X), integers)
+    np.testing.assert_array_equal(quantizer.unpack(quantizer.pack(integers)), integers)
+    assert quantizer.fit(X).transform(X).max() == 3
+
+
 def test_it_works_behind_others_and_as_a_clone(X):
     pipeline = make_pipeline(StandardScaler(), Quantizer(bits=2)).fit(X)
     assert pipeline.transform(X).dtype == np.uint8

@@ -95,7 +95,7 @@ def test_weights_of_the_score_are_repeats(quick, images, weights):
     assert weighted == pytest.approx(1 - weights @ errors / (weights @ deviations))
 
 
-@pytest.mark.mostly_slow(3)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -103,6 +103,7 @@ def test_weights_of_the_score_are_repeats(quick, images, weights):
         ([np.nan], "NaN"),
         ([np.inf], "infinity"),
         ([0.0], "zero"),
+        ([1e308, 1e307], "sum"),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "score"])

@@ -368,8 +368,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         check_is_fitted(self)
         n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
         source = check_random_state(random_state)
-        if self.prior == "gaussian":
+        prior = self.net_.family.prior
+        if prior == "gaussian":
             codes = source.standard_normal((n_samples, self.n_components_))
         else:
-            codes = self.prior(n_samples, source)
+            codes = prior(n_samples, source)
         return wrap_rows(self, self.inverse_transform(codes))

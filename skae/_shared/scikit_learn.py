@@ -124,7 +124,8 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, the shape is wrong, or all weights are zero.
+        If a weight is negative or not finite, the shape is wrong, all weights are zero, or
+        their sum overflows.
     """
     if sample_weight is None:
         return None
@@ -134,6 +135,13 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
         raise ValueError(
             "`sample_weight` must have a positive entry. Got zeros only. "
             "Rows of weight zero are left out of the fit, so give some rows weight."
+        )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            "`sample_weight` must have a sum within double precision. "
+            f"Got weights up to {weights.max():.3g}. Divide them by their maximum."
         )
     return weights
 
