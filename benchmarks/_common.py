@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, timing, memory, tables."""
+"""Shared code of the benchmarks: options, timing, memory, tables."""
 
 import argparse
 import ast
@@ -55,7 +55,7 @@ class _Settings(argparse.Action):
 
 
 def is_installed(name):
-    """Tell whether a rival can be imported; say so in one line where it cannot."""
+    """Return whether a rival can be imported, and print a line if not."""
     if find_spec(name) is not None:
         return True
     print(f"{name} is not installed and is left out; pip install 'skae[bench]' brings it.")
@@ -72,7 +72,7 @@ def describe_machine():
 
 @contextlib.contextmanager
 def quiet():
-    """Silence warnings of too few epochs and of fits no better than PCA: the tables show both."""
+    """Silence warnings about few epochs and fits no better than PCA, which the tables show."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", SkaeWarning)
@@ -82,7 +82,7 @@ def quiet():
 
 @contextlib.contextmanager
 def limit_threads(n_threads):
-    """Let torch and the linear algebra below NumPy use so many threads."""
+    """Limit torch and the linear algebra of NumPy to a number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
@@ -93,7 +93,7 @@ def limit_threads(n_threads):
 
 
 def time_call(function, *arguments):
-    """Return what a function returns, and the seconds that it took."""
+    """Return the result of a function, and its seconds."""
     start = time.perf_counter()
     result = function(*arguments)
     return result, time.perf_counter() - start
@@ -115,12 +115,12 @@ def time_interleaved(contenders, n_rounds, *, n_warm=1):
 
 
 def median_ratio(ours, theirs):
-    """Return the median over rounds of ours / theirs."""
+    """Return the median over rounds of the ratio of seconds."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def compare_seconds(title, seconds, aims, *, unit="s"):
-    """Print the ratios of our seconds to the rivals'; our names begin with skae."""
+    """Print the ratios of the seconds of skae to those of rivals; names of skae begin with skae."""
     ours = [name for name in seconds if name.startswith("skae")]
     rows = []
     for name in ours:
@@ -132,7 +132,7 @@ def compare_seconds(title, seconds, aims, *, unit="s"):
 
 
 def geometric_mean(values):
-    """Return the geometric mean of positive numbers, nan of none."""
+    """Return the geometric mean of positive numbers, nan without numbers."""
     values = np.asarray(list(values), dtype=np.float64)
     return float(np.exp(np.log(values).mean())) if len(values) else float("nan")
 
@@ -145,7 +145,7 @@ def format_cell(value, digits=3):
 
 
 def print_table(title, header, rows):
-    """Print rows of text and numbers under their names."""
+    """Print rows of text and numbers below their headings."""
     cells = [[format_cell(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     print(f"\n{title}")
@@ -156,7 +156,7 @@ def print_table(title, header, rows):
 
 
 def read_anonymous_memory():
-    """Return the process's anonymous memory in bytes, which leaves mapped files out."""
+    """Return the anonymous memory of the process in bytes, without mapped files."""
     for line in _STATUS.read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
@@ -164,7 +164,7 @@ def read_anonymous_memory():
 
 
 class PeakMemory:
-    """Sample the process's anonymous memory while a block runs.
+    """Sample the anonymous memory of the process while a block runs.
 
     `growth` is the peak over what there was at the beginning, in bytes. For Linux only.
     """
@@ -187,10 +187,10 @@ class PeakMemory:
 
     @property
     def peak(self):
-        """Greatest anonymous memory seen, in bytes."""
+        """Peak of the anonymous memory, in bytes."""
         return self._peak
 
     @property
     def growth(self):
-        """The peak less what there was before, in bytes."""
+        """Peak minus the memory before the block, in bytes."""
         return self._peak - self._start

@@ -1,4 +1,4 @@
-"""The error on test images against the seconds of training."""
+"""Error on test images against the seconds of training."""
 
 import time
 
@@ -10,7 +10,7 @@ _CHUNK = 2000
 
 
 class Curve(Callback):
-    """Judge the test images after epochs, with the clock stopped.
+    """Evaluate test images after epochs, with the clock stopped.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Curve(Callback):
 
     @torch.no_grad()
     def judge(self, module):
-        """Return the squared error of an image, summed over its pixels."""
+        """Return the squared error per image, summed over pixels."""
         was_training = module.training
         module.eval()
         error = sum(
@@ -53,8 +53,8 @@ class Curve(Callback):
 
 
 def fit_with_curve(model, X, X_test, every=1, **options):
-    """Fit a model while its errors on test images are noted and printed; return the curve."""
-    # One epoch tells mean and scale, which the same rows and seed will give again.
+    """Fit a model, print its errors on test images during the fit, and return the curve."""
+    # A fit of one epoch gives mean and scale, which are equal in any fit with these rows and seed.
     probe = clone(model).set_params(max_iter=1).fit(X)
     rows = torch.from_numpy((X_test - probe.mean_) / X_test.dtype.type(probe.scale_))
     print(f"\n{'epoch':>6}  {'seconds':>8}  {'error':>8}")

@@ -1,4 +1,4 @@
-"""The data sets of the benchmarks, as tables with their rows split."""
+"""Data sets of the benchmarks, split into training rows and held-out rows."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ _PARTS = {"all": slice(None), "choosing": slice(0, None, 2), "judging": slice(1,
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows to fit on and rows held out, with their labels where there are any."""
+    """Training rows and held-out rows, with labels if there are any."""
 
     X_train: np.ndarray
     X_test: np.ndarray
@@ -39,7 +39,7 @@ class Split:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A table, how many codes to try on it, and the file that it needs."""
+    """Table with the numbers of codes to try and the file it needs."""
 
     load: object
     n_components: tuple
@@ -49,11 +49,11 @@ class DataSet:
 
     @property
     def is_available(self):
-        """Whether the data can be had here."""
+        """Whether the data are available."""
         return self.needs is None or has_data_file(self.needs)
 
     def split(self, seed, *, full=False):
-        """Return rows to fit on and rows held out, chosen by the seed."""
+        """Return training rows and held-out rows, split by the seed."""
         if self.load is load_mnist:
             return _split_mnist(seed, None if full else 10_000)
         X, y = self.load()
@@ -84,7 +84,7 @@ def _load_swiss_roll():
 
 
 def _load_friedman():
-    """Return the ten independent columns together with the target that five of them make."""
+    """Return ten independent columns and the target computed from five of them."""
     X, y = make_friedman1(1000, noise=0.1, random_state=0)
     return np.column_stack([X, y / 10]), None
 
@@ -124,7 +124,7 @@ def _sklearn(loader):
 
 _IRIS, _WINE, _CANCER = map(_sklearn, (load_iris, load_wine, load_breast_cancer))
 
-# Small ones first; "scaled" went through StandardScaler, the others are in their own units.
+# Small tables first. "scaled" tables are standardised, the others are in their original units.
 DATA_SETS = {
     "iris": DataSet(_IRIS, (1, 2)),
     "iris_scaled": DataSet(_IRIS, (1, 2), standardize=True),
@@ -145,7 +145,7 @@ QUICK = ("iris", "wine_scaled", "swiss_roll", "digits")
 
 
 def select(names):
-    """Return the data sets with these names; one printed line for each that cannot be had."""
+    """Return the named data sets, and print a line for each that is not available."""
     chosen = {}
     for name in names:
         data = DATA_SETS[name]
@@ -157,7 +157,7 @@ def select(names):
 
 
 def select_folder(folder, *, raw=False, max_rows=None, part="all"):
-    """Return the tables of a folder; one printed line for each file that cannot be read.
+    """Return the tables of a folder, and print a line for each file that cannot be read.
 
     A quarter and a half of the columns are the numbers of codes.
     """
@@ -180,12 +180,12 @@ def _read_rows(path):
 
 
 def densify(X):
-    """Return a sparse matrix as an array, an array as it is."""
+    """Return a sparse matrix as an array, and an array unchanged."""
     return X.toarray() if sparse.issparse(X) else X
 
 
 def add_part_option(parser):
-    """Let the halves of a folder be measured apart: one to choose by, one to judge by."""
+    """Add options to measure the choosing and the judging half of a folder separately."""
     parser.add_argument(
         "--part",
         choices=_PARTS,
@@ -195,5 +195,5 @@ def add_part_option(parser):
 
 
 def list_files(options):
-    """Return the tables of `options.folder` that `options.part` asks for."""
+    """Return the tables of `options.folder` in the half `options.part`."""
     return sorted(options.folder.glob("*.npz"))[_PARTS[options.part]]

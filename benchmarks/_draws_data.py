@@ -19,14 +19,14 @@ class Table:
 
 
 def make_linear(rng):
-    """Make normal covariates that go together."""
+    """Make correlated normal covariates."""
     covariance = 0.4 + 0.6 * np.eye(4)
     X = rng.multivariate_normal(np.zeros(4), covariance, size=N_ROWS)
     return regress(X, [1.0, -0.5, 0.5, 0.0], rng)
 
 
 def make_bent(rng):
-    """Make a covariate that is a parabola of another."""
+    """Make a covariate that is a quadratic function of another."""
     a, b = rng.normal(size=(2, N_ROWS))
     X = np.column_stack(
         [a, a**2 + 0.5 * rng.normal(size=N_ROWS), 0.5 * (a + b) + rng.normal(size=N_ROWS), b]
@@ -35,7 +35,7 @@ def make_bent(rng):
 
 
 def make_skewed(rng):
-    """Make lognormal and gamma distributed covariates."""
+    """Make lognormal and gamma-distributed covariates."""
     a, b = rng.normal(size=(2, N_ROWS))
     X = np.column_stack([np.exp(0.6 * a), rng.gamma(2.0, size=N_ROWS) + 0.5 * a, a + b, b])
     return regress(X, [1.0, -0.5, 0.5, 0.5], rng)
@@ -49,7 +49,7 @@ def make_steps(rng):
 
 
 def make_kinds(rng):
-    """Make a covariate with three categories, which shift the others."""
+    """Make a covariate with three categories, which shift the other covariates."""
     kind = rng.choice(3, size=N_ROWS, p=[0.5, 0.3, 0.2])
     a = 1.5 * (kind == 1) + rng.normal(size=N_ROWS)
     b = np.where(kind == 2, -a, a) + rng.normal(size=N_ROWS)
@@ -60,7 +60,7 @@ def make_kinds(rng):
 
 
 def make_waves(rng):
-    """Make a covariate that is a wave of another, and one with a spread that grows."""
+    """Make a covariate that is a sine of another, and one with growing variance."""
     a = rng.uniform(-2, 2, size=N_ROWS)
     wave = np.sin(2 * a) + 0.4 * rng.normal(size=N_ROWS)
     cone = a + (0.2 + 0.4 * np.abs(a)) * rng.normal(size=N_ROWS)
@@ -75,12 +75,12 @@ def make_shares(rng):
 
 
 def make_crowd(rng):
-    """Make ten covariates that three hidden quantities explain."""
+    """Make ten covariates that depend on three latent variables."""
     X = rng.normal(size=(N_ROWS, 3)) @ rng.normal(size=(3, 10)) + rng.normal(size=(N_ROWS, 10))
     return regress(X, np.tile([0.5, -0.5, 0.0, 0.3, 0.2], 2), rng)
 
 
-# The first were looked at while methods were chosen, the others were not.
+# The first tables were used to choose methods, the others to judge them.
 TABLES = {
     "linear": make_linear,
     "bent": make_bent,
@@ -102,7 +102,7 @@ def regress(X, coefficients, rng):
 
 
 def expand(X, categories):
-    """Return covariates with a column of zeros and ones for each category but the first."""
+    """Return covariates with an indicator column for each category except the first."""
     columns = []
     for index, column in enumerate(X.T):
         if index in categories:
@@ -113,7 +113,7 @@ def expand(X, categories):
 
 
 def hide(values, pattern, rng):
-    """Return the table with missing values: everywhere alike, or by the last covariate.
+    """Return the table with values missing at random, or depending on the last covariate.
 
     With "MAR" the last covariate has no missing value; the greater it is, the more others have.
     """

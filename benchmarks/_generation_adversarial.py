@@ -1,4 +1,4 @@
-"""How well codes of digits can be told from draws of the prior, and what that costs."""
+"""Distance between codes of digits and draws of the prior, and reconstruction error."""
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from skae import (
 _N_CODES = 8
 _HIDDEN = (256, 128)
 _EPOCHS = 20
-# Half of the default, as its documentation says of so many rows.
+# Half of the default, as the documentation recommends for so many rows.
 _RATE = 0.005
 
 
 def report_adversarial(options):
-    """Print how well classifiers tell test digits' codes from draws, and the reconstructions."""
+    """Print the AUC of classifiers of test codes and draws, and the reconstruction error."""
     images = load_images(options)
     rows, error_of_plain = [], None
     for name, model in make_models(options).items():
@@ -41,7 +41,7 @@ def report_adversarial(options):
 
 
 def make_models(options):
-    """Return the estimators under their names, the one to compare errors with first."""
+    """Return the estimators by name, with the reference for errors first."""
     params = {
         "hidden_layer_sizes": _HIDDEN,
         "max_iter": options.epochs or _EPOCHS,
@@ -58,7 +58,7 @@ def make_models(options):
 
 
 def draw_codes(model, X):
-    """Return codes, drawn from the posterior where there is one."""
+    """Return codes, drawn from the posterior if there is one."""
     codes = model.transform(X)
     if not hasattr(model, "posterior_std"):
         return codes
@@ -67,7 +67,7 @@ def draw_codes(model, X):
 
 
 def tell_apart(codes):
-    """Return the AUC of two classifiers on rows held out, and the energy distance."""
+    """Return the AUC of two classifiers on held-out rows, and the energy distance."""
     draws = np.random.default_rng(1).standard_normal(codes.shape)
     both, is_draw = np.concatenate([codes, draws]), np.repeat([0, 1], len(codes))
     split = train_test_split(both, is_draw, test_size=0.5, random_state=0, stratify=is_draw)
@@ -82,7 +82,7 @@ def tell_apart(codes):
 
 
 def energy_distance(one, other, n_rows=5000):
-    """Return the unbiased estimate of the energy distance of two tables of draws.
+    """Return an unbiased estimate of the energy distance between two tables of draws.
 
     G. J. Szekely and M. L. Rizzo, "Energy statistics", Journal of Statistical Planning and
     Inference 143, 2013.

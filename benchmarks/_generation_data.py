@@ -1,4 +1,4 @@
-"""What the parts of `generation.py` share: images of digits, and the seconds of a processor."""
+"""Shared code of `generation.py`: images of digits, and processor time."""
 
 import time
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class Images:
 
 
 def has_images(options):
-    """Tell whether there are images for these options."""
+    """Return whether there are images for these options."""
     return options.quick or has_data_file("mnist.npz")
 
 
 def load_images(options):
-    """Return MNIST, or scikit-learn's small digits where the run is to be quick."""
+    """Return MNIST, or the small digits of scikit-learn for a quick run."""
     if options.quick:
         X, y = load_digits(return_X_y=True)
         parts = train_test_split(X.astype(np.float32) / 16, y, test_size=500, random_state=0)
@@ -44,7 +44,7 @@ def load_images(options):
 
 
 def count_seconds(function, *arguments):
-    """Return the seconds of processors that a function takes, which other programs do not spoil."""
+    """Return the processor time of a function in seconds, which other programs do not affect."""
     start = time.process_time()
     function(*arguments)
     return time.process_time() - start

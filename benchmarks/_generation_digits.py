@@ -1,4 +1,4 @@
-"""Generated digits, judged by a network that has learned to read real ones."""
+"""Generated digits, judged by a classifier of real digits."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ _SHOWN = 40
 
 
 class Judge(nn.Module):
-    """A small convolutional network that reads digits; its last hidden layer is its features."""
+    """Small convolutional classifier of digits, whose last hidden layer gives the features."""
 
     def __init__(self, side):
         super().__init__()
@@ -66,7 +66,7 @@ class Judge(nn.Module):
 
 
 def report_digits(options):
-    """Print how real generated digits look to the judge, and draw some where that is asked for."""
+    """Print distances between generated and real digits, and plot some if asked for."""
     images = load_images(options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -91,7 +91,7 @@ def report_digits(options):
 
 
 def measure(judge, real, samples):
-    """Return the distance to real digits, the share that is recognised, and that of one digit."""
+    """Return the distance to real digits, the share recognised, and the share of one digit."""
     features, probabilities = judge.judge(samples)
     sure = float((probabilities.max(1) > _CONFIDENT).mean())
     shares = np.bincount(probabilities.argmax(1), minlength=10) / len(samples)
@@ -114,7 +114,7 @@ def frechet_distance(one, other):
 
 
 def generate(images, options):
-    """Yield name, function that draws rows, and seconds of the fit."""
+    """Yield the name, a function that draws rows, and the seconds of the fit."""
     params = {"hidden_layer_sizes": _HIDDEN, "early_stopping": False, "random_state": options.seed}
     if options.epochs:
         params["max_iter"] = options.epochs
@@ -140,14 +140,14 @@ def generate(images, options):
 
 
 def sample_classes(model, n_samples):
-    """Return as many rows of each class, the classes in turn."""
+    """Return equally many rows of each class, with the classes in turn."""
     n_each = n_samples // len(model.classes_)
     rows = np.stack([model.sample(n_each, int(y), y=y) for y in model.classes_], axis=1)
     return rows.reshape(-1, rows.shape[-1])
 
 
 def draw_pictures(pictures, side, path):
-    """Write a picture with some of the rows of each generator."""
+    """Save a plot of some rows of each generator."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 1.05 * len(pictures)), layout="constrained")

@@ -1,4 +1,4 @@
-"""Codes against the factors that images were made of: what does beta do."""
+"""Effect of beta on the agreement of codes with the true factors of images."""
 
 import numpy as np
 from _common import print_table
@@ -51,7 +51,7 @@ def make_model(beta, options):
 
 
 def mutual_information_gaps(codes, factors):
-    """Return for each factor how much more one code knows of it than the next, over its entropy.
+    """Return the mutual information gap of each factor: best minus second best code, over entropy.
 
     R. T. Q. Chen et al., "Isolating sources of disentanglement in variational autoencoders", 2018;
     here of the posterior's means, and with values in bins of as many rows each.
@@ -65,7 +65,7 @@ def mutual_information_gaps(codes, factors):
 
 
 def discretise(values):
-    """Return the bins of values, as many rows in each; classes stay as they are."""
+    """Return quantile bins of values, and classes unchanged."""
     if len(np.unique(values)) <= _BINS:
         return values.astype(int)
     edges = np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1])

@@ -1,4 +1,4 @@
-"""Reading digits with 100 labels: from pixels, PCA's codes, and codes of autoencoders."""
+"""Classifying digits with 100 labels: from pixels, PCA's codes, and codes of autoencoders."""
 
 import numpy as np
 from _common import print_table
@@ -16,7 +16,7 @@ _HIDDEN = (512, 256)
 
 
 def report_labels(options):
-    """Print the accuracy on test digits of classifiers that saw ten labels of each digit."""
+    """Print the test accuracy of classifiers trained with ten labels of each digit."""
     options.rows = options.rows or _N_UNLABELLED
     images = load_images(options)
     n_draws = _N_DRAWS_QUICK if options.quick else _N_DRAWS
@@ -40,7 +40,7 @@ def report_labels(options):
 
 
 def make_representations(options):
-    """Return what turns pixels into codes, under its name; None for pixels themselves."""
+    """Return transformers to codes by name; None stands for the pixels."""
     params = {"hidden_layer_sizes": _HIDDEN, "random_state": options.seed} | options.set
     if options.epochs:
         params["max_iter"] = options.epochs
@@ -73,7 +73,7 @@ def read(codes, images, seed):
         (LogisticRegression(max_iter=2000), {"C": [1e-3, 1e-2, 0.1, 1, 10]}),
         (SVC(), {"C": [1, 10], "gamma": ["scale"]}),
     ]
-    # All columns in one unit: the relative sizes of codes and pixels say something.
+    # One scale for all columns, because the relative sizes of codes and pixels are informative.
     scale = Z[chosen].std() or 1.0
     return [
         GridSearchCV(machine, grid, cv=5)

@@ -1,4 +1,4 @@
-"""The log-density of binary digits under a variational autoencoder, 784-200-200-50."""
+"""Log-density of binary digits under a variational autoencoder, 784-200-200-50."""
 
 import time
 
@@ -18,9 +18,9 @@ _CURVE_ROWS, _CURVE_DRAWS = 1000, 100
 
 
 def report_nats(options):
-    """Print the bound on test digits, and the curve if that is asked for."""
+    """Print the bound on test digits, and the curve if asked for."""
     images = load_images(options)
-    # One fixed draw; for training the estimator draws anew in each epoch.
+    # A fixed draw of the binary images.
     source = np.random.default_rng(0)
     X_test = (source.random(images.X_test.shape) < images.X_test).astype(np.float32)
     curve = Curve(X_test[:_CURVE_ROWS], options.every)
@@ -76,7 +76,7 @@ class Curve(Callback):
             print(f"\n{'epoch':>6}  {'processor seconds':>17}  {'nats':>7}")
 
     def seconds(self):
-        """Return the seconds of processors since the start, those for judging left out."""
+        """Return the processor time since the start in seconds, without evaluation."""
         return time.process_time() - self.start - self.stopped
 
     def on_epoch_end(self, net, **kwargs):

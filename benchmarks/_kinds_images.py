@@ -46,7 +46,7 @@ def report_images(options):
 
 
 def make_model(architecture, side, n_components, options):
-    """Return the estimator, which holds rows out to choose the epoch whatever their number."""
+    """Return the estimator, which holds out rows to choose the epoch even for few rows."""
     params = {
         "architecture": architecture,
         "sample_shape": (1, side, side),
@@ -57,13 +57,13 @@ def make_model(architecture, side, n_components, options):
 
 
 def judge(model, X):
-    """Return the squared error of an image, summed over its pixels."""
+    """Return the squared error per image, summed over pixels."""
     errors = np.square(X - model.inverse_transform(model.transform(X)), dtype=np.float64)
     return float(errors.sum(axis=1).mean())
 
 
 def draw(curves, errors, title, path):
-    """Draw the errors against the seconds, both on logarithmic axes."""
+    """Plot the errors against the seconds, both on logarithmic axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import StrMethodFormatter

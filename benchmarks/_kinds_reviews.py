@@ -1,4 +1,4 @@
-"""Film reviews with few labels: what a linear classifier makes of codes of all the texts."""
+"""Film reviews with few labels: accuracy of a linear classifier on codes of all texts."""
 
 import numpy as np
 from _common import print_table
@@ -15,7 +15,7 @@ _N_DRAWS = 20
 
 
 def report_reviews(options):
-    """Print accuracies over draws of the labels, and how far they are above TruncatedSVD's."""
+    """Print accuracies over draws of the labels, and differences from TruncatedSVD."""
     X, y = load_film_reviews_as_tfidf()
     rows = []
     for n_components in options.codes or _N_COMPONENTS:
@@ -40,7 +40,7 @@ def report_reviews(options):
 
 
 def _judge(codes, y, n_draws):
-    """Return the accuracy for each draw of the labels, of a classifier tuned on those."""
+    """Return the accuracy for each draw of the labels, of a classifier tuned on these labels."""
     codes = codes - codes.mean(axis=0)
     codes /= np.sqrt(np.square(codes).mean())
     search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": np.logspace(-3, 2, 6)}, cv=5)
@@ -55,7 +55,7 @@ def _judge(codes, y, n_draws):
 
 
 def _describe(accuracies, differences):
-    """Return mean and spread over the draws, and the mean paired difference and its error."""
+    """Return mean and deviation over draws, and the mean paired difference and its error."""
     error = differences.std(ddof=1) / np.sqrt(len(differences))
     values = accuracies.mean(), accuracies.std(ddof=1), differences.mean(), error
     return [float(value) for value in values]

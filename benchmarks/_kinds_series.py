@@ -1,4 +1,4 @@
-"""Series of different lengths: what a 1-nearest-neighbour classifier makes of codes."""
+"""Series of different lengths: accuracy of a 1-nearest-neighbour classifier on codes."""
 
 from importlib.util import find_spec
 
@@ -12,13 +12,13 @@ from skae import AutoencoderTransformer
 from skae.datasets import has_data_file
 from skae.sequences import SequencePadder
 
-# With the steps to which series are resampled for PCA; about their median length.
+# Loaders, and the number of steps for PCA, which is about the median length.
 _TASKS = {"waves": (load_waves, 8), "vowels": (load_vowels, 16), "sounds": (load_sounds, 20)}
 _N_COMPONENTS = (4, 8, 16)
 
 
 def report_series(options):
-    """Print 1-nearest-neighbour accuracy on our codes of series, and on PCA's of resampled ones."""
+    """Print 1-nearest-neighbour accuracy on codes of series, and on PCA of resampled series."""
     rows = []
     for name in ["waves"] if options.quick else _list_tasks():
         load, length = _TASKS[name]
@@ -54,7 +54,7 @@ def _list_tasks():
 
 
 def _judge(data, length, n_components, options):
-    """Return the accuracies of both PCAs, our mean, and how far that is above the first."""
+    """Return the accuracies of both PCAs, the mean of skae, and its difference from the first."""
     pca = PCA(n_components, random_state=0)
     resampled = resample(data.train, length), resample(data.test, length)
     padder = SequencePadder().fit(data.train)

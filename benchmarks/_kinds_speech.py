@@ -1,4 +1,4 @@
-"""Spoken digits: what a linear classifier makes of codes, for seen and for unseen speakers."""
+"""Spoken digits: accuracy of a linear classifier on codes, for seen and unseen speakers."""
 
 import numpy as np
 import torch
@@ -22,12 +22,12 @@ _LOWEST_HERTZ = 50
 _DECIBELS = 80
 
 
-# How far the best is to be above PCA on takes 0 to 4, by the number of codes.
+# Aim: difference from PCA on takes 0 to 4, by the number of codes.
 _AIMS = {8: 0.12, 16: 0.04, 64: 0.0}
 
 
 class SpokenOtherwise(Corruption):
-    """Noise for pictures of sounds: at another pace, by another voice, and half of it unheard.
+    """Noise for spectrograms: another pace, another voice, and half of the cells masked.
 
     An autoencoder that is to undo it has no use for when and how high something is said.
 
@@ -44,7 +44,7 @@ class SpokenOtherwise(Corruption):
         self.moments, self.frequencies = moments, frequencies
 
     def __call__(self, rows, columns, generator):
-        """Return pictures that are warped and masked."""
+        """Return warped and masked spectrograms."""
         pictures = rows.reshape(-1, 1, _SIDE, _SIDE)
         draws = torch.randn(5, len(pictures), 1, generator=generator, dtype=rows.dtype)
         draws = draws.to(rows.device) / ((_SIDE - 1) / 2)
@@ -60,7 +60,7 @@ class SpokenOtherwise(Corruption):
         return MaskingNoise(self.level)(warped.view_as(rows), columns, generator)
 
 
-# The autoencoders, by what is set beside the number of codes. The last is compared with PCA.
+# Parameters of the autoencoders. The last is compared with PCA.
 _SETTINGS = {
     "dense": {},
     "denoising": {"corruption": "masking", "corruption_level": 0.5},
@@ -69,7 +69,7 @@ _SETTINGS = {
 
 
 def report_speech(options):
-    """Print accuracies of logistic regression on our codes and on PCA's."""
+    """Print accuracies of logistic regression on codes of autoencoders and of PCA."""
     digits = load_spoken_digits()
     X = draw_sounds(digits.audio, digits.sample_rate).reshape(len(digits.digit), -1)
     test = digits.take < _TEST_TAKES
@@ -93,7 +93,7 @@ def report_speech(options):
 
 
 def judge_models(X, y, parts, n_components, options):
-    """Return for PCA and each autoencoder the accuracies by seed, means over pairs of rows."""
+    """Return the accuracies by seed of PCA and each autoencoder, as means over splits."""
     return [
         [np.mean([classify(model, X, y, *part) for part in parts]) for model in models]
         for models in make_models(n_components, options)
@@ -101,13 +101,13 @@ def judge_models(X, y, parts, n_components, options):
 
 
 def describe(accuracies):
-    """Return the means over seeds, how the last varies, and how far it is above the first."""
+    """Return means over seeds, and deviation and difference from the first for the last."""
     means = [float(np.mean(values)) for values in accuracies]
     return *means, float(np.std(accuracies[-1])), means[-1] - means[0]
 
 
 def make_models(n_components, options):
-    """Return lists of PCA, and of each autoencoder with one seed after the other."""
+    """Return lists of models: PCA, and each autoencoder with several seeds."""
     chosen = {"max_iter": options.epochs or "auto", **options.set}
     ours = [
         [
@@ -120,14 +120,14 @@ def make_models(n_components, options):
 
 
 def classify(model, X, y, train, test):
-    """Return the accuracy on test rows of a classifier of codes; rows of both have no labels."""
+    """Return the test accuracy of a classifier of codes; the encoder has seen no labels."""
     classifier = LogisticRegression(max_iter=2000)
     pipeline = make_pipeline(clone(model), StandardScaler(), classifier)
     return pipeline.fit(X[train], y[train]).score(X[test], y[test])
 
 
 def draw_sounds(audio, sample_rate):
-    """Return sounds of any length as pictures of 32 frequencies by 32 moments, in decibels.
+    """Return sounds of any length as spectrograms of 32 frequencies by 32 times, in decibels.
 
     Powers in bands of the mel scale, no more than 80 decibels below the loudest of the recording,
     interpolated to 32 moments.
@@ -137,7 +137,7 @@ def draw_sounds(audio, sample_rate):
 
 
 def draw_sound(sound, filters, sample_rate):
-    """Return the picture of one sound."""
+    """Return the spectrogram of one sound."""
     samples = sound / np.float64(2**15)
     _, _, spectrum = stft(samples, sample_rate, nperseg=_WINDOW, noverlap=_WINDOW - _HOP)
     power = filters @ np.square(np.abs(spectrum))
@@ -150,7 +150,7 @@ def draw_sound(sound, filters, sample_rate):
 
 
 def make_mel_filters(sample_rate):
-    """Return the triangles of 32 bands, equally wide on the mel scale, by frequencies."""
+    """Return triangular filters of 32 bands of equal width on the mel scale."""
     mels = to_mel(np.linspace(0, sample_rate / 2, _WINDOW // 2 + 1))
     edges = np.linspace(to_mel(_LOWEST_HERTZ), to_mel(sample_rate / 2), _SIDE + 2)
     lower, centre, upper = (edges[i : i + _SIDE, None] for i in range(3))

@@ -1,4 +1,4 @@
-"""Tables with columns of several kinds, made without a download."""
+"""Tables with columns of several kinds, without downloads."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
-# Rows of the longest tables, so that a run takes minutes.
+# Maximum number of rows, so that a run takes minutes.
 _MOST_ROWS = 4000
 
 
 def load_tables() -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Return tables by which defaults were chosen, and others that judge them."""
+    """Return the tables used to choose defaults, and those used to judge them."""
     chosen_by = {
         "census 3000": make_census(3000, seed=0),
         "latent 1500": make_latent(1500, n_latent=3, seed=1),
@@ -30,7 +30,7 @@ def load_tables() -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
 
 
 def make_census(n_rows: int, *, seed: int) -> pd.DataFrame:
-    """Return people as a census sees them; every column depends on those before it."""
+    """Return simulated census data, in which every column depends on those before it."""
     draw = np.random.default_rng(seed)
     age = draw.gamma(6, 7, n_rows).clip(17, 90).round()
     schooling = (draw.normal(11, 3, n_rows) + (age > 22) * draw.normal(1, 1, n_rows)).clip(1, 18)
@@ -68,7 +68,7 @@ def make_census(n_rows: int, *, seed: int) -> pd.DataFrame:
 
 
 def make_latent(n_rows: int, *, n_latent: int, seed: int) -> pd.DataFrame:
-    """Return numbers and categories that a random network makes of a few hidden numbers."""
+    """Return numbers and categories that a random network computes from a few latent variables."""
     draw = np.random.default_rng(seed)
     hidden = np.tanh(draw.normal(size=(n_rows, n_latent)) @ draw.normal(size=(n_latent, 12)) * 1.5)
     columns: dict[str, object] = {}
@@ -83,19 +83,19 @@ def make_latent(n_rows: int, *, n_latent: int, seed: int) -> pd.DataFrame:
 
 
 def _label(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """Return a frame in which these columns of numbers are categories."""
+    """Return a frame with the given columns of numbers as categories."""
     return frame.assign(**{name: "is " + frame[name].astype(str) for name in names})
 
 
 def _bin_means(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame in which ten columns are thirds, and the diagnosis a category."""
+    """Return a frame in which ten columns are terciles, and the diagnosis a category."""
     means = [name for name in frame if name.startswith("mean")]
     thirds = {name: pd.qcut(frame[name], 3, labels=["low", "mid", "high"]) for name in means}
     return _label(frame.assign(**thirds), "target")
 
 
 def _load_of_statsmodels(*names: str) -> dict[str, pd.DataFrame]:
-    """Return those of the data sets that statsmodels ships, none where it is not installed."""
+    """Return data sets of statsmodels, none if it is not installed."""
     try:
         from statsmodels import datasets
     except ImportError:

@@ -15,12 +15,12 @@ _N_NUMBERS, _N_PLACES, _N_BOOLEANS = 5, 5, 100
 _N_LEVELS, _N_LATENT, _N_CODES = 7000, 6, 8
 _MOST_TEST_ROWS, _ROWS_AT_ONCE = 2000, 250
 _MOST_ROWS_OF_FAMD = 200_000
-# The link of `MixedOutput`, so that both make shares of sums that may be negative alike.
+# Limit as in `MixedOutput`, so that both turn sums that may be negative into probabilities.
 _CLIP, _SLOPE = 0.02, 4.0
 
 
 def measure_levels(n_rows, options):
-    """Fit such a table; print speed and memory, and nats beside FAMD with all indicators."""
+    """Fit a table, and print speed, memory, and nats beside FAMD with all indicators."""
     n_test = min(_MOST_TEST_ROWS, n_rows // 10)
     frame = make_places(n_rows + n_test, seed=0)
     train, test = frame.iloc[:n_rows], frame.iloc[n_rows:]
@@ -52,7 +52,7 @@ def measure_levels(n_rows, options):
 
 
 def make_places(n_rows, *, seed):
-    """Return rows that six hidden numbers tell; levels are fields of maps of two of their sums."""
+    """Return rows that depend on six latent variables, with levels as cells of planar maps."""
     draw = np.random.default_rng(seed)
     hidden = draw.normal(size=(n_rows, _N_LATENT)).astype(np.float32)
     columns = {}
@@ -74,7 +74,7 @@ def make_places(n_rows, *, seed):
 
 
 def measure_famd(train, test, n_components):
-    """Return nats of each column by the shares of levels alone, and by FAMD of all indicators."""
+    """Return nats of each column from the shares of levels, and from FAMD of all indicators."""
     numbers, categories = list(train.columns[:_N_NUMBERS]), list(train.columns[_N_NUMBERS:])
     center, spread = train[numbers].mean(), train[numbers].std(ddof=0)
     levels = [pd.Index(train[name].unique()) for name in categories]
@@ -98,7 +98,7 @@ def measure_famd(train, test, n_components):
 
 
 def _indicate(numbers, categories, levels):
-    """Return numbers beside indicators of levels, all 0 where a level is unknown."""
+    """Return numbers and indicators of levels, which are 0 for an unknown level."""
     blocks = [sparse.csr_matrix(numbers.to_numpy())]
     for name, own in zip(categories, levels, strict=True):
         places = own.get_indexer(categories[name])
@@ -126,7 +126,7 @@ def _find_losses(part, shares, mean, starts):
 
 
 def _convert(losses, names):
-    """Return mean losses in nats, numbers as normal with the variance of their errors."""
+    """Return mean losses in nats, with normal numbers of the variance of the errors."""
     means = np.nanmean(losses, axis=0)
     means[:_N_NUMBERS] = 0.5 * np.log(2 * np.pi * np.e * means[:_N_NUMBERS])
     return pd.Series(means, index=names)

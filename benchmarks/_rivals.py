@@ -1,4 +1,4 @@
-"""The rivals, as their users would write them. Each has fit, encode and reconstruct.
+"""Rivals, as their users would write them, with the methods fit, encode and reconstruct.
 
 The networks are n_features - hidden - n_components - hidden - n_features with relu. None of the
 rivals that do not scale by themselves gets raw columns: one scalar scale is applied inside, so that
@@ -23,7 +23,7 @@ from skae import AutoencoderTransformer
 
 
 class Rival:
-    """A method with its sizes and seed; a subclass has fit_scaled, encode_scaled, ..."""
+    """Base class of methods; subclasses have fit_scaled, encode_scaled, ..."""
 
     takes_sparse = False
 
@@ -41,7 +41,7 @@ class Rival:
         return self
 
     def scale(self, X):
-        """Return X as the method gets to see it."""
+        """Return X centred and scaled."""
         return ((X - self.mean_) / self.scale_).astype(np.float32)
 
     def encode(self, X):
@@ -54,7 +54,7 @@ class Rival:
 
 
 class Transformer(Rival):
-    """A transformer with inverse_transform, which is given X as it is."""
+    """Transformer with inverse_transform, which receives X unscaled."""
 
     takes_sparse = True
 
@@ -73,10 +73,10 @@ class Transformer(Rival):
 
 
 class PrincipalComponents(Transformer):
-    """The exact PCA, which has the least error of all linear ones on the training rows."""
+    """Exact PCA, the linear method with the lowest error on the training rows."""
 
     def make_model(self, X):
-        """Return a PCA with the quickest exact solver."""
+        """Return a PCA with the fastest exact solver."""
         solver = "full"
         if not isinstance(X, np.ndarray):
             solver = "arpack"
@@ -86,7 +86,7 @@ class PrincipalComponents(Transformer):
 
 
 class Ours(Transformer):
-    """AutoencoderTransformer at its defaults, but for the settings asked for."""
+    """AutoencoderTransformer with defaults, except for the settings on the command line."""
 
     settings: dict = {}  # noqa: RUF012
 
@@ -100,7 +100,7 @@ class KernelPrincipalComponents(Rival):
     """KernelPCA with a Gaussian kernel and its learned inverse."""
 
     def fit_scaled(self, X):
-        """Fit it."""
+        """Fit the method."""
         self.model_ = KernelPCA(self.n_components, kernel="rbf", fit_inverse_transform=True)
         self.model_.fit(X)
 
@@ -114,12 +114,12 @@ class KernelPrincipalComponents(Rival):
 
 
 class Perceptron(Rival):
-    """MLPRegressor from X to X, a tenth of the rows held out to stop by."""
+    """MLPRegressor from X to X, with a tenth of the rows held out for early stopping."""
 
     early_stopping = True
 
     def fit_scaled(self, X):
-        """Fit it."""
+        """Fit the method."""
         layers = [*self.hidden_layer_sizes, self.n_components, *self.hidden_layer_sizes[::-1]]
         self.model_ = MLPRegressor(
             hidden_layer_sizes=layers,
@@ -128,7 +128,7 @@ class Perceptron(Rival):
         ).fit(X, X)
 
     def encode_scaled(self, X):
-        """Return what the middle layer gives."""
+        """Return the output of the middle layer."""
         for i in range(len(self.hidden_layer_sizes) + 1):
             X = np.maximum(X @ self.model_.coefs_[i] + self.model_.intercepts_[i], 0)
         return X
@@ -139,13 +139,13 @@ class Perceptron(Rival):
 
 
 class LongPerceptron(Perceptron):
-    """MLPRegressor from X to X on all rows: until the training loss stays, or 200 epochs."""
+    """MLPRegressor from X to X on all rows, until the training loss converges or for 200 epochs."""
 
     early_stopping = False
 
 
 class PlainNetwork(nn.Module):
-    """An autoencoder as in every tutorial."""
+    """Plain autoencoder as in tutorials."""
 
     def __init__(self, n_features, hidden_layer_sizes, n_components):
         super().__init__()
@@ -167,7 +167,7 @@ def stack_layers(sizes):
 
 
 def train_plainly(network, rows, *, n_epochs=100, batch_size=32, fused=True):
-    """Train a network to reproduce rows: the raw torch loop."""
+    """Train a network to reproduce rows, by a plain torch loop."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
     loss_function = nn.MSELoss()
     for _ in range(n_epochs):
@@ -180,7 +180,7 @@ def train_plainly(network, rows, *, n_epochs=100, batch_size=32, fused=True):
 
 
 class TorchRival(Rival):
-    """What encodes and reconstructs with a `PlainNetwork` in `network_`."""
+    """Methods that encode and reconstruct with a `PlainNetwork` in `network_`."""
 
     @torch.no_grad()
     def encode_scaled(self, X):
@@ -194,10 +194,10 @@ class TorchRival(Rival):
 
 
 class PlainTorch(TorchRival):
-    """The raw torch loop: Adam at 1e-3, 100 epochs, batches of 32."""
+    """Plain torch loop: Adam at 1e-3, 100 epochs, batches of 32."""
 
     def fit_scaled(self, X):
-        """Fit it."""
+        """Fit the method."""
         torch.manual_seed(self.seed)
         self.network_ = PlainNetwork(X.shape[1], self.hidden_layer_sizes, self.n_components)
         train_plainly(self.network_, torch.from_numpy(X))
@@ -222,7 +222,7 @@ class PlainSkorch(TorchRival):
     """skorch's NeuralNet: batches of 128, a fifth of the rows held out; Adam, 100 epochs."""
 
     def fit_scaled(self, X):
-        """Fit it."""
+        """Fit the method."""
         torch.manual_seed(self.seed)
         net = make_skorch_net(
             X.shape[1],
@@ -236,7 +236,7 @@ class PlainSkorch(TorchRival):
 
 
 class SkorchTransformer(TransformerMixin, BaseEstimator):
-    """A plain transformer around skorch, to search over as people do."""
+    """Plain transformer around skorch, for searches."""
 
     def __init__(
         self, n_components=16, hidden_layer_sizes=(128,), batch_size=64, max_epochs=20, lr=1e-3
@@ -267,7 +267,7 @@ class SkorchTransformer(TransformerMixin, BaseEstimator):
         return self.net_.module_.encoder(torch.from_numpy(X)).numpy()
 
     def score(self, X, y=None):
-        """Return minus the mean squared error."""
+        """Return the negative mean squared error."""
         return -float(np.mean(np.square(X - self.net_.predict(X))))
 
 
@@ -275,7 +275,7 @@ class Encdr(Rival):
     """encdr at its defaults: columns standardised, 100 epochs, a fifth of the rows held out."""
 
     def fit(self, X):
-        """Fit it."""
+        """Fit the method."""
         from encdr import ENCDR
 
         for name in ("lightning.pytorch", "lightning.fabric"):
@@ -305,7 +305,7 @@ class Pyod(Rival):
     """pyod's AutoEncoder: columns standardised, dropout, batch norm; 100 epochs, not its 10."""
 
     def fit(self, X):
-        """Fit it."""
+        """Fit the method."""
         from pyod.models.auto_encoder import AutoEncoder
 
         self.model_ = AutoEncoder(
@@ -335,7 +335,7 @@ class Pyod(Rival):
 
 
 def import_keras():
-    """Return Keras, with torch beneath it where nothing else is asked for."""
+    """Return Keras, with the torch backend unless another is selected."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -353,10 +353,10 @@ def make_keras_model(sizes, *, output="linear", loss="mse"):
 
 
 class Keras(Rival):
-    """Keras: relu on the codes too, as in its tutorial; Adam at 1e-3, 100 epochs, batches of 32."""
+    """Keras with relu on the codes, as in its tutorial; Adam at 1e-3, 100 epochs, batches of 32."""
 
     def fit_scaled(self, X):
-        """Fit it."""
+        """Fit the method."""
         import_keras().utils.set_random_seed(self.seed)
         hidden = self.hidden_layer_sizes
         sizes = [X.shape[1], *hidden, self.n_components, *hidden[::-1], X.shape[1]]
@@ -364,7 +364,7 @@ class Keras(Rival):
         self.model_.fit(X, X, epochs=100, batch_size=32, verbose=0)
 
     def encode_scaled(self, X):
-        """Return what the middle layer gives."""
+        """Return the output of the middle layer."""
         for layer in self.model_.layers[: len(self.hidden_layer_sizes) + 1]:
             X = layer(X)
         return import_keras().ops.convert_to_numpy(X)
@@ -374,7 +374,7 @@ class Keras(Rival):
         return self.model_.predict(X, verbose=0)
 
 
-# The name of each, its class, and the package that it needs.
+# Names, classes and required packages.
 RIVALS = {
     "kernel_pca": (KernelPrincipalComponents, None),
     "mlp": (Perceptron, None),

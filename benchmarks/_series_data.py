@@ -1,4 +1,4 @@
-"""Series of different lengths, split, and brought to one length for those who need that."""
+"""Series of different lengths, split, and resampled to one length if needed."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ _MOST_FRAMES = 60
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Series to fit on and series held out, of shape (length, n_features), with their labels."""
+    """Training series and held-out series of shape (length, n_features), with labels."""
 
     train: list
     test: list
@@ -34,14 +34,14 @@ def load_waves():
 
 
 def load_vowels():
-    """Return the Japanese vowels that aeon ships: 12 coefficients, 7 to 29 steps, 9 speakers.
+    """Return the Japanese vowels in aeon: 12 coefficients, 7 to 29 steps, 9 speakers.
 
     References
     ----------
     Kudo, M., Toyama, J. and Shimbo, M. (1999). Multidimensional curve classification using
     passing-through regions. https://doi.org/10.1016/S0167-8655(99)00077-X
     """
-    # The package itself is not imported: it takes long, and its data are text.
+    # The package is not imported, which takes long, because its data are text files.
     folder = Path(find_spec("aeon").origin).parent / "datasets/data/JapaneseVowels"
     parts = [_read_ts(folder / f"JapaneseVowels_{part}.ts") for part in ("TRAIN", "TEST")]
     (train, y_train), (test, y_test) = parts
@@ -60,7 +60,7 @@ def _read_ts(path):
 
 
 def load_sounds():
-    """Return spoken digits as log-mel spectra at their true lengths; takes 0 to 4 are held out."""
+    """Return spoken digits as log-mel spectra of different lengths, with takes 0 to 4 held out."""
     digits = load_spoken_digits()
     series = [describe_frames(audio, digits.sample_rate) for audio in digits.audio]
     held_out = digits.take < 5
@@ -89,7 +89,7 @@ def _make_mel_bands(sample_rate):
 
 
 def resample(series, length):
-    """Return series brought to one length by linear interpolation, as rows."""
+    """Return series resampled to one length by linear interpolation, as rows."""
     rows = []
     for own in series:
         at = np.linspace(0, len(own) - 1, length)

@@ -17,7 +17,7 @@ _N_FACTORS = 8
 
 @dataclass(frozen=True)
 class Task:
-    """Rows to fit to, rows to judge by, and the parts that both are made of, if they are known."""
+    """Training rows, test rows, and the parts they consist of, if known."""
 
     name: str
     train: np.ndarray
@@ -33,7 +33,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers that describe sums of parts, and the codes that are to find the most common ones."""
+    """Parameters of sums of parts, and of the codes that should find the most common parts."""
 
     n_train: int
     n_test: int
@@ -48,12 +48,12 @@ class Size:
 
 QUICK = Size(3000, 1000, 32, 64, 2, 32, 3, 0.02)
 USUAL = Size(24_000, 6000, 128, 512, 4, 128, 4, 0.005)
-# The standard model of SynthSAEBench, and the codes that its authors train on it.
+# Standard model of SynthSAEBench, and the numbers of codes that its authors use.
 FULL = Size(500_000, 20_000, 768, 16_384, 128, 4096, 25, 5e-4)
 
 
 def make_parts(size: Size, seed: int) -> Task:
-    """Return sums of parts: few common and many rare ones, some of which need another one.
+    """Return sums of few common and many rare parts, some of which require another part.
 
     Each part below a root is only where its parent is, and never together with a sibling. Besides,
     parts tend to be together by a Gaussian copula with few factors.
@@ -71,10 +71,10 @@ def make_parts(size: Size, seed: int) -> Task:
 
 
 def _draw_active(rng, n_rows: int, size: Size) -> np.ndarray:
-    """Return which parts are in which rows."""
+    """Return the activity of parts in rows."""
     shares = np.maximum(0.4 / np.sqrt(np.arange(1, size.n_parts + 1)), size.least_share)
     parents = (np.arange(size.n_parts) - size.n_roots) // _N_CHILDREN
-    # Two thirds of the parts stand in trees, as in SynthSAEBench.
+    # Two thirds of the parts belong to trees, as in SynthSAEBench.
     in_tree = (parents >= 0) & (np.arange(size.n_parts) < size.n_parts * 2 // 3)
     of_parent = np.minimum(shares / shares[parents.clip(0)], 1 / _N_CHILDREN)
     given_parent = np.where(in_tree, of_parent, shares)
@@ -134,7 +134,7 @@ def sample_sae_lens(size: Size, seed: int) -> Task | None:
 
 
 def _sample(model, n_rows: int, *, keep: bool):
-    """Return rows and, if they are kept, which parts are in them."""
+    """Return rows and, if kept, the activity of their parts."""
     rows, active = [], []
     for start in range(0, n_rows, 4096):
         own, sizes = model.sample_with_features(min(4096, n_rows - start))
@@ -145,7 +145,7 @@ def _sample(model, n_rows: int, *, keep: bool):
 
 
 def load_sentences(n_rows: int, n_codes: int) -> Task | None:
-    """Return vectors of sentences, the last third of them held out; None where there are none."""
+    """Return vectors of sentences with the last third held out, or None without a file."""
     if not has_data_file("sentences.npz"):
         print("sentences is left out: SKAE_DATA does not name a folder with sentences.npz.")
         return None

@@ -1,4 +1,4 @@
-"""The part of speed.py about networks that are not dense: fits against a loop written by hand."""
+"""Part of speed.py on convolutional networks: fits against a hand-written loop."""
 
 import statistics
 
@@ -19,7 +19,7 @@ _STARTS = ("pca", "random")
 
 
 class PlainConvolutional(nn.Module):
-    """The network of ``architecture="conv"``, as one writes it for images of one size.
+    """Network like ``architecture="conv"``, written for images of one size.
 
     With a PCA of the rows there is a linear path that starts from it beside the network.
     """
@@ -60,7 +60,7 @@ class PlainConvolutional(nn.Module):
 
 
 def measure_convolutional(options):
-    """Compare whole fits of convolutions in seconds of the processor, with one thread."""
+    """Compare the processor time of whole fits of convolutions, with one thread."""
     X = load_mnist_rows(1_000 if options.quick else 10_000)
     X = load_digit_rows() if X is None else X
     side = round(X.shape[1] ** 0.5)

@@ -25,7 +25,7 @@ _MEGABYTE = 1e6
 
 
 def measure_transform(options):
-    """Compare `transform` with the network called on chunks, in time and memory."""
+    """Compare time and memory of `transform` and of the network called on chunks."""
     n_rows = 100_000 if options.quick else 1_000_000
     seen = run_apart("transform", n_rows, options.rounds)
     rows = []
@@ -39,7 +39,7 @@ def measure_transform(options):
 
 
 def measure_map(options):
-    """Fit on a memory map and watch the anonymous memory."""
+    """Fit on a memory map, and measure the anonymous memory."""
     megabytes = options.map_megabytes or (300 if options.quick else 4000)
     n_rows = int(megabytes * _MEGABYTE) // (4 * _N_COLUMNS)
     with tempfile.TemporaryDirectory(dir=options.map_folder) as folder:
@@ -53,14 +53,14 @@ def measure_map(options):
 
 
 def run_apart(*arguments):
-    """Run this file in a new process and return what it prints."""
+    """Run this file in a new process, and return its output."""
     command = [sys.executable, __file__, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
 def write_table(path, n_rows):
-    """Write rows with ten factors behind their columns, a chunk at a time."""
+    """Write rows that depend on ten factors, a chunk at a time."""
     generator = np.random.default_rng(0)
     with path.open("wb") as file:
         for start in range(0, n_rows, 100_000):
@@ -68,7 +68,7 @@ def write_table(path, n_rows):
 
 
 def make_rows(n_rows, generator):
-    """Return rows with ten factors behind their columns."""
+    """Return rows that depend on ten factors."""
     loadings = np.random.default_rng(1).normal(size=(10, _N_COLUMNS)).astype(np.float32)
     rows = generator.standard_normal((n_rows, 10), dtype=np.float32) @ loadings
     rows += generator.standard_normal(rows.shape, dtype=np.float32)
@@ -76,7 +76,7 @@ def make_rows(n_rows, generator):
 
 
 def watch_transform(n_rows, n_rounds):
-    """Return seconds and memory beyond the result, of `transform` and of torch."""
+    """Return the seconds of `transform` and torch, and their memory beyond the result."""
     generator = np.random.default_rng(0)
     X = np.concatenate([make_rows(100_000, generator) for _ in range(n_rows // 100_000)])
     model = AutoencoderTransformer(10, max_iter=1, random_state=0).fit(X[:5000])
@@ -93,13 +93,13 @@ def watch_transform(n_rows, n_rounds):
             seen[name]["seconds"].append(seconds)
             seen[name]["extra_bytes"].append(memory.growth - codes.nbytes)
             del codes
-    # The first round warms up.
+    # The first round is a warm-up.
     return {name: {key: values[1:] for key, values in d.items()} for name, d in seen.items()}
 
 
 @torch.no_grad()
 def call_plainly(model, X):
-    """Return the codes of the same network, written out with torch's own functions."""
+    """Return the codes of the network, computed by functions of torch."""
     module, scale = model.net_.module_.eval(), X.dtype.type(model.scale_)
     hidden_layers, last = module.encoder.linears[:-1], module.encoder.linears[-1]
     codes = np.empty((len(X), model.n_components_), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The part of speed.py about recurrent networks: fits against a program written in plain torch."""
+"""Part of speed.py on recurrent networks: fits against a program in plain torch."""
 
 import time
 
@@ -17,7 +17,7 @@ _LENGTH = 40
 
 
 def measure_recurrent(options):
-    """Compare whole fits of series in seconds of the processor, with one thread."""
+    """Compare the processor time of whole fits of series, with one thread."""
     n_series, n_epochs = (300, 2) if options.quick else (1000, options.epochs or 5)
     rows = []
     for cell in ("gru", "lstm"):
@@ -68,7 +68,7 @@ def _time_fits(series, cell, n_epochs, n_rounds):
 
 
 class TorchProgram(nn.Module):
-    """The same network as one writes it in torch: packed sequences, and PCA beside the network."""
+    """Equal network in plain torch: packed sequences, and PCA beside the network."""
 
     def __init__(self, pca, n_features, length, cell, n_units=64):
         super().__init__()
@@ -96,7 +96,7 @@ class TorchProgram(nn.Module):
 
 
 def run_torch_program(series, cell, n_epochs, batch_size=64, n_components=8):
-    """Train the network on series of different lengths, from their PCA, by a masked error."""
+    """Train the network on series of different lengths with a masked error, starting from PCA."""
     lengths = torch.tensor([len(own) for own in series])
     length, n_features = int(lengths.max()), series[0].shape[1]
     equal = bool((lengths == length).all())

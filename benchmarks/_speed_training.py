@@ -1,4 +1,4 @@
-"""The parts of speed.py about training: digits, mnist, whole, growth."""
+"""Parts of speed.py on training: digits, mnist, whole, growth."""
 
 import statistics
 import time
@@ -24,7 +24,7 @@ MNIST = {"hidden": (128,), "n_components": 64, "batch_size": 256}
 
 
 def make_ours(sizes, n_epochs, settings, **params):
-    """Return our estimator with the rivals' network, loss, optimiser and constant rate."""
+    """Return an estimator with the network, loss, optimiser and constant rate of the rivals."""
     plain = {
         "hidden_layer_sizes": sizes["hidden"],
         "activation": "relu",
@@ -45,7 +45,7 @@ def load_digit_rows():
 
 
 def load_mnist_rows(n_rows=None):
-    """Return images of MNIST; where it is absent one printed line and None."""
+    """Return images of MNIST, or print a line and return None without the file."""
     if has_data_file("mnist.npz"):
         return load_mnist().X_train[:n_rows]
     print("\nmnist is left out: SKAE_DATA does not name a folder with mnist.npz.")
@@ -137,7 +137,7 @@ def measure_mnist(options):
 
 
 def train_keras(X, n_epochs):
-    """Return the seconds of an epoch, the first, in which Keras builds its step, left out."""
+    """Return the seconds of an epoch, without the first, in which Keras compiles its step."""
     ends = []
     keras = import_keras()
     clock = keras.callbacks.LambdaCallback(

@@ -1,4 +1,4 @@
-"""The part of speed.py about whole fits: what they take beside their training loop."""
+"""Part of speed.py on whole fits: the time spent outside of the training loop."""
 
 import contextlib
 import statistics
@@ -11,7 +11,7 @@ from skae._engine.families.family import Family
 from skae._engine.fitting.net import AutoencoderNet
 
 _AIM = 1.15
-# Functions inside of a fit that are timed, and the part that they are of; none calls another.
+# Timed functions of a fit by part. None calls another.
 _TIMED = [
     (AutoencoderNet, "_train_on", "loop"),
     (Family, "prepare", "columns, PCA"),
@@ -22,7 +22,7 @@ _PARTS = list(dict.fromkeys(part for _, _, part in _TIMED))
 
 
 def measure_whole(options):
-    """Compare whole fits with the training loop inside of them, and say what else takes time."""
+    """Compare whole fits with their training loop, and print the time of other parts."""
     rows = []
     tables = {"digits, one thread": (load_digit_rows(), DIGITS, 1)}
     images = load_mnist_rows(5_000 if options.quick else None)
@@ -57,7 +57,7 @@ def watch_fit(model, X):
 
 @contextlib.contextmanager
 def timed(owner, name, seconds, part):
-    """Add what a function takes to the seconds of a part, for the time being."""
+    """Add the seconds of a function to a part, within a context."""
     function = getattr(owner, name)
 
     def watched(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""The study behind the defaults of AutoencoderTransformer: one of them changed at a time.
+"""Study of the defaults of AutoencoderTransformer, changing one at a time.
 
 Each line is a value; errors are on held-out rows over PCA's, processor seconds are over those of
 the defaults in the same run. See README.md.
@@ -23,12 +23,11 @@ from _rivals import PrincipalComponents
 
 from skae import AutoencoderTransformer
 
-# Small and medium tables; what is right for these must not be paid for by large ones: name others
-# with --datasets.
+# Small and medium tables. Check large ones with --datasets before changing a default.
 _DATA_SETS = tuple(name for name in DATA_SETS if name not in ("film_reviews", "mnist"))
 _TOLERATED = 1.02
 
-# What stands beside each default. The value at the defaults is always measured.
+# Alternatives to each default. The default itself is always measured.
 ALTERNATIVES = {
     "hidden_layer_sizes": ["auto", (64,), (128,), (64, 64), (128, 128), (256, 256)],
     "activation": ["silu", "gelu", "relu", "tanh", "identity"],
@@ -50,7 +49,7 @@ ALTERNATIVES = {
 
 @dataclass(frozen=True)
 class Case:
-    """Rows, a number of codes and a seed, with PCA's error there."""
+    """Rows, number of codes and seed, with the error of PCA."""
 
     data: str
     n_components: int
@@ -62,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What one set of parameters did in each case."""
+    """Results of one set of parameters in each case."""
 
     ratios: list
     seconds: list

@@ -1,4 +1,4 @@
-"""Denoising MNIST: the squared error to the clean test image, from the noisy one.
+"""Denoising MNIST: squared error between clean test images and reconstructions of noisy ones.
 
 PCA is fitted to noisy images and takes the number of components that is best for it on the test
 images, which favours it. See README.md.
@@ -66,7 +66,7 @@ def add_noise(X, level, rng):
 def find_best_pca(X_noisy, X_test_noisy, X_test):
     """Return the number of components, the error with these, and the seconds of the fit."""
     pca, seconds = time_call(PCA(_MOST_COMPONENTS, random_state=0).fit, X_noisy)
-    # The error to the clean image falls with each axis by what that axis brings.
+    # Each axis reduces the error from the clean image by its own contribution.
     codes, clean = pca.transform(X_test_noisy), pca.transform(X_test)
     changes = np.square(codes - clean).mean(0) - np.square(clean).mean(0)
     errors = (np.square(X_test - pca.mean_).sum(1).mean() + np.cumsum(changes)) / X_test.shape[1]

@@ -1,4 +1,4 @@
-"""Multiple imputation: how often pooled intervals of regression coefficients hold the truth.
+"""Multiple imputation: coverage of pooled intervals of regression coefficients.
 
 Tables of known regressions lack 30 % of their values. Methods draw these, regressions on the draws
 are pooled by Rubin's rules, and their 95 % intervals are compared with the true coefficients. See
@@ -62,7 +62,7 @@ def main(arguments=None):
 
 
 def parse_options(arguments):
-    """Return the options; --quick only shortens what is not named."""
+    """Return the options; --quick shortens everything that is not given."""
     parser = make_parser(__doc__)
     parser.add_argument("--tables", nargs="+", choices=TABLES, metavar="NAME")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="all that are installed")
@@ -92,13 +92,13 @@ def measure(name, pattern, options):
 
 
 def measure_processor_time():
-    """Return seconds of this process and of those that it has run."""
+    """Return the processor time of this process and of its children in seconds."""
     times = os.times()
     return sum(times[:4])
 
 
 def judge(draws, table):
-    """Return which intervals hold their coefficient, widths, energy distance, errors in widths."""
+    """Return coverage by coefficient, widths, energy distance, and errors in widths."""
     fits = [estimate(values, table.categories) for values in draws]
     if len(fits) == 1:
         fits = fits * 2
@@ -147,7 +147,7 @@ def make_methods(options):
 
 
 def make_ours(options):
-    """Return our draws; `--set` is for the autoencoder."""
+    """Return draws of skae; `--set` applies to the autoencoder."""
 
     def draw(hidden, table, seed):
         autoencoder = None
@@ -170,7 +170,7 @@ def make_ours(options):
 
 
 def make_iterative(options):
-    """Return draws of scikit-learn's IterativeImputer; categories are numbers to it."""
+    """Return draws of scikit-learn's IterativeImputer, with categories as numbers."""
 
     def draw(hidden, table, seed):
         draws = []
@@ -186,7 +186,7 @@ def make_iterative(options):
 
 
 def make_hot_deck(options):
-    """Return draws of a value of the column, whatever the row."""
+    """Return draws from the values of the column, independent of the row."""
 
     def draw(hidden, table, seed):
         rng, draws = np.random.default_rng(seed), []
@@ -202,7 +202,7 @@ def make_hot_deck(options):
 
 
 def make_statsmodels(options):
-    """Return draws of MICE as statsmodels has it, by predictive mean matching."""
+    """Return draws of MICE in statsmodels, by predictive mean matching."""
     import pandas as pd
     from statsmodels.imputation.mice import MICEData
 
@@ -228,7 +228,7 @@ def has_mice():
 
 
 def make_mice(options):
-    """Return draws of R's mice at its defaults."""
+    """Return draws of R's mice with its defaults."""
     import pandas as pd
 
     def draw(hidden, table, seed):
@@ -267,7 +267,7 @@ def report(results):
 
 
 def summarize_method(method, results):
-    """Return numbers of a method over all tables; widths and distances over the first method's."""
+    """Return figures of a method over all tables, some of them relative to the first method."""
     own = [result[method] for result in results.values()]
     first = [next(iter(result.values())) for result in results.values()]
     coverage = [one["coverage"] for one in own]

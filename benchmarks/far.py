@@ -73,7 +73,7 @@ def measure(model, pca, X, deviations, seed, ratios):
 
 
 def find_ratio(model, pca, X, columns=slice(None)):
-    """Return the squared error of some columns over PCA's."""
+    """Return the squared error of some columns relative to PCA's."""
     errors = [
         np.square(X - own.inverse_transform(own.transform(X)))[:, columns].sum()
         for own in (model, pca)

@@ -1,4 +1,4 @@
-"""Generated rows: how likely are the real ones, and how real do the generated ones look.
+"""Generated rows: likelihood of real rows, and distance between generated and real rows.
 
     python benchmarks/generation.py nats
     python benchmarks/generation.py digits --output digits.png
@@ -26,7 +26,7 @@ _NEED_NO_FILE = ("factors",)
 
 
 def main(arguments=None):
-    """Run the parts that are asked for."""
+    """Run the selected parts."""
     options = parse_options(arguments)
     with quiet(), limit_threads(options.threads):
         print(describe_machine())

@@ -1,4 +1,4 @@
-"""Training on a GPU against a raw torch loop there, and many models against one, as ratios.
+"""Training on a GPU: ratios of seconds to a plain torch loop, and of many models to one.
 
 The rows of the raw loop are on the GPU from the beginning. What is fitted there is warmed up first.
 Without a GPU everything runs on the processor, which tells that it runs and nothing else.
@@ -35,7 +35,7 @@ _AIM_OF_MODELS = 20.0
 
 
 def load_rows(n_rows):
-    """Return rows of MNIST, or random ones of that shape where it is absent."""
+    """Return rows of MNIST, or random rows of this shape without the file."""
     if has_data_file("mnist.npz"):
         return load_mnist().X_train[:n_rows]
     print("SKAE_DATA does not name a folder with mnist.npz: rows are random numbers instead.")
@@ -43,13 +43,13 @@ def load_rows(n_rows):
 
 
 def wait(device):
-    """Wait until the device has done what it was asked for."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def train_plainly(rows, *, n_epochs, batch_size):
-    """Train a network by the raw torch loop, on the device of the rows; return the seconds."""
+    """Train a network by a plain torch loop on the device of the rows, and return the seconds."""
     network = PlainNetwork(rows.shape[1], MNIST["hidden"], MNIST["n_components"]).to(rows.device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     loss_function = nn.MSELoss()
@@ -66,7 +66,7 @@ def train_plainly(rows, *, n_epochs, batch_size):
 
 
 def measure_fit(options, device):
-    """Compare whole fits, PCA included, with the raw loop, whose rows are on the device."""
+    """Compare whole fits, including PCA, with the plain loop, whose rows are on the device."""
     X = load_rows(2_000 if options.quick else None)
     n_epochs = options.epochs or (2 if options.quick else 20)
     settings = options.set | {"device": str(device)}
@@ -92,7 +92,7 @@ def measure_fit(options, device):
 
 
 def make_training(X, device, n_models):
-    """Return a step of some models of one shape, and their rows on the device."""
+    """Return a step of several models of one shape, and rows on the device."""
     settings = make_ours(DIGITS, 1, {"device": str(device)})._make_settings()
     setup = set_up(
         X,
@@ -119,7 +119,7 @@ def make_training(X, device, n_models):
 
 
 def train_models(step, rows, *, n_epochs, batch_size=64):
-    """Train models side by side, each with an order of its own; return the seconds."""
+    """Train models side by side with different orders of rows, and return the seconds."""
     n_models = len(step.modules)
     wait(rows.device)
     start = time.perf_counter()
@@ -135,7 +135,7 @@ def train_models(step, rows, *, n_epochs, batch_size=64):
 
 
 def measure_models(options, device):
-    """Compare a training of many digits models side by side with that of one."""
+    """Compare the training of many models of digits side by side with that of one."""
     n_models = options.models or (20 if options.quick else 1_000)
     n_epochs = 2 if options.quick else 10
     X = load_digit_rows()[: 500 if options.quick else None]
@@ -151,7 +151,7 @@ def measure_models(options, device):
 
 
 def measure_pca(options, device):
-    """Compare the PCA that networks start from with those of others."""
+    """Compare the initial PCA of networks with other implementations."""
     X = load_rows(2_000 if options.quick else None)
     settings = make_ours(MNIST, 1, {"device": str(device)})._make_settings().network
     _, shares = share_weights(None, np.ones(len(X), dtype=bool))
@@ -175,7 +175,7 @@ PARTS = {"fit": measure_fit, "models": measure_models, "pca": measure_pca}
 
 
 def main(arguments=None):
-    """Run the parts that were asked for, all by default."""
+    """Run the selected parts, all by default."""
     parser = make_parser(__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, help="how often contenders take turns")

@@ -1,4 +1,4 @@
-"""The autoencoder of Hinton and Salakhutdinov on MNIST: 784-1000-500-250-30.
+"""Autoencoder of Hinton and Salakhutdinov on MNIST: 784-1000-500-250-30.
 
 Prints the squared error per test image, summed over its pixels, against epochs and seconds. The
 test images are only looked at, with the clock stopped. See README.md.
@@ -71,7 +71,7 @@ def make_model(options):
 
 
 def report(X, X_test, model, options):
-    """Fit, printing the curve, and print how it ends."""
+    """Fit the estimator, and print the curve and the final errors."""
     curve, seconds = time_call(fit_with_curve, model, X, X_test, options.every)
     final = judge(X_test, model)
     pca = judge(X_test, PCA(30, svd_solver="covariance_eigh").fit(X))
@@ -89,7 +89,7 @@ def report(X, X_test, model, options):
 
 
 def judge(X, model):
-    """Return the squared error of an image, from what the estimator makes public."""
+    """Return the squared error per image, from public attributes of the estimator."""
     errors = np.square(X - model.inverse_transform(model.transform(X)), dtype=np.float64)
     return float(errors.sum(axis=1).mean())
 

@@ -1,4 +1,4 @@
-"""How well missing values are filled in: errors over those of scikit-learn's imputers.
+"""Imputation: errors relative to those of scikit-learn's imputers.
 
 Values of complete tables are hidden and filled in; rivals get the same tables in the same run. With
 MNIST, images lack a square. See README.md.
@@ -47,7 +47,7 @@ PATTERNS = {
 }
 _USUAL_PATTERNS = tuple(name for name in PATTERNS if name != "random 20 %")
 _MOST_ROWS, _MOST_COLUMNS = 600, 40
-# Errors published for GAIN (Yoon et al., 2018), and what the project aims at.
+# Errors published for GAIN (Yoon et al., 2018), and aims.
 _GAIN = {"letter": (0.120, 0.085), "spam": (0.051, 0.048)}
 _GAIN_FILE = "imputation.npz"
 _N_ROUNDS, _N_TREES = 4, 30
@@ -62,7 +62,7 @@ in its middle and the least never, in proportion to their rank."""
 
 @dataclass(frozen=True)
 class Cell:
-    """The errors of all methods on one table with one pattern, on average over the seeds."""
+    """Errors of all methods on one table with one pattern, averaged over the seeds."""
 
     data: str
     pattern: str
@@ -71,7 +71,7 @@ class Cell:
 
     @property
     def over_best(self):
-        """Our error over the least one of the rivals."""
+        """Error of skae over the lowest error of the rivals."""
         return self.errors["skae"] / min(v for k, v in self.errors.items() if k != "skae")
 
 
@@ -94,7 +94,7 @@ def main(arguments=None):
 
 
 def parse_options(arguments):
-    """Return the options; --quick only shortens what is not named."""
+    """Return the options; --quick shortens everything that is not given."""
     parser = make_parser(__doc__)
     parser.add_argument("--datasets", nargs="*", choices=DATA_SETS, metavar="NAME")
     parser.add_argument(
@@ -137,7 +137,7 @@ def list_tables(options):
 
 
 def load_file(file, max_rows):
-    """Return so many rows of a file at most, columns standardised, without constant ones."""
+    """Return rows of a file with standardised columns, without constant columns."""
     with np.load(file) as table:
         X = table["X"].astype(np.float64)
     rows = np.random.default_rng(0).permutation(len(X))[:max_rows]
@@ -160,18 +160,18 @@ def measure(name, X, pattern, options):
 
 
 def load_table(name):
-    """Return a complete table with standardised columns, without constant ones."""
+    """Return a complete table with standardised columns, without constant columns."""
     return standardize(DATA_SETS[name]().data)
 
 
 def standardize(X):
-    """Return a table with standardised columns, without constant ones."""
+    """Return a table with standardised columns, without constant columns."""
     X = X[:, X.std(axis=0) > 0]
     return (X - X.mean(axis=0)) / X.std(axis=0)
 
 
 def hide(X, pattern, seed):
-    """Return which values are hidden."""
+    """Return the mask of hidden values."""
     draws = np.random.default_rng(seed).random(X.shape)
     share = PATTERNS[pattern]
     if pattern.startswith("large"):
@@ -180,7 +180,7 @@ def hide(X, pattern, seed):
 
 
 def make_methods(seed, options):
-    """Return the imputers, all at their defaults; with trees, few and in few rounds."""
+    """Return the imputers with their defaults; with few trees and rounds for forests."""
     autoencoder = None
     if options.set:
         template = {
@@ -205,7 +205,7 @@ def make_methods(seed, options):
 
 
 def report(cells):
-    """Print the errors, and how often ours is the least or nearly so."""
+    """Print the errors, and how often skae has the lowest error or nearly so."""
     print(_NOTES)
     methods = list(cells[0].errors)
     rows = [
@@ -226,12 +226,12 @@ def report(cells):
 
 
 def find_ratio_to_simple(cell):
-    """Return our error over SimpleImputer's."""
+    """Return the error of skae over that of SimpleImputer."""
     return cell.errors["skae"] / cell.errors["simple"]
 
 
 def fill_gain_tables(options):
-    """Fill the tables of the article on GAIN, and print errors of columns scaled to 0 and 1."""
+    """Impute the tables of the article on GAIN, and print errors of columns scaled to [0, 1]."""
     if not has_data_file(_GAIN_FILE):
         print(f"Letter and Spam are left out: SKAE_DATA does not name a folder with {_GAIN_FILE}.")
         return
@@ -250,7 +250,7 @@ def fill_gain_tables(options):
 
 
 def inpaint(options):
-    """Fill the missing squares of images, and print the errors over PCA's."""
+    """Impute missing squares of images, and print the errors relative to PCA's."""
     if not has_data_file("mnist.npz"):
         print("MNIST is left out: SKAE_DATA does not name a folder with mnist.npz.")
         return
@@ -274,7 +274,7 @@ def inpaint(options):
 
 
 def cut_holes(X, rng):
-    """Return images that each lack a square, anywhere within the middle 20 by 20 pixels."""
+    """Return images with a missing square within the central 20 by 20 pixels."""
     images = X.reshape(-1, _SIDE, _SIDE).copy()
     margin = (_SIDE - 20) // 2
     corners = rng.integers(margin, margin + 20 - _HOLE + 1, size=(len(X), 2))
@@ -284,19 +284,19 @@ def cut_holes(X, rng):
 
 
 def make_painters(options):
-    """Return functions that fit to images with holes and return what fills others."""
+    """Return functions that fit to images with holes and return an imputation function."""
     painters = {"means": fit_means, "skae": make_ours(options)}
     painters |= {f"PCA, {k} components": fit_masked_pca(k) for k in _PCA_COMPONENTS}
     return painters
 
 
 def fit_means(X):
-    """Fill with the mean of each pixel."""
+    """Impute the mean of each pixel."""
     return SimpleImputer(keep_empty_features=True).fit(X).transform
 
 
 def make_ours(options):
-    """Return what fits our imputer with a network of a size for images."""
+    """Return a function that fits the imputer of skae with a network for images."""
     template = {
         "hidden_layer_sizes": (512, 256),
         "corruption": "hiding",
@@ -322,7 +322,7 @@ def make_ours(options):
 
 
 def fit_masked_pca(n_components):
-    """Return what fits a PCA by filling with its own reconstructions, over and over."""
+    """Return a function that fits a PCA by repeated imputation of its reconstructions."""
 
     def fit(X):
         missing = np.isnan(X)
@@ -345,7 +345,7 @@ def fit_masked_pca(n_components):
 
 
 def refill(pca, filled, missing):
-    """Return rows with their missing values as the PCA reconstructs them."""
+    """Return rows with missing values reconstructed by the PCA."""
     return np.where(missing, pca.inverse_transform(pca.transform(filled)), filled)
 
 

@@ -1,4 +1,4 @@
-"""The autoencoder of Keras' tutorials on MNIST: 784-128-64-128-784, cross-entropy, batch 256.
+"""Autoencoder of the Keras tutorials on MNIST: 784-128-64-128-784, cross-entropy, batch 256.
 
 Prints test cross-entropy and squared error per pixel; each number of epochs is a training of its
 own, with the whole schedule. See README.md.
@@ -11,9 +11,9 @@ from _rivals import import_keras, make_keras_model
 from skae import AutoencoderTransformer
 from skae.datasets import has_data_file, load_mnist
 
-# What the program ends at with Keras, Adam at 1e-3.
+# Final loss of the program with Keras and Adam at 1e-3.
 _PUBLISHED = ["Keras, as published", 50, "0.07320", "0.00401", None]
-# Keras' own bound on probabilities.
+# Bound of Keras on probabilities.
 _EPSILON = 1e-7
 
 
@@ -58,7 +58,7 @@ def parse_options(arguments):
 
 
 def run_ours(X, X_test, n_epochs, options):
-    """Return a line of the table for our estimator, all rows being trained on."""
+    """Return a line of the table for skae, trained on all rows."""
     params = {
         "hidden_layer_sizes": tuple(options.hidden),
         "loss": "binary_cross_entropy",

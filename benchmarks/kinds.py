@@ -1,4 +1,4 @@
-"""Images, speech, text and series: networks of the kind of the data against PCA and dense ones.
+"""Images, speech, text and series: specialised networks against PCA and dense networks.
 
     python benchmarks/kinds.py images --output curves.png
     python benchmarks/kinds.py speech --speakers
@@ -16,7 +16,7 @@ from _kinds_speech import report_speech
 
 from skae.datasets import has_data_file
 
-# Each takes the options and prints tables. Some need a file of the folder that SKAE_DATA names.
+# Functions from the options to printed tables. Some need a file in the folder SKAE_DATA.
 _PARTS = {
     "images": (report_images, "mnist.npz"),
     "speech": (report_speech, "fsdd.npz"),
@@ -26,7 +26,7 @@ _PARTS = {
 
 
 def main(arguments=None):
-    """Run the parts that are asked for."""
+    """Run the selected parts."""
     options = parse_options(arguments)
     with quiet(), limit_threads(options.threads):
         print(describe_machine())

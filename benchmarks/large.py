@@ -1,4 +1,4 @@
-"""Tables larger than memory: a file over the same rows in memory, Parquet and Dask over less.
+"""Tables larger than memory: memory maps, Parquet and Dask, relative to tables in memory.
 
 See README.md.
 """
@@ -51,7 +51,7 @@ def measure_file(folder, options):
     for start, part in _make_rows(n_rows, 384):
         rows[start : start + len(part)] = part
     rows.flush()
-    # A process each, so that no memory is there before.
+    # Each in a new process, which starts with little memory.
     speeds, memory = {}, {}
     for name, n_read in {"in memory, a tenth": n_rows // 10, "file": 0}.items():
         command = [sys.executable, __file__, "--fit", str(path), str(n_read)]
@@ -67,7 +67,7 @@ def measure_file(folder, options):
 
 
 def fit_file(path, n_read):
-    """Fit in this process; print rows per second of processor time, seconds, and peak memory."""
+    """Fit in this process, and print rows per processor second, seconds, and peak memory."""
     rows = np.load(path, mmap_mode="r")
     if n_read:
         rows = np.array(rows[:n_read])
@@ -120,7 +120,7 @@ def measure_dask(folder, options):
 
     n_rows = options.rows or (50_000 if options.quick else 1_000_000)
     rows = dask.array.random.default_rng(0).normal(size=(n_rows, 100), chunks=(50_000, 100))
-    # In memory, so that nothing but the transformation is measured.
+    # In memory, so that only the transformation is measured.
     rows = rows.astype(np.float32).persist(scheduler="synchronous")
     model = AutoencoderTransformer(8, max_iter=1, random_state=0).fit(rows[:5000].compute())
 
@@ -138,7 +138,7 @@ def measure_dask(folder, options):
 
 
 def _make_rows(n_rows, n_columns):
-    """Yield rows that lie about a curved surface of 16 dimensions, some at a time."""
+    """Yield blocks of rows near a curved surface of 16 dimensions."""
     rng = np.random.default_rng(0)
     axes = rng.normal(size=(16, n_columns))
     for start in range(0, n_rows, _ROWS_AT_ONCE):
@@ -148,7 +148,7 @@ def _make_rows(n_rows, n_columns):
 
 
 def _time_both(contenders):
-    """Return seconds, of the clock and of the processor, and the anonymous memory on top."""
+    """Return wall time and processor time in seconds, and the added anonymous memory."""
     found = {}
     for name, contender in contenders.items():
         with PeakMemory() as memory:

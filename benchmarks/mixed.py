@@ -1,4 +1,4 @@
-"""Data frames with columns of several kinds: held-out losses over those of FAMD.
+"""Data frames with columns of several kinds: held-out losses relative to FAMD.
 
 A factor analysis of mixed data (FAMD) with as many components, fitted to the same rows, tells
 categories by the same smoothed shares. See README.md.
@@ -37,7 +37,7 @@ training rows, for FAMD as well. Densities are those of standardised numbers, so
 
 @dataclass(frozen=True)
 class Cell:
-    """Held-out figures of one table with one number of codes, on average over the seeds."""
+    """Held-out figures of one table with one number of codes, averaged over the seeds."""
 
     data: str
     n_components: int
@@ -47,12 +47,12 @@ class Cell:
 
     @property
     def ratio(self):
-        """Our loss over that of FAMD."""
+        """Loss of skae relative to FAMD."""
         return self.losses["skae"] / self.losses["FAMD"]
 
     @property
     def saved(self):
-        """Nats for each cell that we save beside FAMD."""
+        """Nats per cell by which skae is better than FAMD."""
         return self.nats["FAMD"] - self.nats["skae"]
 
 
@@ -133,7 +133,7 @@ def _measure_model(model, test):
 
 
 def _average_columns(cells):
-    """Return the mean over the columns of their means over the cells that are there."""
+    """Return the mean over columns of the means over observed cells."""
     return float(np.nanmean(cells, axis=0).mean())
 
 
@@ -142,7 +142,7 @@ def _average(figures):
 
 
 class _FAMD:
-    """A factor analysis of mixed data, for the columns of a fitted model.
+    """Factor analysis of mixed data for the columns of a fitted model.
 
     Numbers are standardised, and indicators of levels divided by the roots of their shares. The
     variance of the errors of numbers is that of five parts of the training rows, each held out.
@@ -168,14 +168,14 @@ class _FAMD:
         return self.form.complete(self.form.read(self.model, rows), self.mean) - self.mean
 
     def fit(self, rows):
-        """Find the axes of training rows."""
+        """Compute the axes from training rows."""
         weighted = self.read(rows) * self.weights
         center = weighted.mean(axis=0)
         self.center = center
         self.axes = np.linalg.svd(weighted - center, full_matrices=False)[2][: self.n_components]
 
     def measure(self, rows):
-        """Return the losses of cells in units of the baselines; categories as skae's start."""
+        """Return the losses of cells in units of the baselines."""
         weighted = self.read(rows) * self.weights - self.center
         linear = (weighted @ self.axes.T @ self.axes + self.center) / self.weights
         units = ColumnUnits(torch.from_numpy(self.mean), torch.ones((), dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""How many nearest neighbours codes keep, of rows not fitted to: ours and linear rivals'.
+"""Share of nearest neighbours of held-out rows that codes keep, for skae and linear rivals.
 
 Rows are fitted to, more rows join them in a database, and the ten nearest rows of the database are
 looked for, for rows that stand in neither. See README.md.
@@ -34,7 +34,7 @@ _LINEAR = ("pca", "svd", "half_whitened")
 
 @dataclass(frozen=True)
 class Vectors:
-    """Rows to fit on, rows that join them in the database, and rows that are looked up."""
+    """Training rows, further rows of the database, and queries."""
 
     fitted: np.ndarray
     joining: np.ndarray
@@ -42,7 +42,7 @@ class Vectors:
     metric: str
 
     def measure(self, encode):
-        """Return the share of the neighbours of the queries that codes keep."""
+        """Return the share of the queries' neighbours that codes keep."""
         rows = [self.fitted, self.joining, self.queries]
         codes = np.vstack([encode(part) for part in rows])
         n_queries = len(self.queries)
@@ -50,7 +50,7 @@ class Vectors:
 
 
 class HalfWhitened:
-    """PCA whose codes are divided by the roots of their standard deviations."""
+    """PCA with codes divided by the square roots of their standard deviations."""
 
     def __init__(self, n_components):
         self.pca = PCA(n_components, random_state=0)
@@ -77,7 +77,7 @@ def main(arguments=None):
 
 
 def parse_options(arguments):
-    """Return the options; --quick only shortens what is not named."""
+    """Return the options; --quick shortens everything that is not given."""
     parser = make_parser(__doc__)
     parser.add_argument("--datasets", nargs="+", choices=DATA_SETS, metavar="NAME")
     parser.add_argument("--codes", nargs="+", type=int, metavar="K")
@@ -95,7 +95,7 @@ def parse_options(arguments):
 
 
 def run(name, vectors, options):
-    """Fit everything to one set of rows, and print its tables."""
+    """Fit all methods to one set of rows, and print its tables."""
     rows, times = [], []
     for n_codes in (k for k in options.codes if k <= vectors.fitted.shape[1]):
         kept, seconds = measure_all(vectors, n_codes, options)
@@ -114,7 +114,7 @@ def run(name, vectors, options):
 
 
 def measure_all(vectors, n_codes, options):
-    """Return the share kept by each method, and our time, speed and error."""
+    """Return the share kept by each method, and the time, speed and error of skae."""
     runs = [measure_ours(vectors, n_codes, seed, options) for seed in range(options.seeds)]
     shares, packed, *others = np.mean(runs, axis=0)
     kept = {"skae": float(shares), f"skae, {options.bits} bits": float(packed)}
@@ -125,7 +125,7 @@ def measure_all(vectors, n_codes, options):
 
 
 def measure_ours(vectors, n_codes, seed, options):
-    """Return the shares kept by our codes and in few bits, seconds, speed and error over PCA's."""
+    """Return shares kept by codes of skae and by few bits, seconds, speed, and error over PCA's."""
     settings = {"random_state": seed, **options.set}
     model = AutoencoderTransformer(n_codes, loss=NeighborLoss(vectors.metric), **settings)
     _, seconds = time_call(model.fit, vectors.fitted)
@@ -147,7 +147,7 @@ def measure_ours(vectors, n_codes, seed, options):
 
 
 def make_umap(n_codes, vectors):
-    """Return UMAP with as many numbers."""
+    """Return UMAP with the given number of codes."""
     from umap import UMAP
 
     return UMAP(n_components=n_codes, metric=vectors.metric, random_state=0)
@@ -163,13 +163,13 @@ RIVALS = {
 
 
 def split(X, n_fitted, n_joining, n_queries, metric):
-    """Return rows in the parts that they are for, in their order."""
+    """Return rows split into consecutive parts."""
     n_known = n_fitted + n_joining
     return Vectors(X[:n_fitted], X[n_fitted:n_known], X[n_known : n_known + n_queries], metric)
 
 
 def read_file(options):
-    """Return the rows of --vectors, None without one."""
+    """Return the rows of --vectors, or None without the option."""
     if not options.vectors:
         print("file is left out; --vectors names one.")
         return None
@@ -186,7 +186,7 @@ def load_images(options):
 
 
 def load_reviews(options):
-    """Return film reviews as sentences' TF-IDF, shortened to 256 numbers as a model's would be."""
+    """Return sentences of film reviews as TF-IDF reduced to 256 numbers, like embeddings."""
     if not has_data_file("reviews.jsonl.gz"):
         print("reviews is left out; SKAE_DATA names no folder that holds reviews.jsonl.gz.")
         return None

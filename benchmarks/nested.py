@@ -1,4 +1,4 @@
-"""Nested codes beside a model made for each number of codes, and beside PCA, on held-out rows."""
+"""Nested codes, a model for each number of codes, and PCA, compared on held-out rows."""
 
 import time
 
@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from skae import AutoencoderTransformer
 
 _NUMBERS = (2, 4, 8, 16, 32)
-# More codes than this share of the columns are of no use.
+# Maximum number of codes as a share of the columns.
 _GREATEST_SHARE = 0.6
 _MOST_ROWS = 10_000
 _HEADER = ["data", "codes", "nested / own", "nested / PCA", "own / PCA"]
@@ -63,7 +63,7 @@ def parse_options(arguments):
 
 
 def measure(split, seed, settings):
-    """Return numbers of codes, errors of (nested, own, PCA) for each, and two ratios of seconds."""
+    """Return numbers of codes, errors of (nested, single, PCA), and two ratios of seconds."""
     X, X_test = densify(split.X_train)[:_MOST_ROWS], densify(split.X_test)
     numbers = [n for n in _NUMBERS if n <= _GREATEST_SHARE * min(X.shape)] or [1]
     nested, seconds = count_seconds(fit_nested, X, numbers[-1], seed, settings)
@@ -83,7 +83,7 @@ def measure(split, seed, settings):
 
 
 def count_seconds(function, *arguments):
-    """Return what a function returns, and the seconds of processors, which a busy machine keeps."""
+    """Return the result of a function, and its processor time in seconds."""
     start = time.process_time()
     result = function(*arguments)
     return result, time.process_time() - start
@@ -96,7 +96,7 @@ def fit_nested(X, n_codes, seed, settings):
 
 
 def fit_own(X, n_codes, seed, settings):
-    """Return a model of one number of codes."""
+    """Return a model for one number of codes."""
     return AutoencoderTransformer(n_codes, random_state=seed).set_params(**settings).fit(X)
 
 

@@ -1,4 +1,4 @@
-"""How well outliers are told from the rest: areas under curves, over labelled sets and seeds.
+"""Outlier detection: areas under curves, over labelled data sets and seeds.
 
 One class of a labelled table is ordinary, rows of the others are outliers. Rivals are fitted to the
 same rows in the same run. See README.md.
@@ -61,7 +61,7 @@ judged on these (dirty). "skae" has trim=0 where rows are clean, and its default
 
 @dataclass(frozen=True)
 class Run:
-    """What one method did on one split."""
+    """Results of one method on one split."""
 
     data: str
     seed: int
@@ -77,7 +77,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted method."""
+    """Fitted method."""
 
     score: Callable
     label: Callable | None = None
@@ -86,7 +86,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Task:
-    """Rows of one split, loaded when they are needed."""
+    """Rows of one split, loaded when needed."""
 
     data: str
     seed: int
@@ -137,7 +137,7 @@ def split_data_set(name, seed, *, dirty):
 
 
 def split_file_of(options):
-    """Return what splits a file of the folder."""
+    """Return a function that splits a file of the folder."""
 
     def split(name, seed, *, dirty):
         X, is_outlier = load_file(options.folder / f"{name}.npz", seed, options.max_rows)
@@ -147,7 +147,7 @@ def split_file_of(options):
 
 
 def read_runs(file):
-    """Return the runs that a file has from an earlier call."""
+    """Return the runs of an earlier call from a file."""
     if file is None or not file.exists():
         return []
     with file.open(newline="") as lines:
@@ -175,7 +175,7 @@ def write_run(file, run):
 
 
 def select(runs, options, methods):
-    """Return the runs that were asked for: a file may hold others."""
+    """Return the selected runs; a file may contain others."""
     asked = {(task.data, task.seed, task.dirty) for task in list_tasks(options)}
     return [
         run for run in runs if run.method in methods and (run.data, run.seed, run.dirty) in asked
@@ -183,7 +183,7 @@ def select(runs, options, methods):
 
 
 def parse_options(arguments):
-    """Return the options; --quick only shortens what is not named."""
+    """Return the options; --quick shortens everything that is not given."""
     parser = make_parser(__doc__)
     parser.add_argument("--datasets", nargs="+", choices=DATA_SETS, metavar="NAME")
     parser.add_argument(
@@ -210,7 +210,7 @@ def parse_options(arguments):
 
 
 def choose_methods(options, *, dirty=False):
-    """Return ours, and the rivals that can be imported."""
+    """Return the methods of skae, and the rivals that can be imported."""
     methods = {"skae": make_ours(options.set, dirty=dirty)}
     for name in options.rivals:
         if not (name == "pyod" or name in PYOD) or is_installed("pyod"):
@@ -239,16 +239,16 @@ def measure(fit, split, task, method):
 
 
 def find_false_discoveries(model, X, is_outlier):
-    """Return the share of ordinary rows among the rows that the procedure flags; 0 of none."""
+    """Return the share of ordinary rows among the flagged rows, 0 without flagged rows."""
     found = model.discover(X)
     return float(np.sum(found & ~is_outlier) / max(1, found.sum()))
 
 
-# The methods: each is fitted to rows with a seed, and returns a Model.
+# Methods: functions from rows and a seed to a Model.
 
 
 def make_ours(settings, *, dirty):
-    """Return the detector at its defaults, but for the settings of the autoencoder asked for.
+    """Return the detector with defaults, except for settings of the autoencoder.
 
     Where all training rows are ordinary, it leaves none out.
     """
@@ -271,7 +271,7 @@ def make_ours(settings, *, dirty):
 
 
 def use_detector(make, scaler=None):
-    """Return what fits an outlier detector of scikit-learn behind a scaler."""
+    """Return a function that fits a scaler and an outlier detector of scikit-learn."""
 
     def fit(X, seed):
         model = make_pipeline(scaler, make(seed)).fit(X)
@@ -281,7 +281,7 @@ def use_detector(make, scaler=None):
 
 
 def use_neighbors(summarize):
-    """Return what scores by distances from as many neighbours as ours has, on standardised rows."""
+    """Return a scorer by distances from as many neighbours as in skae, on standardised rows."""
 
     def fit(X, seed):
         scaler = StandardScaler().fit(X)
@@ -293,7 +293,7 @@ def use_neighbors(summarize):
 
 
 def use_reconstruction(fit_model, make_scaler):
-    """Return what scores by the squared error of a reconstruction of scaled rows."""
+    """Return a scorer by the squared error of reconstructions of scaled rows."""
 
     def fit(X, seed):
         scaler = make_scaler().fit(X)
@@ -309,13 +309,13 @@ def use_reconstruction(fit_model, make_scaler):
 
 
 def fit_components(X, seed):
-    """Fit a PCA with the share of variance that ours has."""
+    """Fit a PCA with the share of variance of skae's detector."""
     model = PCA(_SHARE, svd_solver="full").fit(X)
     return lambda X: model.inverse_transform(model.transform(X))
 
 
 def fit_autoencoder(X, seed):
-    """Fit our autoencoder, to be judged by its errors alone."""
+    """Fit the autoencoder of skae, with its errors as scores."""
     model = AutoencoderTransformer(_SHARE, random_state=seed).fit(X)
     return lambda X: model.inverse_transform(model.transform(X))
 
@@ -330,10 +330,10 @@ def fit_perceptron(X, seed):
 
 
 def fit_pyod(X, seed):
-    """Fit pyod's autoencoder at its defaults, but for 100 epochs instead of 10."""
+    """Fit pyod's autoencoder with defaults, except for 100 epochs instead of 10."""
     from pyod.models.auto_encoder import AutoEncoder
 
-    # It drops the last batch, and with it all rows where there are fewer than one batch has.
+    # It drops the last batch, and so all rows if there is less than one batch.
     model = AutoEncoder(
         epoch_num=100, batch_size=min(32, len(X)), random_state=seed, verbose=0
     ).fit(X)
@@ -341,7 +341,7 @@ def fit_pyod(X, seed):
 
 
 def use_pyod(name):
-    """Return what fits another detector of pyod, on standardised columns."""
+    """Return a function that fits another detector of pyod, on standardised columns."""
 
     def fit(X, seed):
         scaler = StandardScaler().fit(X)
@@ -370,11 +370,11 @@ QUICK_RIVALS = ("pca", "forest", "lof")
 FEW_RIVALS = ("error", "neighbors", "fifth", "forest", "lof")
 
 
-# The data: functions of the seed that return ordinary rows and outliers.
+# Data: functions from the seed to ordinary rows and outliers.
 
 
 def take_class(load, *, against=False):
-    """Return what takes one class by the seed for ordinary, or for outliers with `against`."""
+    """Return a function that takes one class as ordinary, or with `against` as outliers."""
 
     def choose(seed):
         X, y = load()
@@ -393,13 +393,13 @@ def _sklearn(loader):
 
 
 def load_benign_first():
-    """Return breast cancer with the benign growths as the first class, for all seeds."""
+    """Return breast cancer with benign tumours as the ordinary rows, for all seeds."""
     X, y = load_breast_cancer(return_X_y=True)
     return X, 1 - y
 
 
 def choose_benign(seed):
-    """Return benign and malignant growths."""
+    """Return benign and malignant tumours."""
     return take_class(load_benign_first)(0)
 
 
@@ -417,7 +417,7 @@ def load_speakers():
 
 
 def make_curved_sheet(seed):
-    """Return a sheet bent through 12 features, and Gaussian rows with its mean and covariance."""
+    """Return a curved sheet in 12 features, and Gaussian rows with its mean and covariance."""
     rng = np.random.default_rng(seed)
     a, b = rng.uniform(-2, 2, size=(2, 1500))
     bent = [a, b, np.sin(2 * a), np.cos(2 * a) * b / 2, np.sin(1.5 * b)]
@@ -433,13 +433,13 @@ def make_roll(seed):
 
 
 def break_relation(seed):
-    """Return a table with a target among its columns, and rows whose target is another one's."""
+    """Return a table including its target, and rows with the target of another row."""
     X, y = make_friedman1(3000, noise=0.1, random_state=seed)
     others = np.random.default_rng(seed).permutation(y[1500:])
     return np.column_stack([X[:1500], y[:1500]]), np.column_stack([X[1500:], others])
 
 
-# How to make each, and the file that it needs.
+# Functions that make the data, and the files they need.
 DATA_SETS = {
     "iris": (take_class(_sklearn(load_iris)), None),
     "wine": (take_class(_sklearn(load_wine)), None),
@@ -457,7 +457,7 @@ QUICK = ("iris", "wine", "digit")
 
 
 def is_available(name):
-    """Tell whether the data can be had; say so in one line where they cannot."""
+    """Return whether the data are available, and print a line if not."""
     needs = DATA_SETS[name][1]
     if needs is None or has_data_file(needs):
         return True
@@ -466,7 +466,7 @@ def is_available(name):
 
 
 def split_rows(ordinary, outliers, seed, *, dirty):
-    """Return training rows, held-out rows, and which of the latter are outliers."""
+    """Return training rows, held-out rows, and the mask of outliers among the latter."""
     rng = np.random.default_rng(seed)
     ordinary, outliers = rng.permutation(ordinary), rng.permutation(outliers)
     n_train = min(int(0.6 * len(ordinary)), _MOST_ROWS)
@@ -481,7 +481,7 @@ def split_rows(ordinary, outliers, seed, *, dirty):
 
 
 def load_file(file, seed, max_rows):
-    """Return rows of a labelled table, so many at most, and which are outliers."""
+    """Return rows of a labelled table, and the mask of outliers."""
     with np.load(file) as table:
         X, is_outlier = table["X"].astype(np.float64), table["y"] == 1
     if len(X) <= max_rows:
@@ -489,14 +489,14 @@ def load_file(file, seed, max_rows):
     rng = np.random.default_rng(seed)
     rows, outliers = rng.permutation(np.flatnonzero(~is_outlier)), np.flatnonzero(is_outlier)
     share = round(max_rows * is_outlier.mean())
-    # Tables with one outlier in thousands keep some.
+    # Keeps some outliers of tables with one in thousands.
     outliers = rng.permutation(outliers)[: max(_LEAST_OUTLIERS_OF_A_FILE, share)]
     chosen = np.concatenate([rows[: max_rows - len(outliers)], outliers])
     return X[chosen], is_outlier[chosen]
 
 
 def split_file(X, is_outlier, seed, *, dirty):
-    """Return training rows, rows to judge, and which of the latter are outliers."""
+    """Return training rows, test rows, and the mask of outliers among the latter."""
     if dirty:
         return X, X, is_outlier
     ordinary = np.random.default_rng(seed).permutation(np.flatnonzero(~is_outlier))
@@ -517,7 +517,7 @@ def report(runs, methods):
 
 
 def average(runs, method, value, dirty, name=None):
-    """Return the mean of a value over the runs asked for, None where there is none."""
+    """Return the mean of a value over the selected runs, or None without runs."""
     values = [
         getattr(run, value)
         for run in runs

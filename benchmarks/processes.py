@@ -1,4 +1,4 @@
-"""One model trained by several processes: against one with one and as many threads, and on paper.
+"""One model trained by several processes, compared with threads and with an estimate.
 
 Contenders take turns, with ratios within a round, so that a busy machine slows both. See README.md.
 """
@@ -19,7 +19,7 @@ from skae.datasets import has_data_file
 from skae.parallel import across_processes
 
 _N_PROCESSES = 2
-# Rows that each rank of a large training has in a step, and what a network between machines does.
+# Rows per rank and step of a large training, and speed of a network between machines.
 _ROWS_OF_RANK = 512
 _BYTES_PER_SECOND = 25e9 / 8
 _SECONDS_OF_MESSAGE = 20e-6
@@ -41,21 +41,21 @@ def main(arguments=None):
 
 
 def make_model(n_epochs, settings):
-    """Return 784-128-16-128-784, or what the settings ask for."""
+    """Return a model 784-128-16-128-784, or with other settings."""
     given = {"n_components": 16, "hidden_layer_sizes": (128,), "batch_size": 1024}
     given |= {"max_iter": n_epochs, "random_state": 0, "device": "cpu"}
     return AutoencoderTransformer(**given | settings)
 
 
 def load_rows(*, quick):
-    """Return images of MNIST where they are, else of scikit-learn's digits."""
+    """Return images of MNIST, or of scikit-learn's digits without the file."""
     if quick or not has_data_file("mnist.npz"):
         return load_digit_rows()
     return load_mnist_rows()
 
 
 def fit(model, X, n_threads):
-    """Fit a model; return seconds, seconds of processors, and the error."""
+    """Fit a model, and return wall time, processor time, and the error."""
     with limit_threads(n_threads):
         start, start_cpu = time.perf_counter(), time.process_time()
         model.fit(X)
@@ -64,7 +64,7 @@ def fit(model, X, n_threads):
 
 
 def work(rank, folder, options, pipe):
-    """Fit whenever the pipe asks for it, and exchange gradients in the end."""
+    """Fit whenever the pipe asks for it, and exchange gradients at the end."""
     store = f"file://{folder}/store"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=_N_PROCESSES)
     X, model = load_rows(quick=options.quick), make_model(options.epochs, options.set)
@@ -77,7 +77,7 @@ def work(rank, folder, options, pipe):
 
 
 def time_exchange(size):
-    """Return the least of the seconds that adding up so many gradients takes."""
+    """Return the lowest time of a sum of gradients over processes, in seconds."""
     gradients, seconds = torch.ones(size), []
     for _ in range(_N_EXCHANGES):
         start = time.perf_counter()
@@ -87,7 +87,7 @@ def time_exchange(size):
 
 
 def measure(options):
-    """Compare two processes with one of one and two threads, and estimate what more would need."""
+    """Compare two processes with one process of one and two threads, and estimate more ranks."""
     with tempfile.TemporaryDirectory() as folder:
         pipes, processes = start_processes(folder, options)
         X, model = load_rows(quick=options.quick), make_model(options.epochs, options.set)
@@ -102,7 +102,7 @@ def measure(options):
 
 
 def compare(model, X, pipes):
-    """Fit with one thread, with two, and by all processes; return what `fit` does of each."""
+    """Fit with one thread, with two threads, and by all processes, and return the results."""
     return fit(model, X, 1), fit(model, X, _N_PROCESSES), ask(pipes)
 
 
@@ -120,7 +120,7 @@ def start_processes(folder, options):
 
 
 def ask(pipes):
-    """Let all processes fit; return the longest seconds, those of all processors, and the error."""
+    """Let all processes fit, and return the longest time, total processor time, and error."""
     for pipe in pipes:
         pipe.send(True)
     seconds, cpu, errors = zip(*(pipe.recv() for pipe in pipes), strict=True)
@@ -142,7 +142,7 @@ def print_comparison(rounds, shape):
 
 
 def print_scaling(size, measured, seconds_of_row):
-    """Print what a step of many ranks computes and exchanges, from what was measured of two."""
+    """Print estimates of computation and exchange of many ranks, from measurements of two."""
     compute = seconds_of_row * _ROWS_OF_RANK
     rows = []
     for n_ranks in _RANKS:

@@ -1,4 +1,4 @@
-"""Held-out squared error of autoencoders as a ratio to PCA's, over data sets, codes and seeds.
+"""Held-out squared error of autoencoders relative to PCA, over data sets, codes and seeds.
 
 Rivals are fitted to the same rows in the same run, with the same hidden layers. See README.md.
 """
@@ -32,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-# A run may end so far above PCA's error; kernel matrices of more rows take too long.
+# Limit of errors relative to PCA, and number of rows above which kernel PCA takes too long.
 _TOLERATED = 1.02
 _MOST_KERNEL_ROWS = 5000
 _NOTES = """\
@@ -44,7 +44,7 @@ tables are made dense for the rivals, outside of the time."""
 
 @dataclass(frozen=True)
 class Run:
-    """What one method did on one split."""
+    """Results of one method on one split."""
 
     data: str
     n_components: int
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def cell(self):
-        """What all runs that differ only in method and seed share."""
+        """Key of runs that differ only in method and seed."""
         return self.data, self.n_components
 
 
@@ -86,7 +86,7 @@ def main(arguments=None):
 
 
 def parse_options(arguments):
-    """Return the options, with what selects the data; --quick only shortens what is not named."""
+    """Return the options; --quick shortens everything that is not given."""
     parser = make_parser(__doc__)
     parser.add_argument("--datasets", nargs="+", choices=DATA_SETS, metavar="NAME")
     parser.add_argument("--folder", help="CSV, Parquet or NPZ tables to take instead")
@@ -134,7 +134,7 @@ def choose_rivals(names):
 
 
 def warm_up(methods):
-    """Fit each method once, so that no time holds what the first fit imports."""
+    """Fit each method once, so that no measured time includes imports."""
     rows = np.random.default_rng(0).normal(size=(50, 3))
     for method in methods.values():
         method(1, (2,), 0).fit(rows)
@@ -169,7 +169,7 @@ def predict_labels(model, tables, split):
 
 
 def group(runs, method, value="ratio"):
-    """Return the values of a method by cell: a dict of lists over seeds."""
+    """Return the values of a method over seeds, by cell."""
     cells = {}
     for run in runs:
         if run.method == method and getattr(run, value) is not None:
@@ -202,7 +202,7 @@ def report(runs, methods):
 
 
 def report_halves(runs, methods):
-    """Print the last table for every other table of a folder, and for the rest.
+    """Print the last table for both halves of the tables of a folder.
 
     Whoever changes a default by what the one half says can judge the change by the other.
     """
@@ -241,7 +241,7 @@ def summarize(runs, method):
 
 
 def print_time_against_perceptron(runs):
-    """Print how long our fits take over those of MLPRegressor."""
+    """Print the times of fits relative to MLPRegressor."""
     theirs = group(runs, "mlp", "seconds")
     if not theirs:
         return
@@ -257,7 +257,7 @@ def print_time_against_perceptron(runs):
 
 
 def draw(runs, methods, path):
-    """Draw the ratios of all runs, a line for each data set and number of codes."""
+    """Plot the ratios of all runs, with a line for each data set and number of codes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Serving: ONNX in onnxruntime over the model itself, over PCA, and over NumPy's own start.
+"""Serving: ONNX Runtime relative to the model, to PCA, and to the start of NumPy.
 
 Contenders take turns; each start is a new process. See README.md.
 """
@@ -63,7 +63,7 @@ def main(arguments=None):
 
 
 def measure_files(model, files, differences):
-    """Print the bytes of files over those of the weights."""
+    """Print the size of files relative to the weights."""
     n_bytes = sum(weight.nbytes for weight in model.net_.module_.state_dict().values())
     sizes = [(name, path.stat().st_size) for name, path in files.items()]
     rows = [[name, size, size - n_bytes, size / n_bytes] for name, size in sizes]
@@ -72,7 +72,7 @@ def measure_files(model, files, differences):
 
 
 def measure_start(files, options):
-    """Start a process, load a file and transform a row: onnxruntime, skae, and NumPy alone."""
+    """Start a process, load a file and transform a row: ONNX Runtime, skae, and only NumPy."""
     programs = {
         "skae, onnxruntime": _START_ONNX.format(str(files["onnx"])),
         "skae, torch": _START_SKAE.format(str(files["skae"])),
@@ -85,13 +85,13 @@ def measure_start(files, options):
 
 
 def _start(code):
-    """Return the seconds of a program in a new process, that of Python's own start left out."""
+    """Return the seconds of a program in a new process, without the start of Python."""
     command = [sys.executable, "-c", _CLOCK.format(code)]
     return float(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
 def measure_one_row(model, path, X, options):
-    """Transform one row: onnxruntime, the model itself, and scikit-learn's PCA."""
+    """Transform one row: ONNX Runtime, the model, and scikit-learn's PCA."""
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
@@ -108,7 +108,7 @@ def measure_one_row(model, path, X, options):
 
 
 def _time_call(call):
-    """Return microseconds of a call: the least of several means, which other programs spoil."""
+    """Return the microseconds of a call, as the lowest of several means."""
     seconds = []
     for _ in range(_LEAST_OF):
         start = time.perf_counter()
@@ -119,7 +119,7 @@ def _time_call(call):
 
 
 def measure_pipeline(path, params):
-    """Compare a pipeline on 10,000 rows with what onnxruntime makes of its file."""
+    """Compare a pipeline on 10,000 rows with its export in ONNX Runtime."""
     frame, labels = _make_frame()
     columns = ColumnTransformer(
         [

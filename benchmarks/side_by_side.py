@@ -1,4 +1,4 @@
-"""Many models side by side against the same models by other means, as ratios of seconds.
+"""Many models side by side: ratios of seconds to other ways of training these models.
 
 Seconds are those of the clock, with two processes as the rival of searches. `cpu` is the ratio of
 the processor's seconds to those of one fit after the other in one process, or of halving to those
@@ -50,7 +50,7 @@ _SIZES_TO_WARM_UP = {"candidates": 4, "tables": 2, "sample": 2, "epochs": 9}
 
 
 class Clock:
-    """A contender whose seconds, of the clock and of the processor, are noted at each call."""
+    """Contender that records wall time and processor time of each call."""
 
     def __init__(self, function):
         self.function, self.wall, self.cpu = function, [], []
@@ -72,7 +72,7 @@ def search(estimator, rates, X, backend, **params):
 
 
 def compare_search(estimator, n_candidates, n_sampled, X):
-    """Return contenders: a search side by side, in two processes, and some candidates in one."""
+    """Return contenders: a search side by side, in two processes, and a sample in one process."""
     rates = list(np.geomspace(3e-4, 3e-2, n_candidates))
     return {
         "side by side": lambda: search(estimator, rates, X, "skae"),
@@ -82,7 +82,7 @@ def compare_search(estimator, n_candidates, n_sampled, X):
 
 
 def compare_halving(estimator, n_candidates, n_epochs, X):
-    """Return contenders: halving that goes on with survivors, and all candidates to the end."""
+    """Return contenders: halving that resumes survivors, and all candidates trained to the end."""
     rates = list(np.geomspace(3e-4, 3e-2, n_candidates))
     estimator = clone(estimator).set_params(early_stopping=False, max_iter=n_epochs)
 
@@ -136,7 +136,7 @@ def compare_many(estimator, n_tables, n_sampled):
 
 
 def compare_single(estimator, X):
-    """Return contenders: one fit with the backend and without."""
+    """Return contenders: one fit with and without the backend."""
 
     def fit(backend):
         with joblib.parallel_config(backend=backend):
@@ -168,7 +168,7 @@ def measure(contenders, n_rounds):
         results = [clock() for clock in clocks.values()]
         first = results[0]
         for name, own in zip(clocks, results, strict=True):
-            # Halving leaves those out that do not survive, and a sample those that come last.
+            # Halving has no results of rejected candidates, and a sample none of the last ones.
             known = ~np.isnan(first[: len(own)])
             assert known.any()
             np.testing.assert_array_equal(first[: len(own)][known], own[known])
@@ -177,7 +177,7 @@ def measure(contenders, n_rounds):
 
 
 def make_contenders(name, args):
-    """Return the contenders of one row of the table, and how many models there are."""
+    """Return the contenders of one row of the table, and the number of models."""
     wine = StandardScaler().fit_transform(load_wine().data)
     digits = load_digits().data
     small, larger = (
@@ -203,7 +203,7 @@ def make_contenders(name, args):
 
 
 def compare(name, args):
-    """Measure one row of the table; return its cells."""
+    """Measure one row of the table, and return its cells."""
     contenders, n_models = make_contenders(name, args)
     with quiet():
         if not args.quick:
@@ -219,7 +219,7 @@ def compare(name, args):
 
 
 def main(argv=None):
-    """Parse the options, measure, print each row of the table when it is known."""
+    """Parse the options, and measure and print each row of the table."""
     parser = make_parser(__doc__.splitlines()[0])
     parser.add_argument(
         "--only", nargs="+", choices=_AIMS, default=list(_AIMS), help="rows to be measured"

@@ -1,4 +1,4 @@
-"""Sparse codes: variance of held-out rows, dead codes, and whether known parts are found again.
+"""Sparse codes: variance of held-out rows, dead codes, and recovery of known parts.
 
 Sums of known parts are made up, by sae-lens' generator too where it is installed; vectors of
 sentences are read where they are at hand. Rivals are fitted to the same rows in the same run. See
@@ -23,13 +23,13 @@ from sklearn.decomposition import PCA, MiniBatchDictionaryLearning
 
 from skae import SparseAutoencoderTransformer
 
-# Rows times columns times codes for which dictionary learning takes seconds.
+# Rows times columns times codes with which dictionary learning takes seconds.
 _MOST_PRODUCTS = 10**8
 _LEAST_ROWS = 1000
 
 
 class TopKAutoencoder:
-    """The program that people write: top-k codes, unit dictionary rows, a loss for dead codes."""
+    """Usual program: top-k codes, dictionary rows of unit length, a loss for dead codes."""
 
     def __init__(self, n_codes, n_active, seed, *, n_epochs=60):
         self.n_codes, self.n_active, self.n_epochs = n_codes, n_active, n_epochs
@@ -87,14 +87,14 @@ class TopKAutoencoder:
 
 
 class SaeLens:
-    """The BatchTopK autoencoder of sae-lens, trained by its own trainer on the same rows."""
+    """BatchTopK autoencoder of sae-lens, trained by its own trainer."""
 
     def __init__(self, n_codes, n_active, seed, *, n_steps=2500, batch_size=1024):
         self.n_codes, self.n_active, self.seed = n_codes, n_active, seed
         self.n_steps, self.batch_size = n_steps, batch_size
 
     def fit(self, X):
-        """Train at the rate of sae-lens' documentation, or a greater one for few steps."""
+        """Train at the rate of the documentation of sae-lens, or a higher rate for few steps."""
         from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, LoggingConfig
         from sae_lens.config import SAETrainerConfig
         from sae_lens.training.sae_trainer import SAETrainer
@@ -145,7 +145,7 @@ class SaeLens:
 
     @torch.no_grad()
     def transform(self, X):
-        """Return codes, as many in each batch as are asked for on average, as sae-lens judges."""
+        """Return codes, with the average number of active codes fixed in each batch."""
         return np.vstack([self.net.encode(own).numpy() for own in torch.from_numpy(X).split(1024)])
 
     @torch.no_grad()
@@ -160,7 +160,7 @@ class SaeLens:
 
 
 class FirstRows:
-    """Dictionary learning on as many of the first rows as it can take in a reasonable time."""
+    """Dictionary learning on as many of the first rows as take a reasonable time."""
 
     def __init__(self, n_rows, **parameters):
         self.n_rows, self.model = n_rows, MiniBatchDictionaryLearning(**parameters)
@@ -172,7 +172,7 @@ class FirstRows:
         return self
 
     def transform(self, X):
-        """Return codes; dictionary rows that are alike end the search of some early."""
+        """Return codes; equal dictionary rows end the search for some rows early."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             return self.model.transform(X)
@@ -183,7 +183,7 @@ class FirstRows:
 
 
 def make_methods(task, seed, settings):
-    """Return unfitted models under their names."""
+    """Return unfitted models by name."""
     own = {"random_state": seed, **settings}
     methods = {
         "PCA": PCA(task.n_active),
@@ -242,7 +242,7 @@ def compare_parts(task, dictionary, codes):
 
 
 def find_stability(task, settings):
-    """Return how well the dictionary rows of one seed are found again with another."""
+    """Return the similarity of the dictionary rows of two seeds."""
     with quiet():
         one, other = (
             make_methods(task, seed, settings)["skae"].fit(task.train).components_
@@ -254,7 +254,7 @@ def find_stability(task, settings):
 
 
 def make_tasks(options):
-    """Return the tasks that are asked for and whose data are there."""
+    """Return the selected tasks whose data are available."""
     size = FULL if options.full else QUICK if options.quick else USUAL
     makers = {
         "parts": lambda: make_parts(size, seed=0),

@@ -1,4 +1,4 @@
-"""Speed against rivals with the same network, data, batch size, epochs and threads, as ratios.
+"""Speed relative to rivals with equal network, data, batch size, epochs and threads.
 
 Contenders take turns within one process; seconds are medians over the rounds, ratios are medians
 of the ratios within a round. See README.md.
@@ -34,14 +34,14 @@ from _speed_whole import measure_whole
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
-# Each in a new process, which prints the seconds.
+# Programs for new processes, which print seconds.
 _CLOCK = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
 _RIVALS_IMPORT = "import torch, sklearn.decomposition, skorch"
 _ONE_ROW_CALLS = 200
 
 
 def measure_grid(options):
-    """Search 12 candidates in 5 folds with two worker processes that are warm."""
+    """Search 12 candidates in 5 folds with two warm worker processes."""
     X = load_digit_rows()
     n_epochs = options.epochs or (2 if options.quick else 20)
     ours = make_ours(DIGITS, n_epochs, options.set)
@@ -62,7 +62,7 @@ def measure_grid(options):
 
 
 def measure_import(options):
-    """Import skae, and what it stands on, in new processes."""
+    """Import skae, and its dependencies, in new processes."""
 
     def clock(statements):
         command = [sys.executable, "-c", statements]
@@ -96,7 +96,7 @@ def measure_one_row(options):
 
 
 def measure_pickle(options):
-    """Compare a pickle with the weights that it holds."""
+    """Compare the size of a pickle with its weights."""
     model = make_ours(DIGITS, 1, options.set).fit(load_digit_rows())
     n_bytes = len(pickle.dumps(model))
     weights = sum(tensor.nbytes for tensor in model.net_.module_.state_dict().values())
@@ -121,7 +121,7 @@ PARTS = {
 
 
 def main(arguments=None):
-    """Run the parts that were asked for, all by default."""
+    """Run the selected parts, all by default."""
     parser = make_parser(__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, help="how often contenders take turns")

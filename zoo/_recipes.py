@@ -1,4 +1,4 @@
-"""What the recipes share: publishing a model with its card and picture, and errors beside PCA's."""
+"""Shared code of the recipes: publishing of models with card and plot, and errors beside PCA."""
 
 import argparse
 import time
@@ -20,7 +20,7 @@ _INCHES_PER_IMAGE, _DPI, _N_COLORS = 0.42, 100, 32
 
 
 def run(recipes):
-    """Make the models that the command line names, or all.
+    """Make the models named on the command line, or all.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def run(recipes):
 
 
 def publish(model, name, card, figure):
-    """Write a model in half precision, and its picture."""
+    """Write a model in half precision, and its plot."""
     BUILT_IN.save(model, name, half=True, card=card)
     PICTURES.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURES / f"{name}.png", dpi=_DPI)
@@ -51,7 +51,7 @@ def publish(model, name, card, figure):
 
 
 def _reduce_colors(path):
-    """Write a picture of few colours anew, in a fraction of the space."""
+    """Rewrite a picture with few colours, in a fraction of the space."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -60,7 +60,7 @@ def _reduce_colors(path):
 
 
 def halved(model, folder=BUILT_IN.path):
-    """Return a model as it will be loaded, so that its figures are those of half precision."""
+    """Return a model as loaded from its file, so that its figures are those of half precision."""
     import tempfile
 
     import skae
@@ -86,7 +86,7 @@ def round_figure(number):
 
 
 def fit_pca(model, X):
-    """Return a PCA of as many components as a model has codes."""
+    """Return a PCA with as many components as the model has codes."""
     return PCA(model.n_components_, random_state=0).fit(X)
 
 

@@ -193,7 +193,7 @@ def make_inpainting():
 
 
 def fill_by_pca(X, holes, n_components):
-    """Return rows whose holes have the values that PCA gives them, found by iteration."""
+    """Return rows with holes imputed by iterated PCA."""
     mean = X.mean(axis=0)
     _, _, axes = np.linalg.svd(X - mean, full_matrices=False)
     axes = axes[:n_components]
@@ -242,7 +242,7 @@ def make_contractive():
 
 
 def measure_move(model, X):
-    """Return how far noise moves codes: mean square over their variance."""
+    """Return the mean squared change of codes under noise over their variance."""
     noise = np.random.default_rng(_SEED).normal(scale=_LITTLE_NOISE, size=X.shape)
     codes = model.transform(X)
     moved = model.transform((X + noise).astype(np.float32))

@@ -18,7 +18,7 @@ _N_WORDS, _N_SENTENCES, _LONGEST = 1000, 8000, 15
 
 
 def load():
-    """Return reviews to fit on, and those of a fold that is held out."""
+    """Return training reviews, and reviews of a held-out fold."""
     reviews = load_film_reviews()
     held_out = reviews.fold == _HELD_OUT_FOLD
     return [[reviews.text[i] for i in np.flatnonzero(part)] for part in (~held_out, held_out)]

@@ -30,7 +30,7 @@ def describe_sound(audio):
 
 
 def load():
-    """Return spectra of the recordings to fit on, and of takes 0 to 4, which are held out."""
+    """Return spectra of training recordings, and of takes 0 to 4, which are held out."""
     digits = load_spoken_digits()
     spectra = [describe_sound(audio) for audio in digits.audio]
     held_out = digits.take < 5
@@ -71,14 +71,14 @@ def make_recurrent():
 
 
 def make_start(model):
-    """Return a pipeline like a model's, whose autoencoder stays at its start: PCA."""
+    """Return a pipeline like that of a model, with PCA instead of the autoencoder."""
     start = clone(model)
     start[-1].set_params(max_iter=1, early_stopping=False, learning_rate_init=1e-12)
     return start
 
 
 def find_errors(model, series):
-    """Return the error per cell that is there."""
+    """Return the error per observed cell."""
     padded = model[0].transform(series)
     return round_figure(np.nanmean(model[-1].reconstruction_errors(padded)))
 
