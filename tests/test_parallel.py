@@ -1,5 +1,6 @@
 """Fits side by side: the results of each alone, and the manners of a joblib backend."""
 
+import os
 import threading
 
 import joblib
@@ -361,3 +362,58 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
 def test_a_length_that_is_none_is_refused(resume_until):
     with pytest.raises(ValueError, match=r"`resume_until` must be a positive integer\. Got"):
         side_by_side(resume_until=resume_until)
+
+
+def test_results_do_not_depend_on_the_number_of_processes(wine):
+    X = wine[0]
+    losses = ["absolute_error", Raising(ZeroDivisionError), "huber"]
+    search = GridSearchCV(make_transformer(), {"loss": losses}, cv=2, error_score=-1.0)
+    alone = clone(search).fit(X)
+    with side_by_side(n_processes=2, n_jobs=4):
+        together = clone(search).fit(X)
+        models = fit_many(make_transformer(), {"a": X, "b": X[:50], "c": X[:2]}, n_processes=2)
+    scores = together.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(scores, alone.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(scores == -1, [False, True, False])
+    np.testing.assert_array_equal(together.transform(X), alone.transform(X))
+    for model, n_rows in zip(models.values(), [len(X), 50, 2], strict=True):
+        expected = make_transformer().fit(X[:n_rows]).transform(X)
+        np.testing.assert_array_equal(model.transform(X), expected)
+
+
+def tell_process(*_):
+    return os.getpid()
+
+
+def test_tasks_run_in_other_processes_unless_they_cannot_be_sent_there():
+    with side_by_side(n_processes=2):
+        ids = joblib.Parallel()(joblib.delayed(tell_process)(i) for i in range(4))
+        assert len(set(ids)) == 2
+        assert os.getpid() not in ids
+        # A lock cannot be pickled.
+        tasks = (joblib.delayed(tell_process)(threading.Lock()) for _ in range(4))
+        assert set(joblib.Parallel()(tasks)) == {os.getpid()}
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_ends_the_processes(wine):
+    endless = make_transformer(max_iter=10**6, early_stopping=False)
+    with side_by_side(n_processes=2), pytest.raises(KeyboardInterrupt):
+        joblib.Parallel()([joblib.delayed(endless.fit)(wine[0]), joblib.delayed(interrupt)()])
+    # The next call starts others.
+    with side_by_side(n_processes=2):
+        assert os.getpid() not in joblib.Parallel()([joblib.delayed(tell_process)()] * 2)
+
+
+@pytest.mark.parametrize("n_processes", [0, 1.5, "all"])
+def test_a_number_of_processes_that_is_none_is_refused(n_processes):
+    with pytest.raises(ValueError, match=r"`n_processes` must be an integer other than 0\. Got"):
+        side_by_side(n_processes=n_processes)
+
+
+def test_fits_of_several_processes_do_not_continue():
+    with pytest.raises(ValueError, match=r"`n_processes` must be 1 if `resume_until` is given"):
+        side_by_side(resume_until=3, n_processes=2)

@@ -8,7 +8,9 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 
-def fit_many(estimator, tables, *, n_jobs: int | None = None) -> dict[Hashable, Any]:
+def fit_many(
+    estimator, tables, *, n_jobs: int | None = None, n_processes: int = 1
+) -> dict[Hashable, Any]:
     """Fit a clone of an estimator to each of many tables, side by side.
 
     The results are identical to those of a loop of fits, to the last bit. Small networks of the
@@ -25,6 +27,9 @@ def fit_many(estimator, tables, *, n_jobs: int | None = None) -> dict[Hashable, 
         ``frame.groupby(...)``.
     n_jobs : int, default=None
         Number of tables that are processed, and held in memory, at the same time. None is 64.
+    n_processes : int, default=1
+        Number of processes over which the tables are distributed, as in `SideBySideBackend`; -1 is
+        one process per core.
 
     Returns
     -------
@@ -34,7 +39,7 @@ def fit_many(estimator, tables, *, n_jobs: int | None = None) -> dict[Hashable, 
     Raises
     ------
     ValueError
-        If two tables have the same name.
+        If two tables have the same name, or `n_processes` is 0.
 
     Examples
     --------
@@ -47,7 +52,7 @@ def fit_many(estimator, tables, *, n_jobs: int | None = None) -> dict[Hashable, 
     (40, 2)
     """
     named = _list_tables(tables)
-    return _run_all(((name, _fit, clone(estimator), X) for name, X in named), n_jobs)
+    return _run_all(((name, _fit, clone(estimator), X) for name, X in named), n_jobs, n_processes)
 
 
 def transform_many(fitted: Mapping, tables, *, n_jobs: int | None = None) -> dict[Hashable, Any]:
@@ -105,8 +110,10 @@ def _list_tables(tables) -> list[tuple[Hashable, Any]]:
     return named
 
 
-def _run_all(tasks: Iterable[tuple], n_jobs: int | None) -> dict[Hashable, Any]:
-    with joblib.parallel_config(backend="skae"):
+def _run_all(
+    tasks: Iterable[tuple], n_jobs: int | None, n_processes: int = 1
+) -> dict[Hashable, Any]:
+    with joblib.parallel_config(backend="skae", n_processes=n_processes):
         parallel = Parallel(n_jobs=n_jobs)
         return dict(parallel(delayed(_keep_name)(*task) for task in tasks))
 

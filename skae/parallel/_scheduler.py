@@ -37,7 +37,9 @@ class Scheduler:
     """Trains epochs together that wait at the same time.
 
     An epoch waits until every task that runs waits; those of one kind are then computed together,
-    a few models at a time, on all cores.
+    a few models at a time, on all cores. No more threads compute at once than there are cores:
+    each call of torch lets go of Python's lock, and threads that wait for it would take turns at
+    every call.
 
     So that memory is bounded, a task begins once there is room for it beside those that run, as
     large as the largest so far. Until one has told its size, there are as many tasks as cores.
@@ -50,10 +52,18 @@ class Scheduler:
         Memory for all of them.
     kept_states : KeptStates, default=None
         States of trainings that later ones go on from.
+    n_cores : int, default=None
+        Number of cores to be used. None is the number of cores of the machine.
     """
 
-    def __init__(self, n_tasks: int, most_bytes: int, kept_states: KeptStates | None = None):
-        self.n_tasks, self.n_cores = n_tasks, joblib.cpu_count()
+    def __init__(
+        self,
+        n_tasks: int,
+        most_bytes: int,
+        kept_states: KeptStates | None = None,
+        n_cores: int | None = None,
+    ):
+        self.n_tasks, self.n_cores = n_tasks, n_cores or joblib.cpu_count()
         self.most_bytes, self.kept_states = most_bytes, kept_states
         self.n_admitted = self.n_alone = self.greatest_size = 0
         self.waiting: deque[threading.Event] = deque()
@@ -82,8 +92,9 @@ class Scheduler:
         ticket.wait()
         token, own_token = TRAINER.set(self), KEPT_STATES.set(self.kept_states)
         try:
-            self._check_cancelled()
-            return task()
+            with self.cores:
+                self._check_cancelled()
+                return task()
         finally:
             TRAINER.reset(token)
             KEPT_STATES.reset(own_token)
@@ -131,15 +142,13 @@ class Scheduler:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Let other tasks go on meeting, while this one computes on a core of its own."""
+        """Let other tasks go on meeting, while this one computes."""
         with self.lock:
             self._check_cancelled()
             self.n_alone += 1
         self._start_if_all_wait()
         try:
-            with self.cores:
-                self._check_cancelled()
-                yield
+            yield
         finally:
             with self.lock:
                 self.n_alone -= 1
@@ -171,7 +180,9 @@ class Scheduler:
             self._check_cancelled()
             self.queue.append(request)
         self._start_if_all_wait()
+        self.cores.release()
         request.done.wait()
+        self.cores.acquire()
         self._check_cancelled()
         if request.epoch.error is not None:
             raise request.epoch.error

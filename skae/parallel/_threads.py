@@ -1,0 +1,74 @@
+"""Tasks side by side in the threads of one process."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from skae._engine.fitting.resumption import KeptStates
+from skae.parallel._scheduler import Scheduler
+
+# Result of a task, or else its error.
+Outcome = tuple[Any, BaseException | None]
+
+
+class Threads:
+    """Threads of this process whose trainings meet.
+
+    Parameters
+    ----------
+    n_tasks : int
+        Maximum number of tasks that run at the same time.
+    most_bytes : int
+        Memory for all of them.
+    kept_states : KeptStates, default=None
+        States of trainings from which later ones continue.
+    n_cores : int, default=None
+        Number of cores to be used. None is the number of cores of the machine.
+    """
+
+    def __init__(
+        self,
+        n_tasks: int,
+        most_bytes: int,
+        kept_states: KeptStates | None = None,
+        n_cores: int | None = None,
+    ):
+        self._scheduler = Scheduler(n_tasks, most_bytes, kept_states, n_cores)
+        self._pool = ThreadPoolExecutor(n_tasks, "skae-task")
+
+    def submit(self, task: Callable[[], Any]) -> Future:
+        """Start a task as soon as there is a thread and memory for it."""
+        ticket = self._scheduler.expect_task()
+        return self._pool.submit(self._scheduler.run_task, ticket, task)
+
+    def close(self):
+        """Release all threads once they have nothing to do."""
+        self._pool.shutdown(wait=False)
+        self._scheduler.close()
+
+    def cancel(self):
+        """End all tasks; trainings end after their current epoch."""
+        self._scheduler.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._scheduler.close()
+
+
+def run_together(
+    tasks: Sequence[Callable[[], Any]], most_bytes: int, n_cores: int
+) -> list[Outcome]:
+    """Return the outcomes of tasks that run side by side in a worker process."""
+    threads = Threads(len(tasks), most_bytes, n_cores=n_cores)
+    try:
+        return [_await(future) for future in [threads.submit(task) for task in tasks]]
+    finally:
+        threads.cancel()
+
+
+def _await(future: Future) -> Outcome:
+    error = future.exception()
+    if error is None:
+        return future.result(), None
+    # A pickled error has no traceback.
+    error.add_note("".join(["In a worker process:\n", *traceback.format_exception(error)]))
+    return None, error

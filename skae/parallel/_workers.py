@@ -1,0 +1,120 @@
+"""Distribution of tasks over worker processes, each of which runs several side by side."""
+
+import functools
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pickle import PicklingError
+from typing import Any
+
+from skae.parallel._threads import Outcome, Threads, run_together
+
+_Pending = tuple[Callable[[], Any], Future]
+
+
+class Workers:
+    """Queue of tasks, of which each process takes a chunk whenever it has none.
+
+    Chunks become smaller towards the end, so that all processes end at about the same time.
+
+    Parameters
+    ----------
+    submit : callable
+        Function that sends a function and its arguments to a process, and returns a future.
+    n_processes : int
+        Number of processes.
+    n_tasks : int
+        Maximum number of tasks that run at the same time, in all processes.
+    most_bytes : int
+        Memory for all tasks.
+    n_cores : int
+        Number of cores that each process uses.
+    here : Threads
+        Threads of this process, for tasks that cannot be sent to another one.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[..., Future],
+        *,
+        n_processes: int,
+        n_tasks: int,
+        most_bytes: int,
+        n_cores: int,
+        here: Threads,
+    ):
+        self.n_processes, self.n_idle, self.here = n_processes, n_processes, here
+        self.most_in_chunk = -(-n_tasks // n_processes)
+        self.pending: deque[_Pending] = deque()
+        self.lock, self.submit_chunk = threading.Lock(), submit
+        self.settings = {"most_bytes": most_bytes // n_processes, "n_cores": n_cores}
+
+    def submit(self, task: Callable[[], Any]) -> Future:
+        """Add a task to the queue. It waits for others to fill a chunk, or for `flush`."""
+        future: Future = Future()
+        with self.lock:
+            self.pending.append((task, future))
+            is_full = len(self.pending) >= self.most_in_chunk * self.n_processes
+        if is_full:
+            self.flush()
+        return future
+
+    def flush(self):
+        """Send what is in the queue to processes that have nothing to do."""
+        for chunk in self._take_chunks():
+            tasks = [task for task, _ in chunk]
+            try:
+                sent = self.submit_chunk(run_together, tasks, **self.settings)
+            except Exception as error:
+                # The processes have been ended in the meantime.
+                _finish(chunk, [(None, error)] * len(chunk))
+                continue
+            sent.add_done_callback(functools.partial(self._receive, chunk))
+
+    def cancel(self):
+        """Forget the tasks in the queue."""
+        with self.lock:
+            self.pending.clear()
+
+    def _take_chunks(self) -> list[list[_Pending]]:
+        with self.lock:
+            size = min(self.most_in_chunk, -(-len(self.pending) // self.n_processes))
+            chunks = []
+            while self.n_idle and self.pending:
+                n_tasks = min(size, len(self.pending))
+                chunks.append([self.pending.popleft() for _ in range(n_tasks)])
+                self.n_idle -= 1
+        return chunks
+
+    def _receive(self, chunk: Sequence[_Pending], sent: Future):
+        """Hand out the results of a chunk, and then the next one.
+
+        Each result may add a task to the queue, so the next chunk is taken after the last result.
+        """
+        try:
+            _finish(chunk, sent.result())
+        except PicklingError:
+            for task, future in chunk:
+                self.here.submit(task).add_done_callback(functools.partial(_copy, future))
+        except BaseException as error:
+            _finish(chunk, [(None, error)] * len(chunk))
+        with self.lock:
+            self.n_idle += 1
+        self.flush()
+
+
+def _finish(chunk: Sequence[_Pending], outcomes: Sequence[Outcome]):
+    for (_, future), (result, error) in zip(chunk, outcomes, strict=True):
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+def _copy(future: Future, done: Future):
+    error = done.exception()
+    if error is None:
+        future.set_result(done.result())
+    else:
+        future.set_exception(error)
