@@ -399,6 +399,7 @@ def interrupt():
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_the_processes(wine):
     endless = make_transformer(max_iter=10**6, early_stopping=False)
     with side_by_side(n_processes=2), pytest.raises(KeyboardInterrupt):
