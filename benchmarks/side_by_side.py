@@ -4,8 +4,8 @@ Seconds are those of the clock, with two processes as the rival of searches. Sea
 use as many processes as `--processes` says, halving uses one. `cpu` is the ratio of the processor's
 seconds, in all processes, to those of one fit after the other in one process, or of halving to
 those of all candidates, which says more where other programs run. Where a loop would take long, a
-sample of its fits is measured and scaled to all of them. Scores must be equal on both sides, else the
-script ends with an error. The last rows compare fits of other kinds of autoencoders with plain
+sample of its fits is measured and scaled to all of them. Scores must be equal on both sides, else
+the script ends with an error. The last rows compare fits of other kinds of autoencoders with plain
 ones, on three small tables.
 
 Each row is measured by itself, and printed at once: `--only wine` measures one of them. At full

@@ -22,8 +22,9 @@ _SHARE_OF_MEMORY = 1 / 2
 class SideBySideBackend(LokyBackend):
     """Joblib backend that trains networks of the same shape together in one batch.
 
-    Each task runs in its own thread, of this process or of several. Importing `skae` registers the backend under the name "skae".
-    The results are identical to those of one fit after the other, to the last bit.
+    Each task runs in its own thread, in this process or in one of several. Importing `skae`
+    registers the backend under the name "skae". The results are identical to those of one fit after
+    the other, to the last bit.
 
     Parameters
     ----------
