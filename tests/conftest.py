@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and options of all tests."""
 
 import pytest
 import torch
@@ -11,14 +11,14 @@ from skae.modules import _products
 
 
 def pytest_itemcollected(item):
-    # Worker processes must collect the same names, and an address is another in each of them.
+    # Worker processes must collect equal names, but addresses of objects differ between them.
     if " at 0x" in item.name:
         raise pytest.UsageError(f"{item.nodeid}: give the parameters ids without addresses")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Leave to the slow tests all but every n-th combination of parameters, where a test asks.
+    """Mark all but every n-th combination of parameters as slow, in tests with this marker.
 
     Each value of each parameter stays in a fast one, as in a Latin square.
     """
@@ -51,7 +51,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def images():
-    """Return 150 images of digits, 64 pixels from 0 to 1, that nobody can write to."""
+    """Return 150 read-only images of digits, of 64 pixels from 0 to 1."""
     X = load_digits().data[:150] / 16
     X.flags.writeable = False
     return X
@@ -59,7 +59,7 @@ def images():
 
 @pytest.fixture
 def quick():
-    """Return what makes an estimator that is fitted in a moment."""
+    """Return a function that makes an estimator with a short fit."""
 
     def make(**params):
         defaults = {"n_components": 4, "hidden_layer_sizes": (16,), "max_iter": 3}
@@ -78,13 +78,13 @@ def quick():
     ids=["cross_validated", "all_rows", "held_out", "by_autograd"],
 )
 def any_autoencoder(request, quick):
-    """Return an estimator of each of the ways in which training can go."""
+    """Return an estimator for each way of training."""
     return quick(**request.param)
 
 
 @pytest.fixture
 def by_onednn(monkeypatch):
-    """Let oneDNN multiply, whatever the processor, where this build of torch has it."""
+    """Use oneDNN for products on any processor, if this build of torch has it."""
     if not _products.has_onednn():
         pytest.skip("this build of torch has no oneDNN product")
     monkeypatch.setattr(_products, "prefers_onednn", lambda: True)

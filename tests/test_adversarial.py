@@ -1,4 +1,4 @@
-"""The adversarial autoencoder: codes like the prior, samples, both losses, both divergences."""
+"""Adversarial autoencoder: distribution of codes, samples, losses, divergences."""
 
 import copy
 import pickle
@@ -64,7 +64,7 @@ def test_a_mixture_can_be_the_prior(curved):
     model = quick(prior=prior, hidden_layer_sizes=(64,), **params).fit(curved)
     codes = model.transform(curved)
     assert energy_distance(codes, prior(1000, np.random.RandomState(0))) < 0.1
-    # Few codes lie between the two centres, and half of them around each.
+    # Few codes lie between the two centres, and about half around each.
     assert np.mean(np.abs(codes[:, 0]) < 0.5) < 0.15
     assert 0.4 < np.mean(codes[:, 0] < 0) < 0.6
 
@@ -127,7 +127,7 @@ def test_the_two_optimisers_have_their_own_parameters(images):
             self.all_names = set(names.values())
 
         def on_batch_end(self, net, **kwargs):
-            """Ask for batches, which lets both have optimisers of torch's."""
+            """Callback for batches, with which both networks use torch's optimisers."""
 
     watch = Watch()
     quick(net_params={"callbacks": [watch]}).fit(images)

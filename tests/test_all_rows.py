@@ -1,4 +1,4 @@
-"""Held-out rows choose the number of epochs, and are then rows like all others."""
+"""Held-out rows choose the number of epochs, and are then trained on."""
 
 import weakref
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPC
 
 
 def make_wide(n_samples=300, n_features=900):
-    """Return rows with more columns than a tenth less of them could do without."""
+    """Return rows with many columns, so that a held-out tenth matters."""
     rng = np.random.default_rng(0)
     signal = rng.normal(size=(n_samples, 3)) @ rng.normal(size=(3, n_features))
     return 5 + signal + rng.normal(size=(n_samples, n_features))
@@ -33,7 +33,7 @@ def test_a_model_that_stays_pca_is_the_pca_of_all_rows(hold, params):
         np.abs(model.transform(X)), np.abs(pca.transform(X)), rtol=0.01, atol=0.01
     )
     assert model.reconstruction_error_ == model.pca_reconstruction_error_
-    # The error is that of the rows held out, not of all.
+    # The error is that of the held-out rows.
     assert model.reconstruction_error_ > 1.02 * -model.score_samples(X).mean()
 
 
@@ -58,7 +58,7 @@ def test_few_rows_are_all_trained_on_for_the_chosen_epochs():
     assert model.best_iter_ > 0
     np.testing.assert_allclose(model.mean_, X.mean(axis=0), atol=1e-12)
     assert len(model.validation_loss_curve_) == model.n_iter_ + 1
-    # Another fit of the same seed is the same.
+    # A second fit with this seed gives an equal model.
     again = AutoencoderTransformer(1, max_iter=8, random_state=0).fit(X)
     np.testing.assert_array_equal(again.transform(X), model.transform(X))
 

@@ -1,4 +1,4 @@
-"""Refits that fail or are interrupted at any point, and what other threads see meanwhile."""
+"""Refits that fail or are interrupted at any point, also as seen by other threads."""
 
 import inspect
 import sys
@@ -46,14 +46,14 @@ def sample(sampler, X):
 
 
 class ByHalf(VariationalAutoencoderTransformer):
-    """A conditional autoencoder, whose classes tell large from small values of the first column."""
+    """Conditional autoencoder, with large and small values of the first column as classes."""
 
     def fit(self, X, y=None):
         return super().fit(X, y=X[:, 0] > np.median(X[:, 0]))
 
 
 class OfSizes(TokenAutoencoderTransformer):
-    """An autoencoder of texts, whose words are the sizes of the values of a row."""
+    """Autoencoder of texts, with the sizes of the values of a row as words."""
 
     def fit(self, X, y=None):
         return super().fit(to_words(X) if len(X) > 1 and np.isfinite(X).all() else X)
@@ -82,28 +82,28 @@ KINDS = {
 
 @pytest.fixture(params=KINDS)
 def kind(request):
-    """Return an estimator that is not fitted, and a function that applies it to rows."""
+    """Return an unfitted estimator, and a function that applies it to rows."""
     estimator, apply = KINDS[request.param]
     return clone(estimator), apply
 
 
 @pytest.fixture
 def tables():
-    """Return rows, and others in another place, of another scale, and with a column more."""
+    """Return rows, and rows with another mean and scale and a further column."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 4)) + 0.1 * rng.normal(size=(30, 4))
     return X, np.column_stack([X[::-1] * 100 + 1000, X[:, 0] * X[:, 1]])
 
 
 class Interruption:
-    """Counts the calls of functions of skae, and raises KeyboardInterrupt at one of them."""
+    """Tracer that counts calls of functions of skae, and raises KeyboardInterrupt at one."""
 
     def __init__(self, at=None):
         self.at, self.n_calls = at, 0
 
     def __call__(self, frame, event, argument):
         code = frame.f_code
-        # Python ignores what is raised in a generator that is being closed.
+        # Python ignores exceptions in a generator that is being closed.
         is_generator = bool(code.co_flags & inspect.CO_GENERATOR)
         if event == "call" and code.co_filename.startswith(FOLDER) and not is_generator:
             self.n_calls += 1
@@ -120,7 +120,7 @@ class Interruption:
 
 
 def choose_moments(n_calls):
-    """Return calls to interrupt: the first and the last of them, and some between."""
+    """Return calls to interrupt: the first, the last, and some between."""
     between = np.linspace(1, n_calls, 8, dtype=int).tolist()
     return sorted({*range(1, 4), *between, *range(n_calls - 2, n_calls + 1)})
 
@@ -129,7 +129,7 @@ def test_a_refit_interrupted_at_any_call_changes_nothing(kind, tables):
     estimator, apply = kind
     X, other = tables
     estimator.fit(X)
-    # The first fit of all imports and caches, which later ones do not.
+    # Only the first fit imports modules and fills caches.
     another = clone(estimator)
     with Interruption() as counter:
         another.fit(other)

@@ -1,4 +1,4 @@
-"""The benchmarks run, on little data, and their tables hold what was measured."""
+"""The benchmarks run on small data, and print correct tables."""
 
 import importlib
 import re
@@ -26,7 +26,7 @@ PARTS = [
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Return a function that runs a benchmark and returns what it prints."""
+    """Return a function that runs a benchmark and returns its output."""
     monkeypatch.syspath_prepend(str(FOLDER))
 
     def run(name, *arguments):
@@ -44,7 +44,7 @@ def load(monkeypatch):
 
 
 def find_line(text, start):
-    """Return the cells of the first line that begins so."""
+    """Return the cells of the first line with a beginning."""
     line = next(line for line in text.splitlines() if line.startswith(start))
     return re.split(r"\s{2,}", line)
 
@@ -65,7 +65,7 @@ def test_codes_are_compared_with_parts_as_sae_lens_does(load):
     benchmark, data, parts = load("sparse_codes"), load("_sparse_data"), np.eye(4)
     active = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 0, 1]], dtype=bool)
     task = data.Task("parts", parts, parts, 3, 1, parts, active)
-    # The second code stands for the first part, too, and is active on one of its two rows.
+    # The second code represents the first part as well, and is active on one of its two rows.
     dictionary = np.array([[-2.0, 0, 0, 0], [0.8, 0, 0, 0.6], [0, 3, 0, 0]])
     codes = csr_matrix([[1.0, 0, 0], [0, 0, 2], [1, 1, 1]])
     matched, f1, unique = benchmark.compare_parts(task, dictionary, codes)
@@ -105,7 +105,7 @@ def test_gpu_runs_without_a_gpu(run, monkeypatch):
 
 
 def write_tables(folder):
-    """Write two small tables and a text into a folder."""
+    """Write two small tables and a text to a folder."""
     rows = np.random.default_rng(0).normal(size=(60, 6)) * [1, 1, 1, 1, 1, 100]
     np.savez(folder / "numbers.npz", X=rows, y=np.zeros(60))
     np.savetxt(folder / "text.csv", rows[:, :3], delimiter=",", header="a,b,c", comments="")
@@ -298,7 +298,7 @@ def test_generation_prints_bounds_and_their_curve(run):
     sizes = ["--rows", 200, "--test-rows", 50, "--draws", 20, "--set", "hidden_layer_sizes=8"]
     text = run("generation", "nats", "--quick", "--every", 1, *sizes)
     bounds = float(find_line(text, "skae, 20 draws")[1]), float(find_line(text, "     2")[-1])
-    # A fair coin for each of the 64 pixels takes 64 log 2.
+    # A fair coin for each of the 64 pixels costs 64 log 2.
     assert all(10 < bound < 64 * np.log(2) for bound in bounds)
     assert np.ptp(bounds) < 2
 
@@ -335,7 +335,7 @@ def test_generation_finds_the_code_of_a_factor(load):
     gaps = load("_generation_factors").mutual_information_gaps(codes, factors)
     assert gaps[0] == pytest.approx(1, abs=0.01)
     assert 0.5 < gaps[1] < 1
-    # Both sums tell of the last factor, neither more than the other.
+    # Both sums are equally informative about the last factor.
     assert gaps[2] < 0.1
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks: told of every epoch, able to stop, and gone after the fit."""
+"""Callbacks of scikit-learn: called in every epoch, able to stop, and removed after the fit."""
 
 import warnings
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPC
 
 
 class Recorder:
-    """Remember what it is told; stop the fit after some epochs, or fail."""
+    """Callback that records its calls, and may stop the fit or fail."""
 
     def __init__(self, stop_after=None, error=None, keep=False):
         self.stop_after, self.error, self.keep = stop_after, error, keep
@@ -41,7 +41,7 @@ class Recorder:
 
 @pytest.fixture
 def steady(quick):
-    """Return an estimator whose epochs do not depend on how many there are."""
+    """Return an estimator whose epochs do not depend on their number."""
     return quick(early_stopping=False, learning_rate="constant", max_iter=4)
 
 

@@ -1,4 +1,4 @@
-"""The codes: PCA's where the model is PCA, and ordered as PCA's are where it is not."""
+"""Codes are those of PCA if the model is PCA, and ordered like these otherwise."""
 
 import numpy as np
 import pytest
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPC
 
 @pytest.fixture(scope="module")
 def plane():
-    """Return 200 rows on a plane in 6 dimensions, but for noise, where PCA cannot be beaten."""
+    """Return 200 rows on a plane in 6 dimensions with noise, for which PCA is optimal."""
     generator = check_random_state(0)
     scores = generator.normal(size=(200, 2)) * [3, 1]
     return scores @ generator.normal(size=(2, 6)) + 0.1 * generator.normal(size=(200, 6)) + 10
 
 
 def with_pcas_signs(pca, X):
-    """Return PCA's codes with each axis's entry of greatest size positive."""
+    """Return the codes of PCA, with the largest entry of each axis positive."""
     largest = np.abs(pca.components_).argmax(axis=1)
     return pca.transform(X) * np.sign(pca.components_[np.arange(len(largest)), largest])
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of estimators: those of `check_estimator`, and those it leaves out."""
+"""Estimator checks of scikit-learn, including those that `check_estimator` leaves out."""
 
 import json
 import os
@@ -39,7 +39,7 @@ NOISE = "the noise falls on other rows where rows are repeated"
 NEIGHBOURS = "every row counts as one among neighbours"
 ROUNDING = "sums over rows in another order differ beyond 1e-7 in single precision"
 
-# What `check_estimator` leaves out although scikit-learn holds its own transformers to it.
+# Checks of scikit-learn's own transformers that are not part of `check_estimator`.
 FURTHER_CHECKS = [
     "check_dataframe_column_names_consistency",
     "check_estimators_partial_fit_n_features",
@@ -55,7 +55,7 @@ FURTHER_CHECKS = [
     "check_transformer_get_feature_names_out_pandas",
 ]
 
-# Run in a process of its own: torch warns of read-only arrays once per process only.
+# Runs in a new process, because torch warns about read-only arrays once per process.
 RUN_ALL_CHECKS = """
 import json, sys, time, warnings
 warnings.simplefilter("error")
@@ -79,7 +79,7 @@ print(json.dumps({
 
 
 def exact(**params):
-    """Return an estimator for which a row of weight two is two rows, to the last digits."""
+    """Return an estimator for which a weight of two equals a repeated row to the last digits."""
     return AutoencoderTransformer(dtype="float64", early_stopping=False, **params)
 
 
@@ -88,13 +88,13 @@ def small(**params):
 
 
 class Signals(Convolutional):
-    """Convolutions over tables of any width, as signals of one channel."""
+    """Convolutional autoencoder of tables of any width, as signals of one channel."""
 
     def make_stacks(self, plan):
         return super().make_stacks(replace(plan, sample_shape=(1, plan.n_features)))
 
 
-# Each with the reason why weights do not equal repeats at 1e-7, None where they do.
+# Variants with the reason why weights do not equal repeats at 1e-7, or None if they do.
 ESTIMATORS = [
     (AutoencoderTransformer(), f"{HELD_OUT}; {ROUNDING}"),
     (exact(max_iter=2, init="random", hidden_layer_sizes=(16, 8), activation="tanh"), None),
@@ -117,7 +117,7 @@ ESTIMATORS.append((CodeSampler(PCA(1)), None))
 SPARSE = {"n_components": 16, "n_active": 4, "n_rounds": 2, "max_iter": 2}
 ESTIMATORS.append((SparseAutoencoderTransformer(**SPARSE), f"{HELD_OUT}; {MINIBATCHES}"))
 ESTIMATORS.append((small(architecture=Signals((2, 4)), early_stopping=False), ROUNDING))
-# Those that run all checks do not hold rows out, which takes several fits for each fit.
+# Variants with all checks hold out no rows, which would take several fits for each fit.
 ALL_ROWS = small(early_stopping=False)
 GAPS = {"missing_values": -99, "add_indicator": True, "keep_empty_features": True}
 ESTIMATORS += [
@@ -144,7 +144,7 @@ ESTIMATORS.append(
 )
 KINDS = {type(estimator): estimator for estimator, _ in reversed(ESTIMATORS[1:])}
 
-# The other checks ask for tags, names, refusals and signatures, which variants of a class share.
+# The other checks are on tags, names, errors and signatures, which variants share.
 CHECKS_OF_TRAINING = {
     "check_estimators_dtypes",
     "check_estimators_pickle",
@@ -164,7 +164,7 @@ def name_in_one_word(estimator):
 
 
 def choose_checks(estimator):
-    """Return all checks for one variant of each class, and those of training for the others."""
+    """Return all checks for one variant of each class, and checks of training for the others."""
     every = estimator is KINDS[type(estimator)]
     for _, check in estimator_checks_generator(estimator):
         name = check.func.__name__
@@ -209,7 +209,7 @@ def test_checks_that_check_estimator_leaves_out(estimator):
 @pytest.mark.parametrize("n_hidden", [16, 512])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_do_not_depend_on_their_neighbours_at_any_width(n_hidden, dtype):
-    # Kernels of matrix products change with the shape, and with them the last digits.
+    # Kernels of matrix products, and so the last digits, depend on the shape.
     estimator = small(dtype=dtype, early_stopping=False).set_params(hidden_layer_sizes=n_hidden)
     for check in (
         estimator_checks.check_fit_idempotent,

@@ -1,4 +1,4 @@
-"""Whatever people keep samples in: data sets, series of arrays, pictures, sparse formats, bytes."""
+"""Containers of samples: data sets, series of arrays, pictures, sparse formats, bytes."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def make(**params):
 
 
 class Pictures(Dataset):
-    """A data set whose samples never come to an end, as those that are augmented."""
+    """Data set without an end, like augmented data."""
 
     def __init__(self, arrays, labels=None):
         self.arrays, self.labels = arrays, labels
@@ -47,7 +47,7 @@ class Pictures(Dataset):
 
 
 class Loose:
-    """What has the methods of a data set without being one."""
+    """Object with the methods of a data set that is not one."""
 
     def __init__(self, arrays):
         self.arrays = arrays
@@ -147,7 +147,7 @@ def test_other_containers_are_refused_with_a_remedy():
 )
 @pytest.mark.slow
 def test_tensors_are_taken_under_dispatch_as_without():
-    # SciPy reads its variable once, as it is imported.
+    # SciPy reads its environment variable only on import.
     program = """
         import numpy as np, torch
         from sklearn import config_context
@@ -235,7 +235,7 @@ def test_greater_numbers_keep_all_their_digits(images, kind):
 
 
 def count_twice(X):
-    """Return a CSR matrix with two entries for each that X has."""
+    """Return a CSR matrix with two entries for each entry of X."""
     half = sparse.csr_array(X / 2)
     order = np.repeat(np.arange(half.nnz), 2)
     return sparse.csr_array((half.data[order], half.indices[order], half.indptr * 2), shape=X.shape)
@@ -305,7 +305,7 @@ def test_frames_of_sparse_columns_are_taken(fill):
 
 
 def _mark_missing(values, missing):
-    """Return the same table with missing values in the ways of several libraries."""
+    """Return a table with the missing values of several libraries."""
     frame = pd.DataFrame(values).astype(object)
     return {
         "masked integers": np.ma.masked_array(values.astype(int), mask=missing),

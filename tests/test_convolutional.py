@@ -64,7 +64,7 @@ def test_the_layers_compute_what_torch_computes():
 
 @pytest.mark.parametrize("normalization", [None, "batch", "layer"])
 def test_values_keep_their_size_from_layer_to_layer(normalization):
-    # Weights are drawn so that an identity passes on the variance of what it sees.
+    # Initial weights preserve the variance of the input with the identity as activation.
     generator = torch.Generator().manual_seed(0)
     plan = StackPlan(
         (1, 64, 64), 8, 8, activation="identity", normalization=normalization, generator=generator
@@ -89,7 +89,7 @@ def test_weights_are_drawn_from_the_seed_alone(images):
     np.testing.assert_array_equal(make(**params).fit(images).transform(images), first)
 
 
-# What is set beside the architecture; each reaches another part of the training.
+# Further parameters, each for another part of the training.
 COMBINATIONS = [
     {"penalty": "contractive"},
     {"penalty": "orthogonal"},

@@ -154,7 +154,7 @@ def test_rows_lose_the_cells_that_another_row_of_their_model_lacks():
 
 
 def make_labelled_rows(n_models, n_rows, n_features):
-    """Return rows of which each cell says its model, its row and its column."""
+    """Return rows whose cells encode model, row and column."""
     cells = torch.arange(n_models * n_rows * n_features, dtype=torch.float64)
     return cells.view(n_models, n_rows, n_features)
 
@@ -229,7 +229,7 @@ def test_spread_is_the_deviation_of_noisy_columns():
         corruption = CORRUPTIONS[name](0.6)
         noisy = corruption(rows, columns, generator)
         spread = corruption.spread(rows.std(0), columns)
-        # Masking and swapping may lower a deviation, which does no harm.
+        # Masking and swapping may reduce a standard deviation, which is harmless.
         assert (noisy.std(0) <= 1.03 * spread).all()
         if name in ("gaussian", "salt_and_pepper"):
             torch.testing.assert_close(noisy.std(0), spread, rtol=0.03, atol=0)
@@ -260,7 +260,7 @@ def test_groups_are_kept_as_they_were_given():
 
 
 class Strength(Corruption):
-    """A user's own, with another parameter than a level."""
+    """User-defined corruption with another parameter than a level."""
 
     def __init__(self, strength=0.5):
         self.strength = strength

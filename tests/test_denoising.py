@@ -1,4 +1,4 @@
-"""Noise on what the network sees: denoising autoencoders."""
+"""Noise on the input of the network: denoising autoencoders."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ LEVELS = {"gaussian": 0.4, "masking": 0.3, "salt_and_pepper": 0.2, "swap": 0.3}
 
 
 class Darkness(Corruption):
-    """A user's own noise: halves all cells."""
+    """User-defined corruption that halves all cells."""
 
     def __call__(self, rows, columns, generator):
         return rows * self.level
@@ -62,9 +62,9 @@ def test_judging_draws_the_same_noise_each_time(digits, quick):
     model = quick(
         corruption="masking", early_stopping=True, max_iter=4, learning_rate_init=1e-12
     ).fit(X)
-    # A network that does not learn is judged alike after every epoch, PCA like the network.
+    # A network that does not learn, and PCA, have equal errors after every epoch.
     np.testing.assert_allclose(model.validation_loss_curve_, model.validation_loss_curve_[0])
-    # Reconstructions within the range of the pixels are a little better than PCA's own.
+    # Reconstructions clipped to the range of the pixels are slightly better than PCA's.
     assert model.reconstruction_error_ == pytest.approx(model.pca_reconstruction_error_, rel=0.01)
 
 
@@ -169,7 +169,7 @@ class Shortening(Corruption):
 
 
 class HidingAll(Corruption):
-    """A user's own noise that makes cells missing."""
+    """User-defined corruption that hides cells."""
 
     hides = True
 

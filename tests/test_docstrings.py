@@ -1,4 +1,4 @@
-"""The house rules of docstrings that no tool of `make lint` knows."""
+"""Rules of docstrings that no tool of `make lint` checks."""
 
 import ast
 import doctest
@@ -15,13 +15,13 @@ import skae
 
 ROOT = Path(skae.__file__).parent
 
-# A description that begins so sends the reader elsewhere for what is described.
+# Descriptions that begin with these words do not name what they describe.
 EMPTY_BEGINNING = re.compile(r"(What|Of|The same|Theirs|These)\b")
 SECTIONS = ("Parameters", "Other Parameters", "Returns", "Yields", "Attributes")
 
 
 def list_public_objects():
-    """Return names and values of the classes and functions that public modules export."""
+    """Return names and values of public classes and functions."""
     names = ["skae", *(module.name for module in pkgutil.walk_packages([str(ROOT)], "skae."))]
     for name in names:
         if any(part.startswith("_") for part in name.split(".")):
@@ -33,7 +33,7 @@ def list_public_objects():
 
 
 def has_parameters_of_its_own(value):
-    """Tell whether parameters are to be described here: not those inherited, nor fields."""
+    """Return whether an object documents parameters of its own, not inherited ones or fields."""
     origin = getattr(getattr(value, "__init__", None), "__module__", None) or ""
     if inspect.isclass(value) and not origin.startswith("skae"):
         return False
@@ -41,7 +41,7 @@ def has_parameters_of_its_own(value):
 
 
 def test_public_objects_describe_their_parameters():
-    # That the section names every parameter is for the linters to say.
+    # Linters check that the section names every parameter.
     faults = [
         name
         for name, value in list_public_objects()
@@ -52,7 +52,7 @@ def test_public_objects_describe_their_parameters():
 
 
 def list_examples(value):
-    """Return the examples under that heading of an object's own docstring, inherited ones not."""
+    """Return the examples in the object's own docstring, without inherited ones."""
     _, _, section = inspect.cleandoc(value.__doc__ or "").partition("Examples\n--------\n")
     return doctest.DocTestParser().get_examples(section)
 
@@ -68,7 +68,7 @@ def test_public_objects_have_an_example_that_runs():
 
 
 def list_descriptions():
-    """Return what each docstring says of a parameter, a return value, or an attribute."""
+    """Return the descriptions of parameters, return values and attributes."""
     for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.ClassDef | ast.FunctionDef):

@@ -1,4 +1,4 @@
-"""The README's code runs as it stands. That of the other pages runs where they are built."""
+"""The code of the README runs. The code of other pages runs when they are built."""
 
 import importlib
 import pkgutil
@@ -18,7 +18,7 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def write_churn(path):
-    """Write such a table as people have: numbers, text, gaps, and a name for every row."""
+    """Write a typical table: numbers, text, missing values, and row names."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(80, 5)), columns=["age", "calls", "bill", "sms", "data"])
     frame["contract"] = rng.choice(["month", "year"], 80)
@@ -33,7 +33,7 @@ def write_churn(path):
 def test_code_in_the_readme_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_churn("churn.csv")
-    # One block goes on where the last one ended.
+    # Blocks continue the blocks before.
     code = "\n".join(_BLOCK.findall(_README.read_text(encoding="utf-8")))
     names = {}
     exec(compile(code, "<README>", "exec"), names)
@@ -41,7 +41,7 @@ def test_code_in_the_readme_runs(capsys, tmp_path, monkeypatch):
 
 
 def find_source(link):
-    """Return what a link leads to; pages of the gallery are made from the examples."""
+    """Return the target of a link. Pages of the gallery are made from the examples."""
     link = re.sub(r"^auto_examples/index.rst$", "../examples/GALLERY_HEADER.rst", link)
     return re.sub(r"^auto_examples/(.*).rst$", r"../examples/\1.py", link)
 
@@ -66,12 +66,12 @@ def test_every_page_is_in_a_table_of_contents():
 
 
 def list_public():
-    """Yield the public names of all modules but those of PyTorch's modules."""
+    """Yield the public names of all modules except `skae.modules`."""
     yield from skae.__all__
     for _, name, _ in pkgutil.iter_modules(skae.__path__):
         if not name.startswith("_") and name != "modules":
             for own in importlib.import_module(f"skae.{name}").__all__:
-                # Classes and functions that the package itself offers have one page.
+                # Classes and functions exported by `skae` have one page.
                 yield own if own in skae.__all__ else f"{name}.{own}"
 
 

@@ -1,4 +1,4 @@
-"""Missing values drawn several times."""
+"""Multiple imputation."""
 
 import pickle
 import types
@@ -24,7 +24,7 @@ def hide(X, share=0.3, seed=0):
 
 @pytest.fixture(scope="module")
 def frame():
-    """Return a frame with missing values of every kind."""
+    """Return a frame with missing values in columns of every kind."""
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     n = 150
@@ -112,7 +112,7 @@ def test_draws_have_the_conditional_distribution_of_their_row():
     hidden[600:900, 0] = np.nan
     imputer = make_imputer().fit(hidden)
     differences = np.stack([drawn - X for drawn in imputer.sample(hidden, 10, random_state=0)])
-    # A draw differs from the value by two residuals.
+    # The difference of a draw and the value is that of two residuals.
     both = np.mean([np.cov(one[:600, :2].T) for one in differences], axis=0) / 2
     expected = covariance[:2, :2] - np.outer(covariance[:2, 2], covariance[2, :2])
     np.testing.assert_allclose(both, expected, atol=0.06)

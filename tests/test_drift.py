@@ -1,4 +1,4 @@
-"""Rows to go on with that are far from the first ones give a warning in words."""
+"""Continuing with rows far from the first ones gives a warning."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Fitted networks as programs of torch and ONNX, for any number of rows."""
+"""Fitted networks exported by torch and to ONNX, for any number of rows."""
 
 import numpy as np
 import onnxruntime
@@ -16,7 +16,7 @@ from skae.architectures import Recurrent, Sparsity
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
-    # torch's own, of parts of torch that it will do without.
+    # Deprecation warnings within torch.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
@@ -54,14 +54,14 @@ ESTIMATORS = {
 
 
 def choose_fast(*fast):
-    """Return all names, with those that are not given marked as slow: exporters take seconds."""
+    """Return all names, with all but the given ones marked as slow, as exports take seconds."""
     return [
         name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in ESTIMATORS
     ]
 
 
 class Part(torch.nn.Module):
-    """What one method of a network does to standardised rows."""
+    """Module that calls one method of a network on standardised rows."""
 
     def __init__(self, module, method):
         super().__init__()
@@ -82,7 +82,7 @@ def trace(network, rows):
 
 @pytest.fixture
 def export_to_onnx(tmp_path):
-    """Return a function that exports to ONNX and returns the runtime's program."""
+    """Return a function that exports to ONNX and returns a session of ONNX Runtime."""
 
     def export(network, rows, *, dynamo):
         path = tmp_path / "network.onnx"
@@ -99,11 +99,11 @@ def export_to_onnx(tmp_path):
 
 
 def fit(name, images):
-    """Return what is to be exported of a network, and rows for it, with gaps if it takes them."""
+    """Return the module to export, and rows for it, with missing cells if it accepts them."""
     rows = images[:, 8:32].copy()
     if "mask" in name:
         rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
-        # A sequence that ends early, and one without any cell.
+        # A sequence that ends early, and a sequence without any cell.
         rows[3, 12:] = rows[4] = np.nan
     small = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
     if "conv" in name:

@@ -1,4 +1,4 @@
-"""New rows from codes of transformers without a density."""
+"""Generation of rows from codes of transformers without a density."""
 
 import pickle
 
@@ -51,7 +51,7 @@ def test_one_component_is_a_gaussian(clusters):
     sampler = CodeSampler(PCA(5), n_mixture_components=1, random_state=0).fit(clusters)
     samples = sampler.sample(20_000, random_state=0)
     np.testing.assert_allclose(np.cov(samples.T), np.cov(clusters.T), atol=1.5)
-    # Between the clusters, where there are no rows.
+    # The space between the clusters has no rows.
     assert np.mean(np.abs(samples[:, 0] - 4) < 1) > 0.05
 
 
@@ -118,7 +118,7 @@ GENERATORS = {
 
 
 def fit_generator(name, X, container):
-    """Return a fitted generator whose transformer returns rows in a container."""
+    """Return a fitted sampler whose transformer returns rows in a container."""
     generator = clone(GENERATORS[name])
     getattr(generator, "transformer", generator).set_output(transform=container)
     return generator.fit(X)

@@ -1,4 +1,4 @@
-"""Rows that belong together, and held-out rows of one's own."""
+"""Groups of rows, and held-out rows chosen by the user."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPC
 
 @pytest.fixture(params=[30, 55], ids=["cross_validated", "held_out"])
 def patients(request):
-    """Return rows of 20 patients who have nothing in common, and the patients' names."""
+    """Return rows of 20 unrelated patients, and the names of the patients."""
     rng = np.random.default_rng(0)
     n_rows = request.param
     centres = rng.normal(size=(20, 10)).repeat(n_rows, axis=0)
@@ -42,7 +42,7 @@ def fit(X, groups=None, **params):
 def test_a_fit_with_groups_judges_itself_on_groups_that_it_has_not_seen(patients, hold):
     X, groups = patients
     seen, apart = fit(hold(X)), fit(hold(X), groups)
-    # Patients are learned by heart, which helps on their other rows alone.
+    # Memorised patients only help on their other rows.
     assert seen.reconstruction_error_ < 0.7 * seen.pca_reconstruction_error_
     assert apart.reconstruction_error_ > 2 * seen.reconstruction_error_
     assert apart.reconstruction_error_ > 0.85 * apart.pca_reconstruction_error_
@@ -188,7 +188,7 @@ def test_groups_are_refused_where_no_rows_are_held_out():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_an_improvement_must_be_clear_by_groups_rather_than_rows(weighted):
-    """One patient of whom there are many rows is one patient."""
+    """A patient with many rows counts as one patient."""
     rng = np.random.default_rng(0)
     groups = torch.arange(8).repeat_interleave(100)
     gains = torch.tensor([3.0, 0.1, -0.4, 0.2, -0.1, 0.3, -0.2, 0.1])[groups]
@@ -220,7 +220,7 @@ def test_a_few_rows_that_improve_most_do_not_hide_that_all_improve():
         assert is_clear_improvement(before, after, own)
     assert is_clear_improvement(before[repeated], after[repeated])
     assert not is_clear_improvement(after, before)
-    # One row that has got worse counts in full, and one that alone has improved proves nothing.
+    # A row that got worse counts in full, and a single improved row is no evidence.
     after[8] += 0.9 * (before - after).sum()
     assert not is_clear_improvement(before, after)
     alone = before.clone()

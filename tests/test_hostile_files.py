@@ -1,4 +1,4 @@
-"""Tables of strangers: no crash, no code, little memory, and nothing that a page would run.
+"""Malicious tables: no crash, no code run, little memory, and no scripts in a page.
 
 Files of estimators are in `tests/saving/test_fuzz.py`. With SKAE_FUZZ set to a number, so many
 files are made of each kind.
@@ -21,7 +21,7 @@ from skae.io import read_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-# Buffers of unpacking, and the objects of pandas.
+# Memory of unpacking, and of the objects of pandas.
 _OVERHEAD = 4_000_000
 _MORE = int(os.environ.get("SKAE_FUZZ", "1000"))
 
@@ -31,7 +31,7 @@ CSV = "\n".join(
 
 
 class Trap:
-    """Unpickling it makes a file."""
+    """Object whose unpickling creates a file."""
 
     def __init__(self, path):
         self.path = path
@@ -41,7 +41,7 @@ class Trap:
 
 
 def mutate(content: bytes, source: random.Random) -> bytes:
-    """Change, cut, repeat or move bytes, a few times."""
+    """Change, cut, repeat or move bytes a few times."""
     for _ in range(source.choice([1, 1, 3])):
         start = source.randrange(len(content))
         end = min(len(content), start + source.choice([1, 4, 100]))
@@ -104,7 +104,7 @@ def test_pickles_in_archives_are_not_loaded(name, tmp_path):
     arrays = {"X": np.eye(2), name: array[:, None] if name == "X" else array}
     (tmp_path / "table.npz").write_bytes(write_npz(**arrays))
     if name == "table":
-        # It is neither the table nor its target.
+        # The array is neither the table nor its target.
         read_table(tmp_path / "table.npz")
     else:
         with pytest.raises(ValueError, match="without object arrays"):
@@ -121,7 +121,7 @@ def test_pickles_by_other_names_are_not_loaded(tmp_path):
 
 
 def write_bomb(path, *parts):
-    """Write an archive with an array X that is made of repeated bytes."""
+    """Write an archive with an array X of repeated bytes."""
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("X.npy", "w") as file,

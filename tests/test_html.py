@@ -1,4 +1,4 @@
-"""Estimators as notebooks show them."""
+"""HTML representation of estimators in notebooks."""
 
 from importlib import metadata
 
@@ -14,7 +14,7 @@ ADDRESS = "https://docs.example.org/skae"
 
 @pytest.fixture
 def with_address(monkeypatch):
-    """Let the installed package name the address of its documentation."""
+    """Set the address of the documentation in the metadata of the package."""
     distribution = metadata.metadata("skae")
     del distribution["Project-URL"]
     distribution["Project-URL"] = f"Documentation, {ADDRESS}/"
@@ -32,7 +32,7 @@ def test_a_fitted_autoencoder_shows_its_error_beside_that_of_pca(quick, images):
     for page in show(estimator):
         assert f"4 codes, epoch {estimator.best_iter_} of 3" in page
         assert f"rows: {estimator.reconstruction_error_:.4g}; PCA: " in page
-    # Inside of a pipeline or search, scikit-learn shows parameters alone.
+    # Inside of a pipeline or search, scikit-learn only shows parameters.
     assert "4 codes" not in skae.AutoencoderOutlierDetector(autoencoder=estimator)._repr_html_()
 
 
@@ -61,7 +61,7 @@ def test_the_page_of_the_class_is_linked(with_address):
 
 
 class Derived(skae.AutoencoderTransformer):
-    """Of another package, whose documentation is elsewhere."""
+    """Class of another package, which is documented elsewhere."""
 
 
 def test_classes_of_others_and_helpers_have_no_link(with_address):

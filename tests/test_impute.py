@@ -27,7 +27,7 @@ def test_numbers_are_those_of_rubin_and_of_barnard_and_rubin():
     )
     lower, upper = pooled.intervals().T
     assert (lower < pooled.estimates).all()
-    # An interval that just holds 0 has the level of the p value.
+    # The level of an interval that just contains 0 is the p value.
     edge = pooled.intervals(1 - pooled.p_values[1])[1]
     assert edge[1] == pytest.approx(0, abs=1e-6)
     narrow = pooled.intervals(0.5)
@@ -54,7 +54,7 @@ def test_results_of_models_are_taken_as_they_are():
     full = pool([(row, np.diag(own**2)) for row, own in pairs], df=47)
     np.testing.assert_allclose(full.standard_errors, plain.standard_errors)
     assert np.isfinite(full.covariance).all()
-    # Standard errors do not tell how estimates go together.
+    # Standard errors do not determine the correlation of estimates.
     assert np.isnan(plain.covariance[0, 1])
 
 

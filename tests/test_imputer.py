@@ -1,4 +1,4 @@
-"""Missing values filled in."""
+"""Imputation of missing values."""
 
 import pickle
 
@@ -37,7 +37,7 @@ def find_error(X, filled, hidden):
 
 @pytest.fixture
 def mixed():
-    """Return a frame of numbers and categories that go together, and where values are missing."""
+    """Return a frame of related numbers and categories, and the mask of missing values."""
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     kind = rng.integers(3, size=120)
@@ -80,7 +80,7 @@ def test_values_filled_in_have_less_error_than_means_and_neighbours(wine):
     assert error < errors[1]
     assert 0 <= imputer.learned_share_ <= 1
     assert imputer.error_ <= imputer.linear_error_
-    # Judged by values that were hidden, in units of the variance.
+    # Errors of hidden values, in units of the variance.
     assert imputer.error_ == pytest.approx(error, rel=0.5)
 
 
@@ -107,7 +107,7 @@ def test_neighbours_count_where_they_help():
     assert imputer.error_ < imputer.linear_error_
     restored = pickle.loads(pickle.dumps(imputer))
     np.testing.assert_array_equal(restored.transform(hidden), imputer.transform(hidden))
-    # Imputers of files of earlier versions know no neighbours.
+    # Imputers in files of earlier versions have no neighbours.
     del imputer.neighbor_share_
     assert error < 0.5 * find_error(X, imputer.transform(hidden), hidden)
 
@@ -239,7 +239,7 @@ def test_categories_go_in_and_come_out(mixed):
     for index, name in enumerate(frame.columns):
         there = ~missing[:, index]
         assert filled[name][there].equals(hidden[name][there])
-    # All columns say the same, so what is missing can be told.
+    # All columns are equivalent, so missing values can be recovered.
     for name in ("kind", "name"):
         assert (filled[name].astype(str) == frame[name].astype(str)).mean() > 0.98
     assert np.abs(filled["length"] - frame["length"]).max() < 6
@@ -344,7 +344,7 @@ def test_columns_of_a_category_are_hidden_together():
 
 def test_noise_of_ones_own_hides_in_training_and_in_judging(wine):
     class FirstColumn(HidingNoise):
-        """Hides the first column."""
+        """Corruption that hides the first column."""
 
         def __call__(self, rows, columns, generator):
             rows = rows.clone()

@@ -1,4 +1,4 @@
-"""Tables as people have them, in the imputer: changing types, odd names, objects, identifiers."""
+"""Imputation of unusual tables: mixed types, odd names, objects, identifiers."""
 
 import datetime
 from decimal import Decimal
@@ -25,7 +25,7 @@ def make_imputer(**params):
 
 @pytest.fixture
 def table():
-    """Return 60 rows of text, a boolean and a number that all tell each other, with gaps."""
+    """Return 60 rows of text, boolean and number that determine each other, with missing values."""
     kind = np.arange(60) % 3
     frame = pd.DataFrame(
         {

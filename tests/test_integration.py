@@ -1,4 +1,4 @@
-"""The estimator inside of what scikit-learn offers to combine, choose and judge estimators."""
+"""Use of the estimator in pipelines, searches and other tools of scikit-learn."""
 
 import numpy as np
 import pandas as pd
@@ -118,7 +118,7 @@ def test_a_candidate_that_diverges_loses_the_search(wine):
 
 
 class CountedAutoencoder(AutoencoderTransformer):
-    """Count the fits."""
+    """Estimator that counts its fits."""
 
     n_fits = 0
 
@@ -159,7 +159,7 @@ def test_cross_validation_scores_are_shares_of_variance(digits):
     X = digits[0]
     scores = cross_val_score(make(8, max_iter=20), X, cv=3)
     assert ((scores > 0.5) & (scores < 1)).all()
-    # One definition for both: PCA's components may be judged by it too.
+    # The definition also applies to the components of PCA.
     pca = PCA(8).fit(X)
     codes = make(8, max_iter=20).fit(X)
     assert codes.score(X) > pca.explained_variance_ratio_.sum() - 0.01

@@ -1,4 +1,4 @@
-"""Displays, metrics and comparisons take whatever kind of samples the transformers take."""
+"""Displays, metrics and comparisons accept all samples that transformers accept."""
 
 import warnings
 
@@ -161,7 +161,7 @@ def test_missing_cells_have_no_error(images):
     errors = model.reconstruction_errors(X)
     assert neg_reconstruction_error(model, X) == pytest.approx(-np.nanmean(errors))
     assert np.isfinite(explained_variance(model, X))
-    # What should be there and is not is no missing cell.
+    # NaN in a reconstruction of an observed cell is not a missing cell.
     broken = make().fit(np.nan_to_num(X))
     broken.inverse_transform = lambda codes: np.full((len(codes), 20), np.nan)
     assert np.isnan(neg_reconstruction_error(broken, np.nan_to_num(X)))

@@ -1,4 +1,4 @@
-"""The losses by name, and those of one's own."""
+"""Losses by name, and user-defined losses."""
 
 import copy
 import pickle
@@ -18,7 +18,7 @@ from skae.objectives import LOSSES, HuberLoss, PoissonLoss, ReconstructionLoss, 
 
 @pytest.fixture
 def contaminated(digits):
-    """Return images, and the same with a few cells far off."""
+    """Return images, and copies with a few distant cells."""
     X, _ = digits
     rng = np.random.default_rng(0)
     return X, np.where(rng.random(X.shape) < 0.02, 20.0, X)
@@ -26,7 +26,7 @@ def contaminated(digits):
 
 @pytest.fixture
 def counts():
-    """Return counts that depend on two hidden numbers, and their rates."""
+    """Return counts that depend on two latent variables, and their rates."""
     rng = np.random.default_rng(0)
     rates = np.exp(rng.normal(size=(400, 2)) @ rng.normal(size=(2, 12)) * 0.7 + 0.5)
     return rng.poisson(rates).astype(float), rates
@@ -96,7 +96,7 @@ def test_a_criterion_of_the_wrong_shape_is_refused(digits, quick):
 
 
 class LogCosh(ReconstructionLoss):
-    """A user's own."""
+    """User-defined loss."""
 
     def __init__(self, sharpness=1.0):
         self.sharpness = sharpness
@@ -106,7 +106,7 @@ class LogCosh(ReconstructionLoss):
 
 
 class Cosine(ReconstructionLoss):
-    """A user's own, of whole rows."""
+    """User-defined loss of whole rows."""
 
     def rows(self, output, target, units):
         return 1 - torch.nn.functional.cosine_similarity(output, target)
@@ -137,7 +137,7 @@ def test_losses_given_as_objects_take_weights(digits, quick, loss):
 
 def test_an_epoch_that_is_better_by_chance_is_refused(quick):
     for loss in [HuberLoss(), LogCosh(), SquaredError(), smooth]:
-        # Columns that have nothing to do with each other: whatever the loss falls by is chance.
+        # Independent columns, so that any reduction of the loss is due to chance.
         X = np.random.default_rng(0).normal(size=(200, 5))
         held_out = {"net_params": {"callbacks": []}, "hidden_layer_sizes": (16,)}
         with pytest.warns(NotBetterThanPCAWarning):
@@ -183,7 +183,7 @@ def test_a_model_with_a_loss_of_ones_own_can_be_pickled_and_shown(digits, quick)
 
 
 class NegativeBinomial(ReconstructionLoss):
-    """A user's own, for counts that vary more than Poisson's."""
+    """User-defined loss for overdispersed counts."""
 
     link = "exponential"
     domain = (0.0, np.inf)

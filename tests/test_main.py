@@ -1,4 +1,4 @@
-"""The command line: what it prints, where, and with which exit code it ends."""
+"""Command line: output and exit codes."""
 
 import re
 import subprocess

@@ -18,7 +18,7 @@ PARAMS = {"hidden_layer_sizes": (16,), "max_iter": 6, "random_state": 0}
 
 
 def make_frame(n=N, seed=0):
-    """Return rows on a line, whose three hundred stops are named in no order."""
+    """Return rows on a line with three hundred stops, named in random order."""
     draw = np.random.default_rng(seed)
     place = draw.random(n)
     number = (N_LEVELS * (place + 0.02 * draw.normal(size=n)).clip(0, 1 - 1e-9)).astype(int)
@@ -49,7 +49,7 @@ def test_hundreds_of_categories_take_few_columns_and_come_back(fitted):
     again = fitted.inverse_transform(fitted.transform(frame))
     assert list(again.dtypes) == list(frame.dtypes)
     assert len(fitted.mean_) < 60
-    # Stops that come back are close to those that were there, in a line that no name tells.
+    # Reconstructed stops are close to the originals on the line, which names do not reveal.
     distances = np.abs(find_places(again["stop"]) - find_places(frame["stop"]))
     assert np.median(distances) < 0.05 * N_LEVELS
     errors = fitted.reconstruction_errors(frame)

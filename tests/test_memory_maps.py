@@ -1,4 +1,4 @@
-"""Memory maps: the results of arrays, without reading the whole table at once."""
+"""Memory maps give the results of arrays, without reading the whole table at once."""
 
 import subprocess
 import sys
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPC
 
 @pytest.fixture
 def stays_on_disk(monkeypatch):
-    """Treat every memory map as one that is too large for the memory."""
+    """Treat every memory map as larger than memory."""
     monkeypatch.setattr(_stored, "_LARGE_BYTES", 0)
     monkeypatch.setattr(_fit, "_MAX_CROSS_VALIDATED_CELLS", 0)
 
 
 @pytest.fixture(params=["memmap", "npy", "joblib"])
 def tables(request, tmp_path, digits):
-    """Return a table in memory and the same as a memory map that cannot be written to."""
+    """Return a table in memory, and an equal read-only memory map."""
     X, path = digits[0].astype(np.float32), tmp_path / "table"
     if request.param == "memmap":
         X.tofile(path)
@@ -79,7 +79,7 @@ def test_weights_mean_the_same_for_a_large_map(tables):
 @pytest.mark.usefixtures("stays_on_disk")
 def test_chunks_of_a_large_map_are_fitted_as_those_of_an_array(tables):
     X, memory_map = tables
-    # A single batch would have its own PCA for a start, where gradients are nothing but rounding.
+    # A single batch would start at its own PCA, where gradients are only rounding errors.
     params = {"n_components": 4, "batch_size": 50, "random_state": 0}
     from_array, from_map = (AutoencoderTransformer(**params) for _ in range(2))
     for rows in (slice(0, 200), slice(200, 400)):
@@ -133,7 +133,7 @@ def test_a_large_map_that_is_not_finite_is_refused(digits, tmp_path):
                 assert np.isnan(masked.reconstruction_errors(memory_map)[-1, 3])
 
 
-# A thread looks at the memory that is not backed by a file, which getrusage does not tell apart.
+# A thread measures anonymous memory, which getrusage does not separate from mapped files.
 MEMORY_OF_A_FIT_ON_DISK = """
     import sys
     import threading

@@ -32,7 +32,7 @@ def hide(X, share=0.3, seed=0):
 
 @pytest.fixture
 def masked(quick):
-    """Return what makes an estimator that takes missing cells."""
+    """Return a function that makes an estimator for missing cells."""
 
     def make(**params):
         return quick(missing="mask", **params)
@@ -107,7 +107,7 @@ def test_a_row_without_a_cell_has_the_code_of_the_mean(wine, masked):
     np.testing.assert_array_equal(model.score_samples(nothing), 0)
     mean = model.net_.module_.fill(torch.full((1, 13), torch.nan))
     filled = model._standardization.invert(mean)
-    # What such a row sees differs in the mask alone.
+    # The inputs of such a row only differ in the mask.
     assert np.abs(filled - np.nanmean(hide(wine[0]), axis=0)).max() < 0.5
 
 
@@ -130,13 +130,13 @@ def test_the_start_is_the_pca_of_filled_rows(wine, masked):
         filled[~np.isnan(X)], standardization.invert(standardization.apply(X))[~np.isnan(X)]
     )
     expected = PCA(4).fit(filled)
-    # The covariance counts what fills are uncertain by; the axes are nearly those of the fills.
+    # The covariance includes the uncertainty of fills; the axes are nearly those of the fills.
     overlap = np.linalg.svd(expected.components_ @ model_axes(model).T)[1]
     assert overlap.min() > 0.9
 
 
 def model_axes(model):
-    """Return an orthonormal basis of the reconstructions of a model that has stayed PCA."""
+    """Return an orthonormal basis of the reconstructions of a model that is PCA."""
     steps = model.inverse_transform(np.vstack([np.zeros(4), np.eye(4)]))
     return np.linalg.qr((steps[1:] - steps[0]).T)[0].T
 
@@ -177,7 +177,7 @@ def test_moments_of_a_normal_distribution_are_found_behind_missing_cells():
     rng = np.random.default_rng(0)
     covariance = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, 0.3], [0.0, 0.3, 2.0]])
     X = rng.multivariate_normal([1.0, -1.0, 3.0], covariance, size=20_000)
-    # The second column is there where the first is not small: its own mean is off.
+    # The second column is observed if the first is not small, which biases its mean.
     X[X[:, 0] < 0, 1] = np.nan
     assert np.nanmean(X[:, 1]) > -0.8
     statistics, found = describe_incomplete(X, equal_shares(X), 3)
@@ -277,7 +277,7 @@ def test_codes_with_a_prior_take_missing_cells(wine, estimator):
     codes = model.transform(X)
     assert np.isfinite(codes).all()
     assert np.isfinite(model.sample(3)).all()
-    # Codes of rows with missing cells tell these well enough.
+    # Codes of rows with missing cells predict the missing cells.
     error = np.nanmean((model.inverse_transform(codes) - wine[0])[np.isnan(X)] ** 2)
     assert error < wine[0].var()
 
@@ -287,7 +287,7 @@ def test_a_row_is_as_likely_as_its_observed_cells(wine):
     model = VariationalAutoencoderTransformer(
         2, missing="mask", max_iter=1, learning_rate_init=1e-12, dtype="float64", random_state=0
     ).fit(X)
-    # The start is probabilistic PCA, a normal distribution, whose parts are normal, too.
+    # The start is probabilistic PCA, a normal distribution with normal margins.
     units, mean = np.eye(2), model.inverse_transform(np.zeros((1, 2)))[0]
     loadings = model.inverse_transform(units) - mean
     covariance = loadings.T @ loadings + model.noise_scale_**2 * np.eye(X.shape[1])

@@ -1,4 +1,4 @@
-"""Data frames with columns of every kind in, data frames out."""
+"""Data frames with columns of several kinds as input and output."""
 
 import pickle
 import re
@@ -31,7 +31,7 @@ N = 160
 
 
 def make_frame(n=N, seed=0):
-    """Return a frame of which two hidden numbers tell the columns, but for some noise."""
+    """Return a frame whose columns depend on two latent variables, with noise."""
     draw = np.random.default_rng(seed)
     a, b = draw.normal(size=(2, n))
     days = pd.to_timedelta((a * 100).round(), unit="D")
@@ -79,7 +79,7 @@ FRAMES = {
 
 @pytest.fixture(scope="module")
 def fitted():
-    """Return frames with models of them."""
+    """Return frames with fitted models."""
     params = {"n_components": 3, "hidden_layer_sizes": (16,), "max_iter": 15, "random_state": 0}
     frames = {name: make() for name, make in FRAMES.items()}
     return {name: (own, AutoencoderTransformer(**params).fit(own)) for name, own in frames.items()}
@@ -123,7 +123,7 @@ def test_metrics_take_frames(fitted, name):
         assert metrics.neg_reconstruction_error(own, frame) == pytest.approx(-np.nanmean(errors))
         assert metrics.explained_variance(own, frame) == pytest.approx(model.score(frame))
     codes = model.transform(frame)
-    # Neighbours are those of standardised numbers and indicators, with means in gaps.
+    # Neighbours are those of standardised numbers and indicators, with means for missing cells.
     few = frame[["float", "text"]]
     table = few if name == "gaps" else few.to_pandas()
     numbers = (table["float"] - table["float"].mean()) / table["float"].std(ddof=0)
@@ -145,14 +145,14 @@ def test_codes_of_frames_are_explained_by_numbers_and_categories(fitted, name):
     names = list(explanation.feature_names)
     assert {"float", "text=near", "boolean=True"} < set(names)
     assert explanation.inputs.shape == (3, 20, len(names))
-    # A code moves a number as the data frames that it stands for do.
+    # The effect of a code on a number agrees with decoded data frames.
     jacobian = inspection.code_jacobian(model, frame)
     scale = float(np.nanstd(np.asarray(frame["float"], dtype=float)))
     step = 0.02 * scale
     is_polars = isinstance(frame, pl.DataFrame)
     moved = frame["float"] + step
     moved = frame.with_columns(moved) if is_polars else frame.assign(float=moved)
-    # Where other cells are missing, what the network fills in moves as well.
+    # With other missing cells, the fills of the network change as well.
     errors = np.array(model.reconstruction_errors(frame).to_numpy(), dtype=float)
     there = ~np.isnan(errors).any(axis=1)
     slopes = (model.transform(moved) - model.transform(frame))[there] / 0.02
@@ -229,7 +229,7 @@ def test_nats_are_log_likelihoods_with_the_variances_of_held_out_rows(n, quick):
     for name in ("text", "boolean"):
         shares = frame[name].value_counts(normalize=True)
         np.testing.assert_allclose(nats[name], errors[name] * entropy(shares), rtol=1e-2)
-    # Without rows held out, the variances are those of the training rows.
+    # Without held-out rows, the variances are those of the training rows.
     again = clone(model).set_params(early_stopping=False).fit(frame)
     means = again.reconstruction_errors(frame).mean()
     np.testing.assert_allclose(again.column_errors_, means, rtol=1e-4)
@@ -349,7 +349,7 @@ def test_unknown_categories_are_no_error_and_cost_nothing(make, quick):
 
 
 def test_training_on_odd_rows_leaves_categories_as_they_are():
-    # Rows with moved indicators had losses in the hundreds, and networks learnt nothing else.
+    # Rows with shifted indicators would have huge losses that dominate training.
     a, b = np.random.default_rng(0).normal(size=(2, 1200))
     turn = np.arctan2(a, b)
     frame = pd.DataFrame({"a": a, "b": b, "way": pd.cut(turn, 40, labels=False).astype(str)})
@@ -532,7 +532,7 @@ def test_values_that_mean_something_else_than_in_fit_are_refused(library, change
     model = AutoencoderTransformer(2, max_iter=1, random_state=0).fit(convert(frame))
     with pytest.raises(ValueError, match=message):
         model.transform(convert(frame.assign(**changed)))
-    # Another zone is another name for the same moments.
+    # Equal times in another time zone.
     same = frame.assign(seen=MOMENTS.tz_convert("UTC"))
     np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))
 
@@ -542,7 +542,7 @@ KINDS = ["float", "whole", "boolean", "text", "date"]
 
 @pytest.fixture(scope="module", params=[lambda frame: frame, to_polars], ids=["pandas", "polars"])
 def detection(request):
-    """Return a detector of rows with gaps, and what makes rows of a frame its input."""
+    """Return a detector for missing values, and a function from rows of a frame to its input."""
 
     def convert(rows):
         return request.param(rows.assign(tag=[f"no. {i}" for i in range(len(rows))]))[

@@ -42,7 +42,7 @@ def images():
 
 @pytest.fixture
 def without_bfloat16(monkeypatch):
-    """Let torch fail at the products in bfloat16, as it does on processors without them."""
+    """Make products in bfloat16 fail, as on processors without them."""
 
     def fail(device):
         raise RuntimeError("could not create a primitive descriptor")
@@ -65,7 +65,7 @@ def test_the_error_is_about_that_of_full_precision(fitted, images):
     full = AutoencoderTransformer(8, early_stopping=False, max_iter=10, random_state=0).fit(images)
     assert fitted.reconstruction_error_ < fitted.pca_reconstruction_error_
     assert fitted.score(images) == pytest.approx(full.score(images), abs=0.02)
-    # It is not the same computation under another name.
+    # The results differ from those in single precision.
     assert fitted.loss_curve_ != full.loss_curve_
 
 
@@ -80,7 +80,7 @@ def test_the_start_is_pca_to_full_precision():
     # bfloat16 has three digits: it would round the first column by as much as the others vary.
     rng = np.random.default_rng(0)
     X = np.column_stack([300 * rng.normal(size=200), rng.normal(size=200), rng.normal(size=200)])
-    # In a single batch no row is shown with an odd cell, which would raise the loss.
+    # A single batch has no rows with shifted cells, which would increase the loss.
     autoencoder = AutoencoderTransformer(
         2,
         mixed_precision=True,

@@ -1,4 +1,4 @@
-"""Codes with the neighbours of their rows."""
+"""Codes that keep nearest neighbours."""
 
 import pickle
 
@@ -16,7 +16,7 @@ from skae.exceptions import NotBetterThanPCAWarning
 from skae.metrics import neighbors_kept
 from skae.objectives import NeighborLoss
 
-# Whether a network is clearly better after a few steps is not what most tests are about.
+# Most tests do not depend on whether a network is clearly better after a few steps.
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
 LINEAR_MAPS = ["half_whitened_pca", "pca", "svd"]
@@ -34,7 +34,7 @@ def make_model(**params):
 
 
 def make_linear():
-    """Return rows of which a linear map tells all."""
+    """Return rows that a linear map describes completely."""
     rng = np.random.default_rng(0)
     return rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8))
 
@@ -57,7 +57,7 @@ def test_share_kept_is_told_beside_that_of_linear_maps(fitted):
     assert sorted(fitted.linear_neighbors_kept_) == LINEAR_MAPS
     best = max(fitted.linear_neighbors_kept_.values())
     assert fitted.linear_neighbors_kept_[fitted.linear_start_] == best
-    # The start is that map.
+    # The model starts as this map.
     assert 1 - fitted.validation_loss_curve_[0] == pytest.approx(best)
     assert fitted.neighbors_kept_ > best
     assert fitted.neighbors_kept_ == 1 - fitted.validation_loss_curve_[fitted.best_iter_]
@@ -103,7 +103,7 @@ def test_rows_that_a_linear_map_tells_keep_it_and_say_so(metric):
 
 
 def test_best_linear_map_is_the_one_that_the_data_ask_for():
-    # By cosine, rows with a common direction need its length, which PCA takes away.
+    # Cosines of rows with a common direction need the mean, which PCA removes.
     rng = np.random.default_rng(0)
     X = np.hstack([rng.normal(size=(500, 3)), 2 + 2 * rng.random((500, 1))])
     with pytest.warns(NotBetterThanPCAWarning, match="without centring"):

@@ -1,4 +1,4 @@
-"""Nested codes: the first codes are a model by themselves, whatever their number."""
+"""Nested codes: any number of first codes is a model."""
 
 import contextlib
 import copy
@@ -174,7 +174,7 @@ def test_sparse_rows_names_and_chunks(halves):
 
 
 def test_weights_count_as_rows_of_the_score_curve(halves):
-    """Rows of weight zero, and those that are not there, tell the same."""
+    """Rows of weight zero are equivalent to absent rows."""
     X = halves[0][:60]
     params = {"early_stopping": False, "max_iter": 2}
     weights = np.r_[np.full(50, 2.0), np.zeros(10)]
@@ -313,7 +313,7 @@ def make_load_curves(n_samples, n_features=48):
 
 @pytest.mark.parametrize("n_samples", [600, 1500])
 def test_codes_beyond_those_that_count_do_not_make_pca_of_all(n_samples):
-    """Twelve components leave nothing but noise, where no network does better."""
+    """Twelve components leave only noise, which no network can reduce."""
     X, X_test = np.split(make_load_curves(n_samples + 1000), [n_samples])
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotBetterThanPCAWarning)
@@ -345,7 +345,7 @@ def test_a_code_more_is_left_aside_where_it_does_harm():
 
 
 def test_more_codes_never_reconstruct_worse_rows_that_judge(halves):
-    """Without it a ninth code, which the decoder of sixteen takes, would do harm."""
+    """Without the rule, a ninth code would be harmful to the decoder of sixteen."""
     params = SMALL | {"n_components": 12, "max_iter": 30, "early_stopping": False}
     model = AutoencoderTransformer(**params).fit(halves[0])
     errors = np.array([measure(model, halves[0], n_codes) for n_codes in range(1, 12)])

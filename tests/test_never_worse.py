@@ -1,4 +1,4 @@
-"""What is reported never looks worse than PCA where the model is PCA, and PCA is the true one."""
+"""Reported errors equal those of PCA if the model is PCA."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_a_model_that_stays_pca_is_the_pca_of_all_rows():
             np.testing.assert_allclose(
                 model.inverse_transform(model.transform(new)), expected, atol=1e-3
             )
-            # The errors are still those of rows that were held out.
+            # The errors are those of held-out rows.
             assert model.reconstruction_error_ == model.pca_reconstruction_error_
             held_in = np.square(X - pca.inverse_transform(pca.transform(X))).mean()
             assert model.reconstruction_error_ != pytest.approx(held_in, rel=1e-4)

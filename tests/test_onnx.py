@@ -1,4 +1,4 @@
-"""Fitted models in files of ONNX give the numbers of the originals."""
+"""Models exported to ONNX agree with the originals."""
 
 import subprocess
 import sys
@@ -51,14 +51,14 @@ def path(tmp_path):
 
 
 def run(path, inputs, **outputs):
-    """Return what a file makes of inputs, by onnxruntime alone."""
+    """Return the outputs of a file in ONNX Runtime."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
 def make_frame(n_rows):
-    """Return a table as people have it, and labels."""
+    """Return a typical data frame, and labels."""
     source = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -159,7 +159,7 @@ def test_all_methods_of_an_autoencoder_near_and_far(images, path):
     differences = skae.to_onnx(model, path, methods=METHODS)
     assert max(differences.values()) <= 2e-5
     rows = X.copy()
-    # Beyond the known range the network fades.
+    # Beyond the known range, the model becomes PCA.
     rows[::3, ::5] += 2e4
     found = run(path, {"X": rows})
     codes = model.transform(rows)
@@ -316,7 +316,7 @@ def test_unknown_names_of_the_package_are_errors():
         skae.to_onxn  # noqa: B018
 
 
-# Exporters take seconds: what follows runs with the slow tests.
+# Exports take seconds, so the following tests are slow.
 
 CONV = {"architecture": "conv", "sample_shape": (1, 4, 6), "hidden_layer_sizes": "auto"}
 GRU = {"architecture": "recurrent", "sample_shape": (4, 6)}
@@ -349,7 +349,7 @@ def fit_kind(name, images):
     rows = images[:, 8:32].copy()
     if "mask" in name:
         rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
-        # A sequence that ends early, and one without any cell; nobody has the last steps.
+        # A sequence that ends early, and one without any cell; none has the last steps.
         rows[3, 12:] = rows[4] = rows[:, 18:] = np.nan
         if "gru" not in name:
             rows[:2, 18:] = 0.5
@@ -451,7 +451,7 @@ def test_an_outlier_detector(wine, path):
 
 
 class Shifted(AutoencoderTransformer):
-    """Has codes that its network does not know of."""
+    """Estimator with codes that are not computed by its network."""
 
     def transform(self, X):
         return super().transform(X) + self.shift
@@ -491,7 +491,7 @@ def test_searches_and_frames_of_numbers(wine, path):
 
 
 class Own(torch.nn.Module):
-    """Chooses its way by the values of the rows."""
+    """Network with a condition on the values of the rows."""
 
     def __init__(self, n_in, n_out):
         super().__init__()

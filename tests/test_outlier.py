@@ -1,4 +1,4 @@
-"""The outlier detector: its score, its threshold, and what it is given."""
+"""Outlier detector: score, threshold and input."""
 
 import pickle
 
@@ -150,7 +150,7 @@ def test_a_score_depends_on_its_row_alone(fitted, zeros):
 
 def test_a_training_row_is_not_its_own_neighbour(zeros):
     X = np.concatenate([zeros[0][:60], zeros[1][:1]])
-    # With one neighbour, its own code would hide an outlier.
+    # With a single neighbour, the own code of an outlier would hide it.
     detector = make_detector(n_neighbors=1).fit(X)
     assert np.argmin(detector.score_samples(X)) == 60
 
@@ -442,7 +442,7 @@ def test_frames_to_be_computed_are_refused():
 
 @pytest.fixture(scope="module")
 def calibrated():
-    """Return a detector fitted to ordinary rows, more such rows, and outliers."""
+    """Return a detector fitted to ordinary rows, further ordinary rows, and outliers."""
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(3, 6))
     rows = rng.normal(size=(1000, 3)) @ mixing + rng.normal(scale=0.2, size=(1000, 6))

@@ -1,4 +1,4 @@
-"""Encoders and decoders that users have written themselves, and samples of other shapes."""
+"""User-defined encoders and decoders, and samples of other shapes."""
 
 import pickle
 from dataclasses import replace
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 
 class Pictures(nn.Module):
-    """A small network of the kind that users write; its weights come from torch's own drawing."""
+    """Typical network of a user, with torch's initialisation of weights."""
 
     def __init__(self, sample_shape, n_components, n_outputs, width=6):
         super().__init__()
@@ -98,7 +98,7 @@ def test_own_modules_compute_in_the_dtype_asked_for(dtype, images):
 
 
 def swap(role, module):
-    """Return a maker of a pair in which one module is another."""
+    """Return a function that makes a pair with one module replaced."""
 
     def make_pair(sample_shape, n_components, n_outputs):
         network = Pictures(sample_shape, n_components, n_outputs)
@@ -155,7 +155,7 @@ def test_a_search_reaches_the_parameters_of_an_architecture(images):
 
 
 class Wrong(Architecture):
-    """Dense layers of which one row has another number of cells than it should."""
+    """Dense layers with a wrong number of outputs."""
 
     def __init__(self, wrong):
         self.wrong = wrong

@@ -1,4 +1,4 @@
-"""Fits side by side: the results of each alone, and the manners of a joblib backend."""
+"""Fits side by side: results equal to separate fits, and behaviour as a joblib backend."""
 
 import os
 import threading
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture(autouse=True)
 def average_weights(monkeypatch):
-    """Average the weights in short trainings, too, as in those of a hundred epochs."""
+    """Average the weights in short trainings as well."""
     monkeypatch.setattr(averaging, "_SHARE_OF_EPOCHS", 1.0)
 
 
@@ -56,7 +56,7 @@ def side_by_side(**params):
 
 
 def fit_all(estimators, X):
-    """Fit clones, as a joblib call whose backend the caller chooses."""
+    """Fit clones in a call of joblib with the active backend."""
     fits = (joblib.delayed(clone(estimator).fit)(X) for estimator in estimators)
     return joblib.Parallel()(fits)
 
@@ -109,7 +109,7 @@ def test_losses_with_links_are_kept_apart(loss, wine):
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace", "bernoulli"])
 def test_variational_models_of_many_seeds_are_those_alone(likelihood, wine):
     X = (wine[0] > 0).astype(float) if likelihood == "bernoulli" else wine[0]
-    # With more than 20 epochs, an average of the weights is judged.
+    # With more than 20 epochs, the average of the weights is evaluated.
     params = {"likelihood": likelihood, "max_iter": 22, "hidden_layer_sizes": (12,)}
     estimators = [
         VariationalAutoencoderTransformer(
@@ -205,7 +205,7 @@ def test_other_tools_and_kinds_give_what_they_give_alone(wine):
 
 
 class Raising(SquaredError):
-    """Raises an error of a chosen kind in the first training step."""
+    """Callback that raises a given error in the first training step."""
 
     def __init__(self, error=None):
         self.error = error
@@ -285,7 +285,7 @@ def test_names_that_do_not_fit_are_refused(wine):
 
 
 def halve(estimator, X, **params):
-    """Score candidates under a budget of epochs that grows from round to round."""
+    """Score candidates with an increasing number of epochs."""
     search = HalvingGridSearchCV(
         estimator,
         {"learning_rate_init": [0.001, 0.01, 0.03, 0.1]},
@@ -301,7 +301,7 @@ def halve(estimator, X, **params):
 
 
 def count_epochs(monkeypatch):
-    """Return a list that grows by the number of networks of each epoch that is trained."""
+    """Return a list that records the number of networks in each epoch."""
     trained = []
     train_epoch = Scheduler.train_epoch
     monkeypatch.setattr(
@@ -353,7 +353,7 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
     monkeypatch.setattr(_backend, "find_free_memory", lambda: 2)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
     assert_equal_fits([make_transformer(random_state=seed) for seed in range(4)], wine[0])
-    # The size of a model is not known before the first ones are trained.
+    # The size of a model is unknown until the first models are trained.
     assert max(most) <= 2
     assert most[-1] == 1
 

@@ -13,7 +13,7 @@ from skae.objectives import PENALTIES, KLSparsity, L1Sparsity, Penalty
 
 @pytest.fixture
 def overcomplete(quick):
-    """Return what makes an estimator with many codes, trained for some time."""
+    """Return a function that makes an estimator with many codes and epochs."""
 
     def make(**params):
         defaults = {
@@ -28,7 +28,7 @@ def overcomplete(quick):
 
 
 def jacobian_norm(model, X):
-    """Return the mean squared norm of the codes' derivative, by differences."""
+    """Return the mean squared norm of the Jacobian of the codes, by differences."""
     step, base = 1e-3, model.transform(X)
     changes = [model.transform(X + step * row) - base for row in np.eye(X.shape[1])]
     return float(np.square(np.array(changes) / step).sum((0, 2)).mean())
@@ -99,7 +99,7 @@ def test_orthogonal_codes_move_reconstructions_in_orthogonal_directions(digits, 
 
 
 class Shrinkage(Penalty):
-    """A user's own: the mean square of the codes."""
+    """User-defined penalty: mean square of the codes."""
 
     default_alpha = 0.1
 
@@ -134,7 +134,7 @@ def test_penalties_are_searched_by_name(digits, quick):
 
 
 class Threshold(Sparsity):
-    """A user's own: small codes are zero."""
+    """User-defined sparsity: small codes are zero."""
 
     def __init__(self, least=0.5):
         self.least = least
@@ -144,7 +144,7 @@ class Threshold(Sparsity):
 
 
 class Gates(Sparsity):
-    """A user's own, with weights."""
+    """User-defined sparsity with weights."""
 
     def make_module(self, n_components):
         return Gated(n_components)

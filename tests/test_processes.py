@@ -1,4 +1,4 @@
-"""One model that several processes train: equal to that of one, and no process left waiting."""
+"""One model trained by several processes equals that of one, and no process hangs."""
 
 import multiprocessing
 import os
@@ -29,12 +29,12 @@ from skae.parallel import across_processes
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
-# More than a thousand rows, which one process does not cross-validate either.
+# More than a thousand rows, which are not cross-validated in one process either.
 ANGLES = np.random.default_rng(0).uniform(0, 6, size=(1301, 1))
 X = np.hstack([np.sin(ANGLES * k / 2) for k in range(1, 9)])
 X += 0.02 * np.random.default_rng(2).normal(size=X.shape)
 WEIGHTS = np.random.default_rng(3).uniform(0.5, 2, len(X))
-# Digits enough for rounding not to grow into differences.
+# Double precision, so that rounding errors stay small.
 QUICK = {
     "n_components": 2,
     "hidden_layer_sizes": (8,),
@@ -82,7 +82,7 @@ MORE_EQUAL_FITS = {
     "sparse_shared": (AutoencoderTransformer(**QUICK), "shared", None),
     "stored_shards": (AutoencoderTransformer(**ALL_AT_ONCE), "shards", None),
     "stored_shared": (AutoencoderTransformer(**ALL_AT_ONCE), "shared", None),
-    # One rank has rows for less than one batch of many, and none of most held-out ones.
+    # One rank has rows in few batches, and few held-out rows.
     "uneven": (AutoencoderTransformer(**ALL_AT_ONCE), "uneven", None),
 }
 REFUSED_FITS = {
@@ -98,7 +98,7 @@ REFUSED_FITS = {
 
 
 def find_own(rows, rank):
-    """Return the rows that a rank gives to `fit`."""
+    """Return the rows that a rank passes to `fit`."""
     split = {"shards": 400, "uneven": len(X) - 3, "shared": 0}[rows]
     if rows == "shared":
         return slice(None)
@@ -106,7 +106,7 @@ def find_own(rows, rank):
 
 
 def describe(model):
-    """Return all that a fit has learned, in numbers."""
+    """Return all learned numbers of a fit."""
     return {
         "codes": model.transform(X),
         "reconstructions": model.inverse_transform(model.transform(X)),
@@ -179,7 +179,7 @@ def fit_with_checkpoints(rank, name):
 
     whole, folder = fit().transform(X), f"kept/fit-1-rank-{rank}"
     if rank == 1:
-        # As if it had been killed before the others had written theirs.
+        # Simulates a rank that was killed before the others had written a checkpoint.
         os.unlink(f"{folder}/epoch-3.checkpoint")
     before = os.stat(f"{folder}/epoch-2.checkpoint").st_mtime_ns
     is_equal = np.array_equal(fit().transform(X), whole)
@@ -235,7 +235,7 @@ TASKS = {
 
 
 def work(rank, folder, tasks):
-    """Do tasks one after the other; write down the results, or the errors."""
+    """Run tasks one after the other, and write the results or errors."""
     warnings.simplefilter("ignore")
     os.chdir(folder)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
@@ -252,7 +252,7 @@ def work(rank, folder, tasks):
 
 def main(folder, names):
     """Start both processes and end those that hang."""
-    # Forked, as everything is imported and no thread has run yet.
+    # A fork is safe here, because no thread has run yet.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     processes = [context.Process(target=work, args=(rank, folder, TASKS[names])) for rank in (0, 1)]
     for process in processes:
@@ -268,10 +268,10 @@ def run(folder, names):
     This file is their program: the process of the tests has run threads, after which a fork hangs.
     """
     command = [sys.executable, __file__, str(folder), names]
-    # One thread each, as torchrun gives.
+    # One thread each, as set by torchrun.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, timeout=500, env=environment)
-    # One that was killed has written nothing.
+    # A process that was killed has written nothing.
     paths = [path for rank in range(2) if (path := folder / str(rank)).exists()]
     return [pickle.loads(path.read_bytes()) for path in paths]
 

@@ -1,4 +1,4 @@
-"""Progress bars: on long work that somebody watches, and nowhere else."""
+"""Progress bars, shown only in long work in a terminal or notebook."""
 
 import functools
 import io
@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Show bars at once."""
+    """Show bars without delay."""
     monkeypatch.setattr(progress, "_PATIENCE", 0)
     monkeypatch.setattr(progress, "_INTERVAL", 0)
 
@@ -43,7 +43,7 @@ def model():
 
 
 def look(monkeypatch, work, stream=Terminal):
-    """Return what some work writes to the standard error."""
+    """Return the output of a call on standard error."""
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stream())
         work()
@@ -98,7 +98,7 @@ def test_the_time_left_counts_from_the_beginning(monkeypatch):
 
 @pytest.fixture
 def notebook(monkeypatch):
-    """Be in a notebook; return outputs of the cell and texts that have been shown in them."""
+    """Simulate a notebook, and return outputs of the cell with their texts."""
     texts, outputs = [], []
 
     def display(data, **options):
@@ -149,7 +149,7 @@ def test_nobody_else_sees_a_bar(impatient, monkeypatch, model):
     finally:
         skae.set_config(progress=True)
     with monkeypatch.context() as patch:
-        # TQDM_DISABLE=1 is read when tqdm is imported.
+        # tqdm reads TQDM_DISABLE=1 on import.
         patch.setattr(progress, "_find_bar_class", lambda: functools.partial(tqdm, disable=True))
         assert look(monkeypatch, fit) == ""
     monkeypatch.setenv("RANK", "1")

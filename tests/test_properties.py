@@ -1,4 +1,4 @@
-"""Whatever estimators are given ends in finite numbers of the right shape, or in clear words."""
+"""Any input gives finite numbers of the right shape, or a clear error."""
 
 import copy
 import pickle
@@ -33,10 +33,10 @@ from skae.generate import CodeSampler
 from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
-# How many times as many examples `make test-slow` tries.
+# Factor of the number of examples in `make test-slow`.
 MANY = 17
 
-# Tables: columns of some kinds, in some container.
+# Tables with columns of several kinds, in several containers.
 COLUMNS = {
     "normal": lambda n, rng: rng.normal(size=n),
     "whole": lambda n, rng: rng.integers(-3, 4, n),
@@ -62,7 +62,7 @@ ORDINARY = ["normal", "whole", "counts", "share", "flag", "constant", "zero"]
 
 
 def whole(X, dtype):
-    """Return a table in whole numbers that the type has."""
+    """Return a table of integers in the range of the type."""
     return np.clip(np.nan_to_num(X), 0, 100).astype(dtype)
 
 
@@ -122,7 +122,7 @@ ODD_CONTAINERS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table by its recipe, so that it can be read where an example fails."""
+    """Table described by its recipe, which is readable when an example fails."""
 
     kinds: tuple
     n_rows: int
@@ -139,7 +139,7 @@ class Table:
 
 
 def tables(containers=tuple(CONTAINERS), n_columns=None):
-    """Return a strategy of tables, most of them with ordinary columns alone."""
+    """Return a strategy of tables, most of them with ordinary columns only."""
     sizes = {"min_size": n_columns or 0, "max_size": n_columns or 6}
     kinds = st.lists(st.sampled_from(ORDINARY), **sizes)
     kinds |= st.lists(st.sampled_from([*ORDINARY, *COLUMNS]), **sizes)
@@ -152,7 +152,7 @@ def tables(containers=tuple(CONTAINERS), n_columns=None):
     )
 
 
-# Parameters: a few of them at other values than by default, some of which are none.
+# Parameters with other values than their defaults, some of them invalid.
 LOOP = {
     "n_components": [1, 2, 5, 0.5, 0.999, 1e-9, 0, 1.5, None],
     "batch_size": ["auto", 1, 3, 10**12, 0],
@@ -265,7 +265,7 @@ INNER = [
 
 
 def some_of(space):
-    """Return a strategy of up to three parameters with values of theirs."""
+    """Return a strategy of up to three parameters with values."""
     names = st.lists(st.sampled_from(sorted(space)), unique=True, max_size=3)
     return names.flatmap(
         lambda chosen: st.fixed_dictionaries({n: st.sampled_from(space[n]) for n in chosen})
@@ -273,7 +273,7 @@ def some_of(space):
 
 
 def estimators(kind):
-    """Return a strategy of estimators that are fitted in a moment."""
+    """Return a strategy of estimators with short fits."""
     usual = {}
     if kind in (AutoencoderImputer, AutoencoderOutlierDetector):
         usual = {"random_state": st.just(0), "autoencoder": st.sampled_from(INNER)}
@@ -295,12 +295,12 @@ def estimators(kind):
     )
 
 
-# What may be said: an error that skae or scikit-learn raises on purpose.
+# Allowed errors: those that skae or scikit-learn raise deliberately.
 FOLDERS = tuple(str(Path(module.__file__).parent) for module in (skae, sklearn))
 
 
 def check_words(error):
-    """Fail where an error is none that somebody wrote for those who pass odd things."""
+    """Fail for an error that was not raised deliberately for invalid input."""
     frames = traceback.extract_tb(error.__traceback__)
     frame = [frame for frame in frames if frame.filename.startswith(FOLDERS)][-1]
     is_ours = frame.filename.startswith(FOLDERS[0])
@@ -312,7 +312,7 @@ def check_words(error):
 
 
 def attempt(function, *arguments, **options):
-    """Return what a function returns, or None and check the words where it refuses."""
+    """Return the result of a function, or check its error and return None."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", RuntimeWarning)
@@ -326,7 +326,7 @@ def attempt(function, *arguments, **options):
 
 
 def find_state():
-    """Return what no estimator may change for others."""
+    """Return the global state that no estimator may change."""
     return (
         pickle.dumps(np.random.get_state()),  # noqa: NPY002
         torch.get_rng_state().tolist(),
@@ -347,7 +347,7 @@ def to_numbers(result):
 
 
 def check_rows(result, n_rows, X):
-    """Check rows in the form of a table, which may be a frame with texts."""
+    """Check rows in the form of a table, which may be a frame with text."""
     if not isinstance(result, pd.DataFrame) or result.dtypes.map(is_numeric_dtype).all():
         check_finite(result, (n_rows, *find_shape(X)[1:]))
         return
@@ -377,7 +377,7 @@ def apply_transformer(model, X):
     check_rows(model.inverse_transform(codes), n_rows, X)
     check_finite(model.score_samples(X), (n_rows,))
     errors = model.reconstruction_errors(X)
-    # Frames with texts may lack values, and columns that tell nothing are left out of the model.
+    # Frames with text may have missing values, and uninformative columns are left out.
     mixed, errors = isinstance(errors, pd.DataFrame), to_numbers(errors)
     assert mixed or errors.shape == find_shape(X)
     assert not np.isinf(errors).any()
@@ -440,7 +440,7 @@ def apply_sequencer(model, X):
 
 
 def check_fits(estimator, apply, first, second, **options):
-    """Fit to one thing, apply to it and to another, and fit to that as well."""
+    """Fit to a first input, apply to both inputs, and fit to the second."""
     state = find_state()
     if attempt(estimator.fit, first, **options) is None:
         with pytest.raises(sklearn.exceptions.NotFittedError):
@@ -466,7 +466,7 @@ WEIGHTS = {
 
 
 def explore(n_examples, strategies):
-    """Decorate a check to run with examples, the same ones each time."""
+    """Decorate a check to run with examples, which are equal in each run."""
 
     def run(check):
         hypothesis.settings(
@@ -475,7 +475,7 @@ def explore(n_examples, strategies):
             database=None,
             deadline=None,
             suppress_health_check=list(hypothesis.HealthCheck),
-            # A recipe is short as it is, and making it shorter takes minutes.
+            # Recipes are short, and shrinking them takes minutes.
             phases=[hypothesis.Phase.generate],
             print_blob=False,
         )(hypothesis.given(**strategies)(check))()
@@ -497,7 +497,7 @@ TABLES = [
 
 
 def pair_tables():
-    """Return a strategy of two tables, nearly always of the same number of columns."""
+    """Return a strategy of two tables, nearly always with equally many columns."""
     kept = tables() | tables() | tables() | tables((*CONTAINERS, *ODD_CONTAINERS))
     return kept.flatmap(
         lambda one: st.tuples(st.just(one), tables((one.container,), len(one.kinds) or 1))
@@ -544,7 +544,7 @@ def test_any_tokens(times):
 
 
 def sequences():
-    """Return a strategy of lists of sequences of two features, or of odd ones."""
+    """Return a strategy of lists of sequences, most with two features."""
     step = st.lists(st.sampled_from([0.0, 1.5, np.nan]), min_size=2, max_size=2)
     form = st.sampled_from([list, np.array, pd.DataFrame, tuple])
     sequence = st.builds(lambda form, steps: form(steps), form, st.lists(step, min_size=1))
@@ -565,7 +565,7 @@ def test_any_sequences(times):
 
 
 def texts():
-    """Return a strategy of texts in some container, or of what is none."""
+    """Return a strategy of texts in several containers, or of invalid input."""
     text = st.text(max_size=12) | st.sampled_from(["a b", "b a a", "A", "", "the a"])
     container = st.sampled_from([list, tuple, pd.Series, pl.Series, pd.DataFrame, np.array])
     usual = st.builds(lambda make, found: make(found), container, st.lists(text, max_size=5))

@@ -1,4 +1,4 @@
-"""One seed, one result, whatever else runs; and nothing global is touched."""
+"""Equal seeds give equal results, and global state is not changed."""
 
 import contextlib
 import copy
@@ -19,12 +19,12 @@ def codes_of(estimator, X):
 
 
 def numpys_random_state():
-    """Return the global one, as scikit-learn gets at it."""
+    """Return NumPy's global generator, as scikit-learn does."""
     return check_random_state(None)
 
 
 def read_global_state():
-    """Return all that a fit could disturb, as something that can be compared."""
+    """Return the global state that a fit might change, in comparable form."""
     return {
         "numpy": pickle.dumps(numpys_random_state()),
         "torch": torch.get_rng_state().numpy().tobytes(),
@@ -73,7 +73,7 @@ def test_nothing_global_is_touched_by_a_failure(quick, images, monkeypatch, meth
     def fail(*args, **kwargs):
         raise RuntimeError("no memory left")
 
-    # The last thing that each of them does inside of torch.
+    # The last call of each fit inside torch.
     monkeypatch.setattr(torch.nn.functional, "silu", fail)
     monkeypatch.setattr(torch.nn.SiLU, "forward", fail)
     monkeypatch.setattr("skae._engine.steps.dense.StackStep.forward", fail)

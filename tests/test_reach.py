@@ -1,4 +1,4 @@
-"""Beyond all rows of the fit, what the network has learnt fades and PCA is left."""
+"""Far from the training rows, the model becomes PCA."""
 
 import itertools
 
@@ -36,13 +36,13 @@ FAMILIES = {
 
 @pytest.fixture(scope="module")
 def roll():
-    """Rows that a network reconstructs far better than PCA does."""
+    """Rows that a network reconstructs much better than PCA."""
     return make_swiss_roll(300, random_state=0)[0]
 
 
 @pytest.fixture(scope="module")
 def fitted(roll):
-    """An autoencoder of all of them."""
+    """Autoencoder fitted to all rows."""
     params = {"early_stopping": False, "max_iter": 60, "random_state": 0}
     return AutoencoderTransformer(2, **params).fit(roll)
 
@@ -86,7 +86,7 @@ def test_codes_of_any_size_are_decoded_without_pca():
 
 
 def test_rows_fade_by_themselves(fitted, roll):
-    """Known rows are the same beside far ones, far rows beside known ones, and under vmap."""
+    """Results of a row do not depend on the other rows, also under vmap."""
     far = 3 * roll[:5]
     both = fitted.transform(np.vstack([roll[:20], far, roll[20:40]]))
     np.testing.assert_allclose(both[:20], fitted.transform(roll[:20]), rtol=1e-5, atol=1e-6)
@@ -102,7 +102,7 @@ def test_rows_fade_by_themselves(fitted, roll):
 
 
 def make_readings(n_samples, level=20.0, seed=0):
-    """Return nine readings along a curve, and one of a sensor that rests but for rounding."""
+    """Return nine readings along a curve, and a sensor that is constant except for rounding."""
     rng = np.random.default_rng(seed)
     t = rng.uniform(0, 6, n_samples)
     X = np.column_stack([np.cos(t + k) for k in range(8)] + [t / 3, np.full(n_samples, level)])
@@ -111,7 +111,7 @@ def make_readings(n_samples, level=20.0, seed=0):
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def family(request):
-    """An autoencoder of the readings, of each family, that has learned more than PCA."""
+    """Autoencoders of the readings, of each family, that are better than PCA."""
     model = clone(FAMILIES[request.param])
     params = {"n_components": 2, "max_iter": 15, "random_state": 0, "early_stopping": False}
     known = model.get_params().keys() & params.keys()
@@ -121,12 +121,12 @@ def family(request):
 
 @pytest.fixture(scope="module")
 def pca():
-    """PCA of the same readings."""
+    """PCA of the readings."""
     return PCA(2, svd_solver="full").fit(make_readings(300))
 
 
 def compare_errors(model, pca, X, columns):
-    """Return the squared error of some columns over PCA's."""
+    """Return the squared error of some columns relative to PCA's."""
     errors = [
         np.square(X - estimator.inverse_transform(estimator.transform(X)))[:, columns].sum()
         for estimator in (model, pca)
@@ -170,7 +170,7 @@ def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pc
 
 
 def test_rows_fade_to_the_pca_of_all_rows_where_some_were_held_out():
-    """With a few giant rows the PCA of nine tenths of a table is another one."""
+    """With a few huge rows, the PCA of nine tenths of a table differs from that of all."""
     rng = np.random.default_rng(1)
     X = make_readings(1200)
     is_giant = rng.random(1200) < 0.01
@@ -265,7 +265,7 @@ def test_codes_whose_rows_are_no_numbers_are_refused(roll):
 
 
 def test_what_is_learned_fades_gradually(fitted, roll):
-    """Beyond the known rows the reconstruction changes about as fast as the row does."""
+    """Beyond the known rows, the reconstruction changes about as fast as the row."""
     corner = roll.max(axis=0)
     path = np.linspace(1.0, 1.2, 200)[:, None] * corner
     reconstructions = fitted.inverse_transform(fitted.transform(path))

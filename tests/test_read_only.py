@@ -1,4 +1,4 @@
-"""Fits and transforms where nothing can be written."""
+"""Fits and transforms without a writable folder."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Autoencoders of sequences: padding counts for nothing, and all that works for tables works."""
+"""Autoencoders of sequences: padding is ignored, and features for tables work."""
 
 import pickle
 
@@ -70,7 +70,7 @@ def test_padding_twice_as_long_changes_nothing(padded):
         np.testing.assert_allclose(
             reconstruction[:, : padded.shape[1]], model.inverse_transform(codes), atol=1e-5
         )
-        # Nobody has been that long.
+        # No training sequence has been so long.
         assert np.isnan(reconstruction[:, padded.shape[1] :]).all()
         assert np.isnan(other.reconstruction_errors(longer)[np.isnan(longer)]).all()
 
@@ -98,7 +98,7 @@ def test_beyond_its_end_a_sequence_goes_on_as_longer_ones_do(padded):
     model = make(max_iter=40, architecture="recurrent").fit(padded)
     reconstruction = model.inverse_transform(model.transform(padded))
     assert np.isfinite(reconstruction).all()
-    # Both features together tell where in its course a wave begins.
+    # Both features together determine the phase of a wave.
     first, second = padded[:, 0], padded[:, 1]
     phase = np.arctan2(first, (second - first * np.cos(1)) / np.sin(1))
     steps = 0.8 * np.arange(LENGTH)[:, None] + [0.0, 1.0]
@@ -153,7 +153,7 @@ def test_training_goes_on(padded):
     again = make(warm_start=True).fit(padded)
     before = again.transform(padded)
     assert not np.array_equal(again.fit(padded).transform(padded), before)
-    # The first chunk says how long sequences may be; what is longer is cut.
+    # The first chunk sets the maximum length of sequences; longer ones are cut.
     short = padded.copy()
     short[:, 6:] = np.nan
     model = make().partial_fit(short)

@@ -28,7 +28,7 @@ def test_options_go_with_every_way_of_training(digits, any_autoencoder, options)
     estimator = any_autoencoder.set_params(**options)
     first, second = estimator.fit(X), clone(estimator).fit(X)
     np.testing.assert_array_equal(first.transform(X), second.transform(X))
-    # What is random in training is not in use.
+    # Transforming is not random, unlike training.
     np.testing.assert_array_equal(first.transform(X), first.transform(X))
 
 

@@ -1,4 +1,4 @@
-"""Rotations of the codes, which change no reconstruction."""
+"""Rotations of the codes, which do not change reconstructions."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ quietly = pytest.mark.filterwarnings(
 
 @pytest.fixture(scope="module")
 def sources():
-    """Return 500 rows of three independent sources that are not normal."""
+    """Return 500 rows of three independent, non-normal sources."""
     generator = check_random_state(0)
     uniform = generator.uniform(-1, 1, size=(500, 3))
     return np.sign(uniform) * np.abs(uniform) ** [1.0, 0.5, 2.0] * [3, 2, 1]
@@ -87,7 +87,7 @@ def test_no_turn_of_two_codes_makes_loadings_of_varimax_simpler(seed):
 @pytest.mark.parametrize("rotation", ROTATIONS)
 @pytest.mark.parametrize("n_components", [1, 5])
 def test_codes_that_do_not_vary_stay_apart(quick, sources, rotation, n_components):
-    """Rows of rank three leave two of five codes without variance."""
+    """Rows of rank three leave two of five codes constant."""
     X = sources @ check_random_state(1).normal(size=(3, 6))
     model = quick(n_components=n_components, rotation=rotation, max_iter=1, dtype="float64").fit(X)
     codes = model.transform(X)

@@ -1,4 +1,4 @@
-"""Sequences of different lengths as rows, and back."""
+"""Sequences of different lengths as rows, and their inverse."""
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def test_the_mark_is_what_cuts_a_reconstruction(sequences):
     padder = SequencePadder(mark_end=True)
     rows = padder.fit_transform(sequences).reshape(4, 7, 4)
     assert list(np.nansum(rows[:, :, -1], axis=1)) == [1, 1, 1, 1]
-    # A model fills what was missing, and is less than sure of the end.
+    # A model imputes missing cells, and its end mark is below 1.
     filled = np.nan_to_num(rows, nan=0.3)
     filled[:, :, -1] *= 0.8
     lengths = [len(sequence) for sequence in padder.inverse_transform(filled)]

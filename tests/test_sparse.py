@@ -1,4 +1,4 @@
-"""Sparse matrices: the results of dense tables, with the memory of sparse ones."""
+"""Sparse matrices give the results of dense tables, with less memory."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ FORMATS = {
     "csc_array": sparse.csc_array,
     "coo_array": sparse.coo_array,
 }
-# By default a small dense table is cross-validated, and a sparse one is not.
+# By default, small dense tables are cross-validated, but sparse tables are not.
 HOLD_OUT = {"learning_rate": "adaptive"}
 ALL_ROWS = {"early_stopping": False}
 
@@ -96,9 +96,9 @@ def test_weights_mean_the_same_for_sparse_tables(digits, params):
 
 
 def test_partial_fit_takes_sparse_chunks(digits):
-    # Columns that vary in every chunk: to others, the optimiser makes steps out of roundings.
+    # Columns vary in every chunk, as rounding errors would otherwise become optimiser steps.
     X = digits[0][:, digits[0].std(axis=0) > 0.15]
-    # In double precision, since steps at a constant rate let roundings grow from chunk to chunk.
+    # Double precision, because rounding errors grow from chunk to chunk at a constant rate.
     dense, from_sparse = make(dtype="float64"), make(dtype="float64")
     for chunk in np.array_split(X, 3):
         dense.partial_fit(chunk)
@@ -174,7 +174,7 @@ MEMORY_OF_A_WIDE_FIT = """
 
 @pytest.mark.slow
 def test_a_wide_sparse_table_is_fitted_in_little_memory():
-    """A table of density 0.001 is to take less than 4 GB; as an array it alone would take 2.4."""
+    """A table of density 0.001 must take less than 4 GB; its array would take 2.4 GB."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(MEMORY_OF_A_WIDE_FIT)],
         capture_output=True,

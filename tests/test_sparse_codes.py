@@ -1,4 +1,4 @@
-"""The autoencoder of sparse codes: reconstructions, thresholds, dead codes, matrices in and out."""
+"""Autoencoder of sparse codes: reconstructions, thresholds, dead codes, sparse matrices."""
 
 import pickle
 
@@ -26,7 +26,7 @@ def quick(**params):
 
 
 def make_sums(n_rows, seed=0, n_parts=N_PARTS, n_features=16):
-    """Return rows that are sums of about two of some parts, and the parts."""
+    """Return rows that are sums of about two parts, and the parts."""
     parts = np.random.RandomState(0).normal(size=(n_parts, n_features))
     parts /= np.linalg.norm(parts, axis=1, keepdims=True)
     source = np.random.RandomState(seed)

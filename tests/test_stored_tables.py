@@ -1,4 +1,4 @@
-"""Tables in files and of other libraries: the results of arrays, a block at a time."""
+"""Tables in files and of other libraries give the results of arrays, a block at a time."""
 
 import warnings
 
@@ -34,7 +34,7 @@ def X():
 
 
 class Slices:
-    """The least that a container of rows has."""
+    """Minimal container of rows."""
 
     def __init__(self, X):
         self._rows, self.shape, self.dtype = X, X.shape, X.dtype
@@ -102,7 +102,7 @@ def source(request, X, tmp_path):
 
 @pytest.fixture
 def all_large(monkeypatch):
-    """Treat every table as one that is too large for the memory."""
+    """Treat every table as larger than memory."""
     monkeypatch.setattr(_stored, "_LARGE_BYTES", 0)
     monkeypatch.setattr(_fit, "_MAX_CROSS_VALIDATED_CELLS", 0)
 
@@ -231,7 +231,7 @@ def test_an_index_that_pandas_has_stored_is_no_column(tmp_path, X):
 
 
 def fit_rows(estimator, X, kind):
-    """Return a fitted detector or imputer of few epochs, and its method of rows."""
+    """Return a fitted detector or imputer of few epochs, and its method for rows."""
     small = AutoencoderTransformer(2, max_iter=1, early_stopping=False)
     model = estimator(2, autoencoder=small, random_state=0)
     model.fit(pd.DataFrame(X, columns=NAMES) if kind in NAMED else X)

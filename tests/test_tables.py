@@ -1,4 +1,4 @@
-"""Tables of every size, type and layout: what is done to them, and what refusals leave."""
+"""Tables of every size, type and layout, and the state after errors."""
 
 import joblib
 import numpy as np
@@ -111,7 +111,7 @@ LAYOUTS = {
 
 
 def test_memory_layouts_and_types_of_numbers_make_no_difference(quick, images):
-    # Small whole numbers, which every type holds exactly.
+    # Small integers, which every type represents exactly.
     X = images * 16
     expected = quick().fit(X)
     for convert, tolerance in LAYOUTS.values():
@@ -155,7 +155,7 @@ def test_digits_of_timestamps_are_kept():
     seconds = np.sort(generator.uniform(0, 3600, 200))
     X = np.column_stack([1.7e9 + seconds, seconds + generator.normal(size=200)])
     estimator = AutoencoderTransformer(n_components=2, max_iter=3, random_state=0)
-    # Single precision tells 1.7e9 from its neighbour at 1.7e9 + 128.
+    # Single precision has steps of 128 at 1.7e9.
     assert np.abs(fit_and_reconstruct(estimator, X) - X).max() < 0.01
 
 
@@ -207,7 +207,7 @@ def test_results_do_not_share_memory_with_what_was_given(quick, images):
 
 @pytest.mark.filterwarnings("ignore::skae.exceptions.OvercompleteWarning")
 def test_all_rows_are_trained_on_unless_the_docstring_says_otherwise(quick):
-    # Each of the rows has a feature of its own, which is learned only if the row is seen.
+    # Each row has a feature of its own, which is learned only if the row is used.
     X = np.eye(20) + 1.0
     for params in ({"early_stopping": False}, {}):
         estimator = quick(n_components=19, max_iter=1, **params).fit(X)
@@ -216,7 +216,7 @@ def test_all_rows_are_trained_on_unless_the_docstring_says_otherwise(quick):
 
 
 def test_rows_held_out_are_drawn_at_random(quick):
-    # Sorted by target as tables often are: the first tenth, or the last, would stand for nothing.
+    # Sorted by target, so that the first or the last tenth would not be representative.
     X = np.repeat(np.eye(10), 20, axis=0)
     means = [
         quick(n_components=2, learning_rate="adaptive", random_state=seed).fit(X).mean_
@@ -498,7 +498,7 @@ def interrupt(*args, **kwargs):
 
 
 def interrupt_training(monkeypatch):
-    """Interrupt the first step of every training, of one network or of several side by side."""
+    """Interrupt the first step of every training, also of several networks side by side."""
     for step in ("skae._engine.steps.dense.DenseStep.accumulate_", "torch.optim.Adam.step"):
         monkeypatch.setattr(step, interrupt)
 

@@ -1,4 +1,4 @@
-"""Texts as rows of whole numbers, and back."""
+"""Texts as rows of integers, and their inverse."""
 
 import pickle
 

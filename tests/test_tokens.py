@@ -1,4 +1,4 @@
-"""The autoencoder of texts: where it starts, what it learns, and what it does not see."""
+"""Autoencoder of texts: start, training, and ignored words."""
 
 import pickle
 
@@ -54,7 +54,7 @@ def test_passes_further_checks(check):
 
 
 def weigh_shares(tokens):
-    """Return each word's share of a text, and what words that occur in few texts weigh."""
+    """Return the shares of words in texts, and the inverse document frequencies."""
     n_tokens = tokens.max() + 1
     counts = np.stack([np.bincount(row[row > 0], minlength=n_tokens) for row in tokens])
     shares = counts / counts.sum(1, keepdims=True)
@@ -71,7 +71,7 @@ def test_starts_as_latent_semantic_analysis(tokens):
     codes /= codes[:, 0].std()
     np.testing.assert_allclose(np.abs(model.transform(tokens)), np.abs(codes), atol=1e-4)
 
-    # What the projection makes of the shares, with a straight line below a share's twentieth.
+    # Logarithms of the projected shares, with a straight line below a twentieth of a share.
     totals = counts.sum(0) + 0.5
     totals[0] += len(tokens)
     frequencies = totals / totals.sum()

@@ -1,4 +1,4 @@
-"""What people who know torch and skorch find: a net, its history, its options."""
+"""Access to the skorch net: history, options and callbacks."""
 
 import pickle
 
@@ -29,7 +29,7 @@ def standardise(estimator, X):
 
 
 class CountsEpochs(Callback):
-    """A callback as users write them, which has nothing to do with batches."""
+    """Typical callback of a user, without methods for batches."""
 
     def on_train_begin(self, net, **kwargs):
         self.events = ["train_begin"]
@@ -42,7 +42,7 @@ class CountsEpochs(Callback):
 
 
 class CountsBatches(Callback):
-    """A callback that listens to batches."""
+    """Callback that is called for batches."""
 
     def on_train_begin(self, net, **kwargs):
         self.begun, self.sizes, self.losses, self.n_gradients = 0, [], [], 0
@@ -61,10 +61,10 @@ class CountsBatches(Callback):
 
 
 class NotesOptimizer(Callback):
-    """Note what the optimizer is."""
+    """Callback that records the optimizer."""
 
     def on_train_begin(self, net, **kwargs):
-        # The first group holds the encoder and the decoder.
+        # The first group contains the encoder and the decoder.
         self.kind, self.group = type(net.optimizer_), dict(net.optimizer_.param_groups[0])
 
 
@@ -80,7 +80,7 @@ def test_the_net_is_a_skorch_net_with_its_history(fit, digits, params):
 
 
 def test_held_out_rows_are_in_the_history(fit, digits):
-    # Tables of few rows are trained on again as a whole, without rows to judge by.
+    # For few rows, a second training uses all rows and has no validation loss.
     estimator = fit(X=digits[0][:, 16:48], learning_rate="adaptive")
     start, *later = estimator.validation_loss_curve_
     assert estimator.net_.history[:, "valid_loss"] == later
@@ -113,7 +113,7 @@ def test_a_callback_that_listens_to_batches_is_served(fit, digits, params):
     assert n_train in (360, 400)
     assert callback.begun == callback.n_gradients == len(callback.sizes) == 3 * round(n_train / 50)
     means = np.average(np.reshape(callback.losses, (3, -1)), axis=1)
-    # Rows with odd cells have less weight, and curves are means by weight.
+    # Rows with shifted cells have less weight, and curves are weighted means.
     np.testing.assert_allclose(means, estimator.loss_curve_, rtol=0.1)
 
 
@@ -137,7 +137,7 @@ def test_a_learning_rate_scheduler_of_skorch_is_followed(fit):
     rates = np.array(estimator.net_.history[:, "event_lr"])
     np.testing.assert_allclose(rates / rates[0], [1, 0.1, 0.01])
     plain = fit(**params)
-    # The first epoch is made at the same rate, the others are not.
+    # The first epoch has an equal rate, the others do not.
     assert estimator.loss_curve_[0] == pytest.approx(plain.loss_curve_[0], rel=1e-5)
     assert estimator.loss_curve_[2] != pytest.approx(plain.loss_curve_[2], rel=1e-3)
 
@@ -203,7 +203,7 @@ def test_the_net_predicts(fit, digits, restore):
     net = restore(estimator.net_)
     with torch.no_grad():
         expected = estimator.net_.module_(rows).numpy()
-    # skorch goes through the rows in batches, whose products may be rounded otherwise.
+    # skorch processes rows in batches, whose products may be rounded differently.
     np.testing.assert_allclose(net.predict(rows), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(net.predict(rows.numpy()), expected, rtol=1e-4, atol=1e-5)
     assert net.history[:, "train_loss"] == estimator.net_.history[:, "train_loss"]

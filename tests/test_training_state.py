@@ -1,4 +1,4 @@
-"""What a fit leaves behind, what goes on from it, and what several threads may do with it."""
+"""State after a fit, continued training, and use by several threads."""
 
 import inspect
 import re
@@ -94,7 +94,7 @@ def test_a_warm_start_goes_on_from_the_fit_before(any_autoencoder, images):
     errors = [estimator.reconstruction_error_]
     for _ in range(3):
         errors.append(estimator.fit(images).reconstruction_error_)
-    # Each fit may judge by other rows than the one before.
+    # Each fit may hold out other rows than the fit before.
     assert max(np.diff(errors)) < 0.05 * errors[0]
     assert errors[-1] < 0.9 * errors[0]
     assert estimator.n_iter_ <= 5
@@ -124,7 +124,7 @@ def test_a_warm_start_keeps_the_number_of_codes(quick, images, share):
 
 def test_the_first_partial_fit_is_a_fit_of_one_epoch(quick, images):
     partial = quick().partial_fit(images)
-    # A chunk is not searched for bounds, which the next ones may pass.
+    # Bounds are not inferred from a chunk, because later chunks may exceed them.
     whole = quick(max_iter=1, output_range=None, **STEADY).fit(images)
     np.testing.assert_array_equal(partial.transform(images), whole.transform(images))
     assert partial.loss_curve_ == whole.loss_curve_

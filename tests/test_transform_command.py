@@ -1,4 +1,4 @@
-"""``skae transform``: the codes of a file, written piece by piece."""
+"""``skae transform``: codes of a file, written block by block."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ def X():
 
 @pytest.fixture
 def work(monkeypatch, tmp_path, X):
-    """Return a folder with a model of arrays, one of frames, and rows, which make many pieces."""
+    """Return a folder with a model of arrays, a model of frames, and rows of many blocks."""
     monkeypatch.setattr(transform, "_PIECE_BYTES", 2000)
     monkeypatch.setattr("skae._estimators.stored_tables._BLOCK_BYTES", 1000)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The variational autoencoder: densities, samples, classes, collapse, and its ways of training."""
+"""Variational autoencoder: densities, samples, classes, collapse, and training."""
 
 import copy
 import pickle
@@ -31,7 +31,7 @@ def quick(**params):
 
 @pytest.fixture(scope="module")
 def plane():
-    """Return 300 rows near a plane in 6 dimensions, where probabilistic PCA is the truth."""
+    """Return 300 rows near a plane in 6 dimensions, for which probabilistic PCA is correct."""
     source = check_random_state(0)
     scores = source.normal(size=(300, 2)) * [3, 1]
     return scores @ source.normal(size=(2, 6)) + 0.3 * source.normal(size=(300, 6)) + 10
@@ -50,7 +50,7 @@ def labels():
 
 
 def unbiased_log_density(X, n_components):
-    """Return log-densities by probabilistic PCA whose covariance has the divisor n."""
+    """Return log-densities of probabilistic PCA with the divisor n in the covariance."""
     variances, axes = np.linalg.eigh(np.cov(X.T, bias=True))
     noise = variances[:-n_components].mean()
     variances[:-n_components] = noise

@@ -1,4 +1,4 @@
-"""Weights of rows: what they are worth in the fit and in the score."""
+"""Sample weights in fits and scores."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_equal_weights_are_no_weights(any_autoencoder, images, weight):
 
 
 def test_weights_are_repeats_where_all_rows_meet_at_once(quick, images, weights):
-    # With another loss and more rows than in the check of the same by scikit-learn.
+    # Another loss and more rows than in scikit-learn's check of sample weights.
     estimator = quick(
         early_stopping=False, dtype="float64", batch_size=1000, loss="binary_cross_entropy"
     )
@@ -50,7 +50,7 @@ def test_weights_are_repeats_where_all_rows_meet_at_once(quick, images, weights)
 
 @pytest.mark.slow
 def test_weights_do_on_average_what_repeats_do_where_batches_are_small(quick, digits):
-    # Weights of 2 on average, so that repeats take twice the steps in an epoch.
+    # The mean weight is 2, so repeated rows take twice as many steps in an epoch.
     order = np.argsort(digits[1][:64], kind="stable")
     X, weights = digits[0][order], np.where(np.arange(64) < 32, 3, 1)
     repeated = np.repeat(X, weights, axis=0)
@@ -59,7 +59,7 @@ def test_weights_do_on_average_what_repeats_do_where_batches_are_small(quick, di
         "early_stopping": False,
         "init": "random",
         "learning_rate_init": 0.1,
-        # AdamW divides by the size of the gradients, and weights change that size.
+        # AdamW divides by the size of the gradients, which weights change.
         "net_params": {"optimizer": torch.optim.SGD},
     }
 
@@ -72,7 +72,7 @@ def test_weights_do_on_average_what_repeats_do_where_batches_are_small(quick, di
     differences = np.array([score(seed, 40, X, weights) for seed in seeds]) - by_repeats
     unweighted = np.array([score(seed, 40, X) for seed in seeds]) - by_repeats
 
-    # To first order only: gradients agree on average, what steps make of their scatter does not.
+    # Gradients only agree on average, so steps agree to first order.
     assert abs(np.mean(differences)) < 0.1 * abs(np.mean(unweighted))
 
 

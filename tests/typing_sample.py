@@ -1,4 +1,4 @@
-"""Calls as users write them, which strict type checkers accept. `make types` checks them here."""
+"""Typical calls of users, which `make types` checks strictly."""
 
 from pathlib import Path
 from typing import Any, assert_type

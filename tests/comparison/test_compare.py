@@ -1,4 +1,4 @@
-"""The comparison with PCA: its figures against ones worked out here, its choices, its refusals."""
+"""Comparison with PCA: figures against independent computations, choices, errors."""
 
 import re
 import warnings
@@ -17,7 +17,7 @@ from skae.exceptions import SkaeWarning
 
 
 class HalfAnError(PCA):
-    """Stands in for an autoencoder: its reconstruction is off by half as much as PCA's."""
+    """Substitute for an autoencoder, with half of the reconstruction error of PCA."""
 
     def fit(self, X, y=None):
         self.seen_ = X.copy()
@@ -71,7 +71,7 @@ def test_autoencoder_is_compared_with_pca_of_as_many_codes(iris):
 
 
 def test_default_estimator_is_the_autoencoder():
-    # Points of a parabola: one code is enough, but not one of PCA's.
+    # For points of a parabola one code is enough, but one component of PCA is not.
     x = np.linspace(-1, 1, 200)
     comparison = compare_with_pca(np.column_stack([x, x**2]), n_components=1)
     pca, autoencoder = comparison.results

@@ -1,4 +1,4 @@
-"""Prediction from codes and from PCA's: the splits, the scores, the intervals."""
+"""Predictions from codes and from PCA: splits, scores, intervals."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from skae.comparison import DownstreamComparison, compare_downstream
 
 
 class FirstColumns(PCA):
-    """Stands in for an autoencoder: its codes are columns of the table."""
+    """Substitute for an autoencoder, whose codes are columns of the table."""
 
     def transform(self, X):
         return np.asarray(X)[:, : self.n_components]
@@ -96,7 +96,7 @@ def test_interval_is_that_of_the_corrected_t_test():
 
 
 def test_interval_holds_the_true_mean_as_often_as_it_says():
-    # Ten splits of one table: scores with a common part, as the correction assumes it.
+    # Ten splits of one table: scores with a common part, as the correction assumes.
     rng = np.random.default_rng(0)
     share, n_splits, n_runs = 0.25, 10, 2000
     common = rng.normal(size=(n_runs, 1)) * np.sqrt(share / (1 + share))

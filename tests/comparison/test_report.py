@@ -76,7 +76,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def odd():
-    """Return a table whose names mean something to HTML, to matplotlib or to nobody's font."""
+    """Return a table with column names that are special in HTML, matplotlib or fonts."""
     rng = np.random.default_rng(0)
     names = [
         '<script>alert("x")</script>',
@@ -133,7 +133,7 @@ def test_verdict_tells_how_many_components_pca_needs(digits, digits_page):
         pca = PCA(n_components=n_components).fit(X_train)
         return 1 - np.sum((X_test - pca.inverse_transform(pca.transform(X_test))) ** 2) / total
 
-    # The stand-in reconstructs from two components more than it has codes.
+    # The substitute reconstructs from two components more than it has codes.
     assert keep(4) < keep(5)
     expected = f"3 codes keep {keep(5):.0%} of the variance; PCA needs 5 for that."
     assert read_verdict(digits_page).replace(" %", "%") == expected
@@ -159,7 +159,7 @@ def test_verdict_admits_where_pca_does_as_well_or_better():
 def test_fewest_codes_that_match_more_components_are_the_headline(digits):
     comparison = compare_with_pca(digits[0][:300], n_components=(2, 3, 4, 8), estimator=Curve())
     verdict = reach_verdict(comparison)
-    # The stand-in with two codes keeps as much as four components, and that with four less than 8.
+    # The substitute keeps as much with two codes as PCA with four, but less with four than with 8.
     assert (verdict.autoencoder.n_components, verdict.matched.n_components) == (2, 4)
     sentence = say_verdict(verdict, comparison)
     assert sentence.startswith("2 codes keep as much as 4 components of PCA: ")
@@ -200,7 +200,7 @@ def test_pictures_are_whole_and_described(odd_page, digits_page):
             data = base64.b64decode(image["src"].partition(",")[2])
             width, height = struct.unpack(">II", data[16:24])
             assert data.endswith(b"IEND\xaeB`\x82")
-            # Two pixels of the file for each of the page, for sharp displays.
+            # The file has two pixels for each pixel of the page, for sharp displays.
             assert (width, height) == (
                 pytest.approx(2 * int(image["width"]), abs=2),
                 pytest.approx(2 * int(image["height"]), abs=2),
@@ -246,13 +246,13 @@ def test_the_pointer_shows_the_row_of_each_point(odd, odd_page):
     X, y = odd
     X_train, X_test, _, y_test = train_test_split(X, y, random_state=0, stratify=y)
     texts = [unescape(text) for text in re.findall("<title>(Held-out[^<]*)</title>", odd_page)]
-    # Once in the map of each method.
+    # Each row occurs once in the map of each method.
     assert len(texts) == 2 * len(X_test)
     for row, text in enumerate(texts[: len(X_test)]):
         first, target, *cells = text.split("\n")
         assert (first, target) == (f"Held-out row {row}", f"target: {y_test[row]}")
         assert [cell.rpartition(": ")[0] for cell in cells] == list(X.columns)
-    # In the order in which the rows lie along the first code.
+    # Points are ordered along the first code.
     order = [float(own) for own in re.findall('<circle cx="([^"]*)"', odd_page)[len(X_test) :]]
     scale = X_train.std().replace(0, 1)
     codes = PCA(2).fit(X_train / scale).transform(X_test / scale)

@@ -1,4 +1,4 @@
-"""The data folder, and what is said where it or a file is missing."""
+"""Data folder, and error messages for a missing folder or file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The loaders, on small files of the same layout, and on the real ones where there are any."""
+"""Loaders, on small files of the same layout, and on the real files if available."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def small_mnist(folder):
-    # Every pixel of a row tells its digit, so that rows and labels can be seen to stay together.
+    # Every pixel of a row shows its digit, to check that rows and labels stay together.
     y = np.repeat(np.arange(10, dtype=np.uint8), 3)
     X = np.repeat(y[:, np.newaxis] * np.uint8(25), 784, axis=1)
     np.savez(folder / "mnist.npz", X_train=X, y_train=y, X_test=X[::2], y_test=y[::2])
@@ -66,7 +66,7 @@ def test_digit_images_are_scikit_learns_otherwise(monkeypatch):
     ours = np.concatenate([images.X_train, images.X_test])
     labels = np.concatenate([images.y_train, images.y_test])
     X, y = load_digits(return_X_y=True)
-    # The same images with their labels, each once, in another order.
+    # The shuffled images are a permutation of the others, with their labels.
     theirs = np.column_stack([X, y])
     mine = np.column_stack([ours * 16, labels])
     assert not np.array_equal(theirs, mine)

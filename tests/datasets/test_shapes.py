@@ -1,4 +1,4 @@
-"""Images of shapes: what their factors say can be seen in them."""
+"""Images of shapes agree with their factors."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def shapes():
 
 
 def centres(X, size=24):
-    """Return the centres of mass, from -1 at the left and the top to 1."""
+    """Return the centres of mass, from -1 at the left and at the top to 1."""
     images = X.reshape(-1, size, size)
     at = np.linspace(-1, 1, size)
     mass = images.sum((1, 2))

@@ -1,4 +1,4 @@
-"""The average of the weights over the last epochs, between which training goes on without it."""
+"""Average of the weights over the last epochs, which does not affect training."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from skae._engine.steps.averaging import AveragedWeights
 
 
 class Weights(Callback):
-    """Keeps the weights of the decoder when each batch and each epoch has ended."""
+    """Callback that records the weights of the decoder after batches and epochs."""
 
     def on_train_begin(self, net, **kwargs):
         self.last, self.averaged = [], []
@@ -31,7 +31,7 @@ def _copy(net):
 
 
 def average(last, decay):
-    """Return the average of weights, each of which counts more than the one before."""
+    """Return the average of weights, with increasing weights of the average."""
     shares = decay ** np.arange(len(last))[::-1]
     return np.tensordot(shares / shares.sum(), last, 1)
 
@@ -48,7 +48,7 @@ def test_epochs_end_with_the_average_and_go_on_without_it(quick, images, params)
     for n_epochs in (1, 2, 7, 40):
         expected = average(callback.last[:n_epochs], decay=0.5)
         np.testing.assert_allclose(callback.averaged[n_epochs - 1], expected, rtol=0, atol=1e-6)
-    # Training itself is that of few epochs, which have no average.
+    # Few epochs have no average, and training is equal.
     short = fit(20)
     np.testing.assert_array_equal(short.last, callback.last[:20])
     np.testing.assert_array_equal(short.averaged, short.last)

@@ -1,4 +1,4 @@
-"""The hand-written training step against autograd and torch's own AdamW."""
+"""The explicit training step agrees with autograd and with torch's AdamW."""
 
 import copy
 
@@ -22,7 +22,7 @@ N_ROWS = 40
 
 @pytest.fixture
 def make_training(quick, images):
-    """Return what makes the description of a training in double precision."""
+    """Return a function that makes the settings of a training in double precision."""
 
     def make(**params):
         estimator = quick(dtype="float64", hidden_layer_sizes=(12, 7), weight_decay=0.3, **params)
@@ -47,7 +47,7 @@ def make_objective(setup):
 
 
 def make_modules(setup, n_modules):
-    """Return like modules with other weights, the last layers too, which start at zero."""
+    """Return modules with other weights, also in the last layers, which start at zero."""
     generator = torch.Generator().manual_seed(0)
     modules = []
     for _ in range(n_modules):
@@ -61,7 +61,7 @@ def make_modules(setup, n_modules):
 
 
 def make_batches(setup, n_modules, *, weighted, n_batches=4):
-    """Return stacked inputs, rows and weights, another batch for each model."""
+    """Return stacked inputs, rows and weights, with a different batch for each model."""
     generator = torch.Generator().manual_seed(1)
     rows = setup.table.rows.tensor
     for n_rows in [N_ROWS] * (n_batches - 1) + [N_ROWS - 1]:

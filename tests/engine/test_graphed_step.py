@@ -1,4 +1,4 @@
-"""The dense step that is recorded and replayed gives the numbers of the one that is not.
+"""The recorded and replayed dense step agrees with the ordinary one.
 
 What is recorded needs a GPU; everything around it is tested with a stand-in that keeps to the rules
 of a recording: it reads and writes the tensors that it was made with, and sees nothing else.
@@ -27,7 +27,7 @@ DEVICES = [pytest.param("cpu", id="stand-in"), pytest.param("cuda", marks=needs_
 
 
 class StandIn:
-    """A recording that computes anew, on tensors of its own."""
+    """Substitute for a recorded graph, which computes again on tensors of its own."""
 
     def __init__(self, function, arguments, device):
         self.function = function
@@ -56,7 +56,7 @@ def refuse(function, arguments, device):
 
 
 def make_steps(setup, device, *, n_modules=1, groups=None):
-    """Return a graphed step and a dense one of like modules."""
+    """Return a recorded step and a dense step with equal modules."""
     modules = [module.to(device) for module in make_modules(setup, n_modules)]
     groups = [make_groups(setup)] * n_modules if groups is None else groups
     objective = make_objective(setup).to(device)
@@ -67,7 +67,7 @@ def make_steps(setup, device, *, n_modules=1, groups=None):
 
 
 def train(step, batches, *, device, rates=(1e-2, 2e-3)):
-    """Return losses and errors of rounds over batches of two sizes, with noise and without."""
+    """Return losses and errors over batches of two sizes, with and without noise."""
     results = []
     for rate in rates:
         for own in step.groups:

@@ -1,4 +1,4 @@
-"""Some rows get one odd cell each, some are shifted in many, and others stay as they are."""
+"""Training rows with one shifted cell, with many shifted cells, and without."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_a_fifth_of_the_rows_moves_within_the_ranges_of_the_columns(odd_cells, s
     assert not moved[..., places % 5 != 0, :].any()
     assert (weights[..., places % 5 != 0] == 1).all()
     assert ((weights > 0) & (weights <= 1)).all()
-    # The third column does not vary.
+    # The third column is constant.
     assert not moved[..., 2].any()
     if shape[-2] > 10:
         assert moved[..., places == 0, :].any()
@@ -56,7 +56,7 @@ def test_weights_of_rows_go_on(odd_cells):
 
 
 def test_moves_that_pca_does_not_follow_count_least():
-    """The error of such a row, times its weight, is about that of an ordinary one."""
+    """The weighted error of a shifted row is about that of an ordinary row."""
     parts = torch.ones(4), -100 * torch.ones(4), 100 * torch.ones(4)
     sums = []
     for leverage in (0.0, 0.5, 1.0):

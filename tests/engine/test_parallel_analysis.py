@@ -1,4 +1,4 @@
-"""How many principal components are more than chance."""
+"""Number of principal components by parallel analysis."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from skae._engine.start.parallel_analysis import _sample_rows, count_components
 
 
 def make_factors(n_samples, n_features, n_factors, seed=0):
-    """Return rows of some factors, with noise in every column."""
+    """Return rows that depend on some factors, with noise in every column."""
     generator = check_random_state(seed)
     factors = generator.normal(size=(n_samples, n_factors))
     signal = factors @ generator.normal(size=(n_factors, n_features))

@@ -1,4 +1,4 @@
-"""The PCA that networks start from, against scikit-learn's."""
+"""The initial PCA of networks agrees with scikit-learn's."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from skae._engine.start import principal_components as _principal_components
 from skae._engine.start.principal_components import find_principal_components
 from skae._engine.tables.columns import describe_columns
 
-# What limits are to be changed, so that a small table takes the way of a large one.
+# Limits to change so that small tables are treated like large ones.
 WAYS = {
     "covariance": {},
     "gram": {"_MAX_COVARIANCE_FEATURES": 0},
@@ -31,7 +31,7 @@ def find(X, n_components, weights=None):
 
 
 def assert_is_pca(found, rows):
-    """The axes are those of the rows' PCA; the sign is that of their largest entry."""
+    """The axes are those of PCA of the rows, with the sign of their largest entries."""
     pca = PCA(len(found.components)).fit(rows)
     n = len(rows)
     np.testing.assert_allclose(found.explained_variance, pca.explained_variance_ * (n - 1) / n)
@@ -43,7 +43,7 @@ def assert_is_pca(found, rows):
 
 @pytest.fixture
 def X(digits):
-    """Return a table that is wider than tall, with columns far from zero."""
+    """Return a table with more columns than rows, and columns far from zero."""
     return digits[0][:60] + np.arange(64)
 
 

@@ -1,4 +1,4 @@
-"""Passes over a table on a GPU give what those of the processor give."""
+"""Passes over a table on a GPU agree with those on the CPU."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(params=["float32", "float64", "columns first", "read-only"])
 def table(request):
-    """Return a table far from zero, with a column that piles up at its end."""
+    """Return a table far from zero, with a column that has many values at its bound."""
     X = np.random.default_rng(0).normal(1e3, [1, 2, 3, 4, 5], size=(200, 5))
     X[:80, 2] = X[:, 2].max()
     if request.param == "columns first":

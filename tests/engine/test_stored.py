@@ -1,4 +1,4 @@
-"""Tables that are read in blocks: rows as from an array, and few blocks at a time."""
+"""Tables read in blocks: rows equal those of an array, with few blocks in memory."""
 
 import numpy as np
 import pytest
@@ -15,12 +15,12 @@ BOUNDS = [0, 7, 7, 8, 20, 33, 50, 60]
 
 @pytest.fixture
 def two_blocks(monkeypatch):
-    """Keep two blocks, the least there is."""
+    """Limit the memory to two blocks, the minimum."""
     monkeypatch.setattr(stored, "_BYTES_KEPT", 0)
 
 
 def store(X, bounds=BOUNDS):
-    """Return a stored table and the list of blocks that it has read."""
+    """Return a stored table, and the list of blocks it has read."""
     read = []
 
     def read_block(i):
@@ -63,7 +63,7 @@ def test_a_shuffled_pass_reads_every_block_once(X):
     assert order.sort().values.tolist() == list(range(len(rows)))
     for some in rows[order].split(4):
         table[some.numpy()]
-    # One at a time is shuffled, and the one before may be needed once more.
+    # One block at a time is shuffled, and the block before may be needed again.
     assert sorted(read) == [0, 2, 3, 4, 5, 6]
     other = table.draw_order(rows, torch.Generator().manual_seed(1))
     assert other.tolist() != order.tolist()

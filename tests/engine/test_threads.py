@@ -1,4 +1,4 @@
-"""How many threads a fit computes with, and that nothing of it stays."""
+"""Number of threads of a fit, which is restored afterwards."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def three_threads():
 
 
 class Witness(Callback):
-    """Remembers with how many threads epochs begin; may end the fit with an error."""
+    """Callback that records the number of threads, and may end the fit with an error."""
 
     def __init__(self, *, fails=False):
         self.seen = []

@@ -1,4 +1,4 @@
-"""Scales, bounds, schedules and batches: the small parts of training."""
+"""Scales, bounds, schedules and batches of training."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_values_that_pile_up_at_an_end_are_taken_for_a_bound(convert):
 
 
 def test_a_bound_of_the_whole_table_is_one_of_every_column(images):
-    # Some pixels never reach 1, but the range of the others is theirs too.
+    # Some pixels never reach 1, but have the range of the others.
     pixels = images[:, images.max(axis=0) > 0]
     assert (pixels.max(axis=0) < 1).any()
     lower, upper = bounds_of(pixels)
@@ -99,7 +99,7 @@ def test_other_schedules_leave_the_rate_alone(name):
 
 
 class RateWatcher(Callback):
-    """Remember the greatest learning rate of each epoch, that of the encoder and the decoder."""
+    """Callback that records the maximum learning rate of each epoch."""
 
     def __init__(self):
         self.rates = []
@@ -117,7 +117,7 @@ def test_an_adaptive_rate_is_divided_by_five_where_the_loss_hardly_falls(quick, 
         tol=0.9,
         net_params={"callbacks": [watcher]},
     ).fit(images)
-    # The first epoch falls from infinity; each two after that fall by less than nine tenths.
+    # The first epoch falls from infinity; any two epochs later fall by less than nine tenths.
     np.testing.assert_allclose(watcher.rates, 0.01 / np.array([1, 1, 1, 5, 5, 25, 25]), rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Steps that write the gradients of other objectives out do what autograd does."""
+"""Explicit gradients of other objectives agree with autograd."""
 
 import copy
 
@@ -33,7 +33,7 @@ N_STEPS = 3
 
 
 def make_module(estimator, seed=0):
-    """Return a network away from its start, with codes on a scale of their own."""
+    """Return a network away from its start, with codes of various scales."""
     X = np.random.default_rng(0).uniform(size=(30, 6)).round(1)
     common = {
         "n_components": 2,
@@ -94,7 +94,7 @@ def make_estimator(params):
 
 
 def train(step, objective):
-    """Return losses of some steps, and what the trained networks make of other rows."""
+    """Return losses of some steps, and outputs of the trained networks for other rows."""
     source = torch.Generator().manual_seed(1)
 
     def draw(*shape):
@@ -133,7 +133,7 @@ def test_a_model_is_judged_alike_in_any_company(name):
     modules = [make_module(make_estimator(params), seed) for seed in range(3)]
     groups = [make_optimizer(module).param_groups for module in modules]
     objective, source = make_objective(None), torch.Generator().manual_seed(0)
-    # Elementwise functions process the last rows of a network by other instructions.
+    # Elementwise functions use other instructions for the last rows of a network.
     for n_rows in (1, 5, 30, 31, 33, 35, 37, 39):
         rows = torch.randn(3, n_rows, 6, generator=source, dtype=torch.float64)
         together = make_step(copy.deepcopy(modules), objective, groups).judge(rows, rows)

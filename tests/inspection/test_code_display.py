@@ -1,4 +1,4 @@
-"""Codes as points, pairs and decoded planes: what is on which axes."""
+"""Codes as points, pairs and decoded planes."""
 
 import numpy as np
 import pytest
@@ -115,7 +115,7 @@ def test_plane_is_decoded_where_its_axes_say(images, ax):
     assert mosaic.shape == (40, 40)
     left, right, bottom, top = image.get_extent()
     tile = (right - left) / 5
-    # The tile at the lower right: the first code at its greatest, the second at its least.
+    # The tile at the lower right has the highest first code and the lowest second code.
     first, second = np.percentile(codes[:, [0, 2]], [98, 2], axis=0)[[0, 1], [0, 1]]
     assert right - tile / 2 == pytest.approx(first)
     assert bottom + (top - bottom) / 10 == pytest.approx(second)
@@ -128,7 +128,7 @@ def test_decoded_images_are_not_distorted(images, ax):
     pca = PCA(n_components=2).fit(images)
     CodeDisplay.from_estimator(pca, images, kind="decoded", image_shape=(4, 16), n_steps=3, ax=ax)
     left, right, bottom, top = ax.images[0].get_extent()
-    # A unit upwards is as many times as long as one along as the aspect says.
+    # The aspect is the ratio of the lengths of a vertical and a horizontal unit.
     assert (top - bottom) * ax.get_aspect() / (right - left) == pytest.approx(4 / 16)
 
 

@@ -1,4 +1,4 @@
-"""Curves of losses and of errors: their data, scales and labels."""
+"""Curves of losses and errors: data, scales and labels."""
 
 import pytest
 from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def test_losses_are_those_of_the_fit(digits, quick, ax):
     training, unseen = display.lines_
     assert training.get_xdata().tolist() == [1, 2, 3, 4]
     assert training.get_ydata() == pytest.approx(model.loss_curve_)
-    # What was judged before the first epoch stands at 0.
+    # The value before the first epoch is at 0.
     assert unseen.get_xdata().tolist() == [0, 1, 2, 3, 4]
     assert unseen.get_ydata() == pytest.approx(model.validation_loss_curve_)
     assert f"epoch chosen: {model.best_iter_}" in [line.get_label() for line in ax.lines]

@@ -1,4 +1,4 @@
-"""What holds for all displays: where they draw, what they leave alone, what they refuse."""
+"""All displays: axes, global state and errors."""
 
 import sys
 
@@ -28,7 +28,7 @@ from skae.inspection import (
 )
 
 X, Y = load_digits(return_X_y=True)
-# The middle of the images.
+# The central pixels of the images.
 X, Y = X[:120].reshape(-1, 8, 8)[:, 2:6, 2:6].reshape(-1, 16), Y[:120]
 SHAPE = (4, 4)
 
@@ -83,7 +83,7 @@ DRAWINGS = {
     "traversal_series": drawing(LatentTraversalDisplay, n_steps=3, kind="series"),
 }
 draws_all = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS.keys())
-# One of each class: how they are drawn makes no difference to what comes before.
+# One estimator of each class, because plots do not depend on its parameters.
 ONE_OF_EACH = [
     "codes",
     "components",

@@ -1,4 +1,4 @@
-"""Errors of features and rows: their figures, order and names."""
+"""Errors of features and rows: values, order and names."""
 
 import numpy as np
 import pandas
@@ -26,7 +26,7 @@ def test_features_are_ordered_by_error(rows, ax):
     X, again = rows
     frame = pandas.DataFrame(X, columns=list("abcd"))
     ReconstructionErrorDisplay.from_predictions(frame, again, ax=ax)
-    # From below: the least first.
+    # The lowest error is at the bottom.
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "c", "d", "a"]
     expected = np.mean((X - again) ** 2, axis=0)
     assert_allclose([bar.get_width() for bar in ax.patches], np.sort(expected))

@@ -1,4 +1,4 @@
-"""What moves codes, what codes do: against algebra, automatic derivatives and hand-made codes."""
+"""Explanations agree with algebra, automatic derivatives and hand-made codes."""
 
 import numpy as np
 import pandas
@@ -17,7 +17,7 @@ from skae.inspection import _jacobian, code_jacobian, explain_codes
 
 
 class Squares(TransformerMixin, BaseEstimator):
-    """Codes: the square of the first feature, and the second one; the third is left out."""
+    """Codes are the square of the first feature, and the second feature; the third is ignored."""
 
     def fit(self, X, y=None):
         return self
@@ -118,7 +118,7 @@ def test_inputs_and_effects_are_in_standard_deviations(positive):
 
 
 def test_importance_of_principal_components_is_twice_their_variance(wine):
-    # A permuted code is off by a difference of two independent ones.
+    # The error of a permuted code is the difference of two independent codes.
     X, _ = wine
     pca = PCA(n_components=4).fit(X)
     explanation = explain_codes(pca, X, n_repeats=50)
@@ -186,7 +186,7 @@ def test_bars_show_the_features_that_matter_most(wine):
     assert_allclose([bar.get_width() for bar in axes[0].patches], means[order])
     shown = [label.get_text() for label in axes[0].get_yticklabels()]
     assert shown == [names[index] for index in order]
-    # Of a linear code, means are absolute means but for the sign: marks stand at the bars' ends.
+    # For linear codes, means and absolute means differ only in sign, so marks are at bar ends.
     assert_allclose(axes[0].lines[0].get_xdata(), means[order], atol=1e-9)
 
 

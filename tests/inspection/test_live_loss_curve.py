@@ -1,4 +1,4 @@
-"""The loss drawn while a fit trains: in a notebook, of every epoch; elsewhere nothing."""
+"""Plot of the loss during a fit: in notebooks after every epoch, elsewhere none."""
 
 import io
 import pickle
@@ -30,7 +30,7 @@ def X():
 
 @pytest.fixture
 def notebook(monkeypatch):
-    """Stand in for a notebook; return the images that it was given to show, first and later."""
+    """Simulate a notebook, and return the images shown at first and later."""
     shown = []
 
     def display(image, display_id):
@@ -44,7 +44,7 @@ def notebook(monkeypatch):
         return SimpleNamespace(pixels=struct.unpack(">I", data[16:20])[0], width=width)
 
     shell = SimpleNamespace(kernel=object())
-    # matplotlib asks for the version, too.
+    # matplotlib reads the version as well.
     module = SimpleNamespace(get_ipython=lambda: shell, version_info=(9, 0))
     monkeypatch.setitem(sys.modules, "IPython", module)
     drawing = SimpleNamespace(display=display, Image=make_image)
@@ -54,7 +54,7 @@ def notebook(monkeypatch):
 
 @pytest.fixture
 def plotted(monkeypatch):
-    """Return the displays that are plotted."""
+    """Return the list of plotted displays."""
     displays = []
 
     def plot(self, ax=None):
@@ -67,7 +67,7 @@ def plotted(monkeypatch):
 
 
 def make(**params):
-    # Few rows are cross-validated by default, before any epoch that counts.
+    # By default, few rows are cross-validated before the final training.
     return AutoencoderTransformer(1, **{"max_iter": 4, "random_state": 0, **params})
 
 
@@ -94,7 +94,7 @@ def test_every_epoch_is_drawn_and_at_last_the_whole_fit(X, notebook, plotted, ea
 
 
 class _Eager(dict):
-    """Pictures that are always due."""
+    """Plot that is always due for an update."""
 
     def __setitem__(self, key, picture):
         picture.is_due = lambda: True
@@ -103,7 +103,7 @@ class _Eager(dict):
 
 def test_drawing_takes_little_of_the_time(X, notebook):
     make(max_iter=30, early_stopping=False).set_callbacks(LiveLossCurve()).fit(X)
-    # The first epoch, and the end: all others came sooner than half a second later.
+    # The first epoch and the end; all other epochs follow within half a second.
     assert len(notebook.shown) <= 4
 
 
@@ -157,7 +157,7 @@ def test_interval_is_a_number_of_seconds(interval):
 
 
 class Terminal(io.StringIO):
-    """A text stream that knows how to go back."""
+    """Text stream that interprets backspaces."""
 
     def isatty(self):
         return True

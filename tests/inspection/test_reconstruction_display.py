@@ -1,4 +1,4 @@
-"""Rows over reconstructions over differences: what is on which axes."""
+"""Plots of rows, reconstructions and differences."""
 
 import numpy as np
 import pandas
@@ -70,7 +70,7 @@ def test_bars_show_values_and_names(rows, ax):
         assert names[:5] == list("abcde")
         assert names[5].startswith(LONG[:20])
         assert len(names[5]) < 25
-    # What is to be compared has one scale.
+    # Originals and reconstructions share one scale.
     assert len({each.get_ylim() for each in axes[:2].ravel()}) == 1
     assert len({each.get_ylim() for each in axes[2]}) == 1
 

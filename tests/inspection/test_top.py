@@ -1,4 +1,4 @@
-"""The rows and columns that show what a code stands for."""
+"""Rows and columns with the largest values of a code."""
 
 import numpy as np
 import pandas as pd

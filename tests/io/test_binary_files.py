@@ -1,4 +1,4 @@
-"""Parquet, Excel and NPZ files: types, names, and what is broken or hostile."""
+"""Parquet, Excel and NPZ files: types, names, and broken or malicious files."""
 
 import io
 import sys

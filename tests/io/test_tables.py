@@ -1,4 +1,4 @@
-"""Reading tables: what is taken, what is left out, and what is refused with which words."""
+"""Reading tables: columns kept, columns left out, and error messages."""
 
 import gzip
 import sys

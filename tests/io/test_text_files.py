@@ -1,4 +1,4 @@
-"""Text files as programs and people write them: read rightly, or refused in words."""
+"""Text files of many programs: correct values, or a clear error."""
 
 import gzip
 

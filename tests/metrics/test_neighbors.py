@@ -1,4 +1,4 @@
-"""Shares of kept neighbours against scikit-learn's search, by hand, and their refusals."""
+"""Shares of kept neighbours: comparison with scikit-learn's search, and errors."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def X():
 
 
 def count_by_search(X, codes, k, metric, first=0):
-    """Ask scikit-learn for the neighbours of rows from `first` on, and count by sets."""
+    """Count kept neighbours of rows from `first` on by scikit-learn and sets."""
     if first:
         searches = [
             NearestNeighbors(n_neighbors=k, metric=metric).fit(t[:first]) for t in (X, codes)

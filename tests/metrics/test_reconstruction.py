@@ -1,4 +1,4 @@
-"""The scorers: their figures against scikit-learn's, and their place in a search."""
+"""Scorers: comparison with scikit-learn, and use in a search."""
 
 import numpy as np
 import pandas
@@ -38,7 +38,7 @@ def test_autoencoder_is_scored_as_it_scores_itself(digits, quick):
     model = quick().fit(X)
     error = np.mean(model.reconstruction_errors(X))
     assert -neg_reconstruction_error(model, X) == pytest.approx(error, rel=1e-5)
-    # On the training rows, whose mean is the one that `score` knows.
+    # On the training rows, whose mean `score` uses.
     assert explained_variance(model, X) == pytest.approx(model.score(X), rel=1e-5)
 
 

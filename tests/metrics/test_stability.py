@@ -1,4 +1,4 @@
-"""Whether codes come back after a fit with another seed."""
+"""Agreement of codes between fits with different seeds."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from skae.metrics import code_stability
 
 
 class Turned(TransformerMixin, BaseEstimator):
-    """PCA whose codes are rotated at random, and hold noise on top where that is asked for."""
+    """PCA with randomly rotated codes, and optionally noise."""
 
     def __init__(self, n_components=3, noise=0.0, random_state=None):
         self.n_components = n_components
@@ -35,7 +35,7 @@ class Turned(TransformerMixin, BaseEstimator):
 
 
 class Permuted(Turned):
-    """PCA whose codes come in an order, and with signs, that depend on the seed."""
+    """PCA with order and signs of codes that depend on the seed."""
 
     def fit(self, X, y=None):
         super().fit(X)
@@ -74,7 +74,7 @@ def test_order_and_sign_do_not_count():
 
 
 def test_noise_of_known_size_gives_the_share_that_can_be_told():
-    """Codes of variance 1 + s^2, of which another seed's tell a code of variance 1 / (1 + s^2)."""
+    """R2 is 1 / (1 + s^2)^2 between codes with independent noise of variance s^2."""
     many = np.random.default_rng(0).normal(size=(4000, 3)) * [3, 2, 1]
     stability = code_stability(Permuted(noise=0.5), many, n_seeds=2)
     np.testing.assert_allclose(stability.from_one, 1 / 1.25**2, atol=0.06)

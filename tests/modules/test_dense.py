@@ -35,7 +35,7 @@ def make_tied(activation="silu", *, sizes=(6, 5, 3), zero_last=False, **params):
 
 
 def differentiate(function, rows):
-    """Return the Jacobian of each row by torch."""
+    """Return the Jacobian at each row, computed by torch."""
     return torch.func.vmap(torch.func.jacrev(lambda row: function(row[None])[0]))(rows)
 
 
@@ -187,7 +187,7 @@ def test_copies_go_on_with_the_draws(copied):
     other = copied(stack)
     expected = stack(rows)
     torch.testing.assert_close(other(rows), expected, rtol=0, atol=0)
-    # Each has a generator of its own.
+    # Each model has its own generator.
     torch.testing.assert_close(other(rows), stack(rows), rtol=0, atol=0)
 
 

@@ -1,4 +1,4 @@
-"""Missing cells filled by a normal distribution."""
+"""Imputation of missing cells from a normal distribution."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def make_filling(mean, covariance):
 
 
 def expect(row, mean, covariance):
-    """Return a row with its missing cells at their expectation, by the covariance."""
+    """Return a row with missing cells replaced by their conditional expectation."""
     missing = np.isnan(row)
     there = ~missing
     cross = covariance[np.ix_(missing, there)]

@@ -53,7 +53,7 @@ def test_rates_below_zero_become_small_ones_with_a_gradient():
     rates = output(output.link(linear)) * SCALE + 10 * MEAN
     assert (rates > 0).all()
     assert (rates.diff(dim=0) > 0).all()
-    # One mean below zero costs less than a factor of three below the clip.
+    # A mean below zero costs less than a factor of three below the limit of clipping.
     below_by_one_mean = output.link((-20 * MEAN / SCALE)[None])
     assert (below_by_one_mean > torch.log(10 * MEAN * 0.05) - 1.1).all()
 

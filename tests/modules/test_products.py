@@ -1,4 +1,4 @@
-"""Large products against torch's own, with their derivatives."""
+"""Large matrix products and their derivatives agree with torch's."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def factors():
 
 @pytest.fixture
 def processor(monkeypatch, tmp_path):
-    """Return a function that makes the processor another one."""
+    """Return a function that simulates another processor."""
 
     def replace(vendor, family, capability="AVX512"):
         text = f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\n\n"

@@ -1,4 +1,4 @@
-"""Recurrent networks: what they read, what they do not, and where weights come from."""
+"""Recurrent networks: steps read and ignored, and initial weights."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def generator():
 
 
 def make_rows(length, lengths=LENGTHS, filler=0.0):
-    """Return sequences as rows of so many steps, with the marks of what is missing behind them."""
+    """Return sequences as rows of a number of steps, followed by the mask of missing cells."""
     values = torch.randn(len(lengths), LENGTH, FEATURES, generator=generator())
     rows = torch.full((len(lengths), length, FEATURES), filler)
     missing = torch.ones_like(rows)

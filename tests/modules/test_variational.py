@@ -1,4 +1,4 @@
-"""The variational network against probabilistic PCA, where everything is known."""
+"""The variational network agrees with probabilistic PCA."""
 
 import math
 
@@ -19,7 +19,7 @@ def draw(*shape, seed=0):
 
 @pytest.fixture
 def probabilistic_pca():
-    """Return a linear network whose posterior is exact, and the loadings of its rows."""
+    """Return a linear network with exact posterior, and the loadings of its rows."""
     axes = torch.linalg.qr(draw(N_FEATURES, N_CODES)).Q.T
     signal = torch.tensor([3.0, 0.5], dtype=torch.float64)
     loadings = axes * signal.sqrt()[:, None]

@@ -1,4 +1,4 @@
-"""Adversarial losses and discrepancies against what is known of them."""
+"""Adversarial losses and discrepancies against known values."""
 
 import math
 

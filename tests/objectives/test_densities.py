@@ -1,4 +1,4 @@
-"""Likelihoods, divergences and the evidence bound against torch's distributions."""
+"""Likelihoods, divergences and the evidence bound agree with torch's distributions."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def draw(*shape, seed=0):
 
 @pytest.fixture
 def model():
-    """Return a network that is far from its start, in double precision."""
+    """Return a network far from its start, in double precision."""
     params = {"dtype": torch.float64, "generator": torch.Generator().manual_seed(0)}
     return VariationalAutoencoder(
         DenseStack([N_FEATURES, 8, 2 * N_CODES], **params),

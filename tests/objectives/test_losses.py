@@ -1,4 +1,4 @@
-"""Reconstruction losses: values, gradients, missing cells, criteria of the user's own."""
+"""Reconstruction losses: values, gradients, missing cells, and user-defined criteria."""
 
 import copy
 import pickle
@@ -29,7 +29,7 @@ RANGE = torch.full((N_FEATURES,), -0.5).double(), torch.full((N_FEATURES,), 0.6)
 
 
 def make_loss(name, *, ranged=False, masked=False):
-    """Return the loss of this name, ready for a table."""
+    """Return the loss of this name, prepared for a table."""
     mean = MEAN / 10 if name == "binary_cross_entropy" else MEAN
     units = ColumnUnits(mean, SCALE, *(RANGE if ranged else ()))
     return LOSSES[name]().prepare(units, masked=masked)
@@ -40,7 +40,7 @@ def prepare_criterion(criterion, **params):
 
 
 def make_batch(name, *shape, seed=0):
-    """Return outputs, and targets that the loss of this name is for."""
+    """Return outputs, and targets in the domain of the loss of this name."""
     generator = torch.Generator().manual_seed(seed)
     output = 2 * torch.randn(*shape, N_FEATURES, dtype=torch.float64, generator=generator)
     uniform = torch.rand(output.shape, dtype=torch.float64, generator=generator)
@@ -106,7 +106,7 @@ def test_beyond_a_bound_an_output_costs_nothing_and_is_drawn_back_if_need_be(los
     target = torch.stack([RANGE[1], RANGE[1] - 0.1])
     rows = loss.rows(output, target)
     rows.sum().backward()
-    # Rounding may leave something of the difference between a bound and itself.
+    # Rounding may leave a small difference between equal bounds.
     torch.testing.assert_close(rows[0].detach(), torch.zeros(()).double())
     assert rows[1] > 0
     torch.testing.assert_close(output.grad[0].abs() < 1, torch.ones(N_FEATURES) > 0)
@@ -119,7 +119,7 @@ def test_missing_cells_cost_nothing_and_have_no_gradient(name):
     target, missing = drop_cells(complete)
     expected = loss.cells(output, complete).masked_fill(missing, 0)
     loss = make_loss(name, masked=True)
-    # Outputs there may be anything: an exponential of them need not be finite.
+    # Outputs of missing cells may be anything, so their exponential may be infinite.
     output = output.masked_fill(missing, 1e308).requires_grad_()
 
     cells = loss.cells(output, target)
@@ -282,7 +282,7 @@ def test_poisson_stays_finite(dtype):
 
 
 class CosineError(nn.Module):
-    """A criterion of rows."""
+    """Criterion that returns a loss per row."""
 
     def forward(self, output, target):
         return 1 - F.cosine_similarity(output, target)
@@ -351,7 +351,7 @@ def test_missing_cells_cost_nothing_under_a_criterion_of_cells():
 
 
 class MeanOnly(nn.Module):
-    """A criterion that has a reduction and cannot do without."""
+    """Criterion with a reduction that cannot be turned off."""
 
     def __init__(self, reduction="mean"):
         super().__init__()
@@ -388,7 +388,7 @@ def test_other_criteria_tell_rows_apart(criterion):
 
 
 class Perceptual(nn.Module):
-    """A criterion with weights of its own."""
+    """Criterion with trainable weights."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The loss of numbers and categories, beside an independent computation and autograd."""
+"""The loss of numbers and categories agrees with an independent computation and autograd."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def units():
 
 @pytest.fixture
 def batch():
-    """Return outputs and standardised rows, some cells of which are missing."""
+    """Return outputs and standardised rows with missing cells."""
     draw = np.random.default_rng(0)
     rows = np.zeros((8, 7))
     rows[:, [0, 6]] = draw.normal(size=(8, 2))

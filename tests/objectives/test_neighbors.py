@@ -1,4 +1,4 @@
-"""The loss of neighbours: its value, its weights, and how it judges."""
+"""The loss of neighbours: value, weights, and evaluation."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from skae.objectives import ColumnUnits, NeighborLoss, NeighborObjective
 
 
 class Codes(nn.Module):
-    """A network whose codes are some columns, and whose output is the row."""
+    """Network whose codes are some columns, and whose output is the row."""
 
     def __init__(self, n_codes):
         super().__init__()

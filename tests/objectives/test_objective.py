@@ -1,4 +1,4 @@
-"""The contract that all objectives keep."""
+"""Contract of all objectives."""
 
 import pytest
 import torch
@@ -81,7 +81,7 @@ def make_penalised(penalty):
 
 
 class WorstCell(Objective):
-    """A user's own, with no more than it must have."""
+    """Minimal user-defined objective."""
 
     def judge(self, module, inputs, rows):
         output = module(inputs)
@@ -130,13 +130,13 @@ def test_rows_are_judged_one_by_one_and_alike_each_time(case):
 def test_rows_of_no_weight_do_not_count(case):
     network, objective, rows = case
     if getattr(objective, "penalty", None) is not None:
-        # A penalty is one of the whole batch.
+        # A penalty depends on the whole batch.
         objective.alpha = 0.0
     weights = torch.cat([torch.full((20,), 2.0), torch.zeros(20)])
     strange = rows.clone()
     strange[20:] *= 3
     if isinstance(objective, NegativeELBO):
-        # The draws start anew at each call.
+        # The draws are equal in each call.
         objective.generator = None
     before = objective(network, rows, rows, weights)[0]
     torch.testing.assert_close(objective(network, rows, strange, weights)[0], before)
@@ -162,7 +162,7 @@ def test_texts_keep_the_contract_with_codes_in_the_place_of_logits():
     losses, codes = objective.judge(network, texts, texts)
     assert losses.shape == (2,)
     assert codes.shape == (2, N_CODES)
-    # Three words and one, and the end of each text.
+    # Texts of three words and of one word, each with an end.
     words = torch.tensor([2, 3, 4, 0, 1, 0])
     both = network(texts)
     logits = torch.cat([both[0, :4], both[1, :2]])

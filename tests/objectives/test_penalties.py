@@ -1,4 +1,4 @@
-"""Penalties against Jacobians and sums computed otherwise."""
+"""Penalties agree with Jacobians and sums computed independently."""
 
 import copy
 import itertools
@@ -34,7 +34,7 @@ def draw(*shape, seed=0):
 
 
 def make_module(activation="silu", hidden=(5,), *, linear=True, output=None, tied=False):
-    """Return an autoencoder in double precision; some rows and codes are beyond its limit."""
+    """Return an autoencoder in double precision; some rows and codes exceed its input limit."""
     params = {"dtype": torch.float64, "generator": make_generator()}
     sizes = [N_FEATURES, *hidden, N_CODES]
     encoder = DenseStack(sizes, activation, **params)
@@ -56,7 +56,7 @@ def make_module(activation="silu", hidden=(5,), *, linear=True, output=None, tie
 
 
 class Opaque(nn.Module):
-    """A part of which only calls are known."""
+    """Module without attributes, which can only be called."""
 
     def __init__(self, part):
         super().__init__()
@@ -67,7 +67,7 @@ class Opaque(nn.Module):
 
 
 def hide(module):
-    """Return the same autoencoder without closed forms."""
+    """Return an equal autoencoder without closed-form derivatives."""
     module = copy.deepcopy(module)
     module.encoder, module.decoder = Opaque(module.encoder), Opaque(module.decoder)
     return module
@@ -196,7 +196,7 @@ def test_of_many_rows_those_that_are_drawn_count(hidden):
 
 
 class Largest(torch.nn.Module):
-    """Keeps one code of each row."""
+    """Module that keeps one code of each row."""
 
     def forward(self, code):
         sizes = code.abs()
@@ -254,7 +254,7 @@ def test_what_aims_at_single_codes_forbids_their_rotation():
 
 
 def make_pca():
-    """Return an autoencoder that has not left principal components."""
+    """Return an autoencoder that is still PCA."""
     axes = torch.linalg.qr(draw(N_FEATURES, N_CODES)).Q.T
     params = {"zero_last": True, "dtype": torch.float64, "generator": make_generator()}
     code_scale = torch.tensor([0.2, 0.5, 1.0], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Fits that were cut short and go on: what comes back to the bit, and what is refused."""
+"""Interrupted fits that resume: equal results, and errors."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from skae.saving import _checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
-# More than a thousand rows, which are not cross-validated.
+# Tables of more than a thousand rows are not cross-validated.
 X = np.random.default_rng(0).normal(size=(1010, 3)) @ np.random.default_rng(1).normal(size=(3, 9))
 X = np.tanh(X) + 0.1 * np.random.default_rng(2).normal(size=X.shape)
 QUICK = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
@@ -32,12 +32,12 @@ QUICK = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 5, "random_s
 
 @pytest.fixture(autouse=True)
 def average_weights(monkeypatch):
-    """Average the weights in short trainings, too, as in those of a hundred epochs."""
+    """Average the weights in short trainings as well."""
     monkeypatch.setattr(averaging, "_SHARE_OF_EPOCHS", 1.0)
 
 
 def interrupt(monkeypatch, folder, fit, *, after, every=1):
-    """Let a fit write checkpoints, and interrupt it after one of them."""
+    """Write checkpoints during a fit, and interrupt it after one of them."""
     write = _checkpoints._Store.write
 
     def write_and_stop(store, state, epoch):
@@ -68,7 +68,7 @@ def assert_equal(resumed, whole):
 MODELS = {
     "plain": AutoencoderTransformer(**QUICK),
     "variational": VariationalAutoencoderTransformer(**QUICK, dropout=0.2),
-    # All but three codes are of noise, and count more from epoch to epoch.
+    # All codes except three are noise, with growing influence.
     "nested": AutoencoderTransformer(**QUICK | {"n_components": 6}, nested=True),
 }
 MORE_MODELS = {
@@ -147,7 +147,7 @@ def test_checkpoints_of_another_fit_are_refused(tmp_path):
     for model, table, params, message in others:
         with pytest.raises(ValueError, match=message):
             resume(tmp_path, lambda m=model, t=table, p=params: m.fit(t, **p))
-    # What makes no difference to the model may differ.
+    # Parameters that do not affect the model may differ.
     resume(tmp_path, lambda: AutoencoderTransformer(**QUICK, verbose=True).fit(X), every=3)
 
 

@@ -1,4 +1,4 @@
-"""Mutated files: one kind of error, no code, little memory."""
+"""Mutated files raise one kind of error, run no code, and take little memory."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from skae.text import TokenSequencer
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
-# Python objects of the header, and torch's of an empty network.
+# Memory of the Python objects of the header, and of an empty network of torch.
 _OVERHEAD = 1_000_000
 _ODD = [None, True, -1, 0, 10**12, 1e308, "x", "os.system", [], {}, [[]], {"tuple": [10**9]}]
 _ODD += [{"arrays": "0/"}, {"halves": "0/"}, {"list": "mean_"}, {"array": "mean_"}, [0, 5], [-9, 9]]
 _ODD += [{"arrays": {"x": [0, 5]}}, {"list": [0, 10**12]}, {"array": ["float64", 0, -1]}]
-# SKAE_FUZZ=10000 makes so many files of each way to change them, in the slow tests.
+# SKAE_FUZZ=10000 tries this number of files for each mutation, in the slow tests.
 _MORE = int(os.environ.get("SKAE_FUZZ", "1000"))
 N_FILES = pytest.mark.parametrize("n_files", [20, pytest.param(_MORE, marks=pytest.mark.slow)])
 
@@ -33,7 +33,7 @@ PLAIN = skae.AutoencoderTransformer(2, dropout=0.1, **OWN)
 
 
 def list_models():
-    """Yield fitted models of several kinds, and whether to halve them."""
+    """Yield fitted models of several kinds, and whether to save them in half precision."""
     yield PLAIN.fit(ROWS), False
     yield make_pipeline(PLAIN, skae.VariationalAutoencoderTransformer(1, **OWN)).fit(ROWS), True
     yield skae.AutoencoderImputer(2, autoencoder=PLAIN, random_state=0).fit(ROWS), False
@@ -70,7 +70,7 @@ def mutate_bytes(content: bytes, source: random.Random) -> bytes:
 
 
 def mutate_header(header, source: random.Random):
-    """Put something else in a random place of nested values."""
+    """Replace a random part of nested values."""
     holder = header
     while True:
         keys = list(holder) if isinstance(holder, dict) else range(len(holder))
@@ -95,7 +95,7 @@ def load_mutated(path, n_bytes: int):
 
 
 def mutate_arrays(arrays, source: random.Random):
-    """Let an array be missing, of another shape or type, empty, or full of odd numbers."""
+    """Remove an array, or change its shape, type or numbers."""
     name = source.choice(list(arrays))
     array = arrays.pop(name)
     changes = [

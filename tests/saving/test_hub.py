@@ -1,4 +1,4 @@
-"""Models from the Hugging Face hub, of which a folder takes the place here."""
+"""Models from the Hugging Face Hub, which a folder replaces."""
 
 import sys
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ X = np.random.RandomState(0).normal(size=(60, 5)).cumsum(axis=1)
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """Let a folder be the hub: owner/name/revision/file."""
+    """Replace the hub by a folder: owner/name/revision/file."""
     calls = []
 
     def download(repo_id, filename, *, revision=None):

@@ -1,4 +1,4 @@
-"""Fitted estimators in files: what comes back, what is refused, what is said of a file."""
+"""Fitted estimators in files: loaded models, errors, and information."""
 
 import json
 import os
@@ -218,7 +218,7 @@ def test_halves_take_half_the_space_and_come_back_as_single_precision(tmp_path):
     assert codes.dtype == np.float32
     assert all(own.dtype == torch.float32 for own in again.net_.module_.parameters())
     np.testing.assert_allclose(codes, model.transform(X), rtol=0.01, atol=0.01)
-    # Once more is not less.
+    # Half precision loses nothing the second time.
     skae.save(again, whole, half=True)
     np.testing.assert_array_equal(skae.load(whole).transform(X), codes)
 
@@ -297,7 +297,7 @@ def test_stored_files_of_all_formats_are_read(stored):
 
 
 def rewrite(path, change):
-    """Change the header of a file, and make its digest fit."""
+    """Change the header of a file, and update its digest."""
     from skae.saving._container import pack
 
     with safe_open(path, framework="numpy") as file:
@@ -370,7 +370,7 @@ def test_foreign_files_are_refused(tmp_path):
     with pytest.raises(ModelFileError, match="not one written by skae"):
         skae.load(path)
     with open(path, "wb") as file:
-        # It takes no room on the disk.
+        # The sparse file takes no space on the disk.
         file.truncate(1 << 40)
     with pytest.raises(ModelFileError):
         skae.load(path)
@@ -393,7 +393,7 @@ def test_info_tells_what_a_file_holds(tmp_path, capsys):
 
 
 def list_composites():
-    """Yield estimators that hold an autoencoder."""
+    """Yield estimators that contain an autoencoder."""
     own = make_autoencoder()
     pipeline = make_pipeline(StandardScaler(), own, LogisticRegression())
     grid = {"autoencodertransformer__n_components": [1, 2]}

@@ -1,4 +1,4 @@
-"""The models that come with skae, and folders of models of one's own."""
+"""Models that come with skae, and folders of models."""
 
 import importlib.util
 from pathlib import Path
