@@ -42,7 +42,7 @@ from skae._estimators.row_space import (
     place_rows,
 )
 from skae._estimators.samples import find_form, flatten_samples, stack_samples
-from skae._estimators.sparse_tables import tidy_table
+from skae._estimators.sparse_tables import tidy_numbers
 from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import is_masked
 from skae._shared.scikit_learn import check_weights, fit_context, validate_data
@@ -529,7 +529,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         with advise("contains NaN", _MISSING):
             rows = validate_data(
                 self,
-                tidy_table(flatten_samples(samples), dense=masked),
+                tidy_numbers(flatten_samples(samples), dense=masked),
                 reset=reset,
                 ensure_all_finite="allow-nan" if masked else True,
                 **options,

@@ -11,7 +11,7 @@ _COMPRESSED = ("csr", "csc", "bsr")
 
 
 def tidy_table(X, *, dense=False):
-    """Return a sparse matrix as CSR without repeated entries, and a table without other marks.
+    """Return a sparse matrix as CSR without repeated entries; other objects are unchanged.
 
     Parameters
     ----------
@@ -23,18 +23,41 @@ def tidy_table(X, *, dense=False):
     Returns
     -------
     X : object
-        CSR if X was sparse; a frame with dense columns if necessary; NaN for NA and NaT among
-        objects; otherwise X itself.
+        CSR if X was sparse; a frame with dense columns if necessary.
+
+    Raises
+    ------
+    ValueError
+        If the indices of a sparse matrix are out of range.
+    """
+    if sparse.issparse(X):
+        return _sum_repeated(_check_indices(X).tocsr())
+    if has_sparse_columns(X) and (dense or any(kind.fill_value != 0 for kind in X.dtypes)):
+        return X.sparse.to_dense()
+    return X
+
+
+def tidy_numbers(X, *, dense=False):
+    """Return a table of numbers prepared for scikit-learn's validation.
+
+    Parameters
+    ----------
+    X : object
+        Input of the user, which is not modified.
+    dense : bool, default=False
+        As in `tidy_table`.
+
+    Returns
+    -------
+    X : object
+        Result of `tidy_table`, with NaN for NA and NaT among objects.
 
     Raises
     ------
     ValueError
         If the indices of a sparse matrix are out of range, or if a frame has a column of dates.
     """
-    if sparse.issparse(X):
-        return _sum_repeated(_check_indices(X).tocsr())
-    if has_sparse_columns(X) and (dense or any(kind.fill_value != 0 for kind in X.dtypes)):
-        return X.sparse.to_dense()
+    X = tidy_table(X, dense=dense)
     if is_frame(X):
         _refuse_dates(X)
         return _blank_columns(X) if hasattr(X, "iloc") else X

@@ -8,7 +8,7 @@ from sklearn.utils import assert_all_finite
 
 from skae._engine import StoredTable, chunk_slices, find_float_type
 from skae._estimators.samples import flatten_samples
-from skae._estimators.sparse_tables import find_dtypes, tidy_table
+from skae._estimators.sparse_tables import find_dtypes, tidy_numbers
 from skae._estimators.stored_tables import make_nameplate
 from skae._shared.scikit_learn import validate_data
 
@@ -43,7 +43,7 @@ def validate_table(estimator, X, **params):
     masked = is_masked(estimator)
     if isinstance(X, StoredTable):
         return _validate_stored(estimator, X.flatten(), **params)
-    X = tidy_table(flatten_samples(X), dense=masked)
+    X = tidy_numbers(flatten_samples(X), dense=masked)
     params |= {"accept_sparse": not masked and ("csr",)}
     finite = "allow-nan" if masked else True
     with _tell_of_missing(estimator), _without_dispatch():

@@ -8,7 +8,7 @@ from skae._estimators.containers import count_axes, read_container
 from skae._estimators.frame_numbers import NumberView, fill_with_means, place_frames
 from skae._estimators.frames import is_mixed_frame
 from skae._estimators.samples import flatten_samples, stack_samples
-from skae._estimators.sparse_tables import find_dtypes, tidy_table
+from skae._estimators.sparse_tables import find_dtypes, tidy_numbers, tidy_table
 from skae.sequences import SequencePadder
 
 # Numbers of channels of images that can be drawn: grey or coloured.
@@ -120,7 +120,7 @@ def to_array(table):
     table = index_samples(table)
     if is_ragged(table):
         return SequencePadder().fit_transform(table)
-    table = tidy_table(flatten_samples(table), dense=True)
+    table = tidy_numbers(flatten_samples(table), dense=True)
     if sparse.issparse(table):
         table = table.toarray()
     return check_array(
