@@ -189,10 +189,10 @@ class Reach(nn.Module):
 
 
 def _limit(scaled: Tensor, bounds: Tensor, fade: Callable[[Tensor], Shown]) -> Shown:
-    """Return the input for rows, computed only for those that are not within the bounds."""
+    """Return the input for rows, computed only for those beyond the widened bounds."""
     if is_recording() or scaled.is_cuda or scaled.ndim != 2:
         return fade(scaled)
-    inside = torch.clamp(scaled, *bounds)
+    inside = torch.clamp(scaled, *_widen(bounds))
     try:
         far = _find_differences(scaled, inside)
     except RuntimeError:
@@ -214,10 +214,15 @@ def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:
     return found if len(found) else None
 
 
-def _split(values: Tensor, bounds: Tensor, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return values clipped to their ranges, excesses, and squared distances."""
+def _widen(bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the limits of the known entries, with a margin."""
     lower, upper = bounds
     margin = _MARGIN * (upper - lower)
-    inside = torch.clamp(values, lower - margin, upper + margin)
+    return lower - margin, upper + margin
+
+
+def _split(values: Tensor, bounds: Tensor, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return values clipped to their ranges, excesses, and squared distances."""
+    inside = torch.clamp(values, *_widen(bounds))
     beyond = values - inside
     return inside, beyond, (beyond * unit).square()

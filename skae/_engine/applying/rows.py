@@ -21,7 +21,9 @@ _ROOM = 1e9
 
 def device_of(module: torch.nn.Module) -> torch.device:
     """Return the device of a module's parameters."""
-    return next(module.parameters()).device
+    # For a single row, a search of all submodules takes as long as a layer.
+    own = next(module.buffers(recurse=False), None)
+    return next(module.parameters()).device if own is None else own.device
 
 
 def apply_to_rows(
@@ -64,25 +66,25 @@ def apply_to_rows(
         If a row or its result overflows.
     """
     farthest = _find_limit(standardization) if farthest is None else farthest
+    device = device_of(module)
     wide: _Wide | None = None
 
-    def parts():
+    def apply(rows: slice) -> np.ndarray:
         nonlocal wide
-        for rows in chunk_slices(X.shape) if slices is None else slices:
-            table = densify(X[rows])
-            inputs = standardization.apply(table)
-            far = _find_rows_beyond(farthest, inputs)
-            if far is not None:
-                inputs[far] = 0
-            results = compute(module, inputs.to(device_of(module))).cpu()
-            if far is not None:
-                wide = wide or _Wide(module, standardization)
-                own = rows.start + np.flatnonzero(far)
-                results[far] = wide.apply(table[far.numpy()], own, compute).to(results.dtype)
-            _check_results(results, table, rows.start)
-            yield rows, results.numpy()
+        table = densify(X[rows])
+        inputs = standardization.apply(table)
+        far = _find_rows_beyond(farthest, inputs)
+        if far is not None:
+            inputs[far] = 0
+        results = compute(module, inputs.to(device)).cpu()
+        if far is not None:
+            wide = wide or _Wide(module, standardization)
+            own = rows.start + np.flatnonzero(far)
+            results[far] = wide.apply(table[far.numpy()], own, compute).to(results.dtype)
+        _check_results(results, table, rows.start)
+        return results.numpy()
 
-    return _collect(X.shape[0], parts())
+    return _collect(chunk_slices(X.shape) if slices is None else slices, apply)
 
 
 class _Wide:
@@ -223,7 +225,7 @@ def decode_table(module, codes: np.ndarray, standardization: Standardization) ->
         return rows
 
     slices = chunk_slices((len(codes), n_features))
-    return _collect(len(codes), ((rows, decode(codes[rows])) for rows in slices))
+    return _collect(slices, lambda rows: decode(codes[rows]))
 
 
 @torch.no_grad()
@@ -298,14 +300,17 @@ def _sum_rows(module, rows: torch.Tensor) -> torch.Tensor:
     return torch.stack(sums, 1)
 
 
-def _collect(n_rows: int, parts) -> np.ndarray:
-    """Collect parts of a result in one array, allocated when the first part arrives."""
-    parts = iter(parts)
+def _collect(slices: list[slice], apply: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """Return the results of a function for all slices, in one array."""
+    first, *others = slices
+    if not others:
+        return np.ascontiguousarray(apply(first))
+    n_rows = slices[-1].stop
     with show_progress(n_rows) as progress:
-        rows, part = next(parts)
+        part = apply(first)
         result = np.empty((n_rows, *part.shape[1:]), dtype=part.dtype)
-        result[rows] = part
-        for rows, part in parts:
-            result[rows] = part
+        result[first] = part
+        for rows in others:
+            result[rows] = part = apply(rows)
             progress.add(len(part))
     return result
