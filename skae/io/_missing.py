@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skae.io._request import list_names
+
 MISSING = ("error", "drop", "keep")
-_SHOWN_NAMES = 10
 _REMEDY = (
     "Fill them in, leave out these rows with missing='drop' (on the command line: "
     "--drop-missing), or keep them with missing='keep'."
@@ -30,8 +31,16 @@ class Kept:
     columns: np.ndarray
     remarks: tuple[str, ...]
 
+    def take(self, X):
+        """Return the part of a table that is kept."""
+        if self.rows.all() and self.columns.all():
+            return X
+        if not isinstance(X, np.ndarray):
+            return X.loc[self.rows, self.columns].reset_index(drop=True)
+        return X[self.rows][:, self.columns]
 
-def settle_missing(lacks, infinite, target_lacks, names, path, target, missing):
+
+def settle_missing(lacks, infinite, target_lacks, names, request):
     """Choose the rows and columns to keep, or raise an error.
 
     Parameters
@@ -44,12 +53,8 @@ def settle_missing(lacks, infinite, target_lacks, names, path, target, missing):
         Whether the target is missing.
     names : sequence of str
         Names of the features.
-    path : pathlib.Path
-        Path of the file, for error messages.
-    target : str or None
-        Name of the target, for error messages.
-    missing : {"error", "drop", "keep"}
-        Treatment of missing values.
+    request : Request
+        File, target and treatment of missing values.
 
     Returns
     -------
@@ -62,31 +67,33 @@ def settle_missing(lacks, infinite, target_lacks, names, path, target, missing):
         If values are infinite, missing and not allowed to be, or missing in every row.
     """
     columns = np.ones(len(names), dtype=bool)
-    if missing == "error":
-        _refuse_missing(target_lacks, path, target)
-        _refuse(lacks | infinite, names, path, "missing or infinite", _REMEDY)
+    if request.missing == "error":
+        _refuse_missing(target_lacks, request)
+        _refuse(lacks | infinite, names, request.path, "missing or infinite", _REMEDY)
         return Kept(~target_lacks, columns, ())
-    _refuse(infinite, names, path, "infinite", "Replace them, or drop these rows or columns.")
+    _refuse(
+        infinite, names, request.path, "infinite", "Replace them, or drop these rows or columns."
+    )
     lost = target_lacks
-    if missing == "drop":
+    if request.missing == "drop":
         # A column without any value would remove all rows.
         columns = ~lacks.all(axis=0)
         lost = lost | lacks[:, columns].any(axis=1)
     if lost.all():
         raise ValueError(
-            f"`path` must have a row without missing values. Got {str(path)!r}, where values are "
-            f"missing in all {len(lacks)} rows, in the columns {_count(lacks, names)}. "
+            f"`path` must have a row without missing values. Got {str(request.path)!r}, where "
+            f"values are missing in all {len(lacks)} rows, in the columns {_count(lacks, names)}. "
             "Drop the columns with most missing values, or fill them in."
         )
     remarks = [f"Rows with missing values left out: {lost.sum()} of {len(lost)}"] * bool(lost.any())
     return Kept(~lost, columns, tuple(remarks))
 
 
-def _refuse_missing(target_lacks, path, target):
+def _refuse_missing(target_lacks, request):
     if target_lacks.any():
         raise ValueError(
-            f"The target {target!r} must have no missing or infinite values. Got "
-            f"{target_lacks.sum()} of them in {str(path)!r}. {_REMEDY}"
+            f"The target {request.target!r} must have no missing or infinite values. Got "
+            f"{target_lacks.sum()} of them in {str(request.path)!r}. {_REMEDY}"
         )
 
 
@@ -101,11 +108,3 @@ def _refuse(bad, names, path, kind, remedy):
 def _count(bad, names):
     counts = zip(names, bad.sum(axis=0), strict=True)
     return list_names(f"{name} ({count})" for name, count in counts if count)
-
-
-def list_names(names):
-    """Return the first ten names as text, with the number of further names."""
-    names = list(names)
-    listed = ", ".join(map(str, names[:_SHOWN_NAMES])) or "none"
-    more = len(names) - _SHOWN_NAMES
-    return f"{listed} and {more} more" if more > 0 else listed

@@ -39,12 +39,7 @@ def settle_surplus(frame, titles, layout, path):
     ValueError
         If cells without a column name have values and are not row names.
     """
-    named = len(titles)
-    while named and not titles[named - 1]:
-        named -= 1
-    width = frame.shape[1]
-    while width > named and frame[width - 1].isna().all():
-        width -= 1
+    named, width = _measure(frame, titles)
     remarks = []
     if width == named + 1 <= len(titles) and _may_be_shifted(frame, layout):
         if layout.quotes_first:
@@ -58,9 +53,24 @@ def settle_surplus(frame, titles, layout, path):
     if layout.names_rows and width == len(titles) + 1 and _holds_names(frame[0], layout):
         remark = "Lines have one cell more than there are names: the first was read as the row name"
         return frame.iloc[:, :width], [ROW_NAMES, *titles], [remark]
+    raise _make_error(frame, titles, path)
+
+
+def _measure(frame, titles):
+    """Return the number of columns up to the last name, and up to the last name or cell."""
+    named = len(titles)
+    while named and not titles[named - 1]:
+        named -= 1
+    width = frame.shape[1]
+    while width > named and frame[width - 1].isna().all():
+        width -= 1
+    return named, width
+
+
+def _make_error(frame, titles, path):
     row = int(np.flatnonzero(frame.iloc[:, len(titles) :].notna().any(axis=1))[0])
     n_cells = int(np.flatnonzero(frame.iloc[row].notna())[-1]) + 1
-    raise ValueError(
+    return ValueError(
         f"`path` must have a name for each cell of a line. Got {str(path)!r}, where row {row + 1} "
         f"of the data has {n_cells} cells and the line of names {len(titles)}: "
         f"{_show(frame.iloc[row, :n_cells])}. Name all columns; separate columns by semicolons if "

@@ -1,0 +1,115 @@
+"""File to read, with the choices of the user."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_SHOWN_NAMES = 10
+_REMEDIES = {
+    "numeric": "Encode them as numbers, read columns of all kinds with numeric_only=False, or "
+    "check the separator.",
+    "usable": "Check the separator.",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """File to read, with the choices of the user.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Path of the file.
+    target : str or None
+        Name of the target.
+    missing : {"error", "drop", "keep"}
+        Treatment of missing values.
+    drop : tuple of str
+        Names of columns to leave out.
+    """
+
+    path: Path
+    target: str | None
+    missing: str
+    drop: tuple[str, ...]
+
+    def check_drop(self, names):
+        """Raise an error if a column to leave out is not among the names."""
+        for name in self.drop:
+            if name not in names:
+                raise self.make_name_error("drop", name, names)
+
+    def check_target(self, y):
+        """Raise an error for infinite values in the target."""
+        if y is not None and y.dtype.kind == "f" and np.isinf(y).any():
+            raise ValueError(
+                f"The target {self.target!r} must have no infinite values. Got "
+                f"{np.isinf(y).sum()} of them in {str(self.path)!r}. Replace them, or leave out "
+                "these rows."
+            )
+
+    def check_shape(self, n_samples, n_features, columns=(), kind="numeric"):
+        """Raise an error for tables without rows or columns.
+
+        Parameters
+        ----------
+        n_samples, n_features : int
+            Number of rows and of columns.
+        columns : sequence of Column, default=()
+            Columns of the file, with the reasons to leave them out.
+        kind : {"numeric", "usable"}, default="numeric"
+            Kind of columns that were looked for.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows or no columns.
+        """
+        if n_samples == 0:
+            raise ValueError(
+                f"`path` must have at least one row. Got {str(self.path)!r}, which has none. "
+                "Check that there are lines below the first."
+            )
+        if n_features == 0:
+            reasons = list_names(f"{column.name} ({column.reason})" for column in columns)
+            raise ValueError(
+                f"`path` must have at least one {kind} column. Got {str(self.path)!r} with the "
+                f"columns {reasons}. {_REMEDIES[kind]}"
+            )
+
+    def make_name_error(self, parameter, name, names):
+        """Return an error for a name that is not in the file, with a similar name if there is one.
+
+        Parameters
+        ----------
+        parameter : {"target", "drop"}
+            Parameter with the name.
+        name : str
+            Unknown name.
+        names : iterable of str
+            Names in the file.
+
+        Returns
+        -------
+        error : ValueError
+            Error to raise.
+        """
+        spelled = {str(known).casefold(): known for known in names}
+        close = difflib.get_close_matches(str(name).casefold(), spelled, n=1, cutoff=0.7)
+        remedy = "Check its spelling, capital letters included."
+        if close:
+            remedy = f"Did you mean {spelled[close[0]]!r}?"
+        return ValueError(
+            f"`{parameter}` must be one of {list_names(names)}. Got {name!r}, which "
+            f"{str(self.path)!r} lacks. {remedy}"
+        )
+
+
+def list_names(names):
+    """Return the first ten names as text, with the number of further names."""
+    names = list(names)
+    listed = ", ".join(map(str, names[:_SHOWN_NAMES])) or "none"
+    more = len(names) - _SHOWN_NAMES
+    return f"{listed} and {more} more" if more > 0 else listed
