@@ -3,7 +3,7 @@
 _PLAIN = (bool, int, float, str, type(None))
 
 
-def write_code(load_code, has_target, n_codes, options, *, masked=False):
+def write_code(load_code, has_target, n_codes, options, masked):
     """Return Python code that repeats the comparison and fits the autoencoder of the report.
 
     Parameters
@@ -18,7 +18,7 @@ def write_code(load_code, has_target, n_codes, options, *, masked=False):
     options : dict
         Options of `compare_with_pca`. Values that cannot be written as literals appear under the
         name of the parameter.
-    masked : bool, default=False
+    masked : bool
         Whether X has missing values.
 
     Returns

@@ -84,36 +84,32 @@ def make_report(
             "A comparison must have `evidence` for a report. Got None. "
             "Use a comparison that `compare_with_pca` returned."
         )
-    task, names = evidence.task, evidence.feature_names
-    if feature_names is not None:
-        names = name_features(None, None, feature_names, len(names))
-    if image_shape is None:
-        image_shape = task.find_image_shape()
-    image_shape = read_image_shape(image_shape, len(names))
+    names, image_shape = _read_columns(evidence, feature_names, image_shape)
     verdict = reach_verdict(comparison)
     n_codes, has_target = verdict.autoencoder.n_components, comparison.score_name is not None
     scores = measure_scores(comparison, n_codes) if has_target else None
+    illustrate = _illustrate_numbers if evidence.task.is_plain else _illustrate_cells
     masked = bool(comparison.n_missing)
-    code = write_code(load_code, has_target, n_codes, evidence.options, masked=masked)
     sections = [
         make_paragraph(" ".join(explain_verdict(verdict, comparison, scores))),
         *map(make_paragraph, remarks),
-        *(
-            _illustrate_numbers(comparison, verdict, names, image_shape)
-            if task.is_plain
-            else _illustrate_cells(comparison, verdict, names)
-        ),
+        *illustrate(comparison, verdict, names, image_shape),
         *_list_dropped({**(drop_reasons or {}), **comparison.drop_reasons}),
-        _show_code(code, command),
+        _show_code(write_code(load_code, has_target, n_codes, evidence.options, masked), command),
     ]
     versions = ", ".join(f"{name} {version}" for name, version in current_versions().items())
-    return fill_page(
-        title,
-        say_verdict(verdict, comparison),
-        sections,
-        f"Made with {versions}.",
-        comparison.reference,
-    )
+    sentence, footer = say_verdict(verdict, comparison), f"Made with {versions}."
+    return fill_page(title, sentence, sections, footer, comparison.reference)
+
+
+def _read_columns(evidence, feature_names, image_shape):
+    """Return the names of the columns, and the shape of the images if rows are images."""
+    names = evidence.feature_names
+    if feature_names is not None:
+        names = name_features(None, None, feature_names, len(names))
+    if image_shape is None:
+        image_shape = evidence.task.find_image_shape()
+    return names, read_image_shape(image_shape, len(names))
 
 
 def _illustrate_numbers(comparison, verdict, names, image_shape):
@@ -140,7 +136,7 @@ def _illustrate_numbers(comparison, verdict, names, image_shape):
     return [*sections, *_show_training(illustrator)]
 
 
-def _illustrate_cells(comparison, verdict, names):
+def _illustrate_cells(comparison, verdict, names, image_shape):
     """Return the sections of a comparison with missing values or columns of several kinds."""
     n_codes, evidence = verdict.autoencoder.n_components, comparison.evidence
     model = evidence.models[n_codes, "autoencoder"]

@@ -211,28 +211,15 @@ def explain_verdict(verdict, comparison, scores=None):
         f"evaluated on {comparison.n_test} held-out rows.",
         f"With {codes} the autoencoder's {measure} there is "
         f"{format_ratio(autoencoder.error_ratio)} times {reference}'s{_count_others(comparison)}.",
+        describe_splits(comparison),
+        _explain_famd() if reference == "FAMD" else "",
     ]
-    if comparison.repeats:
-        sentences.append(describe_splits(comparison))
-    if reference == "FAMD":
-        sentences.append(
-            "FAMD, factor analysis of mixed data, is the linear method for tables of numbers and "
-            "categories. The loss of a number is its squared error divided by its variance, and "
-            "that of a category its cross-entropy divided by the entropy of the shares: without "
-            "codes, both are 1."
-        )
     if comparison.n_missing:
         sentences.append(
             f"{comparison.n_missing} cells are missing; models and errors use the others."
         )
     if scores is not None:
-        score, model = _SCORES[comparison.score_name]
-        sentences.append(
-            f"{model} of the target on {codes} reaches {score} of {scores.autoencoder}, and on "
-            f"as many components of {reference} {scores.pca}; the difference is "
-            f"{scores.difference}. Brackets show 95\N{NO-BREAK SPACE}% intervals over "
-            f"{'splits' if comparison.repeats else 'held-out rows'}."
-        )
+        sentences.append(_explain_scores(scores, comparison, codes))
     if comparison.evidence.options["standardize"]:
         sentences.append(
             "Each column was first scaled to mean 0 and standard deviation 1; all values and "
@@ -242,7 +229,26 @@ def explain_verdict(verdict, comparison, scores=None):
         sentences.append(
             f"{comparison.n_test} held-out rows are few: other rows may change the verdict."
         )
-    return sentences
+    return [sentence for sentence in sentences if sentence]
+
+
+def _explain_famd():
+    return (
+        "FAMD, factor analysis of mixed data, is the linear method for tables of numbers and "
+        "categories. The loss of a number is its squared error divided by its variance, and that "
+        "of a category its cross-entropy divided by the entropy of the shares: without codes, both "
+        "are 1."
+    )
+
+
+def _explain_scores(scores, comparison, codes):
+    score, model = _SCORES[comparison.score_name]
+    return (
+        f"{model} of the target on {codes} reaches {score} of {scores.autoencoder}, and on as many "
+        f"components of {comparison.reference} {scores.pca}; the difference is "
+        f"{scores.difference}. Brackets show 95\N{NO-BREAK SPACE}% intervals over "
+        f"{'splits' if comparison.repeats else 'held-out rows'}."
+    )
 
 
 def _count_others(comparison):
