@@ -6,6 +6,8 @@ import contextlib
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -92,11 +94,23 @@ def limit_threads(n_threads):
         torch.set_num_threads(before)
 
 
-def time_call(function, *arguments):
+def time_call(function, *arguments, clock=time.perf_counter):
     """Return the result of a function, and its seconds."""
-    start = time.perf_counter()
+    start = clock()
     result = function(*arguments)
-    return result, time.perf_counter() - start
+    return result, clock() - start
+
+
+def count_seconds(function, *arguments):
+    """Return the processor time of a function in seconds, which other programs do not affect."""
+    return time_call(function, *arguments, clock=time.process_time)[1]
+
+
+def time_program(code, before=""):
+    """Return the seconds of a program in a new process, without the code before it."""
+    clocked = f"{before}\nimport time; start = time.perf_counter(); {code}"
+    command = [sys.executable, "-c", f"{clocked}; print(time.perf_counter() - start)"]
+    return float(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
 def time_interleaved(contenders, n_rounds, *, n_warm=1):

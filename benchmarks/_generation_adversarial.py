@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from _common import print_table
-from _generation_data import count_seconds, load_images
+from _common import count_seconds, print_table
+from _generation_data import load_images
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split

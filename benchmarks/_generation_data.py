@@ -1,6 +1,5 @@
-"""Shared code of `generation.py`: images of digits, and processor time."""
+"""Shared code of `generation.py`: images of digits, and standard errors."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +40,6 @@ def load_images(options):
     X_train, y_train = X_train[: options.rows], y_train[: options.rows]
     X_test, y_test = X_test[: options.test_rows], y_test[: options.test_rows]
     return Images(name, side, X_train, y_train, X_test, y_test)
-
-
-def count_seconds(function, *arguments):
-    """Return the processor time of a function in seconds, which other programs do not affect."""
-    start = time.process_time()
-    function(*arguments)
-    return time.process_time() - start
 
 
 def standard_error(values):

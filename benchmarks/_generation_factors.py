@@ -1,8 +1,7 @@
 """Effect of beta on the agreement of codes with the true factors of images."""
 
 import numpy as np
-from _common import print_table
-from _generation_data import count_seconds
+from _common import count_seconds, print_table
 from sklearn.metrics import mutual_info_score
 
 from skae import VariationalAutoencoderTransformer

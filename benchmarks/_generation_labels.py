@@ -1,8 +1,8 @@
 """Classifying digits with 100 labels: from pixels, PCA's codes, and codes of autoencoders."""
 
 import numpy as np
-from _common import print_table
-from _generation_data import count_seconds, load_images, standard_error
+from _common import count_seconds, print_table
+from _generation_data import load_images, standard_error
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV

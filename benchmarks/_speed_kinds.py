@@ -4,8 +4,7 @@ import statistics
 
 import numpy as np
 import torch
-from _common import limit_threads, median_ratio, print_table, time_interleaved
-from _generation_data import count_seconds
+from _common import count_seconds, limit_threads, median_ratio, print_table, time_interleaved
 from _rivals import train_plainly
 from _speed_training import load_digit_rows, load_mnist_rows, make_ours
 from sklearn.decomposition import PCA

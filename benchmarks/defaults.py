@@ -6,11 +6,11 @@ the defaults in the same run. See README.md.
 
 import statistics
 import sys
-import time
 from dataclasses import dataclass
 
 import numpy as np
 from _common import (
+    count_seconds,
     describe_machine,
     geometric_mean,
     limit_threads,
@@ -122,9 +122,7 @@ def measure(cases, params):
     ratios, seconds = [], []
     for case in cases:
         model = AutoencoderTransformer(case.n_components, random_state=case.seed, **params)
-        start = time.process_time()
-        model.fit(case.X_train)
-        seconds.append(time.process_time() - start)
+        seconds.append(count_seconds(model.fit, case.X_train))
         error = mean_square(case.X_test - model.inverse_transform(model.transform(case.X_test)))
         ratios.append(error / case.pca_error)
     return Result(ratios, seconds)

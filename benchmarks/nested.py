@@ -10,6 +10,7 @@ from _common import (
     make_parser,
     print_table,
     quiet,
+    time_call,
 )
 from _data import DATA_SETS, QUICK, densify, select
 from sklearn.decomposition import PCA
@@ -66,11 +67,11 @@ def measure(split, seed, settings):
     """Return numbers of codes, errors of (nested, single, PCA), and two ratios of seconds."""
     X, X_test = densify(split.X_train)[:_MOST_ROWS], densify(split.X_test)
     numbers = [n for n in _NUMBERS if n <= _GREATEST_SHARE * min(X.shape)] or [1]
-    nested, seconds = count_seconds(fit_nested, X, numbers[-1], seed, settings)
+    nested, seconds = time_call(fit_nested, X, numbers[-1], seed, settings, clock=time.process_time)
     codes, pca = nested.transform(X_test), PCA(numbers[-1]).fit(X)
     errors, plain_seconds = [], []
     for n_codes in numbers:
-        own, own_seconds = count_seconds(fit_own, X, n_codes, seed, settings)
+        own, own_seconds = time_call(fit_own, X, n_codes, seed, settings, clock=time.process_time)
         plain_seconds.append(own_seconds)
         deviations, axes = X_test - pca.mean_, pca.components_[:n_codes]
         reconstructions = [
@@ -80,13 +81,6 @@ def measure(split, seed, settings):
         ]
         errors.append([np.square(rows - X_test).mean() for rows in reconstructions])
     return numbers, errors, (seconds / plain_seconds[-1], seconds / sum(plain_seconds))
-
-
-def count_seconds(function, *arguments):
-    """Return the result of a function, and its processor time in seconds."""
-    start = time.process_time()
-    result = function(*arguments)
-    return result, time.process_time() - start
 
 
 def fit_nested(X, n_codes, seed, settings):

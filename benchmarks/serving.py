@@ -3,8 +3,6 @@
 Contenders take turns; each start is a new process. See README.md.
 """
 
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ from _common import (
     print_table,
     quiet,
     time_interleaved,
+    time_program,
 )
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
@@ -31,7 +30,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import skae
 from skae import AutoencoderTransformer
 
-_CLOCK = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
 _START_ONNX = (
     "import numpy, onnxruntime; session = onnxruntime.InferenceSession({!r}); "
     "session.run(None, {{'X': numpy.zeros((1, 64))}})"
@@ -78,16 +76,10 @@ def measure_start(files, options):
         "skae, torch": _START_SKAE.format(str(files["skae"])),
         "numpy": _START_NUMPY,
     }
-    contenders = {name: lambda code=code: _start(code) for name, code in programs.items()}
+    contenders = {name: lambda code=code: time_program(code) for name, code in programs.items()}
     seconds = time_interleaved(contenders, options.rounds)
     title = "Load and first row, new process; onnxruntime is to take 0.25 s at most"
     compare_seconds(title, seconds, {})
-
-
-def _start(code):
-    """Return the seconds of a program in a new process, without the start of Python."""
-    command = [sys.executable, "-c", _CLOCK.format(code)]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
 def measure_one_row(model, path, X, options):

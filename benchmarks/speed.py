@@ -6,7 +6,6 @@ of the ratios within a round. See README.md.
 
 import pickle
 import statistics
-import subprocess
 import sys
 import time
 
@@ -17,6 +16,7 @@ from _common import (
     print_table,
     quiet,
     time_interleaved,
+    time_program,
 )
 from _rivals import SkorchTransformer
 from _speed_kinds import measure_convolutional
@@ -34,8 +34,6 @@ from _speed_whole import measure_whole
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
-# Programs for new processes, which print seconds.
-_CLOCK = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
 _RIVALS_IMPORT = "import torch, sklearn.decomposition, skorch"
 _ONE_ROW_CALLS = 200
 
@@ -63,15 +61,10 @@ def measure_grid(options):
 
 def measure_import(options):
     """Import skae, and its dependencies, in new processes."""
-
-    def clock(statements):
-        command = [sys.executable, "-c", statements]
-        return float(subprocess.run(command, check=True, capture_output=True).stdout)
-
     contenders = {
-        "skae": lambda: clock(_CLOCK.format("import skae")),
-        _RIVALS_IMPORT: lambda: clock(_CLOCK.format(_RIVALS_IMPORT)),
-        "added": lambda: clock(f"{_RIVALS_IMPORT}; {_CLOCK.format('import skae')}"),
+        "skae": lambda: time_program("import skae"),
+        _RIVALS_IMPORT: lambda: time_program(_RIVALS_IMPORT),
+        "added": lambda: time_program("import skae", before=_RIVALS_IMPORT),
     }
     seconds = time_interleaved(contenders, options.rounds, n_warm=0)
     added = statistics.median(seconds.pop("added"))
