@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-# `to_onnx` is left out: a star would ask for the packages of an extra.
+# Without `to_onnx`, because a star import would then need an extra.
 __all__ = [
     "AdversarialAutoencoderTransformer",
     "AutoencoderImputer",
@@ -83,7 +83,7 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # A checker of types would take any name.
+if not TYPE_CHECKING:  # With __getattr__, type checkers would accept any name.
 
     def __getattr__(name):
         # torch takes seconds to import, which `skae --help` need not wait for.

@@ -1,4 +1,4 @@
-"""The command line: ``skae compare table.csv``, ``skae info model.skae`` and others."""
+"""Command line: ``skae compare table.csv``, ``skae info model.skae`` and others."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import skae
 from skae._commands.arguments import build_parser, check_names
 from skae._commands.console import make_plain
 
-# What a user can mend ends with one line and this code, as argparse ends.
+# Exit code of errors that users can correct, as in argparse.
 _USER_ERROR = 2
 _INTERRUPTED = 130
 _UNREAD = 141
@@ -27,8 +27,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        Exit code: 0 if all went well, 2 if the user can mend what went wrong, 130 if interrupted,
-        141 if nobody reads on.
+        Exit code: 0 for success, 2 for an error that the user can correct, 130 if interrupted, 141
+        if the reader of the output has closed it.
 
     Raises
     ------
@@ -52,14 +52,14 @@ def main(arguments=None):
         check_names(options)
         import_module(f"skae._commands.{options.name}").run(options)
     except BrokenPipeError:
-        # Whoever read has gone, as `head` does; what is left in the buffer has nowhere to go.
+        # The reader, such as `head`, has closed the pipe. Discard the buffer at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _UNREAD
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return _INTERRUPTED
     except MemoryError:
-        message = "There is not enough memory. Take fewer rows or columns."
+        message = "There is not enough memory. Use fewer rows or columns."
         return _complain(options, message)
     except (OSError, ImportError, ValueError) as error:
         return _complain(options, str(error))
@@ -67,7 +67,7 @@ def main(arguments=None):
 
 
 def _complain(options, message):
-    # Where standard output is what is broken, there is nothing to flush it to.
+    # Standard output itself may be broken.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     print(f"skae {options.name}: error: {make_plain(' '.join(message.split()))}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Base classes for kinds of autoencoders that are not in the library."""
+"""Base classes for new kinds of autoencoders."""
 
 from skae._engine import Family, Plain, Step
 from skae._estimators.base import BaseAutoencoder

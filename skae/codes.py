@@ -13,7 +13,7 @@ from skae._shared.scikit_learn import fit_context
 
 __all__ = ["Quantizer"]
 
-# Shares of the whole range that are tried, and rows that they are tried on.
+# Number of candidate ranges, and maximum number of rows to compare them.
 _N_SHARES = 40
 _MAX_ROWS = 20_000
 
@@ -46,7 +46,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, where X had any.
+        Names of the columns, if X had names in fit.
 
     Notes
     -----
@@ -180,7 +180,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != n_bytes:
             raise ValueError(
                 f"`packed` must be an array of uint8 of shape (n_samples, {n_bytes}). Got "
-                f"{packed.dtype} of shape {packed.shape}. Pass what `pack` has returned."
+                f"{packed.dtype} of shape {packed.shape}. Pass an array returned by `pack`."
             )
         own = np.unpackbits(packed, axis=1, count=n_values * self.bits_)
         bits = np.zeros((len(packed), n_values, 8), dtype=np.uint8)
@@ -206,20 +206,20 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         integers = X.astype(np.uint8)
         if not np.array_equal(integers, X) or (integers >= 2**self.bits_).any():
             raise ValueError(
-                f"X must hold integers from 0 to {2**self.bits_ - 1}. Got other numbers, up to "
-                f"{X.max()}. Pass what `transform` has returned."
+                f"X must be integers from 0 to {2**self.bits_ - 1}. Got other numbers, up to "
+                f"{X.max()}. Pass an array returned by `transform`."
             )
         return integers
 
 
 def _find_levels(X, lower, step, greatest: int) -> np.ndarray:
-    """Return the numbers of the nearest levels, as floating-point numbers."""
+    """Return the indices of the nearest levels, as floating-point numbers."""
     divisor = np.where(step > 0, step, 1)
     return np.rint((X - lower) / divisor).clip(0, greatest)
 
 
 def _find_ranges(X, least, most, greatest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first level of each column and their distance, by the least squared error."""
+    """Return the first level and the distance of levels with the least squared error."""
     mean = X.mean(0, dtype=np.float64).astype(X.dtype).clip(least, most)
     best = np.full(X.shape[1], np.inf)
     lower, step = least.copy(), np.zeros_like(least)

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-# A share of cells is counted in steps of this, as a cell's draw has 16 bits.
+# Number of different draws for a cell, which have 16 bits.
 _N_DRAWS = 2**16
 
 
@@ -104,7 +104,7 @@ class Corruption(BaseEstimator):
         if not (is_number and 0 <= level <= self._most and math.isfinite(level)):
             raise ValueError(
                 f"`level` must be {self._description}. Got {level!r}. "
-                f"{type(self).__name__}(0.1) is little noise, and 0 is none."
+                f"{type(self).__name__}(0.1) is weak noise, and 0 is no noise."
             )
 
     def __call__(self, rows: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
@@ -116,7 +116,7 @@ class Corruption(BaseEstimator):
             Standardised rows. Axes before the last two are different models, which must not affect
             each other.
         columns : Columns
-            Unit and ranges of the columns.
+            Scale and ranges of the columns.
         generator : torch.Generator
             Source of the noise. It is on the CPU, so that draws are equal on all devices.
 
@@ -140,7 +140,7 @@ class Corruption(BaseEstimator):
         deviations : Tensor of shape (n_features,)
             Standard deviations without noise, standardised.
         columns : Columns
-            Unit and ranges of the columns.
+            Scale and ranges of the columns.
 
         Returns
         -------
@@ -233,7 +233,7 @@ class HidingNoise(Corruption):
         """Return the rows with cells hidden."""
         self.check()
         order = torch.randperm(rows.shape[-2], generator=generator, device="cpu")
-        # Missing cells are missing in a sum.
+        # A sum with NaN is NaN.
         hidden = rows + 0 * rows.index_select(-2, order.to(rows.device))
         if self.level == 0:
             return hidden
@@ -281,7 +281,7 @@ class MaskingNoise(Corruption):
         self.check()
         if self.level == 0:
             return rows.clone()
-        # A product keeps what is missing, and takes a fifth of the time of a selection.
+        # A product keeps NaN, and takes a fifth of the time of a selection.
         return _draw_kept(_draw_cells(rows, generator), self.level, rows).mul_(rows)
 
 
@@ -322,10 +322,10 @@ class SaltAndPepperNoise(Corruption):
         draws = _draw_cells(rows, generator)
         kept = _draw_kept(draws, self.level, rows)
         chosen = 1 - kept
-        # The chosen draws are all below a limit; every other one of them is odd.
+        # The chosen draws are all numbers below a limit, half of which are odd.
         upwards = draws.bitwise_and_(1).to(rows.device, rows.dtype).mul_(chosen)
         downwards = chosen.sub_(upwards)
-        # Sums of which one term is not zero, so what is missing stays so and an end is exact.
+        # Only one term of the sum is not zero, so NaN is kept and minima and maxima are exact.
         return (
             kept.mul_(rows).addcmul_(upwards, columns.highest).addcmul_(downwards, columns.lowest)
         )
@@ -391,10 +391,10 @@ class SwapNoise(Corruption):
 
 
 def _draw_cells(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a random whole number from -2^15 to 2^15 - 1 for each cell, on the CPU.
+    """Return a random integer from -2^15 to 2^15 - 1 for each cell, on the CPU.
 
-    Four of them from one draw of 64 bits: half the time of as many uniform floats, and masking is
-    a good part of a training step.
+    Each draw of 64 bits gives four of them. This takes half the time of uniform floats, and masking
+    is a considerable part of a training step.
     """
     packed = torch.empty(-(-rows.numel() // 4), dtype=torch.int64, device="cpu")
     packed.random_(-(2**63), None, generator=generator)
@@ -402,12 +402,12 @@ def _draw_cells(rows: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _limit(level: float) -> int:
-    """Return the greatest number of `_draw_cells` that is among a share of them, above 0."""
+    """Return the largest draw of `_draw_cells` that is chosen at a level above 0."""
     return max(1, round(level * _N_DRAWS)) - 1 - _N_DRAWS // 2
 
 
 def _draw_kept(draws: Tensor, level: float, rows: Tensor) -> Tensor:
-    """Return 0 where a cell is to be changed and 1 elsewhere, as factors of the rows."""
+    """Return factors of the rows: 0 for cells to change and 1 for the others."""
     kept = torch.empty(rows.shape, dtype=rows.dtype, device="cpu")
     return torch.gt(draws, _limit(level), out=kept).to(rows.device)
 

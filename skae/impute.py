@@ -89,10 +89,10 @@ class PooledEstimates:
         Raises
         ------
         ValueError
-            If `level` does not lie between 0 and 1.
+            If `level` is not between 0 and 1.
         """
         if not isinstance(level, int | float) or not 0 < level < 1:
-            raise ValueError(f"`level` must be between 0 and 1. Got {level!r}. Pass 0.95, say.")
+            raise ValueError(f"`level` must be between 0 and 1. Got {level!r}. Try level=0.95.")
         half = stats.t.ppf((1 + level) / 2, self.df) * self.standard_errors
         return np.column_stack([self.estimates - half, self.estimates + half])
 
@@ -142,7 +142,7 @@ class PooledEstimates:
         )
 
     def _format(self) -> list[list[str]]:
-        """Return the cells of the table that is shown, its head first."""
+        """Return the cells of the table as text, with the header first."""
         columns = self._tabulate(0.95)
         rows = [
             [name, *(f"{column[row]:.4g}" for column in columns.values())]
@@ -244,7 +244,7 @@ def _read(result: Any) -> _Result:
         estimates, uncertainty = result
     except (TypeError, ValueError):
         raise TypeError(
-            "`results` must hold pairs of estimates and standard errors or covariance, or objects "
+            "`results` must be pairs of estimates and standard errors or covariance, or objects "
             f"with `params` and `bse` such as results of statsmodels. Got {result!r}. Pass "
             "(estimates, standard_errors) for each table."
         ) from None
@@ -275,17 +275,17 @@ def _make(estimates, uncertainty, df: float, names) -> _Result:
         )
     if not (np.isfinite(estimates).all() and np.isfinite(uncertainty).all()):
         raise ValueError(
-            "Estimates and standard errors must be finite. Got NaN or infinity. See why the "
+            "Estimates and standard errors must be finite. Got NaN or infinity. Find out why the "
             "analysis fails on some of the tables."
         )
     if uncertainty.ndim == 1:
-        # Nothing is known of how the estimates go together.
+        # Standard errors do not determine covariances.
         own = np.eye(n_quantities, dtype=bool)
         uncertainty = np.where(own, uncertainty**2, np.nan)
     if (np.diag(uncertainty) < 0).any():
         raise ValueError(
-            "A covariance must have no negative diagonal. Got a negative variance. See why the "
-            "analysis fails on some of the tables."
+            "A covariance must have a diagonal of at least 0. Got a negative variance. Find out "
+            "why the analysis fails on some of the tables."
         )
     return _Result(estimates, uncertainty, df, names)
 
@@ -298,23 +298,23 @@ def _find_names(estimates: Any) -> list[str] | None:
 def _check(read: list[_Result]):
     if len(read) < 2:
         raise ValueError(
-            f"`results` must hold a result for each of two tables at least. Got {len(read)}. Draw "
-            "more tables; 20 are usual."
+            f"`results` must be at least two results. Got {len(read)}. Draw more tables; 20 are "
+            "usual."
         )
     kinds = {(own.estimates.shape, tuple(own.names or ())) for own in read}
     if len(kinds) > 1:
         raise ValueError(
             "`results` must estimate the same quantities in every table. Got "
-            f"{' and '.join(str(names or shape) for shape, names in sorted(kinds)[:2])}. Set "
-            "categories of a column before the analysis, so that every table has them all."
+            f"{' and '.join(str(names or shape) for shape, names in sorted(kinds)[:2])}. Set the "
+            "categories of columns before the analysis, so that all tables have them."
         )
 
 
 def _check_df(df: Any) -> float:
     if not isinstance(df, int | float | np.number) or not df > 0:
         raise ValueError(
-            f"`df` must be None or a positive number. Got {df!r}. Pass the number of rows less "
-            "that of estimated coefficients, or leave it out."
+            f"`df` must be None or a positive number. Got {df!r}. Pass the number of rows minus "
+            "the number of coefficients, or leave it out."
         )
     return float(df)
 

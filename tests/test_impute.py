@@ -82,7 +82,7 @@ def test_tables_that_agree_leave_the_usual_interval():
 
 def test_results_that_cannot_be_pooled_are_refused():
     for results, error, message in [
-        ([(1.0, 0.5)], ValueError, "at least. Got 1"),
+        ([(1.0, 0.5)], ValueError, "at least two results. Got 1"),
         ([1.0, 2.0], TypeError, "pairs of estimates"),
         ([(1.0, 0.5), ([1.0, 2.0], [0.5, 0.5])], ValueError, "the same quantities"),
         ([([1.0, 2.0], [0.5])] * 2, ValueError, "of the same shape"),

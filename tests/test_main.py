@@ -297,7 +297,7 @@ def test_too_little_memory_is_one_line(flowers, monkeypatch, capsys):
     code, _, errors = run(capsys, flowers)
     assert code == 2
     assert errors == (
-        "skae compare: error: There is not enough memory. Take fewer rows or columns.\n"
+        "skae compare: error: There is not enough memory. Use fewer rows or columns.\n"
     )
 
 
