@@ -102,6 +102,8 @@ def compare_with_pca(
 
     Raises
     ------
+    TypeError
+        If `estimator` has no parameter `n_components`.
     ValueError
         If `n_components` contains no number of codes that PCA allows; if X has fewer than three
         rows, is not numeric, or has infinite values, or missing values that `estimator` does not
@@ -127,6 +129,7 @@ def compare_with_pca(
     True
     """
     candidates = _check_n_components(n_components)
+    _check_estimator(estimator)
     _check_n_splits(n_splits, X_test)
     split = partial(
         make_task,
@@ -204,6 +207,15 @@ def _list_results(evidence, tell):
 
 def _keep_silent(*parts, **options):
     """Stand in for `print`."""
+
+
+def _check_estimator(estimator):
+    if estimator is not None and not hasattr(estimator, "n_components"):
+        raise TypeError(
+            "`estimator` must have a parameter `n_components`. Got "
+            f"{type(estimator).__name__}. Pass an autoencoder and preprocessed rows instead of a "
+            "pipeline."
+        )
 
 
 def _check_n_components(n_components):

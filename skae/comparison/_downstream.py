@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing
 
 from skae._estimators.linear_start import LinearStart
 from skae._estimators.samples import flatten_samples
+from skae._estimators.validation import is_masked
 from skae._shared.extras import import_extra
 from skae._shared.labels import keep_labelled
 from skae.comparison._repeats import find_interval
@@ -245,7 +246,10 @@ def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
     fitted = clone(estimator).fit(X_train)
     n_codes = encode(fitted, _safe_indexing(X_test, slice(0, 1))).shape[1]
     is_famd = find_frame_model(fitted, X_test)[0] is not None
-    pca = _make_reference(estimator, n_codes, random_state, is_famd=is_famd).fit(X_train)
+    last = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+    n_codes = min(n_codes, len(train), getattr(last, "n_features_in_", n_codes))
+    has_linear_start = is_famd or is_masked(last)
+    pca = _make_reference(estimator, n_codes, random_state, has_linear_start).fit(X_train)
     scores = []
     for each in (fitted, pca):
         model = clone(predictor).fit(encode(each, X_train), y[train])
@@ -253,10 +257,10 @@ def _score_split(estimator, predictor, scorer, X, y, train, test, random_state):
     return *scores, is_famd
 
 
-def _make_reference(estimator, n_codes, random_state, *, is_famd):
+def _make_reference(estimator, n_codes, random_state, has_linear_start):
     """Return the estimator, or the pipeline that ends in it, with PCA or FAMD in its place."""
     before = clone(estimator).steps[:-1] if isinstance(estimator, Pipeline) else []
-    if is_famd:
+    if has_linear_start:
         start = LinearStart(n_codes, missing="mask", early_stopping=False)
         return Pipeline([*before, ("start", start)])
     flatten = FunctionTransformer(flatten_samples).set_output(transform="default")

@@ -199,8 +199,13 @@ def check_components(components, n_codes, least=1):
     Raises
     ------
     ValueError
-        If an index is not that of a code, occurs twice, or there are too few indices.
+        If an index is not that of a code, occurs twice, or there are too few codes or indices.
     """
+    if n_codes < least:
+        raise ValueError(
+            f"There must be at least {least} codes to plot. Got {n_codes}. Fit the estimator with "
+            "a larger `n_components`."
+        )
     numbers = tuple(components)
     whole = all(isinstance(number, Integral) and 0 <= int(number) < n_codes for number in numbers)
     if not whole or len(set(numbers)) < max(least, len(numbers)):

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from skae._estimators.frames import is_mixed_frame
 from skae._estimators.linear_start import LinearStart
 from skae.inspection._plotting import BLUE, GREY, take_axes, widen
 from skae.metrics import explained_variance, neg_reconstruction_error
-from skae.metrics._transformer import find_points, index_samples, to_array
+from skae.metrics._transformer import check_complete, find_points, index_samples, to_array
 
 _SIZE = (5.6, 4.0)
 _TINY = np.finfo(float).tiny
@@ -115,8 +116,8 @@ class ScreeDisplay:
             An autoencoder, which is cloned. With ``nested=True`` it is fitted once per fold,
             otherwise once per fold and number of codes.
         X : array-like of shape (n_samples, n_features)
-            Rows of numbers, without missing cells; or a data frame with columns of several kinds,
-            which is compared with FAMD.
+            Rows of numbers, without missing cells; samples with more axes; or a data frame with
+            columns of several kinds, which is compared with FAMD.
         n_components : array-like of int, default=None
             Numbers of codes. None uses all numbers up to the estimator's `n_components` with nested
             codes, and otherwise the powers of two up to it and the number itself. If the
@@ -139,14 +140,16 @@ class ScreeDisplay:
         TypeError
             If the estimator has no `n_components`.
         ValueError
-            If `metric` or `n_components` is not as described.
+            If `metric` or `n_components` is not as described, or X has missing cells.
         """
         _check_metric(metric)
         _check_estimator(estimator)
         samples, points = index_samples(X), to_array(find_points(X))
         is_frame = is_mixed_frame(samples)
         rows = samples if is_frame else points
-        measure: Callable = _measure_frames if is_frame else _measure
+        shape = tuple(getattr(samples, "shape", ()))[1:]
+        measure: Callable = _measure_frames if is_frame else partial(_measure, shape)
+        check_complete(points)
         chosen = count_components(points)
         numbers = _read_numbers(n_components, estimator, chosen, points.shape)
         folds = [
@@ -256,7 +259,7 @@ def _read_numbers(n_components, estimator, chosen: int, shape) -> list[int]:
     return powers if powers[-1] == most else [*powers, most]
 
 
-def _measure(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
+def _measure(shape, estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list, float]:
     """Return the errors of the estimator and of PCA by number of codes, and of the mean."""
     pca = PCA(min(numbers[-1], *X_train.shape)).fit(X_train)
     deviations = X_test - pca.mean_
@@ -264,7 +267,7 @@ def _measure(estimator, X_train, X_test, numbers: list[int]) -> tuple[list, list
     explained = np.square(deviations @ pca.components_.T).mean(axis=0)
     left = np.maximum(squares - np.cumsum(explained), 0) / X_train.shape[1]
     pca_errors = [left[min(number, len(left)) - 1] for number in numbers]
-    errors = _measure_estimator(estimator, X_train, X_test, numbers)
+    errors = _measure_estimator(shape, estimator, X_train, X_test, numbers)
     return errors, pca_errors, float(squares / X_train.shape[1])
 
 
@@ -278,13 +281,14 @@ def _measure_frames(estimator, X_train, X_test, numbers: list[int]) -> tuple[lis
     return own, famd, famd[-1] / max(1 - explained_variance(models[-1], X_test), _TINY)
 
 
-def _measure_estimator(estimator, X_train, X_test, numbers: list[int]) -> list[float]:
+def _measure_estimator(shape, estimator, X_train, X_test, numbers: list[int]) -> list[float]:
     """Return errors by number of codes; nested codes need a single fit."""
+    samples, new = (rows.reshape(-1, *shape) for rows in (X_train, X_test))
     wanted = numbers[-1:] if getattr(estimator, "nested", False) else numbers
-    models = [clone(estimator).set_params(n_components=number).fit(X_train) for number in wanted]
+    models = [clone(estimator).set_params(n_components=number).fit(samples) for number in wanted]
     errors = []
     for number in numbers:
         model = models[bisect_left(wanted, number)]
-        codes = to_array(model.transform(X_test))[:, :number]
+        codes = to_array(model.transform(new))[:, :number]
         errors.append(float(np.square(to_array(model.inverse_transform(codes)) - X_test).mean()))
     return errors

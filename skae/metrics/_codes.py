@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_consistent_length
 
 from skae._shared.labels import keep_labelled
-from skae.metrics._transformer import find_points, to_array
+from skae.metrics._transformer import check_complete, find_points, to_array
 
 
 def continuity(X, codes, *, n_neighbors=5) -> float:
@@ -52,6 +52,7 @@ def continuity(X, codes, *, n_neighbors=5) -> float:
     """
     X, codes = to_array(find_points(X)), to_array(codes)
     check_consistent_length(X, codes)
+    check_complete(X)
     return float(trustworthiness(codes, X, n_neighbors=n_neighbors))
 
 

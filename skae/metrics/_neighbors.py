@@ -8,7 +8,13 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_consistent_length
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
-from skae.metrics._transformer import find_points, index_samples, is_ragged, to_array
+from skae.metrics._transformer import (
+    check_complete,
+    find_points,
+    index_samples,
+    is_ragged,
+    to_array,
+)
 
 _METRICS = ("cosine", "euclidean")
 # Maximum number of similarities in memory.
@@ -68,6 +74,7 @@ def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queri
     """
     X, codes = _read_table(X), to_array(codes)
     check_consistent_length(X, codes)
+    check_complete(X)
     n_queries = _check(k, (metric, code_metric or metric), n_queries, X.shape[0])
     X, codes = _place(X, metric), _place(codes, code_metric or metric)
     first, n_rows = X.shape[0] - n_queries, X.shape[0]

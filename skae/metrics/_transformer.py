@@ -128,6 +128,26 @@ def to_array(table):
     )
 
 
+def check_complete(table):
+    """Raise an error for missing cells in a table of numbers.
+
+    Parameters
+    ----------
+    table : ndarray or CSR matrix of shape (n_samples, n_columns)
+        Numbers.
+
+    Raises
+    ------
+    ValueError
+        If a cell is missing.
+    """
+    if np.isnan(table.data if sparse.issparse(table) else table).any():
+        raise ValueError(
+            "X must have no missing cells, as distances and PCA require. Got NaN. Fill them in, as "
+            "with skae.AutoencoderImputer."
+        )
+
+
 def find_frame_model(estimator, X):
     """Return the model of a data frame with columns of several kinds, and the model's input.
 

@@ -173,6 +173,11 @@ def test_too_many_codes_are_left_out_with_a_warning(iris):
     assert [result.n_components for result in comparison.results] == [2, 2]
 
 
+def test_pipelines_are_refused_with_a_remedy(iris):
+    with pytest.raises(TypeError, match="Got Pipeline. Pass an autoencoder and preprocessed rows"):
+        compare_with_pca(*iris, estimator=make_pipeline(PCA(2)))
+
+
 def test_numbers_of_codes_must_be_whole_and_positive(iris):
     for n_components in [0, -1, 2.5, (), (2, 0), "2", (True, "a")]:
         with pytest.raises(ValueError, match="`n_components` must be a whole number of at least 1"):

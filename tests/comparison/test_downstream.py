@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skae import SparseAutoencoderTransformer
 from skae.comparison import DownstreamComparison, compare_downstream
 
 
@@ -134,6 +135,17 @@ def test_frame_and_text_hold_the_same_figures(iris):
 def test_autoencoder_is_compared(digits, quick):
     comparison = compare_downstream(quick(n_components=2), *digits, cv=2)
     assert comparison.scores.shape == comparison.pca_scores.shape == (2,)
+
+
+def test_pca_takes_missing_cells_and_has_as_many_codes_as_there_can_be(iris, quick):
+    X, y = iris
+    gaps = np.where(np.arange(X.size).reshape(X.shape) % 9, X, np.nan)
+    for model, rows in (
+        (SparseAutoencoderTransformer(8, n_active=2, max_iter=1, random_state=0), X),
+        (quick(n_components=2, max_iter=1, missing="mask"), gaps),
+    ):
+        comparison = compare_downstream(model, rows, y, cv=2)
+        assert comparison.pca_scores.mean() > 0.8
 
 
 @pytest.mark.parametrize("level", [0, 1, 95])

@@ -149,7 +149,7 @@ def test_refusals(codes, ax):
 
 
 def test_one_code_makes_no_plane(codes, ax):
-    with pytest.raises(ValueError, match="at least 2 different indices of codes"):
+    with pytest.raises(ValueError, match="at least 2 codes to plot. Got 1"):
         CodeDisplay.from_predictions(codes[:, :1], ax=ax)
 
 

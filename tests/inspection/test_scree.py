@@ -91,6 +91,19 @@ def test_no_number_is_marked_where_none_is_known():
     assert len(display.ax_.get_legend().get_texts()) == 2
 
 
+def test_images_keep_their_axes():
+    images, splits = X[:40].reshape(-1, 1, 8, 8), KFold(2)
+    params = {"n_components": 1, "max_iter": 1, "random_state": 0, "architecture": "conv"}
+    shown = [
+        ScreeDisplay.from_estimator(model, rows, cv=splits).errors
+        for model, rows in (
+            (AutoencoderTransformer(**params), images),
+            (AutoencoderTransformer(**params, sample_shape=(1, 8, 8)), X[:40]),
+        )
+    ]
+    np.testing.assert_array_equal(*shown)
+
+
 def test_odd_arguments_are_refused():
     with pytest.raises(ValueError, match="`metric` must be one of"):
         ScreeDisplay.from_estimator(PCA(2), X, metric="r2")
@@ -98,3 +111,5 @@ def test_odd_arguments_are_refused():
         ScreeDisplay.from_estimator(PCA(2), X, n_components=[0, 1])
     with pytest.raises(TypeError, match="`estimator` must have a parameter `n_components`"):
         ScreeDisplay.from_estimator(make_pipeline(PCA(2)), X)
+    with pytest.raises(ValueError, match="no missing cells.*AutoencoderImputer"):
+        ScreeDisplay.from_estimator(PCA(2), np.where(X[0, 3] == X, np.nan, X))
