@@ -116,7 +116,7 @@ class SideBySideBackend(LokyBackend):
         return 1
 
     def configure(self, n_jobs=1, parallel=None, **backend_kwargs):
-        """Prepare a parallel call; return the number of tasks that run side by side."""
+        """Prepare a parallel call, and return the number of tasks that run side by side."""
         self.parallel, self._n_tasks = parallel, self.effective_n_jobs(n_jobs)
         self._options = backend_kwargs
         self._work, self._lock = Progress(0, unit="tasks"), threading.Lock()
@@ -141,7 +141,7 @@ class SideBySideBackend(LokyBackend):
             )
 
     def submit(self, func, callback=None) -> Future:
-        """Start a task as soon as there is room for it."""
+        """Start a task as soon as there is memory for it."""
         self._work.n_all += 1
         future = (self._elsewhere or self._threads).submit(func)
         future.add_done_callback(self._count)
@@ -151,7 +151,7 @@ class SideBySideBackend(LokyBackend):
 
     @contextlib.contextmanager
     def retrieval_context(self):
-        """Begin with the tasks submitted so far, which are all that come before the first ends."""
+        """Start the tasks submitted so far; joblib submits no others before one has ended."""
         if self._elsewhere is not None:
             self._elsewhere.flush()
         yield

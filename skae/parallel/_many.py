@@ -91,7 +91,7 @@ def transform_many(fitted: Mapping, tables, *, n_jobs: int | None = None) -> dic
     unknown = [name for name, _ in named if name not in fitted]
     if unknown:
         raise ValueError(
-            f"`fitted` must hold a model for each table. Got none for {unknown[0]!r}. "
+            f"`fitted` must contain a model for each table. Got none for {unknown[0]!r}. "
             "Fit one with fit_many, or leave the table out."
         )
     return _run_all(((name, _transform, fitted[name], X) for name, X in named), n_jobs)

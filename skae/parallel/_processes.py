@@ -74,12 +74,12 @@ def across_processes(rows: str = "shards", *, timeout: float | None = None) -> I
     """
     if rows not in ("shards", "shared"):
         raise ValueError(
-            f"`rows` must be 'shards' or 'shared'. Got {rows!r}. Use 'shards' where each process "
-            "has rows of its own."
+            f"`rows` must be 'shards' or 'shared'. Got {rows!r}. Use 'shards' if each process "
+            "has its own rows."
         )
     if not dist.is_available() or not dist.is_initialized():
         raise RuntimeError(
-            "The default process group must be there. Got none. Start the script by torchrun, and "
+            "There must be a default process group. Got none. Start the script with torchrun, and "
             "call torch.distributed.init_process_group() before the block."
         )
     ranks = Ranks(shared=rows == "shared", timeout=timeout)

@@ -1,4 +1,4 @@
-"""Where trainings of many threads meet, and are computed in few calls."""
+"""Joint training of the networks of many threads, in few calls."""
 
 import contextlib
 import itertools
@@ -18,42 +18,41 @@ from skae._engine.steps.epoch import TRAINER, Batch, train_alone
 from skae._engine.steps.joint import EpochOfOne, JointNetworks, can_join, find_kind, join
 from skae._engine.steps.step import Step
 
-# Batches of an epoch are kept until all are trained on, so tables must not be large.
+# The batches of an epoch are kept in memory until it is trained, so tables must not be large.
 _MOST_CELLS = 2**20
-# More models in one call are not faster, and no longer fit into the cache of a core.
+# Larger models do not fit into the cache of a core, and are not faster in one call.
 _MOST_BYTES = 2**22
-# Memory of joint networks is kept for the next epoch, for so many kinds.
+# Maximum number of joint networks whose memory is kept for the next epoch.
 _MOST_KEPT = 32
-# Beside its parameters a training has gradients, moments, and its best parameters so far, perhaps
-# those of its start; beside its rows a copy with noise, and the user's table in double precision.
+# A training needs memory for parameters, gradients, moments, the best and perhaps the initial
+# parameters; and for rows, a noisy copy, and the user's table in double precision.
 _COPIES_OF_PARAMETERS, _COPIES_OF_ROWS = 6, 6
 
 
 class TrainingCancelled(BaseException):
-    """Raised in tasks that nobody waits for any more; no handler of errors takes it for one."""
+    """Raised in cancelled tasks. Not an Exception, so that no handler of errors catches it."""
 
 
 class Scheduler:
-    """Trains epochs together that wait at the same time.
+    """Scheduler that trains epochs together which wait at the same time.
 
-    An epoch waits until every task that runs waits; those of one kind are then computed together,
-    a few models at a time, on all cores. No more threads compute at once than there are cores:
-    each call of torch lets go of Python's lock, and threads that wait for it would take turns at
-    every call.
+    An epoch waits until all running tasks wait. Epochs of one kind are then trained together, a few
+    models at a time, on all cores. At most one thread per core computes at a time: each call of
+    torch releases Python's lock, and further threads would take turns at every call.
 
-    So that memory is bounded, a task begins once there is room for it beside those that run, as
-    large as the largest so far. Until one has told its size, there are as many tasks as cores.
+    To limit memory, a task starts only if there is memory for one more task of the largest size so
+    far. Until the first size is known, there are at most as many tasks as cores.
 
     Parameters
     ----------
     n_tasks : int
-        Greatest number of tasks that run at the same time.
+        Maximum number of tasks that run at the same time.
     most_bytes : int
-        Memory for all of them.
+        Memory for all tasks, in bytes.
     kept_states : KeptStates, default=None
-        States of trainings that later ones go on from.
+        States of trainings from which later trainings continue.
     n_cores : int, default=None
-        Number of cores to be used. None is the number of cores of the machine.
+        Number of cores to use. None is the number of cores of the machine.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Scheduler:
         self.kept: dict[Any, list[JointNetworks]] = defaultdict(list)
 
     def expect_task(self) -> threading.Event:
-        """Return the ticket of a task that is to be run, which is set once there is room for it."""
+        """Return a ticket for a task, which is set once there is memory for the task."""
         ticket = threading.Event()
         with self.lock:
             self.waiting.append(ticket)
@@ -86,8 +85,8 @@ class Scheduler:
         return ticket
 
     def run_task(self, ticket: threading.Event, task: Callable[[], Any]):
-        """Return the result of a task that was expected, whose trainings meet others here."""
-        # A new thread of torch's takes its number of helpers when first asked, and keeps it.
+        """Run a task once its ticket is set, and return the result."""
+        # torch fixes the number of threads that a new thread uses at the first query.
         torch.get_num_threads()
         ticket.wait()
         token, own_token = TRAINER.set(self), KEPT_STATES.set(self.kept_states)
@@ -104,7 +103,7 @@ class Scheduler:
             self._start_if_all_wait()
 
     def _admit(self):
-        """Let tasks begin for which there is room."""
+        """Start waiting tasks for which there is memory."""
         most = self.n_cores
         if self.greatest_size > 0:
             most = max(1, self.most_bytes // self.greatest_size)
@@ -113,7 +112,7 @@ class Scheduler:
             self.waiting.popleft().set()
 
     def _measure(self, step: Step, n_cells: int):
-        """Take note of the size of a training, the first time."""
+        """Record the memory of a training at its first epoch."""
         if step in self.measured:
             return
         parameters = [own for module in step.modules for own in module.parameters()]
@@ -127,7 +126,7 @@ class Scheduler:
     def train_epoch(
         self, step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
     ):
-        """Train an epoch together with those of other tasks, where that is possible."""
+        """Train an epoch, if possible together with epochs of other tasks."""
         self._measure(step, n_cells)
         if self._has_no_company():
             return train_alone(step, batches, begin_step)
@@ -142,7 +141,7 @@ class Scheduler:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Let other tasks go on meeting, while this one computes."""
+        """Let the epochs of other tasks start without waiting for this task."""
         with self.lock:
             self._check_cancelled()
             self.n_alone += 1
@@ -162,7 +161,7 @@ class Scheduler:
             request.done.set()
 
     def close(self):
-        """Let go of the threads once they have nothing to do."""
+        """Release the threads when they are idle."""
         self.workers.shutdown(wait=False)
 
     def _check_cancelled(self):
@@ -170,7 +169,7 @@ class Scheduler:
             raise TrainingCancelled
 
     def _has_no_company(self) -> bool:
-        """Tell whether there is only one task, which need not change threads for its epochs."""
+        """Return whether there is only one task, which then trains in its own thread."""
         with self.lock:
             self._check_cancelled()
             return self.n_admitted == 1 and not self.waiting
@@ -189,11 +188,11 @@ class Scheduler:
         return request.epoch.losses
 
     def _start_if_all_wait(self):
-        """Hand the epochs that wait to the workers if no task is left that might join them."""
+        """Start the waiting epochs if no running task might join them."""
         with self.lock:
             n_running = self.n_admitted - len(self.queue) - self.n_alone
-            # Those whose epochs are in work are running: started at other times, tasks would form
-            # ever smaller groups.
+            # Tasks whose epochs are being trained count as running. Otherwise tasks would start at
+            # different times and form ever smaller groups.
             if n_running > 0 or not self.queue:
                 return
             queue, self.queue = self.queue, []
@@ -201,7 +200,7 @@ class Scheduler:
             self.workers.submit(self._train, requests)
 
     def _train(self, requests: Sequence["_Request"]):
-        """Train epochs of one kind, and let their tasks go on."""
+        """Train epochs of one kind, and resume their tasks."""
         try:
             with self.cores, one_thread():
                 self._train_together([request.epoch for request in requests], requests[0].kind)
@@ -233,7 +232,7 @@ class Scheduler:
 
 
 class _Request:
-    """An epoch that a thread waits for."""
+    """Epoch that a thread waits for."""
 
     def __init__(self, step, batches: list[Batch], begin_step: Callable[[], None]):
         self.epoch = EpochOfOne(step, batches, begin_step)
@@ -241,7 +240,7 @@ class _Request:
 
 
 def _divide(requests: Sequence[_Request], n_cores: int) -> list[list[_Request]]:
-    """Return groups of one kind, small enough for the caches and enough for all cores."""
+    """Return groups of one kind, which fit into caches and are enough for all cores."""
     kinds: dict[Any, list[_Request]] = defaultdict(list)
     for request in requests:
         kinds[request.kind].append(request)
@@ -252,7 +251,7 @@ def _divide(requests: Sequence[_Request], n_cores: int) -> list[list[_Request]]:
         if len(kinds) < n_cores:
             n_groups = max(n_groups, n_cores)
         n_groups = min(n_groups, len(alike))
-        # Models of one rate are updated in one call.
+        # Models with equal learning rates are updated in one call.
         alike.sort(key=lambda request: request.epoch.rate)
         ends = [len(alike) * group // n_groups for group in range(n_groups + 1)]
         groups += [alike[first:end] for first, end in itertools.pairwise(ends)]

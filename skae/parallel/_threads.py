@@ -8,23 +8,23 @@ from typing import Any
 from skae._engine.fitting.resumption import KeptStates
 from skae.parallel._scheduler import Scheduler
 
-# Result of a task, or else its error.
+# Result of a task, and its error; one of them is None.
 Outcome = tuple[Any, BaseException | None]
 
 
 class Threads:
-    """Threads of this process whose trainings meet.
+    """Threads of this process whose networks are trained together.
 
     Parameters
     ----------
     n_tasks : int
         Maximum number of tasks that run at the same time.
     most_bytes : int
-        Memory for all of them.
+        Memory for all tasks, in bytes.
     kept_states : KeptStates, default=None
-        States of trainings from which later ones continue.
+        States of trainings from which later trainings continue.
     n_cores : int, default=None
-        Number of cores to be used. None is the number of cores of the machine.
+        Number of cores to use. None is the number of cores of the machine.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Threads:
         return self._pool.submit(self._scheduler.run_task, ticket, task)
 
     def close(self):
-        """Release all threads once they have nothing to do."""
+        """Release all threads when they are idle."""
         self._pool.shutdown(wait=False)
         self._scheduler.close()
 

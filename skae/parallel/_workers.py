@@ -14,7 +14,7 @@ _Pending = tuple[Callable[[], Any], Future]
 
 
 class Workers:
-    """Queue of tasks, of which each process takes a chunk whenever it has none.
+    """Queue of tasks, from which idle processes take chunks.
 
     Chunks become smaller towards the end, so that all processes end at about the same time.
 
@@ -27,11 +27,11 @@ class Workers:
     n_tasks : int
         Maximum number of tasks that run at the same time, in all processes.
     most_bytes : int
-        Memory for all tasks.
+        Memory for all tasks, in bytes.
     n_cores : int
         Number of cores that each process uses.
     here : Threads
-        Threads of this process, for tasks that cannot be sent to another one.
+        Threads of this process, for tasks that cannot be pickled.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Workers:
         self.settings = {"most_bytes": most_bytes // n_processes, "n_cores": n_cores}
 
     def submit(self, task: Callable[[], Any]) -> Future:
-        """Add a task to the queue. It waits for others to fill a chunk, or for `flush`."""
+        """Add a task to the queue, where it waits for a full chunk or for `flush`."""
         future: Future = Future()
         with self.lock:
             self.pending.append((task, future))
@@ -61,19 +61,19 @@ class Workers:
         return future
 
     def flush(self):
-        """Send what is in the queue to processes that have nothing to do."""
+        """Send tasks in the queue to idle processes."""
         for chunk in self._take_chunks():
             tasks = [task for task, _ in chunk]
             try:
                 sent = self.submit_chunk(run_together, tasks, **self.settings)
             except Exception as error:
-                # The processes have been ended in the meantime.
+                # The processes have ended in the meantime.
                 _finish(chunk, [(None, error)] * len(chunk))
                 continue
             sent.add_done_callback(functools.partial(self._receive, chunk))
 
     def cancel(self):
-        """Forget the tasks in the queue."""
+        """Remove all tasks from the queue."""
         with self.lock:
             self.pending.clear()
 
@@ -88,7 +88,7 @@ class Workers:
         return chunks
 
     def _receive(self, chunk: Sequence[_Pending], sent: Future):
-        """Hand out the results of a chunk, and then the next one.
+        """Set the results of a chunk, and then send the next chunk.
 
         Each result may add a task to the queue, so the next chunk is taken after the last result.
         """
