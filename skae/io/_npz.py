@@ -1,33 +1,17 @@
 """Safe reading of arrays from NPZ files."""
 
 import math
-import struct
 import zipfile
-from dataclasses import dataclass
 
 import numpy as np
 
+from skae._shared.array_headers import read_array_header
 from skae.io._errors import explain_unreadable
 from skae.io._sizes import check_size
 
 _REMEDY = "Write it with numpy.savez(path, X=X, y=y), without object arrays."
 _KIND = "an NPZ file of plain arrays"
 _ENDING = ".npy"
-# NumPy rejects longer headers, but only after reading them.
-_LONGEST_HEADER = 10_000
-
-
-@dataclass(frozen=True)
-class ArrayHeader:
-    """Shape and data type of an array in a file."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    @property
-    def ndim(self):
-        """Number of axes."""
-        return len(self.shape)
 
 
 def read_headers(path):
@@ -53,39 +37,11 @@ def read_headers(path):
             # NumPy would treat the file as a pickle, with a misleading error message.
             raise ValueError("it is not an archive of arrays")
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if _is_array(member)]
-            return {m.filename.removesuffix(_ENDING): _read_header(archive, m) for m in members}
-
-
-def _is_array(member):
-    return member.filename.endswith(_ENDING)
-
-
-def _read_header(archive, member):
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        _check_header(member, file, version)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        else:
-            # Later versions only differ in the encoding of field names.
-            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-        n_bytes = math.prod(shape) * dtype.itemsize
-        if not dtype.hasobject and n_bytes > member.file_size - file.tell():
-            raise ValueError(
-                f"array {member.filename.removesuffix(_ENDING)!r} claims the shape {shape} and "
-                f"{n_bytes} bytes, but has {max(member.file_size - file.tell(), 0)}"
-            )
-    return ArrayHeader(shape, dtype)
-
-
-def _check_header(member, file, version):
-    """Raise an error for a long header before NumPy reads it."""
-    own = "<H" if version == (1, 0) else "<I"
-    start = file.peek(4)[: struct.calcsize(own)]
-    (length,) = struct.unpack(own, start)
-    if length > _LONGEST_HEADER:
-        raise ValueError(f"array {member.filename!r} has a header of {length} bytes")
+            return {
+                member.filename.removesuffix(_ENDING): read_array_header(archive, member)
+                for member in archive.infolist()
+                if member.filename.endswith(_ENDING)
+            }
 
 
 def read_array(path, name, header):

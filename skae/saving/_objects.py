@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import io
-import struct
 import zipfile
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from skae._shared.array_headers import read_array_header
 from skae._shared.extras import import_extra
 from skae._shared.plain_state import CLASS_KEY
 from skae.saving._tree import Reader, Writer
@@ -217,19 +217,6 @@ def check_zip(data: bytes) -> None:
         members = archive.infolist()
         if sum(member.file_size for member in members) > len(data):
             raise ValueError("an archive in it claims more bytes than it has")
-        for member in members:
-            if member.filename.endswith(".npy"):
-                with archive.open(member) as file:
-                    _check_array_header(file, member.file_size)
-
-
-def _check_array_header(file, n_bytes: int) -> None:
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"an array in it has the unknown version {version}")
-    (length,) = struct.unpack("<H", file.peek(2)[:2])
-    if length > n_bytes:
-        raise ValueError("an array in it has a header that is longer than the array")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize > n_bytes:
-        raise ValueError("an array in it claims more bytes than it has")
+        arrays = [member for member in members if member.filename.endswith(".npy")]
+        if any(read_array_header(archive, member).dtype.hasobject for member in arrays):
+            raise ValueError("an array in it has Python objects")
