@@ -19,7 +19,8 @@ from skae.comparison import MethodResult, PCAComparison, compare_with_pca
 from skae.comparison._repeats import find_interval
 from skae.comparison._report._pictures import ArrayIllustrator
 from skae.comparison._report._scores import measure_scores
-from skae.comparison._report._verdict import explain_verdict, reach_verdict, say_verdict
+from skae.comparison._report._sentences import explain_verdict, say_verdict
+from skae.comparison._report._verdict import reach_verdict
 from skae.comparison._results import format_ratio
 from skae.inspection import ReconstructionDisplay
 

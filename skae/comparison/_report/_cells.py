@@ -9,7 +9,8 @@ import numpy as np
 from skae._estimators.mixed_columns import is_frame, is_not_a_number, read_cells, take_column
 from skae.comparison._cell_errors import CellErrors
 from skae.comparison._report._page import make_pictures, make_table
-from skae.comparison._report._pictures import MOST_HOVERED, draw_column_errors
+from skae.comparison._report._picture import draw_column_errors
+from skae.comparison._report._pictures import MOST_HOVERED
 from skae.comparison._results import count_codes
 
 _MOST_COLUMNS = 50

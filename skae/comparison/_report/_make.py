@@ -19,7 +19,8 @@ from skae.comparison._report._page import (
 )
 from skae.comparison._report._pictures import ArrayIllustrator, Illustrator, find_lost_shares
 from skae.comparison._report._scores import measure_scores
-from skae.comparison._report._verdict import explain_verdict, reach_verdict, say_verdict
+from skae.comparison._report._sentences import explain_verdict, say_verdict
+from skae.comparison._report._verdict import reach_verdict
 from skae.comparison._results import count_codes, list_cells, list_headings
 from skae.inspection._images import read_image_shape
 from skae.inspection._plotting import name_features

@@ -1,8 +1,6 @@
-"""Pictures of a report, as PNG images with captions."""
+"""Pictures of a comparison: curves, maps of codes, reconstructions, errors and training."""
 
-from base64 import b64encode
-from dataclasses import dataclass, replace
-from io import BytesIO
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -10,18 +8,23 @@ from sklearn.utils import _safe_indexing
 
 from skae._engine import count_components
 from skae.comparison._components_curve import ComponentsCurveDisplay
+from skae.comparison._report._picture import (
+    Point,
+    draw_column_errors,
+    escape,
+    escape_labels,
+    make_figure,
+    render,
+)
 from skae.comparison._results import count_codes
 from skae.inspection._code_display import CodeDisplay
 from skae.inspection._error_display import ReconstructionErrorDisplay
 from skae.inspection._loss_curve import LossCurveDisplay
-from skae.inspection._plotting import BLUE, GREY, MOST_NAMES, label_features
+from skae.inspection._plotting import BLUE, GREY
 from skae.inspection._reconstruction_display import ReconstructionDisplay
 from skae.inspection._scree import mark_chosen
 from skae.metrics._transformer import decode, encode
 
-# In inches. Phones shrink a picture of this width to three quarters, where text is still legible.
-_WIDTH = 4.8
-_PIXELS_PER_INCH = 192
 # More points would hide each other.
 _MOST_POINTS = 2000
 # Each text takes a hundred bytes of the page.
@@ -30,44 +33,6 @@ _N_IMAGES = 6
 # Bars of more columns would be thinner than a pixel and take seconds to draw.
 _MOST_BARS = 200
 _NAMES = {"PCA": "PCA", "FAMD": "FAMD", "autoencoder": "the autoencoder"}
-
-
-@dataclass(frozen=True)
-class Point:
-    """Point of a picture, in CSS pixels, with the text shown on hovering."""
-
-    x: float
-    y: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Image with its description and caption.
-
-    Attributes
-    ----------
-    data : str
-        PNG file in base64.
-    width, height : int
-        Size on the page, in CSS pixels.
-    alt : str
-        Description for readers who cannot see the picture.
-    caption : str
-        Text below the picture.
-    chart : bool
-        Whether the picture is a chart on white, whose colours may be inverted in dark mode.
-    points : tuple of Point
-        Points with text shown on hovering.
-    """
-
-    data: str
-    width: int
-    height: int
-    alt: str
-    caption: str
-    chart: bool = True
-    points: tuple[Point, ...] = ()
 
 
 class Illustrator:
@@ -108,7 +73,7 @@ class Illustrator:
             method: encode(model, self.task.shape(rows, method))
             for method, model in self._map_models.items()
         }
-        self._labels = None if self.task.y_test is None else _escape_labels(self.task.y_test[shown])
+        self._labels = None if self.task.y_test is None else escape_labels(self.task.y_test[shown])
         every = -(-len(shown) // _MOST_TEXTS)
         self._texts = {
             place: self._describe_row(row, describe_cells)
@@ -236,7 +201,7 @@ class ArrayIllustrator(Illustrator):
 
         super().__init__(comparison, verdict, describe_cells)
         self._names = feature_names
-        self.feature_names = [_escape(name) for name in feature_names]
+        self.feature_names = [escape(name) for name in feature_names]
         self.image_shape = image_shape
         self.reconstructions = {
             method: decode(model, encode(model, self.task.shape(self.task.X_test, method)))
@@ -348,74 +313,8 @@ class ArrayIllustrator(Illustrator):
         )
 
 
-def draw_column_errors(errors, of_reference, names, unit, reference):
-    """Return a picture of the errors of columns as bars, with marks of the reference method.
-
-    Parameters
-    ----------
-    errors, of_reference : ndarray of shape (n_columns,)
-        Errors of the autoencoder and of the reference method; NaN without observed held-out cells.
-    names : list of str
-        Names of the columns.
-    unit : str
-        Label of the errors.
-    reference : {"PCA", "FAMD"}
-        Name of the reference method.
-
-    Returns
-    -------
-    picture : Picture
-        Bar chart.
-    """
-    errors, of_reference = np.nan_to_num(errors), np.nan_to_num(of_reference)
-    order = np.argsort(errors, kind="stable")[-MOST_NAMES:]
-    figure, ax = make_figure(max(2.5, 0.18 * len(order) + 0.8))
-    places = range(len(order))
-    ax.barh(places, errors[order], color=BLUE)
-    ax.plot(of_reference[order], places, "|", color=GREY, markersize=9, markeredgewidth=2)
-    label_features(ax.yaxis, [_escape(names[index]) for index in order])
-    ax.set_ylim(-0.6, len(order) - 0.4)
-    # Tick labels of small errors are long.
-    ax.xaxis.get_major_locator().set_params(nbins=5)
-    ax.set_xlabel(unit)
-    caption = (
-        f"{unit[0].upper()}{unit[1:]} of the autoencoder in each column. Grey marks are "
-        f"{reference}'s."
-    )
-    return render(figure, caption, caption)
-
-
 def find_lost_shares(X, reconstructions):
     """Return the share of variance lost in each column, and 0 for constant columns."""
     errors = np.square(X - reconstructions, dtype=np.float64).mean(axis=0)
     variances = X.var(axis=0, dtype=np.float64)
     return np.divide(errors, variances, out=np.zeros_like(errors), where=variances > 0)
-
-
-def _escape(text):
-    """Return text without formulas, which matplotlib reads between two dollar signs."""
-    return str(text).replace("$", r"\$")
-
-
-def _escape_labels(labels):
-    return np.array([_escape(label) for label in labels]) if labels.dtype.kind in "UO" else labels
-
-
-def make_figure(height):
-    """Return a figure and its axes without pyplot, which would keep it and may open a window."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
-    return figure, figure.subplots()
-
-
-def render(figure, alt, caption, chart=True):
-    """Return a figure as a picture."""
-    stream = BytesIO()
-    # The layout depends on the resolution, and points are placed by the layout of the file.
-    figure.set_dpi(_PIXELS_PER_INCH)
-    # Without the version of matplotlib, equal pictures are equal files.
-    figure.savefig(stream, format="png", dpi=figure.dpi, metadata={"Software": None})
-    data = b64encode(stream.getvalue()).decode("ascii")
-    width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Picture(data, width, height, alt, caption, chart)
