@@ -106,6 +106,11 @@ class SideBySideBackend(LokyBackend):
         -------
         n_tasks : int
             Maximum number of tasks that run at the same time.
+
+        Raises
+        ------
+        ValueError
+            If `n_jobs` is 0.
         """
         if n_jobs == 0:
             raise ValueError("`n_jobs` must not be 0. Got 0. Use -1 for as many as are useful.")
