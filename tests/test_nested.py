@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from skorch.callbacks import Callback
 
 import skae
 from skae import AutoencoderTransformer
@@ -246,6 +247,19 @@ def make_step(modules, model, *, by_hand):
         return NestedDenseStep(generator, modules, objective, own)
     precision = contextlib.nullcontext
     return NestedAutogradStep(generator, modules, objective, optimizers, precision=precision)
+
+
+@pytest.mark.parametrize(("nested", "factor"), [(True, 3.0), (False, 0.2)])
+def test_linear_path_of_nested_codes_has_a_high_learning_rate(halves, nested, factor):
+    rates = []
+
+    class Watch(Callback):
+        def on_epoch_end(self, net, **_):
+            rates.append([group["lr"] for group in net.optimizer_.param_groups])
+
+    settings = {"learning_rate": "constant", "max_iter": 1, "net_params": {"callbacks": [Watch()]}}
+    AutoencoderTransformer(**SMALL | settings | {"nested": nested}).fit(halves[0][:100])
+    assert rates == [pytest.approx([0.01, factor * 0.01])]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])

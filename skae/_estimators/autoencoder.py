@@ -234,7 +234,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Parameters of the underlying `skorch.NeuralNet`, for example ``{"callbacks": [...],
         "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}``. Options such as
         ``"optimizer__weight_decay"`` without an optimizer apply to the encoder and the decoder; the
-        linear path always has a fifth of `learning_rate_init` and no weight decay.
+        linear path always has a fifth of `learning_rate_init`, or three times as much as
+        `learning_rate_init` with ``nested=True``, and no weight decay.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the held-out rows and the order of the batches. Pass an int for
         reproducible results. No global random state is used.

@@ -21,6 +21,7 @@ from skae._engine.start.noise import InputNoise, make_noise
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.start.prepared_table import PreparedTable, prepare_table
 from skae._engine.steps.autograd import AutogradStep
+from skae._engine.steps.optimizer import LINEAR_PATH_RATE
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.units import Units
@@ -65,6 +66,8 @@ class Family:
         of epochs.
     automatic : AutomaticLoop
         Batch size and number of epochs for "auto".
+    linear_path_rate : float
+        Learning rate of the linear path, as a multiple of that of encoder and decoder.
 
     Examples
     --------
@@ -99,6 +102,7 @@ class Family:
     spreads: ClassVar[bool] = False
     fewest_rows: ClassVar[int] = 0
     automatic: ClassVar[AutomaticLoop] = AutomaticLoop()
+    linear_path_rate: ClassVar[float] = LINEAR_PATH_RATE
 
     @property
     def starts_as_reference(self) -> bool:

@@ -35,6 +35,8 @@ class Nested(Plain):
 
     # Fitting all numbers of codes takes more epochs than few rows allow without overfitting.
     automatic = AutomaticLoop(decay_rows=140)
+    # All numbers of codes share the linear path, which starts further from its optimum than others.
+    linear_path_rate = 3.0
 
     @property
     def is_nested(self) -> bool:

@@ -100,6 +100,7 @@ class FoldNetworks:
             replace(loop, weight_decay=decay),
             table.n_features,
             linear_path=setup.network.linear_path,
+            path_rate=family.linear_path_rate,
         )
         optimizers = [make_adamw(module, groups) for module in self.modules]
         self.objective: Any = family.make_objective(table, generator).to(table.device)

@@ -427,7 +427,12 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     optimizer: dict = {"optimizer": torch.optim.AdamW}
     if "optimizer" not in user:
         linear_path = setup.network.linear_path
-        stacks, *others = adamw_groups(loop, table.n_features, linear_path=linear_path)
+        stacks, *others = adamw_groups(
+            loop,
+            table.n_features,
+            linear_path=linear_path,
+            path_rate=setup.family.linear_path_rate,
+        )
         optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
         # Encoder, decoder and likelihood come first, in one group, and have the optimiser's own
         # settings. A pattern has no alternatives except for single characters.

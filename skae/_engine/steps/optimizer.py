@@ -13,11 +13,13 @@ _BETAS = (0.9, 0.99)
 # Gradients at the level of rounding errors must not move weights, so that equal data give equal
 # fits. The loss is a mean over the features, so its gradients shrink with their number.
 _EPSILON_OF_SUM = 1e-5
-# The linear path starts close to its optimum, so its learning rate is lower.
-_LINEAR_PATH_RATE = 0.2
+# The linear path usually starts close to its optimum, so its learning rate is lower.
+LINEAR_PATH_RATE = 0.2
 
 
-def adamw_groups(loop: LoopSettings, n_features: int, *, linear_path: bool) -> list[dict]:
+def adamw_groups(
+    loop: LoopSettings, n_features: int, *, linear_path: bool, path_rate: float = LINEAR_PATH_RATE
+) -> list[dict]:
     """Return AdamW's settings for the parameters of an autoencoder.
 
     Parameters
@@ -28,6 +30,8 @@ def adamw_groups(loop: LoopSettings, n_features: int, *, linear_path: bool) -> l
         Number of features.
     linear_path : bool
         Whether the network has a linear path.
+    path_rate : float, default=0.2
+        Learning rate of the linear path, as a multiple of that of the loop.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def adamw_groups(loop: LoopSettings, n_features: int, *, linear_path: bool) -> l
     }
     if not linear_path:
         return [stacks]
-    path = {**stacks, "lr": stacks["lr"] * _LINEAR_PATH_RATE, "weight_decay": 0.0}
+    path = {**stacks, "lr": stacks["lr"] * path_rate, "weight_decay": 0.0}
     return [stacks, path]
 
 
