@@ -217,7 +217,7 @@ def test_fits_repeat_themselves(images):
     assert not np.array_equal(one.transform(images), other.transform(images))
 
 
-def test_training_goes_on_with_both_networks(images):
+def test_training_continues_with_both_networks(images):
     model = quick(warm_start=True, learning_rate="constant", alpha=0.5).fit(images)
     before = {k: v.clone() for k, v in model.net_.module_.discriminator.state_dict().items()}
     first = model.loss_curve_[-1]

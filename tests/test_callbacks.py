@@ -137,7 +137,7 @@ def test_nothing_of_the_callbacks_is_left_in_the_fit(steady, images):
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_training_that_goes_on_tells_of_its_own_epochs(steady, images, method):
+def test_continued_training_reports_its_own_epochs(steady, images, method):
     recorder = Recorder()
     steady.set_params(warm_start=True).set_callbacks(recorder)
     for _ in range(3):

@@ -73,7 +73,7 @@ def test_no_number_of_codes_goes_with_every_kind(plane):
     assert imputer.autoencoder_.n_components_ == 6
 
 
-def test_rows_are_counted_over_the_fits_that_go_on(quick, plane):
+def test_rows_are_counted_over_continued_fits(quick, plane):
     model = quick(n_components=2, max_iter=1).partial_fit(plane[:50]).partial_fit(plane[50:80])
     assert model.n_samples_seen_ == 80
     weights = np.r_[np.zeros(10), np.ones(30)]

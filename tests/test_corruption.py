@@ -62,7 +62,7 @@ def test_noise_is_that_of_the_seed(kind):
     assert not torch.equal(first, other)
 
 
-def test_draws_go_on(kind):
+def test_draws_continue(kind):
     rows, generator = make_rows(40, 6), make_generator()
     noise = CORRUPTIONS[kind](LEVEL)
     assert not torch.equal(*(noise(rows, describe(rows), generator) for _ in range(2)))
@@ -269,7 +269,7 @@ class Strength(Corruption):
         return rows * (1 - self.strength)
 
 
-def test_noise_of_ones_own_needs_no_level():
+def test_user_defined_noise_needs_no_level():
     noise = Strength()
     noise.check()
     assert repr(noise.set_params(strength=0.1)) == "Strength(strength=0.1)"

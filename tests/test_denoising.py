@@ -98,7 +98,7 @@ def torch_callback():
     return Listener()
 
 
-def test_an_object_of_ones_own_brings_its_level(digits, quick):
+def test_user_defined_noise_has_its_own_level(digits, quick):
     X, _ = digits
     own = quick(corruption=Darkness(0.5), corruption_level=0.9, early_stopping=False).fit(X)
     named = quick(corruption=Darkness(0.5), corruption_level=0.1, early_stopping=False).fit(X)
@@ -185,6 +185,6 @@ class HidingAll(Corruption):
         (GaussianNoise(-1), "`level` must be a standard deviation"),
     ],
 )
-def test_what_is_wrong_with_noise_is_said(digits, quick, corruption, message):
+def test_invalid_noise_has_a_clear_error(digits, quick, corruption, message):
     with pytest.raises(ValueError, match=message):
         quick(corruption=corruption).fit(digits[0])

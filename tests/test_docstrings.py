@@ -103,5 +103,5 @@ def test_version_is_the_same_in_all_places():
     assert f"\nversion: {skae.__version__}\n" in citation.read_text()
 
 
-def test_installed_package_tells_type_checkers_that_it_has_annotations():
+def test_the_installed_package_is_marked_as_typed():
     assert (ROOT / "py.typed").is_file()

@@ -67,7 +67,7 @@ def test_an_autoencoder_gets_samples(quick, images):
         np.testing.assert_array_equal(sampler.sample(3, 1), other.sample(3, random_state=1))
 
 
-def test_a_fitted_autoencoder_stays_as_it_is(quick, images):
+def test_a_fitted_autoencoder_is_not_changed(quick, images):
     autoencoder = quick().fit(images)
     sampler = CodeSampler(FrozenEstimator(autoencoder), random_state=0).fit(images[:100])
     code = sampler.mixture_.means_[:1]

@@ -58,7 +58,7 @@ def test_hundreds_of_categories_take_few_columns_and_come_back(fitted):
     np.testing.assert_allclose(fitted.score_samples(frame), -errors.mean(axis=1), rtol=1e-5)
 
 
-def test_groups_are_those_of_categories_that_are_alike(fitted):
+def test_groups_contain_similar_categories(fitted):
     grid = fitted._frame.encoding.levels[0]
     assert isinstance(grid, LevelGrid)
     places, groups = find_places(grid.categories), grid.places[: len(grid.categories), 0]

@@ -76,7 +76,7 @@ def test_a_deep_copy_shares_no_weights(quick, images):
     np.testing.assert_array_equal(estimator.transform(images), expected)
 
 
-def test_training_goes_on_after_a_pickle(quick, images):
+def test_training_continues_after_a_pickle(quick, images):
     estimator = through_pickle(quick(early_stopping=False).fit(images))
     error = estimator.reconstruction_error_
     for _ in range(3):
@@ -194,7 +194,7 @@ def test_cloudpickle_copies_a_fitted_estimator(any_autoencoder, images):
     ],
     ids=str,
 )
-def test_training_goes_on_from_a_pickle_as_from_a_copy(quick, images, params):
+def test_training_continues_from_a_pickle_as_from_a_copy(quick, images, params):
     estimator = quick(max_iter=2, **params).fit(images)
     copies = [copy.deepcopy(estimator), through_pickle(estimator)]
     first, second = (own.partial_fit(images) for own in copies)
@@ -227,7 +227,7 @@ def make_pair(shape, n_components, n_outputs):
     return encoder, torch.nn.Linear(n_components, *shape)
 
 
-def test_a_network_of_ones_own_is_trained_on_after_a_pickle(images):
+def test_a_user_defined_network_continues_training_after_a_pickle(images):
     estimator = AutoencoderTransformer(2, architecture=make_pair, max_iter=2, random_state=0)
     copies = [through_pickle(estimator.fit(images)), copy.deepcopy(estimator)]
     assert_same_results(estimator, copies[0], images)

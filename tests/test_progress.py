@@ -138,7 +138,7 @@ def fit_in_thread():
     thread.join()
 
 
-def test_nobody_else_sees_a_bar(impatient, monkeypatch, model):
+def test_no_bar_is_shown_elsewhere(impatient, monkeypatch, model):
     assert look(monkeypatch, fit, io.StringIO) == ""
     assert look(monkeypatch, lambda: fit_with(progress=False)) == ""
     assert look(monkeypatch, fit_in_thread) == ""

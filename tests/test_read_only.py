@@ -28,7 +28,7 @@ for sample_shape in (None, (1, 2, 3)):
 
 
 @pytest.mark.slow
-def test_fits_where_torch_has_a_folder_that_nobody_can_write_to(tmp_path):
+def test_fits_with_a_read_only_folder_of_torch(tmp_path):
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-B", "-W", "ignore", "-c", SCRIPT]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

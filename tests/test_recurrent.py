@@ -94,7 +94,7 @@ def test_learns_what_pca_cannot(padded):
     assert model.reconstruction_error_ < 0.7 * model.pca_reconstruction_error_
 
 
-def test_beyond_its_end_a_sequence_goes_on_as_longer_ones_do(padded):
+def test_beyond_its_end_a_sequence_continues_like_longer_ones(padded):
     model = make(max_iter=40, architecture="recurrent").fit(padded)
     reconstruction = model.inverse_transform(model.transform(padded))
     assert np.isfinite(reconstruction).all()
@@ -146,7 +146,7 @@ def test_everything_goes_together(padded, params):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).transform(X), codes)
 
 
-def test_training_goes_on(padded):
+def test_training_continues(padded):
     model = make()
     model.partial_fit(padded[:30]).partial_fit(padded[30:])
     assert model.n_iter_ == 1
@@ -177,7 +177,7 @@ def test_parameters_of_the_architecture_can_be_searched(padded):
     assert model.net_.module_.encoder.readers[0].n_units == 3
 
 
-def test_what_does_not_work_is_refused(padded):
+def test_unsupported_parameters_are_refused(padded):
     for params, message in [
         ({"architecture": Recurrent("rnn")}, "`cell` must be one of .*'gru', 'lstm'.* Got 'rnn'"),
         ({"architecture": Recurrent(n_units=0)}, "`n_units` must be a positive integer. Got 0"),

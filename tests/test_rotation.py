@@ -102,7 +102,7 @@ def test_codes_that_do_not_vary_stay_apart(quick, sources, rotation, n_component
 
 @quietly
 @pytest.mark.parametrize("rotation", ROTATIONS)
-def test_rotated_models_are_cloned_saved_and_go_on(quick, images, rotation, tmp_path):
+def test_rotated_models_are_cloned_saved_and_continued(quick, images, rotation, tmp_path):
     model = quick(rotation=rotation).fit(images)
     assert clone(model).rotation == rotation
     codes = model.transform(images)

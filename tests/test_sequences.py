@@ -50,7 +50,7 @@ def test_the_mark_is_what_cuts_a_reconstruction(sequences):
     assert {len(sequence) for sequence in padder.inverse_transform(filled)} == {6}
 
 
-def test_what_is_longer_than_in_fit_is_cut(sequences):
+def test_sequences_longer_than_in_fit_are_cut(sequences):
     padder = SequencePadder().fit(sequences[:2])
     rows = padder.transform(sequences)
     assert rows.shape == (4, 12)
@@ -70,7 +70,7 @@ def test_lists_of_numbers_and_arrays_are_sequences_too():
     assert [len(x) for x in padder.fit(missing).inverse_transform(padder.transform(missing))] == [3]
 
 
-def test_what_is_no_sequence_is_refused():
+def test_elements_that_are_not_sequences_are_refused():
     for X, message in [
         ([], "X must be sequences, at least one. Got list of length 0"),
         ("abc", "X must be sequences"),
@@ -161,7 +161,7 @@ def test_gaps_in_nullable_columns_are_missing_cells():
 frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
 
 
-def test_what_holds_no_sequences_is_refused_in_words():
+def test_input_without_sequences_has_a_clear_error():
     for X, message in [
         (frame, "DataFrame of shape.*id_column.*to_numpy"),
         (pl.DataFrame(frame), "DataFrame of shape.*id_column"),
@@ -187,7 +187,7 @@ def test_what_holds_no_sequences_is_refused_in_words():
     [(frame, "must be one of .*'key'"), (frame.assign(key=[1, None]), "missing values in")],
     ids=str,
 )
-def test_columns_that_do_not_tell_the_sequence_are_refused(X, message):
+def test_columns_that_do_not_identify_the_sequence_are_refused(X, message):
     with pytest.raises(ValueError, match=message):
         SequencePadder(id_column="key").fit(X)
 

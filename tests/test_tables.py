@@ -481,7 +481,7 @@ def test_a_last_step_that_explodes_is_a_loss_that_is_not_finite():
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
-def test_a_search_goes_on_where_a_candidate_diverges(quick, images):
+def test_a_search_continues_if_a_candidate_diverges(quick, images):
     search = GridSearchCV(
         quick(early_stopping=False, **DIVERGING), {"learning_rate_init": [1e-3, 1e30]}, cv=2
     )

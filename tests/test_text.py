@@ -155,7 +155,7 @@ def test_a_column_transformer_may_name_the_column_in_a_list(sequencer):
     np.testing.assert_array_equal(rows[:, :-1], sequencer.transform(TEXTS))
 
 
-def test_what_is_no_text_is_refused_in_words():
+def test_elements_that_are_not_texts_have_a_clear_error():
     for X, message in [
         (pd.DataFrame({"a": TEXTS, "b": TEXTS}), r"one column of texts.*\(4, 2\)"),
         (np.array([TEXTS, TEXTS]), r"one column of texts.*\(2, 4\)"),

@@ -165,7 +165,7 @@ def test_unknown_words_and_empty_texts_have_codes(tokens):
         (-np.ones((4, 3), int), "X must hold whole numbers.* Got -1"),
     ],
 )
-def test_what_is_no_text_is_refused(X, message):
+def test_rows_that_are_not_texts_are_refused(X, message):
     with pytest.raises(ValueError, match=message):
         make().fit(X)
 

@@ -89,7 +89,7 @@ def test_tags_are_true(dtype):
     assert not tags.target_tags.required
 
 
-def test_a_warm_start_goes_on_from_the_fit_before(any_autoencoder, images):
+def test_a_warm_start_continues_the_fit_before(any_autoencoder, images):
     estimator = any_autoencoder.set_params(warm_start=True, max_iter=5, init="random").fit(images)
     errors = [estimator.reconstruction_error_]
     for _ in range(3):
@@ -197,7 +197,7 @@ def test_later_chunks_may_pass_the_range_of_the_first(quick, images):
     assert np.ptp(estimator.inverse_transform(estimator.transform(then))[:, 5]) > 0.5
 
 
-def test_a_range_stays_when_a_fit_goes_on(quick, images):
+def test_the_output_range_is_kept_in_continued_fits(quick, images):
     estimator = quick(warm_start=True, **STEADY).fit(images)
     shifted = np.random.default_rng(0).normal(5, 1, images.shape)
     reconstructions = estimator.fit(shifted).inverse_transform(estimator.transform(shifted))
@@ -214,7 +214,7 @@ def test_going_on_with_another_network_is_refused(quick, images, changed):
 @pytest.mark.parametrize(
     "changed", [{"mixed_precision": True}, {"net_params": {"optimizer": torch.optim.SGD}}], ids=str
 )
-def test_another_kind_of_step_goes_on_without_the_moments(quick, images, changed):
+def test_another_kind_of_step_continues_without_the_moments(quick, images, changed):
     estimator = quick(warm_start=True, **STEADY).fit(images)
     before = estimator.score(images)
     estimator.set_params(**changed, learning_rate_init=1e-6).fit(images)

@@ -70,7 +70,7 @@ def test_arrays_become_arrays(work, capsys, X):
 
 
 @pytest.mark.parametrize("ending", [".npy", ".parquet", ".zarr"])
-def test_an_interrupted_run_goes_on_where_it_was(work, capsys, monkeypatch, X, ending):
+def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
     if ending == ".zarr":
         pytest.importorskip("zarr", reason="zarr comes with the extra large")
     writer, pieces = written_rows.WRITERS[ending], []

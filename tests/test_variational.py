@@ -143,7 +143,7 @@ def test_the_divergence_is_that_of_the_posteriors(trained, images):
     np.testing.assert_array_equal(trained.active_units_, mean.var(0) > 0.01)
 
 
-def test_codes_and_bounds_are_the_same_in_every_call_and_company(trained, images):
+def test_codes_and_bounds_do_not_depend_on_the_call_or_other_rows(trained, images):
     for method in (trained.transform, trained.posterior_std, trained.score_samples):
         np.testing.assert_array_equal(method(images), method(images))
         np.testing.assert_allclose(method(images)[5:9], method(images[5:9]), rtol=1e-4)
@@ -246,7 +246,7 @@ def test_more_beta_makes_codes_say_less(images):
     assert errors[0] < errors[1] < errors[2]
 
 
-def test_collapse_is_found_and_told(images):
+def test_collapse_is_detected_with_a_warning(images):
     with pytest.warns(PosteriorCollapseWarning, match="Only 0 of 4 codes are active"):
         model = quick(beta=1000.0, max_iter=60, learning_rate_init=0.03).fit(images)
     assert not model.active_units_.any()
@@ -330,7 +330,7 @@ def test_fits_repeat_themselves(images):
     assert not np.array_equal(one.transform(images), other.transform(images))
 
 
-def test_training_goes_on(images):
+def test_training_continues(images):
     model = quick(warm_start=True, beta_warm_up=0.5, learning_rate="constant").fit(images)
     first = model.loss_curve_[-1]
     assert model.fit(images).loss_curve_[-1] < first

@@ -135,7 +135,7 @@ def test_constant_table_has_no_undefined_figures():
     assert [result.explained_variance for result in comparison.results] == [1, 1]
 
 
-def test_labels_and_quantities_are_told_apart(iris):
+def test_labels_are_distinguished_from_quantities(iris):
     for y, score_name in [
         (np.repeat(["a", "b", "c"], 50), "accuracy"),
         (np.arange(150) % 2 == 0, "accuracy"),
@@ -204,7 +204,7 @@ def test_refusals(iris):
             compare(**arguments)
 
 
-def test_printed_while_made_is_what_is_printed_afterwards(iris, capsys):
+def test_verbose_output_equals_the_printed_result(iris, capsys):
     comparison = compare(*iris, n_components=(1, 2, 9), verbose=True)
     printed = capsys.readouterr().out
     left_out, table = printed.split("\n", 1)

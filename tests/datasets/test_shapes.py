@@ -63,7 +63,7 @@ def test_the_seed_decides():
     assert not np.array_equal(one.X, make_shapes(3, random_state=2).X)
 
 
-def test_images_are_drawn_alone_as_in_company(shapes, monkeypatch):
+def test_images_do_not_depend_on_the_number_of_images(shapes, monkeypatch):
     monkeypatch.setattr("skae.datasets._shapes._CELLS_AT_ONCE", 1000)
     np.testing.assert_array_equal(make_shapes(300, random_state=0).X, shapes.X)
 

@@ -136,7 +136,7 @@ def test_models_side_by_side_have_settings_of_their_own(make_training, device):
     assert_same_training(setup, device, n_modules=2, groups=groups)
 
 
-def test_what_cannot_be_recorded_is_computed_as_ever(make_training):
+def test_steps_that_cannot_be_recorded_are_computed(make_training):
     graphed = assert_same_training(make_training(), "cpu", record=refuse)
     assert not any(graphed._recordings.values())
 
@@ -213,7 +213,7 @@ def test_a_gpu_learns_what_a_processor_learns(quick, images, params):
 
 @needs_gpu
 @pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")])
-def test_a_fit_goes_on_on_another_device_or_from_a_file(quick, images, devices):
+def test_a_fit_continues_on_another_device_or_from_a_file(quick, images, devices):
     first, second = devices
     estimator = quick(device=first).fit(images)
     loaded = pickle.loads(pickle.dumps(estimator)).set_params(device=second)

@@ -47,7 +47,7 @@ def test_processes_move_their_own_rows_as_one_process_does(odd_cells):
         assert torch.equal(own_weights, weights[places])
 
 
-def test_weights_of_rows_go_on(odd_cells):
+def test_given_weights_of_rows_are_reduced(odd_cells):
     rows, given = torch.zeros(40, 3), torch.arange(1.0, 41)
     weights = odd_cells.move_(rows, given)
     assert torch.equal(given, torch.arange(1.0, 41))

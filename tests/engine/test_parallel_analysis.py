@@ -46,7 +46,7 @@ def test_sparse_missing_and_weighted_rows():
 
 
 @pytest.mark.parametrize("X", [np.zeros((5, 3)), np.ones((2, 1)), np.eye(3)])
-def test_tables_that_tell_nothing_give_one(X):
+def test_uninformative_tables_give_one_component(X):
     assert count_components(X) == 1
 
 

@@ -36,7 +36,7 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(resident, "_CELLS_AT_ONCE", 100)
 
 
-def test_columns_are_described_alike(table, shares):
+def test_columns_have_equal_descriptions(table, shares):
     ours = ResidentTable(table, CPU).describe_columns(shares)
     expected = describe_columns(table, shares)
     for name in ("mean", "variance", "lowest", "highest"):
@@ -67,7 +67,7 @@ def test_rows_are_standardised_to_the_same_bits(table):
         np.testing.assert_array_equal(rows.tensor, standardization.apply(table))
 
 
-def test_the_table_stays_as_it_was(table, shares):
+def test_the_table_is_not_changed(table, shares):
     before = table.copy()
     own = ResidentTable(table, CPU)
     own.find_covariance(own.describe_columns(shares).mean, shares)

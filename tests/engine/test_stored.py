@@ -89,7 +89,7 @@ def test_a_block_of_another_length_is_refused(X):
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("first_giant", [0, 40])
-def test_one_pass_tells_what_many_do(monkeypatch, precision, first_giant):
+def test_one_pass_gives_the_statistics_of_many(monkeypatch, precision, first_giant):
     monkeypatch.setattr("skae._engine.start.one_pass._CELLS_AT_ONCE", 60)
     monkeypatch.setattr("skae._engine.start.principal_components._CHEAP_PRODUCTS", 0)
     rng = np.random.default_rng(0)

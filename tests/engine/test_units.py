@@ -154,7 +154,7 @@ def test_chunks_cover_all_rows_and_none_is_alone():
         assert n_rows == 1 or min(len(range(n_rows)[rows]) for rows in slices) > 1
 
 
-def test_a_fit_that_goes_on_draws_anew():
+def test_a_continued_fit_draws_new_numbers():
     draws = [
         [torch.rand(1, generator=generator).item() for generator in make_generators(0, 4, stream=n)]
         for n in (0, 0, 1)

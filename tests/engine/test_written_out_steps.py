@@ -128,7 +128,7 @@ def test_steps_are_those_of_autograd():
 
 
 @pytest.mark.parametrize("name", ["gaussian", "adversarial", "discrepancy"])
-def test_a_model_is_judged_alike_in_any_company(name):
+def test_errors_of_a_model_do_not_depend_on_other_models(name):
     params, make_step, _, make_objective, _ = KINDS[name]
     modules = [make_module(make_estimator(params), seed) for seed in range(3)]
     groups = [make_optimizer(module).param_groups for module in modules]

@@ -67,7 +67,7 @@ def test_rows_are_counted(rows, ax):
     assert ax.get_ylabel() == "rows"
 
 
-def test_rows_are_told_apart_by_label(rows, ax):
+def test_rows_are_grouped_by_label(rows, ax):
     X, again = rows
     y = np.repeat(["b", "a"], 25)
     display = ReconstructionErrorDisplay.from_predictions(X, again, y, kind="rows", ax=ax)
@@ -85,7 +85,7 @@ def test_very_many_labels_are_not_written(ax):
     assert ax.get_xlabel() == "label (position in ascending order)"
 
 
-def test_quantities_do_not_tell_rows_apart(rows, ax):
+def test_quantities_do_not_group_rows(rows, ax):
     y = np.linspace(0.5, 1, 50)
     ReconstructionErrorDisplay.from_predictions(*rows, y, kind="rows", ax=ax)
     assert ax.get_ylabel() == "rows"

@@ -113,7 +113,7 @@ def test_names_of_several_levels_are_text(read_parquet):
     assert table.dropped_columns == ("('d', 'e')",)
 
 
-def test_equal_names_of_parquet_files_are_told_apart(read_parquet):
+def test_equal_names_in_parquet_files_are_made_unique(read_parquet):
     frame = pa.Table.from_arrays([pa.array([1, 7]), pa.array([3, 5])], names=["x", "x"])
     table = read_parquet(frame)
     assert table.feature_names == ("x", "x.1")
@@ -202,7 +202,7 @@ def test_sheets_with_titles_units_and_text_are_read(read_excel):
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04junk", b"a,b\n1,2\n"])
-def test_what_is_no_workbook_is_refused(tmp_path, content):
+def test_files_that_are_not_workbooks_are_refused(tmp_path, content):
     pytest.importorskip("openpyxl", reason="an optional extra")
     path = tmp_path / "table.xlsx"
     path.write_bytes(content)

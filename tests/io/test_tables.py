@@ -135,7 +135,7 @@ def test_header_alone_is_no_table(tmp_path, text):
         read_table(path)
 
 
-def test_empty_file_is_said_to_be_unreadable(tmp_path):
+def test_an_empty_file_has_a_clear_error(tmp_path):
     path = tmp_path / "empty.csv"
     path.touch()
     with pytest.raises(ValueError, match=r"must be a readable \.csv file\. .*No columns"):
@@ -294,7 +294,7 @@ def test_truncated_archives_are_refused(tmp_path):
         read_table(tmp_path / "cut.csv.gz")
 
 
-def test_absent_file_is_said_to_be_absent(tmp_path):
+def test_a_missing_file_has_a_clear_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"existing file. Got .*nowhere\.csv"):
         read_table(tmp_path / "nowhere.csv")
 

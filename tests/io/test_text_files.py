@@ -201,7 +201,7 @@ def test_decimals_that_the_file_contradicts_are_left_out(read):
     assert "the file has both" in table.drop_reasons["c"]
 
 
-def test_numbers_are_read_as_people_write_them(read):
+def test_numbers_are_read_in_many_notations(read):
     for cells, numbers in [
         (['"1,234"', '"5,678,900"'], [1234, 5678900]),
         (["1 234.5", "12"], [1234.5, 12]),
@@ -321,7 +321,7 @@ def test_blanks_after_separators_are_no_part_of_cells(read):
     assert table.y.tolist() == ["x", "x"]
 
 
-def test_equal_names_are_told_apart_and_never_a_target(read):
+def test_equal_names_are_made_unique_and_never_a_target(read):
     text = "x,y,y\n1,2,2\n3,5,5\n"
     table = read(text)
     assert table.feature_names == ("x", "y", "y.1")

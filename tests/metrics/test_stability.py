@@ -56,7 +56,7 @@ class Grown(Turned):
 X = load_iris().data
 
 
-def test_what_does_not_depend_on_the_seed_is_stable():
+def test_codes_without_randomness_are_stable():
     stability = code_stability(PCA(3), X, n_seeds=2)
     np.testing.assert_allclose(stability.from_all, 1)
     np.testing.assert_allclose(stability.from_one, 1)
@@ -73,7 +73,7 @@ def test_order_and_sign_do_not_count():
     np.testing.assert_allclose(stability.from_one, 1)
 
 
-def test_noise_of_known_size_gives_the_share_that_can_be_told():
+def test_noise_of_known_size_gives_the_expected_r2():
     """R2 is 1 / (1 + s^2)^2 between codes with independent noise of variance s^2."""
     many = np.random.default_rng(0).normal(size=(4000, 3)) * [3, 2, 1]
     stability = code_stability(Permuted(noise=0.5), many, n_seeds=2)
@@ -81,7 +81,7 @@ def test_noise_of_known_size_gives_the_share_that_can_be_told():
     np.testing.assert_allclose(stability.from_all, 1 / 1.25**2, atol=0.06)
 
 
-def test_seeds_reach_every_part_of_a_pipeline_and_the_estimator_stays_as_it_is():
+def test_seeds_reach_every_part_of_a_pipeline_and_the_estimator_is_not_changed():
     pipeline = make_pipeline(StandardScaler(), Turned(random_state=7))
     assert code_stability(pipeline, X, n_seeds=2).from_one.max() < 0.95
     assert pipeline[-1].random_state == 7

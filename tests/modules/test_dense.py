@@ -81,7 +81,7 @@ def test_no_closed_jacobian_where_there_is_more_than_layers(params):
         stack.jacobian(make_rows())
 
 
-def test_weights_are_drawn_alike_whatever_stands_between_them():
+def test_weights_do_not_depend_on_other_layers():
     for normalization in NORMALIZATIONS:
         for dropout in [0.0, 0.5]:
             plain, stack = make_stack(), make_stack(normalization=normalization, dropout=dropout)
@@ -89,7 +89,7 @@ def test_weights_are_drawn_alike_whatever_stands_between_them():
                 assert torch.equal(linear.weight, expected.weight)
 
 
-def test_plain_stacks_draw_nothing_but_weights():
+def test_plain_stacks_only_draw_weights():
     generators = make_generator(), make_generator()
     stack = DenseStack([6, 5, 3], generator=generators[0])
     for linear in stack.linears:
@@ -167,7 +167,7 @@ def test_dropout_drops_a_share_and_makes_up_for_it():
     torch.testing.assert_close(units[units != 0].unique(), torch.tensor([1 / 0.7]))
 
 
-def test_dropout_is_that_of_the_seed_and_goes_on():
+def test_dropout_depends_on_the_seed_and_continues():
     rows = make_rows()
     one, same = make_stack(dropout=0.4), make_stack(dropout=0.4)
     outputs = [one(rows) for _ in range(2)]
@@ -181,7 +181,7 @@ def test_dropout_is_that_of_the_seed_and_goes_on():
     [copy.deepcopy, lambda stack: pickle.loads(pickle.dumps(stack))],
     ids=["deepcopy", "pickle"],
 )
-def test_copies_go_on_with_the_draws(copied):
+def test_copies_continue_the_draws(copied):
     stack, rows = make_stack(dropout=0.4), make_rows()
     stack(rows)
     other = copied(stack)

@@ -45,7 +45,7 @@ def test_padding_has_no_influence_on_codes(cell):
         assert expected.std() > 0.03
 
 
-def test_sequences_are_written_alike_however_many_steps_there_are(cell):
+def test_decoded_steps_do_not_depend_on_the_number_of_steps(cell):
     short, long = (
         RecurrentDecoder(2, (length, FEATURES), n_units=8, cell=cell, n_layers=2)
         for length in (LENGTH, 2 * LENGTH)
@@ -87,7 +87,7 @@ def test_without_a_mask_all_steps_are_read():
         torch.testing.assert_close(encoder(rows), encoder.head(states[-1]))
 
 
-def test_missing_cells_within_a_sequence_are_told_apart():
+def test_missing_cells_within_a_sequence_are_distinguished_from_padding():
     encoder = RecurrentEncoder((LENGTH, FEATURES), 2, n_units=8, masked=True)
     rows = make_rows(LENGTH, [6])
     hole = rows.clone()

@@ -123,7 +123,7 @@ def test_judging_repeats_itself_and_training_does_not(model):
     assert objective(model, rows, rows)[0] != objective(model, rows, rows)[0]
 
 
-def test_beta_rises_over_the_warm_up_and_judges_whole(model):
+def test_beta_increases_in_the_warm_up_and_is_full_in_evaluation(model):
     rows, objective = draw(N_ROWS, N_FEATURES), NegativeELBO(2.0, warm_up=0.5)
     losses = []
     for progress in (0.0, 0.25, 0.5, 1.0):

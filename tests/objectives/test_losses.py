@@ -288,7 +288,7 @@ class CosineError(nn.Module):
         return 1 - F.cosine_similarity(output, target)
 
 
-def test_criteria_of_cells_and_rows_are_judged_row_by_row():
+def test_criteria_of_cells_and_rows_have_losses_of_rows():
     for criterion in [
         nn.SmoothL1Loss,
         nn.SmoothL1Loss(),
@@ -318,7 +318,7 @@ def test_a_criterion_may_be_a_module_of_rows():
     torch.testing.assert_close(prepare_criterion(CosineError).rows(output, target), expected)
 
 
-def test_a_single_number_counts_for_all_rows_alike_and_cannot_be_weighted():
+def test_a_single_number_counts_for_all_rows_and_cannot_be_weighted():
     loss = prepare_criterion(lambda output, target: (output - target).square().mean())
     output, target = make_batch("huber", 5)
     expected = F.mse_loss(output, target)
@@ -330,7 +330,7 @@ def test_a_single_number_counts_for_all_rows_alike_and_cannot_be_weighted():
 
 
 @pytest.mark.parametrize("criterion", [nn.SmoothL1Loss, nn.MSELoss, CosineError])
-def test_missing_cells_have_no_gradient_whatever_the_criterion(criterion):
+def test_missing_cells_have_no_gradient_with_any_criterion(criterion):
     loss, (output, target) = prepare_criterion(criterion, masked=True), make_batch("huber", 6)
     target, missing = drop_cells(target)
     output = output.masked_fill(missing, 1e200).requires_grad_()
@@ -383,7 +383,7 @@ def test_a_criterion_that_cannot_do_without_reduction_is_used_as_it_is():
 
 
 @pytest.mark.parametrize("criterion", [nn.L1Loss, nn.MSELoss(reduction="sum"), CosineError])
-def test_other_criteria_tell_rows_apart(criterion):
+def test_other_criteria_have_losses_of_rows(criterion):
     assert CriterionLoss(criterion).tells_rows_apart(4)
 
 

@@ -96,7 +96,7 @@ def test_decoder_has_no_say_in_the_codes(rows):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_rows_are_judged_by_the_neighbours_that_a_search_loses(rows, metric):
+def test_the_loss_of_rows_is_the_share_of_lost_neighbours(rows, metric):
     objective = make_objective(rows[:50], metric=metric, n_neighbors=4)
     table, codes = (3 * rows + 2 if metric == "cosine" else rows), rows[:, :3]
     truth = NearestNeighbors(n_neighbors=4, metric=metric).fit(table[:50]).kneighbors(table[50:])[1]

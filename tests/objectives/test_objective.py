@@ -116,7 +116,7 @@ def test_a_batch_has_a_loss_with_a_gradient_and_an_output(case):
     assert all(weight.grad.isfinite().all() for weight in network.encoder.parameters())
 
 
-def test_rows_are_judged_one_by_one_and_alike_each_time(case):
+def test_losses_of_rows_are_separate_and_reproducible(case):
     network, objective, rows = case
     losses, output = objective.judge(network, rows, rows)
     assert losses.shape == (N_ROWS,)

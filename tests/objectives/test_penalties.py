@@ -212,7 +212,7 @@ def test_a_sparsity_is_part_of_what_contracts():
     torch.testing.assert_close(value, expected_contraction(module, inputs))
 
 
-def test_penalties_can_be_judged_without_gradients():
+def test_penalties_can_be_evaluated_without_gradients():
     for name in sorted(PENALTIES):
         for module in (make_module(), hide(make_module())):
             inputs, code = make_batch(module)
@@ -276,7 +276,7 @@ def test_pca_is_orthogonal_and_contracts_by_the_scales_of_its_codes():
     assert Contractive()(module, inputs, code).item() == pytest.approx(expected)
 
 
-def test_pca_can_leave_what_is_orthogonal_without_infinite_gradients():
+def test_gradients_at_orthogonal_pca_are_finite():
     module = make_pca()
     module.linear_path.back_projection.data[0] = 0
     inputs, code = make_batch(module)

@@ -104,17 +104,17 @@ def check_resumed_fit(model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_interrupted_fit_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
+def test_an_interrupted_fit_resumes_to_equal_bits(name, tmp_path, monkeypatch):
     check_resumed_fit(MODELS[name], tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MORE_MODELS)
-def test_every_kind_of_training_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
+def test_every_kind_of_training_resumes_to_equal_bits(name, tmp_path, monkeypatch):
     check_resumed_fit(MORE_MODELS[name], tmp_path, monkeypatch)
 
 
-def test_a_fit_goes_on_with_the_seed_that_it_drew(tmp_path):
+def test_a_fit_resumes_with_the_seed_that_it_drew(tmp_path):
     model = AutoencoderTransformer(**QUICK | {"random_state": None})
     with skae.checkpoints(tmp_path, every=2):
         whole = model.fit(X)
@@ -189,7 +189,7 @@ def test_small_tables_leave_no_checkpoints(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
+def test_a_killed_fit_resumes_to_equal_bits(tmp_path):
     program = f"""
 import os, signal, sys
 import numpy as np

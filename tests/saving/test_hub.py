@@ -86,7 +86,7 @@ def test_the_extra_is_named_where_it_lacks(monkeypatch):
         skae.load("hf://someone/digits")
 
 
-def test_paths_that_only_look_alike_are_paths(tmp_path, monkeypatch):
+def test_paths_that_look_like_addresses_are_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         skae.load("hf:/someone/digits")

@@ -39,7 +39,7 @@ def test_all_models_take_12_megabytes_at_most():
     assert sum(sizes) <= 12e6
 
 
-def test_cards_tell_of_data_licence_input_and_recipe():
+def test_cards_describe_data_licence_input_and_recipe():
     for name in NAMES:
         card = skae.zoo.read_about(name)["card"]
         for entry in ("title", "kind", "data", "licence", "input", "recipe"):
@@ -100,7 +100,7 @@ def test_models_of_mnist_are_as_good_as_they_say():
         assert error == pytest.approx(card["figures"]["squared error per cell"], rel=0.1)
 
 
-def test_training_goes_on_from_a_model_of_the_zoo():
+def test_training_continues_from_a_model_of_the_zoo():
     moved = np.roll(load_digits().images, 1, axis=2).reshape(-1, 64)
     model = skae.zoo.load("digits-dense-8")
     before = model.score(moved[1200:])
@@ -149,7 +149,7 @@ def test_files_of_others_are_read_with_care(tmp_path):
         skae.zoo.Folder(tmp_path).load("bad")
 
 
-def test_the_command_lists_models_and_tells_of_one(capsys, tmp_path):
+def test_the_command_lists_and_describes_models(capsys, tmp_path):
     assert main(["zoo"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == NAMES
     assert main(["zoo", "mnist-dense-64"]) == 0
