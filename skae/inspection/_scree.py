@@ -191,14 +191,8 @@ class ScreeDisplay:
             ("autoencoder", self.errors, BLUE, "-"),
         ]
         for name, errors, color, dashes in curves:
-            values = self._find_values(errors, metric)
-            mean, spread = values.mean(axis=0), values.std(axis=0)
-            look = {"color": color, "linestyle": dashes, "marker": ".", "label": name}
-            self.lines_ += ax.plot(self.n_components, mean, **{**look, **kwargs})
-            band = ax.fill_between(
-                self.n_components, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0
-            )
-            self.bands_.append(band)
+            style = {"color": color, "linestyle": dashes, "marker": ".", "label": name, **kwargs}
+            self._draw_curve(self._find_values(errors, metric), color, style)
         if self.chosen is not None:
             mark_chosen(ax, self.chosen)
         labels = _METRICS if self.reference == "PCA" else _METRICS_OF_FRAMES
@@ -209,6 +203,15 @@ class ScreeDisplay:
         ax.minorticks_off()
         ax.legend()
         return self
+
+    def _draw_curve(self, values, color, style):
+        """Draw the mean over the folds, and a band of a standard deviation to both sides."""
+        mean, spread = values.mean(axis=0), values.std(axis=0)
+        self.lines_ += self.ax_.plot(self.n_components, mean, **style)
+        band = self.ax_.fill_between(
+            self.n_components, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0
+        )
+        self.bands_.append(band)
 
     def _find_values(self, errors, metric: str) -> np.ndarray:
         errors = np.asarray(errors, dtype=float)

@@ -156,17 +156,11 @@ class LatentTraversalDisplay:
         values = list_values(codes[:, components], n_steps)
         samples = to_array(X)
         n_features = samples.shape[1]
-        reconstructions = np.stack(
-            [
-                _change_code(estimator, middle, n_features, *each)
-                for each in zip(components, values, strict=True)
-            ]
-        )
         if image_shape is None and kind in (None, "image"):
             image_shape = find_image_shape(X, estimator)
         image_shape = read_image_shape(image_shape, n_features)
         display = cls(
-            reconstructions,
+            _decode_changes(estimator, middle, components, values, n_features),
             values,
             scales=np.nanstd(samples, axis=0),
             start=decode(estimator, middle[None], n_features)[0],
@@ -260,7 +254,9 @@ class LatentTraversalDisplay:
         bar.set_label("change, in standard deviations\nof the feature")
 
 
-def _change_code(estimator, middle, n_features, code, values):
-    rows = np.tile(middle, (len(values), 1))
-    rows[:, code] = values
-    return decode(estimator, rows, n_features)
+def _decode_changes(estimator, middle, components, values, n_features):
+    """Return decoded rows, of shape (n_components, n_steps, n_features), as each code changes."""
+    codes = np.tile(middle, (*values.shape, 1))
+    for changed, code, own in zip(codes, components, values, strict=True):
+        changed[:, code] = own
+    return np.stack([decode(estimator, changed, n_features) for changed in codes])
