@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -185,7 +185,9 @@ class ScreeDisplay:
         """
         _check_metric(metric)
         ax = take_axes(ax, "ScreeDisplay.plot", _SIZE)
-        self.ax_, self.figure_, self.lines_, self.bands_ = ax, ax.figure, [], []
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_: list[Any] = []
+        self.bands_: list[Any] = []
         curves = [
             (self.reference, self.pca_errors, GREY, "--"),
             ("autoencoder", self.errors, BLUE, "-"),
