@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae._shared.scikit_learn import fit_context
+from skae._shared.scikit_learn import fit_context, refuse_masked
 
 __all__ = ["Quantizer"]
 
@@ -193,6 +193,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
     def _validate(self, X, *, reset: bool):
+        refuse_masked(X)
         return validate_data(self, X, reset=reset, dtype=[np.float32, np.float64])
 
     def _check_integers(self, X) -> np.ndarray:

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import load, save
+from skae import AutoencoderTransformer, load, save
 from skae.codes import Quantizer
 
 
@@ -108,6 +108,14 @@ def test_other_integers_are_refused(X):
         for method in (quantizer.inverse_transform, quantizer.pack):
             with pytest.raises(ValueError, match="integers from 0 to 15"):
                 method([[wrong] * 7])
+
+
+def test_masked_cells_are_refused(X):
+    masked = np.ma.masked_less(X[:9], 0)
+    autoencoder = AutoencoderTransformer(7, max_iter=1, random_state=0).fit(X[:40])
+    for method in (Quantizer().fit, Quantizer().fit(X).transform, autoencoder.inverse_transform):
+        with pytest.raises(ValueError, match="no masked cells"):
+            method(masked)
 
 
 def test_other_shapes_are_refused(X):

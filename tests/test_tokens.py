@@ -175,6 +175,8 @@ def test_wrong_parameters_and_codes_are_refused(tokens):
         make(architecture=Recurrent("rnn")).fit(tokens)
     with pytest.raises(ValueError, match="X must have 4 columns, one for each code"):
         make().fit(tokens).inverse_transform(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"X must hold codes of at most 1e\+18"):
+        make().fit(tokens).inverse_transform(np.full((2, 4), 1e300))
 
 
 @pytest.mark.parametrize("hold", [list, pd.Series, np.array])

@@ -105,12 +105,16 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
         (["array.skae", "rows.npy", "codes.txt"], "must end with one of .parquet"),
         (["array.skae", "rows.npy", "rows.npy"], "must not exist yet"),
         (["array.skae", "none.npy", "codes.npy"], "where nothing is"),
+        (["array.skae", "empty.npy", "codes.npy"], "which is empty"),
+        (["detector.skae", "rows.npy", "codes.npy"], "must have the method 'transform'"),
         (["frame.skae", "codes.parquet", "other.parquet"], "Got none of the name 'c0'"),
         (["array.skae", "rows.npy", "x.npy", "--inverse", "--reconstruct"], "Got both"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(work, capsys, arguments, message):
     pd.DataFrame({"code": [1.0]}).to_parquet("codes.parquet")
+    work.joinpath("empty.npy").touch()
+    skae.save(skae.AutoencoderOutlierDetector(), "detector.skae")
     code, output, errors = run(capsys, *arguments)
     assert (code, output) == (2, "")
     assert message in errors

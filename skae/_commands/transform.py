@@ -57,6 +57,7 @@ class _Work:
             )
         self.method = _find_method(options)
         self.model = load(options.model)
+        _check_methods(self.model, self.method)
         # Codes are not named like the columns of the model.
         reads_codes = self.method == "inverse_transform"
         self.columns = None if reads_codes else getattr(self.model, "feature_names_in_", None)
@@ -111,7 +112,7 @@ class _Work:
             self.partial.unlink(missing_ok=True)
             return 0
         found = json.loads(self.journal.read_text(encoding="utf-8"))
-        n_done = found.pop("done")
+        n_done = found.pop("done", 0)
         if found != self.identity:
             raise ValueError(
                 f"OUTPUT must have been begun from this model and these rows. Got {self.journal}, "
@@ -152,6 +153,17 @@ def _find_method(options) -> str:
     if options.inverse:
         return "inverse_transform"
     return "reconstruct" if options.reconstruct else "transform"
+
+
+def _check_methods(model, method: str):
+    """Raise an error if a model lacks a method that is needed."""
+    needed = ("transform", "inverse_transform") if method == "reconstruct" else (method,)
+    lacking = [name for name in needed if not hasattr(model, name)]
+    if lacking:
+        raise ValueError(
+            f"MODEL must have the method {lacking[0]!r}. Got {type(model).__name__}. Save a "
+            "transformer, such as the `autoencoder_` of a detector."
+        )
 
 
 def _open_table(path: Path, columns) -> StoredTable:

@@ -169,10 +169,20 @@ def _open_hdf5(path: Path):
     return file[names[0]]
 
 
+def _open_npy(path: Path):
+    try:
+        return np.load(path, mmap_mode="r")
+    except EOFError:
+        raise ValueError(
+            f"X must be a file that holds an array. Got {str(path)!r}, which is empty. Write it "
+            "again, as with numpy.save."
+        ) from None
+
+
 _OPENERS: dict[str, Callable[[Path], object]] = {
     ".parquet": _open_parquet,
     ".pq": _open_parquet,
-    ".npy": lambda path: np.load(path, mmap_mode="r"),
+    ".npy": _open_npy,
     ".zarr": _open_zarr,
     ".h5": _open_hdf5,
     ".hdf5": _open_hdf5,

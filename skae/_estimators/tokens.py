@@ -37,6 +37,8 @@ from skae.architectures import Recurrent
 _UNKNOWN = 1
 # Every integer up to the largest has weights; more than this would exceed most memories.
 _MOST_TOKENS = 2**22
+# Larger codes make logits that single precision cannot hold.
+_LARGEST_CODE = 1e18
 # Number of probabilities per epoch, one for each word of the vocabulary at each position; with
 # more, an epoch would take CPU hours.
 _MOST_PROBABILITIES = {"cpu": 10**10, "mps": 10**11, "cuda": 10**12}
@@ -296,8 +298,18 @@ class TokenAutoencoderTransformer(
         tokens : ndarray of int64 of shape (n_samples, n_features_in_)
             The most likely word at each position, and 0 from the first position at which the end of
             the text is most likely.
+
+        Raises
+        ------
+        ValueError
+            If codes are not finite, or too large for single precision.
         """
         codes = check_codes(self, X)
+        if np.abs(codes).max() > _LARGEST_CODE:
+            raise ValueError(
+                f"X must hold codes of at most {_LARGEST_CODE:.0e} in absolute value. Got "
+                f"{np.abs(codes).max():.3g}. Pass what `transform` returned."
+            )
         with ordinary_torch_state():
             tokens = decode_tokens(self.net_.module_, codes)
         return np.pad(tokens, ((0, 0), (0, self.n_features_in_ - self.length_)))

@@ -17,6 +17,7 @@ __all__ = [
     "check_weights",
     "fit_context",
     "keep_weighted_rows",
+    "refuse_masked",
     "returns_frames",
     "validate_data",
     "wrap_rows",
@@ -70,6 +71,26 @@ def validate_data(estimator, X, **params):
         return _validate_data(estimator, X, **params)
 
 
+def refuse_masked(X):
+    """Raise an error for masked cells, whose mask scikit-learn would drop.
+
+    Parameters
+    ----------
+    X : array-like
+        Numbers given by the user.
+
+    Raises
+    ------
+    ValueError
+        If X is a masked array with masked cells.
+    """
+    if np.ma.is_masked(X):
+        raise ValueError(
+            "X must have no masked cells. Got a masked array with some. Fill them in, as with "
+            "X.filled(0)."
+        )
+
+
 def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
     """Return codes of a fitted autoencoder as an array.
 
@@ -95,6 +116,7 @@ def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
         If the estimator is not fitted.
     """
     check_is_fitted(estimator)
+    refuse_masked(X)
     with config_context(array_api_dispatch=False):
         codes = check_array(X, dtype=(np.float64, np.float32), input_name="X", estimator=estimator)
     n_codes, most = estimator.n_components_, "at most " if first else ""
