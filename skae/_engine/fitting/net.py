@@ -219,7 +219,7 @@ class AutoencoderNet(NeuralNet):
     @torch.no_grad()
     def _train_on(self, iterator, *, listening: bool) -> float:
         """Train on all batches; return the mean loss."""
-        sizes, masses, n_batches = [], [], len(iterator)
+        sizes, all_weights, n_batches = [], [], len(iterator)
         steps, ranks = iter(range(n_batches)), iterator.dataset.ranks
         work = WORK.get()
         work.description = f"Epoch {len(self.history)}"
@@ -230,7 +230,7 @@ class AutoencoderNet(NeuralNet):
         def list_batches():
             for (rows, weights), size in zip(iterator, iterator.sizes, strict=True):
                 sizes.append(size)
-                masses.append(None if weights is None else weights.mean())
+                all_weights.append(weights)
                 own = rows.unsqueeze(0)
                 own_weights = None if weights is None else weights.unsqueeze(0)
                 yield Batch(self.noise(own), own, own_weights)
@@ -244,7 +244,7 @@ class AutoencoderNet(NeuralNet):
             n_cells = len(dataset) * dataset.rows.n_cells
             losses = train_epoch(self.step_, list_batches(), begin_step, n_cells)
         self.n_steps_ += n_batches
-        return _mean_of_batches(losses, sizes, masses, ranks)
+        return _mean_of_batches(losses, sizes, all_weights, ranks)
 
     def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
         """Take one step per batch, and call the callbacks."""
@@ -352,9 +352,15 @@ class AutoencoderNet(NeuralNet):
         return moments
 
 
-def _mean_of_batches(losses, sizes, masses, ranks: Alone) -> float:
-    """Return the mean over all rows of the mean losses of batches, given their mean weights."""
+def _mean_of_batches(losses, sizes, weights, ranks: Alone) -> float:
+    """Return the mean over all rows of the mean losses of batches, given the weights of rows."""
     means = torch.cat(losses)
     numbers = torch.tensor(sizes).to(means)
-    mass = numbers.sum() if masses[0] is None else numbers @ torch.stack(masses).to(means)
+    mass = numbers.sum() if weights[0] is None else _sum_weights(weights, numbers)
     return float(ranks.add(means @ numbers) / ranks.add(mass))
+
+
+def _sum_weights(weights: list[torch.Tensor], numbers: torch.Tensor) -> torch.Tensor:
+    """Return the sum of weights of batches, of which this process may have a part of the rows."""
+    lengths = torch.tensor([len(own) for own in weights], device=numbers.device)
+    return torch.cat(weights).to(numbers) @ (numbers / lengths).repeat_interleave(lengths)
