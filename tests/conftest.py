@@ -44,9 +44,9 @@ def wine():
 
 @pytest.fixture
 def digits():
-    """Return 400 images of 64 pixels from 0 to 1, and the digits."""
+    """Return 200 images of 64 pixels from 0 to 1, and the digits."""
     X, y = load_digits(return_X_y=True)
-    return X[:400] / 16, y[:400]
+    return X[:200] / 16, y[:200]
 
 
 @pytest.fixture(scope="session")

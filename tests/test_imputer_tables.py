@@ -23,8 +23,17 @@ def make_imputer(**params):
     return AutoencoderImputer(**{"autoencoder": autoencoder, "random_state": 0} | params)
 
 
+@pytest.fixture(scope="module")
+def fitted():
+    return make_imputer().fit(make_table())
+
+
 @pytest.fixture
 def table():
+    return make_table()
+
+
+def make_table():
     """Return 60 rows of text, boolean and number that determine each other, with missing values."""
     kind = np.arange(60) % 3
     frame = pd.DataFrame(
@@ -37,6 +46,11 @@ def table():
     for row, name in enumerate(frame):
         frame.loc[10 + row, name] = None
     return frame
+
+
+@pytest.fixture(scope="module")
+def filled_numbers():
+    return make_imputer().fit_transform(make_numbers())
 
 
 def make_numbers():
@@ -60,11 +74,10 @@ def make_numbers():
     ],
     ids=["None", "NA", "Decimal", "transposed", "Float64", "sparse", "array", "list", "polars"],
 )
-def test_numbers_are_numbers_whatever_holds_them(convert):
-    X = make_numbers()
-    filled = make_imputer().fit_transform(convert(X))
+def test_numbers_are_numbers_whatever_holds_them(convert, filled_numbers):
+    filled = make_imputer().fit_transform(convert(make_numbers()))
     assert isinstance(filled, np.ndarray)
-    np.testing.assert_allclose(filled, make_imputer().fit_transform(X), rtol=1e-12)
+    np.testing.assert_allclose(filled, filled_numbers, rtol=1e-12)
 
 
 def test_text_that_spells_numbers_is_text():
@@ -88,12 +101,11 @@ NEW_ROWS = {
 
 
 @pytest.mark.parametrize("name", NEW_ROWS)
-def test_new_rows_may_have_other_types_than_in_fit(table, name):
-    imputer = make_imputer().fit(table)
+def test_new_rows_may_have_other_types_than_in_fit(fitted, name):
     rows = pd.DataFrame({"kind": ["a", "b"], "flag": [True, None], "size": [0.0, 10.0]})
     rows = rows.assign(**NEW_ROWS[name])
     before = rows.copy()
-    filled = imputer.transform(rows)
+    filled = fitted.transform(rows)
     assert isinstance(filled, pd.DataFrame)
     assert not filled.isna().any(axis=None)
     assert set(filled["kind"]) <= {"a", "b", "c"}
@@ -102,22 +114,20 @@ def test_new_rows_may_have_other_types_than_in_fit(table, name):
     pd.testing.assert_frame_equal(rows, before)
 
 
-def test_columns_that_are_empty_in_new_rows_get_the_type_of_what_is_filled_in(table):
-    imputer = make_imputer().fit(table)
+def test_columns_that_are_empty_in_new_rows_get_the_type_of_what_is_filled_in(fitted):
     rows = pd.DataFrame({"kind": ["a", "b"], "flag": np.nan, "size": [0.0, 10.0]})
-    filled = imputer.transform(rows)
+    filled = fitted.transform(rows)
     assert filled["flag"].dtype == bool
     assert filled["flag"].tolist() == [False, True]
     rows = pd.DataFrame({"kind": np.nan, "flag": False, "size": [0.0, 20.0]})
-    assert imputer.transform(rows)["kind"].tolist() == ["a", "c"]
+    assert fitted.transform(rows)["kind"].tolist() == ["a", "c"]
 
 
-def test_a_text_in_a_column_of_numbers_is_refused_by_name(table):
-    imputer = make_imputer().fit(table)
+def test_a_text_in_a_column_of_numbers_is_refused_by_name(fitted, table):
     with pytest.raises(ValueError, match="X must hold numbers in column 'size', as in fit.*'big'"):
-        imputer.transform(table.assign(size="big"))
+        fitted.transform(table.assign(size="big"))
     with pytest.raises(ValueError, match="Got infinity in column 'size'"):
-        imputer.transform(table.assign(size=np.inf))
+        fitted.transform(table.assign(size=np.inf))
 
 
 @pytest.mark.parametrize(
@@ -354,6 +364,7 @@ def test_extreme_values_leave_finite_fills(value):
     assert np.isfinite(make_imputer().fit_transform(whole)).all()
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("standardize", [True, False])
 @pytest.mark.parametrize("cell", [1e20, 1e32, 1e155, 1e300])
 @pytest.mark.filterwarnings("ignore::skae.exceptions.OutlyingCellWarning")
@@ -389,6 +400,7 @@ def test_what_is_kept_is_of_a_public_class():
     assert type(make_imputer().fit(make_numbers()).autoencoder_) is AutoencoderTransformer
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize(
     "make", [lambda X: X, list, lambda X: X.tolist()], ids=["array", "list", "nested"]
 )

@@ -114,6 +114,7 @@ def test_a_pipeline_with_a_column_transformer_and_a_classifier(path):
     assert not stored.functions
 
 
+@pytest.mark.slow
 def test_outputs_of_a_step_before_the_last(path):
     frame, labels = make_frame(300)
     model = Pipeline(

@@ -55,6 +55,7 @@ def make(kind=AutoencoderTransformer, architecture=Pictures, **params):
     return model
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize(
     "kind",
     [

@@ -72,7 +72,7 @@ def test_kl_sparsity_lowers_the_activity(digits, overcomplete):
 
 
 def test_contractive_codes_change_less_with_the_row(digits, overcomplete):
-    X = digits[0][:200]
+    X = digits[0]
     params = {"whiten": True, "tied_weights": True, "n_components": 4}
     norms = []
     for penalty in (None, "contractive"):
@@ -82,7 +82,7 @@ def test_contractive_codes_change_less_with_the_row(digits, overcomplete):
 
 
 def test_orthogonal_codes_move_reconstructions_in_orthogonal_directions(digits, overcomplete):
-    X = digits[0][:200]
+    X = digits[0]
 
     def cosines(model):
         module = model.net_.module_
@@ -108,7 +108,7 @@ class Shrinkage(Penalty):
 
 
 def test_a_penalty_of_ones_own(digits, overcomplete):
-    X = digits[0][:200]
+    X = digits[0]
     penalty = Shrinkage()
     before = copy.deepcopy(vars(penalty))
     variances = []
@@ -128,7 +128,7 @@ def test_a_name_is_a_short_form_of_an_object(digits, overcomplete):
 
 
 def test_penalties_are_searched_by_name(digits, quick):
-    grid = {"penalty": [None, "l1", "contractive"], "alpha": [1e-3, 1e-1]}
+    grid = {"penalty": [None, "contractive"], "alpha": [1e-3, 1e-1]}
     search = GridSearchCV(quick(early_stopping=False), grid, cv=2).fit(digits[0])
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
@@ -159,6 +159,7 @@ class Gated(torch.nn.Module):
         return code.sign() * (code.abs() - self.least).clamp(min=0)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("penalty", [Threshold(1.0), Gates()])
 def test_a_sparsity_of_ones_own_works_in_every_way_of_training(digits, any_autoencoder, penalty):
     X, _ = digits

@@ -24,6 +24,7 @@ from skae import (
     VariationalAutoencoderTransformer,
     checkpoints,
 )
+from skae._engine.compute.ranks import Ranks
 from skae.exceptions import LostRankError
 from skae.parallel import across_processes
 
@@ -290,11 +291,13 @@ def check_equal_fits(name, results):
         np.testing.assert_allclose(results[0][name][key], expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EQUAL_FITS)
 def test_several_processes_train_the_model_of_one(name, results):
     check_equal_fits(name, results)
 
 
+@pytest.mark.slow
 def test_all_processes_say_why_they_do_not_fit(results):
     messages = {
         "penalty": "sums over rows",
@@ -308,16 +311,50 @@ def test_all_processes_say_why_they_do_not_fit(results):
                 raise own[name]
 
 
+@pytest.mark.slow
 def test_all_processes_go_on_from_a_checkpoint_that_all_have(results):
     assert results[0]["checkpoints"] is True
     assert results[1]["checkpoints"] is True
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_named_to_the_others(results):
     for name, kind, text in [("bad_rows", ValueError, "NaN"), ("failing", MemoryError, "no room")]:
         assert isinstance(results[1][name], kind)
         with pytest.raises(LostRankError, match=rf"Rank 1 has failed: {kind.__name__}.*{text}"):
             raise results[0][name]
+
+
+@pytest.fixture
+def group_of_one():
+    """Make this process a group, which takes the way of several without another process."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("group_of_one")
+@pytest.mark.parametrize("rows", ["shared", "shards"])
+def test_a_group_of_one_process_trains_the_model_of_none(rows, monkeypatch):
+    exchanged = []
+    exchange = Ranks.exchange_
+    monkeypatch.setattr(
+        Ranks, "exchange_", lambda self, own: exchanged.append(len(own)) or exchange(self, own)
+    )
+    model = AutoencoderTransformer(**ALL_AT_ONCE)
+    one = describe(clone(model).fit(X))
+    assert not exchanged
+    with across_processes(rows):
+        found = describe(model.fit(X))
+    assert exchanged
+    for key, expected in one.items():
+        np.testing.assert_allclose(found[key], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.usefixtures("group_of_one")
+def test_what_processes_cannot_share_is_refused_in_a_group_of_one():
+    with across_processes(), pytest.raises(ValueError, match="sums over rows"):
+        AutoencoderTransformer(**QUICK, penalty="contractive").fit(X)
 
 
 def test_a_group_must_be_there():

@@ -34,7 +34,7 @@ from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
 # Factor of the number of examples in `make test-slow`.
-MANY = 17
+MANY = 34
 
 # Tables with columns of several kinds, in several containers.
 COLUMNS = {
@@ -486,13 +486,13 @@ def explore(n_examples, strategies):
 often = pytest.mark.parametrize("times", [1, pytest.param(MANY, marks=pytest.mark.slow)])
 
 TABLES = [
-    (AutoencoderTransformer, apply_transformer, 90),
-    (VariationalAutoencoderTransformer, apply_transformer, 45),
-    (AdversarialAutoencoderTransformer, apply_transformer, 35),
-    (SparseAutoencoderTransformer, apply_transformer, 20),
-    (AutoencoderImputer, apply_imputer, 40),
-    (AutoencoderOutlierDetector, apply_detector, 30),
-    (CodeSampler, apply_sampler, 10),
+    (AutoencoderTransformer, apply_transformer, 45),
+    (VariationalAutoencoderTransformer, apply_transformer, 25),
+    (AdversarialAutoencoderTransformer, apply_transformer, 20),
+    (SparseAutoencoderTransformer, apply_transformer, 10),
+    (AutoencoderImputer, apply_imputer, 20),
+    (AutoencoderOutlierDetector, apply_detector, 15),
+    (CodeSampler, apply_sampler, 5),
 ]
 
 
@@ -536,7 +536,7 @@ def test_any_tokens(times):
     )
 
     @explore(
-        25 * times,
+        12 * times,
         {"estimator": estimators(TokenAutoencoderTransformer), "first": rows, "second": rows},
     )
     def check(estimator, first, second):
@@ -559,7 +559,7 @@ def sequences():
 def test_any_sequences(times):
     examples = {"first": sequences(), "second": sequences()}
 
-    @explore(15 * times, {"estimator": estimators(SequencePadder)} | examples)
+    @explore(8 * times, {"estimator": estimators(SequencePadder)} | examples)
     def check(estimator, first, second):
         check_fits(estimator, apply_padder, first, second)
 
@@ -577,6 +577,6 @@ def texts():
 def test_any_texts(times):
     examples = {"first": texts(), "second": texts()}
 
-    @explore(15 * times, {"estimator": estimators(TokenSequencer)} | examples)
+    @explore(8 * times, {"estimator": estimators(TokenSequencer)} | examples)
     def check(estimator, first, second):
         check_fits(estimator, apply_sequencer, first, second)

@@ -119,8 +119,8 @@ def test_no_seed_follows_numpys_global_one(quick, images):
 
 def test_threads_side_by_side_give_what_one_alone_gives(any_autoencoder, images):
     alone = codes_of(copy.deepcopy(any_autoencoder), images)
-    estimators = [copy.deepcopy(any_autoencoder) for _ in range(12)]
-    with ThreadPoolExecutor(12) as pool:
+    estimators = [copy.deepcopy(any_autoencoder) for _ in range(5)]
+    with ThreadPoolExecutor(5) as pool:
         together = list(pool.map(lambda estimator: codes_of(estimator, images), estimators))
     for codes in together:
         np.testing.assert_array_equal(codes, alone)

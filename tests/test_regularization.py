@@ -46,7 +46,7 @@ def test_the_start_is_pca_with_every_option(digits, quick, options, activation):
 
 def test_a_batch_of_one_row_is_survived(digits, quick):
     for normalization in ["batch", "layer"]:
-        for n_rows in [2, 3, 33]:
+        for n_rows in [2, 9]:
             X = digits[0][:n_rows]
             model = quick(normalization=normalization, batch_size=1, n_components=1).fit(X)
             model.partial_fit(X[:1])
@@ -59,8 +59,8 @@ def test_codes_do_not_depend_on_the_other_rows(digits, quick):
     np.testing.assert_allclose(model.transform(X)[:7], model.transform(X[:7]), atol=1e-5)
 
 
-def test_tied_weights_are_half_the_weights(digits, quick):
-    X, _ = digits
+def test_tied_weights_are_half_the_weights(images, quick):
+    X = images
 
     def count(model):
         stacks = (model.net_.module_.encoder, model.net_.module_.decoder)
@@ -92,7 +92,7 @@ def test_dropout_leaves_the_global_generator_alone(digits, quick):
 
 def test_deep_networks_learn_with_normalisation(digits, quick):
     X, _ = digits
-    params = {"hidden_layer_sizes": (64, 64, 64), "max_iter": 40, "early_stopping": False}
+    params = {"hidden_layer_sizes": (64, 64, 64), "max_iter": 30, "early_stopping": False}
     model = quick(normalization="layer", n_components=8, **params).fit(X)
     assert model.reconstruction_error_ < 0.5 * model.pca_reconstruction_error_
 

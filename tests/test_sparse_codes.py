@@ -38,7 +38,7 @@ def make_sums(n_rows, seed=0, n_parts=N_PARTS, n_features=16):
 
 @pytest.fixture(scope="module")
 def sums():
-    return make_sums(1000)[0]
+    return make_sums(600)[0]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def model(sums):
 
 def test_sums_of_few_parts_are_reconstructed_far_better_than_by_pca(model):
     X, _ = make_sums(500, seed=1)
-    pca = PCA(3).fit(make_sums(1000)[0])
+    pca = PCA(3).fit(make_sums(600)[0])
     left = ((X - pca.inverse_transform(pca.transform(X))) ** 2).sum()
     assert 1 - model.score(X) < 0.3 * left / ((X - pca.mean_) ** 2).sum()
     assert model.reconstruction_error_ < 0.3 * model.pca_reconstruction_error_
@@ -94,6 +94,7 @@ def test_codes_are_few_and_not_negative_in_a_csr_matrix(model):
     assert abs(model.n_active_ - 3) < 0.3
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 def test_reconstructions_are_the_codes_times_the_dictionary(sums, dtype, offset):

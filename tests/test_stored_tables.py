@@ -112,9 +112,14 @@ def fit(X, make=AutoencoderTransformer, **params):
     return make(**params).fit(X)
 
 
-def test_a_small_source_gives_the_model_of_the_array(source, X):
-    found, expected = fit(source), fit(X)
-    np.testing.assert_array_equal(np.asarray(found.transform(source)), expected.transform(X))
+@pytest.fixture(scope="module")
+def codes(X):
+    """Codes of the array, by a model fitted to the array."""
+    return fit(X).transform(X)
+
+
+def test_a_small_source_gives_the_model_of_the_array(source, codes):
+    np.testing.assert_array_equal(np.asarray(fit(source).transform(source)), codes)
 
 
 @pytest.mark.usefixtures("all_large")

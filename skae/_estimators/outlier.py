@@ -196,7 +196,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderOutlierDetector
     >>> X, y = load_digits(return_X_y=True)
-    >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0])
+    >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:100])
     >>> detector.predict(X[:10])  # 0, 1, ..., 9
     array([ 1, -1, -1, -1, -1, -1, -1, -1, -1, -1])
     """

@@ -26,7 +26,7 @@ class Sparsity(BaseEstimator):
     ...
     ...     def make_module(self, n_components):
     ...         return nn.Hardshrink(self.least)
-    >>> model = AutoencoderTransformer(3, penalty=Threshold(1.0), max_iter=20, random_state=0)
+    >>> model = AutoencoderTransformer(3, penalty=Threshold(1.0), max_iter=5, random_state=0)
     >>> codes = model.fit_transform(load_iris().data)
     >>> bool((codes == 0).any(axis=0).all())
     True

@@ -235,9 +235,12 @@ class PCAComparison:
         Examples
         --------
         >>> from sklearn.datasets import load_iris
+        >>> from skae import AutoencoderTransformer
         >>> from skae.comparison import compare_with_pca
         >>> X, y = load_iris(return_X_y=True, as_frame=True)
-        >>> page = compare_with_pca(X, y, n_components=2).to_html(title="iris")
+        >>> estimator = AutoencoderTransformer(max_iter=5)
+        >>> comparison = compare_with_pca(X, y, n_components=2, estimator=estimator)
+        >>> page = comparison.to_html(title="iris")
         >>> "of the variance" in page
         True
         """

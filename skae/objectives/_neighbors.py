@@ -52,7 +52,7 @@ class NeighborLoss(ReconstructionLoss):
     >>> from skae import AutoencoderTransformer
     >>> from skae.metrics import neighbors_kept
     >>> from skae.objectives import NeighborLoss
-    >>> X = load_digits().data[:500]
+    >>> X = load_digits().data[:300]
     >>> loss = NeighborLoss(metric="euclidean")
     >>> model = AutoencoderTransformer(8, loss=loss, max_iter=20, random_state=0).fit(X)
     >>> neighbors_kept(X, model.transform(X), metric="euclidean") > 0.6
