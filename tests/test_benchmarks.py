@@ -94,6 +94,7 @@ def test_quality_prints_ratios_to_pca(run, monkeypatch):
     assert 0 < float(mean) <= 1.02
 
 
+@pytest.mark.slow
 def test_gpu_runs_without_a_gpu(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     text = run("gpu", "--quick", "--device", "cpu", "--epochs", 1, "--models", 2)
@@ -138,6 +139,7 @@ def test_quality_takes_at_most_so_many_rows_of_a_table_and_scales_its_columns(lo
     assert raw.X_train[:, 5].std() > 50
 
 
+@pytest.mark.slow
 def test_quality_draws_where_it_is_told_to(run, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "figure.png"
@@ -166,6 +168,7 @@ def test_outliers_prints_areas(run):
     assert find_line(text, "skae  ")[1] == ours
 
 
+@pytest.mark.slow
 def test_outliers_goes_on_with_the_runs_of_a_file(run, tmp_path):
     rng = np.random.default_rng(0)
     y = np.arange(60) >= 54

@@ -125,6 +125,7 @@ ESTIMATORS += [
     (AutoencoderImputer(autoencoder=small(corruption="hiding"), **GAPS), None),
 ]
 ESTIMATORS += [
+    (AutoencoderOutlierDetector(0.8, cv=None, autoencoder=ALL_ROWS), NEIGHBOURS),
     (AutoencoderOutlierDetector(0.8, cv=2, autoencoder=ALL_ROWS, contamination=0.1), NEIGHBOURS),
     (AutoencoderOutlierDetector(0.8, autoencoder=small(), random_state=0), NEIGHBOURS),
 ]
@@ -143,6 +144,8 @@ ESTIMATORS.append(
     )
 )
 KINDS = {type(estimator): estimator for estimator, _ in reversed(ESTIMATORS[1:])}
+# One variant of each class, and the ways in which the transformer trains.
+FAST = [*KINDS.values(), *(estimator for estimator, _ in ESTIMATORS[2:5])]
 
 # The other checks are on tags, names, errors and signatures, which variants share.
 CHECKS_OF_TRAINING = {
@@ -178,7 +181,15 @@ def name_expected_failures(estimator, reason):
 
 
 @pytest.mark.parametrize(
-    ("estimator", "reason"), ESTIMATORS, ids=[name_in_one_word(params[0]) for params in ESTIMATORS]
+    ("estimator", "reason"),
+    [
+        pytest.param(
+            *params,
+            id=name_in_one_word(params[0]),
+            marks=[] if params[0] in FAST else pytest.mark.slow,
+        )
+        for params in ESTIMATORS
+    ],
 )
 def test_checks_of_check_estimator(estimator, reason):
     expected = name_expected_failures(estimator, reason)
@@ -194,9 +205,14 @@ def test_checks_of_check_estimator(estimator, reason):
     "estimator",
     [
         small(early_stopping=False),
-        VariationalAutoencoderTransformer(max_iter=2, early_stopping=False),
-        AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)),
-        SparseAutoencoderTransformer(**SPARSE, sparse_output=False, early_stopping=False),
+        *(
+            pytest.param(estimator, marks=pytest.mark.slow)
+            for estimator in (
+                VariationalAutoencoderTransformer(max_iter=2, early_stopping=False),
+                AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)),
+                SparseAutoencoderTransformer(**SPARSE, sparse_output=False, early_stopping=False),
+            )
+        ),
         AutoencoderImputer(autoencoder=ALL_ROWS),
     ],
     ids=lambda estimator: type(estimator).__name__,

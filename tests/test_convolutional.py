@@ -24,6 +24,8 @@ TINY = Convolutional(n_channels=(2, 3))
 
 def make(kind=AutoencoderTransformer, **params):
     defaults = {"architecture": TINY, "sample_shape": (1, 8, 8), "max_iter": 2, "random_state": 0}
+    if kind is not AdversarialAutoencoderTransformer:
+        defaults["early_stopping"] = False
     return kind(3, **(defaults | params))
 
 
@@ -76,14 +78,14 @@ def test_values_keep_their_size_from_layer_to_layer(normalization):
 
 
 def test_convolutions_start_as_pca(images):
-    model = make(early_stopping=False, learning_rate_init=1e-12, output_range=None).fit(images)
+    model = make(learning_rate_init=1e-12, output_range=None).fit(images)
     assert model.reconstruction_error_ == pytest.approx(model.pca_reconstruction_error_, rel=1e-4)
 
 
 def test_weights_are_drawn_from_the_seed_alone(images):
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    params = {"early_stopping": False, "dropout": 0.2, "normalization": "batch"}
+    params = {"dropout": 0.2, "normalization": "batch"}
     first = make(**params).fit(images).transform(images)
     assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(make(**params).fit(images).transform(images), first)
@@ -94,13 +96,13 @@ COMBINATIONS = [
     {"penalty": "contractive"},
     {"penalty": "orthogonal"},
     {"penalty": "kl_sparsity", "normalization": "layer"},
-    {"corruption": "masking", "dropout": 0.1},
+    {"corruption": "masking", "dropout": 0.1, "early_stopping": True},
     {"missing": "mask", "corruption": "hiding"},
     {"loss": "binary_cross_entropy", "normalization": "batch"},
     {"loss": "poisson", "init": "random"},
-    {"learning_rate": "adaptive", "dtype": "float64"},
+    {"learning_rate": "adaptive", "dtype": "float64", "early_stopping": True},
     {"net_params": {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}},
-    {"mixed_precision": True, "early_stopping": False},
+    {"mixed_precision": True},
     {"hidden_layer_sizes": (8,), "whiten": True, "activation": "relu"},
 ]
 
@@ -126,10 +128,10 @@ def test_convolutions_in_models_that_draw(kind, images):
 
 
 def test_convolutions_take_rows_of_all_kinds(images, tmp_path):
-    dense = make(early_stopping=False, output_range=None).fit(images)
+    dense = make(output_range=None).fit(images)
     codes = dense.transform(images)
     rows = sparse.csr_array(images)
-    of_sparse = make(early_stopping=False, output_range=None).fit(rows)
+    of_sparse = make(output_range=None).fit(rows)
     np.testing.assert_allclose(of_sparse.transform(rows), codes, rtol=1e-3, atol=1e-3)
     np.save(tmp_path / "images.npy", images.reshape(-1, 1, 8, 8))
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
@@ -170,7 +172,7 @@ def test_what_does_not_go_together_is_refused(images):
 
 
 def test_convolutions_learn_more_than_pca(images):
-    model = make(architecture="conv", max_iter=15, early_stopping=False).fit(images)
+    model = make(architecture="conv", max_iter=15).fit(images)
     assert model.reconstruction_error_ < 0.7 * model.pca_reconstruction_error_
 
 

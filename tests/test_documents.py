@@ -29,6 +29,7 @@ def write_churn(path):
     frame.to_csv(path, index=False)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 def test_code_in_the_readme_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

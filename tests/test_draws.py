@@ -155,7 +155,7 @@ def test_what_the_network_has_learnt_counts_in_draws():
     hidden[::3, 2] = np.nan
     groups = np.arange(300) // 2
     autoencoder = AutoencoderTransformer(
-        hidden_layer_sizes=(32,), learning_rate_init=0.01, max_iter=40, early_stopping=False
+        hidden_layer_sizes=(32,), learning_rate_init=0.02, max_iter=20, early_stopping=False
     )
     imputer = make_imputer(autoencoder=autoencoder).fit(hidden, groups=groups)
     assert imputer.learned_share_ > 0.5

@@ -119,7 +119,7 @@ def test_a_splitter_without_rows_to_hold_out_is_refused():
 @pytest.mark.parametrize("patients", [30], indirect=True)
 def test_a_detector_takes_new_groups_for_no_outliers(patients):
     X, groups = patients
-    template = AutoencoderTransformer(max_iter=15)
+    template = AutoencoderTransformer(max_iter=15, early_stopping=False)
     known, new = X[groups < "patient 5"], X[groups >= "patient 5"]
     groups = groups[groups < "patient 5"]
     shares = []
@@ -134,7 +134,7 @@ def test_an_imputer_judges_by_groups_that_it_has_not_seen(patients):
     X, groups = patients
     X = np.where(np.random.default_rng(1).random(X.shape) < 0.2, np.nan, X)
     template = AutoencoderTransformer(
-        corruption="hiding", max_iter=15, learning_rate_init=0.003, early_stopping=False
+        corruption="hiding", max_iter=8, learning_rate_init=0.006, early_stopping=False
     )
     errors = []
     for own in (None, groups):

@@ -88,7 +88,7 @@ def write_npz(**arrays):
     return content.getvalue()
 
 
-@pytest.mark.parametrize("n_files", [20, pytest.param(_MORE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_files", [10, pytest.param(_MORE, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", ["npz", "csv"])
 def test_mutated_tables_are_read_or_refused(suffix, n_files, tmp_path):
     rows = np.random.default_rng(0).normal(size=(40, 3))

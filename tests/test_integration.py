@@ -157,11 +157,11 @@ def test_a_halving_search_gives_more_epochs_to_better_candidates(digits):
 
 def test_cross_validation_scores_are_shares_of_variance(digits):
     X = digits[0]
-    scores = cross_val_score(make(8, max_iter=20), X, cv=3)
+    scores = cross_val_score(make(8), X, cv=3)
     assert ((scores > 0.5) & (scores < 1)).all()
     # The definition also applies to the components of PCA.
     pca = PCA(8).fit(X)
-    codes = make(8, max_iter=20).fit(X)
+    codes = make(8).fit(X)
     assert codes.score(X) > pca.explained_variance_ratio_.sum() - 0.01
 
 

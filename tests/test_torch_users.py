@@ -72,7 +72,7 @@ class NotesOptimizer(Callback):
     "params", [{"early_stopping": False}, {"learning_rate": "adaptive"}], ids=str
 )
 def test_the_net_is_a_skorch_net_with_its_history(fit, digits, params):
-    estimator = fit(X=digits[0][:, 16:48], **params)
+    estimator = fit(X=digits[0][:, 20:34], **params)
     assert isinstance(estimator.net_, NeuralNet)
     assert len(estimator.net_.history) == estimator.n_iter_ == 3
     assert estimator.net_.history[:, "train_loss"] == estimator.loss_curve_
@@ -81,7 +81,7 @@ def test_the_net_is_a_skorch_net_with_its_history(fit, digits, params):
 
 def test_held_out_rows_are_in_the_history(fit, digits):
     # For few rows, a second training uses all rows and has no validation loss.
-    estimator = fit(X=digits[0][:, 16:48], learning_rate="adaptive")
+    estimator = fit(X=digits[0][:, 20:34], learning_rate="adaptive")
     start, *later = estimator.validation_loss_curve_
     assert estimator.net_.history[:, "valid_loss"] == later
     assert np.isfinite(start)

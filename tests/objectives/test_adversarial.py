@@ -93,7 +93,7 @@ def test_the_discrepancy_is_that_of_the_kernel(rows):
 
 def test_the_discrepancy_tells_distributions_apart():
     penalty = MaximumMeanDiscrepancy(draw_normal)
-    normal = draw_normal(2000, N_CODES, make_generator(1))
+    normal = draw_normal(1000, N_CODES, make_generator(1))
     others = [normal + 1, 2 * normal, normal.sign() * 0.8]
     like = penalty(None, normal, normal, generator=make_generator(2))
     assert all(penalty(None, o, o, generator=make_generator(2)) > 5 * like for o in others)

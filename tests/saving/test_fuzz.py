@@ -25,7 +25,7 @@ _ODD += [{"arrays": "0/"}, {"halves": "0/"}, {"list": "mean_"}, {"array": "mean_
 _ODD += [{"arrays": {"x": [0, 5]}}, {"list": [0, 10**12]}, {"array": ["float64", 0, -1]}]
 # SKAE_FUZZ=10000 tries this number of files for each mutation, in the slow tests.
 _MORE = int(os.environ.get("SKAE_FUZZ", "1000"))
-N_FILES = pytest.mark.parametrize("n_files", [20, pytest.param(_MORE, marks=pytest.mark.slow)])
+N_FILES = pytest.mark.parametrize("n_files", [10, pytest.param(_MORE, marks=pytest.mark.slow)])
 
 ROWS = np.random.RandomState(0).normal(size=(60, 5))
 OWN = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}

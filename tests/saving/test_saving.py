@@ -197,7 +197,7 @@ def test_functions_and_modules_cannot_be_saved(params, tmp_path):
 
 @pytest.mark.parametrize("n_hidden", [(8,), (128, 64)])
 def test_a_file_is_little_more_than_its_weights(n_hidden, tmp_path):
-    model = make_autoencoder(hidden_layer_sizes=n_hidden, max_iter=60).fit(np.tile(X, (8, 1)))
+    model = make_autoencoder(hidden_layer_sizes=n_hidden, max_iter=25).fit(np.tile(X, (4, 1)))
     skae.save(model, tmp_path / "model.skae")
     n_bytes = sum(value.nbytes for value in model.net_.module_.state_dict().values())
     assert (tmp_path / "model.skae").stat().st_size <= n_bytes + 4096
