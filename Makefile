@@ -12,9 +12,10 @@ DOCS := docs/_build
 
 # Several worker processes with several threads each would only get in each other's way.
 # Each takes its tests in the order of the files, so that files share imports and fits.
+# What pytest makes of the assertions is kept in __pycache__: making it takes half of the collection.
 PYTEST_WORKERS ?= auto
 PYTEST_FLAGS ?=
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 \
+PYTEST_PARALLEL := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 \
 	--dist worksteal
 
 .DEFAULT_GOAL := help
@@ -65,7 +66,7 @@ dist: $(STAMP) ## Build the source distribution, and from it the wheel, in dist/
 test-oldest: $(STAMP_OLDEST) dist ## Run the fast tests on the wheel, at the oldest versions admitted.
 	$(VENV_OLDEST)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps \
 		--force-reinstall dist/*.whl
-	PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest -n $(PYTEST_WORKERS) \
+	PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest -n $(PYTEST_WORKERS) \
 		--maxprocesses 4 --dist worksteal -m "not slow" $(PYTEST_FLAGS) --pyargs skae tests
 
 # Those that compute: all kinds of networks, steps and products.

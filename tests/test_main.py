@@ -13,11 +13,18 @@ import pytest
 import skae
 from skae.__main__ import main
 from skae._commands import compare
+from skae._engine.settings import LoopSettings
 
 
 @pytest.fixture(autouse=True)
 def no_data_folder(monkeypatch):
     monkeypatch.delenv("SKAE_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def few_epochs(monkeypatch):
+    """Let the autoencoder of a comparison, which takes no options, train for few epochs."""
+    monkeypatch.setattr(LoopSettings, "resolve_max_iter", lambda self, *rest: 10)
 
 
 @pytest.fixture

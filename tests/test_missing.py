@@ -203,7 +203,7 @@ def test_errors_and_scores_are_those_of_observed_cells(wine, masked):
 
 
 def test_errors_of_the_fit_are_those_of_held_out_cells(images, masked):
-    X = hide(images)
+    X = hide(images[:, 16:40])
     model = masked(net_params={"optimizer": torch.optim.Adam}, dtype="float64").fit(X)
     assert len(model.validation_loss_curve_) == model.n_iter_ + 1
     errors = np.nanmean(model.reconstruction_errors(X))
@@ -213,7 +213,7 @@ def test_errors_of_the_fit_are_those_of_held_out_cells(images, masked):
 
 def test_missing_cells_have_exactly_no_gradient(images, masked):
     for loss in sorted(LOSSES):
-        X = hide(images[:60])
+        X = hide(images[:60, 16:40])
         model = masked(loss=loss, early_stopping=False).fit(X)
         module, objective = model.net_.module_, model.net_.criterion_
         rows = model._standardization.apply(X)
@@ -250,7 +250,7 @@ def test_fast_steps_are_those_of_autograd(images, masked, loss):
         def on_batch_end(self, net, **kwargs):
             pass
 
-    X = hide(images)
+    X = hide(images[:, 16:40])
     params = {"early_stopping": False, "dtype": "float64", "corruption": "hiding", "loss": loss}
     fast = masked(**params, corruption_level=0.1).fit(X)
     slow = masked(**params, corruption_level=0.1, net_params={"callbacks": [Listener()]}).fit(X)
@@ -304,7 +304,7 @@ def test_a_learned_model_reconstructs_hidden_cells_better_than_its_start(images)
     params = {"missing": "mask", "corruption": "hiding", "hidden_layer_sizes": (64,)}
     params |= {"n_components": 32, "random_state": 0, "early_stopping": False}
     errors = []
-    for n_epochs, rate in ((1, 1e-12), (60, 1e-2)):
+    for n_epochs, rate in ((1, 1e-12), (30, 1e-2)):
         model = AutoencoderTransformer(max_iter=n_epochs, learning_rate_init=rate, **params)
         errors.append(np.square(reconstruct(model.fit(hidden), hidden) - X)[gaps].mean())
     assert errors[1] < errors[0]
@@ -340,7 +340,7 @@ def test_pickles_and_further_fits_keep_the_filling(wine, masked):
 
 
 def test_partial_fit_takes_missing_cells(images, masked):
-    X = hide(images)
+    X = hide(images[:, 16:40])
     model = masked().partial_fit(X[:80]).partial_fit(X[80:])
     assert np.isfinite(model.transform(X)).all()
 
@@ -350,7 +350,8 @@ def test_wide_tables_with_missing_cells(masked, n_features):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 3)) @ rng.normal(size=(3, n_features)) + 5
     hidden = hide(X)
-    model = masked(n_components=3, max_iter=1, hidden_layer_sizes=(4,)).fit(hidden)
+    model = masked(n_components=3, max_iter=1, hidden_layer_sizes=(4,), early_stopping=False)
+    model.fit(hidden)
     errors = np.square(reconstruct(model, hidden) - X)[np.isnan(hidden)]
     assert errors.mean() < X.var()
 

@@ -160,7 +160,7 @@ def test_codes_of_frames_are_explained_by_numbers_and_categories(fitted, name):
     assert len(inspection.top_rows(pipeline, frame, code=1, n_rows=4)) == 4
 
 
-@pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
+@pytest.mark.parametrize("name", ["gaps", pytest.param("polars, gaps", marks=pytest.mark.slow)])
 def test_displays_draw_frames(fitted, name, quick):
     frame, model = fitted[name]
     errors = np.array(model.reconstruction_errors(frame).to_numpy(), dtype=float)
@@ -193,7 +193,8 @@ def test_displays_draw_frames(fitted, name, quick):
 def test_predictions_from_codes_of_frames_are_compared_with_famd(fitted, name, quick):
     frame, _ = fitted[name]
     labels = np.array(make_frame()["boolean"])
-    estimator = quick() if name == "gaps" else make_pipeline("passthrough", quick())
+    model = quick(early_stopping=False)
+    estimator = model if name == "gaps" else make_pipeline("passthrough", model)
     comparison = compare_downstream(estimator, frame, labels, cv=2)
     assert "FAMD" in str(comparison)
     assert comparison.pca_scores.min() > 0.6
@@ -452,7 +453,9 @@ def test_other_frames_than_in_fit_are_refused(quick):
         quick().fit(twice)
 
 
-@pytest.mark.parametrize("change", [lambda frame: frame, to_polars])
+@pytest.mark.parametrize(
+    "change", [pytest.param(lambda frame: frame, marks=pytest.mark.slow), to_polars]
+)
 def test_comparisons_of_frames_have_famd_in_the_place_of_pca(change, quick):
     frame, target = change(add_gaps(make_frame())), make_frame()["boolean"].to_numpy()
     comparison = compare_with_pca(frame, target, n_components=2, estimator=quick(max_iter=10))
@@ -478,7 +481,7 @@ def test_comparisons_of_frames_have_famd_in_the_place_of_pca(change, quick):
 def test_variational_autoencoders_give_synthetic_frames(tmp_path):
     frame = FRAMES["gaps"]()
     params = {"hidden_layer_sizes": (16,), "max_iter": 15, "random_state": 0}
-    model = VariationalAutoencoderTransformer(3, **params).fit(frame)
+    model = VariationalAutoencoderTransformer(3, early_stopping=False, **params).fit(frame)
     assert model.reconstruction_error_ < model.pca_reconstruction_error_ < 1
     assert np.isfinite(model.score(frame))
     assert model.posterior_std(frame).shape == (N, 3)
@@ -549,7 +552,9 @@ def detection(request):
             [*KINDS, "tag"]
         ]
 
-    template = AutoencoderTransformer(hidden_layer_sizes=(16,), max_iter=30, batch_size=32)
+    template = AutoencoderTransformer(
+        hidden_layer_sizes=(16,), max_iter=30, batch_size=32, early_stopping=False
+    )
     detector = AutoencoderOutlierDetector(3, autoencoder=template, random_state=0)
     with pytest.warns(ColumnsLeftOutWarning, match="'tag'"):
         return detector.fit(convert(add_gaps(make_frame(300)))), convert

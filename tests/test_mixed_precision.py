@@ -16,7 +16,7 @@ from skae import (
 )
 from skae._engine import multiplies_in_bfloat16
 from skae._engine.compute import device as _device
-from skae.architectures import Recurrent
+from skae.architectures import Convolutional, Recurrent
 from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning
 
 needs_bfloat16 = pytest.mark.skipif(
@@ -27,7 +27,9 @@ needs_bfloat16 = pytest.mark.skipif(
 KINDS = {
     "dense": AutoencoderTransformer(),
     "random": AutoencoderTransformer(init="random"),
-    "conv": AutoencoderTransformer(architecture="conv", sample_shape=(1, 8, 8)),
+    "conv": AutoencoderTransformer(
+        architecture=Convolutional(n_channels=(2, 4)), sample_shape=(1, 8, 8)
+    ),
     "gru": AutoencoderTransformer(architecture="recurrent", sample_shape=(8, 8)),
     "lstm": AutoencoderTransformer(architecture=Recurrent(cell="lstm"), sample_shape=(8, 8)),
     "variational": VariationalAutoencoderTransformer(),
@@ -35,9 +37,9 @@ KINDS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def images():
-    return load_digits().data[:400]
+    return load_digits().data[:200]
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def without_bfloat16(monkeypatch):
     multiplies_in_bfloat16.cache_clear()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fitted(images):
     return AutoencoderTransformer(
         8, mixed_precision=True, early_stopping=False, max_iter=10, random_state=0
@@ -103,7 +105,10 @@ def test_double_precision_is_refused(images):
 
 
 def fit_quickly(estimator, images, **params):
-    estimator = clone(estimator).set_params(n_components=4, max_iter=1, random_state=0, **params)
+    params |= {"n_components": 4, "max_iter": 1, "random_state": 0}
+    if "early_stopping" in estimator.get_params():
+        params["early_stopping"] = False
+    estimator = clone(estimator).set_params(**params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotBetterThanPCAWarning)
         return estimator.fit(images[:80])

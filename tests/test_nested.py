@@ -136,7 +136,7 @@ def test_more_codes_than_the_table_has_ranks(wine):
         {"dropout": 0.2, "normalization": "layer"},
         {"net_params": {"optimizer__weight_decay": 0.1}},
         {"output_range": None, "dtype": "float64"},
-        {"architecture": "conv", "sample_shape": (1, 8, 8), "hidden_layer_sizes": "auto"},
+        {"architecture": "conv", "sample_shape": (1, 8, 8), "hidden_layer_sizes": (8,)},
     ],
     ids=str,
 )
@@ -325,7 +325,7 @@ def make_load_curves(n_samples, n_features=48):
     return X
 
 
-@pytest.mark.parametrize("n_samples", [600, 1500])
+@pytest.mark.parametrize("n_samples", [pytest.param(600, marks=pytest.mark.slow), 1500])
 def test_codes_beyond_those_that_count_do_not_make_pca_of_all(n_samples):
     """Twelve components leave only noise, which no network can reduce."""
     X, X_test = np.split(make_load_curves(n_samples + 1000), [n_samples])

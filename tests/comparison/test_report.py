@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 
 from skae.comparison import MethodResult, PCAComparison, compare_with_pca
 from skae.comparison._repeats import find_interval
 from skae.comparison._report._pictures import ArrayIllustrator
-from skae.comparison._report._scores import measure_scores
+from skae.comparison._report._scores import measure_accuracy, measure_r2, measure_scores
 from skae.comparison._report._sentences import explain_verdict, say_verdict
 from skae.comparison._report._verdict import reach_verdict
 from skae.comparison._results import format_ratio
@@ -319,6 +320,15 @@ def test_splits_that_disagree_show_no_gain(digits):
     assert "Ratios over 2 random splits: " in text
     assert "to 1.10 with " in text
     assert "intervals over splits" in text
+
+
+def test_scores_of_draws_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    for y in (rng.normal(size=9), np.ones(9)):
+        for values in (y + rng.normal(size=9), y):
+            assert measure_r2(y, values) == pytest.approx(r2_score(y, values))
+    y, values = rng.choice(["a", "b", "c"], (2, 9))
+    assert measure_accuracy(y, values) == accuracy_score(y, values)
 
 
 def test_interval_of_scores_is_that_of_nadeau_and_bengio():
