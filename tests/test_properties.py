@@ -34,7 +34,7 @@ from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
 # Factor of the number of examples in `make test-slow`.
-MANY = 34
+MANY = 31
 
 # Tables with columns of several kinds, in several containers.
 COLUMNS = {
