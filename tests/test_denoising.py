@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
@@ -19,6 +20,13 @@ class Darkness(Corruption):
 
     def __call__(self, rows, columns, generator):
         return rows * self.level
+
+
+@pytest.fixture
+def digits():
+    """Return 400 images, as noise is learned from more rows than other tests need."""
+    X, y = load_digits(return_X_y=True)
+    return X[:400] / 16, y[:400]
 
 
 def mean_error(X, reconstruction):
