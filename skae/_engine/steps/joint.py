@@ -1,10 +1,10 @@
 """Joint steps of several dense trainings, with the same results as if each ran alone.
 
 Products and activations are computed for the networks of all trainings together, and so are losses
-that treat all columns alike. AdamW updates all networks with equal settings in one call. Everything
-else that differs between trainings, such as ranges and links, is computed on the slice of each
-training, by the same calls as alone; so are costs of the codes, with their discriminators. Networks
-that fill missing cells train alone.
+of differences, whatever the ranges of the columns. AdamW updates all networks with equal settings
+in one call. Everything else that differs between trainings, such as links, is computed on the slice
+of each training, by the same calls as alone; so are costs of the codes, with their discriminators.
+Networks that fill missing cells train alone.
 """
 
 import itertools
@@ -29,9 +29,9 @@ from skae._engine.steps.epoch import Batch
 from skae._engine.steps.step import Step, leave_gradients
 from skae._engine.steps.variational import PosteriorNetworks, VariationalStep
 from skae.modules._products import LARGE_PRODUCT
-from skae.objectives import AbsoluteError, HuberLoss, PreparedLoss, SquaredError
+from skae.objectives import AbsoluteError, ColumnUnits, HuberLoss, PreparedLoss, SquaredError
 
-_ALIKE_IN_ALL_COLUMNS = {AbsoluteError, HuberLoss, SquaredError}
+_LOSSES_OF_DIFFERENCES = {AbsoluteError, HuberLoss, SquaredError}
 
 
 @dataclass
@@ -104,13 +104,31 @@ def find_kind(epoch: EpochOfOne) -> Any:
 
 
 def _find_loss(prepared: PreparedLoss) -> Hashable:
-    """Return a value that is equal for equal losses. None if the loss depends on the table."""
+    """Return a value that is equal for equal losses.
+
+    None if the loss depends on the table by more than the ranges of its columns.
+    """
     loss, units = prepared.loss, prepared.units
-    if type(prepared) is not PreparedLoss or type(loss) not in _ALIKE_IN_ALL_COLUMNS:
+    if type(prepared) is not PreparedLoss or type(loss) not in _LOSSES_OF_DIFFERENCES:
         return None
-    if prepared.masked or units.lower is not None or units.upper is not None:
+    if prepared.masked or (units.lower is None) != (units.upper is None):
         return None
-    return type(loss), *vars(loss).items()
+    return type(loss), units.lower is not None, *vars(loss).items()
+
+
+def _join_losses(steps: Sequence[DenseStep]) -> PreparedLoss | None:
+    """Return a loss for the networks of all steps, or None if each step computes its own."""
+    first = steps[0].loss
+    if _find_loss(first) is None:
+        return None
+    if first.units.lower is None:
+        return first
+    bounds: list[list[Tensor]] = [[], []]
+    for step in steps:
+        for own, bound in zip(bounds, (step.loss.units.lower, step.loss.units.upper), strict=True):
+            own.append(bound.expand(len(step.modules), 1, -1))
+    lower, upper = map(torch.cat, bounds)
+    return PreparedLoss(first.loss, ColumnUnits(lower=lower, upper=upper))
 
 
 @dataclass
@@ -142,6 +160,7 @@ class JointNetworks(DenseNetworks):
         own = make_stack_steps(first.modules[0], stacks)
         super().__init__(first.modules[0], own, paths[0] if paths else None)
         self.losses: list[Tensor] = []
+        self.views: dict[tuple[int, int, int], list[Tensor]] = {}
 
     @torch.no_grad()
     def train(self, epochs: Sequence[EpochOfOne]):
@@ -151,8 +170,10 @@ class JointNetworks(DenseNetworks):
             _Member(epoch, slice(end - epoch.n_models, end), epoch.step.list_groups())
             for epoch, end in zip(epochs, ends, strict=True)
         ]
-        self.loss, self.losses = _find_loss(epochs[0].step.loss), []
-        self.gather_constants([epoch.step for epoch in epochs])
+        steps = [epoch.step for epoch in epochs]
+        self.loss, self.losses = _join_losses(steps), []
+        self.gather_constants(steps)
+        self.views.clear()
         self._gather()
         for position in range(len(epochs[0].batches)):
             self._train_batch([epoch.batches[position] for epoch in epochs])
@@ -190,7 +211,7 @@ class JointNetworks(DenseNetworks):
     def _lose_(self, output: Tensor, inputs: Tensor, batches: Sequence[Batch]) -> Tensor:
         """Store the losses of all networks, and return the gradient by the outputs."""
         if self.loss is not None:
-            return self._lose_together_(output, inputs, batches)
+            return self._lose_together_(self.loss, output, inputs, batches)
         parts = dict(zip(map(id, self.members), batches, strict=True))
         self._for_each(lambda member: _lose_(member, output, parts[id(member)]))
         return output
@@ -204,26 +225,38 @@ class JointNetworks(DenseNetworks):
                 except Exception as error:
                     member.epoch.error = error
 
-    def _lose_together_(self, output: Tensor, inputs: Tensor, batches: Sequence[Batch]) -> Tensor:
+    def _lose_together_(
+        self, loss: PreparedLoss, output: Tensor, inputs: Tensor, batches: Sequence[Batch]
+    ) -> Tensor:
         """Store the losses of all networks, and return the gradient by the outputs."""
         is_noisy = any(batch.inputs is not batch.rows for batch in batches)
         rows = torch.cat([batch.rows for batch in batches]) if is_noisy else inputs
         given = [batch.weights for batch in batches if batch.weights is not None]
-        step = self.members[0].epoch.step
-        losses, gradient = step.losses_and_gradient_(
-            output, rows, torch.cat(given) if given else None
-        )
-        self.losses.append(losses)
+        # As `DenseStep.losses_and_gradient_`.
+        factors: Any = 1 / rows[0].numel()
+        if given:
+            weights = torch.cat(given)
+            factors = (weights / rows[0].numel()).unsqueeze(-1)
+        losses, gradient = loss.rows_and_gradient_(output, rows, factors)
+        self.losses.append((losses * weights if given else losses).mean(1))
         return gradient
 
     def _update_(self):
         """Make one AdamW step of every network, in one call for all with equal settings."""
         for n_steps in self.n_steps.values():
             n_steps += 1
-        for position, tensors in enumerate(self.tensors):
+        for position in range(len(self.tensors)):
             for (count, *_), (settings, spans) in self._list_runs(position).items():
-                parts = [[buffer[own] for own in spans] for buffer in tensors.buffers]
+                views = [self._find_views(position, own) for own in spans]
+                parts = [[*own] for own in zip(*views, strict=True)]
                 call_adamw([*parts, [self.n_steps[count]] * len(spans)], settings)
+
+    def _find_views(self, position: int, own: slice) -> list[Tensor]:
+        """Return the parts of parameters and moments that belong to some networks."""
+        key = position, own.start, own.stop
+        if key not in self.views:
+            self.views[key] = [buffer[own] for buffer in self.tensors[position].buffers]
+        return self.views[key]
 
     def _list_runs(self, position: int) -> dict[tuple, tuple[dict, list[slice]]]:
         """Return distinct settings of AdamW for some parameters, each with its networks.
@@ -303,9 +336,8 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
 
     def find_distances_(self, output: Tensor, rows: Tensor, factors) -> tuple[Tensor, Tensor]:
         """Return the mean distances of the cells of rows, and turn the outputs into gradients."""
-        first: Any = self.members[0].epoch.step
         if self.loss is not None:
-            return first.find_distances_(output, rows, factors)
+            return self.loss.rows_and_gradient_(output, rows, factors)
         distances = rows.new_empty(rows.shape[:2])
         for member in self.members:
             step: Any = member.epoch.step
