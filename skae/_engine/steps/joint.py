@@ -123,12 +123,16 @@ def _join_losses(steps: Sequence[DenseStep]) -> PreparedLoss | None:
         return None
     if first.units.lower is None:
         return first
-    bounds: list[list[Tensor]] = [[], []]
-    for step in steps:
-        for own, bound in zip(bounds, (step.loss.units.lower, step.loss.units.upper), strict=True):
-            own.append(bound.expand(len(step.modules), 1, -1))
-    lower, upper = map(torch.cat, bounds)
+    sizes = [len(step.modules) for step in steps]
+    lower = _repeat([step.loss.units.lower for step in steps], sizes)
+    upper = _repeat([step.loss.units.upper for step in steps], sizes)
     return PreparedLoss(first.loss, ColumnUnits(lower=lower, upper=upper))
+
+
+def _repeat(bounds: Sequence[Tensor | None], sizes: Sequence[int]) -> Tensor:
+    """Return the bounds (p,) of each step for each of its networks."""
+    pairs = zip(bounds, sizes, strict=True)
+    return torch.cat([own.expand(size, 1, -1) for own, size in pairs if own is not None])
 
 
 @dataclass
