@@ -2,8 +2,7 @@
 
 Seconds are those of the clock, with two processes as the rival of searches. Searches and `fit_many`
 use as many processes as `--processes` says, halving uses one. `cpu` is the ratio of the processor's
-seconds, in all processes, to those of one fit after the other in one process, or of halving to
-those of all candidates, which says more where other programs run. Where a loop would take long, a
+seconds in all processes, which says more where other programs run. Where a loop would take long, a
 sample of its fits is measured and scaled to all of them. Scores must be equal on both sides, else
 the script ends with an error. The last rows compare fits of other kinds of autoencoders with plain
 ones, on three small tables.
@@ -80,13 +79,12 @@ def search(estimator, rates, X, backend, **params):
         return found.fit(X).cv_results_["mean_test_score"]
 
 
-def compare_search(estimator, n_candidates, n_sampled, X, n_processes):
-    """Return contenders: a search side by side, one with joblib's workers, and a sample."""
+def compare_search(estimator, n_candidates, X, n_processes):
+    """Return contenders: a search side by side, and one by the workers of joblib."""
     rates = list(np.geomspace(3e-4, 3e-2, n_candidates))
     return {
         "side by side": lambda: search(estimator, rates, X, "skae", n_processes=n_processes),
         "two processes": lambda: search(estimator, rates, X, "loky", n_jobs=2),
-        "one by one": lambda: search(estimator, rates[:n_sampled], X, "sequential"),
     }
 
 
@@ -193,10 +191,10 @@ def make_contenders(name, args):
         AutoencoderTransformer(n_codes, random_state=0).set_params(**args.set)
         for n_codes in (2, 10)
     )
-    n_models, n_sampled = 5 * args.candidates, min(args.sample, args.candidates)
+    n_models = 5 * args.candidates
     if name in ("wine", "digits"):
         estimator, X = (small, wine) if name == "wine" else (larger, digits)
-        return compare_search(estimator, args.candidates, n_sampled, X, args.processes), n_models
+        return compare_search(estimator, args.candidates, X, args.processes), n_models
     if name == "halving":
         return compare_halving(larger, args.candidates, args.epochs, digits), n_models
     if name in ("many", "many_variational"):
@@ -220,10 +218,9 @@ def compare(name, args):
             small = argparse.Namespace(**{**vars(args), **_SIZES_TO_WARM_UP})
             measure(make_contenders(name, small)[0], 1)
         clocks, shares = measure(contenders, args.rounds)
-    (_, ours), (rival, theirs), *_ = clocks.items()
-    last = list(clocks)[-1]
+    (_, ours), (rival, theirs) = clocks.items()
     wall = median_ratio(ours.wall, theirs.wall) * shares[rival]
-    cpu = median_ratio(ours.cpu, clocks[last].cpu) * shares[last]
+    cpu = median_ratio(ours.cpu, theirs.cpu) * shares[rival]
     seconds = np.median(ours.wall), np.median(theirs.wall) / shares[rival]
     return [name, n_models, rival, *map(float, seconds), wall, _AIMS[name], cpu]
 
@@ -239,9 +236,7 @@ def main(argv=None):
         "--processes", type=int, default=2, help="for searches side by side and fit_many"
     )
     parser.add_argument("--tables", type=int, default=2000, help="for fit_many")
-    parser.add_argument(
-        "--sample", type=int, default=10, help="candidates or tables of loops in one process"
-    )
+    parser.add_argument("--sample", type=int, default=10, help="tables of loops in one process")
     parser.add_argument(
         "--rounds", type=int, default=1, help="rounds, after a small one to warm up"
     )
