@@ -296,7 +296,7 @@ def test_few_far_rows_among_many_are_shown_as_if_alone():
     rows[7, 3], rows[250], rows[399, 0] = 4.0, -3.0, float("nan")
     before, far = rows.clone(), [7, 250, 399]
 
-    shown = reach.limit_rows(rows, lambda own: own / 4)
+    shown = reach.limit_rows(rows, lambda own: own / 4, lambda own: own * 4)
     assert torch.equal(rows.nan_to_num(99), before.nan_to_num(99))
     assert shown.far.tolist() == far
     others = torch.ones(len(rows), dtype=torch.bool)
@@ -306,7 +306,7 @@ def test_few_far_rows_among_many_are_shown_as_if_alone():
     faded = shown.fade(learned)
     assert torch.equal(faded[others], learned[others])
     for row in far:
-        alone = reach.limit_rows(rows[row : row + 1], lambda own: own / 4)
+        alone = reach.limit_rows(rows[row : row + 1], lambda own: own / 4, lambda own: own * 4)
         own = shown.values[row : row + 1], faded[row : row + 1]
         expected = alone.values, alone.fade(learned[:1])
         torch.testing.assert_close(own, expected, equal_nan=True)

@@ -307,8 +307,11 @@ class Autoencoder(nn.Module):
         """Return scaled rows as input of the network."""
         if self.reach is None:
             return Shown(scaled)
+        path = self.linear_path
         return self.reach.limit_rows(
-            scaled, lambda far: self.linear_path.encode_first(far) * self.code_scale
+            scaled,
+            lambda rows: path.encode_first(rows) * self.code_scale,
+            lambda codes: path.decode_first(codes) * self.input_scale,
         )
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
