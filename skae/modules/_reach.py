@@ -15,11 +15,12 @@ _GREATEST_DISTANCE = 1e30
 _MARGIN = 0.05
 # Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
-# Distance of a single odd code at which half of the network is left. Larger values keep PCA's error
-# of a single odd entry away from the others up to longer jumps, but cost rows of new data that
-# belong there: at 100, the worst of 44 fits rose from 0.97 to 1.03 times PCA's held-out error.
+# Squared distance of PCA's code of a row with a single odd entry at which half of the network is
+# left. Larger values keep PCA's errors away from the other entries for longer jumps, but rows of
+# new data may have such codes: at 100, the worst of 44 fits went from 0.97 to 1.03 times PCA's
+# held-out error.
 _PATIENCE = 10.0
-# Mean squared error of the other entries, in units of PCA's error, at which PCA's estimate of an odd
+# Squared error of the other entries, in units of PCA's error, at which PCA's estimate of an odd
 # entry counts half. Without it, held-out errors rise by a sixth on the optdigits table.
 _LARGEST_ERROR = 3.0
 # Share of the width of a range at which half of the way to PCA's estimate is gone.
@@ -84,19 +85,20 @@ class Reach(nn.Module):
     """Ranges of the rows and codes that a network knows, and its share beyond them.
 
     The ranges are widened by a twentieth on both sides, so that new rows at the edge count as
-    known. Beyond a range, the network gets another value: for a row, one between the nearest value
-    in the range and PCA's estimate from the other entries of the row, plus a part of the excess
-    that falls with its distance; for a code, the nearest value in the range, shrunk by its
-    distance. The estimate counts the more, the farther an entry is from its range and the better
-    PCA reconstructs the other entries. The share of the network in the result is 1 for known rows
-    and codes. For codes, it is ``1 / (1 + y)``, where `y` is the sum of ``x**2`` and `x` the
-    distance of an entry from its range in units of `code_unit`.
+    known. The share of the network in the result is 1 for known rows and codes. Beyond the range of
+    a code, the network gets the nearest value in the range, shrunk by the distance, and its share
+    is ``1 / (1 + y)``, where `y` is the sum of ``x**2`` and `x` the distance of an entry from its
+    range in units of `code_unit`.
 
-    Rows with a single odd entry are treated differently from rows with many. With `x` in units of
-    `row_unit`, `d` the sum of ``leverage * x**2`` and `m` the largest of its terms, the share for
-    rows is ``1 / (1 + d - m + y / p * d / (1 + d))`` with the `y` of PCA's codes. `p` is 10, or
-    less if the odd entries have a leverage above one half. A single odd entry is ignored as long as
-    PCA's code of the row is not far from those of known rows.
+    Beyond the range of a feature, the network gets the nearest value in the range or, if the entry
+    is far beyond it, PCA's estimate from the other entries, and a part of the excess that falls
+    with the distance. With `x` in units of `row_unit`, `d` the sum of ``leverage * x**2`` and `m`
+    the largest of its terms, the share for rows is ``1 / (1 + d - m + y / p * d / (1 + d))`` with
+    the `y` of PCA's codes. A single odd entry is thus ignored unless PCA's code of the row is far
+    from known codes. How far, is up to `p`, which is at most 10.
+
+    The estimate counts little, and `p` is 1, if other entries are odd, too, if PCA reconstructs the
+    others badly, or if it has the odd entry almost in a code of its own (`leverage` near 1).
 
     Parameters
     ----------
@@ -160,10 +162,9 @@ class Reach(nn.Module):
         Returns
         -------
         shown : Shown
-            Rows moved towards the ranges, and share. Known rows are unchanged to the last bit, with
-            share 1.
+            Rows with entries beyond the ranges replaced, and share. Known rows are unchanged to the
+            last bit, with share 1.
         """
-
 
         def fade(far: Tensor) -> Shown:
             return self._fade_rows(far, project(far), lambda rows: restore(project(rows)))
@@ -198,30 +199,39 @@ class Reach(nn.Module):
         # PCA would spread changes in these features to others.
         spread = (2 * (1 - self.leverage)).clamp_max(1)
         weight = spread * (1 - 1 / (1 + distances / _DOUBT**2))
-        near = self._estimate(inside, reconstruct(inside), weight, 1 - 1 / (1 + excess))
-        # If the width is zero, nothing of the excess is shown.
-        shown = near + beyond / (1 + squares + excess)
         costs = squares.clamp_max(_GREATEST_DISTANCE) * self.leverage
         total, largest = costs.sum(-1, keepdim=True), costs.amax(-1, keepdim=True)
-        share_of_spread = (costs * spread).sum(-1, keepdim=True) / total.clamp_min(tiny)
-        patience = 1 + (_PATIENCE - 1) * share_of_spread
+        others = total - largest
+        errors = reconstruct(inside) - inside
+        trust = self._trust(errors, 1 - 1 / (1 + excess)) / (1 + others)
+        near = torch.lerp(inside, self._estimate(inside, errors), weight * trust)
+        # If the width is zero, nothing of the excess is shown.
+        shown = near + beyond / (1 + squares + excess)
+        spread = (costs * spread).sum(-1, keepdim=True) / total.clamp_min(tiny)
+        patience = 1 + (_PATIENCE - 1) * spread * trust
         distance = self._measure_codes(codes) / patience * (total / (1 + total))
-        share = 1 / (1 + (total - largest) + distance)
+        share = 1 / (1 + others + distance)
         mixed = torch.lerp(shown, scaled, largest / total.clamp_min(tiny))
         return Shown(shown, None, share, torch.addcmul(scaled, share, mixed, value=-1))
 
-    def _estimate(self, inside: Tensor, restored: Tensor, weight: Tensor, odd: Tensor) -> Tensor:
-        """Return rows in which odd entries are moved to PCA's estimates from the others.
+    def _estimate(self, inside: Tensor, errors: Tensor) -> Tensor:
+        """Return PCA's estimate of each entry from the others, given PCA's errors.
 
-        A reconstruction follows its entry by the leverage; without this part it is an estimate
-        from the other entries. It counts less the larger the errors of the other entries are.
+        A reconstruction follows its entry by the leverage; what is left without this part depends
+        on the other entries alone.
         """
-        errors, rest = restored - inside, (1 - self.leverage).clamp_min(_LEAST_REST)
-        estimates = torch.clamp(inside + errors / rest, *self.row_bounds)
-        # Replacing one entry lowers the sum of squared errors by its square over this share.
-        left = (errors * self.row_unit).square() * (1 - odd / rest)
-        doubt = (left.sum(-1, keepdim=True).clamp_min(0) / _LARGEST_ERROR).square()
-        return torch.lerp(inside, estimates, weight / (1 + doubt))
+        return torch.clamp(inside + errors / self._rest, *self.row_bounds)
+
+    def _trust(self, errors: Tensor, odd: Tensor) -> Tensor:
+        """Return numbers in [0, 1] that fall with the errors of the entries that are not odd."""
+        # Replacing an entry by its estimate lowers the sum of squared errors by this quotient.
+        left = (errors * self.row_unit).square() * (1 - odd / self._rest)
+        return 1 / (1 + (left.sum(-1, keepdim=True).clamp_min(0) / _LARGEST_ERROR).square())
+
+    @property
+    def _rest(self) -> Tensor:
+        """Share of each entry that its own reconstruction does not follow."""
+        return (1 - self.leverage).clamp_min(_LEAST_REST)
 
     def _fade_codes(self, scaled: Tensor) -> Shown:
         """Return the input for codes, some of which may be known."""
