@@ -11,6 +11,8 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.utils import check_random_state
 
+from skae import AdversarialAutoencoderTransformer, AutoencoderImputer, AutoencoderTransformer
+
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 
@@ -152,3 +154,20 @@ def test_results_are_the_same_whatever_mode_torch_is_in(any_autoencoder, images,
         np.testing.assert_array_equal(codes_of(any_autoencoder, images), codes)
         np.testing.assert_array_equal(any_autoencoder.inverse_transform(codes), reconstructions)
     np.testing.assert_array_equal(any_autoencoder.transform(images), codes)
+
+
+@pytest.mark.parametrize(
+    "context", [lambda: torch.device("meta"), double_by_default], ids=["meta_device", "double"]
+)
+def test_draws_and_fills_are_the_same_whatever_mode_torch_is_in(images, context):
+    X = images[:40, 20:26]
+    gaps = np.where(np.arange(X.size).reshape(X.shape) % 7, X, np.nan)
+    small = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
+    template = AutoencoderTransformer(2, **small)
+    for model, rows in (
+        (AdversarialAutoencoderTransformer(2, **small), X),
+        (AutoencoderImputer(autoencoder=template, random_state=0), gaps),
+    ):
+        expected = model.fit_transform(rows)
+        with context():
+            np.testing.assert_array_equal(model.fit_transform(rows), expected)

@@ -124,7 +124,8 @@ def _judge_neighbors(model: FillingModel, Z, Z_judging, noise, seed: int) -> Fil
         filled = fill_rows(autoencoder, rows, judgement.share)
         return filled, find_neighbor_changes(filled, np.isnan(rows), known, has)
 
-    found = judge_changes(Z_judging, autoencoder._standardization, noise, seed, fill)
+    with ordinary_torch_state():
+        found = judge_changes(Z_judging, autoencoder._standardization, noise, seed, fill)
     if not found.share:
         return model
     error = judgement.error * found.error / found.linear_error

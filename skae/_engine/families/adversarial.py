@@ -109,7 +109,9 @@ class Adversarial(Family):
 
 def draw_normal(n_draws: int, n_components: int, generator: torch.Generator) -> torch.Tensor:
     """Return draws from the standard normal distribution."""
-    return torch.randn(n_draws, n_components, generator=generator, device="cpu")
+    # The default type may be another, which would draw other numbers.
+    kind = {"dtype": torch.float32, "device": "cpu"}
+    return torch.randn(n_draws, n_components, generator=generator, **kind)
 
 
 @dataclass(frozen=True)
