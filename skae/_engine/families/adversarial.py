@@ -109,9 +109,9 @@ class Adversarial(Family):
 
 def draw_normal(n_draws: int, n_components: int, generator: torch.Generator) -> torch.Tensor:
     """Return draws from the standard normal distribution."""
-    # The default type may be another, which would draw other numbers.
-    kind = {"dtype": torch.float32, "device": "cpu"}
-    return torch.randn(n_draws, n_components, generator=generator, **kind)
+    # Another default type would draw other numbers.
+    shape = (n_draws, n_components)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
 @dataclass(frozen=True)
