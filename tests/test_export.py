@@ -133,7 +133,7 @@ def test_exported_programs_give_the_same_numbers(images, name):
         assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", choose_fast("sparsity", "mask conv"))
+@pytest.mark.parametrize("name", choose_fast("sparsity"))
 def test_traces_give_the_same_numbers(images, name):
     networks, rows = fit(name, images)
     for network in networks:

@@ -267,6 +267,7 @@ def test_a_file_without_names(flowers, capsys):
     assert "45 rows to fit on, 15 held out, 4 columns" in lines
 
 
+@pytest.mark.slow
 def test_the_code_of_a_report_reads_the_file_alike(flowers, tmp_path, capsys):
     options = ("--drop", "a", "--target", "kind", "--n-components", 1)
     run(capsys, flowers, *options, "--splits", 1, "--report", tmp_path / "page.html")

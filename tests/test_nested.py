@@ -136,7 +136,7 @@ def test_more_codes_than_the_table_has_ranks(wine):
         {"dropout": 0.2, "normalization": "layer"},
         {"net_params": {"optimizer__weight_decay": 0.1}},
         {"output_range": None, "dtype": "float64"},
-        {"architecture": "conv", "sample_shape": (1, 8, 8), "hidden_layer_sizes": (8,)},
+        {"architecture": "conv", "sample_shape": (1, 8, 8), "early_stopping": False},
     ],
     ids=str,
 )

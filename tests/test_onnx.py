@@ -154,6 +154,7 @@ def test_a_step_or_method_that_is_not_there_is_named(method, message, images, pa
 METHODS = ["transform", "reconstruct", "score_samples", "reconstruction_errors"]
 
 
+@pytest.mark.slow
 def test_all_methods_of_an_autoencoder_near_and_far(images, path):
     X = images.astype(np.float64) * 1e3 + 1.7e9
     model = AutoencoderTransformer(**SMALL).fit(X)

@@ -30,6 +30,7 @@ def test_the_unit_of_weights_has_no_influence(any_autoencoder, images, weights):
     np.testing.assert_allclose(*codes, rtol=0, atol=1e-5)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("weight", [1.0, 2.5])
 def test_equal_weights_are_no_weights(any_autoencoder, images, weight):
     expected = any_autoencoder.fit(images).transform(images)

@@ -100,6 +100,7 @@ def test_film_reviews_keep_text_label_and_fold_together(folder):
     assert loaded.fold.tolist() == [3, 7]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_data("mnist.npz")
 def test_real_mnist_starts_with_all_digits():
     mnist = load_mnist()

@@ -91,6 +91,7 @@ def test_figures_are_those_of_the_cards():
     assert area == pytest.approx(areas["AutoencoderOutlierDetector"], abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_data("mnist.npz")
 def test_models_of_mnist_are_as_good_as_they_say():
     images = skae.datasets.load_mnist().X_test[:1000]
