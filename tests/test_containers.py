@@ -121,6 +121,7 @@ def test_pictures_of_pil_are_stacked(images):
     )
 
 
+@pytest.mark.filterwarnings("error")
 def test_other_containers_are_refused_with_a_remedy():
     for X, message in [
         (DataLoader(TensorDataset(torch.ones(4, 3))), "DataLoader.*np.stack"),

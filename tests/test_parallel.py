@@ -286,6 +286,8 @@ def test_names_that_do_not_fit_are_refused(wine):
         fit_many(make_transformer(), pairs)
     with pytest.raises(ValueError, match="Got none for 'a'"):
         transform_many({}, pairs[:1])
+    with pytest.raises(ValueError, match=r"Got ndarray in place of a pair.*enumerate\(tables\)"):
+        fit_many(make_transformer(), [wine[0], wine[0]])
 
 
 def halve(estimator, X, **params):

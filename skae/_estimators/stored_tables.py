@@ -93,7 +93,8 @@ def is_dask(X) -> bool:
 
 def is_arrow_table(X) -> bool:
     """Return whether X is an Arrow table, without importing Arrow."""
-    return hasattr(X, "schema") and hasattr(X, "slice") and hasattr(X, "column")
+    # The schema last: a lazy frame of polars warns when asked for it.
+    return hasattr(X, "slice") and hasattr(X, "column") and hasattr(X, "schema")
 
 
 def _is_memory_map(X) -> bool:

@@ -39,7 +39,7 @@ def fit_many(
     Raises
     ------
     ValueError
-        If two tables have the same name, or `n_processes` is 0.
+        If a table has no name, two tables have the same name, or `n_processes` is 0.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def transform_many(fitted: Mapping, tables, *, n_jobs: int | None = None) -> dic
     Raises
     ------
     ValueError
-        If two tables have the same name, or a table has no model.
+        If a table has no name, two tables have the same name, or a table has no model.
 
     Examples
     --------
@@ -99,6 +99,14 @@ def transform_many(fitted: Mapping, tables, *, n_jobs: int | None = None) -> dic
 
 def _list_tables(tables) -> list[tuple[Hashable, Any]]:
     named = list(tables.items() if isinstance(tables, Mapping) else tables)
+    for item in named:
+        if not (
+            isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], Hashable)
+        ):
+            raise ValueError(
+                "`tables` must be a mapping, or pairs of names and tables. Got "
+                f"{type(item).__name__} in place of a pair. Number them: dict(enumerate(tables))."
+            )
     seen: set[Hashable] = set()
     for name, _ in named:
         if name in seen:
