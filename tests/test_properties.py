@@ -33,8 +33,8 @@ from skae.generate import CodeSampler
 from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
-# Factor of the number of examples in `make test-slow`.
-MANY = 31
+# Factors of the numbers of examples in `make test` and in `make test-slow`.
+FEW, MANY = 0.5, 17
 
 # Tables with columns of several kinds, in several containers.
 COLUMNS = {
@@ -470,7 +470,7 @@ def explore(n_examples, strategies):
 
     def run(check):
         hypothesis.settings(
-            max_examples=n_examples,
+            max_examples=int(n_examples),
             derandomize=True,
             database=None,
             deadline=None,
@@ -483,16 +483,16 @@ def explore(n_examples, strategies):
     return run
 
 
-often = pytest.mark.parametrize("times", [1, pytest.param(MANY, marks=pytest.mark.slow)])
+often = pytest.mark.parametrize("times", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 
 TABLES = [
-    (AutoencoderTransformer, apply_transformer, 45),
-    (VariationalAutoencoderTransformer, apply_transformer, 25),
-    (AdversarialAutoencoderTransformer, apply_transformer, 20),
-    (SparseAutoencoderTransformer, apply_transformer, 10),
-    (AutoencoderImputer, apply_imputer, 20),
-    (AutoencoderOutlierDetector, apply_detector, 15),
-    (CodeSampler, apply_sampler, 5),
+    (AutoencoderTransformer, apply_transformer, 90),
+    (VariationalAutoencoderTransformer, apply_transformer, 45),
+    (AdversarialAutoencoderTransformer, apply_transformer, 35),
+    (SparseAutoencoderTransformer, apply_transformer, 20),
+    (AutoencoderImputer, apply_imputer, 40),
+    (AutoencoderOutlierDetector, apply_detector, 30),
+    (CodeSampler, apply_sampler, 10),
 ]
 
 
@@ -536,7 +536,7 @@ def test_any_tokens(times):
     )
 
     @explore(
-        12 * times,
+        25 * times,
         {"estimator": estimators(TokenAutoencoderTransformer), "first": rows, "second": rows},
     )
     def check(estimator, first, second):
@@ -559,7 +559,7 @@ def sequences():
 def test_any_sequences(times):
     examples = {"first": sequences(), "second": sequences()}
 
-    @explore(8 * times, {"estimator": estimators(SequencePadder)} | examples)
+    @explore(15 * times, {"estimator": estimators(SequencePadder)} | examples)
     def check(estimator, first, second):
         check_fits(estimator, apply_padder, first, second)
 
@@ -577,6 +577,6 @@ def texts():
 def test_any_texts(times):
     examples = {"first": texts(), "second": texts()}
 
-    @explore(8 * times, {"estimator": estimators(TokenSequencer)} | examples)
+    @explore(15 * times, {"estimator": estimators(TokenSequencer)} | examples)
     def check(estimator, first, second):
         check_fits(estimator, apply_sequencer, first, second)
