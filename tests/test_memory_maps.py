@@ -83,7 +83,7 @@ def test_chunks_of_a_large_map_are_fitted_as_those_of_an_array(tables):
     # A single batch would start at its own PCA, where gradients are only rounding errors.
     params = {"n_components": 4, "batch_size": 50, "random_state": 0}
     from_array, from_map = (AutoencoderTransformer(**params) for _ in range(2))
-    for rows in (slice(0, 200), slice(200, 400)):
+    for rows in (slice(0, 100), slice(100, 200)):
         from_array.partial_fit(X[rows])
         from_map.partial_fit(memory_map[rows])
     assert_same_fit(from_map, from_array, X)
