@@ -196,13 +196,13 @@ class Autoencoder(nn.Module):
 
     If a `reach` is set, everything that the network has learned fades for rows beyond the known
     rows. With `x` the distance of each entry of `s` from the range of the known rows, widened by a
-    twentieth, divided by the square root of the number of features, and `v` the rows with entries
-    beyond their ranges replaced,
+    twentieth, divided by the square root of the number of features, and `v` the rows moved towards
+    these ranges,
 
     ::
 
         d = sum(h x**2),  m = max(h x**2)
-        f = 1 / (1 + d - m + y / p d / (1 + d))     share of the network
+        f = 1 / (1 + d - m + y d / (1 + d))         share of the network
         r = u - f (v + (u - v) m / d)               rest for PCA
         z = f (P v + e(v)) + P0 r
 
@@ -211,10 +211,8 @@ class Autoencoder(nn.Module):
     PCA's code from the known codes. Known rows have ``v = u`` and ``f = 1``, so nothing changes.
 
     A single odd entry is ignored: PCA would spread it to all other features, through a code that
-    the decoder may take for that of a known row. In `v`, PCA's estimate from the other entries
-    replaces it, and `p` is about 10. If several entries are odd, `p` is 1, and entries move to the
-    nearest values in their ranges. If the code is far from all known codes, or if several entries
-    are odd, the model becomes PCA in the limit. Codes are decoded in the same way
+    the decoder may take for that of a known row. If the code is far from all known codes, or if
+    several entries are odd, the model becomes PCA in the limit. Codes are decoded in the same way
     with `Q0`, and the share of the network is ``1 / (1 + y)``. As the unit of `s` is PCA's error,
     this share is one half where the part beyond the ranges moves PCA's reconstruction by its usual
     error.
@@ -309,11 +307,8 @@ class Autoencoder(nn.Module):
         """Return scaled rows as input of the network."""
         if self.reach is None:
             return Shown(scaled)
-        path = self.linear_path
         return self.reach.limit_rows(
-            scaled,
-            lambda rows: path.encode_first(rows) * self.code_scale,
-            lambda codes: path.decode_first(codes) * self.input_scale,
+            scaled, lambda far: self.linear_path.encode_first(far) * self.code_scale
         )
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:

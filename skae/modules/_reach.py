@@ -15,18 +15,6 @@ _GREATEST_DISTANCE = 1e30
 _MARGIN = 0.05
 # Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
-# Squared distance of PCA's code of a row with a single odd entry at which half of the network is
-# left. Larger values keep PCA's errors away from the other entries for longer jumps, but rows of
-# new data may have such codes: at 100, the worst of 44 fits went from 0.97 to 1.03 times PCA's
-# held-out error.
-_PATIENCE = 10.0
-# Squared error of the other entries, in units of PCA's error, at which PCA's estimate of an odd
-# entry counts half. Without it, held-out errors rise by a sixth on the optdigits table.
-_LARGEST_ERROR = 3.0
-# Share of the width of a range at which half of the way to PCA's estimate is gone.
-_DOUBT = 0.3
-# A smaller share of an entry in its own reconstruction error says too little about it.
-_LEAST_REST = 0.05
 _FEW_CELLS = 2**12
 
 
@@ -85,20 +73,16 @@ class Reach(nn.Module):
     """Ranges of the rows and codes that a network knows, and its share beyond them.
 
     The ranges are widened by a twentieth on both sides, so that new rows at the edge count as
-    known. The share of the network in the result is 1 for known rows and codes. Beyond the range of
-    a code, the network gets the nearest value in the range, shrunk by the distance, and its share
-    is ``1 / (1 + y)``, where `y` is the sum of ``x**2`` and `x` the distance of an entry from its
-    range in units of `code_unit`.
+    known. Beyond a range, the network gets the nearest value in the range plus a part of the excess
+    of a row that falls with its distance, or the nearest value in the range of a code, shrunk by
+    its distance. The share of the network in the result is 1 for known rows and codes. For codes,
+    it is ``1 / (1 + y)``, where `y` is the sum of ``x**2`` and `x` the distance of an entry from
+    its range in units of `code_unit`.
 
-    Beyond the range of a feature, the network gets the nearest value in the range or, if the entry
-    is far beyond it, PCA's estimate from the other entries, and a part of the excess that falls
-    with the distance. With `x` in units of `row_unit`, `d` the sum of ``leverage * x**2`` and `m`
-    the largest of its terms, the share for rows is ``1 / (1 + d - m + y / p * d / (1 + d))`` with
-    the `y` of PCA's codes. A single odd entry is thus ignored unless PCA's code of the row is far
-    from known codes. How far, is up to `p`, which is at most 10.
-
-    The estimate counts little, and `p` is 1, if other entries are odd, too, if PCA reconstructs the
-    others badly, or if it has the odd entry almost in a code of its own (`leverage` near 1).
+    Rows with a single odd entry are treated differently from rows with many. With `x` in units of
+    `row_unit`, `d` the sum of ``leverage * x**2`` and `m` the largest of its terms, the share for
+    rows is ``1 / (1 + d - m + y * d / (1 + d))`` with the `y` of PCA's codes. A single odd entry is
+    ignored as long as a decoder would take PCA's code of the row for that of a known row.
 
     Parameters
     ----------
@@ -120,7 +104,7 @@ class Reach(nn.Module):
     >>> bounds, ones = torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.ones(2)
     >>> reach = Reach(bounds, bounds, ones, ones, ones)
     >>> rows = torch.tensor([[0.5, -0.5], [4.1, 0.5], [4.1, 4.1]])
-    >>> shown = reach.limit_rows(rows, lambda rows: rows / 4.1, lambda codes: codes * 4.1)
+    >>> shown = reach.limit_rows(rows, lambda rows: rows / 4.1)
     >>> shown.far
     tensor([1, 2])
     >>> shown.share
@@ -142,12 +126,7 @@ class Reach(nn.Module):
         self.register_buffer("leverage", leverage)
         self.register_buffer("code_unit", code_unit)
 
-    def limit_rows(
-        self,
-        scaled: Tensor,
-        project: Callable[[Tensor], Tensor],
-        restore: Callable[[Tensor], Tensor],
-    ) -> Shown:
+    def limit_rows(self, scaled: Tensor, project: Callable[[Tensor], Tensor]) -> Shown:
         """Return the input of the network for scaled rows, and the share of the network.
 
         Parameters
@@ -156,20 +135,14 @@ class Reach(nn.Module):
             Scaled rows.
         project : callable
             Function that returns the scaled codes of PCA for scaled rows.
-        restore : callable
-            Function that returns the scaled rows of PCA for its scaled codes.
 
         Returns
         -------
         shown : Shown
-            Rows with entries beyond the ranges replaced, and share. Known rows are unchanged to the
-            last bit, with share 1.
+            Rows moved towards the ranges, and share. Known rows are unchanged to the last bit, with
+            share 1.
         """
-
-        def fade(far: Tensor) -> Shown:
-            return self._fade_rows(far, project(far), lambda rows: restore(project(rows)))
-
-        return _limit(scaled, self.row_bounds, fade)
+        return _limit(scaled, self.row_bounds, lambda far: self._fade_rows(far, project(far)))
 
     def limit_codes(self, scaled: Tensor) -> Shown:
         """Return the input of the network for scaled codes, and the share of the network.
@@ -186,52 +159,21 @@ class Reach(nn.Module):
         """
         return _limit(scaled, self.code_bounds, self._fade_codes)
 
-    def _fade_rows(
-        self, scaled: Tensor, codes: Tensor, reconstruct: Callable[[Tensor], Tensor]
-    ) -> Shown:
+    def _fade_rows(self, scaled: Tensor, codes: Tensor) -> Shown:
         """Return the input for rows, some of which may be known."""
         inside, beyond, squares = _split(scaled, self.row_bounds, self.row_unit)
+        widths = (self.row_bounds[1] - self.row_bounds[0]) * _TOLERANCE
         # That of single precision, in which ONNX stores constants.
         tiny = torch.finfo(torch.float32).tiny
-        widths = (self.row_bounds[1] - self.row_bounds[0]).clamp_min(tiny)
-        distances = (beyond / widths).square()
-        excess = distances / _TOLERANCE**2
-        # PCA would spread changes in these features to others.
-        spread = (2 * (1 - self.leverage)).clamp_max(1)
-        weight = spread * (1 - 1 / (1 + distances / _DOUBT**2))
+        # If the width is zero, nothing of the excess is shown.
+        excess = (beyond / widths.clamp_min(tiny)).square()
+        shown = inside + beyond / (1 + squares + excess)
         costs = squares.clamp_max(_GREATEST_DISTANCE) * self.leverage
         total, largest = costs.sum(-1, keepdim=True), costs.amax(-1, keepdim=True)
-        others = total - largest
-        errors = reconstruct(inside) - inside
-        trust = self._trust(errors, 1 - 1 / (1 + excess)) / (1 + others)
-        near = torch.lerp(inside, self._estimate(inside, errors), weight * trust)
-        # If the width is zero, nothing of the excess is shown.
-        shown = near + beyond / (1 + squares + excess)
-        spread = (costs * spread).sum(-1, keepdim=True) / total.clamp_min(tiny)
-        patience = 1 + (_PATIENCE - 1) * spread * trust
-        distance = self._measure_codes(codes) / patience * (total / (1 + total))
-        share = 1 / (1 + others + distance)
+        distance = self._measure_codes(codes) * (total / (1 + total))
+        share = 1 / (1 + (total - largest) + distance)
         mixed = torch.lerp(shown, scaled, largest / total.clamp_min(tiny))
         return Shown(shown, None, share, torch.addcmul(scaled, share, mixed, value=-1))
-
-    def _estimate(self, inside: Tensor, errors: Tensor) -> Tensor:
-        """Return PCA's estimate of each entry from the others, given PCA's errors.
-
-        A reconstruction follows its entry by the leverage; what is left without this part depends
-        on the other entries alone.
-        """
-        return torch.clamp(inside + errors / self._rest, *self.row_bounds)
-
-    def _trust(self, errors: Tensor, odd: Tensor) -> Tensor:
-        """Return numbers in [0, 1] that fall with the errors of the entries that are not odd."""
-        # Replacing an entry by its estimate lowers the sum of squared errors by this quotient.
-        left = (errors * self.row_unit).square() * (1 - odd / self._rest)
-        return 1 / (1 + (left.sum(-1, keepdim=True).clamp_min(0) / _LARGEST_ERROR).square())
-
-    @property
-    def _rest(self) -> Tensor:
-        """Share of each entry that its own reconstruction does not follow."""
-        return (1 - self.leverage).clamp_min(_LEAST_REST)
 
     def _fade_codes(self, scaled: Tensor) -> Shown:
         """Return the input for codes, some of which may be known."""
