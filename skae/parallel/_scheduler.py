@@ -196,8 +196,9 @@ class Scheduler:
             if n_running > 0 or not self.queue:
                 return
             queue, self.queue = self.queue, []
-        for requests in _divide(queue, self.n_cores):
-            self.workers.submit(self._train, requests)
+            # Without the lock, `close` might come first, and the tasks would wait forever.
+            for requests in _divide(queue, self.n_cores):
+                self.workers.submit(self._train, requests)
 
     def _train(self, requests: Sequence["_Request"]):
         """Train epochs of one kind, and resume their tasks."""
