@@ -387,6 +387,7 @@ def test_a_length_that_is_none_is_refused(resume_until):
         side_by_side(resume_until=resume_until)
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_processes(wine):
     X = wine[0]
     losses = ["absolute_error", Raising(ZeroDivisionError), "huber"]
