@@ -83,6 +83,7 @@ def test_parts_are_made_with_their_parents_and_without_their_siblings(load):
     assert 0 < active.mean(0).min() < active.mean(0).max() < 0.5
 
 
+@pytest.mark.slow
 def test_quality_prints_ratios_to_pca(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     text = run("quality", "--datasets", "iris", "mnist", "--seeds", 1, "--rivals", "mlp")

@@ -65,6 +65,7 @@ def test_draws_differ_in_missing_cells_alone_and_come_again_with_their_seed(wine
     assert not np.array_equal(next(imputer.sample(X)), next(imputer.sample(X)))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skae.exceptions.ImputationWarning")
 def test_frames_keep_types_and_values_that_their_columns_can_have(frame, tmp_path):
     bounds = np.full(7, np.inf)

@@ -167,6 +167,7 @@ def test_missing_cells_have_no_error(images):
     assert np.isnan(neg_reconstruction_error(broken, np.nan_to_num(X)))
 
 
+@pytest.mark.slow
 def test_comparisons_give_pca_the_pixels_of_pictures(conv, pictures):
     y = np.arange(len(pictures)) % 2
     estimator = make(architecture="conv", hidden_layer_sizes=(4,))

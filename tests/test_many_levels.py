@@ -109,6 +109,7 @@ def test_rows_encoded_when_they_are_needed_give_the_same_model(gaps, monkeypatch
     np.testing.assert_allclose(lazy.transform(new), model.transform(new), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_and_outliers_of_frames_with_many_categories():
     frame = make_frame()
     model = Variational(2, **PARAMS).fit(frame)

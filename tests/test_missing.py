@@ -297,6 +297,7 @@ def test_a_row_is_as_likely_as_its_observed_cells(wine):
         assert bound == pytest.approx(part.logpdf(row[there]), abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_learned_model_reconstructs_hidden_cells_better_than_its_start(images):
     X = images
     hidden = hide(X, 0.4)

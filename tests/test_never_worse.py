@@ -12,6 +12,7 @@ from skae.exceptions import OutlyingCellWarning
 ignore_no_gain = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
 
+@pytest.mark.slow
 @ignore_no_gain
 def test_an_error_that_is_pcas_but_for_rounding_is_reported_as_pcas():
     for early_stopping in [True, False]:

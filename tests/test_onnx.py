@@ -100,6 +100,7 @@ def as_inputs(frame):
     }
 
 
+@pytest.mark.slow
 def test_a_pipeline_with_a_column_transformer_and_a_classifier(path):
     frame, labels = make_frame(10_000)
     model = make_pipeline(make_preprocessing(), AutoencoderTransformer(**SMALL))

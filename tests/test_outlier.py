@@ -226,6 +226,7 @@ def test_the_autoencoder_given_is_neither_fitted_nor_changed(zeros):
     assert detector.autoencoder_.n_components_ == 2
 
 
+@pytest.mark.slow
 def test_parameters_can_be_searched(zeros):
     X = np.concatenate([zeros[0][:100], zeros[1][:20]])
     y = np.repeat([1, -1], [100, 20])
@@ -408,6 +409,7 @@ def test_a_row_far_beyond_the_others_is_found_in_training(value):
     assert make_detector(2).fit_predict(X)[7] == -1
 
 
+@pytest.mark.slow
 def test_columns_of_any_unit_are_taken():
     for make in [np.asarray, sparse.csr_array]:
         for unit in [5e-324, 1e-300, 3e38, 1.7e308]:
@@ -513,6 +515,7 @@ def test_rates_that_cannot_be_held_are_refused(zeros, cv, fdr, message):
         detector.predict(zeros[1][:5], fdr=fdr)
 
 
+@pytest.mark.slow
 def test_a_column_observed_in_few_rows_and_rows_numbered_by_a_splitter(zeros):
     X = zeros[0][:60, 20:36].copy()
     X[1:, 10] = np.nan

@@ -71,6 +71,7 @@ def test_kl_sparsity_lowers_the_activity(digits, overcomplete):
     assert activities[1] < 0.6 * activities[0]
 
 
+@pytest.mark.slow
 def test_contractive_codes_change_less_with_the_row(digits, overcomplete):
     X = digits[0]
     params = {"whiten": True, "tied_weights": True, "n_components": 4}
@@ -81,6 +82,7 @@ def test_contractive_codes_change_less_with_the_row(digits, overcomplete):
     assert norms[1] < 0.8 * norms[0]
 
 
+@pytest.mark.slow
 def test_orthogonal_codes_move_reconstructions_in_orthogonal_directions(digits, overcomplete):
     X = digits[0]
 

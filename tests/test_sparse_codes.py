@@ -140,6 +140,7 @@ def test_dead_codes_are_revived():
     assert ((module.pursue(rows)[0] > 0).any(0)).all()
 
 
+@pytest.mark.slow
 def test_first_codes_of_nested_ones_reconstruct_by_themselves(sums):
     def score_of_first(model, n_codes):
         codes = model.transform(sums).tolil()

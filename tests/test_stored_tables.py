@@ -283,6 +283,7 @@ def test_a_fit_that_memory_has_no_room_for_tells_sizes(estimator, X, tmp_path, m
         estimator().fit(path)
 
 
+@pytest.mark.slow
 def test_detectors_and_imputers_are_lazy_for_dask(X, with_gaps):
     array = pytest.importorskip("dask.array", reason="dask comes with the extra large")
     dataframe = pytest.importorskip("dask.dataframe", reason="dask comes with the extra large")

@@ -196,7 +196,7 @@ def test_numbers_of_words_without_end_are_refused_in_fit_and_unknown_later(token
     np.testing.assert_array_equal(model.transform(odd.astype(np.uint64)), model.transform(unknown))
 
 
-@pytest.mark.parametrize("cells", [20, 300])
+@pytest.mark.parametrize("cells", [pytest.param(20, marks=pytest.mark.slow), 300])
 def test_outputs_computed_a_few_words_at_a_time_change_nothing(tokens, monkeypatch, cells):
     expected = make().fit(tokens)
     monkeypatch.setattr("skae.modules._tokens._CELLS_AT_ONCE", cells)

@@ -70,6 +70,7 @@ def test_autoencoder_is_compared_with_pca_of_as_many_codes(iris):
         assert autoencoder.downstream_score == pca.downstream_score
 
 
+@pytest.mark.slow
 def test_default_estimator_is_the_autoencoder():
     # For points of a parabola one code is enough, but one component of PCA is not.
     x = np.linspace(-1, 1, 200)

@@ -31,6 +31,7 @@ def comparison():
     return PCAComparison(tuple(results), 75, 25, 100, "accuracy")
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_the_fit(digits, quick, ax):
     model = quick(max_iter=4).fit(digits[0])
     display = LossCurveDisplay.from_estimator(model, ax=ax)

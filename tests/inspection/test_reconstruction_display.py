@@ -83,6 +83,7 @@ def test_series_show_lines_with_the_original_behind(rows, ax):
         assert any(np.array_equal(line, expected) for line in drawn)
 
 
+@pytest.mark.slow
 def test_many_features_have_numbers_instead_of_names(ax):
     X = np.ones((1, 300))
     axes = ReconstructionDisplay.from_predictions(X, X, ax=ax).axes_
