@@ -405,16 +405,14 @@ def test_results_do_not_depend_on_the_number_of_processes(wine):
         np.testing.assert_array_equal(model.transform(X), expected)
 
 
-def tell_process(*_):
-    return os.getpid()
-
-
 def test_tasks_run_in_other_processes_unless_they_cannot_be_sent_there():
+    # Processes cannot import this file, and get the function by value.
+    tell_process = joblib.delayed(lambda *_: os.getpid())
     with side_by_side(n_processes=2):
-        ids = joblib.Parallel()(joblib.delayed(tell_process)(i) for i in range(4))
+        ids = joblib.Parallel()(tell_process(i) for i in range(4))
         assert os.getpid() not in ids
         # A lock cannot be pickled.
-        tasks = (joblib.delayed(tell_process)(threading.Lock()) for _ in range(4))
+        tasks = (tell_process(threading.Lock()) for _ in range(4))
         assert set(joblib.Parallel()(tasks)) == {os.getpid()}
 
 
@@ -429,7 +427,7 @@ def test_an_interruption_ends_the_processes(wine):
         joblib.Parallel()([joblib.delayed(endless.fit)(wine[0]), joblib.delayed(interrupt)()])
     # The next call starts others.
     with side_by_side(n_processes=2):
-        assert os.getpid() not in joblib.Parallel()([joblib.delayed(tell_process)()] * 2)
+        assert os.getpid() not in joblib.Parallel()([joblib.delayed(os.getpid)()] * 2)
 
 
 @pytest.mark.parametrize("n_processes", [0, 1.5, "all"])
