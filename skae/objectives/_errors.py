@@ -54,7 +54,7 @@ class SquaredError(_DifferenceLoss):
 
     def _rows_and_derivative_(self, difference: Tensor, factor) -> tuple[Tensor, Tensor]:
         norms = torch.linalg.vector_norm(difference, dim=-1)
-        return norms.square_().div_(difference.shape[-1]), difference.mul_(2 * factor)
+        return norms.square_().div_(difference.shape[-1]), difference.mul_(factor + factor)
 
 
 class AbsoluteError(_DifferenceLoss):

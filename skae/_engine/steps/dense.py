@@ -114,6 +114,8 @@ class FlatParameters(FlatTensors):
     def __init__(self, parameters: Sequence[Sequence[nn.Parameter]]):
         super().__init__(len(parameters), parameters[0])
         self.n_steps = torch.zeros((), device=self.values.device)
+        # Adding a number would convert it to a tensor in each step.
+        self._one = torch.ones_like(self.n_steps)
         pieces = split_buffers(self.buffers, _N_PIECES_ON_GPU if self.values.is_cuda else 1)
         self._pieces = [*pieces, [self.n_steps] * len(pieces[0])]
         for model, own in enumerate(parameters):
@@ -144,7 +146,7 @@ class FlatParameters(FlatTensors):
 
     def apply_(self, settings: Sequence[dict]):
         """Make one AdamW step with settings returned by `list_settings`."""
-        self.n_steps += 1
+        self.n_steps += self._one
         if len(settings) == 1:
             call_adamw(self._pieces, settings[0])
             return
@@ -318,6 +320,7 @@ class _LinearPathStep:
 
     def __init__(self, views, gradient_views):
         self.projection, self.back_projection = views
+        self.projection_transposed, self.back_transposed = (view.mT for view in views)
         self.targets, self.memory = gradient_views, make_memory(gradient_views)
         self.products_by_size: dict[int, tuple[type[BatchedProducts], list[GradientProducts]]] = {}
         self.linear_by_size: dict[int, Tensor] = {}
@@ -330,7 +333,7 @@ class _LinearPathStep:
             own = [GradientProducts(target, products, self.memory) for target in self.targets]
             self.products_by_size[n_rows] = products, own
         self.inputs, (self.products, self.gradients) = inputs, self.products_by_size[n_rows]
-        return self.products.add_(code, inputs, self.projection.mT)
+        return self.products.add_(code, inputs, self.projection_transposed)
 
     def decode_(self, output: Tensor, code: Tensor, add_link_: Callable | None) -> Tensor:
         """Add the back-projections of scaled codes to outputs, through the link if any."""
@@ -350,7 +353,7 @@ class _LinearPathStep:
         `gradient` is the gradient by the output of the path.
         """
         self.gradients[1].store(self.code, gradient)
-        return self.products.add_(code_gradient, gradient, self.back_projection.mT)
+        return self.products.add_(code_gradient, gradient, self.back_transposed)
 
     def encode_backward(self, code_gradient: Tensor):
         """Store the gradient of the projection, given that by the codes."""

@@ -91,6 +91,7 @@ class GradientProducts:
         n_models, n_outputs, n_inputs = target.shape
         size, n_cells = n_outputs * n_inputs, self.find_size(target)
         self.target, self.products, self.out, self.result = target, products, target, target
+        self.left = self.left_transposed = target
         is_on_cpu = target.device.type == "cpu"
         self.is_turned = is_on_cpu and n_inputs <= _FEW_COLUMNS and products is BatchedProducts
         if self.is_turned:
@@ -107,10 +108,11 @@ class GradientProducts:
 
     def store(self, gradient: Tensor, inputs: Tensor) -> None:
         """Store the gradients, given that by the outputs (m, b, n_out) and inputs (m, b, n_in)."""
-        if self.is_turned:
-            self.products.store(inputs.mT, gradient, self.out)
-        else:
-            self.products.store(gradient.mT, inputs, self.out)
+        left, right = (inputs, gradient) if self.is_turned else (gradient, inputs)
+        if left is not self.left:
+            # Most steps reuse the memory of the last one. For small layers, a view takes long.
+            self.left, self.left_transposed = left, left.mT
+        self.products.store(self.left_transposed, right, self.out)
         if self.out is not self.target:
             self.target.copy_(self.result)
 
