@@ -24,12 +24,14 @@ from skae._engine.judgement import (
     mean_of_rows,
 )
 from skae._engine.start.noise import InputNoise
-from skae._engine.start.odd_cells import OddCells
+from skae._engine.start.odd_cells import OddCells, OddDraws
 from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, train_epoch
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
+from skae._engine.steps.step import Step
 from skae._engine.tables.batches import batch_sizes, count_batches
+from skae._engine.tables.epochs_ahead import EpochsAhead
 from skae._shared.progress import show_progress
 
 N_FOLDS = 5
@@ -70,7 +72,6 @@ class FoldNetworks:
     ):
         self.setup, table, family, loop = setup, setup.table, setup.family, setup.loop
         self.table, self.noise, self.generator = table, noise, generator
-        self.odd_cells = odd_cells
         self.rows, self.folds = table.rows.take(torch.arange(len(X))), folds
         others = [
             torch.cat([fold for fold in self.folds if fold is not left_out])
@@ -88,6 +89,9 @@ class FoldNetworks:
         batch_size = loop.resolve_batch_size(n_train, setup.family.automatic)
         self.n_batches, self.n_steps = count_batches(n_train, batch_size), 0
         self.n_steps_in_all = max_iter * self.n_batches
+        self.odd_cells = odd_cells if self.n_batches > 1 else None
+        n_cells = self.train_indices.numel() * table.n_features
+        self.epochs = EpochsAhead(self._draw_epoch, self._take_rows, [generator], n_cells)
 
         components = [_find_components(X, setup, rows.numpy()) for rows in others]
         self.axes = [table.units.tensor(own.components).to(table.device) for own in components]
@@ -95,38 +99,37 @@ class FoldNetworks:
             family.make_module(setup.plan, table, own, generator).to(table.device)
             for own in components
         ]
-        decay = loop.resolve_weight_decay((n_train, table.n_features), family.automatic)
-        groups = adamw_groups(
-            replace(loop, weight_decay=decay),
-            table.n_features,
-            linear_path=setup.network.linear_path,
-            path_rate=family.linear_path_rate,
-        )
-        optimizers = [make_adamw(module, groups) for module in self.modules]
         self.objective: Any = family.make_objective(table, generator).to(table.device)
-        self.step = family.make_step(
-            self.modules,
-            self.objective,
-            optimizers,
-            by_autograd=False,
-            precision=contextlib.nullcontext,
-        )
+        self.step = self._make_step()
         self.step.averaged = AveragedWeights(max_iter)
         self.step.share_groups_()
         self.groups = [group for own in self.step.groups for group in own]
         self.rates = LearningRates(self.groups, loop.learning_rate)
 
+    def _make_step(self) -> Step:
+        """Return the step that trains the networks."""
+        setup, table = self.setup, self.table
+        shape = self.train_indices.shape[1], table.n_features
+        decay = setup.loop.resolve_weight_decay(shape, setup.family.automatic)
+        groups = adamw_groups(
+            replace(setup.loop, weight_decay=decay),
+            table.n_features,
+            linear_path=setup.network.linear_path,
+            path_rate=setup.family.linear_path_rate,
+        )
+        return setup.family.make_step(
+            self.modules,
+            self.objective,
+            [make_adamw(module, groups) for module in self.modules],
+            by_autograd=False,
+            precision=contextlib.nullcontext,
+        )
+
     @torch.no_grad()
     def train_epoch(self) -> float:
         """Train every network for one epoch; return the mean loss."""
         n_folds, n_train = self.train_indices.shape
-        orders = [torch.randperm(n_train, generator=self.generator) for _ in range(n_folds)]
-        shuffled = self.train_indices.gather(1, torch.stack(orders))
-        # Gathered for all batches at once, because each gather has a fixed cost.
-        rows, weights = self.rows[shuffled], self.table.weights
-        weights = None if weights is None else weights[shuffled].to(rows)
-        if self.odd_cells is not None and self.n_batches > 1:
-            weights = self.odd_cells.move_(rows, weights)
+        rows, weights = self.epochs.take()
         sizes = batch_sizes(n_train, self.n_batches)
         parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
         if weights is not None:
@@ -140,6 +143,23 @@ class FoldNetworks:
         for own_losses, size in zip(losses, sizes, strict=True):
             total.add_(own_losses, alpha=size / n_train)
         return float(total.mean())
+
+    def _draw_epoch(self) -> tuple[torch.Tensor, OddDraws | None]:
+        """Return the rows of each network in a new order, and the draws of the odd cells."""
+        shape = *self.train_indices.shape, self.table.n_features
+        orders = [torch.randperm(shape[1], generator=self.generator) for _ in range(shape[0])]
+        draws = None if self.odd_cells is None else self.odd_cells.draw(shape)
+        return self.train_indices.gather(1, torch.stack(orders)), draws
+
+    def _take_rows(self, drawn: list[tuple[torch.Tensor, Any]]) -> Iterator[tuple]:
+        """Return the rows of several epochs and their weights."""
+        orders, draws = zip(*drawn, strict=True)
+        shuffled, all_weights = torch.stack(orders), self.table.weights
+        rows = self.rows[shuffled]
+        weights = None if all_weights is None else all_weights[shuffled].to(rows)
+        if self.odd_cells is not None:
+            weights = self.odd_cells.move_epochs_(rows, weights, draws)
+        return zip(rows, [None] * len(rows) if weights is None else weights, strict=True)
 
     def _begin_step(self):
         """Update the schedule and the objective with the share of steps done."""

@@ -445,7 +445,7 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
         criterion=setup.family.make_objective(table, params.pop("draw_source")).to(table.device),
         iterator_train=ShuffledBatches if table.ranks is ALONE else SpreadBatches,
         iterator_train__generator=params.pop("generator"),
-        iterator_train__change_=None if odd_cells is None else odd_cells.move_,
+        iterator_train__odd_cells=odd_cells,
         iterator_valid=OrderedBatches,
         iterator_valid__batch_size=_VALIDATION_BATCH_SIZE,
         train_split=None,

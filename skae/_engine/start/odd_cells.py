@@ -1,8 +1,10 @@
 """Rows with odd cells, mixed with ordinary rows in training."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,10 +15,24 @@ from torch import Tensor
 # odd cells lowered the errors of rows that are shifted as a whole by a third, and did not change
 # those of others.
 _ROWS_BETWEEN = 10
+_FIRST_ROWS = (0, _ROWS_BETWEEN // 2)
 # Range of moves, in standard deviations of the columns, drawn uniformly on a logarithmic scale.
 _MOVES_OF_ONE, _MOVES_OF_MANY = (2.0, 30.0), (2.0, 10.0)
 # Rows take turns with this number of patterns. Drawing one for each row would take longer.
 _N_PATTERNS = 16
+
+
+class OddDraws(NamedTuple):
+    """Random numbers for the rows of one epoch."""
+
+    single: Tensor
+    """Uniform draws for columns and moves of single cells: (2, ..., n_rows)."""
+
+    many: Tensor
+    """Uniform draws for moves of many cells, of the same form."""
+
+    patterns: Tensor
+    """Relative moves of the columns, of shape (n_patterns, n_features)."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,11 @@ class OddCells:
 
     generator: torch.Generator
     """Generator of the columns and the moves."""
+
+    @cached_property
+    def _limits(self) -> Tensor:
+        """Deviations, minima, maxima, and shares that PCA does not follow: (4, n_features)."""
+        return torch.stack([self.deviations, self.lowest, self.highest, 1 - self.leverage])
 
     def move_(
         self,
@@ -72,42 +93,91 @@ class OddCells:
         weights : Tensor of shape (..., n_samples)
             New weights of the rows.
         """
+        draws = self.draw(rows.shape if places is None else (n_rows, rows.shape[-1]))
+        weights = None if weights is None else weights[None]
+        return self.move_epochs_(rows[None], weights, [draws], places)[0]
+
+    def draw(self, shape: Sequence[int]) -> OddDraws:
+        """Return the draws for rows of a shape (..., n_samples, n_features)."""
+        *others, n_rows, n_features = shape
+        single, many = (
+            self._draw(*others, len(range(first, n_rows, _ROWS_BETWEEN))) for first in _FIRST_ROWS
+        )
+        return OddDraws(single, many, self._draw_patterns(n_features))
+
+    def move_epochs_(
+        self,
+        rows: Tensor,
+        weights: Tensor | None,
+        draws: Sequence[OddDraws],
+        places: Tensor | None = None,
+    ) -> Tensor:
+        """Move cells of the rows of several epochs, each with draws of its own.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n_epochs, ..., n_samples, n_features)
+            Rows of each epoch, changed in place. Others as in `move_`.
+        weights : Tensor of shape (n_epochs, ..., n_samples) or None
+            Weights of the rows.
+        draws : list of OddDraws
+            Result of `draw` for each epoch.
+        places : Tensor of shape (n_samples,), default=None
+            Positions of the rows among those for which the draws were made.
+
+        Returns
+        -------
+        weights : Tensor of shape (n_epochs, ..., n_samples)
+            New weights of the rows.
+        """
         weights = rows.new_ones(rows.shape[:-1]) if weights is None else weights.clone()
-        for first, move in ((0, self._move_single), (_ROWS_BETWEEN // 2, self._move_many)):
+        single, many, patterns = (
+            torch.stack(own, axis).to(rows.device)
+            for own, axis in zip(zip(*draws, strict=True), (1, 1, 0), strict=True)
+        )
+        patterns = patterns.to(rows.dtype).mul_(self.deviations)
+        parts: Any = (single, self._move_single_), (many, partial(self._move_many_, patterns))
+        for first, (own, move_) in zip(_FIRST_ROWS, parts, strict=True):
             chosen: Any = slice(first, None, _ROWS_BETWEEN)
-            if places is None:
-                odd = rows[..., chosen, :]
-                draws, turns = self._draw(*odd.shape[:-1]), torch.arange(odd.shape[-2])
-            else:
+            turns = torch.arange(own.shape[-1], device=rows.device)
+            if places is not None:
                 chosen = (places % _ROWS_BETWEEN == first).nonzero()[:, 0]
-                odd, turns = rows[chosen], places[chosen] // _ROWS_BETWEEN
-                draws = self._draw(max(0, -((first - n_rows) // _ROWS_BETWEEN)))[:, turns]
-            after, added = move(odd, draws.to(rows.device), turns)
-            rows[..., chosen, :] = after
-            weights[..., chosen] /= 1 + added / rows.shape[-1]
+                turns = (places[chosen] // _ROWS_BETWEEN).to(rows.device)
+                own = own[..., turns]
+            # Views of the rows and weights where all rows are given, and copies otherwise.
+            odd, own_weights = rows[..., chosen, :], weights[..., chosen]
+            added = move_(odd, own, turns)
+            own_weights /= added.div_(rows.shape[-1]).add_(1)
+            if places is not None:
+                rows[..., chosen, :], weights[..., chosen] = odd, own_weights
         return weights
 
-    def _move_single(self, rows: Tensor, draws: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-        """Return rows with one cell moved, and the increase of PCA's squared error."""
+    def _move_single_(self, rows: Tensor, draws: Tensor, turns: Tensor) -> Tensor:
+        """Move one cell of each row, and return the increase of PCA's squared error."""
         columns = (draws[0] * rows.shape[-1]).long()
         cells = columns[..., None]
         before = rows.gather(-1, cells)[..., 0]
-        moves = _find_moves(draws[1], *_MOVES_OF_ONE).to(rows.dtype) * self.deviations[columns]
-        after = torch.clamp(before + moves, self.lowest[columns], self.highest[columns])
-        added = (after - before).square() * (1 - self.leverage[columns])
-        return rows.scatter(-1, cells, after[..., None]), added
+        limits = self._limits.index_select(1, columns.view(-1)).view(-1, *columns.shape)
+        deviations, lowest, highest, ignored = limits
+        after = _find_moves(draws[1], *_MOVES_OF_ONE).to(rows.dtype).mul_(deviations).add_(before)
+        torch.clamp(after, lowest, highest, out=after)
+        rows.scatter_(-1, cells, after[..., None])
+        return after.sub_(before).square_().mul_(ignored)
 
-    def _move_many(self, rows: Tensor, draws: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-        """Return rows with many cells moved, and the increase of PCA's squared error."""
+    def _move_many_(self, patterns: Tensor, rows: Tensor, draws: Tensor, turns: Tensor) -> Tensor:
+        """Move many cells of each row, and return the increase of PCA's squared error."""
         sizes = _find_moves(draws[1], *_MOVES_OF_MANY)[..., None].to(rows.dtype)
-        patterns = self._draw_patterns(rows.shape[-1]).to(rows) * self.deviations
+        n_epochs, n_features = len(patterns), patterns.shape[-1]
+        firsts = _N_PATTERNS * torch.arange(n_epochs, device=rows.device)
+        chosen = firsts[:, None] + turns % _N_PATTERNS
+        moves = patterns.view(-1, n_features).index_select(0, chosen.view(-1))
+        moves = moves.view(n_epochs, *[1] * (rows.dim() - 3), len(turns), n_features)
         # In place, as allocating memory for all these rows costs more than filling it.
-        after = patterns[(turns % _N_PATTERNS).to(rows.device)] * sizes
-        after.add_(rows)
-        torch.maximum(after, self.lowest, out=after)
-        torch.minimum(after, self.highest, out=after)
-        added = (after - rows).square_() @ (1 - self.leverage)
-        return after, added
+        after = torch.mul(moves, sizes).add_(rows).clamp_(self.lowest, self.highest)
+        changes = after - rows
+        rows.copy_(after)
+        # Not a matrix-vector product, whose last bits depend on the number of epochs.
+        return changes.square_().mul_(self._limits[3]).sum(-1)
 
     def _draw(self, *shape: int) -> Tensor:
         return torch.rand(2, *shape, generator=self.generator, dtype=torch.float64)
@@ -117,12 +187,11 @@ class OddCells:
         source, dtype = self.generator, torch.float64
         patterns = torch.randn(_N_PATTERNS, n_features, generator=source, dtype=dtype)
         draws = torch.rand(_N_PATTERNS, n_features + 1, generator=source, dtype=dtype)
-        patterns *= draws[:, 1:] < draws[:, :1]
-        patterns[::2] = 1
+        patterns.mul_(draws[:, 1:] < draws[:, :1])[::2].fill_(1)
         return patterns
 
 
 def _find_moves(draws: Tensor, least: float, greatest: float) -> Tensor:
     """Turn uniform draws into moves. The half of a draw gives the sign, the rest the size."""
-    sizes = least * torch.exp((2 * draws) % 1 * math.log(greatest / least))
-    return torch.where(draws < 0.5, -sizes, sizes)
+    sizes = (2 * draws).frac_().mul_(math.log(greatest / least)).exp_().mul_(least)
+    return sizes.copysign_(draws - 0.5)

@@ -1,11 +1,13 @@
 """Batches for skorch, taken as slices of a permutation instead of row by row."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from skae._engine.compute.ranks import ALONE, Alone
+from skae._engine.tables.epochs_ahead import EpochsAhead
 from skae._engine.tables.rows import send
 
 # Ordered rows are only judged, so their batches may be as small as memory requires.
@@ -103,9 +105,8 @@ class ShuffledBatches:
         Approximate number of rows in a batch.
     generator : torch.Generator
         Generator of the order.
-    change_ : callable, default=None
-        Function of rows and their weights that changes rows in place and returns weights. If
-        several processes share rows, it also gets the `places` of its rows among `n_rows`.
+    odd_cells : OddCells, default=None
+        Noise that moves single values of the rows.
     """
 
     def __init__(
@@ -114,12 +115,17 @@ class ShuffledBatches:
         *,
         batch_size: int,
         generator: torch.Generator,
-        change_: Callable[..., torch.Tensor] | None = None,
+        odd_cells: Any = None,
     ):
         self.dataset = dataset
-        self.change_ = change_
+        self.odd_cells = odd_cells
         self.n_batches = count_batches(dataset.n_rows, batch_size)
         self.generator = generator
+        n_cells, generators = len(dataset) * dataset.rows.n_cells, [generator]
+        self.takes_all = n_cells <= dataset.cells_at_once
+        if odd_cells is not None:
+            generators.append(odd_cells.generator)
+        self.epochs = EpochsAhead(self._draw_epoch, self._take_rows, generators, n_cells)
 
     @property
     def sizes(self) -> list[int]:
@@ -140,13 +146,39 @@ class ShuffledBatches:
             own, order = order.tensor_split([sum(own_sizes)])
             yield own, own_sizes
 
+    def _draw_epoch(self) -> tuple[torch.Tensor, Any]:
+        """Return an order of the rows, and the draws of the odd cells."""
+        order = self.dataset.draw_order(self.generator)
+        shape = len(order), self.dataset.rows.n_features
+        return order, None if self.odd_cells is None else self.odd_cells.draw(shape)
+
+    def _take_rows(self, drawn: list[tuple[torch.Tensor, Any]]) -> Iterator[tuple]:
+        """Return the rows of several epochs and their weights."""
+        orders, draws = zip(*drawn, strict=True)
+        rows, weights = self.dataset.batch(torch.cat(orders))
+        shape = len(orders), len(orders[0])
+        rows = rows.view(*shape, *rows.shape[1:])
+        weights = None if weights is None else weights.view(shape)
+        if self.odd_cells is not None:
+            weights = self.odd_cells.move_epochs_(rows, weights, draws)
+        return zip(rows, [None] * len(rows) if weights is None else weights, strict=True)
+
+    def _list_parts(self) -> Iterator[tuple]:
+        """Yield rows of several batches, in a new order, their weights, and the batch sizes."""
+        if self.takes_all:
+            rows, weights = self.epochs.take()
+            yield rows, weights, batch_sizes(len(rows), self.n_batches)
+            return
+        for indices, sizes in self.list_chunks():
+            rows, weights = self.dataset.batch(indices)
+            if self.odd_cells is not None:
+                weights = self.odd_cells.move_(rows, weights)
+            yield rows, weights, sizes
+
     def __iter__(self):
-        for own, own_sizes in self.list_chunks():
-            rows, weights = self.dataset.batch(own)
-            if self.change_ is not None:
-                weights = self.change_(rows, weights)
-            parts = [None] * len(own_sizes) if weights is None else weights.split(own_sizes)
-            yield from zip(rows.split(own_sizes), parts, strict=True)
+        for rows, weights, sizes in self._list_parts():
+            parts = [None] * len(sizes) if weights is None else weights.split(sizes)
+            yield from zip(rows.split(sizes), parts, strict=True)
 
 
 class OrderedBatches:

@@ -38,8 +38,8 @@ class SpreadBatches(ShuffledBatches):
             places = [own[self.dataset.ranks.own(len(own))] for own in _number(sizes)]
             taken = torch.cat(places)
             rows, weights = self.dataset.batch(indices[taken])
-            if self.change_ is not None:
-                weights = self.change_(rows, weights, places=taken, n_rows=len(indices))
+            if self.odd_cells is not None:
+                weights = self.odd_cells.move_(rows, weights, places=taken, n_rows=len(indices))
             own_sizes = [len(own) for own in places]
             parts = [None] * len(sizes) if weights is None else weights.split(own_sizes)
             yield from zip(rows.split(own_sizes), parts, strict=True)

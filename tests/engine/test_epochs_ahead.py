@@ -1,0 +1,75 @@
+"""Epochs prepared in advance are those that would be drawn when they begin."""
+
+import torch
+
+from skae._engine.start.odd_cells import OddCells
+from skae._engine.tables.batches import ShuffledBatches, WeightedRows
+from skae._engine.tables.epochs_ahead import EpochsAhead
+from skae._engine.tables.rows import DenseRows
+
+
+def make_epochs(generator, n_cells=100):
+    def prepare(drawn):
+        lengths.append(len(drawn))
+        return drawn
+
+    lengths: list[int] = []
+    epochs = EpochsAhead(
+        lambda: torch.rand(3, generator=generator), prepare, [generator], n_cells=n_cells
+    )
+    return epochs, lengths
+
+
+def test_draws_and_states_are_those_of_epochs_drawn_one_by_one():
+    ahead, plain = (torch.Generator().manual_seed(0) for _ in range(2))
+    epochs, lengths = make_epochs(ahead)
+    for _ in range(20):
+        assert torch.equal(epochs.take(), torch.rand(3, generator=plain))
+        assert torch.equal(ahead.get_state(), plain.get_state())
+    assert lengths == [1, 2, 4, 8, 16]
+
+
+def test_epochs_are_drawn_again_if_others_draw_in_between():
+    ahead, plain = (torch.Generator().manual_seed(0) for _ in range(2))
+    epochs, lengths = make_epochs(ahead)
+    for _ in range(8):
+        assert torch.equal(epochs.take(), torch.rand(3, generator=plain))
+        assert torch.equal(torch.randn(2, generator=ahead), torch.randn(2, generator=plain))
+    assert lengths == [1, 2] + [1] * 6
+
+
+def test_epochs_go_on_from_a_restored_state():
+    generator = torch.Generator().manual_seed(0)
+    epochs, _ = make_epochs(generator)
+    for _ in range(4):
+        state = generator.get_state()
+        first = epochs.take()
+    generator.set_state(state)
+    assert torch.equal(epochs.take(), first)
+
+
+def test_large_epochs_are_prepared_one_by_one():
+    epochs, lengths = make_epochs(torch.Generator(), n_cells=10**6)
+    for _ in range(3):
+        epochs.take()
+    assert lengths == [1, 1, 1]
+
+
+def test_batches_prepared_together_are_those_prepared_alone():
+    """Even the last bits are equal, so that a fit can resume at any epoch."""
+    rows = torch.randn(178, 13, generator=torch.Generator().manual_seed(0))
+    lowest, highest = rows.aminmax(dim=0)
+    weights = torch.rand(178, generator=torch.Generator().manual_seed(1))
+    batches = []
+    for _ in range(2):
+        cells = OddCells(rows.std(0), lowest, highest, torch.rand(13), torch.Generator())
+        cells.leverage.copy_(torch.arange(13) / 13)
+        own = WeightedRows(DenseRows(rows), weights)
+        generator = torch.Generator().manual_seed(2)
+        batches.append(ShuffledBatches(own, batch_size=36, generator=generator, odd_cells=cells))
+    together, alone = batches
+    alone.epochs.most_at_once = 1
+    for _ in range(12):
+        for first, second in zip(together, alone, strict=True):
+            assert all(map(torch.equal, first, second))
+    assert together.epochs.n_at_once == 16
