@@ -7,6 +7,7 @@ from skorch.callbacks import Callback
 
 from skae import AutoencoderTransformer
 from skae._engine.steps.averaging import AveragedWeights
+from skae._engine.steps.step import Step
 
 
 class Weights(Callback):
@@ -91,9 +92,11 @@ def test_columns_without_bounds_have_none_on_average(params):
 
 
 def test_whole_numbers_and_constants_are_those_of_the_last_epoch():
-    class Counting:
-        averages_weights = True
+    class Counting(Step):
         values = None
+
+        def __init__(self):
+            super().__init__([], None, [])
 
         def copy_values(self):
             return [{name: own.clone() for name, own in self.values.items()}]

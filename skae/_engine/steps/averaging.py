@@ -61,7 +61,7 @@ class AveragedWeights:
         """Load the weights of the end of the last epoch, unless others have been set."""
         if self.n_epochs == 0:
             return
-        if _are_equal(self.average, step.copy_values()):
+        if step.has_values(self.average):
             step.load_values_(self.last)
         else:
             self.n_epochs = 0
@@ -83,17 +83,18 @@ def _mix(average: Any, last: Any, share: float) -> Any:
     if isinstance(last, list | tuple):
         return [_mix(*own, share) for own in zip(average, last, strict=True)]
     if isinstance(last, Tensor) and last.is_floating_point():
+        mixed = average.lerp(last, share)
         # Bounds of bounded columns do not change, and may be infinite.
-        return torch.where(average == last, last, average.lerp(last, share))
+        return mixed if mixed.sum().isfinite() else torch.where(average == last, last, mixed)
     return last
 
 
-def _are_equal(one: Any, other: Any) -> bool:
+def are_equal(one: Any, other: Any) -> bool:
     """Return whether nested values are equal."""
     if isinstance(one, dict):
-        return all(_are_equal(one[name], other[name]) for name in one)
+        return all(are_equal(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple):
-        return all(map(_are_equal, one, other))
+        return all(map(are_equal, one, other))
     if not isinstance(one, Tensor) or torch.equal(one, other):
         return True
     # Comparing cells that may be NaN takes several times as long.

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skae._engine.steps.averaging import are_equal
 from skae._engine.steps.products import (
     BatchedProducts,
     GradientProducts,
@@ -574,6 +575,10 @@ class DenseStep(DenseNetworks, Step):
     def copy_values(self) -> list[Tensor]:
         """Return a copy of the parameters of the networks, for `load_values_`."""
         return [parameters.values.clone() for parameters in self.list_parameters()]
+
+    def has_values(self, values) -> bool:
+        """Return whether values returned by `copy_values` are still those of the networks."""
+        return are_equal(values, [parameters.values for parameters in self.list_parameters()])
 
     def load_values_(self, values):
         """Load parameters returned by `copy_values`."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skae._engine.judgement import find_row_errors
-from skae._engine.steps.averaging import AveragedWeights
+from skae._engine.steps.averaging import AveragedWeights, are_equal
 
 
 class Step:
@@ -147,6 +147,10 @@ class Step:
             {name: value.clone() for name, value in module.state_dict().items()}
             for module in self.modules
         ]
+
+    def has_values(self, values) -> bool:
+        """Return whether values returned by `copy_values` are still those of the networks."""
+        return are_equal(values, self.copy_values())
 
     def load_values_(self, values) -> None:
         """Load values returned by `copy_values`."""
