@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._shared.scikit_learn import fit_context, refuse_masked
 
 __all__ = ["Quantizer"]
@@ -73,6 +74,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __init__(self, bits=4) -> None:
         self.bits = bits
 
+    @atomic_fit
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None) -> Self:
         """Find the range of each column.
@@ -87,14 +89,22 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         self : Quantizer
-            The fitted quantizer.
+            The fitted quantizer. If the fit fails, it is left unchanged.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or the range of a column is too large to be squared.
         """
         X = self._validate(X, reset=True)
         rows = X[np.linspace(0, len(X) - 1, min(len(X), _MAX_ROWS)).astype(int)]
-        self.lower_, self.step_ = _find_ranges(rows, X.min(0), X.max(0), 2**self.bits - 1)
+        least, most = X.min(0), X.max(0)
+        _check_ranges(least, most, len(rows))
+        self.lower_, self.step_ = _find_ranges(rows, least, most, 2**self.bits - 1)
         self.bits_ = int(self.bits)
         return self
 
+    @sees_one_fit
     def transform(self, X) -> Any:
         """Return the index of the nearest level for each value.
 
@@ -112,6 +122,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = self._validate(X, reset=False)
         return _find_levels(X, self.lower_, self.step_, 2**self.bits_ - 1).astype(np.uint8)
 
+    @sees_one_fit
     def inverse_transform(self, X) -> Any:
         """Return the levels of integers.
 
@@ -132,6 +143,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         return self._check_integers(X) * self.step_ + self.lower_
 
+    @sees_one_fit
     def pack(self, integers) -> np.ndarray:
         """Return integers as bytes, without gaps between their bits.
 
@@ -153,8 +165,9 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         integers = self._check_integers(integers)
         bits = np.unpackbits(integers[:, :, None], axis=2)[:, :, 8 - self.bits_ :]
-        return np.packbits(bits.reshape(len(bits), -1), axis=1)
+        return np.packbits(bits.reshape(len(bits), self.n_features_in_ * self.bits_), axis=1)
 
+    @sees_one_fit
     def unpack(self, packed) -> np.ndarray:
         """Return the integers that were packed by `pack`.
 
@@ -194,7 +207,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _validate(self, X, *, reset: bool):
         refuse_masked(X)
-        return validate_data(self, X, reset=reset, dtype=[np.float32, np.float64])
+        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
     def _check_integers(self, X) -> np.ndarray:
         check_is_fitted(self)
@@ -204,8 +217,8 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"X must have {self.n_features_in_} columns, as in fit. Got {X.shape[1]}. Unpack "
                 "packed integers first."
             )
-        integers = X.astype(np.uint8)
-        if not np.array_equal(integers, X) or (integers >= 2**self.bits_).any():
+        integers = X.clip(0, 2**self.bits_ - 1).astype(np.uint8)
+        if not np.array_equal(integers, X):
             raise ValueError(
                 f"X must be integers from 0 to {2**self.bits_ - 1}. Got other numbers, up to "
                 f"{X.max()}. Pass an array returned by `transform`."
@@ -213,10 +226,25 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return integers
 
 
+def _check_ranges(least, most, n_rows: int):
+    """Raise ValueError if the squares of deviations may overflow."""
+    with np.errstate(over="ignore"):
+        squares = n_rows * np.square(most - least, dtype=np.float64)
+    wrong = np.flatnonzero(~np.isfinite(squares))
+    if len(wrong):
+        column = wrong[0]
+        raise ValueError(
+            "X must have columns with a range that can be squared. Got values from "
+            f"{least[column]:.3g} to {most[column]:.3g} in column {column}. Scale X first."
+        )
+
+
 def _find_levels(X, lower, step, greatest: int) -> np.ndarray:
     """Return the indices of the nearest levels, as floating-point numbers."""
     divisor = np.where(step > 0, step, 1)
-    return np.rint((X - lower) / divisor).clip(0, greatest)
+    # Values far outside of the range get the first or the last level.
+    with np.errstate(over="ignore"):
+        return np.rint((X - lower) / divisor).clip(0, greatest)
 
 
 def _find_ranges(X, least, most, greatest: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
@@ -93,8 +94,9 @@ class CodeSampler(BaseEstimator):
             The fitted sampler. If the fit fails, it is left unchanged.
         """
         self.transformer_ = clone(self.transformer).fit(X, y)
+        codes = self.transformer_.transform(X)
         self.mixture_ = fit_mixture(
-            np.asarray(self.transformer_.transform(X)),
+            codes.toarray() if sparse.issparse(codes) else np.asarray(codes),
             self.n_mixture_components,
             check_random_state(self.random_state),
         )

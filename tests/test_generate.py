@@ -15,7 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state, get_tags
 
-from skae import AdversarialAutoencoderTransformer, VariationalAutoencoderTransformer
+from skae import (
+    AdversarialAutoencoderTransformer,
+    SparseAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 from skae.generate import CodeSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
@@ -87,6 +91,27 @@ def test_what_the_transformer_takes_is_taken(quick, images):
     assert get_tags(CodeSampler(labelled)).target_tags.required
     fitted = CodeSampler(labelled).fit(images, labels).transformer_
     assert fitted.classes_.tolist() == [0, 1]
+
+
+def test_sparse_codes_are_drawn_like_dense_ones(images):
+    samples = [
+        CodeSampler(
+            SparseAutoencoderTransformer(
+                8, max_iter=1, sparse_output=sparse_output, random_state=0
+            ),
+            random_state=0,
+        )
+        .fit(images)
+        .sample(3, 0)
+        for sparse_output in (True, False)
+    ]
+    np.testing.assert_array_equal(*samples)
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_repeated_rows_get_no_more_distributions_than_there_are_different_rows():
+    rows = np.repeat(np.diag([1.0, 2.0, 3.0]), 200, axis=0)
+    assert CodeSampler(PCA(2), random_state=0).fit(rows).mixture_.n_components == 3
 
 
 def test_few_rows_get_a_single_normal_distribution(images):

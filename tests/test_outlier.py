@@ -3,6 +3,8 @@
 import pickle
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from scipy import sparse
@@ -134,6 +136,16 @@ def test_a_row_of_weight_zero_has_no_influence(zeros):
     np.testing.assert_array_equal(
         detector.score_samples(X), make_detector().fit(X).score_samples(X)
     )
+    for frame in (pd.DataFrame, pl.DataFrame):
+        mixed = frame({"number": X[:, 30], "kind": np.where(X[:, 20] > 5, "u", "v")})
+        expected = make_detector(1).fit(mixed[1:]).score_samples(mixed)
+        weighted = make_detector(1).fit(mixed, sample_weight=np.r_[0, np.ones(99)])
+        np.testing.assert_array_equal(weighted.score_samples(mixed), expected)
+
+
+def test_weight_on_a_single_row_is_refused(zeros):
+    with pytest.raises(ValueError, match="positive for at least two rows"):
+        make_detector().fit(zeros[0][:100], sample_weight=np.eye(100)[3])
 
 
 def test_decisions_are_scores_about_the_threshold(fitted, zeros):

@@ -104,10 +104,33 @@ def test_wrong_bits_are_refused(X):
 
 def test_other_integers_are_refused(X):
     quantizer = Quantizer().fit(X)
-    for wrong in (16, -1, 0.5, 256):
+    for wrong in (16, -1, 0.5, 256, 1e20, -1e300):
         for method in (quantizer.inverse_transform, quantizer.pack):
             with pytest.raises(ValueError, match="integers from 0 to 15"):
                 method([[wrong] * 7])
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_near_the_limits_of_their_type_are_right_or_refused():
+    for numbers in ([0, 1, 5], [-1, 1, 7]):
+        for scale in ("1e150", "1e-310", "1"):
+            X = np.array(numbers)[:, None] * float(scale)
+            quantizer = Quantizer(8).fit(X)
+            restored = quantizer.inverse_transform(quantizer.transform(X))
+            np.testing.assert_allclose(restored, X, atol=0.05 * X.max())
+    for X in ([[-1e300], [1e300]], np.array([[-3e38], [3e38]], "f4")):
+        with pytest.raises(ValueError, match="range that can be squared.*column 0"):
+            Quantizer().fit(X)
+    far = np.array([[3e38, -3e38]], "f4")
+    quantizer = Quantizer().fit(np.array([[0, 0], [0.1, 0.1]], "f4"))
+    assert quantizer.transform(far).tolist() == [[15, 0]]
+
+
+def test_no_rows_are_packed_and_unpacked(X):
+    quantizer = Quantizer().fit(X)
+    packed = quantizer.pack(np.empty((0, 7), np.uint8))
+    assert packed.shape == (0, 4)
+    assert quantizer.unpack(packed).shape == (0, 7)
 
 
 def test_masked_cells_are_refused(X):

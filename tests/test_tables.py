@@ -135,6 +135,7 @@ def test_integers_are_numbers_in_the_precision_that_holds_them(quick, images):
         )
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_codes_have_the_networks_precision_and_reconstructions_that_of_the_table(quick, images):
     for network in ["float32", "float64"]:
         for given, returned in [
@@ -416,7 +417,7 @@ def test_an_estimator_without_a_fit_says_so(quick, images):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_codes_beyond_their_precision_are_refused(quick, images):
-    for scale in (1e-150, 1e-35, 1e35, 1e300):
+    for scale in (1e-310, 1e-200, 1e-150, 1e-35, 1e35, 1e300):
         with pytest.raises(ValueError, match="must deviate from its mean.*Scale X"):
             quick().fit(images * scale)
 

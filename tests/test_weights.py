@@ -124,3 +124,14 @@ def test_a_weight_for_every_row_is_needed(quick, images, method):
 def test_weight_on_a_single_row_is_refused(quick, images):
     with pytest.raises(ValueError, match="positive for at least two rows"):
         quick().fit(images, sample_weight=np.eye(150)[3])
+
+
+def test_weights_negligible_in_single_precision_are_zero(any_autoencoder, images):
+    weights = np.ones(150)
+    weights[:9] = 0
+    expected = any_autoencoder.fit(images, sample_weight=weights).transform(images)
+    weights[:9] = 1e-300
+    any_autoencoder.fit(images, sample_weight=weights)
+    np.testing.assert_array_equal(any_autoencoder.transform(images), expected)
+    with pytest.raises(ValueError, match="beside which others may be negligible"):
+        any_autoencoder.fit(images, sample_weight=1 + 1e300 * np.eye(150)[3])

@@ -12,7 +12,8 @@ def atomic_fit(fit: _Method) -> _Method:
 
     The fit works on a draft, a shallow copy of the estimator, whose attributes then replace its
     own. If the fit fails or is interrupted, the estimator is unchanged, and other threads see the
-    attributes of either the old or the new fit, never a mixture.
+    attributes of either the old or the new fit, never a mixture. The draft of `fit` has none of the
+    learned attributes, unless the fit continues an earlier one with ``warm_start=True``.
 
     Parameters
     ----------
@@ -29,11 +30,19 @@ def atomic_fit(fit: _Method) -> _Method:
     @functools.wraps(fit)
     def fit_draft(self, *args, **kwargs):
         draft = copy_attributes(self)
+        if fit.__name__ == "fit" and not getattr(self, "warm_start", False):
+            _forget(draft)
         fit(draft, *args, **kwargs)
         self.__dict__ = vars(draft)
         return self
 
     return cast(_Method, fit_draft)
+
+
+def _forget(draft):
+    """Remove learned attributes, some of which the next fit may not set."""
+    for name in [name for name in vars(draft) if name.endswith("_") and not name.startswith("_")]:
+        delattr(draft, name)
 
 
 def sees_one_fit(method: _Method) -> _Method:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _COMPONENTS_OF_A_CLASS = 5
 # With fewer rows per component, covariances would overfit.
 _ROWS_PER_COMPONENT = 50
+# Enough to converge in all cases that were tried.
+_MAX_ITER = 1000
 # Added to the variances, relative to the mean variance of the codes.
 _LEAST_SHARE_OF_VARIANCE = 1e-4
 
@@ -29,7 +31,8 @@ def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianM
     codes : ndarray of shape (n_samples, n_codes)
         The codes.
     n_components : int
-        Maximum number of normal distributions; fewer if there are not fifty rows for each.
+        Maximum number of normal distributions; fewer if there are not fifty rows for each, or not
+        so many different rows.
     random_state : int or RandomState instance
         Seed of the initial mixture.
 
@@ -42,9 +45,12 @@ def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianM
     from sklearn.mixture import GaussianMixture
 
     codes = codes.astype(np.float64)
-    n_components = max(1, min(n_components, len(codes) // _ROWS_PER_COMPONENT))
     floor = max(_LEAST_SHARE_OF_VARIANCE * codes.var(axis=0).mean(), np.finfo(np.float64).tiny)
-    mixture = GaussianMixture(n_components, reg_covar=floor, random_state=random_state)
+    n_distinct = len(np.unique(np.rint((codes - codes.mean(axis=0)) / np.sqrt(floor)), axis=0))
+    n_components = max(1, min(n_components, len(codes) // _ROWS_PER_COMPONENT, n_distinct))
+    mixture = GaussianMixture(
+        n_components, reg_covar=floor, max_iter=_MAX_ITER, random_state=random_state
+    )
     return mixture.fit(codes)
 
 

@@ -45,7 +45,12 @@ from skae._estimators.samples import find_form, flatten_samples, stack_samples
 from skae._estimators.sparse_tables import tidy_numbers
 from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import is_masked
-from skae._shared.scikit_learn import check_weights, fit_context, validate_data
+from skae._shared.scikit_learn import (
+    check_weights,
+    fit_context,
+    keep_weighted_rows,
+    validate_data,
+)
 
 # Rows that differ by less than this share of the ranges of the features are identical: single
 # precision, and the order of its sums, cannot tell them apart.
@@ -273,8 +278,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         X, form = self._validate_rows(X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         options = self._read_groups(groups, X, weights)
-        if weights is not None:
-            X, weights = _take(X, weights > 0), weights[weights > 0]
+        X, weights = keep_weighted_rows(X, weights, 2)
         if self.cv is not None:
             self.calibration_scores_ = self._score_unseen(X, form, weights, **options)
         kept = self._choose_core(X, weights, **options)

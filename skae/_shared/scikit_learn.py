@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 from sklearn import config_context
 from sklearn.base import _fit_context
-from sklearn.utils import check_array
+from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from sklearn.utils.validation import validate_data as _validate_data
@@ -141,7 +141,8 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
     Returns
     -------
     weights : ndarray of shape (n_samples,) or None
-        Weights, some of which may be zero.
+        Weights, some of which may be zero. Weights too small beside the largest for single
+        precision are zero.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
             "`sample_weight` must have a sum within double precision. "
             f"Got weights up to {weights.max():.3g}. Divide them by their maximum."
         )
-    return weights
+    return np.where(weights < weights.max() * np.finfo(np.float32).tiny, 0, weights)
 
 
 def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
@@ -173,7 +174,7 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : ndarray, CSR matrix or data frame of shape (n_samples, n_features)
         The rows.
     weights : ndarray of shape (n_samples,) or None
         Weights of the rows.
@@ -182,7 +183,7 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
 
     Returns
     -------
-    X : ndarray or CSR matrix of shape (n_kept, n_features)
+    X : ndarray, CSR matrix or data frame of shape (n_kept, n_features)
         Remaining rows.
     weights : ndarray of shape (n_kept,) or None
         Weights of the remaining rows.
@@ -193,11 +194,13 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
         If fewer rows remain.
     """
     if weights is not None and not weights.all():
-        X, weights = X[weights > 0], weights[weights > 0]
+        kept = weights > 0
+        X, weights = _safe_indexing(X, kept) if hasattr(X, "columns") else X[kept], weights[kept]
         if X.shape[0] < fewest:
             raise ValueError(
                 "`sample_weight` must be positive for at least two rows. Got n_samples=1 row "
-                "of positive weight. Give more rows weight, or pass sample_weight=None."
+                "of positive weight, beside which others may be negligible. Give more rows weight, "
+                "or pass sample_weight=None."
             )
     if weights is not None and (weights == weights[0]).all():
         weights = None

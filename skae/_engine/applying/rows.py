@@ -207,7 +207,8 @@ def bound_log_densities(module, X, standardization: Standardization, noise) -> n
 def decode_table(module, codes: np.ndarray, standardization: Standardization) -> np.ndarray:
     """Return the reconstructions of codes, (n_samples, n_features), in units of X."""
     device, n_features = device_of(module), len(standardization.mean)
-    farthest = _find_limit(standardization)
+    # In double precision, which single precision is compared with after conversion.
+    farthest = np.float64(_find_limit(standardization))
 
     def decode(chunk):
         far = (np.abs(chunk) > farthest).any(axis=1)

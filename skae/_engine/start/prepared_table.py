@@ -27,6 +27,8 @@ from skae.exceptions import OutlyingCellWarning
 _TOLERATED_ROUNDING = 0.1
 # The unit of the network is PCA's error, but at least this share of the standard deviation.
 _LEAST_SHARE_OF_DEVIATION = 1e-3
+# Squares of smaller deviations vanish in double precision.
+_LEAST_SQUARED = 1e-150
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,7 @@ def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
 def _standardize(X, statistics, components, settings) -> Standardization:
     """Return the standardisation to units of PCA's error, in which residuals have unit size."""
     total = float(statistics.variance.sum())
-    _check_magnitude(np.sqrt(total), settings.dtype)
+    _check_magnitude(np.sqrt(total), statistics, settings.dtype)
     residual = components.find_unexplained(total)
     if isinstance(components, MaskedPrincipalComponents):
         residual = components.find_residual(total)
@@ -278,10 +280,14 @@ def _standardize(X, statistics, components, settings) -> Standardization:
     return Standardization(mean, scale, settings.torch_dtype)
 
 
-def _check_magnitude(deviation: float, dtype: str):
+def _check_magnitude(deviation: float, statistics, dtype: str):
     """Raise ValueError if codes in the units of X would overflow or vanish."""
     limits = np.finfo(dtype)
-    least, most = limits.tiny * 1e9, limits.max / 1e9
+    least = max(float(limits.tiny) * 1e9, _LEAST_SQUARED)
+    most = min(float(limits.max) / 1e9, 1 / _LEAST_SQUARED)
+    spread = float((statistics.highest - statistics.lowest).max())
+    if spread < _LEAST_SQUARED:
+        deviation = max(deviation, spread)
     if deviation != 0 and not least < deviation < most:
         raise ValueError(
             f"X must deviate from its mean by between {least:.0e} and {most:.0e}, the range that "
