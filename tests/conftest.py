@@ -1,5 +1,7 @@
 """Fixtures and options of all tests."""
 
+from collections import defaultdict
+
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_wine
@@ -22,9 +24,17 @@ def pytest_collection_modifyitems(items):
 
     Each value of each parameter stays in a fast one, as in a Latin square.
     """
+    # `callspec.indices` holds the number of the combination for each parameter that is no fixture.
+    places = defaultdict(dict)
     for item in items:
         for marker in item.iter_markers("mostly_slow"):
-            if sum(item.callspec.indices.values()) % marker.args[0]:
+            test = item.nodeid.partition("[")[0]
+            values = enumerate(item.callspec._idlist)
+            numbers = [
+                places[test, axis].setdefault(value, len(places[test, axis]))
+                for axis, value in values
+            ]
+            if sum(numbers) % marker.args[0]:
                 item.add_marker(pytest.mark.slow)
 
 

@@ -117,7 +117,7 @@ def test_a_callback_that_listens_to_batches_is_served(fit, digits, params):
     np.testing.assert_allclose(means, estimator.loss_curve_, rtol=0.1)
 
 
-@pytest.mark.mostly_slow(3)
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 @pytest.mark.parametrize("activation", ["gelu", "identity", "logistic", "relu", "silu", "tanh"])
 def test_listening_to_batches_does_not_change_the_weights(fit, digits, loss, activation):

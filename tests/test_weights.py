@@ -96,7 +96,7 @@ def test_weights_of_the_score_are_repeats(quick, images, weights):
     assert weighted == pytest.approx(1 - weights @ errors / (weights @ deviations))
 
 
-@pytest.mark.mostly_slow(4)
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
