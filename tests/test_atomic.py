@@ -79,7 +79,7 @@ KINDS = {
     "texts": (OfSizes(2, **QUICK), lambda model, X: model.transform(to_words(X))),
     "imputer": (AutoencoderImputer(2, autoencoder=make_autoencoder(), random_state=0), impute),
     "detector": (
-        AutoencoderOutlierDetector(2, autoencoder=make_autoencoder(), random_state=0),
+        AutoencoderOutlierDetector(2, cv=2, autoencoder=make_autoencoder(), random_state=0),
         detect,
     ),
     "quantizer": (Quantizer(), quantize),

@@ -38,6 +38,7 @@ def fit(X, groups=None, **params):
     return AutoencoderTransformer(**params).fit(X, groups=groups)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("hold", [np.asarray, sparse.csr_array])
 def test_a_fit_with_groups_judges_itself_on_groups_that_it_has_not_seen(patients, hold):
     X, groups = patients

@@ -42,15 +42,15 @@ def test_every_loss_falls_in_every_way_of_training(digits, any_autoencoder, loss
     assert np.isfinite(model.inverse_transform(model.transform(X))).all()
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
-def test_robust_losses_look_past_outliers(contaminated, quick, loss):
+def test_robust_losses_look_past_outliers(contaminated, quick):
     clean, X = contaminated
     params = {"n_components": 8, "max_iter": 60, "early_stopping": False, "output_range": None}
     errors = {}
-    for name in ("squared_error", loss):
+    for name in ("squared_error", "absolute_error", "huber"):
         model = quick(loss=name, hidden_layer_sizes=(64,), **params).fit(X)
         errors[name] = np.abs(clean - model.inverse_transform(model.transform(X))).mean()
-    assert errors[loss] < 0.7 * errors["squared_error"]
+    assert errors["absolute_error"] < 0.7 * errors["squared_error"]
+    assert errors["huber"] < 0.7 * errors["squared_error"]
 
 
 def test_poisson_reconstructs_rates_of_counts(counts, quick):
@@ -153,7 +153,7 @@ def test_an_epoch_that_is_better_by_chance_is_refused(quick):
 
 @pytest.mark.parametrize("estimator", ["plain", "adversarial"])
 def test_parameters_of_losses_are_searched(digits, quick, estimator):
-    model = quick(max_iter=2)
+    model = quick(max_iter=2, early_stopping=False)
     if estimator == "adversarial":
         model = AdversarialAutoencoderTransformer(4, max_iter=2, random_state=0)
     loss = HuberLoss()
@@ -241,7 +241,7 @@ def test_losses_of_cells_or_rows_give_no_such_warning(digits, quick):
     for loss in [smooth, torch.nn.L1Loss(), torch.nn.MSELoss, "huber", SquaredError(), Cosine()]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", RowLossWarning)
-            quick(loss=loss, max_iter=1).fit(digits[0])
+            quick(loss=loss, max_iter=1, early_stopping=False).fit(digits[0])
 
 
 def test_a_single_number_cannot_be_weighted(digits, quick):
@@ -258,6 +258,6 @@ def test_missing_cells_do_not_count(digits, quick, loss):
     X = digits[0][:150, 16:32]
     X = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
     X = X[:, ~np.isnan(X).all(axis=0)]
-    model = quick(loss=loss, missing="mask", max_iter=3).fit(X)
+    model = quick(loss=loss, missing="mask", early_stopping=False).fit(X)
     assert np.isfinite(model.loss_curve_).all()
     assert np.isfinite(model.transform(X)).all()

@@ -115,7 +115,7 @@ def test_a_penalty_of_ones_own(digits, overcomplete):
     before = copy.deepcopy(vars(penalty))
     variances = []
     for alpha in (0.0, None, 100.0):
-        model = overcomplete(penalty=penalty, alpha=alpha, n_components=4).fit(X)
+        model = overcomplete(penalty=penalty, alpha=alpha, n_components=4, max_iter=10).fit(X)
         assert model.penalty is penalty
         variances.append(model.score(X))
     assert vars(penalty) == before
@@ -124,8 +124,8 @@ def test_a_penalty_of_ones_own(digits, overcomplete):
 
 def test_a_name_is_a_short_form_of_an_object(digits, overcomplete):
     X, _ = digits
-    by_name = overcomplete(penalty="l1", alpha=0.3).fit(X)
-    by_object = overcomplete(penalty=L1Sparsity(), alpha=0.3).fit(X)
+    by_name = overcomplete(penalty="l1", alpha=0.3, max_iter=3).fit(X)
+    by_object = overcomplete(penalty=L1Sparsity(), alpha=0.3, max_iter=3).fit(X)
     np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
 
 

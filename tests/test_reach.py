@@ -32,6 +32,8 @@ FAMILIES = {
     "adversarial": AdversarialAutoencoderTransformer(),
     "discrepancy": AdversarialAutoencoderTransformer(divergence="mmd"),
 }
+# These have the network of another family, and differ from it in the loss or in the noise.
+SAME_NETWORK = {"denoising", "sparse", "contractive", "discrepancy"}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,13 @@ def make_readings(n_samples, level=20.0, seed=0):
     return X + np.append(np.full(9, 0.05), 1e-6) * rng.normal(size=X.shape)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in SAME_NETWORK else name
+        for name in FAMILIES
+    ],
+)
 def family(request):
     """Autoencoders of the readings, of each family, that are better than PCA."""
     model = clone(FAMILIES[request.param])
