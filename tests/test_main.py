@@ -116,8 +116,8 @@ def test_too_many_codes_are_left_out_in_words(flowers, capsys):
 
 def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
     page = tmp_path / "page.html"
-    options = ("--target", "kind", "--n-components", 1, "--max-rows", 50, "--report", page)
-    code, lines, errors = run(capsys, flowers, *options)
+    options = ("--target", "kind", "--n-components", 1, "--max-rows", 50, "--splits", 1)
+    code, lines, errors = run(capsys, flowers, *options, "--report", page)
     assert code == 0
     assert errors == ""
     assert lines[-1] == f"Report: {page}"
@@ -138,7 +138,7 @@ def test_missing_cells_are_passed_over_or_their_rows_left_out(flowers, tmp_path,
     frame.loc[3:6, "b"] = np.nan
     frame["empty"] = np.nan
     frame.to_csv(tmp_path / "holes.csv", index=False, sep=";", decimal=",")
-    options = (tmp_path / "holes.csv", "--numeric-only", "--n-components", 1)
+    options = (tmp_path / "holes.csv", "--numeric-only", "--n-components", 1, "--splits", 1)
     code, lines, errors = run(capsys, *options, "--report", tmp_path / "page.html")
     assert (code, errors) == (0, "")
     assert "Column left out (no values): empty" in lines

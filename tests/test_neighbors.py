@@ -81,6 +81,7 @@ def test_codes_of_distances_have_the_scale_of_the_rows(X):
     def spread(table):
         return np.sqrt(table.var(0).sum())
 
+    X = X[:400]
     models = [make_model(loss=NeighborLoss("euclidean")).fit(t).transform(t) for t in (X, 100 * X)]
     np.testing.assert_allclose(100 * models[0], models[1], rtol=1e-2, atol=1e-1)
     assert 0.5 * spread(X) < spread(models[0]) < 1.2 * spread(X)
@@ -114,6 +115,7 @@ def test_best_linear_map_is_the_one_that_the_data_ask_for():
 
 
 def test_fits_are_reproducible_and_survive_pickling_and_saving(X, tmp_path):
+    X = X[:300]
     model, again = make_model().fit(X), make_model().fit(X)
     codes = model.transform(X)
     np.testing.assert_array_equal(codes, again.transform(X))
@@ -132,6 +134,7 @@ def test_parameters_of_the_loss_can_be_set_and_cloned():
 
 
 def test_a_heavy_row_counts_for_more(X):
+    X = X[:300]
     weights = np.where(np.arange(len(X)) % 2, 10.0, 0.1)
     even, weighted = make_model().fit(X), make_model().fit(X, sample_weight=weights)
     assert not np.allclose(even.transform(X), weighted.transform(X), atol=1e-3)
@@ -175,6 +178,7 @@ def test_training_goes_on(X):
 
 
 def test_sparse_rows_and_images(X):
+    X = X[:400]
     dense, by_csr = (make_model(output_range=None).fit(t) for t in (X, sparse.csr_matrix(X)))
     np.testing.assert_allclose(dense.transform(X), by_csr.transform(X), atol=2e-2)
     images = X[:200].reshape(-1, 1, 8, 8)

@@ -22,7 +22,7 @@ N_PARTS = 24
 
 def quick(**params):
     defaults = {"n_components": 32, "n_active": 3, "max_iter": 4, "random_state": 0}
-    return SparseAutoencoderTransformer(**{**defaults, **params})
+    return SparseAutoencoderTransformer(**{"early_stopping": False, **defaults, **params})
 
 
 def make_sums(n_rows, seed=0, n_parts=N_PARTS, n_features=16):
@@ -43,7 +43,7 @@ def sums():
 
 @pytest.fixture(scope="module")
 def model(sums):
-    return quick(max_iter=12).fit(sums)
+    return quick(max_iter=12, early_stopping=True).fit(sums)
 
 
 def test_sums_of_few_parts_are_reconstructed_far_better_than_by_pca(model):
@@ -69,7 +69,7 @@ def test_a_part_of_many_rows_is_not_what_most_dictionary_rows_start_from():
 
 def test_the_floor_is_pca_with_as_many_components_as_active_codes():
     X, _ = make_sums(400)
-    model = quick(early_stopping=False).fit(X)
+    model = quick().fit(X)
     pca = PCA(3).fit(X)
     left = ((X - pca.inverse_transform(pca.transform(X))) ** 2).mean()
     assert_allclose(model.pca_reconstruction_error_, left, rtol=1e-4)

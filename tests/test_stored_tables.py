@@ -107,6 +107,10 @@ def all_large(monkeypatch):
     monkeypatch.setattr(_fit, "_MAX_CROSS_VALIDATED_CELLS", 0)
 
 
+def fit_all_rows(X, **params):
+    return fit(X, early_stopping=False, **params)
+
+
 def fit(X, make=AutoencoderTransformer, **params):
     params = {"n_components": 2, "max_iter": 2, "random_state": 0} | params
     return make(**params).fit(X)
@@ -115,11 +119,11 @@ def fit(X, make=AutoencoderTransformer, **params):
 @pytest.fixture(scope="module")
 def codes(X):
     """Codes of the array, by a model fitted to the array."""
-    return fit(X).transform(X)
+    return fit_all_rows(X).transform(X)
 
 
 def test_a_small_source_gives_the_model_of_the_array(source, codes):
-    np.testing.assert_array_equal(np.asarray(fit(source).transform(source)), codes)
+    np.testing.assert_array_equal(np.asarray(fit_all_rows(source).transform(source)), codes)
 
 
 @pytest.mark.usefixtures("all_large")
@@ -222,9 +226,9 @@ def test_columns_of_arrow_become_floats_that_hold_them(X):
         "half": pa.array(X[:60, 1].astype(np.float16)),
     }
     frame = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-    expected = fit(frame.astype(float), missing="mask")
+    expected = fit_all_rows(frame.astype(float), missing="mask")
     for rows in (pa.table(columns), pa.RecordBatch.from_pydict(columns)):
-        found = fit(rows, missing="mask")
+        found = fit_all_rows(rows, missing="mask")
         assert list(found.feature_names_in_) == list(columns)
         np.testing.assert_allclose(found.mean_, expected.mean_, rtol=1e-6)
 
@@ -305,7 +309,7 @@ def test_detectors_and_imputers_are_lazy_for_dask(X, with_gaps):
 
 def test_codes_of_a_dask_array_are_lazy_and_keep_their_blocks(X):
     array = pytest.importorskip("dask.array", reason="dask comes with the extra large")
-    model, rows = fit(X), array.from_array(X, chunks=(300, 5))
+    model, rows = fit_all_rows(X), array.from_array(X, chunks=(300, 5))
     codes = model.transform(rows)
     assert (codes.chunks, codes.dtype) == (((300, 300, 200), (2,)), np.float32)
     np.testing.assert_allclose(codes.compute(), model.transform(X), atol=1e-6)
@@ -317,24 +321,24 @@ def test_codes_of_a_dask_array_are_lazy_and_keep_their_blocks(X):
     np.testing.assert_allclose(scores.compute(), model.score_samples(X[X[:, 0] > 0.5]), atol=1e-5)
 
     images = X.reshape(-1, 3, 4)
-    model, lazy = fit(images), array.from_array(images, chunks=(300, 2, 2))
+    model, lazy = fit_all_rows(images), array.from_array(images, chunks=(300, 2, 2))
     decoded = model.inverse_transform(model.transform(lazy))
     assert decoded.chunks == ((300, 300, 200), (3,), (4,))
     np.testing.assert_allclose(
         decoded.compute(), model.inverse_transform(model.transform(images)), atol=1e-5
     )
-    sparse = fit(X, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
+    sparse = fit_all_rows(X, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
     codes = sparse.transform(rows).compute()
     assert codes.format == "csr"
     np.testing.assert_allclose(codes.toarray(), sparse.transform(X).toarray(), atol=1e-5)
     with pytest.raises(ValueError, match="Output must not be set to a frame"):
-        fit(X).set_output(transform="pandas").transform(rows)
+        fit_all_rows(X).set_output(transform="pandas").transform(rows)
 
 
 def test_codes_of_a_dask_frame_are_a_frame_with_names_and_index(X):
     dataframe = pytest.importorskip("dask.dataframe", reason="dask comes with the extra large")
     frame = pd.DataFrame(X, columns=NAMES, index=np.arange(len(X)) * 3)
-    model, rows = fit(frame), dataframe.from_pandas(frame, npartitions=3)
+    model, rows = fit_all_rows(frame), dataframe.from_pandas(frame, npartitions=3)
     codes = model.transform(rows)
     assert codes.divisions == rows.divisions
     expected = pd.DataFrame(
@@ -346,6 +350,6 @@ def test_codes_of_a_dask_frame_are_a_frame_with_names_and_index(X):
     assert list(decoded.columns) == NAMES
     np.testing.assert_allclose(decoded, model.inverse_transform(expected.to_numpy()), atol=1e-5)
     assert model.score_samples(rows).compute().index.equals(frame.index)
-    sparse = fit(frame, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
+    sparse = fit_all_rows(frame, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
     with pytest.raises(ValueError, match="sparse_output"):
         sparse.transform(rows)

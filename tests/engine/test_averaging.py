@@ -42,7 +42,7 @@ def test_epochs_end_with_the_average_and_go_on_without_it(quick, images, params)
     def fit(max_iter):
         callback = Weights()
         model = quick(max_iter=max_iter, learning_rate="constant", early_stopping=False, **params)
-        model.set_params(net_params={"callbacks": [callback]}).fit(images)
+        model.set_params(net_params={"callbacks": [callback]}).fit(images[:64])
         return callback
 
     callback = fit(40)
@@ -68,7 +68,8 @@ def test_weights_that_a_callback_sets_are_taken_over(quick, images):
                 self.first = _copy(net)
 
     callback = Reset()
-    quick(max_iter=40, early_stopping=False, net_params={"callbacks": [callback]}).fit(images)
+    params = {"early_stopping": False, "net_params": {"callbacks": [callback]}}
+    quick(max_iter=40, **params).fit(images[:64])
     assert not callback.first.any()
 
 
