@@ -1,15 +1,11 @@
 """Fixtures and options of all tests."""
 
+import gc
 from collections import defaultdict
 
 import pytest
-import torch
-from sklearn.datasets import load_digits, load_wine
-from sklearn.preprocessing import StandardScaler
 
-from skae import AutoencoderTransformer
-from skae.datasets import has_data_file
-from skae.modules import _products
+# Fixtures import what they need: the process that hands out tests to others needs none of it.
 
 
 def pytest_itemcollected(item):
@@ -38,7 +34,15 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection_finish():
+    # What all modules have made stays, and need not be searched for garbage again and again.
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item):
+    from skae.datasets import has_data_file
+
     for marker in item.iter_markers("needs_data"):
         (name,) = marker.args
         if not has_data_file(name):
@@ -48,6 +52,9 @@ def pytest_runtest_setup(item):
 @pytest.fixture
 def wine():
     """Return 178 rows of 13 standardised features, and the cultivars by name."""
+    from sklearn.datasets import load_wine
+    from sklearn.preprocessing import StandardScaler
+
     data = load_wine()
     return StandardScaler().fit_transform(data.data), data.target_names[data.target]
 
@@ -55,6 +62,8 @@ def wine():
 @pytest.fixture
 def digits():
     """Return 200 images of 64 pixels from 0 to 1, and the digits."""
+    from sklearn.datasets import load_digits
+
     X, y = load_digits(return_X_y=True)
     return X[:200] / 16, y[:200]
 
@@ -62,6 +71,8 @@ def digits():
 @pytest.fixture(scope="session")
 def images():
     """Return 150 read-only images of digits, of 64 pixels from 0 to 1."""
+    from sklearn.datasets import load_digits
+
     X = load_digits().data[:150] / 16
     X.flags.writeable = False
     return X
@@ -69,32 +80,40 @@ def images():
 
 @pytest.fixture
 def quick():
-    """Return a function that makes an estimator with a short fit."""
+    """Return a function that makes an estimator with a short fit to all rows.
+
+    Choosing the number of epochs, with ``early_stopping=True``, would take most of the time.
+    """
+
+    from skae import AutoencoderTransformer
 
     def make(**params):
         defaults = {"n_components": 4, "hidden_layer_sizes": (16,), "max_iter": 3}
-        return AutoencoderTransformer(**{"random_state": 0, "batch_size": 32, **defaults, **params})
+        defaults |= {"early_stopping": False, "random_state": 0, "batch_size": 32}
+        return AutoencoderTransformer(**defaults | params)
 
     return make
 
 
-@pytest.fixture(
-    params=[
-        {},
-        {"early_stopping": False},
-        {"learning_rate": "adaptive"},
-        {"net_params": {"optimizer": torch.optim.Adam}},
-    ],
-    ids=["cross_validated", "all_rows", "held_out", "by_autograd"],
-)
+@pytest.fixture(params=["cross_validated", "all_rows", "held_out", "by_autograd"])
 def any_autoencoder(request, quick):
     """Return an estimator for each way of training."""
-    return quick(**request.param)
+    from torch.optim import Adam
+
+    params = {
+        "cross_validated": {"early_stopping": True},
+        "all_rows": {"early_stopping": False},
+        "held_out": {"early_stopping": True, "learning_rate": "adaptive"},
+        "by_autograd": {"early_stopping": True, "net_params": {"optimizer": Adam}},
+    }
+    return quick(**params[request.param])
 
 
 @pytest.fixture
 def by_onednn(monkeypatch):
     """Use oneDNN for products on any processor, if this build of torch has it."""
+    from skae.modules import _products
+
     if not _products.has_onednn():
         pytest.skip("this build of torch has no oneDNN product")
     monkeypatch.setattr(_products, "prefers_onednn", lambda: True)

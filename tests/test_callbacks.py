@@ -74,7 +74,7 @@ def test_a_callback_ends_the_fit(quick, images, params):
 
 
 def test_a_fit_by_held_out_rows_can_be_ended(quick, images):
-    estimator = quick(learning_rate="adaptive", max_iter=5)
+    estimator = quick(learning_rate="adaptive", max_iter=5, early_stopping=True)
     estimator.set_callbacks(Recorder(stop_after=2)).fit(images)
     assert estimator.n_iter_ == 2
     assert len(estimator.validation_loss_curve_) == 3

@@ -35,7 +35,8 @@ def with_pcas_signs(pca, X):
 
 @pytest.mark.parametrize("n_components", [1, 2])
 def test_a_model_that_stays_pca_has_its_codes(quick, plane, n_components):
-    estimator = quick(n_components=n_components, dtype="float64", output_range=None).fit(plane)
+    params = {"dtype": "float64", "output_range": None, "early_stopping": True}
+    estimator = quick(n_components=n_components, **params).fit(plane)
     assert estimator.best_iter_ == 0
     pca = PCA(n_components=n_components).fit(plane)
     codes = estimator.transform(plane)
@@ -100,7 +101,8 @@ def test_the_noise_of_a_model_that_stays_probabilistic_pca_is_pcas(plane):
 
 
 def test_codes_of_pca_are_whitened_on_request(quick, plane):
-    estimator = quick(n_components=2, whiten=True, output_range=None).fit(plane)
+    params = {"whiten": True, "output_range": None, "early_stopping": True}
+    estimator = quick(n_components=2, **params).fit(plane)
     assert estimator.best_iter_ == 0
     pca = PCA(n_components=2).fit(plane)
     expected = with_pcas_signs(pca, plane) / pca.transform(plane).std(axis=0)

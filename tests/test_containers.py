@@ -29,7 +29,7 @@ def pictures(images):
 
 def make(**params):
     own = {"n_components": 2, "max_iter": 1, "hidden_layer_sizes": (8,), "random_state": 0}
-    return AutoencoderTransformer(**own | params)
+    return AutoencoderTransformer(**{"early_stopping": False} | own | params)
 
 
 class Pictures(Dataset):
@@ -89,7 +89,7 @@ CONTAINERS = {
 
 
 def test_samples_are_taken_out_of_their_container(pictures):
-    params = {"architecture": "conv", "hidden_layer_sizes": (4,), "early_stopping": False}
+    params = {"architecture": "conv", "hidden_layer_sizes": (4,)}
     expected = make(**params).fit(pictures)
     for hold in CONTAINERS.values():
         held = hold(pictures)

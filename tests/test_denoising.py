@@ -123,7 +123,7 @@ def test_a_name_is_a_short_form_of_an_object(digits, quick):
 def test_kinds_and_levels_are_searched_by_name(digits, quick):
     X, _ = digits
     grid = {"corruption": [None, "masking", "swap"], "corruption_level": [0.1, 0.3]}
-    search = GridSearchCV(quick(early_stopping=False), grid, cv=2).fit(X)
+    search = GridSearchCV(quick(), grid, cv=2).fit(X)
     assert set(search.best_params_) == set(grid)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 
 def make(n_components=4, **params):
-    params = {"max_iter": 3, "random_state": 0, "hidden_layer_sizes": (16,)} | params
-    return AutoencoderTransformer(n_components, **params)
+    params = {"max_iter": 3, "early_stopping": False, "hidden_layer_sizes": (16,)} | params
+    return AutoencoderTransformer(n_components, **{"random_state": 0} | params)
 
 
 def classify(**params):

@@ -144,7 +144,7 @@ def test_an_epoch_that_is_better_by_chance_is_refused(quick):
     for loss in [HuberLoss(), LogCosh(), SquaredError(), smooth]:
         # Independent columns, so that any reduction of the loss is due to chance.
         X = np.random.default_rng(0).normal(size=(200, 5))
-        held_out = {"net_params": {"callbacks": []}, "hidden_layer_sizes": (16,)}
+        held_out = {"net_params": {"callbacks": []}, "early_stopping": True}
         with pytest.warns(NotBetterThanPCAWarning):
             model = quick(loss=loss, n_components=2, max_iter=15, **held_out).fit(X)
         assert min(model.validation_loss_curve_) < model.validation_loss_curve_[0]
@@ -231,7 +231,7 @@ def test_what_is_wrong_with_a_loss_is_said_before_training(wine, quick):
 def test_a_criterion_of_a_single_number_says_so_once(digits, quick, params):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        quick(loss=mean_square, **params).fit(digits[0])
+        quick(loss=mean_square, early_stopping=True, **params).fit(digits[0])
     messages = [str(one.message) for one in caught if one.category is RowLossWarning]
     assert len(messages) == 1
     assert "`loss` returns a single number for all rows" in messages[0]
@@ -246,7 +246,7 @@ def test_losses_of_cells_or_rows_give_no_such_warning(digits, quick):
 
 def test_a_single_number_cannot_be_weighted(digits, quick):
     X, _ = digits
-    model = quick(loss=mean_square)
+    model = quick(loss=mean_square, early_stopping=True)
     with pytest.raises(ValueError, match="`loss` must return the loss of each row or cell"):
         model.fit(X, sample_weight=np.linspace(1, 2, len(X)))
     with pytest.warns(RowLossWarning):

@@ -77,7 +77,7 @@ def test_a_deep_copy_shares_no_weights(quick, images):
 
 
 def test_training_continues_after_a_pickle(quick, images):
-    estimator = through_pickle(quick(early_stopping=False).fit(images))
+    estimator = through_pickle(quick().fit(images))
     error = estimator.reconstruction_error_
     for _ in range(3):
         estimator.partial_fit(images)

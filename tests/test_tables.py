@@ -220,7 +220,7 @@ def test_rows_held_out_are_drawn_at_random(quick):
     # Sorted by target, so that the first or the last tenth would not be representative.
     X = np.repeat(np.eye(10), 20, axis=0)
     means = [
-        quick(n_components=2, learning_rate="adaptive", random_state=seed).fit(X).mean_
+        quick(learning_rate="adaptive", early_stopping=True, random_state=seed).fit(X).mean_
         for seed in range(2)
     ]
     assert all((mean > 0.07).all() for mean in means)

@@ -24,7 +24,7 @@ def test_a_fit_is_silent(any_autoencoder, images, capfd):
 
 
 def test_verbose_shows_progress(quick, images, capsys):
-    quick(verbose=True).fit(images)
+    quick(verbose=True, early_stopping=True).fit(images)
     folds, header, *_, end = capsys.readouterr().out.splitlines()
     assert folds.startswith("5 folds choose epoch")
     assert header.split()[:2] == ["epoch", "train_loss"]
@@ -183,7 +183,7 @@ def test_results_cannot_be_differentiated_by_accident(quick, images):
 def test_a_fit_that_is_no_better_than_pca_says_so(quick):
     X = check_random_state(0).normal(size=(60, 5))
     with pytest.warns(NotBetterThanPCAWarning, match="not below that of PCA"):
-        estimator = quick(n_components=2).fit(X)
+        estimator = quick(n_components=2, early_stopping=True).fit(X)
     assert estimator.best_iter_ == 0
 
 

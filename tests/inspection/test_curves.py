@@ -46,7 +46,7 @@ def test_losses_are_those_of_the_fit(digits, quick, ax):
 
 
 def test_losses_without_unseen_rows_are_one_curve(digits, quick, ax):
-    model = make_pipeline(StandardScaler(), quick(early_stopping=False)).fit(digits[0])
+    model = make_pipeline(StandardScaler(), quick()).fit(digits[0])
     (line,) = LossCurveDisplay.from_estimator(model, ax=ax).lines_
     assert len(line.get_ydata()) == 3
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import sys
 import warnings
 from pathlib import Path
@@ -69,7 +70,7 @@ def round_trip(tmp_path):
 
 def make_autoencoder(**params):
     own = {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
-    return AutoencoderTransformer(**{**own, **params})
+    return AutoencoderTransformer(**{"early_stopping": False, **own, **params})
 
 
 X = np.random.RandomState(0).normal(size=(60, 5)).cumsum(axis=1)
@@ -78,6 +79,7 @@ HOLES = np.where(np.random.RandomState(1).uniform(size=X.shape) < 0.1, np.nan, X
 
 KINDS = {
     "dense": (make_autoencoder(dropout=0.2, normalization="batch", tied_weights=True), X),
+    "folds": (make_autoencoder(early_stopping=True), X),
     "double": (make_autoencoder(dtype="float64", init="random", penalty="l1"), X),
     "loss": (make_autoencoder(loss=HuberLoss(2.0), output_range=(-9, 9)), X),
     "noise": (make_autoencoder(corruption="gaussian", penalty="contractive"), X),
@@ -88,12 +90,14 @@ KINDS = {
         X.reshape(-1, 5, 1),
     ),
     "variational": (
-        skae.VariationalAutoencoderTransformer(2, max_iter=2, random_state=0),
+        skae.VariationalAutoencoderTransformer(2, max_iter=2, early_stopping=False, random_state=0),
         X,
     ),
     "adversarial": (skae.AdversarialAutoencoderTransformer(2, max_iter=2, random_state=0), X),
     "sparse codes": (
-        skae.SparseAutoencoderTransformer(8, n_active=2, sparse_output=False, random_state=0),
+        skae.SparseAutoencoderTransformer(
+            8, n_active=2, max_iter=2, sparse_output=False, random_state=0
+        ),
         X,
     ),
 }
@@ -116,9 +120,9 @@ def test_an_autoencoder_comes_back_to_the_bit(kind, round_trip):
 
 def test_training_goes_on_as_in_a_copy_that_was_pickled(round_trip):
     model = make_autoencoder(warm_start=True, dropout=0.3).fit(X)
-    copied = joblib.hash(model), round_trip(model).fit(X)
-    expected = model.set_params(warm_start=True).fit(X)
-    np.testing.assert_array_equal(copied[1].transform(X), expected.transform(X))
+    found, expected = (own.fit(X) for own in (round_trip(model), pickle.loads(pickle.dumps(model))))
+    assert found.best_iter_ > 0
+    np.testing.assert_array_equal(found.transform(X), expected.transform(X))
 
 
 def test_other_estimators_come_back(round_trip):
@@ -352,9 +356,11 @@ HOSTILE = [
 
 
 def test_hostile_headers_are_refused(tmp_path):
-    path, model = tmp_path / "model.skae", make_autoencoder(hidden_layer_sizes=(300,)).fit(X)
+    path = tmp_path / "model.skae"
+    skae.save(make_autoencoder(hidden_layer_sizes=(300,)).fit(X), path)
+    written = path.read_bytes()
     for change in HOSTILE:
-        skae.save(model, path)
+        path.write_bytes(written)
         rewrite(path, change)
         with pytest.raises(ModelFileError):
             skae.load(path)
