@@ -83,8 +83,11 @@ def exact(**params):
     return AutoencoderTransformer(dtype="float64", early_stopping=False, **params)
 
 
+SHORT = {"max_iter": 2, "hidden_layer_sizes": (8,)}
+
+
 def small(**params):
-    return AutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,), **params)
+    return AutoencoderTransformer(**SHORT, **params)
 
 
 class Signals(Convolutional):
@@ -107,15 +110,13 @@ ESTIMATORS = [
     (small(normalization="batch", dropout=0.2, early_stopping=False), f"{MINIBATCHES}; {NOISE}"),
 ]
 ESTIMATORS += [
-    (VariationalAutoencoderTransformer(max_iter=2, early_stopping=False, **params), DRAWS)
+    (VariationalAutoencoderTransformer(**SHORT, early_stopping=False, **params), DRAWS)
     for params in ({}, {"conditional": True, "likelihood": "laplace", "dtype": "float64"})
 ]
-ESTIMATORS.append(
-    (AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)), DRAWN_PRIOR)
-)
+ESTIMATORS.append((AdversarialAutoencoderTransformer(**SHORT), DRAWN_PRIOR))
 ESTIMATORS.append((CodeSampler(PCA(1)), None))
-SPARSE = {"n_components": 16, "n_active": 4, "n_rounds": 2, "max_iter": 2}
-ESTIMATORS.append((SparseAutoencoderTransformer(**SPARSE), f"{HELD_OUT}; {MINIBATCHES}"))
+SPARSE = {"n_components": 16, "n_active": 4, "n_rounds": 2, "max_iter": 2, "early_stopping": False}
+ESTIMATORS.append((SparseAutoencoderTransformer(**SPARSE), MINIBATCHES))
 ESTIMATORS.append((small(architecture=Signals((2, 4)), early_stopping=False), ROUNDING))
 # Variants with all checks hold out no rows, which would take several fits for each fit.
 ALL_ROWS = small(early_stopping=False)
@@ -166,9 +167,16 @@ def name_in_one_word(estimator):
     return "".join(str(estimator).split())
 
 
-def choose_checks(estimator):
-    """Return all checks for one variant of each class, and checks of training for the others."""
-    every = estimator is KINDS[type(estimator)]
+# Classes whose methods are those of the transformer, apart from training and samples.
+DERIVED = (
+    VariationalAutoencoderTransformer,
+    AdversarialAutoencoderTransformer,
+    SparseAutoencoderTransformer,
+)
+
+
+def choose_checks(estimator, *, every):
+    """Return all checks, or those of training."""
     for _, check in estimator_checks_generator(estimator):
         name = check.func.__name__
         if every or name in CHECKS_OF_TRAINING or "outlier" in name:
@@ -180,20 +188,21 @@ def name_expected_failures(estimator, reason):
     return {f"check_sample_weight_equivalence_on_{kind}_data" for kind in kinds if reason}
 
 
-@pytest.mark.parametrize(
-    ("estimator", "reason"),
-    [
-        pytest.param(
-            *params,
-            id=name_in_one_word(params[0]),
-            marks=[] if params[0] in FAST else pytest.mark.slow,
-        )
-        for params in ESTIMATORS
-    ],
-)
-def test_checks_of_check_estimator(estimator, reason):
+def list_cases():
+    """Yield all checks for one variant of each class, and checks of training for the others."""
+    for estimator, reason in ESTIMATORS:
+        first, name = estimator is KINDS[type(estimator)], name_in_one_word(estimator)
+        marks = [] if estimator in FAST else pytest.mark.slow
+        if first and isinstance(estimator, DERIVED):
+            yield pytest.param(estimator, reason, True, id=f"{name}-all", marks=pytest.mark.slow)
+            first = False
+        yield pytest.param(estimator, reason, first, id=name, marks=marks)
+
+
+@pytest.mark.parametrize(("estimator", "reason", "every"), list(list_cases()))
+def test_checks_of_check_estimator(estimator, reason, every):
     expected = name_expected_failures(estimator, reason)
-    for check in choose_checks(estimator):
+    for check in choose_checks(estimator, every=every):
         fails = check.func.__name__ in expected
         if fails and reason == NEIGHBOURS:
             continue  # On some of scikit-learn's tables the results are equal by chance.
@@ -208,9 +217,9 @@ def test_checks_of_check_estimator(estimator, reason):
         *(
             pytest.param(estimator, marks=pytest.mark.slow)
             for estimator in (
-                VariationalAutoencoderTransformer(max_iter=2, early_stopping=False),
-                AdversarialAutoencoderTransformer(max_iter=2, hidden_layer_sizes=(8,)),
-                SparseAutoencoderTransformer(**SPARSE, sparse_output=False, early_stopping=False),
+                VariationalAutoencoderTransformer(**SHORT, early_stopping=False),
+                AdversarialAutoencoderTransformer(**SHORT),
+                SparseAutoencoderTransformer(**SPARSE, sparse_output=False),
             )
         ),
         AutoencoderImputer(autoencoder=ALL_ROWS),

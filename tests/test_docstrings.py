@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,24 +68,29 @@ def test_public_objects_have_an_example_that_runs():
     assert not faults
 
 
+@cache
+def list_nodes():
+    """Return the file and each node of the syntax trees of the package."""
+    paths = sorted(ROOT.rglob("*.py"))
+    return [(path.name, node) for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+
+
 def list_descriptions():
     """Return the descriptions of parameters, return values and attributes."""
-    for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.ClassDef | ast.FunctionDef):
-                continue
-            docstring = NumpyDocString(ast.get_docstring(node) or "")
-            for section in SECTIONS:
-                for field in docstring[section]:
-                    place = f"{path.name}:{node.lineno} {node.name}, {field.name or field.type}"
-                    yield place, " ".join(field.desc).strip()
+    for name, node in list_nodes():
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+            continue
+        docstring = NumpyDocString(ast.get_docstring(node) or "")
+        for section in SECTIONS:
+            for field in docstring[section]:
+                place = f"{name}:{node.lineno} {node.name}, {field.name or field.type}"
+                yield place, " ".join(field.desc).strip()
 
 
 def test_docstrings_begin_with_the_noun_that_they_describe():
     texts = [
-        (f"{path.name}:{node.lineno}", node.value.value.lstrip())
-        for path in sorted(ROOT.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        (f"{name}:{node.lineno}", node.value.value.lstrip())
+        for name, node in list_nodes()
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)

@@ -53,13 +53,6 @@ ESTIMATORS = {
 }
 
 
-def choose_fast(*fast):
-    """Return all names, with all but the given ones marked as slow, as exports take seconds."""
-    return [
-        name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in ESTIMATORS
-    ]
-
-
 class Part(torch.nn.Module):
     """Module that calls one method of a network on standardised rows."""
 
@@ -133,7 +126,14 @@ def test_exported_programs_give_the_same_numbers(images, name):
         assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", choose_fast("sparsity"))
+@pytest.mark.parametrize(
+    "name",
+    # Traces and exports of all take minutes.
+    [
+        name if name == "sparsity" else pytest.param(name, marks=pytest.mark.slow)
+        for name in ESTIMATORS
+    ],
+)
 def test_traces_give_the_same_numbers(images, name):
     networks, rows = fit(name, images)
     for network in networks:
@@ -141,8 +141,9 @@ def test_traces_give_the_same_numbers(images, name):
         assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("dynamo", [pytest.param(True, marks=pytest.mark.slow), False])
-@pytest.mark.parametrize("name", choose_fast("mask lstm"))
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_onnx_gives_the_same_numbers(images, name, dynamo, export_to_onnx):
     networks, rows = fit(name, images)
     for network in networks:

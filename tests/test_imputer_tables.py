@@ -383,7 +383,9 @@ def test_a_cell_that_drowns_its_column_is_warned_of_in_tables_with_gaps():
         AutoencoderTransformer(2, missing="mask", max_iter=1, early_stopping=False).fit(X)
 
 
-@pytest.mark.parametrize("container", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize(
+    "container", [pd.DataFrame, pytest.param(pl.DataFrame, marks=pytest.mark.slow)]
+)
 def test_frames_of_filled_images_have_a_column_for_each_pixel(images, container):
     X = images[:30].reshape(-1, 1, 8, 8).copy()
     X[::2, :, 2:4, 3] = np.nan

@@ -89,7 +89,7 @@ def test_rare_and_unknown_categories_are_never_returned():
     assert np.isfinite(model.reconstruction_errors(new)["stop"]).all()
 
 
-@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("gaps", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_rows_encoded_when_they_are_needed_give_the_same_model(gaps, monkeypatch):
     frame, new = make_frame(), make_frame(300, seed=1)
     if gaps:

@@ -53,6 +53,7 @@ def test_a_small_map_is_fitted_as_an_array_is(tables):
     assert_same_fit(fit(memory_map), fit(X), X)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.usefixtures("stays_on_disk")
 @pytest.mark.parametrize(
     "params",

@@ -161,7 +161,7 @@ def test_codes_of_frames_are_explained_by_numbers_and_categories(fitted, name):
 
 
 @pytest.mark.parametrize("name", ["gaps", pytest.param("polars, gaps", marks=pytest.mark.slow)])
-def test_displays_draw_frames(fitted, name):
+def test_displays_draw_frames(fitted, name, quick):
     frame, model = fitted[name]
     errors = np.array(model.reconstruction_errors(frame).to_numpy(), dtype=float)
     labels = np.arange(N) % 2
@@ -182,7 +182,7 @@ def test_displays_draw_frames(fitted, name):
     traversal = inspection.LatentTraversalDisplay.from_estimator(model, frame)
     assert "text=near" in traversal.feature_names
     inspection.CodeDisplay.from_estimator(model, frame, labels, kind="pairs")
-    scree = inspection.ScreeDisplay.from_estimator(model, frame, n_components=[1, 3], cv=2)
+    scree = inspection.ScreeDisplay.from_estimator(quick(), frame, n_components=[1, 3], cv=2)
     assert (scree.reference, scree.errors.shape) == ("FAMD", (2, 2))
     assert (scree.pca_errors[:, 1] < scree.pca_errors[:, 0]).all()
     assert ((scree.variances > 0.5) & (scree.variances < 2)).all()
@@ -193,7 +193,7 @@ def test_displays_draw_frames(fitted, name):
 def test_predictions_from_codes_of_frames_are_compared_with_famd(fitted, name, quick):
     frame, _ = fitted[name]
     labels = np.array(make_frame()["boolean"])
-    model = quick(early_stopping=False)
+    model = quick()
     estimator = model if name == "gaps" else make_pipeline("passthrough", model)
     comparison = compare_downstream(estimator, frame, labels, cv=2)
     assert "FAMD" in str(comparison)
@@ -341,7 +341,7 @@ def test_the_default_filter_shows_what_every_fold_says_once(action, n_shown, col
 @pytest.mark.parametrize("make", [lambda: make_frame(), lambda: add_gaps(make_frame())])
 def test_unknown_categories_are_no_error_and_cost_nothing(make, quick):
     frame = make()
-    model = quick(early_stopping=False).fit(frame)
+    model = quick().fit(frame)
     new = frame.assign(text="unheard of", figures=7)
     assert np.isfinite(model.transform(new)).all()
     errors = model.reconstruction_errors(new)
@@ -386,7 +386,7 @@ def test_weights_are_repeated_rows(quick):
 
 def test_mixed_frames_go_through_scikit_learn(quick):
     frame = make_frame()
-    search = GridSearchCV(quick(early_stopping=False), {"n_components": [1, 3]}, cv=2).fit(frame)
+    search = GridSearchCV(quick(), {"n_components": [1, 3]}, cv=2).fit(frame)
     assert search.best_params_ == {"n_components": 3}
     columns = make_column_transformer(
         (StandardScaler(), ["float"]), (quick(), list(frame.columns[1:]))
@@ -543,13 +543,7 @@ def test_values_that_mean_something_else_than_in_fit_are_refused(library, change
 KINDS = ["float", "whole", "boolean", "text", "date"]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(lambda frame: frame, id="pandas"),
-        pytest.param(to_polars, id="polars", marks=pytest.mark.slow),
-    ],
-)
+@pytest.fixture(scope="module", params=[lambda frame: frame, to_polars], ids=["pandas", "polars"])
 def detection(request):
     """Return a detector for missing values, and a function from rows of a frame to its input."""
 

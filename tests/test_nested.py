@@ -327,7 +327,8 @@ def make_load_curves(n_samples, n_features=48):
     return X
 
 
-@pytest.mark.parametrize("n_samples", [pytest.param(600, marks=pytest.mark.slow), 1500])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_samples", [600, 1500])
 def test_codes_beyond_those_that_count_do_not_make_pca_of_all(n_samples):
     """Twelve components leave only noise, which no network can reduce."""
     X, X_test = np.split(make_load_curves(n_samples + 1000), [n_samples])

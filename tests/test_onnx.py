@@ -300,7 +300,8 @@ def test_autoencoders_of_frames_with_several_kinds_of_columns_are_refused(path):
 
 def test_an_imputer_of_categories_is_refused(path):
     frame, _ = make_frame(60)
-    model = AutoencoderImputer(random_state=0).fit(frame)
+    template = AutoencoderTransformer(**SMALL)
+    model = AutoencoderImputer(autoencoder=template, random_state=0).fit(frame)
     with pytest.raises(ExportError, match="AutoencoderImputer must be fitted to numbers"):
         skae.to_onnx(model, path, check=frame)
 

@@ -183,7 +183,16 @@ def test_the_feature_that_did_it_is_named(fitted, zeros):
     assert (errors.argmax(axis=1) == 19).all()
 
 
-@pytest.mark.parametrize("make_sparse", [sparse.csr_matrix, sparse.csr_array, sparse.coo_array])
+@pytest.mark.parametrize(
+    "make_sparse",
+    [
+        sparse.csr_array,
+        *(
+            pytest.param(own, marks=pytest.mark.slow)
+            for own in (sparse.csr_matrix, sparse.coo_array)
+        ),
+    ],
+)
 def test_sparse_rows_score_as_dense_ones(zeros, make_sparse):
     X = zeros[0]
     dense = make_detector(autoencoder=AutoencoderTransformer(max_iter=3, early_stopping=False))
@@ -399,6 +408,7 @@ def test_without_gaps_a_template_that_takes_them_changes_little(zeros, masked):
     assert np.corrcoef(plain, with_mask)[0, 1] > 0.9
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_rows_far_beyond_single_precision_are_outliers(zeros, dtype, make):
@@ -438,7 +448,7 @@ def test_columns_of_any_unit_are_taken():
                 ).all()
 
 
-@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize("output", ["pandas", pytest.param("polars", marks=pytest.mark.slow)])
 def test_frames_everywhere_break_nothing(zeros, output):
     pytest.importorskip(output)
     expected = make_detector().fit(zeros[0]).score_samples(zeros[1])

@@ -131,7 +131,7 @@ def test_a_name_is_a_short_form_of_an_object(digits, overcomplete):
 
 def test_penalties_are_searched_by_name(digits, quick):
     grid = {"penalty": [None, "contractive"], "alpha": [1e-3, 1e-1]}
-    search = GridSearchCV(quick(early_stopping=False), grid, cv=2).fit(digits[0])
+    search = GridSearchCV(quick(), grid, cv=2).fit(digits[0])
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
