@@ -130,6 +130,14 @@ def test_a_text_in_a_column_of_numbers_is_refused_by_name(fitted, table):
         fitted.transform(table.assign(size=np.inf))
 
 
+@pytest.mark.parametrize("changed", [{"kind": 1.5}, {"kind": True}, {"flag": "True"}])
+def test_categories_of_another_kind_than_in_fit_are_refused_by_name(fitted, table, changed):
+    with pytest.raises(ValueError, match=f"in column '{next(iter(changed))}', as in fit. Got"):
+        fitted.transform(table.assign(**changed))
+    with pytest.raises(ValueError, match="as in fit. Got"):
+        fitted.transform(table.assign(**changed).to_numpy(dtype=object))
+
+
 @pytest.mark.parametrize(
     "types",
     [{}, {"kind": pl.Categorical}, {"kind": pl.Null, "flag": pl.Null, "size": pl.Null}],

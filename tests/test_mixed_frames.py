@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy.stats import entropy, norm
 from sklearn.base import clone
@@ -538,6 +539,59 @@ def test_values_that_mean_something_else_than_in_fit_are_refused(library, change
     # Equal times in another time zone.
     same = frame.assign(seen=MOMENTS.tz_convert("UTC"))
     np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"price": pa.decimal128(24, 2), "seen": pa.date32(), "kind": pa.large_string()},
+        {"price": pa.float32(), "seen": pa.timestamp("us", "Europe/Rome"), "kind": pa.string()},
+        {"price": pa.int16(), "seen": pa.duration("s"), "kind": pa.dictionary("int8", "string")},
+    ],
+)
+def test_columns_of_pyarrow_types_are_what_those_of_numpy_types_are(columns):
+    draw = np.random.default_rng(0)
+    days = draw.integers(0, 900, 60)
+    pure = {"price": draw.integers(0, 9, 60), "seen": days, "kind": ["a", "b", "c"] * 20}
+    plain, arrow = pd.DataFrame(pure), {}
+    as_time = pa.types.is_temporal(columns["seen"]) and not pa.types.is_duration(columns["seen"])
+    start = pd.Timestamp("2020-01-01") if as_time else pd.Timedelta(0)
+    plain["seen"] = start + pd.to_timedelta(days, unit="D")
+    if getattr(columns["seen"], "tz", None):
+        plain["seen"] = plain["seen"].dt.tz_localize(columns["seen"].tz)
+    for name, column in plain.items():
+        cells = pa.array(column.tolist()).cast(columns[name])
+        arrow[name] = pd.arrays.ArrowExtensionArray(cells)
+    model = AutoencoderTransformer(2, max_iter=1, random_state=0)
+    Z, again = model.fit_transform(plain), clone(model).fit(pd.DataFrame(arrow))
+    np.testing.assert_allclose(again.transform(pd.DataFrame(arrow)), Z, atol=1e-5)
+    back = again.inverse_transform(Z)
+    np.testing.assert_array_equal(back["kind"].astype(str), model.inverse_transform(Z)["kind"])
+    difference = back["seen"].astype(plain["seen"].dtype) - model.inverse_transform(Z)["seen"]
+    assert difference.abs().max() <= pd.Timedelta(seconds=20)
+
+
+def test_integers_of_128_bits_come_back():
+    frame = pl.DataFrame({"n": pl.Series([1, 5, 2**40] * 8, dtype=pl.Int128), "k": ["a", "b"] * 12})
+    model = AutoencoderTransformer(1, max_iter=1, random_state=0).fit(frame)
+    assert model.inverse_transform(model.transform(frame)).schema == frame.schema
+
+
+@pytest.mark.parametrize("names", [range(3), ["x", "kind", "tag"]])
+def test_detectors_take_frames_whose_columns_have_other_names_or_numbers(names):
+    draw = np.random.default_rng(0)
+    columns = {"x": draw.normal(size=40), "kind": ["a", "b"] * 20, "tag": np.ones(40)}
+    frame = pd.DataFrame(columns)
+    template = AutoencoderTransformer(max_iter=1, hidden_layer_sizes=(2,))
+    detector = AutoencoderOutlierDetector(1, autoencoder=template, random_state=0)
+    with pytest.warns(ColumnsLeftOutWarning, match="constant"):
+        detector.fit(frame.set_axis(names, axis=1))
+    scores = detector.score_samples(frame.set_axis(names, axis=1))
+    for others in (range(3), ["x", "kind", "tag"]):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X (does not have|has).* feature names")
+            found = detector.score_samples(frame.set_axis(others, axis=1))
+        np.testing.assert_array_equal(found, scores)
 
 
 KINDS = ["float", "whole", "boolean", "text", "date"]

@@ -47,7 +47,7 @@ class ColumnType:
         if hasattr(dtype, "categories"):
             options = {"categories": dtype.categories.tolist(), "ordered": bool(dtype.ordered)}
             return cls("pandas", "category", options)
-        return cls("pandas", str(getattr(dtype, "subtype", dtype)))
+        return cls("pandas", str(getattr(dtype, "subtype", _without_arrow(dtype))))
 
     @property
     def meaning(self) -> str:
@@ -87,13 +87,19 @@ def read_seconds(column) -> np.ndarray:
     if not hasattr(column, "iloc"):
         unit = _find_unit_of_polars(column.dtype)
         return column.to_physical().cast(float).to_numpy() / unit
+    column = column.astype(_without_arrow(column.dtype))
     if getattr(column.dtype, "tz", None) is not None:
         column = column.dt.tz_convert(None)
     values = column.to_numpy()
-    if values.dtype.kind not in "mM":
-        values = column.to_numpy(dtype=f"{column.dtype.kind}8[ns]")
     unit = _SECONDS[np.datetime_data(values.dtype)[0]]
     return np.where(np.isnat(values), np.nan, values.view(np.int64) / unit)
+
+
+def _without_arrow(dtype):
+    """Return the equivalent of a type of PyArrow in pandas where no name makes this type again."""
+    if not hasattr(dtype, "pyarrow_dtype") or dtype.kind not in "mMO":
+        return dtype
+    return np.dtype(object) if dtype.kind == "O" else dtype.pyarrow_dtype.to_pandas_dtype()
 
 
 def _to_plain(option):
@@ -126,7 +132,8 @@ def _make_for_polars(polars, own: ColumnType, name, values, kind: str):
         numbers = _round((values * _find_unit_of_polars(dtype)).clip(least, most), np.int64)
         return polars.Series(name, numbers).cast(dtype)
     if dtype.is_integer():
-        of_numpy = np.dtype(own.name.lower())
+        # NumPy has no integers of 128 bits.
+        of_numpy = np.dtype(own.name.lower().replace("128", "64"))
         return polars.Series(name, _round(values, of_numpy), dtype=dtype)
     return polars.Series(name, values).cast(dtype if dtype.is_numeric() else polars.Float64)
 

@@ -81,7 +81,7 @@ def _fill_series(column, values, fills, gaps, is_category):
 def _holds(dtype, values: list) -> bool:
     """Return whether a type of pandas can hold categories of other columns."""
     kind = getattr(dtype, "kind", "O")
-    if hasattr(dtype, "storage") or kind == "U":
+    if getattr(dtype, "type", None) is str or kind == "U":
         return all(isinstance(value, str) for value in values)
     if kind == "b":
         return all(isinstance(value, bool) for value in values)

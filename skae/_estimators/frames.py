@@ -13,6 +13,7 @@ from skae._estimators.column_types import ColumnType, read_seconds
 from skae._estimators.encoded_rows import EncodedRows
 from skae._estimators.level_groups import group_levels
 from skae._estimators.mixed_columns import (
+    check_categories,
     find_kind,
     is_boolean,
     is_frame,
@@ -315,7 +316,7 @@ class FrameForm:
             if kind == "time" and not missing.all():
                 _check_times(ColumnType.of(column), known, name)
             if levels is not None:
-                _check_categories(values[~missing], levels.categories, name)
+                check_categories(values[~missing], levels.categories, name)
             if missing.any() and not self.masked:
                 _refuse_missing(estimator, name)
             if levels is not None:
@@ -608,20 +609,6 @@ def _check_times(found: ColumnType, known: ColumnType, name):
         raise ValueError(
             f"X must hold {known.meaning} in column {name!r}, as in fit. Got {found.meaning}. "
             "Convert the column, as with tz_localize or tz_convert of pandas."
-        )
-
-
-def _check_categories(values: np.ndarray, known: np.ndarray, name):
-    """Raise an error for text in place of numbers, or numbers in place of text."""
-    found_text, known_text = (
-        {issubclass(own, str) for own in set(map(type, cells.tolist()))}
-        for cells in (values, known)
-    )
-    if found_text and found_text.isdisjoint(known_text):
-        words = {True: "text", False: "numbers or booleans"}
-        raise ValueError(
-            f"X must hold {words[known_text.pop()]} in column {name!r}, as in fit. Got "
-            f"{words[found_text.pop()]}. Convert the column, as with its method astype."
         )
 
 

@@ -23,6 +23,7 @@ from skae._estimators.held_out import number_groups
 from skae._estimators.html import HTMLMixin
 from skae._estimators.mixed_columns import (
     as_table,
+    check_categories,
     choose_categorical,
     find_text,
     holds_objects,
@@ -370,7 +371,13 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         X, form = self._validate(X, reset=False)
         check_form(form, self._form)
         X = self._to_kind_of_fit(X)
-        return X, form, *read_table(X, self.missing_values, self._is_categorical)
+        columns, missing = read_table(X, self.missing_values, self._is_categorical)
+        names = name_columns(X)
+        for index, known in zip(self._find_used(), self._levels, strict=True):
+            if known is not None:
+                observed = columns[index][~missing[:, index]]
+                check_categories(observed, known.categories, names[index])
+        return X, form, columns, missing
 
     def _write(self, X, form, columns, filled, missing):
         """Return X with its missing values filled in, in the format of the output."""

@@ -214,8 +214,7 @@ def _declares_text(dtype) -> bool:
     """Return whether a type is one of text, booleans or categories, whatever the values."""
     if hasattr(dtype, "is_numeric"):  # polars
         return str(dtype).partition("(")[0] in ("String", "Boolean", "Categorical", "Enum")
-    # The names of pandas' text types include their storage.
-    is_string = hasattr(dtype, "storage") or getattr(dtype, "kind", "O") in "UTS"
+    is_string = getattr(dtype, "type", None) is str or getattr(dtype, "kind", "O") in "UTS"
     return is_string or getattr(dtype, "kind", "O") == "b" or hasattr(dtype, "categories")
 
 
@@ -238,6 +237,35 @@ def _holds_text(kinds: set, name) -> bool:
             )
     is_number = [issubclass(k, Real | Decimal) and not issubclass(k, bool) for k in kinds]
     return not all(is_number)
+
+
+def check_categories(values: np.ndarray, known: np.ndarray, name):
+    """Raise an error for text in place of numbers, or numbers in place of text.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        Observed values of a column.
+    known : ndarray of shape (n_categories,)
+        Categories in fit.
+    name : object
+        Name of the column.
+
+    Raises
+    ------
+    ValueError
+        If all values are text and no category is, or the other way round.
+    """
+    found_text, known_text = (
+        {issubclass(own, str) for own in set(map(type, cells.tolist()))}
+        for cells in (values, known)
+    )
+    if found_text and found_text.isdisjoint(known_text):
+        words = {True: "text", False: "numbers or booleans"}
+        raise ValueError(
+            f"X must hold {words[known_text.pop()]} in column {name!r}, as in fit. Got "
+            f"{words[found_text.pop()]}. Convert the column, as with its method astype."
+        )
 
 
 def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:

@@ -545,10 +545,10 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         if reset:
             check_frame(self, X, fewest=2, reset=True)
             columns = summarize_columns(X)
-            used = [own for own in columns if own.reason is None]
-            if any(own.n_missing for own in used):
+            self._positions = [i for i, own in enumerate(columns) if own.reason is None]
+            if any(columns[i].n_missing for i in self._positions):
                 self.autoencoder_.set_params(missing="mask")
-            rows = X[[own.name for own in used]]
+            rows = _take_columns(X, self._positions)
             if not is_mixed_frame(rows):
                 # Without its only mixed column, the table would be numeric.
                 return X
@@ -560,7 +560,15 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
                 f"{type(X).__name__}. Pass a frame of pandas or polars."
             )
         check_frame(self, X, fewest=1, reset=False)
-        return X[list(self.autoencoder_.feature_names_in_)]
+        return _take_columns(X, self._list_positions())
+
+    def _list_positions(self) -> list[int]:
+        """Return the places in X of the columns that the autoencoder has."""
+        if hasattr(self, "_positions"):
+            return self._positions
+        # Detectors in files of earlier versions.
+        names = list(self.feature_names_in_)
+        return [names.index(name) for name in self.autoencoder_.feature_names_in_]
 
     @property
     def _frame(self) -> FrameForm | None:
@@ -757,6 +765,11 @@ def _discover(p_values, fdr: float) -> np.ndarray:
 def _take(X, rows):
     """Return rows of a table."""
     return _safe_indexing(X, rows) if is_frame(X) else X[rows]
+
+
+def _take_columns(X, positions: list[int]):
+    """Return columns of a frame, which may have been renamed since fit."""
+    return X.iloc[:, positions] if hasattr(X, "iloc") else X[:, positions]
 
 
 def _spare_columns(X, unseen) -> np.ndarray:
