@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_consistent_length
 
 from skae._shared.labels import keep_labelled
-from skae.metrics._transformer import check_complete, find_points, to_array
+from skae.metrics._transformer import check_complete, find_points, place, to_array
 
 
 def continuity(X, codes, *, n_neighbors=5) -> float:
@@ -53,7 +53,7 @@ def continuity(X, codes, *, n_neighbors=5) -> float:
     X, codes = to_array(find_points(X)), to_array(codes)
     check_consistent_length(X, codes)
     check_complete(X)
-    return float(trustworthiness(codes, X, n_neighbors=n_neighbors))
+    return float(trustworthiness(place(codes), place(X), n_neighbors=n_neighbors))
 
 
 def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
@@ -101,7 +101,7 @@ def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
             f"`n_neighbors` must be at least 1 and less than the {len(codes)} rows. "
             f"Got {n_neighbors}. Ask for fewer neighbours."
         )
-    neighbors = NearestNeighbors(n_neighbors=n_neighbors).fit(codes).kneighbors()[1]
+    neighbors = NearestNeighbors(n_neighbors=n_neighbors).fit(place(codes)).kneighbors()[1]
     return float(np.mean(y[neighbors] == y[:, None]))
 
 
@@ -132,7 +132,7 @@ def code_correlation(codes) -> float:
     >>> round(code_correlation([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]]), 6)
     0.0
     """
-    codes = to_array(codes).astype(np.float64)
+    codes = place(to_array(codes).astype(np.float64))
     codes = codes[:, np.ptp(codes, axis=0) > 0]
     n_codes = codes.shape[1]
     if n_codes < 2:

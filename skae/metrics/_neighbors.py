@@ -13,6 +13,7 @@ from skae.metrics._transformer import (
     find_points,
     index_samples,
     is_ragged,
+    place,
     to_array,
 )
 
@@ -76,7 +77,7 @@ def neighbors_kept(X, codes, *, k=10, metric="cosine", code_metric=None, n_queri
     check_consistent_length(X, codes)
     check_complete(X)
     n_queries = _check(k, (metric, code_metric or metric), n_queries, X.shape[0])
-    X, codes = _place(X, metric), _place(codes, code_metric or metric)
+    X, codes = _place_for(X, metric), _place_for(codes, code_metric or metric)
     first, n_rows = X.shape[0] - n_queries, X.shape[0]
     n_known = n_rows if n_queries == n_rows else first
     norms = [row_norms(table[:n_known], squared=True) / 2 for table in (X, codes)]
@@ -155,9 +156,9 @@ def _check(k, metrics, n_queries, n_rows) -> int:
     return n_queries
 
 
-def _place(table, metric: str):
+def _place_for(table, metric: str):
     """Return points whose Euclidean distances rank neighbours as the metric does."""
-    return normalize(table) if metric == "cosine" else table
+    return normalize(place(table, centred=False)) if metric == "cosine" else place(table)
 
 
 def _find_nearest(table, rows, n_known: int, half_norms, k: int) -> np.ndarray:

@@ -148,6 +148,37 @@ def check_complete(table):
         )
 
 
+def place(table, *, centred: bool = True):
+    """Return points in a unit in which distances neither overflow nor lose digits.
+
+    Parameters
+    ----------
+    table : ndarray or CSR matrix of shape (n_samples, n_columns)
+        Finite numbers.
+    centred : bool, default=True
+        Whether to subtract the median of each column, unless the table is sparse.
+
+    Returns
+    -------
+    points : ndarray or CSR matrix of shape (n_samples, n_columns)
+        Points between which all distances have changed by the same factor.
+    """
+    if sparse.issparse(table):
+        points = table.copy()
+        points.data = _scale(points.data)
+        return points
+    points = _scale(table)
+    if centred:
+        # An element of the column, so that whole numbers stay whole and equal distances equal.
+        points = _scale(points - np.quantile(points, 0.5, axis=0, method="lower"))
+    return points
+
+
+def _scale(values: np.ndarray) -> np.ndarray:
+    """Divide values by a power of two, which is exact, such that the largest is about 1."""
+    return np.ldexp(values, -np.frexp(np.abs(values).max(initial=0))[1])
+
+
 def find_frame_model(estimator, X):
     """Return the model of a data frame with columns of several kinds, and the model's input.
 

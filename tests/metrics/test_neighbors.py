@@ -6,7 +6,14 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
-from skae.metrics import _neighbors, neighbors_kept, neighbors_kept_score
+from skae.metrics import (
+    _neighbors,
+    code_correlation,
+    continuity,
+    neighborhood_hit,
+    neighbors_kept,
+    neighbors_kept_score,
+)
 
 
 @pytest.fixture
@@ -73,3 +80,23 @@ def test_wrong_parameters_are_refused(X, params, message):
 def test_as_many_codes_as_rows_are_needed(X):
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         neighbors_kept(X, X[:-1])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_the_unit_and_the_origin_of_tables_have_no_influence(metric):
+    X = np.random.default_rng(0).normal(size=(80, 6))
+    codes = X[:, :3] + 0.1 * X[:, 3:]
+    moves = [(2.0**900, 0), (2.0**-900, 0)] + [(1, 2.0**30)] * (metric == "euclidean")
+    for unit, shift in moves:
+        # Rounded like the moved table, so that distances are equal.
+        rows = X + shift - shift
+        moved = (rows + shift) * unit
+        expected = neighbors_kept(rows, codes, metric=metric)
+        assert neighbors_kept(moved, codes, metric=metric) == expected
+        assert neighbors_kept(codes, moved, metric=metric) == expected
+        assert continuity(moved, codes) == continuity(rows, codes)
+        assert continuity(codes, moved) == continuity(codes, rows)
+        assert code_correlation(moved) == pytest.approx(code_correlation(rows), abs=1e-12)
+        labels = rows[:, 0] > 0
+        assert neighborhood_hit(moved, labels) == neighborhood_hit(rows, labels)
