@@ -17,7 +17,8 @@ def write_bytes(path, content):
     Parameters
     ----------
     path : str or path-like
-        File to write. An existing file is replaced, and a link remains a link.
+        File to write. An existing file is replaced, and a link remains a link. A device or a pipe,
+        such as ``/dev/stdout``, is written to.
     content : bytes
         Content of the file.
 
@@ -27,6 +28,9 @@ def write_bytes(path, content):
         If the file cannot be written.
     """
     path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     written = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(written, "xb") as file:
