@@ -142,7 +142,7 @@ def test_more_alpha_costs_reconstruction(images):
     assert errors[0] < errors[1]
 
 
-def test_without_alpha_it_is_an_ordinary_autoencoder(images):
+def test_without_alpha_the_model_is_an_ordinary_autoencoder(images):
     model = quick(n_components=8, alpha=0.0, max_iter=30).fit(images)
     plain = AutoencoderTransformer(
         8,

@@ -128,7 +128,7 @@ def test_quality_runs_on_the_tables_of_a_folder(run, tmp_path):
     ]
 
 
-def test_quality_takes_at_most_so_many_rows_of_a_table_and_scales_its_columns(load, tmp_path):
+def test_quality_limits_the_rows_of_a_table_and_scales_its_columns(load, tmp_path):
     pytest.importorskip("pandas")
     write_tables(tmp_path)
     tables = load("_data").select_folder(tmp_path, max_rows=20)
@@ -141,7 +141,7 @@ def test_quality_takes_at_most_so_many_rows_of_a_table_and_scales_its_columns(lo
 
 
 @pytest.mark.slow
-def test_quality_draws_where_it_is_told_to(run, tmp_path):
+def test_quality_draws_to_the_given_file(run, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "figure.png"
     run("quality", "--datasets", "iris", "--seeds", 1, "--rivals", "--output", picture)
@@ -163,10 +163,10 @@ def test_outliers_prints_areas(run):
         "outliers", "--datasets", "iris", "--seeds", 1, "--rivals", "pca", "--set", "max_iter=2"
     )
     assert find_line(text, "data") == ["data", "skae", "pca"]
-    _, ours, theirs = find_line(text, "iris")
-    assert 0.9 < float(ours) <= 1
-    assert 0 <= float(theirs) <= 1
-    assert find_line(text, "skae  ")[1] == ours
+    _, found, expected = find_line(text, "iris")
+    assert 0.9 < float(found) <= 1
+    assert 0 <= float(expected) <= 1
+    assert find_line(text, "skae  ")[1] == found
 
 
 @pytest.mark.slow
@@ -189,14 +189,14 @@ def test_outliers_goes_on_with_the_runs_of_a_file(run, tmp_path):
 def test_neighbors_prints_shares_kept(run):
     text = run("neighbors", "--datasets", "digits", "--codes", 4, "--quick", "--set", "max_iter=2")
     assert find_line(text, "codes")[:4] == ["codes", "skae", "skae, 4 bits", "pca"]
-    number, ours, packed, theirs, *_, ratio = find_line(text, "4")
+    number, found, packed, expected, *_, ratio = find_line(text, "4")
     assert number == "4"
-    assert 0 < float(packed) <= float(ours) + 0.02 <= 1.02
-    assert float(theirs) < 1
+    assert 0 < float(packed) <= float(found) + 0.02 <= 1.02
+    assert float(expected) < 1
     assert float(ratio) > 0
 
 
-def test_outliers_leaves_out_what_is_not_there(run, monkeypatch):
+def test_outliers_leaves_out_missing_data(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     assert "speaker is left out" in run("outliers", "--datasets", "speaker", "--rivals")
 
@@ -208,9 +208,9 @@ def test_imputation_prints_errors_of_all_imputers(run):
     )
     methods = ["skae", "simple", "knn", "iterative", "over best rival"]
     assert find_line(text, "data") == ["data", "missing", *methods]
-    _, pattern, ours, simple, *_ = find_line(text, "wine")
+    _, pattern, found, simple, *_ = find_line(text, "wine")
     assert pattern == "random 10 %"
-    assert 0 < float(ours) < float(simple)
+    assert 0 < float(found) < float(simple)
 
 
 @pytest.mark.slow
@@ -219,8 +219,8 @@ def test_draws_prints_coverage_and_distances_of_all_methods(run):
     text = run("draws", "--tables", "kinds", *quick, "--set", "max_iter=1")
     assert find_line(text, "table") == ["table", "pattern", "complete", "skae", "hot deck"]
     distances = text[text.index("\ndistance") :]
-    *_, complete, ours, hot_deck = find_line(distances, "kinds*")
-    assert float(complete) == 0 < float(ours) < float(hot_deck)
+    *_, complete, found, hot_deck = find_line(distances, "kinds*")
+    assert float(complete) == 0 < float(found) < float(hot_deck)
 
 
 @pytest.mark.slow
@@ -260,7 +260,7 @@ def test_serving_compares_files_starts_rows_and_pipelines(run):
     assert float(find_line(text, "predict_proba")[1]) <= 1e-5
 
 
-def test_speed_refuses_what_it_does_not_know(run):
+def test_speed_refuses_unknown_parts(run):
     with pytest.raises(SystemExit):
         run("speed", "nothing")
 
@@ -269,12 +269,12 @@ def test_kinds_prints_accuracies_of_series(run):
     text = run("kinds", "--quick", "series", "--set", "n_iter_no_change=1")
     assert find_line(text, "series  ")[2:5] == ["PCA resampled", "PCA padded", "recurrent"]
     _, codes, *accuracies, difference, _ = find_line(text, "waves")
-    resampled, _, ours = map(float, accuracies)
+    resampled, _, found = map(float, accuracies)
     assert codes == "4"
-    assert float(difference) == pytest.approx(ours - resampled, abs=2e-3)
+    assert float(difference) == pytest.approx(found - resampled, abs=2e-3)
 
 
-def test_kinds_leaves_out_what_is_not_there(run, monkeypatch):
+def test_kinds_leaves_out_missing_data(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     text = run("kinds", "speech", "reviews")
     assert "speech is left out" in text
@@ -343,7 +343,7 @@ def test_generation_finds_the_code_of_a_factor(load):
     assert gaps[2] < 0.1
 
 
-def test_generation_tells_codes_from_draws(load):
+def test_generation_distinguishes_codes_from_draws(load):
     codes = np.random.default_rng(0).normal(size=(1000, 2))
     distance = load("_generation_adversarial").energy_distance
     draws = np.random.default_rng(1).normal(size=(1000, 2))

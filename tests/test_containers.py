@@ -88,7 +88,7 @@ CONTAINERS = {
 }
 
 
-def test_samples_are_taken_out_of_their_container(pictures):
+def test_samples_in_all_containers_give_the_model_of_the_array(pictures):
     params = {"architecture": "conv", "hidden_layer_sizes": (4,)}
     expected = make(**params).fit(pictures)
     for hold in CONTAINERS.values():
@@ -98,7 +98,7 @@ def test_samples_are_taken_out_of_their_container(pictures):
         assert model.inverse_transform(model.transform(held)).shape == pictures.shape
 
 
-def test_rows_are_taken_out_of_their_container(images):
+def test_rows_in_all_containers_give_the_model_of_the_array(images):
     for hold in [
         lambda X: pd.Series(list(X)),
         lambda X: pl.Series(X.tolist()),

@@ -30,7 +30,7 @@ def make(kind=AutoencoderTransformer, **params):
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_any_size_comes_back_as_it_was(kernel_size):
+def test_samples_of_any_size_keep_their_size(kernel_size):
     images = [(1, 28, 28), (3, 9, 7), (2, 1, 5), (1, 1, 1), (1, 2, 130)]
     for shape in [*images, (1, 100), (4, 33), (2, 1)]:
         plan = StackPlan(shape, n_components=2, n_encoder_outputs=4)
@@ -46,7 +46,7 @@ def test_layers_are_as_many_as_the_shape_needs():
         assert len(encoder.convolutions) == len(decoder.convolutions) == n_layers
 
 
-def test_the_layers_compute_what_torch_computes():
+def test_layers_compute_the_convolutions_of_torch():
     generator = torch.Generator().manual_seed(0)
     shape = (2, 7, 6)
     encoder = ConvolutionalEncoder(shape, 3, (4,), 3, (5,), generator=generator)
@@ -140,7 +140,7 @@ def test_convolutions_take_rows_of_all_kinds(images, tmp_path):
     assert list(frame) == [f"autoencodertransformer{i}" for i in range(3)]
 
 
-def test_training_goes_on_where_it_ended(images):
+def test_training_continues_after_a_fit(images):
     samples = images.reshape(-1, 1, 8, 8)
     model = make(sample_shape=None, warm_start=True).fit(samples)
     assert model.fit(samples).n_iter_ == 2
@@ -156,7 +156,7 @@ def test_a_search_reaches_the_kernel(images):
     assert shape == (best.architecture.kernel_size,) * 2
 
 
-def test_what_does_not_go_together_is_refused(images):
+def test_parameters_that_do_not_go_together_are_refused(images):
     for params, message in [
         ({"sample_shape": None}, r"`sample_shape` must be .*Got \(64,\)"),
         ({"sample_shape": (1, 2, 4, 8)}, "`sample_shape` must be"),

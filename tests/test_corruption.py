@@ -183,7 +183,7 @@ def test_any_other_row_is_as_likely():
     assert (counts[[0, 1, 3, 4]] > 850).all()
 
 
-def test_a_row_alone_has_nothing_to_swap():
+def test_a_single_row_is_not_swapped():
     rows = make_rows(2, 1, 4)
     torch.testing.assert_close(corrupt("swap", 1.0, rows), rows)
 

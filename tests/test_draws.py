@@ -123,7 +123,7 @@ def test_draws_have_the_conditional_distribution_of_their_row():
     assert single == pytest.approx(given_both, rel=0.15)
 
 
-def test_categories_are_drawn_by_their_shares_and_go_with_what_else_is_drawn():
+def test_categories_are_drawn_by_their_shares_and_agree_with_the_other_columns():
     rng = np.random.default_rng(0)
     kind = rng.choice(3, size=1500, p=[0.7, 0.2, 0.1])
     X = np.column_stack([kind, 4.0 * kind + rng.normal(size=1500), rng.normal(size=1500)])
@@ -148,7 +148,7 @@ def test_half_the_values_missing_at_random_are_half_of_the_information():
     assert pooled.standard_errors[0] == pytest.approx(1 / np.sqrt(200), rel=0.2)
 
 
-def test_what_the_network_has_learnt_counts_in_draws():
+def test_the_network_makes_draws_more_accurate():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2))
     X = np.column_stack([X, X[:, 0] ** 2])
@@ -190,7 +190,7 @@ def test_samples_keep_their_axes():
     assert 0 <= drawn.min() <= drawn.max() <= 1
 
 
-def test_what_cannot_be_drawn_is_refused_at_once(wine):
+def test_invalid_requests_for_draws_are_refused_at_once(wine):
     imputer = make_imputer().fit(wine[0])
     for n_draws in (0, -1, 2.5, "all"):
         with pytest.raises(ValueError, match="`n_draws` must be"):

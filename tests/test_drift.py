@@ -57,7 +57,7 @@ def test_the_warning_names_the_column_that_moved_most(rows):
         model.partial_fit(rows + [50, 100, 0, 0])
 
 
-def test_dictionaries_have_no_such_limit(rows):
+def test_models_of_sparse_codes_give_no_warning_of_drift(rows):
     model = SparseAutoencoderTransformer(8, n_active=2, max_iter=1, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DriftWarning)

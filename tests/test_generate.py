@@ -80,7 +80,7 @@ def test_a_fitted_autoencoder_is_not_changed(quick, images):
     )
 
 
-def test_what_the_transformer_takes_is_taken(quick, images):
+def test_samplers_take_sparse_tables_and_labels_as_their_transformer_does(quick, images):
     table = sparse.csr_matrix(images)
     sampler = CodeSampler(TruncatedSVD(4, random_state=0), random_state=0).fit(table)
     assert sampler.sample(2, 0).shape == (2, 64)

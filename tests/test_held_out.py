@@ -86,7 +86,7 @@ def test_groups_of_unequal_size_leave_rows_on_both_sides():
 
 @pytest.mark.parametrize("kind", [AutoencoderTransformer, VariationalAutoencoderTransformer])
 @pytest.mark.parametrize("n_samples", [100, 1100])
-def test_held_out_rows_of_ones_own_judge_and_are_not_trained_on(kind, n_samples):
+def test_given_held_out_rows_judge_and_are_not_trained_on(kind, n_samples):
     X = np.random.default_rng(0).normal(size=(n_samples, 4))
     X[:20] += 10
     fold = np.where(np.arange(n_samples) < 20, 0, -1)

@@ -179,7 +179,7 @@ HOSTILE = [
 
 
 @pytest.mark.slow
-def test_the_page_of_a_hostile_table_runs_nothing(tmp_path, capsys):
+def test_the_page_of_a_hostile_table_runs_no_script(tmp_path, capsys):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(60, len(HOSTILE))) @ rng.normal(size=(len(HOSTILE),) * 2)
     header = ",".join('"{}"'.format(name.replace('"', '""')) for name in [*HOSTILE, "<b>kind</b>"])

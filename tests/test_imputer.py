@@ -85,7 +85,7 @@ def test_values_filled_in_have_less_error_than_means_and_neighbours(wine):
 
 
 @pytest.mark.slow
-def test_what_is_learnt_counts_where_it_helps(digits):
+def test_fills_of_the_network_are_used_where_they_reduce_the_error(digits):
     X = digits[0]
     hidden = hide(X, 0.4)
     imputer = AutoencoderImputer(random_state=0).fit(hidden)
@@ -117,7 +117,7 @@ def test_neighbours_do_not_count_where_columns_are_linear():
     assert make_imputer().fit(hide(X + np.arange(6))).neighbor_share_ == 0
 
 
-def test_neighbours_of_a_cell_are_the_nearest_rows_that_have_it():
+def test_neighbours_of_a_cell_are_the_nearest_rows_where_it_is_observed():
     rng = np.random.default_rng(0)
     known, filled = rng.normal(size=(200, 4)), rng.normal(size=(30, 4))
     has, missing = rng.random(known.shape) < 0.7, rng.random(filled.shape) < 0.4
@@ -141,7 +141,7 @@ def test_new_rows_are_filled_one_by_one_as_together(wine):
     np.testing.assert_allclose(together, apart, rtol=1e-3, atol=1e-4)
 
 
-def test_the_seed_decides_all(wine):
+def test_equal_seeds_give_equal_fills(wine):
     X = hide(wine[0])
     first, again = (make_imputer().fit(X) for _ in range(2))
     np.testing.assert_array_equal(first.transform(X), again.transform(X))
@@ -170,11 +170,11 @@ def test_rows_without_a_value_get_the_mean(wine):
 def test_features_without_a_value_are_dropped_or_kept_as_zeros(wine, keep):
     X = hide(wine[0])
     X[:, 3] = np.nan
-    ours = make_imputer(keep_empty_features=keep, add_indicator=True).fit(X)
-    theirs = SimpleImputer(keep_empty_features=keep, add_indicator=True).fit(X)
-    filled, expected = ours.transform(X), theirs.transform(X)
+    imputer = make_imputer(keep_empty_features=keep, add_indicator=True).fit(X)
+    simple = SimpleImputer(keep_empty_features=keep, add_indicator=True).fit(X)
+    filled, expected = imputer.transform(X), simple.transform(X)
     assert filled.shape == expected.shape
-    np.testing.assert_array_equal(ours.get_feature_names_out(), theirs.get_feature_names_out())
+    np.testing.assert_array_equal(imputer.get_feature_names_out(), simple.get_feature_names_out())
     if keep:
         np.testing.assert_array_equal(filled[:, 3], 0)
     all_empty = make_imputer(keep_empty_features=keep).fit(np.full((4, 2), np.nan))
@@ -188,8 +188,8 @@ def test_indicators_are_those_of_scikit_learn(wine):
     filled = imputer.transform(X)
     indicator = MissingIndicator().fit(X)
     np.testing.assert_array_equal(filled[:, 13:], indicator.transform(X))
-    theirs = SimpleImputer(add_indicator=True).fit(X)
-    np.testing.assert_array_equal(imputer.get_feature_names_out(), theirs.get_feature_names_out())
+    expected = SimpleImputer(add_indicator=True).fit(X)
+    np.testing.assert_array_equal(imputer.get_feature_names_out(), expected.get_feature_names_out())
     assert make_imputer().fit(X).indicator_ is None
 
 
@@ -212,7 +212,7 @@ def test_infinite_values_are_refused(wine):
         make_imputer().fit(X)
 
 
-def test_frames_of_numbers_give_arrays_or_what_is_asked_for(wine):
+def test_frames_of_numbers_give_arrays_or_the_output_set(wine):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(hide(wine[0]), columns=[f"f{i}" for i in range(13)])
     filled = make_imputer().fit_transform(frame)
@@ -342,7 +342,7 @@ def test_columns_of_a_category_are_hidden_together():
     assert abs(float(hidden[:, 1].double().mean()) - 0.5) < 0.15
 
 
-def test_noise_of_ones_own_hides_in_training_and_in_judging(wine):
+def test_user_defined_noise_hides_cells_in_training_and_in_judging(wine):
     class FirstColumn(HidingNoise):
         """Corruption that hides the first column."""
 

@@ -74,7 +74,7 @@ def make_numbers():
     ],
     ids=["None", "NA", "Decimal", "transposed", "Float64", "sparse", "array", "list", "polars"],
 )
-def test_numbers_are_numbers_whatever_holds_them(convert, filled_numbers):
+def test_numbers_are_filled_alike_in_all_containers(convert, filled_numbers):
     filled = make_imputer().fit_transform(convert(make_numbers()))
     assert isinstance(filled, np.ndarray)
     np.testing.assert_allclose(filled, filled_numbers, rtol=1e-12)
@@ -114,7 +114,7 @@ def test_new_rows_may_have_other_types_than_in_fit(fitted, name):
     pd.testing.assert_frame_equal(rows, before)
 
 
-def test_columns_that_are_empty_in_new_rows_get_the_type_of_what_is_filled_in(fitted):
+def test_columns_that_are_empty_in_new_rows_get_the_type_of_the_fills(fitted):
     rows = pd.DataFrame({"kind": ["a", "b"], "flag": np.nan, "size": [0.0, 10.0]})
     filled = fitted.transform(rows)
     assert filled["flag"].dtype == bool
@@ -233,7 +233,7 @@ def test_a_few_rows_are_too_few_to_tell_identifiers():
     assert make_imputer().fit_transform(X)["k"].tolist()[2] in ("a", "b")
 
 
-def test_of_many_categories_the_most_frequent_are_told():
+def test_of_many_categories_the_most_frequent_are_kept():
     numbers = np.repeat(np.arange(150), np.repeat([4, 2], 75))
     table = pd.DataFrame({"k": [f"{number:03}" for number in numbers], "v": numbers * 1.0})
     imputer = make_imputer().fit(table)
@@ -290,7 +290,7 @@ def test_sparse_columns_stay_sparse(table):
 
 
 @pytest.mark.parametrize("output", ["pandas", "polars"])
-def test_frames_everywhere_break_nothing(table, output):
+def test_results_do_not_depend_on_the_global_output_of_scikit_learn(table, output):
     frame_of = {"pandas": pd.DataFrame, "polars": pl.DataFrame}[output]
     expected = make_imputer(add_indicator=True).fit_transform(table)
     with config_context(transform_output=output):
@@ -349,7 +349,7 @@ def test_bounds_hold_in_units_of_the_table():
     ],
     ids=str,
 )
-def test_bounds_that_are_none_are_refused(bounds):
+def test_invalid_bounds_are_refused(bounds):
     with pytest.raises(ValueError, match="`m.._value` must be"):
         make_imputer(**bounds).fit(make_numbers())
 
@@ -384,7 +384,7 @@ def test_a_giant_cell_in_training_leaves_finite_fills(standardize, cell):
     assert np.isfinite(filled).all()
 
 
-def test_a_cell_that_drowns_its_column_is_warned_of_in_tables_with_gaps():
+def test_a_giant_cell_gives_a_warning_in_tables_with_missing_cells():
     X = make_numbers()
     X[3, 1] = 1e20
     with pytest.warns(OutlyingCellWarning, match=r"A column of X has a cell so large"):
@@ -406,7 +406,7 @@ def test_frames_of_filled_images_have_a_column_for_each_pixel(images, container)
     np.testing.assert_array_equal(frame.to_numpy(), imputer.transform(X).reshape(30, -1))
 
 
-def test_what_is_kept_is_of_a_public_class():
+def test_the_fitted_autoencoder_is_of_a_public_class():
     assert type(make_imputer().fit(make_numbers()).autoencoder_) is AutoencoderTransformer
 
 

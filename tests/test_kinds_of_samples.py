@@ -247,7 +247,7 @@ MISSING = {
 }
 
 
-def test_rows_without_a_label_are_left_out_and_said():
+def test_rows_without_a_label_are_left_out_with_a_warning():
     X, y = load_iris(return_X_y=True)
     expected = compare_downstream(PCA(2), X[1::2], y[1::2], cv=3).scores
     for kind in MISSING:

@@ -85,7 +85,7 @@ def test_criteria_of_torch_and_functions_are_losses(digits, quick, loss):
     np.testing.assert_allclose(model.loss_curve_, same.loss_curve_, rtol=1e-5)
 
 
-def test_a_criterion_is_left_as_it_was(digits, quick):
+def test_a_given_criterion_is_not_changed(digits, quick):
     criterion = torch.nn.SmoothL1Loss(beta=0.5)
     estimator = quick(loss=criterion).fit(digits[0])
     assert estimator.loss is criterion
@@ -164,7 +164,7 @@ def test_parameters_of_losses_are_searched(digits, quick, estimator):
     assert loss.delta == 1.35
 
 
-def test_a_loss_given_as_an_object_is_left_as_it_is(digits, quick):
+def test_a_given_loss_object_is_not_changed(digits, quick):
     class Counting(LogCosh):
         n_calls = 0
 
@@ -178,7 +178,7 @@ def test_a_loss_given_as_an_object_is_left_as_it_is(digits, quick):
     assert vars(loss) == before
 
 
-def test_a_model_with_a_loss_of_ones_own_can_be_pickled_and_shown(digits, quick):
+def test_a_model_with_a_loss_object_can_be_pickled_and_printed(digits, quick):
     X, _ = digits
     model = quick(loss=HuberLoss(delta=2.0)).fit(X)
     again = pickle.loads(pickle.dumps(model))
@@ -201,7 +201,7 @@ class NegativeBinomial(ReconstructionLoss):
         return (count + size) * torch.log(size + output.exp()) - count * output
 
 
-def test_a_loss_of_ones_own_may_be_in_the_unit_of_x(counts, quick):
+def test_a_user_defined_loss_may_be_in_the_unit_of_x(counts, quick):
     X, rates = counts
     params = {"max_iter": 30, "early_stopping": False}
     model = quick(n_components=2, loss=NegativeBinomial(0.1), **params).fit(X)
@@ -216,7 +216,7 @@ class Misspelt(LogCosh):
     link = "exp"
 
 
-def test_what_is_wrong_with_a_loss_is_said_before_training(wine, quick):
+def test_invalid_losses_are_refused_before_training(wine, quick):
     for loss, message in [
         (Misspelt(), "`link` of Misspelt must be one of"),
         (HuberLoss(delta=-1), "`delta` must be a finite number above 0"),
@@ -237,7 +237,7 @@ def test_a_criterion_of_a_single_number_says_so_once(digits, quick, params):
     assert "`loss` returns a single number for all rows" in messages[0]
 
 
-def test_losses_of_cells_or_rows_give_no_such_warning(digits, quick):
+def test_losses_of_cells_or_rows_give_no_warning_of_single_numbers(digits, quick):
     for loss in [smooth, torch.nn.L1Loss(), torch.nn.MSELoss, "huber", SquaredError(), Cosine()]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", RowLossWarning)

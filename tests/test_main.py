@@ -277,7 +277,7 @@ def test_the_code_of_a_report_reads_the_file_alike(flowers, tmp_path, capsys):
     assert "X = X.drop(columns=['colour'])" in text
 
 
-def test_what_steers_a_terminal_is_shown_and_not_sent(tmp_path, capsys):
+def test_control_characters_are_escaped_in_the_output(tmp_path, capsys):
     rows = "".join(f"{row},{row % 7},k\x1b[2J\n" for row in range(20))
     path = tmp_path / "evil.csv"
     path.write_text(f"a\x1b]0;x\x07,b\u202e,kind\x9b31m\n{rows}", encoding="utf-8")
@@ -291,7 +291,7 @@ def test_what_steers_a_terminal_is_shown_and_not_sent(tmp_path, capsys):
 @pytest.mark.parametrize(
     "option", [["--drop", "a"], ["--no-header"], ["--sheet", "A"], ["--target", "a"]]
 )
-def test_options_of_files_are_refused_with_data_of_our_own(option, capsys):
+def test_options_of_files_are_refused_with_built_in_data(option, capsys):
     code, _, errors = run(capsys, "digits", *option)
     assert code == 2
     assert f"{option[0]} must be left out with digits" in errors
@@ -387,7 +387,7 @@ def test_help_and_errors_wait_for_no_slow_import(arguments):
     assert done.returncode == 0, done.stderr
 
 
-def test_front_door_has_all_that_it_lists():
+def test_the_package_has_all_names_that_it_lists():
     assert all(getattr(skae, name) is not None for name in dir(skae))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         skae.nonsense  # noqa: B018

@@ -48,7 +48,7 @@ def equal_shares(X):
     return np.full(len(X), 1 / len(X))
 
 
-def test_nan_is_refused_by_default_and_told_what_to_do(wine, quick):
+def test_nan_is_refused_by_default_with_a_remedy(wine, quick):
     X = hide(wine[0])
     with pytest.raises(ValueError, match="contains NaN[^$]*Set missing='mask' to fit Autoenc"):
         quick().fit(X)
@@ -59,7 +59,7 @@ def test_nan_is_refused_by_default_and_told_what_to_do(wine, quick):
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinite_cells_are_refused_all_the_same(wine, masked, value):
+def test_infinite_cells_are_refused_where_missing_ones_are_not(wine, masked, value):
     X = hide(wine[0])
     model = masked().fit(X)
     X[3, 2] = value
@@ -68,7 +68,7 @@ def test_infinite_cells_are_refused_all_the_same(wine, masked, value):
             call(X)
 
 
-def test_tags_say_what_is_accepted(wine, masked):
+def test_tags_state_that_missing_cells_are_accepted(wine, masked):
     tags = masked().__sklearn_tags__().input_tags
     assert tags.allow_nan
     assert not tags.sparse
@@ -87,7 +87,7 @@ def test_tags_say_what_is_accepted(wine, masked):
         ({"missing": "drop"}, "'missing' .* must be a str among {'mask'} or None. Got 'drop'"),
     ],
 )
-def test_what_does_not_go_together_is_refused(wine, quick, params, message):
+def test_parameters_that_do_not_go_together_are_refused(wine, quick, params, message):
     with pytest.raises(ValueError, match=message):
         quick(**{"missing": "mask", **params}).fit(hide(wine[0]))
 
@@ -228,7 +228,7 @@ def test_missing_cells_have_exactly_no_gradient(images, masked):
         assert (written_out[gaps] == 0).all()
 
 
-def test_what_stands_in_missing_cells_of_the_target_is_never_seen(images, masked):
+def test_values_in_missing_cells_of_the_target_do_not_matter(images, masked):
     X = hide(images[:, 16:40])
     model = masked(dtype="float64").fit(X)
     rows = model._standardization.apply(X)

@@ -275,7 +275,7 @@ def test_the_start_is_pca_of_standardised_numbers_and_scaled_indicators():
     assert start.pca_reconstruction_error_ == pytest.approx(np.mean(expected), rel=1e-4)
 
 
-def test_what_is_no_better_stays_as_it_was():
+def test_a_network_no_better_than_famd_stays_famd():
     draw = np.random.default_rng(0)
     noise = pd.DataFrame({"a": draw.normal(size=N), "b": draw.choice([*"xyz"], N)})
     with pytest.warns(skae.exceptions.NotBetterThanPCAWarning, match="factor analysis"):
@@ -300,7 +300,7 @@ def test_frames_of_plain_numbers_are_tables_as_before(quick):
         )
 
 
-def test_columns_that_tell_nothing_are_left_out_and_named(quick):
+def test_uninformative_columns_are_left_out_and_named(quick):
     frame = make_frame().assign(
         key=[f"k{i}" for i in range(N)], row=range(N, 0, -1), same="x", empty=None, one=1.5
     )
@@ -324,7 +324,7 @@ def test_columns_that_tell_nothing_are_left_out_and_named(quick):
 
 @pytest.mark.parametrize(("action", "n_shown"), [("default", 1), ("always", 3)])
 @pytest.mark.parametrize("column", ["constant", "too many codes"])
-def test_the_default_filter_shows_what_every_fold_says_once(action, n_shown, column):
+def test_the_default_filter_shows_a_warning_of_all_folds_once(action, n_shown, column):
     # scikit-learn ignores other warnings for a while in each fold, after which Python forgets what
     # it has shown.
     frame = make_frame(60)[["float", "text"]].assign(same=action)
@@ -340,7 +340,7 @@ def test_the_default_filter_shows_what_every_fold_says_once(action, n_shown, col
 
 
 @pytest.mark.parametrize("make", [lambda: make_frame(), lambda: add_gaps(make_frame())])
-def test_unknown_categories_are_no_error_and_cost_nothing(make, quick):
+def test_unknown_categories_are_accepted_without_an_error_of_reconstruction(make, quick):
     frame = make()
     model = quick().fit(frame)
     new = frame.assign(text="unheard of", figures=7)

@@ -53,7 +53,7 @@ def test_new_rows_keep_more_neighbours_than_with_pca(fitted, X):
     assert kept[0] > 1.08 * kept[1]
 
 
-def test_share_kept_is_told_beside_that_of_linear_maps(fitted):
+def test_the_share_of_neighbours_kept_is_recorded_beside_that_of_linear_maps(fitted):
     assert sorted(fitted.linear_neighbors_kept_) == LINEAR_MAPS
     best = max(fitted.linear_neighbors_kept_.values())
     assert fitted.linear_neighbors_kept_[fitted.linear_start_] == best
@@ -94,7 +94,7 @@ def test_rows_are_reconstructed(fitted, X):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_rows_that_a_linear_map_tells_keep_it_and_say_so(metric):
+def test_a_linear_map_that_keeps_all_neighbours_is_kept_with_a_warning(metric):
     X = make_linear()
     model = make_model(n_components=2, loss=NeighborLoss(metric), max_iter=5)
     with pytest.warns(NotBetterThanPCAWarning, match="so the model is"):
@@ -165,7 +165,7 @@ def test_a_row_of_weight_zero_has_no_influence(X):
     ids=str,
 )
 @pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
-def test_other_parameters_go_with_it(X, params):
+def test_the_neighbor_loss_goes_with_other_parameters(X, params):
     model = make_model(**{**params, "max_iter": 4}).fit(X[:400])
     assert np.isfinite(model.inverse_transform(model.transform(X))).all()
 
@@ -200,7 +200,7 @@ def test_few_rows_are_no_error(X, n_rows):
         ({"missing": "mask"}, "`missing` must be None"),
     ],
 )
-def test_what_would_change_neighbours_is_refused(X, params, message):
+def test_parameters_that_would_change_neighbours_are_refused(X, params, message):
     with pytest.raises(ValueError, match=message):
         make_model(**params).fit(X)
 

@@ -79,7 +79,7 @@ def test_the_score_curve_is_that_of_unseen_rows_and_nowhere_below_pcas(fitted, h
     assert curve[-1] == pytest.approx(score, abs=1e-4)
 
 
-def test_all_codes_reconstruct_what_score_says(fitted, halves):
+def test_reconstructions_from_all_codes_have_the_error_of_the_score(fitted, halves):
     errors = fitted.reconstruction_errors(halves[1]).mean()
     assert measure(fitted, halves[1], 6) == pytest.approx(errors, rel=1e-5)
 
@@ -111,7 +111,7 @@ def test_a_model_that_stays_pca_is_pca_with_any_number_of_codes(wine):
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3])
-def test_few_codes_will_do(halves, n_components):
+def test_one_to_three_nested_codes_are_accepted(halves, n_components):
     params = SMALL | {"n_components": n_components, "max_iter": 3}
     model = AutoencoderTransformer(**params).fit(halves[0][:100])
     assert model.score_curve_.shape == (n_components,)
@@ -199,7 +199,7 @@ def test_other_codes_are_not_cut(quick, halves):
 @pytest.mark.parametrize(
     "params", [{"penalty": "contractive"}, {"tied_weights": True}, {"rotation": "ica"}], ids=str
 )
-def test_what_does_not_go_with_nested_codes_is_refused(halves, params):
+def test_parameters_that_do_not_go_with_nested_codes_are_refused(halves, params):
     with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be .* with nested=True"):
         AutoencoderTransformer(**SMALL, **params).fit(halves[0][:100])
 
@@ -231,8 +231,8 @@ def test_gradients_by_hand_are_those_of_autograd(halves, loss, weighted):
             step.update_()
         results.append([*losses, *step.judge(rows, rows)])
         results[-1] += [p.detach().clone() for own in modules for p in own.parameters()]
-    for mine, expected in zip(*results, strict=True):
-        torch.testing.assert_close(mine, expected, rtol=1e-9, atol=1e-12)
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def make_step(modules, model, *, by_hand):
@@ -355,7 +355,7 @@ def test_numbers_of_codes_that_do_worse_than_at_the_start_count_more(fitted):
     assert shares.mean() == pytest.approx(1)
 
 
-def test_a_code_more_is_left_aside_where_it_does_harm():
+def test_a_further_code_that_does_harm_is_not_used():
     errors = np.array([5.0, 3.0, 4.0, 2.0, 2.5])
     assert choose_numbers(errors, [1, 2, 3, 4, 5]).tolist() == [1, 2, 2, 4, 5]
     assert choose_numbers(errors, [1, 2, 4, 6, 8]).tolist() == [1, 2, 3, 2, 2, 6, 7, 8]

@@ -52,7 +52,7 @@ def test_a_giant_cell_in_training_spoils_no_other_column(dtype, giant, column):
 
 
 @ignore_no_gain
-def test_a_giant_cell_that_drowns_its_column_is_told():
+def test_a_giant_cell_gives_a_warning():
     X = load_wine().data
     X[5, 3] = 1e12
     with pytest.warns(OutlyingCellWarning, match=r"^Column 3 of X has a cell .* from the mean"):
@@ -61,7 +61,7 @@ def test_a_giant_cell_that_drowns_its_column_is_told():
 
 @ignore_no_gain
 @pytest.mark.filterwarnings("error::skae.exceptions.OutlyingCellWarning")
-def test_ordinary_outliers_and_double_precision_give_no_such_warning():
+def test_ordinary_outliers_and_double_precision_give_no_warning_of_giant_cells():
     for giant, dtype in [(1, "float32"), (1e4, "float32"), (1e6, "float32"), (1e12, "float64")]:
         X = load_wine().data
         X[5, 3] = giant

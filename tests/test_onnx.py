@@ -180,7 +180,7 @@ def test_all_methods_of_an_autoencoder_near_and_far(images, path):
         )
 
 
-def test_skl2onnx_converts_pipelines_with_ours(images):
+def test_skl2onnx_converts_pipelines_with_skae_steps(images):
     import skae.onnx  # noqa: F401
 
     X = images[:, 8:32]
@@ -268,7 +268,7 @@ REFUSED = {
 }
 
 
-def test_refusals_tell_the_reason(images, path):
+def test_refusals_give_the_reason(images, path):
     for case in REFUSED:
         model, params, message = REFUSED[case]
         X = images[:, 8:32]
@@ -462,7 +462,7 @@ class Shifted(AutoencoderTransformer):
 
 
 @pytest.mark.slow
-def test_derived_classes_are_exported_as_what_they_derive_from(images, path):
+def test_derived_classes_are_exported_as_their_base_class(images, path):
     model = Shifted(**SMALL).fit(images[:, 8:32])
     model.shift = 0.0
     skae.to_onnx(model, path)
@@ -506,7 +506,7 @@ class Own(torch.nn.Module):
 
 
 @pytest.mark.slow
-def test_networks_of_ones_own_say_why_they_cannot(wine, path):
+def test_user_defined_networks_are_refused_with_the_reason(wine, path):
     X, _ = wine
     own = lambda shape, n_codes, n_outputs: (  # noqa: E731
         Own(shape[0], n_outputs),

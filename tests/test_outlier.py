@@ -47,7 +47,7 @@ def fitted(zeros):
     return make_detector().fit(zeros[0][:120])
 
 
-def test_the_score_is_what_its_formula_says(zeros):
+def test_the_score_follows_its_formula(zeros):
     X, others = zeros[0][:90], zeros[1][:5]
     detector = make_detector(n_neighbors=5, trim=0).fit(X)
     scaled, new = ((rows - X.min(axis=0)) / detector.data_range_ for rows in (X, others))
@@ -175,7 +175,7 @@ def test_outliers_in_a_group_do_not_hide_each_other(zeros):
     assert (labels[120:] == -1).sum() >= 5
 
 
-def test_the_feature_that_did_it_is_named(fitted, zeros):
+def test_the_unusual_feature_has_the_largest_error(fitted, zeros):
     X = zeros[0][120:130].copy()
     X[:, 19] = 60
     errors = fitted.reconstruction_errors(X)
@@ -213,7 +213,7 @@ def test_sparse_rows_need_not_be_centred_at_zero():
     )
 
 
-def test_one_seed_gives_one_result_and_touches_nothing(zeros):
+def test_equal_seeds_give_equal_scores_and_global_state_is_kept(zeros):
     X = zeros[0][:80]
     before = torch.get_rng_state()
     first = make_detector().fit(X)
@@ -257,7 +257,7 @@ def test_parameters_can_be_searched(zeros):
     assert set(search.best_params_) == set(grid)
 
 
-def test_it_ends_a_pipeline(zeros):
+def test_the_detector_works_at_the_end_of_a_pipeline(zeros):
     pipeline = make_pipeline(StandardScaler(), make_detector()).fit(zeros[0])
     assert set(pipeline.predict(zeros[1])) <= {-1, 1}
 
@@ -449,7 +449,7 @@ def test_columns_of_any_unit_are_taken():
 
 
 @pytest.mark.parametrize("output", ["pandas", pytest.param("polars", marks=pytest.mark.slow)])
-def test_frames_everywhere_break_nothing(zeros, output):
+def test_results_do_not_depend_on_the_global_output_of_scikit_learn(zeros, output):
     pytest.importorskip(output)
     expected = make_detector().fit(zeros[0]).score_samples(zeros[1])
     with config_context(transform_output=output):

@@ -109,7 +109,7 @@ def swap(role, module):
     return make_pair
 
 
-def test_what_does_not_fit_is_refused_before_training(images):
+def test_networks_of_wrong_shapes_are_refused_before_training(images):
     for architecture, message in [
         (swap("encoder", nn.Sequential(nn.Conv2d(3, 4, 3))), r"layer `0` \(Conv2d.*in_channels=3"),
         (swap("encoder", nn.Sequential(nn.Flatten(), nn.Linear(60, 3))), r"in_features=60.*n, 64"),

@@ -188,7 +188,7 @@ def test_held_out_rows_end_each_training_at_its_own_epoch():
     assert_equal_fits(estimators, X)
 
 
-def test_searches_score_as_alone_whatever_the_number_of_tasks(wine):
+def test_searches_side_by_side_score_as_alone_with_any_number_of_tasks(wine):
     pipeline = make_pipeline(StandardScaler(), make_transformer(max_iter=2), LinearRegression())
     grid = {"autoencodertransformer__learning_rate_init": [0.001, 0.02]}
     search = GridSearchCV(pipeline, grid, cv=2)
@@ -210,7 +210,7 @@ def test_nested_searches_score_as_alone(wine):
         np.testing.assert_array_equal(cross_val_score(search, wine[0], cv=2), alone)
 
 
-def test_other_tools_and_kinds_give_what_they_give_alone(wine):
+def test_unions_and_bagging_side_by_side_give_the_results_of_alone(wine):
     X, y = wine
     union = FeatureUnion(
         [
@@ -372,7 +372,7 @@ WAYS = {
         for name, estimator in WAYS.items()
     ],
 )
-def test_survivors_go_on_to_what_a_whole_training_gives(estimator, wine, monkeypatch):
+def test_candidates_that_continue_score_as_after_a_whole_training(estimator, wine, monkeypatch):
     trained = count_epochs(monkeypatch)
     results = halve(estimator, wine[0], resume_until=4)
     n_resumed = len(trained)
@@ -408,7 +408,7 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
 
 
 @pytest.mark.parametrize("resume_until", [0, 2.5, "all"])
-def test_a_length_that_is_none_is_refused(resume_until):
+def test_an_invalid_resume_until_is_refused(resume_until):
     with pytest.raises(ValueError, match=r"`resume_until` must be a positive integer\. Got"):
         side_by_side(resume_until=resume_until)
 
@@ -457,7 +457,7 @@ def test_an_interruption_ends_the_processes(wine):
 
 
 @pytest.mark.parametrize("n_processes", [0, 1.5, "all"])
-def test_a_number_of_processes_that_is_none_is_refused(n_processes):
+def test_an_invalid_number_of_processes_is_refused(n_processes):
     with pytest.raises(ValueError, match=r"`n_processes` must be an integer other than 0\. Got"):
         side_by_side(n_processes=n_processes)
 

@@ -109,7 +109,7 @@ class Shrinkage(Penalty):
         return code.square().mean()
 
 
-def test_a_penalty_of_ones_own(digits, overcomplete):
+def test_a_user_defined_penalty_is_applied(digits, overcomplete):
     X = digits[0]
     penalty = Shrinkage()
     before = copy.deepcopy(vars(penalty))
@@ -163,7 +163,7 @@ class Gated(torch.nn.Module):
 
 @pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("penalty", [Threshold(1.0), Gates()])
-def test_a_sparsity_of_ones_own_works_in_every_way_of_training(digits, any_autoencoder, penalty):
+def test_a_user_defined_sparsity_works_in_every_way_of_training(digits, any_autoencoder, penalty):
     X, _ = digits
     codes = any_autoencoder.set_params(penalty=penalty).fit(X).transform(X)
     assert (codes == 0).any()
@@ -206,7 +206,7 @@ class Columnwise(Penalty):
         return code.square().mean(0)
 
 
-def test_what_is_wrong_with_a_penalty_is_said(digits, quick):
+def test_invalid_penalties_are_refused(digits, quick):
     for params, message in [
         ({"penalty": Threshold(), "alpha": 0.5}, "`alpha` must be None with penalty=Threshold"),
         ({"penalty": "top_k"}, "Use SparseAutoencoderTransformer for codes of which few are"),

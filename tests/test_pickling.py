@@ -92,7 +92,7 @@ def test_a_pickle_holds_the_weights_and_little_else(quick, images):
         assert len(pickle.dumps(estimator)) <= 1.1 * n_bytes + 10_000
 
 
-def test_nothing_that_only_training_needs_is_kept(any_autoencoder, images):
+def test_pickles_hold_no_state_of_training(any_autoencoder, images):
     names = pickle.dumps(any_autoencoder.fit(images))
     for leftover in (b"optim", b"EpochHook", b"BestEpoch", b"FiniteLoss", b"callback_ctx"):
         assert (leftover in names) == (
@@ -159,7 +159,7 @@ def test_a_clone_has_the_parameters_and_no_fit(any_autoencoder, images):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 @pytest.mark.parametrize("params", [{}, {"early_stopping": False}], ids=str)
-def test_what_a_gpu_has_fitted_is_loaded_on_the_cpu(quick, images, params):
+def test_models_fitted_on_a_gpu_are_loaded_on_the_cpu(quick, images, params):
     estimator = quick(device="cuda", **params).fit(images)
     loaded = through_pickle(estimator)
     assert {value.device.type for value in loaded.net_.module_.state_dict().values()} == {"cpu"}
@@ -208,7 +208,7 @@ def test_unpickling_leaves_the_global_generator_alone(quick, images):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_changed_module_is_pickled_as_it_is(quick, images):
+def test_a_changed_module_is_pickled_with_its_changes(quick, images):
     estimator = quick().fit(images)
     module = estimator.net_.module_
     module.decoder = torch.nn.Sequential(torch.nn.Identity(), module.decoder)

@@ -352,7 +352,7 @@ def test_a_group_of_one_process_trains_the_model_of_none(rows, monkeypatch):
 
 
 @pytest.mark.usefixtures("group_of_one")
-def test_what_processes_cannot_share_is_refused_in_a_group_of_one():
+def test_penalties_that_processes_cannot_share_are_refused_in_a_group_of_one():
     with across_processes(), pytest.raises(ValueError, match="sums over rows"):
         AutoencoderTransformer(**QUICK, penalty="contractive").fit(X)
 
@@ -376,7 +376,7 @@ def test_every_kind_of_training_is_that_of_one_process(name, more_results):
 
 
 @pytest.mark.slow
-def test_what_processes_cannot_share_is_refused(tmp_path):
+def test_options_that_processes_cannot_share_are_refused(tmp_path):
     results = run(tmp_path, "refused")
     for name, (_, _, message) in REFUSED_FITS.items():
         for own in results:

@@ -166,7 +166,7 @@ def test_short_work_and_epochs_that_are_printed_have_no_bar(monkeypatch, model, 
     assert "Epoch" not in look(monkeypatch, lambda: verbose.fit(X))
 
 
-def test_configurations_that_mean_nothing_are_refused():
+def test_invalid_configurations_are_refused():
     with pytest.raises(ValueError, match=r"`progress` must be .* Got 'no'"):
         skae.set_config(progress="no")
     with pytest.raises(ValueError, match="Got 1"), skae.config_context(progress=1):

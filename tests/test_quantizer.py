@@ -74,7 +74,7 @@ def test_other_bits_count_from_the_next_fit_on(X):
     assert quantizer.fit(X).transform(X).max() == 3
 
 
-def test_it_works_behind_others_and_as_a_clone(X):
+def test_a_quantizer_works_in_a_pipeline_and_as_a_clone(X):
     pipeline = make_pipeline(StandardScaler(), Quantizer(bits=2)).fit(X)
     assert pipeline.transform(X).dtype == np.uint8
     back = pipeline.inverse_transform(pipeline.transform(X))
@@ -82,7 +82,7 @@ def test_it_works_behind_others_and_as_a_clone(X):
     assert clone(Quantizer(3)).bits == 3
 
 
-def test_files_keep_it(X, tmp_path):
+def test_a_quantizer_is_saved_and_loaded(X, tmp_path):
     quantizer = Quantizer(3).fit(X)
     save(quantizer, tmp_path / "quantizer.skae")
     np.testing.assert_array_equal(

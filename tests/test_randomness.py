@@ -102,7 +102,7 @@ def test_a_random_state_advances_from_fit_to_fit(quick, images):
     np.testing.assert_array_equal(codes_of(again, images), first)
 
 
-def test_global_seeds_have_no_say(any_autoencoder, images):
+def test_global_seeds_have_no_influence(any_autoencoder, images):
     results = []
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):
@@ -119,7 +119,7 @@ def test_no_seed_follows_numpys_global_one(quick, images):
     assert not np.array_equal(codes_of(quick(random_state=None), images), first)
 
 
-def test_threads_side_by_side_give_what_one_alone_gives(any_autoencoder, images):
+def test_fits_in_several_threads_are_those_in_one(any_autoencoder, images):
     alone = codes_of(copy.deepcopy(any_autoencoder), images)
     estimators = [copy.deepcopy(any_autoencoder) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
@@ -129,7 +129,7 @@ def test_threads_side_by_side_give_what_one_alone_gives(any_autoencoder, images)
 
 
 @pytest.mark.slow
-def test_worker_processes_give_what_this_one_gives(quick, images):
+def test_fits_in_worker_processes_are_those_in_this_one(quick, images):
     here = Parallel(n_jobs=1)(delayed(codes_of)(quick(), images) for _ in range(2))
     there = Parallel(n_jobs=2)(delayed(codes_of)(quick(), images) for _ in range(2))
     np.testing.assert_array_equal(there, here)
@@ -147,7 +147,7 @@ def test_worker_processes_give_what_this_one_gives(quick, images):
     ],
     ids=["no_grad", "inference_mode", "meta_device", "autocast", "double"],
 )
-def test_results_are_the_same_whatever_mode_torch_is_in(any_autoencoder, images, context):
+def test_results_do_not_depend_on_the_mode_of_torch(any_autoencoder, images, context):
     codes = codes_of(any_autoencoder, images)
     reconstructions = any_autoencoder.inverse_transform(codes)
     with context():
@@ -159,7 +159,7 @@ def test_results_are_the_same_whatever_mode_torch_is_in(any_autoencoder, images,
 @pytest.mark.parametrize(
     "context", [lambda: torch.device("meta"), double_by_default], ids=["meta_device", "double"]
 )
-def test_draws_and_fills_are_the_same_whatever_mode_torch_is_in(images, context):
+def test_draws_and_fills_do_not_depend_on_the_mode_of_torch(images, context):
     X = images[:40, 20:26]
     gaps = np.where(np.arange(X.size).reshape(X.shape) % 7, X, np.nan)
     small = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}

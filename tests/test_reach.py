@@ -263,7 +263,7 @@ def test_the_largest_doubles_are_refused_or_found_without_warnings(missing):
         assert (detector.predict(greatest) == -1).all()
 
 
-def test_codes_whose_rows_are_no_numbers_are_refused(roll):
+def test_codes_whose_reconstructions_overflow_are_refused(roll):
     params = {"max_iter": 9, "random_state": 0, "early_stopping": False}
     model = AutoencoderTransformer(2, **params).fit(roll.astype(np.float32))
     codes = model.transform(roll)
@@ -272,7 +272,7 @@ def test_codes_whose_rows_are_no_numbers_are_refused(roll):
     assert np.isfinite(model.inverse_transform(codes * np.float32(1e33))).all()
 
 
-def test_what_is_learned_fades_gradually(fitted, roll):
+def test_reconstructions_fade_to_pca_gradually(fitted, roll):
     """Beyond the known rows, the reconstruction changes about as fast as the row."""
     corner = roll.max(axis=0)
     path = np.linspace(1.0, 1.2, 200)[:, None] * corner

@@ -48,7 +48,7 @@ def make(estimator=AutoencoderTransformer, n_components=2, **params):
     return estimator(n_components, **params)
 
 
-def test_padding_twice_as_long_changes_nothing(padded):
+def test_results_do_not_depend_on_the_length_of_the_padding(padded):
     for params in [
         {"early_stopping": True},
         {"cell": "lstm", "n_layers": 2},
@@ -88,7 +88,7 @@ def test_starts_as_pca_of_rows_with_means_for_padding(padded):
     np.testing.assert_allclose(model.mean_, mean, atol=1e-12)
 
 
-def test_learns_what_pca_cannot(padded):
+def test_recurrent_networks_reconstruct_better_than_pca(padded):
     model = make(n_components=1, max_iter=40, architecture="recurrent")
     model.fit(padded)
     assert model.reconstruction_error_ < 0.7 * model.pca_reconstruction_error_
@@ -163,7 +163,7 @@ def test_training_continues(padded):
     np.testing.assert_array_equal(codes, model.transform(np.where(np.arange(12) < 6, padded, 9.0)))
 
 
-def test_arrays_of_three_axes_come_back_as_such(padded):
+def test_arrays_of_three_axes_are_reconstructed_with_three_axes(padded):
     flat = make(sample_shape=(-1, 2)).fit(padded)
     X = padded.reshape(-1, LENGTH, 2)
     model = make(sample_shape=None).fit(X)

@@ -121,7 +121,7 @@ def test_codes_whose_axes_mean_something_are_not_rotated(quick, images, rotation
 
 
 @quietly
-def test_penalties_that_allow_it_go_with_rotations(quick, images):
+def test_rotations_go_with_penalties_that_allow_them(quick, images):
     codes = quick(rotation="varimax", penalty="contractive").fit_transform(images)
     assert np.abs(np.corrcoef(codes.T) - np.eye(4)).max() < 1e-3
 
@@ -135,5 +135,5 @@ def test_rows_are_sampled_by_their_weights():
     assert many.diff().float().mean() == pytest.approx(2, abs=1e-3)
 
 
-def test_one_code_has_nothing_to_be_independent_of():
+def test_a_single_code_is_not_turned():
     assert find_independent(torch.randn(20, 1, dtype=torch.float64)).tolist() == [[1.0]]

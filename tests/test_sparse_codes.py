@@ -60,7 +60,7 @@ def test_the_dictionary_holds_the_parts(model):
     assert np.median(cosines.max(axis=1)) > 0.95
 
 
-def test_a_part_of_many_rows_is_not_what_most_dictionary_rows_start_from():
+def test_a_part_of_many_rows_is_the_start_of_few_dictionary_rows():
     rows, parts = make_sums(1000, n_parts=200)
     rows += np.random.RandomState(1).choice([0, 8], size=(1000, 1)) * parts[0]
     model = quick(learning_rate_init=1e-6, max_iter=1).fit(rows)
@@ -158,7 +158,7 @@ def test_more_rounds_find_better_codes(sums):
     assert errors[1] < errors[0]
 
 
-def test_codes_of_a_row_do_not_depend_on_the_rows_beside_it(model, sums):
+def test_codes_of_a_row_do_not_depend_on_other_rows(model, sums):
     whole = model.transform(sums[:100]).toarray()
     for rows in (slice(0, 1), slice(7, 30), slice(None, None, -1)):
         assert_allclose(model.transform(sums[:100][rows]).toarray(), whole[rows], atol=1e-5)
@@ -265,7 +265,7 @@ def test_odd_tables_have_finite_codes(X, n_dead):
         ({"learning_rate_init": 0}, "'learning_rate_init'"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(sums, params, message):
+def test_invalid_parameters_are_refused(sums, params, message):
     with pytest.raises(ValueError, match=message):
         quick(**params).fit(sums)
 

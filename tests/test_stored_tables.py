@@ -279,7 +279,7 @@ def test_detectors_and_imputers_apply_to_a_block_at_a_time(
 
 @pytest.mark.usefixtures("all_large")
 @pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, AutoencoderImputer])
-def test_a_fit_that_memory_has_no_room_for_tells_sizes(estimator, X, tmp_path, monkeypatch):
+def test_a_fit_beyond_the_free_memory_is_refused_with_sizes(estimator, X, tmp_path, monkeypatch):
     monkeypatch.setattr(row_blocks, "find_free_memory", lambda: 100_000_000)
     path = tmp_path / "rows.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(1_000_000, 12)).flush()

@@ -51,13 +51,13 @@ def test_a_few_rows_are_enough(any_autoencoder, iris):
         assert any_autoencoder.reconstruction_error_ <= any_autoencoder.pca_reconstruction_error_
 
 
-def test_one_row_is_refused_by_number(quick, iris):
+def test_a_single_row_is_refused_with_the_number_needed(quick, iris):
     for method in ("fit", "partial_fit", "fit_transform"):
         with pytest.raises(ValueError, match=r"1 sample\(s\) .* minimum of 2 is required"):
             getattr(quick(n_components=1), method)(iris[:1])
 
 
-def test_a_row_left_over_by_the_batches_does_no_harm(any_autoencoder, images):
+def test_a_last_batch_of_one_row_is_accepted(any_autoencoder, images):
     for n_samples, batch_size in [(33, 32), (65, "auto"), (33, 1)]:
         any_autoencoder.set_params(batch_size=batch_size, max_iter=1)
         assert np.isfinite(any_autoencoder.fit(images[:n_samples]).score(images))
@@ -174,7 +174,7 @@ def test_errors_in_any_unit_are_true(quick):
             )
 
 
-def test_nothing_given_is_changed(quick, images):
+def test_arguments_are_not_changed(quick, images):
     sizes, output_range = [16], [0.0, 1.0]
     net_params = {"callbacks": [], "optimizer__betas": [0.9, 0.99]}
     weights = np.linspace(1, 2, len(images))
@@ -196,7 +196,7 @@ def test_nothing_given_is_changed(quick, images):
     assert estimator.net_params is net_params
 
 
-def test_results_do_not_share_memory_with_what_was_given(quick, images):
+def test_results_do_not_share_memory_with_arguments(quick, images):
     X = images.astype(np.float32)
     estimator = quick(n_components=2).fit(X)
     codes = estimator.transform(X)
@@ -446,7 +446,7 @@ def test_a_loss_that_is_not_finite_is_an_error(any_autoencoder, images):
 
 
 @pytest.mark.parametrize("params", [{}, {"loss": "binary_cross_entropy"}], ids=str)
-def test_a_loss_that_is_not_finite_is_an_error_and_leaves_the_estimator_as_it_was(digits, params):
+def test_a_refit_with_an_infinite_loss_is_an_error_and_changes_nothing(digits, params):
     X = digits[0]
     estimator = fit(X, **params)
     codes, curve = estimator.transform(X), estimator.loss_curve_
@@ -458,7 +458,7 @@ def test_a_loss_that_is_not_finite_is_an_error_and_leaves_the_estimator_as_it_wa
     assert estimator.n_features_in_ == 64
 
 
-def test_a_chunk_on_which_the_loss_is_not_finite_changes_nothing(digits):
+def test_a_chunk_with_an_infinite_loss_is_an_error_and_changes_nothing(digits):
     X = digits[0]
     estimator = fit(X)
     codes = estimator.transform(X)
@@ -514,9 +514,7 @@ def test_an_interruption_by_the_user_ends_the_fit(any_autoencoder, images, monke
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_a_fit_that_fails_leaves_the_one_before_as_it_was(
-    any_autoencoder, images, monkeypatch, method
-):
+def test_a_refit_that_fails_changes_nothing(any_autoencoder, images, monkeypatch, method):
     estimator = any_autoencoder.set_params(warm_start=True).fit(images)
     codes, fitted = estimator.transform(images), dict(vars(estimator))
     interrupt_training(monkeypatch)

@@ -44,12 +44,12 @@ def test_words_come_back_in_their_order(sequencer):
 def test_words_are_counted_as_by_count_vectorizer(sequencer):
     counter = CountVectorizer(token_pattern=r"(?u)\b\w+\b", min_df=2)
     counts = counter.fit_transform(TEXTS).toarray()
-    ours = TokenSequencer(min_df=2).fit(TEXTS)
-    assert sorted(ours.vocabulary_) == list(counter.get_feature_names_out())
-    rows = ours.transform(TEXTS)
+    found = TokenSequencer(min_df=2).fit(TEXTS)
+    assert sorted(found.vocabulary_) == list(counter.get_feature_names_out())
+    rows = found.transform(TEXTS)
     for word, column in counter.vocabulary_.items():
         np.testing.assert_array_equal(
-            (rows == ours.vocabulary_[word]).sum(axis=1), counts[:, column]
+            (rows == found.vocabulary_[word]).sum(axis=1), counts[:, column]
         )
 
 
@@ -65,7 +65,7 @@ def test_padding_and_unknown_words_have_numbers_of_their_own(sequencer):
     assert dropping.inverse_transform(dropping.transform(["a dog good"])) == ["a good"]
 
 
-def test_length_is_the_longest_or_what_one_asks_for(sequencer):
+def test_the_length_is_that_of_the_longest_text_or_as_given(sequencer):
     assert sequencer.max_length_ == 8
     short = TokenSequencer(2).fit(TEXTS)
     assert short.inverse_transform(short.transform(TEXTS))[0] == "the film"
@@ -119,7 +119,7 @@ def test_words_of_any_script_come_back_whole():
         assert sequencer.inverse_transform(sequencer.transform([text])) == [text]
 
 
-def test_one_word_has_one_number_however_it_is_written():
+def test_spellings_of_one_word_have_one_number():
     sequencer = TokenSequencer().fit(["caf\u00e9 \u0130yi iyi", "cafe\u0301"])
     assert set(sequencer.vocabulary_) == {"caf\u00e9", "iyi"}
     given = TokenSequencer(vocabulary=["cafe\u0301"]).fit(["caf\u00e9"])

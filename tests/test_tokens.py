@@ -109,7 +109,7 @@ def test_texts_without_order_or_sense_stay_with_the_start():
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_padding_twice_as_long_changes_nothing(tokens, cell):
+def test_results_do_not_depend_on_the_length_of_the_padding(tokens, cell):
     architecture = Recurrent(cell, n_units=8, bidirectional=True)
     model = make(architecture=architecture).fit(tokens)
     longer = np.pad(tokens, ((0, 0), (0, tokens.shape[1])))
@@ -197,7 +197,7 @@ def test_numbers_of_words_without_end_are_refused_in_fit_and_unknown_later(token
 
 
 @pytest.mark.parametrize("cells", [pytest.param(20, marks=pytest.mark.slow), 300])
-def test_outputs_computed_a_few_words_at_a_time_change_nothing(tokens, monkeypatch, cells):
+def test_outputs_computed_in_parts_are_those_computed_at_once(tokens, monkeypatch, cells):
     expected = make().fit(tokens)
     monkeypatch.setattr("skae.modules._tokens._CELLS_AT_ONCE", cells)
     found = make().fit(tokens)
@@ -211,7 +211,7 @@ def test_outputs_computed_a_few_words_at_a_time_change_nothing(tokens, monkeypat
 
 
 @pytest.mark.parametrize(("n_texts", "length", "n_tokens"), [(2, 3000, 2**21), (20000, 300, 2000)])
-def test_what_would_take_hours_for_an_epoch_is_refused(n_texts, length, n_tokens):
+def test_texts_with_too_many_words_to_train_on_are_refused(n_texts, length, n_tokens):
     texts = np.full((n_texts, length), 2, dtype=np.int32)
     texts[0, 0] = n_tokens
     model = TokenAutoencoderTransformer(device="cpu")

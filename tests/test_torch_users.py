@@ -125,9 +125,9 @@ def test_listening_to_batches_does_not_change_the_weights(fit, digits, loss, act
     by_hand = fit(**params)
     by_autograd = fit(**params, net_params={"callbacks": [CountsBatches()]})
     np.testing.assert_allclose(by_autograd.loss_curve_, by_hand.loss_curve_, rtol=1e-4)
-    theirs = by_autograd.net_.module_.state_dict()
-    for name, mine in by_hand.net_.module_.state_dict().items():
-        np.testing.assert_allclose(theirs[name], mine, rtol=1e-3, atol=2e-4, err_msg=name)
+    expected = by_autograd.net_.module_.state_dict()
+    for name, found in by_hand.net_.module_.state_dict().items():
+        np.testing.assert_allclose(expected[name], found, rtol=1e-3, atol=2e-4, err_msg=name)
 
 
 def test_a_learning_rate_scheduler_of_skorch_is_followed(fit):
@@ -267,7 +267,7 @@ def test_parameter_groups_may_be_others(fit, net_params):
 
 
 @pytest.mark.slow
-def test_a_compiled_network_learns_what_another_one_does(fit, digits):
+def test_a_compiled_network_trains_as_an_uncompiled_one(fit, digits):
     plain = fit(max_iter=4, net_params={"compile": False})
     compiled = fit(max_iter=4, net_params={"compile": True, "compile__backend": "eager"})
     np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-3)

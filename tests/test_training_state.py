@@ -50,7 +50,7 @@ def test_a_fit_changes_no_parameter(any_autoencoder, images):
     assert any_autoencoder.fit(images).get_params() == before
 
 
-def test_a_second_fit_knows_nothing_of_the_first(any_autoencoder, images):
+def test_a_second_fit_does_not_depend_on_the_first(any_autoencoder, images):
     params = {"n_components": 3, "hidden_layer_sizes": (8, 8), "activation": "tanh"}
     again = any_autoencoder.fit(images[:50, :20]).set_params(**params).fit(images)
     fresh = clone(any_autoencoder).fit(images)
@@ -100,7 +100,7 @@ def test_a_warm_start_continues_the_fit_before(any_autoencoder, images):
     assert estimator.n_iter_ <= 5
 
 
-def test_a_warm_start_from_nothing_is_a_fit(any_autoencoder, images):
+def test_a_warm_start_of_an_unfitted_estimator_is_a_fit(any_autoencoder, images):
     expected = any_autoencoder.fit(images).transform(images)
     warm = clone(any_autoencoder).set_params(warm_start=True).fit(images)
     np.testing.assert_array_equal(warm.transform(images), expected)

@@ -111,7 +111,7 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
         (["array.skae", "rows.npy", "x.npy", "--inverse", "--reconstruct"], "Got both"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line(work, capsys, arguments, message):
+def test_user_errors_of_transform_are_one_line(work, capsys, arguments, message):
     pd.DataFrame({"code": [1.0]}).to_parquet("codes.parquet")
     work.joinpath("empty.npy").touch()
     skae.save(skae.AutoencoderOutlierDetector(), "detector.skae")

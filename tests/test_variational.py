@@ -119,7 +119,7 @@ def test_every_likelihood_works_in_every_way_of_training(images, likelihood, par
     assert (model.noise_scale_ is None) == (likelihood == "bernoulli")
 
 
-def test_codes_are_in_the_order_of_what_they_explain(trained):
+def test_codes_are_in_the_order_of_the_variance_explained(trained):
     assert (np.diff(trained.explained_variance_ratio_) <= 0).all()
     assert trained.explained_variance_ratio_.sum() > 0.4
 
@@ -362,7 +362,7 @@ def test_weights_of_zero_leave_rows_out(images):
 
 
 @pytest.mark.parametrize("value", [255, -1])
-def test_densities_of_bernoulli_models_refuse_what_fit_refuses(value):
+def test_densities_of_bernoulli_models_refuse_values_that_fit_refuses(value):
     X = (np.random.default_rng(0).normal(size=(60, 4)) > 0).astype(float)
     model = VariationalAutoencoderTransformer(
         2, likelihood="bernoulli", max_iter=1, random_state=0

@@ -50,7 +50,7 @@ def test_weights_are_repeats_where_all_rows_meet_at_once(quick, images, weights)
 
 
 @pytest.mark.slow
-def test_weights_do_on_average_what_repeats_do_where_batches_are_small(quick, digits):
+def test_weights_equal_repeated_rows_on_average_in_small_batches(quick, digits):
     # The mean weight is 2, so repeated rows take twice as many steps in an epoch.
     order = np.argsort(digits[1][:64], kind="stable")
     X, weights = digits[0][order], np.where(np.arange(64) < 32, 3, 1)
@@ -108,7 +108,7 @@ def test_weights_of_the_score_are_repeats(quick, images, weights):
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "score"])
-def test_weights_that_make_no_sense_are_refused(quick, images, method, values, message):
+def test_invalid_weights_are_refused(quick, images, method, values, message):
     estimator = quick().fit(images)
     with pytest.raises(ValueError, match=message):
         getattr(estimator, method)(images, sample_weight=np.resize(values, 150))

@@ -294,6 +294,6 @@ def test_further_splits_show_how_much_depends_on_the_rows_held_out(wine, quick):
 
 
 @pytest.mark.parametrize(("n_splits", "X_test"), [(0, None), (2.5, None), (2, np.eye(4, 13))])
-def test_numbers_of_splits_that_make_no_sense_are_refused(wine, n_splits, X_test):
+def test_invalid_numbers_of_splits_are_refused(wine, n_splits, X_test):
     with pytest.raises(ValueError, match="`n_splits` must be"):
         compare_with_pca(wine[0], n_splits=n_splits, X_test=X_test)

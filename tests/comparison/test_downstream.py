@@ -96,7 +96,7 @@ def test_interval_is_that_of_the_corrected_t_test():
     assert (low, high) == pytest.approx((0.25 - half, 0.25 + half))
 
 
-def test_interval_holds_the_true_mean_as_often_as_it_says():
+def test_the_interval_holds_the_true_mean_with_its_probability():
     # Ten splits of one table: scores with a common part, as the correction assumes.
     rng = np.random.default_rng(0)
     share, n_splits, n_runs = 0.25, 10, 2000

@@ -127,7 +127,7 @@ def read_verdict(page):
 
 
 @pytest.mark.slow
-def test_verdict_tells_how_many_components_pca_needs(digits, digits_page):
+def test_the_verdict_states_how_many_components_pca_needs(digits, digits_page):
     X_train, X_test, _, _ = train_test_split(*digits, random_state=0, stratify=digits[1])
     total = np.sum((X_test - X_train.mean(axis=0)) ** 2)
 
@@ -261,7 +261,7 @@ def test_the_pointer_shows_the_row_of_each_point(odd, odd_page):
     assert abs(np.corrcoef(order, codes[:, 0])[0, 1]) > 0.999
 
 
-def test_the_page_tells_what_the_codes_stand_for(odd, odd_page):
+def test_the_page_explains_the_codes(odd, odd_page):
     table = odd_page.partition("What the codes stand for")[2].partition("</table>")[0]
     rows = re.findall(r'<td>(\d)</td><td>(\d+)%</td><td class="name">([^<]*)</td>', table)
     assert [code for code, _, _ in rows] == [str(own) for own in range(len(rows))]
@@ -271,7 +271,7 @@ def test_the_page_tells_what_the_codes_stand_for(odd, odd_page):
     assert any(name in named for name in odd[0].columns)
 
 
-def test_what_cannot_be_written_is_refused(tmp_path, digits):
+def test_invalid_paths_and_shapes_of_a_page_are_refused(tmp_path, digits):
     comparison = compare_with_pca(digits[0], n_components=1, estimator=Curve())
     with pytest.raises(ValueError, match=r"must end in \.html or \.htm\. Got 'table.csv'"):
         comparison.to_html("table.csv")
@@ -286,7 +286,7 @@ def test_what_cannot_be_written_is_refused(tmp_path, digits):
         comparison.to_html(feature_names=["a"])
 
 
-def test_a_comparison_made_by_hand_has_nothing_to_draw():
+def test_a_comparison_made_by_hand_has_no_page():
     result = MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001)
     with pytest.raises(ValueError, match="must have `evidence`"):
         PCAComparison((result,), 150, 50, 4, None).to_html()

@@ -54,7 +54,7 @@ def test_mnist_missing_names_the_usual_route(monkeypatch):
         load_mnist()
 
 
-def test_digit_images_are_mnist_where_it_is(small_mnist):
+def test_digit_images_are_mnist_where_its_file_is(small_mnist):
     images = load_digit_images()
     np.testing.assert_array_equal(images.X_train, load_mnist().X_train)
     assert images.image_shape == (28, 28)

@@ -38,7 +38,9 @@ def average(last, decay):
 
 
 @pytest.mark.parametrize("params", [{}, {"normalization": "batch"}, {"dtype": "float64"}])
-def test_epochs_end_with_the_average_and_go_on_without_it(quick, images, params):
+def test_epochs_end_with_averaged_weights_and_training_continues_with_the_last(
+    quick, images, params
+):
     def fit(max_iter):
         callback = Weights()
         model = quick(max_iter=max_iter, learning_rate="constant", early_stopping=False, **params)

@@ -197,8 +197,8 @@ def test_large_products_give_the_weights_of_autograd_too(quick, init, loss):
     batches = [(rows.double(), rows.double(), None)] * 3
     expected = train_by_autograd(reference, objective.loss.double(), groups, batches)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    for ours, theirs in zip(module.parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-4)
+    for found, of_autograd in zip(module.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(found.double(), of_autograd, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("init", ["pca", "random"])
@@ -211,7 +211,7 @@ def test_outputs_are_those_of_the_modules(make_training, init):
     torch.testing.assert_close(step.forward(rows), expected.detach(), rtol=0, atol=1e-10)
 
 
-def test_only_what_the_step_knows_is_dense(make_training):
+def test_only_known_networks_and_objectives_are_dense(make_training):
     setup = make_training()
     (module,), objective = make_modules(setup, 1), make_objective(setup)
     assert is_dense(module, objective)

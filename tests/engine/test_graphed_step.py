@@ -35,15 +35,15 @@ class StandIn:
         self.results = None
 
     def __call__(self, *arguments):
-        for mine, given in zip(self.arguments, arguments, strict=True):
-            if mine is not None:
-                mine.copy_(given)
+        for found, given in zip(self.arguments, arguments, strict=True):
+            if found is not None:
+                found.copy_(given)
         results = self.function(*self.arguments)
         if self.results is None or results is None:
             self.results = results
         else:
-            for mine, new in zip(listed(self.results), listed(results), strict=True):
-                mine.copy_(new)
+            for found, new in zip(listed(self.results), listed(results), strict=True):
+                found.copy_(new)
         return self.results
 
 
@@ -149,8 +149,8 @@ def test_settings_that_change_are_recorded_anew(make_training):
             step.groups[0][0]["weight_decay"] = decay
             step.accumulate_(rows, rows)
             step.update_()
-    for mine, theirs in zip(graphed.copy_values(), dense.copy_values(), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
+    for found, expected in zip(graphed.copy_values(), dense.copy_values(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_losses_outlive_the_next_step(make_training):
@@ -201,7 +201,7 @@ def test_a_recording_that_fails_leaves_the_gpu_usable():
 
 @needs_gpu
 @pytest.mark.parametrize("params", [{}, {"early_stopping": False}, {"missing": "mask"}], ids=str)
-def test_a_gpu_learns_what_a_processor_learns(quick, images, params):
+def test_training_on_a_gpu_equals_training_on_a_cpu(quick, images, params):
     images = images.copy()
     if "missing" in params:
         images[::5, 3] = float("nan")

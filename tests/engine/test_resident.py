@@ -37,26 +37,26 @@ def small_chunks(monkeypatch):
 
 
 def test_columns_have_equal_descriptions(table, shares):
-    ours = ResidentTable(table, CPU).describe_columns(shares)
+    found = ResidentTable(table, CPU).describe_columns(shares)
     expected = describe_columns(table, shares)
     for name in ("mean", "variance", "lowest", "highest"):
-        np.testing.assert_allclose(getattr(ours, name), getattr(expected, name), rtol=1e-12)
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12)
 
 
 def test_principal_components_are_the_same(table, shares):
     arguments = table, describe_columns(table, shares), shares, 3
     find_covariance = ResidentTable(table, CPU).find_covariance
-    ours = find_principal_components(*arguments, find_covariance=find_covariance)
+    found = find_principal_components(*arguments, find_covariance=find_covariance)
     expected = find_principal_components(*arguments)
-    np.testing.assert_allclose(ours.components, expected.components, atol=1e-9)
-    np.testing.assert_allclose(ours.explained_variance, expected.explained_variance)
+    np.testing.assert_allclose(found.components, expected.components, atol=1e-9)
+    np.testing.assert_allclose(found.explained_variance, expected.explained_variance)
 
 
 def test_bounds_are_the_same(table, shares):
     statistics = describe_columns(table, shares)
-    ours = find_bounds(table, statistics, ResidentTable(table, CPU).count_cells)
+    found = find_bounds(table, statistics, ResidentTable(table, CPU).count_cells)
     expected = find_bounds(table, statistics)
-    np.testing.assert_array_equal(ours, expected)
+    np.testing.assert_array_equal(found, expected)
     assert np.isfinite(expected[1][2])
 
 

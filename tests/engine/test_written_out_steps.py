@@ -123,8 +123,8 @@ def test_steps_are_those_of_autograd():
             settings = optimizer.param_groups if make_step is written_out else optimizer
             step = make_step([own], objective, [settings])
             results.append([*train(step, objective), *own.parameters()])
-        for mine, theirs in zip(*results, strict=True):
-            torch.testing.assert_close(mine, theirs)
+        for found, expected in zip(*results, strict=True):
+            torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "adversarial", "discrepancy"])

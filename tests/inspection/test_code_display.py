@@ -96,7 +96,7 @@ def test_pairs_have_histograms_and_every_pair_once(codes, ax):
     assert [each.get_xlabel() for each in axes[2]] == ["code 0", "code 1", "code 3"]
 
 
-def test_pairs_take_four_codes_or_what_there_is(codes):
+def test_pairs_show_at_most_four_codes(codes):
     for n_codes, n_drawn in [(1, 1), (3, 3), (7, 4)]:
         display = CodeDisplay.from_predictions(
             np.tile(codes, 2)[:, :n_codes], kind="pairs", ax=Figure().subplots()

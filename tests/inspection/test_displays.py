@@ -105,7 +105,7 @@ def read_streams():
 
 
 @draws_all
-def test_given_axes_or_a_grid_in_their_place_are_drawn_on_and_nothing_else(draw, autoencoder):
+def test_only_the_given_axes_or_a_grid_in_their_place_are_drawn_on(draw, autoencoder):
     figure = Figure()
     FigureCanvasAgg(figure)
     other = figure.add_axes((0.1, 0.1, 0.2, 0.2))
@@ -141,7 +141,7 @@ def test_without_axes_a_figure_of_its_own_is_made(draw, autoencoder):
 
 
 @draws_one_of_each
-def test_only_matplotlib_is_missing_where_it_is(draw, autoencoder, monkeypatch):
+def test_displays_without_matplotlib_name_the_extra(draw, autoencoder, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"plot` needs matplotlib.*pip install \"skae\[plot\]\""):
         draw(autoencoder, X, None)

@@ -113,7 +113,7 @@ def test_a_step_of_a_pipeline_is_drawn(X, notebook):
     assert len(notebook.shown) >= 2
 
 
-def test_nothing_is_left_behind(X, notebook):
+def test_the_live_curve_leaves_no_figure_and_no_picture(X, notebook):
     live = LiveLossCurve()
     open_figures = plt.get_fignums()
     estimator = make(early_stopping=False).set_callbacks(live).fit(X)
@@ -132,14 +132,14 @@ def test_a_failed_fit_leaves_nothing(X, notebook):
     assert live._pictures == {}
 
 
-def test_it_changes_nothing(X, notebook):
+def test_the_live_curve_does_not_change_the_fit(X, notebook):
     expected = make().fit(X).transform(X)
     estimator = clone(make().set_callbacks(LiveLossCurve(interval=0)))
     np.testing.assert_array_equal(estimator.fit(X).transform(X), expected)
 
 
 @pytest.mark.parametrize("place", ["script", "IPython's terminal", "another estimator"])
-def test_elsewhere_it_is_silent(X, notebook, monkeypatch, capsys, place):
+def test_the_live_curve_is_silent_outside_notebooks(X, notebook, monkeypatch, capsys, place):
     if place == "script":
         monkeypatch.delitem(sys.modules, "IPython")
     if place == "IPython's terminal":

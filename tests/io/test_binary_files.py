@@ -170,7 +170,7 @@ def test_archives_of_zeros_are_refused_before_they_are_unpacked(read_npz, monkey
         read_npz({"X.npy": claim((500_000, 2), 8_000_000)})
 
 
-def test_what_an_archive_holds_besides_the_table_is_not_read(read_npz):
+def test_other_arrays_of_an_archive_are_not_read(read_npz):
     members = {"X.npy": pack(np.eye(2)), "a.txt": b"x", "meta.npy": pack(np.array([{}]))}
     assert read_npz(members).X.tolist() == [[1, 0], [0, 1]]
 

@@ -44,7 +44,7 @@ def test_separators_at_the_end_of_lines_shift_nothing(read):
             assert set(table.y) <= {0, 1}
 
 
-def test_separators_at_the_end_of_lines_are_said(read):
+def test_separators_at_the_end_of_lines_are_reported(read):
     assert has_remark(read("a,b\n1,2,\n3,5,\n"), "lines end with a separator")
 
 
@@ -227,7 +227,7 @@ def test_numbers_are_read_in_many_notations(read):
         np.testing.assert_array_equal(table.X[:, 0], numbers)
 
 
-def test_columns_that_are_no_numbers_are_left_out_with_the_reason(read):
+def test_columns_that_are_not_numeric_are_left_out_with_the_reason(read):
     for cells, reason in [
         (["$5", "\u20ac5", "$7"], "more than one unit"),
         (["5%", "0.5", "7%"], "more than one unit"),

@@ -33,7 +33,7 @@ def test_figures_are_those_of_scikit_learn(table):
     assert explained_variance(model, X) == pytest.approx(r2)
 
 
-def test_autoencoder_is_scored_as_it_scores_itself(digits, quick):
+def test_the_metric_is_minus_the_errors_of_an_autoencoder(digits, quick):
     X, _ = digits
     model = quick().fit(X)
     error = np.mean(model.reconstruction_errors(X))
@@ -43,7 +43,7 @@ def test_autoencoder_is_scored_as_it_scores_itself(digits, quick):
 
 
 @pytest.mark.parametrize("scorer", [neg_reconstruction_error, explained_variance])
-def test_search_finds_what_reconstructs_best(table, scorer):
+def test_a_search_chooses_the_best_reconstruction(table, scorer):
     search = GridSearchCV(PCA(), {"n_components": [1, 3, 2]}, scoring=scorer, cv=3).fit(table)
     assert search.best_params_ == {"n_components": 3}
     scores = search.cv_results_["mean_test_score"]

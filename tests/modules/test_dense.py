@@ -68,8 +68,8 @@ def test_gradient_of_the_jacobian_is_that_of_autograd():
             torch.autograd.grad(jacobian.square().sum(), parameters)
             for jacobian in (stack.jacobian(rows), differentiate(stack, rows))
         ]
-        for ours, theirs in zip(*gradients, strict=True):
-            torch.testing.assert_close(ours, theirs)
+        for found, expected in zip(*gradients, strict=True):
+            torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("params", [{"dropout": 0.5}, {"normalization": "layer"}])
@@ -137,7 +137,7 @@ def test_a_batch_of_one_row_is_normalised_by_the_running_statistics():
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_later_a_row_owes_nothing_to_its_neighbours(normalization):
+def test_rows_do_not_depend_on_each_other_after_training(normalization):
     stack, rows = make_stack(normalization=normalization, dropout=0.5), make_rows()
     stack(rows)
     stack.eval()
@@ -160,7 +160,7 @@ def test_norms_have_the_type_of_the_stack_and_start_anew_with_the_weights(normal
         assert torch.equal(value, start[name])
 
 
-def test_dropout_drops_a_share_and_makes_up_for_it():
+def test_dropout_zeroes_a_share_and_scales_the_rest():
     stack = DenseStack([1, 20_000, 1], "identity", dropout=0.3, generator=make_generator())
     units = stack._activate(0, torch.ones(1, 20_000))
     assert abs(float((units == 0).float().mean()) - 0.3) < 0.015
@@ -276,7 +276,7 @@ def test_tie_outlives_copies():
             assert not torch.equal(other.decoder(code), before)
             torch.testing.assert_close(module.decoder(code), before, rtol=0, atol=0)
             shared = itertools.product(module.parameters(), other.parameters())
-            assert not any(mine is theirs for mine, theirs in shared)
+            assert not any(found is expected for found, expected in shared)
 
 
 def test_tie_follows_weights_that_are_loaded():

@@ -38,7 +38,7 @@ def test_fills_are_the_expectation_given_the_observed_cells():
     np.testing.assert_array_equal(filled[~np.isnan(rows)], rows[~np.isnan(rows)])
 
 
-def test_models_side_by_side_see_nothing_of_each_other():
+def test_models_side_by_side_are_independent():
     fillings = [make_filling(*make_distribution(5, seed=seed)) for seed in range(3)]
     rows = torch.randn(3, 8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rows[rows > 0.5] = torch.nan

@@ -93,9 +93,9 @@ def test_products_and_all_derivatives_are_those_of_torch(factors):
         first = torch.autograd.grad(output.sin().sum(), factors, create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), factors)
         found.append([output, *first, *second])
-    for ours, theirs in zip(*found, strict=True):
-        tolerance = 1e-5 * float(theirs.detach().abs().max())
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=tolerance)
+    for own, other in zip(*found, strict=True):
+        tolerance = 1e-5 * float(other.detach().abs().max())
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=tolerance)
 
 
 @pytest.mark.usefixtures("by_onednn")
@@ -124,6 +124,6 @@ def test_other_products_are_torchs_own(factors, case, monkeypatch):
         monkeypatch.setattr(_products, "prefers_onednn", lambda: False)
         assert not is_large_product(LARGE_PRODUCT, rows)
     with context:
-        ours, theirs = linear(rows, weight, bias), F.linear(rows, weight, bias)
-    assert ours.dtype == theirs.dtype
-    assert torch.equal(ours, theirs)
+        found, expected = linear(rows, weight, bias), F.linear(rows, weight, bias)
+    assert found.dtype == expected.dtype
+    assert torch.equal(found, expected)

@@ -120,7 +120,7 @@ def test_stacks_start_as_zero_functions_where_they_are_to():
     assert not decoder(torch.ones(5, 2)).any()
 
 
-def test_layers_compute_what_the_equations_say():
+def test_layers_compute_their_equations():
     layers = RecurrentLayers(3, 4, generator=generator())
     steps, state = torch.randn(5, 2, 3, generator=generator()), torch.zeros(2, 4)
     w_in, w_state, b_in, b_state = layers.layers.parameters()

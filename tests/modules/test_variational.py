@@ -46,7 +46,7 @@ def test_every_draw_gives_the_density_where_the_posterior_is_exact(probabilistic
     torch.testing.assert_close(ratios, expected.log_prob(rows)[:, None].expand(-1, 9))
 
 
-def test_more_draws_come_closer_where_it_is_not(probabilistic_pca):
+def test_more_draws_come_closer_where_the_posterior_is_not_exact(probabilistic_pca):
     module, _ = probabilistic_pca
     rows = draw(N_ROWS, N_FEATURES, seed=1)
     exact = module.find_log_ratios(rows, draw(1, N_CODES)).mean()
@@ -71,7 +71,7 @@ def test_users_see_the_codes_in_another_order_with_other_signs(probabilistic_pca
     torch.testing.assert_close(module.decode(module.encode(rows)), module.reconstruct(rows))
 
 
-def test_the_scale_of_codes_changes_posteriors_and_nothing_that_is_decoded(probabilistic_pca):
+def test_the_scale_of_codes_changes_posteriors_but_not_reconstructions(probabilistic_pca):
     module, _ = probabilistic_pca
     rows, scale = draw(N_ROWS, N_FEATURES, seed=1), torch.tensor([2.0, 0.7], dtype=torch.float64)
     mean, log_variance = module.find_posterior(rows)

@@ -42,7 +42,7 @@ def set_bias(model, logit):
     nn.init.constant_(model.discriminator.linears[-1].bias, logit)
 
 
-def test_a_discriminator_that_knows_nothing_loses_log_2(model, rows):
+def test_an_uninformed_discriminator_has_the_loss_log_2(model, rows):
     objective = AdversarialObjective(SquaredError().prepare(), draw_normal, make_generator())
     code = model.encode_raw(rows)
     assert objective.discriminate(model, code).item() == pytest.approx(math.log(2))
@@ -91,7 +91,7 @@ def test_the_discrepancy_is_that_of_the_kernel(rows):
     torch.testing.assert_close(penalty(None, rows, code), expected)
 
 
-def test_the_discrepancy_tells_distributions_apart():
+def test_the_discrepancy_distinguishes_distributions():
     penalty = MaximumMeanDiscrepancy(draw_normal)
     normal = draw_normal(1000, N_CODES, make_generator(1))
     others = [normal + 1, 2 * normal, normal.sign() * 0.8]

@@ -100,7 +100,7 @@ def test_no_loss_is_negative_and_rows_differ(name):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
-def test_beyond_a_bound_an_output_costs_nothing_and_is_drawn_back_if_need_be(loss):
+def test_outputs_beyond_a_bound_lose_nothing_where_the_target_is_the_bound(loss):
     loss = make_loss(loss, ranged=True)
     output = torch.full((2, N_FEATURES), 9.0).double().requires_grad_()
     target = torch.stack([RANGE[1], RANGE[1] - 0.1])
@@ -136,7 +136,7 @@ def test_missing_cells_cost_nothing_and_have_no_gradient(name):
     assert (gradient[missing] == 0).all()
 
 
-def test_looking_for_missing_cells_changes_nothing_where_there_are_none(name):
+def test_losses_for_missing_cells_are_equal_where_none_are_missing(name):
     loss, batch = make_loss(name), make_batch(name, 6)
     expected = loss.cells(*batch)
     loss = make_loss(name, masked=True)
@@ -306,7 +306,7 @@ def test_criteria_of_cells_and_rows_have_losses_of_rows():
         torch.testing.assert_close(loss(output, target, weights), (expected * weights).mean())
 
 
-def test_the_users_criterion_is_left_as_it_is():
+def test_the_criterion_of_the_user_is_not_changed():
     criterion = nn.SmoothL1Loss(reduction="sum")
     prepare_criterion(criterion)(*make_batch("huber", 5))
     assert criterion.reduction == "sum"
@@ -374,7 +374,7 @@ def reduce_always(output, target, reduction="mean"):
     return (output - target).square()[:, :2] if reduction == "none" else F.mse_loss(output, target)
 
 
-def test_a_criterion_that_cannot_do_without_reduction_is_used_as_it_is():
+def test_a_criterion_that_always_reduces_is_used_unchanged():
     for criterion in [MeanOnly, MeanOnly(), MeanFromTheStart, MeanFromTheStart(), reduce_always]:
         output, target = make_batch("huber", 5)
         loss = prepare_criterion(criterion)

@@ -147,7 +147,7 @@ def test_no_objective_has_weights_to_train(case):
     assert not list(objective.parameters())
 
 
-def test_the_base_class_says_what_it_lacks():
+def test_the_base_class_names_the_method_to_override():
     with pytest.raises(NotImplementedError, match="must have a method `judge`"):
         Objective()(None, None, None)
 

@@ -203,7 +203,7 @@ class Largest(torch.nn.Module):
         return code * (sizes == sizes.amax(1, keepdim=True))
 
 
-def test_a_sparsity_is_part_of_what_contracts():
+def test_the_contractive_penalty_includes_the_sparsity():
     module = make_module()
     module.sparsity = Largest()
     # With one code left, any sign gives its own squared gradient.
@@ -249,7 +249,7 @@ def test_penalties_lead_somewhere():
         assert penalty.default_alpha > 0
 
 
-def test_what_aims_at_single_codes_forbids_their_rotation():
+def test_penalties_of_single_codes_forbid_rotation():
     assert {name for name, kind in PENALTIES.items() if not kind.rotates} == {"l1", "kl_sparsity"}
 
 

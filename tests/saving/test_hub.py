@@ -65,7 +65,7 @@ def test_other_addresses_are_refused(hub):
         assert hub.calls == []
 
 
-def test_what_the_hub_lacks_is_an_error_of_the_hub(hub, capsys):
+def test_files_missing_on_the_hub_raise_the_error_of_the_hub(hub, capsys):
     with pytest.raises(FileNotFoundError, match="404"):
         skae.load("hf://someone/nothing")
     assert main(["info", "hf://someone/nothing"]) == 2
@@ -80,7 +80,7 @@ def test_files_of_the_hub_are_not_trusted(hub):
         skae.load("hf://someone/bad")
 
 
-def test_the_extra_is_named_where_it_lacks(monkeypatch):
+def test_a_missing_package_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r'pip install "skae\[hub\]"'):
         skae.load("hf://someone/digits")

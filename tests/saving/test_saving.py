@@ -179,7 +179,7 @@ def test_objects_of_scikit_learn_come_back(round_trip):
 
 
 @pytest.mark.parametrize("params", [{"architecture": Wide(6)}, {"penalty": Shift(0.5)}], ids=str)
-def test_classes_of_ones_own_must_be_trusted(params, round_trip, tmp_path):
+def test_user_defined_classes_must_be_trusted(params, round_trip, tmp_path):
     model = make_autoencoder(hidden_layer_sizes="auto", **params).fit(X)
     (own,) = map(type, params.values())
     path = f"{own.__module__}.{own.__qualname__}"
@@ -387,7 +387,7 @@ def test_a_missing_file_is_missing(tmp_path):
         skae.load(tmp_path / "model.skae")
 
 
-def test_info_tells_what_a_file_holds(tmp_path, capsys):
+def test_info_shows_the_contents_of_a_file(tmp_path, capsys):
     path = tmp_path / "model.skae"
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d", "e\x1b[2J"])
     skae.save(make_autoencoder().fit(frame), path)
@@ -413,7 +413,7 @@ def list_composites():
 
 
 @pytest.mark.parametrize("model", list(list_composites()), ids=lambda model: type(model).__name__)
-def test_info_tells_of_the_autoencoder_that_a_model_holds(model, tmp_path, capsys):
+def test_info_shows_the_autoencoder_inside_a_model(model, tmp_path, capsys):
     pytest.importorskip("skops")
     skae.save(model.fit(X, X[:, 0] > 0), tmp_path / "model.skae")
     about = read_about(tmp_path / "model.skae")
@@ -427,7 +427,7 @@ def test_info_tells_of_the_autoencoder_that_a_model_holds(model, tmp_path, capsy
         assert words in printed
 
 
-def test_info_tells_when_a_model_was_fitted(tmp_path, monkeypatch):
+def test_info_shows_when_a_model_was_fitted(tmp_path, monkeypatch):
     path, times = tmp_path / "model.skae", iter(["2026-01-02T03:04:05+00:00", "2027-01-01"])
     monkeypatch.setattr("skae._estimators.base.tell_time", lambda: next(times))
     model = make_autoencoder().fit(X)
@@ -439,7 +439,7 @@ def test_info_tells_when_a_model_was_fitted(tmp_path, monkeypatch):
     assert joblib.hash(make_autoencoder().fit(X)) == joblib.hash(model)
 
 
-def test_pipelines_of_ours_need_no_other_package(tmp_path, monkeypatch):
+def test_pipelines_of_skae_steps_need_no_skops(tmp_path, monkeypatch):
     texts = ["a good film", "a bad film", "no film at all", "good"] * 5
     model = make_pipeline(
         TokenSequencer(), skae.TokenAutoencoderTransformer(2, max_iter=1, random_state=0)

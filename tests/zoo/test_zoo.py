@@ -128,16 +128,16 @@ def test_folders_hold_models(tmp_path):
     with pytest.raises(FileNotFoundError):
         folder.list_models()
     model = fit_small()
-    folder.save(model, "mine", card={"data": "noise", "figures": {"error": 1.5, "rows": [1, 2]}})
+    folder.save(model, "found", card={"data": "noise", "figures": {"error": 1.5, "rows": [1, 2]}})
     folder.save(model, "other", half=True)
     (folder.path / "notes.txt").write_text("no model")
-    assert folder.list_models() == ["mine", "other"]
-    np.testing.assert_array_equal(folder.load("mine").transform(X), model.transform(X))
-    assert folder.read_about("mine")["card"]["figures"] == {"error": 1.5, "rows": [1, 2]}
+    assert folder.list_models() == ["found", "other"]
+    np.testing.assert_array_equal(folder.load("found").transform(X), model.transform(X))
+    assert folder.read_about("found")["card"]["figures"] == {"error": 1.5, "rows": [1, 2]}
     assert "card" not in folder.read_about("other")
 
 
-@pytest.mark.parametrize("name", ["", "../mine", "a/b", "a\\b", ".hidden"])
+@pytest.mark.parametrize("name", ["", "../found", "a/b", "a\\b", ".hidden"])
 def test_names_with_folders_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match="without its suffix"):
         skae.zoo.Folder(tmp_path).save(fit_small(), name)
@@ -157,10 +157,10 @@ def test_the_command_lists_and_describes_models(capsys, tmp_path):
     printed = capsys.readouterr().out
     for part in ("AutoencoderTransformer", "20000 rows, 784 columns", "64 codes", "CC BY-SA"):
         assert part in printed
-    skae.zoo.Folder(tmp_path).save(fit_small(), "mine", card={"title": "a \x1b[31mred model"})
+    skae.zoo.Folder(tmp_path).save(fit_small(), "found", card={"title": "a \x1b[31mred model"})
     assert main(["zoo", "--folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("mine  a ")
+    assert printed.startswith("found  a ")
     assert "\x1b" not in printed
     assert main(["zoo", "nothing"]) == 2
     assert "nothing" in capsys.readouterr().err
