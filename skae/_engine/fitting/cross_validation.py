@@ -155,7 +155,7 @@ class FoldNetworks:
         """Return the rows of several epochs and their weights."""
         orders, draws = zip(*drawn, strict=True)
         shuffled, all_weights = torch.stack(orders), self.table.weights
-        rows = self.rows[shuffled]
+        rows = self.rows.index_select(0, shuffled.view(-1)).view(*shuffled.shape, -1)
         weights = None if all_weights is None else all_weights[shuffled].to(rows)
         if self.odd_cells is not None:
             weights = self.odd_cells.move_epochs_(rows, weights, draws)

@@ -482,7 +482,14 @@ class DenseStep(DenseNetworks, Step):
         optimiser.
     loss : PreparedLoss, default=None
         Loss that compares outputs with rows. None means that of the objective.
+
+    Attributes
+    ----------
+    kind : tuple or None
+        Description by which joint training finds networks of equal form, once it has been made.
     """
+
+    kind: tuple | None = None
 
     def __init__(
         self,

@@ -80,18 +80,24 @@ def find_kind(epoch: EpochOfOne) -> Any:
     Returns None if products are so large that a network alone uses another library for them, or if
     there are several threads. Such networks gain nothing from being trained together.
     """
-    step, first = epoch.step, epoch.step.modules[0]
-    shapes = [tuple(view.shape[1:]) for own in step.parameters for view in own.views]
-    sizes = [batch.rows.shape[1] for batch in epoch.batches]
-    largest = max(shape.numel() for shape in map(torch.Size, shapes))
-    if largest * max(sizes) >= LARGE_PRODUCT or torch.get_num_threads() > 1:
+    step, sizes = epoch.step, tuple(batch.rows.shape[1] for batch in epoch.batches)
+    if step.kind is None:
+        step.kind = _describe(step)
+    n_weights, kind = step.kind
+    if n_weights * max(sizes) >= LARGE_PRODUCT or torch.get_num_threads() > 1:
         return None
+    return kind, sizes, tuple(batch.weights is None for batch in epoch.batches)
+
+
+def _describe(step: DenseStep) -> tuple[int, Hashable]:
+    """Return the number of the largest weights, and a value that is equal for equal networks."""
+    first = step.modules[0]
+    shapes = [view.shape[1:] for own in step.parameters for view in own.views]
     likelihood = type(step.likelihood) if isinstance(step, VariationalStep) else None
-    return (
+    kind = (
         _KINDS[type(step)],
         likelihood,
         tuple(shapes),
-        tuple(sizes),
         len(step.parameters),
         len(first.encoder.linears),
         first.encoder.activation,
@@ -99,8 +105,8 @@ def find_kind(epoch: EpochOfOne) -> Any:
         step.has_link,
         step.parameters[0].values.dtype,
         _find_loss(step.loss),
-        tuple(batch.weights is None for batch in epoch.batches),
     )
+    return max(shape.numel() for shape in shapes), kind
 
 
 def _find_loss(prepared: PreparedLoss) -> Hashable:
