@@ -14,7 +14,7 @@ from skae._engine.tables.rows import DenseRows
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
 
-def make_wide(n_samples=300, n_features=900):
+def make_wide(n_samples=200, n_features=600):
     """Return rows with many columns, so that a held-out tenth matters."""
     rng = np.random.default_rng(0)
     signal = rng.normal(size=(n_samples, 3)) @ rng.normal(size=(3, n_features))

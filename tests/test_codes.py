@@ -64,10 +64,10 @@ def test_no_number_of_codes_is_that_of_pca(quick, plane, shape, fit):
 
 def test_no_number_of_codes_goes_with_every_kind(plane):
     holes = np.where(np.arange(plane.size).reshape(plane.shape) % 7 == 0, np.nan, plane)
-    short = {"max_iter": 1, "random_state": 0}
+    short = {"max_iter": 1, "hidden_layer_sizes": (8,), "random_state": 0}
     for kind in (VariationalAutoencoderTransformer, AdversarialAutoencoderTransformer):
         assert kind(None, **short).fit(plane).n_components_ == 6
-    inner = AutoencoderTransformer(**short)
+    inner = AutoencoderTransformer(early_stopping=False, **short)
     detector = AutoencoderOutlierDetector(None, autoencoder=inner, random_state=0).fit(plane)
     assert detector.autoencoder_.n_components_ == 6
     imputer = AutoencoderImputer(None, autoencoder=inner, random_state=0).fit(holes)

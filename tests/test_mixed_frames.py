@@ -81,7 +81,7 @@ FRAMES = {
 @pytest.fixture(scope="module")
 def fitted():
     """Return frames with fitted models."""
-    params = {"n_components": 3, "hidden_layer_sizes": (16,), "max_iter": 15, "random_state": 0}
+    params = {"n_components": 3, "hidden_layer_sizes": (16,), "max_iter": 10, "random_state": 0}
     frames = {name: make() for name, make in FRAMES.items()}
     return {name: (own, AutoencoderTransformer(**params).fit(own)) for name, own in frames.items()}
 

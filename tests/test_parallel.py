@@ -216,7 +216,7 @@ def test_unions_and_bagging_side_by_side_give_the_results_of_alone(wine):
         [
             ("plain", make_transformer()),
             ("other", make_transformer(random_state=1)),
-            ("variational", VariationalAutoencoderTransformer(2, max_iter=2, random_state=0)),
+            ("variational", VariationalAutoencoderTransformer(2, max_iter=1, random_state=0)),
             ("pca", PCA(2)),
         ]
     )
@@ -332,10 +332,10 @@ def halve(estimator, X, **params):
     """Score candidates with an increasing number of epochs."""
     search = HalvingGridSearchCV(
         estimator,
-        {"learning_rate_init": [0.001, 0.01, 0.03, 0.1]},
+        {"learning_rate_init": [0.001, 0.03]},
         resource="max_iter",
         factor=2,
-        min_resources=1,
+        min_resources=2,
         max_resources=4,
         cv=2,
         refit=False,
