@@ -1,5 +1,7 @@
 """Epochs prepared in advance are those that would be drawn when they begin."""
 
+from functools import partial
+
 import torch
 
 from skae._engine.start.odd_cells import OddCells
@@ -14,44 +16,42 @@ def make_epochs(generator, n_cells=100):
         return drawn
 
     lengths: list[int] = []
-    epochs = EpochsAhead(
-        lambda: torch.rand(3, generator=generator), prepare, [generator], n_cells=n_cells
-    )
-    return epochs, lengths
+    epochs = EpochsAhead([generator], n_cells)
+    return partial(epochs.take, lambda: torch.rand(3, generator=generator), prepare), lengths
 
 
 def test_draws_and_states_are_those_of_epochs_drawn_one_by_one():
     ahead, plain = (torch.Generator().manual_seed(0) for _ in range(2))
-    epochs, lengths = make_epochs(ahead)
+    take, lengths = make_epochs(ahead)
     for _ in range(20):
-        assert torch.equal(epochs.take(), torch.rand(3, generator=plain))
+        assert torch.equal(take(), torch.rand(3, generator=plain))
         assert torch.equal(ahead.get_state(), plain.get_state())
     assert lengths == [1, 2, 4, 8, 16]
 
 
 def test_epochs_are_drawn_again_if_others_draw_in_between():
     ahead, plain = (torch.Generator().manual_seed(0) for _ in range(2))
-    epochs, lengths = make_epochs(ahead)
+    take, lengths = make_epochs(ahead)
     for _ in range(8):
-        assert torch.equal(epochs.take(), torch.rand(3, generator=plain))
+        assert torch.equal(take(), torch.rand(3, generator=plain))
         assert torch.equal(torch.randn(2, generator=ahead), torch.randn(2, generator=plain))
     assert lengths == [1, 2] + [1] * 6
 
 
 def test_epochs_go_on_from_a_restored_state():
     generator = torch.Generator().manual_seed(0)
-    epochs, _ = make_epochs(generator)
+    take, _ = make_epochs(generator)
     for _ in range(4):
         state = generator.get_state()
-        first = epochs.take()
+        first = take()
     generator.set_state(state)
-    assert torch.equal(epochs.take(), first)
+    assert torch.equal(take(), first)
 
 
 def test_large_epochs_are_prepared_one_by_one():
-    epochs, lengths = make_epochs(torch.Generator(), n_cells=10**6)
+    take, lengths = make_epochs(torch.Generator(), n_cells=10**6)
     for _ in range(3):
-        epochs.take()
+        take()
     assert lengths == [1, 1, 1]
 
 

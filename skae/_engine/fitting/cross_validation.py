@@ -91,7 +91,7 @@ class FoldNetworks:
         self.n_steps_in_all = max_iter * self.n_batches
         self.odd_cells = odd_cells if self.n_batches > 1 else None
         n_cells = self.train_indices.numel() * table.n_features
-        self.epochs = EpochsAhead(self._draw_epoch, self._take_rows, [generator], n_cells)
+        self.epochs = EpochsAhead([generator], n_cells)
 
         components = [_find_components(X, setup, rows.numpy()) for rows in others]
         self.axes = [table.units.tensor(own.components).to(table.device) for own in components]
@@ -129,7 +129,7 @@ class FoldNetworks:
     def train_epoch(self) -> float:
         """Train every network for one epoch; return the mean loss."""
         n_folds, n_train = self.train_indices.shape
-        rows, weights = self.epochs.take()
+        rows, weights = self.epochs.take(self._draw_epoch, self._take_rows)
         sizes = batch_sizes(n_train, self.n_batches)
         parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
         if weights is not None:

@@ -125,7 +125,7 @@ class ShuffledBatches:
         self.takes_all = n_cells <= dataset.cells_at_once
         if odd_cells is not None:
             generators.append(odd_cells.generator)
-        self.epochs = EpochsAhead(self._draw_epoch, self._take_rows, generators, n_cells)
+        self.epochs = EpochsAhead(generators, n_cells)
 
     @property
     def sizes(self) -> list[int]:
@@ -166,7 +166,7 @@ class ShuffledBatches:
     def _list_parts(self) -> Iterator[tuple]:
         """Yield rows of several batches, in a new order, their weights, and the batch sizes."""
         if self.takes_all:
-            rows, weights = self.epochs.take()
+            rows, weights = self.epochs.take(self._draw_epoch, self._take_rows)
             yield rows, weights, batch_sizes(len(rows), self.n_batches)
             return
         for indices, sizes in self.list_chunks():

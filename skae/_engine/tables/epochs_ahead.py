@@ -19,48 +19,52 @@ class EpochsAhead:
 
     Parameters
     ----------
-    draw : callable
-        Function that returns the random numbers of one epoch.
-    prepare : callable
-        Function of a list of results of `draw` that returns as many prepared epochs, which must not
-        depend on the other epochs of the list.
     generators : list of torch.Generator
-        Generators from which `draw` draws.
+        Generators from which epochs are drawn.
     n_cells : int
         Number of cells of one epoch. The more cells, the fewer epochs are prepared together.
     """
 
-    def __init__(
-        self,
-        draw: Callable[[], Any],
-        prepare: Callable[[list], Iterable],
-        generators: Sequence[torch.Generator],
-        n_cells: int,
-    ):
-        self.draw, self.prepare, self.generators = draw, prepare, generators
+    def __init__(self, generators: Sequence[torch.Generator], n_cells: int):
+        self.generators = generators
         self.most_at_once = max(1, min(_MOST_EPOCHS, _MOST_CELLS // max(1, n_cells)))
         self.n_at_once = 1
         self.states: list[torch.Tensor] = []
         self.queue: deque[tuple[Any, list[torch.Tensor]]] = deque()
 
-    def take(self) -> Any:
-        """Return the next epoch."""
+    # The functions are not kept: their owner, which holds the table, would be kept by them in turn.
+    def take(self, draw: Callable[[], Any], prepare: Callable[[list], Iterable]) -> Any:
+        """Return the next epoch.
+
+        Parameters
+        ----------
+        draw : callable
+            Function that returns the random numbers of one epoch.
+        prepare : callable
+            Function of a list of results of `draw` that returns as many prepared epochs, which must
+            not depend on the other epochs of the list.
+
+        Returns
+        -------
+        epoch : object
+            Epoch as returned by `prepare`.
+        """
         if self.queue and not all(map(torch.equal, self.states, self._copy_states())):
             self.queue.clear()
             self.n_at_once = self.most_at_once = 1
         if not self.queue:
-            self._extend()
+            self._extend(draw, prepare)
         epoch, self.states = self.queue.popleft()
         for generator, state in zip(self.generators, self.states, strict=True):
             generator.set_state(state)
         return epoch
 
-    def _extend(self):
+    def _extend(self, draw, prepare):
         drawn, states = [], []
         for _ in range(self.n_at_once):
-            drawn.append(self.draw())
+            drawn.append(draw())
             states.append(self._copy_states())
-        self.queue.extend(zip(self.prepare(drawn), states, strict=True))
+        self.queue.extend(zip(prepare(drawn), states, strict=True))
         # Many trainings have few epochs.
         self.n_at_once = min(2 * self.n_at_once, self.most_at_once)
 
