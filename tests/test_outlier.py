@@ -529,8 +529,9 @@ def test_rows_too_few_to_calibrate_have_p_values_of_one(zeros):
     ("cv", "fdr", "message"),
     [
         (None, 0.1, "must have `calibration_scores_`.* Fit it with `cv=2`"),
-        (2, 0, "fdr == 0, must be > 0"),
-        (2, 1.0, "fdr == 1.0, must be < 1"),
+        (2, 0, "share between 0 and 1. Got 0"),
+        (2, 1.0, "share between 0 and 1. Got 1.0"),
+        (2, np.nan, "share between 0 and 1. Got nan"),
     ],
 )
 def test_rates_that_cannot_be_held_are_refused(zeros, cv, fdr, message):

@@ -285,6 +285,9 @@ def test_classes_can_be_drawn_from(images, labels):
     np.testing.assert_array_equal(again.transform(images), model.transform(images))
     with pytest.raises(ValueError, match=r"`y` must be one of the classes seen in fit.* Got 'x'"):
         model.sample(y="x")
+    for several in (["a", "b"], []):
+        with pytest.raises(ValueError, match="call `sample` for each"):
+            model.sample(y=several)
 
 
 def test_conditional_models_need_labels_and_all_rows(images, labels):

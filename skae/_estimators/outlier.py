@@ -10,7 +10,6 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import (
     _safe_indexing,
     check_consistent_length,
-    check_scalar,
     column_or_1d,
     gen_batches,
 )
@@ -351,7 +350,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         """
         if fdr is None:
             return np.where(np.asarray(self.decision_function(X)) < 0, -1, 1)
-        check_scalar(fdr, "fdr", Real, min_val=0, max_val=1, include_boundaries="neither")
+        if not (isinstance(fdr, Real) and 0 < fdr < 1):
+            raise ValueError(f"`fdr` must be a share between 0 and 1. Got {fdr!r}. Try fdr=0.05.")
         return np.where(_discover(self.p_values(X), fdr), -1, 1)
 
     @sees_one_fit
