@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from skae import AutoencoderImputer, AutoencoderOutlierDetector, AutoencoderTransformer
 from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
+from skae.sequences import SequencePadder
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -141,6 +142,19 @@ def test_other_containers_are_refused_with_a_remedy():
     ]:
         with pytest.raises(ValueError, match=message):
             make().fit(X)
+
+
+def test_tensors_with_gradients_and_of_bfloat16_are_read_like_arrays(pictures):
+    # Eighths are exact in both types.
+    pictures = np.round(pictures * 8) / 8
+    model = make(architecture="conv").fit(pictures)
+    expected = model.transform(pictures)
+    for dtype in (torch.float32, torch.bfloat16):
+        X = torch.tensor(pictures, dtype=dtype, requires_grad=True)
+        for given in (X, list(X), TensorDataset(X)):
+            np.testing.assert_array_equal(model.transform(given), expected)
+    padded = SequencePadder().fit_transform([X[0, 0], X[1, 0, :3]])
+    assert padded.shape == (2, 64)
 
 
 @pytest.mark.skipif(

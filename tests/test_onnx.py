@@ -234,6 +234,15 @@ def test_imputers_of_scikit_learn_in_double_precision(path):
         np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-9)
 
 
+def test_steps_that_pass_rows_on_are_left_out(images, path):
+    model = make_pipeline(
+        "passthrough", make_pipeline(None, StandardScaler()), AutoencoderTransformer(**SMALL)
+    ).fit(images)
+    assert skae.to_onnx(model, path)["transform"] < 1e-4
+    codes = run(path, {"X": images.astype(np.float64)})["transform"]
+    np.testing.assert_allclose(codes, model.transform(images), atol=1e-4)
+
+
 REFUSED = {
     "a step that skl2onnx does not know": (
         make_pipeline(FunctionTransformer(np.sqrt), PCA(2)),
@@ -244,6 +253,11 @@ REFUSED = {
         make_pipeline(PCA(4), AutoencoderTransformer(**SMALL)),
         {"check": None, "methods": ["reconstruct"]},
         "`check` must be rows|Steps before the autoencoder must be StandardScaler",
+    ),
+    "rows before an imputer": (
+        make_pipeline(SimpleImputer(), AutoencoderTransformer(**SMALL)),
+        {"check": None},
+        "`check` must be rows, such as some of the training rows",
     ),
     "a reconstruction through PCA": (
         make_pipeline(PCA(4), AutoencoderTransformer(**SMALL)),

@@ -179,6 +179,13 @@ def test_wrong_parameters_and_codes_are_refused(tokens):
         make().fit(tokens).inverse_transform(np.full((2, 4), 1e300))
 
 
+def test_whole_numbers_of_all_types_are_texts(tokens):
+    expected = make().fit(tokens).transform(tokens)
+    for dtype in (np.uint8, np.int8, np.int16, np.uint64):
+        small = tokens.astype(dtype)
+        np.testing.assert_array_equal(make().fit(small).transform(small), expected)
+
+
 @pytest.mark.parametrize("hold", [list, pd.Series, np.array])
 def test_texts_are_refused_with_the_name_of_the_sequencer(hold):
     with pytest.raises(ValueError, match=r"Got texts.*TokenSequencer"):

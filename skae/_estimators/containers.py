@@ -32,14 +32,12 @@ def read_container(X):
         If X is an iterator, lazy, a mapping, or an array of dates or records, or has samples of
         several parts.
     """
-    if isinstance(X, np.ndarray):
+    if isinstance(X, np.ndarray | torch.Tensor):
         X = unnest(X)
         _refuse_other_types(X.dtype)
     if (isinstance(X, np.ndarray) and X.dtype.kind in "biuf") or sparse.issparse(X):
         return X
     _refuse_what_is_no_table(X)
-    if isinstance(X, torch.Tensor):
-        return np.asarray(X)
     if _is_data_set(X):
         return [_read_sample(X[i]) for i in range(len(X))]
     if isinstance(X, list | tuple):
@@ -198,7 +196,11 @@ def count_axes(X) -> int:
 
 
 def unnest(sample):
-    """Return a polars Series of lists as lists, and masked arrays with NaN; others unchanged."""
+    """Return tensors as arrays, masked arrays with NaN, and a polars Series of lists as lists."""
+    if isinstance(sample, torch.Tensor):
+        # NumPy has no type for half the digits of single precision.
+        numbers = sample.float() if sample.dtype is torch.bfloat16 else sample
+        return numbers.detach().cpu().numpy()
     if isinstance(sample, np.ma.MaskedArray):
         return _fill_masked(sample)
     dtype = getattr(sample, "dtype", None)

@@ -371,7 +371,8 @@ class TokenAutoencoderTransformer(
                 "words without gaps, as skae.text.TokenSequencer does; its `max_features` keeps "
                 "the most frequent ones."
             )
-        tokens = np.minimum(X, _MOST_TOKENS).astype(np.int64)
+        tokens = X.astype(np.int64)
+        tokens[X >= _MOST_TOKENS] = _MOST_TOKENS
         if not reset:
             tokens = tokens[:, : self.length_]
             tokens[tokens >= self.n_tokens_] = _UNKNOWN

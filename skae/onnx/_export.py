@@ -12,6 +12,7 @@ from skl2onnx.common.data_types import (
 from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skae._estimators.base import BaseAutoencoder
@@ -140,7 +141,7 @@ def _compute(part: Part, X) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray
 
 def _convert(part: Part, inputs) -> onnx.ModelProto:
     steps = list_steps(part.model)
-    last = steps[-1]
+    last, decodes = steps[-1], part.methods == ("inverse_transform",)
     produced = part.methods if find_program(type(last)) else list_methods(last)
     initial_types = [
         (name, _TYPES[values.dtype.name]([None, *values.shape[1:]]))
@@ -148,7 +149,7 @@ def _convert(part: Part, inputs) -> onnx.ModelProto:
     ]
     try:
         exported = convert_sklearn(
-            last if part.methods == ("inverse_transform",) else part.model,
+            last if decodes or len(steps) == 1 else make_pipeline(*steps),
             name=type(last).__name__,
             initial_types=initial_types,
             final_types=[(name, None) for name in produced],

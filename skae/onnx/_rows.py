@@ -18,6 +18,10 @@ _N_ROWS = 200
 # Share of the known range by which drawn rows exceed it on both sides, where models return to PCA.
 _BEYOND = 0.25
 _SHARE_MISSING = 0.1
+_ROWS_NEEDED = (
+    "`check` must be rows, such as some of the training rows, if the model begins with "
+    "steps that cannot be inverted. Got None. The rows also determine the types of columns."
+)
 
 
 def read_inputs(X, *, by_column: bool, of_tokens: bool) -> dict[str, np.ndarray]:
@@ -87,15 +91,15 @@ def draw_rows(steps):
         If steps before the autoencoder cannot be inverted.
     """
     place = next((i for i, step in enumerate(steps) if find_program(type(step))), len(steps))
-    before = steps[:place]
-    if place == len(steps) or not all(hasattr(step, "inverse_transform") for step in before):
-        raise ExportError(
-            "`check` must be rows, such as some of the training rows, if the model begins with "
-            "steps that cannot be inverted. Got None. The rows also determine the types of columns."
-        )
+    if place == len(steps):
+        raise ExportError(_ROWS_NEEDED)
     rows = _draw(steps[place], np.random.RandomState(0))
-    for step in reversed(before):
-        rows = step.inverse_transform(rows)
+    for step in reversed(steps[:place]):
+        try:
+            rows = step.inverse_transform(rows)
+        except (AttributeError, ValueError) as error:
+            # Some steps, such as SimpleImputer, can be inverted with some parameters only.
+            raise ExportError(_ROWS_NEEDED) from error
     names = getattr(steps[0], "feature_names_in_", None)
     if names is None:
         return rows
