@@ -157,7 +157,7 @@ class ClassDensities:
         ValueError
             If there is no such class.
         """
-        found = np.flatnonzero(self.classes == label) if np.size(label) == 1 else []
+        found = np.flatnonzero(np.size(label) == 1 and self.classes == label)
         if len(found) != 1:
             raise ValueError(
                 f"`y` must be one of the classes seen in fit, {self.classes.tolist()}. "

@@ -350,9 +350,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         """
         if fdr is None:
             return np.where(np.asarray(self.decision_function(X)) < 0, -1, 1)
-        if not (isinstance(fdr, Real) and 0 < fdr < 1):
+        if not (isinstance(fdr, Real) and 0 < float(fdr) < 1):
             raise ValueError(f"`fdr` must be a share between 0 and 1. Got {fdr!r}. Try fdr=0.05.")
-        return np.where(_discover(self.p_values(X), fdr), -1, 1)
+        return np.where(_discover(self.p_values(X), float(fdr)), -1, 1)
 
     @sees_one_fit
     def p_values(self, X) -> np.ndarray:
