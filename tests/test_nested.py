@@ -253,15 +253,18 @@ def make_step(modules, model, *, by_hand):
 
 @pytest.mark.parametrize(("nested", "factor"), [(True, 3.0), (False, 0.2)])
 def test_linear_path_of_nested_codes_has_a_high_learning_rate(halves, nested, factor):
-    rates = []
+    rates, decays = [], []
 
     class Watch(Callback):
         def on_epoch_end(self, net, **_):
             rates.append([group["lr"] for group in net.optimizer_.param_groups])
+            decays.extend(group["weight_decay"] for group in net.optimizer_.param_groups)
 
     settings = {"learning_rate": "constant", "max_iter": 1, "net_params": {"callbacks": [Watch()]}}
     AutoencoderTransformer(**SMALL | settings | {"nested": nested}).fit(halves[0][:100])
     assert rates == [pytest.approx([0.01, factor * 0.01])]
+    # The start, which is PCA, does not decay.
+    assert decays[0] > decays[1] == 0
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])

@@ -122,6 +122,16 @@ def test_the_share_asked_for_is_flagged(zeros, contamination):
     assert (labels == -1).sum() == round(100 * contamination)
 
 
+def test_the_automatic_threshold_is_in_the_unit_of_errors_of_new_rows(zeros, monkeypatch):
+    offsets = []
+    for inflation in (1, 9):
+        monkeypatch.setattr(
+            AutoencoderOutlierDetector, "_find_inflation", lambda *_, own=inflation: own
+        )
+        offsets.append(make_detector(cv=None).fit(zeros[0][:100]).offset_)
+    assert offsets[0] == pytest.approx(offsets[1], rel=0.01)
+
+
 def test_weights_count_for_the_share(zeros):
     X = zeros[0][:100]
     weights = np.repeat([1.0, 4.0], 50)
