@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -142,7 +143,8 @@ class Reach(nn.Module):
             Rows moved towards the ranges, and share. Known rows are unchanged to the last bit, with
             share 1.
         """
-        return _limit(scaled, self.row_bounds, lambda far: self._fade_rows(far, project(far)))
+        limits = _widen(self.row_bounds)
+        return _limit(scaled, limits, lambda far: self._fade_rows(far, limits, project(far)))
 
     def limit_codes(self, scaled: Tensor) -> Shown:
         """Return the input of the network for scaled codes, and the share of the network.
@@ -157,11 +159,12 @@ class Reach(nn.Module):
         shown : Shown
             Codes within the ranges, and share, which is 1 for known codes.
         """
-        return _limit(scaled, self.code_bounds, self._fade_codes)
+        limits = _widen(self.code_bounds)
+        return _limit(scaled, limits, lambda far: self._fade_codes(far, limits))
 
-    def _fade_rows(self, scaled: Tensor, codes: Tensor) -> Shown:
+    def _fade_rows(self, scaled: Tensor, limits: tuple[Tensor, Tensor], codes: Tensor) -> Shown:
         """Return the input for rows, some of which may be known."""
-        inside, beyond, squares = _split(scaled, self.row_bounds, self.row_unit)
+        inside, beyond, squares = _split(scaled, limits, self.row_unit)
         widths = (self.row_bounds[1] - self.row_bounds[0]) * _TOLERANCE
         # That of single precision, in which ONNX stores constants.
         tiny = torch.finfo(torch.float32).tiny
@@ -175,24 +178,24 @@ class Reach(nn.Module):
         mixed = torch.lerp(shown, scaled, largest / total.clamp_min(tiny))
         return Shown(shown, None, share, torch.addcmul(scaled, share, mixed, value=-1))
 
-    def _fade_codes(self, scaled: Tensor) -> Shown:
+    def _fade_codes(self, scaled: Tensor, limits: tuple[Tensor, Tensor]) -> Shown:
         """Return the input for codes, some of which may be known."""
-        inside, _, squares = _split(scaled, self.code_bounds, self.code_unit)
+        inside, _, squares = _split(scaled, limits, self.code_unit)
         squares = squares.clamp_max(_GREATEST_DISTANCE)
         values, share = inside / (1 + squares), 1 / (1 + squares.sum(-1, keepdim=True))
         return Shown(values, None, share, torch.addcmul(scaled, share, values, value=-1))
 
     def _measure_codes(self, codes: Tensor) -> Tensor:
         """Return the sums of the squared distances of codes, of shape (n_samples, 1)."""
-        squares = _split(codes, self.code_bounds, self.code_unit)[2]
+        squares = _split(codes, _widen(self.code_bounds), self.code_unit)[2]
         return squares.clamp_max(_GREATEST_DISTANCE).sum(-1, keepdim=True)
 
 
-def _limit(scaled: Tensor, bounds: Tensor, fade: Callable[[Tensor], Shown]) -> Shown:
-    """Return the input for rows, computed only for those beyond the widened bounds."""
+def _limit(scaled: Tensor, limits: tuple[Tensor, Tensor], fade: Callable[[Tensor], Shown]) -> Shown:
+    """Return the input for rows, computed only for those beyond the limits."""
     if is_recording() or scaled.is_cuda or scaled.ndim != 2:
         return fade(scaled)
-    inside = torch.clamp(scaled, *_widen(bounds))
+    inside = torch.clamp(scaled, *limits)
     try:
         far = _find_differences(scaled, inside)
     except RuntimeError:
@@ -210,8 +213,16 @@ def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:
     # Comparing many numbers takes longer than all the rest.
     if rows.numel() <= _FEW_CELLS and torch.equal(rows, others):
         return None
-    found = (rows - others).abs_().amax(-1).nonzero()[:, 0]
-    return found if len(found) else None
+    if rows.device.type != "cpu" or rows.dtype == torch.bfloat16:
+        found = (rows - others).abs_().amax(-1).nonzero()[:, 0]
+        return found if len(found) else None
+    # torch compares one cell at a time, and NumPy several. It does not know bfloat16.
+    cells = np.flatnonzero(rows.detach().numpy() != others.detach().numpy())
+    if len(cells) == 0:
+        return None
+    differs = np.zeros(len(rows), dtype=bool)
+    differs[cells // rows.shape[-1]] = True
+    return torch.from_numpy(np.flatnonzero(differs))
 
 
 def _widen(bounds: Tensor) -> tuple[Tensor, Tensor]:
@@ -221,8 +232,10 @@ def _widen(bounds: Tensor) -> tuple[Tensor, Tensor]:
     return lower - margin, upper + margin
 
 
-def _split(values: Tensor, bounds: Tensor, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return values clipped to their ranges, excesses, and squared distances."""
-    inside = torch.clamp(values, *_widen(bounds))
+def _split(
+    values: Tensor, limits: tuple[Tensor, Tensor], unit: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return values clipped to limits, excesses, and squared distances."""
+    inside = torch.clamp(values, *limits)
     beyond = values - inside
     return inside, beyond, (beyond * unit).square()

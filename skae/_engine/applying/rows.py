@@ -133,9 +133,11 @@ def _find_rows_beyond(limit: float, inputs: torch.Tensor) -> torch.Tensor | None
 
 
 def _lies_within(limit: float, values: torch.Tensor) -> bool:
-    """Check cheaply whether all values are within a limit; False if some are missing."""
-    least, greatest = map(float, torch.aminmax(values))
-    return -limit < least and greatest < limit
+    """Check cheaply whether all values are within a limit. May be False if they are."""
+    values = values.reshape(-1)
+    # A sum of squares takes a third of the time of a maximum, and its rounding is within the 4. It
+    # is not a number if a value is missing.
+    return float(torch.dot(values, values)) < limit * limit / 4
 
 
 def _check_results(results: torch.Tensor, table: np.ndarray, start: int):
