@@ -49,6 +49,10 @@ def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
     if nameless:
         equal.append(f"Columns without a name: {', '.join(nameless)}")
     columns, written = read_written_columns(columns, separator, read_as_text)
+    columns = [
+        column if column.title or column.values.notna().any() else column.leave_out("no values")
+        for column in columns
+    ]
     if ROW_NAMES in titles:
         columns[0] = columns[0].leave_out(ROW_NAMES)
     return columns, [*surplus, *odd, *equal, *written]

@@ -9,12 +9,31 @@ from typing import Any
 import numpy as np
 
 from skae._shared.extras import import_extra
+from skae.io._numbers import is_no_value
 
 # Patterns of dates with their formats. Text for which several formats are possible stays text.
+# Those other than the first may be followed by a time of day.
 _DATES = {
     r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?)?": ("ISO8601",),
+    r"\d{4}/\d{1,2}/\d{1,2}": ("%Y/%m/%d",),
     r"\d{1,2}\.\d{1,2}\.\d{4}": ("%d.%m.%Y",),
     r"\d{1,2}/\d{1,2}/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
+    r"\d{1,2}-\d{1,2}-\d{4}": ("%m-%d-%Y", "%d-%m-%Y"),
+    r"\d{1,2}-[A-Za-z]{3}-\d{4}": ("%d-%b-%Y",),
+    r"\d{1,2} [A-Za-z]{3} \d{4}": ("%d %b %Y",),
+}
+_TIMES = {
+    "": "",
+    r" \d{1,2}:\d\d": " %H:%M",
+    r" \d{1,2}:\d\d:\d\d": " %H:%M:%S",
+    r" \d{1,2}:\d\d [AaPp][Mm]": " %I:%M %p",
+    r" \d{1,2}:\d\d:\d\d [AaPp][Mm]": " %I:%M:%S %p",
+}
+_ALL_DATES = {
+    date + time: tuple(form + of_day for form in forms)
+    for date, forms in _DATES.items()
+    for time, of_day in _TIMES.items()
+    if not time or forms != ("ISO8601",)
 }
 _ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 _NAMELESS = ("", "unnamed: 0")
@@ -167,14 +186,18 @@ def read_dates(values):
     -------
     values : pandas.Series
         Dates of type datetime64 for text such as 2024-05-31, with or without a time of day and a
-        time zone, which is converted to UTC, or 31.5.2024. Text such as 5/31/2024 is recognised if
-        the column shows which of the two numbers is the month.
+        time zone, which is converted to UTC, 2024/5/31, 31.5.2024 or 31-May-2024, with or without
+        a time of day. Text such as 5/31/2024 or 5-31-2024 is recognised if the column shows which
+        of the two numbers is the month. Marks of missing values are missing.
     """
     if values.dtype.kind != "O":
         return values
-    distinct = values.dropna().unique()
-    for pattern, formats in _DATES.items():
+    distinct = [value for value in values.dropna().unique() if not is_no_value(value)]
+    if not distinct:
+        return values
+    for pattern, formats in _ALL_DATES.items():
         if all(re.fullmatch(pattern, value) for value in distinct):
+            values = values.where(values.isin(distinct))
             read = [_read_dates(values, form, distinct[0]) for form in formats]
             possible = [dates for dates in read if dates is not None]
             return possible[0] if len(possible) == 1 else values

@@ -1,5 +1,6 @@
 """Columns of Excel workbooks."""
 
+import re
 import zipfile
 
 from skae._shared.extras import import_extra
@@ -10,6 +11,11 @@ from skae.io._sizes import check_size
 
 EXCEL_SUFFIXES = (".xlsx", ".xlsm")
 _SAMPLE_ROWS = 100
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+# A result that is an empty text has the type "str".
+_UNCALCULATED = re.compile(
+    rb"""<c\b(?![^>]*\bt="str")[^>]*><f\b[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>"""
+)
 _KIND = "a readable Excel workbook"
 _REMEDY = "Open it in a spreadsheet program, and save the sheet as CSV."
 
@@ -57,10 +63,29 @@ def read_excel_columns(path, sheet, has_names):
         sheet = sheets[0] if sheet is None else sheet
         with explain_unreadable(path, _KIND, _REMEDY):
             frame = pandas.read_excel(book, sheet_name=sheet, header=None, na_values=["?", " "])
+    if frame.empty:
+        raise ValueError(
+            f"`path` must have a sheet with cells. Got {str(path)!r}, where the sheet {sheet!r} is "
+            f"empty. Choose another of {', '.join(sheets)} with `sheet` (on the command line: "
+            "--sheet)."
+        )
     columns, remarks = _make_columns(frame, has_names, path)
+    if frame.isna().any(axis=None) and (n_formulas := _count_formulas(path)):
+        remarks.insert(
+            0,
+            f"Formulas without a result, read as missing values: {n_formulas} (to have them "
+            "calculated, open the workbook in a spreadsheet program and save it)",
+        )
     if len(sheets) > 1:
         remarks.insert(0, f"Sheet {sheet!r} of {', '.join(sheets)}")
     return columns, remarks
+
+
+def _count_formulas(path):
+    """Return the number of formulas in a workbook that no spreadsheet program has calculated."""
+    with zipfile.ZipFile(path) as archive:
+        sheets = [name for name in archive.namelist() if _SHEET.fullmatch(name)]
+        return sum(len(_UNCALCULATED.findall(archive.read(name))) for name in sheets)
 
 
 def _make_columns(frame, has_names, path):

@@ -150,7 +150,10 @@ def _find_layout_by_names(records, start):
             f"The first line ({', '.join(names[:3])} ...) was read as column names: if it is data, "
             "pass header=False (on the command line: --no-header)"
         )
-    remarks += _describe_end(records[first:], len(names))
+    remarks += [
+        *_describe_end(records[first:], len(names)),
+        *_describe_short(records[first:], len(names)),
+    ]
     width = _find_width(records[first:])
     return Layout(names, first, width, tuple(remarks), _name_rows(records[first:], len(names)))
 
@@ -253,6 +256,14 @@ def _describe_end(records, n_names):
     surplus = [cells[n_names:] for cells in records if len(cells) > n_names]
     if surplus and not any(map(any, surplus)):
         yield f"Empty cells after the {n_names} named columns left out: lines end with a separator"
+
+
+def _describe_short(records, n_names):
+    # Lines of one cell are notes below the table.
+    short = [cells for cells in records if 1 < len(cells) < n_names and not _is_comment(cells)]
+    if short:
+        example = _show(short[0])
+        yield f"Lines with fewer cells than names end with missing values, such as {example!r}"
 
 
 def _show(cells):

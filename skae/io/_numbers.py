@@ -9,15 +9,16 @@ _SIGNS = str.maketrans(
     | dict.fromkeys("\u00a0\u202f\u2009\u2007\t", " ")
     | dict.fromkeys("\u2019\u02bc\u00b4`", "'")
 )
-_NO_VALUE = {"-", "--", "---", ".", "..", "...", "\u2026", "?", "*", "nan", "null", "none", "nil"}
-_NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "missing", "unknown"}
-_NO_VALUE |= {"#n/a", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!"}
+_NO_VALUE = {"\u2026", "?", "*", "nan", "null", "(null)", "none", "nil", "\\n"}
+_NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "k.a.", "missing", "unknown"}
+# Dashes, which may be a rule below the names, points, and errors of spreadsheets in any language.
+_MARK = re.compile(r":?[-\u2013\u2014]+:?|={3,}|\.+|#n/?[abdv]|#\S{1,15}[!?]")
 _CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|ZAR|MXN|Rs\\.?|kr\\.?|z\u0142"
 )
 _CURRENCY = rf"(?:[A-Z]{{0,3}}[$\u00a2-\u00a5\u20a0-\u20cf]|{_CODES})"
 _NUMBER = re.compile(
-    rf"(?P<open>\()? *(?P<sign>[+-])? *(?P<before>{_CURRENCY})? *(?P<inner>[+-])?"
+    rf"(?P<open>\()? *(?P<sign>[+-])? *(?P<before>{_CURRENCY}|%)? *(?P<inner>[+-])?"
     r"(?P<body>(?=[.,]?\d)[\d., ']*?[\d.,])(?P<power>[eE][+-]?\d+)? *"
     rf"(?P<after>{_CURRENCY}|%|\u2030)? *(?P<last>-)? *(?P<close>\))?"
 )
@@ -123,7 +124,8 @@ def read_logical(text):
 
 def is_no_value(text):
     """Return whether a cell denotes a missing value."""
-    return text.strip().casefold() in _NO_VALUE
+    text = text.strip().casefold()
+    return text in _NO_VALUE or _MARK.fullmatch(text) is not None
 
 
 def is_value(text):

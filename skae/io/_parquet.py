@@ -6,6 +6,7 @@ from skae._shared.extras import import_extra
 from skae.io._columns import Column, name_columns
 from skae.io._errors import explain_unreadable
 from skae.io._sizes import check_size
+from skae.io._written import is_text, is_written_numbers
 
 _KIND = "a readable .parquet file"
 _REMEDY = "Check that its ending matches its content."
@@ -59,10 +60,18 @@ def read_parquet_columns(path, target, *, numeric_only=True):
     with explain_unreadable(path, _KIND, _REMEDY):
         values = _read_values(arrow, file, schema, wanted)
     index_names = _list_index(schema)
-    return [
+    columns = [
         Column(name, values.get(index), title, "index of the rows" if title in index_names else why)
         for index, (name, title, why) in enumerate(zip(names, schema.names, reasons, strict=True))
-    ], remarks
+    ]
+    return columns, [*remarks, *_describe_numbers_as_text(columns)]
+
+
+def _describe_numbers_as_text(columns):
+    read = [column for column in columns if column.values is not None and not column.reason]
+    names = [own.name for own in read if is_text(own.values) and is_written_numbers(own.values)]
+    if names:
+        yield f"Text that could be numbers was kept as text in {', '.join(names)}"
 
 
 def _find_reason(arrow, kind):

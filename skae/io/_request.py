@@ -9,8 +9,8 @@ import numpy as np
 _SHOWN_NAMES = 10
 _REMEDIES = {
     "numeric": "Encode them as numbers, read columns of all kinds with numeric_only=False, or "
-    "check the separator.",
-    "usable": "Check the separator.",
+    "check that the columns of the file are these.",
+    "usable": "Check that the columns of the file are these.",
 }
 
 

@@ -35,7 +35,7 @@ def drop_odd_rows(frame, titles, n_columns):
         "Comments left out": _find_comments(frame, n_columns),
     }
     if n_columns > 1:
-        rows["Lines without values left out"] = frame.isna().all(axis=1).to_numpy()
+        rows["Lines without values left out"] = _find_empty(frame)
         rows["Lines below the table left out"] = _find_below(frame)
     remarks = []
     odd = np.zeros(len(frame), dtype=bool)
@@ -73,6 +73,18 @@ def _find_comments(frame, n_columns):
         return marked
     alone = frame.iloc[:, 1:].isna().all(axis=1).to_numpy()
     return marked & alone if n_columns > 1 else none
+
+
+def _find_empty(frame):
+    """Return whether rows have no values, or only marks of missing values."""
+    rows = np.arange(len(frame))
+    for name in frame.columns:
+        cells = frame[name].iloc[rows]
+        empty = cells.isna().to_numpy(dtype=bool, copy=True)
+        if _is_text(frame, name):
+            empty[~empty] = [is_no_value(str(cell)) for cell in cells[~empty]]
+        rows = rows[empty]
+    return np.isin(np.arange(len(frame)), rows)
 
 
 def _find_below(frame):

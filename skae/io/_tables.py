@@ -32,8 +32,9 @@ def read_table(
     path : str or path-like
         File ending in .csv, .csv.gz, .tsv, .tsv.gz or .parquet (these need the extra ``table``),
         .xlsx or .xlsm (the extra ``excel``), or .npz. In text files, commas, semicolons, tabs and
-        vertical bars between columns, decimal commas, thousands separators, percent signs and
-        currencies are recognised. Lines above the column names, and units below them, are skipped.
+        vertical bars between columns, decimal commas, thousands separators, percent signs,
+        currencies and units that all cells of a column share are recognised. Lines above the column
+        names, and units below them, are skipped.
         An NPZ file contains an array ``X`` and optionally ``y``, or a single two-dimensional array
         of any name.
     target : str, default=None
@@ -42,8 +43,9 @@ def read_table(
     numeric_only : bool, default=True
         Whether to read only numeric columns, as an array. With False, `X` is a data frame of pandas
         that also has the columns of text, booleans, categories and dates. In text files, columns
-        are dates if all their cells are written as 2024-05-31 (with or without a time), as
-        31.5.2024, or as 5/31/2024 or 31/5/2024 if the column shows which number is the month.
+        are dates if all their cells are written as 2024-05-31, 2024/5/31, 31.5.2024 or 31-May-2024,
+        or as 5/31/2024 or 31/5/2024 if the column shows which number is the month; a time of day
+        may follow.
         Ignored for NPZ files.
     missing : {"error", "drop", "keep"}, default="error"
         Treatment of missing values: raise an error, leave out the rows, or keep them as NaN in `X`.

@@ -22,6 +22,10 @@ _CHUNK = 2**20
 _OLD_ENCODING = "Windows-1252"
 # Marks of missing values, in addition to those of pandas.
 _MISSING = (" ", "?")
+# Separators that are recognised in order to refuse them.
+_NO_SEPARATORS = {"blanks": None, "colons": ":", "'^'": "^", "'~'": "~"}
+# All but tabs, ends of lines and pages, and the end of files of DOS.
+_CONTROL = re.compile("[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _REMEDY = "Check that its ending matches its content."
 
 TEXT_SUFFIXES = tuple(_SEPARATORS)
@@ -87,6 +91,7 @@ def _unpack(path, suffix):
 def _read(path, suffix, has_names, encoding):
     usual = _SEPARATORS[suffix]
     text, is_whole = _read_sample(path, suffix, encoding)
+    _refuse_bytes(text, path, suffix)
     separator = find_separator(text, usual)
     records = list(split_records(text, separator))
     if not is_whole and len(records) > 1:
@@ -99,7 +104,7 @@ def _read(path, suffix, has_names, encoding):
             f"No columns to read. {_REMEDY}"
         )
     layout = find_layout(cells, has_names)
-    _refuse_blanks(cells, path)
+    _refuse_separators(cells, path)
     ends = [0, *(end for _, end in records)]
     start = ends[layout.first]
     quotes = [text[end] == '"' for end in ends[layout.first : -1]]
@@ -175,6 +180,8 @@ def _find_encoding(path):
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rb") as file:
         head = file.read(1000)
+    if head[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16"
     # UTF-16 without a byte order mark is recognised by the zero bytes of ASCII letters.
@@ -200,16 +207,28 @@ def _read_sample(path, suffix, encoding):
     return "".join(lines), True
 
 
-def _refuse_blanks(records, path):
-    """Raise an error for lines of one cell each with the same number of words, at least two."""
-    lines = [cells for cells in records if any(cells)]
-    counts = {len(" ".join(cells).split()) for cells in lines}
-    is_single = len(lines) > 1 and all(len(cells) == 1 for cells in lines)
-    if is_single and len(counts) == 1 and counts != {1}:
+def _refuse_separators(records, path):
+    """Raise an error for lines of one cell that another separator splits into equally many."""
+    lines = [cells[0] for cells in records if any(cells)]
+    if len(lines) < 2 or any(len(cells) > 1 for cells in records):
+        return
+    for name, separator in _NO_SEPARATORS.items():
+        counts = {len(line.split(separator)) for line in lines}
+        if len(counts) == 1 and counts != {1}:
+            raise ValueError(
+                f"`path` must have columns separated by commas, semicolons, tabs or vertical bars. "
+                f"Got {str(path)!r} with the names {lines[0][:60]}, which seem to be separated by "
+                f"{name}. Save it with another separator, such as commas."
+            )
+
+
+def _refuse_bytes(text, path, suffix):
+    """Raise an error for a first line with control characters, as in files of other kinds."""
+    found = _CONTROL.search(text.partition("\n")[0])
+    if found is not None:
         raise ValueError(
-            f"`path` must have at least one numeric column. Got {str(path)!r} with the columns "
-            f"{lines[0][0][:60]}, which seem to be separated by blanks. Save it with another "
-            "separator, such as commas."
+            f"`path` must be a readable {suffix} file. Got {str(path)!r}, which starts with the "
+            f"control character {found[0]!r} and is not text. {_REMEDY}"
         )
 
 

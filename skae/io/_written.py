@@ -1,5 +1,6 @@
 """Columns of numbers written as text: their decimal marks and values."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from skae.io._numbers import is_no_value, read_cell, read_logical
 
 # Number of distinct cells that are examined to decide whether a column has numbers.
 _N_TRIED = 200
+_UNIT = re.compile(r"(?<=[\d.,])(?P<blank> *)(?P<unit>(?:[^\W\d_]|\u00b0)[^\d.,]*)$")
 _AMBIGUOUS = (
     "points or commas before three digits, which are decimals or thousands: the file has both"
 )
@@ -38,18 +40,23 @@ class WrittenColumn:
 
     def _read(self):
         texts = list(self._counts.index)
-        logical = {text: read_logical(text) for text in texts[:_N_TRIED]}
+        present = [text for text in texts if not is_no_value(text)]
         self._logical = {}
         self._cells = {}
-        if texts and all(value is not None for value in logical.values()):
+        self._suffix = ""
+        if present and all(read_logical(text) is not None for text in present[:_N_TRIED]):
             self._logical = {text: read_logical(text) for text in texts}
-        elif any(read_cell(text) is not None for text in texts[:_N_TRIED]):
+        elif any(read_cell(text) is not None for text in present[:_N_TRIED]):
             self._cells = {text: read_cell(text) for text in texts}
+        elif suffix := _find_suffix(present):
+            self._suffix = suffix
+            self._cells = {text: read_cell(text.strip().removesuffix(suffix)) for text in texts}
         self._numbers = [cell for cell in self._cells.values() if cell is not None]
 
     def _find_problem(self):
         if self._logical:
-            return self._describe_odd([t for t, value in self._logical.items() if value is None])
+            none = [text for text, value in self._logical.items() if value is None]
+            return self._describe_odd([text for text in none if not is_no_value(text)])
         if not self._numbers:
             examples = [repr(_shorten(text)) for text in self._counts.index[:1]]
             return ", such as ".join(["text", *examples])
@@ -131,9 +138,11 @@ class WrittenColumn:
         if units:
             is_percent = bool(units & {"%", "\u2030"})
             yield "Percent signs, ignored," if is_percent else "Currency"
+        if self._suffix:
+            yield f"Unit {self._suffix!r}, ignored,"
         if any(cell.has_parentheses for cell in self._numbers):
             yield "Parentheses for minus signs"
-        if any(cell is None for cell in self._cells.values()):
+        if any(value is None for value in (self._logical or self._cells).values()):
             yield "Marks of missing values"
 
 
@@ -185,7 +194,7 @@ def read_written_columns(columns, separator, read_as_text=None):
     written = {
         index: WrittenColumn(column.values)
         for index, column in enumerate(columns)
-        if _is_text(column.values)
+        if is_text(column.values)
     }
     doubtful = _list_doubtful(columns, written, separator)
     if read_as_text is not None and doubtful:
@@ -207,8 +216,14 @@ def read_written_columns(columns, separator, read_as_text=None):
     ]
 
 
-def _is_text(values):
+def is_text(values):
+    """Return whether a column has cells of text."""
     return values.dtype.kind == "O" and any(isinstance(value, str) for value in values.dropna())
+
+
+def is_written_numbers(values):
+    """Return whether all cells of a column of text are numbers or booleans."""
+    return not WrittenColumn(values).problem
 
 
 def _list_doubtful(columns, written, separator):
@@ -262,6 +277,17 @@ def _describe_nearly(written, names):
     for index, column in sorted(written.items()):
         if column.is_nearly_numeric:
             yield f"Column {names[index]} is {column.problem}"
+
+
+def _find_suffix(texts):
+    """Return a unit that follows the number in all of several texts, or an empty string."""
+    found = _UNIT.search(texts[0].strip()) if len(texts) > 1 else None
+    if found is None or not all(text.strip().endswith(found["unit"]) for text in texts):
+        return ""
+    # "12A" is no number of amperes.
+    is_unit = bool(found["blank"]) or re.fullmatch("[A-Z]+", found["unit"]) is None
+    are_numbers = all(read_cell(text.strip().removesuffix(found["unit"])) for text in texts)
+    return found["unit"] if is_unit and are_numbers else ""
 
 
 def _write(value):

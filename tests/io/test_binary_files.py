@@ -106,6 +106,13 @@ def test_columns_of_other_types_are_left_out_with_reasons(read_parquet):
     assert table.drop_reasons["kind"] == "categories"
 
 
+def test_numbers_as_text_are_remarked_on(read_parquet):
+    columns = {"a": [1.5, 2.5, 3.5], "b": ["1.234,5", "2,5", "n/a"], "c": ["x", "y", "x"]}
+    table = read_parquet(pa.table(columns), numeric_only=False)
+    assert list(table.X["b"]) == columns["b"]
+    assert table.remarks == ("Text that could be numbers was kept as text in b",)
+
+
 def test_names_of_several_levels_are_text(read_parquet):
     names = pd.MultiIndex.from_tuples([("a", "b"), ("a", "c"), ("d", "e")])
     table = read_parquet(pd.DataFrame([[1, 2.0, "x"], [3, 5.0, "y"]], columns=names))
@@ -199,6 +206,17 @@ def test_sheets_with_titles_units_and_text_are_read(read_excel):
     assert table.feature_names == ("a", "b", "c")
     np.testing.assert_array_equal(table.X, [[1, 2.5, 12], [3, 246.794, 3.5]])
     assert read_excel({"A": [[1, 2], [3, 7]]}, header=False).feature_names == ("x0", "x1")
+
+
+def test_formulas_without_a_result_are_remarked_on(read_excel):
+    table = read_excel({"A": [["a", "b"], [1, "=2*A2"], [3, "=2*A3"], [5, 7]]}, missing="keep")
+    np.testing.assert_array_equal(table.X, [[1, np.nan], [3, np.nan], [5, 7]])
+    assert "Formulas without a result, read as missing values: 2" in table.remarks[0]
+
+
+def test_empty_sheets_are_refused(read_excel):
+    with pytest.raises(ValueError, match="the sheet 'A' is empty. Choose another of A, B"):
+        read_excel({"A": [], "B": [["a"], [1]]})
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04junk", b"a,b\n1,2\n"])

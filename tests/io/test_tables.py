@@ -145,7 +145,7 @@ def test_an_empty_file_has_a_clear_error(tmp_path):
 def test_table_without_numbers_is_hinted_at(tmp_path):
     path = tmp_path / "spaces.csv"
     path.write_text("a b\n1 2\n3 4\n")
-    with pytest.raises(ValueError, match="numeric column. Got .* columns a b. .* separator"):
+    with pytest.raises(ValueError, match="columns separated by .* names a b, .* by blanks"):
         read_table(path)
 
 
@@ -402,6 +402,15 @@ def test_text_is_dates_where_there_is_no_doubt(tmp_path):
         (["31.5.2024", "01.02.2024"], ["2024-05-31", "2024-02-01"]),
         (["5/31/2024", "02/01/2024"], ["2024-05-31", "2024-02-01"]),
         (["31/5/2024", "01/02/2024"], ["2024-05-31", "2024-02-01"]),
+        (["2024/5/31", "2024/02/01"], ["2024-05-31", "2024-02-01"]),
+        (["31-5-2024", "01-02-2024"], ["2024-05-31", "2024-02-01"]),
+        (["31-May-2024", "01-Feb-2024"], ["2024-05-31", "2024-02-01"]),
+        (["31 May 2024", "1 Feb 2024"], ["2024-05-31", "2024-02-01"]),
+        (["31.5.2024 12:30", "01.02.2024 0:00"], ["2024-05-31 12:30", "2024-02-01"]),
+        (
+            ["5/31/2024 2:30:05 PM", "02/01/2024 1:00:00 am"],
+            ["2024-05-31 14:30:05", "2024-02-01 1:00"],
+        ),
         (["3/5/2024", "01/02/2024"], None),
         (["2024-05-31", "2024-02-31"], None),
         (["31.5.2024", "2024-02-01"], None),

@@ -209,6 +209,7 @@ def test_numbers_are_read_in_many_notations(read):
         (["1'234.5", "1\u2019234"], [1234.5, 1234]),
         (['"12,34,567"', "3.5"], [1234567, 3.5]),
         (["12.5 %", "3%"], [12.5, 3]),
+        (["%12.5", "%3"], [12.5, 3]),
         (["$5", '"$1,234.50"'], [5, 1234.5]),
         (["-$5", "$-7"], [-5, -7]),
         (["\u20ac 5", "7 \u20ac"], [5, 7]),
@@ -234,7 +235,8 @@ def test_columns_that_are_not_numeric_are_left_out_with_the_reason(read):
         (["1,5", "2.5", "3,25"], "decimal points in some cells"),
         (["5", "n/v", "7"], "numeric but for 1 cell, such as 'n/v'"),
         (["5", "(7", "8"], "numeric but for 1 cell"),
-        (["5 kg", "6 kg", "7 kg"], "text, such as '5 kg'"),
+        (["5 kg", "6 lb", "7 kg"], "text, such as '5 kg'"),
+        (["12A", "13A", "14A"], "text, such as '12A'"),
         (["1-2", "2020-01-01", "3-4"], "text"),
         (["+", "-", "+"], "text"),
         (["9" * 40 + " " * 90_000 + "x", "1", "2"], "numeric but for 1 cell"),
@@ -298,6 +300,9 @@ def test_lines_that_are_no_data_are_left_out(read):
         "a,b\n1,2\n# restart, now, again\n3,5\n",
         "a,b\n1,2\na,b\n3,5\n",
         "a,b\n1,2\n,\n3,5\n,\n",
+        "a,b\n-----,-----\n1,2\n3,5\n",
+        "a,b\n1,2\nn/a,-\n3,5\n",
+        "a|b\n:---|---:\n1|2\n3|5\n",
     ]:
         table = read(text)
         assert_holds(table, "ab", [[1, 2], [3, 5]])
@@ -305,7 +310,9 @@ def test_lines_that_are_no_data_are_left_out(read):
 
 
 def test_marks_that_look_like_comments_are_kept(read):
-    assert_holds(read("a,b\n#DIV/0!,1\n5.5,2\n", missing="drop"), "ab", [[5.5, 2]])
+    for mark in ["#DIV/0!", "#NV", "#WERT!", "#N/D", "#NOM?", "#¡REF!", "#ÜBERLAUF!"]:
+        table = read(f"a,b\n{mark},1\n5.5,2\n7.5,3\n", missing="keep")
+        assert_holds(table, "ab", [[np.nan, 1], [5.5, 2], [7.5, 3]])
     assert len(read("colour,b\n#ff0000,1\n#00ff00,2\n").X) == 2
 
 
@@ -336,6 +343,10 @@ def test_long_cells_are_read(read, cell):
     assert_holds(read(f"a,text\n1,{cell}\n2,b\n3,c\n"), "a", [[1], [2], [3]])
 
 
+def test_utf32_is_known_by_its_mark(read):
+    assert_holds(read("a;b\n1,5;2\n2,5;3\n", encoding="utf-32"), "ab", [[1.5, 2], [2.5, 3]])
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf16_is_known_without_its_mark(read, encoding):
     assert_holds(read("a;b\n1,5;2\n2,5;3\n", encoding=encoding), "ab", [[1.5, 2], [2.5, 3]])
@@ -357,6 +368,54 @@ def test_columns_are_dropped_on_demand(read):
         read(text, drop=["Id"])
     with pytest.raises(ValueError, match="must not contain the target"):
         read(text, drop=["a"], target="a")
+
+
+def test_columns_without_name_and_values_are_left_out(read):
+    for text in ["| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 5 |\n", ";a;b\n;1;2\n;3;5\n"]:
+        for numeric_only in (True, False):
+            table = read(text, missing="keep", numeric_only=numeric_only)
+            assert_holds(table, "ab", [[1, 2], [3, 5]])
+            assert table.drop_reasons == {"Unnamed: 0": "no values"}
+
+
+def test_units_behind_all_numbers_are_left_out(read):
+    for cells, unit in [
+        (["5 kg", "6 kg", "n/a", "7.5 kg"], "kg"),
+        (["5kg", "6 kg", "", "7,5kg"], "kg"),
+        (["5°C", "6°C", "-", "7.5°C"], "°C"),
+        (["5 m²", "6 m²", "?", "7.5 m²"], "m²"),
+    ]:
+        rows = "".join(f"{cell};{index}\n" for index, cell in enumerate(cells))
+        table = read(f"a;b\n{rows}", missing="keep")
+        assert_holds(table, "ab", [[5, 0], [6, 1], [np.nan, 2], [7.5, 3]])
+        assert has_remark(table, f"Unit '{unit}', ignored, in a")
+
+
+def test_marks_of_missing_values_stand_between_booleans_and_dates(read):
+    text = "a;b;c\nTrue;31.5.2024;1\n-;n.a.;2\nFalse;1.6.2024;3\n"
+    table = read(text, numeric_only=False, missing="keep")
+    assert [kind.kind for kind in table.X.dtypes] == ["b", "M", "i"]
+    assert table.X["a"].isna().tolist() == table.X["b"].isna().tolist() == [False, True, False]
+
+
+def test_lines_with_too_few_cells_are_remarked_on(read):
+    table = read("a,b,c\n1,2,3\n4,5\n7,8,9\n", missing="keep")
+    assert_holds(table, "abc", [[1, 2, 3], [4, 5, np.nan], [7, 8, 9]])
+    assert has_remark(table, "fewer cells than names end with missing values, such as '4, 5'")
+
+
+@pytest.mark.parametrize("numeric_only", [True, False])
+def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric_only):
+    rows = "".join(f"{index},{index**2 % 7}\n" for index in range(30))
+    for text, message in [
+        ("a:b\n1:2\n3:5\n", "separated by colons"),
+        ("a^b\n1^2\n3^5\n", r"separated by '\^'"),
+        ("a\x01b\n1\x012\n3\x015\n", "control character"),
+        (f"PK\x03\x04\x14a,b\n{rows}", "control character"),
+        (f"a,b\n{rows}".encode("utf-32-le"), "control character"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            read(text, numeric_only=numeric_only)
 
 
 def test_the_reasons_stand_in_the_error_of_a_table_without_numbers(read):
