@@ -1,6 +1,7 @@
 """Tables in files and of other libraries give the results of arrays, a block at a time."""
 
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -224,6 +225,7 @@ def test_columns_of_arrow_become_floats_that_hold_them(X):
         "int": pa.array([1, 2, None, 4] * 15, type=pa.int32()),
         "float": pa.array(X[:60, 0]),
         "half": pa.array(X[:60, 1].astype(np.float16)),
+        "decimal": pa.array([Decimal("1.5"), None, Decimal("2.25")] * 20, pa.decimal128(9, 2)),
     }
     frame = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
     expected = fit_all_rows(frame.astype(float), missing="mask")

@@ -106,6 +106,9 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
         (["array.skae", "rows.npy", "rows.npy"], "must not exist yet"),
         (["array.skae", "none.npy", "codes.npy"], "where nothing is"),
         (["array.skae", "empty.npy", "codes.npy"], "which is empty"),
+        (["array.skae", "complex.npy", "codes.npy"], "'complex.npy', an array of complex128"),
+        (["array.skae", "number.npy", "codes.npy"], "an array of float64 with the shape ()"),
+        (["array.skae", "junk.npy", "codes.npy"], "'junk.npy', which fails with"),
         (["detector.skae", "rows.npy", "codes.npy"], "must have the method 'transform'"),
         (["frame.skae", "codes.parquet", "other.parquet"], "Got none of the name 'c0'"),
         (["array.skae", "rows.npy", "x.npy", "--inverse", "--reconstruct"], "Got both"),
@@ -114,6 +117,9 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
 def test_user_errors_of_transform_are_one_line(work, capsys, arguments, message):
     pd.DataFrame({"code": [1.0]}).to_parquet("codes.parquet")
     work.joinpath("empty.npy").touch()
+    work.joinpath("junk.npy").write_bytes(b"junk")
+    np.save("complex.npy", np.ones((3, 4), complex))
+    np.save("number.npy", 1.5)
     skae.save(skae.AutoencoderOutlierDetector(), "detector.skae")
     code, output, errors = run(capsys, *arguments)
     assert (code, output) == (2, "")

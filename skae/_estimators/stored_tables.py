@@ -172,12 +172,19 @@ def _open_hdf5(path: Path):
 
 def _open_npy(path: Path):
     try:
-        return np.load(path, mmap_mode="r")
-    except EOFError:
+        X = np.load(path, mmap_mode="r")
+    except (EOFError, ValueError) as error:
+        reason = "is empty." if isinstance(error, EOFError) else f"fails with: {error}"
         raise ValueError(
-            f"X must be a file that holds an array. Got {str(path)!r}, which is empty. Write it "
+            f"X must be a file that holds an array. Got {str(path)!r}, which {reason} Write it "
             "again, as with numpy.save."
         ) from None
+    if X.ndim == 0 or X.dtype.kind not in "biuf":
+        raise ValueError(
+            f"X must be a file that holds rows of numbers. Got {str(path)!r}, an array of "
+            f"{X.dtype} with the shape {X.shape}. Write one of another type."
+        )
+    return X
 
 
 _OPENERS: dict[str, Callable[[Path], object]] = {
@@ -262,6 +269,8 @@ def _read_schema(schema) -> tuple[list[str], np.dtype]:
 
 
 def _find_numpy_type(arrow_type):
+    if _is_decimal(arrow_type):
+        return np.dtype(np.float64)
     try:
         return np.dtype(arrow_type.to_pandas_dtype())
     except (NotImplementedError, TypeError):  # dates with a time zone have no type of NumPy
@@ -271,8 +280,12 @@ def _find_numpy_type(arrow_type):
 def _as_array(table, dtype) -> np.ndarray:
     rows = np.empty((table.num_rows, table.num_columns), dtype)
     for i, column in enumerate(table.columns):
-        rows[:, i] = np.asarray(column)
+        rows[:, i] = column.cast("float64") if _is_decimal(column.type) else column
     return rows
+
+
+def _is_decimal(arrow_type) -> bool:
+    return str(arrow_type).startswith("decimal")
 
 
 def _find_type(dtypes: Sequence, names: Sequence) -> np.dtype:

@@ -2,10 +2,13 @@
 
 import difflib
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
+_TARGETS = (str, Real, Decimal, np.bool_)
 _SHOWN_NAMES = 10
 _REMEDIES = {
     "numeric": "Encode them as numbers, read columns of all kinds with numeric_only=False, or "
@@ -42,7 +45,13 @@ class Request:
                 raise self.make_name_error("drop", name, names)
 
     def check_target(self, y):
-        """Raise an error for infinite values in the target."""
+        """Raise an error for a target of other values than finite numbers, booleans and text."""
+        others = _find_others(y)
+        if others:
+            raise ValueError(
+                f"The target {self.target!r} must hold numbers, booleans or text. Got values of "
+                f"type {others[0].__name__} in {str(self.path)!r}. Convert them, as to text."
+            )
         if y is not None and y.dtype.kind == "f" and np.isinf(y).any():
             raise ValueError(
                 f"The target {self.target!r} must have no infinite values. Got "
@@ -105,6 +114,16 @@ class Request:
             f"`{parameter}` must be one of {list_names(names)}. Got {name!r}, which "
             f"{str(self.path)!r} lacks. {remedy}"
         )
+
+
+def _find_others(y):
+    """Return the types of the values of a target that are no numbers, booleans or text."""
+    kind = "" if y is None else y.dtype.kind
+    if kind in ("m", "M"):
+        return [y.dtype.type]
+    # Arrays of objects are never read.
+    found = set(map(type, y.dropna())) if kind == "O" else set()
+    return [own for own in found if not issubclass(own, _TARGETS)]
 
 
 def list_names(names):

@@ -106,6 +106,21 @@ def test_columns_of_other_types_are_left_out_with_reasons(read_parquet):
     assert table.drop_reasons["kind"] == "categories"
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.date_range("2020-01-01", periods=2),
+        pd.to_timedelta([1, 2], unit="D"),
+        [b"x", b"y"],
+        [[1], [2]],
+        [{"x": 1}, {"x": 2}],
+    ],
+)
+def test_targets_of_other_values_than_numbers_and_text_are_refused(read_parquet, values):
+    with pytest.raises(ValueError, match="target 'y' must hold numbers, booleans or text"):
+        read_parquet(pd.DataFrame({"a": [1.5, 2.5], "y": values}), target="y")
+
+
 def test_numbers_as_text_are_remarked_on(read_parquet):
     columns = {"a": [1.5, 2.5, 3.5], "b": ["1.234,5", "2,5", "n/a"], "c": ["x", "y", "x"]}
     table = read_parquet(pa.table(columns), numeric_only=False)
