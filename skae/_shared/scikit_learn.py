@@ -195,7 +195,7 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
     """
     if weights is not None and not weights.all():
         kept = weights > 0
-        X, weights = _safe_indexing(X, kept) if hasattr(X, "columns") else X[kept], weights[kept]
+        X, weights = X[kept] if hasattr(X, "dtype") else _safe_indexing(X, kept), weights[kept]
         if X.shape[0] < fewest:
             raise ValueError(
                 "`sample_weight` must be positive for at least two rows. Got n_samples=1 row "
