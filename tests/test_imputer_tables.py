@@ -346,12 +346,19 @@ def test_bounds_hold_in_units_of_the_table():
         {"min_value": [0, 1]},
         {"max_value": [np.nan, 0, 1]},
         {"min_value": [0, 0, 3], "max_value": 3},
+        {"min_value": {"a": 0}},
+        {"max_value": [0, 1, "x"]},
     ],
     ids=str,
 )
 def test_invalid_bounds_are_refused(bounds):
     with pytest.raises(ValueError, match="`m.._value` must be"):
         make_imputer(**bounds).fit(make_numbers())
+
+
+def test_a_set_of_categorical_features_is_refused(table):
+    with pytest.raises(ValueError, match="`categorical_features` must be .* a list of names"):
+        make_imputer(categorical_features={"kind"}).fit(table)
 
 
 def test_a_refusal_of_the_autoencoder_says_in_which_units():

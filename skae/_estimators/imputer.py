@@ -611,7 +611,10 @@ def _read_bounds(min_value, max_value, n_features: int) -> np.ndarray:
         ("min_value", min_value, -np.inf, bounds[0]),
         ("max_value", max_value, np.inf, bounds[1]),
     ):
-        given = np.asarray(none if value is None else value, dtype=np.float64)
+        try:
+            given = np.asarray(none if value is None else value, dtype=np.float64)
+        except (TypeError, ValueError):  # text, or a dict
+            given = np.array(np.nan)
         if given.shape not in ((), (n_features,)) or np.isnan(given).any():
             raise ValueError(
                 f"`{name}` must be None, a number, or one for each of the {n_features} columns of "

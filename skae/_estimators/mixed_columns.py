@@ -130,7 +130,7 @@ def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.n
     chosen = np.asarray([] if categorical_features is None else categorical_features)
     if chosen.dtype == bool and len(chosen) == n_features:
         return chosen | is_text
-    if chosen.dtype.kind in "OU" and names is not None:
+    if chosen.dtype.kind in "OU" and chosen.ndim == 1 and names is not None:
         positions = {name: index for index, name in enumerate(names)}
         chosen = np.array([positions.get(name, n_features) for name in chosen], dtype=int)
     is_listed = chosen.dtype.kind in "iuf" and chosen.ndim == 1
