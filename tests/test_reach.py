@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import make_swiss_roll
+from sklearn.datasets import load_diabetes, make_swiss_roll
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
 from skae import (
     AdversarialAutoencoderTransformer,
@@ -175,6 +176,27 @@ def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pc
     for factor in (10, 1e3, 1e9):
         odd = X.mean(axis=0) + factor * (X - X.mean(axis=0))
         assert compare_errors(family, pca, odd, slice(None)) < 1.05, factor
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_cell_moved_within_its_range_harms_the_others_less_than_in_pca(seed):
+    """A network that follows the move takes the row for another one."""
+    X = StandardScaler().fit_transform(load_diabetes(scaled=False).data)
+    X = X[np.random.default_rng(seed).permutation(len(X))]
+    params = {"output_range": None, "random_state": seed}
+    model = AutoencoderTransformer(5, **params).fit(X[:340])
+    pca = PCA(5, svd_solver="full").fit(X[:340])
+    assert model.best_iter_ > 0
+    for column, jump in itertools.product(range(10), (-3, 3)):
+        odd = X[340:] + jump * (np.arange(10) == column)
+        assert compare_errors(model, pca, odd, np.arange(10) != column) < 1, (column, jump)
+
+
+def test_values_on_one_side_do_not_extend_a_range_on_the_other():
+    bounds, ones = torch.tensor([[0.0], [40.0]]), torch.ones(1)
+    shown = Reach(bounds, bounds, ones, ones, ones).limit_codes(torch.tensor([[-0.6], [0.5]]))
+    assert shown.far.tolist() == [0]
+    torch.testing.assert_close(shown.share, 1 / (1 + torch.tensor([[0.1]]) ** 2))
 
 
 def test_rows_fade_to_the_pca_of_all_rows_where_some_were_held_out():

@@ -195,8 +195,8 @@ class Autoencoder(nn.Module):
     far from their training data. The linear path receives them unclipped.
 
     If a `reach` is set, everything that the network has learned fades for rows beyond the known
-    rows. With `x` the distance of each entry of `s` from the range of the known rows, widened by a
-    twentieth, divided by the square root of the number of features, and `v` the rows moved towards
+    rows. With `x` the distance of each entry of `s` from the range of the known rows, widened as in
+    `Reach`, divided by the square root of the number of features, and `v` the rows moved towards
     these ranges,
 
     ::

@@ -14,6 +14,9 @@ _GREATEST_DISTANCE = 1e30
 # Share of the width of a range added on both sides. Without it, one run in 27 lost 8 % on held-out
 # rows.
 _MARGIN = 0.05
+# Ranges count as at most this wide, in about standard deviations. A single value on one side of the
+# mean says nothing about values on the other side.
+_GREATEST_WIDTH = 10.0
 # Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
 _FEW_CELLS = 2**12
@@ -73,12 +76,12 @@ class Shown(NamedTuple):
 class Reach(nn.Module):
     """Ranges of the rows and codes that a network knows, and its share beyond them.
 
-    The ranges are widened by a twentieth on both sides, so that new rows at the edge count as
-    known. Beyond a range, the network gets the nearest value in the range plus a part of the excess
-    of a row that falls with its distance, or the nearest value in the range of a code, shrunk by
-    its distance. The share of the network in the result is 1 for known rows and codes. For codes,
-    it is ``1 / (1 + y)``, where `y` is the sum of ``x**2`` and `x` the distance of an entry from
-    its range in units of `code_unit`.
+    The ranges are widened by a twentieth on both sides, and by at most 0.5, so that new rows at the
+    edge count as known. Beyond a range, the network gets the nearest value in the range plus a part
+    of the excess of a row that falls with its distance, or the nearest value in the range of a
+    code, shrunk by its distance. The share of the network in the result is 1 for known rows and
+    codes. For codes, it is ``1 / (1 + y)``, where `y` is the sum of ``x**2`` and `x` the distance
+    of an entry from its range in units of `code_unit`.
 
     Rows with a single odd entry are treated differently from rows with many. With `x` in units of
     `row_unit`, `d` the sum of ``leverage * x**2`` and `m` the largest of its terms, the share for
@@ -165,7 +168,7 @@ class Reach(nn.Module):
     def _fade_rows(self, scaled: Tensor, limits: tuple[Tensor, Tensor], codes: Tensor) -> Shown:
         """Return the input for rows, some of which may be known."""
         inside, beyond, squares = _split(scaled, limits, self.row_unit)
-        widths = (self.row_bounds[1] - self.row_bounds[0]) * _TOLERANCE
+        widths = _find_widths(self.row_bounds) * _TOLERANCE
         # That of single precision, in which ONNX stores constants.
         tiny = torch.finfo(torch.float32).tiny
         # If the width is zero, nothing of the excess is shown.
@@ -228,8 +231,13 @@ def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:
 def _widen(bounds: Tensor) -> tuple[Tensor, Tensor]:
     """Return the limits of the known entries, with a margin."""
     lower, upper = bounds
-    margin = _MARGIN * (upper - lower)
+    margin = _MARGIN * _find_widths(bounds)
     return lower - margin, upper + margin
+
+
+def _find_widths(bounds: Tensor) -> Tensor:
+    """Return the widths of ranges, by which new values may lie beyond them."""
+    return (bounds[1] - bounds[0]).clamp_max(_GREATEST_WIDTH)
 
 
 def _split(

@@ -132,12 +132,15 @@ class Plain(Family):
         deviations = table.deviations
         if self.loss.holds_numbers is not None:
             deviations = deviations * torch.tensor(self.loss.holds_numbers)
+        lower, upper = units.limits
+        bounded = None if lower is None else (lower.isfinite() & upper.isfinite()).to(device)
         return OddCells(
             deviations=deviations.to(device),
             lowest=units.standardised(table.statistics.lowest).to(device),
             highest=units.standardised(table.statistics.highest).to(device),
             leverage=axes.square().sum(0).to(device),
             generator=generator,
+            has_two_ends=bounded,
         )
 
     def make_step(self, modules, objective, optimizers, *, by_autograd, precision):

@@ -30,7 +30,7 @@ from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, train_epoch
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.steps.step import Step
-from skae._engine.tables.batches import batch_sizes, count_batches
+from skae._engine.tables.batches import batch_sizes, count_batches, list_epochs
 from skae._engine.tables.epochs_ahead import EpochsAhead
 from skae._shared.progress import show_progress
 
@@ -129,14 +129,16 @@ class FoldNetworks:
     def train_epoch(self) -> float:
         """Train every network for one epoch; return the mean loss."""
         n_folds, n_train = self.train_indices.shape
-        rows, weights = self.epochs.take(self._draw_epoch, self._take_rows)
+        inputs, rows, weights = self.epochs.take(self._draw_epoch, self._take_rows)
         sizes = batch_sizes(n_train, self.n_batches)
         parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
         if weights is not None:
             parts = weights.split(sizes, 1)
+        own_rows = rows.split(sizes, 1)
+        own_inputs = own_rows if inputs is rows else inputs.split(sizes, 1)
         batches = (
-            Batch(self.noise(batch), batch, own)
-            for batch, own in zip(rows.split(sizes, 1), parts, strict=True)
+            Batch(self.noise(seen), own, own_weights)
+            for seen, own, own_weights in zip(own_inputs, own_rows, parts, strict=True)
         )
         losses = train_epoch(self.step, batches, self._begin_step, rows.numel())
         total = rows.new_zeros(n_folds)
@@ -152,14 +154,15 @@ class FoldNetworks:
         return self.train_indices.gather(1, torch.stack(orders)), draws
 
     def _take_rows(self, drawn: list[tuple[torch.Tensor, Any]]) -> Iterator[tuple]:
-        """Return the rows of several epochs and their weights."""
+        """Return inputs of several epochs, the rows to reconstruct, and their weights."""
         orders, draws = zip(*drawn, strict=True)
         shuffled, all_weights = torch.stack(orders), self.table.weights
         rows = self.rows.index_select(0, shuffled.view(-1)).view(*shuffled.shape, -1)
         weights = None if all_weights is None else all_weights[shuffled].to(rows)
+        inputs = rows
         if self.odd_cells is not None:
-            weights = self.odd_cells.move_epochs_(rows, weights, draws)
-        return zip(rows, [None] * len(rows) if weights is None else weights, strict=True)
+            inputs, weights = self.odd_cells.move_epochs_(rows, weights, draws)
+        return list_epochs(inputs, rows, weights)
 
     def _begin_step(self):
         """Update the schedule and the objective with the share of steps done."""

@@ -228,12 +228,13 @@ class AutoencoderNet(NeuralNet):
             self._set_progress(next(steps), n_batches)
 
         def list_batches():
-            for (rows, weights), size in zip(iterator, iterator.sizes, strict=True):
+            for (inputs, rows, weights), size in zip(iterator, iterator.sizes, strict=True):
                 sizes.append(size)
                 all_weights.append(weights)
                 own = rows.unsqueeze(0)
+                own_inputs = own if inputs is rows else inputs.unsqueeze(0)
                 own_weights = None if weights is None else weights.unsqueeze(0)
-                yield Batch(self.noise(own), own, own_weights)
+                yield Batch(self.noise(own_inputs), own, own_weights)
                 work.add(size)
 
         if listening:

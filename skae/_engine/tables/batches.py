@@ -95,7 +95,8 @@ class WeightedRows:
 class ShuffledBatches:
     """Batches of nearly equal size of all rows, in a new order in each iteration.
 
-    The number of batches is rounded so that none is small, as a batch of one row has no variance.
+    A batch consists of inputs, rows to reconstruct, which may be the same tensor, and weights. The
+    number of batches is rounded so that none is small, as a batch of one row has no variance.
 
     Parameters
     ----------
@@ -153,32 +154,33 @@ class ShuffledBatches:
         return order, None if self.odd_cells is None else self.odd_cells.draw(shape)
 
     def _take_rows(self, drawn: list[tuple[torch.Tensor, Any]]) -> Iterator[tuple]:
-        """Return the rows of several epochs and their weights."""
+        """Return inputs of several epochs, the rows to reconstruct, and their weights."""
         orders, draws = zip(*drawn, strict=True)
         rows, weights = self.dataset.batch(torch.cat(orders))
         shape = len(orders), len(orders[0])
         rows = rows.view(*shape, *rows.shape[1:])
         weights = None if weights is None else weights.view(shape)
+        inputs = rows
         if self.odd_cells is not None:
-            weights = self.odd_cells.move_epochs_(rows, weights, draws)
-        return zip(rows, [None] * len(rows) if weights is None else weights, strict=True)
+            inputs, weights = self.odd_cells.move_epochs_(rows, weights, draws)
+        return list_epochs(inputs, rows, weights)
 
     def _list_parts(self) -> Iterator[tuple]:
-        """Yield rows of several batches, in a new order, their weights, and the batch sizes."""
+        """Yield inputs, rows and weights of several batches, in a new order, and their sizes."""
         if self.takes_all:
-            rows, weights = self.epochs.take(self._draw_epoch, self._take_rows)
-            yield rows, weights, batch_sizes(len(rows), self.n_batches)
+            epoch = self.epochs.take(self._draw_epoch, self._take_rows)
+            yield *epoch, batch_sizes(len(epoch[1]), self.n_batches)
             return
         for indices, sizes in self.list_chunks():
             rows, weights = self.dataset.batch(indices)
+            inputs = rows
             if self.odd_cells is not None:
-                weights = self.odd_cells.move_(rows, weights)
-            yield rows, weights, sizes
+                inputs, weights = self.odd_cells.move_(rows, weights)
+            yield inputs, rows, weights, sizes
 
     def __iter__(self):
-        for rows, weights, sizes in self._list_parts():
-            parts = [None] * len(sizes) if weights is None else weights.split(sizes)
-            yield from zip(rows.split(sizes), parts, strict=True)
+        for part in self._list_parts():
+            yield from split_batches(*part)
 
 
 class OrderedBatches:
@@ -203,6 +205,23 @@ class OrderedBatches:
     def __iter__(self):
         for indices in self.dataset.places.tensor_split(self.n_batches):
             yield self.dataset.batch(indices) if len(indices) else self.dataset.stand_in()
+
+
+def list_epochs(inputs: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor | None) -> Iterator:
+    """Yield inputs, rows and weights of each epoch, given those of several epochs."""
+    own_weights: Any = [None] * len(rows) if weights is None else weights
+    for seen, own, weight in zip(inputs, rows, own_weights, strict=True):
+        yield own if inputs is rows else seen, own, weight
+
+
+def split_batches(
+    inputs: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor | None, sizes: list[int]
+) -> Iterator[tuple]:
+    """Return inputs, rows and weights of batches of these sizes."""
+    own_rows = rows.split(sizes)
+    own_inputs = own_rows if inputs is rows else inputs.split(sizes)
+    own_weights: Any = [None] * len(sizes) if weights is None else weights.split(sizes)
+    return zip(own_inputs, own_rows, own_weights, strict=True)
 
 
 def batch_sizes(n_rows: int, n_batches: int) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from skae._engine.tables.batches import ShuffledBatches, batch_sizes
+from skae._engine.tables.batches import ShuffledBatches, batch_sizes, split_batches
 
 
 class SpreadBatches(ShuffledBatches):
@@ -30,25 +30,30 @@ class SpreadBatches(ShuffledBatches):
 
     def __iter__(self):
         parts = self._take_shares() if self.dataset.ranks.shared else super().__iter__()
-        for (rows, weights), size in zip(parts, self.sizes, strict=True):
-            yield self._weigh(rows, weights, size)
+        for (inputs, rows, weights), size in zip(parts, self.sizes, strict=True):
+            yield self._weigh(inputs, rows, weights, size)
 
-    def _take_shares(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _take_shares(self) -> Iterator[tuple]:
         for indices, sizes in self.list_chunks():
             places = [own[self.dataset.ranks.own(len(own))] for own in _number(sizes)]
             taken = torch.cat(places)
             rows, weights = self.dataset.batch(indices[taken])
+            inputs = rows
             if self.odd_cells is not None:
-                weights = self.odd_cells.move_(rows, weights, places=taken, n_rows=len(indices))
-            own_sizes = [len(own) for own in places]
-            parts = [None] * len(sizes) if weights is None else weights.split(own_sizes)
-            yield from zip(rows.split(own_sizes), parts, strict=True)
+                inputs, weights = self.odd_cells.move_(
+                    rows, weights, places=taken, n_rows=len(indices)
+                )
+            yield from split_batches(inputs, rows, weights, [len(own) for own in places])
 
-    def _weigh(self, rows: Tensor, weights: Tensor | None, size: int) -> tuple[Tensor, Tensor]:
+    def _weigh(
+        self, inputs: Tensor, rows: Tensor, weights: Tensor | None, size: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         if len(rows) == 0:
-            return self.dataset.stand_in()
+            rows, weights = self.dataset.stand_in()
+            return rows, rows, weights
         share = len(rows) / size
-        return rows, rows.new_full((len(rows),), share) if weights is None else weights * share
+        weights = rows.new_full((len(rows),), share) if weights is None else weights * share
+        return inputs, rows, weights
 
 
 def _number(sizes: list[int]) -> Iterator[Tensor]:
