@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -75,6 +76,11 @@ def test_codes_are_uncorrelated_and_in_order(fitted, X):
 def test_codes_by_cosine_have_unit_length(X):
     codes = make_model().fit(X).transform(X)
     np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, rtol=1e-5)
+
+
+def test_short_codes_learn_a_higher_temperature(X):
+    module = make_model(max_iter=10).fit(X).net_.module_
+    assert 0.3 < module.scale_logits(torch.ones(())) < 0.95
 
 
 def test_codes_of_distances_have_the_scale_of_the_rows(X):

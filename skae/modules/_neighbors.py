@@ -1,10 +1,13 @@
 """Autoencoders whose codes are compared by distances."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skae.modules._autoencoder import Autoencoder, CodeBasis
+
+# The scale is a single number, and has to change more in a step than weights do.
+_LOGIT_SCALE_UNIT = 20.0
 
 
 class NeighborAutoencoder(Autoencoder):
@@ -28,6 +31,10 @@ class NeighborAutoencoder(Autoencoder):
     size : Tensor of shape ()
         Factor of codes without unit length. Encoders return codes of about unit size, as optimisers
         take steps of about equal size for all weights.
+    logit_scale : Parameter of shape (), or None
+        Logarithm of the factor of the cosines of codes in the loss, divided by 20. It is learned,
+        because the cosines of short vectors spread more widely than those of long ones. None for
+        codes without unit length, which may change their size.
 
     Examples
     --------
@@ -50,6 +57,7 @@ class NeighborAutoencoder(Autoencoder):
     offset: Tensor
     size: Tensor
     linear_kept: Tensor
+    logit_scale: nn.Parameter | None
 
     def __init__(self, *parts, spherical: bool, linear_kept: Tensor, **options) -> None:
         super().__init__(*parts, **options)
@@ -57,11 +65,19 @@ class NeighborAutoencoder(Autoencoder):
         self.register_buffer("linear_kept", linear_kept)
         self.register_buffer("offset", torch.zeros_like(self.code_scale))
         self.register_buffer("size", torch.ones_like(self.code_scale[0]))
+        scale = nn.Parameter(torch.zeros_like(self.size)) if spherical else None
+        self.register_parameter("logit_scale", scale)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
         code = super().encode_raw(inputs) + self.offset
         return F.normalize(code, dim=-1) if self.spherical else code * self.size
+
+    def scale_logits(self, similarities: Tensor) -> Tensor:
+        """Return similarities of codes times the learned factor."""
+        if self.logit_scale is None:
+            return similarities
+        return similarities * (_LOGIT_SCALE_UNIT * self.logit_scale).exp()
 
 
 def turn_codes_(

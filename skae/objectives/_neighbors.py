@@ -146,22 +146,23 @@ class NeighborObjective(Objective):
         Neighbours are searched within the batch. A few of its rows are enough for the decoder.
         """
         code = module.encode_raw(inputs)
-        losses = self._compare(self._place(rows), code, weights)
+        similarities = module.scale_logits(find_similarities(code))
+        losses = self._compare(self._place(rows), similarities, weights)
         own = slice(_MAX_DECODED_ROWS)
         output = module.decode_raw(code[own].detach())
         own_weights = None if weights is None else weights[own]
         loss = mean_loss(losses, weights)
         return loss + self.loss(output, rows[own], own_weights), output
 
-    def _compare(self, places: Tensor, code: Tensor, weights: Tensor | None) -> Tensor:
-        """Return the loss of each row by its similarities to the other rows of the batch."""
+    def _compare(self, places: Tensor, similarities: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the loss of each row by the similarities of codes in the batch."""
         factor = 2 / (self.settings.temperature * self.spread)
         # A row of weight two counts as two rows.
         shift = 0.0 if weights is None else weights.log()
         with torch.no_grad():
             wanted = find_similarities(places).mul_(factor).add_(shift)
             probabilities = _leave_out_itself(wanted).softmax(1)
-        found = _leave_out_itself(find_similarities(code) * factor + shift)
+        found = _leave_out_itself(similarities * factor + shift)
         return found.logsumexp(1) - (probabilities * found).sum(1)
 
     @torch.no_grad()

@@ -24,6 +24,9 @@ class Codes(nn.Module):
     def decode_raw(self, code):
         return self.inputs
 
+    def scale_logits(self, similarities):
+        return similarities
+
 
 @pytest.fixture
 def rows():
@@ -64,6 +67,19 @@ def test_value_is_that_of_the_formula(rows, metric):
     assert find_loss(objective, Codes(3), rows) == pytest.approx(expected)
 
 
+def test_a_factor_of_the_similarities_of_codes_is_a_lower_temperature_of_codes(rows):
+    class Scaled(Codes):
+        def encode_raw(self, inputs):
+            return 2 * super().encode_raw(inputs)
+
+        def scale_logits(self, similarities):
+            return similarities / 4
+
+    objective = make_objective(rows, metric="euclidean")
+    scaled, plain = find_loss(objective, Scaled(3), rows), find_loss(objective, Codes(3), rows)
+    assert scaled == pytest.approx(plain)
+
+
 def test_least_loss_is_that_of_the_rows_themselves(rows):
     objective = make_objective(rows, metric="euclidean")
     losses = [find_loss(objective, Codes(n), rows) for n in (5, 4, 3, 2, 1)]
@@ -84,6 +100,7 @@ def test_decoder_has_no_say_in_the_codes(rows):
     encoder, decoder = nn.Linear(5, 2).double(), nn.Linear(2, 5).double()
     network = nn.Module()
     network.encode_raw, network.decode_raw = encoder, decoder
+    network.scale_logits = nn.Identity()
     gradients = []
     for scale in (1.0, 100.0):
         with torch.no_grad():

@@ -100,7 +100,7 @@ class Neighbors(Family):
     corruption: Corruption | None = None
     cross_validates = False
     fewest_rows = 20_000
-    automatic = AutomaticLoop(n_batches=6, batch_sizes=(256, 1024), n_steps=500, n_epochs=(20, 200))
+    automatic = AutomaticLoop(n_batches=6, batch_sizes=(256, 1024), n_steps=600, n_epochs=(20, 200))
 
     @property
     def _spherical(self) -> bool:
