@@ -43,10 +43,6 @@ def impute(imputer, X):
     return imputer.transform(np.where(np.arange(X.size).reshape(X.shape) % 5 == 0, np.nan, X))
 
 
-def quantize(quantizer, X):
-    return quantizer.inverse_transform(quantizer.transform(X))
-
-
 def sample(sampler, X):
     return sampler.sample(5, random_state=0)
 
@@ -82,7 +78,7 @@ KINDS = {
         AutoencoderOutlierDetector(2, cv=2, autoencoder=make_autoencoder(), random_state=0),
         detect,
     ),
-    "quantizer": (Quantizer(), quantize),
+    "quantizer": (Quantizer(), lambda quantizer, X: quantizer.transform(X)),
     "sampler": (CodeSampler(make_autoencoder(), random_state=0), sample),
 }
 

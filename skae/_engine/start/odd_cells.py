@@ -188,7 +188,7 @@ class OddCells:
         columns = (draws[0] * rows.shape[-1]).long()
         cells = columns[..., None]
         before = rows.gather(-1, cells)[..., 0]
-        limits = self._limits.index_select(1, columns.view(-1)).view(-1, *columns.shape)
+        limits = self._limits.index_select(1, columns.view(-1)).view(5, *columns.shape)
         deviations, lowest, highest, ignored, hidden = limits
         after = _find_moves(draws[1], *_MOVES_OF_ONE).to(rows.dtype).mul_(deviations).add_(before)
         torch.clamp(after, lowest, highest, out=after)
