@@ -198,7 +198,10 @@ def test_a_union_of_features_is_computed_in_two_processes(container):
     np.testing.assert_allclose(both[names].to_numpy(), make(3).fit_transform(X), rtol=1e-5)
 
 
-@pytest.mark.parametrize("container", ["default", "pandas", "polars"])
+# By default, two processes start.
+@pytest.mark.parametrize(
+    "container", [pytest.param("default", marks=pytest.mark.slow), "pandas", "polars"]
+)
 def test_columns_are_transformed_apart(container):
     X = load_diabetes(as_frame=True, scaled=False).data
     numbers = [name for name in X.columns if name != "sex"]

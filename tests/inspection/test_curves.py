@@ -33,7 +33,7 @@ def comparison():
 
 @pytest.mark.slow
 def test_losses_are_those_of_the_fit(digits, quick, ax):
-    model = quick(max_iter=4).fit(digits[0])
+    model = quick(max_iter=4, early_stopping=True).fit(digits[0])
     display = LossCurveDisplay.from_estimator(model, ax=ax)
     training, unseen = display.lines_
     assert training.get_xdata().tolist() == [1, 2, 3, 4]
