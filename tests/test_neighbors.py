@@ -83,6 +83,16 @@ def test_short_codes_learn_a_higher_temperature(X):
     assert 0.3 < module.scale_logits(torch.ones(())) < 0.95
 
 
+def test_weights_of_0_2_0_can_be_loaded(X):
+    module = make_model().fit(X).net_.module_
+    rows = torch.rand(5, X.shape[1], generator=torch.Generator().manual_seed(0))
+    expected, weights = module.encode(rows), module.state_dict()
+    del weights["logit_scale"]
+    module.load_state_dict(weights)
+    torch.testing.assert_close(module.encode(rows), expected)
+    assert module.scale_logits(torch.ones(())) == 1
+
+
 def test_codes_of_distances_have_the_scale_of_the_rows(X):
     def spread(table):
         return np.sqrt(table.var(0).sum())

@@ -68,6 +68,12 @@ class NeighborAutoencoder(Autoencoder):
         scale = nn.Parameter(torch.zeros_like(self.size)) if spherical else None
         self.register_parameter("logit_scale", scale)
 
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        if self.logit_scale is not None:
+            # Files of version 0.2.0 have none.
+            state_dict.setdefault(f"{prefix}logit_scale", torch.zeros_like(self.logit_scale))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
         code = super().encode_raw(inputs) + self.offset
