@@ -10,6 +10,12 @@ from skae.io._numbers import is_no_value, read_cell, read_logical
 # Number of distinct cells that are examined to decide whether a column has numbers.
 _N_TRIED = 200
 _UNIT = re.compile(r"(?<=[\d.,])(?P<blank> *)(?P<unit>(?:[^\W\d_]|\u00b0)[^\d.,]*)$")
+# Words after hours and days, which are times and dates, though a column may have one word alone.
+_NO_UNIT = re.compile(
+    r"[ap]\.?m\.?|(jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)\.?|january|february|march|april"
+    r"|june|july|august|september|october|november|december",
+    re.IGNORECASE,
+)
 _AMBIGUOUS = (
     "points or commas before three digits, which are decimals or thousands: the file has both"
 )
@@ -282,7 +288,9 @@ def _describe_nearly(written, names):
 def _find_suffix(texts):
     """Return a unit that follows the number in all of several texts, or an empty string."""
     found = _UNIT.search(texts[0].strip()) if len(texts) > 1 else None
-    if found is None or not all(text.strip().endswith(found["unit"]) for text in texts):
+    if found is None or _NO_UNIT.fullmatch(found["unit"]):
+        return ""
+    if not all(text.strip().endswith(found["unit"]) for text in texts):
         return ""
     # "12A" is no number of amperes.
     is_unit = bool(found["blank"]) or re.fullmatch("[A-Z]+", found["unit"]) is None

@@ -236,6 +236,8 @@ def test_columns_that_are_not_numeric_are_left_out_with_the_reason(read):
         (["5", "n/v", "7"], "numeric but for 1 cell, such as 'n/v'"),
         (["5", "(7", "8"], "numeric but for 1 cell"),
         (["5 kg", "6 lb", "7 kg"], "text, such as '5 kg'"),
+        (["5 PM", "12 PM", "7 PM"], "text, such as '5 PM'"),
+        (["5 May", "12 May", "7 May"], "text, such as '5 May'"),
         (["12A", "13A", "14A"], "text, such as '12A'"),
         (["1-2", "2020-01-01", "3-4"], "text"),
         (["+", "-", "+"], "text"),
