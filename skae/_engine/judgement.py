@@ -36,18 +36,7 @@ class Judgement:
 def find_rises(before: Judgement, after: Judgement, weights: Tensor | None = None) -> Tensor:
     """Return the relative increase of the mean loss with each judged number of codes.
 
-    Parameters
-    ----------
-    before, after : Judgement
-        Judgements of the same rows.
-    weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows. None means equal weights.
-
-    Returns
-    -------
-    rises : Tensor of shape (n_levels,)
-        Increases as shares of the loss before, in double precision on the CPU. Negative if the loss
-        has fallen. Empty if only all codes together are judged.
+    Negative if the loss has fallen, and empty if only all codes together are judged.
     """
     if before.stage_losses is None or after.stage_losses is None:
         return torch.zeros(0, dtype=torch.float64)
@@ -62,19 +51,7 @@ def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None
     """Return whether no number of codes becomes worse for the gain of others.
 
     With each number of codes, the loss may rise by 1 %, but by no more than the share by which it
-    falls on average over all rows.
-
-    Parameters
-    ----------
-    before, after : Judgement
-        Judgements of the same rows.
-    weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows. None means equal weights.
-
-    Returns
-    -------
-    is_nowhere_worse : bool
-        True if only all codes together are judged.
+    falls on average over all rows. True if only all codes together are judged.
     """
     rises = find_rises(before, after, weights)
     loss, new_loss = (mean_of_rows(own.losses, weights) for own in (before, after))
@@ -97,19 +74,8 @@ def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
 def find_column_losses(module, rows: Tensor, loss: MixedLoss) -> Tensor:
     """Return the losses of the columns of a frame, by a network and by the columns' baselines.
 
-    Parameters
-    ----------
-    module : Autoencoder
-        The network.
-    rows : Tensor of shape (n_samples, n_features)
-        Standardised rows, NaN where a cell is missing, which the network need not know how to fill.
-    loss : MixedLoss
-        The loss of the columns.
-
-    Returns
-    -------
-    losses : Tensor of shape (n_samples, n_columns, 2)
-        Losses by the network, then by the baselines; NaN where a cell is missing.
+    They have shape (n_samples, n_columns, 2), with NaN where a cell of `rows` is missing. The
+    network need not know how to fill these.
     """
     units = ColumnUnits(module.output.mean, module.output.scale)
     prepared = loss.prepare(units, masked=True).to(rows.device)
@@ -120,20 +86,7 @@ def find_column_losses(module, rows: Tensor, loss: MixedLoss) -> Tensor:
 
 
 def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:
-    """Return the weighted mean of one value per row.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n_samples,)
-        Values of the rows.
-    weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows, in double precision on the CPU. None means equal weights.
-
-    Returns
-    -------
-    mean : float
-        Weighted mean.
-    """
+    """Return the weighted mean of one value per row, in double precision on the CPU."""
     if weights is None:
         return float(values.mean())
     return float(values.cpu().double() @ weights / weights.sum())
@@ -144,21 +97,9 @@ def is_clear_improvement(
 ) -> bool:
     """Return whether the losses of rows have fallen by more than chance explains.
 
-    Parameters
-    ----------
-    before, after : Tensor of shape (n_samples,)
-        Loss of each row with either model.
-    weights : Tensor of shape (n_samples,), default=None
-        Weights of the rows. None means equal weights.
-    groups : Tensor of shape (n_samples,), default=None
-        Group index of each row. Rows of a group are not independent, so means of groups are
-        compared instead of rows.
-
-    Returns
-    -------
-    is_clear : bool
-        Whether the mean of the differences exceeds 2.5 times its standard error. Improvements are
-        clipped at the 95th percentile of the absolute differences. Losses that have risen are not.
+    The mean of the differences must exceed 2.5 times its standard error. Improvements are clipped
+    at the 95th percentile of the absolute differences. Losses that have risen are not. Rows of a
+    group are not independent, so means of groups, given by index, are compared instead of rows.
     """
     difference = (before - after).double().cpu()
     weights = torch.ones_like(difference) if weights is None else weights.double().cpu()

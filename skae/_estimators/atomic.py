@@ -15,16 +15,8 @@ def atomic_fit(fit: _Method) -> _Method:
     attributes of either the old or the new fit, never a mixture. The draft of `fit` has none of the
     learned attributes, unless the fit continues an earlier one with ``warm_start=True``.
 
-    Parameters
-    ----------
-    fit : function
-        A method such as `fit` or `partial_fit`. It sets attributes of `self`, and does not modify
-        the objects that they refer to. This decorator goes outside `fit_context`.
-
-    Returns
-    -------
-    atomic : function
-        The method, which returns the estimator.
+    The method may set attributes of `self`, but must not modify the objects that they refer to.
+    This decorator goes outside `fit_context`.
     """
 
     @functools.wraps(fit)
@@ -46,17 +38,9 @@ def _forget(draft):
 
 
 def sees_one_fit(method: _Method) -> _Method:
-    """Let a method read the attributes of a single fit, even if another thread fits meanwhile.
+    """Call a method that sets no attributes on a shallow copy, so that it sees a single fit.
 
-    Parameters
-    ----------
-    method : function
-        A method that reads several learned attributes and sets none.
-
-    Returns
-    -------
-    consistent : function
-        The method, called on a shallow copy of the estimator.
+    Without the copy, another thread that fits meanwhile could change some of the attributes.
     """
 
     @functools.wraps(method)
@@ -67,18 +51,7 @@ def sees_one_fit(method: _Method) -> _Method:
 
 
 def copy_attributes(estimator):
-    """Return a shallow copy without calling `__getstate__`, which may omit attributes.
-
-    Parameters
-    ----------
-    estimator : object
-        Estimator with attributes in its `__dict__`.
-
-    Returns
-    -------
-    copy : object
-        Copy with its own `__dict__` of the same attributes.
-    """
+    """Return a shallow copy without calling `__getstate__`, which may omit attributes."""
     copy = object.__new__(type(estimator))
     # A single call, which no other thread can interrupt.
     vars(copy).update(vars(estimator))

@@ -24,22 +24,9 @@ _LEAST_SHARE_OF_VARIANCE = 1e-4
 
 
 def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianMixture:
-    """Fit a mixture of normal distributions with full covariances to codes.
+    """Fit a mixture of at most `n_components` normal distributions to codes, one code per column.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples, n_codes)
-        The codes.
-    n_components : int
-        Maximum number of normal distributions; fewer if there are not fifty rows for each, or not
-        so many different rows.
-    random_state : int or RandomState instance
-        Seed of the initial mixture.
-
-    Returns
-    -------
-    mixture : GaussianMixture
-        The fitted mixture.
+    There are fewer if there are not fifty rows for each, or not so many different rows.
     """
     # Imported here because it loads a large part of scikit-learn.
     from sklearn.mixture import GaussianMixture
@@ -57,22 +44,7 @@ def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianM
 def draw_from_mixture(
     mixture: GaussianMixture | Mixture, n_samples: int, random_state
 ) -> np.ndarray:
-    """Return draws from a fitted mixture, in random order.
-
-    Parameters
-    ----------
-    mixture : GaussianMixture or Mixture
-        The fitted mixture.
-    n_samples : int
-        Number of draws.
-    random_state : RandomState instance
-        Source of the draws.
-
-    Returns
-    -------
-    codes : ndarray of shape (n_samples, n_codes)
-        The draws.
-    """
+    """Return draws from a fitted mixture, one per row, in random order."""
     components = random_state.choice(len(mixture.weights_), size=n_samples, p=mixture.weights_)
     draws = random_state.standard_normal((n_samples, mixture.means_.shape[1]))
     for component in range(len(mixture.weights_)):
@@ -167,22 +139,7 @@ class ClassDensities:
 
 
 def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDensities:
-    """Fit a density to the codes of each class.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples, n_codes)
-        The codes.
-    labels : ndarray of shape (n_samples,)
-        Classes of the rows.
-    random_state : RandomState instance
-        Seed of the initial mixtures.
-
-    Returns
-    -------
-    densities : ClassDensities
-        Densities, one per class.
-    """
+    """Fit a density to the codes of each class; `labels` has one class per row."""
     classes = np.unique(labels)
     mixtures = [
         fit_mixture(codes[labels == label], _COMPONENTS_OF_A_CLASS, random_state)
@@ -193,25 +150,10 @@ def fit_classes(codes: np.ndarray, labels: np.ndarray, random_state) -> ClassDen
 
 
 def draw_between(law, centers: np.ndarray, scale: float | np.ndarray, limits, source) -> np.ndarray:
-    """Return draws around centers from a truncated symmetric distribution.
+    """Return draws around `centers` from a symmetric distribution truncated to `limits`.
 
-    Parameters
-    ----------
-    law : scipy.stats distribution
-        Standard form of the distribution.
-    centers : ndarray of shape (n_samples, n_features)
-        Centers, one for each draw; NaN stays NaN.
-    scale : float or ndarray of shape (n_features,)
-        Unit of the standard form.
-    limits : tuple of two floats or ndarrays of shape (n_features,)
-        Lower and upper bounds; infinite where there are none.
-    source : RandomState instance
-        Source of the draws.
-
-    Returns
-    -------
-    draws : ndarray of shape (n_samples, n_features)
-        Draws in the type of the centers.
+    `law` is the standard form of the distribution (of scipy.stats), and `scale` its unit, for all
+    columns or each of them. The lower and upper limits may be infinite. NaN in `centers` stays NaN.
     """
     low, high = limits
     below, above = law.cdf((low - centers) / scale), law.cdf((high - centers) / scale)
@@ -221,27 +163,7 @@ def draw_between(law, centers: np.ndarray, scale: float | np.ndarray, limits, so
 
 
 def read_labels(X, y, name: str) -> np.ndarray:
-    """Return the labels of rows.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features)
-        The rows.
-    y : array-like of shape (n_samples,) or None
-        Labels given by the user.
-    name : str
-        Name of the estimator, for messages.
-
-    Returns
-    -------
-    labels : ndarray of shape (n_samples,)
-        One label for each row.
-
-    Raises
-    ------
-    ValueError
-        If labels are missing or do not match the rows.
-    """
+    """Return the labels of rows, and raise an error if some are missing or their number differs."""
     if y is None:
         raise ValueError(
             f"This {name} requires y to be passed, but the target y is None. "

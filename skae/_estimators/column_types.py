@@ -61,21 +61,10 @@ class ColumnType:
         return "dates with a time zone" if has_zone else "dates without a time zone"
 
     def make_column(self, name, values: np.ndarray, kind: str):
-        """Return a column of this type.
+        """Return a column of this type from floats, seconds or categories, by its kind.
 
-        Parameters
-        ----------
-        name : object
-            Name of the column.
-        values : ndarray of shape (n_samples,)
-            Floats for numbers and for times in seconds, objects for categories.
-        kind : {"number", "category", "time"}
-            Kind of the column.
-
-        Returns
-        -------
-        column : Series
-            Column in which integers are rounded and clipped to the range of the type.
+        Integers are rounded and clipped to the range of the type. `kind` is "number", "time" (in
+        seconds) or "category".
         """
         library = import_extra(self.library, "table", _CALLER)
         make = _make_for_pandas if self.library == "pandas" else _make_for_polars

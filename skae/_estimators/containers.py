@@ -14,23 +14,9 @@ _ONE_SHAPE = "For series of different lengths use skae.sequences.SequencePadder.
 def read_container(X):
     """Return samples as an array or a list of arrays; tables and other objects are unchanged.
 
-    Parameters
-    ----------
-    X : object
-        As the user passed it.
-
-    Returns
-    -------
-    samples : object
-        An array for tensors, and for masked arrays with NaN in masked cells; a list for data sets,
-        and for series, arrays of objects and frames of one column whose cells hold arrays; X itself
-        for anything else.
-
-    Raises
-    ------
-    ValueError
-        If X is an iterator, lazy, a mapping, or an array of dates or records, or has samples of
-        several parts.
+    An array for tensors, and for masked arrays with NaN in masked cells; a list for data sets, and
+    for series, arrays of objects and frames of one column whose cells hold arrays. Iterators,
+    mappings, lazy objects, arrays of dates or records, and samples of several parts are refused.
     """
     if isinstance(X, np.ndarray | torch.Tensor):
         X = unnest(X)
@@ -46,18 +32,7 @@ def read_container(X):
 
 
 def refuse_texts(X):
-    """Raise an error for texts where rows of integers are expected.
-
-    Parameters
-    ----------
-    X : object
-        As the user passed it.
-
-    Raises
-    ------
-    ValueError
-        If X is a list or a Series of texts, judging by the first element.
-    """
+    """Raise an error for a list or Series of texts (by its first) in place of rows of integers."""
     cells = X if isinstance(X, list | tuple) else []
     if len(getattr(X, "shape", ())) == 1:
         cells = list(X[:1])
@@ -219,23 +194,7 @@ def _fill_masked(array) -> np.ndarray:
 
 
 def stack(samples) -> np.ndarray:
-    """Return samples of one shape as one array.
-
-    Parameters
-    ----------
-    samples : sequence of array-like
-        The samples.
-
-    Returns
-    -------
-    stacked : ndarray of shape (n_samples, ...)
-        Samples in the common numeric type.
-
-    Raises
-    ------
-    ValueError
-        If the samples have different shapes.
-    """
+    """Return samples of one shape as one array, in their common numeric type."""
     arrays = [_as_array(sample, i) for i, sample in enumerate(samples)]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
@@ -261,18 +220,7 @@ def _as_array(sample, i) -> np.ndarray:
 
 
 def check_row_lengths(X):
-    """Raise an error for rows of different lengths.
-
-    Parameters
-    ----------
-    X : list or tuple
-        Rows, each a list of numbers.
-
-    Raises
-    ------
-    ValueError
-        If a row has another length than the first.
-    """
+    """Raise an error for lists of numbers of different lengths."""
     lengths = sorted({len(row) for row in X if hasattr(row, "__len__")})
     if len(lengths) > 1:
         raise ValueError(

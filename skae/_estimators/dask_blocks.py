@@ -50,23 +50,9 @@ def maps_dask(method: _Method) -> _Method:
 
 
 def apply_to_block(estimator, name: str, example, block):
-    """Apply a method to a block of rows, which may be empty.
+    """Apply a method to a block of rows; an empty one gives `example`, the result for no rows.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted estimator.
-    name : str
-        Name of the method.
-    example : ndarray or sparse matrix
-        Result for no rows.
-    block : ndarray or DataFrame
-        Rows.
-
-    Returns
-    -------
-    result : ndarray, sparse matrix or DataFrame
-        Data frame if the block is one.
+    The result is a data frame if the block is one.
     """
     result = getattr(estimator, name)(block) if len(block) else example
     if not hasattr(block, "columns") or hasattr(result, "iloc"):

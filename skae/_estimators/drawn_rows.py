@@ -17,15 +17,7 @@ _LEAST_SHARE_OF_DIFFERENT = 0.95
 def keep_rows(numbers: list[np.ndarray]) -> np.ndarray:
     """Return the rows on which draws are based: all of a small table, a sample of a large one.
 
-    Parameters
-    ----------
-    numbers : list of ndarray of shape (n_samples,)
-        Columns: floats, or numbers of categories, NaN where a cell is missing.
-
-    Returns
-    -------
-    kept : ndarray of shape (n_kept, n_columns)
-        Rows in the order of the table.
+    Each of `numbers` is a column of floats, or numbers of categories, with NaN for missing cells.
     """
     table = np.column_stack(numbers)
     return table[choose_kept(*table.shape)]

@@ -55,19 +55,7 @@ class SklearnEpochTasks:
 def make_epoch_tasks(estimator, X, fitted_attributes: Callable) -> SklearnEpochTasks | None:
     """Return the connection to scikit-learn's callbacks, or None if there are none.
 
-    Parameters
-    ----------
-    estimator : BaseAutoencoder
-        The estimator that is being fitted.
-    X : array-like
-        The table as the user gave it.
-    fitted_attributes : callable
-        Function from a `TrainedModel` to the fitted attributes of the estimator.
-
-    Returns
-    -------
-    tasks : SklearnEpochTasks or None
-        Tasks of one fit.
+    `fitted_attributes` maps a `TrainedModel` to the fitted attributes of the estimator.
     """
     if not getattr(estimator, "_skl_callbacks", None):
         return None

@@ -133,42 +133,12 @@ def _judge_neighbors(model: FillingModel, Z, Z_judging, noise, seed: int) -> Fil
 
 
 def fill_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) -> np.ndarray:
-    """Return encoded rows without missing values.
-
-    Parameters
-    ----------
-    autoencoder : AutoencoderTransformer
-        A fitted autoencoder that takes missing values.
-    Z : ndarray of shape (n_samples, n_encoded)
-        Encoded rows, NaN where a value is missing.
-    share : float in [0, 1]
-        How much of what the network has learnt is used.
-
-    Returns
-    -------
-    filled : ndarray of shape (n_samples, n_encoded)
-        Rows with observed values unchanged.
-    """
+    """Return encoded rows with NaN replaced by the linear fill plus `share` of the correction."""
     return _apply(fill_table, autoencoder, Z, share)
 
 
 def correct_rows(autoencoder: AutoencoderTransformer, Z: np.ndarray, share: float) -> np.ndarray:
-    """Return the network's corrections to the linear fills of encoded rows.
-
-    Parameters
-    ----------
-    autoencoder : AutoencoderTransformer
-        A fitted autoencoder that takes missing values.
-    Z : ndarray of shape (n_samples, n_encoded)
-        Encoded rows, NaN where a value is missing.
-    share : float in [0, 1]
-        How much of what the network has learnt is used.
-
-    Returns
-    -------
-    corrections : ndarray of shape (n_samples, n_encoded)
-        Corrections in units of Z.
-    """
+    """Return `share` of the network's corrections to the linear fills of encoded rows."""
     return _apply(find_corrections, autoencoder, Z, share)
 
 

@@ -22,19 +22,9 @@ class NumberView:
         self.sample_shape_ = self.frame.seen
 
     def read(self, X, *, complete: bool) -> np.ndarray:
-        """Return the encoded rows of a data frame.
+        """Return the encoded rows of a data frame, with NaN for missing cells.
 
-        Parameters
-        ----------
-        X : data frame of shape (n_samples, n_features)
-            Rows.
-        complete : bool
-            Whether reconstructions replace missing cells.
-
-        Returns
-        -------
-        rows : ndarray of shape (n_samples, n_encoded)
-            Standardised numbers and scaled indicators; NaN where a cell is missing.
+        With `complete`, reconstructions replace missing cells.
         """
         rows = self.frame.read(self.model, X)
         if not complete or not np.isnan(rows).any():
@@ -55,21 +45,10 @@ class NumberView:
 
 
 def place_frames(X, *others) -> tuple:
-    """Return data frames as points, whose distances count all columns alike.
+    """Return the form of the columns of X, and all data frames as points.
 
-    Parameters
-    ----------
-    X : data frame of shape (n_samples, n_features)
-        Rows, by which columns are described.
-    *others : data frames of shape (n_rows, n_columns)
-        Other rows, with at least those columns that a model of X has.
-
-    Returns
-    -------
-    form : FrameForm
-        Form of the columns that a model of X has.
-    *points : ndarrays of shape (n_samples, n_encoded)
-        Standardised numbers and scaled indicators of each data frame; NaN where a cell is missing.
+    Distances between the points, of standardised numbers and scaled indicators, count all columns
+    of X alike. Missing cells are NaN. The other frames may have further columns.
     """
     names = [own.name for own in summarize_columns(X) if own.reason is None]
     stranger = AutoencoderTransformer(missing="mask")

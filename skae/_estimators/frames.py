@@ -45,20 +45,8 @@ _MOST_CATEGORIES = 10_000
 def is_mixed_frame(X) -> bool:
     """Return whether X is a data frame with a column that is not numeric.
 
-    Parameters
-    ----------
-    X : object
-        As the user passed it.
-
-    Returns
-    -------
-    is_mixed : bool
-        False for frames of booleans only, which scikit-learn treats as numbers.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a column holds lists, complex numbers or other unsupported values.
+    Frames of booleans only are not: scikit-learn treats these as numbers. Columns of lists, complex
+    numbers or other unsupported values are refused.
     """
     if not is_frame(X):
         return False
@@ -93,22 +81,7 @@ class ColumnSummary:
 def summarize_columns(X, X_test=None) -> list[ColumnSummary]:
     """Describe the columns of a frame as they are used by a model fitted to it.
 
-    Parameters
-    ----------
-    X : data frame of shape (n_samples, n_features)
-        The frame.
-    X_test : data frame of shape (n_test, n_features), default=None
-        Further rows whose missing values are also counted.
-
-    Returns
-    -------
-    columns : list of ColumnSummary
-        The columns, in order.
-
-    Raises
-    ------
-    ValueError
-        If no column is left for a model.
+    Missing values of `X_test` are counted as well. A frame of which no column is left is refused.
     """
     kept = np.ones(len(X), dtype=bool)
     drafts = [_Draft.read(X, index, name, kept) for index, name in enumerate(name_columns(X))]
@@ -130,18 +103,7 @@ def _count_missing(X, draft: "_Draft") -> int:
 
 
 def warn_of_left_out(columns):
-    """Warn about columns that are left out.
-
-    Parameters
-    ----------
-    columns : list of ColumnSummary
-        All columns.
-
-    Warns
-    -----
-    ColumnsLeftOutWarning
-        If columns are left out.
-    """
+    """Warn about columns that are left out, given the summaries of all columns."""
     text = _name_left_out(columns)
     if text:
         warn_user(
@@ -182,31 +144,9 @@ class FrameForm:
 
     @classmethod
     def fit(cls, estimator, X, weights: np.ndarray | None) -> "FrameForm":
-        """Describe the columns of a frame by its rows of positive weight.
+        """Describe the columns that a model of a frame has, by the rows of positive weight.
 
-        Parameters
-        ----------
-        estimator : BaseAutoencoder
-            Estimator that stores the names of the columns.
-        X : data frame of shape (n_samples, n_features)
-            The frame.
-        weights : ndarray of shape (n_samples,) or None
-            Weights of the rows; equal where None.
-
-        Returns
-        -------
-        form : FrameForm
-            Form of the columns that the model has.
-
-        Raises
-        ------
-        ValueError
-            If no column is left.
-
-        Warns
-        -----
-        ColumnsLeftOutWarning
-            If columns are left out.
+        Raises an error if no column is left, and warns if some are left out.
         """
         check_frame(estimator, X, fewest=2, reset=True)
         kept = np.ones(len(X), dtype=bool) if weights is None else weights > 0
@@ -252,24 +192,10 @@ class FrameForm:
         return MixedLoss(tuple(sizes), tuple(factors), tuple(parts) if max(parts) > 1 else None)
 
     def adapt(self, estimator, settings):
-        """Return settings for a table of encoded rows.
+        """Return settings for a table of encoded rows, with the loss of the columns.
 
-        Parameters
-        ----------
-        estimator : BaseAutoencoder
-            Estimator whose parameters are mentioned in messages.
-        settings : Settings
-            Parameters as objects and numbers.
-
-        Returns
-        -------
-        settings : Settings
-            Settings with the loss of the columns, and with missing values if there are any.
-
-        Raises
-        ------
-        ValueError
-            If a parameter does not apply to columns of several kinds.
+        They allow missing values if there are any. Parameters that do not apply to columns of
+        several kinds are refused.
         """
         _check_parameters(estimator, settings)
         family = settings.family.for_columns(self.loss)
@@ -329,20 +255,7 @@ class FrameForm:
         return self.encoding.encode(columns)
 
     def find_unknown(self, X, rows: np.ndarray) -> np.ndarray:
-        """Return a mask of cells whose category did not occur in fit.
-
-        Parameters
-        ----------
-        X : data frame of shape (n_samples, n_features)
-            The frame.
-        rows : ndarray of shape (n_samples, n_encoded)
-            Encoded rows from `read`.
-
-        Returns
-        -------
-        unknown : ndarray of bool of shape (n_samples, n_columns)
-            True for cells that are neither missing nor encoded.
-        """
+        """Return a mask of cells, given `rows` from `read`, whose category did not occur in fit."""
         parts = zip(self.positions, self.names, self.kinds, strict=True)
         missing = [_read_column(take_column(X, own), name, kind)[1] for own, name, kind in parts]
         return np.isnan(rows[:, self._first]) & ~np.column_stack(missing)
@@ -434,22 +347,12 @@ class FrameForm:
         return self.gather_numbers(column_losses(module, rows, standardization, self.loss)[..., 0])
 
     def convert_to_nats(self, errors, usual: np.ndarray, mean: np.ndarray):
-        """Return losses of cells as negative log-likelihoods, in a frame.
+        """Return losses of cells, in units of the baselines, as negative log-likelihoods.
 
-        Parameters
-        ----------
-        errors : data frame of shape (n_samples, n_columns)
-            Losses of the cells, in units of the baselines.
-        usual : ndarray of shape (n_columns,)
-            Mean losses of the columns on rows that the model has not seen: for numbers, the
-            variance of their errors in units of the variance of the column.
-        mean : ndarray of shape (n_encoded,)
-            Means of the encoded training rows.
-
-        Returns
-        -------
-        nats : data frame of shape (n_samples, n_columns)
-            For numbers, negative logarithms of the densities of standardised values.
+        For numbers, these are negative logarithms of the densities of standardised values. `usual`
+        has the mean loss of each column on rows that the model has not seen: for numbers, the
+        variance of the errors in units of the variance of the column. `mean` is the mean of encoded
+        training rows.
         """
         losses, variances = np.asarray(errors, dtype=np.float64), usual.clip(_LEAST_VARIANCE)
         of_numbers = 0.5 * (np.log(2 * np.pi * variances) + losses / variances)
@@ -489,22 +392,10 @@ class FrameForm:
     def measure_deviations(self, rows, decoded, losses, deviations, mean) -> np.ndarray:
         """Return the deviations of values from their reconstructions as z-scores.
 
-        Parameters
-        ----------
-        rows, decoded : ndarray of shape (n_samples, n_encoded)
-            Encoded rows and their reconstructions.
-        losses : ndarray of shape (n_samples, n_columns)
-            Losses of the values, in units of the baselines.
-        deviations : ndarray of shape (n_columns,)
-            Typical square roots of the losses.
-        mean : ndarray of shape (n_encoded,)
-            Means of the encoded training rows.
-
-        Returns
-        -------
-        z_scores : ndarray of shape (n_samples, n_columns)
-            For categories, roots of twice the cross-entropy: with a z-score of this size, a
-            number has as low a likelihood beside its mode.
+        `rows` and `decoded` are encoded; `losses` (of the cells) are in units of the baselines, and
+        `deviations` are their typical square roots by column. The z-score of a category is the root
+        of twice its cross-entropy, with which a number has as low a likelihood relative to its
+        mode.
         """
         is_number, entropies = self._are_numbers, self._find_entropies(mean)
         signs = np.where(is_number, np.sign(rows - decoded)[:, self._first], 1.0)
@@ -556,23 +447,9 @@ class _Draft:
 
 
 def check_frame(estimator, X, *, fewest: int, reset: bool):
-    """Raise an error for frames without rows or columns, or with other columns than in fit.
+    """Raise an error for fewer rows than `fewest`, no or equal columns, or others than in fit.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator that stores the names of the columns.
-    X : data frame of shape (n_samples, n_features)
-        The frame.
-    fewest : int
-        Minimum number of rows.
-    reset : bool
-        Whether the columns of X are stored as those of fit.
-
-    Raises
-    ------
-    ValueError
-        If X is not as described, or two columns have the same name.
+    `reset` stores the columns of X as those of fit.
     """
     names = name_columns(X)
     if len(set(names)) < len(names):

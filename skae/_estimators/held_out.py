@@ -10,28 +10,8 @@ from skae._engine import Separation, Split
 def read_separation(X, y, weights, groups, loop) -> Separation:
     """Return the separation of the rows of positive weight from the user's parameters.
 
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        All rows.
-    y : object
-        Target passed to `fit`, for splitters that use it.
-    weights : ndarray of shape (n_samples,) or None
-        Weights of the rows.
-    groups : array-like of shape (n_samples,) or None
-        Labels of groups.
-    loop : LoopSettings
-        Settings whose `validation_fraction` may be a splitter.
-
-    Returns
-    -------
-    separation : Separation
-        Separation of the rows of positive weight, in their order.
-
-    Raises
-    ------
-    ValueError
-        If `groups` has another length or a single label, or a part of the split is empty.
+    `loop.validation_fraction` may be a splitter, which may use y. Groups of another length than X
+    or with a single label are refused, as is a split with an empty part.
     """
     if not loop.early_stopping:
         return Separation()
@@ -44,25 +24,7 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
 
 
 def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
-    """Return groups as integers.
-
-    Parameters
-    ----------
-    groups : array-like of shape (n_samples,)
-        Labels of groups.
-    kept : ndarray of bool of shape (n_samples,)
-        Rows to keep.
-
-    Returns
-    -------
-    numbers : Tensor of shape (n_kept,)
-        Group index of each row, consecutive from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two groups.
-    """
+    """Return the groups of the kept rows as consecutive integers from 0, at least two of them."""
     labels, numbers = np.unique(column_or_1d(groups)[kept], return_inverse=True)
     if len(labels) < 2:
         raise ValueError(

@@ -18,23 +18,9 @@ def is_frame(X) -> bool:
 
 
 def as_table(X):
-    """Return lists as arrays, of objects if they hold objects; frames are unchanged.
+    """Return lists as arrays, of objects if they hold text or None; frames are unchanged.
 
-    Parameters
-    ----------
-    X : object
-        A table given by the user, or samples with more axes.
-
-    Returns
-    -------
-    X : object
-        An ndarray of objects if a list holds text or None, a frame, or anything that converts to an
-        array of numbers.
-
-    Raises
-    ------
-    ValueError
-        If X is a lazy frame, or another container that is not a table.
+    Lazy frames and other containers that are not tables are refused.
     """
     X = stack_samples(X)
     if not isinstance(X, list | tuple):
@@ -69,27 +55,10 @@ def name_columns(X) -> list:
 
 
 def find_text(X, missing_values) -> np.ndarray:
-    """Find the columns that hold categories by their types.
+    """Return the mask of columns that hold categories, judging by their types.
 
-    Parameters
-    ----------
-    X : frame or ndarray of shape (n_samples, n_features)
-        The table.
-    missing_values : object
-        Placeholder of missing values.
-
-    Returns
-    -------
-    is_text : ndarray of bool of shape (n_features,)
-        True for columns of text, booleans and categories. Columns of objects are numbers if all of
-        their values are, or if they have none.
-
-    Raises
-    ------
-    ValueError
-        If a column holds dates, lists or other unsupported values.
-    TypeError
-        If a column of objects holds values other than numbers, text and booleans.
+    Columns of objects are numbers if all of their values are, or if they have none. Columns of
+    dates, lists or other unsupported values are refused.
     """
     if not holds_objects(X):
         return np.zeros(X.shape[1], dtype=bool)
@@ -146,29 +115,11 @@ def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.n
 
 
 def find_kind(column, name, missing_values) -> str:
-    """Return the kind of a column.
+    """Return "number", "category" or "time", the kind of a column.
 
-    Parameters
-    ----------
-    column : Series or ndarray of shape (n_samples,)
-        The column.
-    name : object
-        Its name, for messages.
-    missing_values : object
-        Placeholder of missing values.
-
-    Returns
-    -------
-    kind : {"number", "category", "time"}
-        Text and booleans are categories, and dates and durations times. Columns of objects are
-        numbers if all of their values are, or if they have none.
-
-    Raises
-    ------
-    ValueError
-        If the column holds lists, complex numbers, or dates as objects.
-    TypeError
-        If a column of objects holds values other than numbers, text and booleans.
+    Text and booleans are categories, and dates and durations times. Columns of objects are numbers
+    if all of their values are, or if they have none. Lists, complex numbers, dates as objects, and
+    objects other than numbers, text and booleans are refused.
     """
     dtype = column.dtype
     if is_numeric(dtype):
@@ -240,22 +191,7 @@ def _holds_text(kinds: set, name) -> bool:
 
 
 def check_categories(values: np.ndarray, known: np.ndarray, name):
-    """Raise an error for text in place of numbers, or numbers in place of text.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples,)
-        Observed values of a column.
-    known : ndarray of shape (n_categories,)
-        Categories in fit.
-    name : object
-        Name of the column.
-
-    Raises
-    ------
-    ValueError
-        If all values are text and no category is, or the other way round.
-    """
+    """Raise an error if all observed values are text and no known category is, or vice versa."""
     found_text, known_text = (
         {issubclass(own, str) for own in set(map(type, cells.tolist()))}
         for cells in (values, known)
@@ -269,23 +205,9 @@ def check_categories(values: np.ndarray, known: np.ndarray, name):
 
 
 def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
-    """Return the columns of a table, and a mask of missing values.
+    """Return the columns of a table, as floats or objects, and a mask of missing values.
 
-    Parameters
-    ----------
-    X : frame or ndarray of shape (n_samples, n_features)
-        The table, of floats or with a type for each column.
-    missing_values : object
-        Placeholder of missing values. NaN and None are missing in any case.
-    is_categorical : ndarray of bool of shape (n_features,)
-        Columns of categories.
-
-    Returns
-    -------
-    columns : list of ndarray of shape (n_samples,)
-        Floats with NaN for missing values, or categories as objects.
-    missing : ndarray of bool of shape (n_samples, n_features)
-        True for missing values.
+    NaN and None are missing in addition to `missing_values`.
     """
     if not holds_objects(X):
         missing = np.isnan(X) | _equals(X, missing_values)
@@ -304,22 +226,7 @@ def read_table(X, missing_values, is_categorical) -> tuple[list, np.ndarray]:
 def read_numeric_table(X, missing_values) -> np.ndarray:
     """Return a table of numbers as an array of floats, with NaN for missing values.
 
-    Parameters
-    ----------
-    X : frame or ndarray of objects of shape (n_samples, n_features)
-        The table.
-    missing_values : object
-        Placeholder of missing values.
-
-    Returns
-    -------
-    X : ndarray of shape (n_samples, n_features)
-        In single precision if all columns are, in double precision otherwise.
-
-    Raises
-    ------
-    ValueError
-        If a value is infinite or not a number.
+    It has single precision if all columns have. Infinite values and text are refused.
     """
     columns = [
         read_finite_numbers(take_column(X, index), name, missing_values)[0]
@@ -331,26 +238,7 @@ def read_numeric_table(X, missing_values) -> np.ndarray:
 def read_finite_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]:
     """Return a column as floats with NaN for missing values, and a mask of these.
 
-    Parameters
-    ----------
-    column : Series or ndarray of shape (n_samples,)
-        The column.
-    name : object
-        Its name, for messages.
-    missing_values : object
-        Placeholder of missing values.
-
-    Returns
-    -------
-    numbers : ndarray of shape (n_samples,)
-        In single precision if the column is.
-    missing : ndarray of bool of shape (n_samples,)
-        True for missing values.
-
-    Raises
-    ------
-    ValueError
-        If a value is infinite or not a number.
+    Single precision is kept. Infinite values and text are refused.
     """
     numbers, missing = _read_numbers(column, name, missing_values)
     numbers[missing] = np.nan

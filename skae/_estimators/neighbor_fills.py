@@ -14,20 +14,7 @@ _CELLS_AT_ONCE = 2**22
 
 
 def choose_kept(n_rows: int, n_columns: int) -> np.ndarray:
-    """Return the indices of rows to keep: all of a small table, a sample of a large one.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of rows.
-    n_columns : int
-        Number of columns.
-
-    Returns
-    -------
-    kept : ndarray of int of shape (n_kept,)
-        Indices in ascending order.
-    """
+    """Return ascending indices of rows to keep: all of a small table, a sample of a large one."""
     most = min(_MOST_KEPT_ROWS, max(_LEAST_KEPT_ROWS, _MOST_KEPT_CELLS // n_columns))
     if n_rows <= most:
         return np.arange(n_rows)

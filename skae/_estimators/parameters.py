@@ -31,23 +31,7 @@ def read_n_components(n_components) -> int | float | str | None:
 
 
 def read_layer_sizes(hidden_layer_sizes) -> tuple[int, ...] | str:
-    """Return the sizes of the hidden layers.
-
-    Parameters
-    ----------
-    hidden_layer_sizes : int, array-like of int or "auto"
-        Parameter of the user.
-
-    Returns
-    -------
-    sizes : tuple of int
-        Positive sizes, one for each hidden layer of the encoder.
-
-    Raises
-    ------
-    ValueError
-        If a size is not a positive integer.
-    """
+    """Return the sizes of the hidden layers as positive integers, or "auto"."""
     if isinstance(hidden_layer_sizes, str):
         return hidden_layer_sizes
     single = isinstance(hidden_layer_sizes, Integral)
@@ -92,24 +76,7 @@ def check_net_params(net_params: dict | None):
 def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
     """Return whether to multiply in half precision: if it is requested and available.
 
-    Parameters
-    ----------
-    mixed_precision : bool
-        Whether half precision is requested.
-    dtype : {"float32", "float64"}
-        Precision of the network.
-    device : str
-        Name of the device.
-
-    Returns
-    -------
-    mixed_precision : bool
-        Whether it is requested and the device supports it.
-
-    Raises
-    ------
-    ValueError
-        If the network has double precision.
+    Raises an error if it is requested for a network in double precision.
     """
     if not mixed_precision:
         return False
@@ -219,16 +186,9 @@ def warn_of_no_gain(
     measure: str = "mean squared error per cell",
     reference: str = "PCA",
 ):
-    """Warn that an autoencoder is not better than PCA.
+    """Warn that an autoencoder is not better than PCA, or that it stayed PCA.
 
-    Parameters
-    ----------
-    error, pca_error : float
-        Mean squared error per cell of the model and of PCA, in units of X squared.
-    is_pca : bool
-        Whether the model stayed PCA.
-    measure, reference : str
-        Names of the error and of the reference.
+    `measure` and `reference` are the names of the error and of the method compared with.
     """
     outcome = f"so the model is {reference}" if is_pca else "training did not help"
     warn_user(

@@ -68,28 +68,10 @@ def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
 
 
 def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None]:
-    """Return the penalty, its factor, and the sparsity for `penalty` and `alpha`.
+    """Return the penalty or None, its factor, and the sparsity or None for `penalty` and `alpha`.
 
-    Parameters
-    ----------
-    penalty : str, Penalty, Sparsity or None
-        Parameter of the estimator.
-    alpha : float or None
-        Factor of the penalty.
-
-    Returns
-    -------
-    penalty : Penalty or None
-        The penalty; an instance is returned unchanged.
-    alpha : float
-        Factor of the penalty, 0 without one.
-    sparsity : Sparsity or None
-        The sparsity; an instance is returned unchanged.
-
-    Raises
-    ------
-    ValueError
-        If a parameter of the object is not as described, or `alpha` cannot be combined with it.
+    Objects are returned unchanged, and checked. Without a penalty, the factor is 0. An `alpha` that
+    cannot be combined with the object is refused.
     """
     if isinstance(penalty, str) and penalty in FOREIGN_PENALTIES:
         raise ValueError(
@@ -121,21 +103,7 @@ def check_rotation(
 ) -> None:
     """Raise an error for a rotation if a penalty or a sparsity depends on the axes.
 
-    Parameters
-    ----------
-    rotation : str
-        Requested rotation.
-    given : object
-        Parameter `penalty` of the estimator, for the message.
-    penalty : Penalty or None
-        Penalty from `read_penalty`.
-    sparsity : Sparsity or None
-        Sparsity from `read_penalty`.
-
-    Raises
-    ------
-    ValueError
-        If codes must not be rotated.
+    `given` is the estimator's `penalty`, for the message.
     """
     if sparsity is not None or (penalty is not None and not penalty.rotates):
         raise ValueError(
@@ -171,25 +139,7 @@ def check_nested(estimator) -> None:
 
 
 def read_corruption(corruption, level: float) -> Corruption | None:
-    """Return the corruption for a name and a level, or a given object.
-
-    Parameters
-    ----------
-    corruption : str, Corruption or None
-        Parameter of the estimator.
-    level : float
-        Level of the corruption, for names.
-
-    Returns
-    -------
-    corruption : Corruption or None
-        The corruption; an instance is returned unchanged.
-
-    Raises
-    ------
-    ValueError
-        If the level or a parameter of the corruption is not as described.
-    """
+    """Return the corruption for a name and a level, or a given object, and check its parameters."""
     if not isinstance(corruption, str):
         if corruption is not None:
             corruption.check()

@@ -61,18 +61,7 @@ def refuse_continuation() -> None:
 
 
 def refuse_parts(what: str) -> None:
-    """Raise an error for a part that needs all rows if each process has its own.
-
-    Parameters
-    ----------
-    what : str
-        An estimator or a parameter.
-
-    Raises
-    ------
-    ValueError
-        If each of several processes has rows of its own.
-    """
+    """Raise an error if each process has rows of its own; `what` needs all rows."""
     ranks = RANKS.get()
     if ranks.size > 1 and not ranks.shared:
         raise ValueError(

@@ -5,20 +5,7 @@ import contextlib
 
 @contextlib.contextmanager
 def advise(about: str, remedy: str):
-    """Context that adds a remedy to the first line of certain errors.
-
-    Parameters
-    ----------
-    about : str
-        Text that identifies the errors by their message.
-    remedy : str
-        Sentences to add.
-
-    Raises
-    ------
-    ValueError
-        The error of the block, with the remedy if its message matches.
-    """
+    """Add a remedy to the first line of each ValueError of the block whose message has `about`."""
     try:
         yield
     except ValueError as error:

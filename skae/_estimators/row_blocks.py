@@ -49,21 +49,9 @@ def reads_blocks(method: _Method) -> _Method:
 
 
 def check_size(X, n_copies: float, alternative: str) -> None:
-    """Raise an error if a stored table does not fit into memory.
+    """Raise an error if `n_copies` of a stored table, in double precision, exceed the memory.
 
-    Parameters
-    ----------
-    X : object
-        Rows given by the user.
-    n_copies : float
-        Memory for the fit, in units of the rows in double precision.
-    alternative : str
-        Sentence that names an alternative.
-
-    Raises
-    ------
-    ValueError
-        If there is too little memory.
+    `alternative` is a sentence of remedy.
     """
     table = _find_table(X)
     if table is None or not table.is_large:

@@ -23,21 +23,8 @@ def find_axes(X, *, is_scaled: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the centre of rows, and the axes onto which centred rows are projected.
 
     The squared distance between projections is that between standardised rows plus 0.3 times that
-    between whitened rows (the squared Mahalanobis distance).
-
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Rows. NaN is replaced by the mean of its column.
-    is_scaled : bool, default=False
-        Whether columns are already scaled and must not be standardised.
-
-    Returns
-    -------
-    center : ndarray of shape (n_features,)
-        Means of the columns.
-    axes : ndarray of shape (n_features, n_axes)
-        Principal axes of the standardised rows, at most 128.
+    between whitened rows (the squared Mahalanobis distance). There are at most 128 axes, in
+    columns. NaN is replaced by the mean of its column. Scaled columns are not standardised.
     """
     center, deviations = _describe_columns(X)
     if is_scaled:
@@ -52,44 +39,16 @@ def find_axes(X, *, is_scaled: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
 
 def place_rows(X, center, axes) -> np.ndarray:
-    """Return the coordinates of rows.
-
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Rows. NaN is replaced by the mean of its column.
-    center : ndarray of shape (n_features,)
-        From `find_axes`.
-    axes : ndarray of shape (n_features, n_axes)
-        From `find_axes`.
-
-    Returns
-    -------
-    places : ndarray of shape (n_samples, n_axes)
-        Coordinates, clipped to `FARTHEST_PLACE` from 0.
-    """
+    """Return coordinates of rows on the axes of `find_axes`, at most `FARTHEST_PLACE` from 0."""
     places = X @ axes - center @ axes if sparse.issparse(X) else _center(X, center) @ axes
     return np.clip(places, -FARTHEST_PLACE, FARTHEST_PLACE)
 
 
 def find_squares(neighbors: NearestNeighbors, places, n_neighbors: int, least: float):
-    """Return mean squared distances of rows to their nearest other rows.
+    """Return mean squared distances of rows to their `n_neighbors` nearest other rows.
 
-    Parameters
-    ----------
-    neighbors : NearestNeighbors
-        Index fitted to more than `n_neighbors` rows.
-    places : ndarray of shape (n_samples, n_axes)
-        Coordinates of the rows.
-    n_neighbors : int
-        Number of nearest rows.
-    least : float
-        Squared distance up to which two rows are identical.
-
-    Returns
-    -------
-    squares : ndarray of shape (n_samples,)
-        Mean squared distances.
+    The index `neighbors` has more rows than that. Up to a squared distance of `least`, two rows are
+    identical.
     """
     squares = np.square(neighbors.kneighbors(places, n_neighbors + 1)[0])
     # The first neighbour of a row is the row itself.
@@ -100,23 +59,8 @@ def find_squares(neighbors: NearestNeighbors, places, n_neighbors: int, least: f
 def find_squares_to_other_groups(neighbors, places, n_neighbors: int, groups, kept) -> np.ndarray:
     """Return mean squared distances of rows to the nearest rows of other groups.
 
-    Parameters
-    ----------
-    neighbors : NearestNeighbors
-        Index fitted to the kept rows.
-    places : ndarray of shape (n_samples, n_axes)
-        Coordinates of the rows.
-    n_neighbors : int
-        Number of nearest rows; fewer if other groups have fewer.
-    groups : ndarray of shape (n_samples,)
-        Labels of groups.
-    kept : ndarray of bool of shape (n_samples,)
-        Rows that can be neighbours, from at least two groups.
-
-    Returns
-    -------
-    squares : ndarray of shape (n_samples,)
-        Mean squared distances.
+    The index `neighbors` has the kept rows, which are from at least two groups. Fewer than
+    `n_neighbors` are used if other groups have fewer.
     """
     known = groups[kept]
     largest = np.unique(known, return_counts=True)[1].max()

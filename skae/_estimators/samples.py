@@ -30,23 +30,9 @@ _GREATEST_ASPECT = 3
 def stack_samples(X, *, lazily: bool = False):
     """Return samples in other containers than tables as one array; tables are unchanged.
 
-    Parameters
-    ----------
-    X : object
-        Samples given by the user, such as a list of images.
-    lazily : bool, default=False
-        Whether tables larger than memory may stay in their files.
-
-    Returns
-    -------
-    samples : object
-        An array if X was a tensor, a data set, a list of arrays, a list nested more than twice,
-        or a series of arrays; a `StoredTable` if it stays in its file.
-
-    Raises
-    ------
-    ValueError
-        If samples have different shapes, or X is not a container of samples.
+    Containers are tensors, data sets, lists of arrays, lists nested more than twice, and series of
+    arrays. With `lazily`, a table larger than memory becomes a `StoredTable` that stays in its
+    file. Samples of different shapes are refused.
     """
     X = read_container(read_stored(X, lazily=lazily))
     if not isinstance(X, list | tuple):
@@ -164,29 +150,10 @@ def read_form(
 ) -> SampleForm:
     """Return the shapes of the samples of a fit.
 
-    Parameters
-    ----------
-    X : object
-        Stacked samples of the user.
-    rows : ndarray or sparse matrix of shape (n_samples, n_features)
-        Samples as rows.
-    sample_shape : tuple of int or None
-        Parameter `sample_shape` of the estimator.
-    known : SampleForm, default=None
-        Shapes of an earlier fit that this one continues, used as defaults.
-    padded : bool, default=False
-        Whether missing values mark the end of sequences; steps beyond the longest are cut.
-
-    Returns
-    -------
-    form : SampleForm
-        The shapes.
-
-    Raises
-    ------
-    ValueError
-        If `sample_shape` is not a tuple of positive integers that matches X, or if X has other axes
-        than before.
+    `X` are stacked samples, `rows` the same samples flattened, and `known` the shapes of an earlier
+    fit that this one continues, which must agree. With `padded`, missing values mark the end of
+    sequences, and steps beyond the longest are cut. A `sample_shape` that does not match is
+    refused.
     """
     given = find_form(X, rows.shape[1])
     before = None if known is None else known.seen
@@ -221,19 +188,9 @@ def _find_seen_shape(given, sample_shape, before) -> tuple[int, ...]:
 
 
 def check_form(form, known):
-    """Raise an error if samples have other axes than in fit.
+    """Raise an error if samples of shape `form` have other axes than those of fit, `known`.
 
-    Parameters
-    ----------
-    form : tuple of int
-        Shape of a sample in X.
-    known : tuple of int
-        Shape of a sample in the network; the final steps of sequences may be cut.
-
-    Raises
-    ------
-    ValueError
-        If the axes differ.
+    The last steps of sequences may have been cut in fit.
     """
     if len(form) < 2 or len(known) < 2 or _without_ones(form) == _without_ones(known):
         return
@@ -248,15 +205,7 @@ def check_form(form, known):
 def flatten_samples(X):
     """Return an array with more than two axes as rows; other objects are unchanged.
 
-    Parameters
-    ----------
-    X : object
-        Input of the user.
-
-    Returns
-    -------
-    rows : object
-        Two-dimensional if X had more axes. Memory maps in C order are not copied.
+    Memory maps in C order are not copied.
     """
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) < 3:

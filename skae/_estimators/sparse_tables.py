@@ -13,22 +13,8 @@ _COMPRESSED = ("csr", "csc", "bsr")
 def tidy_table(X, *, dense=False):
     """Return a sparse matrix as CSR without repeated entries; other objects are unchanged.
 
-    Parameters
-    ----------
-    X : object
-        Input of the user, which is not modified.
-    dense : bool, default=False
-        Whether to make frames of sparse columns dense. Always done if their fill value is not 0.
-
-    Returns
-    -------
-    X : object
-        CSR if X was sparse; a frame with dense columns if necessary.
-
-    Raises
-    ------
-    ValueError
-        If the indices of a sparse matrix are out of range.
+    Frames of sparse columns become dense if `dense` is true or their fill value is not 0. The input
+    is not modified. Indices out of range are refused.
     """
     if sparse.issparse(X):
         return _sum_repeated(_check_indices(X).tocsr())
@@ -40,22 +26,8 @@ def tidy_table(X, *, dense=False):
 def tidy_numbers(X, *, dense=False):
     """Return a table of numbers prepared for scikit-learn's validation.
 
-    Parameters
-    ----------
-    X : object
-        Input of the user, which is not modified.
-    dense : bool, default=False
-        As in `tidy_table`.
-
-    Returns
-    -------
-    X : object
-        Result of `tidy_table`, with NaN for NA and NaT among objects.
-
-    Raises
-    ------
-    ValueError
-        If the indices of a sparse matrix are out of range, or if a frame has a column of dates.
+    In addition to `tidy_table`, NA and NaT among objects become NaN, and frames with columns of
+    dates are refused.
     """
     X = tidy_table(X, dense=dense)
     if is_frame(X):
@@ -136,15 +108,7 @@ def _sum_repeated(X):
 def find_dtypes(X):
     """Return the types that X may keep; otherwise X is converted to the first one.
 
-    Parameters
-    ----------
-    X : object
-        Input of the user.
-
-    Returns
-    -------
-    dtypes : type or tuple of types
-        Single precision if it can represent every value of the type of X, as for bytes and halves.
+    Single precision if it can represent every value of the type of X, as for bytes and halves.
     """
     own = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", []))
     narrow = [isinstance(each, np.dtype) and find_float_type(each) == np.float32 for each in own]

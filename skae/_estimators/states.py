@@ -68,18 +68,7 @@ def tell_time() -> str:
 
 
 def flatten(value: Any) -> Any:
-    """Return a value with instances of skae's small classes replaced by dictionaries.
-
-    Parameters
-    ----------
-    value : object
-        Any value; lists, tuples and dictionaries are converted recursively.
-
-    Returns
-    -------
-    flat : object
-        Input of `restore`.
-    """
+    """Return nested lists, tuples and dictionaries with skae's small classes as dictionaries."""
     if type(value) in (list, tuple):
         return type(value)(map(flatten, value))
     if type(value) is dict:
@@ -91,23 +80,7 @@ def flatten(value: Any) -> Any:
 
 
 def restore(flat: Any) -> Any:
-    """Return the value from the result of `flatten`.
-
-    Parameters
-    ----------
-    flat : object
-        Nested lists, tuples and dictionaries.
-
-    Returns
-    -------
-    value : object
-        Value with instances of the classes named in dictionaries.
-
-    Raises
-    ------
-    KeyError
-        If a dictionary names an unknown class.
-    """
+    """Return the value from the result of `flatten`; an unknown class is a KeyError."""
     if type(flat) in (list, tuple):
         return type(flat)(map(restore, flat))
     if type(flat) is not dict:

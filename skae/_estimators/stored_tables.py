@@ -20,25 +20,9 @@ _DASK = ("dask", "dask_expr")
 def read_stored(X, *, lazily: bool):
     """Return stored rows as a table that is read in blocks, or read them into memory.
 
-    Parameters
-    ----------
-    X : object
-        Input of the user: a path, a memory map, an Arrow table or data set, a Dask array or
-        frame, or an array of another library with `shape`, `dtype` and slices of rows.
-    lazily : bool
-        Whether a large table may stay in its file.
-
-    Returns
-    -------
-    X : object
-        A `StoredTable` if it was not read or has names; otherwise an array, a frame, or X itself.
-
-    Raises
-    ------
-    ValueError
-        If a column does not hold numbers, or the kind of a file is unknown.
-    ImportError
-        If the library that reads a file is not installed.
+    Stored rows are a path, a memory map, an Arrow table or data set, a Dask array or frame, or an
+    array of another library with `shape`, `dtype` and slices of rows. Other objects are returned
+    unchanged. With `lazily`, tables that are large or have names become a `StoredTable`.
     """
     if is_path(X):
         X = open_path(Path(X))
@@ -119,25 +103,10 @@ def is_path(X) -> bool:
 
 
 def open_path(path: Path):
-    """Open a file or folder without reading its rows.
+    """Open a file or folder without reading its rows, as an object of the library that reads it.
 
-    Parameters
-    ----------
-    path : Path
-        A Parquet file or a folder of them, a Zarr array, a file of `numpy.save`, or an HDF5 file
-        with a single data set.
-
-    Returns
-    -------
-    X : object
-        An array or data set of the library that reads these files.
-
-    Raises
-    ------
-    ValueError
-        If the file is of an unknown kind.
-    FileNotFoundError
-        If the file does not exist.
+    Known are Parquet files or folders of them, Zarr arrays, files of `numpy.save`, and HDF5 files
+    with a single data set.
     """
     if not path.exists():
         raise FileNotFoundError(f"X must be a path to rows. Got {str(path)!r}, where nothing is.")

@@ -21,24 +21,9 @@ def is_masked(estimator) -> bool:
 def validate_table(estimator, X, **params):
     """Return X as an array or CSR matrix, with NaN only if the estimator accepts it.
 
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        The estimator, which stores the features, as with scikit-learn's `validate_data`.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features) or ndarray of more axes
-        Rows or samples; all axes except the first are flattened.
-    **params
-        Further parameters of `validate_data`.
-
-    Returns
-    -------
-    X : ndarray, CSR matrix or StoredTable of shape (n_samples, n_features)
-        X in single or double precision; stored tables keep their type.
-
-    Raises
-    ------
-    ValueError
-        If X is invalid; the message suggests `missing` if that would help.
+    All axes except the first are flattened. The result has single or double precision; stored
+    tables keep their type. Further parameters are those of scikit-learn's `validate_data`. Errors
+    about missing values suggest the parameter `missing`.
     """
     masked = is_masked(estimator)
     if isinstance(X, StoredTable):

@@ -44,17 +44,9 @@ class ColumnBlocks(nn.Module):
         self._membership: Tensor | None = None
 
     def log_softmax(self, output: Tensor) -> Tensor:
-        """Return the log-probabilities of levels.
+        """Return log-probabilities of levels from their logits (..., n_columns); 0 for numbers.
 
-        Parameters
-        ----------
-        output : Tensor of shape (..., n_columns)
-            Logits of levels, and numbers.
-
-        Returns
-        -------
-        logarithms : Tensor of shape (..., n_columns)
-            Log-probabilities; those of a block sum to 1 as probabilities. 0 for numbers.
+        Those of a block sum to 1 as probabilities.
         """
         if output.dtype in (torch.bfloat16, torch.float16):
             output = output.float()

@@ -4,26 +4,9 @@ import importlib
 
 
 def import_extra(name: str, extra: str, caller: str):
-    """Import a module of an optional dependency.
+    """Import a module of an optional dependency, which the extra of this name installs.
 
-    Parameters
-    ----------
-    name : str
-        Dotted name of the module.
-    extra : str
-        The extra of skae that installs it.
-    caller : str
-        Function or class that needs it, for the message.
-
-    Returns
-    -------
-    module
-        The module.
-
-    Raises
-    ------
-    ImportError
-        If the package is not installed.
+    If the package is missing, the error names the extra and the `caller` that needs it.
     """
     try:
         return importlib.import_module(name)

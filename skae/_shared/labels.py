@@ -10,29 +10,8 @@ from skae.exceptions import SkaeWarning
 def keep_labelled(y, *tables):
     """Return the labels that are not missing, and the corresponding rows of tables.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels or quantities. NaN, None and pandas' missing values are missing labels.
-    *tables : array-like of shape (n_samples, ...)
-        Tables with one row per label.
-
-    Returns
-    -------
-    y : ndarray of shape (n_labelled,)
-        The labels.
-    *tables : array-like of shape (n_labelled, ...)
-        Rows with a label.
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ, or no row has a label.
-
-    Warns
-    -----
-    SkaeWarning
-        If rows are left out.
+    NaN, None and pandas' missing values are missing labels. Warns if rows are left out, and raises
+    an error if none is left or the lengths differ.
     """
     y = column_or_1d(np.array(y, dtype=object) if isinstance(y, list | tuple) else y)
     check_consistent_length(y, *tables)
@@ -50,18 +29,7 @@ def keep_labelled(y, *tables):
 
 
 def find_labelled(y) -> np.ndarray:
-    """Return the mask of labels that are not missing.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels or quantities.
-
-    Returns
-    -------
-    there : ndarray of bool of shape (n_samples,)
-        False for NaN, None, NaT and pandas' NA.
-    """
+    """Return the mask of labels that are not NaN, None, NaT or pandas' NA."""
     if y.dtype.kind in "fcmM":
         return ~np.isnan(y) if y.dtype.kind in "fc" else ~np.isnat(y)
     if y.dtype != object:

@@ -35,55 +35,18 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_Method], _Method]:
-    """Return scikit-learn's decorator of `fit`, with types for type checkers.
-
-    Parameters
-    ----------
-    prefer_skip_nested_validation : bool
-        Whether to skip the validation of parameters of inner estimators.
-
-    Returns
-    -------
-    decorate : function
-        The decorator.
-    """
+    """Return scikit-learn's decorator of `fit`, with types for type checkers."""
     return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
 
 
 def validate_data(estimator, X, **params):
-    """Validate X as in scikit-learn, without NumPy's warnings about sums of large numbers.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator, which stores the features if `reset` is true.
-    X : object
-        Input of the user.
-    **params
-        Parameters of scikit-learn's `validate_data`.
-
-    Returns
-    -------
-    X : object
-        The table.
-    """
+    """Call scikit-learn's `validate_data`, without NumPy's warnings about sums of large numbers."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _validate_data(estimator, X, **params)
 
 
 def refuse_masked(X):
-    """Raise an error for masked cells, whose mask scikit-learn would drop.
-
-    Parameters
-    ----------
-    X : array-like
-        Numbers given by the user.
-
-    Raises
-    ------
-    ValueError
-        If X is a masked array with masked cells.
-    """
+    """Raise an error for masked cells, whose mask scikit-learn would drop."""
     if np.ma.is_masked(X):
         raise ValueError(
             "X must have no masked cells. Got a masked array with some. Fill them in, as with "
@@ -92,28 +55,9 @@ def refuse_masked(X):
 
 
 def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
-    """Return codes of a fitted autoencoder as an array.
+    """Return codes for a fitted autoencoder as a finite array in single or double precision.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted autoencoder.
-    X : array-like of shape (n_samples, n_components_)
-        Codes given by the user.
-    first : bool, default=False
-        Whether fewer columns are allowed, for the first codes only.
-
-    Returns
-    -------
-    codes : ndarray of shape (n_samples, n_codes)
-        Codes in single or double precision.
-
-    Raises
-    ------
-    ValueError
-        If codes are not finite, or their number of columns is wrong.
-    sklearn.exceptions.NotFittedError
-        If the estimator is not fitted.
+    Another number of columns than `n_components_` is refused, except fewer columns with `first`.
     """
     check_is_fitted(estimator)
     refuse_masked(X)
@@ -172,26 +116,7 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
 def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
     """Return the rows of positive weight, and their weights or None if all are equal.
 
-    Parameters
-    ----------
-    X : ndarray, CSR matrix or data frame of shape (n_samples, n_features)
-        The rows.
-    weights : ndarray of shape (n_samples,) or None
-        Weights of the rows.
-    fewest : int
-        Minimum number of remaining rows.
-
-    Returns
-    -------
-    X : ndarray, CSR matrix or data frame of shape (n_kept, n_features)
-        Remaining rows.
-    weights : ndarray of shape (n_kept,) or None
-        Weights of the remaining rows.
-
-    Raises
-    ------
-    ValueError
-        If fewer rows remain.
+    Raises an error if fewer than `fewest` rows remain.
     """
     if weights is not None and not weights.all():
         kept = weights > 0
@@ -210,17 +135,7 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
 def wrap_rows(estimator, rows):
     """Return new rows in the container of `set_output`, with the feature names of fit.
 
-    Parameters
-    ----------
-    estimator : estimator
-        The fitted estimator of the rows, or a pipeline that ends with it.
-    rows : object
-        An array of shape (n_samples, n_features_in_); other objects are returned unchanged.
-
-    Returns
-    -------
-    rows : ndarray or data frame of shape (n_samples, n_features_in_)
-        A pandas or polars data frame if configured.
+    The estimator may be a pipeline. Objects other than tables are returned unchanged.
     """
     adapter = _find_adapter(estimator)
     if adapter is None or not isinstance(rows, np.ndarray) or rows.ndim != 2:

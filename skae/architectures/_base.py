@@ -71,19 +71,7 @@ class Architecture(BaseEstimator):
 def refuse_settings(architecture: str, plan: StackPlan, **without):
     """Raise an error for settings that an architecture does not use.
 
-    Parameters
-    ----------
-    architecture : str
-        Name of the architecture for the error message.
-    plan : StackPlan
-        Plan of the network.
-    **without
-        Values of attributes of the plan that have no effect.
-
-    Raises
-    ------
-    ValueError
-        If an attribute of the plan has another value.
+    `without` has the values of attributes of the plan that have no effect.
     """
     for name, default in without.items():
         value = getattr(plan, name)

@@ -81,23 +81,7 @@ class Checked(Architecture):
         self.takes_padding = architecture.takes_padding
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
-        """Return the modules of the user's architecture.
-
-        Parameters
-        ----------
-        plan : StackPlan
-            Shape of the rows, number of codes, and parameters of the estimator.
-
-        Returns
-        -------
-        encoder, decoder : Module
-            Modules of the user.
-
-        Raises
-        ------
-        ValueError
-            If these are not two modules, or if their inputs or outputs have wrong shapes.
-        """
+        """Return the two modules of the user's architecture, and check what they return."""
         encoder, decoder = _read_pair(self.architecture.make_stacks(plan))
         probe("encoder", encoder, (plan.n_inputs,), (plan.n_encoder_outputs,), plan.dtype)
         probe("decoder", decoder, (plan.n_components,), (plan.n_features,), plan.dtype)

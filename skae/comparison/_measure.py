@@ -11,25 +11,9 @@ from skae.metrics._transformer import to_array
 
 
 def measure(task, model, n_components, method, pca_error):
-    """Fit a model and measure it on the held-out rows.
+    """Fit a model in place and measure it on the held-out rows of the task.
 
-    Parameters
-    ----------
-    task : Task
-        Training rows and held-out rows.
-    model : transformer with ``inverse_transform``
-        Model to measure; it is fitted in place.
-    n_components : int
-        Number of codes.
-    method : str
-        Name of the method.
-    pca_error : float or None
-        Error per cell of PCA with as many codes. None if the model is PCA.
-
-    Returns
-    -------
-    MethodResult
-        Error, score and times.
+    `pca_error` is the error per cell of PCA with as many codes, or None if the model is PCA.
     """
     _, fit_seconds = _time(model.fit, task.shape(task.X_train, method))
     codes, transform_seconds = _time(model.transform, task.shape(task.X_test, method))

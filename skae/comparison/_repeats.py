@@ -7,24 +7,7 @@ from skae.comparison._results import count_codes, format_ratio
 
 
 def list_splits(comparison, method, n_codes, figure):
-    """Return a figure of a method on every split.
-
-    Parameters
-    ----------
-    comparison : PCAComparison
-        Results on all splits.
-    method : str
-        Name of the method.
-    n_codes : int
-        Number of codes.
-    figure : str
-        Attribute of `MethodResult`.
-
-    Returns
-    -------
-    values : ndarray of shape (n_splits,)
-        Figures in the order of the splits.
-    """
+    """Return a figure (an attribute of `MethodResult`) of a method on every split, as an array."""
     return np.array(
         [
             getattr(result, figure)
@@ -38,21 +21,9 @@ def list_splits(comparison, method, n_codes, figure):
 def find_interval(values, test_share, confidence_level=0.95):
     """Return the confidence interval of the mean of scores on random splits.
 
-    Splits share most of their training rows, so the variance is corrected as in [1]_.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_splits,)
-        Scores.
-    test_share : float
-        Number of test rows divided by the number of training rows in a split.
-    confidence_level : float, default=0.95
-        Confidence level in (0, 1).
-
-    Returns
-    -------
-    low, high : float
-        Ends of the interval; NaN with a single split.
+    Splits share most of their training rows, so the variance is corrected as in [1]_. `test_share`
+    is the number of test rows divided by that of training rows. With a single split, both ends are
+    NaN.
 
     References
     ----------

@@ -66,18 +66,7 @@ def format_sizes(comparison):
 
 
 def describe_dropped(reasons):
-    """Return a line for each reason why columns are left out, with their names.
-
-    Parameters
-    ----------
-    reasons : dict of str to str
-        Reasons by column name.
-
-    Returns
-    -------
-    lines : list of str
-        Lines of text.
-    """
+    """Return a line of text for each reason why columns are left out, with their names."""
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)

@@ -30,25 +30,7 @@ def has_data_file(name) -> bool:
 
 
 def locate_data_file(name, *, remedy):
-    """Return the path of a file in the data folder.
-
-    Parameters
-    ----------
-    name : str
-        Name of the file.
-    remedy : str
-        Sentence on other sources of the data.
-
-    Returns
-    -------
-    pathlib.Path
-        Path of an existing file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the environment variable is not set, or its folder lacks the file.
-    """
+    """Return the path of a file in the data folder, or raise an error that ends with `remedy`."""
     folder = os.environ.get(VARIABLE)
     wanted = f"The environment variable {VARIABLE} must be the path of a folder with {name}."
     if not folder:

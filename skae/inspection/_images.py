@@ -56,24 +56,9 @@ def read_image_shape(image_shape, n_features):
 
 
 def choose_kind(kind, image_shape):
-    """Check the kind of plot of rows.
+    """Return the checked kind of plot of rows: "image", "series" or "bars".
 
-    Parameters
-    ----------
-    kind : {"image", "series", "bars"} or None
-        Kind that the user asked for.
-    image_shape : tuple of int or None
-        Shape of the images, if known.
-
-    Returns
-    -------
-    kind : {"image", "series", "bars"}
-        Checked kind. None becomes "image" if there is a shape, and "bars" otherwise.
-
-    Raises
-    ------
-    ValueError
-        If the kind is unknown, or is "image" without a shape.
+    None becomes "image" if there is an image shape, and "bars" otherwise.
     """
     if kind is None:
         return "bars" if image_shape is None else "image"
@@ -88,25 +73,10 @@ def choose_kind(kind, image_shape):
 
 
 def draw_image(ax, row, image_shape, limits, cmap):
-    """Draw one row as an image.
+    """Draw one row as an image, and return its artist.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Axes to plot on.
-    row : ndarray of shape (n_features,)
-        Pixels.
-    image_shape : tuple of int
-        (height, width), or (channels, height, width).
-    limits : tuple of two floats
-        Values at the ends of the colour map.
-    cmap : str
-        Name of the colour map, for images of one channel.
-
-    Returns
-    -------
-    image : matplotlib AxesImage
-        Artist of the image.
+    `image_shape` is (height, width) or (channels, height, width), and `limits` are the values at
+    the ends of the colour map.
     """
     low, high = limits
     image = row.reshape(image_shape)

@@ -59,19 +59,8 @@ def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
 def differentiate_codes(estimator, X, steps):
     """Return the derivative of each code with respect to each feature, for given differences.
 
-    Parameters
-    ----------
-    estimator : fitted transformer with ``inverse_transform``
-        An autoencoder, PCA, or a pipeline that ends in one.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows at which to differentiate, or images and sequences, all finite.
-    steps : ndarray of shape (n_features,)
-        Half of the difference for each feature, in units of X.
-
-    Returns
-    -------
-    jacobian : ndarray of shape (n_samples, n_codes, n_features)
-        Derivatives, in units of the code divided by units of X.
+    `steps` has half of the difference for each feature, in units of X. The result has shape
+    (n_samples, n_codes, n_features) and units of the code divided by units of X. X must be finite.
     """
     samples = index_samples(X)
 
@@ -84,19 +73,8 @@ def differentiate_codes(estimator, X, steps):
 def differentiate_reconstructions(estimator, codes, steps):
     """Return the derivative of each reconstructed feature with respect to each code.
 
-    Parameters
-    ----------
-    estimator : fitted transformer with ``inverse_transform``
-        An autoencoder, PCA, or a pipeline that ends in one.
-    codes : ndarray of shape (n_samples, n_codes)
-        Codes at which to differentiate.
-    steps : ndarray of shape (n_codes,)
-        Half of the difference for each code, in units of the code.
-
-    Returns
-    -------
-    jacobian : ndarray of shape (n_samples, n_features, n_codes)
-        Derivatives, in units of X divided by units of the code.
+    `steps` has half of the difference for each code. The result has shape (n_samples, n_features,
+    n_codes) and units of X divided by units of the code.
     """
 
     def decode_codes(codes):
@@ -127,23 +105,7 @@ def _differentiate(function, points, steps):
 
 
 def check_complete(X):
-    """Return rows as a float64 array, and check that they are finite.
-
-    Parameters
-    ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows.
-
-    Returns
-    -------
-    values : ndarray of shape (n_samples, n_features), float64
-        Rows as an array.
-
-    Raises
-    ------
-    ValueError
-        If a cell is missing or infinite.
-    """
+    """Return rows as a float64 array, and check that they are finite."""
     values = to_array(X).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(

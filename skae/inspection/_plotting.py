@@ -34,21 +34,9 @@ _WIDE = 10
 
 
 def take_axes(ax, caller, figsize=None):
-    """Return axes to draw on.
+    """Return the given axes, or those of a new figure of `figsize` inches.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes or None
-        Axes that the user gave.
-    caller : str
-        Name of the plotting function, for the error message if matplotlib is missing.
-    figsize : tuple of two floats, default=None
-        Size of a new figure, in inches.
-
-    Returns
-    -------
-    ax : matplotlib Axes
-        The given axes, or those of a new figure.
+    `caller` is named in the error message if matplotlib is missing.
     """
     import_extra("matplotlib", "plot", caller)
     if ax is None:
@@ -108,29 +96,10 @@ def _check_axes(ax):
 
 
 def name_features(X, estimator, feature_names, n_features):
-    """Return names of features.
+    """Return the names that the user gave, or those of X or the estimator, or x0, x1, ....
 
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features)
-        Rows, with names if they are a DataFrame.
-    estimator : transformer or None
-        Estimator, with `feature_names_in_` if it was fitted to a DataFrame.
-    feature_names : array-like of str of shape (n_features,) or None
-        Names that the user gave.
-    n_features : int
-        Number of features.
-
-    Returns
-    -------
-    names : list of str of length n_features
-        Names that the user gave, or those of X or of the estimator if their number is
-        `n_features`, or otherwise x0, x1, ....
-
-    Raises
-    ------
-    ValueError
-        If the number of `feature_names` is not `n_features`.
+    Names of X or the estimator are used if there are `n_features` of them; another number of given
+    names is refused.
     """
     if feature_names is None:
         known = getattr(X, "columns", None), getattr(estimator, "feature_names_in_", None)
@@ -146,17 +115,7 @@ def name_features(X, estimator, feature_names, n_features):
 
 
 def label_features(axis, names, many="feature (number of the column)"):
-    """Label an axis with names of features, or with their positions if there are too many.
-
-    Parameters
-    ----------
-    axis : matplotlib Axis
-        Horizontal or vertical axis, with the features at 0, 1, 2, ....
-    names : sequence of str
-        Names of the features.
-    many : str, default="feature (number of the column)"
-        Label of the axis if there are too many names.
-    """
+    """Label an axis with names of features at 0, 1, 2, ..., or with `many` if they are too many."""
     if len(names) > MOST_NAMES:
         axis.set_label_text(many)
         return
@@ -180,27 +139,7 @@ def measure_bars(n_features):
 
 
 def check_components(components, n_codes, least=1):
-    """Check indices of codes.
-
-    Parameters
-    ----------
-    components : sequence of int
-        Indices of different codes.
-    n_codes : int
-        Number of codes.
-    least : int, default=1
-        Minimum number of indices.
-
-    Returns
-    -------
-    components : tuple of int
-        Checked indices.
-
-    Raises
-    ------
-    ValueError
-        If an index is not that of a code, occurs twice, or there are too few codes or indices.
-    """
+    """Return the indices of codes as a tuple, at least `least` different ones."""
     if n_codes < least:
         raise ValueError(
             f"There must be at least {least} codes to plot. Got {n_codes}. Fit the estimator with "
@@ -217,25 +156,9 @@ def check_components(components, n_codes, least=1):
 
 
 def list_values(codes, n_steps):
-    """Return equidistant values over the range of each code.
+    """Return equidistant values over the range of each code, of shape (n_codes, n_steps).
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples, n_codes)
-        Codes.
-    n_steps : int
-        Number of values, at least 2.
-
-    Returns
-    -------
-    values : ndarray of shape (n_codes, n_steps)
-        Values over the middle 96 % of each code, or over an interval of length 1 about a constant
-        code.
-
-    Raises
-    ------
-    ValueError
-        If `n_steps` is less than 2.
+    They cover the middle 96 % of a code, or an interval of length 1 about a constant one.
     """
     if n_steps < 2:
         raise ValueError(f"`n_steps` must be at least 2. Got {n_steps}. Try n_steps=9.")

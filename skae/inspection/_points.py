@@ -26,20 +26,9 @@ class Group:
 
 
 def find_groups(y, n_rows):
-    """Return the rows of each label.
+    """Return the groups of rows with equal labels, in ascending order of the labels.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,) or None
-        Labels or quantities.
-    n_rows : int
-        Number of rows.
-
-    Returns
-    -------
-    groups : list of Group
-        Groups in ascending order of the labels, or a single group without a label if there are no
-        labels. Colours repeat after ten labels, with other markers.
+    Without labels, there is a single group. Colours repeat after ten labels, with other markers.
     """
     if y is None or holds_quantities(y):
         return [Group(None, np.ones(n_rows, bool), BLUE, _MARKERS[0])]
@@ -51,24 +40,7 @@ def find_groups(y, n_rows):
 
 
 def draw_points(ax, points, y, **kwargs):
-    """Draw points, coloured by label or quantity.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Axes to plot on.
-    points : ndarray of shape (n_rows, 2)
-        Points.
-    y : ndarray of shape (n_rows,) or None
-        Labels or quantities.
-    **kwargs : dict
-        Passed on to `Axes.scatter`.
-
-    Returns
-    -------
-    artists : list of matplotlib PathCollection
-        Artists, one for each group.
-    """
+    """Draw points coloured by label or quantity, and return the artists, one for each group."""
     size = float(np.clip(20_000 / len(points), 2, 25))
     style = {"s": size, "linewidths": 0, "alpha": 0.8, **kwargs}
     if y is not None and holds_quantities(y):
@@ -129,17 +101,7 @@ def _write_names(ax, groups, points):
 
 
 def draw_histogram(ax, values, y):
-    """Draw a histogram of values for each label.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Axes to plot on.
-    values : ndarray of shape (n_rows,)
-        Values.
-    y : ndarray of shape (n_rows,) or None
-        Labels; quantities are ignored.
-    """
+    """Draw a histogram of values for each label; quantities are ignored."""
     bins = np.histogram_bin_edges(values, bins=30)
     for group in find_groups(y, len(values)):
         filled = {"histtype": "stepfilled" if group.label is None else "step"}

@@ -5,26 +5,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def explain_unreadable(path, kind, remedy):
-    """Turn any error of a library on a broken file into a ValueError.
+    """Turn any error of a library on a broken file, except UnicodeDecodeError, into a ValueError.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Path of the file.
-    kind : str
-        Expected kind of file, such as "a readable .csv file".
-    remedy : str
-        Sentence with a remedy.
-
-    Yields
-    ------
-    None
-        Control passes to the code that reads the file.
-
-    Raises
-    ------
-    ValueError
-        Replaces all errors except UnicodeDecodeError.
+    It says that the file is not of this `kind`, such as "a readable .csv file".
     """
     try:
         yield

@@ -86,20 +86,7 @@ def split_records(text, separator):
 
 
 def find_separator(text, usual):
-    """Return the separator that most lines agree on.
-
-    Parameters
-    ----------
-    text : str
-        First lines of the file.
-    usual : str
-        Usual separator of the file type, returned if no separator occurs.
-
-    Returns
-    -------
-    separator : str
-        Separator, a single character.
-    """
+    """Return the separator that most lines agree on, or the usual one if no separator occurs."""
     if (hint := _HINT.fullmatch(text.partition("\n")[0])) is not None:
         return hint[1]
     tried = _SEPARATORS if usual == "," else dict.fromkeys((usual, *_SEPARATORS))

@@ -89,22 +89,7 @@ class Request:
             )
 
     def make_name_error(self, parameter, name, names):
-        """Return an error for a name that is not in the file, with a similar name if there is one.
-
-        Parameters
-        ----------
-        parameter : {"target", "drop"}
-            Parameter with the name.
-        name : str
-            Unknown name.
-        names : iterable of str
-            Names in the file.
-
-        Returns
-        -------
-        error : ValueError
-            Error to raise.
-        """
+        """Return an error for a name that is not in the file, which suggests a similar one."""
         spelled = {str(known).casefold(): known for known in names}
         close = difflib.get_close_matches(str(name).casefold(), spelled, n=1, cutoff=0.7)
         remedy = "Check its spelling, capital letters included."

@@ -10,20 +10,8 @@ _SMALL = 2**29
 def check_size(path, n_bytes, remedy):
     """Raise an error for a file that claims an implausible amount of memory.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Path of the file.
-    n_bytes : int
-        Size of the content in memory, in bytes.
-    remedy : str
-        Sentence with a remedy.
-
-    Raises
-    ------
-    ValueError
-        If the content is larger than the memory of the computer, or larger than half a gigabyte and
-        than 200 times the size of the file.
+    It is more than the memory of the computer, or more than half a gigabyte and 200 times the size
+    of the file.
     """
     packed = path.stat().st_size
     if n_bytes > _measure_memory() or n_bytes > max(_SMALL, _MOST_RATIO * packed):

@@ -12,32 +12,10 @@ _SHIFTED = (
 
 
 def settle_surplus(frame, titles, layout, path):
-    """Resolve cells without a column name.
+    """Name the columns of a frame that may have more columns than `titles`.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Cells, in columns numbered from 0, as many as cells in the longest line.
-    titles : sequence of str
-        Names of the columns, at most as many as columns.
-    layout : Layout
-        Layout of the file.
-    path : pathlib.Path
-        Path of the file, for error messages.
-
-    Returns
-    -------
-    frame : pandas.DataFrame
-        Columns with names, after a column of row names if there is one.
-    titles : list of str
-        Names of the columns; that of row names is ``ROW_NAMES``.
-    remarks : list of str
-        Remarks on row names.
-
-    Raises
-    ------
-    ValueError
-        If cells without a column name have values and are not row names.
+    Cells beyond the names must be empty, or all lines must begin with a row name. The names of the
+    columns (``ROW_NAMES`` for that of row names) and remarks are returned with the frame.
     """
     named, width = _measure(frame, titles)
     remarks = []

@@ -32,30 +32,9 @@ TEXT_SUFFIXES = tuple(_SEPARATORS)
 
 
 def read_text_columns(path, suffix, has_names):
-    """Read the columns of a text file.
+    """Return the columns of a text file, and remarks on encoding, separator, layout and notation.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Path of the file.
-    suffix : {".csv", ".csv.gz", ".tsv", ".tsv.gz"}
-        Ending of the file name.
-    has_names : bool
-        Whether a line contains column names.
-
-    Returns
-    -------
-    columns : list of Column
-        Columns, with numbers in any notation converted.
-    remarks : list of str
-        Remarks on encoding, separator, layout and notation.
-
-    Raises
-    ------
-    ImportError
-        If pandas is not installed.
-    ValueError
-        If the file cannot be read, or is ambiguous.
+    Numbers in any notation are converted. An ambiguous file is refused.
     """
     import_extra("pandas", "table", "read_table")
     if suffix.endswith(".gz"):

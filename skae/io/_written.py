@@ -155,18 +155,8 @@ class WrittenColumn:
 def choose_decimal(columns, separator):
     """Choose the decimal mark of columns that allow either.
 
-    Parameters
-    ----------
-    columns : list of WrittenColumn
-        Numeric columns of a file.
-    separator : str
-        Separator of the columns.
-
-    Returns
-    -------
-    decimal : {".", ",", None}
-        Decimal mark that other columns prove, or None if columns prove both. Without a proof, a
-        comma if ambiguous numbers contain commas and the separator is not a comma, else a point.
+    Return the mark that other columns prove, or None if they prove both. Without a proof, return a
+    comma if ambiguous numbers contain commas and the separator is not a comma, else a point.
     """
     proofs = {column.decimal for column in columns} - {None}
     if len(proofs) > 1:

@@ -11,18 +11,7 @@ _MOST_CLASSES = 20
 
 
 def holds_quantities(y):
-    """Return whether targets are quantities, not class labels.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels or quantities.
-
-    Returns
-    -------
-    holds_quantities : bool
-        True for numbers with fractions or with many distinct values.
-    """
+    """Return whether targets are quantities: numbers with fractions or many distinct values."""
     if y.dtype.kind not in "iuf":
         return False
     values = np.unique(y)
@@ -31,17 +20,6 @@ def holds_quantities(y):
 
 
 def make_predictor(quantities):
-    """Return an unfitted linear predictor on standardised codes.
-
-    Parameters
-    ----------
-    quantities : bool
-        Whether to predict quantities instead of classes.
-
-    Returns
-    -------
-    predictor : Pipeline
-        `StandardScaler`, then `Ridge` or `LogisticRegression`.
-    """
+    """Return an unfitted linear predictor, of quantities or classes, on standardised codes."""
     last = Ridge() if quantities else LogisticRegression(max_iter=1000)
     return make_pipeline(StandardScaler(), last)

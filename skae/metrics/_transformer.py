@@ -16,52 +16,16 @@ _DRAWN_CHANNELS = (1, 3)
 
 
 def encode(estimator, X):
-    """Return the codes of samples.
-
-    Parameters
-    ----------
-    estimator : fitted transformer with ``inverse_transform``
-        An autoencoder, PCA, or a pipeline that ends in one.
-    X : object
-        Samples in any form that the estimator accepts.
-
-    Returns
-    -------
-    codes : ndarray of shape (n_samples, n_codes)
-        Result of `transform` as an array.
-
-    Raises
-    ------
-    TypeError
-        If the estimator lacks `transform` or `inverse_transform`.
-    """
+    """Return the codes of samples as an array, and check that the estimator can decode them."""
     _check_both_ways(estimator)
     return to_array(estimator.transform(X))
 
 
 def decode(estimator, codes, n_features=None):
-    """Return the reconstructions of codes.
+    """Return the reconstructions of codes as an array, with images and sequences flattened.
 
-    Parameters
-    ----------
-    estimator : fitted transformer with ``inverse_transform``
-        An autoencoder, PCA, or a pipeline that ends in one.
-    codes : ndarray of shape (n_samples, n_codes)
-        Codes.
-    n_features : int, default=None
-        Number of columns to which reconstructed sequences are padded or cut. None keeps their
-        lengths.
-
-    Returns
-    -------
-    reconstructions : ndarray of shape (n_samples, n_features)
-        Result of `inverse_transform` as an array. Images and sequences are flattened; sequences of
-        different lengths end in NaN.
-
-    Raises
-    ------
-    TypeError
-        If the estimator lacks `transform` or `inverse_transform`.
+    Sequences of different lengths end in NaN. They are padded or cut to `n_features` if it is
+    given.
     """
     _check_both_ways(estimator)
     reconstructions = estimator.inverse_transform(codes)
@@ -74,19 +38,7 @@ def decode(estimator, codes, n_features=None):
 def reconstruct(estimator, X):
     """Return samples and their reconstructions as two arrays of one shape.
 
-    Parameters
-    ----------
-    estimator : fitted transformer with ``inverse_transform``
-        An autoencoder, PCA, or a pipeline that ends in one.
-    X : object
-        Samples in any form that the estimator accepts.
-
-    Returns
-    -------
-    values : ndarray of shape (n_samples, n_features)
-        Samples; NaN for missing cells and beyond the end of a reconstructed sequence.
-    reconstructions : ndarray of shape (n_samples, n_features)
-        Reconstructions.
+    Missing samples are NaN, as are those beyond the end of a reconstructed sequence.
     """
     values = to_array(X)
     reconstructions = decode(estimator, encode(estimator, X), values.shape[1])
@@ -104,18 +56,10 @@ def _set_width(rows, n_columns):
 
 
 def to_array(table):
-    """Return samples as a dense array of numbers.
+    """Return samples of any form as a dense array of floats.
 
-    Parameters
-    ----------
-    table : object
-        Dense or sparse table; array with more axes or list of samples, which are flattened; or list
-        of sequences of different lengths.
-
-    Returns
-    -------
-    values : ndarray of shape (n_samples, n_columns), float32 or float64
-        Numbers, with NaN for missing values and beyond the end of a sequence.
+    Arrays with more axes and lists of samples are flattened. Missing values, and those beyond the
+    end of a sequence, are NaN.
     """
     table = index_samples(table)
     if is_ragged(table):
@@ -129,18 +73,7 @@ def to_array(table):
 
 
 def check_complete(table):
-    """Raise an error for missing cells in a table of numbers.
-
-    Parameters
-    ----------
-    table : ndarray or CSR matrix of shape (n_samples, n_columns)
-        Numbers.
-
-    Raises
-    ------
-    ValueError
-        If a cell is missing.
-    """
+    """Raise an error for missing cells in an array or CSR matrix."""
     if np.isnan(table.data if sparse.issparse(table) else table).any():
         raise ValueError(
             "X must have no missing cells, as distances and PCA require. Got NaN. Fill them in, as "
@@ -151,17 +84,8 @@ def check_complete(table):
 def place(table, *, centred: bool = True):
     """Return points in a unit in which distances neither overflow nor lose digits.
 
-    Parameters
-    ----------
-    table : ndarray or CSR matrix of shape (n_samples, n_columns)
-        Finite numbers.
-    centred : bool, default=True
-        Whether to subtract the median of each column, unless the table is sparse.
-
-    Returns
-    -------
-    points : ndarray or CSR matrix of shape (n_samples, n_columns)
-        Points between which all distances have changed by the same factor.
+    All distances change by the same factor. With `centred`, the median of each column is
+    subtracted, unless the table is sparse.
     """
     if sparse.issparse(table):
         points = table.copy()
@@ -182,19 +106,8 @@ def _scale(values: np.ndarray) -> np.ndarray:
 def find_frame_model(estimator, X):
     """Return the model of a data frame with columns of several kinds, and the model's input.
 
-    Parameters
-    ----------
-    estimator : fitted transformer
-        An autoencoder, or a pipeline that ends in one.
-    X : object
-        Samples as passed by the user.
-
-    Returns
-    -------
-    model : estimator or None
-        Last step of the estimator if it was fitted to such a data frame, otherwise None.
-    X : object
-        Input of the model, or the samples if there is no such model.
+    The model is the last step of the estimator. If it was not fitted to such a frame, return None
+    and the given samples.
     """
     steps = getattr(estimator, "steps", None)
     model = steps[-1][1] if steps else estimator
@@ -206,22 +119,9 @@ def find_frame_model(estimator, X):
 def see_numbers(estimator, X, *, complete: bool = False):
     """Return a model and its samples as numbers.
 
-    Parameters
-    ----------
-    estimator : fitted transformer
-        An autoencoder, PCA, or a pipeline that ends in one.
-    X : object
-        Samples as passed by the user.
-    complete : bool, default=False
-        Whether reconstructions replace missing cells of data frames with columns of several kinds.
-
-    Returns
-    -------
-    estimator : fitted transformer or NumberView
-        The given estimator, or a view of it if it was fitted to a data frame with columns of
-        several kinds.
-    X : object
-        The given samples, or the encoded rows of such a data frame.
+    If the estimator was fitted to a data frame with columns of several kinds, these are a view of
+    the estimator and the encoded rows, in which reconstructions replace missing cells with
+    `complete`. Others are returned unchanged.
     """
     model, frame = find_frame_model(estimator, X)
     if model is None:
@@ -233,37 +133,18 @@ def see_numbers(estimator, X, *, complete: bool = False):
 def find_points(X):
     """Return samples as points whose distances can be computed.
 
-    Parameters
-    ----------
-    X : object
-        Samples as passed by the user.
-
-    Returns
-    -------
-    points : object
-        The given samples; or, for data frames with columns of several kinds, an array of
-        standardised numbers and scaled indicators of categories, with means for missing cells.
+    Data frames with columns of several kinds become an array of standardised numbers and scaled
+    indicators of categories, with means for missing cells. Other samples are unchanged.
     """
     samples = index_samples(X)
     return fill_with_means(place_frames(samples)[1]) if is_mixed_frame(samples) else X
 
 
 def read_pair(X, reconstructions):
-    """Return samples and their given reconstructions as two arrays of numbers.
+    """Return samples and their given reconstructions as two arrays of numbers, and their form.
 
-    Parameters
-    ----------
-    X : object
-        Samples as passed by the user.
-    reconstructions : object
-        Reconstructions, in the form of the samples.
-
-    Returns
-    -------
-    values, reconstructions : ndarray of shape (n_samples, n_features)
-        Numbers; encoded by `place_frames` for data frames with columns of several kinds.
-    form : FrameForm or None
-        Form of the columns of such a data frame, otherwise None.
+    Data frames with columns of several kinds are encoded by `place_frames`, which returns the form;
+    for other samples it is None.
     """
     samples = index_samples(X)
     if not is_mixed_frame(samples):
@@ -275,16 +156,8 @@ def read_pair(X, reconstructions):
 def index_samples(X):
     """Return samples in a form whose rows can be selected by position.
 
-    Parameters
-    ----------
-    X : object
-        Samples as passed by the user.
-
-    Returns
-    -------
-    samples : ndarray, DataFrame, CSR matrix or list
-        Samples. Data frames are kept because of their names; tables in lists and sequences of
-        different lengths remain lists.
+    Data frames are kept because of their names; tables in lists and sequences of different lengths
+    remain lists.
     """
     samples = tidy_table(read_container(X))
     return samples if is_ragged(samples) else stack_samples(samples)
@@ -298,19 +171,9 @@ def is_ragged(X) -> bool:
 
 
 def find_image_shape(X, estimator=None):
-    """Return the shape of the samples if they are images that can be drawn.
+    """Return (channels, height, width) if samples are images that can be drawn, otherwise None.
 
-    Parameters
-    ----------
-    X : object
-        Samples.
-    estimator : fitted transformer, default=None
-        Estimator whose `sample_shape_` is the shape if X is a table.
-
-    Returns
-    -------
-    image_shape : tuple of three ints or None
-        (channels, height, width), with one or three channels. None for other samples.
+    If X is a table, the shape is that of the samples of the estimator.
     """
     shape = tuple(getattr(index_samples(X), "shape", ()))[1:]
     if len(shape) < 2:

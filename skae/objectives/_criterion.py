@@ -93,20 +93,7 @@ class PreparedCriterion(PreparedLoss):
     def judge(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the losses of cells or of rows, or a single number, as returned by the criterion.
 
-        Parameters
-        ----------
-        output, target : Tensor of shape (..., n_features)
-            Outputs of the network, and standardised rows.
-
-        Returns
-        -------
-        losses : Tensor of shape (..., n_features), (...) or ()
-            Losses. If each cell has a loss, those of missing cells are 0.
-
-        Raises
-        ------
-        ValueError
-            If the criterion returns something else.
+        If each cell has a loss, those of missing cells are 0. Other results are refused.
         """
         output, target, missing = self._complete(output, target)
         value = self._call(output, target)
@@ -152,25 +139,7 @@ class PreparedCriterion(PreparedLoss):
         return _to_rows(self.judge(output, target), target)
 
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the loss of a batch.
-
-        Parameters
-        ----------
-        output, target : Tensor of shape (n_samples, n_features)
-            Outputs of the network, and standardised rows.
-        weight : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Weighted mean over the rows.
-
-        Raises
-        ------
-        ValueError
-            If there are weights and the criterion returns a single number.
-        """
+        """Return the weighted mean loss; a criterion that returns one number takes no weights."""
         value = self.judge(output, target)
         if weight is None:
             return value.mean()

@@ -131,15 +131,7 @@ class PreparedMixedLoss(PreparedLoss):
     def columns(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each column relative to its baseline, NaN for missing cells.
 
-        Parameters
-        ----------
-        output, target : Tensor of shape (n_samples, n_features)
-            Outputs of the network, and standardised rows with NaN for missing cells.
-
-        Returns
-        -------
-        losses : Tensor of shape (n_samples, n_columns)
-            Losses, 1 for a column that is reconstructed as well as by its baseline.
+        A loss of 1 means that a column is reconstructed as well as by its baseline.
         """
         cells = self.cells(output, target.nan_to_num(0.0)).masked_fill(target.isnan(), torch.nan)
         sizes = self.loss.sizes

@@ -189,22 +189,7 @@ class NeighborObjective(Objective):
 
 
 def place_rows(rows: Tensor, metric: str, units: ColumnUnits) -> Tensor:
-    """Return points whose Euclidean distances order rows as a metric does.
-
-    Parameters
-    ----------
-    rows : Tensor of shape (n_samples, n_features)
-        Standardised rows.
-    metric : {"cosine", "euclidean"}
-        Metric of the rows.
-    units : ColumnUnits
-        Units of the columns.
-
-    Returns
-    -------
-    places : Tensor of shape (n_samples, n_features)
-        Rows of unit length for "cosine", else the given rows.
-    """
+    """Return points whose Euclidean distances order rows as "cosine" or "euclidean" does."""
     return F.normalize(units.restore(rows), dim=-1) if metric == "cosine" else rows
 
 

@@ -10,21 +10,10 @@ TOLERANCE = 1e-4
 
 
 def compute_originals(steps, methods, X) -> dict[str, np.ndarray]:
-    """Return the results of methods of the original model.
+    """Return the results of methods of the original model as arrays, by method.
 
-    Parameters
-    ----------
-    steps : list of estimators
-        Steps of the model.
-    methods : tuple of str
-        Methods of the last step, or "reconstruct".
-    X : array-like or data frame of shape (n_samples, n_features)
-        Rows, or codes if the method is "inverse_transform".
-
-    Returns
-    -------
-    results : dict of str to ndarray
-        Results by method.
+    The methods are those of the last step, or "reconstruct". X holds codes if the only method is
+    "inverse_transform".
     """
     *before, last = steps
     if methods == ("inverse_transform",):
@@ -53,25 +42,8 @@ def _to_array(result) -> np.ndarray:
 def check_model(content: bytes, inputs, originals) -> dict[str, float]:
     """Compare an exported model with the original, on all rows together and on the first alone.
 
-    Parameters
-    ----------
-    content : bytes
-        Exported model.
-    inputs : dict of str to ndarray
-        Inputs of the exported model.
-    originals : dict of str to ndarray
-        Results of the original model by output.
-
-    Returns
-    -------
-    differences : dict of str to float
-        Maximum difference of each output, divided by the maximum of the same column if that exceeds
-        1. For labels, the share of rows with a different label.
-
-    Raises
-    ------
-    skae.exceptions.ExportError
-        If a difference is above 1e-4.
+    Return the maximum difference of each output, divided by the maximum of the same column if that
+    exceeds 1, or the share of rows with a different label. A difference above 1e-4 is an error.
     """
     session = InferenceSession(content, providers=["CPUExecutionProvider"])
     names = list(originals)

@@ -35,24 +35,10 @@ class Part(NamedTuple):
 
 
 def split(model, methods) -> list[Part]:
-    """Return the parts of a model to export.
+    """Return the parts of a model to export, for `methods` as in `to_onnx`.
 
-    Parameters
-    ----------
-    model : estimator
-        Fitted model.
-    methods : str, list of str or None
-        Names of methods, as in `to_onnx`.
-
-    Returns
-    -------
-    parts : list of Part
-        Parts of the model; the whole model comes first if methods of its last step are exported.
-
-    Raises
-    ------
-    ValueError
-        If a step does not exist, or does not have the method.
+    The whole model comes first if methods of its last step are exported. Steps and methods that do
+    not exist are refused.
     """
     model = unwrap(model)
     if methods is None:

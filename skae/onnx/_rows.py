@@ -25,22 +25,10 @@ _ROWS_NEEDED = (
 
 
 def read_inputs(X, *, by_column: bool, of_tokens: bool) -> dict[str, np.ndarray]:
-    """Return rows as inputs of an exported model.
+    """Return rows as inputs of an exported model, by name.
 
-    Parameters
-    ----------
-    X : array-like or data frame of shape (n_samples, n_features)
-        Rows.
-    by_column : bool
-        Whether each column of a frame is an input.
-    of_tokens : bool
-        Whether rows are tokens.
-
-    Returns
-    -------
-    inputs : dict of str to ndarray
-        Inputs by name: numbers in double precision, or in single precision if X is such an array;
-        text as objects, with "nan" for missing values.
+    Numbers are in double precision, or in single precision if X is such an array; text is in arrays
+    of objects, with "nan" for missing values. With `by_column`, each column of a frame is an input.
     """
     if is_frame(X) and by_column:
         names = [str(name) for name in name_columns(X)]

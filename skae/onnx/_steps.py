@@ -40,22 +40,9 @@ def list_methods(step) -> tuple[str, ...]:
 
 
 def find_unscale(steps) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the factor and the shift that undo scalers.
+    """Return the factor and the shift that undo scalers, None without steps.
 
-    Parameters
-    ----------
-    steps : list of transformers
-        Steps before an autoencoder.
-
-    Returns
-    -------
-    unscale : tuple of ndarray or None
-        Factor and shift of each feature; None without steps.
-
-    Raises
-    ------
-    skae.exceptions.ExportError
-        If a step is not a scaler.
+    Steps other than scalers are refused.
     """
     if not steps:
         return None

@@ -18,20 +18,7 @@ _CHUNK = 1 << 20
 
 
 def pack(text: str, arrays: dict[str, np.ndarray]) -> bytes:
-    """Return the content of a safetensors file.
-
-    Parameters
-    ----------
-    text : str
-        Text for the header, under the metadata key "skae".
-    arrays : dict of str to ndarray
-        Arrays of numbers by name.
-
-    Returns
-    -------
-    content : bytes
-        Content of the file, with a digest in its header.
-    """
+    """Return the content of a safetensors file, with `text` and a digest in its header."""
     content = save(arrays, {_TEXT: text, _DIGEST: _BLANK})
     place = _find_digest(content, _BLANK)
     digest = _take_digest(content, place)
@@ -40,24 +27,9 @@ def pack(text: str, arrays: dict[str, np.ndarray]) -> bytes:
 
 @contextmanager
 def open_packed(path) -> Iterator[tuple[str, Any]]:
-    """Open a file made by `pack`, read its header, and verify its digest.
+    """Open a file made by `pack`, and yield the text in its header and the safetensors file.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Path of the file.
-
-    Yields
-    ------
-    text : str
-        Text in the header.
-    file : safetensors.safe_open
-        Open file, which reads arrays by name.
-
-    Raises
-    ------
-    ValueError
-        If the file was not made by `pack`, or has been modified.
+    A file without the text or with a wrong digest is refused.
     """
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}

@@ -15,23 +15,9 @@ _ADDRESS = re.compile(
 def find_file(path) -> Path:
     """Return the path of a file, after downloading it if the address is on the Hugging Face Hub.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Path, or "hf://owner/name", optionally followed by "/" and the path of a file in the
-        repository (default "model.skae"), and by "@" and a revision.
-
-    Returns
-    -------
-    path : Path
-        Path of the file, which is in the cache of the hub if it was downloaded.
-
-    Raises
-    ------
-    ValueError
-        If an address on the hub has another form.
-    ImportError
-        If huggingface_hub is needed and not installed.
+    Such an address is "hf://owner/name", optionally followed by "/" and the path of a file in the
+    repository (default "model.skae"), and by "@" and a revision. The path is then in the cache of
+    the hub.
     """
     if not isinstance(path, str) or not path.startswith(_SCHEME):
         return Path(path)

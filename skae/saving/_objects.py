@@ -201,18 +201,7 @@ class UntrustedClassError(ValueError):
 
 
 def check_zip(data: bytes) -> None:
-    """Raise an error if members or arrays of an archive claim to be larger than the archive.
-
-    Parameters
-    ----------
-    data : bytes
-        Zip archive of JSON and NPY files.
-
-    Raises
-    ------
-    ValueError
-        If reading the archive would take more memory than the archive has bytes.
-    """
+    """Raise an error if members or arrays of an archive claim to be larger than the archive."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > len(data):

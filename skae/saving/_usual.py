@@ -98,20 +98,7 @@ _ESTIMATORS = [name for name in _USUAL if name.endswith("Transformer")]
 
 
 def leave_out_usual(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of an object without the usual values of its class.
-
-    Parameters
-    ----------
-    name : str
-        Name of the class.
-    state : dict
-        Values of parameters and attributes by name.
-
-    Returns
-    -------
-    rest : dict
-        Values that are not usual.
-    """
+    """Return the state of an object without the usual values of the class of this name."""
     usual = _list_usual(name, state)
     return {
         key: value for key, value in state.items() if key not in usual or not _is(usual[key], value)
@@ -119,20 +106,7 @@ def leave_out_usual(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def fill_in_usual(name: str, rest: dict[str, Any]) -> dict[str, Any]:
-    """Return the full state of an object, the inverse of `leave_out_usual`.
-
-    Parameters
-    ----------
-    name : str
-        Name of the class.
-    rest : dict
-        Values that are not usual.
-
-    Returns
-    -------
-    state : dict
-        All values of the object.
-    """
+    """Return the full state of an object, the inverse of `leave_out_usual`."""
     return {**_list_usual(name, rest), **rest}
 
 

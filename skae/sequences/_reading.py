@@ -103,24 +103,10 @@ def _split_frame(X, id_column) -> list:
 
 
 def read_sequences(sequences, names=None) -> list[np.ndarray]:
-    """Return sequences as arrays, with the columns of frames in one order.
+    """Return sequences as arrays of floats, of shape (length, n_step_features).
 
-    Parameters
-    ----------
-    sequences : list of array-like
-        Sequences.
-    names : list of str or None, default=None
-        Names of the features of a step, in order. None keeps the order of the columns.
-
-    Returns
-    -------
-    arrays : list of ndarray of shape (length, n_step_features)
-        Sequences in single or double precision.
-
-    Raises
-    ------
-    ValueError
-        If an element is not a sequence of numbers. The message gives its index.
+    The columns of frames are put in the order of `names`, if given. An element that is not a
+    sequence of numbers is refused by its index.
     """
     return [_read_sequence(sequence, i, names) for i, sequence in enumerate(sequences)]
 

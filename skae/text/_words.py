@@ -44,43 +44,20 @@ def _list_marks() -> str:
 
 
 def compose(text: str, *, lowercase: bool) -> str:
-    """Return a text with composed letters.
+    """Return a text in Unicode's normal form C.
 
-    Parameters
-    ----------
-    text : str
-        Text.
-    lowercase : bool
-        Whether the text is converted to lower case later. The capital I with a dot is then replaced
-        by "i" here, because Python would convert it to "i" and a separate dot.
-
-    Returns
-    -------
-    text : str
-        Text in Unicode's normal form C.
+    If it is to be lowercased, the capital I with a dot is replaced by "i" here, because Python
+    would convert it to "i" and a separate dot.
     """
     text = unicodedata.normalize("NFC", text)
     return text.replace("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i") if lowercase else text
 
 
 def read_texts(X) -> list[str]:
-    """Return texts as a list.
+    """Return an iterable of texts, or a table of one column, as a list of texts.
 
-    Parameters
-    ----------
-    X : object
-        Iterable of texts, or table of one column.
-
-    Returns
-    -------
-    texts : list of str
-        Texts.
-
-    Raises
-    ------
-    ValueError
-        If X is a single text, a lazy frame, a mapping or a table of several columns, or if an
-        element is not a text.
+    A single text, a lazy frame, a mapping, a table of several columns, and elements that are not
+    texts are refused.
     """
     if isinstance(X, str | bytes):
         raise ValueError(
@@ -132,24 +109,9 @@ def _decode(text: bytes, i) -> str:
 
 
 def read_vocabulary(vocabulary, *, lowercase: bool):
-    """Return the words of a vocabulary, composed like texts.
+    """Return the distinct words of a vocabulary in alphabetical order, or None for None.
 
-    Parameters
-    ----------
-    vocabulary : mapping, iterable of str or None
-        Parameter of `TokenSequencer`.
-    lowercase : bool
-        Whether texts are converted to lower case.
-
-    Returns
-    -------
-    words : list of str or None
-        Distinct words in alphabetical order, or None if the parameter is None.
-
-    Raises
-    ------
-    ValueError
-        If there are no words, or an element is not a word.
+    They are composed like texts. A vocabulary without words, or with other elements, is refused.
     """
     if vocabulary is None:
         return None

@@ -66,20 +66,10 @@ def resolve_device(device: str, dtype: str) -> torch.device:
 
 @functools.cache
 def multiplies_in_bfloat16(device: torch.device) -> bool:
-    """Whether networks can be trained on a device with products in bfloat16.
+    """Return whether networks can be trained on a device with products in bfloat16.
 
     This is tested on a small network with the most demanding layers, because the flags of a
     processor do not show which derivatives torch's libraries support on it.
-
-    Parameters
-    ----------
-    device : torch.device
-        The device.
-
-    Returns
-    -------
-    can_multiply : bool
-        Whether `torch.autocast` can compute in that precision.
     """
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < _CUDA_WITH_BFLOAT16:
         return False

@@ -10,18 +10,7 @@ from skae._engine.compute.threads import find_openmp
 
 
 def draw_seed(random_state) -> int:
-    """Draw a seed.
-
-    Parameters
-    ----------
-    random_state : int, RandomState instance or None
-        Random state in the sense of scikit-learn; an instance advances by one draw.
-
-    Returns
-    -------
-    seed : int
-        Input of `make_generators`.
-    """
+    """Draw a seed; an instance of RandomState advances by one draw."""
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
@@ -30,21 +19,9 @@ def make_generators(
 ) -> list[torch.Generator]:
     """Return independent generators determined by one seed.
 
-    Parameters
-    ----------
-    seed : int
-        Seed from `draw_seed`.
-    count : int
-        Number of generators.
-    stream : int, default=0
-        Number of earlier fits of the same model, so that their draws differ.
-    rank : int, default=None
-        Index of the process, if draws must differ between processes.
-
-    Returns
-    -------
-    generators : list of torch.Generator
-        Generators on the CPU, so that draws are the same on every device.
+    `stream` is the number of earlier fits of the same model, so that their draws differ, and `rank`
+    the index of the process, if draws must differ between processes. The generators are on the CPU,
+    so that draws are the same on every device.
     """
     entropy = [seed, stream] if rank is None else [seed, stream, rank]
     seeds = np.random.SeedSequence(entropy).generate_state(count)

@@ -20,20 +20,12 @@ from skae.modules._products import LARGE_PRODUCT
 
 @contextlib.contextmanager
 def threads_for(module: torch.nn.Module, batch_size: int, sample_shape) -> Iterator[None]:
-    """Context that computes with one thread if the steps of a network are small.
+    """Compute with one thread in this context if the steps of a network are small.
 
     Idle threads wait busily: if other programs need the cores, sharing small products takes many
     times as long as one thread. Only the calling thread is affected, and its previous setting is
-    restored afterwards.
-
-    Parameters
-    ----------
-    module : Module
-        The network.
-    batch_size : int
-        Number of rows in a step.
-    sample_shape : tuple of int
-        Shape of a row in the network; convolutions apply their weights at every position.
+    restored afterwards. `sample_shape` counts because convolutions apply their weights at every
+    position.
     """
     is_small = _count_products(module, batch_size, sample_shape) < LARGE_PRODUCT
     with one_thread() if is_small else contextlib.nullcontext():

@@ -383,17 +383,8 @@ class Family:
 def share_variance(explained: torch.Tensor, moments: CodeMoments) -> np.ndarray:
     """Return the share of each code in the variance that the network reconstructs.
 
-    Parameters
-    ----------
-    explained : Tensor of shape (n_components,)
-        Variance of the rows that a linear regression on each code explains.
-    moments : CodeMoments
-        Error of the network, and mean square of the rows.
-
-    Returns
-    -------
-    shares : ndarray of shape (n_components,)
-        Shares in proportion to the explained variances.
+    The shares are proportional to `explained`, the variance of the rows that a linear regression on
+    each code explains.
     """
     variance = moments.mean_square
     share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0

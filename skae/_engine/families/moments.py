@@ -128,21 +128,8 @@ def measure_pca(
 ) -> float:
     """Return the mean squared error per cell of PCA, in standardised units.
 
-    Parameters
-    ----------
-    axes : Tensor of shape (n_found, n_features)
-        Principal axes.
-    module : Autoencoder
-        Network that fills missing cells of the rows, if any.
-    dataset : WeightedRows
-        Rows on which PCA is judged.
-    noise : InputNoise
-        Noise on the input of PCA.
-
-    Returns
-    -------
-    error : float
-        Mean squared error.
+    `axes` has shape (n_found, n_features). The network fills missing cells of the rows on which PCA
+    is judged, and `noise` is added to the input of PCA.
     """
     total = mass = 0.0
     noise.restart_judging()

@@ -19,20 +19,8 @@ def make_parts(
 ) -> dict[str, Any]:
     """Return the parts common to the networks of all families, as arguments of `Autoencoder`.
 
-    Parameters
-    ----------
-    plan : NetworkPlan
-        Structure of the network.
-    generator : torch.Generator or None
-        Generator of the random weights.
-    n_outputs : int, default=1
-        Number of outputs of the encoder per code.
-
-    Returns
-    -------
-    parts : dict
-        Encoder and decoder, which are zero functions if there is a linear path, and parts without
-        values.
+    The encoder has `n_outputs` outputs per code. Encoder and decoder are zero functions if there is
+    a linear path; the other parts have no values yet.
     """
     encoder, decoder = plan.architecture.make_stacks(plan.stack_plan(n_outputs, generator))
     units = make_blank_units(plan.n_features, plan.torch_dtype, bounded=plan.bounded)
@@ -70,20 +58,10 @@ def start_parts_(
     input_scale: Tensor,
     link: str | tuple,
 ) -> None:
-    """Set the input scale, the output and the filling of a network.
+    """Set the input scale, the output, for the link of the loss, and the filling of a network.
 
-    Parameters
-    ----------
-    module : Autoencoder
-        Network made of the parts that `make_parts` returns.
-    table : PreparedTable
-        Units of the rows.
-    components : PrincipalComponents
-        Principal components, with the distribution that fills missing cells if there may be any.
-    input_scale : Tensor of shape (n_features,)
-        Factors that scale the columns to about unit size.
-    link : str or tuple
-        Link of the loss.
+    `components` must have a distribution if cells may be missing. `input_scale` has positive
+    factors that scale the columns to about unit size.
     """
     module.input_scale.copy_(input_scale)
     module.output.load_state_dict(make_output(link, table.units).state_dict())
@@ -95,11 +73,7 @@ def start_parts_(
 def start_linear_path_(module: Any, axes: Tensor, back_axes: Tensor) -> None:
     """Initialise the linear path. Codes beyond the number of axes stay zero.
 
-    Parameters
-    ----------
-    module : Autoencoder
-        Network with a linear path.
-    axes, back_axes : Tensor of shape (n_found, n_features)
-        Linear maps from standardised rows to codes, and from scaled codes back to rows.
+    `axes` and `back_axes` of shape (n_found, n_features) map standardised rows to codes, and scaled
+    codes back to rows.
     """
     module.linear_path.start_(axes / module.input_scale, back_axes)

@@ -19,21 +19,9 @@ _TOLERANCE = 1e-9
 
 
 def make_rotation(name: str, module: Autoencoder, table: PreparedTable) -> Callable | None:
-    """Return the parameter `find_rotation` of `order_codes_`.
+    """Return the function for a key of `ROTATIONS`, from loadings and a map to codes to a rotation.
 
-    Parameters
-    ----------
-    name : str
-        Name of the rotation, a key of `ROTATIONS`.
-    module : Autoencoder
-        The trained network.
-    table : PreparedTable
-        The rows whose codes are rotated.
-
-    Returns
-    -------
-    find_rotation : callable or None
-        Function of loadings and a map to codes that returns a rotation. None for PCA's own.
+    It is the parameter `find_rotation` of `order_codes_`: None for PCA's own rotation.
     """
     return ROTATIONS[name](module, table)
 
@@ -45,15 +33,8 @@ def _make_varimax(module: Autoencoder, table: PreparedTable) -> Callable:
 def find_varimax(loadings: Tensor) -> Tensor:
     """Return the rotation that maximises the variance of the squared loadings of each code.
 
-    Parameters
-    ----------
-    loadings : Tensor of shape (n_features, n_codes)
-        Covariances of features and codes of unit variance, in double precision.
-
-    Returns
-    -------
-    rotation : Tensor of shape (n_codes, n_codes)
-        Orthogonal matrix.
+    `loadings` of shape (n_features, n_codes) are covariances of features and codes of unit
+    variance.
     """
     rotation, reached = torch.eye(loadings.shape[1], dtype=loadings.dtype), 0.0
     for _ in range(_VARIMAX_STEPS):
@@ -73,15 +54,8 @@ def _make_ica(module: Autoencoder, table: PreparedTable) -> Callable:
 def find_independent(codes: Tensor) -> Tensor:
     """Return the rotation with which FastICA makes codes independent.
 
-    Parameters
-    ----------
-    codes : Tensor of shape (n_samples, n_codes)
-        Uncorrelated codes of mean 0 and variance 1, in double precision.
-
-    Returns
-    -------
-    rotation : Tensor of shape (n_codes, n_codes)
-        Orthogonal matrix. The search starts from the given codes, so it is deterministic.
+    `codes` of shape (n_samples, n_codes) are uncorrelated, with mean 0 and variance 1. The search
+    starts from them, so it is deterministic.
     """
     n_codes = codes.shape[1]
     if n_codes < 2:

@@ -195,23 +195,8 @@ def describe_words(
     """Return statistics of the words, and principal components of their weighted shares.
 
     As in TF-IDF, the share of a word in a text is weighted by the logarithm of the inverse share of
-    texts in which the word occurs.
-
-    Parameters
-    ----------
-    tokens : ndarray of int of shape (n_samples, length)
-        Word indices of the texts.
-    shares : ndarray of shape (n_samples,)
-        Weights of the texts, summing to 1.
-    n_tokens : int
-        Number of words.
-    n_components : int
-        Number of components.
-
-    Returns
-    -------
-    statistics : WordStatistics
-        Statistics in double precision.
+    texts in which the word occurs. `tokens` has the word indices of the texts, and `shares` the
+    weights of the texts, which sum to 1.
     """
     n_texts = len(tokens)
     text, place = np.nonzero(tokens)

@@ -224,14 +224,7 @@ def _fit_normal(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit a normal distribution to rows with missing cells.
 
-    Returns
-    -------
-    mean : ndarray of shape (n_features,)
-        Mean of the distribution.
-    covariance : ndarray of shape (n_features, n_features)
-        Covariance of the distribution.
-    precision : ndarray of shape (n_features, n_features)
-        Inverse of the covariance shrunk towards the identity.
+    Return its mean, its covariance, and the inverse of the covariance shrunk towards the identity.
     """
     prior = _PRIOR_ROWS_PER_COLUMN * rows.shape[1] / len(rows)
     mean, covariance = fit_normal(rows, shares, prior, n_steps=_N_STEPS, tolerance=_TOLERANCE)
@@ -250,7 +243,7 @@ def fit_normal(
     n_draws: int = _N_DRAWS,
     seed: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fit a normal distribution to rows with missing cells by expectation maximisation.
+    """Return mean and covariance of a normal distribution, by expectation maximisation.
 
     Parameters
     ----------
@@ -270,13 +263,6 @@ def fit_normal(
         Approximate number of draws over which the variance of missing cells is averaged.
     seed : int, default=0
         Seed of the draws.
-
-    Returns
-    -------
-    mean : Tensor of shape (n_features,)
-        Mean of the distribution.
-    covariance : Tensor of shape (n_features, n_features)
-        Covariance of the distribution.
     """
     gaps, gap_shares = _repeat_gaps(rows, shares, n_draws)
     generator = torch.Generator().manual_seed(seed)
@@ -313,17 +299,8 @@ def _repeat_gaps(
 def find_root(covariance: torch.Tensor, prior: float) -> torch.Tensor:
     """Return the Cholesky factor of a covariance shrunk towards the identity.
 
-    Parameters
-    ----------
-    covariance : Tensor of shape (n_features, n_features)
-        Covariance of columns of about unit size.
-    prior : float
-        Weight of the identity, raised to a minimum that keeps the covariance invertible.
-
-    Returns
-    -------
-    root : Tensor of shape (n_features, n_features)
-        Lower triangular matrix.
+    The columns are of about unit size. `prior` is the weight of the identity, raised to a minimum
+    that keeps the covariance invertible.
     """
     prior = max(prior, _LEAST_PRIOR_SHARE)
     identity = torch.eye(len(covariance), dtype=covariance.dtype)

@@ -66,20 +66,7 @@ def make_noise(
 
 
 def find_input_scale(table: PreparedTable, corruption: Corruption | None) -> Tensor:
-    """Return factors that scale columns, including their noise, to about unit size.
-
-    Parameters
-    ----------
-    table : PreparedTable
-        Prepared table.
-    corruption : Corruption or None
-        Noise on the rows.
-
-    Returns
-    -------
-    input_scale : Tensor of shape (n_features,)
-        Positive factors of standardised features, on the CPU.
-    """
+    """Return positive factors that scale columns, including their noise, to about unit size."""
     deviations = table.deviations
     if corruption is not None:
         deviations = corruption.spread(deviations, _describe_columns(table, torch.device("cpu")))
@@ -92,16 +79,6 @@ def scale_deviations(deviations: Tensor) -> Tensor:
     Columns that vary little stay small. Otherwise, a new value many of their deviations from the
     mean would dominate all other columns. For columns below a share `c` of the common deviation,
     the factor is ``deviation / c**2`` instead of ``1 / deviation``, in units of that deviation.
-
-    Parameters
-    ----------
-    deviations : Tensor of shape (n_features,)
-        Standard deviations.
-
-    Returns
-    -------
-    input_scale : Tensor of shape (n_features,)
-        Positive factors.
     """
     common = float(deviations.square().mean().sqrt()) or 1.0
     least = deviations.clamp_min(_LEAST_SHARE_OF_COMMON_DEVIATION * common)

@@ -168,19 +168,7 @@ def _choose_passes(X, settings, device) -> ResidentTable | OnePass | None:
 def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray]:
     """Return weights with mean 1 over the training rows, and weights that sum to 1 over them.
 
-    Parameters
-    ----------
-    weights : ndarray of shape (n_samples,) or None
-        Weights of the rows. None means equal weights.
-    in_training : ndarray of bool of shape (n_samples,)
-        Mask of the training rows.
-
-    Returns
-    -------
-    weights : Tensor of shape (n_samples,) or None
-        Weights of all rows. None if they are equal.
-    shares : ndarray of shape (n_samples,)
-        Share of each row in the total weight, 0 for held-out rows.
+    The former are None if all weights are equal; the latter are 0 for held-out rows.
     """
     ranks = RANKS.get()
     own = ranks.own(len(in_training))

@@ -104,17 +104,7 @@ def find_principal_components(
 def from_covariance(covariance, n_components) -> PrincipalComponents:
     """Return the leading principal components of a covariance matrix.
 
-    Parameters
-    ----------
-    covariance : ndarray of shape (n_features, n_features)
-        Covariance of the rows.
-    n_components : int or float in (0, 1)
-        Number of components, or share of variance that they must explain.
-
-    Returns
-    -------
-    principal_components : PrincipalComponents
-        Axes and variances.
+    `n_components` is their number, or the share of variance that they must explain.
     """
     n_features = len(covariance)
     total = float(np.trace(covariance))
@@ -178,15 +168,7 @@ def loses_digits(variances: np.ndarray, typical: Callable, precision) -> bool:
     """Return whether rounding erases the variance of small columns from a covariance.
 
     A single giant cell is enough, as its square is in the same matrix as all other columns.
-
-    Parameters
-    ----------
-    variances : ndarray of shape (n_features,)
-        Variances of the columns.
-    typical : callable
-        Function of the positive variances that returns the one whose digits count.
-    precision : dtype-like
-        Precision of the products.
+    `typical` returns, of the positive variances, the one whose digits count.
     """
     positive = variances[variances > 0]
     if len(positive) == 0:

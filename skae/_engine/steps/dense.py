@@ -136,13 +136,7 @@ class FlatParameters(FlatTensors):
         self.n_steps.copy_(n_steps)
 
     def step_(self, groups: Sequence[dict]):
-        """Make one AdamW step.
-
-        Parameters
-        ----------
-        groups : list of dict
-            Settings of AdamW for each network, or one for all networks.
-        """
+        """Make one AdamW step, with settings for each network or one for all networks."""
         self.apply_(list_settings(groups))
 
     def apply_(self, settings: Sequence[dict]):
@@ -157,18 +151,11 @@ class FlatParameters(FlatTensors):
 
 
 def call_adamw(tensors: Sequence[list[Tensor]], settings: dict):
-    """Make one AdamW step of each of several tensors.
+    """Make one AdamW step of each of several tensors, in place.
 
     The fused step on flat buffers is private in torch, and its public wrapper costs more than the
-    step itself.
-
-    Parameters
-    ----------
-    tensors : list of list of Tensor
-        Parameters, their gradients, AdamW's two moments, and numbers of steps including this one.
-        Parameters and moments are changed in place.
-    settings : dict
-        Settings returned by `list_settings`.
+    step itself. `tensors` are lists of parameters, their gradients, AdamW's two moments, and
+    numbers of steps including this one; `settings` are from `list_settings`.
     """
     *buffers, n_steps = tensors
     arguments: Any = [*buffers, [], n_steps]

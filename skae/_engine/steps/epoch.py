@@ -37,23 +37,10 @@ TRAINER: ContextVar[Trainer | None] = ContextVar("skae_trainer", default=None)
 def train_epoch(
     step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
 ) -> list[Tensor]:
-    """Make a step for each batch.
+    """Make a step for each batch, and return the losses of the networks before each update.
 
-    Parameters
-    ----------
-    step : Step
-        Step of the networks.
-    batches : iterable of Batch
-        Batches of the epoch.
-    begin_step : callable
-        Function called before each step, such as to set learning rates.
-    n_cells : int
-        Number of cells of all batches, by which a trainer decides whether to keep them in memory.
-
-    Returns
-    -------
-    losses : list of Tensor of shape (m,)
-        Loss of each network on each batch, before the update.
+    `begin_step` is called before each step, such as to set learning rates. By `n_cells`, the number
+    of cells of all batches, a trainer decides whether to keep them in memory.
     """
     trainer = TRAINER.get()
     with step.averaged.train(step):

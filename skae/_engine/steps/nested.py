@@ -59,22 +59,10 @@ def lay_out(n_levels: int, batch_size: int, device: torch.device) -> Layout:
 
 
 def draw_numbers(levels: Sequence[int], shape, generator: torch.Generator) -> Tensor:
-    """Draw numbers of codes for the rows of each stage.
+    """Draw numbers of codes, of shape (n_batches, n_levels, n_rows), for the rows of each stage.
 
-    Parameters
-    ----------
-    levels : list of int
-        Largest number of codes of each stage. A stage decodes half of its rows from that number of
-        codes, and the others from any number above that of the stage before.
-    shape : tuple of int
-        Number of batches and of rows.
-    generator : torch.Generator
-        Generator of the numbers, on the CPU.
-
-    Returns
-    -------
-    n_codes : Tensor of shape (n_batches, n_levels, n_rows)
-        Numbers of codes, on the CPU.
+    `levels` has the largest number of codes of each stage. A stage decodes half of its rows from
+    that number of codes, and the others from any number above that of the stage before.
     """
     most = torch.tensor(levels)[:, None]
     least = torch.tensor([0, *levels[:-1]])[:, None] + 1
@@ -165,20 +153,10 @@ class NestedStep(Step):
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and error of each row, and its loss with fewer codes.
+        """Return loss and error of each row, and its loss with the codes of each stage.
 
-        Parameters
-        ----------
-        inputs, rows : Tensor of shape (m, b, p)
-            Input of the networks, and rows to reconstruct.
-
-        Returns
-        -------
-        losses, errors : Tensor of shape (m, b)
-            Weighted mean of the losses with as many codes as each stage decodes, and mean squared
-            error with all codes.
-        stage_losses : Tensor of shape (m, b, n_levels)
-            Loss with as many codes as each stage decodes.
+        The losses with as many codes as each stage decodes have shape (m, b, n_levels), and the
+        loss is their weighted mean. The error is the mean squared error with all codes.
         """
         self.objective.eval()
         triples = zip(self.modules, inputs, rows, strict=True)

@@ -22,22 +22,8 @@ def adamw_groups(
 ) -> list[dict]:
     """Return AdamW's settings for the parameters of an autoencoder.
 
-    Parameters
-    ----------
-    loop : LoopSettings
-        Learning rate and weight decay.
-    n_features : int
-        Number of features.
-    linear_path : bool
-        Whether the network has a linear path.
-    path_rate : float, default=0.2
-        Learning rate of the linear path, as a multiple of that of the loop.
-
-    Returns
-    -------
-    groups : list of dict
-        Settings for the encoder and the decoder and, if there is one, for the linear path, by the
-        names of AdamW's parameters.
+    They are for the encoder and the decoder and, if there is one, for the linear path, whose
+    learning rate is `path_rate` times that of the loop.
     """
     stacks: dict = {
         "lr": loop.learning_rate_init,
@@ -73,14 +59,7 @@ def is_own_adamw(
 ) -> bool:
     """Return whether an optimiser updates a module as one of `make_adamw` would.
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimiser.
-    module : Autoencoder
-        The network.
-    others : list of Parameter, default=()
-        Parameters of the network that another optimiser trains.
+    `others` are parameters of the module that another optimiser trains.
     """
     groups = optimizer.param_groups
     if type(optimizer) is not torch.optim.AdamW or any(

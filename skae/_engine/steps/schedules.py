@@ -10,20 +10,10 @@ _END_DIVISOR = 1e4
 
 
 def one_cycle(progress: float) -> float:
-    """Return the factor of the learning rate in the one-cycle policy.
+    """Return the factor of the learning rate in the one-cycle policy, in (0, 1].
 
     It rises from 1/25 along a cosine in the first tenth of the steps, then falls linearly to almost
-    zero.
-
-    Parameters
-    ----------
-    progress : float in [0, 1]
-        Share of steps so far.
-
-    Returns
-    -------
-    factor : float in (0, 1]
-        Factor of the highest learning rate.
+    zero. `progress` is the share of steps so far.
 
     References
     ----------

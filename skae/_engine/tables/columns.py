@@ -44,19 +44,9 @@ class ColumnStatistics:
 # `check_squares` raises an error if values overflow.
 @np.errstate(over="ignore", invalid="ignore")
 def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
-    """Return mean, variance and range of the features.
+    """Return mean, variance and range of the features, for weights of the rows that sum to 1.
 
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows. Memory maps are read in chunks.
-    shares : ndarray of shape (n_samples,)
-        Weights of the rows, summing to 1.
-
-    Returns
-    -------
-    statistics : ColumnStatistics
-        Statistics of the features. Rows of weight zero count only for the range.
+    Rows of weight zero count only for the range. Memory maps are read in chunks.
     """
     lowest, highest = _range(X)
     mean = _mean(X, shares)
@@ -71,22 +61,10 @@ def find_bounds(
     Pixels, shares and counts pile up at their bounds. An end of the range of a feature counts as a
     bound if at least a tenth of its cells equal it. An end of the range of the whole table counts
     as a bound of all features if at least a two-hundredth of all cells equal it. Either takes at
-    least ten cells.
+    least ten cells. Bounds are infinite for features without one.
 
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows.
-    statistics : ColumnStatistics
-        Range of the columns, optionally with the numbers of cells at its ends.
-    count_cells : callable, default=None
-        Function of one value per column that returns how many cells of each column equal its
-        value. None counts them in X.
-
-    Returns
-    -------
-    lower, upper : ndarray of shape (n_features,)
-        Bounds in the units of X, infinite for features without a bound.
+    Cells at the ends are counted by `count_cells`, a function of one value per column, or else in
+    X, if `statistics` does not have the numbers.
     """
     lowest, highest = statistics.lowest, statistics.highest
     count_cells = count_cells or functools.partial(count_equal, X)
@@ -166,20 +144,7 @@ def _variance(X, mean, shares) -> np.ndarray:
 
 
 def check_squares(squares: np.ndarray, columns: np.ndarray):
-    """Raise ValueError if the squares of deviations overflow double precision.
-
-    Parameters
-    ----------
-    squares : ndarray of shape (n,)
-        Squared deviations from the mean, or sums of them.
-    columns : ndarray of shape (n,)
-        Column index of each square.
-
-    Raises
-    ------
-    ValueError
-        If a square is infinite. The message names its column.
-    """
+    """Raise an error that names the first of `columns` whose square overflows double precision."""
     beyond = columns[~np.isfinite(squares)]
     if len(beyond):
         raise ValueError(

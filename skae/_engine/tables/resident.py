@@ -92,15 +92,7 @@ class ResidentTable:
 
 
 def make_resident(X, device: torch.device) -> ResidentTable | None:
-    """Return a table on a GPU if it fits and is large enough to be worth it, else None.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        The table.
-    device : torch.device
-        Device of the training.
-    """
+    """Return a table on a GPU if it fits and is large enough to be worth it, else None."""
     if device.type != "cuda" or not isinstance(X, np.ndarray):
         return None
     if X.size < _LEAST_CELLS or X.dtype not in (np.float32, np.float64):

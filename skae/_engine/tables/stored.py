@@ -173,20 +173,9 @@ class StoredTable:
     def draw_order(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return a random permutation of the positions in `indices` that reads few blocks.
 
-        Blocks are in random order, and rows are shuffled within groups of blocks that fill half of
-        the kept memory. If the whole table is kept, all rows are shuffled together.
-
-        Parameters
-        ----------
-        indices : Tensor of shape (n,)
-            Indices of rows in ascending order.
-        generator : torch.Generator
-            Generator of the order.
-
-        Returns
-        -------
-        order : Tensor of shape (n,)
-            Permutation of the positions.
+        The indices ascend. Blocks are in random order, and rows are shuffled within groups of
+        blocks that fill half of the kept memory. If the whole table is kept, all rows are shuffled
+        together.
         """
         if math.isinf(self.n_shuffled):
             return torch.randperm(len(indices), generator=generator)

@@ -124,21 +124,10 @@ class CellView:
 
 
 def list_worst_rows(errors, cell_errors, explain_cell):
-    """Return a table of the rows with the highest errors, with their worst cells.
+    """Return a table (HTML) of the rows with the highest errors, with their worst cells.
 
-    Parameters
-    ----------
-    errors : ndarray of shape (n_test,)
-        Mean errors of the autoencoder by held-out row; NaN without observed cells.
-    cell_errors : ndarray of shape (n_test, n_columns)
-        Errors of the cells; NaN where a cell is missing.
-    explain_cell : callable
-        Function from row and column to a text with the cell and its reconstruction.
-
-    Returns
-    -------
-    table : str
-        Table as HTML.
+    `errors` has the mean error of each row and `cell_errors` that of each cell, NaN if missing.
+    `explain_cell` maps a row and a column to a text with the cell and its reconstruction.
     """
     errors, cell_errors = (np.nan_to_num(own, nan=-1.0) for own in (errors, cell_errors))
     rows = []

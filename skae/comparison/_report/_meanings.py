@@ -29,21 +29,9 @@ _OF_CELLS = (
 
 
 def list_meanings(task, model, names):
-    """Return a table of the codes of a model of complete numbers.
+    """Return a table (HTML) of the codes of a model of complete numbers.
 
-    Parameters
-    ----------
-    task : Task
-        Training rows and held-out rows.
-    model : estimator
-        Autoencoder.
-    names : list of str
-        Names of the columns.
-
-    Returns
-    -------
-    table : str
-        Table as HTML; empty if there are too many columns to name.
+    It is empty if there are too many columns to name.
     """
     if len(names) > _MOST_FEATURES:
         return ""
@@ -58,22 +46,7 @@ def list_meanings(task, model, names):
 
 
 def list_cell_meanings(task, model, names):
-    """Return a table of the codes of a model of missing values or columns of several kinds.
-
-    Parameters
-    ----------
-    task : Task
-        Training rows and held-out rows.
-    model : estimator
-        Autoencoder.
-    names : list of str
-        Names of the columns that the model was fitted on.
-
-    Returns
-    -------
-    table : str
-        Table as HTML.
-    """
+    """Return a table (HTML) of the codes of a model of missing values or mixed columns."""
     effects, shares = _measure_effects(model, task)
     return _make_table(_OF_CELLS, effects, shares, _label_outputs(model, names))
 

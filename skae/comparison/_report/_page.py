@@ -87,25 +87,9 @@ _TEXT = ' class="name"'
 
 
 def fill_page(title, verdict, sections, footer, reference):
-    """Return a page.
+    """Return a page (HTML) from texts and the sections in HTML.
 
-    Parameters
-    ----------
-    title : str
-        Description of the data, as text.
-    verdict : str
-        First sentence, as text.
-    sections : list of str
-        Rest of the page, as HTML.
-    footer : str
-        Last line, as text.
-    reference : {"PCA", "FAMD"}
-        Method beside the autoencoder.
-
-    Returns
-    -------
-    page : str
-        Page as HTML.
+    `reference` is "PCA" or "FAMD", the method beside the autoencoder.
     """
     return _PAGE.substitute(
         title=escape(title),
@@ -163,25 +147,10 @@ def _make_plot(picture):
 
 
 def make_table(caption, headings, rows, chosen=(), words=0):
-    """Return a table that scrolls if it is too wide.
+    """Return a table (HTML) of texts that scrolls if it is too wide.
 
-    Parameters
-    ----------
-    caption : str
-        Caption, as text.
-    headings : sequence of str
-        Headings of the columns, as text.
-    rows : sequence of sequences of str
-        Cells, as text.
-    chosen : container of int, default=()
-        Positions of the rows to highlight.
-    words : int, default=0
-        Position of the text column, which is aligned to the left.
-
-    Returns
-    -------
-    table : str
-        Table as HTML.
+    The rows in `chosen` are highlighted. Column `words` is aligned to the left, others to the
+    right.
     """
     has_words = any(not cells[words][:1].isdigit() for cells in rows)
     lines = [

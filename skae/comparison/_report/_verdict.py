@@ -77,17 +77,9 @@ def _find_match(pairs):
 
 
 def measure_pca_curve(task):
-    """Return the share of variance that PCA keeps for every number of components.
+    """Return the share of the held-out variance that PCA keeps with 1, 2, ... components.
 
-    Parameters
-    ----------
-    task : Task
-        Training rows and held-out rows.
-
-    Returns
-    -------
-    curve : ndarray of shape (n_components,)
-        Share of the held-out rows' variance about the training mean; non-decreasing, at most 1.
+    The variance is about the training mean. The curve does not decrease, and is at most 1.
     """
     # Components are orthonormal and nested, so a single fit gives all numbers of components.
     pca = PCA().set_output(transform="default").fit(task.X_train)
