@@ -34,23 +34,8 @@ def find_checkpoints(
 ) -> Checkpoints | None:
     """Return the checkpoints of a fit, or None if none are requested.
 
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator that is being fitted.
-    rows : ndarray or sparse matrix of shape (n_samples, n_features)
-        The table.
-    weights : ndarray of shape (n_samples,) or None
-        Weights of the rows.
-    separation : Separation or None
-        Rows that must not be on both sides of a split.
-    start : object, default=None
-        The network from which the fit continues.
-
-    Raises
-    ------
-    ValueError
-        If the fit continues an earlier one, or has callbacks with an unknown state.
+    A fit that continues an earlier one, from the network `start`, and callbacks with an unknown
+    state are refused.
     """
     folder = FOLDER.get()
     if folder is None:

@@ -36,21 +36,9 @@ class Levels:
     def find(
         cls, values: np.ndarray, missing: np.ndarray, most: int = MOST_INDICATORS
     ) -> "Levels | None":
-        """Return the categories of a column, or None if most values are rare.
+        """Return the categories of a column, or None if most values are rare, as with identifiers.
 
-        Parameters
-        ----------
-        values : ndarray of shape (n_samples,)
-            The column.
-        missing : ndarray of bool of shape (n_samples,)
-            Mask of missing values; at least one value is observed.
-        most : int, default=MOST_INDICATORS
-            Greatest number of categories that do not count as rare.
-
-        Returns
-        -------
-        levels : Levels or None
-            None for identifiers and similar columns, in which most values are rare.
+        At least one value is not missing. Up to `most` categories are never rare.
         """
         counts = Counter(values[~missing].tolist())
         n_present = counts.total()
@@ -185,21 +173,8 @@ class ColumnEncoding:
     def fit(cls, columns, levels, *, standardize: bool = True, weights=None) -> "ColumnEncoding":
         """Describe columns: floats, or numbers of categories, with NaN where a cell is missing.
 
-        Parameters
-        ----------
-        columns : list of ndarray of shape (n_samples,)
-            The columns.
-        levels : list of (Levels or None)
-            Categories of each, None for numbers.
-        standardize : bool, default=True
-            Whether each number is divided by its own deviation, instead of that of all numbers.
-        weights : ndarray of shape (n_samples,), default=None
-            Weights of the rows; equal where None.
-
-        Returns
-        -------
-        encoding : ColumnEncoding
-            The encoding.
+        `levels` has None for each column of numbers. With `standardize`, each is divided by its own
+        deviation, otherwise by that of all numbers. Rows may have weights.
         """
         moments = [
             find_moments(own[:, None], weights)

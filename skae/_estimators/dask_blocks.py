@@ -17,16 +17,9 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 def maps_dask(method: _Method) -> _Method:
     """Let a method of rows return a lazy result for a Dask array or data frame.
 
-    Parameters
-    ----------
-    method : function
-        Method that returns an array with one result per row.
-
-    Returns
-    -------
-    lazy : function
-        The method. A Dask array gives an array with the same blocks of rows, and a Dask data
-        frame gives one with the same partitions and index, with columns named after the results.
+    The method returns an array with one result per row. A Dask array gives an array with the same
+    blocks of rows, and a Dask data frame one with the same partitions and index, and columns named
+    after the results.
     """
 
     @functools.wraps(method)

@@ -24,20 +24,7 @@ def keep_rows(numbers: list[np.ndarray]) -> np.ndarray:
 
 
 def check_can_draw(encoding: ColumnEncoding, rows: np.ndarray | None):
-    """Raise an error for imputers without stored rows, and for tables that are too wide.
-
-    Parameters
-    ----------
-    encoding : ColumnEncoding
-        Maps columns to the rows of the autoencoder.
-    rows : ndarray of shape (n_kept, n_columns) or None
-        Stored training rows.
-
-    Raises
-    ------
-    ValueError
-        If there are no rows or too many columns.
-    """
+    """Raise an error for imputers without stored rows, and for tables that are too wide."""
     if rows is None:
         raise ValueError(
             "An imputer must keep rows from fit to draw by. Got one from a file of an earlier "

@@ -8,24 +8,10 @@ from skae._estimators.mixed_columns import is_sparse, take_column
 
 
 def fill_frame(X, kept, names, columns):
-    """Return a frame with filled columns.
+    """Return a new frame of pandas or polars with the `kept` columns of X, filled and renamed.
 
-    Parameters
-    ----------
-    X : data frame of shape (n_samples, n_features)
-        A frame of pandas or polars, which is not modified.
-    kept : ndarray of int of shape (n_kept,)
-        Columns to keep.
-    names : list of length n_kept
-        Names in the result.
-    columns : list of length n_kept of (values, fills, gaps, is_category)
-        For each of them its values, floats or objects; the values to fill in; a mask of the places
-        where to fill them in; and whether they are categories.
-
-    Returns
-    -------
-    filled : data frame of shape (n_samples, n_kept)
-        Frame of the library of X, with its index and attributes.
+    `columns` has, for each of them, its values, the values to fill in, a mask of the places where
+    to fill them in, and whether they are categories. The index and attributes of X are kept.
     """
     fill = _fill_series if hasattr(X, "iloc") else _fill_polars
     series = [fill(take_column(X, i), *column) for i, column in zip(kept, columns, strict=True)]

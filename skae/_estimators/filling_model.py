@@ -78,11 +78,6 @@ def fit_filling_model(
         Shape of a sample in X, which the autoencoder uses if no feature was dropped.
     row_groups : Tensor of int of shape (n_samples,), default=None
         Group index of each row; a group is not split between training and held-out rows.
-
-    Returns
-    -------
-    model : FillingModel
-        Autoencoder and weights.
     """
     source = check_random_state(random_state)
     seeds = source.randint(2**31 - 1, size=2)

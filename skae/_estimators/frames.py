@@ -207,26 +207,10 @@ class FrameForm:
         return replace(settings, family=family, network=network)
 
     def read(self, estimator, X, *, lazily: bool = False):
-        """Return the encoded rows of a frame.
+        """Return the encoded rows of a frame, with NaN for missing values and unknown categories.
 
-        Parameters
-        ----------
-        estimator : BaseAutoencoder
-            Fitted estimator.
-        X : data frame of shape (n_samples, n_features)
-            The frame.
-        lazily : bool, default=False
-            Whether many rows are encoded only when they are taken.
-
-        Returns
-        -------
-        rows : ndarray or EncodedRows of shape (n_samples, n_encoded)
-            Rows with NaN for missing values and unknown categories.
-
-        Raises
-        ------
-        ValueError
-            If X is not a frame with the columns of fit, or has missing values and fit had none.
+        With `lazily`, many rows are encoded only when they are taken. A frame without the columns
+        of fit, or with missing values that fit had not, is refused.
         """
         if not is_frame(X):
             raise ValueError(
@@ -308,22 +292,9 @@ class FrameForm:
     def draw(self, rows: np.ndarray, deviations: np.ndarray, limits, source) -> np.ndarray:
         """Draw encoded rows from the distributions given by reconstructions.
 
-        Parameters
-        ----------
-        rows : ndarray of shape (n_samples, n_encoded)
-            Means of numbers, and shares of categories.
-        deviations : ndarray of shape (n_encoded,)
-            Standard deviations of numbers.
-        limits : tuple of two ndarrays of shape (n_encoded,)
-            Lower and upper bounds of numbers.
-        source : RandomState instance
-            Source of the draws.
-
-        Returns
-        -------
-        drawn : ndarray of shape (n_samples, n_encoded)
-            Numbers with noise, and one category of each column. Rare categories that share an
-            indicator are never drawn.
+        `rows` are means of numbers and shares of categories. Numbers get noise with the given
+        standard deviations within the lower and upper limits. Each category is one of its column;
+        rare categories that share an indicator are never drawn.
         """
         drawn = np.zeros_like(rows)
         for index, levels in enumerate(self.encoding.levels):

@@ -23,19 +23,9 @@ def group_levels(columns, levels: Sequence[Levels | None]) -> list[Levels | None
     """Divide the categories of columns that have many into groups of those that are alike.
 
     Two categories are alike if their rows are, seen from all other columns: if their mean scores in
-    a factor analysis of mixed data (FAMD) are close to each other.
-
-    Parameters
-    ----------
-    columns : list of ndarray of shape (n_samples,)
-        Floats, or numbers of categories, NaN where a cell is missing.
-    levels : list of (Levels or None)
-        Categories of each column, None for numbers.
-
-    Returns
-    -------
-    levels : list of (Levels or None)
-        With a `LevelGrid` in place of more categories than there are indicators.
+    a factor analysis of mixed data (FAMD) are close to each other. Columns are floats, or numbers
+    of categories, with NaN for missing cells. A `LevelGrid` replaces more categories than there are
+    indicators.
     """
     many = {
         index: own

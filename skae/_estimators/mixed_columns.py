@@ -72,26 +72,10 @@ def find_text(X, missing_values) -> np.ndarray:
 
 
 def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.ndarray:
-    """Find the columns that hold categories, by their types and the user's choice.
+    """Return the mask of columns that hold categories, by their types and the user's choice.
 
-    Parameters
-    ----------
-    is_text : ndarray of bool of shape (n_features,)
-        Columns that are categories by their types.
-    categorical_features : "from_dtype", None or array-like
-        Parameter of the user: booleans, indices or names.
-    names : ndarray of shape (n_features,) or None
-        Names of the columns, or None.
-
-    Returns
-    -------
-    is_categorical : ndarray of bool of shape (n_features,)
-        True for categories.
-
-    Raises
-    ------
-    ValueError
-        If a column does not exist.
+    `categorical_features` are booleans, indices or names, "from_dtype" or None. Columns that do not
+    exist are refused.
     """
     if isinstance(categorical_features, str):
         return is_text

@@ -25,23 +25,9 @@ def find_neighbor_changes(filled, missing, known, has) -> np.ndarray:
     """Return the differences between means over the nearest rows and the given fills.
 
     Distances are computed between filled rows, and means are weighted by inverse squared distances.
-    Only rows in which the value is observed take part, so no row is its own neighbour.
-
-    Parameters
-    ----------
-    filled : ndarray of shape (n_samples, n_columns)
-        Rows with their missing values filled.
-    missing : ndarray of bool of shape (n_samples, n_columns)
-        Mask of missing values.
-    known : ndarray of shape (n_known, n_columns)
-        Filled training rows.
-    has : ndarray of bool of shape (n_known, n_columns)
-        Mask of observed values of the training rows.
-
-    Returns
-    -------
-    changes : ndarray of shape (n_samples, n_columns)
-        Zero for observed values, in empty rows, and if no near row has the value.
+    Only rows in which the value is observed take part (`has`, of the training rows `known`), so no
+    row is its own neighbour. The differences are zero for observed values, in empty rows, and if no
+    near row has the value.
     """
     changes = np.zeros(filled.shape)
     gappy = np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1))

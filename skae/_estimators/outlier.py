@@ -583,19 +583,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     def _scale(self, X, form):
         """Return rows in units of the ranges of the features, and the excess of distant values.
 
-        Parameters
-        ----------
-        X : ndarray or CSR matrix of shape (n_samples, n_features)
-            Rows.
-        form : tuple of int
-            Shape of a sample.
-
-        Returns
-        -------
-        scaled : ndarray of shape (n_samples, *form) or CSR matrix of shape (n_samples, n_features)
-            Rows in these units, clipped to `_FARTHEST` from 0, in the precision of X.
-        beyond : coo_array of shape (n_samples, n_features)
-            Squared distances of X beyond the limit, in double precision; mostly empty.
+        The rows have the shape `form` and are clipped to `_FARTHEST` from 0. The excess is a mostly
+        empty sparse array of squared distances of X beyond the limit, in double precision.
         """
         if is_frame(X):
             # Its columns are in their own units.

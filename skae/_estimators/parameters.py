@@ -109,25 +109,9 @@ def check_single_schedule(learning_rate: str, net_params: dict | None):
 
 
 def check_range(X, names, loss, output_range, *, named_loss):
-    """Raise an error for rows that cannot be reconstructed within the output range.
+    """Raise an error for a value outside the output range or the domain of the loss.
 
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Training rows.
-    names : sequence of length n_features
-        Names of the columns.
-    loss : ReconstructionLoss
-        The loss, whose `domain` must include X.
-    output_range : "auto", None or pair of float
-        Range requested by the user.
-    named_loss : str
-        Name and value of the parameter of the loss, for messages.
-
-    Raises
-    ------
-    ValueError
-        If a value is outside; the message names its column.
+    The message names its column, and the parameter of the loss with its value (`named_loss`).
     """
     if loss.domain is not None:
         (lower, upper), reason = loss.domain, named_loss
@@ -159,15 +143,7 @@ def _ends(X, which: str) -> np.ndarray:
 
 
 def warn_if_overcomplete(n_components: int | float | str | None, n_features: int):
-    """Warn if there are enough codes to copy the features.
-
-    Parameters
-    ----------
-    n_components : int, float, str or None
-        Parameter of the user.
-    n_features : int
-        Number of features.
-    """
+    """Warn if there are enough codes to copy the features."""
     if isinstance(n_components, Integral) and n_components > n_features:
         warn_user(
             f"n_components={n_components} is more than the {n_features} features of X, so "
@@ -201,15 +177,7 @@ def warn_of_no_gain(
 
 
 def warn_of_no_neighbors_gained(linear_map: str, *, is_linear: bool):
-    """Warn that an autoencoder keeps no more neighbours than a linear map.
-
-    Parameters
-    ----------
-    linear_map : str
-        Name of the best linear map.
-    is_linear : bool
-        Whether the model stayed the linear map.
-    """
+    """Warn that an autoencoder keeps no more neighbours than a linear map, or is that map."""
     names = {
         "pca": "PCA",
         "svd": "the singular value decomposition without centring (TruncatedSVD)",

@@ -25,23 +25,8 @@ FOREIGN_PENALTIES = ("top_k",)
 def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
     """Return the loss object for a name, a loss, a function or a torch criterion.
 
-    Parameters
-    ----------
-    loss : str, ReconstructionLoss, callable or torch criterion
-        Parameter of the estimator.
-    of_codes : bool, default=False
-        Whether the estimator also accepts losses of the codes.
-
-    Returns
-    -------
-    loss : ReconstructionLoss
-        The loss; an instance is returned unchanged.
-
-    Raises
-    ------
-    ValueError
-        If it is a class, a loss of codes that the estimator does not accept, or if a
-        parameter of the loss is not as described.
+    Objects are returned unchanged, and checked. Classes are refused, as are losses of the codes
+    unless `of_codes`.
     """
     if isinstance(loss, str):
         return {**LOSSES, **CODE_LOSSES}[loss]()
@@ -113,18 +98,7 @@ def check_rotation(
 
 
 def check_nested(estimator) -> None:
-    """Raise an error for parameters that cannot be combined with nested codes.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator with `nested=True`.
-
-    Raises
-    ------
-    ValueError
-        If another parameter cannot be combined with it.
-    """
+    """Raise an error for parameters that cannot be combined with nested codes."""
     usual = {"penalty": None, "rotation": "pca", "tied_weights": False}
     reasons = {
         "penalty": "It would act on all codes, however many are kept",
@@ -157,23 +131,7 @@ def check_row_losses(
 ):
     """Warn about a loss with one number for all rows, and reject it for weighted rows.
 
-    Parameters
-    ----------
-    loss : ReconstructionLoss
-        The loss.
-    settings : Settings
-        Precision of the network, and whether rows are held out.
-    n_features : int
-        Number of columns of the table.
-    weights : ndarray of shape (n_samples,) or None
-        Weights of the rows, equal if None.
-    name : str
-        Name of the estimator's parameter.
-
-    Raises
-    ------
-    ValueError
-        If rows have weights, which such a loss cannot take into account.
+    `name` is the estimator's parameter of the loss.
     """
     if loss.tells_rows_apart(n_features, settings.network.torch_dtype):
         return
@@ -194,18 +152,7 @@ def check_row_losses(
 
 
 def check_neighbor_parameters(estimator):
-    """Raise an error for parameters that do not apply to the neighbour loss.
-
-    Parameters
-    ----------
-    estimator : AutoencoderTransformer
-        An estimator whose `loss` is a `NeighborLoss`.
-
-    Raises
-    ------
-    ValueError
-        If one of them has another value than its default.
-    """
+    """Raise an error for parameters that do not apply to a neighbour loss, if they were changed."""
     reasons = {
         "penalty": (None, "The loss is one of the codes already."),
         "missing": (None, "Rows with missing cells have no exact neighbours; fill them first."),

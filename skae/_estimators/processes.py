@@ -9,21 +9,7 @@ from skae._estimators.checkpoints import describe_fit
 def check_agreement(estimator, rows, weights, separation: Separation | None) -> None:
     """Raise an error if several processes do not agree on a fit.
 
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator that is being fitted.
-    rows : ndarray or sparse matrix of shape (n_samples, n_features)
-        The rows of this process.
-    weights : ndarray of shape (n_samples,) or None
-        Weights of the rows.
-    separation : Separation or None
-        Rows that must not be on both sides of a split.
-
-    Raises
-    ------
-    ValueError
-        If the processes have different estimators, parameters, versions or kinds of tables.
+    They must have equal estimators, parameters, versions and kinds of tables.
     """
     ranks = RANKS.get()
     if ranks.size == 1:

@@ -22,15 +22,8 @@ _CELLS_AT_ONCE = 2**22
 def reads_blocks(method: _Method) -> _Method:
     """Let a method of rows process tables larger than memory block by block.
 
-    Parameters
-    ----------
-    method : function
-        Method that returns an array or a pandas data frame with one result per row.
-
-    Returns
-    -------
-    in_blocks : function
-        The method, which concatenates the results of blocks.
+    The method returns an array or a pandas data frame with one result per row; the results of the
+    blocks are concatenated.
     """
 
     @functools.wraps(method)

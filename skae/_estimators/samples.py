@@ -48,20 +48,8 @@ def stack_samples(X, *, lazily: bool = False):
 def warn_of_doubtful_axes(architecture, shape, sample_shape):
     """Warn if images for a convolutional network seem to have their channels last, or none.
 
-    Parameters
-    ----------
-    architecture : object
-        The parameter `architecture`.
-    shape : tuple of int
-        Shape of a sample.
-    sample_shape : tuple of int or None
-        The parameter `sample_shape`; None if the shape is that of X.
-
-    Warns
-    -----
-    SkaeWarning
-        If the last axis has the length of a usual number of channels and the first has not, or if
-        the two axes of signals have the usual lengths of images.
+    They do if the last axis has the length of a usual number of channels and the first has not, or
+    if the two axes of signals have the usual lengths of images.
     """
     if architecture != "conv" and not isinstance(architecture, Convolutional):
         return

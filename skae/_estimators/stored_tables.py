@@ -42,19 +42,9 @@ def _read_whole(X):
 
 
 def open_stored(X, *, maps: bool = False) -> StoredTable | None:
-    """Return stored rows as a table that is read in blocks.
+    """Return stored rows as a table that is read in blocks; None for arrays, frames and lists.
 
-    Parameters
-    ----------
-    X : object
-        Input of the user, except for paths.
-    maps : bool, default=False
-        Whether to include small memory maps.
-
-    Returns
-    -------
-    table : StoredTable or None
-        None for arrays, frames and lists.
+    With `maps`, small memory maps are included.
     """
     if isinstance(X, StoredTable):
         return X

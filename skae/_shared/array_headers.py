@@ -24,24 +24,9 @@ class ArrayHeader:
 
 
 def read_array_header(archive, member):
-    """Read shape and data type of an array, and check them against the size of the array.
+    """Return shape and data type of an array, a member of an archive in the format NPY.
 
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-        Open archive.
-    member : zipfile.ZipInfo
-        Member of the archive in the format NPY.
-
-    Returns
-    -------
-    header : ArrayHeader
-        Shape and data type of the array.
-
-    Raises
-    ------
-    ValueError
-        If the header is invalid or too long, or claims more bytes than the member has.
+    A header is refused if it is invalid or too long, or claims more bytes than the member has.
     """
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)

@@ -73,26 +73,10 @@ def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
 
 
 def check_weights(sample_weight, X) -> np.ndarray | None:
-    """Return weights in double precision, or None if none are given.
+    """Return weights of the rows in double precision, or None if none are given.
 
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,), float or None
-        Weights of the rows.
-    X : array-like of shape (n_samples, n_features)
-        The rows.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_samples,) or None
-        Weights, some of which may be zero. Weights too small beside the largest for single
-        precision are zero.
-
-    Raises
-    ------
-    ValueError
-        If a weight is negative or not finite, the shape is wrong, all weights are zero, or
-        their sum overflows.
+    Weights too small beside the largest for single precision become zero. Negative or infinite
+    weights, wrong shapes, sums that overflow, and weights that are all zero are refused.
     """
     if sample_weight is None:
         return None

@@ -13,15 +13,7 @@ def current_versions() -> dict[str, str]:
 
 
 def check_versions(versions: dict[str, str], name: str):
-    """Warn if an estimator was pickled with other versions than those installed.
-
-    Parameters
-    ----------
-    versions : dict of str to str
-        Versions from `current_versions` at the time of pickling.
-    name : str
-        Name of the estimator, for the message.
-    """
+    """Warn if an estimator was pickled with other versions than those installed."""
     now = current_versions()
     different = [
         f"{package} {then} (now {now[package]})"

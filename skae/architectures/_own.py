@@ -26,21 +26,8 @@ class Own(Architecture):
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
         """Return the modules that the user's function makes, wrapped to take and return rows.
 
-        Parameters
-        ----------
-        plan : StackPlan
-            Shape of the rows, number of codes, and parameters of the estimator.
-
-        Returns
-        -------
-        encoder, decoder : OwnModule
-            Wrapped modules of the user.
-
-        Raises
-        ------
-        ValueError
-            If the function does not take three arguments or does not return two modules, or if
-            inputs or outputs of the modules have wrong shapes.
+        A function that does not take three arguments or does not return two modules is refused, as
+        are modules with inputs or outputs of wrong shapes.
         """
         refuse_settings(
             "an `architecture` of your own",

@@ -19,25 +19,10 @@ _EXPECTED = (
 
 @torch.no_grad()
 def probe(role: str, module: nn.Module, shape, wanted, dtype: torch.dtype):
-    """Raise an error for a module with unsuitable inputs or outputs.
+    """Raise an error for a module of the user, "encoder" or "decoder", with unsuitable shapes.
 
-    Parameters
-    ----------
-    role : {"encoder", "decoder"}
-        Role of the module.
-    module : Module
-        Module of the user.
-    shape : tuple of int
-        Shape of an input sample.
-    wanted : tuple of int
-        Expected shape of the output for a sample; a row of as many numbers is accepted as well.
-    dtype : torch.dtype
-        Data type of the samples.
-
-    Raises
-    ------
-    ValueError
-        If the module raises an error, or returns another shape.
+    It must take samples of a shape without errors and return those of the wanted shape, or rows of
+    as many numbers.
     """
     trace = _Trace(module)
     samples = torch.zeros(2, *shape, dtype=dtype, device="cpu")

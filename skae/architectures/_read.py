@@ -16,23 +16,9 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 
 
 def read_architecture(architecture) -> Architecture:
-    """Return the architecture for a parameter.
+    """Return the architecture for a name, an instance, or a function that makes two modules.
 
-    Parameters
-    ----------
-    architecture : str, Architecture or callable
-        Name, instance, or function or class that makes an encoder and a decoder.
-
-    Returns
-    -------
-    architecture : Architecture
-        Architecture for the name, instance or function.
-
-    Raises
-    ------
-    ValueError
-        If the parameter is a torch module, which training would change, or a subclass of
-        `Architecture` instead of an instance.
+    Modules, which training would change, and subclasses instead of instances are refused.
     """
     if isinstance(architecture, str):
         return ARCHITECTURES[architecture]()

@@ -32,22 +32,7 @@ class CellErrors:
 
     @classmethod
     def measure(cls, comparison, n_codes, names=None):
-        """Measure the errors of both methods.
-
-        Parameters
-        ----------
-        comparison : PCAComparison
-            Comparison with its `evidence`.
-        n_codes : int
-            Number of codes.
-        names : sequence of str, default=None
-            Names of the columns. None uses those of the data.
-
-        Returns
-        -------
-        errors : CellErrors
-            Errors of the held-out cells.
-        """
+        """Measure the errors of both methods, with the given or the data's names of columns."""
         task, evidence = comparison.evidence.task, comparison.evidence
         methods = (comparison.reference, "autoencoder")
         found = {name: evidence.models[n_codes, name] for name in methods}
@@ -84,20 +69,7 @@ def _average(cells, axis):
 
 
 def format_column_errors(comparison, n_codes):
-    """Return a text table of the errors of the columns, highest first.
-
-    Parameters
-    ----------
-    comparison : PCAComparison
-        Comparison of a data frame.
-    n_codes : int
-        Number of codes.
-
-    Returns
-    -------
-    lines : list of str
-        Title, headings, and a line for each of at most twenty columns.
-    """
+    """Return lines of a text table of the errors of the columns, at most twenty, highest first."""
     errors = CellErrors.measure(comparison, n_codes)
     means = errors.average_columns()
     rows = [["column", "kind", "missing", *means]]

@@ -46,15 +46,7 @@ class EpochCounter:
 
 @contextmanager
 def epochs_counted(estimator, wanted):
-    """Show the epochs of the estimator's fits if standard output is a terminal.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator to be fitted.
-    wanted : bool
-        Whether to show anything.
-    """
+    """Show the epochs of the estimator's fits if `wanted` and standard output is a terminal."""
     countable = wanted and sys.stdout.isatty() and hasattr(estimator, "set_callbacks")
     if not countable or getattr(estimator, "_skl_callbacks", None):
         # Callbacks that the user has set stay as they are.

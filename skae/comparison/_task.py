@@ -98,25 +98,9 @@ def mean_square(values):
 
 
 def make_task(X, y, X_test=None, y_test=None, *, test_size, standardize, random_state, allow_nan):
-    """Check the rows of a comparison and split them; parameters are those of `compare_with_pca`.
+    """Check the rows of a comparison, split them, and scale them.
 
-    Parameters
-    ----------
-    X, y, X_test, y_test : array-like
-        Rows and targets; `X_test` may be None, and `y` and `y_test` both None.
-    test_size : float or int
-        Share or number of the rows to hold out without `X_test`.
-    standardize : bool
-        Whether to scale columns.
-    random_state : int, RandomState instance or None
-        Seed of the split.
-    allow_nan : bool
-        Whether values may be missing.
-
-    Returns
-    -------
-    task : Task
-        The rows, split and scaled.
+    The parameters are those of `compare_with_pca`; `allow_nan` is whether values may be missing.
     """
     X, sample_shape = _read_samples(X, "X", allow_nan)
     if y is not None:

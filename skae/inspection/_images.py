@@ -9,25 +9,10 @@ KINDS = ("image", "series", "bars")
 
 
 def read_image_shape(image_shape, n_features):
-    """Check the shape of images.
+    """Return the checked shape of images as numbers, or None.
 
-    Parameters
-    ----------
-    image_shape : tuple of int, "square" or None
-        (height, width), or (channels, height, width) with one or three channels. "square" means
-        that height and width are the square root of the number of features.
-    n_features : int
-        Number of features.
-
-    Returns
-    -------
-    image_shape : tuple of two or three int, or None
-        Shape as numbers.
-
-    Raises
-    ------
-    ValueError
-        If rows are not images of this shape.
+    It is (height, width), or (channels, height, width) with one or three channels. "square" means
+    that height and width are the square root of the number of features.
     """
     if image_shape is None:
         return None
@@ -93,25 +78,11 @@ def draw_image(ax, row, image_shape, limits, cmap):
 
 
 def draw_mosaic(ax, tiles, tile_values, image_shape, **kwargs):
-    """Draw images side by side, on axes with the values of two codes.
+    """Draw images side by side, on axes with the values of two codes, and return the artist.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Axes to plot on.
-    tiles : ndarray of shape (n_steps, n_steps, n_features)
-        Images; the first code changes along the second axis.
-    tile_values : ndarray of shape (2, n_steps)
-        Values of the two codes, ascending.
-    image_shape : tuple of int
-        (height, width), or (channels, height, width).
-    **kwargs : dict
-        Passed on to `Axes.imshow`.
-
-    Returns
-    -------
-    image : matplotlib AxesImage
-        Artist of the mosaic.
+    `tiles` has shape (n_steps, n_steps, n_features), along whose second axis the first code
+    changes, and `tile_values` the ascending values of both codes. Further arguments are those of
+    `Axes.imshow`.
     """
     height, width = image_shape[-2:]
     n_steps = len(tiles)

@@ -48,25 +48,10 @@ def take_axes(ax, caller, figsize=None):
 
 
 def split_axes(ax, caller, n_rows, n_columns, tile, **options):
-    """Replace axes by a grid of axes.
+    """Return a grid of axes in place of the given axes, which are hidden, or in a new figure.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes or None
-        Axes that the user gave, which are hidden. None creates a new figure.
-    caller : str
-        Name of the plotting function, for the error message if matplotlib is missing.
-    n_rows, n_columns : int
-        Size of the grid.
-    tile : tuple of two floats
-        Width and height of one of the axes in a new figure, in inches.
-    **options : dict
-        Passed on to `matplotlib.gridspec.GridSpec.subplots`.
-
-    Returns
-    -------
-    axes : ndarray of matplotlib Axes of shape (n_rows, n_columns)
-        Axes of the grid.
+    `caller` is named if matplotlib is missing. `tile` is the width and height of one of the axes in
+    a new figure, in inches. Options are those of `matplotlib.gridspec.GridSpec.subplots`.
     """
     import_extra("matplotlib", "plot", caller)
     if ax is None:

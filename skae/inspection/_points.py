@@ -57,18 +57,8 @@ def draw_points(ax, points, y, **kwargs):
 def explain_colors(ax, artists, points, y, beside=None):
     """Add a legend, labels among the points, or a colour bar.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Axes with the points.
-    artists : list of matplotlib PathCollection
-        Artists that `draw_points` returned.
-    points : ndarray of shape (n_rows, 2)
-        Points.
-    y : ndarray of shape (n_rows,) or None
-        Labels or quantities.
-    beside : matplotlib Axes, default=None
-        Empty axes for the legend. None places the legend to the right of `ax`.
+    The artists are those of `draw_points`. `beside` are empty axes for the legend; None places it
+    to the right of `ax`.
     """
     if y is None:
         return

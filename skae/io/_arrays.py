@@ -12,23 +12,7 @@ _ASKED = "as asked for"
 
 
 def read_npz(request):
-    """Return the table in an NPZ file.
-
-    Parameters
-    ----------
-    request : Request
-        File, target, treatment of missing values, and columns to leave out.
-
-    Returns
-    -------
-    table : Table
-        Table without the columns left out.
-
-    Raises
-    ------
-    ValueError
-        If the file is broken, names do not exist, or values are missing or infinite.
-    """
+    """Return the table in an NPZ file, without the columns left out."""
     headers = read_headers(request.path)
     name = _choose_matrix(headers, request.path)
     if request.target is None and name == "X" and "y" in headers:

@@ -7,32 +7,11 @@ from skae.io._written import read_written_columns
 
 
 def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
-    """Return named columns of the cells below the header.
+    """Return named columns of the cells below the header, and remarks on rows, names and notation.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Cells, in columns numbered from 0.
-    layout : Layout
-        Layout of the file. Without names in the file, columns are named x0, x1, ....
-    path : pathlib.Path
-        Path of the file, for error messages.
-    separator : str, default=","
-        Separator of the columns.
-    read_as_text : callable, default=None
-        Function from indices of columns to a frame of their cells as text.
-
-    Returns
-    -------
-    columns : list of Column
-        Columns; those without numbers have a reason to be left out.
-    remarks : list of str
-        Remarks on rows left out, names, and the notation of numbers.
-
-    Raises
-    ------
-    ValueError
-        If lines have more cells than there are names.
+    Without names in the file, columns are named x0, x1, .... Those without numbers have a reason to
+    be left out. `read_as_text` reads columns with given indices as text. Lines with more cells than
+    names are refused.
     """
     has_names = layout.names is not None
     titles = layout.names if has_names else ("",) * frame.shape[1]

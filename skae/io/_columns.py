@@ -114,18 +114,7 @@ def name_columns(titles):
 
 
 def convert_numbers(column):
-    """Return a column as numbers, or with a reason to be left out.
-
-    Parameters
-    ----------
-    column : Column
-        Column of any type.
-
-    Returns
-    -------
-    column : Column
-        Column of type bool, int or float, with NaN for missing values; or with a reason.
-    """
+    """Return a column as booleans or numbers with NaN, or with a reason to be left out."""
     if column.reason:
         return column
     values = column.values
@@ -141,18 +130,7 @@ def convert_numbers(column):
 
 
 def convert_kinds(column):
-    """Return a column as numbers, booleans, categories or dates, or with a reason to be left out.
-
-    Parameters
-    ----------
-    column : Column
-        Column of any type.
-
-    Returns
-    -------
-    column : Column
-        Column of a type that estimators accept in data frames, or with a reason.
-    """
+    """Return a column as a type that data frames may have, or with a reason to be left out."""
     if column.words is not None:
         return replace(column, values=read_dates(column.words), reason="")
     if column.reason:
@@ -177,18 +155,10 @@ def convert_kinds(column):
 def read_dates(values):
     """Return dates if all cells of a column of text are dates, and the text otherwise.
 
-    Parameters
-    ----------
-    values : pandas.Series of str
-        Cells, which may be missing.
-
-    Returns
-    -------
-    values : pandas.Series
-        Dates of type datetime64 for text such as 2024-05-31, with or without a time of day and a
-        time zone, which is converted to UTC, 2024/5/31, 31.5.2024 or 31-May-2024, with or without
-        a time of day. Text such as 5/31/2024 or 5-31-2024 is recognised if the column shows which
-        of the two numbers is the month. Marks of missing values are missing.
+    Dates are such as 2024-05-31, with or without a time of day and a time zone, which is converted
+    to UTC, 2024/5/31, 31.5.2024 or 31-May-2024, with or without a time of day. Text such as
+    5/31/2024 or 5-31-2024 is recognised if the column shows which of the two numbers is the month.
+    Marks of missing values are missing.
     """
     if values.dtype.kind != "O":
         return values
@@ -231,19 +201,10 @@ def _describe_type(values, present):
 
 
 def leave_out_row_numbers(columns):
-    """Leave out columns of row numbers.
+    """Give columns of row numbers a reason to be left out, and return them with remarks.
 
-    Parameters
-    ----------
-    columns : list of Column
-        Columns of numbers.
-
-    Returns
-    -------
-    columns : list of Column
-        Columns. Those that count from 0 or 1 and are named like row numbers have a reason.
-    remarks : list of str
-        Remarks on other columns that look like row numbers.
+    These count from 0 or 1 and are named like row numbers. Remarks are on others that look like
+    them.
     """
     done, remarks = [], []
     for column in columns:

@@ -14,28 +14,10 @@ _ASKED = "as asked for"
 
 
 def convert_columns(columns, remarks, request, *, numeric_only):
-    """Return the table of columns.
+    """Return the table of columns, as an array of those with numbers if `numeric_only`.
 
-    Parameters
-    ----------
-    columns : list of Column
-        Columns of the file.
-    remarks : list of str
-        Remarks on the file.
-    request : Request
-        File, target, treatment of missing values, and columns to leave out.
-    numeric_only : bool
-        Whether to keep only numeric columns, as an array.
-
-    Returns
-    -------
-    table : Table
-        Table without the columns left out.
-
-    Raises
-    ------
-    ValueError
-        If names do not exist, values are missing or infinite, or no rows or columns remain.
+    Names that do not exist, missing or infinite values, and tables without rows or columns are
+    refused.
     """
     names = [column.name for column in columns]
     columns, y = _take_target(columns, request)

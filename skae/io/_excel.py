@@ -21,30 +21,9 @@ _REMEDY = "Open it in a spreadsheet program, and save the sheet as CSV."
 
 
 def read_excel_columns(path, sheet, has_names):
-    """Read the columns of a sheet.
+    """Return the columns of a sheet, and remarks; of the first sheet if None is named.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Path of the workbook.
-    sheet : str or None
-        Name of the sheet. None reads the first sheet.
-    has_names : bool
-        Whether a row contains column names.
-
-    Returns
-    -------
-    columns : list of Column
-        Columns of the sheet.
-    remarks : list of str
-        Remarks on the sheet.
-
-    Raises
-    ------
-    ImportError
-        If pandas or openpyxl is not installed.
-    ValueError
-        If the file cannot be read, or has no sheet of this name.
+    `has_names` is whether a row contains column names.
     """
     pandas = import_extra("pandas", "table", "read_table")
     import_extra("openpyxl", "excel", "read_table")

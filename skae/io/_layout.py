@@ -102,20 +102,7 @@ def _count_agreeing(text, separator):
 
 
 def find_layout(records, has_names=True):
-    """Find the names and the first row of data.
-
-    Parameters
-    ----------
-    records : list of lists of str
-        First records of a file.
-    has_names : bool, default=True
-        Whether a record contains column names.
-
-    Returns
-    -------
-    layout : Layout
-        Positions of names and data.
-    """
+    """Find the names, if there are any, and the first row of data in the first records."""
     start = _find_start(records)
     width = _find_width(records[start:])
     if not has_names:

@@ -43,28 +43,8 @@ class Kept:
 def settle_missing(lacks, infinite, target_lacks, names, request):
     """Choose the rows and columns to keep, or raise an error.
 
-    Parameters
-    ----------
-    lacks : ndarray of bool of shape (n_samples, n_features)
-        Whether features are missing.
-    infinite : ndarray of bool of shape (n_samples, n_features)
-        Whether features are infinite.
-    target_lacks : ndarray of bool of shape (n_samples,)
-        Whether the target is missing.
-    names : sequence of str
-        Names of the features.
-    request : Request
-        File, target and treatment of missing values.
-
-    Returns
-    -------
-    kept : Kept
-        Rows and columns to keep.
-
-    Raises
-    ------
-    ValueError
-        If values are infinite, missing and not allowed to be, or missing in every row.
+    The masks are of missing and of infinite features, and of rows with a missing target. Infinite
+    values are refused, as are columns without values, and missing values unless allowed.
     """
     columns = np.ones(len(names), dtype=bool)
     if request.missing == "error":

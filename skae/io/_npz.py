@@ -15,22 +15,9 @@ _ENDING = ".npy"
 
 
 def read_headers(path):
-    """Read shapes and data types of the arrays in an NPZ file, without the arrays.
+    """Return the headers of the arrays in an NPZ file by name, without reading the arrays.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Path of the file.
-
-    Returns
-    -------
-    headers : dict of str to ArrayHeader
-        Headers by name of the array. Other members of the archive are ignored.
-
-    Raises
-    ------
-    ValueError
-        If the file is not an archive of arrays, or an array claims to be larger than its content.
+    Other members are ignored. Arrays that claim to be larger than their content are refused.
     """
     with explain_unreadable(path, _KIND, _REMEDY):
         if not zipfile.is_zipfile(path):
@@ -45,27 +32,7 @@ def read_headers(path):
 
 
 def read_array(path, name, header):
-    """Read an array of an NPZ file, if it fits into memory.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Path of the file.
-    name : str
-        Name of the array.
-    header : ArrayHeader
-        Shape and data type of the array.
-
-    Returns
-    -------
-    array : ndarray
-        Array from the file.
-
-    Raises
-    ------
-    ValueError
-        If the array is broken, contains Python objects, or takes too much memory.
-    """
+    """Read an array of an NPZ file, if it fits into memory and has no Python objects."""
     # Smaller data types are converted to float32.
     n_bytes = math.prod(header.shape) * max(header.dtype.itemsize, 4)
     check_size(path, n_bytes, "If this is correct, write it without compression: numpy.savez.")

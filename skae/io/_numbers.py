@@ -131,16 +131,8 @@ def is_no_value(text):
 def is_value(text):
     """Return whether a cell is a value rather than a name.
 
-    Parameters
-    ----------
-    text : str
-        Text of the cell.
-
-    Returns
-    -------
-    bool
-        True for numbers, booleans, dates and other text with digits and without letters, and marks
-        of missing values.
+    Values are numbers, booleans, dates and other text with digits and without letters, and marks of
+    missing values.
     """
     text = text.strip()
     has_digits = any(letter.isdigit() for letter in text)

@@ -15,30 +15,10 @@ _OTHER_KINDS = ("text", "categories", "dates or times")
 
 
 def read_parquet_columns(path, target, *, numeric_only=True):
-    """Read the columns of a Parquet file, and the target.
+    """Return the columns of a Parquet file, and remarks.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Path of the file.
-    target : str or None
-        Name of a column to read regardless of its type.
-    numeric_only : bool, default=True
-        Whether to skip columns of text, categories, dates and times.
-
-    Returns
-    -------
-    columns : list of Column
-        All columns of the file. Skipped columns have no values, and a reason.
-    remarks : list of str
-        Remarks on the file.
-
-    Raises
-    ------
-    ImportError
-        If pandas or pyarrow is not installed.
-    ValueError
-        If the file is broken or takes too much memory.
+    With `numeric_only`, columns of text, categories, dates and times other than the target are
+    skipped: they have no values, and a reason.
     """
     import_extra("pandas", "table", "read_table")
     arrow = import_extra("pyarrow", "table", "read_table")

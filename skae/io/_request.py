@@ -60,21 +60,9 @@ class Request:
             )
 
     def check_shape(self, n_samples, n_features, columns=(), kind="numeric"):
-        """Raise an error for tables without rows or columns.
+        """Raise an error for tables without rows, or without columns of a kind.
 
-        Parameters
-        ----------
-        n_samples, n_features : int
-            Number of rows and of columns.
-        columns : sequence of Column, default=()
-            Columns of the file, with the reasons to leave them out.
-        kind : {"numeric", "usable"}, default="numeric"
-            Kind of columns that were looked for.
-
-        Raises
-        ------
-        ValueError
-            If there are no rows or no columns.
+        The columns of the file have the reasons to leave them out. `kind` is "numeric" or "usable".
         """
         if n_samples == 0:
             raise ValueError(

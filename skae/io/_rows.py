@@ -10,23 +10,9 @@ _MOST_BELOW = 10
 
 
 def drop_odd_rows(frame, titles, n_columns):
-    """Leave out rows without data.
+    """Leave out rows without data, and return the others with their index, and remarks.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Cells, in columns numbered from 0.
-    titles : sequence of str
-        Names of the columns.
-    n_columns : int
-        Number of columns with data.
-
-    Returns
-    -------
-    frame : pandas.DataFrame
-        Remaining rows, with their original index.
-    remarks : list of str
-        Remarks on rows left out.
+    Data are in the first `n_columns` columns, which the titles name.
     """
     if not len(frame) or not n_columns:
         return frame, []

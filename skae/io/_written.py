@@ -168,24 +168,10 @@ def choose_decimal(columns, separator):
 
 
 def read_written_columns(columns, separator, read_as_text=None):
-    """Convert columns of text that are numbers.
+    """Convert columns of text that are numbers, and return all columns with remarks.
 
-    Parameters
-    ----------
-    columns : list of Column
-        Columns of a file.
-    separator : str
-        Separator of the columns.
-    read_as_text : callable, default=None
-        Function from indices of columns to a DataFrame of their cells as text. It is called for
-        columns that were read with decimal points while other columns have decimal commas.
-
-    Returns
-    -------
-    columns : list of Column
-        Columns; text that is not numbers has a reason.
-    remarks : list of str
-        Remarks on the notation of numbers, and on cells that keep a column from being numeric.
+    Text that is not numbers has a reason. `read_as_text` reads columns with given indices as text:
+    it is called for those that were read with decimal points while others have decimal commas.
     """
     written = {
         index: WrittenColumn(column.values)

@@ -15,26 +15,9 @@ _NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
 
 
 def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -> ModelProto:
-    """Return a module as a model of ONNX for any number of rows.
+    """Return a module as a model of ONNX for any number of rows, or raise an `ExportError`.
 
-    Parameters
-    ----------
-    module : Module
-        Module of one input, which returns a tuple of tensors.
-    example : Tensor of shape (n_rows, ...)
-        Example rows, which set shape and data type.
-    opset : int
-        Version of the operators.
-
-    Returns
-    -------
-    model : ModelProto
-        Model in ONNX.
-
-    Raises
-    ------
-    skae.exceptions.ExportError
-        If torch cannot export the module.
+    The module takes one tensor, of the shape and type of the example rows, and returns a tuple.
     """
     sizes = {0: torch.export.Dim("n_rows")}
     with _without_noise(), torch.no_grad():
@@ -79,18 +62,9 @@ def _without_noise():
 
 
 def graft(graph: GraphProto, scope, container, inputs: list[str], outputs: list[str]):
-    """Insert a graph into the graph that skl2onnx builds.
+    """Insert a graph into the graph that skl2onnx builds in `container`, with names from `scope`.
 
-    Parameters
-    ----------
-    graph : GraphProto
-        Graph to insert.
-    scope : skl2onnx Scope
-        Source of unique names.
-    container : skl2onnx ModelComponentContainer
-        Container of nodes and constants, which is changed.
-    inputs, outputs : list of str
-        Names of the inserted graph's inputs and outputs in the larger graph.
+    `inputs` and `outputs` are the names of the inserted graph's ends in the larger graph.
     """
     names = {own.name: name for own, name in zip(graph.input, inputs, strict=True)}
 

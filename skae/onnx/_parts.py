@@ -97,17 +97,9 @@ def _check_methods(last, methods: tuple[str, ...]) -> None:
 
 
 def join(exported: dict[str, onnx.ModelProto]) -> onnx.ModelProto:
-    """Join models with equal inputs.
+    """Join models with equal inputs, by prefix of their outputs, to one model with all outputs.
 
-    Parameters
-    ----------
-    exported : dict of str to ModelProto
-        Models by prefix of their outputs. ONNX Runtime computes common steps once.
-
-    Returns
-    -------
-    model : ModelProto
-        Model with the outputs of all.
+    ONNX Runtime computes common steps once.
     """
     (_, model), *others = exported.items()
     for prefix, other in others:

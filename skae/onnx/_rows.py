@@ -63,20 +63,7 @@ def _read_column(column) -> np.ndarray:
 def draw_rows(steps):
     """Draw rows within, and slightly beyond, the range of the training rows.
 
-    Parameters
-    ----------
-    steps : list of estimators
-        Steps of the model.
-
-    Returns
-    -------
-    X : ndarray or data frame of shape (n_samples, n_features)
-        Rows.
-
-    Raises
-    ------
-    skae.exceptions.ExportError
-        If steps before the autoencoder cannot be inverted.
+    Steps before the autoencoder that cannot be inverted are refused.
     """
     place = next((i for i, step in enumerate(steps) if find_program(type(step))), len(steps))
     if place == len(steps):

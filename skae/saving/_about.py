@@ -25,23 +25,8 @@ _MOST_PARTS = 10
 def describe(model, card: dict[str, Any] | None) -> dict[str, Any]:
     """Return information about a model.
 
-    Parameters
-    ----------
-    model : estimator
-        Estimator of skae, or an estimator with such inside.
-    card : dict or None
-        Information that the user adds.
-
-    Returns
-    -------
-    about : dict
-        Class, time of saving, versions, numbers of rows and columns, errors, this information for
-        autoencoders inside the model, and the card.
-
-    Raises
-    ------
-    TypeError
-        If the card is not a dictionary that JSON can represent.
+    It consists of class, time of saving, versions, numbers of rows and columns, errors, the same
+    for autoencoders inside the model, and the user's card, a dictionary that JSON can represent.
     """
     about: dict[str, Any] = {
         "class": type(model).__name__,

@@ -11,24 +11,9 @@ _SHAPE = "(length, n_step_features)"
 
 
 def list_sequences(X, id_column=None) -> list:
-    """Return sequences as a list.
+    """Return sequences as a list, without the columns that identify them.
 
-    Parameters
-    ----------
-    X : object
-        Sequences as passed by the user.
-    id_column : str or None, default=None
-        Column that identifies the sequence of each step in a data frame with one row per step.
-
-    Returns
-    -------
-    sequences : list
-        Sequences as given, without the columns that identify them.
-
-    Raises
-    ------
-    ValueError
-        If X does not contain sequences.
+    `id_column` identifies the sequence of each step in a data frame with one row per step.
     """
     if _is_grouped(X):
         # In some versions of polars, groups are iterators as well.

@@ -17,25 +17,11 @@ _AVAILABLE: dict[str, Callable[[], bool]] = {
 
 
 def resolve_device(device: str, dtype: str) -> torch.device:
-    """Return the device with the given name.
+    """Return the device with the given name, or raise an error if it is unknown or unavailable.
 
-    Parameters
-    ----------
-    device : str
-        "auto", "cpu", "cuda" or "mps", the last three also with a number as in "cuda:1". "auto" is
-        CUDA where torch finds it, else the CPU.
-    dtype : {"float32", "float64"}
-        Precision of the network.
-
-    Returns
-    -------
-    device : torch.device
-        The device.
-
-    Raises
-    ------
-    ValueError
-        If the device is unknown, unavailable, or lacks the precision.
+    The name is "auto", "cpu", "cuda" or "mps", the last three also with a number as in "cuda:1".
+    "auto" is CUDA where torch finds it, else the CPU. A device without double precision is refused
+    for networks of float64.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -145,17 +145,7 @@ def measure_pca(
 def find_observed_share(dataset: WeightedRows, cell_shares: Sequence[float] | None = None) -> float:
     """Return the weighted share of the cells of a data set that are not missing.
 
-    Parameters
-    ----------
-    dataset : WeightedRows
-        The rows.
-    cell_shares : sequence of float of length n_features, default=None
-        Weight of each column. None means equal weights.
-
-    Returns
-    -------
-    share : float
-        Share between 0 and 1.
+    `cell_shares` has the weight of each column; None means equal weights.
     """
     total = mass = 0.0
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):

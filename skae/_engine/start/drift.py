@@ -12,13 +12,8 @@ from skae.modules import INPUT_LIMIT
 def warn_of_drift(table: PreparedTable, input_scale: torch.Tensor):
     """Warn if rows lie beyond the range to which the encoder clips its input.
 
-    Parameters
-    ----------
-    table : PreparedTable
-        New rows, in the units of the first fit.
-    input_scale : Tensor of shape (n_features,)
-        Factors of standardised rows in the network, which gave columns about unit size in the first
-        fit.
+    The new rows are in the units of the first fit, in which `input_scale` gave columns about unit
+    size.
     """
     units, scale = table.units, input_scale.cpu().double().numpy()
     shift = units.standardised(table.statistics.mean).double().numpy() * scale

@@ -63,17 +63,7 @@ class NormalDistribution:
     ) -> GaussianFilling:
         """Return the module that fills missing cells of standardised and scaled rows.
 
-        Parameters
-        ----------
-        standardization : Standardization
-            Centring and scaling of rows for the network.
-        input_scale : Tensor of shape (n_features,)
-            Factors of standardised rows in the network.
-
-        Returns
-        -------
-        filling : GaussianFilling
-            Module with the data type of the network, on the CPU.
+        It has the data type of the network, and is on the CPU.
         """
         scale = input_scale.double().numpy()
         shift = (self.mean - standardization.mean) / standardization.scale
@@ -112,25 +102,10 @@ def describe_incomplete(
     A normal distribution is fitted by expectation maximisation: missing cells count with their
     expectation given the observed cells, and with the variance about it. The variance is averaged
     over draws, which costs no more than a second fill. The exact variance would take an inverse
-    matrix for each row.
+    matrix for each row. The range is that of the observed cells.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows, with NaN for missing cells. Memory maps are read in chunks.
-    shares : ndarray of shape (n_samples,)
-        Weights of the rows, summing to 1.
-    n_components : int or float in (0, 1)
-        Number of components, or share of variance that they must explain.
-    precision : {"float32", "float64"}, default="float64"
-        Precision of the computations for wide tables.
-
-    Returns
-    -------
-    statistics : ColumnStatistics
-        Mean and variance under the distribution, and the range of the observed cells.
-    components : MaskedPrincipalComponents
-        Principal components of the covariance.
+    `shares` are weights of the rows that sum to 1, `n_components` is a number or the share of
+    variance to explain, and `precision` is used for wide tables. Memory maps are read in chunks.
 
     References
     ----------
@@ -167,17 +142,7 @@ def describe_incomplete(
 def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
     """Return mean, variance and range of the observed cells of each column.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows, with NaN for missing cells.
-    shares : ndarray of shape (n_samples,)
-        Weights of the rows.
-
-    Returns
-    -------
-    statistics : ColumnStatistics
-        Statistics of the columns. All zero for columns without observed cells.
+    All are zero for columns without observed cells.
     """
     slices = chunk_slices(X.shape)
     lowest, highest = (

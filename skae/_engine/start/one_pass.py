@@ -38,18 +38,7 @@ class OnePass:
         self.precision = np.dtype(np.float64 if is_cheap(*X.shape) else precision)
 
     def describe_columns(self, shares: np.ndarray) -> ColumnStatistics:
-        """Return mean, variance and range of the columns.
-
-        Parameters
-        ----------
-        shares : ndarray of shape (n_samples,)
-            Weights of the rows, summing to 1.
-
-        Returns
-        -------
-        statistics : ColumnStatistics
-            Statistics of the columns.
-        """
+        """Return mean, variance and range of the columns, for weights of the rows that sum to 1."""
         while not self._read(shares):
             self.precision = np.dtype(np.float64)
         check_squares(self.moments.squares, np.arange(self.X.shape[1]))

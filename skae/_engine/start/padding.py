@@ -37,25 +37,8 @@ def describe_padded(
     """Return statistics and principal components of sequences of different lengths.
 
     Unlike missing cells, cells after the end of a sequence have no true values to estimate. They
-    are set to the mean of their column, so that they do not contribute to projections.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows, with NaN for padding.
-    shares : ndarray of shape (n_samples,)
-        Weights of the rows, summing to 1.
-    n_components : int or float in (0, 1)
-        Number of components, or share of variance that they must explain.
-    precision : {"float32", "float64"}, default="float64"
-        Precision of the computations for wide tables.
-
-    Returns
-    -------
-    statistics : ColumnStatistics
-        Mean, variance and range of the observed cells.
-    components : PaddedPrincipalComponents
-        Principal components of the rows, with padding set to the mean.
+    are set to the mean of their column, so that they do not contribute to projections. The
+    statistics are those of the observed cells. The parameters are those of `describe_incomplete`.
     """
     observed = describe_observed_cells(X, shares)
     parts = (shares[some] @ ~np.isnan(X[some]) for some in chunk_slices(X.shape))

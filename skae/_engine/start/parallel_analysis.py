@@ -14,24 +14,12 @@ _FEWEST_ROWS = 500
 
 
 def count_components(X, weights: np.ndarray | None = None) -> int:
-    """Return the number of principal components by parallel analysis.
+    """Return the number of principal components by parallel analysis, at least 1.
 
     A component counts if it explains more variance than the component of the same rank in 95 % of
     the tables whose columns are shuffled independently. Counting stops at the first component that
-    does not.
-
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Table. Evenly spaced rows are used if it is large. Missing cells count as the mean of their
-        column.
-    weights : ndarray of shape (n_samples,), default=None
-        Positive weights of the rows. None means equal weights.
-
-    Returns
-    -------
-    n_components : int
-        Number of components, at least 1.
+    does not. Evenly spaced rows are used if the table is large. Missing cells count as the mean of
+    their column.
 
     References
     ----------

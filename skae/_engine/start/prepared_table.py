@@ -106,27 +106,10 @@ class PreparedTable(Prepared):
 def prepare_table(
     X, weights, in_training, settings: NetworkSettings, device, units: Units | None = None
 ) -> PreparedTable:
-    """Prepare a table for training.
+    """Prepare a table for training on a device.
 
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Table.
-    weights : ndarray of shape (n_samples,) or None
-        Weights of the rows. None means equal weights.
-    in_training : ndarray of bool of shape (n_samples,)
-        Mask of the training rows, from which statistics and PCA are computed.
-    settings : NetworkSettings
-        Settings of the network.
-    device : torch.device
-        Device of the training.
-    units : Units, default=None
-        Units of a network whose training continues. None computes them from this table.
-
-    Returns
-    -------
-    table : PreparedTable
-        Prepared table.
+    Statistics and PCA are computed from the rows of the mask `in_training`, unless `units` are
+    those of a network whose training continues.
     """
     weights, shares = share_weights(weights, in_training)
     resident = _choose_passes(X, settings, device)
@@ -188,24 +171,8 @@ def describe_table(
 ) -> tuple[ColumnStatistics, PrincipalComponents]:
     """Return statistics of the columns of a table, and its principal components.
 
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Table.
-    shares : ndarray of shape (n_samples,)
-        Weights of the rows, summing to 1.
-    settings : NetworkSettings
-        Number of components, and whether cells may be missing.
-    resident : ResidentTable or OnePass, default=None
-        Table on a GPU, if passes over it are made there, or in a file, if only one pass is made. No
-        cells may be missing then.
-
-    Returns
-    -------
-    statistics : ColumnStatistics
-        Mean, variance and range of the columns.
-    components : PrincipalComponents
-        Principal components, with the distribution that fills missing cells if there may be any.
+    These have the distribution that fills missing cells if there may be any. `resident` makes the
+    passes over a table on a GPU or in a file, in which no cells may be missing.
     """
     if settings.padded:
         return describe_padded(X, shares, settings.n_components, precision=settings.dtype)

@@ -76,11 +76,6 @@ def find_principal_components(
     find_covariance : callable, default=None
         Function of mean and shares that returns the covariance in double precision. None computes
         it from X.
-
-    Returns
-    -------
-    principal_components : PrincipalComponents
-        Axes and variances.
     """
     n_samples, n_features = X.shape
     mean, total = statistics.mean, float(statistics.variance.sum())

@@ -40,17 +40,9 @@ class SpreadTable:
         self.shape = ranks.count(X.shape[0]), X.shape[1]
 
     def describe_columns(self, shares: np.ndarray) -> ColumnStatistics:
-        """Return mean, variance and range of the columns.
+        """Return mean, variance and range of the columns of the rows of all ranks.
 
-        Parameters
-        ----------
-        shares : ndarray of shape (n_samples,)
-            Weights of the rows. Those of the rows that the ranks process sum to 1.
-
-        Returns
-        -------
-        statistics : ColumnStatistics
-            Statistics of the rows of all ranks.
+        The weights of the rows sum to 1 over all ranks.
         """
         ranks = self.ranks
         self.share = float(shares[self.own].sum())

@@ -34,18 +34,7 @@ class ResidentTable:
         self.X = torch.from_numpy(writable).to(device)
 
     def describe_columns(self, shares: np.ndarray) -> ColumnStatistics:
-        """Return mean, variance and range of the columns.
-
-        Parameters
-        ----------
-        shares : ndarray of shape (n_samples,)
-            Weights of the rows, summing to 1.
-
-        Returns
-        -------
-        statistics : ColumnStatistics
-            Statistics of the columns.
-        """
+        """Return mean, variance and range of the columns, for weights of the rows that sum to 1."""
         lowest, highest = self.X.aminmax(dim=0)
         # Summing about the first row keeps the digits of columns far from zero.
         first, mean = self.X[0].double(), self._zeros()

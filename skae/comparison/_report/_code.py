@@ -6,25 +6,9 @@ _PLAIN = (bool, int, float, str, type(None))
 def write_code(load_code, has_target, n_codes, options, masked):
     """Return Python code that repeats the comparison and fits the autoencoder of the report.
 
-    Parameters
-    ----------
-    load_code : str or None
-        Python code that creates X (and y, X_test and y_test if they were given). None leaves a
-        comment in its place.
-    has_target : bool
-        Whether `y` was given.
-    n_codes : int
-        Number of codes of the report.
-    options : dict
-        Options of `compare_with_pca`. Values that cannot be written as literals appear under the
-        name of the parameter.
-    masked : bool
-        Whether X has missing values.
-
-    Returns
-    -------
-    code : str
-        Python code; its `model` is fitted on all rows of X.
+    `load_code` creates X (and y, X_test and y_test if they were given); None leaves a comment in
+    its place. Of `options`, those of `compare_with_pca`, values that cannot be written as literals
+    appear under the name of the parameter. In the code, `model` is fitted on all rows of X.
     """
     given = {name: value for name, value in options.items() if value is not None}
     arguments = ["X", *(["y"] if has_target else [])]

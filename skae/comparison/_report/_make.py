@@ -31,28 +31,9 @@ _MOST_COLUMNS = 20
 
 
 def check_report(path):
-    """Check that a report can be written, before the long computation.
+    """Return the path of a report, and check that it can be written, before the long computation.
 
-    Parameters
-    ----------
-    path : str or path-like
-        File to write.
-
-    Returns
-    -------
-    path : pathlib.Path
-        Path of the file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder of the file does not exist.
-    ImportError
-        If matplotlib is not installed.
-    IsADirectoryError
-        If the path is a folder.
-    ValueError
-        If the path does not end in .html or .htm.
+    It must end in .html or .htm and lie in a folder that exists, and matplotlib must be installed.
     """
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:

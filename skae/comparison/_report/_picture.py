@@ -83,21 +83,7 @@ def render(figure, alt, caption, chart=True):
 def draw_column_errors(errors, of_reference, names, unit, reference):
     """Return a picture of the errors of columns as bars, with marks of the reference method.
 
-    Parameters
-    ----------
-    errors, of_reference : ndarray of shape (n_columns,)
-        Errors of the autoencoder and of the reference method; NaN without observed held-out cells.
-    names : list of str
-        Names of the columns.
-    unit : str
-        Label of the errors.
-    reference : {"PCA", "FAMD"}
-        Name of the reference method.
-
-    Returns
-    -------
-    picture : Picture
-        Bar chart.
+    Errors are NaN for columns without observed held-out cells. `unit` is their label.
     """
     errors, of_reference = np.nan_to_num(errors), np.nan_to_num(of_reference)
     order = np.argsort(errors, kind="stable")[-MOST_NAMES:]

@@ -37,20 +37,8 @@ class ScoreIntervals:
 def measure_scores(comparison, n_codes):
     """Return the scores of both methods with 95 % intervals.
 
-    Intervals come from the splits if there are several, else from a bootstrap of the held-out rows.
-
-    Parameters
-    ----------
-    comparison : PCAComparison
-        Comparison with its `evidence`.
-    n_codes : int
-        Number of codes.
-
-    Returns
-    -------
-    scores : ScoreIntervals
-        Mean scores over splits with their intervals; or, with a single split, scores with
-        intervals for other held-out rows of the same distribution and the same models.
+    They are mean scores over the splits if there are several. With a single split, intervals are
+    for other held-out rows of the same distribution and the same models, from a bootstrap.
     """
     if comparison.repeats:
         return _measure_splits(comparison, n_codes)

@@ -10,20 +10,7 @@ _FEW_ROWS = 50
 
 
 def say_verdict(verdict, comparison):
-    """Return the verdict in one sentence.
-
-    Parameters
-    ----------
-    verdict : Verdict
-        Verdict in numbers.
-    comparison : PCAComparison
-        Comparison of the verdict.
-
-    Returns
-    -------
-    sentence : str
-        Verdict in words.
-    """
+    """Return the verdict in one sentence."""
     n_rows = comparison.n_train + comparison.n_test
     if n_rows < _TOO_FEW_ROWS:
         return f"No verdict: {n_rows} rows are too few to tell which method is better."
@@ -95,22 +82,7 @@ def _say_need(verdict, comparison):
 
 
 def explain_verdict(verdict, comparison, scores=None):
-    """Return the sentences that explain the verdict.
-
-    Parameters
-    ----------
-    verdict : Verdict
-        Verdict in numbers.
-    comparison : PCAComparison
-        Comparison of the verdict.
-    scores : ScoreIntervals, default=None
-        Scores of predictions of the target. None without a target.
-
-    Returns
-    -------
-    sentences : list of str
-        Sentences on rows, errors, predictions and units.
-    """
+    """Return sentences on rows, errors, units and, with `scores`, predictions of the target."""
     autoencoder, reference = verdict.autoencoder, comparison.reference
     codes = count_codes(autoencoder.n_components)
     measure = "squared error" if reference == "PCA" else "loss"

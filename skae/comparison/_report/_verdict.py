@@ -40,17 +40,9 @@ class Verdict:
 def reach_verdict(comparison):
     """Choose the number of codes to report.
 
-    Parameters
-    ----------
-    comparison : PCAComparison
-        Comparison with its `evidence`.
-
-    Returns
-    -------
-    verdict : Verdict
-        Verdict for the fewest codes that match PCA with the greatest number of components for
-        which fewer codes suffice. If no number of codes matches more components of PCA, verdict for
-        the lowest error ratio, rounded as in the table, and among ties for the fewest codes.
+    The fewest codes that match PCA with the greatest number of components for which fewer codes
+    suffice. If no number of codes matches more components of PCA, the lowest error ratio, rounded
+    as in the table, and among ties the fewest codes.
     """
     results = comparison.results
     pairs = list(zip(results[::2], results[1::2], strict=True))
