@@ -6,6 +6,7 @@ import numpy as np
 
 from skae._shared.extras import import_extra
 from skae.io._columns import convert_kinds, convert_numbers, leave_out_row_numbers
+from skae.io._doubts import describe_doubts
 from skae.io._missing import settle_missing
 from skae.io._request import list_names
 from skae.io._table import Table
@@ -39,7 +40,7 @@ def convert_columns(columns, remarks, request, *, numeric_only):
         None if y is None else np.asarray(y[kept.rows].tolist()),
         tuple(column.name for column in used if column.name not in reasons),
         {name: reasons[name] for name in names if name in reasons},
-        (*remarks, *counting, *kept.remarks),
+        (*remarks, *counting, *describe_doubts(used), *kept.remarks),
     )
 
 

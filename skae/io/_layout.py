@@ -117,8 +117,11 @@ def find_layout(records, has_names=True):
 
 def _find_layout_by_names(records, start):
     first = _skip_units(records, start + 1)
-    remarks = [*_describe_above(records[:start]), *_describe_units(records, start + 1, first)]
-    names = tuple(records[start]) if start < len(records) else ()
+    names, upper = _read_names(records, start, first)
+    above, below = (start, start + 1) if upper is None else (upper, upper + 2)
+    remarks = [*_describe_above(records[:above]), *_describe_units(records, below, first)]
+    if upper is not None:
+        remarks.append(f"Lines {above + 1} and {below} were joined to names, such as {names[-1]!r}")
     if _are_values(names):
         remarks.append(
             f"The first line ({', '.join(names[:3])} ...) was read as column names: if it is data, "
@@ -188,9 +191,56 @@ def _find_names_in_comment(records, start):
 
 
 def _skip_units(records, first):
+    above = first
     while first < len(records) and _are_units(records[first], records[first + 1 :]):
         first += 1
+    if first > above and first < len(records) and _is_index_name(records[first], records[above]):
+        first += 1
     return first
+
+
+def _is_index_name(cells, above):
+    """Return whether a line only names the index, as pandas writes below names of two lines."""
+    return bool(cells[0]) and not above[0] and _count_filled(cells) == 1 and len(cells) > 1
+
+
+def _read_names(records, start, first):
+    """Return the names, and the index of the upper of two lines if they are joined, or None."""
+    names = tuple(records[start]) if start < len(records) else ()
+    if first > start + 1:
+        spread = _spread(names, records[start + 1])
+        is_group = tuple(spread) != names or _are_equal(names)
+        if is_group and (joined := _join_names(spread, records[start + 1])):
+            return joined, start
+    if not _are_equal(names):
+        return names, None
+    if start and not _is_comment(records[start - 1]):
+        above = _spread(records[start - 1], names)
+        if joined := _join_names(above, names):
+            return joined, start - 1
+    return names, None
+
+
+def _spread(cells, below):
+    """Return the cells, with those left empty by a group of columns filled from the left."""
+    spread: list[str] = []
+    for cell, own in zip(cells, below, strict=False):
+        spread.append(cell or (spread[-1] if own and spread else ""))
+    return spread
+
+
+def _join_names(above, below):
+    """Return names of two lines as one, or None if they are equal or do not fit."""
+    if len(above) != len(below):
+        return None
+    joined = tuple(" ".join(filter(None, pair)) for pair in zip(above, below, strict=True))
+    return None if _are_equal(joined) else joined
+
+
+def _are_equal(names):
+    """Return whether some names are equal."""
+    named = [name for name in names if name]
+    return len(set(named)) < len(named)
 
 
 def _are_units(cells, below):

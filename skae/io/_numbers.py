@@ -11,23 +11,29 @@ _SIGNS = str.maketrans(
 )
 _NO_VALUE = {"\u2026", "?", "*", "nan", "null", "(null)", "none", "nil", "\\n"}
 _NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "k.a.", "missing", "unknown"}
-# Dashes, which may be a rule below the names, points, and errors of spreadsheets in any language.
-_MARK = re.compile(r":?[-\u2013\u2014]+:?|={3,}|\.+|#n/?[abdv]|#\S{1,15}[!?]")
+# Dashes, which may be a rule below the names, frames, points, and errors of spreadsheets in any
+# language.
+_MARK = re.compile(r":?[-\u2013\u2014]+:?|={3,}|\+[-=+]+\+|\.+|#n/?[abdv]|#\S{1,15}[!?]")
 _CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|ZAR|MXN|Rs\\.?|kr\\.?|z\u0142"
 )
 _CURRENCY = rf"(?:[A-Z]{{0,3}}[$\u00a2-\u00a5\u20a0-\u20cf]|{_CODES})"
 _NUMBER = re.compile(
     rf"(?P<open>\()? *(?P<sign>[+-])? *(?P<before>{_CURRENCY}|%)? *(?P<inner>[+-])?"
-    r"(?P<body>(?=[.,]?\d)[\d., ']*?[\d.,])(?P<power>[eE][+-]?\d+)? *"
+    r"(?P<body>(?=[.,]?\d)[\d., ']*?[\d.,])"
+    # 1.5e3, 1.5D+03 as written by Fortran, or 1.5 x 10^3.
+    r"(?P<power>(?:[eE]|[dD](?=[+-])| ?[\u00d7x*] ?10\^)[+-]?\d+)? *"
     rf"(?P<after>{_CURRENCY}|%|\u2030)? *(?P<last>-)? *(?P<close>\))?"
 )
+# Accounting formats show a zero as a dash beside the currency.
+_ZERO = re.compile(rf"(?P<before>{_CURRENCY}) *-|- *(?P<after>{_CURRENCY})")
 # Groups of three digits, the first without a leading zero; or of two digits, as in India.
 _POINT = re.compile(
     r"(?:\d+|[1-9]\d{0,2}(?P<mark>[, '])\d{3}(?:(?P=mark)\d{3})*|[1-9]\d?(?:,\d{2})+,\d{3})?"
     r"(?:\.\d*)?"
 )
 _COMMA = re.compile(r"(?:\d+|[1-9]\d{0,2}(?P<mark>[. '])\d{3}(?:(?P=mark)\d{3})*)?(?:,\d*)?")
+_EXPONENT = re.compile(r"[+-]?\d+$")
 _LOGICAL = {"true": 1.0, "false": 0.0}
 # Longer texts are not numbers, and take long to match.
 _LONGEST = 60
@@ -42,7 +48,7 @@ class Cell:
     body : str
         Digits, with decimal mark and thousands separators.
     power : str
-        Exponent, such as "e-3", or an empty string.
+        Exponent, such as "e-3" or "x10^-3", or an empty string.
     is_negative : bool
         Whether there is a minus sign, or parentheses.
     unit : str
@@ -70,7 +76,7 @@ class Cell:
         """Return the number, given its decimal mark."""
         other = "," if decimal == "." else "."
         digits = re.sub(rf"[{other} ']", "", self.body).replace(",", ".")
-        value = float(digits + self.power)
+        value = float(f"{digits}e{_EXPONENT.findall(self.power)[0]}" if self.power else digits)
         return -value if self.is_negative else value
 
 
@@ -98,7 +104,10 @@ def read_cell(text):
     True
     """
     text = text.strip()
-    match = _NUMBER.fullmatch(text.translate(_SIGNS)) if len(text) <= _LONGEST else None
+    text = text.translate(_SIGNS) if len(text) <= _LONGEST else ""
+    if zero := _ZERO.fullmatch(text):
+        return Cell("0", unit=zero["before"] or zero["after"])
+    match = _NUMBER.fullmatch(text)
     if match is None:
         return None
     part = {name: value or "" for name, value in match.groupdict().items()}

@@ -1,9 +1,10 @@
-"""Removal of rows without data: empty lines, comments, and notes below the table."""
+"""Removal of rows without data: empty lines, comments, notes below the table, and totals."""
 
 import numpy as np
 
 from skae.io._layout import COMMENT_MARKS
 from skae.io._numbers import is_no_value, is_value
+from skae.io._totals import find_totals
 
 # Maximum number of lines below a table that are examined.
 _MOST_BELOW = 10
@@ -23,6 +24,7 @@ def drop_odd_rows(frame, titles, n_columns):
     if n_columns > 1:
         rows["Lines without values left out"] = _find_empty(frame)
         rows["Lines below the table left out"] = _find_below(frame)
+        rows["Totals left out"] = find_totals(frame)
     remarks = []
     odd = np.zeros(len(frame), dtype=bool)
     for description, found in rows.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skae._shared.extras import import_extra
 from skae.io._assembly import assemble_columns
+from skae.io._doubts import describe_codes
 from skae.io._errors import explain_unreadable
 from skae.io._layout import find_layout, find_separator, split_records
 from skae.io._sizes import check_size
@@ -24,6 +25,13 @@ _OLD_ENCODING = "Windows-1252"
 _MISSING = (" ", "?")
 # Separators that are recognised in order to refuse them.
 _NO_SEPARATORS = {"blanks": None, "colons": ":", "'^'": "^", "'~'": "~"}
+# Beginnings of files of other kinds, such as pages with the error message of a failed download.
+_OTHER_FILES = {
+    "HTML or XML": re.compile(r"\s*<(!doctype|html|\?xml|!--)", re.IGNORECASE),
+    "JSON": re.compile(r"""\s*(\{\s*("|\})|\[\s*[{\[])"""),
+    "a pointer of Git LFS": re.compile("version https://git-lfs"),
+    "ARFF": re.compile(r"\s*(%.*\n\s*)*@relation\b", re.IGNORECASE),
+}
 # All but tabs, ends of lines and pages, and the end of files of DOS.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _REMEDY = "Check that its ending matches its content."
@@ -70,7 +78,7 @@ def _unpack(path, suffix):
 def _read(path, suffix, has_names, encoding):
     usual = _SEPARATORS[suffix]
     text, is_whole = _read_sample(path, suffix, encoding)
-    _refuse_bytes(text, path, suffix)
+    _refuse_other_files(text, path, suffix)
     separator = find_separator(text, usual)
     records = list(split_records(text, separator))
     if not is_whole and len(records) > 1:
@@ -95,7 +103,8 @@ def _read(path, suffix, has_names, encoding):
     with explain_unreadable(path, f"a readable {suffix} file", _REMEDY):
         frame = source.read()
     columns, found = assemble_columns(frame, layout, path, separator, source.read_as_text)
-    return columns, [*remarks, *layout.remarks, *found]
+    codes = describe_codes(cells[layout.first :], columns)
+    return columns, [*remarks, *layout.remarks, *found, *codes]
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,8 @@ class _Source:
 
     def _count_cells(self, message):
         """Return the error message of pandas with the number of the line in the file."""
+        if found := re.search(r"EOF inside string starting at row (\d+)", message):
+            return f"the quotation mark in row {int(found[1]) + 1} of the data is never closed"
         found = re.search(r"Expected \d+ fields in line (\d+), saw (\d+)", message)
         if found is None:
             return message
@@ -201,13 +212,16 @@ def _refuse_separators(records, path):
             )
 
 
-def _refuse_bytes(text, path, suffix):
-    """Raise an error for a first line with control characters, as in files of other kinds."""
-    found = _CONTROL.search(text.partition("\n")[0])
-    if found is not None:
+def _refuse_other_files(text, path, suffix):
+    """Raise an error for a file that begins like one of another kind."""
+    control = _CONTROL.search(text.partition("\n")[0])
+    found = [f"seems to be {kind}" for kind, own in _OTHER_FILES.items() if own.match(text)]
+    if control is not None:
+        found = [f"starts with the control character {control[0]!r} and is not text"]
+    if found:
         raise ValueError(
-            f"`path` must be a readable {suffix} file. Got {str(path)!r}, which starts with the "
-            f"control character {found[0]!r} and is not text. {_REMEDY}"
+            f"`path` must be a readable {suffix} file. Got {str(path)!r}, which {found[0]}. "
+            f"{_REMEDY}"
         )
 
 

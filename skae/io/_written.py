@@ -9,6 +9,8 @@ from skae.io._numbers import is_no_value, read_cell, read_logical
 
 # Number of distinct cells that are examined to decide whether a column has numbers.
 _N_TRIED = 200
+# Largest number of units that one column may have, and the longest text of a number with one.
+_FEW, _LONGEST = 4, 100
 _UNIT = re.compile(r"(?<=[\d.,])(?P<blank> *)(?P<unit>(?:[^\W\d_]|\u00b0)[^\d.,]*)$")
 # Words after hours and days, which are times and dates, though a column may have one word alone.
 _NO_UNIT = re.compile(
@@ -63,10 +65,13 @@ class WrittenColumn:
         if self._logical:
             none = [text for text, value in self._logical.items() if value is None]
             return self._describe_odd([text for text in none if not is_no_value(text)])
+        odd = [t for t, cell in self._cells.items() if cell is None and not is_no_value(t)]
+        if (odd or not self._numbers) and (shown := _show_units(self._counts.index)):
+            self.is_nearly_numeric = True
+            return f"numeric in more than one unit, such as {shown}"
         if not self._numbers:
             examples = [repr(_shorten(text)) for text in self._counts.index[:1]]
             return ", such as ".join(["text", *examples])
-        odd = [t for t, cell in self._cells.items() if cell is None and not is_no_value(t)]
         return self._describe_odd(odd) or self._find_mixture()
 
     def _describe_odd(self, texts):
@@ -263,15 +268,35 @@ def _describe_nearly(written, names):
 
 def _find_suffix(texts):
     """Return a unit that follows the number in all of several texts, or an empty string."""
-    found = _UNIT.search(texts[0].strip()) if len(texts) > 1 else None
+    units = {_find_unit(text) for text in texts[:2]}
+    unit = units.pop() if len(texts) > 1 and len(units) == 1 else None
+    return unit if unit and all(_find_unit(text) == unit for text in texts) else ""
+
+
+def _show_units(texts):
+    """Return two texts if all are numbers, with a few different units; otherwise an empty string."""
+    shown: dict[str, str] = {}
+    for text in [text for text in texts if not is_no_value(text)][:_N_TRIED]:
+        unit = _find_unit(text)
+        # "12 Main St" is an address.
+        if unit is None or " " in unit:
+            return ""
+        shown.setdefault(unit, text)
+    return " and ".join(map(repr, list(shown.values())[:2])) if 1 < len(shown) <= _FEW else ""
+
+
+def _find_unit(text):
+    """Return the unit behind a number, an empty string without one, or None for other text."""
+    text = text.strip()
+    if (cell := read_cell(text)) is not None:
+        return cell.unit
+    found = _UNIT.search(text) if len(text) <= _LONGEST else None
     if found is None or _NO_UNIT.fullmatch(found["unit"]):
-        return ""
-    if not all(text.strip().endswith(found["unit"]) for text in texts):
-        return ""
+        return None
     # "12A" is no number of amperes.
     is_unit = bool(found["blank"]) or re.fullmatch("[A-Z]+", found["unit"]) is None
-    are_numbers = all(read_cell(text.strip().removesuffix(found["unit"])) for text in texts)
-    return found["unit"] if is_unit and are_numbers else ""
+    is_number = read_cell(text.removesuffix(found["unit"])) is not None
+    return found["unit"] if is_unit and is_number else None
 
 
 def _write(value):

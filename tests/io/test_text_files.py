@@ -220,6 +220,9 @@ def test_numbers_are_read_in_many_notations(read):
         (["987-", "5"], [-987, 5]),
         (["-", "5.5", "--", "n/a", "#DIV/0!"], [np.nan, 5.5, np.nan, np.nan, np.nan]),
         (["True", "", "False"], [1, np.nan, 0]),
+        (["1.5D+03", "-2.5D-01", "3"], [1500, -0.25, 3]),
+        (["1.5\u00d710^3", "-2 x 10^-1", "3"], [1500, -0.2, 3]),
+        (["$ -", "$3", "- $"], [0, 3, 0]),
         (["TRUE", "FALSE", "TRUE"], [1, 0, 1]),
     ]:
         rows = "".join(f"{cell},{index % 2}\n" for index, cell in enumerate(cells))
@@ -235,7 +238,9 @@ def test_columns_that_are_not_numeric_are_left_out_with_the_reason(read):
         (["1,5", "2.5", "3,25"], "decimal points in some cells"),
         (["5", "n/v", "7"], "numeric but for 1 cell, such as 'n/v'"),
         (["5", "(7", "8"], "numeric but for 1 cell"),
-        (["5 kg", "6 lb", "7 kg"], "text, such as '5 kg'"),
+        (["5 kg", "6 lb", "7 kg"], "more than one unit, such as '5 kg' and '6 lb'"),
+        (["5 kg", "6", "7 kg"], "more than one unit, such as '5 kg' and '6'"),
+        (["12 Main St", "14 Oak Ave", "7 Elm Rd"], "text, such as '12 Main St'"),
         (["5 PM", "12 PM", "7 PM"], "text, such as '5 PM'"),
         (["5 May", "12 May", "7 May"], "text, such as '5 May'"),
         (["12A", "13A", "14A"], "text, such as '12A'"),
@@ -305,10 +310,46 @@ def test_lines_that_are_no_data_are_left_out(read):
         "a,b\n-----,-----\n1,2\n3,5\n",
         "a,b\n1,2\nn/a,-\n3,5\n",
         "a|b\n:---|---:\n1|2\n3|5\n",
+        "a,b\n1,2\n3,5\nTotal,7\n",
+        "a,b\n1,2\n3,5\nTotal:,7\nMean,3.5\n",
     ]:
         table = read(text)
         assert_holds(table, "ab", [[1, 2], [3, 5]])
         assert has_remark(table, "left out: ")
+
+
+def test_totals_are_left_out(read):
+    for total in ["Total,7.3", "Grand total,7.3", "Summe,", ",7.3"]:
+        table = read(f"item,a\nx,1.1\ny,2.2\nz,4\n{total}\n")
+        assert_holds(table, "a", [[1.1], [2.2], [4]])
+        assert has_remark(table, "Totals left out: 1")
+    table = read('item,a\nx,"1,100"\ny,"2,200"\nz,4\n,"3,304"\n')
+    assert_holds(table, "a", [[1100], [2200], [4]])
+
+
+@pytest.mark.parametrize("last", [",7", "Totals of y,7.3", "w,7.3"])
+def test_last_rows_that_are_no_totals_are_kept(read, last):
+    assert len(read(f"item,a\nx,1.1\ny,2.2\nz,4\n{last}\n").X) == 4
+
+
+def test_frames_of_tables_are_left_out(read):
+    rule = "+---+---+\n"
+    table = read(f"{rule}| a | b |\n{rule}| 1 | 2 |\n| 3 | 5 |\n{rule}", missing="keep")
+    assert_holds(table, "ab", [[1, 2], [3, 5]])
+
+
+def test_names_of_two_lines_are_joined(read):
+    for text in [
+        "a,a,b\nx,y,x\n1,2,3\n3,5,7\n",
+        "a,,b\nx,y,x\n1,2,3\n3,5,7\n",
+        "a,a,b\nx,y,x\n,,\n1,2,3\n3,5,7\n",
+        ",a,a,b\n,x,y,x\nrow,,,\nk,1,2,3\nl,3,5,7\n",
+        "Title\nrow,a,,b\n,x,y,x\nk,1,2,3\nl,3,5,7\n",
+    ]:
+        table = read(text)
+        assert_holds(table, ["a x", "a y", "b x"], [[1, 2, 3], [3, 5, 7]])
+        assert has_remark(table, "were joined to names, such as 'b x'")
+    assert read("a,a\nm,m\n1,2\n3,5\n").feature_names == ("a", "a.1")
 
 
 def test_marks_that_look_like_comments_are_kept(read):
@@ -380,6 +421,12 @@ def test_columns_without_name_and_values_are_left_out(read):
             assert table.drop_reasons == {"Unnamed: 0": "no values"}
 
 
+def test_numbers_in_several_units_are_remarked_on(read):
+    for numeric_only in (True, False):
+        table = read("a,b\n5 kg,1\n,2\n6 lb,3\n", numeric_only=numeric_only, missing="keep")
+        assert has_remark(table, "Column a is numeric in more than one unit, such as '5 kg'")
+
+
 def test_units_behind_all_numbers_are_left_out(read):
     for cells, unit in [
         (["5 kg", "6 kg", "n/a", "7.5 kg"], "kg"),
@@ -413,6 +460,12 @@ def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric
         ("a:b\n1:2\n3:5\n", "separated by colons"),
         ("a^b\n1^2\n3^5\n", r"separated by '\^'"),
         ("a\x01b\n1\x012\n3\x015\n", "control character"),
+        ("<!DOCTYPE html>\n<p>404, not found</p>\n", "seems to be HTML"),
+        ('[\n {"a": 1, "b": 2},\n {"a": 2, "b": 3}\n]\n', "seems to be JSON"),
+        ('{"a":1,"b":2}\n{"a":2,"b":3}\n', "seems to be JSON"),
+        ("version https://git-lfs.github.com/spec/v1\nsize 3\n", "seems to be a pointer of Git"),
+        ("@relation x\n@attribute a real\n@data\n1\n", "seems to be ARFF"),
+        ('a,b\n1,x\n2,"y\n3,z\n', "quotation mark in row 2 of the data is never closed"),
         (f"PK\x03\x04\x14a,b\n{rows}", "control character"),
         (f"a,b\n{rows}".encode("utf-32-le"), "control character"),
     ]:

@@ -1,0 +1,65 @@
+"""Totals and means in the last rows of a table."""
+
+import re
+
+import numpy as np
+
+from skae.io._written import WrittenColumn, is_text
+
+_TOTAL = re.compile(
+    r"(grand[ -]?|sub[ -]?)?total(e|en|es|s)?|sums?|mean|average|totaal|summe|gesamt(summe)?"
+    r"|insgesamt|mittelwert|durchschnitt|somme|moyenne|suma|promedio|итого|合计|合計|总计",
+    re.IGNORECASE,
+)
+# Sums of rounded numbers differ from rounded sums by this share.
+_TOLERANCE = 1e-3
+# Numbers above a row that may equal it by chance.
+_FEW = 3
+
+
+def find_totals(frame):
+    """Return whether rows are totals or means of the rows above.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame of shape (n_rows, n_columns)
+        Cells, in columns numbered from 0.
+
+    Returns
+    -------
+    is_total : ndarray of bool of shape (n_rows,)
+        True for rows at the end whose first cell is "Total" or a similar word, and for a last row
+        without text that holds the sums of at least three rows above, in a table with text.
+    """
+    found = np.zeros(len(frame), dtype=bool)
+    row = len(frame) - 1
+    while row > 0 and _TOTAL.fullmatch(_find_label(frame.iloc[row])):
+        found[row] = True
+        row -= 1
+    if row > _FEW - 1 and not found.any() and frame[0].isna().iloc[row] and is_text(frame[0]):
+        found[row] = _holds_sums(frame)
+    return found
+
+
+def _find_label(cells):
+    """Return the first cell of a row if it is text, or an empty string."""
+    label = next((cell for cell in cells if cell == cell and cell is not None), "")
+    return label.strip(" :.*") if isinstance(label, str) else ""
+
+
+def _holds_sums(frame):
+    """Return whether the last row has sums of the others, wherever it has cells."""
+    present = frame.columns[frame.iloc[-1].notna()]
+    sums = [_is_sum(frame[index]) for index in present]
+    return bool(sums) and all(sums)
+
+
+def _is_sum(column):
+    if column.dtype.kind == "O":
+        written = WrittenColumn(column)
+        if written.problem:
+            return False
+        column = written.convert(".")
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    total = np.nansum(values[:-1])
+    return bool(total != 0 and np.isclose(values[-1], total, rtol=_TOLERANCE, atol=0))
