@@ -1,4 +1,4 @@
-"""Remarks on columns of numbers that may be identifiers, codes or dates."""
+"""Remarks on columns that may hold something else than what was read."""
 
 import re
 
@@ -7,52 +7,81 @@ import numpy as np
 # Larger whole numbers are rounded as floats.
 _EXACT = 2**53
 _FIRST_DAY, _LAST_DAY = 1900_01_01, 2099_12_31
+_N_TRIED = 200
+_DATE = re.compile(
+    r"(\d{1,2}[-/.]\d{1,2}[-/.](\d\d|\d{4})|\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?"
+    r"|\d{1,2}\.?[- ][A-Za-z]{3,9}\.?[- ](\d\d|\d{4})|([A-Za-z]{3,9}\.? )?[A-Za-z]{3,9}\.? "
+    r"(\d{1,2},? )?\d{4})([ T]\d{1,2}:\d\d.*)?"
+)
 _CODE = re.compile(r"0\d{2,}")
 
 
 def describe_doubts(columns):
-    """Yield remarks on columns of whole numbers that are hardly quantities.
+    """Yield remarks on columns that are hardly quantities, or hardly text.
 
-    Parameters
-    ----------
-    columns : list of Column
-        Columns; those with a reason to be left out are passed over.
-
-    Yields
-    ------
-    remark : str
-        Remark on whole numbers that are rounded, and on days written as 20240531.
+    These are whole numbers that are rounded, days written as 20240531, dates that were read as
+    text, and a first column of text that is empty below its values.
     """
-    for column in columns:
-        if column.reason or column.values.dtype.kind not in "iu" or not len(column.values):
-            continue
-        numbers = column.values.to_numpy()
-        if max(int(numbers.max()), -int(numbers.min())) > _EXACT:
-            yield _advise(column.name, "may identify rows, with rounded numbers of over 15 digits")
-        elif _are_days(numbers):
-            yield _advise(column.name, f"may hold dates, such as {numbers[0]}, read as numbers")
+    for index, column in enumerate(columns):
+        kind = column.values.dtype.kind
+        if kind in "iu" and len(column.values):
+            yield from _describe_numbers(column)
+        elif kind == "O":
+            yield from _describe_text(column, is_first=index == 0)
+
+
+def _describe_numbers(column):
+    numbers = column.values.to_numpy()
+    if max(int(numbers.max()), -int(numbers.min())) > _EXACT:
+        yield _advise(column.name, "may identify rows, with rounded numbers of over 15 digits")
+    elif _are_days(numbers):
+        yield _advise(column.name, f"may hold dates, such as {numbers[0]}, read as numbers")
+
+
+def _describe_text(column, *, is_first):
+    present = column.values.dropna()
+    texts = [text for text in present.unique()[:_N_TRIED] if isinstance(text, str)]
+    dates = [text for text in texts if _DATE.fullmatch(text)]
+    if 2 * len(dates) > len(texts):
+        shown = " and ".join(map(repr, dates[:2]))
+        yield f"Column {column.name} may hold dates, such as {shown}, read as text"
+    n_rows = len(column.values)
+    has_labels = is_first and len(texts) > 1 and present.is_unique and present.index[0] == 0
+    if has_labels and 3 * len(present) <= 2 * n_rows:
+        yield (
+            f"Column {column.name} is empty below its values, as in pivot tables: fill the cells "
+            "in if the values hold for the rows below"
+        )
 
 
 def describe_codes(records, columns):
-    """Yield remarks on columns whose numbers begin with zeros.
-
-    Parameters
-    ----------
-    records : list of lists of str
-        First records of the file, below the names.
-    columns : list of Column
-        Columns in the order of the cells.
-
-    Yields
-    ------
-    remark : str
-        Remark on codes such as 01234 that were read as numbers.
-    """
+    """Yield remarks on columns whose numbers begin with zeros in some of the records."""
     for index, column in enumerate(columns):
         cells = [record[index] for record in records if index < len(record)]
         code = next((cell for cell in cells if _CODE.fullmatch(cell)), None)
         if code is not None and not column.reason and column.values.dtype.kind in "iuf":
             yield _advise(column.name, f"may hold codes, such as {code}, read as numbers")
+
+
+def describe_swallowed(columns, separator):
+    """Yield remarks on cells with whole lines of the file, as if a quotation mark were missing."""
+    for index, column in enumerate(columns):
+        values = column.values if column.words is None else column.words
+        texts = values.dropna().unique() if values.dtype.kind == "O" else ()
+        for text in texts:
+            if "\n" in str(text) and _holds_lines(str(text), separator, index, len(columns)):
+                yield (
+                    f"Column {column.name} has cells with whole lines of the file, such as "
+                    f"{text[:40]!r}: check that all quotation marks are closed"
+                )
+                break
+
+
+def _holds_lines(text, separator, index, n_columns):
+    """Return whether a cell begins and ends within lines of the file, by their numbers of cells."""
+    first, *inner, last = (line.count(separator) + 1 for line in text.split("\n"))
+    is_cut = first == n_columns - index and last == index + 1
+    return is_cut and set(inner) <= {n_columns} and (bool(inner) or n_columns > 2)
 
 
 def _advise(name, doubt):

@@ -7,11 +7,11 @@ from skae._shared.extras import import_extra
 from skae.io._assembly import assemble_columns
 from skae.io._errors import explain_unreadable
 from skae.io._layout import find_layout
+from skae.io._merged import fill_merged
 from skae.io._sizes import check_size
 
 EXCEL_SUFFIXES = (".xlsx", ".xlsm")
 _SAMPLE_ROWS = 100
-_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 # A result that is an empty text has the type "str".
 _UNCALCULATED = re.compile(
     rb"""<c\b(?![^>]*\bt="str")[^>]*><f\b[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>"""
@@ -21,7 +21,7 @@ _REMEDY = "Open it in a spreadsheet program, and save the sheet as CSV."
 
 
 def read_excel_columns(path, sheet, has_names):
-    """Return the columns of a sheet, and remarks; of the first sheet if None is named.
+    """Return the columns of a sheet, and remarks; of the first visible one if None is named.
 
     `has_names` is whether a row contains column names.
     """
@@ -33,13 +33,7 @@ def read_excel_columns(path, sheet, has_names):
     with explain_unreadable(path, _KIND, _REMEDY):
         book = pandas.ExcelFile(path, engine="openpyxl")
     with book:
-        sheets = [str(name) for name in book.sheet_names]
-        if sheet is not None and sheet not in sheets:
-            raise ValueError(
-                f"`sheet` must be one of {', '.join(sheets)}. Got {sheet!r}, which {str(path)!r} "
-                "lacks. Check its spelling, capital letters included."
-            )
-        sheet = sheets[0] if sheet is None else sheet
+        sheet, sheets, member = _choose_sheet(book, sheet, path)
         with explain_unreadable(path, _KIND, _REMEDY):
             frame = pandas.read_excel(book, sheet_name=sheet, header=None, na_values=["?", " "])
     if frame.empty:
@@ -48,8 +42,10 @@ def read_excel_columns(path, sheet, has_names):
             f"empty. Choose another of {', '.join(sheets)} with `sheet` (on the command line: "
             "--sheet)."
         )
-    columns, remarks = _make_columns(frame, has_names, path)
-    if frame.isna().any(axis=None) and (n_formulas := _count_formulas(path)):
+    with explain_unreadable(path, _KIND, _REMEDY), zipfile.ZipFile(path) as archive:
+        content = archive.read(member) if frame.isna().any(axis=None) else b""
+    columns, remarks = _make_columns(frame, has_names, path, content)
+    if n_formulas := len(_UNCALCULATED.findall(content)):
         remarks.insert(
             0,
             f"Formulas without a result, read as missing values: {n_formulas} (to have them "
@@ -60,18 +56,28 @@ def read_excel_columns(path, sheet, has_names):
     return columns, remarks
 
 
-def _count_formulas(path):
-    """Return the number of formulas in a workbook that no spreadsheet program has calculated."""
-    with zipfile.ZipFile(path) as archive:
-        sheets = [name for name in archive.namelist() if _SHEET.fullmatch(name)]
-        return sum(len(_UNCALCULATED.findall(archive.read(name))) for name in sheets)
+def _choose_sheet(book, name, path):
+    """Return the name of the sheet to read, those of all sheets with cells, and its file."""
+    # Not all sheets have cells: some are charts.
+    sheets = {str(own.title): own for own in book.book.worksheets}
+    if name is not None and name not in sheets:
+        raise ValueError(
+            f"`sheet` must be one of {', '.join(sheets)}. Got {name!r}, which {str(path)!r} "
+            "lacks. Check its spelling, capital letters included."
+        )
+    if name is None:
+        visible = [title for title, own in sheets.items() if own.sheet_state == "visible"]
+        name = next(iter(visible or sheets))
+    return name, list(sheets), sheets[name]._worksheet_path.lstrip("/")
 
 
-def _make_columns(frame, has_names, path):
+def _make_columns(frame, has_names, path, content):
     frame.columns = range(frame.shape[1])
-    head = frame.iloc[:_SAMPLE_ROWS].astype("object")
+    frame = frame.astype("object")
+    head = frame.iloc[:_SAMPLE_ROWS]
     records = [["" if v is None or v != v else str(v).strip() for v in row] for row in head.values]
     layout = find_layout(records, has_names)
+    merged = fill_merged(frame, layout.first, content)
     frame = frame.iloc[layout.first :].reset_index(drop=True).infer_objects()
     columns, remarks = assemble_columns(frame, layout, path)
-    return columns, [*layout.remarks, *remarks]
+    return columns, [*layout.remarks, *merged, *remarks]

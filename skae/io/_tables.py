@@ -56,7 +56,7 @@ def read_table(
         Whether the file contains column names. With False, columns are named x0, x1, ....
         Ignored for Parquet and NPZ files.
     sheet : str, default=None
-        Name of the sheet in an Excel workbook. None reads the first sheet.
+        Name of the sheet in an Excel workbook. None reads the first visible sheet.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from skae._shared.extras import import_extra
 from skae.io._assembly import assemble_columns
-from skae.io._doubts import describe_codes
+from skae.io._doubts import describe_codes, describe_swallowed
 from skae.io._errors import explain_unreadable
 from skae.io._layout import find_layout, find_separator, split_records
 from skae.io._sizes import check_size
@@ -103,8 +103,11 @@ def _read(path, suffix, has_names, encoding):
     with explain_unreadable(path, f"a readable {suffix} file", _REMEDY):
         frame = source.read()
     columns, found = assemble_columns(frame, layout, path, separator, source.read_as_text)
-    codes = describe_codes(cells[layout.first :], columns)
-    return columns, [*remarks, *layout.remarks, *found, *codes]
+    doubts = [
+        *describe_codes(cells[layout.first :], columns),
+        *describe_swallowed(columns, separator),
+    ]
+    return columns, [*remarks, *layout.remarks, *found, *doubts]
 
 
 @dataclass(frozen=True)

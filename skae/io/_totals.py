@@ -20,16 +20,8 @@ _FEW = 3
 def find_totals(frame):
     """Return whether rows are totals or means of the rows above.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame of shape (n_rows, n_columns)
-        Cells, in columns numbered from 0.
-
-    Returns
-    -------
-    is_total : ndarray of bool of shape (n_rows,)
-        True for rows at the end whose first cell is "Total" or a similar word, and for a last row
-        without text that holds the sums of at least three rows above, in a table with text.
+    These are rows at the end whose first cell is "Total" or a similar word, and a last row without
+    text that holds the sums of at least three rows above, in a table with text.
     """
     found = np.zeros(len(frame), dtype=bool)
     row = len(frame) - 1

@@ -274,7 +274,7 @@ def _find_suffix(texts):
 
 
 def _show_units(texts):
-    """Return two texts if all are numbers, with a few different units; otherwise an empty string."""
+    """Return two texts if all are numbers in a few different units, else an empty string."""
     shown: dict[str, str] = {}
     for text in [text for text in texts if not is_no_value(text)][:_N_TRIED]:
         unit = _find_unit(text)

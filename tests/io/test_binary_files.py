@@ -229,6 +229,62 @@ def test_formulas_without_a_result_are_remarked_on(read_excel):
     assert "Formulas without a result, read as missing values: 2" in table.remarks[0]
 
 
+@pytest.fixture
+def read_book(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="an optional extra")
+
+    def read(rows, change, **options):
+        book = openpyxl.Workbook()
+        for row in rows:
+            book.active.append(row)
+        change(book)
+        book.save(tmp_path / "table.xlsx")
+        return read_table(tmp_path / "table.xlsx", missing="keep", **options)
+
+    return read
+
+
+def test_merged_cells_are_filled_down(read_book):
+    def merge(book):
+        for cells in ["A1:C1", "A3:A5", "B4:B5", "A6:B6"]:
+            book.active.merge_cells(cells)
+
+    rows = [["Title"], ["k", "a", "b"], ["x", 1, 2], [None, 3, 5], [None, None, 7], ["y", None, 9]]
+    table = read_book(rows, merge, numeric_only=False)
+    assert table.X["k"].tolist() == ["x", "x", "x", "y"]
+    np.testing.assert_array_equal(table.X["a"], [1, 3, 3, np.nan])
+    assert "Merged cells filled down with their values: A3:A5, B4:B5" in table.remarks
+    assert "Merged cells read as missing but for the first: A6:B6" in table.remarks
+
+
+def test_merged_names_are_joined_with_those_below(read_book):
+    rows = [["k", "a", None, "b"], [None, "x", "y", "x"], ["u", 1, 2, 3], ["v", 3, 5, 7]]
+    table = read_book(rows, lambda book: book.active.merge_cells("B1:C1"))
+    assert table.feature_names == ("a x", "a y", "b x")
+
+
+def test_charts_and_hidden_sheets_are_passed_over(read_book):
+    def hide(book):
+        from openpyxl.chart import BarChart
+
+        book.create_chartsheet("chart", 0).add_chart(BarChart())
+        hidden = book.create_sheet("hidden", 1)
+        hidden.append(["c"])
+        hidden.append([9])
+        hidden.sheet_state = "hidden"
+
+    rows = [["a", "b"], [1, 2], [3, 5]]
+    assert read_book(rows, hide).X.tolist() == [[1, 2], [3, 5]]
+    assert read_book(rows, hide, sheet="hidden").X.tolist() == [[9]]
+
+
+def test_formulas_of_other_sheets_do_not_count(read_book):
+    table = read_book(
+        [["a"], [1], [None], [3]], lambda book: book.create_sheet("B").append(["=A1"])
+    )
+    assert not any("Formulas" in remark for remark in table.remarks)
+
+
 def test_empty_sheets_are_refused(read_excel):
     with pytest.raises(ValueError, match="the sheet 'A' is empty. Choose another of A, B"):
         read_excel({"A": [], "B": [["a"], [1]]})

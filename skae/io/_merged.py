@@ -1,0 +1,45 @@
+"""Merged cells of worksheets, of which only the first holds the value."""
+
+import re
+
+_RANGE = re.compile(rb'<mergeCell\b[^>]*\bref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
+_MOST_SHOWN = 3
+
+
+def fill_merged(frame, first, content):
+    """Fill merged cells down with their values, in place, and return remarks.
+
+    Cells above the first row of data are left alone. `content` is the XML of the worksheet.
+    """
+    down, across = [], []
+    for match in sorted(_RANGE.finditer(content), key=_find_start):
+        left, top, right, bottom = (_count(part) for part in match.groups())
+        if top < first or bottom >= len(frame) or right >= frame.shape[1]:
+            continue
+        name = b"".join(match.groups()[:2]) + b":" + b"".join(match.groups()[2:])
+        if bottom > top:
+            frame.iloc[top + 1 : bottom + 1, left] = frame.iloc[top, left]
+            down.append(name.decode())
+        if right > left:
+            across.append(name.decode())
+    kinds = {"filled down with their values": down, "read as missing but for the first": across}
+    return [f"Merged cells {kind}: {_show(names)}" for kind, names in kinds.items() if names]
+
+
+def _find_start(match):
+    return _count(match[2]), _count(match[1])
+
+
+def _count(part):
+    """Return the index of a row or column, from 0."""
+    if part.isdigit():
+        return int(part) - 1
+    index = 0
+    for letter in part:
+        index = 26 * index + letter - ord("A") + 1
+    return index - 1
+
+
+def _show(names):
+    more = len(names) - _MOST_SHOWN
+    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
