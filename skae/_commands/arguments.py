@@ -102,7 +102,7 @@ def _add_data_arguments(parser):
         action="store_true",
         help="leave out all columns that are not numeric (default: use columns of all kinds)",
     )
-    add("--sheet", metavar="NAME", help="sheet of an Excel workbook (default: the first visible one)")
+    add("--sheet", metavar="NAME", help="sheet of an Excel workbook (default: the first visible)")
     add(
         "--drop-missing",
         action="store_true",
