@@ -1,7 +1,7 @@
 """Base of all autoencoder estimators: fitting, encoding, decoding and scoring."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,7 @@ from skae._estimators.parameters import (
     read_layer_sizes,
     read_n_components,
     read_precision,
+    take_parameters,
     warn_if_overcomplete,
     warn_of_no_gain,
 )
@@ -438,10 +439,7 @@ class BaseAutoencoder(
         raise NotImplementedError
 
     def _make_network(self) -> NetworkSettings:
-        given = self.get_params(deep=False)
-        names = [field.name for field in fields(NetworkSettings) if field.name in given]
-        own = {name: given[name] for name in names}
-        own |= {
+        own = take_parameters(self, NetworkSettings) | {
             "n_components": read_n_components(self.n_components),
             "architecture": read_architecture(self.architecture),
             "hidden_layer_sizes": read_layer_sizes(self.hidden_layer_sizes),
@@ -451,11 +449,9 @@ class BaseAutoencoder(
         return NetworkSettings(**own)
 
     def _make_loop(self) -> LoopSettings:
-        given = self.get_params(deep=False)
-        names = [field.name for field in fields(LoopSettings) if field.name in given]
         mixed_precision = read_precision(self.mixed_precision, self.dtype, self.device)
-        own = {name: given[name] for name in names}
-        return LoopSettings(**{**own, "mixed_precision": mixed_precision})
+        own = take_parameters(self, LoopSettings) | {"mixed_precision": mixed_precision}
+        return LoopSettings(**own)
 
     def _make_chunk_settings(self) -> Settings:
         """Return the parameters for one epoch on a chunk of rows."""

@@ -148,7 +148,7 @@ class FrameForm:
 
         Raises an error if no column is left, and warns if some are left out.
         """
-        check_frame(estimator, X, fewest=2, reset=True)
+        check_frame(estimator, X, reset=True)
         kept = np.ones(len(X), dtype=bool) if weights is None else weights > 0
         drafts = [_Draft.read(X, index, name, kept) for index, name in enumerate(name_columns(X))]
         used = [draft for draft in drafts if draft.reason is None]
@@ -212,12 +212,7 @@ class FrameForm:
         With `lazily`, many rows are encoded only when they are taken. A frame without the columns
         of fit, or with missing values that fit had not, is refused.
         """
-        if not is_frame(X):
-            raise ValueError(
-                "X must be a data frame with the columns of fit, which had several kinds. Got "
-                f"{type(X).__name__}. Pass a frame of pandas or polars."
-            )
-        check_frame(estimator, X, fewest=1, reset=False)
+        check_frame(estimator, X, reset=False)
         parts = zip(self.names, self.kinds, self.types, self.encoding.levels, strict=True)
         columns = []
         for position, (name, kind, known, levels) in zip(self.positions, parts, strict=True):
@@ -285,7 +280,7 @@ class FrameForm:
 
     def measure_unit(self, rows: np.ndarray, scale: float) -> np.ndarray:
         """Return the logarithm of the unit of the density of each encoded row."""
-        is_number = np.array([own is None for own in self.encoding.levels])[self.encoding.groups]
+        is_number = self._are_numbers[self.encoding.groups]
         units = np.where(is_number, np.log(self.encoding.scale * scale), 0.0)
         return np.where(np.isnan(rows), 0.0, units).sum(axis=1)
 
@@ -417,11 +412,16 @@ class _Draft:
         return cls(position, name, kind, ColumnType.of(column), values, missing, levels, reason)
 
 
-def check_frame(estimator, X, *, fewest: int, reset: bool):
-    """Raise an error for fewer rows than `fewest`, no or equal columns, or others than in fit.
+def check_frame(estimator, X, *, reset: bool):
+    """Raise an error unless X is a frame of a row or more (two for fit) with the columns of fit.
 
-    `reset` stores the columns of X as those of fit.
+    `reset` stores the columns of X as those of fit, which must have different names.
     """
+    if not is_frame(X):
+        raise ValueError(
+            "X must be a data frame with the columns of fit, which had several kinds. Got "
+            f"{type(X).__name__}. Pass a frame of pandas or polars."
+        )
     names = name_columns(X)
     if len(set(names)) < len(names):
         name = next(name for name in names if names.count(name) > 1)
@@ -430,6 +430,7 @@ def check_frame(estimator, X, *, fewest: int, reset: bool):
             "or pass the values alone, as in X.to_numpy()."
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    fewest = 2 if reset else 1
     if X.shape[0] < fewest or X.shape[1] == 0:
         raise ValueError(
             f"X must have a column and a minimum of {fewest} rows. Got shape={X.shape}. Pass more."

@@ -425,7 +425,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         X = as_table(X)
         least = 2 if reset else 1
         if is_frame(X):
-            check_frame(self, X, fewest=least, reset=reset)
+            check_frame(self, X, reset=reset)
             return X, X.shape[1:]
         options = {"reset": reset, "ensure_min_samples": least}
         if holds_objects(X):

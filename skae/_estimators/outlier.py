@@ -543,7 +543,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     def _validate_frame(self, X, reset):
         """Return a frame with the columns that the autoencoder has."""
         if reset:
-            check_frame(self, X, fewest=2, reset=True)
+            check_frame(self, X, reset=True)
             columns = summarize_columns(X)
             self._positions = [i for i, own in enumerate(columns) if own.reason is None]
             if any(columns[i].n_missing for i in self._positions):
@@ -554,12 +554,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
                 return X
             warn_of_left_out(columns)
             return rows
-        if not is_frame(X):
-            raise ValueError(
-                "X must be a data frame with the columns of fit, which had several kinds. Got "
-                f"{type(X).__name__}. Pass a frame of pandas or polars."
-            )
-        check_frame(self, X, fewest=1, reset=False)
+        check_frame(self, X, reset=False)
         return _take_columns(X, self._list_positions())
 
     def _list_positions(self) -> list[int]:

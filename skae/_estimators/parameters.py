@@ -1,6 +1,8 @@
 """Parameter checks beyond scikit-learn's constraints."""
 
+from dataclasses import fields
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +23,12 @@ _OWN_NAMES = {
     "verbose": "verbose",
     "warm_start": "warm_start",
 }
+
+
+def take_parameters(estimator, settings: type) -> dict[str, Any]:
+    """Return the parameters of an estimator that are fields of a class of settings."""
+    given = estimator.get_params(deep=False)
+    return {own.name: given[own.name] for own in fields(settings) if own.name in given}
 
 
 def read_n_components(n_components) -> int | float | str | None:

@@ -1,5 +1,7 @@
 """Conversion of losses, penalties and corruptions from parameters to objects."""
 
+from typing import Any
+
 import numpy as np
 
 from skae._shared.warning import warn_user
@@ -99,17 +101,12 @@ def check_rotation(
 
 def check_nested(estimator) -> None:
     """Raise an error for parameters that cannot be combined with nested codes."""
-    usual = {"penalty": None, "rotation": "pca", "tied_weights": False}
     reasons = {
-        "penalty": "It would act on all codes, however many are kept",
-        "rotation": "Other rotations mix all codes, and leave none first",
-        "tied_weights": "Each range of numbers of codes has a decoder of its own",
+        "penalty": (None, "It would act on all codes, however many are kept."),
+        "rotation": ("pca", "Other rotations mix all codes, and leave none first."),
+        "tied_weights": (False, "Each range of numbers of codes has its own decoder."),
     }
-    for name, value in usual.items():
-        if (found := getattr(estimator, name)) != value:
-            raise ValueError(
-                f"`{name}` must be {value!r} with nested=True. Got {found!r}. {reasons[name]}."
-            )
+    _check_defaults(estimator, reasons, "nested=True")
 
 
 def read_corruption(corruption, level: float) -> Corruption | None:
@@ -160,9 +157,14 @@ def check_neighbor_parameters(estimator):
         "rotation": ("pca", "The codes of other rotations have other neighbours."),
         "nested": (False, "Neighbours are kept by all codes together."),
     }
+    _check_defaults(estimator, reasons, "a loss of neighbours")
+
+
+def _check_defaults(estimator, reasons: dict[str, tuple[Any, str]], condition: str):
+    """Raise an error for a parameter that must have its default, given it and the reason."""
     for name, (default, reason) in reasons.items():
         value = getattr(estimator, name)
         if value != default:
             raise ValueError(
-                f"`{name}` must be {default!r} with a loss of neighbours. Got {value!r}. {reason}"
+                f"`{name}` must be {default!r} with {condition}. Got {value!r}. {reason}"
             )

@@ -1,7 +1,7 @@
 """The autoencoder of sparse codes."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -24,6 +24,7 @@ from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder, Settings
 from skae._estimators.dask_blocks import maps_dask
+from skae._estimators.parameters import take_parameters
 from skae._shared.scikit_learn import returns_frames
 from skae._shared.warning import warn_user
 from skae.architectures import Dense
@@ -343,9 +344,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         )
 
     def _make_loop(self) -> LoopSettings:
-        given = self.get_params(deep=False)
-        names = [field.name for field in fields(LoopSettings) if field.name in given]
-        own = {name: given[name] for name in names}
+        own = take_parameters(self, LoopSettings)
         return LoopSettings(**own, learning_rate="one_cycle", weight_decay=0.0)
 
     def _make_chunk_settings(self) -> Settings:

@@ -1,6 +1,5 @@
 """The autoencoder of texts."""
 
-from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -25,6 +24,7 @@ from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.containers import refuse_texts
 from skae._estimators.held_out import read_separation
 from skae._estimators.html import HTMLMixin
+from skae._estimators.parameters import take_parameters
 from skae._estimators.states import PlainStateMixin, tell_time
 from skae._shared.scikit_learn import (
     check_codes,
@@ -240,7 +240,8 @@ class TokenAutoencoderTransformer(
             tokens = self._validate(X, reset=True)
             length = max(1, int(np.flatnonzero(tokens.any(axis=0)).max(initial=0)) + 1)
             tokens = tokens[:, :length]
-            weights, loop = check_weights(sample_weight, tokens), self._make_loop()
+            weights = check_weights(sample_weight, tokens)
+            loop = LoopSettings(**take_parameters(self, LoopSettings))
             separation = read_separation(tokens, y, weights, groups, loop)
             tokens, weights = keep_weighted_rows(tokens, weights, 2)
             n_tokens = max(int(tokens.max()), _UNKNOWN) + 1
@@ -377,11 +378,6 @@ class TokenAutoencoderTransformer(
             tokens = tokens[:, : self.length_]
             tokens[tokens >= self.n_tokens_] = _UNKNOWN
         return tokens
-
-    def _make_loop(self) -> LoopSettings:
-        given = self.get_params(deep=False)
-        names = [field.name for field in fields(LoopSettings) if field.name in given]
-        return LoopSettings(**{name: given[name] for name in names})
 
     def _make_settings(self, n_tokens: int) -> tuple[Tokens, NetworkSettings]:
         """Return the parameters as objects and numbers, for the engine."""
