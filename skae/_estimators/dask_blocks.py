@@ -88,8 +88,8 @@ def _map_partitions(estimator, name: str, X):
     example = _find_example(estimator, name, row)
     if sparse.issparse(example):
         raise ValueError(
-            "`sparse_output` must be False for frames of Dask. Got True. Frames have no room for "
-            "so many zeros; set sparse_output=False, or pass an array of Dask."
+            "`sparse_output` must be False for frames of Dask. Got True. Frames would store "
+            "all zeros; set sparse_output=False, or pass an array of Dask."
         )
     apply = functools.partial(apply_to_block, estimator, name, example)
     return X.map_partitions(apply, meta=apply(row).iloc[:0])

@@ -34,7 +34,7 @@ _GREATEST_SPREAD = 2.0
 _UNITS = (
     "AutoencoderImputer gives its `autoencoder` columns without their mean, in units of their "
     "standard deviation; the values above are in these units. Leave `output_range` and `loss` of "
-    "the `autoencoder` at their defaults, and bound what is filled in by `min_value` and "
+    "the `autoencoder` at their defaults, and bound the imputed values by `min_value` and "
     "`max_value` of the imputer, which are in units of X."
 )
 

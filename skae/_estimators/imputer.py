@@ -112,7 +112,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         1, all of it.
     neighbor_share_ : float
         Share by which imputed values are moved from there towards the mean of the 5 nearest
-        training rows: from 0, not at all, to 1.
+        training rows, from 0 to 1.
     error_ : float
         Mean squared error of hidden values of held-out rows, relative to the variance of their
         column (without `standardize`, to the mean variance), before `min_value` and `max_value`
@@ -484,7 +484,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             self._take_model(model, encoding)
 
     def _take_model(self, model: FillingModel, encoding: ColumnEncoding):
-        """Keep the autoencoder, what is known of it, and neighbours where they are of use."""
+        """Store the autoencoder, its errors, and filled rows if neighbours improve the fills."""
         judgement = model.judgement
         self.autoencoder_, self._spread = model.autoencoder, model.spread
         self.learned_share_, self.neighbor_share_ = judgement.share, model.neighbor_share

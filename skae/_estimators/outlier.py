@@ -336,7 +336,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             False discovery rate: the share of ordinary rows that is accepted among the rows
             flagged, on average over sets of rows. The procedure of Benjamini and Hochberg chooses
             from the p-values of all rows of X, so a label depends on the rows beside it. None
-            flags rows below the threshold `offset_`, each by itself.
+            flags each row whose score is below the threshold `offset_`.
 
         Returns
         -------

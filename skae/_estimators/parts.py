@@ -20,7 +20,7 @@ from skae.objectives import (
 
 LINKS = ("identity", "logistic", "exponential", "mixed")
 
-# Names in other libraries for what is a class here.
+# Penalties of other libraries that are a separate estimator here.
 FOREIGN_PENALTIES = ("top_k",)
 
 

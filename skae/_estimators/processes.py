@@ -51,6 +51,6 @@ def refuse_parts(what: str) -> None:
     ranks = RANKS.get()
     if ranks.size > 1 and not ranks.shared:
         raise ValueError(
-            f"{what} must see all rows. Got several processes with rows of their own. Give every "
+            f"{what} must see all rows. Got several processes, each with its own rows. Give every "
             "process all rows with rows='shared', or fit in one process."
         )

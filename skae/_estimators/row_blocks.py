@@ -53,8 +53,8 @@ def check_size(X, n_copies: float, alternative: str) -> None:
     if needed > free:
         shape = " x ".join(f"{size:,}" for size in table.shape)
         raise ValueError(
-            f"X must be so small that `fit` has room in memory. Got {shape} cells, for which it "
-            f"takes about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. {alternative}"
+            f"X must be small enough for `fit` to run in memory. Got {shape} cells, which take "
+            f"about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. {alternative}"
         )
 
 

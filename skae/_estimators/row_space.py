@@ -101,6 +101,6 @@ def _find_components(standard) -> tuple[np.ndarray, np.ndarray]:
     most, solver = min(*standard.shape, _MOST_AXES), "covariance_eigh"
     if standard.shape[1] > _MOST_COLUMNS:
         most, solver = min(most, min(standard.shape) - 1), "arpack"
-    with np.errstate(invalid="ignore"):  # shares of no variance at all
+    with np.errstate(invalid="ignore"):  # if no column varies
         pca = PCA(most, svd_solver=solver, random_state=0).fit(standard)
     return pca.components_, pca.explained_variance_.clip(0)

@@ -1,4 +1,4 @@
-"""Rows whose values have a shape of their own, such as images."""
+"""Samples with a shape, such as images, and their form as rows of a table."""
 
 import math
 from dataclasses import dataclass

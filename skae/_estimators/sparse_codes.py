@@ -82,7 +82,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
     nested : tuple of int or None, default=None
         Smaller numbers of codes in ascending order, such as (32, 128). Rows are then also
         reconstructed from the first 32 and the first 128 codes alone, so that the first codes
-        represent what is most common. Known as Matryoshka sparse autoencoders.
+        represent the most common parts. Known as Matryoshka sparse autoencoders.
     sparse_output : bool, default=True
         Whether `transform` returns a SciPy CSR matrix. With False it returns an array, as
         `set_output` requires.
@@ -117,8 +117,8 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features_in_)
-        Dictionary, with rows of unit length. A code times its row is what the code contributes to a
-        reconstruction.
+        Dictionary, with rows of unit length. A code times its row is the contribution of the code
+        to a reconstruction.
     intercept_ : ndarray of shape (n_features_in_,)
         Offset: the reconstruction of a row without active codes.
     activity_ : ndarray of shape (n_components_,)
@@ -284,7 +284,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         if self.sparse_output and returns_frames(self):
             raise ValueError(
                 "`sparse_output` must be False where output is to be a frame. Got True with "
-                "`set_output` or `set_config`. Frames have no room for so many zeros; set "
+                "`set_output` or `set_config`. Frames would store all zeros; set "
                 "sparse_output=False, or set_output(transform='default')."
             )
         with ordinary_torch_state():

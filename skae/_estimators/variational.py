@@ -175,7 +175,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Share of the rows that are held out for validation; `groups` passed to `fit` are held out as
         a whole. Ignored if the table is cross-validated. A cross-validation splitter, such as
         ``PredefinedSplit(test_fold)``, holds out the test rows of its first split. These rows are
-        never used for training, whatever the size of the table.
+        never used for training, regardless of the size of the table.
     n_iter_no_change : int, default=30
         Training ends after this number of epochs without progress on the held-out rows.
     tol : float, default=1e-4

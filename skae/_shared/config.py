@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _DEFAULTS = {"progress": True}
-# Cells of a notebook may run in contexts of their own, so `set_config` changes the defaults.
+# Cells of a notebook may run in separate contexts, so `set_config` changes the defaults.
 _CHANGES: ContextVar[dict[str, bool]] = ContextVar("skae_config")
 
 

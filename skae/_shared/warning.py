@@ -36,7 +36,7 @@ def warn_user(message: str, category: type[Warning], *, once: bool = False):
 
 
 def _find_action(message: str, category: type[Warning], frame) -> str:
-    """Return what the first filter that matches says about a warning at a line."""
+    """Return the action of the first filter that matches a warning at a line."""
     name = frame.f_globals.get("__name__") or "<unknown>"
     for action, text, kind, module, line in warnings.filters:
         if (

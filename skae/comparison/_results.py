@@ -56,7 +56,7 @@ class MethodResult:
 
 
 def format_sizes(comparison):
-    """Return the numbers of rows and columns in words."""
+    """Return a text with the numbers of rows and columns."""
     n_missing = comparison.n_missing
     missing = f", {n_missing} missing cell{'s' * (n_missing > 1)}" if n_missing else ""
     return (
@@ -127,5 +127,5 @@ def format_ratio(ratio):
 
 
 def count_codes(number):
-    """Return a number of codes in words."""
+    """Return a number of codes as text, such as "2 codes"."""
     return f"{number} code" if number == 1 else f"{number} codes"

@@ -1,4 +1,4 @@
-"""Remarks on columns that may hold something else than what was read."""
+"""Remarks on columns whose values may have been misread."""
 
 import re
 

@@ -112,7 +112,7 @@ def _list_tables(tables) -> list[tuple[Hashable, Any]]:
         if name in seen:
             raise ValueError(
                 f"`tables` must have a name for each table. Got {name!r} twice. "
-                "Give every table a name of its own."
+                "Give each table its own name."
             )
         seen.add(name)
     return named

@@ -96,6 +96,6 @@ def across_processes(rows: str = "shards", *, timeout: float | None = None) -> I
 def _check_modes(modes: list[str]) -> None:
     if len(set(modes)) > 1:
         raise ValueError(
-            f"`rows` must be the same on all processes. Got {', '.join(modes)}. Give all of them "
-            "rows of their own, or all of them the same table."
+            f"`rows` must be the same on all processes. Got {', '.join(modes)}. Give each of "
+            "them its own rows, or all of them the same table."
         )

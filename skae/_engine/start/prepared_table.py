@@ -54,7 +54,7 @@ class Prepared:
     """Scores of possible starts of the network on held-out rows. None if there is no choice."""
 
     def heed(self, verdict: Any) -> Self:
-        """Return the table with a verdict found elsewhere instead of its own."""
+        """Return the table with the verdict of another table."""
         return self
 
     @property

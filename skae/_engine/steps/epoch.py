@@ -24,7 +24,7 @@ class Trainer(Protocol):
     def train_epoch(
         self, step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
     ) -> list[Tensor]:
-        """Return what the function `train_epoch` returns, whichever trainings run together."""
+        """Return the result of the function `train_epoch`; trainings may run together."""
 
     def alone(self) -> AbstractContextManager:
         """Return a context for work that is not shared with other trainings."""

@@ -93,7 +93,7 @@ def _label_outputs(model, names):
 
 
 def _name_effects(effects, labels):
-    """Return the columns with the largest effects in words, each column once."""
+    """Return a text of the columns with the largest effects, each column once."""
     named: dict[int, str] = {}
     # Two categories have equal effects of opposite sign: name the later, such as True or yes.
     sizes = np.abs(effects).round(6)
