@@ -58,6 +58,42 @@ def test_parquet_becomes_parquet_by_the_names_of_its_columns(work, capsys, X):
     assert not list(work.glob("*.partial*"))
 
 
+@pytest.fixture
+def mixed(work, X):
+    """Return a frame of several kinds of columns, having written a model of it and a file."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(X[:, :2], columns=["a", "b"]).assign(
+        kind=rng.choice(["x", "y", None], 500),
+        flag=rng.random(500) < 0.5,
+        day=pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, 500), unit="D"),
+        size=pd.Categorical(rng.choice(["s", "m"], 500)),
+    )
+    frame.loc[::7, "a"] = np.nan
+    frame[frame.columns[::-1]].assign(more=1).to_parquet("mixed.parquet", row_group_size=90)
+    skae.save(skae.AutoencoderTransformer(2, max_iter=1, random_state=0).fit(frame), "mixed.skae")
+    return frame
+
+
+def test_columns_of_several_kinds_are_read_by_name(mixed, capsys):
+    model = skae.load("mixed.skae")
+    codes = model.transform(mixed)
+    assert run(capsys, "mixed.skae", "mixed.parquet", "mixed.npy")[0] == 0
+    np.testing.assert_allclose(np.load("mixed.npy"), codes, atol=1e-5)
+    assert run(capsys, "mixed.skae", "mixed.parquet", "back.parquet", "--reconstruct")[0] == 0
+    expected = model.inverse_transform(codes)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet("back.parquet"), expected, rtol=1e-4, check_dtype=False
+    )
+    for arguments, message in [
+        (("mixed.parquet", "x.npy", "--reconstruct"), "OUTPUT must end with .parquet for rows of"),
+        (("frame.parquet", "x.npy"), "Got none of the name 'kind', and 4 such in all"),
+    ]:
+        mixed[["a", "b"]].to_parquet("frame.parquet")
+        code, _, errors = run(capsys, "mixed.skae", *arguments)
+        assert code == 2
+        assert message in errors
+
+
 def test_arrays_become_arrays(work, capsys, X):
     pytest.importorskip("zarr", reason="zarr comes with the extra large")
     model = skae.load("array.skae")
@@ -107,6 +143,7 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
         (["array.skae", "none.npy", "codes.npy"], "where nothing is"),
         (["array.skae", "empty.npy", "codes.npy"], "which is empty"),
         (["array.skae", "complex.npy", "codes.npy"], "'complex.npy', an array of complex128"),
+        (["array.skae", "rows.csv", "codes.npy"], "INPUT must be a Parquet, NumPy, Zarr or HDF5"),
         (["array.skae", "number.npy", "codes.npy"], "an array of float64 with the shape ()"),
         (["array.skae", "junk.npy", "codes.npy"], "'junk.npy', which fails with"),
         (["detector.skae", "rows.npy", "codes.npy"], "must have the method 'transform'"),
@@ -120,6 +157,7 @@ def test_user_errors_of_transform_are_one_line(work, capsys, arguments, message)
     work.joinpath("junk.npy").write_bytes(b"junk")
     np.save("complex.npy", np.ones((3, 4), complex))
     np.save("number.npy", 1.5)
+    work.joinpath("rows.csv").write_text("a,b\n1,2\n")
     skae.save(skae.AutoencoderOutlierDetector(), "detector.skae")
     code, output, errors = run(capsys, *arguments)
     assert (code, output) == (2, "")

@@ -11,8 +11,11 @@ import numpy as np
 from scipy import sparse
 
 from skae._commands.console import make_plain
-from skae._commands.written_rows import WRITERS
+from skae._commands.frames import StoredFrame, holds_other_kinds
+from skae._commands.written_rows import WRITERS, ParquetRows
 from skae._engine import StoredTable
+from skae._estimators.frames import is_mixed_frame
+from skae._estimators.mixed_columns import is_frame
 from skae._estimators.stored_tables import open_path, open_stored
 from skae._shared.extras import import_extra
 from skae._shared.files import write_text
@@ -21,6 +24,7 @@ from skae.saving import load
 
 # Number of bytes of rows per piece; at least one block.
 _PIECE_BYTES = 2**25
+_OTHER_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".txt", ".xlsx", ".xlsm", ".xls", ".npz")
 _METHODS = {
     "transform": lambda model, rows: model.transform(rows),
     "inverse_transform": lambda model, rows: model.inverse_transform(rows),
@@ -93,11 +97,17 @@ class _Work:
                 write_text(self.journal, json.dumps({**self.identity, "done": piece + 1}))
                 progress.add(stop - start)
 
-    def _open_writer(self, result: np.ndarray):
+    def _open_writer(self, result):
         """Return the writer of all results, given those of some rows."""
         shape = (self.n_rows, *result.shape[1:])
         make = WRITERS[self.output.suffix]
-        return make(self.partial, shape, result.dtype, self._name_results(result))
+        dtype = getattr(result, "dtype", None)
+        if dtype is None and make is not ParquetRows:
+            raise ValueError(
+                "OUTPUT must end with .parquet for rows of columns of several kinds. Got "
+                f"{str(self.output)!r}. Choose another name."
+            )
+        return make(self.partial, shape, dtype, self._name_results(result))
 
     def finish(self):
         """Rename the complete output."""
@@ -127,11 +137,14 @@ class _Work:
         pandas = import_extra("pandas", "table", "skae transform")
         return pandas.DataFrame(rows, columns=self.table.names, copy=False)
 
-    def _compute(self, rows) -> np.ndarray:
+    def _compute(self, rows):
+        """Return an array, or a frame of columns of several kinds."""
         result = _METHODS[self.method](self.model, rows)
+        if is_frame(result) and is_mixed_frame(result):
+            return result
         return result.toarray() if sparse.issparse(result) else np.asarray(result)
 
-    def _name_results(self, result: np.ndarray) -> list[str]:
+    def _name_results(self, result) -> list[str]:
         if self.method == "transform":
             return list(self.model.get_feature_names_out())
         names = getattr(self.model, "feature_names_in_", None)
@@ -166,8 +179,13 @@ def _check_methods(model, method: str):
         )
 
 
-def _open_table(path: Path, columns) -> StoredTable:
+def _open_table(path: Path, columns) -> StoredTable | StoredFrame:
     """Open a file, selecting the columns of the model in its order."""
+    if path.is_file() and path.name.lower().endswith(_OTHER_TABLES):
+        raise ValueError(
+            f"INPUT must be a Parquet, NumPy, Zarr or HDF5 file. Got {str(path)!r}. Read it with "
+            "pandas or skae.io.read_table, and write it with to_parquet or numpy.save."
+        )
     X = open_path(path)
     if columns is not None and hasattr(X, "replace_schema"):
         missing = [name for name in columns if name not in X.schema.names]
@@ -178,7 +196,12 @@ def _open_table(path: Path, columns) -> StoredTable:
             )
         schema = import_extra("pyarrow", "table", "skae transform").schema
         X = X.replace_schema(schema([X.schema.field(name) for name in columns]))
-    table = open_stored(X, maps=True)
+        if holds_other_kinds(X.schema):
+            return _check_rows(StoredFrame(X), path)
+    return _check_rows(open_stored(X, maps=True), path)
+
+
+def _check_rows(table, path: Path):
     if table is None or not len(table):
         raise ValueError(f"INPUT must hold rows. Got {str(path)!r}, which has none.")
     return table

@@ -34,10 +34,13 @@ class ParquetRows:
         self.parquet = import_extra("pyarrow.parquet", "table", _CALLER)
         path.mkdir(exist_ok=True)
 
-    def write(self, piece: int, start: int, rows: np.ndarray):
-        """Write the piece that starts at a row, replacing an incomplete one."""
-        columns = np.ascontiguousarray(rows.reshape(len(rows), -1).T)
-        table = self.arrow.table(list(columns), names=self.names)
+    def write(self, piece: int, start: int, rows):
+        """Write the piece that starts at a row, replacing an incomplete one; it may be a frame."""
+        if isinstance(rows, np.ndarray):
+            columns = np.ascontiguousarray(rows.reshape(len(rows), -1).T)
+            table = self.arrow.table(list(columns), names=self.names)
+        else:
+            table = self.arrow.Table.from_pandas(rows, preserve_index=False)
         self.parquet.write_table(table, self.path / f"part-{piece:06}.parquet")
 
 

@@ -202,6 +202,16 @@ def _open_arrow_table(X) -> StoredTable:
 def _open_data_set(X) -> StoredTable:
     """Open an Arrow data set by the row groups of its files, or by its files."""
     names, dtype = _read_schema(X.schema)
+    blocks, lengths = list_fragments(X)
+
+    def read(i: int) -> np.ndarray:
+        return _as_array(blocks[i].to_table(schema=X.schema, columns=names), dtype)
+
+    return StoredTable(read, _add_up(lengths), (len(names),), dtype, names)
+
+
+def list_fragments(X) -> tuple[list, list[int]]:
+    """Return the row groups of the files of an Arrow data set, or its files, and their lengths."""
     blocks, lengths = [], []
     for fragment in X.get_fragments():
         if hasattr(fragment, "split_by_row_group"):
@@ -212,11 +222,7 @@ def _open_data_set(X) -> StoredTable:
             groups = [fragment]
             lengths.append(fragment.count_rows())
         blocks += groups
-
-    def read(i: int) -> np.ndarray:
-        return _as_array(blocks[i].to_table(schema=X.schema, columns=names), dtype)
-
-    return StoredTable(read, _add_up(lengths), (len(names),), dtype, names)
+    return blocks, lengths
 
 
 def _read_schema(schema) -> tuple[list[str], np.dtype]:
