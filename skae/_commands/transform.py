@@ -207,7 +207,7 @@ def _check_rows(table, path: Path):
     return table
 
 
-def _cut(table: StoredTable) -> list[tuple[int, int]]:
+def _cut(table: StoredTable | StoredFrame) -> list[tuple[int, int]]:
     """Return the first and last row of pieces that consist of whole blocks."""
     row_bytes = max(1, int(np.prod(table.shape[1:])) * table.dtype.itemsize)
     ends = [0]
