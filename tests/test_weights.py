@@ -133,5 +133,5 @@ def test_weights_negligible_in_single_precision_are_zero(any_autoencoder, images
     weights[:9] = 1e-300
     any_autoencoder.fit(images, sample_weight=weights)
     np.testing.assert_array_equal(any_autoencoder.transform(images), expected)
-    with pytest.raises(ValueError, match="beside which others may be negligible"):
+    with pytest.raises(ValueError, match="relative to which others may be negligible"):
         any_autoencoder.fit(images, sample_weight=1 + 1e300 * np.eye(150)[3])

@@ -163,7 +163,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Seed of the initial weights, the order of the batches and the draws from the prior. Pass an
         int for reproducible results. No global random state is used.
     verbose : bool or int, default=False
-        Whether to print a line per epoch and, at the end, the chosen epoch and its error beside
+        Whether to print a line per epoch and, at the end, the chosen epoch and its error next to
         PCA's.
 
     Attributes
@@ -366,7 +366,7 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
             selects data frames.
         """
         check_is_fitted(self)
-        n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
+        n_samples = check_count("n_samples", n_samples, "Ask for at least one row.")
         source = check_random_state(random_state)
         prior = self.net_.family.prior
         if prior == "gaussian":

@@ -240,7 +240,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Seed of the initial weights, the held-out rows and the order of the batches. Pass an int for
         reproducible results. No global random state is used.
     verbose : bool or int, default=False
-        Whether to print a line per epoch and, at the end, the chosen epoch and its error beside
+        Whether to print a line per epoch and, at the end, the chosen epoch and its error next to
         PCA's.
 
     Attributes

@@ -44,7 +44,7 @@ class FillingModel:
     """A fitted autoencoder, with the weights of its corrections and of the nearest rows."""
 
     autoencoder: AutoencoderTransformer
-    """The fitted autoencoder, hardly trained where it is of no use."""
+    """The fitted autoencoder, barely trained if it does not help."""
 
     judgement: FillJudgement
     """Share of its correction that does best, and the errors; NaN where there are too few rows."""

@@ -36,7 +36,7 @@ from skae.objectives._mixed import LEAST_ENTROPY
 # In frames of this length, consecutive integers that occur once each are row numbers.
 _FEWEST_NUMBERED_ROWS = 20
 _MOST_NAMES = 10
-# Single precision cannot tell smaller errors of standardised numbers.
+# Single precision cannot represent smaller errors of standardised numbers.
 _LEAST_VARIANCE = 1e-8
 # Less frequent categories of a column are pooled as rare ones.
 _MOST_CATEGORIES = 10_000
@@ -75,7 +75,7 @@ class ColumnSummary:
     """Number of cells that are missing."""
 
     reason: str | None = None
-    """Why models are fitted without the column, None where they are fitted with it."""
+    """Reason why models are fitted without the column. None if they are fitted with it."""
 
 
 def summarize_columns(X, X_test=None) -> list[ColumnSummary]:
@@ -210,7 +210,7 @@ class FrameForm:
         """Return the encoded rows of a frame, with NaN for missing values and unknown categories.
 
         With `lazily`, many rows are encoded only when they are taken. A frame without the columns
-        of fit, or with missing values that fit had not, is refused.
+        of fit, or with missing values although fit had none, is refused.
         """
         check_frame(estimator, X, reset=False)
         parts = zip(self.names, self.kinds, self.types, self.encoding.levels, strict=True)
@@ -397,7 +397,7 @@ class _Draft:
     missing: np.ndarray
     levels: Levels | None
     reason: str | None
-    """Why the model goes without it, None where it does not."""
+    """Reason why the column is left out. None if it is used."""
 
     @classmethod
     def read(cls, X, position: int, name, kept: np.ndarray) -> "_Draft":

@@ -1,4 +1,4 @@
-"""Estimators in notebooks: a link to the documentation, and errors beside those of PCA."""
+"""Estimators in notebooks: a link to the documentation, and errors next to those of PCA."""
 
 from html import escape
 from importlib import metadata

@@ -356,7 +356,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         (5, True)
         """
         check_is_fitted(self)
-        n_draws = check_count("n_draws", n_draws, "Ask for a draw or more.")
+        n_draws = check_count("n_draws", n_draws, "Ask for at least one draw.")
         if self._encoding is not None:
             check_can_draw(self._encoding, getattr(self, "_kept_rows", None))
         X, form, columns, missing = self._read(X)

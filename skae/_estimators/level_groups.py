@@ -55,7 +55,7 @@ def _find_positions(columns, levels, many: dict[int, Levels]) -> dict[int, np.nd
     for index, known in many.items():
         own = slice(starts[index], starts[index] + known.n_levels)
         scores = found.components[:, own].T * found.explained_variance * units[index]
-        # Divided by the share of a category, this is its mean score, which few rows do not tell.
+        # Divided by the share of a category, this is its mean score, which few rows estimate badly.
         of_rows = statistics.mean[own, None] * units[index]
         positions[index] = scores / (of_rows + _PRIOR_ROWS / len(rows))
     return positions

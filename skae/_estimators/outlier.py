@@ -335,7 +335,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         fdr : float in (0, 1), default=None
             False discovery rate: the share of ordinary rows that is accepted among the rows
             flagged, on average over sets of rows. The procedure of Benjamini and Hochberg chooses
-            from the p-values of all rows of X, so a label depends on the rows beside it. None
+            from the p-values of all rows of X, so a label depends on the other rows. None
             flags each row whose score is below the threshold `offset_`.
 
         Returns

@@ -77,7 +77,7 @@ def check_net_params(net_params: dict | None):
         if name == "callbacks" and not isinstance(value, list | tuple | None):
             raise ValueError(
                 "`net_params['callbacks']` must be a list of skorch callbacks. "
-                f"Got {value!r}. Leave it out where there are none."
+                f"Got {value!r}. Leave it out if there are none."
             )
 
 

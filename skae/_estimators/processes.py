@@ -41,8 +41,9 @@ def refuse_continuation() -> None:
     """Raise an error for a fit that continues an earlier one in several processes."""
     if RANKS.get().size > 1:
         raise ValueError(
-            "Fits by several processes must begin anew. Got one that goes on from an earlier fit, "
-            "by `warm_start` or `partial_fit`. Use `fit` with warm_start=False, or one process."
+            "Fits by several processes must start from the beginning. Got one that continues an "
+            "earlier fit, by `warm_start` or `partial_fit`. Use `fit` with warm_start=False, or a "
+            "single process."
         )
 
 

@@ -283,7 +283,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         X = self._validate_rows(X)
         if self.sparse_output and returns_frames(self):
             raise ValueError(
-                "`sparse_output` must be False where output is to be a frame. Got True with "
+                "`sparse_output` must be False if the output is a frame. Got True with "
                 "`set_output` or `set_config`. Frames would store all zeros; set "
                 "sparse_output=False, or set_output(transform='default')."
             )

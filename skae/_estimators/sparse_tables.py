@@ -92,7 +92,7 @@ def _check_indices(X):
     except ValueError as error:
         raise ValueError(
             f"X must be a well-formed sparse matrix. Got {X.format.upper()}: {error}. "
-            "Build it anew, such as from its dense form."
+            "Build it again, for example from its dense form."
         ) from None
     return X
 

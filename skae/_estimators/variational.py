@@ -85,7 +85,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     .. math:: \log p(x) \ge E_q \log p(x \mid z) - \beta \, KL(q(z \mid x) \,\|\, N(0, I)),
 
     estimated with one draw of the code per row and step. As in `AutoencoderTransformer`, a linear
-    path runs beside the encoder and the decoder. Before the first step, the model is probabilistic
+    path runs in parallel to encoder and decoder. Before the first step, the model is probabilistic
     PCA, for which the bound is exact. `transform` returns the means of the posterior.
 
     Parameters
@@ -202,7 +202,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Seed of the initial weights, the held-out rows and the order of the batches. Pass an int for
         reproducible results. No global random state is used.
     verbose : bool or int, default=False
-        Whether to print a line per epoch and, at the end, the chosen epoch and its error beside
+        Whether to print a line per epoch and, at the end, the chosen epoch and its error next to
         PCA's.
 
     Attributes
@@ -550,7 +550,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             selects data frames, or if `fit` had a data frame with columns of several kinds.
         """
         check_is_fitted(self)
-        n_samples = check_count("n_samples", n_samples, "Ask for a row or more.")
+        n_samples = check_count("n_samples", n_samples, "Ask for at least one row.")
         if y is not None and not hasattr(self, "classes_"):
             raise ValueError(
                 f"`y` must be None with conditional=False. Got {y!r}. Fit with conditional=True "

@@ -116,7 +116,7 @@ class Progress(Unwatched):
             leave=False,
             mininterval=0,
             miniters=1,
-            # What tqdm writes beside the text would be a second output of a cell.
+            # Other output of tqdm would be a second output of a cell.
             **({"file": io.StringIO(), "ascii": False} if _is_in_notebook() else {}),
         )
         if bar.disable:

@@ -75,8 +75,8 @@ def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
 def check_weights(sample_weight, X) -> np.ndarray | None:
     """Return weights of the rows in double precision, or None if none are given.
 
-    Weights too small beside the largest for single precision become zero. Negative or infinite
-    weights, wrong shapes, sums that overflow, and weights that are all zero are refused.
+    Weights too small for single precision, relative to the largest, become zero. Negative or
+    infinite weights, wrong shapes, sums that overflow, and weights that are all zero are refused.
     """
     if sample_weight is None:
         return None
@@ -108,8 +108,8 @@ def keep_weighted_rows(X, weights: np.ndarray | None, fewest: int):
         if X.shape[0] < fewest:
             raise ValueError(
                 "`sample_weight` must be positive for at least two rows. Got n_samples=1 row "
-                "of positive weight, beside which others may be negligible. Give more rows weight, "
-                "or pass sample_weight=None."
+                "of positive weight, relative to which others may be negligible. Give more rows "
+                "weight, or pass sample_weight=None."
             )
     if weights is not None and (weights == weights[0]).all():
         weights = None

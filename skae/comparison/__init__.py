@@ -1,4 +1,4 @@
-"""Autoencoders beside PCA: errors, predictions from the codes, and a report."""
+"""Autoencoders compared with PCA: errors, predictions from the codes, and a report."""
 
 from skae.comparison._compare import compare_with_pca
 from skae.comparison._comparison import PCAComparison

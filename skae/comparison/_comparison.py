@@ -191,7 +191,7 @@ class PCAComparison:
         autoencoder's error to PCA's. It then shows the figures by number of codes, reconstructions,
         maps of the codes, errors of the columns, the loss curve, and code to reproduce the
         comparison. It needs no other file and no network. For data frames with columns of several
-        kinds, categories are shown as text, with the losses of columns beside FAMD's.
+        kinds, categories are shown as text, with the losses of columns next to FAMD's.
 
         Parameters
         ----------

@@ -33,7 +33,7 @@ class StackPlan:
         Whether cells may be missing. The encoder then has twice as many inputs: the features,
         followed by 1 for each missing cell and 0 for each observed cell.
     zero_last : bool, default=False
-        Whether encoder and decoder must start as zero functions, as beside a linear path.
+        Whether encoder and decoder must start as zero functions, as with a linear path.
     dtype : torch.dtype, default=torch.float32
         Data type of the parameters.
     generator : torch.Generator, default=None

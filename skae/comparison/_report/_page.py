@@ -89,7 +89,7 @@ _TEXT = ' class="name"'
 def fill_page(title, verdict, sections, footer, reference):
     """Return a page (HTML) from texts and the sections in HTML.
 
-    `reference` is "PCA" or "FAMD", the method beside the autoencoder.
+    `reference` is "PCA" or "FAMD", the method compared with the autoencoder.
     """
     return _PAGE.substitute(
         title=escape(title),
