@@ -23,6 +23,7 @@ from skae import (
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
+from skae.exceptions import ColumnsLeftOutWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
@@ -574,3 +575,15 @@ def test_z_scores_name_the_cell_and_its_direction(calibrated, make):
     assert abs(z_scores).argmax(axis=1).tolist() == [2, 4]
     assert z_scores[0, 2] > 5
     assert z_scores[1, 4] < -5
+
+
+def test_a_frame_whose_only_mixed_column_is_left_out():
+    numbers = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4))).rename(columns=str)
+    for column in ("x", True, pd.Timestamp("2020"), [f"id {i}" for i in range(60)]):
+        frame = numbers.assign(b=column)
+        short = AutoencoderTransformer(max_iter=1, early_stopping=False)
+        detector = make_detector(2, cv=2, autoencoder=short)
+        with pytest.warns(ColumnsLeftOutWarning, match="'b'"):
+            detector.fit(frame)
+        assert detector.cell_z_scores(frame).shape == (60, 4)
+        assert np.isfinite(detector.p_values(frame)).all()

@@ -550,7 +550,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
                 self.autoencoder_.set_params(missing="mask")
             rows = _take_columns(X, self._positions)
             if not is_mixed_frame(rows):
-                # Without its only mixed column, the table would be numeric.
+                # Without its only mixed column, the table would be numeric. The autoencoder takes
+                # all columns, and leaves that one out.
+                self._positions = list(range(len(columns)))
                 return X
             warn_of_left_out(columns)
             return rows
