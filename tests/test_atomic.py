@@ -1,6 +1,7 @@
 """Refits that fail or are interrupted at any point, also as seen by other threads."""
 
 import inspect
+import pickle
 import sys
 import threading
 from pathlib import Path
@@ -133,7 +134,7 @@ def test_a_refit_interrupted_at_any_call_changes_nothing(kind, tables):
     X, other = tables
     estimator.fit(X)
     # Only the first fit imports modules and fills caches.
-    another = clone(estimator)
+    another = clone(estimator).fit(X)
     with Interruption() as counter:
         another.fit(other)
     before, expected = dict(vars(estimator)), apply(estimator, X)
@@ -193,6 +194,18 @@ def test_a_refit_keeps_no_attributes_of_the_earlier_fit(tables):
     without = clone(detector).fit(X).set_params(cv=None).fit(X)
     with pytest.raises(ValueError, match="Fit it with `cv=2`"):
         without.p_values(X)
+
+
+@pytest.mark.parametrize(
+    "copy", [lambda model: model, lambda model: pickle.loads(pickle.dumps(model))]
+)
+def test_a_refit_keeps_what_a_user_attached(kind, tables, copy):
+    estimator, _ = kind
+    estimator.fit(tables[0]).note_ = "from the archive"
+    estimator = copy(estimator).fit(tables[1])
+    assert estimator.note_ == "from the archive"
+    del estimator.note_
+    assert vars(estimator).keys() == vars(clone(estimator).fit(tables[1])).keys()
 
 
 def test_other_threads_see_one_fit_or_the_other(kind, tables):

@@ -13,7 +13,7 @@ def atomic_fit(fit: _Method) -> _Method:
     The fit works on a draft, a shallow copy of the estimator, whose attributes then replace its
     own. If the fit fails or is interrupted, the estimator is unchanged, and other threads see the
     attributes of either the old or the new fit, never a mixture. The draft of `fit` has none of the
-    learned attributes, unless the fit continues an earlier one with ``warm_start=True``.
+    attributes set by earlier fits, unless the fit continues them with ``warm_start=True``.
 
     The method may set attributes of `self`, but must not modify the objects that they refer to.
     This decorator goes outside `fit_context`.
@@ -22,19 +22,28 @@ def atomic_fit(fit: _Method) -> _Method:
     @functools.wraps(fit)
     def fit_draft(self, *args, **kwargs):
         draft = copy_attributes(self)
+        earlier = _list_learned(self)
         if fit.__name__ == "fit" and not getattr(self, "warm_start", False):
-            _forget(draft)
+            for name in earlier:
+                vars(draft).pop(name, None)
+            earlier = []
+        before = dict(vars(draft))
         fit(draft, *args, **kwargs)
+        changed = [name for name in vars(draft) if vars(draft)[name] is not before.get(name, ...)]
+        draft._learned = sorted({*earlier, *changed} - {"_learned"})
         self.__dict__ = vars(draft)
         return self
 
     return cast(_Method, fit_draft)
 
 
-def _forget(draft):
-    """Remove learned attributes, some of which the next fit may not set."""
-    for name in [name for name in vars(draft) if name.endswith("_") and not name.startswith("_")]:
-        delattr(draft, name)
+def _list_learned(estimator) -> list[str]:
+    """Return the names of the attributes set by fits, without those that a user attached."""
+    own = vars(estimator)
+    if "_learned" in own:
+        return own["_learned"]
+    # Estimators of 0.2.0 have no such list.
+    return [name for name in own if name.endswith("_") and not name.startswith("_")]
 
 
 def sees_one_fit(method: _Method) -> _Method:
