@@ -1,6 +1,7 @@
 """State after a fit, continued training, and use by several threads."""
 
 import inspect
+import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -219,3 +220,12 @@ def test_another_kind_of_step_continues_without_the_moments(quick, images, chang
     before = estimator.score(images)
     estimator.set_params(**changed, learning_rate_init=1e-6).fit(images)
     assert estimator.score(images) == pytest.approx(before, abs=0.01)
+
+
+def test_a_discarded_training_leaves_nothing_to_continue_from(quick):
+    X = check_random_state(0).normal(size=(120, 6))
+    model = quick(n_components=2, learning_rate_init=0.5).fit(X)
+    assert model.best_iter_ == 0
+    model.set_params(warm_start=True, learning_rate_init=0.01)
+    loaded = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(model.fit(X).transform(X), loaded.fit(X).transform(X))

@@ -144,7 +144,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         Decoupled weight decay of AdamW. Ignored if `net_params` sets another optimizer.
     warm_start : bool, default=False
         Whether `fit` continues from the current networks instead of new ones. The mean, the scale,
-        the range and the number of codes do not change.
+        the range and the number of codes do not change. The states of the optimizers are kept too,
+        but not in pickles and copies.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and the codes. X is always centred and scaled in its own precision.
     mixed_precision : bool, default=False

@@ -220,7 +220,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     warm_start : bool, default=False
         Whether `fit` continues from the current network instead of a new one. The mean, the scale,
         the range and the number of codes do not change, and rows are held out rather than
-        cross-validated.
+        cross-validated. The state of the optimizer is kept too, but not in pickles and copies, and
+        not if the training was discarded for PCA.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and the codes. X is always centred and scaled in its own precision.
     mixed_precision : bool, default=False

@@ -352,6 +352,8 @@ class TrainingRun:
         tolerance = _ROUNDING * max(family.find_error_unit(table, self.train_set), pca_error)
         if is_pca and not self.n_earlier_fits and abs(error - pca_error) <= tolerance:
             error = pca_error
+        # Moments of a training that was discarded do not belong to the start.
+        moments = net.release_training_state(self.callbacks)
         return TrainedModel(
             net=net,
             plan=self.setup.plan,
@@ -365,7 +367,7 @@ class TrainingRun:
             pca_reconstruction_error=pca_error,
             explained_variance=ratios * self._find_variance(outcome.moments),
             explained_variance_ratio=ratios,
-            moments=net.release_training_state(self.callbacks),
+            moments=None if outcome.best_iter == 0 else moments,
             prefixes=outcome.prefixes,
             column_losses=outcome.column_losses,
             n_fits=self.n_earlier_fits + 1,
