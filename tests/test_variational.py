@@ -380,3 +380,13 @@ def test_draws_follow_the_likelihood_of_the_fit():
     expected = model.sample(5, random_state=0, noise=True)
     model.set_params(likelihood="bernoulli")
     np.testing.assert_array_equal(model.sample(5, random_state=0, noise=True), expected)
+
+
+@pytest.mark.parametrize("params", [{}, {"missing": "mask"}, {"likelihood": "laplace"}], ids=str)
+def test_densities_rank_rows_beyond_single_precision(plane, params):
+    model = quick(n_components=2, **params).fit(plane)
+    rows = np.repeat(plane[:1], 6, axis=0)
+    rows[:, 1] = [0, 1e18, 1e19, 1e25, 1e60, 1e140]
+    bounds = model.score_samples(rows)
+    assert np.isfinite(bounds).all()
+    assert (np.diff(bounds) < 0).all()

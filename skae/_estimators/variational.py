@@ -183,7 +183,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     warm_start : bool, default=False
         Whether `fit` continues from the current network instead of a new one. The mean, the scale,
         the range and the number of codes do not change, and rows are held out rather than
-        cross-validated.
+        cross-validated. The state of the optimizer is kept too, but not in pickles and copies, and
+        not if the training was discarded for its start.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network and the codes. X is always centred and scaled in its own precision.
     mixed_precision : bool, default=False
@@ -482,8 +483,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         bounds : ndarray of shape (n_samples,)
-            Bounds in nats, in the precision of the network. They refer to densities in units of X,
-            or to probabilities with the Bernoulli likelihood.
+            Bounds in nats, in double precision. They refer to densities in units of X, or to
+            probabilities with the Bernoulli likelihood.
         """
         rows = self._validate_rows(X)
         X = self._sample_form.complete(rows, self.mean_)
@@ -499,8 +500,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         if self.noise_scale_ is not None:
             bounds -= self._sample_form.measure_unit(X, self.scale_)
         # Rows whose distance overflows rank last.
-        least = np.finfo(self._network_dtype).min
-        return np.maximum(bounds, least).astype(self._network_dtype)
+        return np.maximum(bounds, np.finfo(np.float64).min)
 
     @sees_one_fit
     def score(self, X, y=None, sample_weight=None) -> float:
@@ -521,7 +521,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             Mean bound of the log-density of a row, in nats. Comparable between models of the same
             table with the same likelihood, also with different `beta`.
         """
-        bounds = self.score_samples(X).astype(np.float64)
+        bounds = self.score_samples(X)
         return float(np.average(bounds, weights=check_weights(sample_weight, X)))
 
     @sees_one_fit
