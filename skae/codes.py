@@ -7,10 +7,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
-from skae._shared.scikit_learn import fit_context, refuse_masked
+from skae._estimators.sparse_tables import tidy_numbers
+from skae._shared.scikit_learn import fit_context, refuse_masked, validate_data
 
 __all__ = ["Quantizer"]
 
@@ -207,7 +208,7 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _validate(self, X, *, reset: bool):
         refuse_masked(X)
-        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        return validate_data(self, tidy_numbers(X), reset=reset, dtype=[np.float64, np.float32])
 
     def _check_integers(self, X) -> np.ndarray:
         check_is_fitted(self)

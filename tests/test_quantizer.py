@@ -1,6 +1,7 @@
 """Codes in few bits."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -149,3 +150,11 @@ def test_other_shapes_are_refused(X):
     for wrong in (packed[:, 1:], packed.astype(int), packed[0]):
         with pytest.raises(ValueError, match=r"of shape \(n_samples, 4\)"):
             quantizer.unpack(wrong)
+
+
+def test_dates_and_texts_are_refused_by_column(X):
+    frame = pd.DataFrame(X[:9]).rename(columns=str)
+    with pytest.raises(ValueError, match="column 'b' of type datetime64"):
+        Quantizer().fit(frame.assign(b=pd.Timestamp("2020")))
+    with pytest.raises(ValueError, match="Got 'x' in column 'b'"):
+        Quantizer().fit(frame.assign(b="x"))

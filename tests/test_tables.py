@@ -346,9 +346,15 @@ def test_wrong_column_names_are_refused(change, message):
 
 
 def test_text_is_refused():
-    X = load_wine(as_frame=True).data.assign(vineyard="north").to_numpy()
-    with pytest.raises(ValueError, match="could not convert string to float: 'north'"):
-        fit(X)
+    wine = load_wine(as_frame=True).data
+    strange = wine.assign(hue="north")
+    cases = [strange.to_numpy(), strange.values.tolist(), strange, pl.from_pandas(strange)]
+    model = AutoencoderTransformer(2, max_iter=1, random_state=0).fit(wine)
+    for X, name in zip(cases, (10, 10, "'hue'", "'hue'"), strict=True):
+        with pytest.raises(ValueError, match=f"Got 'north' in column {name}: could not convert"):
+            model.transform(X)
+    with pytest.raises(ValueError, match="Got 'north' in column 10"):
+        fit(cases[0])
 
 
 def test_weight_for_a_single_row_is_refused(wine):

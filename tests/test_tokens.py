@@ -225,3 +225,14 @@ def test_texts_with_too_many_words_to_train_on_are_refused(n_texts, length, n_to
     with pytest.raises(ValueError, match=r"at most 1e\+10.*`max_length` and `max_features`"):
         model.fit(texts)
     assert not hasattr(model, "n_features_in_")
+
+
+def test_texts_of_different_lengths_are_refused_in_words(tokens):
+    model = make(2).fit(tokens)
+    short, long = tokens[0, :3].tolist(), tokens[1, :4].tolist()
+    for rows in ([short, long], pd.Series([short, long]), [np.array(short), np.array(long)]):
+        for method in (make(2).fit, model.transform):
+            with pytest.raises(ValueError, match="rows of one length.*Got 3 and 4 numbers"):
+                method(rows)
+    same = pd.Series(list(tokens))
+    np.testing.assert_array_equal(model.transform(same), model.transform(tokens))

@@ -32,14 +32,20 @@ def read_container(X):
 
 
 def refuse_texts(X):
-    """Raise an error for a list or Series of texts (by its first) in place of rows of integers."""
-    cells = X if isinstance(X, list | tuple) else []
-    if len(getattr(X, "shape", ())) == 1:
-        cells = list(X[:1])
-    if len(cells) and isinstance(cells[0], str):
+    """Raise an error for texts (by the first) or rows of different lengths in place of integers."""
+    is_list = isinstance(X, list | tuple) or len(getattr(X, "shape", ())) == 1
+    cells = list(X) if is_list else []
+    if cells and isinstance(cells[0], str):
         raise ValueError(
             "X must hold whole numbers, those of words. Got texts. Make rows of numbers with "
             "skae.text.TokenSequencer, as in make_pipeline(TokenSequencer(), ...)."
+        )
+    lengths = sorted({len(cell) for cell in cells if hasattr(cell, "__len__")})
+    if len(lengths) > 1:
+        raise ValueError(
+            "X must have rows of one length, with 0 after the end of a text. "
+            f"Got {lengths[0]} and {lengths[-1]} numbers. Append zeros to the shorter rows, as "
+            "skae.text.TokenSequencer does."
         )
 
 

@@ -21,7 +21,7 @@ from skae._engine import (
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.checkpoints import find_checkpoints
-from skae._estimators.containers import refuse_texts
+from skae._estimators.containers import read_container, refuse_texts
 from skae._estimators.held_out import read_separation
 from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import take_parameters
@@ -359,6 +359,7 @@ class TokenAutoencoderTransformer(
         if not reset:
             check_is_fitted(self)
         refuse_texts(X)
+        X = read_container(X)
         X = validate_data(self, X, dtype=None, reset=reset, ensure_min_samples=2 if reset else 1)
         if X.dtype.kind not in "iu" or X.min() < 0:
             got = f"an array of {X.dtype}" if X.dtype.kind not in "iu" else f"{X.min()}"

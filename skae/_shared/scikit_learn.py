@@ -1,6 +1,7 @@
 """Names of scikit-learn that are private or differ between versions."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,9 +41,50 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_Method], _
 
 
 def validate_data(estimator, X, **params):
-    """Call scikit-learn's `validate_data`, without NumPy's warnings about sums of large numbers."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    """Call scikit-learn's `validate_data`, with errors that name the column of a text.
+
+    NumPy's warnings about sums of large numbers are ignored.
+    """
+    with np.errstate(over="ignore", invalid="ignore"), _name_columns(X):
         return _validate_data(estimator, X, **params)
+
+
+@contextlib.contextmanager
+def _name_columns(X):
+    """Extend errors about a cell that is not a number by its column."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        reason = str(error)
+        if not reason.startswith(("could not convert string", "float() argument must be")):
+            raise
+        for name, column in _list_columns(X):
+            for cell in column:
+                if not _is_number(cell):
+                    raise type(error)(
+                        f"X must hold numbers. Got {cell!r} in column {name!r}: {reason}. Convert "
+                        "the column, or leave it out."
+                    ) from None
+        raise
+
+
+def _list_columns(X) -> Iterator[tuple[Any, Any]]:
+    """Yield the names and cells of the columns of a frame, an array or a list of rows."""
+    if hasattr(X, "iloc") and getattr(X, "ndim", 0) == 2:
+        yield from ((name, X.iloc[:, place]) for place, name in enumerate(X.columns))
+    elif hasattr(X, "columns") and hasattr(X, "to_dict"):
+        yield from X.to_dict(as_series=False).items()
+    else:
+        cells = np.asarray(X, dtype=object)
+        yield from enumerate(cells.T if cells.ndim == 2 else ())
+
+
+def _is_number(cell) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def refuse_masked(X):

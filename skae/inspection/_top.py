@@ -151,7 +151,7 @@ def top_columns(estimator, feature_names=None, *, code: int, n_columns: int = 10
     Raises
     ------
     ValueError
-        If the code does not exist.
+        If the code does not exist, or the estimator has no ``components_``.
 
     Examples
     --------
@@ -164,6 +164,12 @@ def top_columns(estimator, feature_names=None, *, code: int, n_columns: int = 10
     2
     """
     check_is_fitted(estimator)
+    if not hasattr(estimator, "components_"):
+        raise ValueError(
+            "`estimator` must have a row of `components_` for each code. Got "
+            f"{type(estimator).__name__}, whose codes do not change the columns linearly. "
+            "Use explain_codes."
+        )
     _check_number("code", code, len(estimator.components_))
     row = np.asarray(estimator.components_)[int(code)]
     names = name_features(None, estimator, feature_names, len(row))

@@ -62,3 +62,8 @@ def test_numbers_and_labels_that_do_not_fit_are_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             top_rows(FunctionTransformer(), CODES, **params)
+
+
+def test_columns_of_codes_without_components_are_refused(quick, images):
+    with pytest.raises(ValueError, match="row of `components_`.*AutoencoderTransformer.*explain"):
+        top_columns(quick().fit(images), code=0)
