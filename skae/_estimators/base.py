@@ -46,8 +46,8 @@ from skae._estimators.parts import check_row_losses
 from skae._estimators.processes import check_agreement, refuse_continuation, refuse_parts
 from skae._estimators.samples import (
     SampleForm,
-    check_form,
-    find_form,
+    check_sample_shape,
+    find_sample_shape,
     read_form,
     stack_samples,
     warn_of_doubtful_axes,
@@ -545,7 +545,7 @@ class BaseAutoencoder(
         if self._frame is not None:
             return self._frame.read(self, samples, lazily=True)
         rows = validate_table(self, samples, reset=False)
-        check_form(find_form(samples, rows.shape[1]), self.sample_shape_)
+        check_sample_shape(find_sample_shape(samples, rows.shape[1]), self.sample_shape_)
         return self._sample_form.cut(rows)
 
     def _warn_of_weak_fit(self):

@@ -39,7 +39,7 @@ from skae._estimators.neighbor_fills import find_neighbor_changes
 from skae._estimators.processes import refuse_parts
 from skae._estimators.refusals import advise
 from skae._estimators.row_blocks import check_size, reads_blocks
-from skae._estimators.samples import check_form, find_form, flatten_samples
+from skae._estimators.samples import check_sample_shape, find_sample_shape, flatten_samples
 from skae._estimators.states import PlainStateMixin
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import fit_context, returns_frames, validate_data
@@ -369,7 +369,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     def _read(self, X):
         """Return X, the form of its samples, its columns, and a mask of missing values."""
         X, form = self._validate(X, reset=False)
-        check_form(form, self._form)
+        check_sample_shape(form, self._form)
         X = self._to_kind_of_fit(X)
         columns, missing = read_table(X, self.missing_values, self._is_categorical)
         names = name_columns(X)
@@ -439,7 +439,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             rows = validate_data(
                 self, flatten_samples(X), dtype=(np.float64, np.float32), **options
             )
-        return rows, find_form(X, rows.shape[1])
+        return rows, find_sample_shape(X, rows.shape[1])
 
     def _to_kind_of_fit(self, X):
         """Return X as an array of floats, unless there was text in fit."""

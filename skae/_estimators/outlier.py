@@ -40,7 +40,7 @@ from skae._estimators.row_space import (
     find_squares_to_other_groups,
     place_rows,
 )
-from skae._estimators.samples import find_form, flatten_samples, stack_samples
+from skae._estimators.samples import find_sample_shape, flatten_samples, stack_samples
 from skae._estimators.sparse_tables import tidy_numbers
 from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import is_masked
@@ -538,7 +538,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
                 ensure_all_finite="allow-nan" if masked else True,
                 **options,
             )
-        return rows, find_form(samples, rows.shape[1])
+        return rows, find_sample_shape(samples, rows.shape[1])
 
     def _validate_frame(self, X, reset):
         """Return a frame with the columns that the autoencoder has."""

@@ -143,9 +143,9 @@ def read_form(
     sequences, and steps beyond the longest are cut. A `sample_shape` that does not match is
     refused.
     """
-    given = find_form(X, rows.shape[1])
+    given = find_sample_shape(X, rows.shape[1])
     before = None if known is None else known.seen
-    check_form(given, before or ())
+    check_sample_shape(given, before or ())
     seen = _find_seen_shape(given, sample_shape, before)
     if padded:
         seen = _leave_out_padding(rows, seen) if before is None else before
@@ -175,17 +175,17 @@ def _find_seen_shape(given, sample_shape, before) -> tuple[int, ...]:
     return sizes
 
 
-def check_form(form, known):
-    """Raise an error if samples of shape `form` have other axes than those of fit, `known`.
+def check_sample_shape(shape, known):
+    """Raise an error if samples of a shape have other axes than those of fit, `known`.
 
     The last steps of sequences may have been cut in fit.
     """
-    if len(form) < 2 or len(known) < 2 or _without_ones(form) == _without_ones(known):
+    if len(shape) < 2 or len(known) < 2 or _without_ones(shape) == _without_ones(known):
         return
-    longer = math.prod(form) > math.prod(known)
-    if not (longer and tuple(form[1:]) == tuple(known[1:])):
+    longer = math.prod(shape) > math.prod(known)
+    if not (longer and tuple(shape[1:]) == tuple(known[1:])):
         raise ValueError(
-            f"X must have samples of shape {known}, as in fit. Got {form}. Bring the axes of X "
+            f"X must have samples of shape {known}, as in fit. Got {shape}. Bring the axes of X "
             "into that order."
         )
 
@@ -201,7 +201,7 @@ def flatten_samples(X):
     return np.asanyarray(X).reshape(shape[0], math.prod(shape[1:]))
 
 
-def find_form(X, n_features: int) -> tuple[int, ...]:
+def find_sample_shape(X, n_features: int) -> tuple[int, ...]:
     """Return the shape of a sample in X, which is (n_features,) for a table."""
     shape = tuple(getattr(X, "shape", ()))
     return shape[1:] if len(shape) > 2 else (n_features,)

@@ -15,7 +15,7 @@ from skae.metrics._transformer import (
     encode,
     find_image_shape,
     index_samples,
-    see_numbers,
+    view_numbers,
 )
 
 # Half of the difference by which a feature or a code is moved, in its standard deviations.
@@ -88,7 +88,7 @@ def explain_codes(
     for name, number in [("n_rows", n_rows), ("n_repeats", n_repeats)]:
         if number < 1:
             raise ValueError(f"`{name}` must be at least 1. Got {number}. Leave it out.")
-    estimator, X = see_numbers(estimator, X, complete=True)
+    estimator, X = view_numbers(estimator, X, complete=True)
     samples = index_samples(X)
     values = check_complete(samples)
     rng = check_random_state(random_state)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from skae.metrics._transformer import decode, encode, index_samples, see_numbers, to_array
+from skae.metrics._transformer import decode, encode, index_samples, to_array, view_numbers
 
 # Number of values for which differences are computed at a time.
 _CELLS_AT_ONCE = 4_000_000
@@ -52,7 +52,7 @@ def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
     """
     if not step > 0:
         raise ValueError(f"`step` must be positive. Got {step}. Try step=0.01.")
-    estimator, X = see_numbers(estimator, X, complete=True)
+    estimator, X = view_numbers(estimator, X, complete=True)
     return differentiate_codes(estimator, X, step * check_complete(X).std(axis=0))
 
 

@@ -21,8 +21,8 @@ from skae.metrics._transformer import (
     index_samples,
     read_pair,
     reconstruct,
-    see_numbers,
     to_array,
+    view_numbers,
 )
 
 # Kinds of plots that use the shape of images.
@@ -136,7 +136,7 @@ class ReconstructionDisplay:
         display : ReconstructionDisplay
             The display, plotted.
         """
-        estimator, X = see_numbers(estimator, X)
+        estimator, X = view_numbers(estimator, X)
         if image_shape is None and kind in _KINDS_OF_IMAGES:
             image_shape = find_image_shape(X, estimator)
         if n_rows is None:

@@ -15,7 +15,7 @@ from skae.inspection._plotting import (
     name_features,
     split_axes,
 )
-from skae.metrics._transformer import decode, encode, find_image_shape, see_numbers, to_array
+from skae.metrics._transformer import decode, encode, find_image_shape, to_array, view_numbers
 
 _MOST_CODES = 5
 # Percentage of the changes within the range of the colour map.
@@ -146,7 +146,7 @@ class LatentTraversalDisplay:
         ValueError
             If `components` contains a code that does not exist.
         """
-        estimator, X = see_numbers(estimator, X)
+        estimator, X = view_numbers(estimator, X)
         codes = encode(estimator, X)
         n_codes = codes.shape[1]
         if components is None:

@@ -116,7 +116,7 @@ def find_frame_model(estimator, X):
     return model, estimator[:-1].transform(X) if steps and len(steps) > 1 else X
 
 
-def see_numbers(estimator, X, *, complete: bool = False):
+def view_numbers(estimator, X, *, complete: bool = False):
     """Return a model and its samples as numbers.
 
     If the estimator was fitted to a data frame with columns of several kinds, these are a view of

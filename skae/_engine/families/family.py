@@ -34,10 +34,11 @@ class Family:
     """Kind of autoencoder: network, start, objective, and meaning of the codes.
 
     A family holds the user's choice of losses as objects and numbers. A fit calls its methods in
-    this order: `prepare` prepares a table, `build` creates a network with random weights from a
-    plan, `start_` initialises it from the table, `make_objective` and `make_step` return the
-    objective and the training step. After training, `measure_codes` computes moments of the codes,
-    `order_codes_` orders them, and `describe` returns further attributes.
+    this order: `prepare` prepares a table, `plan` describes the network, `build` creates it with
+    random weights, `start_` initialises it from the table, `make_noise`, `make_objective` and
+    `make_step` return the noise on its input, the objective and the training step. After training,
+    `settle_` brings the codes into their final form, `measure_codes` computes their moments,
+    `order_codes_` orders them, and `describe` returns further information.
 
     A subclass must override `build`, `start_` and `make_objective`. All other methods have defaults
     for networks of tables that are compared with PCA by the squared error.

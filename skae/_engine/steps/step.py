@@ -50,7 +50,7 @@ class Step:
 
     Examples
     --------
-    Gradient descent without an optimizer:
+    Gradient descent without an optimizer, for a single network:
 
     >>> import torch
     >>> from skae.base import Step
@@ -58,7 +58,8 @@ class Step:
     ...     @torch.enable_grad()
     ...     def accumulate_(self, inputs, rows, weights=None):
     ...         self.modules[0].zero_grad()
-    ...         loss, output = self.objective(self.modules[0], inputs[0], rows[0], weights)
+    ...         own_weights = None if weights is None else weights[0]
+    ...         loss, output = self.objective(self.modules[0], inputs[0], rows[0], own_weights)
     ...         loss.backward()
     ...         self.outputs = [output.detach()]
     ...         return loss.detach()[None]
