@@ -53,25 +53,9 @@ class Convolutional(Architecture):
         self.kernel_size = kernel_size
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
-        """Return a new encoder and a new decoder.
+        """Return a new `ConvolutionalEncoder` and a new `ConvolutionalDecoder`.
 
-        Parameters
-        ----------
-        plan : StackPlan
-            Shape of the rows, number of codes, and parameters of the estimator.
-
-        Returns
-        -------
-        encoder : ConvolutionalEncoder
-            Module from rows to codes.
-        decoder : ConvolutionalDecoder
-            Module from codes to rows.
-
-        Raises
-        ------
-        ValueError
-            If samples are not images or signals, a parameter is not as described, or the plan has
-            tied weights.
+        Samples that are not images or signals, wrong parameters, and tied weights are refused.
         """
         _check_plan(plan)
         n_channels, kernel_size = self._read_channels(plan.sample_shape[1:]), self._read_size()

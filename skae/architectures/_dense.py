@@ -27,20 +27,7 @@ class Dense(Architecture):
     """
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
-        """Return a new encoder, and a decoder with its layers in reverse order.
-
-        Parameters
-        ----------
-        plan : StackPlan
-            Shape of the rows, number of codes, and parameters of the estimator.
-
-        Returns
-        -------
-        encoder : DenseStack
-            Module from rows to codes.
-        decoder : DenseStack or TiedDenseStack
-            Module from codes to rows; tied if the plan has tied weights.
-        """
+        """Return a new encoder, and a decoder with its layers in reverse order, or a tied one."""
         hidden = plan.hidden_layer_sizes
         if isinstance(hidden, str):
             hidden = (64, 64) if plan.n_features < _FEW_FEATURES else (128, 128)

@@ -111,24 +111,9 @@ class Recurrent(Architecture):
         }
 
     def make_stacks(self, plan: StackPlan) -> tuple[nn.Module, nn.Module]:
-        """Return a new encoder and a new decoder.
+        """Return a new `RecurrentEncoder` and a new `RecurrentDecoder`.
 
-        Parameters
-        ----------
-        plan : StackPlan
-            Shape of the rows, number of codes, and parameters of the estimator.
-
-        Returns
-        -------
-        encoder : RecurrentEncoder
-            Module from rows, with indicators of missing cells if the plan is masked, to codes.
-        decoder : RecurrentDecoder
-            Module from codes to rows.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is not as described, or samples do not have two axes.
+        Samples without two axes and wrong parameters are refused.
         """
         own = self.check()
         self._check_plan(plan)

@@ -76,45 +76,13 @@ class NegativeELBO(Objective):
     def forward(
         self, module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, and the output for the drawn codes.
-
-        Parameters
-        ----------
-        module : VariationalAutoencoder
-            The network.
-        inputs, rows : Tensor of shape (n_samples, n_features)
-            Standardised rows. Both arguments are equal.
-        weights : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Mean over the rows.
-        output : Tensor of shape (n_samples, n_features)
-            Output of the decoder for the drawn codes.
-        """
+        """Return the loss of a batch, and the output for the drawn codes; `inputs` equal `rows`."""
         generator = fresh_generator() if self.generator is None else self.generator
         losses, output, _ = self._bound(module, rows, self.present_beta, generator)
         return mean_loss(losses, weights), output
 
     def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each row, and the output for the mean of the posterior.
-
-        Parameters
-        ----------
-        module : VariationalAutoencoder
-            The network.
-        inputs, rows : Tensor of shape (n_samples, n_features)
-            Standardised rows. Both arguments are equal.
-
-        Returns
-        -------
-        losses : Tensor of shape (n_samples,)
-            Loss of each row.
-        output : Tensor of shape (n_samples, n_features)
-            Output of the decoder for the means of the posterior.
-        """
+        """Return the loss of each row, and the output for the mean of the posterior."""
         losses, _, mean = self._bound(module, rows, self.beta, fresh_generator())
         return losses, module.decode_raw(mean)
 

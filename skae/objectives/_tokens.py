@@ -18,21 +18,9 @@ class TokenCrossEntropy(Objective):
     """
 
     def judge(self, module: Any, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each text, and its code.
+        """Return the mean cross-entropy of the words and the end of each text, and its raw code.
 
-        Parameters
-        ----------
-        module : TokenAutoencoder
-            The network.
-        inputs, rows : Tensor of shape (n_samples, length)
-            Texts that the network reads, and texts to reconstruct.
-
-        Returns
-        -------
-        losses : Tensor of shape (n_samples,)
-            Mean cross-entropy of the words of each text, including its end.
-        code : Tensor of shape (n_samples, n_components)
-            Raw codes, instead of logits, which are too large to keep.
+        Codes are returned instead of logits, which are too large to keep.
         """
         code = module.encode_raw(inputs)
         return module.find_losses(code, rows), code
