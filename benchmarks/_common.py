@@ -20,6 +20,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from skae import AutoencoderTransformer
 from skae.exceptions import SkaeWarning
 
 _STATUS = Path("/proc/self/status")
@@ -54,6 +55,19 @@ class _Settings(argparse.Action):
             except (SyntaxError, ValueError):
                 settings[name] = text
         setattr(namespace, self.dest, settings)
+
+
+def make_filling_autoencoder(changes):
+    """Return the imputer's autoencoder with changed parameters, or None for its default."""
+    if not changes:
+        return None
+    template = {
+        "corruption": "hiding",
+        "corruption_level": 0.2,
+        "learning_rate_init": 0.003,
+        "early_stopping": False,
+    }
+    return AutoencoderTransformer(**template | changes)
 
 
 def is_installed(name):

@@ -18,6 +18,7 @@ from _common import (
     describe_machine,
     geometric_mean,
     limit_threads,
+    make_filling_autoencoder,
     make_parser,
     print_table,
     quiet,
@@ -27,7 +28,7 @@ from scipy.spatial.distance import cdist
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 
-from skae import AutoencoderImputer, AutoencoderTransformer
+from skae import AutoencoderImputer
 from skae.impute import pool
 
 _MICE = """
@@ -150,18 +151,9 @@ def make_ours(options):
     """Return draws of skae; `--set` applies to the autoencoder."""
 
     def draw(hidden, table, seed):
-        autoencoder = None
-        if options.set:
-            template = {
-                "corruption": "hiding",
-                "corruption_level": 0.2,
-                "learning_rate_init": 0.003,
-                "early_stopping": False,
-            }
-            autoencoder = AutoencoderTransformer(**template | options.set)
         imputer = AutoencoderImputer(
             categorical_features=list(table.categories),
-            autoencoder=autoencoder,
+            autoencoder=make_filling_autoencoder(options.set),
             random_state=seed,
         )
         return list(imputer.fit(hidden).sample(hidden, options.draws, random_state=seed))

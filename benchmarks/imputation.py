@@ -15,6 +15,7 @@ from _common import (
     describe_machine,
     geometric_mean,
     limit_threads,
+    make_filling_autoencoder,
     make_parser,
     print_table,
     quiet,
@@ -181,15 +182,7 @@ def hide(X, pattern, seed):
 
 def make_methods(seed, options):
     """Return the imputers with their defaults; with few trees and rounds for forests."""
-    autoencoder = None
-    if options.set:
-        template = {
-            "corruption": "hiding",
-            "corruption_level": 0.2,
-            "learning_rate_init": 0.003,
-            "early_stopping": False,
-        }
-        autoencoder = AutoencoderTransformer(**template | options.set)
+    autoencoder = make_filling_autoencoder(options.set)
     methods = {
         "skae": AutoencoderImputer(autoencoder=autoencoder, random_state=seed),
         "simple": SimpleImputer(),
