@@ -133,7 +133,7 @@ def _read_cells(X):
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) not in (1, 2) or 0 in shape or not _may_nest(X, shape):
         return X
-    cells = _list_cells(X, 0, shape)
+    cells = _list_cells(X, shape)
     if count_axes(cells[0]) == 0:
         return X
     if len(shape) == 2 and shape[1] > 1:
@@ -154,14 +154,15 @@ def _may_nest(X, shape) -> bool:
     return kind == "O" or str(dtype).startswith(("list", "fixed_size_list"))
 
 
-def _list_cells(X, column, shape) -> list:
+def _list_cells(X, shape) -> list:
+    """Return the cells of the first column."""
     if len(shape) == 1:
         return list(X)
     if hasattr(X, "iloc"):
-        return list(X.iloc[:, column])
+        return list(X.iloc[:, 0])
     if hasattr(X, "to_series"):
-        return list(X.to_series(column))
-    return list(X[:, column])
+        return list(X.to_series(0))
+    return list(X[:, 0])
 
 
 def count_axes(X) -> int:

@@ -124,7 +124,7 @@ def top_rows(estimator, X, labels=None, *, code: int, n_rows: int = 10) -> TopEn
             f"`labels` must have an entry for each of the {n_samples} rows of X. Got {len(labels)}."
             " Pass them in the order of the rows."
         )
-    _check_number("code", code, codes.shape[1])
+    _check_code(code, codes.shape[1])
     return _find_top(_take_column(codes, int(code)), labels, n_rows, name="n_rows")
 
 
@@ -170,7 +170,7 @@ def top_columns(estimator, feature_names=None, *, code: int, n_columns: int = 10
             f"{type(estimator).__name__}, whose codes do not change the columns linearly. "
             "Use explain_codes."
         )
-    _check_number("code", code, len(estimator.components_))
+    _check_code(code, len(estimator.components_))
     row = np.asarray(estimator.components_)[int(code)]
     names = name_features(None, estimator, feature_names, len(row))
     return _find_top(row, names, n_columns, name="n_columns")
@@ -182,11 +182,10 @@ def _take_column(codes, code: int) -> np.ndarray:
     return np.asarray(codes.to_numpy() if hasattr(codes, "to_numpy") else codes)[:, code]
 
 
-def _check_number(name: str, number, end: int):
-    if not isinstance(number, Integral) or not 0 <= int(number) < end:
+def _check_code(code, end: int):
+    if not isinstance(code, Integral) or not 0 <= int(code) < end:
         raise ValueError(
-            f"`{name}` must be a whole number from 0 to {end - 1}. Got {number!r}. Indices start "
-            "at 0."
+            f"`code` must be a whole number from 0 to {end - 1}. Got {code!r}. Indices start at 0."
         )
 
 

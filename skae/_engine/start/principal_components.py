@@ -52,7 +52,6 @@ def find_principal_components(
     n_components,
     *,
     precision=np.float64,
-    seed=0,
     find_covariance: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> PrincipalComponents:
     """Return the leading principal components of the rows of X.
@@ -71,8 +70,6 @@ def find_principal_components(
         Number of components, or share of variance that they must explain.
     precision : {numpy.float32, numpy.float64}, default=numpy.float64
         Precision of products if there are many.
-    seed : int, default=0
-        Seed of the randomised solver for large tables.
     find_covariance : callable, default=None
         Function of mean and shares that returns the covariance in double precision. None computes
         it from X.
@@ -93,7 +90,7 @@ def find_principal_components(
         if needs_svd and n_samples * n_features <= _MAX_CELLS_OF_SVD:
             return from_triangle(find_triangle(X, mean, shares), n_components)
         return _from_gram(table, total, n_components)
-    return _from_randomized(table, total, n_components, seed)
+    return _from_randomized(table, total, n_components)
 
 
 def from_covariance(covariance, n_components) -> PrincipalComponents:
@@ -215,11 +212,11 @@ class _CentredTable:
         self.X, self.mean, self.roots = X, mean, np.sqrt(shares)
         self.shape = X.shape
 
-    def slices(self, n_columns: int, cells: int = 2**22) -> list[slice]:
+    def slices(self, n_columns: int) -> list[slice]:
         """Return slices of rows for products with `n_columns` columns."""
         # Sparse chunks are not converted to arrays.
         width = n_columns if sparse.issparse(self.X) else max(n_columns, self.shape[1])
-        return chunk_slices((self.shape[0], width), cells=cells)
+        return chunk_slices((self.shape[0], width), cells=2**22)
 
     def take(self, rows: slice) -> np.ndarray:
         """Return a slice of the rows in double precision, of shape (n, n_features)."""
@@ -277,27 +274,27 @@ def _from_gram(table: _CentredTable, total, n_components) -> PrincipalComponents
     return _select(axes, variances[:count], total, n_components)
 
 
-def _from_randomized(table: _CentredTable, total, n_components, seed) -> PrincipalComponents:
+def _from_randomized(table: _CentredTable, total, n_components) -> PrincipalComponents:
     """Decompose a large table approximately, with more axes until they explain enough variance."""
     rank = min(table.shape)
     count = _FIRST_GUESS if isinstance(n_components, float) else n_components
     while True:
         count = min(count, rank)
-        axes, variances = _randomized(table, count, seed)
+        axes, variances = _randomized(table, count)
         enough = isinstance(n_components, int) or variances.sum() >= n_components * total
         if enough or count == rank:
             return _select(axes, variances, total, n_components)
         count *= 2
 
 
-def _randomized(table: _CentredTable, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _randomized(table: _CentredTable, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return axes and variances by the method of Halko et al. (doi:10.1137/090771806).
 
     Each power iteration, and the projection after the last, is one pass over the rows. Memory does
     not depend on the number of rows.
     """
     size = min(count + _N_OVERSAMPLES, *table.shape)
-    basis = np.random.default_rng(seed).standard_normal((table.shape[1], size))
+    basis = np.random.default_rng(0).standard_normal((table.shape[1], size))
     with show_progress((_N_POWER_ITERATIONS + 1) * table.shape[0], "PCA"):
         for _ in range(_N_POWER_ITERATIONS):
             basis = linalg.qr(table.multiply_twice(basis), mode="economic", check_finite=False)[0]
