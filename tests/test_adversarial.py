@@ -137,7 +137,7 @@ def test_the_two_optimisers_have_their_own_parameters(images):
     assert not autoencoder & discriminator
 
 
-def test_more_alpha_costs_reconstruction(images):
+def test_more_alpha_increases_the_reconstruction_error(images):
     errors = [quick(alpha=alpha, max_iter=15).fit(images).reconstruction_error_ for alpha in (0, 3)]
     assert errors[0] < errors[1]
 

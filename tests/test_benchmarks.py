@@ -50,7 +50,7 @@ def find_line(text, start):
 
 
 @pytest.mark.slow
-def test_sparse_codes_are_measured_beside_rivals(run, monkeypatch):
+def test_sparse_codes_are_compared_with_rivals(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     text = run("sparse_codes", "--quick", "--datasets", "parts", "sentences")
     assert "sentences is left out" in text
@@ -170,7 +170,7 @@ def test_outliers_prints_areas(run):
 
 
 @pytest.mark.slow
-def test_outliers_goes_on_with_the_runs_of_a_file(run, tmp_path):
+def test_outliers_continues_the_runs_of_a_file(run, tmp_path):
     rng = np.random.default_rng(0)
     y = np.arange(60) >= 54
     for name in "abc":
@@ -396,7 +396,7 @@ def test_nested_prints_errors_over_those_of_models_of_one_number(run):
 
 
 @pytest.mark.slow
-def test_large_tables_are_measured_beside_small_ones(run):
+def test_large_tables_are_compared_with_small_ones(run):
     text = run("large", "--rows", 20_000)
     speeds, memory = find_line(text, "file ")[2:]
     assert 0.3 < float(speeds) < 3

@@ -47,7 +47,7 @@ def find_source(link):
     return re.sub(r"^auto_examples/(.*).rst$", r"../examples/\1.py", link)
 
 
-def test_links_between_documents_lead_somewhere():
+def test_links_between_documents_have_targets():
     missing = [
         (path.name, link)
         for path in _DOCUMENTS

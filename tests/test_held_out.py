@@ -109,7 +109,7 @@ def test_given_held_out_rows_judge_and_are_not_trained_on(kind, n_samples):
     assert model.pca_reconstruction_error_ > 10
 
 
-def test_a_splitter_sees_groups_and_weights(patients):
+def test_a_splitter_gets_groups_and_weights(patients):
     X, groups = patients
     splitter = GroupShuffleSplit(test_size=0.2, random_state=0)
     train, _ = next(splitter.split(X, groups=groups))

@@ -25,7 +25,7 @@ def show(estimator) -> list[str]:
     return [estimator._repr_html_(), estimator._repr_mimebundle_()["text/html"]]
 
 
-def test_a_fitted_autoencoder_shows_its_error_beside_that_of_pca(quick, images):
+def test_a_fitted_autoencoder_shows_its_error_and_that_of_pca(quick, images):
     estimator = quick()
     assert not any("Reconstruction error" in page for page in show(estimator))
     estimator.fit(images)

@@ -228,7 +228,7 @@ def test_rare_categories_are_never_filled_in():
     assert filled["kind"][:100].tolist() == table["kind"][:100].tolist()
 
 
-def test_a_few_rows_are_too_few_to_tell_identifiers():
+def test_distinct_values_in_a_few_rows_are_no_identifiers():
     X = pd.DataFrame({"k": ["a", "b", None], "v": [1.0, 2.0, 2.0]})
     assert make_imputer().fit_transform(X)["k"].tolist()[2] in ("a", "b")
 
@@ -361,7 +361,7 @@ def test_a_set_of_categorical_features_is_refused(table):
         make_imputer(categorical_features={"kind"}).fit(table)
 
 
-def test_a_refusal_of_the_autoencoder_says_in_which_units():
+def test_an_error_of_the_autoencoder_names_its_units():
     autoencoder = AutoencoderTransformer(output_range=(0, 1))
     with pytest.raises(ValueError, match="in units of their standard deviation.*`min_value`"):
         make_imputer(autoencoder=autoencoder).fit(make_numbers())
@@ -422,7 +422,7 @@ def test_the_fitted_autoencoder_is_of_a_public_class():
     "make", [lambda X: X, list, lambda X: X.tolist()], ids=["array", "list", "nested"]
 )
 @pytest.mark.parametrize("architecture", ["dense", "conv"])
-def test_images_may_have_axes_of_their_own(images, make, architecture):
+def test_images_may_have_separate_axes(images, make, architecture):
     X = images[:40].reshape(-1, 1, 8, 8) + 0.01 * np.random.default_rng(0).normal(
         size=(40, 1, 8, 8)
     )

@@ -69,7 +69,7 @@ def test_results_ask_for_a_fit(wine):
             getattr(make(), method)(wine[0])
 
 
-def test_a_second_fit_starts_anew(wine, digits):
+def test_a_second_fit_starts_from_the_beginning(wine, digits):
     estimator = make().fit(pd.DataFrame(wine[0], columns=list("abcdefghijklm")))
     estimator.set_params(n_components=7).fit(digits[0])
     fresh = make(7).fit(digits[0])
@@ -283,7 +283,7 @@ def test_requested_weights_pass_through_a_search(wine, weights):
 
 
 @pytest.mark.usefixtures("routing")
-def test_weights_that_nobody_asked_for_are_an_error(wine, weights):
+def test_weights_that_are_not_requested_are_an_error(wine, weights):
     X, y = wine
     with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
         classify().fit(X, y, sample_weight=weights)

@@ -228,7 +228,7 @@ def test_invalid_losses_are_refused_before_training(wine, quick):
 
 
 @pytest.mark.parametrize("params", [{}, {"net_params": {"optimizer": torch.optim.Adam}}])
-def test_a_criterion_of_a_single_number_says_so_once(digits, quick, params):
+def test_a_criterion_of_a_single_number_warns_once(digits, quick, params):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         quick(loss=mean_square, early_stopping=True, **params).fit(digits[0])

@@ -107,7 +107,7 @@ def test_mnist_comes_with_its_own_held_out_rows(small_mnist, capsys):
     assert lines[start + 1] == "30 rows to fit on, 20 held out, 784 columns"
 
 
-def test_too_many_codes_are_left_out_in_words(flowers, capsys):
+def test_too_many_codes_are_left_out_with_a_remark(flowers, capsys):
     code, lines, errors = run(capsys, flowers, "--n-components", 2, 8)
     assert code == 0
     assert errors == ""

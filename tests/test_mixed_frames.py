@@ -397,7 +397,7 @@ def test_mixed_frames_go_through_scikit_learn(quick):
     assert list(codes.columns) == ["autoencodertransformer0", "autoencodertransformer1"]
 
 
-def test_fits_go_on_with_the_categories_of_the_first(quick):
+def test_later_fits_keep_the_categories_of_the_first(quick):
     frame = make_frame()
     model = quick(warm_start=True).fit(frame)
     before = model.score(frame)

@@ -54,7 +54,7 @@ def test_new_rows_keep_more_neighbours_than_with_pca(fitted, X):
     assert kept[0] > 1.08 * kept[1]
 
 
-def test_the_share_of_neighbours_kept_is_recorded_beside_that_of_linear_maps(fitted):
+def test_the_shares_of_neighbours_kept_by_the_model_and_linear_maps_are_recorded(fitted):
     assert sorted(fitted.linear_neighbors_kept_) == LINEAR_MAPS
     best = max(fitted.linear_neighbors_kept_.values())
     assert fitted.linear_neighbors_kept_[fitted.linear_start_] == best
@@ -186,7 +186,7 @@ def test_the_neighbor_loss_goes_with_other_parameters(X, params):
     assert np.isfinite(model.inverse_transform(model.transform(X))).all()
 
 
-def test_training_goes_on(X):
+def test_training_continues(X):
     model = make_model(warm_start=True, max_iter=2).fit(X).fit(X)
     assert model.net_.module_.spherical
     model.partial_fit(X[:100])
@@ -226,7 +226,7 @@ def test_other_estimators_refuse_the_loss(X):
         AdversarialAutoencoderTransformer(2, loss=NeighborLoss()).fit(X)
 
 
-def test_other_losses_know_of_no_neighbours(X, quick):
+def test_other_losses_record_no_neighbours(X, quick):
     model = make_model(max_iter=1).fit(X).set_params(loss="squared_error").fit(X)
     for name in ("neighbors_kept_", "linear_neighbors_kept_", "linear_start_"):
         assert not hasattr(model, name)

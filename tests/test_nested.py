@@ -204,7 +204,7 @@ def test_parameters_that_do_not_go_with_nested_codes_are_refused(halves, params)
         AutoencoderTransformer(**SMALL, **params).fit(halves[0][:100])
 
 
-def test_nested_and_other_fits_do_not_go_on_from_each_other(halves):
+def test_nested_and_other_fits_do_not_continue_each_other(halves):
     model = AutoencoderTransformer(**SMALL | {"nested": False}, max_iter=1, warm_start=True)
     model.fit(halves[0][:100]).set_params(nested=True)
     with pytest.raises(ValueError, match="Got other values of `nested`"):

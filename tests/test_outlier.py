@@ -117,7 +117,7 @@ def test_units_do_not_matter():
 
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.25, 0.5])
-def test_the_share_asked_for_is_flagged(zeros, contamination):
+def test_the_given_share_is_flagged(zeros, contamination):
     X = zeros[0][:100]
     labels = make_detector(contamination=contamination).fit_predict(X)
     assert (labels == -1).sum() == round(100 * contamination)
@@ -368,7 +368,7 @@ def test_rows_may_lack_values_with_a_template_that_takes_them(zeros, masked):
         make_detector(autoencoder=masked).fit(np.where(np.arange(64) == 3, np.nan, X))
 
 
-def test_images_may_have_axes_of_their_own(zeros):
+def test_images_may_have_separate_axes(zeros):
     rows = zeros[0][:60]
     X = rows.reshape(-1, 1, 8, 8)
     params = {"architecture": "conv", "hidden_layer_sizes": (4,), "early_stopping": False}
@@ -471,7 +471,7 @@ def test_results_do_not_depend_on_the_global_output_of_scikit_learn(zeros, outpu
     np.testing.assert_array_equal(wrapped, expected)
 
 
-def test_a_refusal_of_the_autoencoder_says_in_which_units(zeros):
+def test_an_error_of_the_autoencoder_names_its_units(zeros):
     autoencoder = AutoencoderTransformer(output_range=(2, 3))
     with pytest.raises(ValueError, match="divided by their range in the training rows"):
         make_detector(autoencoder=autoencoder).fit(zeros[0])

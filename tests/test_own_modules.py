@@ -93,7 +93,7 @@ def test_own_modules_leave_the_global_generator_alone(images):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_own_modules_compute_in_the_dtype_asked_for(dtype, images):
+def test_own_modules_compute_in_the_given_dtype(dtype, images):
     model = make(dtype=dtype).fit(images)
     assert model.transform(images).dtype == dtype
 

@@ -298,7 +298,7 @@ def test_several_processes_train_the_model_of_one(name, results):
 
 
 @pytest.mark.slow
-def test_all_processes_say_why_they_do_not_fit(results):
+def test_all_processes_report_why_they_refuse_a_fit(results):
     messages = {
         "penalty": "sums over rows",
         "auto": "all rows",
@@ -312,7 +312,7 @@ def test_all_processes_say_why_they_do_not_fit(results):
 
 
 @pytest.mark.slow
-def test_all_processes_go_on_from_a_checkpoint_that_all_have(results):
+def test_all_processes_resume_from_a_checkpoint_that_all_have(results):
     assert results[0]["checkpoints"] is True
     assert results[1]["checkpoints"] is True
 

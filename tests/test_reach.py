@@ -71,7 +71,7 @@ def test_rows_of_the_fit_are_within_reach(fitted, roll):
     np.testing.assert_allclose(before, without, rtol=1e-6, atol=1e-6)
 
 
-def test_the_reach_grows_as_a_fit_goes_on(roll):
+def test_the_reach_grows_when_a_fit_continues(roll):
     model = AutoencoderTransformer(2, random_state=0).partial_fit(roll)
     first = model.net_.module_.reach
     model.partial_fit(roll[:50])

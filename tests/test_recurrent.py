@@ -194,7 +194,7 @@ def test_unsupported_parameters_are_refused(padded):
 
 @pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 @pytest.mark.parametrize("n_rows", [2, 3])
-def test_a_sequence_may_be_missing_as_a_whole(n_rows):
+def test_all_cells_of_a_sequence_may_be_missing(n_rows):
     X = np.array([[np.nan, np.nan], [1.0, 2.0], [np.nan, 3.0]])[:n_rows]
     params = {"architecture": "recurrent", "missing": "mask", "sample_shape": (2, 1)}
     model = AutoencoderTransformer(1, max_iter=1, random_state=0, **params)

@@ -180,7 +180,7 @@ def test_chunks_of_rows_train_the_model_further():
     assert 1 < model.transform(X).nnz / 500 < 3
 
 
-def test_a_warm_start_goes_on_with_the_same_codes(sums):
+def test_a_warm_start_continues_with_the_same_codes(sums):
     model = quick(warm_start=True).fit(sums)
     before = model.components_
     model.set_params(max_iter=1).fit(sums)

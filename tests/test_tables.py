@@ -325,7 +325,7 @@ def test_cross_entropy_names_the_column_of_a_data_frame():
         fit(shares, loss="binary_cross_entropy")
 
 
-def test_rows_outside_of_the_range_asked_for_are_refused():
+def test_rows_outside_the_given_range_are_refused():
     X = load_iris().data
     with pytest.raises(ValueError, match=r"X must lie in \[0, 1\] with output_range=\(0, 1\)"):
         AutoencoderTransformer(1, output_range=(0, 1), max_iter=1).fit(X)
@@ -415,7 +415,7 @@ def test_codes_of_the_wrong_width_or_that_are_not_finite_are_refused(quick, imag
             estimator.inverse_transform(np.full((3, 4), bad))
 
 
-def test_an_estimator_without_a_fit_says_so(quick, images):
+def test_an_unfitted_estimator_raises_an_error(quick, images):
     for method in ("transform", "inverse_transform", "score", "score_samples"):
         with pytest.raises(NotFittedError):
             getattr(quick(), method)(images)

@@ -53,7 +53,7 @@ def test_words_are_counted_as_by_count_vectorizer(sequencer):
         )
 
 
-def test_padding_and_unknown_words_have_numbers_of_their_own(sequencer):
+def test_padding_and_unknown_words_have_their_own_numbers(sequencer):
     rows = sequencer.transform(["a good dog", ""])
     assert rows[0, 2] == 1
     assert not rows[0, 3:].any()

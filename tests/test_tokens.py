@@ -227,7 +227,7 @@ def test_texts_with_too_many_words_to_train_on_are_refused(n_texts, length, n_to
     assert not hasattr(model, "n_features_in_")
 
 
-def test_texts_of_different_lengths_are_refused_in_words(tokens):
+def test_texts_of_different_lengths_are_refused(tokens):
     model = make(2).fit(tokens)
     short, long = tokens[0, :3].tolist(), tokens[1, :4].tolist()
     for rows in ([short, long], pd.Series([short, long]), [np.array(short), np.array(long)]):

@@ -164,7 +164,7 @@ def test_a_score_of_each_epoch_is_recorded(fit):
     assert np.isfinite(scores).all()
 
 
-def test_the_optimizer_is_the_one_asked_for(fit):
+def test_the_optimizer_is_the_given_one(fit):
     params = {"learning_rate": "constant", "learning_rate_init": 0.004, "early_stopping": False}
     default = fit(**params)
     for net_params, expected in [
@@ -191,7 +191,7 @@ def test_verbose_prints_a_line_for_each_epoch(fit, capsys):
     assert [line.split()[0] for line in epochs] == ["1", "2", "3"]
 
 
-def test_the_cpu_can_be_asked_for(fit):
+def test_the_cpu_can_be_requested(fit):
     parameters = fit(device="cpu").net_.module_.parameters()
     assert {parameter.device.type for parameter in parameters} == {"cpu"}
 

@@ -181,7 +181,7 @@ def test_results_cannot_be_differentiated_by_accident(quick, images):
     assert all(parameter.grad is None for parameter in estimator.net_.module_.parameters())
 
 
-def test_a_fit_that_is_no_better_than_pca_says_so(quick):
+def test_a_fit_that_is_no_better_than_pca_warns(quick):
     X = check_random_state(0).normal(size=(60, 5))
     with pytest.warns(NotBetterThanPCAWarning, match="not below that of PCA"):
         estimator = quick(n_components=2, early_stopping=True).fit(X)

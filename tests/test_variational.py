@@ -79,7 +79,7 @@ def test_the_start_is_probabilistic_pca(plane, early_stopping):
     np.testing.assert_allclose(model.transform(plane).var(0), 1 - deviations**2, rtol=1e-5)
 
 
-def test_a_model_that_training_cannot_improve_says_so(plane):
+def test_a_model_that_training_cannot_improve_warns(plane):
     with pytest.warns(NotBetterThanPCAWarning, match="probabilistic PCA"):
         model = quick(n_components=2, early_stopping=True, max_iter=2).fit(plane)
     assert model.best_iter_ == 0
@@ -238,7 +238,7 @@ def test_samples_are_counted(trained, n_samples):
         trained.sample(n_samples)
 
 
-def test_more_beta_makes_codes_say_less(images):
+def test_more_beta_lowers_the_information_in_codes(images):
     models = [quick(beta=beta, max_iter=20).fit(images) for beta in (0.1, 1, 8)]
     information = [model.kl_divergence_.sum() for model in models]
     assert information[0] > information[1] > information[2]
@@ -263,7 +263,7 @@ def test_a_search_finds_beta(digits):
     assert search.best_params_ == {"beta": 1.0}
 
 
-def test_labels_are_ignored_where_they_are_not_asked_for(images, labels):
+def test_labels_are_ignored_by_unconditional_models(images, labels):
     alone = quick().fit(images)
     pipeline = make_pipeline(quick(), LogisticRegression(max_iter=1000)).fit(images, labels)
     model = pipeline[0]

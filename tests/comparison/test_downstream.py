@@ -46,7 +46,7 @@ def test_scores_are_those_worked_out_by_hand(iris):
     assert comparison.test_share == pytest.approx(1 / 3, rel=0.02)
 
 
-def test_pca_beside_itself_is_no_different(iris):
+def test_pca_compared_with_itself_is_no_different(iris):
     comparison = compare_downstream(PCA(n_components=2, random_state=0), *iris)
     assert len(comparison.scores) == 10
     assert comparison.scores.tolist() == comparison.pca_scores.tolist()
@@ -70,7 +70,7 @@ def test_quantities_are_predicted_with_r2(wine):
     assert (comparison.scores > 0.1).all()
 
 
-def test_predictor_and_scoring_are_those_asked_for(iris):
+def test_predictor_and_scoring_can_be_given(iris):
     X, y = iris
     options = {"predictor": KNeighborsClassifier(1), "scoring": "balanced_accuracy", "cv": 3}
     scores = compare_downstream(FirstColumns(2), X, y, **options).scores

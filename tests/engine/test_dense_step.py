@@ -124,7 +124,7 @@ def assert_step_is_that_of_autograd(setup, *, n_modules=1, weighted=False):
         torch.testing.assert_close(judged, expected)
 
 
-def test_models_side_by_side_have_settings_of_their_own(make_training):
+def test_models_side_by_side_have_their_own_settings(make_training):
     setup = make_training()
     modules, objective = make_modules(setup, 3), make_objective(setup)
     references = copy.deepcopy(modules)

@@ -38,7 +38,7 @@ def test_epochs_are_drawn_again_if_others_draw_in_between():
     assert lengths == [1, 2] + [1] * 6
 
 
-def test_epochs_go_on_from_a_restored_state():
+def test_epochs_continue_from_a_restored_state():
     generator = torch.Generator().manual_seed(0)
     take, _ = make_epochs(generator)
     for _ in range(4):

@@ -130,7 +130,7 @@ def test_all_kinds_of_networks_are_recorded(make_training, device, params):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_models_side_by_side_have_settings_of_their_own(make_training, device):
+def test_models_side_by_side_have_their_own_settings(make_training, device):
     setup = make_training()
     groups = [[{**group, "eps": eps} for group in make_groups(setup)] for eps in (1e-8, 1e-3)]
     assert_same_training(setup, device, n_modules=2, groups=groups)
@@ -141,7 +141,7 @@ def test_steps_that_cannot_be_recorded_are_computed(make_training):
     assert not any(graphed._recordings.values())
 
 
-def test_settings_that_change_are_recorded_anew(make_training):
+def test_changed_settings_are_recorded_again(make_training):
     graphed, dense = make_steps(make_training(), "cpu")
     ((_, rows, _),) = make_batches(make_training(), 1, weighted=False, n_batches=1)
     for decay in (0.1, 0.1, 0.1, 0.5, 0.5, 0.5):
@@ -153,7 +153,7 @@ def test_settings_that_change_are_recorded_anew(make_training):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_losses_outlive_the_next_step(make_training):
+def test_losses_are_unchanged_by_the_next_step(make_training):
     setup = make_training()
     graphed, _ = make_steps(setup, "cpu")
     batches = [rows for _, rows, _ in make_batches(setup, 1, weighted=False)][:3]

@@ -131,7 +131,7 @@ def test_only_the_given_axes_or_a_grid_in_their_place_are_drawn_on(draw, autoenc
 
 
 @draws_one_of_each
-def test_without_axes_a_figure_of_its_own_is_made(draw, autoencoder):
+def test_without_axes_a_new_figure_is_made(draw, autoencoder):
     plt.switch_backend("agg")
     before = plt.get_fignums()
     draw(autoencoder, X, None)

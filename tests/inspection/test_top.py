@@ -25,12 +25,12 @@ def test_the_strongest_rows_come_first_and_zeros_not_at_all(make):
     assert top_rows(model, CODES, code=1, n_rows=2).labels == [2, 3]
 
 
-def test_labels_may_be_a_series_with_an_index_of_its_own():
+def test_labels_may_be_a_series_with_another_index():
     labels = pd.Series(list("abcde"), index=[9, 8, 7, 6, 5])
     assert top_rows(FunctionTransformer(), CODES, labels, code=1).labels == ["c", "d", "a"]
 
 
-def test_a_pipeline_with_sparse_codes_is_looked_into():
+def test_top_rows_of_a_pipeline_with_sparse_codes_are_found():
     X = np.random.RandomState(0).normal(size=(200, 4)) ** 3
     model = SparseAutoencoderTransformer(8, n_active=1, max_iter=2, random_state=0)
     pipeline = make_pipeline(FunctionTransformer(), model).fit(X)

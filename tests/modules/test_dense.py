@@ -147,7 +147,7 @@ def test_rows_do_not_depend_on_each_other_after_training(normalization):
 
 
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
-def test_norms_have_the_type_of_the_stack_and_start_anew_with_the_weights(normalization):
+def test_norms_have_the_type_of_the_stack_and_are_reset_with_the_weights(normalization):
     stack = make_stack(normalization=normalization)
     start = copy.deepcopy(stack.norms.state_dict())
     floating = [value for value in start.values() if value.is_floating_point()]

@@ -51,7 +51,7 @@ def test_an_uninformed_discriminator_has_the_loss_log_2(model, rows):
     assert loss.item() == pytest.approx(expected)
 
 
-def test_the_two_networks_want_opposite_things(model, rows):
+def test_the_two_networks_have_opposite_objectives(model, rows):
     objective = AdversarialObjective(
         SquaredError().prepare(), draw_normal, make_generator(), alpha=1.0
     )

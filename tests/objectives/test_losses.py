@@ -113,7 +113,7 @@ def test_outputs_beyond_a_bound_lose_nothing_where_the_target_is_the_bound(loss)
     assert (output.grad[1] > 0).all()
 
 
-def test_missing_cells_cost_nothing_and_have_no_gradient(name):
+def test_missing_cells_have_no_loss_and_no_gradient(name):
     loss = make_loss(name)
     output, complete = make_batch(name, 6)
     target, missing = drop_cells(complete)
@@ -143,7 +143,7 @@ def test_losses_for_missing_cells_are_equal_where_none_are_missing(name):
     torch.testing.assert_close(loss.cells(*batch), expected, rtol=0, atol=0)
 
 
-def test_a_row_without_any_cell_costs_nothing(name):
+def test_a_row_without_any_cell_has_no_loss(name):
     loss, (output, target) = make_loss(name, masked=True), make_batch(name, 2)
     assert (loss.rows(output, torch.full_like(target, torch.nan)) == 0).all()
 
@@ -203,7 +203,7 @@ def test_a_loss_of_rows_has_no_gradient_of_cells():
     torch.testing.assert_close(loss(output, target), (output - target).abs().amax(1).mean())
 
 
-def test_a_loss_of_rows_sees_zeros_for_missing_cells():
+def test_a_loss_of_rows_gets_zeros_for_missing_cells():
     output, target = make_batch("huber", 5)
     target, missing = drop_cells(target)
     expected = (output - target).abs().masked_fill(missing, 0).amax(1)
@@ -220,7 +220,7 @@ def test_losses_of_the_wrong_shape_are_refused(method, shape):
         kind().prepare().rows(*make_batch("huber", 5))
 
 
-def test_a_loss_without_a_method_says_which():
+def test_a_loss_without_a_method_names_it():
     with pytest.raises(NotImplementedError, match="must have a method `cells`"):
         ReconstructionLoss().prepare()(*make_batch("huber", 5))
 
@@ -342,7 +342,7 @@ def test_missing_cells_have_no_gradient_with_any_criterion(criterion):
     assert (output.grad[~missing] != 0).any()
 
 
-def test_missing_cells_cost_nothing_under_a_criterion_of_cells():
+def test_missing_cells_have_no_loss_under_a_criterion_of_cells():
     loss = prepare_criterion(nn.BCEWithLogitsLoss, masked=True)
     output, target = make_batch("huber", 6)
     target, missing = drop_cells(target)
@@ -405,7 +405,7 @@ def test_weights_of_a_criterion_are_not_trained():
     assert all(weight.requires_grad for weight in criterion.parameters())
 
 
-def test_a_criterion_must_return_something_of_use():
+def test_a_criterion_must_return_losses():
     for value in [torch.zeros(3), torch.zeros(5, 1), 0.5, None]:
         with pytest.raises(ValueError, match="`criterion` must return a tensor of shape"):
             prepare_criterion(lambda output, target, value=value: value)(*make_batch("huber", 5))

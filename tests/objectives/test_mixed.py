@@ -34,7 +34,7 @@ def batch():
     return torch.from_numpy(draw.normal(size=(8, 7))), torch.from_numpy((rows - MEAN) / SCALE)
 
 
-def test_a_row_costs_the_mean_over_columns_in_units_of_their_baselines(units, batch):
+def test_the_loss_of_a_row_is_the_mean_over_columns_in_units_of_their_baselines(units, batch):
     output, rows = (own.numpy() for own in batch)
     expected = []
     for part, factor, shares in zip(PARTS, FACTORS, [None, *SHARES, None], strict=True):

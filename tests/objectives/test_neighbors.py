@@ -96,7 +96,7 @@ def test_weights_of_zero_are_rows_left_out(rows, metric):
     assert of_all == pytest.approx(find_loss(objective, Codes(3), rows[:40]))
 
 
-def test_decoder_has_no_say_in_the_codes(rows):
+def test_the_decoder_does_not_change_the_codes(rows):
     encoder, decoder = nn.Linear(5, 2).double(), nn.Linear(2, 5).double()
     network = nn.Module()
     network.encode_raw, network.decode_raw = encoder, decoder

@@ -235,7 +235,7 @@ def test_draws_are_those_of_the_generator_or_always_the_same():
         assert not inputs.requires_grad
 
 
-def test_penalties_lead_somewhere():
+def test_gradients_of_penalties_lower_them():
     for name in sorted(PENALTIES):
         module = make_module()
         inputs, code = make_batch(module)
@@ -298,7 +298,7 @@ def test_l1_is_the_mean_size_over_the_root_mean_square():
 
 
 @pytest.mark.parametrize("penalty", [L1Sparsity(), KLSparsity()])
-def test_making_codes_small_is_no_way_to_make_them_sparse(penalty):
+def test_small_codes_are_not_sparse_codes(penalty):
     code = draw(20, 3)
     torch.testing.assert_close(penalty(None, None, code / 100), penalty(None, None, code))
 

@@ -118,7 +118,7 @@ def test_an_autoencoder_comes_back_to_the_bit(kind, round_trip):
     )
 
 
-def test_training_goes_on_as_in_a_copy_that_was_pickled(round_trip):
+def test_training_continues_as_in_a_copy_that_was_pickled(round_trip):
     model = make_autoencoder(warm_start=True, dropout=0.3).fit(X)
     found, expected = (own.fit(X) for own in (round_trip(model), pickle.loads(pickle.dumps(model))))
     assert found.best_iter_ > 0

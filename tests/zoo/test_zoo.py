@@ -109,7 +109,7 @@ def test_training_continues_from_a_model_of_the_zoo():
     assert model.fit(moved[:100]).score(moved[1200:]) > before + 0.1
 
 
-def test_every_load_is_a_model_of_its_own():
+def test_every_load_returns_a_new_model():
     one = skae.zoo.load("digits-dense-8").set_params(max_iter=1)
     assert skae.zoo.load("digits-dense-8") is not one
     assert skae.zoo.load("digits-dense-8").max_iter != 1
