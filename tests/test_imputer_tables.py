@@ -207,7 +207,7 @@ def test_identifiers_are_left_as_they_are(n_samples):
     table = pd.DataFrame({"kind": np.array(["u", "v"])[kind], "size": kind * 3.0})
     table.loc[::7, "kind"] = None
     table["name"] = [None if row % 5 == 0 else f"person {row}" for row in range(n_samples)]
-    with pytest.warns(ImputationWarning, match="as identifiers are, stay as they are.*'name'"):
+    with pytest.warns(ImputationWarning, match="such as identifiers, stay as they are.*'name'"):
         imputer = make_imputer().fit(table)
     filled = imputer.transform(table)
     pd.testing.assert_series_equal(filled["name"], table["name"])

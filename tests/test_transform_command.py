@@ -140,7 +140,7 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
     [
         (["array.skae", "rows.npy", "codes.txt"], "must end with one of .parquet"),
         (["array.skae", "rows.npy", "rows.npy"], "must not exist yet"),
-        (["array.skae", "none.npy", "codes.npy"], "where nothing is"),
+        (["array.skae", "none.npy", "codes.npy"], "which does not exist"),
         (["array.skae", "empty.npy", "codes.npy"], "which is empty"),
         (["array.skae", "complex.npy", "codes.npy"], "'complex.npy', an array of complex128"),
         (["array.skae", "rows.csv", "codes.npy"], "INPUT must be a Parquet, NumPy, Zarr or HDF5"),

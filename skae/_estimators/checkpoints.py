@@ -42,14 +42,14 @@ def find_checkpoints(
         return None
     if start is not None:
         raise ValueError(
-            "Checkpoints must be those of a fit that begins anew. Got one that goes on from an "
+            "Fits with checkpoints must start from the beginning. Got one that continues an "
             "earlier fit, by `warm_start` or `partial_fit`. Leave the `with` block for such fits, "
             "and save the estimator after each of them."
         )
     if (getattr(estimator, "net_params", None) or {}).get("callbacks"):
         raise ValueError(
-            "`net_params['callbacks']` must be left out of fits with checkpoints, which do not "
-            "know the state of such callbacks. Got some. Leave them out, or fit without "
+            "`net_params['callbacks']` must not be set for fits with checkpoints, which cannot "
+            "store the state of such callbacks. Got some. Leave them out, or fit without "
             "checkpoints."
         )
     fit, ranks = describe_fit(estimator, rows, weights, separation), RANKS.get()

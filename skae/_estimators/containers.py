@@ -57,7 +57,7 @@ def _refuse_what_is_no_table(X):
         )
     if isinstance(X, DataLoader | IterableDataset | Iterator):
         raise ValueError(
-            "X must be an array of all samples, which are gone through several times. "
+            "X must be an array of all samples, which are read several times. "
             f"Got {type(X).__name__}. Put its samples together first, as with np.stack(list(X)), "
             "or np.concatenate for batches."
         )

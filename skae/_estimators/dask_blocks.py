@@ -33,7 +33,7 @@ def maps_dask(method: _Method) -> _Method:
                 )
         if returns_frames(self):
             raise ValueError(
-                "Output must not be set to a frame where X is lazy. Got X of Dask with "
+                "Output must not be set to a frame if X is lazy. Got X of Dask with "
                 "`set_output` or `set_config`. Frames of Dask give frames of Dask without that."
             )
         map_blocks = _map_partitions if hasattr(X, "columns") else _map_array

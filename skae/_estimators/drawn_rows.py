@@ -27,8 +27,8 @@ def check_can_draw(encoding: ColumnEncoding, rows: np.ndarray | None):
     """Raise an error for imputers without stored rows, and for tables that are too wide."""
     if rows is None:
         raise ValueError(
-            "An imputer must keep rows from fit to draw by. Got one from a file of an earlier "
-            "version, which kept none. Fit it again."
+            "An imputer must store rows of fit to draw from. Got one from a file of an earlier "
+            "version, which has none. Fit it again."
         )
     n_encoded = len(encoding.groups)
     if n_encoded > _MOST_ENCODED:

@@ -505,7 +505,7 @@ def _refuse_empty(columns):
 def _refuse_missing(estimator, name):
     raise ValueError(
         f"X must be complete, as it was in fit. Got missing values in column {name!r}. Set "
-        f"missing='mask' to fit {type(estimator).__name__} to rows with gaps."
+        f"missing='mask' to fit {type(estimator).__name__} to rows with missing values."
     )
 
 

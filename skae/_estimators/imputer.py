@@ -592,9 +592,9 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         left = [str(names[index]) for index in np.flatnonzero(self._is_left)]
         if left:
             warn_user(
-                "Columns in which most values are rare, as identifiers are, stay as they are, "
-                f"missing values included: {_list(left)}. Leave them out, or group their "
-                "categories. Text that spells numbers has to be converted to numbers.",
+                "Columns in which most values are rare, such as identifiers, stay as they are, "
+                f"including missing values: {_list(left)}. Leave them out, or group their "
+                "categories. Convert text that contains numbers to numbers.",
                 ImputationWarning,
             )
 

@@ -91,7 +91,7 @@ def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.n
         raise ValueError(
             "`categorical_features` must be 'from_dtype', None, or a list of names or indices of "
             f"columns, or a boolean for each. Got {categorical_features!r} for {n_features} "
-            "columns. Leave it at 'from_dtype' where a data frame knows the types."
+            "columns. Leave it at 'from_dtype' if a data frame has the types."
         )
     is_categorical = is_text.copy()
     is_categorical[chosen.astype(int)] = True
@@ -246,7 +246,7 @@ def _read_numbers(column, name, missing_values) -> tuple[np.ndarray, np.ndarray]
         numbers[~missing] = [float(cell) for cell in cells[~missing]]
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"X must hold numbers in column {name!r}, as in fit. Got a value that is none: {error}."
+            f"X must hold numbers in column {name!r}, as in fit. Got another value: {error}."
             " Convert the column, or mark the value as missing."
         ) from None
     return numbers, missing | np.isnan(numbers)

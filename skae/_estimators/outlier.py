@@ -516,7 +516,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             return {}
         if not has_fit_parameter(self.autoencoder_, "groups"):
             raise ValueError(
-                "`groups` must be None where the autoencoder holds out no rows. Got groups for "
+                "`groups` must be None if the autoencoder holds out no rows. Got groups for "
                 f"{type(self.autoencoder_).__name__}. Leave them out."
             )
         check_consistent_length(X, groups)

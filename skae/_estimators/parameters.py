@@ -91,7 +91,7 @@ def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
     if dtype != "float32":
         raise ValueError(
             f"`mixed_precision` must be False with dtype={dtype!r}. Got True. Use dtype='float32' "
-            "for speed, or mixed_precision=False for digits."
+            "for speed, or mixed_precision=False for precision."
         )
     if multiplies_in_bfloat16(resolve_device(device, dtype)):
         return True

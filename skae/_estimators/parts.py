@@ -41,7 +41,7 @@ def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
         loss = CriterionLoss(loss)
     if isinstance(loss, NeighborLoss) and not of_codes:
         raise ValueError(
-            f"`loss` must be one of reconstructions here. Got {loss!r}. It is for "
+            f"`loss` must be a loss of reconstructions here. Got {loss!r}. It is for "
             "`AutoencoderTransformer` alone."
         )
     name = loss.link if isinstance(loss.link, str) else loss.link[0]
@@ -80,7 +80,7 @@ def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None
 def _check_no_alpha(sparsity: Sparsity, alpha: float | None):
     if alpha is not None:
         raise ValueError(
-            f"`alpha` must be None with penalty={sparsity!r}, which is no term of the loss. "
+            f"`alpha` must be None with penalty={sparsity!r}, which is not a term of the loss. "
             f"Got {alpha!r}. Set the parameters of the object instead."
         )
 
@@ -134,7 +134,7 @@ def check_row_losses(
         return
     if weights is not None:
         raise ValueError(
-            f"`{name}` must return the loss of each row or cell where rows have weights. Got a "
+            f"`{name}` must return the loss of each row or cell if rows have weights. Got a "
             "single number. Leave out its mean over the rows, or fit without `sample_weight`."
         )
     if not settings.loop.early_stopping:

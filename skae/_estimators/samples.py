@@ -165,7 +165,7 @@ def _find_seen_shape(given, sample_shape, before) -> tuple[int, ...]:
     if math.prod(sizes) != math.prod(given):
         raise ValueError(
             f"`sample_shape` must have as many cells as X has columns, {math.prod(given)}. "
-            f"Got {sizes}, which has {math.prod(sizes)}. It is without the number of samples."
+            f"Got {sizes}, which has {math.prod(sizes)}. Leave out the number of samples."
         )
     if len(given) > 1 and _without_ones(given) != _without_ones(sizes):
         raise ValueError(

@@ -99,7 +99,9 @@ def open_path(path: Path):
     with a single data set.
     """
     if not path.exists():
-        raise FileNotFoundError(f"X must be a path to rows. Got {str(path)!r}, where nothing is.")
+        raise FileNotFoundError(
+            f"X must be a path to rows. Got {str(path)!r}, which does not exist."
+        )
     suffix = path.suffix if path.suffix in _OPENERS or path.is_file() else ".parquet"
     if suffix not in _OPENERS:
         raise ValueError(

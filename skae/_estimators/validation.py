@@ -71,8 +71,7 @@ def _tell_of_missing(estimator):
         if "contains NaN" not in str(error) or not hasattr(estimator, "missing"):
             raise
         raise ValueError(
-            f"{error}\nSet missing='mask' to fit {type(estimator).__name__} to the cells that "
-            "are there."
+            f"{error}\nSet missing='mask' to fit {type(estimator).__name__} to the observed cells."
         ) from None
 
 
@@ -93,8 +92,8 @@ def check_missing(family, network):
         )
     if penalty is not None and penalty.needs_complete_rows:
         raise ValueError(
-            "`penalty` must be one that is defined where cells are missing, with missing='mask'. "
-            f"Got {penalty!r}. Use corruption='hiding', which also keeps codes steady."
+            "`penalty` must be defined for rows with missing cells with missing='mask'. "
+            f"Got {penalty!r}. Use corruption='hiding', which also makes codes stable."
         )
 
 

@@ -17,7 +17,7 @@ def keep_labelled(y, *tables):
     check_consistent_length(y, *tables)
     there = find_labelled(y)
     if not there.any():
-        raise ValueError("`y` must have a label. Got missing ones only. Leave out `y`.")
+        raise ValueError("`y` must have a label. Got only missing ones. Leave out `y`.")
     labels = np.array(y[there].tolist()) if y.dtype == object else y[there]
     if there.all():
         return labels, *tables

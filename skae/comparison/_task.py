@@ -182,7 +182,7 @@ def _check_classes(y):
     if n_classes == len(y):
         raise ValueError(
             f"`y` must have classes of several rows each. Got {len(y)} labels, all different. "
-            "Name another target, or none."
+            "Choose another target, or none."
         )
 
 
@@ -197,7 +197,7 @@ def _check_held_out(X, y, X_test, y_test, allow_nan):
         )
     if (y is None) != (y_test is None):
         raise ValueError(
-            "`y_test` must be given where `X_test` and `y` are, and only there. "
+            "`y_test` must be given if and only if `X_test` and `y` are given. "
             f"Got {'none' if y_test is None else 'one'}. Give both of `y` and `y_test`, or neither."
         )
     if y_test is not None:

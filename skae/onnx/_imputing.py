@@ -30,7 +30,7 @@ def convert(scope, operator, container):
         if kind == TensorProto.STRING:
             raise ExportError(
                 "`add_indicator` must be False to export a SimpleImputer of text. Got True. "
-                "Use a MissingIndicator beside the imputer."
+                "Use a MissingIndicator in addition to the imputer."
             )
         marks = nodes.select(missing, imputer.indicator_.features_)
         parts.append(nodes.add("Cast", marks, to=kind))

@@ -162,7 +162,7 @@ def test_checkpoints_under_other_versions_are_refused(tmp_path, monkeypatch):
 def test_fits_whose_state_is_not_known_are_refused(tmp_path):
     fitted = AutoencoderTransformer(**QUICK, warm_start=True).fit(X)
     for fit in (fitted.fit, fitted.partial_fit):
-        with pytest.raises(ValueError, match="begins anew"):
+        with pytest.raises(ValueError, match="must start from the beginning"):
             resume(tmp_path, lambda f=fit: f(X))
     listening = AutoencoderTransformer(**QUICK, net_params={"callbacks": [lambda: None]})
     with pytest.raises(ValueError, match="callbacks"):

@@ -29,7 +29,7 @@ def resolve_device(device: str, dtype: str) -> torch.device:
     if name not in _AVAILABLE:
         raise ValueError(
             f"`device` must be 'auto', 'cpu', 'cuda' or 'mps'. Got {device!r}. "
-            "Use 'auto' to take a GPU where there is one."
+            "Use 'auto' for a GPU if there is one."
         )
     if not _AVAILABLE[name]():
         raise ValueError(
@@ -46,7 +46,7 @@ def resolve_device(device: str, dtype: str) -> torch.device:
     except RuntimeError as error:
         raise ValueError(
             "`device` must be a name such as 'cpu', or one with a number such as 'cuda:1'. "
-            f"Got {device!r}. Use 'auto' to take a GPU where there is one."
+            f"Got {device!r}. Use 'auto' for a GPU if there is one."
         ) from error
 
 

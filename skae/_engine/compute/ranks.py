@@ -183,7 +183,7 @@ class Ranks(Alone):
         """Communicate; if that fails, raise an error that names the missing rank."""
         if self.group is None:
             raise LostRankError(
-                "All processes must be alive. One has failed before. Begin a new block of "
+                "All processes must be alive. One has failed before. Start a new block of "
                 "`skae.parallel.across_processes`."
             )
         try:
