@@ -397,3 +397,40 @@ def test_parameters_are_left_alone(wine):
     imputer.fit(hide(wine[0]))
     assert imputer.autoencoder.get_params() == template.get_params()
     assert not hasattr(imputer.autoencoder, "net_")
+
+
+def make_readings(n_samples, level, noise, seed):
+    """Return eight readings along a curve, and a sensor that rests."""
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(0, 6, (n_samples, 1))
+    X = np.hstack([np.cos(t + np.arange(7)), t / 3, np.full_like(t, level)])
+    return X + np.append(np.full(8, 0.05), noise) * rng.normal(size=X.shape)
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-3, 0.02])
+def test_a_sensor_that_rested_in_training_may_move_later(noise):
+    imputer = make_imputer(n_components=2)
+    imputer.fit(make_readings(300, 20, noise, seed=0))
+    hidden = np.random.default_rng(1).random((100, 9)) < 0.1
+    hidden[:, 8] = False
+    errors = []
+    for level in (20, 21, -1000, 1e30):
+        X = make_readings(100, level, noise, seed=1)
+        gappy = np.where(hidden, np.nan, X)
+        for filled in (imputer.transform(gappy), next(imputer.sample(gappy, 1, random_state=0))):
+            errors.append(np.square(filled - X)[hidden].mean())
+            np.testing.assert_array_equal(filled[:, 8], X[:, 8])
+    usual, drawn = errors[:2]
+    assert max(errors[::2]) < 1.5 * usual
+    assert max(errors[1::2]) < 2 * drawn
+
+
+def test_far_values_predict_others_where_columns_are_tied():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    X[:, 1] = 2 * X[:, 0] + 0.1 * rng.normal(size=300)
+    imputer = make_imputer(n_components=2).fit(X)
+    rows = np.array([[20.0, np.nan, 0, 0], [1e3, np.nan, 0, 0], [1e3, np.nan, 1e3, 1e3]])
+    fills = imputer.transform(rows)[:, 1]
+    np.testing.assert_allclose(fills[[0, 2]], [40, 2000], rtol=0.1)
+    assert abs(fills[1]) < 1

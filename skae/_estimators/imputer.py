@@ -16,6 +16,7 @@ from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.drawn_rows import check_can_draw, draw_columns, keep_rows
+from skae._estimators.far_cells import find_limits, hide_far_cells
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import FillingModel, fill_rows, fit_filling_model
 from skae._estimators.frames import check_frame
@@ -482,6 +483,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             )
             self._kept_rows, self._n_rows = keep_rows(numbers), len(missing)
             self._take_model(model, encoding)
+            self._limits = find_limits(numbers, encoding, self.autoencoder_)
 
     def _take_model(self, model: FillingModel, encoding: ColumnEncoding):
         """Store the autoencoder, its errors, and filled rows if neighbours improve the fills."""
@@ -509,11 +511,24 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             for index, known in zip(self._find_used(), self._levels, strict=True)
         ]
 
+    def _read_evidence(self, columns, missing, encoding: ColumnEncoding) -> list[np.ndarray]:
+        """Return the columns used by the autoencoder, without values too far to predict from."""
+        numbers = self._number(columns, missing)
+        # Imputers in files of earlier versions have no limits.
+        limits = getattr(self, "_limits", None)
+        if limits is None:
+            return numbers
+        return hide_far_cells(
+            numbers,
+            limits,
+            lambda rows: encoding.decode(fill_rows(self.autoencoder_, encoding.encode(rows), 0.0)),
+        )
+
     def _fill(self, columns, missing) -> list:
         """Return all columns with fills; only the values that were missing are meaningful."""
         if self._encoding is None:
             return self._place([], missing)
-        Z = self._encoding.encode(self._number(columns, missing))
+        Z = self._encoding.encode(self._read_evidence(columns, missing, self._encoding))
         filled = fill_rows(self.autoencoder_, Z, self.learned_share_)
         # Imputers in files of earlier versions have no neighbours.
         share = getattr(self, "neighbor_share_", 0.0)
@@ -533,7 +548,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             self.autoencoder_,
             self.learned_share_,
             (self._kept_rows, self._n_rows, self._spread),
-            self._number(columns, missing),
+            self._read_evidence(columns, missing, self._encoding),
             np.isfinite(self._bounds[:, used]).any(axis=0),
             n_draws,
             seed,
