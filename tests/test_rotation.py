@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 
 import skae
-from skae._engine.families.rotations import _sample_rows, find_independent, find_varimax
+from skae._engine.families.rotations import find_independent, find_varimax
 from skae.architectures import Sparsity
 
 ROTATIONS = ["varimax", "ica"]
@@ -124,15 +124,6 @@ def test_codes_whose_axes_mean_something_are_not_rotated(quick, images, rotation
 def test_rotations_go_with_penalties_that_allow_them(quick, images):
     codes = quick(rotation="varimax", penalty="contractive").fit_transform(images)
     assert np.abs(np.corrcoef(codes.T) - np.eye(4)).max() < 1e-3
-
-
-def test_rows_are_sampled_by_their_weights():
-    assert _sample_rows(4, None).tolist() == [0, 1, 2, 3]
-    weights = torch.tensor([0.0, 2.0, 1.0, 1.0], dtype=torch.float64)
-    assert _sample_rows(4, weights).tolist() == [1, 1, 2, 3]
-    many = _sample_rows(40_000, None)
-    assert len(many) == 20_000
-    assert many.diff().float().mean() == pytest.approx(2, abs=1e-3)
 
 
 def test_a_single_code_is_not_turned():

@@ -59,7 +59,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class AutomaticLoop:
-    """Values used for "auto". See `docs` for the study behind the defaults."""
+    """Values used for "auto". See docs/defaults.md for the study behind them."""
 
     n_batches: int = 20
     """Target number of batches per epoch."""

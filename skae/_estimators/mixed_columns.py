@@ -146,7 +146,7 @@ def is_boolean(dtype) -> bool:
 
 
 def _declares_text(dtype) -> bool:
-    """Return whether a type is one of text, booleans or categories, whatever the values."""
+    """Return whether a type is one of text, booleans or categories, regardless of the values."""
     if hasattr(dtype, "is_numeric"):  # polars
         return str(dtype).partition("(")[0] in ("String", "Boolean", "Categorical", "Enum")
     is_string = getattr(dtype, "type", None) is str or getattr(dtype, "kind", "O") in "UTS"

@@ -48,7 +48,7 @@ def refuse_continuation() -> None:
 
 
 def refuse_parts(what: str) -> None:
-    """Raise an error if each process has rows of its own; `what` needs all rows."""
+    """Raise an error if each process has its own rows, as `what` needs all rows."""
     ranks = RANKS.get()
     if ranks.size > 1 and not ranks.shared:
         raise ValueError(

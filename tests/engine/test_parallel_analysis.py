@@ -6,7 +6,8 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from skae import AutoencoderTransformer
-from skae._engine.start.parallel_analysis import _sample_rows, count_components
+from skae._engine.start.parallel_analysis import count_components
+from skae._engine.tables.rows import sample_evenly
 
 
 def make_factors(n_samples, n_features, n_factors, seed=0):
@@ -50,8 +51,10 @@ def test_uninformative_tables_give_one_component(X):
     assert count_components(X) == 1
 
 
-def test_large_tables_are_sampled_evenly():
-    indices = _sample_rows((10**6, 2**12), None)
+def test_rows_are_sampled_evenly_by_their_weights():
+    assert sample_evenly(4, 20).tolist() == [0, 1, 2, 3]
+    assert sample_evenly(4, 20, np.array([0.0, 2.0, 1.0, 1.0])).tolist() == [1, 1, 2, 3]
+    indices = sample_evenly(10**6, 512)
     assert len(indices) == 512
     assert np.ptp(np.diff(indices)) <= 1
 

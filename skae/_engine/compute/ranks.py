@@ -207,7 +207,7 @@ class Ranks(Alone):
         )
 
     def _ask(self, rank: int) -> str:
-        """Return what happened to a rank, or an empty string if it is alive."""
+        """Return how a rank ended, or an empty string if it is alive."""
         try:
             self._store.wait([str(rank)], timedelta(seconds=_SECONDS_TO_ANSWER))
             return self._store.get(str(rank)).decode()

@@ -30,7 +30,7 @@ def make_generators(
 
 @contextlib.contextmanager
 def ordinary_torch_state():
-    """Context with gradients and ordinary CPU tensors, whatever modes the caller is in.
+    """Compute with gradients and ordinary CPU tensors in this context, in any mode of the caller.
 
     `torch.inference_mode`, `torch.no_grad`, `torch.autocast` and the default device are local to
     the thread, and are restored afterwards.

@@ -48,7 +48,7 @@ def _count_own(weights: torch.nn.Parameter, batch_size: int, n_places: int) -> i
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Context in which the calling thread computes alone."""
+    """Let the calling thread compute alone in this context."""
     set_mkl = find_mkl()
     before = set_mkl(1)
     try:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skae._engine.start.prepared_table import PreparedTable
 from skae._engine.tables.batches import OrderedBatches
+from skae._engine.tables.rows import sample_evenly
 from skae.modules import Autoencoder
 
 _BATCH_SIZE = 4096
@@ -67,21 +68,12 @@ def find_independent(codes: Tensor) -> Tensor:
 @torch.no_grad()
 def _sample_codes(module: Autoencoder, table: PreparedTable) -> Tensor:
     """Return centred raw codes of a sample of rows, in which rows are repeated by weight."""
-    dataset = table.dataset(_sample_rows(len(table.dataset()), table.weights))
+    weights = None if table.weights is None else table.weights.double().numpy()
+    drawn = sample_evenly(len(table.dataset()), _MOST_ROWS, weights)
+    dataset = table.dataset(torch.from_numpy(drawn))
     batches = OrderedBatches(dataset, batch_size=_BATCH_SIZE)
     codes = torch.cat([module.encode_raw(rows).cpu().double() for rows, _ in batches])
     return codes - codes.mean(0)
-
-
-def _sample_rows(n_samples: int, weights: Tensor | None) -> Tensor:
-    """Return indices of rows at even steps of the cumulative weights."""
-    if weights is None and n_samples <= _MOST_ROWS:
-        return torch.arange(n_samples)
-    weights = torch.ones(n_samples, dtype=torch.float64) if weights is None else weights.double()
-    ends = weights.cumsum(0)
-    n_drawn = min(n_samples, _MOST_ROWS)
-    places = (torch.arange(n_drawn, dtype=torch.float64) + 0.5) / n_drawn * ends[-1]
-    return torch.searchsorted(ends, places).clamp_max(n_samples - 1)
 
 
 ROTATIONS: dict[str, Callable[[Autoencoder, PreparedTable], Callable | None]] = {

@@ -179,7 +179,7 @@ def _draw_rows(table: PreparedForPursuit, n_rows: int, generator: torch.Generato
 
 
 def _spread(rows: torch.Tensor) -> torch.Tensor:
-    """Return rows whose deviations along their main axes are the roots of what they were.
+    """Return rows with the square roots of their deviations along the main axes.
 
     Where a few parts are in many rows, rows resemble each other, and so would the dictionary rows
     that start from them: several would learn one part.

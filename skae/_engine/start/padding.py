@@ -27,7 +27,7 @@ class PaddedPrincipalComponents(MaskedPrincipalComponents):
         return self.residual
 
     def find_residual(self, total: float) -> float:
-        """Return the same as `find_unexplained`, as padding need not be learnt."""
+        """Return `find_unexplained`, because padding need not be learned."""
         return self.residual
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import linalg
 
-from skae._engine.tables.rows import densify
+from skae._engine.tables.rows import densify, sample_evenly
 
 _N_SHUFFLES = 20
 _QUANTILE = 0.95
@@ -29,20 +29,12 @@ def count_components(X, weights: np.ndarray | None = None) -> int:
     Buja, A. and Eyuboglu, N. (1992). Remarks on parallel analysis. Multivariate Behavioral Research
     27. https://doi.org/10.1207/s15327906mbr2704_2
     """
-    rows = _centre(densify(X[_sample_rows(X.shape, weights)]))
+    n_drawn = max(_FEWEST_ROWS, _MOST_CELLS // X.shape[1])
+    rows = _centre(densify(X[sample_evenly(X.shape[0], n_drawn, weights)]))
     generator = np.random.default_rng(_SEED)
     shuffled = [_find_variances(generator.permuted(rows, axis=0)) for _ in range(_N_SHUFFLES)]
     is_more = _find_variances(rows) > np.quantile(shuffled, _QUANTILE, axis=0)
     return max(1, len(is_more) if is_more.all() else int(np.argmin(is_more)))
-
-
-def _sample_rows(shape: tuple[int, int], weights: np.ndarray | None) -> np.ndarray:
-    """Return indices of rows at even steps of the cumulative weights."""
-    n_samples, n_features = shape
-    n_drawn = min(n_samples, max(_FEWEST_ROWS, _MOST_CELLS // n_features))
-    ends = np.arange(1.0, n_samples + 1) if weights is None else np.cumsum(weights)
-    places = (np.arange(n_drawn) + 0.5) / n_drawn * ends[-1]
-    return np.searchsorted(ends, places).clip(max=n_samples - 1)
 
 
 def _centre(rows: np.ndarray) -> np.ndarray:

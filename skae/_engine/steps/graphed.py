@@ -174,5 +174,5 @@ def _is_same(one: Tensor, other: Tensor) -> bool:
 
 
 def is_replayable(loss: PreparedLoss) -> bool:
-    """Return whether a loss runs the same kernels in each call, whatever the values."""
+    """Return whether a loss runs the same kernels in each call, for all values."""
     return type(loss) is PreparedLoss and type(loss.loss) in _REPLAYABLE

@@ -116,3 +116,11 @@ def chunk_slices(shape: tuple[int, int], cells: int = 2**18) -> list[slice]:
     if len(starts) > 1 and n_rows - starts[-1] == 1:
         starts.pop()
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], n_rows], strict=True)]
+
+
+def sample_evenly(n_samples: int, n_drawn: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return indices of at most `n_drawn` rows, at even steps of the cumulative weights."""
+    n_drawn = min(n_samples, n_drawn)
+    ends = np.arange(1.0, n_samples + 1) if weights is None else np.cumsum(weights)
+    places = (np.arange(n_drawn) + 0.5) / n_drawn * ends[-1]
+    return np.searchsorted(ends, places).clip(max=n_samples - 1)
