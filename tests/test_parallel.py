@@ -1,5 +1,6 @@
 """Fits side by side: results equal to separate fits, and behaviour as a joblib backend."""
 
+import contextlib
 import os
 import threading
 
@@ -16,6 +17,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 
 import skae
 from skae import (
@@ -244,6 +246,53 @@ class Raising(SquaredError):
 Raising.has_gradient = True
 
 
+class Watching(Callback):
+    """Callback that records the first weight after each epoch, and stops after some epochs."""
+
+    def __init__(self, n_epochs):
+        self.n_epochs, self.seen = n_epochs, []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(next(net.module_.parameters()).flatten()[0].item())
+        if len(self.seen) == self.n_epochs:
+            raise ArithmeticError(str(self.seen))
+
+
+def test_callbacks_see_the_networks_of_their_own_training(wine):
+    def list_seen(n_epochs, seed):
+        watching = Watching(n_epochs)
+        params = {"net_params": {"callbacks": [watching]}, "early_stopping": False}
+        with pytest.raises(ArithmeticError):
+            make_transformer(random_state=seed, max_iter=9, **params).fit(wine[0])
+        return watching.seen
+
+    tasks = [(4, 0), (6, 1), (6, 2)]
+    with side_by_side():
+        together = joblib.Parallel()(joblib.delayed(list_seen)(*task) for task in tasks)
+    assert together == [list_seen(*task) for task in tasks]
+
+
+def test_a_callback_can_fit_another_estimator(wine):
+    class Fitting(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                net.inner_ = make_transformer(max_iter=2).fit(wine[0])
+
+    params = {"net_params": {"callbacks": [Fitting()]}, "early_stopping": False}
+    with side_by_side():
+        fitted = fit_all([make_transformer(max_iter=3, **params)] * 3, wine[0])
+    expected = make_transformer(max_iter=2).fit(wine[0]).loss_curve_
+    assert [own.net_.inner_.loss_curve_ for own in fitted] == [expected] * 3
+
+
+def test_trainings_of_other_lengths_join_until_each_ends(wine):
+    estimators = [
+        make_transformer(early_stopping=False, random_state=seed, max_iter=max_iter)
+        for seed, max_iter in enumerate([3, 7, 7, 12, 1])
+    ]
+    assert_equal_fits(estimators, wine[0])
+
+
 def test_an_error_is_that_of_its_own_task(wine):
     search = GridSearchCV(
         make_transformer(),
@@ -345,14 +394,22 @@ def halve(estimator, X, **params):
 
 
 def count_epochs(monkeypatch):
-    """Return a list that records the number of networks in each epoch."""
+    """Return a list that records the step of each epoch."""
     trained = []
-    train_epoch = Scheduler.train_epoch
-    monkeypatch.setattr(
-        Scheduler,
-        "train_epoch",
-        lambda self, step, *rest: trained.append(step) or train_epoch(self, step, *rest),
-    )
+    run = Scheduler.run
+
+    def count(self, step, epochs, n_cells):
+        def list_epochs():
+            costs = None
+            with contextlib.suppress(StopIteration):
+                while True:
+                    epoch = epochs.send(costs)
+                    trained.append(step)
+                    costs = yield epoch
+
+        return run(self, step, list_epochs(), n_cells)
+
+    monkeypatch.setattr(Scheduler, "run", count)
     return trained
 
 
@@ -392,13 +449,13 @@ def test_candidates_that_continue_score_as_after_a_whole_training(estimator, win
 
 def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
     most = []
-    train_epoch = Scheduler.train_epoch
+    run = Scheduler.run
 
     def count(self, *given):
         most.append(self.n_admitted)
-        return train_epoch(self, *given)
+        return run(self, *given)
 
-    monkeypatch.setattr(Scheduler, "train_epoch", count)
+    monkeypatch.setattr(Scheduler, "run", count)
     monkeypatch.setattr(_backend, "find_free_memory", lambda: 2)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
     assert_equal_fits([make_transformer(random_state=seed) for seed in range(4)], wine[0])

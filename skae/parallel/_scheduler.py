@@ -3,10 +3,10 @@
 import contextlib
 import itertools
 import threading
-import weakref
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import joblib
@@ -14,14 +14,17 @@ import torch
 
 from skae._engine.compute.threads import one_thread
 from skae._engine.fitting.resumption import KEPT_STATES, KeptStates
-from skae._engine.steps.epoch import TRAINER, Batch, train_alone
-from skae._engine.steps.joint import EpochOfOne, JointNetworks, can_join, find_kind, join
+from skae._engine.steps.epoch import TRAINER, Epochs, Training
+from skae._engine.steps.joint import JointNetworks, can_join, count_bytes, find_kind, join
 from skae._engine.steps.step import Step
+from skae._engine.tables.epochs_ahead import SHARED_EPOCHS, SharedEpochs
 
 # The batches of an epoch are kept in memory until it is trained, so tables must not be large.
 _MOST_CELLS = 2**20
 # Larger models do not fit into the cache of a core, and are not faster in one call.
 _MOST_BYTES = 2**22
+# Memory for prepared epochs that tasks with equal tables and seeds have in common.
+_MOST_SHARED_BYTES = 2**26
 # Maximum number of joint networks whose memory is kept for the next epoch.
 _MOST_KEPT = 32
 # A training needs memory for parameters, gradients, moments, the best and perhaps the initial
@@ -34,11 +37,12 @@ class TrainingCancelled(BaseException):
 
 
 class Scheduler:
-    """Scheduler that trains epochs together which wait at the same time.
+    """Scheduler that runs trainings together which wait at the same time.
 
-    An epoch waits until all running tasks wait. Epochs of one kind are then trained together, a few
-    models at a time, on all cores. At most one thread per core computes at a time: each call of
-    torch releases Python's lock, and further threads would take turns at every call.
+    A training waits until all running tasks wait. Trainings of one kind then run together, a few
+    models at a time, on all cores, and each task resumes at the end of its training. At most one
+    thread per core computes at a time: each call of torch releases Python's lock, and further
+    threads would take turns at every call.
 
     To limit memory, a task starts only if there is memory for one more task of the largest size so
     far. Until the first size is known, there are at most as many tasks as cores.
@@ -64,9 +68,9 @@ class Scheduler:
     ):
         self.n_tasks, self.n_cores = n_tasks, n_cores or joblib.cpu_count()
         self.most_bytes, self.kept_states = most_bytes, kept_states
+        self.shared_epochs = SharedEpochs(min(_MOST_SHARED_BYTES, most_bytes // 8))
         self.n_admitted = self.n_alone = self.greatest_size = 0
         self.waiting: deque[threading.Event] = deque()
-        self.measured: weakref.WeakSet[Step] = weakref.WeakSet()
         self.queue: list[_Request] = []
         self.cancelled = False
         self.lock = threading.Lock()
@@ -89,14 +93,15 @@ class Scheduler:
         # torch fixes the number of threads that a new thread uses at the first query.
         torch.get_num_threads()
         ticket.wait()
-        token, own_token = TRAINER.set(self), KEPT_STATES.set(self.kept_states)
+        context = copy_context()
+        context.run(TRAINER.set, self)
+        context.run(KEPT_STATES.set, self.kept_states)
+        context.run(SHARED_EPOCHS.set, self.shared_epochs)
         try:
             with self.cores:
                 self._check_cancelled()
-                return task()
+                return context.run(task)
         finally:
-            TRAINER.reset(token)
-            KEPT_STATES.reset(own_token)
             with self.lock:
                 self.n_admitted -= 1
                 self._admit()
@@ -112,36 +117,33 @@ class Scheduler:
             self.waiting.popleft().set()
 
     def _measure(self, step: Step, n_cells: int):
-        """Record the memory of a training at its first epoch."""
-        if step in self.measured:
-            return
+        """Record the memory of a training."""
         parameters = [own for module in step.modules for own in module.parameters()]
         n_bytes = _COPIES_OF_PARAMETERS * sum(own.nbytes for own in parameters)
         n_bytes += _COPIES_OF_ROWS * n_cells * parameters[0].element_size()
         with self.lock:
-            self.measured.add(step)
             self.greatest_size = max(self.greatest_size, n_bytes)
             self._admit()
 
-    def train_epoch(
-        self, step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
-    ):
-        """Train an epoch, if possible together with epochs of other tasks."""
+    def run(self, step: Step, epochs: Epochs, n_cells: int):
+        """Train all epochs, if possible together with other tasks."""
         self._measure(step, n_cells)
-        if self._has_no_company():
-            return train_alone(step, batches, begin_step)
-        request = None
-        if can_join(step) and n_cells <= _MOST_CELLS:
-            request = _Request(step, list(batches), begin_step)
-            batches = request.epoch.batches
-        if request is None or request.kind is None:
-            with self.alone():
-                return train_alone(step, batches, begin_step)
-        return self._wait_for(request)
+        training, kind = Training(step, epochs), None
+        if can_join(step) and n_cells <= _MOST_CELLS and not self._has_no_company():
+            training.advance()
+            training.list_batches()
+            kind = None if training.epoch is None else find_kind(training)
+        if kind is None:
+            with self._alone():
+                training.run(self._check_cancelled)
+        else:
+            self._wait_for(_Request(training, kind))
+        if training.error is not None:
+            raise training.error
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let the epochs of other tasks start without waiting for this task."""
+    def _alone(self) -> Iterator[None]:
+        """Let the trainings of other tasks start without waiting for this task."""
         with self.lock:
             self._check_cancelled()
             self.n_alone += 1
@@ -153,7 +155,7 @@ class Scheduler:
                 self.n_alone -= 1
 
     def cancel(self):
-        """End all tasks at their next epoch."""
+        """End all tasks, and trainings after their present epoch."""
         with self.lock:
             self.cancelled, queue, self.queue = True, self.queue, []
             self._admit()
@@ -183,15 +185,12 @@ class Scheduler:
         request.done.wait()
         self.cores.acquire()
         self._check_cancelled()
-        if request.epoch.error is not None:
-            raise request.epoch.error
-        return request.epoch.losses
 
     def _start_if_all_wait(self):
-        """Start the waiting epochs if no running task might join them."""
+        """Start the waiting trainings if no running task might join them."""
         with self.lock:
             n_running = self.n_admitted - len(self.queue) - self.n_alone
-            # Tasks whose epochs are being trained count as running. Otherwise tasks would start at
+            # Tasks whose trainings run count as running. Otherwise tasks would start at
             # different times and form ever smaller groups.
             if n_running > 0 or not self.queue:
                 return
@@ -201,25 +200,30 @@ class Scheduler:
                 self.workers.submit(self._train, requests)
 
     def _train(self, requests: Sequence["_Request"]):
-        """Train epochs of one kind, and resume their tasks."""
+        """Run trainings of one kind, and resume each task when its training has ended."""
         try:
             with self.cores, one_thread():
-                self._train_together([request.epoch for request in requests], requests[0].kind)
+                while requests:
+                    requests = self._train_until_one_ends(requests)
         except BaseException as error:
             for request in requests:
-                request.epoch.error = request.epoch.error or error
-        for request in requests:
-            request.done.set()
+                request.training.fail(error)
+                request.done.set()
 
-    def _train_together(self, epochs: Sequence[EpochOfOne], kind):
-        if len(epochs) == 1:
-            (own,) = epochs
-            own.losses = train_alone(own.step, own.batches, own.begin_step)
-            return
-        key = kind, sum(epoch.n_models for epoch in epochs)
-        networks = self._take_networks(key) or join(epochs)
-        networks.train(epochs)
-        self._keep_networks(key, networks)
+    def _train_until_one_ends(self, requests: Sequence["_Request"]) -> Sequence["_Request"]:
+        """Return the trainings that are left."""
+        trainings = [request.training for request in requests]
+        if len(trainings) == 1:
+            trainings[0].run(self._check_cancelled)
+        else:
+            key = requests[0].kind, sum(len(own.step.modules) for own in trainings)
+            networks = self._take_networks(key) or join(trainings)
+            networks.train(trainings, self._check_cancelled)
+            self._keep_networks(key, networks)
+        for request in requests:
+            if request.training.epoch is None:
+                request.done.set()
+        return [request for request in requests if request.training.epoch is not None]
 
     def _take_networks(self, key) -> JointNetworks | None:
         with self.lock:
@@ -233,11 +237,11 @@ class Scheduler:
 
 
 class _Request:
-    """Epoch that a thread waits for."""
+    """Training that a thread waits for."""
 
-    def __init__(self, step, batches: list[Batch], begin_step: Callable[[], None]):
-        self.epoch = EpochOfOne(step, batches, begin_step)
-        self.kind, self.done = find_kind(self.epoch), threading.Event()
+    def __init__(self, training: Training, kind: Any):
+        self.training, self.kind, self.done = training, kind, threading.Event()
+        self.step: Any = training.step
 
 
 def _divide(requests: Sequence[_Request], n_cores: int) -> list[list[_Request]]:
@@ -247,13 +251,13 @@ def _divide(requests: Sequence[_Request], n_cores: int) -> list[list[_Request]]:
         kinds[request.kind].append(request)
     groups = []
     for alike in kinds.values():
-        n_bytes = sum(request.epoch.n_bytes for request in alike)
+        n_bytes = sum(count_bytes(request.step) for request in alike)
         n_groups = -(-n_bytes // _MOST_BYTES)
         if len(kinds) < n_cores:
             n_groups = max(n_groups, n_cores)
         n_groups = min(n_groups, len(alike))
         # Models with equal learning rates are updated in one call.
-        alike.sort(key=lambda request: request.epoch.rate)
+        alike.sort(key=lambda request: request.step.groups[0][0]["lr"])
         ends = [len(alike) * group // n_groups for group in range(n_groups + 1)]
         groups += [alike[first:end] for first, end in itertools.pairwise(ends)]
     return groups

@@ -6,7 +6,7 @@ import torch
 
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.tables.batches import ShuffledBatches, WeightedRows
-from skae._engine.tables.epochs_ahead import EpochsAhead
+from skae._engine.tables.epochs_ahead import SHARED_EPOCHS, EpochsAhead, SharedEpochs
 from skae._engine.tables.rows import DenseRows
 
 
@@ -73,3 +73,48 @@ def test_batches_prepared_together_are_those_prepared_alone():
         for first, second in zip(together, alone, strict=True):
             assert all(map(torch.equal, first, second))
     assert together.epochs.n_at_once == 16
+
+
+def take_shared(shared, seed, table, n_epochs=5):
+    """Return epochs of a fit that shares them, the state after them, and how many it prepared."""
+
+    def prepare(drawn):
+        lengths.append(len(drawn))
+        return [(table * own,) for own in drawn]
+
+    lengths: list[int] = []
+    generator = torch.Generator().manual_seed(seed)
+    epochs = EpochsAhead([generator], 100, [table, None])
+    token = SHARED_EPOCHS.set(shared)
+    try:
+        taken = [
+            epochs.take(lambda: torch.rand(3, generator=generator), prepare)[0]
+            for _ in range(n_epochs)
+        ]
+    finally:
+        SHARED_EPOCHS.reset(token)
+    return torch.stack(taken), generator.get_state(), sum(lengths)
+
+
+def test_fits_with_equal_tables_and_seeds_share_epochs():
+    shared, table = SharedEpochs(2**20), torch.ones(3)
+    first, state, n_prepared = take_shared(shared, 0, table)
+    again, same_state, n_anew = take_shared(shared, 0, table.clone(), n_epochs=7)
+    assert torch.equal(again[:5], first)
+    assert n_prepared == 7
+    assert n_anew == 0
+    assert torch.equal(take_shared(shared, 0, table)[1], state)
+    assert not torch.equal(same_state, state)
+    # Other seeds, tables, or equal bytes of another type.
+    for seed, other in ((1, table), (0, 2 * table), (0, table.view(torch.int32))):
+        own, _, n_own = take_shared(shared, seed, other)
+        assert n_own == 7
+        assert torch.equal(own, take_shared(None, seed, other)[0])
+
+
+def test_shared_epochs_take_no_more_memory_than_there_is():
+    shared = SharedEpochs(30_000)
+    for seed in range(4):
+        take_shared(shared, seed, torch.ones(3))
+    assert 0 < shared.n_bytes <= 30_000
+    assert take_shared(shared, 0, torch.ones(3))[2] > 0

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,12 @@ from skae._engine.start.noise import InputNoise
 from skae._engine.start.odd_cells import OddCells, OddDraws
 from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.averaging import AveragedWeights
-from skae._engine.steps.epoch import Batch, train_epoch
+from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import batch_sizes, count_batches, list_epochs
 from skae._engine.tables.epochs_ahead import EpochsAhead
-from skae._shared.progress import show_progress
+from skae._shared.progress import WORK, show_progress
 
 N_FOLDS = 5
 
@@ -91,7 +92,7 @@ class FoldNetworks:
         self.n_steps_in_all = max_iter * self.n_batches
         self.odd_cells = odd_cells if self.n_batches > 1 else None
         n_cells = self.train_indices.numel() * table.n_features
-        self.epochs = EpochsAhead([generator], n_cells)
+        self.epochs = EpochsAhead([generator], n_cells, self._list_sources())
 
         components = [_find_components(X, setup, rows.numpy()) for rows in others]
         self.axes = [table.units.tensor(own.components).to(table.device) for own in components]
@@ -125,24 +126,36 @@ class FoldNetworks:
             precision=contextlib.nullcontext,
         )
 
-    @torch.no_grad()
-    def train_epoch(self) -> float:
-        """Train every network for one epoch; return the mean loss."""
-        n_folds, n_train = self.train_indices.shape
+    def _list_sources(self) -> list[torch.Tensor | None] | None:
+        """Return everything on which epochs depend, or None where users may change rows."""
+        if self.odd_cells is None:
+            return None
+        return [self.rows, self.train_indices, self.table.weights, *self.odd_cells.sources]
+
+    def draw_epoch(self) -> Epoch:
+        """Return the next epoch of every network."""
         inputs, rows, weights = self.epochs.take(self._draw_epoch, self._take_rows)
-        sizes = batch_sizes(n_train, self.n_batches)
         parts: Sequence[torch.Tensor | None] = [None] * self.n_batches
         if weights is not None:
-            parts = weights.split(sizes, 1)
-        own_rows = rows.split(sizes, 1)
-        own_inputs = own_rows if inputs is rows else inputs.split(sizes, 1)
+            parts = weights.split(self.batch_sizes, 1)
+        own_rows = rows.split(self.batch_sizes, 1)
+        own_inputs = own_rows if inputs is rows else inputs.split(self.batch_sizes, 1)
         batches = (
             Batch(self.noise(seen), own, own_weights)
             for seen, own, own_weights in zip(own_inputs, own_rows, parts, strict=True)
         )
-        losses = train_epoch(self.step, batches, self._begin_step, rows.numel())
-        total = rows.new_zeros(n_folds)
-        for own_losses, size in zip(losses, sizes, strict=True):
+        return Epoch(batches, self._begin_step, self.rows_to_judge, self._keeps_values)
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Number of rows of each batch."""
+        return batch_sizes(self.train_indices.shape[1], self.n_batches)
+
+    def find_mean_loss(self, losses: list[torch.Tensor]) -> float:
+        """Return the mean of the losses of the batches of an epoch over all networks."""
+        n_folds, n_train = self.train_indices.shape
+        total = losses[0].new_zeros(n_folds)
+        for own_losses, size in zip(losses, self.batch_sizes, strict=True):
             total.add_(own_losses, alpha=size / n_train)
         return float(total.mean())
 
@@ -173,19 +186,25 @@ class FoldNetworks:
 
     def judge(self) -> Judgement:
         """Return the loss and the error of each row under the network not trained on it."""
-        indices, inputs, rows = self._folds_to_judge()
-        judged = self.step.judge(inputs, rows)
-        wholes = [own.new_empty(len(self.rows), *own.shape[2:]) for own in judged]
-        for whole, own in zip(wholes, judged, strict=True):
-            whole[indices] = own
-        return Judgement(*wholes)
+        return self.arrange(self.step.judge(*self.rows_to_judge))
+
+    def arrange(self, judged: Sequence[torch.Tensor]) -> Judgement:
+        """Return a result of `Step.judge` for each fold in the order of the rows."""
+        return Judgement(*(own.flatten(0, 1).index_select(0, self._places) for own in judged))
+
+    @cached_property
+    def _places(self) -> torch.Tensor:
+        """Place of each row among the judged rows of all folds."""
+        places = self.judged_indices.new_empty(len(self.rows))
+        places[self.judged_indices.view(-1)] = torch.arange(self.judged_indices.numel())
+        return places.to(self.rows.device)
 
     def judge_reference(self, start: Judgement) -> torch.Tensor:
         """Return the error of each row under the PCA of the other folds, or under the start."""
         if self.setup.family.starts_as_reference:
             return start.errors
         errors = self.rows.new_empty(len(self.rows))
-        folds = zip(*self._folds_to_judge(), self.axes, self.modules, strict=True)
+        folds = zip(self.judged_indices, *self.rows_to_judge, self.axes, self.modules, strict=True)
         for indices, inputs, rows, axes, module in folds:
             seen = module.fill(inputs)
             errors[indices] = find_row_errors((seen @ axes.T) @ axes, rows)
@@ -213,29 +232,32 @@ class FoldNetworks:
 
     def _list_judged(self) -> Iterator[JudgedRows]:
         """Yield each fold with the network that was not trained on it."""
-        parts = zip(*self._folds_to_judge(), self.folds, self.axes, self.modules, strict=True)
-        for indices, inputs, rows, fold, axes, module in parts:
+        parts: Any = zip(*self.rows_to_judge, self.folds, self.axes, self.modules, strict=True)
+        for inputs, rows, fold, axes, module in parts:
             n_rows = len(fold)
-            weights = self.table.weights
-            own = None if weights is None else weights[indices[:n_rows]]
+            own = None if self.table.weights is None else self.table.weights[fold]
             yield JudgedRows(module.eval(), axes, inputs[:n_rows], rows[:n_rows], own)
 
     def copy_judged(self):
         """Return the values of the networks, or None for networks evaluated only once."""
-        family = self.setup.family
-        is_judged = family.is_nested or family.column_loss is not None
-        return self.step.copy_values() if is_judged else None
+        return self.step.copy_values() if self._keeps_values else None
+
+    @property
+    def _keeps_values(self) -> bool:
+        """Whether the networks of the best epoch are evaluated again."""
+        return self.setup.family.is_nested or self.setup.family.column_loss is not None
 
     @property
     def must_beat_pca(self) -> bool:
         """Whether a squared error above PCA's means that training has failed."""
         return self.setup.network.linear_path and self.setup.family.aims_at_squared_error
 
-    def _folds_to_judge(self):
-        """Return indices of the rows (m, b) in each fold, the network inputs, and the rows."""
+    @cached_property
+    def rows_to_judge(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs of the networks, and rows (m, b, p) of the fold that each was not trained on."""
         rows = self.rows[self.judged_indices]
         self.noise.restart_judging()
-        return self.judged_indices, self.noise.for_judging(rows), rows
+        return self.noise.for_judging(rows), rows
 
     @property
     def unit(self) -> float:
@@ -334,18 +356,27 @@ def _train_folds(
         unpack_step_(networks.step, networks.groups, resumption.sources, state.training)
     n_resumed = len(progress.train_losses)
     n_rows = networks.train_indices.numel()
-    with show_progress(max_iter * n_rows, "Folds", n_before=n_resumed * n_rows) as work:
-        while (
-            len(progress.train_losses) < max_iter
-            and len(progress.train_losses) - progress.best_iter < n_iter_no_change
-        ):
-            _train_epoch(networks, progress)
-            work.add(n_rows)
+    epochs = _list_epochs(networks, progress, max_iter, n_iter_no_change)
+    with show_progress(max_iter * n_rows, "Folds", n_before=n_resumed * n_rows):
+        run_epochs(networks.step, epochs, n_rows * networks.table.n_features)
     if len(progress.train_losses) > n_resumed:
         resumption.keep_folds(
             networks.step, networks.groups, n_steps=networks.n_steps, progress=progress
         )
     return progress
+
+
+def _list_epochs(
+    networks: FoldNetworks, progress: _Progress, max_iter: int, n_iter_no_change: int
+) -> Epochs:
+    """Yield epochs until no further improvement is likely, and record their costs."""
+    work = WORK.get()
+    while (
+        len(progress.train_losses) < max_iter
+        and len(progress.train_losses) - progress.best_iter < n_iter_no_change
+    ):
+        _record(networks, progress, (yield networks.draw_epoch()))
+        work.add(networks.train_indices.numel())
 
 
 def _begin(networks: FoldNetworks) -> _Progress:
@@ -354,11 +385,12 @@ def _begin(networks: FoldNetworks) -> _Progress:
     return _Progress(start, start, loss, [networks.copy_judged()] * 2, [], [loss])
 
 
-def _train_epoch(networks: FoldNetworks, progress: _Progress):
-    """Train for one epoch and evaluate it."""
-    progress.train_losses.append(networks.train_epoch())
+def _record(networks: FoldNetworks, progress: _Progress, costs: Costs):
+    """Record the losses of an epoch, and whether it is the best so far."""
+    assert costs.judged is not None  # noqa: S101
+    progress.train_losses.append(networks.find_mean_loss(costs.losses))
     n_epochs = len(progress.train_losses)
-    judgement = networks.judge()
+    judgement = networks.arrange(costs.judged)
     loss = networks.mean(judgement.losses)
     check_finite({"train_loss": progress.train_losses[-1], "valid_loss": loss}, epoch=n_epochs)
     is_best = loss < progress.least

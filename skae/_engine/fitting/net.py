@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from collections.abc import Generator
 
 import torch
 from skorch import NeuralNet
@@ -9,17 +10,24 @@ from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 
 from skae._engine.compute.device import multiplies_in_bfloat16
 from skae._engine.compute.ranks import Alone
-from skae._engine.fitting.callbacks import EpochLog, TrainingStopped
+from skae._engine.fitting.callbacks import (
+    AdaptiveLearningRate,
+    EpochLog,
+    FiniteLoss,
+    TrainingStopped,
+)
 from skae._engine.fitting.packing import pack_net, unpack_net
 from skae._engine.judgement import Judgement, mean_of_rows
 from skae._engine.steps.averaging import AveragedWeights
-from skae._engine.steps.epoch import Batch, train_epoch, work_alone
+from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
 from skae._engine.steps.optimizer import LearningRates
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae._engine.tables.rows import DenseRows
 from skae._shared.progress import WORK
 
+# Callbacks that do not look at the network.
+_BLIND = (AdaptiveLearningRate, EpochLog, EpochTimer, FiniteLoss)
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -188,37 +196,56 @@ class AutoencoderNet(NeuralNet):
             return contextlib.nullcontext()
         return torch.autocast(device.type, torch.bfloat16)
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Train on all batches, or evaluate them, and record the mean loss.
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train for some epochs.
 
         Parameters
         ----------
-        iterator : iterable of (rows, weights) or None
-            The batches. If None, nothing is done.
-        training : bool
-            Whether to train.
-        prefix : {"train", "valid"}
-            Which loss is recorded.
-        step_fn : callable
-            Not used: `step_` replaces it.
+        X : WeightedRows
+            Training rows.
+        y : None
+            Not used.
+        epochs : int, default=None
+            Number of epochs. None is `max_epochs`.
         **fit_params : dict
             Not used.
+
+        Returns
+        -------
+        self : AutoencoderNet
+            The net.
         """
-        if iterator is None:
-            return
+        self.check_data(X, y)
+        self.check_training_readiness()
+        all_epochs = self._list_epochs(X, self.max_epochs if epochs is None else epochs)
+        run_epochs(self.step_, all_epochs, len(X) * X.rows.n_cells)
+        return self
+
+    def _list_epochs(self, X: WeightedRows, n_epochs: int) -> Epochs:
+        """Yield epochs; record their losses and judge them."""
+        train_set, held_out = self.get_split_datasets(X)
+        data = {"dataset_train": train_set, "dataset_valid": held_out}
+        iterator = self.get_iterator(train_set, training=True)
+        to_judge = None if held_out is None else self.get_iterator(held_out, training=False)
         listening = self.listens_to_batches()
-        if training:
-            loss = self._train_on(iterator, listening=listening)
-        else:
-            self.judgement_ = judgement = self._judge_batches(iterator, listening=listening)
-            loss = mean_of_rows(judgement.losses, iterator.dataset.all_weights)
+        for _ in range(n_epochs):
+            self.notify("on_epoch_begin", **data)
+            loss = yield from self._train_on(iterator, listening=listening)
+            self._record("train", loss, listening=listening)
+            if to_judge is not None:
+                self.judgement_ = self._judge_batches(to_judge, listening=listening)
+                loss = mean_of_rows(self.judgement_.losses, held_out.all_weights)
+                self._record("valid", loss, listening=listening)
+            self.notify("on_epoch_end", **data)
+
+    def _record(self, prefix: str, loss: float, *, listening: bool):
+        """Record the mean loss of an epoch, and what else the step has recorded."""
         self._record_loss(prefix + "_loss", loss, listening=listening)
         for name, value in self.step_.take_records().items():
             self.history.record(name, value)
 
-    @torch.no_grad()
-    def _train_on(self, iterator, *, listening: bool) -> float:
-        """Train on all batches; return the mean loss."""
+    def _train_on(self, iterator, *, listening: bool) -> Generator[Epoch, Costs, float]:
+        """Yield an epoch of all batches, unless a callback listens; return the mean loss."""
         sizes, all_weights, n_batches = [], [], len(iterator)
         steps, ranks = iter(range(n_batches)), iterator.dataset.ranks
         work = WORK.get()
@@ -238,30 +265,35 @@ class AutoencoderNet(NeuralNet):
                 work.add(size)
 
         if listening:
-            with work_alone(), self.step_.averaged.train(self.step_):
-                losses = self._train_before_listeners(list_batches(), begin_step)
+            losses = self._train_before_listeners(list_batches(), begin_step)
         else:
-            dataset = iterator.dataset
-            n_cells = len(dataset) * dataset.rows.n_cells
-            losses = train_epoch(self.step_, list_batches(), begin_step, n_cells)
+            losses, _ = yield Epoch(list_batches(), begin_step, None, self._shows_networks())
         self.n_steps_ += n_batches
         return _mean_of_batches(losses, sizes, all_weights, ranks)
 
+    def _shows_networks(self) -> bool:
+        """Whether anything may read or set the network between two epochs."""
+        blind = all(type(callback) in _BLIND for _, callback in self.callbacks_)
+        return self.validation_set is not None or not blind
+
+    @torch.no_grad()
     def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
         """Take one step per batch, and call the callbacks."""
-        losses = []
-        for own in batches:
-            weights = None if own.weights is None else own.weights[0]
-            batch = own.rows[0], weights
-            begin_step()
-            self.notify("on_batch_begin", batch=batch, training=True)
-            loss = self.step_.accumulate_(own.inputs, own.rows, own.weights)
-            named = self.get_all_learnable_params()
-            self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
-            self.step_.update_()
-            losses.append(loss)
-            self._tell_of_batch("train", batch, loss[0])
-        return losses
+        with self.step_.averaged.train(self.step_):
+            return [self._train_batch(own, begin_step) for own in batches]
+
+    def _train_batch(self, own: Batch, begin_step) -> torch.Tensor:
+        """Take one step, and call the callbacks."""
+        weights = None if own.weights is None else own.weights[0]
+        batch = own.rows[0], weights
+        begin_step()
+        self.notify("on_batch_begin", batch=batch, training=True)
+        loss = self.step_.accumulate_(own.inputs, own.rows, own.weights)
+        named = self.get_all_learnable_params()
+        self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+        self.step_.update_()
+        self._tell_of_batch("train", batch, loss[0])
+        return loss
 
     def _judge_batches(self, iterator, *, listening: bool) -> Judgement:
         """Return what rows cost, with the same noise each time."""

@@ -68,6 +68,11 @@ class OddCells:
     has_two_ends: Tensor | None = None
     """Mask of the columns in which both ends of the range are common values. None if none has."""
 
+    @property
+    def sources(self) -> list[Tensor | None]:
+        """Everything on which moves depend, besides the state of the generator."""
+        return [self.deviations, self.lowest, self.highest, self.leverage, self.has_two_ends]
+
     @cached_property
     def _limits(self) -> Tensor:
         """Deviations, minima, maxima, and shares that PCA and targets ignore: (5, n_features)."""

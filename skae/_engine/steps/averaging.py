@@ -45,19 +45,18 @@ class AveragedWeights:
         step : Step
             Step that trains for one epoch in the context.
         """
-        if self.decay == 0 or not step.averages_weights:
+        if not self.averages(step):
             yield
             return
-        self._go_on(step)
+        self.go_on(step)
         yield
-        self.n_epochs += 1
-        self.last = step.copy_values()
-        # The first epoch has all the weight, not the start.
-        share = (1 - self.decay) / (1 - self.decay**self.n_epochs)
-        self.average = self.last if share == 1 else _mix(self.average, self.last, share)
-        step.load_values_(self.average)
+        self.end_epoch(step)
 
-    def _go_on(self, step) -> None:
+    def averages(self, step) -> bool:
+        """Return whether the average of a step differs from its weights."""
+        return self.decay > 0 and step.averages_weights
+
+    def go_on(self, step) -> None:
         """Load the weights of the end of the last epoch, unless others have been set."""
         if self.n_epochs == 0:
             return
@@ -65,6 +64,22 @@ class AveragedWeights:
             step.load_values_(self.last)
         else:
             self.n_epochs = 0
+
+    def end_epoch(self, step) -> None:
+        """Add the weights of a step to the average, which the step gets."""
+        share, last = self.count_epoch(), step.copy_values()
+        self.keep(last, last if share == 1 else mix(self.average, last, share), step)
+
+    def count_epoch(self) -> float:
+        """Count an epoch, and return the share of its weights in the average."""
+        self.n_epochs += 1
+        # The first epoch has all the weight, not the start.
+        return (1 - self.decay) / (1 - self.decay**self.n_epochs)
+
+    def keep(self, last: Any, average: Any, step) -> None:
+        """Keep the weights after an epoch and their average, which a step gets."""
+        self.last, self.average = last, average
+        step.load_values_(average)
 
     def copy(self) -> dict[str, Any]:
         """Return the state without the average, which the networks have."""
@@ -76,12 +91,12 @@ class AveragedWeights:
         self.average = step.copy_values() if self.n_epochs else None
 
 
-def _mix(average: Any, last: Any, share: float) -> Any:
+def mix(average: Any, last: Any, share: float) -> Any:
     """Return nested averages, moved towards the last values by a share of the way."""
     if isinstance(last, dict):
-        return {name: _mix(average[name], own, share) for name, own in last.items()}
+        return {name: mix(average[name], own, share) for name, own in last.items()}
     if isinstance(last, list | tuple):
-        return [_mix(*own, share) for own in zip(average, last, strict=True)]
+        return [mix(*own, share) for own in zip(average, last, strict=True)]
     if isinstance(last, Tensor) and last.is_floating_point():
         mixed = average.lerp(last, share)
         # Bounds of bounded columns do not change, and may be infinite.

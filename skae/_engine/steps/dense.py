@@ -10,6 +10,7 @@ Shapes: m networks, b rows in a batch, p features, k codes. Gradients are those 
 losses of all networks, so that networks do not affect each other.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,6 +92,14 @@ class FlatTensors:
     def buffers(self) -> list[Tensor]:
         """Values, gradients and two moments, each of shape (m, n_cells)."""
         return [self.values, self.gradients, *self.moments]
+
+    def make_twin(self) -> "FlatTensors":
+        """Return tensors with values of their own, and the same gradients and moments."""
+        twin = copy.copy(self)
+        twin.values = torch.empty_like(self.values)
+        shapes = [view.shape[1:] for view in self.views]
+        twin.views = self._views(twin.values, shapes, [shape.numel() for shape in shapes])
+        return twin
 
     @staticmethod
     def _views(buffer: Tensor, shapes, sizes) -> list[Tensor]:
@@ -545,7 +554,10 @@ class DenseStep(DenseNetworks, Step):
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Return the loss and the error of each row, without training."""
-        output = self.forward(inputs)
+        return self.judge_output(self.forward(inputs), rows)
+
+    def judge_output(self, output: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss and the error of each row, given the outputs of the networks."""
         losses = self.loss.rows(output, rows)
         return losses, self._find_errors(self, losses, output, rows)
 

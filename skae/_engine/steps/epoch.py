@@ -1,10 +1,15 @@
-"""One epoch of a step, run alone or by a trainer that runs several trainings together."""
+"""Epochs of a training, run alone or by a trainer that runs several trainings together.
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
-from typing import NamedTuple, Protocol
+A training is a generator that yields its epochs and receives what each has cost. So whoever runs it
+decides in which thread, and together with which others, the epochs are trained.
+"""
 
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextvars import ContextVar, copy_context
+from typing import Any, NamedTuple, Protocol
+
+import torch
 from torch import Tensor
 
 from skae._engine.steps.step import Step
@@ -18,50 +23,149 @@ class Batch(NamedTuple):
     weights: Tensor | None
 
 
+class Epoch(NamedTuple):
+    """One epoch of a step."""
+
+    batches: Iterable[Batch]
+
+    begin_step: Callable[[], None]
+    """Function called before each step, such as to set learning rates."""
+
+    judged: tuple[Tensor, Tensor] | None = None
+    """Arguments of `Step.judge` after the epoch, the same after all epochs. None if there is
+    nothing to judge, or the generator does it."""
+
+    shows_networks: bool = True
+    """Whether anything may read or set the networks before the next epoch, as in all epochs."""
+
+
+class Costs(NamedTuple):
+    """Losses and judged rows of an epoch."""
+
+    losses: list[Tensor]
+    """Loss (m,) of each network on each batch, before the update."""
+
+    judged: tuple[Tensor, ...] | None
+    """Result of `Step.judge`. None if the epoch has nothing to judge."""
+
+
+Epochs = Generator[Epoch, Costs, None]
+
+
 class Trainer(Protocol):
-    """Runner of epochs of many trainings, each of which has its own thread."""
+    """Runner of many trainings, each of which has its own thread."""
 
-    def train_epoch(
-        self, step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
-    ) -> list[Tensor]:
-        """Return the result of the function `train_epoch`; trainings may run together."""
-
-    def alone(self) -> AbstractContextManager:
-        """Return a context for work that is not shared with other trainings."""
+    def run(self, step: Step, epochs: Epochs, n_cells: int) -> None:
+        """Do what the function `run_epochs` does, whichever trainings run together."""
 
 
 # Each thread has its own context, so a trainer is used only by threads that have set it.
 TRAINER: ContextVar[Trainer | None] = ContextVar("skae_trainer", default=None)
 
 
-def train_epoch(
-    step: Step, batches: Iterable[Batch], begin_step: Callable[[], None], n_cells: int
-) -> list[Tensor]:
-    """Make a step for each batch, and return the losses of the networks before each update.
+def run_epochs(step: Step, epochs: Epochs, n_cells: int) -> None:
+    """Train a step for all epochs of a generator.
 
-    `begin_step` is called before each step, such as to set learning rates. By `n_cells`, the number
-    of cells of all batches, a trainer decides whether to keep them in memory.
+    Parameters
+    ----------
+    step : Step
+        Step of the networks.
+    epochs : generator
+        Generator that yields an `Epoch` and receives its `Costs`. Its errors end the training.
+    n_cells : int
+        Number of cells of an epoch, by which a trainer decides whether to keep its batches in
+        memory.
     """
     trainer = TRAINER.get()
-    with step.averaged.train(step):
-        if trainer is None:
-            return train_alone(step, batches, begin_step)
-        return trainer.train_epoch(step, batches, begin_step, n_cells)
+    if trainer is None:
+        _run_alone(step, epochs)
+    else:
+        trainer.run(step, epochs, n_cells)
 
 
-def train_alone(
-    step: Step, batches: Iterable[Batch], begin_step: Callable[[], None]
-) -> list[Tensor]:
-    """Make a step for each batch, without a trainer. Parameters as in `train_epoch`."""
+def _run_alone(step: Step, epochs: Epochs) -> None:
+    costs: Any = None
+    with contextlib.suppress(StopIteration):
+        while True:
+            costs = train_alone(step, epochs.send(costs))
+
+
+@torch.no_grad()
+def train_alone(step: Step, epoch: Epoch) -> Costs:
+    """Train and judge one epoch."""
     losses = []
-    for batch in batches:
-        begin_step()
-        losses.append(step.accumulate_(batch.inputs, batch.rows, batch.weights))
-        step.update_()
-    return losses
+    with step.averaged.train(step):
+        for batch in epoch.batches:
+            epoch.begin_step()
+            losses.append(step.accumulate_(batch.inputs, batch.rows, batch.weights))
+            step.update_()
+    return Costs(losses, None if epoch.judged is None else step.judge(*epoch.judged))
 
 
-def work_alone() -> AbstractContextManager:
-    """Return the context for training whose steps a trainer cannot run."""
-    trainer = TRAINER.get()
-    return nullcontext() if trainer is None else trainer.alone()
+class Training:
+    """Training whose epochs may be trained in any thread.
+
+    Everything runs in a copy of the present context, without a trainer: fits within the training,
+    such as those of a callback, cannot wait for other trainings.
+
+    Parameters
+    ----------
+    step : Step
+        Step of the networks.
+    epochs : generator
+        Epochs as in `run_epochs`.
+
+    Attributes
+    ----------
+    epoch : Epoch or None
+        Next epoch. None before the first and after the last.
+    error : BaseException or None
+        Error that has ended the training.
+    """
+
+    epoch: Epoch | None = None
+    error: BaseException | None = None
+
+    def __init__(self, step: Step, epochs: Epochs):
+        self.step, self.epochs = step, epochs
+        self.context = copy_context()
+        self.context.run(TRAINER.set, None)
+
+    def advance(self, costs: Costs | None = None) -> None:
+        """Ask for the next epoch, given the costs of the last one, None before the first."""
+        with self._catching():
+            # mypy takes None for an error, but it starts a generator.
+            self.epoch = self.context.run(self.epochs.send, costs)  # type: ignore[arg-type]
+
+    def list_batches(self) -> None:
+        """Draw all batches of the next epoch, if there is one."""
+        if self.epoch is not None:
+            with self._catching(), torch.no_grad():
+                batches = self.context.run(list, self.epoch.batches)
+                self.epoch = self.epoch._replace(batches=batches)
+
+    def run(self, before_epoch: Callable[[], None]) -> None:
+        """Train all epochs that are left, and call a function before each."""
+        if self.epoch is None:
+            self.advance()
+        while self.epoch is not None:
+            before_epoch()
+            costs = None
+            with self._catching():
+                costs = self.context.run(train_alone, self.step, self.epoch)
+            if self.error is None:
+                self.advance(costs)
+
+    def fail(self, error: BaseException) -> None:
+        """End the training by an error."""
+        self.epoch, self.error = None, self.error or error
+
+    @contextlib.contextmanager
+    def _catching(self) -> Iterator[None]:
+        """Return a context whose errors end the training, as does the end of the generator."""
+        try:
+            yield
+        except StopIteration:
+            self.epoch = None
+        except BaseException as error:
+            self.fail(error)

@@ -8,13 +8,13 @@ Networks that fill missing cells train alone.
 """
 
 import itertools
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from skae._engine.steps.averaging import mix
 from skae._engine.steps.code_costs import CodeCostStep, DiscriminatorStep, PenaltyStep
 from skae._engine.steps.dense import (
     DenseNetworks,
@@ -25,42 +25,13 @@ from skae._engine.steps.dense import (
     read_settings,
     read_values,
 )
-from skae._engine.steps.epoch import Batch
+from skae._engine.steps.epoch import Batch, Costs, Training
 from skae._engine.steps.step import Step, leave_gradients
 from skae._engine.steps.variational import PosteriorNetworks, VariationalStep
 from skae.modules._products import LARGE_PRODUCT
 from skae.objectives import AbsoluteError, ColumnUnits, HuberLoss, PreparedLoss, SquaredError
 
 _LOSSES_OF_DIFFERENCES = {AbsoluteError, HuberLoss, SquaredError}
-
-
-@dataclass
-class EpochOfOne:
-    """Epoch of one of several trainings."""
-
-    step: DenseStep
-    batches: list[Batch]
-    begin_step: Callable[[], None]
-    losses: list[Tensor] = field(default_factory=list)
-    """Loss of each network on each batch so far."""
-
-    error: BaseException | None = None
-    """Error that ended the epoch early."""
-
-    @property
-    def n_models(self) -> int:
-        """Number of networks of the training."""
-        return len(self.step.modules)
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory of the parameters and their gradients in bytes."""
-        return sum(2 * own.values.nbytes for own in self.step.parameters)
-
-    @property
-    def rate(self) -> float:
-        """Learning rate of the first network in the last step."""
-        return self.step.groups[0][0]["lr"]
 
 
 def can_join(step: Step) -> bool:
@@ -74,19 +45,26 @@ def can_join(step: Step) -> bool:
     )
 
 
-def find_kind(epoch: EpochOfOne) -> Any:
-    """Return a value that is equal for epochs that can be trained together.
+def find_kind(training: Training) -> Any:
+    """Return a value that is equal for trainings that can run together.
 
     Returns None if products are so large that a network alone uses another library for them, or if
     there are several threads. Such networks gain nothing from being trained together.
     """
-    step, sizes = epoch.step, tuple(batch.rows.shape[1] for batch in epoch.batches)
-    if step.kind is None:
-        step.kind = _describe(step)
-    n_weights, kind = step.kind
+    step: Any = training.step
+    epoch: Any = training.epoch
+    batches, _, judged, shows = epoch
+    sizes = tuple(batch.rows.shape[1] for batch in batches)
+    n_weights, kind = _describe(step)
     if n_weights * max(sizes) >= LARGE_PRODUCT or torch.get_num_threads() > 1:
         return None
-    return kind, sizes, tuple(batch.weights is None for batch in epoch.batches)
+    n_judged = None if judged is None else judged[1].shape[1]
+    return kind, sizes, n_judged, shows, tuple(batch.weights is None for batch in batches)
+
+
+def count_bytes(step: DenseStep) -> int:
+    """Return the memory of the parameters and their gradients in bytes."""
+    return sum(2 * own.values.nbytes for own in step.parameters)
 
 
 def _describe(step: DenseStep) -> tuple[int, Hashable]:
@@ -141,80 +119,230 @@ def _repeat(bounds: Sequence[Tensor | None], sizes: Sequence[int]) -> Tensor:
     return torch.cat([own.expand(size, 1, -1) for own, size in pairs if own is not None])
 
 
-@dataclass
 class _Member:
-    """Epoch whose networks are a slice of joint memory."""
+    """Training whose networks are a slice of joint memory."""
 
-    epoch: EpochOfOne
-    own: slice
-    groups: list[Sequence[dict]]
-    """Settings for each group of parameters: one per network, or one for all."""
-
-
-class JointNetworks(DenseNetworks):
-    """Networks of several trainings in joint memory.
-
-    Parameters
-    ----------
-    epochs : list of EpochOfOne
-        Epochs of one kind. Memory is reused for others of that kind with as many networks in all.
-    """
-
-    def __init__(self, epochs: Sequence[EpochOfOne]):
-        first = epochs[0].step
-        n_models = sum(epoch.n_models for epoch in epochs)
-        self.tensors = [
-            FlatTensors(n_models, [view[0] for view in own.views]) for own in first.parameters
-        ]
-        stacks, *paths = self.tensors
-        own = make_stack_steps(first.modules[0], stacks)
-        super().__init__(first.modules[0], own, paths[0] if paths else None)
+    def __init__(self, training: Training, own: slice):
+        self.training, self.own = training, own
+        step: Any = training.step
+        self.step = step
         self.losses: list[Tensor] = []
-        self.views: dict[tuple[int, int, int], list[Tensor]] = {}
+        """Losses of the batches of the epoch so far."""
 
-    @torch.no_grad()
-    def train(self, epochs: Sequence[EpochOfOne]):
-        """Train each epoch to its end, and store its losses and errors."""
-        ends = list(itertools.accumulate(epoch.n_models for epoch in epochs))
-        self.members = [
-            _Member(epoch, slice(end - epoch.n_models, end), epoch.step.list_groups())
-            for epoch, end in zip(epochs, ends, strict=True)
-        ]
-        steps = [epoch.step for epoch in epochs]
-        self.loss, self.losses = _join_losses(steps), []
-        self.gather_constants(steps)
-        self.views.clear()
-        self._gather()
-        for position in range(len(epochs[0].batches)):
-            self._train_batch([epoch.batches[position] for epoch in epochs])
-        self._hand_back()
+        self.groups: list[Sequence[dict]] = step.list_groups()
+        """Settings for each group of parameters: one per network, or one for all."""
+
+        self.counts = [float(parameters.n_steps) for parameters in step.parameters]
+        """Number of steps before joint training, for each group of parameters."""
+
+    def begin_step(self):
+        """Prepare the next step of the epoch."""
+        epoch: Any = self.training.epoch
+        epoch.begin_step()
+
+
+class _JointPasses(DenseNetworks):
+    """Passes of the networks of several trainings, with parameters in joint memory."""
+
+    def __init__(self, module: Any, tensors: Sequence[FlatTensors]):
+        stacks, *paths = tensors
+        own = make_stack_steps(module, stacks)
+        super().__init__(module, own, paths[0] if paths else None)
+        self.members: list[_Member] = []
+
+    def take(self, members: list[_Member]):
+        """Take the networks of trainings, with everything that steps do not change."""
+        self.members = members
+        if members:
+            self.gather_constants([member.step for member in members])
 
     def gather_constants(self, steps: Sequence[Any]):
         """Join the tensors of the networks that steps do not change."""
         self.input_scale = torch.cat([step.input_scale for step in steps])
         self.code_scale = torch.cat([step.code_scale for step in steps])
 
+    def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
+        """Add the link of the outputs of the linear paths to the outputs."""
+        for member in self.members:
+            member.step.add_link_(output[member.own], linear[member.own])
+        return output
+
+    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
+        """Turn the gradient by the outputs into that by the outputs of the linear paths."""
+        for member in self.members:
+            member.step.link_gradient_(gradient[member.own], linear[member.own])
+
+
+class JointNetworks(_JointPasses):
+    """Networks of several trainings in joint memory.
+
+    Parameters
+    ----------
+    trainings : list of Training
+        Trainings of one kind. Memory is reused for others of that kind with as many networks.
+    """
+
+    def __init__(self, trainings: Sequence[Training]):
+        first: Any = trainings[0].step
+        n_models = sum(len(own.step.modules) for own in trainings)
+        self.tensors = [
+            FlatTensors(n_models, [view[0] for view in own.views]) for own in first.parameters
+        ]
+        super().__init__(first.modules[0], self.tensors)
+        self.averages = [tensors.make_twin() for tensors in self.tensors]
+        self.judging = _JointPasses(first.modules[0], self.averages)
+        self.losses: list[Tensor] = []
+        self.views: dict[tuple[int, int, int], list[Tensor]] = {}
+
+    def train(self, trainings: Sequence[Training], before_epoch: Callable[[], None]):
+        """Train until one of the trainings ends, and hand back the networks of all.
+
+        Parameters
+        ----------
+        trainings : list of Training
+            Trainings with their next epochs, whose batches are lists.
+        before_epoch : callable
+            Function called before each epoch.
+        """
+        self._take_trainings(trainings)
+        self._gather()
+        try:
+            while all(own.epoch is not None for own in trainings):
+                before_epoch()
+                self._train_epoch()
+        finally:
+            if self.stays:
+                self._hand_back()
+            self.take([])
+
+    def _take_trainings(self, trainings: Sequence[Training]):
+        ends = list(itertools.accumulate(len(own.step.modules) for own in trainings))
+        self.take(
+            [
+                _Member(training, slice(end - len(training.step.modules), end))
+                for training, end in zip(trainings, ends, strict=True)
+            ]
+        )
+        self.loss = _join_losses([member.step for member in self.members])
+        self.n_steps = {
+            float(own.n_steps): own.n_steps.clone()
+            for member in self.members
+            for own in member.step.parameters
+        }
+        epochs: list[Any] = [own.epoch for own in trainings]
+        self.stays = type(trainings[0].step) is DenseStep and not epochs[0].shows_networks
+        self.judged: list[Tensor] = []
+        if self.stays and epochs[0].judged is not None:
+            self.judged = [
+                torch.cat(own) for own in zip(*(epoch.judged for epoch in epochs), strict=True)
+            ]
+
+    def take(self, members: list[_Member]):
+        """Take the networks of trainings, with everything that steps do not change."""
+        super().take(members)
+        self.judging.take(members)
+        self.views.clear()
+
+    @torch.no_grad()
     def _gather(self):
-        """Copy parameters, moments and the distinct numbers of steps to joint memory."""
-        steps = [member.epoch.step for member in self.members]
+        """Copy parameters and moments to joint memory."""
+        steps = [member.step for member in self.members]
+        for step in steps:
+            step.averaged.go_on(step)
         for position, tensors in enumerate(self.tensors):
             own = [step.parameters[position] for step in steps]
             torch.cat([parameters.values for parameters in own], out=tensors.values)
             for moment, joint in enumerate(tensors.moments):
                 torch.cat([parameters.moments[moment] for parameters in own], out=joint)
-        self.n_steps = {
-            float(parameters.n_steps): parameters.n_steps.clone()
-            for step in steps
-            for parameters in step.parameters
-        }
-        self.counts = [
-            [float(parameters.n_steps) for parameters in step.parameters] for step in steps
+            for member in self.members:
+                averaged = member.step.averaged
+                if averaged.n_epochs:
+                    self.averages[position].values[member.own] = averaged.average[position]
+
+    @torch.no_grad()
+    def _hand_back(self):
+        """Copy parameters, their averages and moments back to each training."""
+        for member in self.members:
+            self._copy_back(member)
+            averaged = member.step.averaged
+            if averaged.n_epochs:
+                average = [own.values[member.own].clone() for own in self.averages]
+                averaged.keep(member.step.copy_values(), average, member.step)
+
+    def _copy_back(self, member: _Member):
+        parts = zip(self.tensors, member.step.parameters, member.counts, strict=True)
+        for tensors, theirs, count in parts:
+            theirs.values.copy_(tensors.values[member.own])
+            for mine, moment in zip(tensors.moments, theirs.moments, strict=True):
+                moment.copy_(mine[member.own])
+            theirs.n_steps.copy_(self.n_steps[count])
+
+    def _train_epoch(self):
+        """Train and judge an epoch of every training, and ask for the next ones."""
+        self._train_batches()
+        judged = self._judge_together() if self.stays else self._judge_each()
+        for member, own in zip(self.members, judged, strict=True):
+            if member.training.error is None:
+                member.training.advance(Costs(member.losses, own))
+                member.training.list_batches()
+        if not self.stays and all(member.training.epoch is not None for member in self.members):
+            self._gather()
+
+    @torch.no_grad()
+    def _train_batches(self):
+        self.losses = []
+        for member in self.members:
+            member.losses = []
+        epochs: list[Any] = [member.training.epoch for member in self.members]
+        for batches in zip(*(epoch.batches for epoch in epochs), strict=True):
+            self._train_batch(batches)
+        if self.losses:
+            losses = torch.stack(self.losses, 1)
+            for member in self.members:
+                member.losses += losses[member.own].unbind(1)
+
+    def _judge_each(self) -> Iterator[tuple[Tensor, ...] | None]:
+        """Yield what each training judges of its networks, after handing them back."""
+        for member in self.members:
+            step, epoch = member.step, member.training.epoch
+            with torch.no_grad():
+                self._copy_back(member)
+            if step.averaged.averages(step):
+                step.averaged.end_epoch(step)
+            yield None if epoch is None or epoch.judged is None else step.judge(*epoch.judged)
+
+    @torch.no_grad()
+    def _judge_together(self) -> Sequence[tuple[Tensor, ...] | None]:
+        """Return what the networks with averaged weights cost."""
+        self._average()
+        if not self.judged:
+            return [None] * len(self.members)
+        inputs, rows = self.judged
+        output = self.judging.forward(inputs)
+        return [
+            member.step.judge_output(output[member.own], rows[member.own])
+            for member in self.members
         ]
+
+    def _average(self):
+        """Add the weights of all networks to their averages."""
+        runs: list[tuple[float, slice]] = []
+        for member in self.members:
+            averaged = member.step.averaged
+            share = averaged.count_epoch() if averaged.averages(member.step) else 1.0
+            start = member.own.start
+            if runs and runs[-1][0] == share:
+                start = runs.pop()[1].start
+            runs.append((share, slice(start, member.own.stop)))
+        for share, own in runs:
+            for tensors, averages in zip(self.tensors, self.averages, strict=True):
+                average, last = averages.values[own], tensors.values[own]
+                average.copy_(last if share == 1 else mix(average, last, share))
 
     def _train_batch(self, batches: Sequence[Batch]):
         """Make a step of every training that has not failed."""
         inputs = torch.cat([batch.inputs for batch in batches])
-        self._for_each(lambda member: member.epoch.begin_step())
+        self._for_each(_Member.begin_step)
         self.backward(self._lose_(self.forward(inputs), inputs, batches))
         self._update_()
 
@@ -229,11 +357,11 @@ class JointNetworks(DenseNetworks):
     def _for_each(self, act: Callable[[_Member], object]):
         """Call a function for each training. An error ends only that training."""
         for member in self.members:
-            if member.epoch.error is None:
+            if member.training.error is None:
                 try:
                     act(member)
                 except Exception as error:
-                    member.epoch.error = error
+                    member.training.fail(error)
 
     def _lose_together_(
         self, loss: PreparedLoss, output: Tensor, inputs: Tensor, batches: Sequence[Batch]
@@ -271,14 +399,14 @@ class JointNetworks(DenseNetworks):
     def _list_runs(self, position: int) -> dict[tuple, tuple[dict, list[slice]]]:
         """Return distinct settings of AdamW for some parameters, each with its networks.
 
-        Keys are the number of steps before this epoch, and the settings.
+        Keys are the number of steps before joint training, and the settings.
         """
         runs: dict[tuple, tuple[dict, list[slice]]] = {}
-        for member, counts in zip(self.members, self.counts, strict=True):
-            if member.epoch.error is not None:
+        for member in self.members:
+            if member.training.error is not None:
                 continue
             for own, group in _list_groups(member.own, member.groups[position]):
-                key = counts[position], *read_values(group)
+                key = member.counts[position], *read_values(group)
                 if key not in runs:
                     runs[key] = read_settings(group), [own]
                     continue
@@ -288,31 +416,6 @@ class JointNetworks(DenseNetworks):
                 else:
                     spans.append(own)
         return runs
-
-    def _hand_back(self):
-        """Copy parameters, moments and losses back to each training, and release them."""
-        n_batches = len(self.members[0].epoch.batches)
-        losses = torch.stack(self.losses, 1) if self.losses else None
-        for member in self.members:
-            if losses is not None:
-                member.epoch.losses += losses[member.own].unbind(1)
-            for tensors, theirs in zip(self.tensors, member.epoch.step.parameters, strict=True):
-                theirs.values.copy_(tensors.values[member.own])
-                for mine, moment in zip(tensors.moments, theirs.moments, strict=True):
-                    moment.copy_(mine[member.own])
-                theirs.n_steps += n_batches
-        self.members, self.losses = [], []
-
-    def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
-        """Add the link of the outputs of the linear paths to the outputs."""
-        for member in self.members:
-            member.epoch.step.add_link_(output[member.own], linear[member.own])
-        return output
-
-    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
-        """Turn the gradient by the outputs into that by the outputs of the linear paths."""
-        for member in self.members:
-            member.epoch.step.link_gradient_(gradient[member.own], linear[member.own])
 
 
 class JointPosteriors(JointNetworks, PosteriorNetworks):
@@ -331,8 +434,8 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
 
     def _train_batch(self, batches: Sequence[Batch]):
         """Make a step of every training that has not failed."""
-        self._for_each(lambda member: member.epoch.begin_step())
-        steps: list[Any] = [member.epoch.step for member in self.members]
+        self._for_each(_Member.begin_step)
+        steps: list[Any] = [member.step for member in self.members]
         drawn = [step.draw(batch.rows) for step, batch in zip(steps, batches, strict=True)]
         rows, noise = map(torch.cat, zip(*drawn, strict=True))
         given = [batch.weights for batch in batches if batch.weights is not None]
@@ -350,7 +453,7 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
             return self.loss.rows_and_gradient_(output, rows, factors)
         distances = rows.new_empty(rows.shape[:2])
         for member in self.members:
-            step: Any = member.epoch.step
+            step: Any = member.step
             own = member.own
             distances[own], gradient = step.find_distances_(output[own], rows[own], factors[own])
             if gradient.data_ptr() != output[own].data_ptr():
@@ -364,13 +467,13 @@ class JointCodeCosts(JointNetworks):
     def _train_batch(self, batches: Sequence[Batch]):
         """Make a step of every training that has not failed."""
         inputs = torch.cat([batch.inputs for batch in batches])
-        self._for_each(lambda member: member.epoch.begin_step())
+        self._for_each(_Member.begin_step)
         code = self.encode(inputs)
         costs, by_code = code.new_zeros(len(code)), torch.zeros_like(code)
         parts = dict(zip(map(id, self.members), batches, strict=True))
 
         def charge(member: _Member):
-            own, batch, step = member.own, parts[id(member)], member.epoch.step
+            own, batch, step = member.own, parts[id(member)], member.step
             assert isinstance(step, CodeCostStep)  # noqa: S101
             costs[own], by_code[own] = step.find_costs_(code[own], batch.inputs, batch.weights)
 
@@ -386,9 +489,8 @@ class JointCodeCosts(JointNetworks):
             self.losses[-1] = self.losses[-1] + costs
             return
         for member in self.members:
-            losses = member.epoch.losses
-            if member.epoch.error is None:
-                losses[-1] = losses[-1] + costs[member.own]
+            if member.training.error is None:
+                member.losses[-1] = member.losses[-1] + costs[member.own]
 
 
 # Networks in joint memory by the kind of step whose work they do.
@@ -400,18 +502,18 @@ _KINDS: dict[type[Step], type[JointNetworks]] = {
 }
 
 
-def join(epochs: Sequence[EpochOfOne]) -> JointNetworks:
-    """Return joint memory for epochs of one kind."""
-    return _KINDS[type(epochs[0].step)](epochs)
+def join(trainings: Sequence[Training]) -> JointNetworks:
+    """Return joint memory for trainings of one kind."""
+    return _KINDS[type(trainings[0].step)](trainings)
 
 
 def _lose_(member: _Member, output: Tensor, batch: Batch):
     """Store the losses of one training, and turn the outputs of its networks into the gradient."""
     own = output[member.own]
-    losses, gradient = member.epoch.step.losses_and_gradient_(own, batch.rows, batch.weights)
+    losses, gradient = member.step.losses_and_gradient_(own, batch.rows, batch.weights)
     if gradient.data_ptr() != own.data_ptr():
         own.copy_(gradient)
-    member.epoch.losses.append(losses)
+    member.losses.append(losses)
 
 
 def _list_groups(own: slice, groups: Sequence[dict]) -> list[tuple[slice, dict]]:

@@ -8,7 +8,7 @@ import torch
 
 from skae._engine.compute.ranks import ALONE, Alone
 from skae._engine.tables.epochs_ahead import EpochsAhead
-from skae._engine.tables.rows import send
+from skae._engine.tables.rows import DenseRows, send
 
 # Ordered rows are only judged, so their batches may be as small as memory requires.
 _MAX_CELLS = 2**20
@@ -124,9 +124,13 @@ class ShuffledBatches:
         self.generator = generator
         n_cells, generators = len(dataset) * dataset.rows.n_cells, [generator]
         self.takes_all = n_cells <= dataset.cells_at_once
+        sources: Any = None
         if odd_cells is not None:
             generators.append(odd_cells.generator)
-        self.epochs = EpochsAhead(generators, n_cells)
+            if isinstance(dataset.rows, DenseRows) and dataset.device.type == "cpu":
+                own = dataset.rows.tensor, dataset.indices, dataset.weights
+                sources = [*own, *odd_cells.sources]
+        self.epochs = EpochsAhead(generators, n_cells, sources)
 
     @property
     def sizes(self) -> list[int]:

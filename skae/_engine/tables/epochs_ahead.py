@@ -1,7 +1,11 @@
 """Rows of the next epochs, which are prepared together, as each call of torch has a fixed cost."""
 
+import hashlib
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextvars import ContextVar
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -9,6 +13,48 @@ import torch
 # Rows of more cells take longer than the calls, and would leave the cache before their epoch.
 _MOST_CELLS = 2**16
 _MOST_EPOCHS = 16
+
+
+# Prepared epochs, each with the states of the generators after it.
+_Prepared = Sequence[tuple[Any, list[torch.Tensor]]]
+
+
+class SharedEpochs:
+    """Prepared epochs of several fits, such as those of the candidates of a search.
+
+    Parameters
+    ----------
+    most_bytes : int
+        Memory for all epochs. When it is full, those that were used last are kept.
+    """
+
+    def __init__(self, most_bytes: int):
+        self.most_bytes, self.n_bytes = most_bytes, 0
+        self._parts: dict[Hashable, tuple[_Prepared, int]] = {}
+        self._lock = threading.Lock()
+
+    def find(self, key: Hashable) -> _Prepared | None:
+        """Return the epochs under a key, or None."""
+        with self._lock:
+            if key not in self._parts:
+                return None
+            self._parts[key] = self._parts.pop(key)
+            return self._parts[key][0]
+
+    def keep(self, key: Hashable, prepared: _Prepared):
+        """Store epochs, which nothing may change from now on."""
+        n_bytes = sum(own.nbytes for epoch, states in prepared for own in (*epoch, *states))
+        with self._lock:
+            if key in self._parts:
+                return
+            self._parts[key] = prepared, n_bytes
+            self.n_bytes += n_bytes
+            while self.n_bytes > self.most_bytes:
+                self.n_bytes -= self._parts.pop(next(iter(self._parts)))[1]
+
+
+# Set in threads whose fits have epochs in common.
+SHARED_EPOCHS: ContextVar[SharedEpochs | None] = ContextVar("skae_shared_epochs", default=None)
 
 
 class EpochsAhead:
@@ -23,10 +69,19 @@ class EpochsAhead:
         Generators from which epochs are drawn.
     n_cells : int
         Number of cells of one epoch. The more cells, the fewer epochs are prepared together.
+    sources : list of Tensor or None, default=None
+        Everything on which epochs depend, besides the states of the generators. Epochs are then
+        tuples of tensors that nothing changes, and are shared by fits with equal sources and
+        states. None means that they are not shared.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], n_cells: int):
-        self.generators = generators
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        n_cells: int,
+        sources: Sequence[torch.Tensor | None] | None = None,
+    ):
+        self.generators, self.sources = generators, sources
         self.most_at_once = max(1, min(_MOST_EPOCHS, _MOST_CELLS // max(1, n_cells)))
         self.n_at_once = 1
         self.states: list[torch.Tensor] = []
@@ -60,13 +115,36 @@ class EpochsAhead:
         return epoch
 
     def _extend(self, draw, prepare):
+        shared = None if self.sources is None else SHARED_EPOCHS.get()
+        prepared, key = None, None
+        if shared is not None:
+            states = (own.numpy().tobytes() for own in self._copy_states())
+            key = self._digest, self.n_at_once, *states
+            prepared = shared.find(key)
+        if prepared is None:
+            prepared = self._prepare(draw, prepare)
+            if shared is not None:
+                shared.keep(key, prepared)
+        self.queue.extend(prepared)
+        # Many trainings have few epochs.
+        self.n_at_once = min(2 * self.n_at_once, self.most_at_once)
+
+    def _prepare(self, draw, prepare) -> _Prepared:
         drawn, states = [], []
         for _ in range(self.n_at_once):
             drawn.append(draw())
             states.append(self._copy_states())
-        self.queue.extend(zip(prepare(drawn), states, strict=True))
-        # Many trainings have few epochs.
-        self.n_at_once = min(2 * self.n_at_once, self.most_at_once)
+        return list(zip(prepare(drawn), states, strict=True))
+
+    @cached_property
+    def _digest(self) -> bytes:
+        """Digest of the sources."""
+        digest = hashlib.blake2b()
+        for own in self.sources or ():
+            digest.update(repr(None if own is None else (own.shape, own.dtype)).encode())
+            if own is not None:
+                digest.update(own.cpu().numpy().tobytes())
+        return digest.digest()
 
     def _copy_states(self) -> list[torch.Tensor]:
         return [generator.get_state() for generator in self.generators]
