@@ -55,6 +55,22 @@ def squared_errors(estimator, X):
     return np.square(X - estimator.inverse_transform(estimator.transform(X))).sum(axis=1)
 
 
+@pytest.mark.parametrize("n_far", [6, 2000])
+def test_far_rows_of_large_tables_have_the_results_that_they_have_alone(n_far):
+    rng = np.random.default_rng(0)
+    X = np.tanh(2 * rng.normal(size=(6000, 2)) @ rng.normal(size=(2, 100)))
+    model = AutoencoderTransformer(3, max_iter=2, early_stopping=False, random_state=0).fit(X)
+    far = rng.choice(len(X), n_far, replace=False)
+    X[far] *= 10
+    # So far that only double precision suffices.
+    X[far[0], 5] = 1e32
+    for method in (model.transform, model.reconstruction_errors, model.score_samples):
+        np.testing.assert_allclose(method(X)[far], method(X[far]), rtol=1e-4, atol=1e-4)
+    X[far[1], 7] = 1e305
+    with pytest.raises(ValueError, match=f"in row {far[1]}, column 7"):
+        model.transform(X)
+
+
 @pytest.mark.parametrize("factor", [10, 1000])
 def test_far_rows_are_reconstructed_as_by_pca(fitted, roll, factor):
     far = roll.mean(axis=0) + factor * (roll - roll.mean(axis=0))

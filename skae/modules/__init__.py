@@ -12,7 +12,7 @@ from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
-from skae.modules._reach import Reach, Shown
+from skae.modules._reach import Reach, Shown, put_off_far_rows
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
 from skae.modules._variational import VariationalAutoencoder
@@ -52,5 +52,6 @@ __all__ = [
     "list_levels",
     "order_codes_",
     "order_nested_codes_",
+    "put_off_far_rows",
     "turn_codes_",
 ]

@@ -1,5 +1,6 @@
 """Stacks of fully connected layers."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -7,8 +8,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from skae.modules._products import linear
+from skae.modules._recording import is_recording
 from skae.modules._regularization import BatchNorm, Dropout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -18,6 +21,12 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
+}
+
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "silu": functools.partial(F.silu, inplace=True),
+    "tanh": torch.tanh_,
 }
 
 # Derivative of each activation by its input, differentiable.
@@ -106,8 +115,15 @@ class _Stack(nn.Module):
         """Return the output of a hidden layer, given that of its linear part."""
         if self.norms:
             inputs = self.norms[layer](inputs)
-        outputs = self.function(inputs)
+        outputs = self._find_function()(inputs)
         return outputs if self.dropout is None else self.dropout(outputs)
+
+    def _find_function(self) -> Callable[[Tensor], Tensor]:
+        """Return the activation, which overwrites its input if nothing else can see that."""
+        is_seen = torch.is_grad_enabled() or is_recording() or self.norms
+        if is_seen or self.function._forward_hooks or self.function._forward_pre_hooks:
+            return self.function
+        return _IN_PLACE.get(self.activation, self.function)
 
     @property
     def has_jacobian(self) -> bool:

@@ -1,7 +1,9 @@
 """Distance of rows and codes from those that a network knows."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -20,6 +22,9 @@ _GREATEST_WIDTH = 10.0
 # Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
 _FEW_CELLS = 2**12
+# Share of far rows above which it takes less time to fade them with the others than by themselves.
+_SHARE_PUT_OFF = 1 / 16
+_PUT_OFF: ContextVar[list[Tensor] | None] = ContextVar("put_off", default=None)
 
 
 class Shown(NamedTuple):
@@ -71,6 +76,41 @@ class Shown(NamedTuple):
         if self.far is None:
             return faded
         return learned.to(faded.dtype).index_copy(0, self.far, faded)
+
+
+_Fade: TypeAlias = Callable[[Tensor, tuple[Tensor, Tensor]], Shown]
+
+
+@contextmanager
+def put_off_far_rows() -> Iterator[list[Tensor]]:
+    """Context in which networks leave out the far rows of a block, if these are few.
+
+    Fading few rows takes about as long as fading many, so that it is worth doing for all blocks at
+    once.
+
+    Yields
+    ------
+    put_off : list of Tensor
+        Indices of the rows of a block whose results are not valid, one tensor for each call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.modules import Reach, put_off_far_rows
+    >>> bounds, ones = torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.ones(2)
+    >>> rows = torch.zeros(5000, 2)
+    >>> rows[7] = 9
+    >>> with put_off_far_rows() as put_off:
+    ...     shown = Reach(bounds, bounds, ones, ones, ones).limit_rows(rows, torch.clone)
+    >>> put_off
+    [tensor([7])]
+    """
+    put_off: list[Tensor] = []
+    token = _PUT_OFF.set(put_off)
+    try:
+        yield put_off
+    finally:
+        _PUT_OFF.reset(token)
 
 
 class Reach(nn.Module):
@@ -146,8 +186,11 @@ class Reach(nn.Module):
             Rows moved towards the ranges, and share. Known rows are unchanged to the last bit, with
             share 1.
         """
-        limits = _widen(self.row_bounds)
-        return _limit(scaled, limits, lambda far: self._fade_rows(far, limits, project(far)))
+
+        def fade(far: Tensor, limits: tuple[Tensor, Tensor]) -> Shown:
+            return self._fade_rows(far, limits, project(far))
+
+        return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get())
 
     def limit_codes(self, scaled: Tensor) -> Shown:
         """Return the input of the network for scaled codes, and the share of the network.
@@ -162,8 +205,7 @@ class Reach(nn.Module):
         shown : Shown
             Codes within the ranges, and share, which is 1 for known codes.
         """
-        limits = _widen(self.code_bounds)
-        return _limit(scaled, limits, lambda far: self._fade_codes(far, limits))
+        return _limit(scaled, self.code_bounds, self._fade_codes)
 
     def _fade_rows(self, scaled: Tensor, limits: tuple[Tensor, Tensor], codes: Tensor) -> Shown:
         """Return the input for rows, some of which may be known."""
@@ -194,19 +236,28 @@ class Reach(nn.Module):
         return squares.clamp_max(_GREATEST_DISTANCE).sum(-1, keepdim=True)
 
 
-def _limit(scaled: Tensor, limits: tuple[Tensor, Tensor], fade: Callable[[Tensor], Shown]) -> Shown:
+def _limit(
+    scaled: Tensor, bounds: Tensor, fade: _Fade, put_off: list[Tensor] | None = None
+) -> Shown:
     """Return the input for rows, computed only for those beyond the limits."""
     if is_recording() or scaled.is_cuda or scaled.ndim != 2:
-        return fade(scaled)
-    inside = torch.clamp(scaled, *limits)
+        return fade(scaled, _widen(bounds))
     try:
+        # For a single row, finding the limits takes as long as a layer.
+        if scaled.numel() <= _FEW_CELLS and torch.equal(scaled, torch.clamp(scaled, *bounds)):
+            return Shown(scaled)
+        limits = _widen(bounds)
+        inside = torch.clamp(scaled, *limits)
         far = _find_differences(scaled, inside)
     except RuntimeError:
         # Functions mapped over rows, as by `torch.func.vmap`, cannot branch on values.
-        return fade(scaled)
+        return fade(scaled, _widen(bounds))
     if far is None:
         return Shown(scaled)
-    part = fade(scaled.index_select(0, far))
+    if put_off is not None and len(far) <= _SHARE_PUT_OFF * len(scaled):
+        put_off.append(far)
+        return Shown(inside)
+    part = fade(scaled.index_select(0, far), limits)
     # The other rows are those of `scaled`, and need no memory of their own.
     return Shown(inside.index_copy_(0, far, part.values), far, part.share, part.rest)
 

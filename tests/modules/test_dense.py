@@ -286,3 +286,17 @@ def test_tie_follows_weights_that_are_loaded():
             parameter.add_(0.1)
     module.load_state_dict(trained.state_dict())
     torch.testing.assert_close(module(rows), trained(rows), rtol=0, atol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_hooks_see_the_inputs_of_activations(normalization):
+    stack, rows = make_stack((6, 5, 3), normalization=normalization).eval(), make_rows()
+    expected, seen = stack(rows), []
+    owner = stack.norms[0] if normalization else stack.function
+    owner.register_forward_hook(lambda module, inputs, output: seen.extend([*inputs, output]))
+    torch.testing.assert_close(stack(rows), expected)
+    weight, bias = stack._layers()[0]
+    values = torch.nn.functional.linear(rows, weight, bias)
+    after = owner.forward(values.clone())
+    torch.testing.assert_close(seen, [values, after])

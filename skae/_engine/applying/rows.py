@@ -12,6 +12,7 @@ from skae._engine.judgement import find_column_losses
 from skae._engine.tables.rows import chunk_slices, densify
 from skae._engine.tables.standardization import Standardization
 from skae._shared.progress import show_progress
+from skae.modules import put_off_far_rows
 from skae.objectives import MixedLoss
 
 _CELLS_OF_DRAWS = 2**17
@@ -66,25 +67,64 @@ def apply_to_rows(
         If a row or its result overflows.
     """
     farthest = _find_limit(standardization) if farthest is None else farthest
-    device = device_of(module)
-    wide: _Wide | None = None
+    slices = chunk_slices(X.shape) if slices is None else slices
+    function = _RowFunction(module, X, standardization, compute, farthest)
+    if len(slices) == 1:
+        return np.ascontiguousarray(function.apply(slices[0]))
+    results = _collect(slices, function.apply_to_known)
+    if function.left_out:
+        left_out = np.unique(np.concatenate(function.left_out))
+        for rows in np.array_split(left_out, math.ceil(len(left_out) / slices[0].stop)):
+            results[rows] = function.apply(rows)
+    return results
 
-    def apply(rows: slice) -> np.ndarray:
-        nonlocal wide
-        table = densify(X[rows])
-        inputs = standardization.apply(table)
-        far = _find_rows_beyond(farthest, inputs)
-        if far is not None:
-            inputs[far] = 0
-        results = compute(module, inputs.to(device)).cpu()
-        if far is not None:
-            wide = wide or _Wide(module, standardization)
-            own = rows.start + np.flatnonzero(far)
-            results[far] = wide.apply(table[far.numpy()], own, compute).to(results.dtype)
-        _check_results(results, table, rows.start)
+
+class _RowFunction:
+    """Function of a network for some rows of a table, with the parameters of `apply_to_rows`."""
+
+    def __init__(self, module, X, standardization: Standardization, compute, farthest: float):
+        self.module, self.X, self.standardization = module, X, standardization
+        self.compute, self.farthest = compute, farthest
+        self.device = device_of(module)
+        self.left_out: list[np.ndarray] = []
+        self.wide: _Wide | None = None
+
+    def apply(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return the results for rows, given as a slice or by their indices."""
+        table, inputs, beyond = self._read(rows)
+        results = self.compute(self.module, inputs).cpu()
+        if beyond is not None:
+            self.wide = self.wide or _Wide(self.module, self.standardization)
+            mask = beyond.numpy()
+            wide = self.wide.apply(table[mask], _list_rows(rows)[mask], self.compute)
+            results[beyond] = wide.to(results.dtype)
+        _check_results(results, table, rows)
         return results.numpy()
 
-    return _collect(chunk_slices(X.shape) if slices is None else slices, apply)
+    def apply_to_known(self, rows: slice) -> np.ndarray:
+        """Return the results for a slice, and add the rows that are left out to `left_out`."""
+        table, inputs, beyond = self._read(rows)
+        with put_off_far_rows() as far:
+            results = self.compute(self.module, inputs).cpu()
+        if beyond is not None:
+            far.append(beyond.nonzero()[:, 0])
+        self.left_out += [rows.start + numbers.numpy() for numbers in far]
+        _check_results(results, table, rows)
+        return results.numpy()
+
+    def _read(self, rows) -> tuple[np.ndarray, torch.Tensor, torch.Tensor | None]:
+        """Return rows, their standardised values, and the mask of those set to zero, or None."""
+        table = densify(self.X[rows])
+        inputs = self.standardization.apply(table)
+        beyond = _find_rows_beyond(self.farthest, inputs)
+        if beyond is not None:
+            inputs[beyond] = 0
+        return table, inputs.to(self.device), beyond
+
+
+def _list_rows(rows: slice | np.ndarray) -> np.ndarray:
+    """Return the indices of rows."""
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
 
 
 class _Wide:
@@ -140,7 +180,7 @@ def _lies_within(limit: float, values: torch.Tensor) -> bool:
     return float(torch.dot(values, values)) < limit * limit / 4
 
 
-def _check_results(results: torch.Tensor, table: np.ndarray, start: int):
+def _check_results(results: torch.Tensor, table: np.ndarray, rows: slice | np.ndarray):
     """Raise an error for rows whose results overflow."""
     if _lies_within(math.inf, results):
         return
@@ -149,7 +189,7 @@ def _check_results(results: torch.Tensor, table: np.ndarray, start: int):
         row = int(beyond[0])
         column = int(np.nanargmax(np.abs(table[row])))
         name = str(results.dtype).removeprefix("torch.")
-        _refuse(table[row, column], start + row, column, f"{name} for its result")
+        _refuse(table[row, column], _list_rows(rows)[row], column, f"{name} for its result")
 
 
 def _refuse(value: float, row: int, column: int, precision: str):
