@@ -91,9 +91,9 @@ format-check: $(STAMP) ## Check that `make format` would change nothing.
 types: $(STAMP) ## Check the annotations with mypy.
 	$(BIN)/mypy
 
-# Small data and few runs; benchmarks/README.md tells how to run them in full.
+# Small data and few runs; benchmarks/README.md describes how to run them in full.
 bench: $(STAMP) ## Run all benchmarks in a short form, as ratios.
-	set -e; for script in speed gpu side_by_side quality nested outliers defaults generation kinds keras_program hinton2006 serving sparse_codes large mixed processes; do \
+	set -e; for script in speed gpu side_by_side quality nested outliers far neighbors imputation draws denoising defaults generation kinds keras_program hinton2006 serving sparse_codes large mixed processes; do \
 		echo; echo "== benchmarks/$$script.py --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 
 # What pages and examples printed is kept between calls, until the library changes.
