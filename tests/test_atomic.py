@@ -24,7 +24,10 @@ from skae.codes import Quantizer
 from skae.exceptions import NonFiniteLossError
 from skae.generate import CodeSampler
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
+]
 
 FOLDER = str(Path(skae.__file__).parent)
 

@@ -29,7 +29,10 @@ from skae.generate import CodeSampler
 from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
+]
 
 HELD_OUT = "rows are held out, so a row repeated is not a row of twice the weight"
 MINIBATCHES = "rows meet in small batches, where weights equal repeats in expectation alone"

@@ -14,6 +14,8 @@ from skae import AutoencoderImputer, AutoencoderTransformer
 from skae._estimators.neighbor_fills import find_neighbor_changes
 from skae.corruption import HidingNoise
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 
 def hide(X, share=0.3, seed=0, value=np.nan):
     """Return X with values missing at random."""

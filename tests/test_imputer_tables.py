@@ -12,6 +12,8 @@ from sklearn.pipeline import make_pipeline
 from skae import AutoencoderImputer, AutoencoderTransformer
 from skae.exceptions import ImputationWarning, OutlyingCellWarning
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 

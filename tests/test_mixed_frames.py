@@ -28,6 +28,8 @@ from skae import (
 from skae.comparison import compare_downstream, compare_with_pca
 from skae.exceptions import ColumnsLeftOutWarning, OvercompleteWarning
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 N = 160
 
 

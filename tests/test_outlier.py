@@ -25,7 +25,10 @@ from skae import (
 )
 from skae.exceptions import ColumnsLeftOutWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
+]
 
 
 def make_detector(n_components=4, **params):

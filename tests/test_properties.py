@@ -33,6 +33,8 @@ from skae.generate import CodeSampler
 from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 # Factor of the number of examples in `make test-slow`.
 MANY = 17
 

@@ -22,7 +22,10 @@ from skae._engine.tables import stored as _stored
 from skae._estimators import row_blocks
 from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning"),
+]
 
 NAMES = [f"c{i}" for i in range(12)]
 

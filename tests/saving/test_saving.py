@@ -33,7 +33,10 @@ from skae.saving import read_about
 from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning"),
+]
 
 STORED = sorted(Path(__file__).parent.glob("format_*.skae"))
 

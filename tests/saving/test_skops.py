@@ -3,7 +3,6 @@
 import joblib
 import numpy as np
 import pytest
-from skops import io
 
 import skae
 from skae.generate import CodeSampler
@@ -11,7 +10,10 @@ from skae.saving import TRUSTED_TYPES
 from skae.sequences import SequencePadder
 from skae.text import TokenSequencer
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning"),
+]
 
 X = np.random.RandomState(0).normal(size=(60, 5)).cumsum(axis=1)
 OWN = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
@@ -36,6 +38,9 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_skops_takes_estimators(kind):
+    # Importing skops imports all of scikit-learn, for which not every process need wait.
+    from skops import io
+
     estimator, rows = KINDS[kind]
     model = estimator.fit(rows)
     content = io.dumps(model)

@@ -192,7 +192,9 @@ def _fit_normal(
     Return its mean, its covariance, and the inverse of the covariance shrunk towards the identity.
     """
     prior = _PRIOR_ROWS_PER_COLUMN * rows.shape[1] / len(rows)
-    mean, covariance = fit_normal(rows, shares, prior, n_steps=_N_STEPS, tolerance=_TOLERANCE)
+    mean, covariance = fit_normal(
+        rows, shares, prior, n_steps=_N_STEPS, tolerance=_TOLERANCE, n_draws=_N_DRAWS
+    )
     precision = torch.cholesky_inverse(find_root(covariance, prior))
     return mean.double().numpy(), covariance.double().numpy(), precision.double().numpy()
 
@@ -204,8 +206,8 @@ def fit_normal(
     start: tuple[torch.Tensor, torch.Tensor] | None = None,
     *,
     n_steps: int,
+    n_draws: int,
     tolerance: float = 0.0,
-    n_draws: int = _N_DRAWS,
     seed: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and covariance of a normal distribution, by expectation maximisation.
@@ -222,10 +224,10 @@ def fit_normal(
         Mean and covariance to start from. None starts from rows filled with zeros.
     n_steps : int
         Maximum number of steps. None are made if no cell is missing.
+    n_draws : int
+        Approximate number of draws over which the variance of missing cells is averaged.
     tolerance : float, default=0.0
         Relative change of the covariance below which steps end.
-    n_draws : int, default=4000
-        Approximate number of draws over which the variance of missing cells is averaged.
     seed : int, default=0
         Seed of the draws.
     """
