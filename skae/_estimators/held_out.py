@@ -8,7 +8,7 @@ from skae._engine import Separation, Split
 
 
 def read_separation(X, y, weights, groups, loop) -> Separation:
-    """Return the separation of the rows of positive weight from the user's parameters.
+    """Return how the rows of positive weight are to be separated, by the parameters of the user.
 
     `loop.validation_fraction` may be a splitter, which may use y. Groups of another length than X
     or with a single label are refused, as is a split with an empty part.

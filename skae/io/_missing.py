@@ -44,7 +44,8 @@ def settle_missing(lacks, infinite, target_lacks, names, request):
     """Choose the rows and columns to keep, or raise an error.
 
     The masks are of missing and of infinite features, and of rows with a missing target. Infinite
-    values are refused, as are columns without values, and missing values unless allowed.
+    values are refused, as are missing values unless they are dropped or kept, and tables of which
+    no row is left.
     """
     columns = np.ones(len(names), dtype=bool)
     if request.missing == "error":

@@ -38,7 +38,7 @@ def decode(estimator, codes, n_features=None):
 def reconstruct(estimator, X):
     """Return samples and their reconstructions as two arrays of one shape.
 
-    Missing samples are NaN, as are those beyond the end of a reconstructed sequence.
+    Missing cells of samples are NaN, as are those beyond the end of a reconstructed sequence.
     """
     values = to_array(X)
     reconstructions = decode(estimator, encode(estimator, X), values.shape[1])

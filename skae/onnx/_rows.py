@@ -28,7 +28,8 @@ def read_inputs(X, *, by_column: bool, of_tokens: bool) -> dict[str, np.ndarray]
     """Return rows as inputs of an exported model, by name.
 
     Numbers are in double precision, or in single precision if X is such an array; text is in arrays
-    of objects, with "nan" for missing values. With `by_column`, each column of a frame is an input.
+    of objects, with "nan" for missing values; tokens are integers. With `by_column`, each column of
+    a frame is an input.
     """
     if is_frame(X) and by_column:
         names = [str(name) for name in name_columns(X)]

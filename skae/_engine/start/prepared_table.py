@@ -108,8 +108,8 @@ def prepare_table(
 ) -> PreparedTable:
     """Prepare a table for training on a device.
 
-    Statistics and PCA are computed from the rows of the mask `in_training`, unless `units` are
-    those of a network whose training continues.
+    Statistics and PCA are computed from the training rows, given by a mask. `units` are those of a
+    network whose training continues; None computes them as well.
     """
     weights, shares = share_weights(weights, in_training)
     resident = _choose_passes(X, settings, device)
