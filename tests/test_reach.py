@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -182,6 +183,42 @@ def test_a_column_that_rested_in_training_may_move_later(family, pca):
     for level in (20.001, 21.0, -1000.0):
         moved = make_readings(100, level, seed=1)
         assert compare_errors(family, pca, moved, slice(9)) < before + 0.2, level
+
+
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_a_standardised_column_that_rested_leaves_the_others_alone(kind):
+    """The column has as much weight as the others, unlike in its own units."""
+    scaler = StandardScaler().fit(make_readings(300))
+    columns = list("abcdefghij")
+
+    def prepare(X):
+        if kind == "array":
+            return scaler.transform(X)
+        return pd.DataFrame(X, columns=columns).assign(kind=np.where(X[:, 0] > 0, "u", "v"))
+
+    def find_error(model, X):
+        rows = prepare(X)
+        again = model.inverse_transform(model.transform(rows))
+        if kind == "array":
+            return np.square(again - rows)[:, :9].mean()
+        return np.square(again[columns[:9]] - rows[columns[:9]]).to_numpy().mean()
+
+    params = {"early_stopping": False, "max_iter": 15, "random_state": 0}
+    train = make_readings(300)
+    model = AutoencoderTransformer(2, **params).fit(prepare(train))
+    usual = find_error(model, make_readings(100, seed=1))
+    for level in (20.001, 21.0, -1000.0, 1e12):
+        moved = make_readings(100, level, seed=1)
+        assert find_error(model, moved) < 3 * usual, level
+    if kind == "array":
+        return
+    detector = AutoencoderOutlierDetector(2, autoencoder=AutoencoderTransformer(**params), cv=None)
+    moved = prepare(make_readings(100, 21.0, seed=1))
+    detector.set_params(random_state=0).fit(prepare(train))
+    z_scores = detector.cell_z_scores(moved).abs()
+    assert z_scores[columns[:9]].to_numpy().max() < 20
+    assert z_scores["j"].min() > 1e6
+    assert (detector.predict(moved) == -1).all()
 
 
 def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pca):

@@ -21,6 +21,8 @@ _MARGIN = 0.05
 _GREATEST_WIDTH = 10.0
 # Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
+# An excess is left out if PCA follows at most this share of its square, and kept from twice on.
+_FOLLOWED = 0.02
 _FEW_CELLS = 2**12
 # Share of far rows above which it takes less time to fade them with the others than by themselves.
 _SHARE_PUT_OFF = 1 / 16
@@ -126,7 +128,8 @@ class Reach(nn.Module):
     Rows with a single odd entry are treated differently from rows with many. With `x` in units of
     `row_unit`, `d` the sum of ``leverage * x**2`` and `m` the largest of its terms, the share for
     rows is ``1 / (1 + d - m + y * d / (1 + d))`` with the `y` of PCA's codes. A single odd entry is
-    ignored as long as a decoder would take PCA's code of the row for that of a known row.
+    ignored as long as a decoder would take PCA's code of the row for that of a known row. An excess
+    that PCA would hardly follow, as in a column that rested in training, is left out beforehand.
 
     Parameters
     ----------
@@ -188,6 +191,7 @@ class Reach(nn.Module):
         """
 
         def fade(far: Tensor, limits: tuple[Tensor, Tensor]) -> Shown:
+            far = self._leave_out_loose(far, limits)
             return self._fade_rows(far, limits, project(far))
 
         return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get())
@@ -206,6 +210,22 @@ class Reach(nn.Module):
             Codes within the ranges, and share, which is 1 for known codes.
         """
         return _limit(scaled, self.code_bounds, self._fade_codes)
+
+    def _leave_out_loose(self, scaled: Tensor, limits: tuple[Tensor, Tensor]) -> Tensor:
+        """Return rows without the excess of entries that PCA's reconstruction hardly follows.
+
+        PCA reconstructs nothing of the excess itself, but spreads a small share of it over the
+        other entries, which is much if a column that rested in training moves.
+        """
+        beyond = _split(scaled, limits, self.row_unit)[1]
+        distance = beyond * self.row_unit
+        tiny = torch.finfo(torch.float32).tiny
+        distance = distance / distance.abs().amax(-1, keepdim=True).clamp_min(tiny)
+        # At most this share of the squared excess is followed.
+        followed = (distance.abs() @ self.leverage.sqrt()).square()[..., None]
+        followed = followed / distance.square().sum(-1, keepdim=True).clamp_min(tiny)
+        loose = (2 - followed / _FOLLOWED).clamp(0, 1) * (self.leverage.sum() > 0)
+        return torch.addcmul(scaled, loose, beyond, value=-1)
 
     def _fade_rows(self, scaled: Tensor, limits: tuple[Tensor, Tensor], codes: Tensor) -> Shown:
         """Return the input for rows, some of which may be known."""
