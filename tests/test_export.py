@@ -9,6 +9,7 @@ from sklearn.base import clone
 from skae import (
     AdversarialAutoencoderTransformer,
     AutoencoderTransformer,
+    SparseAutoencoderTransformer,
     TokenAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
@@ -149,6 +150,16 @@ def test_onnx_gives_the_same_numbers(images, name, dynamo, export_to_onnx):
     for network in networks:
         program = export_to_onnx(network, rows[:5], dynamo=dynamo)
         assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-5)
+
+
+def test_an_encoder_of_sparse_codes_is_exported(images):
+    model = SparseAutoencoderTransformer(12, n_active=3, max_iter=2, random_state=0)
+    network = model.fit(images[:, 20:30]).net_.module_.eval()
+    rows = np.tile(images[:, 20:30], (2, 1)) - model.mean_
+    rows = torch.tensor(rows / model.scale_, dtype=torch.float32)
+    for part in (network, Part(network, "encode").eval()):
+        for program in (export(part, rows[:5]), trace(part, rows[:5])):
+            assert_equal_for_any_number_of_rows(program, part, rows, tolerance=1e-5)
 
 
 @pytest.mark.slow

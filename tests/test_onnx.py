@@ -298,11 +298,43 @@ def test_text_that_needs_operators_beyond_the_standard_is_refused(path):
         skae.to_onnx(model, path, check=["a film", "no"])
 
 
-def test_networks_whose_steps_depend_on_the_rows_are_refused(images, path):
-    model = SparseAutoencoderTransformer(8, max_iter=1, random_state=0).fit(images[:60, 20:30])
-    for check in (None, images[:5, 20:30]):
-        with pytest.raises(ExportError, match="operations for all rows .* of a SparseAuto"):
-            skae.to_onnx(model, path, check=check)
+def test_sparse_codes(images, path):
+    rows = images[:60, 20:30]
+    model = SparseAutoencoderTransformer(12, n_active=3, max_iter=2, random_state=0).fit(rows)
+    skae.to_onnx(model, path, methods=METHODS, check=rows)
+    codes = model.transform(rows).toarray()
+    far = 1e4 * rows
+    for some in (rows[:1], rows[:2], rows, far):
+        found = run(path, {"X": some})
+        expected = model.transform(some).toarray()
+        np.testing.assert_allclose(found["transform"], expected, rtol=1e-4, atol=1e-5)
+    assert found["transform"].dtype == codes.dtype
+    skae.to_onnx(model, path, methods="inverse_transform", check=rows)
+    found = run(path, {"X": codes})["inverse_transform"]
+    np.testing.assert_allclose(found, model.inverse_transform(codes), rtol=1e-5, atol=1e-5)
+
+
+def test_models_in_double_precision_stay_in_it(images, path):
+    params = SMALL | {"dtype": "float64"}
+    differences = skae.to_onnx(
+        AutoencoderTransformer(**params).fit(images), path, methods=METHODS, check=images[:50]
+    )
+    assert max(differences.values()) < 1e-12
+
+
+def test_no_rows_give_no_results(images, path):
+    skae.to_onnx(AutoencoderTransformer(**SMALL).fit(images), path, methods=METHODS)
+    found = run(path, {"X": images[:0]})
+    assert {name: own.shape[0] for name, own in found.items()} == dict.fromkeys(METHODS, 0)
+    assert found["transform"].shape == (0, SMALL["n_components"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gru", "lstm", "mask", "variational"])
+def test_no_rows_give_no_results_of_any_kind(name, images, path):
+    model, rows = fit_kind(name, images)
+    skae.to_onnx(model, path, methods=METHODS, check=rows)
+    assert {len(found) for found in run(path, {"X": rows[:0]}).values()} == {0}
 
 
 def test_autoencoders_of_frames_with_several_kinds_of_columns_are_refused(path):

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from skae.modules._output import LinearOutput
 from skae.modules._products import linear
+from skae.modules._recording import is_recording
 
 # The threshold of a batch is searched among the scores above this share of the current one.
 _SEARCHED = 0.7
@@ -70,6 +71,7 @@ class PursuitAutoencoder(nn.Module):
 
     thresholds: Tensor
     unit: Tensor
+    filling = None
     linear_path = None
     sparsity = None
 
@@ -207,7 +209,20 @@ class PursuitAutoencoder(nn.Module):
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return the codes of standardised rows, each found independently of other rows."""
+        if is_recording():
+            return self._pursue_densely(inputs)
         return self.pursue(inputs, thresholds=self.thresholds)[0]
+
+    @torch.no_grad()
+    def _pursue_densely(self, inputs: Tensor) -> Tensor:
+        """Return the codes by operations whose shapes do not depend on the active codes."""
+        dictionary, rows = self.dictionary, inputs - self.offset
+        code, left = rows.new_zeros(rows.shape[0], dictionary.shape[0]), rows
+        for threshold in self.thresholds.unbind():
+            scores = linear(left, dictionary)
+            active = (code > 0) | (scores >= threshold)
+            code, left = _descend_densely(code, scores, active, dictionary, rows)
+        return _descend_densely(code, linear(left, dictionary), code > 0, dictionary, rows)[0]
 
     def decode_raw(self, raw_code: Tensor) -> Tensor:
         """Return the reconstruction of codes, differentiable by dictionary and offset."""
@@ -294,3 +309,15 @@ def _descend(code: Tensor, sizes: Tensor, places, dictionary, rows, *, need_rest
     values = (code[own_rows, columns] + step[own_rows] * sizes).clamp_min_(0)
     code = torch.zeros_like(code).index_put_((own_rows, columns), values)
     return code, rows - _add_up(values, places, dictionary) if need_rest else rows
+
+
+def _descend_densely(code: Tensor, scores: Tensor, active: Tensor, dictionary, rows):
+    """Return codes and residuals as `_descend` does, for all scores and a mask of active codes."""
+    sizes = scores.where(active, 0)
+    moves = sizes @ dictionary
+    unit = moves.abs().amax(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    length = (moves / unit).square().sum(1, keepdim=True)
+    square = (sizes / unit).square().sum(1, keepdim=True)
+    step = torch.where(length > 0, square / length, 0)
+    code = (code + step * sizes).clamp_min(0).where(active, 0)
+    return code, rows - code @ dictionary

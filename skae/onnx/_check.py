@@ -23,7 +23,7 @@ def compute_originals(steps, methods, X) -> dict[str, np.ndarray]:
     results = {}
     for name in methods:
         if name == "reconstruct":
-            results[name] = _undo(before, last.inverse_transform(np.asarray(last.transform(X))))
+            results[name] = _undo(before, last.inverse_transform(_to_array(last.transform(X))))
         else:
             results[name] = getattr(last, name)(X)
     return {name: _to_array(result) for name, result in results.items()}

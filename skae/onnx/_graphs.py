@@ -5,8 +5,9 @@ import logging
 import warnings
 from typing import cast
 
+import numpy as np
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from skae.exceptions import ExportError
 
@@ -74,6 +75,7 @@ def graft(graph: GraphProto, scope, container, inputs: list[str], outputs: list[
         return names[name]
 
     _name_all_inputs(graph)
+    _count_axes_from_the_first(graph)
     opset = container.target_opset_any_domain("")
     for own in graph.initializer:
         container.add_initializer(rename(own.name), None, None, own)
@@ -108,14 +110,73 @@ def _name_all_inputs(graph: GraphProto):
             node.op_type = "Min"
             node.input[:] = [node.input[0], node.input[2]]
         elif node.op_type in ("GRU", "LSTM"):
+            before, after = _accept_no_rows(graph, node)
             node.input[4] = f"{node.output[0]}_lengths"
-            for own in reversed(_count_steps(node.input[0], node.input[4])):
+            before += _count_steps(node.input[0], node.input[4])
+            for own in reversed(after):
+                graph.node.insert(place + 1, own)
+            for own in reversed(before):
                 graph.node.insert(place, own)
         else:
             raise ExportError(
                 f"Operators must have all their inputs. Got {node.op_type} without one of them. "
                 "Write this part of the network in another way."
             )
+
+
+def _accept_no_rows(graph: GraphProto, node: NodeProto) -> tuple[list[NodeProto], list[NodeProto]]:
+    """Return operators before and after a recurrent one, which add a row if there is none.
+
+    ONNX Runtime crashes on recurrent operators without rows.
+    """
+    own = f"{node.output[0]}_rows"
+    for name, values in {"zero": [0], "one": [1], "two": [2], "zeros": [0] * 4}.items():
+        constant = numpy_helper.from_array(np.array(values, dtype=np.int64), f"{own}_{name}")
+        graph.initializer.append(constant)
+    before = [
+        helper.make_node("Shape", [node.input[0]], [own], start=1, end=2),
+        helper.make_node("Sub", [f"{own}_one", own], [f"{own}_lacking"]),
+        helper.make_node("Max", [f"{own}_lacking", f"{own}_zero"], [f"{own}_added"]),
+        helper.make_node(
+            "Concat", [f"{own}_zeros", f"{own}_added", f"{own}_zero"], [f"{own}_pads"], axis=0
+        ),
+    ]
+    # The rows, and the states before the first step.
+    for place in {0, *range(5, len(node.input))}:
+        if given := node.input[place]:
+            node.input[place] = f"{own}_padded_{place}"
+            before.append(helper.make_node("Pad", [given, f"{own}_pads"], [node.input[place]]))
+    after = []
+    for place, axis in enumerate(("two", "one", "one")[: len(node.output)]):
+        if given := node.output[place]:
+            node.output[place] = f"{own}_longer_{place}"
+            ends = [node.output[place], f"{own}_zero", own, f"{own}_{axis}"]
+            after.append(helper.make_node("Slice", ends, [given]))
+    return before, after
+
+
+def _count_axes_from_the_first(graph: GraphProto):
+    """Replace axes counted from the last: ONNX Runtime passes over them if there are no rows."""
+    described = (*graph.input, *graph.value_info)
+    ranks = {own.name: len(own.type.tensor_type.shape.dim) for own in described}
+    constants = {own.name: numpy_helper.to_array(own) for own in graph.initializer}
+    replaced: set[str] = set()
+    for node in graph.node:
+        if not node.op_type.startswith("Reduce") or len(node.input) < 2:
+            continue
+        rank, axes = ranks.get(node.input[0]), constants.get(node.input[1])
+        if not rank or axes is None:
+            continue
+        name = f"{node.input[1]}_of_{rank}"
+        if name not in constants:
+            constants[name] = axes % rank
+            graph.initializer.append(numpy_helper.from_array(constants[name], name))
+        replaced.add(node.input[1])
+        node.input[1] = name
+    # Constants that nothing uses give a warning.
+    used = {name for node in graph.node for name in node.input}
+    for own in [own for own in graph.initializer if own.name in replaced - used]:
+        graph.initializer.remove(own)
 
 
 def _count_steps(sequences: str, lengths: str) -> list[NodeProto]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from skae._estimators.adversarial import AdversarialAutoencoderTransformer
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.base import BaseAutoencoder
+from skae._estimators.sparse_codes import SparseAutoencoderTransformer
 from skae._estimators.tokens import TokenAutoencoderTransformer
 from skae._estimators.variational import _SEED_OF_DRAWS, VariationalAutoencoderTransformer
 from skae.onnx._programs._program import Program, Results, as_tensor, copy_network, exports
@@ -119,9 +120,30 @@ class AutoencoderProgram(Program):
         self.network = copy_network(estimator)
         standardization = estimator._standardization
         self.register_buffer("mean", torch.from_numpy(standardization.mean))
-        self.scale, self.dtype = standardization.scale, standardization.dtype
+        # Exporters round numbers that are not tensors to single precision.
+        self.register_buffer("scale", as_tensor(standardization.scale))
+        self.dtype = standardization.dtype
         self.form = estimator._sample_form
         self.unscale = unscale and tuple(as_tensor(part) for part in unscale)
+
+
+class _SparseResults(AutoencoderResults):
+    @property
+    def transform(self) -> Tensor:
+        return self.raw_code * self.program.scale
+
+    @property
+    def inverse_transform(self) -> Tensor:
+        # ONNX Runtime rounds a single factor before a product of matrices to single precision.
+        scale = self.program.scale.expand(self.X.shape[1])
+        return self._invert(self.program.network.decode((self.X / scale).to(self.program.dtype)))
+
+
+@exports(SparseAutoencoderTransformer)
+class SparseProgram(AutoencoderProgram):
+    """Program of sparse codes, which have the units of X."""
+
+    results = _SparseResults
 
 
 class _VariationalResults(AutoencoderResults):
@@ -133,7 +155,7 @@ class _VariationalResults(AutoencoderResults):
     def score_samples(self) -> Tensor:
         program = self.program
         ratios = program.network.find_log_ratios(self.rows, program.noise).double()
-        bounds = ratios.logsumexp(1) - math.log(_N_DRAWS) - self.n_observed * program.unit
+        bounds = ratios.logsumexp(1) - program.log_draws - self.n_observed * program.unit
         return bounds.to(program.dtype)
 
 
@@ -149,7 +171,9 @@ class VariationalProgram(AutoencoderProgram):
         source = np.random.RandomState(_SEED_OF_DRAWS)
         noise = source.standard_normal((_N_DRAWS, estimator.n_components_))
         self.register_buffer("noise", torch.tensor(noise, dtype=self.dtype))
-        self.unit = 0.0 if estimator.noise_scale_ is None else math.log(estimator.scale_)
+        unit = 0.0 if estimator.noise_scale_ is None else math.log(estimator.scale_)
+        self.register_buffer("unit", as_tensor(unit))
+        self.register_buffer("log_draws", as_tensor(math.log(_N_DRAWS)))
 
 
 class _TokenResults(Results):

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from skae.exceptions import ExportError
-from skae.modules import Autoencoder, TokenAutoencoder
 
 PROGRAMS: dict[type, type["Program"]] = {}
 
@@ -84,19 +83,12 @@ def make_program(estimator, **params) -> Program:
 
 
 def check_network(estimator):
-    """Raise an error for models of data frames, and for networks with row-dependent steps."""
+    """Raise an error for models of data frames with columns of several kinds."""
     if getattr(estimator, "_frame", None) is not None:
         raise ExportError(
             f"{type(estimator).__name__} must be fitted to numbers to be exported. Got one fitted "
             "to a data frame with columns of several kinds. Encode the columns by a "
             "ColumnTransformer before it, or serve it with skae."
-        )
-    network = estimator.net_.module_
-    if not isinstance(network, Autoencoder | TokenAutoencoder):
-        raise ExportError(
-            "The network must run the same operations for all rows to be exported. Got the "
-            f"{type(network).__name__} of a {type(estimator).__name__}, whose operations depend on "
-            "the active codes. Use another estimator, or serve it with skae."
         )
 
 
