@@ -16,6 +16,8 @@ from skae import (
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
     VariationalAutoencoderTransformer,
+    load,
+    save,
 )
 from skae.datasets import load_mnist
 from skae.modules import Reach
@@ -243,6 +245,52 @@ def test_a_cell_moved_within_its_range_harms_the_others_less_than_in_pca(seed):
     for column, jump in itertools.product(range(10), (-3, 3)):
         odd = X[340:] + jump * (np.arange(10) == column)
         assert compare_errors(model, pca, odd, np.arange(10) != column) < 1, (column, jump)
+
+
+@pytest.fixture(scope="module")
+def bounded():
+    """Rows in which many cells of two columns are zero, the lowest value."""
+    drawn = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+    return np.column_stack([np.maximum(0, drawn), drawn**2, drawn.prod(axis=1), drawn])
+
+
+def test_detected_bounds_yield_for_far_codes_and_given_bounds_hold(bounded):
+    params = {"n_components": 2, "max_iter": 10, "early_stopping": False, "random_state": 0}
+    models = [
+        AutoencoderTransformer(output_range=own, **params).fit(bounded)
+        for own in ("auto", (-1.0, 1.0), None)
+    ]
+    detected, given, free = (model.net_.module_ for model in models)
+    assert (detected.output.lower.isfinite()).any()
+    assert detected.reach.yielding_limits is not None
+    assert given.reach.yielding_limits is None
+    assert free.reach.yielding_limits is None
+    mean = bounded.mean(axis=0)
+    far = mean - 100 * (bounded - mean)
+    pca = PCA(2, svd_solver="full").fit(bounded)
+    reconstructed, clipped, _ = (model.inverse_transform(model.transform(far)) for model in models)
+    assert reconstructed[:, :2].min() < -10
+    assert np.abs(clipped).max() <= 1 + 1e-6
+    errors = squared_errors(models[0], far).sum()
+    assert errors < 1.05 * squared_errors(pca, far).sum()
+    known = models[0].inverse_transform(models[0].transform(bounded))
+    assert known[:, :2].min() > -1e-6
+
+
+def test_bounds_yield_as_much_after_a_copy_and_as_before_in_files_without_limits(bounded, tmp_path):
+    params = {"n_components": 2, "max_iter": 3, "early_stopping": False, "random_state": 0}
+    model = AutoencoderTransformer(**params).fit(bounded)
+    mean = bounded.mean(axis=0)
+    codes = model.transform(mean - 100 * (bounded - mean))
+    expected = model.inverse_transform(codes)
+    save(model, tmp_path / "model.skae")
+    loaded = load(tmp_path / "model.skae")
+    np.testing.assert_array_equal(loaded.inverse_transform(codes), expected)
+    # As in files of earlier releases.
+    model.net_.module_.reach.yielding_limits = None
+    save(model, tmp_path / "earlier.skae")
+    earlier = load(tmp_path / "earlier.skae")
+    assert earlier.inverse_transform(codes)[:, :2].min() >= -1e-6
 
 
 def test_values_on_one_side_do_not_extend_a_range_on_the_other():

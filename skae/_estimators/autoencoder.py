@@ -158,7 +158,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     output_range : {"auto"}, tuple of two floats or None, default="auto"
         Range to which reconstructions are clipped with the squared error, in units of X. "auto"
         detects bounds per column: values that occur very often at the end of the column's range,
-        such as 0 and 255 in pixels or 0 in counts. None does not clip.
+        such as 0 and 255 in pixels or 0 in counts. These bounds yield for codes far beyond those of
+        the rows of `fit`, which are decoded as by PCA; a given range holds everywhere. None does
+        not clip.
     whiten : bool, default=False
         Whether to scale codes to unit variance on the training rows. By default, the variance of a
         code is the variance that it explains, as with PCA.

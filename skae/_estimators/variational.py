@@ -148,7 +148,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     output_range : {"auto"}, tuple of two floats or None, default="auto"
         Range to which reconstructions are clipped with the Gaussian and Laplace likelihoods, in
         units of X. "auto" detects bounds per column: values that occur very often at the end of the
-        column's range, such as 0 and 255 in pixels or 0 in counts. None does not clip.
+        column's range, such as 0 and 255 in pixels or 0 in counts. These bounds yield for codes far
+        beyond those of the rows of `fit`, and a given range holds everywhere. None does not clip.
     batch_size : int or "auto", default="auto"
         Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
         most 256.

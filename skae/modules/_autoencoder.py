@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from skae.modules._output import LinearOutput
 from skae.modules._products import linear
-from skae.modules._reach import Reach, Shown
+from skae.modules._reach import Reach, Shown, find_yielding_limits
 
 # Scaled rows and codes are clipped at this value before the encoder and the decoder.
 INPUT_LIMIT = 5.0
@@ -262,7 +262,14 @@ class Autoencoder(nn.Module):
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("code_scale", code_scale)
 
-    def set_reach_(self, row_bounds: Tensor, code_bounds: Tensor, *, learned: bool = True):
+    def set_reach_(
+        self,
+        row_bounds: Tensor,
+        code_bounds: Tensor,
+        *,
+        learned: bool = True,
+        yields: bool = False,
+    ):
         """Make the share of the network fade for rows and codes far from the known ones.
 
         Parameters
@@ -274,6 +281,8 @@ class Autoencoder(nn.Module):
         learned : bool, default=True
             Whether the network has learned anything. If False, it is PCA, and its share for rows
             does not fade.
+        yields : bool, default=False
+            Whether the range of reconstructions widens for codes far from the known ones.
         """
         root = len(self.input_scale) ** 0.5
         axes = self.linear_path.first_back_projection
@@ -281,7 +290,8 @@ class Autoencoder(nn.Module):
         tiny = torch.finfo(axes.dtype).tiny
         leverage = (axes / lengths.clamp_min(tiny)[:, None]).square().sum(0) * learned
         row_unit, code_unit = 1 / (self.input_scale * root), lengths / root
-        self.reach = Reach(row_bounds, code_bounds, row_unit, leverage, code_unit)
+        limits = find_yielding_limits(code_bounds) if yields else None
+        self.reach = Reach(row_bounds, code_bounds, row_unit, leverage, code_unit, limits)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
@@ -381,8 +391,18 @@ class Autoencoder(nn.Module):
         reconstruction : Tensor of shape (n_samples, n_features)
             Standardised rows.
         """
-        return self.output(self.decode_raw(self.basis.inverse(code)))
+        return self.restore(self.basis.inverse(code))
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Return the reconstruction of standardised rows, without the change of basis."""
-        return self.output(self.forward(inputs))
+        return self.restore(self.encode_raw(inputs))
+
+    def restore(self, raw_code: Tensor) -> Tensor:
+        """Return the reconstruction of raw codes, of shape (n_samples, n_features)."""
+        output = self.decode_raw(raw_code)
+        excess = None
+        if self.reach is not None:
+            excess = self.reach.find_excess(raw_code * self.code_scale)
+        if excess is None:
+            return self.output(output)
+        return self.output(output, self.linear_path.decode_first(excess))

@@ -57,22 +57,28 @@ class LinearOutput(nn.Module):
         """Return the derivative of the reconstruction by the output, one, ignoring the range."""
         return torch.ones_like(output)
 
-    def forward(self, output: Tensor) -> Tensor:
+    def forward(self, output: Tensor, excess: Tensor | None = None) -> Tensor:
         """Return the reconstruction in standardised units.
 
         Parameters
         ----------
         output : Tensor of shape (n_samples, n_features)
             Sum of the linear path and the decoder.
+        excess : Tensor of the same shape, default=None
+            Values by which reconstructions may exceed the upper bounds if positive, and the lower
+            bounds if negative. None means zero.
 
         Returns
         -------
         reconstruction : Tensor of shape (n_samples, n_features)
             Output clipped to its range.
         """
-        if self.lower is None:
+        if self.lower is None or self.upper is None:
             return output
-        return torch.clamp(output, self.lower, self.upper)
+        lower, upper = self.lower, self.upper
+        if excess is not None:
+            lower, upper = lower + excess.clamp_max(0), upper + excess.clamp_min(0)
+        return torch.clamp(output, lower, upper)
 
 
 class LogisticOutput(nn.Module):

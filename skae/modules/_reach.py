@@ -19,6 +19,10 @@ _MARGIN = 0.05
 # Ranges count as at most this wide, in about standard deviations. A single value on one side of the
 # mean says nothing about values on the other side.
 _GREATEST_WIDTH = 10.0
+# Share of the width of the range of codes, on both sides of it, beyond which detected bounds of
+# reconstructions yield. Among new rows of a table with long tails, one had cells far beyond bounds
+# in which many rows of `fit` end, and PCA's reconstruction of it was better without them.
+_YIELDING = 0.5
 # Share of the width of a range at which about half of the excess of a single entry is still shown.
 _TOLERANCE = 0.1
 # An excess is left out if PCA follows at most this share of its square, and kept from twice on.
@@ -143,6 +147,9 @@ class Reach(nn.Module):
         Share of a change in a feature that PCA's reconstruction follows, in [0, 1].
     code_unit : Tensor of shape (n_components,)
         Factors that turn differences of scaled codes into distances.
+    yielding_limits : Tensor of shape (2, n_components), default=None
+        Scaled codes beyond which bounds of reconstructions yield. None means that they hold
+        everywhere.
 
     Examples
     --------
@@ -165,13 +172,18 @@ class Reach(nn.Module):
     leverage: Tensor
     code_unit: Tensor
 
-    def __init__(self, row_bounds, code_bounds, row_unit, leverage, code_unit) -> None:
+    yielding_limits: Tensor | None
+
+    def __init__(
+        self, row_bounds, code_bounds, row_unit, leverage, code_unit, yielding_limits=None
+    ) -> None:
         super().__init__()
         self.register_buffer("row_bounds", row_bounds)
         self.register_buffer("code_bounds", code_bounds)
         self.register_buffer("row_unit", row_unit)
         self.register_buffer("leverage", leverage)
         self.register_buffer("code_unit", code_unit)
+        self.register_buffer("yielding_limits", yielding_limits)
 
     def limit_rows(self, scaled: Tensor, project: Callable[[Tensor], Tensor]) -> Shown:
         """Return the input of the network for scaled rows, and the share of the network.
@@ -226,6 +238,24 @@ class Reach(nn.Module):
         followed = followed / distance.square().sum(-1, keepdim=True).clamp_min(tiny)
         loose = (2 - followed / _FOLLOWED).clamp(0, 1) * (self.leverage.sum() > 0)
         return torch.addcmul(scaled, loose, beyond, value=-1)
+
+    def find_excess(self, scaled: Tensor) -> Tensor | None:
+        """Return the part of scaled codes beyond which bounds of reconstructions yield.
+
+        Parameters
+        ----------
+        scaled : Tensor of shape (n_samples, n_components)
+            Scaled codes.
+
+        Returns
+        -------
+        excess : Tensor of shape (n_samples, n_components) or None
+            Excess over `yielding_limits`. None if no code exceeds them.
+        """
+        if self.yielding_limits is None:
+            return None
+        inside = torch.clamp(scaled, self.yielding_limits[0], self.yielding_limits[1])
+        return None if _are_equal(scaled, inside) else scaled - inside
 
     def _fade_rows(self, scaled: Tensor, limits: tuple[Tensor, Tensor], codes: Tensor) -> Shown:
         """Return the input for rows, some of which may be known."""
@@ -297,6 +327,23 @@ def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:
     differs = np.zeros(len(rows), dtype=bool)
     differs[cells // rows.shape[-1]] = True
     return torch.from_numpy(np.flatnonzero(differs))
+
+
+def find_yielding_limits(code_bounds: Tensor) -> Tensor:
+    """Return limits of scaled codes, (2, n_components), beyond which detected bounds yield."""
+    margin = _YIELDING * _find_widths(code_bounds)
+    return torch.stack([code_bounds[0] - margin, code_bounds[1] + margin])
+
+
+def _are_equal(values: Tensor, others: Tensor) -> bool:
+    """Return whether values are known to be equal, without waiting for a GPU to compute them."""
+    if is_recording() or values.is_cuda:
+        return False
+    try:
+        return torch.equal(values, others)
+    except RuntimeError:
+        # As in `_limit`.
+        return False
 
 
 def _widen(bounds: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,6 +75,8 @@ def _make_reach(arrays: dict[str, np.ndarray]) -> Reach | None:
     if "reach.row_bounds" not in arrays:
         return None
     own = [arrays[f"reach.{name}"] for name in names]
+    # Only with bounds of reconstructions, and not in files of earlier releases.
+    own += [array for name, array in arrays.items() if name == "reach.yielding_limits"]
     return Reach(*(_make_blank(array) for array in own))
 
 

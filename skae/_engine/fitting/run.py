@@ -400,7 +400,10 @@ class TrainingRun:
             limits = torch.stack([-module.code_scale, module.code_scale]) * _FARTHEST_DRAW
             bounds = join_bounds(bounds, [bounds[0], limits])
         learned = outcome.best_iter > 0 or self.n_earlier_fits > 0
-        module.set_reach_(*bounds, learned=learned)
+        # Bounds that the user gives hold everywhere, and those that were detected as far as known.
+        is_given = isinstance(self.setup.network.output_range, tuple | list)
+        yields = not is_given and getattr(module.output, "lower", None) is not None
+        module.set_reach_(*bounds, learned=learned, yields=yields)
 
 
 def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> AutoencoderNet:

@@ -35,8 +35,7 @@ class AutoencoderResults(Results):
 
     @cached_property
     def reconstruction(self) -> Tensor:
-        network = self.program.network
-        return network.output(network.decode_raw(self.raw_code))
+        return self.program.network.restore(self.raw_code)
 
     @cached_property
     def squared_errors(self) -> Tensor:
