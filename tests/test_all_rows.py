@@ -54,7 +54,7 @@ def make_bent(n_samples, n_features):
 
 
 def test_few_rows_are_all_trained_on_for_the_chosen_epochs():
-    X = make_bent(300, 400)
+    X = make_bent(120, 160)
     model = AutoencoderTransformer(1, max_iter=8, random_state=0).fit(X)
     assert model.best_iter_ > 0
     np.testing.assert_allclose(model.mean_, X.mean(axis=0), atol=1e-12)

@@ -83,7 +83,7 @@ FRAMES = {
 @pytest.fixture(scope="module")
 def fitted():
     """Return frames with fitted models."""
-    params = {"n_components": 3, "hidden_layer_sizes": (16,), "max_iter": 10, "random_state": 0}
+    params = {"n_components": 3, "hidden_layer_sizes": (16,), "max_iter": 6, "random_state": 0}
     frames = {name: make() for name, make in FRAMES.items()}
     return {name: (own, AutoencoderTransformer(**params).fit(own)) for name, own in frames.items()}
 
@@ -612,7 +612,7 @@ def detection(request):
         ]
 
     template = AutoencoderTransformer(
-        hidden_layer_sizes=(16,), max_iter=30, batch_size=32, early_stopping=False
+        hidden_layer_sizes=(16,), max_iter=15, batch_size=32, early_stopping=False
     )
     detector = AutoencoderOutlierDetector(3, autoencoder=template, random_state=0)
     with pytest.warns(ColumnsLeftOutWarning, match="'tag'"):

@@ -42,7 +42,7 @@ def make_linear():
 
 @pytest.fixture(scope="module", params=METRICS)
 def fitted(request, X):
-    return make_model(loss=NeighborLoss(request.param), max_iter=30).fit(X[:600])
+    return make_model(loss=NeighborLoss(request.param), max_iter=15).fit(X[:600])
 
 
 def test_new_rows_keep_more_neighbours_than_with_pca(fitted, X):

@@ -53,7 +53,7 @@ def halves():
 
 @pytest.fixture(scope="module")
 def fitted(halves):
-    return AutoencoderTransformer(**SMALL, max_iter=25).fit(halves[0])
+    return AutoencoderTransformer(**SMALL, max_iter=15).fit(halves[0])
 
 
 @pytest.mark.parametrize("n_codes", range(1, 7))

@@ -144,8 +144,8 @@ def test_weights_count_for_the_share(zeros):
 
 
 def test_a_row_of_weight_zero_has_no_influence(zeros):
-    X, stranger = zeros[0][:100], 100 * np.ones((1, 64))
-    weights = np.r_[np.ones(100), 0]
+    X, stranger = zeros[0][:50], 100 * np.ones((1, 64))
+    weights = np.r_[np.ones(50), 0]
     detector = make_detector().fit(np.concatenate([X, stranger]), sample_weight=weights)
     np.testing.assert_array_equal(
         detector.score_samples(X), make_detector().fit(X).score_samples(X)
@@ -153,7 +153,7 @@ def test_a_row_of_weight_zero_has_no_influence(zeros):
     for frame in (pd.DataFrame, pl.DataFrame):
         mixed = frame({"number": X[:, 30], "kind": np.where(X[:, 20] > 5, "u", "v")})
         expected = make_detector(1).fit(mixed[1:]).score_samples(mixed)
-        weighted = make_detector(1).fit(mixed, sample_weight=np.r_[0, np.ones(99)])
+        weighted = make_detector(1).fit(mixed, sample_weight=np.r_[0, np.ones(49)])
         np.testing.assert_array_equal(weighted.score_samples(mixed), expected)
 
 

@@ -34,7 +34,7 @@ from skae.parallel import _backend, _scheduler
 from skae.parallel._scheduler import Scheduler
 from skae.parallel._threads import Threads
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.usefixtures("few_draws"), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(autouse=True)

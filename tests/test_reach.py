@@ -233,7 +233,7 @@ def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pc
         assert compare_errors(family, pca, odd, slice(None)) < 1.05, factor
 
 
-@pytest.mark.parametrize("seed", [1, 5])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_a_cell_moved_within_its_range_harms_the_others_less_than_in_pca(seed):
     """A network that follows the move takes the row for another one."""
     X = StandardScaler().fit_transform(load_diabetes(scaled=False).data)

@@ -383,7 +383,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         >>> from sklearn.datasets import load_digits
         >>> from skae import AutoencoderOutlierDetector
         >>> X, y = load_digits(return_X_y=True)
-        >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:150])
+        >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:100])
         >>> bool((detector.p_values(X[y == 7]) < 0.02).mean() > 0.9)
         True
         >>> found = detector.predict(X[:100], fdr=0.1) == -1  # some of each digit
