@@ -96,9 +96,11 @@ def find_separator(text, usual):
 
 
 def _count_agreeing(text, separator):
-    records = (cells for cells, _ in split_records(text, separator))
-    counts = Counter(len(cells) for cells in records if len(cells) > 1 and not _is_comment(cells))
-    return max(counts.values(), default=0)
+    """Return the number of lines with equally many cells, with or without empty ones at the end."""
+    records = [cells for cells, _ in split_records(text, separator) if not _is_comment(cells)]
+    filled = [_strip_end(cells) for cells in records]
+    counts = [Counter(len(cells) for cells in own if len(cells) > 1) for own in (records, filled)]
+    return max(max(own.values(), default=0) for own in counts)
 
 
 def find_layout(records, has_names=True):

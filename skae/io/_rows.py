@@ -8,6 +8,8 @@ from skae.io._totals import find_totals
 
 # Maximum number of lines below a table that are examined.
 _MOST_BELOW = 10
+# In so few columns, a last row of text alone may just lack its value.
+_FEW_COLUMNS = 2
 
 
 def drop_odd_rows(frame, titles, n_columns):
@@ -23,7 +25,7 @@ def drop_odd_rows(frame, titles, n_columns):
     }
     if n_columns > 1:
         rows["Lines without values left out"] = _find_empty(frame)
-        rows["Lines below the table left out"] = _find_below(frame)
+        rows["Lines below the table left out"] = _find_below(frame, n_columns)
         rows["Totals left out"] = find_totals(frame)
     remarks = []
     odd = np.zeros(len(frame), dtype=bool)
@@ -75,8 +77,11 @@ def _find_empty(frame):
     return np.isin(np.arange(len(frame)), rows)
 
 
-def _find_below(frame):
-    """Return whether rows at the end only have text, in a first column of numbers otherwise."""
+def _find_below(frame, n_columns):
+    """Return whether rows at the end are notes: text in the first of several columns alone.
+
+    In a first column of text, all other rows must have values, and there must be further columns.
+    """
     found = np.zeros(len(frame), dtype=bool)
     if not _is_text(frame, 0):
         return found
@@ -86,10 +91,13 @@ def _find_below(frame):
         if not is_alone or (isinstance(first, str) and (is_value(first) or is_no_value(first))):
             break
         found[row] = True
-    others = frame[0][~found].dropna().astype(str)
-    if len(others) and all(map(is_value, others.iloc[-_MOST_BELOW:])):
+    others = frame[~found]
+    texts = others[0].dropna().astype(str)
+    if len(texts) and all(map(is_value, texts.iloc[-_MOST_BELOW:])):
         return found
-    return np.zeros(len(frame), dtype=bool)
+    n_filled = others.iloc[:, 1:].notna().sum(axis=1)
+    is_unlike = n_columns > _FEW_COLUMNS and len(others) and n_filled.min() > 0
+    return found if is_unlike else np.zeros(len(frame), dtype=bool)
 
 
 def _is_text(frame, name):

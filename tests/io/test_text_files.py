@@ -104,6 +104,7 @@ def test_the_separator_of_most_lines_is_taken(read):
         ("a|b\n1.5|2.5\n3.5|4.5\ntotal\n", [[1.5, 2.5], [3.5, 4.5]]),
         ("a;b\r\n1,5;2,5\r\n3,5;4,5\r\n", [[1.5, 2.5], [3.5, 4.5]]),
         ('a,b\n"1,5","2,5"\n"3,5","4,5"\n', [[1.5, 2.5], [3.5, 4.5]]),
+        ("k;a;b\nx;1,123;2.5;\ny;2,234;3.5;\nTotal;3,357;\n", [[1123, 2.5], [2234, 3.5]]),
     ]:
         assert_holds(read(text, missing="drop"), "ab", X)
 
@@ -325,6 +326,18 @@ def test_totals_are_left_out(read):
         assert has_remark(table, "Totals left out: 1")
     table = read('item,a\nx,"1,100"\ny,"2,200"\nz,4\n,"3,304"\n')
     assert_holds(table, "a", [[1100], [2200], [4]])
+
+
+def test_notes_below_a_first_column_of_text_are_left_out(read):
+    rows = "k,a,b\nx,1,2\ny,,5\n"
+    for numeric_only in (True, False):
+        table = read(f"{rows}\nExported by X\n", missing="keep", numeric_only=numeric_only)
+        np.testing.assert_array_equal(
+            table.X[["a", "b"]] if not numeric_only else table.X, [[1, 2], [np.nan, 5]]
+        )
+        assert has_remark(table, "Lines below the table left out: 1, such as 'Exported by X'")
+    table = read("k,a,b\nx,1,2\nz,,\ny,3,5\nw,,\n", missing="keep", numeric_only=False)
+    assert table.X["k"].tolist() == ["x", "z", "y", "w"]
 
 
 @pytest.mark.parametrize("last", [",7", "Totals of y,7.3", "w,7.3"])
