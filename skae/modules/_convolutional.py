@@ -57,21 +57,9 @@ class _Maps(nn.Module):
 
 
 def find_map_sizes(size, n_layers: int) -> list[tuple[int, ...]]:
-    """Return the sizes of the maps, from the sample to the last layer.
+    """Return the sizes of the maps, from the sample (without its channels) to the last layer.
 
     Each layer halves every axis, rounding up.
-
-    Parameters
-    ----------
-    size : sequence of int
-        Sizes of a sample without its channels.
-    n_layers : int
-        Number of layers.
-
-    Returns
-    -------
-    sizes : list of tuple of int
-        Sizes of the sample and of the maps of each layer.
     """
     sizes = [tuple(size)]
     for _ in range(n_layers):

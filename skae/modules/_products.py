@@ -67,20 +67,10 @@ def _multiply(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def is_large_product(n_products: int, like: Tensor) -> bool:
-    """Return whether to use `multiply_large` for products of a given size.
+    """Return whether to use `multiply_large` for a number of multiplications.
 
-    Parameters
-    ----------
-    n_products : int
-        Number of multiplications.
-    like : Tensor
-        One of the factors, with the data type and the device of both.
-
-    Returns
-    -------
-    is_large : bool
-        Whether the product is large, in single precision and on the CPU, and oneDNN is available
-        and faster.
+    The product must be large, in the single precision and on the CPU of `like`, and oneDNN
+    available and faster.
     """
     return (
         prefers_onednn()
@@ -112,22 +102,7 @@ class _LargeProduct(torch.autograd.Function):
 
 
 def multiply_large(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return ``left @ right.T + bias`` by oneDNN.
-
-    Parameters
-    ----------
-    left : Tensor of shape (n, k)
-        Rows of any strides.
-    right : Tensor of shape (m, k)
-        Rows of any strides.
-    bias : Tensor of shape (m,), default=None
-        Vector added to each row.
-
-    Returns
-    -------
-    product : Tensor of shape (n, m)
-        Product, differentiable any number of times.
-    """
+    """Return ``left @ right.T + bias`` by oneDNN, differentiable any number of times."""
     factors = left, right, bias
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in factors):
         return _LargeProduct.apply(*factors)
@@ -135,22 +110,7 @@ def multiply_large(left: Tensor, right: Tensor, bias: Tensor | None = None) -> T
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return ``inputs @ weight.T + bias``, as `torch.nn.functional.linear` does.
-
-    Parameters
-    ----------
-    inputs : Tensor of shape (n_samples, n_in)
-        One row per sample.
-    weight : Tensor of shape (n_out, n_in)
-        Weights.
-    bias : Tensor of shape (n_out,), default=None
-        Vector added to each row.
-
-    Returns
-    -------
-    outputs : Tensor of shape (n_samples, n_out)
-        Product, computed by oneDNN if it is large.
-    """
+    """Return ``inputs @ weight.T + bias`` like torch, but by oneDNN if the product is large."""
     if (
         not is_recording()
         and inputs.ndim == 2

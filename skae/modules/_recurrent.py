@@ -364,20 +364,9 @@ def _make_dropout(share: float, generator) -> Dropout | None:
 
 
 def find_longest(lengths: Tensor, limit: int) -> int:
-    """Return the number of steps to read.
+    """Return the length of the longest sequence, at least one, as the number of steps to read.
 
-    Parameters
-    ----------
-    lengths : Tensor of int of shape (n_samples,)
-        Number of steps of each sequence.
-    limit : int
-        Number of steps including padding.
-
-    Returns
-    -------
-    longest : int
-        Length of the longest sequence, at least one. `limit` in a recorded program, which must work
-        for any sequences.
+    In a recorded program, which must work for any sequences, it is `limit`.
     """
     if is_recording():
         return limit

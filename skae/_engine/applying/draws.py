@@ -77,7 +77,7 @@ class _Turn:
 def draw_tables(
     Z: np.ndarray, features: list[Feature], evidence: Evidence, n_draws: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """Yield tables in which missing values are replaced by random draws.
+    """Yield tables in which missing values of encoded rows Z are replaced by random draws.
 
     For each table, a normal distribution is fitted to a bootstrap sample of the training rows,
     which represents parameter uncertainty. With the network's correction, it gives the expected
@@ -85,24 +85,6 @@ def draw_tables(
     training row with a similar expectation. The residual is selected by a draw from the normal
     distribution, so that the values of a row vary together as they do in the table. Categories are
     drawn with the shares that they have among hidden values with similar expectations.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_samples, n_encoded)
-        Encoded rows with NaN for missing values.
-    features : list of Feature
-        All features, with their columns of Z.
-    evidence : Evidence
-        Training rows and network.
-    n_draws : int
-        Number of tables.
-    seed : int
-        Seed of the draws.
-
-    Yields
-    ------
-    drawn : ndarray of shape (n_samples, n_encoded)
-        Z with observed values unchanged.
     """
     generator = np.random.default_rng(seed)
     gappy = np.isnan(Z).any(axis=1)

@@ -32,25 +32,10 @@ class FillJudgement:
 def judge_fills(
     module, X, standardization: Standardization, corruption: Corruption, seed: int
 ) -> FillJudgement:
-    """Hide values of held-out rows, fill them, and measure the errors.
+    """Hide values of held-out rows, fill them, and find the best share of the correction.
 
-    Parameters
-    ----------
-    module : Autoencoder
-        Network that fills missing values.
-    X : ndarray of shape (n_samples, n_features)
-        Rows in original units, with NaN for missing values.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    corruption : Corruption
-        Corruption that hides values, applied a few times to each row.
-    seed : int
-        Seed of the random draws.
-
-    Returns
-    -------
-    judgement : FillJudgement
-        Best share of the correction, and the errors.
+    X has original units, and NaN for missing values. The corruption hides values a few times in
+    each row.
     """
     sums, n_hidden = _sum_errors(module, X, standardization, corruption, seed)
     return _judge_sums(sums, n_hidden, standardization.scale)
@@ -60,29 +45,10 @@ def judge_fills(
 def measure_fills(
     module, X, standardization: Standardization, corruption: Corruption, seed: int, share: float
 ) -> tuple[float, float]:
-    """Return the errors of the values that `judge_fills` hides.
+    """Return the errors of the values that `judge_fills` hides, NaN if no value was hidden.
 
-    Parameters
-    ----------
-    module : Autoencoder
-        Network that fills missing values.
-    X : ndarray of shape (n_samples, n_features)
-        Rows in original units, with NaN for missing values.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    corruption : Corruption
-        Corruption that hides values, applied a few times to each row.
-    seed : int
-        Seed of the random draws.
-    share : float in [0, 1]
-        Weight of the network's correction.
-
-    Returns
-    -------
-    linear_error : float
-        Mean squared error of the expected values; NaN if no value was hidden.
-    error : float
-        Mean squared error with the weighted correction.
+    The first is the mean squared error of the expected values, the second that with `share` of the
+    network's correction.
     """
     sums, n_hidden = _sum_errors(module, X, standardization, corruption, seed)
     before, product, square = sums.sum(1).tolist()
@@ -126,25 +92,10 @@ def judge_changes(
     seed: int,
     fill: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> FillJudgement:
-    """Hide values as in `judge_fills`, and evaluate changes of their fills.
+    """Hide values as in `judge_fills`, and find the best weight of changes of their fills.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows in original units, with NaN for missing values.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    corruption : Corruption
-        Corruption that hides values, applied a few times to each row.
-    seed : int
-        Seed of the random draws.
-    fill : callable
-        Function from rows with missing values to their fills and the changes of the fills.
-
-    Returns
-    -------
-    judgement : FillJudgement
-        Best weight of the changes, with the errors at weight 0 and at that weight.
+    `fill` maps rows with missing values to their fills and the changes of the fills. The judgement
+    has the errors at weight 0 and at the best weight.
     """
     rows = standardization.apply(X)
     sums, n_hidden = torch.zeros(3, len(X), dtype=torch.float64), 0
@@ -178,24 +129,7 @@ def fill_rows(module, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def fill_table(module, X: np.ndarray, standardization: Standardization, share: float) -> np.ndarray:
-    """Return a table with its missing values filled.
-
-    Parameters
-    ----------
-    module : Autoencoder
-        Network that fills missing values.
-    X : ndarray of shape (n_samples, n_features)
-        Rows with NaN for missing values.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    share : float in [0, 1]
-        Weight of the network's correction.
-
-    Returns
-    -------
-    filled : ndarray of shape (n_samples, n_features)
-        X with observed values unchanged.
-    """
+    """Return a table with its missing values filled, with `share` of the network's correction."""
 
     def fill(net, rows):
         linear, learned = fill_rows(net, rows)
@@ -209,24 +143,7 @@ def fill_table(module, X: np.ndarray, standardization: Standardization, share: f
 def find_corrections(
     module, X: np.ndarray, standardization: Standardization, share: float
 ) -> np.ndarray:
-    """Return the network's corrections to the fills of the distribution.
-
-    Parameters
-    ----------
-    module : Autoencoder
-        Network that fills missing values.
-    X : ndarray of shape (n_samples, n_features)
-        Rows in original units, with NaN for missing values.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    share : float in [0, 1]
-        Weight of the network's correction.
-
-    Returns
-    -------
-    corrections : ndarray of shape (n_samples, n_features)
-        Corrections in units of X.
-    """
+    """Return `share` of the corrections to the fills of the distribution, in units of X."""
     if share == 0:
         return np.zeros(X.shape)
 

@@ -216,21 +216,9 @@ def encode_deviations(module, X, standardization: Standardization) -> np.ndarray
 def bound_log_densities(module, X, standardization: Standardization, noise) -> np.ndarray:
     """Return importance-weighted lower bounds of the log-density of the rows of X.
 
-    Parameters
-    ----------
-    module : VariationalAutoencoder
-        The network.
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows in original units.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    noise : ndarray of shape (n_draws, n_components)
-        Standard normal draws, shared by all rows, so that rows do not affect each other.
-
-    Returns
-    -------
-    bounds : ndarray of shape (n_samples,)
-        Bounds in nats and double precision, for densities of standardised rows.
+    They are in nats and double precision, for densities of standardised rows. `noise` has standard
+    normal draws of shape (n_draws, n_components), shared by all rows, so that rows do not affect
+    each other.
     """
     draws = torch.tensor(noise, dtype=standardization.dtype)
     # Outputs have rows times draws; a few of both are decoded at a time.
@@ -286,21 +274,8 @@ def cell_errors(module, X, standardization: Standardization) -> np.ndarray:
 def column_losses(module, X, standardization: Standardization, loss: MixedLoss) -> np.ndarray:
     """Return the losses of the columns of a frame, under a network and under baselines.
 
-    Parameters
-    ----------
-    module : Autoencoder
-        The network.
-    X : ndarray of shape (n_samples, n_features)
-        Encoded rows with NaN for missing values, which the network need not be able to fill.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    loss : MixedLoss
-        The loss of the columns.
-
-    Returns
-    -------
-    losses : ndarray of shape (n_samples, n_columns, 2)
-        Losses under the network and under the baselines; NaN for missing values.
+    They have shape (n_samples, n_columns, 2), with NaN for missing values. The network need not be
+    able to fill these.
     """
 
     def measure(net, rows):
@@ -311,21 +286,9 @@ def column_losses(module, X, standardization: Standardization, loss: MixedLoss) 
 
 @torch.no_grad()
 def row_errors_and_deviations(module, X, standardization: Standardization):
-    """Return sums over the columns of each row, in units of X squared.
+    """Return squared distances of rows from their reconstruction and from the training mean.
 
-    Parameters
-    ----------
-    module : Autoencoder
-        The network.
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows in original units.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-
-    Returns
-    -------
-    errors, deviations : ndarray of shape (n_samples,)
-        Squared distances of the row from its reconstruction and from the training mean.
+    They are sums over the columns, in units of X squared.
     """
     unit = standardization.scale**2
     return apply_to_rows(module, X, standardization, lambda *own: _sum_rows(*own) * unit).T

@@ -10,22 +10,7 @@ from skae._engine.tables.standardization import Standardization
 
 @torch.no_grad()
 def encode_sparsely(module, X, standardization: Standardization) -> sparse.csr_matrix:
-    """Return the codes of the rows of X.
-
-    Parameters
-    ----------
-    module : PursuitAutoencoder
-        The network.
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Rows in original units.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-
-    Returns
-    -------
-    codes : csr_matrix of shape (n_samples, n_components)
-        Codes in units of X and the precision of the network.
-    """
+    """Return the codes of the rows of X, in units of X and the precision of the network."""
 
     def encode(net, rows):
         return net.encode(rows) * standardization.scale

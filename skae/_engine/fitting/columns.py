@@ -14,17 +14,7 @@ from skae.objectives import MixedLoss
 def measure_columns(parts: Iterable[JudgedRows], loss: MixedLoss) -> np.ndarray:
     """Return the weighted mean loss of each column over rows that come in parts.
 
-    Parameters
-    ----------
-    parts : iterable of JudgedRows
-        The rows, at least one part.
-    loss : MixedLoss
-        The loss of the columns.
-
-    Returns
-    -------
-    losses : ndarray of shape (n_columns,)
-        Losses in units of the columns' baselines; 1 for columns that are missing in all rows.
+    Losses are in units of the columns' baselines; 1 for columns that are missing in all rows.
     """
     total = mass = torch.zeros(len(loss.sizes), dtype=torch.float64)
     for part in parts:

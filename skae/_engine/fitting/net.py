@@ -171,20 +171,7 @@ class AutoencoderNet(NeuralNet):
         return X, self.validation_set
 
     def infer(self, x, **fit_params):
-        """Return the module's output in the precision of `x`, however it was computed.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Standardised rows.
-        **fit_params : dict
-            Arguments of the module.
-
-        Returns
-        -------
-        output : Tensor of shape (n_samples, n_features)
-            Output in the form that the loss expects.
-        """
+        """Return the module's output in the precision of `x`, in the form that the loss expects."""
         with self._precision():
             return super().infer(x, **fit_params).to(x.dtype)
 

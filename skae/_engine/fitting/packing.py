@@ -52,17 +52,7 @@ def unpack_net(state: dict[str, Any]) -> tuple[nn.Module, History, dict[str, Any
 def pack_module(module: nn.Module) -> tuple[nn.Module, dict[str, np.ndarray]]:
     """Return a copy of a module without its values, and the values as arrays.
 
-    Parameters
-    ----------
-    module : Module
-        Any module, on any device.
-
-    Returns
-    -------
-    structure : Module
-        Copy whose parameters and buffers have shapes but no memory.
-    arrays : dict of str to ndarray
-        Parameters and buffers by name.
+    Parameters and buffers of the copy have shapes but no memory.
     """
     tensors = [*module.parameters(), *module.buffers()]
     shadows = {id(tensor): _without_memory(tensor) for tensor in tensors}

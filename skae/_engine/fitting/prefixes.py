@@ -103,17 +103,9 @@ def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
 def choose_numbers(errors: np.ndarray, numbers: list[int]) -> np.ndarray:
     """Return the number of codes to decode for each number of available codes.
 
-    Parameters
-    ----------
-    errors : ndarray of shape (n_numbers,)
-        Errors by number of codes.
-    numbers : list of int
-        Numbers of codes that were evaluated; the last one is that of all codes.
-
-    Returns
-    -------
-    n_decoded : ndarray of int of shape (n_components,)
-        The number itself, or a smaller one with a lower error; always all for the last.
+    It is the number itself, or a smaller one with a lower error, and always all for the last.
+    `errors` are those of the `numbers` of codes that were evaluated, the last of which is that of
+    all codes.
     """
     n_decoded = np.arange(1, numbers[-1] + 1)
     for number in n_decoded[:-1]:

@@ -144,13 +144,9 @@ class Resumption:
 def find_resumption(asked: tuple | None, sources: Sequence[torch.Generator]) -> Resumption:
     """Return the `Resumption` of a fit.
 
-    Parameters
-    ----------
-    asked : tuple or None
-        Rows, weights, family, network, loop, random state and groups, as in `train_autoencoder`.
-        None for a fit with further inputs, which neither continues others nor is continued.
-    sources : list of Generator
-        Random generators of the fit.
+    `asked` has rows, weights, family, network, loop, random state and groups, as in
+    `train_autoencoder`. It is None for a fit with further inputs, which neither continues others
+    nor is continued.
     """
     kept = None if asked is None else KEPT_STATES.get()
     key = None if kept is None or asked is None else _make_key(*asked)

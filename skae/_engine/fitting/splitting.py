@@ -19,23 +19,9 @@ class Separation:
 
 
 def hold_out(n_samples: int, fraction: float, groups, generator: torch.Generator) -> Split:
-    """Hold out rows at random, keeping groups together.
+    """Hold out a share of the rows at random, keeping groups together; no part is empty.
 
-    Parameters
-    ----------
-    n_samples : int
-        Number of rows, at least two.
-    fraction : float in (0, 1)
-        Share of the rows to hold out; somewhat more if groups are large.
-    groups : Tensor of shape (n_samples,) or None
-        Number of each row's group.
-    generator : torch.Generator
-        Source of the draw.
-
-    Returns
-    -------
-    split : Split
-        Both parts in the order of the rows; neither is empty.
+    The share is somewhat larger if groups are large. `groups` has the number of each row's group.
     """
     n_wanted = min(max(1, round(n_samples * fraction)), n_samples - 1)
     if groups is None:
@@ -64,23 +50,9 @@ def _choose_groups(sizes: torch.Tensor, n_wanted: int, generator) -> torch.Tenso
 
 
 def make_folds(n_samples: int, n_folds: int, groups, generator: torch.Generator) -> list:
-    """Divide rows into folds of about equal size, keeping groups together.
+    """Divide rows into folds of about equal size, keeping groups together; return their indices.
 
-    Parameters
-    ----------
-    n_samples : int
-        Number of rows.
-    n_folds : int
-        Number of folds; fewer if there are fewer rows or groups.
-    groups : Tensor of shape (n_samples,) or None
-        Number of each row's group.
-    generator : torch.Generator
-        Source of the draw.
-
-    Returns
-    -------
-    folds : list of Tensor
-        Indices of rows.
+    There are fewer folds if there are fewer rows or groups.
     """
     if groups is None:
         order = torch.randperm(n_samples, generator=generator)

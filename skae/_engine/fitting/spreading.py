@@ -19,27 +19,9 @@ def check_spreading(
     loop: LoopSettings,
     separation: Separation,
 ) -> None:
-    """Raise an error if a fit cannot be distributed over several processes.
+    """Raise an error if a part of a fit is not a sum over rows, which processes can share.
 
-    Parameters
-    ----------
-    ranks : Ranks
-        The processes.
-    shape : tuple of int
-        Number of rows of all ranks and number of columns.
-    family : Family
-        Kind of the autoencoder, with its losses.
-    network : NetworkSettings
-        Settings of the network.
-    loop : LoopSettings
-        Settings of the training loop.
-    separation : Separation
-        Rows that must not be on both sides of a split.
-
-    Raises
-    ------
-    ValueError
-        If a part of the fit is not a sum over rows.
+    `shape` is that of the rows of all ranks together.
     """
     found = _find_unspreadable(family, network, loop, shape)
     remedy = "Change that, or fit in one process."
