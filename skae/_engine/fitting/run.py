@@ -4,12 +4,13 @@ import contextlib
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-from skae._engine.compute.ranks import ALONE
+from skae._engine.compute.ranks import ALONE, Alone
 from skae._engine.families.moments import CodeMoments, join_bounds, measure_bounds
 from skae._engine.families.rotations import make_rotation
 from skae._engine.fitting.callbacks import (
@@ -29,6 +30,7 @@ from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
 from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import Split, TrainingSetup
 from skae._engine.judgement import mean_of_rows
+from skae._engine.settings import LoopSettings
 from skae._engine.start.noise import InputNoise
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.optimizer import adamw_groups
@@ -109,7 +111,7 @@ class TrainingRun:
             batch_size=batch_size,
             weight_decay=self.loop.resolve_weight_decay(shape, automatic),
             max_epochs=resumption.count_scheduled(self.max_iter),
-            generator=order_source,
+            order_source=order_source,
             draw_source=draw_source,
             # In full batches, a row of weight 2 must be equivalent to two rows.
             odd_cells=odd_cells if n_batches > 1 else None,
@@ -406,50 +408,33 @@ class TrainingRun:
         module.set_reach_(*bounds, learned=learned, yields=yields)
 
 
-def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> AutoencoderNet:
+def make_net(
+    setup: TrainingSetup,
+    module: Autoencoder,
+    *,
+    weight_decay: float,
+    order_source: torch.Generator,
+    draw_source: torch.Generator,
+    odd_cells: OddCells | None,
+    callbacks: list[Callback],
+    **params,
+) -> AutoencoderNet:
     """Return an initialised skorch net for an autoencoder.
 
-    Parameters
-    ----------
-    setup : TrainingSetup
-        Settings of the loop, whose `net_params` are applied last, and the rows.
-    module : Autoencoder
-        The network.
-    **params
-        `batch_size`, `weight_decay`, `max_epochs`, `generator` of the order of the rows,
-        `draw_source` of the objective, `odd_cells`, `noise`, `validation_set` and the `callbacks`
-        that training requires.
-
-    Returns
-    -------
-    net : AutoencoderNet
-        A net that is ready for training.
+    The sources are those of the order of the rows and of the draws of the objective. The callbacks
+    of the user come last. Further parameters are those of `AutoencoderNet`.
     """
-    loop, table = replace(setup.loop, weight_decay=params.pop("weight_decay")), setup.table
+    loop, table = replace(setup.loop, weight_decay=weight_decay), setup.table
     user = dict(loop.net_params or {})
-    odd_cells = params.pop("odd_cells")
-    callbacks = params.pop("callbacks") + list(user.pop("callbacks", None) or [])
-    optimizer: dict = {"optimizer": torch.optim.AdamW}
-    if "optimizer" not in user:
-        linear_path = setup.network.linear_path
-        stacks, *others = adamw_groups(
-            loop,
-            table.n_features,
-            linear_path=linear_path,
-            path_rate=setup.family.linear_path_rate,
-        )
-        optimizer |= {f"optimizer__{name}": value for name, value in stacks.items()}
-        # Encoder, decoder and likelihood come first, in one group, and have the optimiser's own
-        # settings. A pattern has no alternatives except for single characters.
-        linear_paths = [("*linear_path.*", group) for group in others]
-        optimizer["optimizer__param_groups"] = [("*[ch]o[do][ed]*.*", {}), *linear_paths]
+    callbacks = callbacks + list(user.pop("callbacks", None) or [])
+    optimizer = {} if "optimizer" in user else _list_adamw_options(setup, loop)
     net = AutoencoderNet(
         module,
         family=setup.family,
         plan=setup.plan,
-        criterion=setup.family.make_objective(table, params.pop("draw_source")).to(table.device),
+        criterion=setup.family.make_objective(table, draw_source).to(table.device),
         iterator_train=ShuffledBatches if table.ranks is ALONE else SpreadBatches,
-        iterator_train__generator=params.pop("generator"),
+        iterator_train__generator=order_source,
         iterator_train__odd_cells=odd_cells,
         iterator_valid=OrderedBatches,
         iterator_valid__batch_size=_VALIDATION_BATCH_SIZE,
@@ -465,10 +450,30 @@ def make_net(setup: TrainingSetup, module: Autoencoder, **params) -> Autoencoder
     )
     net.initialize()
     if table.ranks is not ALONE:
-        if net.listens_to_batches():
-            raise ValueError(
-                "Callbacks of fits by several processes must listen to epochs alone. Got one that "
-                "listens to batches. Leave it out, or fit in one process."
-            )
-        net.step_.exchange_ = table.ranks.exchange_
+        _connect(net, table.ranks)
     return net
+
+
+def _list_adamw_options(setup: TrainingSetup, loop: LoopSettings) -> dict[str, Any]:
+    """Return skorch's options for AdamW, with a group for the linear path if there is one."""
+    stacks, *others = adamw_groups(
+        loop,
+        setup.table.n_features,
+        linear_path=setup.network.linear_path,
+        path_rate=setup.family.linear_path_rate,
+    )
+    # Encoder, decoder and likelihood come first, in one group, and have the optimiser's own
+    # settings. A pattern has no alternatives except for single characters.
+    groups = [("*[ch]o[do][ed]*.*", {}), *(("*linear_path.*", group) for group in others)]
+    options = {f"optimizer__{name}": value for name, value in stacks.items()}
+    return {"optimizer": torch.optim.AdamW, **options, "optimizer__param_groups": groups}
+
+
+def _connect(net: AutoencoderNet, ranks: Alone):
+    """Let a net exchange its gradients with those of other processes."""
+    if net.listens_to_batches():
+        raise ValueError(
+            "Callbacks of fits by several processes must listen to epochs alone. Got one that "
+            "listens to batches. Leave it out, or fit in one process."
+        )
+    net.step_.exchange_ = ranks.exchange_
