@@ -31,7 +31,7 @@ from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
 from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
 from skae._engine.steps.step import Step
-from skae._engine.tables.batches import batch_sizes, count_batches, list_epochs
+from skae._engine.tables.batches import batch_sizes, count_batches, move_epochs
 from skae._engine.tables.epochs_ahead import EpochsAhead
 from skae._shared.progress import WORK, show_progress
 
@@ -172,10 +172,7 @@ class FoldNetworks:
         shuffled, all_weights = torch.stack(orders), self.table.weights
         rows = self.rows.index_select(0, shuffled.view(-1)).view(*shuffled.shape, -1)
         weights = None if all_weights is None else all_weights[shuffled].to(rows)
-        inputs = rows
-        if self.odd_cells is not None:
-            inputs, weights = self.odd_cells.move_epochs_(rows, weights, draws)
-        return list_epochs(inputs, rows, weights)
+        return move_epochs(rows, weights, self.odd_cells, draws)
 
     def _begin_step(self):
         """Update the schedule and the objective with the share of steps done."""

@@ -1,7 +1,7 @@
 """Batches for skorch, taken as slices of a permutation instead of row by row."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -164,10 +164,7 @@ class ShuffledBatches:
         shape = len(orders), len(orders[0])
         rows = rows.view(*shape, *rows.shape[1:])
         weights = None if weights is None else weights.view(shape)
-        inputs = rows
-        if self.odd_cells is not None:
-            inputs, weights = self.odd_cells.move_epochs_(rows, weights, draws)
-        return list_epochs(inputs, rows, weights)
+        return move_epochs(rows, weights, self.odd_cells, draws)
 
     def _list_parts(self) -> Iterator[tuple]:
         """Yield inputs, rows and weights of several batches, in a new order, and their sizes."""
@@ -211,11 +208,16 @@ class OrderedBatches:
             yield self.dataset.batch(indices) if len(indices) else self.dataset.stand_in()
 
 
-def list_epochs(inputs: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor | None) -> Iterator:
-    """Yield inputs, rows and weights of each epoch, given those of several epochs."""
+def move_epochs(
+    rows: torch.Tensor, weights: torch.Tensor | None, odd_cells: Any, draws: Sequence
+) -> Iterator[tuple]:
+    """Return inputs, rows and weights of each of several epochs, with cells moved if requested."""
+    own_rows = own_inputs = rows.unbind()
+    if odd_cells is not None:
+        inputs, weights = odd_cells.move_epochs_(rows, weights, draws)
+        own_inputs = inputs.unbind()
     own_weights: Any = [None] * len(rows) if weights is None else weights
-    for seen, own, weight in zip(inputs, rows, own_weights, strict=True):
-        yield own if inputs is rows else seen, own, weight
+    return zip(own_inputs, own_rows, own_weights, strict=True)
 
 
 def split_batches(
