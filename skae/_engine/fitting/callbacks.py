@@ -122,7 +122,7 @@ class BestEpoch(Callback):
     Parameters
     ----------
     groups : Tensor of shape (n_held_out,), default=None
-        Group number of each held-out row. If None, every row is a group of its own.
+        Group number of each held-out row. If None, each row is its own group.
 
     Attributes
     ----------

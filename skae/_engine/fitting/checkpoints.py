@@ -158,7 +158,7 @@ def _pack(value: Any) -> Any:
 
 
 def _unpack(value: Any, kinds: dict[str, type] | None = None) -> Any:
-    """Return what `_pack` was given."""
+    """Return the argument of `_pack`, given its result."""
     if isinstance(value, dict):
         if value.keys() == {_KIND}:
             return (kinds or {})[value[_KIND]]

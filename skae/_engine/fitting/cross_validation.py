@@ -54,7 +54,7 @@ class FoldNetworks:
     max_iter : int
         Number of epochs of the learning rate schedule.
     noise : InputNoise
-        Between the rows and what the networks see of them.
+        Noise on the input of the networks.
     generator : torch.Generator
         Source of the initial networks and of the order of the rows.
     odd_cells : OddCells, default=None
@@ -314,7 +314,7 @@ def cross_validate(
     resumption : Resumption
         States of related fits from which this fit can continue.
     groups : Tensor of shape (n_samples,), default=None
-        Group number of each row. If None, every row is a group of its own.
+        Group number of each row. If None, each row is its own group.
 
     Returns
     -------

@@ -283,7 +283,7 @@ class AutoencoderNet(NeuralNet):
         return loss
 
     def _judge_batches(self, iterator, *, listening: bool) -> Judgement:
-        """Return what rows cost, with the same noise each time."""
+        """Return losses and errors of rows, with the same noise each time."""
         self.noise.restart_judging()
         parts, work = [], WORK.get()
         for batch in iterator:
@@ -303,7 +303,7 @@ class AutoencoderNet(NeuralNet):
         )
 
     def judge(self, dataset: WeightedRows) -> Judgement:
-        """Return what rows cost, with the same noise each time."""
+        """Return losses and errors of rows, with the same noise each time."""
         return self._judge_batches(self.get_iterator(dataset, training=False), listening=False)
 
     def _tell_of_batch(self, prefix: str, batch, loss: torch.Tensor):

@@ -12,10 +12,10 @@ class Separation:
     """Rows that must not be on both sides of a split."""
 
     groups: torch.Tensor | None = None
-    """Number of each row's group, from 0 on without gaps; every row by itself where None."""
+    """Number of each row's group, consecutive from 0. If None, each row is its own group."""
 
     split: Split | None = None
-    """Rows to train on and rows to judge by; at random where None."""
+    """Training rows and held-out rows. If None, they are drawn at random."""
 
 
 def hold_out(n_samples: int, fraction: float, groups, generator: torch.Generator) -> Split:

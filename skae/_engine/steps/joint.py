@@ -313,7 +313,7 @@ class JointNetworks(_JointPasses):
 
     @torch.no_grad()
     def _judge_together(self) -> Sequence[tuple[Tensor, ...] | None]:
-        """Return what the networks with averaged weights cost."""
+        """Return losses and errors of the networks with averaged weights."""
         self._average()
         if not self.judged:
             return [None] * len(self.members)
