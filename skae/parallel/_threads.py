@@ -13,19 +13,7 @@ Outcome = tuple[Any, BaseException | None]
 
 
 class Threads:
-    """Threads of this process whose networks are trained together.
-
-    Parameters
-    ----------
-    n_tasks : int
-        Maximum number of tasks that run at the same time.
-    most_bytes : int
-        Memory for all tasks, in bytes.
-    kept_states : KeptStates, default=None
-        States of trainings from which later trainings continue.
-    n_cores : int, default=None
-        Number of cores to use. None is the number of cores of the machine.
-    """
+    """Threads of this process whose networks are trained together; parameters as of `Scheduler`."""
 
     def __init__(
         self,

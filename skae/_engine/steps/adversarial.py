@@ -26,21 +26,8 @@ def make_discriminator_groups(rates: Sequence[float], greatest: Sequence[float])
 class AdversarialStep(AutogradStep):
     """Training step that updates a discriminator first, then the autoencoder.
 
-    Parameters
-    ----------
-    modules : list of AdversarialAutoencoder
-        Networks.
-    objective : AdversarialObjective
-        Losses of autoencoder and discriminator.
-    optimizers : list of Optimizer
-        One optimizer per autoencoder. The step creates those of the discriminators.
-    **params
-        Further parameters of `AutogradStep`.
-
-    Attributes
-    ----------
-    discriminator_optimizers : list of Optimizer
-        One optimizer per discriminator.
+    The parameters are those of `AutogradStep`: one optimizer per autoencoder. The step creates
+    those of the discriminators, `discriminator_optimizers`.
     """
 
     objective: AdversarialObjective

@@ -90,14 +90,7 @@ class PenaltyStep(CodeCostStep):
 class DiscriminatorStep(CodeCostStep):
     """Training step that updates a discriminator first, then the autoencoder.
 
-    Parameters
-    ----------
-    modules : list of AdversarialAutoencoder
-        Networks. Their parameters become views of the buffers of this step.
-    objective : AdversarialObjective
-        Losses of autoencoder and discriminator.
-    groups : list of list of dict
-        Settings of AdamW for each network, as for `DenseStep`.
+    The parameters are those of `DenseStep`, with an `AdversarialObjective`.
     """
 
     objective: AdversarialObjective

@@ -75,14 +75,7 @@ class GraphedStep(DenseStep):
     learning rates from the GPU. The first call of each kind runs as in `DenseStep`, and so do all
     calls if something cannot be recorded. Results are equal up to rounding.
 
-    Parameters
-    ----------
-    modules : list of Autoencoder
-        Networks on a GPU.
-    objective : ReconstructionObjective
-        Objective of each network, whose loss must be `is_replayable`.
-    groups : list of list of dict
-        Settings of AdamW for each network, as for `DenseStep`.
+    The parameters are those of `DenseStep`, with an objective whose loss must be `is_replayable`.
 
     Attributes
     ----------

@@ -177,18 +177,7 @@ class NestedStep(Step):
 class NestedAutogradStep(NestedStep, AutogradStep):
     """Training step for nested autoencoders by autograd and torch's optimisers.
 
-    Parameters
-    ----------
-    generator : torch.Generator
-        Generator of the numbers of codes.
-    modules : list of NestedAutoencoder
-        Networks.
-    objective : ReconstructionObjective
-        Objective of each network, without a penalty.
-    optimizers : list of Optimizer
-        One optimizer per network.
-    precision : callable
-        Function that returns the context in which networks and losses are computed.
+    The generator is that of the numbers of codes; further parameters are those of `AutogradStep`.
     """
 
     def __init__(self, generator: torch.Generator, modules, objective, optimizers, *, precision):
@@ -219,18 +208,8 @@ class NestedAutogradStep(NestedStep, AutogradStep):
 class NestedDenseStep(NestedStep, DenseStep):
     """Training step for m nested dense autoencoders with explicit gradients.
 
-    The stages of all networks are computed side by side, as m times n_levels decoders.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-        Generator of the numbers of codes.
-    modules : list of NestedAutoencoder
-        Networks. Their parameters become views of the buffers of this step.
-    objective : ReconstructionObjective
-        Objective of each network, without a penalty.
-    groups : list of list of dict
-        Settings of AdamW for each network, as for `DenseStep`.
+    The stages of all networks are computed side by side, as m times n_levels decoders. The
+    generator is that of the numbers of codes; further parameters are those of `DenseStep`.
     """
 
     def __init__(self, generator: torch.Generator, modules, objective, groups):

@@ -173,14 +173,7 @@ class PosteriorNetworks(DenseNetworks):
 class VariationalStep(PosteriorNetworks, DenseStep):
     """Training step for m dense variational autoencoders of one shape.
 
-    Parameters
-    ----------
-    modules : list of VariationalAutoencoder
-        Models. Their parameters become views of this object's buffers.
-    objective : NegativeELBO
-        Objective of each model.
-    groups : list of list of dict
-        Settings of AdamW for each model, as for `DenseStep`.
+    The parameters are those of `DenseStep`, with a `NegativeELBO` as the objective.
     """
 
     modules: Sequence[VariationalAutoencoder]
