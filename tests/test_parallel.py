@@ -29,6 +29,8 @@ from skae import (
 )
 from skae._engine.fitting import resumption
 from skae._engine.steps import averaging
+from skae._engine.steps.code_costs import PenaltyStep
+from skae._engine.steps.dense import DenseStep
 from skae.objectives import SquaredError
 from skae.parallel import _backend, _scheduler
 from skae.parallel._scheduler import Scheduler
@@ -304,6 +306,37 @@ def test_an_error_is_that_of_its_own_task(wine):
         failed = search.fit(wine[0]).cv_results_["mean_test_score"]
     assert failed[1] == -1
     assert failed[0] == failed[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("step", "method", "params"),
+    [(DenseStep, "judge_output", {}), (PenaltyStep, "judge", {"penalty": "l1", "alpha": 0.1})],
+)
+def test_an_error_between_epochs_is_that_of_its_own_task(step, method, params, wine, monkeypatch):
+    search = GridSearchCV(
+        make_transformer(**params),
+        {"learning_rate_init": [0.01, 0.02]},
+        cv=2,
+        error_score=-1.0,
+        refit=False,
+    )
+    alone = clone(search).fit(wine[0]).cv_results_
+    judge, calls = getattr(step, method), []
+
+    def fail_once(*args):
+        # Each of the four fits has judged its start by then.
+        calls.append(args)
+        if len(calls) == 6:
+            raise ArithmeticError
+        return judge(*args)
+
+    monkeypatch.setattr(step, method, fail_once)
+    with side_by_side(n_jobs=4):
+        together = search.fit(wine[0]).cv_results_
+    names = [f"split{fold}_test_score" for fold in range(2)]
+    scores, expected = (np.array([own[name] for name in names]) for own in (together, alone))
+    assert (scores == -1).sum() == 1
+    np.testing.assert_array_equal(scores[scores != -1], expected[scores != -1])
 
 
 def test_an_error_leaves_no_thread_behind(wine):

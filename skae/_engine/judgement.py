@@ -54,6 +54,8 @@ def is_nowhere_worse(before: Judgement, after: Judgement, weights: Tensor | None
     falls on average over all rows. True if only all codes together are judged.
     """
     rises = find_rises(before, after, weights)
+    if len(rises) == 0:
+        return True
     loss, new_loss = (mean_of_rows(own.losses, weights) for own in (before, after))
     fall = (loss - new_loss) / max(abs(loss), _TINY)
     return bool((rises <= min(TOLERATED_RISE, max(fall, 0.0))).all())

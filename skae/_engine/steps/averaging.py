@@ -68,7 +68,7 @@ class AveragedWeights:
     def end_epoch(self, step) -> None:
         """Add the weights of a step to the average, which the step gets."""
         share, last = self.count_epoch(), step.copy_values()
-        self.keep(last, last if share == 1 else mix(self.average, last, share), step)
+        self.keep(last, last if share == 1 else _mix(self.average, last, share), step)
 
     def count_epoch(self) -> float:
         """Count an epoch, and return the share of its weights in the average."""
@@ -91,12 +91,20 @@ class AveragedWeights:
         self.average = step.copy_values() if self.n_epochs else None
 
 
-def mix(average: Any, last: Any, share: float) -> Any:
+def mix_(average: Tensor, last: Tensor, share: float) -> None:
+    """Move averages towards the last values by a share of the way, in place."""
+    if share < 1 and last.sum().isfinite():
+        average.lerp_(last, share)
+    else:
+        average.copy_(last if share == 1 else _mix(average, last, share))
+
+
+def _mix(average: Any, last: Any, share: float) -> Any:
     """Return nested averages, moved towards the last values by a share of the way."""
     if isinstance(last, dict):
-        return {name: mix(average[name], own, share) for name, own in last.items()}
+        return {name: _mix(average[name], own, share) for name, own in last.items()}
     if isinstance(last, list | tuple):
-        return [mix(*own, share) for own in zip(average, last, strict=True)]
+        return [_mix(*own, share) for own in zip(average, last, strict=True)]
     if isinstance(last, Tensor) and last.is_floating_point():
         mixed = average.lerp(last, share)
         # Bounds of bounded columns do not change, and may be infinite.

@@ -8,13 +8,13 @@ Networks that fill missing cells train alone.
 """
 
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from skae._engine.steps.averaging import mix
+from skae._engine.steps.averaging import mix_
 from skae._engine.steps.code_costs import CodeCostStep, DiscriminatorStep, PenaltyStep
 from skae._engine.steps.dense import (
     DenseNetworks,
@@ -301,28 +301,28 @@ class JointNetworks(_JointPasses):
             for member in self.members:
                 member.losses += losses[member.own].unbind(1)
 
-    def _judge_each(self) -> Iterator[tuple[Tensor, ...] | None]:
-        """Yield what each training judges of its networks, after handing them back."""
-        for member in self.members:
-            step, epoch = member.step, member.training.epoch
-            with torch.no_grad():
-                self._copy_back(member)
-            if step.averaged.averages(step):
-                step.averaged.end_epoch(step)
-            yield None if epoch is None or epoch.judged is None else step.judge(*epoch.judged)
+    def _judge_each(self) -> list[tuple[Tensor, ...] | None]:
+        """Return what each training judges of its networks, after handing them back."""
+        return self._for_each(self._judge_alone)
+
+    def _judge_alone(self, member: _Member) -> tuple[Tensor, ...] | None:
+        step: Any = member.step
+        epoch: Any = member.training.epoch
+        with torch.no_grad():
+            self._copy_back(member)
+        if step.averaged.averages(step):
+            step.averaged.end_epoch(step)
+        return None if epoch.judged is None else step.judge(*epoch.judged)
 
     @torch.no_grad()
-    def _judge_together(self) -> Sequence[tuple[Tensor, ...] | None]:
+    def _judge_together(self) -> list[tuple[Tensor, ...] | None]:
         """Return losses and errors of the networks with averaged weights."""
         self._average()
         if not self.judged:
             return [None] * len(self.members)
         inputs, rows = self.judged
         output = self.judging.forward(inputs)
-        return [
-            member.step.judge_output(output[member.own], rows[member.own])
-            for member in self.members
-        ]
+        return self._for_each(lambda own: own.step.judge_output(output[own.own], rows[own.own]))
 
     def _average(self):
         """Add the weights of all networks to their averages."""
@@ -336,8 +336,7 @@ class JointNetworks(_JointPasses):
             runs.append((share, slice(start, member.own.stop)))
         for share, own in runs:
             for tensors, averages in zip(self.tensors, self.averages, strict=True):
-                average, last = averages.values[own], tensors.values[own]
-                average.copy_(last if share == 1 else mix(average, last, share))
+                mix_(averages.values[own], tensors.values[own], share)
 
     def _train_batch(self, batches: Sequence[Batch]):
         """Make a step of every training that has not failed."""
@@ -354,14 +353,17 @@ class JointNetworks(_JointPasses):
         self._for_each(lambda member: _lose_(member, output, parts[id(member)]))
         return output
 
-    def _for_each(self, act: Callable[[_Member], object]):
-        """Call a function for each training. An error ends only that training."""
-        for member in self.members:
-            if member.training.error is None:
-                try:
-                    act(member)
-                except Exception as error:
-                    member.training.fail(error)
+    def _for_each(self, act: Callable[[_Member], Any]) -> list[Any]:
+        """Return the results of a function for each training. An error ends only that training."""
+        return [self._try(act, member) for member in self.members]
+
+    def _try(self, act: Callable[[_Member], Any], member: _Member) -> Any:
+        if member.training.error is not None:
+            return None
+        try:
+            return act(member)
+        except Exception as error:
+            member.training.fail(error)
 
     def _lose_together_(
         self, loss: PreparedLoss, output: Tensor, inputs: Tensor, batches: Sequence[Batch]
