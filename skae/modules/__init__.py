@@ -1,7 +1,7 @@
 """Networks as plain torch modules, independent of noise, losses and training."""
 
 from skae.modules._adversarial import AdversarialAutoencoder
-from skae.modules._autoencoder import INPUT_LIMIT, Autoencoder, CodeBasis, LinearPath
+from skae.modules._autoencoder import Autoencoder, CodeBasis, LinearPath
 from skae.modules._basis import order_codes_, order_nested_codes_
 from skae.modules._convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from skae.modules._dense import ACTIVATIONS, DenseStack, TiedDenseStack
@@ -12,7 +12,7 @@ from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
-from skae.modules._reach import Reach, Shown, put_off_far_rows
+from skae.modules._reach import INPUT_LIMIT, Reach, Shown, put_off_far_rows
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
 from skae.modules._variational import VariationalAutoencoder

@@ -7,9 +7,6 @@ from skae.modules._output import LinearOutput
 from skae.modules._products import linear
 from skae.modules._reach import Reach, Shown, find_yielding_limits
 
-# Scaled rows and codes are clipped at this value before the encoder and the decoder.
-INPUT_LIMIT = 5.0
-
 
 class LinearPath(nn.Module):
     """Projection to codes and back, which starts as PCA and stores its start.
@@ -296,7 +293,7 @@ class Autoencoder(nn.Module):
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
         shown = self._limit_rows(self.scale_rows(inputs))
-        code = self._add_linear_path(self.encoder(self._show(shown.values, inputs)), shown)
+        code = self._add_linear_path(self.encoder(self._show(shown, inputs)), shown)
         if self.sparsity is None:
             return code
         return self.sparsity(code * self.code_scale) / self.code_scale
@@ -306,12 +303,12 @@ class Autoencoder(nn.Module):
         scaled = inputs * self.input_scale
         return scaled if self.filling is None else self.filling(scaled)
 
-    def _show(self, shown: Tensor, inputs: Tensor) -> Tensor:
+    def _show(self, shown: Shown, inputs: Tensor) -> Tensor:
         """Return the inputs of the encoder."""
-        limited = shown.clamp(-INPUT_LIMIT, INPUT_LIMIT)
+        clipped = shown.clip()
         if self.filling is None:
-            return limited
-        return torch.cat([limited, inputs.isnan().to(shown.dtype)], -1)
+            return clipped
+        return torch.cat([clipped, inputs.isnan().to(clipped.dtype)], -1)
 
     def _limit_rows(self, scaled: Tensor) -> Shown:
         """Return scaled rows as input of the network."""
@@ -342,7 +339,7 @@ class Autoencoder(nn.Module):
     def _decode_by(self, decoder: nn.Module, raw_code: Tensor) -> Tensor:
         scaled = raw_code * self.code_scale
         shown = Shown(scaled) if self.reach is None else self.reach.limit_codes(scaled)
-        output = decoder(shown.values.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        output = decoder(shown.clip())
         if self.linear_path is None:
             return output
         line = shown.fade(self.linear_path.decode(shown.values), self.linear_path.decode_first)

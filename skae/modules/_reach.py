@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from skae.modules._recording import is_recording
 
+# Scaled rows and codes are clipped at this value before the encoder and the decoder.
+INPUT_LIMIT = 5.0
 # Squared distances are clipped here, so that no product is infinity times zero.
 _GREATEST_DISTANCE = 1e30
 # Share of the width of a range added on both sides. Without it, one run in 27 lost 8 % on held-out
@@ -50,6 +52,9 @@ class Shown(NamedTuple):
     values: Tensor
     """Input of the network, close to known values, of shape (n_samples, n_entries)."""
 
+    clipped: Tensor | None = None
+    """Values within `INPUT_LIMIT`, of the same shape. None if they are not known yet."""
+
     far: Tensor | None = None
     """Indices of the rows that may lie beyond the known ones. None means all rows."""
 
@@ -58,6 +63,12 @@ class Shown(NamedTuple):
 
     rest: Tensor | None = None
     """Part of these rows left to PCA, of shape (n_far, n_entries)."""
+
+    def clip(self) -> Tensor:
+        """Return the values within `INPUT_LIMIT`, as inputs of the encoder or the decoder."""
+        if self.clipped is not None:
+            return self.clipped
+        return self.values.clamp(-INPUT_LIMIT, INPUT_LIMIT)
 
     def fade(self, learned: Tensor, first: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Return results of the network that fade with the distance of rows from known ones.
@@ -191,7 +202,7 @@ class Reach(nn.Module):
         Parameters
         ----------
         scaled : Tensor of shape (n_samples, n_features)
-            Scaled rows.
+            Scaled rows. Those that are left out by `put_off_far_rows` are set to zero.
         project : callable
             Function that returns the scaled codes of PCA for scaled rows.
 
@@ -271,14 +282,14 @@ class Reach(nn.Module):
         distance = self._measure_codes(codes) * (total / (1 + total))
         share = 1 / (1 + (total - largest) + distance)
         mixed = torch.lerp(shown, scaled, largest / total.clamp_min(tiny))
-        return Shown(shown, None, share, torch.addcmul(scaled, share, mixed, value=-1))
+        return Shown(shown, None, None, share, torch.addcmul(scaled, share, mixed, value=-1))
 
     def _fade_codes(self, scaled: Tensor, limits: tuple[Tensor, Tensor]) -> Shown:
         """Return the input for codes, some of which may be known."""
         inside, _, squares = _split(scaled, limits, self.code_unit)
         squares = squares.clamp_max(_GREATEST_DISTANCE)
         values, share = inside / (1 + squares), 1 / (1 + squares.sum(-1, keepdim=True))
-        return Shown(values, None, share, torch.addcmul(scaled, share, values, value=-1))
+        return Shown(values, None, None, share, torch.addcmul(scaled, share, values, value=-1))
 
     def _measure_codes(self, codes: Tensor) -> Tensor:
         """Return the sums of the squared distances of codes, of shape (n_samples, 1)."""
@@ -297,19 +308,30 @@ def _limit(
         if scaled.numel() <= _FEW_CELLS and torch.equal(scaled, torch.clamp(scaled, *bounds)):
             return Shown(scaled)
         limits = _widen(bounds)
-        inside = torch.clamp(scaled, *limits)
-        far = _find_differences(scaled, inside)
+        # Rows that are clipped for the network alone are few, so one pass serves both.
+        clipped = torch.clamp(scaled, *(limit.clamp(-INPUT_LIMIT, INPUT_LIMIT) for limit in limits))
+        far = _find_far(scaled, limits, clipped)
     except RuntimeError:
         # Functions mapped over rows, as by `torch.func.vmap`, cannot branch on values.
         return fade(scaled, _widen(bounds))
     if far is None:
-        return Shown(scaled)
+        return Shown(scaled, clipped)
     if put_off is not None and len(far) <= _SHARE_PUT_OFF * len(scaled):
         put_off.append(far)
-        return Shown(inside)
+        return Shown(scaled.index_fill_(0, far, 0), clipped)
     part = fade(scaled.index_select(0, far), limits)
-    # The other rows are those of `scaled`, and need no memory of their own.
-    return Shown(inside.index_copy_(0, far, part.values), far, part.share, part.rest)
+    values = scaled.index_copy(0, far, part.values)
+    return Shown(values, clipped.index_copy_(0, far, part.clip()), far, part.share, part.rest)
+
+
+def _find_far(scaled: Tensor, limits: tuple[Tensor, Tensor], clipped: Tensor) -> Tensor | None:
+    """Return the indices of the rows beyond the limits, None if there are none."""
+    changed = _find_differences(scaled, clipped)
+    if changed is None:
+        return None
+    part = scaled.index_select(0, changed)
+    beyond = _find_differences(part, torch.clamp(part, *limits))
+    return None if beyond is None else changed[beyond]
 
 
 def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from skae.modules._autoencoder import INPUT_LIMIT
+from skae.modules._reach import INPUT_LIMIT
 from skae.modules._recording import is_recording
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, find_longest
 

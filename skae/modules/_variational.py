@@ -103,7 +103,7 @@ class VariationalAutoencoder(Autoencoder):
             Mean and logarithm of the variance of independent normal distributions.
         """
         shown = self._limit_rows(self.scale_rows(inputs))
-        mean, log_variance = self.encoder(self._show(shown.values, inputs)).chunk(2, dim=-1)
+        mean, log_variance = self.encoder(self._show(shown, inputs)).chunk(2, dim=-1)
         mean = self._add_linear_path(mean, shown)
         log_variance = shown.fade(log_variance) + self.log_variance
         log_variance = log_variance.clamp(*LOG_VARIANCE_LIMITS)

@@ -37,8 +37,11 @@ def ordinary_torch_state():
     """
     find_openmp()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        # For a single row, contexts that change nothing take as long as a layer.
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
         # A device context slows down every call of torch, so it is entered only when needed.
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
