@@ -358,3 +358,28 @@ def test_dates_are_refused_where_fit_had_numbers():
     for frame in (dates.set_axis(range(4), axis=1), pl.from_pandas(dates.rename(columns=str))):
         with pytest.raises(ValueError, match="X must hold numbers, as in fit.*'?3'? of type"):
             model.transform(frame)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+def test_frames_wrapped_by_narwhals_are_those_they_wrap(make, quick):
+    narwhals = pytest.importorskip("narwhals")
+    numbers = np.random.default_rng(0).normal(size=(40, 3))
+    own = make({name: numbers[:, i] for i, name in enumerate("abc")})
+    mixed = make({"a": numbers[:, 0], "b": numbers[:, 1], "k": ["u", "v"] * 20})
+    for frame in (own, mixed):
+        model = quick(n_components=2).fit(narwhals.from_native(frame))
+        expected = quick(n_components=2).fit(frame).transform(frame)
+        np.testing.assert_array_equal(model.transform(narwhals.from_native(frame)), expected)
+        assert list(model.feature_names_in_) == list(frame.columns)
+
+
+def test_tensors_without_values_of_their_own_are_refused():
+    for tensor in (torch.empty(5, 3, device="meta"), torch.eye(3).to_sparse()):
+        with pytest.raises(ValueError, match="must be a dense tensor with values"):
+            AutoencoderTransformer().fit(tensor)
+
+
+@pytest.mark.skipif(Version(scipy.__version__) < Version("1.13"), reason="has no such arrays")
+def test_sparse_arrays_of_one_axis_are_refused():
+    with pytest.raises(ValueError, match=r"two axes. Got a sparse array of shape \(3,\)"):
+        AutoencoderTransformer().fit(sparse.coo_array(np.ones(3)))

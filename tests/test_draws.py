@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+import torch
 
 import skae
 from skae import AutoencoderImputer, AutoencoderTransformer
@@ -203,3 +204,16 @@ def test_invalid_requests_for_draws_are_refused_at_once(wine):
     wide = make_imputer().fit(np.random.default_rng(0).random((4, 2001)))
     with pytest.raises(ValueError, match="X must have 2000 columns at most"):
         wide.sample(np.zeros((1, 2001)))
+
+
+def test_draws_ignore_the_default_device_and_leave_it_to_the_caller(wine):
+    X = hide(wine[0][:, :3])
+    imputer = make_imputer().fit(X)
+    expected = list(imputer.sample(X, 2, random_state=0))
+    torch.set_default_device("meta")
+    try:
+        for drawn, own in zip(imputer.sample(X, 2, random_state=0), expected, strict=True):
+            np.testing.assert_array_equal(drawn, own)
+            assert torch.empty(1).is_meta
+    finally:
+        torch.set_default_device(None)

@@ -18,6 +18,9 @@ def read_container(X):
     for series, arrays of objects and frames of one column whose cells hold arrays. Iterators,
     mappings, lazy objects, arrays of dates or records, and samples of several parts are refused.
     """
+    if hasattr(X, "to_native"):
+        # Narwhals wraps frames of other libraries.
+        X = X.to_native()
     if isinstance(X, np.ndarray | torch.Tensor):
         X = unnest(X)
         _refuse_other_types(X.dtype)
@@ -180,6 +183,11 @@ def count_axes(X) -> int:
 def unnest(sample):
     """Return tensors as arrays, masked arrays with NaN, and a polars Series of lists as lists."""
     if isinstance(sample, torch.Tensor):
+        if sample.is_meta or sample.layout is not torch.strided:
+            raise ValueError(
+                "X must be a dense tensor with values. Got one of layout "
+                f"{sample.layout} on device {sample.device.type!r}. Pass X.to_dense() or an array."
+            )
         # NumPy has no type for half the digits of single precision.
         numbers = sample.float() if sample.dtype is torch.bfloat16 else sample
         return numbers.detach().cpu().numpy()

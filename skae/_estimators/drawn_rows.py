@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from skae._engine import Evidence, Feature, draw_tables
+from skae._engine import Evidence, Feature, draw_tables, ordinary_torch_state
 from skae._estimators.column_encoding import ColumnEncoding
 from skae._estimators.filling_model import correct_rows
 from skae._estimators.neighbor_fills import choose_kept
@@ -86,12 +86,23 @@ def draw_columns(
         spread,
     )
     features = _describe(encoding, [own is not None for own in steps])
-    for table in draw_tables(encoding.encode(numbers), features, evidence, n_draws, seed):
+    tables = draw_tables(encoding.encode(numbers), features, evidence, n_draws, seed)
+    for table in _compute_each(tables):
         decoded = encoding.decode(table)
         yield [
             column if own is None else _snap(column, own)
             for column, own in zip(decoded, steps, strict=True)
         ]
+
+
+def _compute_each(tables: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield tables computed in torch's usual state, which is that of the caller between them."""
+    while True:
+        with ordinary_torch_state():
+            table = next(tables, None)
+        if table is None:
+            return
+        yield table
 
 
 def _describe(encoding: ColumnEncoding, is_matched: list[bool]) -> list[Feature]:

@@ -82,6 +82,11 @@ def _is_sparse(dtype) -> bool:
 
 def _check_indices(X):
     """Raise an error for indices that would make compiled code read beyond its arrays."""
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"X must have two axes. Got a sparse array of shape {X.shape}. Pass X.reshape((1, -1)) "
+            "for a single row."
+        )
     try:
         if X.format in _COMPRESSED:
             # A shallow copy, because the check sets attributes.
