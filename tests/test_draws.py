@@ -199,7 +199,7 @@ def test_invalid_requests_for_draws_are_refused_at_once(wine):
     with pytest.raises(ValueError, match="features"):
         imputer.sample(wine[0][:, :3])
     del imputer._kept_rows
-    with pytest.raises(ValueError, match="keep rows from fit"):
+    with pytest.raises(ValueError, match="store rows of fit"):
         imputer.sample(wine[0])
     wide = make_imputer().fit(np.random.default_rng(0).random((4, 2001)))
     with pytest.raises(ValueError, match="X must have 2000 columns at most"):
