@@ -80,10 +80,7 @@ def test_tags_state_that_missing_cells_are_accepted(wine, masked):
     ("params", "message"),
     [
         ({"tied_weights": True}, "`tied_weights` must be False with missing='mask'"),
-        (
-            {"penalty": "contractive"},
-            "`penalty` must be one that is defined where",
-        ),
+        ({"penalty": "contractive"}, "`penalty` must be defined for rows with missing cells"),
         ({"missing": "drop"}, "'missing' .* must be a str among {'mask'} or None. Got 'drop'"),
     ],
 )
