@@ -4,7 +4,7 @@ import numpy as np
 
 from skae.io._layout import COMMENT_MARKS
 from skae.io._numbers import is_no_value, is_value
-from skae.io._totals import find_totals
+from skae.io._totals import find_totals, is_total
 
 # Maximum number of lines below a table that are examined.
 _MOST_BELOW = 10
@@ -19,24 +19,24 @@ def drop_odd_rows(frame, titles, n_columns):
     """
     if not len(frame) or not n_columns:
         return frame, []
-    rows = {
-        "Lines that repeat the names left out": _find_repeated(frame, titles),
-        "Comments left out": _find_comments(frame, n_columns),
+    kinds = {
+        "Lines that repeat the names left out": lambda rows: _find_repeated(rows, titles),
+        "Comments left out": lambda rows: _find_comments(rows, n_columns),
     }
     if n_columns > 1:
-        rows["Lines without values left out"] = _find_empty(frame)
-        rows["Lines below the table left out"] = _find_below(frame, n_columns)
-        rows["Totals left out"] = find_totals(frame)
+        kinds["Lines without values left out"] = _find_empty
+        kinds["Lines below the table left out"] = lambda rows: _find_below(rows, n_columns)
+        kinds["Totals left out"] = find_totals
     remarks = []
-    odd = np.zeros(len(frame), dtype=bool)
-    for description, found in rows.items():
-        found = found & ~odd
+    for description, find in kinds.items():
+        # Each kind is looked for among the rows that the others left.
+        found = find(frame)
         if found.any():
             example = frame.iloc[np.flatnonzero(found)[0], 0]
             such_as = f", such as {str(example)[:60]!r}" if isinstance(example, str) else ""
             remarks.append(f"{description}: {found.sum()}{such_as}")
-            odd |= found
-    return (frame[~odd] if odd.any() else frame), remarks
+            frame = frame[~found]
+    return frame, remarks
 
 
 def _find_repeated(frame, titles):
@@ -93,7 +93,7 @@ def _find_below(frame, n_columns):
         found[row] = True
     others = frame[~found]
     texts = others[0].dropna().astype(str)
-    if len(texts) and all(map(is_value, texts.iloc[-_MOST_BELOW:])):
+    if len(texts) and all(is_value(own) or is_total(own) for own in texts.iloc[-_MOST_BELOW:]):
         return found
     n_filled = others.iloc[:, 1:].notna().sum(axis=1)
     is_unlike = n_columns > _FEW_COLUMNS and len(others) and n_filled.min() > 0

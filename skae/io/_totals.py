@@ -25,7 +25,7 @@ def find_totals(frame):
     """
     found = np.zeros(len(frame), dtype=bool)
     row = len(frame) - 1
-    while row > 0 and _TOTAL.fullmatch(_find_label(frame.iloc[row])):
+    while row > 0 and is_total(_find_label(frame.iloc[row])):
         found[row] = True
         row -= 1
     if row > _FEW - 1 and not found.any() and frame[0].isna().iloc[row] and is_text(frame[0]):
@@ -33,10 +33,15 @@ def find_totals(frame):
     return found
 
 
+def is_total(label):
+    """Return whether a text is the name of a total or a mean."""
+    return _TOTAL.fullmatch(label.strip(" :.*")) is not None
+
+
 def _find_label(cells):
     """Return the first cell of a row if it is text, or an empty string."""
     label = next((cell for cell in cells if cell == cell and cell is not None), "")
-    return label.strip(" :.*") if isinstance(label, str) else ""
+    return label if isinstance(label, str) else ""
 
 
 def _holds_sums(frame):

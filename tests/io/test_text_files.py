@@ -311,6 +311,8 @@ def test_lines_that_are_no_data_are_left_out(read):
         "a,b\n-----,-----\n1,2\n3,5\n",
         "a,b\n1,2\nn/a,-\n3,5\n",
         "a|b\n:---|---:\n1|2\n3|5\n",
+        "a,b\n1,2\n# restart\n3,5\nExported by X\n",
+        "a,b\n1,2\n3,5\nTotal,7\nExported by X\n",
         "a,b\n1,2\n3,5\nTotal,7\n",
         "a,b\n1,2\n3,5\nTotal:,7\nMean,3.5\n",
     ]:
