@@ -199,3 +199,10 @@ def test_all_cells_of_a_sequence_may_be_missing(n_rows):
     params = {"architecture": "recurrent", "missing": "mask", "sample_shape": (2, 1)}
     model = AutoencoderTransformer(1, max_iter=1, random_state=0, **params)
     assert np.isfinite(model.fit_transform(X)).all()
+
+
+def test_sequences_of_padding_alone_are_refused():
+    model = AutoencoderTransformer(2, architecture="recurrent", missing="mask", max_iter=1)
+    for fit in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="observed cell. Got NaN only"):
+            fit(np.full((3, 2, 1), np.nan))

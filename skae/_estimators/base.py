@@ -532,8 +532,8 @@ class BaseAutoencoder(
         check_range(X, names, family.loss, network.output_range, named_loss=named_loss)
         if reset:
             check_row_losses(family.loss, settings, X.shape[1], weights, name=parameter)
-        if network.masked and not network.padded:
-            check_columns_are_observed(X, names)
+        if network.masked:
+            check_columns_are_observed(X, names, padded=network.padded)
         check_agreement(self, X, weights, separation)
         if family.may_copy:
             warn_if_overcomplete(self.n_components, X.shape[1])

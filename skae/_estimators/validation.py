@@ -97,11 +97,16 @@ def check_missing(family, network):
         )
 
 
-def check_columns_are_observed(X, names):
-    """Raise an error for columns without any observed value."""
+def check_columns_are_observed(X, names, *, padded: bool):
+    """Raise an error for columns without any observed value, or if all sequences are padding."""
     ends = [np.fmin.reduce(X[rows], axis=0) for rows in chunk_slices(X.shape)]
     empty = np.flatnonzero(np.isnan(np.fmin.reduce(ends, axis=0)))
-    if len(empty):
+    if padded and len(empty) == X.shape[1]:
+        raise ValueError(
+            "X must have an observed cell. Got NaN only, which marks the end of sequences. Pass "
+            "sequences with values."
+        )
+    if len(empty) and not padded:
         raise ValueError(
             "X must have an observed cell in every column. Got NaN only in column "
             f"{names[empty[0]]!r}, and {len(empty)} such columns in all. Leave them out."
