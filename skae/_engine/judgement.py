@@ -76,8 +76,8 @@ def find_row_errors(reconstruction: Tensor, rows: Tensor) -> Tensor:
 def find_column_losses(module, rows: Tensor, loss: MixedLoss) -> Tensor:
     """Return the losses of the columns of a frame, by a network and by the columns' baselines.
 
-    They have shape (n_samples, n_columns, 2), with NaN where a cell of `rows` is missing. The
-    network need not know how to fill these.
+    They have shape (n_samples, n_columns, 2), with NaN where a cell of the standardised `rows`
+    is missing. The network need not know how to fill these.
     """
     units = ColumnUnits(module.output.mean, module.output.scale)
     prepared = loss.prepare(units, masked=True).to(rows.device)
@@ -88,7 +88,10 @@ def find_column_losses(module, rows: Tensor, loss: MixedLoss) -> Tensor:
 
 
 def mean_of_rows(values: Tensor, weights: Tensor | None = None) -> float:
-    """Return the weighted mean of one value per row, in double precision on the CPU."""
+    """Return the weighted mean of one value per row.
+
+    Weights are in double precision on the CPU; None means equal weights.
+    """
     if weights is None:
         return float(values.mean())
     return float(values.cpu().double() @ weights / weights.sum())

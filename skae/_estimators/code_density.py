@@ -26,7 +26,8 @@ _LEAST_SHARE_OF_VARIANCE = 1e-4
 def fit_mixture(codes: np.ndarray, n_components: int, random_state) -> GaussianMixture:
     """Fit a mixture of at most `n_components` normal distributions to codes, one code per column.
 
-    There are fewer if there are fewer than fifty rows, or one different row, for each.
+    There are fewer if there would be fewer than fifty rows for each, or fewer distinct rows than
+    distributions.
     """
     # Imported here because it loads a large part of scikit-learn.
     from sklearn.mixture import GaussianMixture

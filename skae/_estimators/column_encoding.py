@@ -38,7 +38,8 @@ class Levels:
     ) -> "Levels | None":
         """Return the categories of a column, or None if most values are rare, as with identifiers.
 
-        At least one value is not missing. Up to `most` categories are never rare.
+        At least one value is not missing. At most `most` categories are kept, the most frequent
+        ones; all others count as rare.
         """
         counts = Counter(values[~missing].tolist())
         n_present = counts.total()

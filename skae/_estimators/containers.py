@@ -35,7 +35,7 @@ def read_container(X):
 
 
 def refuse_texts(X):
-    """Raise an error for texts (by the first) or rows of different lengths in place of integers."""
+    """Raise an error for texts, judging by the first, or rows of integers of different lengths."""
     is_list = isinstance(X, list | tuple) or len(getattr(X, "shape", ())) == 1
     cells = list(X) if is_list else []
     if cells and isinstance(cells[0], str):

@@ -45,7 +45,7 @@ def maps_dask(method: _Method) -> _Method:
 def apply_to_block(estimator, name: str, example, block):
     """Apply a method to a block of rows; an empty one gives `example`, the result for no rows.
 
-    The result is a data frame if the block is one.
+    The result is a data frame or a series if the block is a data frame.
     """
     result = getattr(estimator, name)(block) if len(block) else example
     if not hasattr(block, "columns") or hasattr(result, "iloc"):

@@ -288,8 +288,8 @@ class FrameForm:
         """Draw encoded rows from the distributions given by reconstructions.
 
         `rows` are means of numbers and shares of categories. Numbers get noise with the given
-        standard deviations within the lower and upper limits. Each category is one of its column;
-        rare categories that share an indicator are never drawn.
+        standard deviations within the lower and upper limits. For a column of categories, one of
+        them is drawn in each row, but never a rare one that shares an indicator with others.
         """
         drawn = np.zeros_like(rows)
         for index, levels in enumerate(self.encoding.levels):
@@ -361,7 +361,7 @@ class FrameForm:
         `rows` and `decoded` are encoded; `losses` (of the cells) are in units of the baselines, and
         `deviations` are their typical square roots by column. The z-score of a category is the root
         of twice its cross-entropy, with which a number has as low a likelihood relative to its
-        mode.
+        mode. `mean` is the mean of encoded training rows.
         """
         is_number, entropies = self._are_numbers, self._find_entropies(mean)
         signs = np.where(is_number, np.sign(rows - decoded)[:, self._first], 1.0)

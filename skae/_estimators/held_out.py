@@ -24,7 +24,7 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
 
 
 def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
-    """Return the groups of the kept rows as consecutive integers from 0, at least two of them."""
+    """Return groups of the kept rows as consecutive integers from 0; a single one is refused."""
     labels, numbers = np.unique(column_or_1d(groups)[kept], return_inverse=True)
     if len(labels) < 2:
         raise ValueError(

@@ -18,9 +18,10 @@ def is_frame(X) -> bool:
 
 
 def as_table(X):
-    """Return lists as arrays, of objects if they hold text or None; frames are unchanged.
+    """Return a list with text or None as an array of objects; other tables are unchanged.
 
-    Lazy frames and other containers that are not tables are refused.
+    Samples in other containers are stacked. Lazy frames and other unsupported containers are
+    refused.
     """
     X = stack_samples(X)
     if not isinstance(X, list | tuple):
@@ -91,7 +92,7 @@ def choose_categorical(is_text: np.ndarray, categorical_features, names) -> np.n
         raise ValueError(
             "`categorical_features` must be 'from_dtype', None, or a list of names or indices of "
             f"columns, or a boolean for each. Got {categorical_features!r} for {n_features} "
-            "columns. Leave it at 'from_dtype' if a data frame has the types."
+            "columns. Leave it at 'from_dtype' if a data frame has columns of the right types."
         )
     is_categorical = is_text.copy()
     is_categorical[chosen.astype(int)] = True

@@ -580,8 +580,9 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     def _scale(self, X, form):
         """Return rows in units of the ranges of the features, and the excess of distant values.
 
-        The rows have the shape `form` and are clipped to `_FARTHEST` from 0. The excess is a mostly
-        empty sparse array of squared distances of X beyond the limit, in double precision.
+        Dense rows become samples of shape `form`. Values are clipped to `_FARTHEST` from 0. The
+        excess is a mostly empty sparse array of squared distances of X beyond the limit, in double
+        precision. Frames are returned unchanged, without an excess.
         """
         if is_frame(X):
             # Its columns are in their own units.

@@ -84,7 +84,8 @@ def check_net_params(net_params: dict | None):
 def read_precision(mixed_precision: bool, dtype: str, device: str) -> bool:
     """Return whether to multiply in half precision: if it is requested and available.
 
-    Raises an error if it is requested for a network in double precision.
+    Raises an error if it is requested for a network in double precision, and warns if it is not
+    available.
     """
     if not mixed_precision:
         return False

@@ -57,8 +57,8 @@ def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
 def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None]:
     """Return the penalty or None, its factor, and the sparsity or None for `penalty` and `alpha`.
 
-    Objects are returned unchanged, and checked. Without a penalty, the factor is 0. An `alpha` that
-    cannot be combined with the object is refused.
+    Objects are returned unchanged, and checked. Without a penalty, the factor is `alpha`, or 0 if
+    that is None. An `alpha` that cannot be combined with the object is refused.
     """
     if isinstance(penalty, str) and penalty in FOREIGN_PENALTIES:
         raise ValueError(

@@ -42,7 +42,7 @@ def reads_blocks(method: _Method) -> _Method:
 
 
 def check_size(X, n_copies: float, alternative: str) -> None:
-    """Raise an error if `n_copies` of a stored table, in double precision, exceed the memory.
+    """Raise an error if `n_copies` of a stored table, in double precision, exceed free memory.
 
     `alternative` is a sentence of remedy.
     """

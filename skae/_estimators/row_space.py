@@ -24,7 +24,8 @@ def find_axes(X, *, is_scaled: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
     The squared distance between projections is that between standardised rows plus 0.3 times that
     between whitened rows (the squared Mahalanobis distance). There are at most 128 axes, in
-    columns. NaN is replaced by the mean of its column. Scaled columns are not standardised.
+    columns. NaN is replaced by the mean of its column. With `is_scaled`, columns are already scaled
+    and are not standardised.
     """
     center, deviations = _describe_columns(X)
     if is_scaled:

@@ -31,8 +31,8 @@ def stack_samples(X, *, lazily: bool = False):
     """Return samples in other containers than tables as one array; tables are unchanged.
 
     Containers are tensors, data sets, lists of arrays, lists nested more than twice, and series of
-    arrays. With `lazily`, a table larger than memory becomes a `StoredTable` that stays in its
-    file. Samples of different shapes are refused.
+    arrays. With `lazily`, stored tables may stay in their files, as in `read_stored`. Samples of
+    different shapes are refused.
     """
     X = read_container(read_stored(X, lazily=lazily))
     if not isinstance(X, list | tuple):
@@ -165,7 +165,7 @@ def _find_seen_shape(given, sample_shape, before) -> tuple[int, ...]:
     if math.prod(sizes) != math.prod(given):
         raise ValueError(
             f"`sample_shape` must have as many cells as X has columns, {math.prod(given)}. "
-            f"Got {sizes}, which has {math.prod(sizes)}. Leave out the number of samples."
+            f"Got {sizes}, which has {math.prod(sizes)}. Give the shape of a single sample."
         )
     if len(given) > 1 and _without_ones(given) != _without_ones(sizes):
         raise ValueError(

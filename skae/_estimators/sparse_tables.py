@@ -113,7 +113,8 @@ def _sum_repeated(X):
 def find_dtypes(X):
     """Return the types that X may keep; otherwise X is converted to the first one.
 
-    Single precision if it can represent every value of the type of X, as for bytes and halves.
+    This is single precision alone if it can represent every value of the type of X, as for bytes
+    and halves.
     """
     own = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", []))
     narrow = [isinstance(each, np.dtype) and find_float_type(each) == np.float32 for each in own]

@@ -80,7 +80,7 @@ def flatten(value: Any) -> Any:
 
 
 def restore(flat: Any) -> Any:
-    """Return the value from the result of `flatten`; an unknown class is a KeyError."""
+    """Return the value from the result of `flatten`, or raise KeyError for an unknown class."""
     if type(flat) in (list, tuple):
         return type(flat)(map(restore, flat))
     if type(flat) is not dict:

@@ -32,7 +32,7 @@ class CellErrors:
 
     @classmethod
     def measure(cls, comparison, n_codes, names=None):
-        """Measure the errors of both methods, with the given or the data's names of columns."""
+        """Measure the errors of both methods. The names of columns default to those of the data."""
         task, evidence = comparison.evidence.task, comparison.evidence
         methods = (comparison.reference, "autoencoder")
         found = {name: evidence.models[n_codes, name] for name in methods}

@@ -130,7 +130,10 @@ def convert_numbers(column):
 
 
 def convert_kinds(column):
-    """Return a column as a type that data frames may have, or with a reason to be left out."""
+    """Return a column as a type that estimators accept in frames, or with a reason to leave it out.
+
+    These are numbers, booleans, text, categories and dates.
+    """
     if column.words is not None:
         return replace(column, values=read_dates(column.words), reason="")
     if column.reason:
@@ -155,10 +158,10 @@ def convert_kinds(column):
 def read_dates(values):
     """Return dates if all cells of a column of text are dates, and the text otherwise.
 
-    Dates are such as 2024-05-31, with or without a time of day and a time zone, which is converted
-    to UTC, 2024/5/31, 31.5.2024 or 31-May-2024, with or without a time of day. Text such as
-    5/31/2024 or 5-31-2024 is recognised if the column shows which of the two numbers is the month.
-    Marks of missing values are missing.
+    Dates are written as 2024-05-31, 2024/5/31, 31.5.2024 or 31-May-2024, with or without a time of
+    day. The first may also have a time zone, and is then converted to UTC. Text such as 5/31/2024
+    or 5-31-2024 is recognised if the column shows which of the two numbers is the month. Marks of
+    missing values are missing.
     """
     if values.dtype.kind != "O":
         return values

@@ -21,7 +21,7 @@ _REMEDY = "Open it in a spreadsheet program, and save the sheet as CSV."
 
 
 def read_excel_columns(path, sheet, has_names):
-    """Return the columns of a sheet, and remarks; of the first visible one if None is named.
+    """Return the columns of a sheet, by default the first visible one, and remarks.
 
     `has_names` is whether a row contains column names.
     """

@@ -86,7 +86,10 @@ def split_records(text, separator):
 
 
 def find_separator(text, usual):
-    """Return the separator that most lines agree on, or the usual one if no separator occurs."""
+    """Return the separator that most lines agree on, or the usual one if no separator occurs.
+
+    A first line such as "sep=;" takes precedence.
+    """
     if (hint := _HINT.fullmatch(text.partition("\n")[0])) is not None:
         return hint[1]
     tried = _SEPARATORS if usual == "," else dict.fromkeys((usual, *_SEPARATORS))

@@ -45,7 +45,7 @@ def settle_missing(lacks, infinite, target_lacks, names, request):
 
     The masks are of missing and of infinite features, and of rows with a missing target. Infinite
     values are refused, as are missing values unless they are dropped or kept, and tables of which
-    no row is left.
+    no row is left. Rows with a missing target are never kept.
     """
     columns = np.ones(len(names), dtype=bool)
     if request.missing == "error":

@@ -17,8 +17,8 @@ _OTHER_KINDS = ("text", "categories", "dates or times")
 def read_parquet_columns(path, target, *, numeric_only=True):
     """Return the columns of a Parquet file, and remarks.
 
-    With `numeric_only`, columns of text, categories, dates and times other than the target are
-    skipped: they have no values, and a reason.
+    Columns of unsupported types and, with `numeric_only`, those of text, categories, dates and
+    times have a reason to be left out. Their values are not read, except those of the target.
     """
     import_extra("pandas", "table", "read_table")
     arrow = import_extra("pyarrow", "table", "read_table")

@@ -69,8 +69,8 @@ def _multiply(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor
 def is_large_product(n_products: int, like: Tensor) -> bool:
     """Return whether to use `multiply_large` for a number of multiplications.
 
-    The product must be large, in the single precision and on the CPU of `like`, and oneDNN
-    available and faster.
+    `like` is one of the factors, which must be in single precision and on the CPU. The product must
+    be large, and oneDNN available and faster.
     """
     return (
         prefers_onednn()

@@ -139,7 +139,10 @@ class PreparedCriterion(PreparedLoss):
         return _to_rows(self.judge(output, target), target)
 
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the weighted mean loss; a criterion that returns one number takes no weights."""
+        """Return the weighted mean loss, for weights that are 1 on average over all batches.
+
+        Weights are refused if the criterion returns a single number.
+        """
         value = self.judge(output, target)
         if weight is None:
             return value.mean()

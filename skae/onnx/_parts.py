@@ -97,7 +97,7 @@ def _check_methods(last, methods: tuple[str, ...]) -> None:
 
 
 def join(exported: dict[str, onnx.ModelProto]) -> onnx.ModelProto:
-    """Join models with equal inputs, by prefix of their outputs, to one model with all outputs.
+    """Join models with equal inputs, by the prefix of their outputs, into one with all outputs.
 
     ONNX Runtime computes common steps once.
     """

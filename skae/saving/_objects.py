@@ -201,7 +201,10 @@ class UntrustedClassError(ValueError):
 
 
 def check_zip(data: bytes) -> None:
-    """Raise an error if members or arrays of an archive claim to be larger than the archive."""
+    """Raise an error if members or arrays of an archive claim to be larger than the archive.
+
+    Arrays of Python objects are refused as well.
+    """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > len(data):

@@ -129,7 +129,7 @@ def measure_pca(
     """Return the mean squared error per cell of PCA, in standardised units.
 
     `axes` has shape (n_found, n_features). The network fills missing cells of the rows on which PCA
-    is judged, and `noise` is added to the input of PCA.
+    is judged, after `noise` has changed or hidden some of their cells.
     """
     total = mass = 0.0
     noise.restart_judging()

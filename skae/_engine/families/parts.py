@@ -58,10 +58,10 @@ def start_parts_(
     input_scale: Tensor,
     link: str | tuple,
 ) -> None:
-    """Set the input scale, the output, for the link of the loss, and the filling of a network.
+    """Set the input scale, the output and the filling of a network.
 
     `components` must have a distribution if cells may be missing. `input_scale` has positive
-    factors that scale the columns to about unit size.
+    factors that scale the columns to about unit size. The output depends on the link of the loss.
     """
     module.input_scale.copy_(input_scale)
     module.output.load_state_dict(make_output(link, table.units).state_dict())

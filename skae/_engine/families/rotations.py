@@ -20,9 +20,9 @@ _TOLERANCE = 1e-9
 
 
 def make_rotation(name: str, module: Autoencoder, table: PreparedTable) -> Callable | None:
-    """Return the function for a key of `ROTATIONS`, from loadings and a map to codes to a rotation.
+    """Return the parameter `find_rotation` of `order_codes_` for a key of `ROTATIONS`.
 
-    It is the parameter `find_rotation` of `order_codes_`: None for PCA's own rotation.
+    It is a function of loadings and a map to codes that returns a rotation, or None for PCA's own.
     """
     return ROTATIONS[name](module, table)
 

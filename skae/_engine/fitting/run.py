@@ -421,8 +421,9 @@ def make_net(
 ) -> AutoencoderNet:
     """Return an initialised skorch net for an autoencoder.
 
-    The sources are those of the order of the rows and of the draws of the objective. The callbacks
-    of the user come last. Further parameters are those of `AutoencoderNet`.
+    The sources are those of the order of the rows and of the draws of the objective. The user's
+    `net_params` are applied last, and their callbacks come last. Further parameters are those of
+    `AutoencoderNet`.
     """
     loop, table = replace(setup.loop, weight_decay=weight_decay), setup.table
     user = dict(loop.net_params or {})
@@ -470,7 +471,7 @@ def _list_adamw_options(setup: TrainingSetup, loop: LoopSettings) -> dict[str, A
 
 
 def _connect(net: AutoencoderNet, ranks: Alone):
-    """Let a net exchange its gradients with those of other processes."""
+    """Let a net sum its gradients over all processes; callbacks for batches are refused."""
     if net.listens_to_batches():
         raise ValueError(
             "Callbacks of fits by several processes must listen to epochs alone. Got one that "

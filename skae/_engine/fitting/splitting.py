@@ -19,9 +19,11 @@ class Separation:
 
 
 def hold_out(n_samples: int, fraction: float, groups, generator: torch.Generator) -> Split:
-    """Hold out a share of the rows at random, keeping groups together; no part is empty.
+    """Hold out a share of the rows at random, keeping groups together.
 
-    The share is somewhat larger if groups are large. `groups` has the number of each row's group.
+    Both parts are in the order of the rows. Neither is empty if there are two rows (and groups) or
+    more. `groups` has the number of each row's group, or is None; with large groups, the share is
+    approximate.
     """
     n_wanted = min(max(1, round(n_samples * fraction)), n_samples - 1)
     if groups is None:

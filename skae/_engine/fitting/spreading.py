@@ -19,7 +19,7 @@ def check_spreading(
     loop: LoopSettings,
     separation: Separation,
 ) -> None:
-    """Raise an error if a part of a fit is not a sum over rows, which processes can share.
+    """Raise an error if a fit needs more than sums over rows, so that processes cannot share it.
 
     `shape` is that of the rows of all ranks together.
     """

@@ -102,7 +102,8 @@ def describe_incomplete(
     A normal distribution is fitted by expectation maximisation: missing cells count with their
     expectation given the observed cells, and with the variance about it. The variance is averaged
     over draws, which costs no more than a second fill. The exact variance would take an inverse
-    matrix for each row. The range is that of the observed cells.
+    matrix for each row. The range is that of the observed cells. Tables of more than
+    `_MAX_FEATURES` columns are filled with means instead.
 
     `shares` are weights of the rows that sum to 1, `n_components` is a number or the share of
     variance to explain, and `precision` is used for wide tables. Memory maps are read in chunks.

@@ -151,7 +151,7 @@ def _choose_passes(X, settings, device) -> ResidentTable | OnePass | None:
 def share_weights(weights, in_training) -> tuple[torch.Tensor | None, np.ndarray]:
     """Return weights with mean 1 over the training rows, and weights that sum to 1 over them.
 
-    The former are None if all weights are equal; the latter are 0 for held-out rows.
+    The former are None if no weights are given; the latter are 0 for held-out rows.
     """
     ranks = RANKS.get()
     own = ranks.own(len(in_training))

@@ -63,8 +63,8 @@ def find_bounds(
     as a bound of all features if at least a two-hundredth of all cells equal it. Either takes at
     least ten cells. Bounds are infinite for features without one.
 
-    Cells at the ends are counted by `count_cells`, a function of one value per column, or else in
-    X, if `statistics` does not have the numbers.
+    If `statistics` lacks the numbers of cells at the ends, they are counted by `count_cells`, a
+    function of one value per column. None counts them in X.
     """
     lowest, highest = statistics.lowest, statistics.highest
     count_cells = count_cells or functools.partial(count_equal, X)
@@ -144,7 +144,10 @@ def _variance(X, mean, shares) -> np.ndarray:
 
 
 def check_squares(squares: np.ndarray, columns: np.ndarray):
-    """Raise an error that names the first of `columns` whose square overflows double precision."""
+    """Raise an error if squared deviations overflow double precision; name the first column.
+
+    `columns` has the index of the column of each square.
+    """
     beyond = columns[~np.isfinite(squares)]
     if len(beyond):
         raise ValueError(

@@ -38,11 +38,11 @@ class Verdict:
 
 
 def reach_verdict(comparison):
-    """Choose the number of codes to report.
+    """Return the verdict for the number of codes to report.
 
-    The fewest codes that match PCA with the greatest number of components for which fewer codes
-    suffice. If no number of codes matches more components of PCA, the lowest error ratio, rounded
-    as in the table, and among ties the fewest codes.
+    This is the smallest number that matches PCA with the greatest number of components for which
+    fewer codes suffice. If no number of codes matches more components of PCA, it is that with the
+    lowest error ratio, rounded as in the table, and among ties the smallest.
     """
     results = comparison.results
     pairs = list(zip(results[::2], results[1::2], strict=True))
