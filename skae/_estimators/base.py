@@ -339,8 +339,8 @@ class BaseAutoencoder(
         """Return errors of the columns of a frame as negative log-likelihoods."""
         if self._frame is None:
             raise ValueError(
-                "`unit` must be None for tables of numbers, for which the model has no variance "
-                "of each column. Got 'nats'. Leave it out."
+                "`unit` must be None for tables of numbers, as the model has no variance for each "
+                "of their columns. Got 'nats'. Leave it out."
             )
         if (usual := getattr(self, "column_errors_", None)) is None:
             raise ValueError(

@@ -100,7 +100,8 @@ def open_path(path: Path):
     """
     if not path.exists():
         raise FileNotFoundError(
-            f"X must be a path to rows. Got {str(path)!r}, which does not exist."
+            f"X must be a path to rows. Got {str(path)!r}, which does not exist. "
+            "Check its spelling and the working directory."
         )
     suffix = path.suffix if path.suffix in _OPENERS or path.is_file() else ".parquet"
     if suffix not in _OPENERS:

@@ -52,9 +52,9 @@ class TokenAutoencoderTransformer(
     Texts are rows of integers, as `skae.text.TokenSequencer` makes them: one per word, 0 after the
     end of the text, 1 for unknown words. A recurrent encoder reads embeddings of the words and
     returns a code. A recurrent decoder returns the probability of each word at each position. Both
-    run in parallel to a linear path that starts as latent semantic analysis: a PCA of weighted word
-    frequencies, and the base rates of the words. The epoch is chosen on texts that `fit` holds out,
-    with the start as a candidate.
+    run in parallel with a linear path that starts as latent semantic analysis: a PCA of weighted
+    word frequencies, and the base rates of the words. The epoch is chosen on texts that `fit` holds
+    out, with the start as a candidate.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def check_missing(family, network):
         )
     if penalty is not None and penalty.needs_complete_rows:
         raise ValueError(
-            "`penalty` must be defined for rows with missing cells with missing='mask'. "
+            "`penalty` must be defined for rows with missing cells if missing='mask'. "
             f"Got {penalty!r}. Use corruption='hiding', which also makes codes stable."
         )
 

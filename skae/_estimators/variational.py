@@ -85,8 +85,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     .. math:: \log p(x) \ge E_q \log p(x \mid z) - \beta \, KL(q(z \mid x) \,\|\, N(0, I)),
 
     estimated with one draw of the code per row and step. As in `AutoencoderTransformer`, a linear
-    path runs in parallel to encoder and decoder. Before the first step, the model is probabilistic
-    PCA, for which the bound is exact. `transform` returns the means of the posterior.
+    path runs in parallel with encoder and decoder. Before the first step, the model is
+    probabilistic PCA, for which the bound is exact. `transform` returns the means of the posterior.
 
     Parameters
     ----------
