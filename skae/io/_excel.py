@@ -72,12 +72,14 @@ def _choose_sheet(book, name, path):
 
 
 def _make_columns(frame, has_names, path, content):
+    # Tables may begin right of empty columns.
+    n_empty = int(frame.notna().any().to_numpy().argmax())
+    frame = frame.iloc[:, n_empty:].astype("object")
     frame.columns = range(frame.shape[1])
-    frame = frame.astype("object")
     head = frame.iloc[:_SAMPLE_ROWS]
     records = [["" if v is None or v != v else str(v).strip() for v in row] for row in head.values]
     layout = find_layout(records, has_names)
-    merged = fill_merged(frame, layout.first, content)
+    merged = fill_merged(frame, layout.first, n_empty, content)
     frame = frame.iloc[layout.first :].reset_index(drop=True).infer_objects()
     columns, remarks = assemble_columns(frame, layout, path)
     return columns, [*layout.remarks, *merged, *remarks]

@@ -6,15 +6,17 @@ _RANGE = re.compile(rb'<mergeCell\b[^>]*\bref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 _MOST_SHOWN = 3
 
 
-def fill_merged(frame, first, content):
+def fill_merged(frame, first, n_empty, content):
     """Fill merged cells down with their values, in place, and return remarks.
 
-    Cells above the first row of data are left alone. `content` is the XML of the worksheet.
+    Cells above the first row of data are left alone. `n_empty` is the number of empty columns left
+    of the frame, and `content` the XML of the worksheet.
     """
     down, across = [], []
     for match in sorted(_RANGE.finditer(content), key=_find_start):
         left, top, right, bottom = (_count(part) for part in match.groups())
-        if top < first or bottom >= len(frame) or right >= frame.shape[1]:
+        left, right = left - n_empty, right - n_empty
+        if left < 0 or top < first or bottom >= len(frame) or right >= frame.shape[1]:
             continue
         name = b"".join(match.groups()[:2]) + b":" + b"".join(match.groups()[2:])
         if bottom > top:

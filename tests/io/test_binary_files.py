@@ -263,6 +263,15 @@ def test_merged_names_are_joined_with_those_below(read_book):
     assert table.feature_names == ("a x", "a y", "b x")
 
 
+def test_sheets_may_begin_with_empty_columns(read_book):
+    rows = [[None, "Title"], [], [None, "k", "a", "b"], [None, "x", 1, 2], [None, None, 3, 5], []]
+    rows.append([None, "Source: office"])
+    table = read_book(rows, lambda book: book.active.merge_cells("B4:B5"), numeric_only=False)
+    assert table.X["k"].tolist() == ["x", "x"]
+    assert table.X["a"].tolist() == [1, 3]
+    assert table.feature_names == ("k", "a", "b")
+
+
 def test_charts_and_hidden_sheets_are_passed_over(read_book):
     def hide(book):
         from openpyxl.chart import BarChart
