@@ -157,6 +157,22 @@ def test_a_row_of_weight_zero_has_no_influence(zeros):
         np.testing.assert_array_equal(weighted.score_samples(mixed), expected)
 
 
+def test_detectors_of_the_folds_have_the_weights_of_their_rows(monkeypatch):
+    fits, fit = [], AutoencoderOutlierDetector.fit
+
+    def remember(self, X, y=None, sample_weight=None, groups=None):
+        fits.append((X[:, 0], sample_weight))
+        return fit(self, X, y, sample_weight, groups)
+
+    monkeypatch.setattr(AutoencoderOutlierDetector, "fit", remember)
+    X = np.random.default_rng(0).normal(size=(20, 4))
+    weights = np.arange(1.0, 21)
+    make_detector(2, cv=2).fit(X, sample_weight=weights)
+    assert [len(rows) for rows, _ in fits] == [20, 10, 10]
+    for rows, own in fits:
+        np.testing.assert_array_equal(own, weights[np.isin(X[:, 0], rows)])
+
+
 def test_weight_on_a_single_row_is_refused(zeros):
     with pytest.raises(ValueError, match="positive for at least two rows"):
         make_detector().fit(zeros[0][:100], sample_weight=np.eye(100)[3])
