@@ -295,6 +295,27 @@ def test_trainings_of_other_lengths_join_until_each_ends(wine):
     assert_equal_fits(estimators, wine[0])
 
 
+def test_a_long_training_does_not_hold_up_others_if_a_core_is_free(wine, monkeypatch):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+    ended = threading.Event()
+
+    class Waiting(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            assert ended.wait(timeout=60)
+
+    def fit_two(estimator):
+        estimator.fit(wine[0])
+        estimator.fit(wine[0])
+        ended.set()
+
+    params = {"net_params": {"callbacks": [Waiting()]}, "early_stopping": False}
+    long = make_transformer(hidden_layer_sizes=(3,), **params)
+    with side_by_side():
+        joblib.Parallel()(
+            [joblib.delayed(long.fit)(wine[0]), joblib.delayed(fit_two)(make_transformer())]
+        )
+
+
 def test_an_error_is_that_of_its_own_task(wine):
     search = GridSearchCV(
         make_transformer(),

@@ -25,8 +25,8 @@ _MOST_CELLS = 2**20
 _MOST_BYTES = 2**22
 # Memory for prepared epochs that tasks with equal tables and seeds have in common.
 _MOST_SHARED_BYTES = 2**26
-# Maximum number of joint networks whose memory is kept for the next epoch.
-_MOST_KEPT = 32
+# Maximum number of joint networks whose memory is kept for other trainings.
+_MOST_KEPT = 16
 # A training needs memory for parameters, gradients, moments, the best and perhaps the initial
 # parameters; and for rows, a noisy copy, and the user's table in double precision.
 _COPIES_OF_PARAMETERS, _COPIES_OF_ROWS = 6, 6
@@ -39,10 +39,10 @@ class TrainingCancelled(BaseException):
 class Scheduler:
     """Scheduler that runs trainings together which wait at the same time.
 
-    A training waits until all running tasks wait. Trainings of one kind then run together, a few
-    models at a time, on all cores, and each task resumes at the end of its training. At most one
-    thread per core computes at a time: each call of torch releases Python's lock, and further
-    threads would take turns at every call.
+    A training waits until all running tasks wait or train, and a core is free. Trainings of one
+    kind then run together, a few models at a time, and each task resumes when its training ends. At
+    most one thread per core computes at a time: each call of torch releases Python's lock, and
+    further threads would take turns at every call.
 
     To limit memory, a task starts only if there is memory for one more task of the largest size so
     far. Until the first size is known, there are at most as many tasks as cores.
@@ -70,6 +70,7 @@ class Scheduler:
         self.most_bytes, self.kept_states = most_bytes, kept_states
         self.shared_epochs = SharedEpochs(min(_MOST_SHARED_BYTES, most_bytes // 8))
         self.n_admitted = self.n_alone = self.greatest_size = 0
+        self.n_training = self.n_groups = 0
         self.waiting: deque[threading.Event] = deque()
         self.queue: list[_Request] = []
         self.cancelled = False
@@ -187,16 +188,19 @@ class Scheduler:
         self._check_cancelled()
 
     def _start_if_all_wait(self):
-        """Start the waiting trainings if no running task might join them."""
+        """Start the waiting trainings if a core is free and no running task might join them."""
         with self.lock:
-            n_running = self.n_admitted - len(self.queue) - self.n_alone
-            # Tasks whose trainings run count as running. Otherwise tasks would start at
-            # different times and form ever smaller groups.
-            if n_running > 0 or not self.queue:
+            n_running = self.n_admitted - len(self.queue) - self.n_alone - self.n_training
+            n_free = self.n_cores - self.n_groups
+            # Otherwise tasks would start at different times and form ever smaller groups.
+            if n_running > 0 or n_free <= 0 or not self.queue:
                 return
             queue, self.queue = self.queue, []
+            groups = _divide(queue, n_free)
+            self.n_training += len(queue)
+            self.n_groups += len(groups)
             # Without the lock, `close` might come first, and the tasks would wait forever.
-            for requests in _divide(queue, self.n_cores):
+            for requests in groups:
                 self.workers.submit(self._train, requests)
 
     def _train(self, requests: Sequence["_Request"]):
@@ -208,7 +212,10 @@ class Scheduler:
         except BaseException as error:
             for request in requests:
                 request.training.fail(error)
-                request.done.set()
+            self._resume_ended(requests)
+        with self.lock:
+            self.n_groups -= 1
+        self._start_if_all_wait()
 
     def _train_until_one_ends(self, requests: Sequence["_Request"]) -> Sequence["_Request"]:
         """Return the trainings that are left."""
@@ -220,8 +227,14 @@ class Scheduler:
             networks = self._take_networks(key) or join(trainings)
             networks.train(trainings, self._check_cancelled)
             self._keep_networks(key, networks)
+        return self._resume_ended(requests)
+
+    def _resume_ended(self, requests: Sequence["_Request"]) -> Sequence["_Request"]:
+        """Resume tasks whose trainings have ended, and return the others."""
         for request in requests:
             if request.training.epoch is None:
+                with self.lock:
+                    self.n_training -= 1
                 request.done.set()
         return [request for request in requests if request.training.epoch is not None]
 
