@@ -242,7 +242,7 @@ def test_nats_are_log_likelihoods_with_the_variances_of_held_out_rows(n, quick):
 def test_nats_are_refused_where_there_is_no_variance_of_each_column(quick):
     numbers = quick().fit(make_frame()[["float", "single"]])
     assert numbers.column_errors_ is None
-    with pytest.raises(ValueError, match="must be None for tables of numbers, for which"):
+    with pytest.raises(ValueError, match="must be None for tables of numbers, as"):
         numbers.reconstruction_errors(make_frame()[["float", "single"]], unit="nats")
     with pytest.raises(ValueError, match="`unit` must be 'nats' or None. Got 'bits'"):
         numbers.reconstruction_errors(make_frame()[["float", "single"]], unit="bits")
