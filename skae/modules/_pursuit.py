@@ -228,6 +228,10 @@ class PursuitAutoencoder(nn.Module):
         """Return the reconstruction of codes, differentiable by dictionary and offset."""
         return raw_code @ self.dictionary + self.offset
 
+    def restore(self, raw_code: Tensor) -> Tensor:
+        """Return the reconstruction of codes."""
+        return self.decode_raw(raw_code)
+
     def encode(self, inputs: Tensor) -> Tensor:
         """Return the codes of standardised rows."""
         return self.encode_raw(inputs)

@@ -245,7 +245,7 @@ class Reach(nn.Module):
         tiny = torch.finfo(torch.float32).tiny
         distance = distance / distance.abs().amax(-1, keepdim=True).clamp_min(tiny)
         # At most this share of the squared excess is followed.
-        followed = (distance.abs() @ self.leverage.sqrt()).square()[..., None]
+        followed = (distance.abs() @ self.leverage.sqrt()[:, None]).square()
         followed = followed / distance.square().sum(-1, keepdim=True).clamp_min(tiny)
         loose = (2 - followed / _FOLLOWED).clamp(0, 1) * (self.leverage.sum() > 0)
         return torch.addcmul(scaled, loose, beyond, value=-1)
