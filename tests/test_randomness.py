@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from sklearn.utils import check_random_state
 
 from skae import AdversarialAutoencoderTransformer, AutoencoderImputer, AutoencoderTransformer
+from skae.modules import _dense
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
@@ -76,7 +77,7 @@ def test_nothing_global_is_touched_by_a_failure(quick, images, monkeypatch, meth
         raise RuntimeError("no memory left")
 
     # The last call of each fit inside torch.
-    monkeypatch.setattr(torch.nn.functional, "silu", fail)
+    monkeypatch.setitem(_dense._IN_PLACE, "silu", fail)
     monkeypatch.setattr(torch.nn.SiLU, "forward", fail)
     monkeypatch.setattr("skae._engine.steps.dense.StackStep.forward", fail)
     monkeypatch.setattr("skae._engine.tables.standardization.Standardization.invert", fail)

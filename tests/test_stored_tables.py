@@ -218,7 +218,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path, X):
     (tmp_path / "rows.txt").touch()
     with pytest.raises(ValueError, match=r"one of the kinds .parquet"):
         fit(tmp_path / "rows.txt")
-    with pytest.raises(FileNotFoundError, match="nothing is"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         fit(tmp_path / "elsewhere.parquet")
 
 
