@@ -132,8 +132,9 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         most 256.
     learning_rate : {"one_cycle", "constant"}, default="one_cycle"
         Schedule of the learning rates. "one_cycle" rises during the first tenth of all steps and
-        then falls linearly: to almost zero for the autoencoder, and to a tenth for the
-        discriminator.
+        then falls linearly: to almost zero with at most 20 epochs, and to up to 0.3 times the
+        maximum with more, since weights are then averaged over the last epochs. The rate of the
+        discriminator falls to a tenth at most.
     learning_rate_init : float, default=0.01
         Maximum learning rate of the autoencoder; that of the discriminator is always 0.01. With
         tens of thousands of rows, 0.005 gives a lower error and better codes; with a thousand rows

@@ -68,7 +68,8 @@ class TokenAutoencoderTransformer(
         Number of texts per training step. "auto" is a twentieth of the texts, but at least 32 and
         at most 256.
     learning_rate : {"constant", "one_cycle"}, default="one_cycle"
-        Schedule of the learning rate. "one_cycle" rises and then falls to almost zero.
+        Schedule of the learning rate. "one_cycle" rises and then falls: to almost zero with
+        at most 20 epochs, and to up to 0.3 times the maximum with more.
     learning_rate_init : float, default=0.003
         Maximum learning rate; greater than 0.
     max_iter : int or "auto", default="auto"

@@ -155,8 +155,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         most 256.
     learning_rate : {"one_cycle", "constant", "adaptive"}, default="one_cycle"
         Schedule of the learning rate. "one_cycle" rises during the first tenth of all steps and
-        then falls linearly to almost zero. "adaptive" divides the rate by five when the training
-        loss stops falling.
+        then falls linearly: to almost zero with at most 20 epochs, and to up to 0.3 times the
+        maximum with more, since weights are then averaged over the last epochs. "adaptive" divides
+        the rate by five when the training loss stops falling.
     learning_rate_init : float, default=0.003
         Maximum learning rate of the schedule. Lower it if the loss is not finite.
     max_iter : int or "auto", default="auto"

@@ -82,6 +82,18 @@ def test_the_average_reaches_back_over_a_twentieth_of_the_epochs(n_epochs, decay
     assert AveragedWeights(n_epochs).decay == pytest.approx(decay)
 
 
+@pytest.mark.parametrize(("max_iter", "share"), [(20, 0.0), (40, 1 / 6)])
+def test_rates_stay_higher_where_weights_are_averaged(quick, max_iter, share):
+    class LastRate(Callback):
+        def on_train_end(self, net, **kwargs):
+            self.rate = net.optimizer_.param_groups[0]["lr"]
+
+    callback, X = LastRate(), np.random.default_rng(0).normal(size=(40, 4))
+    params = {"batch_size": 20, "net_params": {"callbacks": [callback]}}
+    quick(max_iter=max_iter, learning_rate_init=0.01, **params).fit(X)
+    assert callback.rate == pytest.approx(0.01 * share, abs=0.0001)
+
+
 @pytest.mark.parametrize("params", [{"loss": "neighbors"}, {"dropout": 0.1}])
 def test_columns_without_bounds_have_none_on_average(params):
     angles = np.random.default_rng(0).uniform(0, 4, size=300)

@@ -89,6 +89,11 @@ def test_one_cycle_rises_and_falls():
     assert 0 < factors[-1] < 0.001 < factors[0] < 0.1
 
 
+def test_one_cycle_ends_at_a_given_share():
+    factors = [SCHEDULES["one_cycle"](share, 0.25) for share in (0, 0.1, 0.55, 1, 1.5)]
+    np.testing.assert_allclose(factors, [0.04, 1, 0.625, 0.25, 0.25])
+
+
 @pytest.mark.parametrize("name", ["constant", "adaptive"])
 def test_other_schedules_leave_the_rate_alone(name):
     groups = [{"lr": 0.1}]

@@ -105,7 +105,8 @@ class FoldNetworks:
         self.step.averaged = AveragedWeights(max_iter)
         self.step.share_groups_()
         self.groups = [group for own in self.step.groups for group in own]
-        self.rates = LearningRates(self.groups, loop.learning_rate)
+        end = self.step.averaged.find_end_of_rates(self.step)
+        self.rates = LearningRates(self.groups, loop.learning_rate, end)
 
     def _make_step(self) -> Step:
         """Return the step that trains the networks."""

@@ -119,7 +119,6 @@ class AutoencoderNet(NeuralNet):
         """Initialise the parts of skorch and the training step."""
         super().initialize()
         self.n_steps_ = 0
-        self._rates = LearningRates(self.optimizer_.param_groups, self.schedule)
         self.step_ = self.family.make_step(
             [self.module_],
             self.criterion_,
@@ -128,6 +127,8 @@ class AutoencoderNet(NeuralNet):
             precision=self._precision,
         )
         self.step_.averaged = AveragedWeights(self.max_epochs)
+        end = self.step_.averaged.find_end_of_rates(self.step_)
+        self._rates = LearningRates(self.optimizer_.param_groups, self.schedule, end)
         return self
 
     def get_all_learnable_params(self):

@@ -11,6 +11,8 @@ from torch import Tensor
 # the learning rate falls to zero over few epochs, earlier weights are worse than the last ones.
 _SHARE_OF_EPOCHS = 0.05
 _MOST_EPOCHS = 10.0
+# Averages do part of what low learning rates at the end of training do. Chosen on twelve tables.
+_END_OF_RATES = 1 / 3
 
 
 class AveragedWeights:
@@ -55,6 +57,10 @@ class AveragedWeights:
     def averages(self, step) -> bool:
         """Return whether the average of a step differs from its weights."""
         return self.decay > 0 and step.averages_weights
+
+    def find_end_of_rates(self, step) -> float:
+        """Return the share of the highest learning rate with which a schedule ends."""
+        return _END_OF_RATES * self.decay if self.averages(step) else 0.0
 
     def go_on(self, step) -> None:
         """Load the weights of the end of the last epoch, unless others have been set."""

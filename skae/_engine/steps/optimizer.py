@@ -81,15 +81,18 @@ class LearningRates:
     schedule : {"adaptive", "constant", "one_cycle"}
         Schedule by which the rates change in each step. "adaptive" and "constant" rates are not
         changed here, so that callbacks can set them.
+    end : float, default=0.0
+        Share of the highest rate with which the schedule ends.
     """
 
-    def __init__(self, groups: Sequence[dict], schedule: str):
+    def __init__(self, groups: Sequence[dict], schedule: str, end: float = 0.0):
         self.groups, self.greatest = groups, [group["lr"] for group in groups]
+        self.end = end
         self.schedule = SCHEDULES[schedule]
 
     def set_(self, progress: float):
         """Set the rates for the next step, given the share of steps so far in [0, 1]."""
         if self.schedule is not None:
-            factor = self.schedule(progress)
+            factor = self.schedule(progress, self.end)
             for group, rate in zip(self.groups, self.greatest, strict=True):
                 group["lr"] = rate * factor

@@ -6,14 +6,14 @@ from collections.abc import Callable
 # The rate rises over this share of training and falls over the rest.
 _WARM_UP = 0.1
 _START_DIVISOR = 25.0
-_END_DIVISOR = 1e4
+_LEAST_END = 1e-4
 
 
-def one_cycle(progress: float) -> float:
+def one_cycle(progress: float, end: float = 0.0) -> float:
     """Return the factor of the learning rate in the one-cycle policy, in (0, 1].
 
-    It rises from 1/25 along a cosine in the first tenth of the steps, then falls linearly to almost
-    zero. `progress` is the share of steps so far.
+    It rises from 1/25 along a cosine in the first tenth of the steps, then falls linearly to `end`,
+    or to almost zero. `progress` is the share of steps so far.
 
     References
     ----------
@@ -23,11 +23,11 @@ def one_cycle(progress: float) -> float:
     if progress < _WARM_UP:
         rise = (1 - math.cos(math.pi * progress / _WARM_UP)) / 2
         return 1 / _START_DIVISOR + (1 - 1 / _START_DIVISOR) * rise
-    return max((1 - progress) / (1 - _WARM_UP), 1 / _END_DIVISOR)
+    return max(end + (1 - end) * (1 - progress) / (1 - _WARM_UP), end, _LEAST_END)
 
 
 # None if the rate is constant, or lowered by a callback after epochs.
-SCHEDULES: dict[str, Callable[[float], float] | None] = {
+SCHEDULES: dict[str, Callable[[float, float], float] | None] = {
     "one_cycle": one_cycle,
     "constant": None,
     "adaptive": None,
