@@ -17,7 +17,7 @@ def drop_odd_rows(frame, titles, n_columns):
 
     Data are in the first `n_columns` columns, which the titles name.
     """
-    if not len(frame) or not n_columns:
+    if not n_columns:
         return frame, []
     kinds = {
         "Lines that repeat the names left out": lambda rows: _find_repeated(rows, titles),
@@ -30,6 +30,8 @@ def drop_odd_rows(frame, titles, n_columns):
     remarks = []
     for description, find in kinds.items():
         # Each kind is looked for among the rows that the others left.
+        if frame.empty:
+            break
         found = find(frame)
         if found.any():
             example = frame.iloc[np.flatnonzero(found)[0], 0]

@@ -498,3 +498,10 @@ def test_archives_that_unpack_to_too_much_are_refused(read, monkeypatch):
     monkeypatch.setattr("skae.io._sizes._SMALL", 2**20)
     with pytest.raises(ValueError, match="must be a file that fits into memory"):
         read(packed, name="table.csv.gz")
+
+
+@pytest.mark.parametrize("text", ["name,,,,,,", "a,b\na,b\n"])
+def test_files_of_names_alone_have_no_rows(tmp_path, text):
+    (tmp_path / "names.csv").write_text(text)
+    with pytest.raises(ValueError, match="must have at least one row"):
+        read_table(tmp_path / "names.csv")
