@@ -68,8 +68,11 @@ class Clock:
 def find_cpu_seconds():
     """Return the seconds of the processor that this process and its workers have used."""
     this = psutil.Process()
-    times = [own.cpu_times() for own in (this, *this.children(recursive=True))]
-    return sum(own.user + own.system for own in times)
+    own = this.cpu_times()
+    times = [worker.cpu_times() for worker in this.children(recursive=True)]
+    # Seconds of workers that have ended count as those of the process that waited for them.
+    ended = own.children_user + own.children_system
+    return ended + sum(part.user + part.system for part in (own, *times))
 
 
 def search(estimator, rates, X, backend, **params):

@@ -132,7 +132,7 @@ def convert_numbers(column):
 def convert_kinds(column):
     """Return a column as a type that estimators accept in frames, or with a reason to leave it out.
 
-    These are numbers, booleans, text, categories and dates.
+    Supported types are numbers, booleans, text, categories and dates.
     """
     if column.words is not None:
         return replace(column, values=read_dates(column.words), reason="")
@@ -206,7 +206,7 @@ def _describe_type(values, present):
 def leave_out_row_numbers(columns):
     """Give columns of row numbers a reason to be left out, and return them with remarks.
 
-    These count from 0 or 1 and are named like row numbers. Remarks are on others that look like
+    Row numbers count from 0 or 1 and are named accordingly. Remarks are on others that look like
     them.
     """
     done, remarks = [], []

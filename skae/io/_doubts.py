@@ -19,7 +19,7 @@ _CODE = re.compile(r"0\d{2,}")
 def describe_doubts(columns):
     """Yield remarks on columns that are hardly quantities, or hardly text.
 
-    These are whole numbers that are rounded, days written as 20240531, dates that were read as
+    Remarks are on whole numbers that are rounded, days written as 20240531, dates that were read as
     text, and a first column of text that is empty below its values.
     """
     for index, column in enumerate(columns):

@@ -20,12 +20,13 @@ _FEW = 3
 def find_totals(frame):
     """Return whether rows are totals or means of the rows above.
 
-    These are rows at the end whose first cell is "Total" or a similar word, and a last row without
-    text that holds the sums of at least three rows above, in a table with text.
+    Totals are rows at the end whose first cell is "Total" or a similar word that occurs only once,
+    and a last row without text that holds the sums of at least three rows above, in a table with
+    text.
     """
     found = np.zeros(len(frame), dtype=bool)
     row = len(frame) - 1
-    while row > 0 and is_total(_find_label(frame.iloc[row])):
+    while row > 0 and _is_named_total(frame, row):
         found[row] = True
         row -= 1
     if row > _FEW - 1 and not found.any() and frame[0].isna().iloc[row] and is_text(frame[0]):
@@ -36,6 +37,12 @@ def find_totals(frame):
 def is_total(label):
     """Return whether a text is the name of a total or a mean."""
     return _TOTAL.fullmatch(label.strip(" :.*")) is not None
+
+
+def _is_named_total(frame, row):
+    """Return whether the first cell of a row is the name of a total, and not a category."""
+    label = _find_label(frame.iloc[row])
+    return is_total(label) and (frame[0] == label).sum() <= 1
 
 
 def _find_label(cells):

@@ -347,6 +347,13 @@ def test_last_rows_that_are_no_totals_are_kept(read, last):
     assert len(read(f"item,a\nx,1.1\ny,2.2\nz,4\n{last}\n").X) == 4
 
 
+@pytest.mark.parametrize("name", ["Total", "Mean"])
+def test_a_category_that_occurs_more_than_once_is_no_total(read, name):
+    table = read(f"brand,a\nAral,1.1\nShell,2.2\n{name},4\n{name},3.5\n")
+    assert len(table.X) == 4
+    assert not has_remark(table, "Totals")
+
+
 def test_frames_of_tables_are_left_out(read):
     rule = "+---+---+\n"
     table = read(f"{rule}| a | b |\n{rule}| 1 | 2 |\n| 3 | 5 |\n{rule}", missing="keep")

@@ -171,8 +171,8 @@ def describe_table(
 ) -> tuple[ColumnStatistics, PrincipalComponents]:
     """Return statistics of the columns of a table, and its principal components.
 
-    These have the distribution that fills missing cells if there may be any. `resident` makes the
-    passes over a table on a GPU or in a file, in which no cells may be missing.
+    The statistics have the distribution that fills missing cells if there may be any. `resident`
+    makes the passes over a table on a GPU or in a file, in which no cells may be missing.
     """
     if settings.padded:
         return describe_padded(X, shares, settings.n_components, precision=settings.dtype)
