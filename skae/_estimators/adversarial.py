@@ -9,38 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._engine import Adversarial, TrainedModel
 from skae._estimators.atomic import atomic_fit, sees_one_fit
-from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.autoencoder import shares_constraints
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.parts import read_loss
 from skae._shared.checks import check_count
 from skae._shared.scikit_learn import fit_context, wrap_rows
 
-_SHARED = (
-    "n_components",
-    "architecture",
-    "sample_shape",
-    "hidden_layer_sizes",
-    "activation",
-    "normalization",
-    "dropout",
-    "loss",
-    "init",
-    "missing",
-    "output_range",
-    "batch_size",
-    "learning_rate_init",
-    "max_iter",
-    "weight_decay",
-    "warm_start",
-    "dtype",
-    "mixed_precision",
-    "device",
-    "net_params",
-    "random_state",
-    "verbose",
-)
 
-
+@shares_constraints
 class AdversarialAutoencoderTransformer(BaseAutoencoder):
     r"""Adversarial autoencoder, whose codes follow a given prior so that rows can be generated.
 
@@ -246,7 +222,6 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **{name: AutoencoderTransformer._parameter_constraints[name] for name in _SHARED},
         "learning_rate": [StrOptions({"one_cycle", "constant"})],
         "prior": [StrOptions({"gaussian"}), callable],
         "divergence": [StrOptions({"adversarial", "mmd"})],

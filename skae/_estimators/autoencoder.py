@@ -1,7 +1,7 @@
 """The autoencoder as a transformer."""
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from sklearn.utils._param_validation import HasMethods, Hidden, Interval, RealNotInt, StrOptions
 
@@ -30,6 +30,7 @@ from skae.objectives import (
     ReconstructionLoss,
 )
 
+_Class = TypeVar("_Class", bound=type[Any])
 # Accepted here so that the error can name what to use instead.
 _FOREIGN = Hidden(StrOptions(set(FOREIGN_PENALTIES)))
 
@@ -541,3 +542,13 @@ class AutoencoderTransformer(BaseAutoencoder):
             super()._warn_of_weak_fit()
         elif self.best_iter_ == 0 and self._n_fits == 1:
             warn_of_no_neighbors_gained(self.linear_start_, is_linear=self.init == "pca")
+
+
+def shares_constraints(kind: _Class) -> _Class:
+    """Let a class of estimators constrain its other parameters as `AutoencoderTransformer` does."""
+    own = kind._parameter_constraints
+    shared = AutoencoderTransformer._parameter_constraints
+    kind._parameter_constraints = {
+        name: own[name] if name in own else shared[name] for name in kind._get_param_names()
+    }
+    return kind

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import MissingValues, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
-from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.autoencoder import AutoencoderTransformer, shares_constraints
 from skae._estimators.column_encoding import ColumnEncoding, Levels
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.drawn_rows import check_can_draw, draw_columns, keep_rows
@@ -52,6 +52,7 @@ _COPIES = 16.0
 _SAMPLE = "Fit to a random sample of the rows; `transform` reads all rows a block at a time."
 
 
+@shares_constraints
 class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
     """Imputation by an autoencoder that starts as a normal distribution.
 
@@ -173,7 +174,6 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "n_components": AutoencoderTransformer._parameter_constraints["n_components"],
         "missing_values": [MissingValues()],
         "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "standardize": ["boolean"],
@@ -182,7 +182,6 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         "min_value": [Real, "array-like", None],
         "max_value": [Real, "array-like", None],
         "autoencoder": [AutoencoderTransformer, None],
-        "random_state": ["random_state"],
     }
 
     def __init__(

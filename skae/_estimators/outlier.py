@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skae._engine import decode_table
 from skae._estimators.atomic import atomic_fit, sees_one_fit
-from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.autoencoder import AutoencoderTransformer, shares_constraints
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.frames import (
@@ -89,6 +89,7 @@ _MISSING = (
 )
 
 
+@shares_constraints
 class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseEstimator):
     r"""Outlier detection by the distance from other rows and by the reconstruction error.
 
@@ -206,13 +207,11 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "n_components": AutoencoderTransformer._parameter_constraints["n_components"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "trim": [Interval(Real, 0, 0.5, closed="left")],
         "autoencoder": [BaseAutoencoder, None],
         "cv": [Interval(Integral, 2, None, closed="left"), None],
-        "random_state": ["random_state"],
     }
 
     def __init__(

@@ -21,7 +21,7 @@ from skae._engine import (
     ordinary_torch_state,
 )
 from skae._estimators.atomic import sees_one_fit
-from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.autoencoder import shares_constraints
 from skae._estimators.base import BaseAutoencoder, Settings
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.parameters import take_parameters
@@ -30,23 +30,11 @@ from skae._shared.warning import warn_user
 from skae.architectures import Dense
 from skae.exceptions import NotBetterThanPCAWarning
 
-_SHARED = (
-    "batch_size",
-    "device",
-    "dtype",
-    "early_stopping",
-    "learning_rate_init",
-    "n_iter_no_change",
-    "random_state",
-    "tol",
-    "validation_fraction",
-    "verbose",
-    "warm_start",
-)
 # A constant learning rate ends farther from the optimum than a decreasing one.
 _RATE_OF_CHUNKS = 0.2
 
 
+@shares_constraints
 class SparseAutoencoderTransformer(BaseAutoencoder):
     r"""Sparse autoencoder: each row as a sum of a few rows of a large dictionary.
 
@@ -208,7 +196,6 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **{name: AutoencoderTransformer._parameter_constraints[name] for name in _SHARED},
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "n_active": [Interval(Integral, 1, None, closed="left")],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],

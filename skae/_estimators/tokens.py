@@ -20,6 +20,7 @@ from skae._engine import (
     train_autoencoder,
 )
 from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._estimators.autoencoder import shares_constraints
 from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.containers import read_container, refuse_texts
 from skae._estimators.held_out import read_separation
@@ -44,6 +45,7 @@ _LARGEST_CODE = 1e18
 _MOST_PROBABILITIES = {"cpu": 10**10, "mps": 10**11, "cuda": 10**12}
 
 
+@shares_constraints
 class TokenAutoencoderTransformer(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstimator
 ):
@@ -156,19 +158,8 @@ class TokenAutoencoderTransformer(
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "architecture": [Recurrent, None],
         "embedding_size": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"one_cycle", "constant"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "dtype": [StrOptions({"float32", "float64"})],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     def __init__(

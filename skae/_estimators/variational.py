@@ -20,7 +20,7 @@ from skae._engine import (
     ordinary_torch_state,
 )
 from skae._estimators.atomic import sees_one_fit
-from skae._estimators.autoencoder import AutoencoderTransformer
+from skae._estimators.autoencoder import shares_constraints
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.code_density import draw_between, fit_classes, read_labels
 from skae._estimators.dask_blocks import maps_dask
@@ -46,36 +46,9 @@ _SHARE_OF_ACTIVE_CODES = 0.5
 _SEED_OF_DRAWS = 0
 # Posterior draws per row for the density of a class.
 _DRAWS_PER_ROW = 2
-_SHARED = (
-    "n_components",
-    "architecture",
-    "sample_shape",
-    "hidden_layer_sizes",
-    "activation",
-    "normalization",
-    "dropout",
-    "init",
-    "missing",
-    "output_range",
-    "batch_size",
-    "learning_rate",
-    "learning_rate_init",
-    "max_iter",
-    "weight_decay",
-    "early_stopping",
-    "validation_fraction",
-    "n_iter_no_change",
-    "tol",
-    "warm_start",
-    "dtype",
-    "mixed_precision",
-    "device",
-    "net_params",
-    "random_state",
-    "verbose",
-)
 
 
+@shares_constraints
 class VariationalAutoencoderTransformer(BaseAutoencoder):
     r"""Variational autoencoder, whose codes have a known distribution for sampling.
 
@@ -318,7 +291,6 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     _takes_mixed_frames = True
 
     _parameter_constraints: ClassVar[dict] = {
-        **{name: AutoencoderTransformer._parameter_constraints[name] for name in _SHARED},
         "likelihood": [StrOptions(set(LIKELIHOODS))],
         "beta": [Interval(Real, 0, None, closed="left")],
         "beta_warm_up": [Interval(Real, 0, 1, closed="both")],
