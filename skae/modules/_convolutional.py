@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skae.modules._dense import ACTIVATIONS, DenseStack
-from skae.modules._regularization import BatchNorm, Dropout
+from skae.modules._regularization import BatchNorm, make_dropout
 
 # Keys are numbers of axes of a sample, without its channels.
 _CONVOLUTIONS = {
@@ -43,10 +43,7 @@ class _Maps(nn.Module):
         elif normalization == "layer":
             self.norm = nn.GroupNorm(1, n_channels, dtype=dtype, device="cpu")
         self.function = ACTIVATIONS[activation]()
-        self.dropout: Dropout | None = None
-        if dropout > 0:
-            seed = torch.randint(2**62, (), generator=generator, device="cpu")
-            self.dropout = Dropout(dropout, int(seed))
+        self.dropout = make_dropout(dropout, generator)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps of the same shape."""

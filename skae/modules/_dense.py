@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from skae.modules._products import linear
 from skae.modules._recording import is_recording
-from skae.modules._regularization import BatchNorm, Dropout
+from skae.modules._regularization import BatchNorm, Dropout, make_dropout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
@@ -94,18 +94,23 @@ class _Stack(nn.Module):
             self.norms.extend(_make_norm(normalization, n_units, dtype) for n_units in n_hidden)
         self.dropout: Dropout | None = None
 
-    def _set_dropout(self, share: float, generator: torch.Generator | None):
-        """Set the dropout of hidden units. A seed is drawn only if the share is positive."""
-        if share > 0:
-            seed = torch.randint(2**62, (), generator=generator, device="cpu")
-            self.dropout = Dropout(share, int(seed))
-
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
         """Return the weight (n_out, n_in) and the bias (n_out,) of each layer."""
         raise NotImplementedError
 
-    def _apply_layers(self, inputs: Tensor) -> Tensor:
-        """Return the output of the last layer."""
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Apply the layers.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, n_inputs)
+            One row per sample.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, n_outputs)
+            Values of the last layer.
+        """
         *hidden, last = self._layers()
         for layer, parameters in enumerate(hidden):
             inputs = self._activate(layer, linear(inputs, *parameters))
@@ -273,7 +278,7 @@ class DenseStack(_Stack):
             _make_linear(n_in, n_out, dtype) for n_in, n_out in itertools.pairwise(layer_sizes)
         )
         self.reset_parameters(zero_last=zero_last, generator=generator)
-        self._set_dropout(dropout, generator)
+        self.dropout = make_dropout(dropout, generator)
 
     @torch.no_grad()
     def reset_parameters(self, *, zero_last=False, generator=None) -> None:
@@ -296,21 +301,6 @@ class DenseStack(_Stack):
         if zero_last:
             for parameter in self.linears[-1].parameters():
                 parameter.zero_()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Apply the layers.
-
-        Parameters
-        ----------
-        inputs : Tensor of shape (n_samples, layer_sizes[0])
-            One row per sample.
-
-        Returns
-        -------
-        outputs : Tensor of shape (n_samples, layer_sizes[-1])
-            Values of the last layer.
-        """
-        return self._apply_layers(inputs)
 
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
         return [(layer.weight, layer.bias) for layer in cast(list[nn.Linear], self.linears)]
@@ -373,7 +363,7 @@ class TiedDenseStack(_Stack):
         self.biases = nn.ParameterList(
             torch.zeros(n_units, dtype=dtype, device="cpu") for n_units in n_outputs
         )
-        self._set_dropout(dropout, generator)
+        self.dropout = make_dropout(dropout, generator)
         self._start_at_zero()
 
     @torch.no_grad()
@@ -384,21 +374,6 @@ class TiedDenseStack(_Stack):
         self.eval()
         self.biases[-1].sub_(self(code)[0])
         self.train()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Apply the layers.
-
-        Parameters
-        ----------
-        inputs : Tensor of shape (n_samples, n_components)
-            One row per sample, with as many entries as the encoder returns.
-
-        Returns
-        -------
-        outputs : Tensor of shape (n_samples, n_features)
-            Values of the last layer, as many as the inputs of the encoder.
-        """
-        return self._apply_layers(inputs)
 
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
         weights = [weight.T for weight, _ in reversed(self._tied[0]._layers())]

@@ -15,7 +15,61 @@ _LEAST_SHARE_OF_MEAN = 1e-3
 _LEAST_SHARE = 1e-6
 
 
-class LinearOutput(nn.Module):
+class _Output(nn.Module):
+    """Base class of outputs."""
+
+    def link(self, linear: Tensor) -> Tensor:
+        """Return the contribution of the linear path to the output.
+
+        Parameters
+        ----------
+        linear : Tensor of shape (n_samples, n_features)
+            Back-projection of the codes, in standardised units.
+
+        Returns
+        -------
+        linked : Tensor of shape (n_samples, n_features)
+            Contribution, such as a logit or the logarithm of a rate.
+        """
+        raise NotImplementedError
+
+    def link_derivative(self, linear: Tensor) -> Tensor:
+        """Return the derivative of `link`."""
+        raise NotImplementedError
+
+    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
+        """Turn the loss's gradient by the output into that by the linear path, in place."""
+        return gradient.mul_(self.link_derivative(linear))
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Return the reconstruction in standardised units.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_features)
+            Sum of the linear path and the decoder.
+
+        Returns
+        -------
+        reconstruction : Tensor of shape (n_samples, n_features)
+            Standardised rows.
+        """
+        raise NotImplementedError
+
+
+class _OutputOfUnits(_Output):
+    """Base class of outputs in the units of X, with its mean and scale."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+
+class LinearOutput(_Output):
     """Output that is the reconstruction, clipped to a range if one is known.
 
     Parameters
@@ -81,7 +135,7 @@ class LinearOutput(nn.Module):
         return torch.clamp(output, lower, upper)
 
 
-class LogisticOutput(nn.Module):
+class LogisticOutput(_OutputOfUnits):
     """Output that is the logit of a reconstruction in (0, 1), in the units of X.
 
     The linear path adds the logit of its back-projection in the units of X to the output. Outside
@@ -108,38 +162,18 @@ class LogisticOutput(nn.Module):
     tensor([[0.2500]])
     """
 
-    mean: Tensor
-    scale: Tensor
-
     def __init__(
         self, mean: Tensor, scale: Tensor, *, clip: float = 0.02, slope: float = 4.0
     ) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
+        super().__init__(mean, scale)
         self.clip = clip
         self.slope = slope
 
     def link(self, linear: Tensor) -> Tensor:
-        """Return the logit of the reconstruction of the linear path.
-
-        Parameters
-        ----------
-        linear : Tensor of shape (n_samples, n_features)
-            Back-projection of the codes, in standardised units.
-
-        Returns
-        -------
-        logit : Tensor of shape (n_samples, n_features)
-            Contribution of the linear path to the output.
-        """
+        """Return the logit of the reconstruction of the linear path."""
         share = self.mean + self.scale * linear
         clipped = share.clamp(self.clip, 1 - self.clip)
         return torch.logit(clipped) + self.slope * (share - clipped)
-
-    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
-        """Turn the loss's gradient by the output into that by the linear path, in place."""
-        return gradient.mul_(self.link_derivative(linear))
 
     def link_derivative(self, linear: Tensor) -> Tensor:
         """Return the derivative of `link`."""
@@ -153,22 +187,11 @@ class LogisticOutput(nn.Module):
         return torch.sigmoid(output) * torch.sigmoid(-output) / self.scale
 
     def forward(self, output: Tensor) -> Tensor:
-        """Return the reconstruction in standardised units.
-
-        Parameters
-        ----------
-        output : Tensor of shape (n_samples, n_features)
-            Logits.
-
-        Returns
-        -------
-        reconstruction : Tensor of shape (n_samples, n_features)
-            Probabilities, standardised like X.
-        """
+        """Return the reconstruction in standardised units."""
         return (torch.sigmoid(output) - self.mean) / self.scale
 
 
-class ExponentialOutput(nn.Module):
+class ExponentialOutput(_OutputOfUnits):
     """Output that is the logarithm of a rate, the expected count in the units of X.
 
     The linear path adds the logarithm of its back-projection in the units of X to the output. Below
@@ -201,39 +224,20 @@ class ExponentialOutput(nn.Module):
     tensor([[0.5000]])
     """
 
-    mean: Tensor
-    scale: Tensor
     unit: Tensor
 
     def __init__(self, mean: Tensor, scale: Tensor, *, clip: float = 0.05) -> None:
-        super().__init__()
+        super().__init__(mean, scale)
         average = mean.mean()
         least = torch.where(average > 0, _LEAST_SHARE_OF_MEAN * average, 1.0)
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
         self.register_buffer("unit", mean.clamp_min(least))
         self.clip = clip
 
     def link(self, linear: Tensor) -> Tensor:
-        """Return the logarithm of the reconstruction of the linear path.
-
-        Parameters
-        ----------
-        linear : Tensor of shape (n_samples, n_features)
-            Back-projection of the codes, in standardised units.
-
-        Returns
-        -------
-        log_rate : Tensor of shape (n_samples, n_features)
-            Contribution of the linear path to the output.
-        """
+        """Return the logarithm of the reconstruction of the linear path."""
         rate = self.mean + self.scale * linear
         clipped = rate.clamp_min(self.clip * self.unit)
         return torch.log(clipped) + (rate - clipped) / self.unit
-
-    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
-        """Turn the loss's gradient by the output into that by the linear path, in place."""
-        return gradient.mul_(self.link_derivative(linear))
 
     def link_derivative(self, linear: Tensor) -> Tensor:
         """Return the derivative of `link`."""
@@ -246,22 +250,11 @@ class ExponentialOutput(nn.Module):
         return torch.exp(output.clamp_max(_GREATEST_LOG_RATE)) / self.scale
 
     def forward(self, output: Tensor) -> Tensor:
-        """Return the reconstruction in standardised units.
-
-        Parameters
-        ----------
-        output : Tensor of shape (n_samples, n_features)
-            Log rates.
-
-        Returns
-        -------
-        reconstruction : Tensor of shape (n_samples, n_features)
-            Rates, standardised like X.
-        """
+        """Return the reconstruction in standardised units."""
         return (torch.exp(output.clamp_max(_GREATEST_LOG_RATE)) - self.mean) / self.scale
 
 
-class MixedOutput(nn.Module):
+class MixedOutput(_OutputOfUnits):
     """Output of numbers, and of logits of the levels of categories, in blocks of columns.
 
     The linear path back-projects numbers and shares of levels. It adds the numbers and the
@@ -294,8 +287,6 @@ class MixedOutput(nn.Module):
     tensor([[12.0000,  0.5000,  0.5000]])
     """
 
-    mean: Tensor
-    scale: Tensor
     factor: Tensor
 
     def __init__(
@@ -308,10 +299,8 @@ class MixedOutput(nn.Module):
         clip: float = 0.02,
         slope: float = 4.0,
     ):
-        super().__init__()
+        super().__init__(mean, scale)
         self.blocks = ColumnBlocks(levels)
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
         self.register_buffer("factor", mean.new_tensor(repeat_for_columns(factors, levels)))
         self.clip = clip
         self.slope = slope
@@ -322,27 +311,12 @@ class MixedOutput(nn.Module):
         return (self.mean * self.factor).clamp_min(_LEAST_SHARE)
 
     def link(self, linear: Tensor) -> Tensor:
-        """Return unchanged numbers, and logarithms of the shares of levels.
-
-        Parameters
-        ----------
-        linear : Tensor of shape (n_samples, n_features)
-            Back-projection of the codes, in standardised units.
-
-        Returns
-        -------
-        output : Tensor of shape (n_samples, n_features)
-            Contribution of the linear path to the output.
-        """
+        """Return unchanged numbers, and logarithms of the shares of levels."""
         share = (self.mean + self.scale * linear) * self.factor
         usual = self._shares
         clipped = torch.maximum(share, self.clip * usual)
         logit = torch.log(clipped) + self.slope * (share - clipped) / usual
         return torch.where(self.blocks.is_level, logit, linear)
-
-    def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
-        """Turn the loss's gradient by the output into that by the linear path, in place."""
-        return gradient.mul_(self.link_derivative(linear))
 
     def link_derivative(self, linear: Tensor) -> Tensor:
         """Return the derivative of `link`."""
@@ -353,18 +327,7 @@ class MixedOutput(nn.Module):
         return torch.where(self.blocks.is_level, slope * (self.scale * self.factor), 1.0)
 
     def forward(self, output: Tensor) -> Tensor:
-        """Return the reconstruction in standardised units.
-
-        Parameters
-        ----------
-        output : Tensor of shape (n_samples, n_features)
-            Numbers and logits.
-
-        Returns
-        -------
-        reconstruction : Tensor of shape (n_samples, n_features)
-            Numbers and probabilities, standardised like X.
-        """
+        """Return the reconstruction in standardised units."""
         probability = self.blocks.log_softmax(output).exp()
         shown = (probability / self.factor - self.mean) / self.scale
         return torch.where(self.blocks.is_level, shown, output)

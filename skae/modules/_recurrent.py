@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from skae.modules._dense import DenseStack
 from skae.modules._recording import is_recording
-from skae.modules._regularization import Dropout
+from skae.modules._regularization import make_dropout
 
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -177,7 +177,7 @@ class RecurrentEncoder(nn.Module):
             )
             for _ in self.directions
         )
-        self.dropout = _make_dropout(dropout, generator)
+        self.dropout = make_dropout(dropout, generator)
         self.head = DenseStack(
             [n_units * len(self.readers), *hidden_layer_sizes, n_outputs],
             activation,
@@ -318,7 +318,7 @@ class RecurrentDecoder(nn.Module):
         self.writer = RecurrentLayers(
             n_inputs, n_units, cell=cell, n_layers=n_layers, dtype=dtype, generator=generator
         )
-        self.dropout = _make_dropout(dropout, generator)
+        self.dropout = make_dropout(dropout, generator)
         self.head = DenseStack(
             [n_units, self.sample_shape[1]], zero_last=zero_last, dtype=dtype, generator=generator
         )
@@ -355,12 +355,6 @@ class RecurrentDecoder(nn.Module):
         states = torch.tanh(self.start(code)).view(shape).transpose(0, 1).contiguous()
         written = self.writer(code.expand(self.sample_shape[0], *code.shape), states)
         return written if self.dropout is None else self.dropout(written)
-
-
-def _make_dropout(share: float, generator) -> Dropout | None:
-    if share == 0:
-        return None
-    return Dropout(share, int(torch.randint(2**62, (), generator=generator, device="cpu")))
 
 
 def find_longest(lengths: Tensor, limit: int) -> int:

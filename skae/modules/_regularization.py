@@ -94,3 +94,10 @@ class Dropout(nn.Module):
     def __setstate__(self, state):
         super().__setstate__({**state, "generator": torch.Generator(device="cpu")})
         self.unpack_draws_(np.frombuffer(state["generator"], dtype=np.uint8))
+
+
+def make_dropout(share: float, generator: torch.Generator | None) -> Dropout | None:
+    """Return dropout with a seed drawn from a generator. None, without a draw, for a share of 0."""
+    if share == 0:
+        return None
+    return Dropout(share, int(torch.randint(2**62, (), generator=generator, device="cpu")))
