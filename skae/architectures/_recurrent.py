@@ -1,9 +1,8 @@
 """Recurrent architecture, for sequences."""
 
-from numbers import Integral
-
 from torch import nn
 
+from skae._shared.checks import check_choice, check_count
 from skae.architectures._base import Architecture, list_layer_options, refuse_settings
 from skae.modules import RecurrentDecoder, RecurrentEncoder, StackPlan
 
@@ -91,17 +90,10 @@ class Recurrent(Architecture):
         ValueError
             If a parameter is not as described.
         """
-        if self.cell not in _CELLS:
-            raise ValueError(
-                f"`cell` must be one of {_CELLS}. Got {self.cell!r}. Use the first if in doubt."
-            )
+        check_choice("cell", self.cell, _CELLS, "Use the first if in doubt.")
         for name in ("n_units", "n_layers"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Got {value!r}. "
-                    f"The default is {64 if name == 'n_units' else 1}."
-                )
+            default = 64 if name == "n_units" else 1
+            check_count(name, getattr(self, name), f"The default is {default}.")
         return {
             "cell": self.cell,
             "n_units": int(self.n_units),

@@ -15,6 +15,7 @@ from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.frames import warn_of_left_out
 from skae._estimators.linear_start import LinearStart
 from skae._estimators.validation import is_masked
+from skae._shared.checks import check_count
 from skae._shared.warning import warn_user
 from skae.comparison._comparison import Evidence, PCAComparison
 from skae.comparison._epoch_counter import epochs_counted
@@ -230,10 +231,7 @@ def _check_n_components(n_components):
 
 
 def _check_n_splits(n_splits, X_test):
-    if not isinstance(n_splits, Integral) or int(n_splits) < 1:
-        raise ValueError(
-            f"`n_splits` must be a whole number of at least 1. Got {n_splits!r}. Try n_splits=5."
-        )
+    check_count("n_splits", n_splits, "Try n_splits=5.")
     if X_test is not None and int(n_splits) > 1:
         raise ValueError(
             f"`n_splits` must be 1 if `X_test` is given. Got {n_splits}. Leave out one of them."

@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from skae._shared.checks import check_choice
 from skae.inspection._plotting import BLUE, GREY, take_axes, widen
 
 _SIZE = (5.6, 4.0)
@@ -117,8 +118,4 @@ class ComponentsCurveDisplay:
 
 def _check_metric(metric, has_score):
     usable = [name for name in _METRICS if has_score or name != "downstream_score"]
-    if metric not in usable:
-        raise ValueError(
-            f"`metric` must be one of {usable}. Got {metric!r}. "
-            "The downstream score needs a comparison with `y`."
-        )
+    check_choice("metric", metric, usable, "The downstream score needs a comparison with `y`.")

@@ -4,6 +4,7 @@ from typing import Self
 
 import numpy as np
 
+from skae._shared.checks import check_choice
 from skae._shared.labels import keep_labelled
 from skae.inspection._images import draw_image, read_image_shape
 from skae.inspection._plotting import (
@@ -145,7 +146,7 @@ class ReconstructionErrorDisplay:
         """
         model, frame = find_frame_model(estimator, X)
         if model is not None:
-            _check_kind(kind)
+            check_choice("kind", kind, _KINDS, "Try kind='rows'.")
             errors = np.asarray(model.reconstruction_errors(frame), dtype=np.float64)
             names = name_features(None, None, feature_names or model._frame.names, errors.shape[1])
             return cls._make(errors, y, kind, "baseline", names).plot(ax=ax)
@@ -209,7 +210,7 @@ class ReconstructionErrorDisplay:
         ValueError
             If `kind` is not as described, or the shapes do not match.
         """
-        _check_kind(kind)
+        check_choice("kind", kind, _KINDS, "Try kind='rows'.")
         if image_shape is None:
             image_shape = find_image_shape(X)
         values, reconstructions, form = read_pair(X, reconstructions)
@@ -309,8 +310,3 @@ class ReconstructionErrorDisplay:
         self.ax_.set(xlabel="label", ylabel=label)
         names = [group.label for group in groups]
         label_features(self.ax_.xaxis, names, "label (position in ascending order)")
-
-
-def _check_kind(kind):
-    if kind not in _KINDS:
-        raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='rows'.")

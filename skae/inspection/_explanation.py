@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skae._shared.checks import check_choice
 from skae._shared.extras import import_extra
 from skae.inspection._images import draw_image, read_image_shape
 from skae.inspection._plotting import (
@@ -102,7 +103,7 @@ class CodeExplanation:
         (2, 3)
         """
         pandas = import_extra("pandas", "table", "to_frame")
-        _check_kind(kind)
+        check_choice("kind", kind, _KINDS, "Try kind='inputs'.")
         if kind == "importance":
             losses = self.importances
             columns = {"mean": losses.mean(axis=1), "std": losses.std(axis=1)}
@@ -162,7 +163,7 @@ class CodeExplanation:
         >>> len(axes)
         2
         """
-        _check_kind(kind)
+        check_choice("kind", kind, _KINDS, "Try kind='inputs'.")
         n_codes = len(self.importances)
         if components is None:
             components = range(n_codes if kind == "importance" else min(n_codes, _MOST_CODES))
@@ -219,8 +220,3 @@ def _draw_maps(axes, means, image_shape):
     for panel, mean in zip(axes, means, strict=True):
         image = draw_image(panel, mean, image_shape[-2:], (-most, most), DIFFERENCES)
     axes[0].figure.colorbar(image, ax=list(axes), extend="both", label="mean change")
-
-
-def _check_kind(kind):
-    if kind not in _KINDS:
-        raise ValueError(f"`kind` must be one of {_KINDS}. Got {kind!r}. Try kind='inputs'.")

@@ -5,6 +5,8 @@ from numbers import Integral
 
 import numpy as np
 
+from skae._shared.checks import check_choice
+
 KINDS = ("image", "series", "bars")
 
 
@@ -47,8 +49,7 @@ def choose_kind(kind, image_shape):
     """
     if kind is None:
         return "bars" if image_shape is None else "image"
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {KINDS}. Got {kind!r}. Try kind='bars'.")
+    check_choice("kind", kind, KINDS, "Try kind='bars'.")
     if kind == "image" and image_shape is None:
         raise ValueError(
             "`image_shape` must be given with kind='image'. Got None. "

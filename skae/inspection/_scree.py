@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing
 from skae._engine import count_components
 from skae._estimators.frames import is_mixed_frame
 from skae._estimators.linear_start import LinearStart
+from skae._shared.checks import check_choice
 from skae.inspection._plotting import BLUE, GREY, take_axes, widen
 from skae.metrics import explained_variance, neg_reconstruction_error
 from skae.metrics._transformer import check_complete, find_points, index_samples, to_array
@@ -142,7 +143,7 @@ class ScreeDisplay:
         ValueError
             If `metric` or `n_components` is not as described, or X has missing cells.
         """
-        _check_metric(metric)
+        check_choice("metric", metric, list(_METRICS), "Try metric='explained_variance'.")
         _check_estimator(estimator)
         samples, points = index_samples(X), to_array(find_points(X))
         is_frame = is_mixed_frame(samples)
@@ -183,7 +184,7 @@ class ScreeDisplay:
         ValueError
             If `metric` is not as described.
         """
-        _check_metric(metric)
+        check_choice("metric", metric, list(_METRICS), "Try metric='explained_variance'.")
         ax = take_axes(ax, "ScreeDisplay.plot", _SIZE)
         self.ax_, self.figure_ = ax, ax.figure
         self.lines_: list[Any] = []
@@ -234,14 +235,6 @@ def _check_estimator(estimator):
             "`estimator` must have a parameter `n_components`. Got "
             f"{type(estimator).__name__}. Pass an autoencoder and preprocessed rows instead of a "
             "pipeline."
-        )
-
-
-def _check_metric(metric: str):
-    if metric not in _METRICS:
-        raise ValueError(
-            f"`metric` must be one of {list(_METRICS)}. Got {metric!r}. Try "
-            "metric='explained_variance'."
         )
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
+from skae._shared.checks import check_count
 from skae._shared.extras import import_extra
 from skae.inspection._plotting import name_features
 
@@ -124,7 +124,7 @@ def top_rows(estimator, X, labels=None, *, code: int, n_rows: int = 10) -> TopEn
             f"`labels` must have an entry for each of the {n_samples} rows of X. Got {len(labels)}."
             " Pass them in the order of the rows."
         )
-    _check_code(code, codes.shape[1])
+    check_count("code", code, "Indices start at 0.", least=0, most=codes.shape[1] - 1)
     return _find_top(_take_column(codes, int(code)), labels, n_rows, name="n_rows")
 
 
@@ -170,7 +170,7 @@ def top_columns(estimator, feature_names=None, *, code: int, n_columns: int = 10
             f"{type(estimator).__name__}, whose codes do not change the columns linearly. "
             "Use explain_codes."
         )
-    _check_code(code, len(estimator.components_))
+    check_count("code", code, "Indices start at 0.", least=0, most=len(estimator.components_) - 1)
     row = np.asarray(estimator.components_)[int(code)]
     names = name_features(None, estimator, feature_names, len(row))
     return _find_top(row, names, n_columns, name="n_columns")
@@ -182,19 +182,11 @@ def _take_column(codes, code: int) -> np.ndarray:
     return np.asarray(codes.to_numpy() if hasattr(codes, "to_numpy") else codes)[:, code]
 
 
-def _check_code(code, end: int):
-    if not isinstance(code, Integral) or not 0 <= int(code) < end:
-        raise ValueError(
-            f"`code` must be a whole number from 0 to {end - 1}. Got {code!r}. Indices start at 0."
-        )
-
-
 def _find_top(values: np.ndarray, labels: Sequence, n_entries: int, *, name: str) -> TopEntries:
     """Return the entries with the largest values, without zeros."""
-    if not isinstance(n_entries, Integral) or n_entries < 1:
-        raise ValueError(f"`{name}` must be at least 1. Got {n_entries!r}. Leave it out for 10.")
+    n_entries = check_count(name, n_entries, "Leave it out for 10.")
     order = np.argsort(-values, kind="stable")
-    order = order[values[order] != 0][: int(n_entries)]
+    order = order[values[order] != 0][:n_entries]
     # A Series would be indexed by its labels instead of positions.
     listed = list(labels)
     return TopEntries(order, values[order], [listed[index] for index in order])

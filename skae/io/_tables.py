@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from skae._shared.checks import check_choice
 from skae.io._arrays import read_npz
 from skae.io._conversion import convert_columns
 from skae.io._excel import EXCEL_SUFFIXES, read_excel_columns
@@ -99,8 +100,7 @@ def read_table(
     >>> table.X["colour"].tolist()
     ['red', 'blue']
     """
-    if missing not in MISSING:
-        raise ValueError(f"`missing` must be one of {MISSING}. Got {missing!r}. Try 'drop'.")
+    check_choice("missing", missing, MISSING, "Try 'drop'.")
     drop = (drop,) if isinstance(drop, str) else tuple(drop)
     request = Request(Path(path), target, missing, drop)
     suffix = _find_suffix(request.path, sheet)

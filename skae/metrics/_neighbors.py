@@ -1,13 +1,12 @@
 """Share of nearest neighbours that codes keep."""
 
-import numbers
-
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_consistent_length
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
+from skae._shared.checks import check_choice, check_count
 from skae.metrics._transformer import (
     check_complete,
     find_points,
@@ -138,21 +137,12 @@ def _read_table(X):
 def _check(k, metrics, n_queries, n_rows) -> int:
     """Check the parameters, and return the number of queries."""
     for name, metric in zip(("metric", "code_metric"), metrics, strict=True):
-        if metric not in _METRICS:
-            raise ValueError(f"`{name}` must be one of {_METRICS}. Got {metric!r}. Try 'cosine'.")
+        check_choice(name, metric, _METRICS, "Try 'cosine'.")
     n_queries = n_rows if n_queries is None else n_queries
-    if not isinstance(n_queries, numbers.Integral) or not 1 <= int(n_queries) <= n_rows:
-        raise ValueError(
-            f"`n_queries` must be a whole number from 1 to {n_rows}. Got {n_queries!r}. Leave it "
-            "out to search the neighbours of every row."
-        )
-    n_queries = int(n_queries)
+    remedy = "Leave it out to search the neighbours of every row."
+    n_queries = check_count("n_queries", n_queries, remedy, most=n_rows)
     n_others = n_rows - 1 if n_queries == n_rows else n_rows - n_queries
-    if not isinstance(k, numbers.Integral) or not 1 <= int(k) <= n_others:
-        raise ValueError(
-            f"`k` must be a whole number from 1 to {n_others} for these rows. Got {k!r}. "
-            "Lower it, or pass more rows."
-        )
+    check_count("k", k, "Lower it, or pass more rows.", most=n_others)
     return n_queries
 
 

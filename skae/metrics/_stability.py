@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from itertools import permutations
-from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -12,6 +11,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
+from skae._shared.checks import check_count
 from skae.metrics._transformer import to_array
 
 
@@ -93,11 +93,7 @@ def code_stability(
     >>> code_stability(PCA(2, svd_solver="full"), load_iris().data, n_seeds=2).from_one.round(3)
     array([1., 1.])
     """
-    if not isinstance(n_seeds, Integral) or n_seeds < 2:
-        raise ValueError(
-            f"`n_seeds` must be a whole number of at least 2. Got {n_seeds!r}. Stability compares "
-            "pairs of fits."
-        )
+    check_count("n_seeds", n_seeds, "Stability compares pairs of fits.", least=2)
     train, test = train_test_split(X, test_size=test_size, random_state=random_state)
     codes = Parallel(n_jobs=n_jobs)(
         delayed(_find_codes)(estimator, train, test, seed) for seed in range(n_seeds)

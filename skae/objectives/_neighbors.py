@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skae._shared.checks import check_count
 from skae.objectives._objective import Objective
 from skae.objectives._reconstruction import PreparedLoss, ReconstructionLoss, mean_loss
 from skae.objectives._units import ColumnUnits
@@ -70,11 +71,8 @@ class NeighborLoss(ReconstructionLoss):
             raise ValueError(
                 f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Use one of these."
             )
-        if not isinstance(self.n_neighbors, numbers.Integral) or self.n_neighbors < 1:
-            raise ValueError(
-                f"`n_neighbors` must be a whole number, at least 1. Got {self.n_neighbors!r}. "
-                "Use the number of neighbours for which you will search."
-            )
+        remedy = "Use the number of neighbours for which you will search."
+        check_count("n_neighbors", self.n_neighbors, remedy)
         is_number = isinstance(self.temperature, numbers.Real) and math.isfinite(self.temperature)
         if not is_number or self.temperature <= 0:
             raise ValueError(

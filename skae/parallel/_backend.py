@@ -10,6 +10,7 @@ import joblib
 from joblib.parallel import LokyBackend, SequentialBackend
 
 from skae._engine.fitting.resumption import KeptStates
+from skae._shared.checks import check_count
 from skae._shared.memory import find_free_memory
 from skae._shared.progress import Progress
 from skae.parallel._threads import Threads
@@ -84,13 +85,10 @@ class SideBySideBackend(LokyBackend):
         self.supports_inner_max_num_threads = n_processes != 1
         self._kept_states = None
         if resume_until is not None:
-            if not isinstance(resume_until, Integral) or resume_until < 1:
-                raise ValueError(
-                    f"`resume_until` must be a positive integer. Got {resume_until!r}. Use the "
-                    "greatest `max_iter` of the search."
-                )
+            remedy = "Use the greatest `max_iter` of the search."
+            resume_until = check_count("resume_until", resume_until, remedy)
             most_bytes = int(find_free_memory() * _SHARE_OF_MEMORY / 2)
-            self._kept_states = KeptStates(int(resume_until), most_bytes)
+            self._kept_states = KeptStates(resume_until, most_bytes)
 
     def effective_n_jobs(self, n_jobs):
         """Return the number of tasks that run at the same time.

@@ -57,7 +57,7 @@ def test_numbers_and_labels_that_do_not_fit_are_refused():
         ({"code": 2}, "`code` must be a whole number from 0 to 1. Got 2"),
         ({"code": -1}, "`code` must be"),
         ({"code": 0.5}, "`code` must be"),
-        ({"code": 0, "n_rows": 0}, "`n_rows` must be at least 1"),
+        ({"code": 0, "n_rows": 0}, "`n_rows` must be a positive integer"),
         ({"code": 0, "labels": ["a"]}, "`labels` must have an entry for each of the 5 rows"),
     ]:
         with pytest.raises(ValueError, match=message):
