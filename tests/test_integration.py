@@ -1,5 +1,8 @@
 """Use of the estimator in pipelines, searches and other tools of scikit-learn."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -294,3 +297,28 @@ def test_weights_that_are_not_requested_are_an_error(wine, weights):
 def test_weights_need_no_request_outside_of_a_pipeline(wine, weights, method):
     estimator = getattr(make(), method)(wine[0], sample_weight=weights)
     assert np.isfinite(estimator.score(wine[0], sample_weight=weights))
+
+
+MAKES_MODELS = """
+import pickle, sys
+import subprocess
+import sys
+
+import numpy as np
+import skae
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+for model in [
+    skae.AutoencoderTransformer(2, max_iter=1),
+    skae.AutoencoderImputer(1, autoencoder=skae.AutoencoderTransformer(max_iter=1)),
+    skae.AdversarialAutoencoderTransformer(2, max_iter=1),
+]:
+    pickle.loads(pickle.dumps(model.fit(X))).transform(X)
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_fits_and_pickles_do_not_import_the_compiler_of_torch():
+    # Its import takes longer than a small fit.
+    subprocess.run([sys.executable, "-W", "ignore", "-c", MAKES_MODELS], check=True)

@@ -124,7 +124,8 @@ class CodeBasis(nn.Module):
 
     def __init__(self, n_components: int, *, dtype=torch.float32) -> None:
         super().__init__()
-        eye = torch.eye(n_components, dtype=dtype, device="cpu")
+        # Without storage, `torch.eye` imports torch's compiler.
+        eye = torch.zeros(n_components, n_components, dtype=dtype, device="cpu").fill_diagonal_(1)
         self.register_buffer("origin", eye.new_zeros(n_components))
         self.register_buffer("forward_map", eye)
         self.register_buffer("inverse_map", eye.clone())

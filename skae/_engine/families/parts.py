@@ -46,8 +46,12 @@ def _make_linear_path(plan: NetworkPlan) -> LinearPath | None:
 def _make_filling(plan: NetworkPlan) -> GaussianFilling | None:
     if plan.filling is None:
         return None
-    mean = torch.zeros(plan.n_features, dtype=plan.torch_dtype)
-    return GaussianFilling(mean, torch.diag(mean + 1) if plan.filling == "normal" else None)
+    n_features, dtype = plan.n_features, plan.torch_dtype
+    identity = None
+    if plan.filling == "normal":
+        # Without storage, `torch.eye` imports torch's compiler.
+        identity = torch.zeros(n_features, n_features, dtype=dtype).fill_diagonal_(1)
+    return GaussianFilling(torch.zeros(n_features, dtype=dtype), identity)
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ from skae._engine.judgement import mean_of_rows
 from skae._engine.settings import LoopSettings
 from skae._engine.start.noise import InputNoise
 from skae._engine.start.odd_cells import OddCells
-from skae._engine.steps.optimizer import adamw_groups
+from skae._engine.steps.optimizer import AdamW, adamw_groups
 from skae._engine.tables.batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
 from skae._engine.tables.spread_batches import SpreadBatches
 from skae._shared.progress import WORK, Progress, show_progress
@@ -467,7 +467,7 @@ def _list_adamw_options(setup: TrainingSetup, loop: LoopSettings) -> dict[str, A
     # settings. A pattern has no alternatives except for single characters.
     groups = [("*[ch]o[do][ed]*.*", {}), *(("*linear_path.*", group) for group in others)]
     options = {f"optimizer__{name}": value for name, value in stacks.items()}
-    return {"optimizer": torch.optim.AdamW, **options, "optimizer__param_groups": groups}
+    return {"optimizer": AdamW, **options, "optimizer__param_groups": groups}
 
 
 def _connect(net: AutoencoderNet, ranks: Alone):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skae._engine.steps.autograd import AutogradStep, load_states_
+from skae._engine.steps.optimizer import AdamW
 from skae.objectives import AdversarialObjective
 
 # Learning rate of the discriminator, independent of that of the autoencoder, and the least share of
@@ -36,7 +37,7 @@ class AdversarialStep(AutogradStep):
         super().__init__(modules, objective, optimizers, **params)
         self._greatest_rates = [groups[0]["lr"] for groups in self.groups]
         self.discriminator_optimizers = [
-            torch.optim.AdamW(
+            AdamW(
                 module.discriminator.parameters(),
                 **make_discriminator_groups([1.0], [1.0])[0],
                 fused=True,

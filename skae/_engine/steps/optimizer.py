@@ -1,5 +1,6 @@
 """AdamW for the parts of an autoencoder, and learning-rate schedules."""
 
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,12 @@ _BETAS = (0.9, 0.99)
 _EPSILON_OF_SUM = 1e-5
 # The linear path usually starts close to its optimum, so its learning rate is lower.
 LINEAR_PATH_RATE = 0.2
+
+
+class AdamW(torch.optim.AdamW):
+    """AdamW that is made without torch's compiler, whose import takes longer than a small fit."""
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
 
 
 def adamw_groups(
@@ -39,10 +46,10 @@ def adamw_groups(
     return [stacks, path]
 
 
-def make_adamw(module: Autoencoder, groups: Sequence[dict]) -> torch.optim.AdamW:
+def make_adamw(module: Autoencoder, groups: Sequence[dict]) -> AdamW:
     """Return an optimiser of all parameters with settings returned by `adamw_groups`."""
     parts = zip(split_parameters(module), groups, strict=True)
-    return torch.optim.AdamW([{"params": part, **group} for part, group in parts])
+    return AdamW([{"params": part, **group} for part, group in parts])
 
 
 def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
@@ -62,7 +69,7 @@ def is_own_adamw(
     `others` are parameters of the module that another optimiser trains.
     """
     groups = optimizer.param_groups
-    if type(optimizer) is not torch.optim.AdamW or any(
+    if type(optimizer) not in (AdamW, torch.optim.AdamW) or any(
         group["amsgrad"] or group["maximize"] for group in groups
     ):
         return False
