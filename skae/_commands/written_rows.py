@@ -16,16 +16,7 @@ _CHUNK_BYTES = 2**22
 class ParquetRows:
     """A folder of Parquet files, one for each piece.
 
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    shape : tuple of int
-        Shape of all rows; further axes are flattened into columns.
-    dtype : dtype
-        Type of the numbers.
-    names : sequence of str
-        Names of the columns.
+    Rows of more axes in `shape` are flattened into columns.
     """
 
     def __init__(self, path: Path, shape, dtype, names):

@@ -48,31 +48,13 @@ def draw_columns(
     n_draws: int,
     seed: int,
 ) -> Iterator[list[np.ndarray]]:
-    """Yield columns in which missing values are replaced by draws.
+    """Yield columns in which missing values are replaced by draws, `n_draws` times.
 
-    Parameters
-    ----------
-    encoding : ColumnEncoding
-        Maps columns to the rows of the autoencoder, and back.
-    autoencoder : AutoencoderTransformer
-        A fitted autoencoder that takes missing values.
-    share : float in [0, 1]
-        Weight of the network's correction.
-    kept : tuple of (ndarray of shape (n_kept, n_columns), int, float)
-        Rows of the training table, the number of all of them, and the factor of residuals.
-    numbers : list of ndarray of shape (n_samples,)
-        Columns to fill: floats, or numbers of categories, NaN where a cell is missing.
-    is_bounded : ndarray of bool of shape (n_columns,)
-        Columns with bounds.
-    n_draws : int
-        Number of tables.
-    seed : int
-        Seed of the draws.
-
-    Yields
-    ------
-    drawn : list of ndarray of shape (n_samples,)
-        Columns of floats or categories, of which only the missing values are meaningful.
+    `numbers` are the columns to fill: floats, or numbers of categories, NaN where a cell is
+    missing. Only the missing values of the yielded columns, of floats or categories, are
+    meaningful. `share` is the weight of the network's correction. `kept` has rows of the training
+    table, the number of all of its rows, and the factor of residuals. `is_bounded` marks columns
+    with bounds.
     """
     rows, n_rows, spread = kept
     steps = [

@@ -9,16 +9,8 @@ from skae._estimators.column_encoding import ColumnEncoding
 class EncodedRows(StoredTable):
     """Columns of numbers and categories, encoded when rows are taken.
 
-    Parameters
-    ----------
-    columns : list of ndarray of shape (n_samples,)
-        Floats, or numbers of categories, NaN where a cell is missing.
-    encoding : ColumnEncoding
-        Encoding of the columns.
-    dtype : dtype
-        Type of the encoded numbers.
-    mean : ndarray of shape (n_encoded,), default=None
-        Values of missing cells; NaN where None.
+    Columns are floats, or numbers of categories, with NaN where a cell is missing. `mean` replaces
+    missing cells; they stay NaN if it is None.
     """
 
     def __init__(self, columns, encoding: ColumnEncoding, dtype, mean: np.ndarray | None = None):

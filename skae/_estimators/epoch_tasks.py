@@ -6,14 +6,8 @@ from collections.abc import Callable
 class SklearnEpochTasks:
     """Pass each epoch of a fit to scikit-learn's callbacks.
 
-    Parameters
-    ----------
-    estimator : BaseAutoencoder
-        The estimator that is being fitted.
-    X : array-like
-        The table given by the user, with its column names.
-    fitted_attributes : callable
-        Function from a `TrainedModel` to the fitted attributes of the estimator.
+    X is the table given by the user, with its column names. `fitted_attributes` is a function from
+    a `TrainedModel` to the fitted attributes of the estimator.
     """
 
     def __init__(self, estimator, X, fitted_attributes: Callable):

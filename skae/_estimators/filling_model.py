@@ -62,22 +62,10 @@ def fit_filling_model(
 ) -> FillingModel:
     """Fit an autoencoder to encoded rows, and choose the weights on held-out rows.
 
-    Parameters
-    ----------
-    Z : ndarray of shape (n_samples, n_encoded)
-        Roughly standardised rows, NaN for missing values.
-    groups : ndarray of int of shape (n_encoded,)
-        Feature of each column.
-    template : AutoencoderTransformer or None
-        Parameters of the autoencoder. If None, those of the imputer.
-    n_components : int or float in (0, 1)
-        Number of codes, or the share of variance to explain.
-    random_state : int, RandomState instance or None
-        Seed of the autoencoder and of the hidden values.
-    form : tuple of int
-        Shape of a sample in X, which the autoencoder uses if no feature was dropped.
-    row_groups : Tensor of int of shape (n_samples,), default=None
-        Group index of each row; a group is not split between training and held-out rows.
+    Z has roughly standardised rows (n_samples, n_encoded), NaN for missing values, and `groups` the
+    feature of each of its columns. If `template` is None, the autoencoder has the usual parameters
+    of the imputer. It uses `form`, the shape of a sample in X, if no feature was dropped. Rows of
+    one of `row_groups` are not split between training and held-out rows.
     """
     source = check_random_state(random_state)
     seeds = source.randint(2**31 - 1, size=2)

@@ -78,15 +78,10 @@ def _may_be_grey(shape) -> bool:
 
 @dataclass(frozen=True)
 class SampleForm:
-    """Shapes of a sample, in X and in the network.
+    """Shapes of a sample, `given` in X and `seen` by the network.
 
-    Attributes
-    ----------
-    given : tuple of int
-        Shape of a sample in X, ``(n_features,)`` for rows of a table.
-    seen : tuple of int
-        Shape of a sample in the network. For sequences, final steps may be cut that no sequence of
-        fit has.
+    A row of a table has the shape ``(n_features,)``. For sequences, final steps may be cut that no
+    sequence of fit has.
     """
 
     given: tuple[int, ...]

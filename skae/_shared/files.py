@@ -14,18 +14,8 @@ def write_text(path, text):
 def write_bytes(path, content):
     """Write a file; if that fails, an existing file is unchanged.
 
-    Parameters
-    ----------
-    path : str or path-like
-        File to write. An existing file is replaced, and a link remains a link. A device or a pipe,
-        such as ``/dev/stdout``, is written to.
-    content : bytes
-        Content of the file.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
+    An existing file is replaced, and a link remains a link. A device or a pipe, such as
+    ``/dev/stdout``, is written to.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():

@@ -12,16 +12,9 @@ _SHOWN: set[tuple] = set()
 def warn_user(message: str, category: type[Warning], *, once: bool = False):
     """Warn at the innermost line outside skae and the packages that call it.
 
-    Parameters
-    ----------
-    message : str
-        Text of the warning.
-    category : type of Warning
-        Class of the warning.
-    once : bool, default=False
-        Whether the filter "default" shows the warning once for each line. Python means to, but
-        forgets what was shown whenever some library ignores warnings for a while, as scikit-learn
-        does between the folds of a cross-validation.
+    With `once`, the filter "default" shows the warning once for each line. Python means to, but
+    forgets what was shown whenever some library ignores warnings for a while, as scikit-learn does
+    between the folds of a cross-validation.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_between(frame):

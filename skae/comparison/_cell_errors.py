@@ -13,16 +13,9 @@ _MOST_LINES = 20
 class CellErrors:
     """Errors of the held-out cells, in units of the baselines of their columns.
 
-    Attributes
-    ----------
-    names : list of str
-        Names of the columns that the models were fitted on.
-    kinds : list of {"number", "category", "time"}
-        Kinds of the columns.
-    n_missing : list of int
-        Number of missing cells of each column.
-    cells : dict of str to ndarray of shape (n_test, n_columns)
-        Errors by method; NaN where a cell is missing.
+    `names`, `kinds` ("number", "category" or "time") and `n_missing` describe the columns that the
+    models were fitted on. `cells` has errors of shape (n_test, n_columns) by method; NaN where a
+    cell is missing.
     """
 
     names: list[str]

@@ -23,22 +23,11 @@ ROUNDING = 1e-10
 class Task:
     """Training rows and held-out rows of a comparison, with their targets.
 
-    Attributes
-    ----------
-    X_train, X_test : ndarray or DataFrame of shape (n_train or n_test, n_features)
-        Rows, standardized if that was asked for.
-    y_train, y_test : ndarray of shape (n_train or n_test,), or None
-        Targets to predict from the codes.
-    score_name : {"accuracy", "R2"} or None
-        Score of the predictions.
-    sample_shape : tuple of int
-        Shape of a sample before it was flattened; empty for data frames.
-    reference : {"PCA", "FAMD"}
-        Linear method beside the autoencoder: FAMD for frames with columns of several kinds.
-    n_missing : int
-        Number of missing cells in the columns that models are fitted on.
-    columns : tuple of ColumnSummary
-        Columns of a frame with columns of several kinds, including those left out.
+    Rows are standardized if that was asked for. `score_name` is "accuracy", "R2" or, without
+    targets, None. `sample_shape` is that of a sample before it was flattened; empty for data
+    frames. `reference`, "PCA" or "FAMD", is the linear method beside the autoencoder. `n_missing`
+    counts the missing cells in columns that models are fitted on, while `columns` of a frame
+    include those left out.
     """
 
     X_train: Any

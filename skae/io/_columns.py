@@ -47,20 +47,10 @@ _LONG = 10
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column of a file.
+    """A column of a file, with a unique name and the title in the file.
 
-    Attributes
-    ----------
-    name : str
-        Unique name.
-    values : pandas.Series
-        Cells.
-    title : str
-        Name in the file, which may not be unique.
-    reason : str
-        Reason for leaving out the column, or an empty string.
-    words : pandas.Series or None
-        Cells of columns of text or booleans, for tables with columns of all kinds.
+    `reason` is the reason for leaving out the column, or an empty string. `words` are the cells of
+    columns of text or booleans, for tables with columns of all kinds.
     """
 
     name: str
@@ -75,20 +65,10 @@ class Column:
 
 
 def name_columns(titles):
-    """Return unique names for columns, and a remark if titles were not unique.
+    """Return unique names for columns, and remarks if titles were not unique.
 
-    Parameters
-    ----------
-    titles : sequence of str
-        Names in the file.
-
-    Returns
-    -------
-    names : list of str
-        Titles, with ".1", ".2", ... appended to repeated ones, and names like "Unnamed: 2" for
-        columns without a title.
-    remarks : list of str
-        Remark on repeated titles, if there are any.
+    ".1", ".2", ... are appended to repeated titles, and columns without a title get names like
+    "Unnamed: 2".
 
     Examples
     --------

@@ -20,20 +20,10 @@ COMMENT_MARKS = ("#", "//", "!")
 class Layout:
     """Positions of names and data in a table of cells.
 
-    Attributes
-    ----------
-    names : tuple of str or None
-        Names of the columns. None if no line contains names.
-    first : int
-        Index of the first record of data.
-    width : int
-        Number of cells of the widest record of data.
-    remarks : tuple of str
-        Remarks on lines left out and doubtful decisions.
-    names_rows : bool
-        Whether each record has one cell more than there are names, as in files written by R.
-    quotes_first : bool
-        Whether the first cell of each record is in quotes.
+    `names` is None if no line contains names. `first` is the index of the first record of data, and
+    `width` the number of cells of the widest one. `names_rows` is true if each record has one cell
+    more than there are names, as in files written by R, and `quotes_first` if its first cell is in
+    quotes. `remarks` are on lines left out and doubtful decisions.
     """
 
     names: tuple[str, ...] | None
@@ -45,23 +35,10 @@ class Layout:
 
 
 def split_records(text, separator):
-    r"""Split CSV text into records of cells.
+    r"""Split CSV text into records of cells, each with the position of its end in the text.
 
-    The reader of Python's standard library rejects long cells unless a global setting is changed.
-
-    Parameters
-    ----------
-    text : str
-        Text with lines that end in "\n".
-    separator : str
-        Separator of the cells, a single character.
-
-    Yields
-    ------
-    cells : list of str
-        Cells of a record, without surrounding quotes and blanks.
-    end : int
-        Position of the end of the record in the text.
+    Lines end in "\n". Cells are without surrounding quotes and blanks. The reader of Python's
+    standard library rejects long cells unless a global setting is changed.
 
     Examples
     --------

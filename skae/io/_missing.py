@@ -15,17 +15,7 @@ _REMEDY = (
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Rows and columns of a table that are kept.
-
-    Attributes
-    ----------
-    rows : ndarray of bool of shape (n_samples,)
-        Whether rows are kept.
-    columns : ndarray of bool of shape (n_features,)
-        Whether columns are kept.
-    remarks : tuple of str
-        Remarks on rows left out.
-    """
+    """Masks of the rows and columns of a table that are kept, with remarks on rows left out."""
 
     rows: np.ndarray
     columns: np.ndarray

@@ -43,18 +43,8 @@ _LONGEST = 60
 class Cell:
     """Number as written in a cell.
 
-    Attributes
-    ----------
-    body : str
-        Digits, with decimal mark and thousands separators.
-    power : str
-        Exponent, such as "e-3" or "x10^-3", or an empty string.
-    is_negative : bool
-        Whether there is a minus sign, or parentheses.
-    unit : str
-        Percent sign or currency, or an empty string.
-    has_parentheses : bool
-        Whether parentheses stand for a minus sign.
+    `body` has the digits, with decimal mark and thousands separators, `power` an exponent, such as
+    "e-3" or "x10^-3", and `unit` a percent sign or a currency. A number in parentheses is negative.
     """
 
     body: str
@@ -81,17 +71,7 @@ class Cell:
 
 
 def read_cell(text):
-    """Read a cell as a number.
-
-    Parameters
-    ----------
-    text : str
-        Text of the cell.
-
-    Returns
-    -------
-    cell : Cell or None
-        Number as written, or None if the text is not a number.
+    """Return the number in a cell as it is written, or None for other text.
 
     Examples
     --------

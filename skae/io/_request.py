@@ -19,19 +19,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Request:
-    """File to read, with the choices of the user.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-        Path of the file.
-    target : str or None
-        Name of the target.
-    missing : {"error", "drop", "keep"}
-        Treatment of missing values.
-    drop : tuple of str
-        Names of columns to leave out.
-    """
+    """File to read, with its target, the treatment of missing values, and columns to leave out."""
 
     path: Path
     target: str | None

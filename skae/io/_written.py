@@ -24,19 +24,10 @@ _AMBIGUOUS = (
 
 
 class WrittenColumn:
-    """Column of text that may be numbers.
+    """Column of text that may be numbers. Cells may be missing.
 
-    Parameters
-    ----------
-    values : pandas.Series of str
-        Cells, which may be missing.
-
-    Attributes
-    ----------
-    problem : str
-        Reason why the column is not numeric, or an empty string.
-    is_nearly_numeric : bool
-        Whether the column has a problem but more than half of its cells are numbers.
+    `problem` is the reason why the column is not numeric, or an empty string. `is_nearly_numeric`
+    tells whether there is a problem but more than half of the cells are numbers.
     """
 
     def __init__(self, values):

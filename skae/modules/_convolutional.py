@@ -17,23 +17,7 @@ _CONVOLUTIONS = {
 
 
 class _Maps(nn.Module):
-    """Layers between convolutions: normalisation, activation and dropout.
-
-    Parameters
-    ----------
-    n_channels : int
-        Channels of the maps.
-    activation : str
-        Activation function after the normalisation, as in `DenseStack`.
-    normalization : {"batch", "layer"} or None
-        Normalisation before the activation.
-    dropout : float in [0, 1)
-        Share of the entries of the maps dropped in each training step.
-    dtype : torch.dtype
-        Type of the parameters.
-    generator : torch.Generator
-        Generator of the seed of the dropout.
-    """
+    """Layers between convolutions: normalisation, activation and dropout, as in the encoder."""
 
     def __init__(self, n_channels, *, activation, normalization, dropout, dtype, generator) -> None:
         super().__init__()

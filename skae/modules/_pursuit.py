@@ -280,27 +280,10 @@ def _add_up(sizes: Tensor, places, dictionary: Tensor) -> Tensor:
 def _descend(code: Tensor, sizes: Tensor, places, dictionary, rows, *, need_rest: bool = True):
     """Move active codes along the gradient, to the lowest squared error on that line.
 
-    Parameters
-    ----------
-    code : Tensor of shape (n_samples, n_components)
-        Codes so far.
-    sizes : Tensor of shape (n_places,)
-        Negative gradient of half the squared error by the active codes.
-    places : tuple of Tensor
-        Rows and columns of the active codes, and the position of the first one of each row.
-    dictionary : Tensor of shape (n_components, n_features)
-        Rows of unit length.
-    rows : Tensor of shape (n_samples, n_features)
-        Rows to reconstruct, minus the offset.
-    need_rest : bool, default=True
-        Whether to compute the residuals.
-
-    Returns
-    -------
-    code : Tensor of shape (n_samples, n_components)
-        Non-negative codes.
-    rest : Tensor of shape (n_samples, n_features)
-        Residuals of the rows, or the rows if residuals are not needed.
+    `sizes` (n_places,) is the negative gradient of half the squared error by the active codes, and
+    `places` are their rows and columns and the position of the first one of each row. The rows to
+    reconstruct come without the offset. Return non-negative codes, and the residuals of the rows,
+    or the rows if residuals are not needed.
     """
     own_rows, columns, _ = places
     moves = _add_up(sizes, places, dictionary)

@@ -14,15 +14,8 @@ _SEPARATOR = "__"
 class Part(NamedTuple):
     """First steps of a model, up to a step whose methods become outputs.
 
-    Attributes
-    ----------
-    prefix : str
-        Prefix of the names of the outputs: the name of the step and two underscores, or an empty
-        string for the last step of the model.
-    model : estimator
-        Pipeline of these steps.
-    methods : tuple of str
-        Methods of the last of these steps.
+    The prefix of the names of these outputs is the name of the step and two underscores, or an
+    empty string for the last step of the model.
     """
 
     prefix: str

@@ -44,19 +44,9 @@ class Scheduler:
     most one thread per core computes at a time: each call of torch releases Python's lock, and
     further threads would take turns at every call.
 
-    To limit memory, a task starts only if there is memory for one more task of the largest size so
-    far. Until the first size is known, there are at most as many tasks as cores.
-
-    Parameters
-    ----------
-    n_tasks : int
-        Maximum number of tasks that run at the same time.
-    most_bytes : int
-        Memory for all tasks, in bytes.
-    kept_states : KeptStates, default=None
-        States of trainings from which later trainings continue.
-    n_cores : int, default=None
-        Number of cores to use. None is the number of cores of the machine.
+    To limit memory to `most_bytes`, a task starts only if there is memory for one more task of the
+    largest size so far. Until the first size is known, there are at most as many tasks as cores.
+    Later trainings continue from `kept_states`.
     """
 
     def __init__(

@@ -16,22 +16,10 @@ _Pending = tuple[Callable[[], Any], Future]
 class Workers:
     """Queue of tasks, from which idle processes take chunks.
 
-    Chunks become smaller towards the end, so that all processes end at about the same time.
-
-    Parameters
-    ----------
-    submit : callable
-        Function that sends a function and its arguments to a process, and returns a future.
-    n_processes : int
-        Number of processes.
-    n_tasks : int
-        Maximum number of tasks that run at the same time, in all processes.
-    most_bytes : int
-        Memory for all tasks, in bytes.
-    n_cores : int
-        Number of cores that each process uses.
-    here : Threads
-        Threads of this process, for tasks that cannot be pickled.
+    Chunks become smaller towards the end, so that all processes end at about the same time. At most
+    `n_tasks` run at the same time, in all processes together, and have `most_bytes` of memory. Each
+    process uses `n_cores`. `submit` sends a function and its arguments to a process, and returns a
+    future. Tasks that cannot be pickled run in `here`, the threads of this process.
     """
 
     def __init__(

@@ -122,14 +122,8 @@ class ObjectWriter(Writer):
 class ObjectReader(Reader):
     """Reader of values written by `ObjectWriter`.
 
-    Parameters
-    ----------
-    file : safetensors.safe_open
-        Open file.
-    trusted : dict of str to type or None
-        Trusted classes by name with module, in addition to skae's; None is imported when needed.
-    versions : dict of str to str
-        Versions of the packages that the file was written with.
+    `trusted` has trusted classes by name with module, in addition to skae's; a class of None is
+    imported when needed. `versions` are those of the packages that the file was written with.
     """
 
     def __init__(self, file, trusted: dict[str, type | None], versions: dict[str, str]):

@@ -25,12 +25,8 @@ _GREATEST_HALF = float(np.finfo(np.float16).max)
 class Writer:
     """Writer of nested values as JSON and a dictionary of arrays.
 
-    Parameters
-    ----------
-    write_object : callable
-        Function from an object of any other class and its path to nested values.
-    half : bool, default=False
-        Whether to store matrices of weights in half precision, in groups of arrays.
+    `write_object` is a function from an object of any other class and its path to nested values.
+    With `half`, matrices of weights are stored in half precision, in groups of arrays.
 
     Attributes
     ----------
@@ -136,14 +132,8 @@ class Writer:
 class Reader:
     """Reader of values written by `Writer`.
 
-    Parameters
-    ----------
-    names : list of str
-        Names of the arrays.
-    get_array : callable
-        Function from the name of an array to the array.
-    read_object : callable
-        Inverse of the function `write_object` of the writer.
+    `names` are those of the arrays, and `get_array` returns the array of a name. `read_object` is
+    the inverse of the function `write_object` of the writer.
     """
 
     def __init__(self, names: list[str], get_array, read_object: Callable[[Any], Any]):

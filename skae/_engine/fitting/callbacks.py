@@ -119,10 +119,7 @@ class EpochHook(Callback):
 class BestEpoch(Callback):
     """Evaluate the start and every epoch on the held-out rows, and keep the best weights.
 
-    Parameters
-    ----------
-    groups : Tensor of shape (n_held_out,), default=None
-        Group number of each held-out row. If None, each row is its own group.
+    `groups` has the group number of each held-out row. If None, each row is its own group.
 
     Attributes
     ----------
@@ -181,16 +178,8 @@ class BestEpoch(Callback):
 class Patience(Callback):
     """Stop when the loss on the held-out rows has not improved for too many epochs.
 
-    This callback comes after all callbacks that must see the last epoch, too.
-
-    Parameters
-    ----------
-    best_epoch : BestEpoch
-        Source of the losses on the held-out rows.
-    n_iter_no_change : int
-        Epochs without progress after which training stops.
-    tol : float
-        Relative decrease of the loss that counts as progress.
+    `tol` is the relative decrease of the loss that counts as progress. This callback comes after
+    all callbacks that must see the last epoch, too.
     """
 
     lasting = ("_progress", "_progress_iter")

@@ -302,25 +302,9 @@ def cross_validate(
 ) -> ChosenEpochs:
     """Train one network per fold, side by side, and evaluate every epoch on all rows.
 
-    The epoch with the lowest loss is chosen if it is clearly better than the start, row by row.
-
-    Parameters
-    ----------
-    networks : FoldNetworks
-        The networks before training.
-    max_iter : int
-        Maximum number of epochs.
-    n_iter_no_change : int
-        Epochs without progress after which training stops.
-    resumption : Resumption
-        States of related fits from which this fit can continue.
-    groups : Tensor of shape (n_samples,), default=None
-        Group number of each row. If None, each row is its own group.
-
-    Returns
-    -------
-    chosen : ChosenEpochs
-        The losses and the chosen number of epochs.
+    The epoch with the lowest loss is chosen if it is clearly better than the start, row by row, or
+    group by group if `groups` has the group number of each row. Training stops after
+    `n_iter_no_change` epochs without progress.
     """
     progress = _train_folds(networks, max_iter, n_iter_no_change, resumption)
     start, best, best_iter = progress.start, progress.best, progress.best_iter

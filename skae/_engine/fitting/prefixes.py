@@ -68,17 +68,9 @@ class PrefixErrors:
 
 @torch.no_grad()
 def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
-    """Return the mean errors over several parts of rows.
+    """Return the mean errors over one or more parts of rows, for every number of codes.
 
-    Parameters
-    ----------
-    parts : iterable of JudgedRows
-        The rows, at least one part.
-
-    Returns
-    -------
-    errors : PrefixErrors
-        Errors for every number of codes. Above 64 codes, some are interpolated.
+    Above 64 codes, some errors are interpolated.
     """
     total, mass = np.zeros(0), 0.0
     for part in parts:

@@ -25,24 +25,8 @@ _SEED = 0
 def rebuild(family: Family, plan: NetworkPlan, arrays: dict[str, np.ndarray]) -> nn.Module:
     """Return the network of a plan, whose values are not set yet.
 
-    Parameters
-    ----------
-    family : Family
-        Kind of the network.
-    plan : NetworkPlan
-        Structure of the network.
-    arrays : dict of str to ndarray
-        Parameters and buffers by name; only their sizes are used.
-
-    Returns
-    -------
-    module : Module
-        Network without memory, except for submodules defined by the user.
-
-    Raises
-    ------
-    ValueError
-        If the plan describes a much larger network than the arrays.
+    It has no memory, except for submodules defined by the user. Of the parameters and buffers in
+    `arrays`, only the sizes are used: a plan of a much larger network is refused.
     """
     with ordinary_torch_state(), global_generator(_SEED):
         generator = torch.Generator(device="cpu").manual_seed(_SEED)

@@ -59,14 +59,9 @@ def _count_bytes(value: Any) -> int:
 
 
 class KeptStates:
-    """Training states of many fits.
+    """Training states of many fits whose schedules are set for `n_epochs`.
 
-    Parameters
-    ----------
-    n_epochs : int
-        Number of epochs for which schedules are set.
-    most_bytes : int
-        Memory for all states. When it is full, the oldest are dropped, and their fits restart.
+    When the memory of `most_bytes` is full, the oldest states are dropped, and their fits restart.
     """
 
     def __init__(self, n_epochs: int, most_bytes: int):
@@ -98,15 +93,9 @@ KEPT_STATES: ContextVar[KeptStates | None] = ContextVar("skae_kept_states", defa
 class Resumption:
     """One fit, and the training state from which it can continue.
 
-    Parameters
-    ----------
-    kept : KeptStates or None
-        States of other fits, or None if fits do not continue each other.
-    key : str or None
-        Key shared by all fits that continue each other. None for a fit whose results are
-        not determined by its arguments.
-    sources : list of Generator
-        Random generators of the fit.
+    `kept` has the states of other fits, None if fits do not continue each other. `key` is shared by
+    all fits that continue each other, None for a fit whose results are not determined by its
+    arguments. `sources` are the random generators of the fit.
     """
 
     def __init__(

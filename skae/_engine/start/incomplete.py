@@ -213,24 +213,11 @@ def fit_normal(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and covariance of a normal distribution, by expectation maximisation.
 
-    Parameters
-    ----------
-    rows : Tensor of shape (n_samples, n_features)
-        Rows of about unit size, with NaN for missing cells.
-    shares : Tensor of shape (n_samples,)
-        Weights of the rows, summing to 1.
-    prior : float
-        Number of rows for which the identity counts, as a share of `n_samples`, as in `find_root`.
-    start : tuple of Tensor or None, default=None
-        Mean and covariance to start from. None starts from rows filled with zeros.
-    n_steps : int
-        Maximum number of steps. None are made if no cell is missing.
-    n_draws : int
-        Approximate number of draws over which the variance of missing cells is averaged.
-    tolerance : float, default=0.0
-        Relative change of the covariance below which steps end.
-    seed : int, default=0
-        Seed of the draws.
+    `rows` are of about unit size, with NaN for missing cells, and `shares` their weights, which sum
+    to 1. The identity counts for `prior * n_samples` rows, as in `find_root`. `start` is a mean and
+    a covariance; None starts from rows filled with zeros. At most `n_steps` are made, none if no
+    cell is missing; they end when the relative change of the covariance is below `tolerance`. The
+    variance of missing cells is averaged over about `n_draws` draws.
     """
     gaps, gap_shares = _repeat_gaps(rows, shares, n_draws)
     generator = torch.Generator().manual_seed(seed)

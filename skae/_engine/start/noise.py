@@ -18,14 +18,7 @@ _NEGLIGIBLE_SHARE = 1e-3
 class InputNoise:
     """Noise on rows, with new draws in training and the same draws in each judging.
 
-    Parameters
-    ----------
-    corruption : Corruption or None
-        Noise on the rows, if any.
-    columns : Columns or None
-        Statistics of the columns. None without noise.
-    generator : torch.Generator
-        Generator of the draws.
+    Without a corruption, there is no noise, and `columns` may be None.
     """
 
     def __init__(

@@ -139,25 +139,10 @@ class OddCells:
         draws: Sequence[OddDraws],
         places: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Move cells of the rows of several epochs, each with draws of its own.
+        """Move cells of the rows of several epochs, which are the first axis, as `move_` does.
 
-        Parameters
-        ----------
-        rows : Tensor of shape (n_epochs, ..., n_samples, n_features)
-            Rows of each epoch, changed in place. Others as in `move_`.
-        weights : Tensor of shape (n_epochs, ..., n_samples) or None
-            Weights of the rows.
-        draws : list of OddDraws
-            Result of `draw` for each epoch.
-        places : Tensor of shape (n_samples,), default=None
-            Positions of the rows among those for which the draws were made.
-
-        Returns
-        -------
-        inputs : Tensor of shape (n_epochs, ..., n_samples, n_features)
-            Rows with moved cells.
-        weights : Tensor of shape (n_epochs, ..., n_samples)
-            New weights of the rows.
+        `draws` has the result of `draw` for each epoch, and `places` the positions of the rows
+        among those for which the draws were made.
         """
         weights = rows.new_ones(rows.shape[:-1]) if weights is None else weights.clone()
         inputs = rows.clone()

@@ -24,13 +24,6 @@ class OnePass:
 
     Products of cells are computed in the precision of the network unless that loses digits, and
     sums in double precision. A second pass is made if digits are lost only after the first chunk.
-
-    Parameters
-    ----------
-    X : StoredTable of shape (n_samples, n_features)
-        The table.
-    precision : {"float32", "float64"}
-        Precision of the network.
     """
 
     def __init__(self, X: StoredTable, precision: str):
@@ -104,12 +97,7 @@ class OnePass:
 class _End:
     """Minimum or maximum of each column, and the number of cells that equal it.
 
-    Parameters
-    ----------
-    limit : {numpy.minimum, numpy.maximum}
-        Function for minima or maxima.
-    rows : ndarray of shape (1, n_features)
-        First row, which is not counted yet.
+    `rows` has the first row, which is not counted yet.
     """
 
     def __init__(self, limit: np.ufunc, rows: np.ndarray):
@@ -129,12 +117,7 @@ class _End:
 class _Moments:
     """Mean, variance and covariance, combined from those of chunks.
 
-    Parameters
-    ----------
-    n_features : int
-        Number of columns.
-    has_products : bool
-        Whether to compute the covariance, or only the variances.
+    Without `has_products`, there are only variances.
 
     References
     ----------

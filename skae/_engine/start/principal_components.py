@@ -196,17 +196,7 @@ def from_triangle(triangle, n_components) -> PrincipalComponents:
 
 
 class _CentredTable:
-    """Centred rows times the square roots of their weights, computed in chunks.
-
-    Parameters
-    ----------
-    X : ndarray, sparse matrix or StoredTable of shape (n_samples, n_features)
-        Rows.
-    mean : ndarray of shape (n_features,)
-        Mean of the rows.
-    shares : ndarray of shape (n_samples,)
-        Weights of the rows.
-    """
+    """Centred rows times the square roots of their weights, `shares`, computed in chunks."""
 
     def __init__(self, X, mean: np.ndarray, shares: np.ndarray):
         self.X, self.mean, self.roots = X, mean, np.sqrt(shares)

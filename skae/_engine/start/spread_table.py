@@ -24,14 +24,8 @@ from skae._engine.tables.resident import ResidentTable
 class SpreadTable:
     """Table of which each of several ranks processes some rows.
 
-    Parameters
-    ----------
-    X : ndarray, CSR matrix or StoredTable of shape (n_samples, n_features)
-        Rows in this process.
-    ranks : Ranks
-        Processes.
-    resident : ResidentTable or OnePass, default=None
-        Object that makes the passes over X, if X has only rows of this rank.
+    X has the rows in this process. If it has only rows of this rank, `resident` makes the passes
+    over it.
     """
 
     def __init__(self, X, ranks: Alone, resident: ResidentTable | OnePass | None = None):

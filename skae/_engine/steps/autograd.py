@@ -10,18 +10,9 @@ from skae._engine.steps.step import Step
 
 
 class AutogradStep(Step):
-    """Training step for m autoencoders, one after the other.
+    """Training step for m autoencoders, one after the other, each with its own optimizer.
 
-    Parameters
-    ----------
-    modules : list of Autoencoder
-        Networks.
-    objective : Objective
-        Objective of each network.
-    optimizers : list of Optimizer
-        One optimizer per network.
-    precision : callable, default=contextlib.nullcontext
-        Function that returns the context, such as autocast, in which networks are computed.
+    `precision` returns the context, such as autocast, in which networks are computed.
     """
 
     def __init__(

@@ -64,17 +64,10 @@ TRAINER: ContextVar[Trainer | None] = ContextVar("skae_trainer", default=None)
 
 
 def run_epochs(step: Step, epochs: Epochs, n_cells: int) -> None:
-    """Train a step for all epochs of a generator.
+    """Train a step for all epochs of a generator, which receives their `Costs`.
 
-    Parameters
-    ----------
-    step : Step
-        Step of the networks.
-    epochs : generator
-        Generator that yields an `Epoch` and receives its `Costs`. Its errors end the training.
-    n_cells : int
-        Number of cells of an epoch, by which a trainer decides whether to keep its batches in
-        memory.
+    Its errors end the training. By `n_cells`, the number of cells of an epoch, a trainer decides
+    whether to keep its batches in memory.
     """
     trainer = TRAINER.get()
     if trainer is None:
@@ -107,13 +100,6 @@ class Training:
 
     Everything runs in a copy of the present context, without a trainer: fits within the training,
     such as those of a callback, cannot wait for other trainings.
-
-    Parameters
-    ----------
-    step : Step
-        Step of the networks.
-    epochs : generator
-        Epochs as in `run_epochs`.
 
     Attributes
     ----------

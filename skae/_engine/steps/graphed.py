@@ -28,22 +28,10 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class Recording:
-    """Function of tensors, recorded as a CUDA graph.
+    """Function of tensors on the GPU, recorded as a CUDA graph.
 
-    Parameters
-    ----------
-    function : callable
-        Function that computes tensors from tensors without reading values on the CPU. It must have
-        been called with arguments of these shapes before, so that libraries are loaded.
-    arguments : tuple of (Tensor or None)
-        Arguments on the GPU.
-    device : torch.device
-        GPU.
-
-    Raises
-    ------
-    RuntimeError
-        If the function does something that cannot be recorded.
+    The function must not read values on the CPU; otherwise, a RuntimeError is raised. It must have
+    been called with arguments of these shapes before, so that libraries are loaded.
     """
 
     def __init__(self, function: Callable, arguments: tuple, device: torch.device):

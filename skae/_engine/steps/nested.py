@@ -73,16 +73,10 @@ def draw_numbers(levels: Sequence[int], shape, generator: torch.Generator) -> Te
 
 
 class PrefixSource:
-    """Random numbers of codes, drawn for many batches at a time.
+    """Random numbers of codes, drawn for many batches at a time by a generator on the CPU.
 
-    Parameters
-    ----------
-    levels : list of int
-        Largest number of codes of each stage.
-    generator : torch.Generator
-        Generator of the numbers, on the CPU.
-    like : Tensor
-        Tensor with the data type and the device of the codes.
+    `levels` has the largest number of codes of each stage. `like` has the data type and the device
+    of the codes.
     """
 
     def __init__(self, levels: Sequence[int], generator: torch.Generator, like: Tensor):

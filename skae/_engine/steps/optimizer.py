@@ -79,17 +79,10 @@ def is_own_adamw(
 
 
 class LearningRates:
-    """Learning rates of many optimisers that follow a schedule.
+    """Learning rates of parameter groups, whose present `lr` is the highest rate of the schedule.
 
-    Parameters
-    ----------
-    groups : list of dict
-        Parameter groups, each with the highest rate of the schedule as its `lr`.
-    schedule : {"adaptive", "constant", "one_cycle"}
-        Schedule by which the rates change in each step. "adaptive" and "constant" rates are not
-        changed here, so that callbacks can set them.
-    end : float, default=0.0
-        Share of the highest rate with which the schedule ends.
+    "adaptive" and "constant" rates are not changed here, so that callbacks can set them.
+    "one_cycle" ends with the share `end` of the highest rate.
     """
 
     def __init__(self, groups: Sequence[dict], schedule: str, end: float = 0.0):

@@ -72,19 +72,11 @@ def round_up(size: int, unit: int = _LINE) -> int:
 
 
 class GradientProducts:
-    """Products that are gradients of the weights of m layers.
+    """Products that are gradients of the weights of m layers, stored in `target` (m, n_out, n_in).
 
     torch multiplies many matrices in one call only if the results are contiguous in memory. In the
-    buffer of all gradients they are not, so they are computed elsewhere and copied.
-
-    Parameters
-    ----------
-    target : Tensor of shape (m, n_out, n_in)
-        Tensor in which the gradients are stored.
-    products : type of BatchedProducts
-        Class that computes the products.
-    memory : Tensor of shape (size,)
-        Memory for intermediate results, of at least the size that `find_size` returns.
+    buffer of all gradients they are not, so they are computed in `memory`, which has at least the
+    size that `find_size` returns, and copied.
     """
 
     def __init__(self, target: Tensor, products: type[BatchedProducts], memory: Tensor):

@@ -30,12 +30,8 @@ from skae.objectives._draws import fresh_generator
 class PosteriorNetworks(DenseNetworks):
     """Forward and backward passes of m dense variational autoencoders of one shape.
 
-    Attributes
-    ----------
-    likelihood : Likelihood
-        Likelihood of one of the models, for everything that they have in common.
-    log_variance : Tensor of shape (m, 1, k)
-        Constant that is added to the logarithm of the posterior variance of each code.
+    `likelihood` is that of one of the models, for everything that they have in common.
+    `log_variance` (m, 1, k) is added to the logarithm of the posterior variance of each code.
     """
 
     likelihood: Any
@@ -51,23 +47,11 @@ class PosteriorNetworks(DenseNetworks):
         raise NotImplementedError
 
     def bound_(self, rows: Tensor, noise: Tensor, shares: Tensor, betas: Tensor) -> Tensor:
-        """Store the gradients of the negative evidence lower bound.
+        """Store the gradients of the negative evidence lower bound, and return the losses (m,).
 
-        Parameters
-        ----------
-        rows : Tensor of shape (m, b, p)
-            Rows to reconstruct, as the likelihood observes them.
-        noise : Tensor of shape (m, b, k)
-            Standard normal draws.
-        shares : Tensor of shape (m, b)
-            Weights of the rows.
-        betas : Tensor of shape (m,)
-            Factor of the divergence for each model.
-
-        Returns
-        -------
-        losses : Tensor of shape (m,)
-            Loss of each model.
+        `rows` (m, b, p) are those to reconstruct, as the likelihood observes them, `noise` (m, b,
+        k) are standard normal draws, `shares` (m, b) the weights of the rows, and `betas` (m,) the
+        factors of the divergence.
         """
         _, n_rows, n_features = rows.shape
         mean, log_variance = self.find_posterior(rows)

@@ -21,18 +21,8 @@ _CELLS_ON_GPU = 2**26
 class WeightedRows:
     """Data set for skorch: rows, their weights, and the device of their batches.
 
-    Parameters
-    ----------
-    rows : DenseRows or LazyRows
-        Standardised rows.
-    weights : Tensor of shape (len(rows),), default=None
-        Weights of the rows. None means equal weights.
-    indices : Tensor of shape (n_samples,), default=None
-        Indices of the rows that belong to this set. None means all.
-    device : torch.device, default=cpu
-        Device of the batches.
-    ranks : Alone, default=ALONE
-        Processes among which the rows of this set are spread.
+    `weights` has a weight for each of `rows`; None means equal weights. `indices` are the rows that
+    belong to this set; None means all. `ranks` are the processes among which they are spread.
     """
 
     def __init__(
@@ -97,17 +87,7 @@ class ShuffledBatches:
 
     A batch consists of inputs, rows to reconstruct, which may be the same tensor, and weights. The
     number of batches is rounded so that none is small, as a batch of one row has no variance.
-
-    Parameters
-    ----------
-    dataset : WeightedRows
-        Rows to iterate over.
-    batch_size : int
-        Approximate number of rows in a batch.
-    generator : torch.Generator
-        Generator of the order.
-    odd_cells : OddCells, default=None
-        Noise that moves single values of the rows.
+    `odd_cells` moves single values of the rows.
     """
 
     def __init__(
@@ -185,15 +165,7 @@ class ShuffledBatches:
 
 
 class OrderedBatches:
-    """Batches of all rows in order.
-
-    Parameters
-    ----------
-    dataset : WeightedRows
-        Rows to iterate over.
-    batch_size : int
-        Approximate number of rows in a batch. Batches of wide rows are smaller to save memory.
-    """
+    """Batches of about `batch_size` rows in order, smaller for wide rows to save memory."""
 
     def __init__(self, dataset: WeightedRows, *, batch_size: int):
         self.dataset = dataset

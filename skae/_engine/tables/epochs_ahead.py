@@ -61,18 +61,12 @@ class EpochsAhead:
     """Queue of epochs that are drawn one by one and prepared several at a time.
 
     Random generators are in the same states as if each epoch were drawn when it is taken. If
-    anything else draws from them, or sets their states, epochs in the queue are drawn again.
+    anything else draws from them, or sets their states, epochs in the queue are drawn again. The
+    more cells an epoch has, the fewer epochs are prepared together.
 
-    Parameters
-    ----------
-    generators : list of torch.Generator
-        Generators from which epochs are drawn.
-    n_cells : int
-        Number of cells of one epoch. The more cells, the fewer epochs are prepared together.
-    sources : list of Tensor or None, default=None
-        Everything on which epochs depend, besides the states of the generators. Epochs are then
-        tuples of tensors that nothing changes, and are shared by fits with equal sources and
-        states. None means that they are not shared.
+    `sources` is everything on which epochs depend, besides the states of the generators. Epochs are
+    then tuples of tensors that nothing changes, and are shared by fits with equal sources and
+    states. None means that they are not shared.
     """
 
     def __init__(
@@ -91,18 +85,8 @@ class EpochsAhead:
     def take(self, draw: Callable[[], Any], prepare: Callable[[list], Iterable]) -> Any:
         """Return the next epoch.
 
-        Parameters
-        ----------
-        draw : callable
-            Function that returns the random numbers of one epoch.
-        prepare : callable
-            Function of a list of results of `draw` that returns as many prepared epochs, which must
-            not depend on the other epochs of the list.
-
-        Returns
-        -------
-        epoch : object
-            Epoch as returned by `prepare`.
+        `draw` returns the random numbers of one epoch. `prepare` takes a list of these and returns
+        as many prepared epochs, which must not depend on the other epochs of the list.
         """
         if self.queue and not all(map(torch.equal, self.states, self._copy_states())):
             self.queue.clear()

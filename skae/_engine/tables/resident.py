@@ -18,15 +18,7 @@ _CELLS_AT_ONCE = 2**24
 
 
 class ResidentTable:
-    """Table on a GPU. All sums are computed in double precision.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        The table, in single or double precision.
-    device : torch.device
-        GPU, or any other device with double precision.
-    """
+    """Table on a GPU, or any other device with double precision, which all sums have."""
 
     def __init__(self, X: np.ndarray, device: torch.device):
         # torch warns about read-only arrays.

@@ -11,13 +11,8 @@ from skae._engine.tables.stored import StoredTable
 class DenseRows:
     """Standardised rows in memory.
 
-    Parameters
-    ----------
-    tensor : Tensor of shape (n_samples, n_features)
-        Standardised rows.
-    n_cells : int, default=None
-        Number of cells that a network needs per row, by which batches are kept small. None means
-        the number of columns.
+    `n_cells` is the number of cells that a network needs per row, by which batches are kept small.
+    None means the number of columns.
     """
 
     def __init__(self, tensor: torch.Tensor, n_cells: int | None = None):
@@ -46,15 +41,7 @@ class DenseRows:
 
 
 class LazyRows:
-    """Rows of a sparse matrix or a stored table, standardised on access.
-
-    Parameters
-    ----------
-    X : sparse matrix or StoredTable of shape (n_samples, n_features)
-        Source of the rows.
-    standardization : Standardization
-        Centring and scaling of the rows.
-    """
+    """Rows of a sparse matrix or a stored table, standardised on access."""
 
     def __init__(self, X, standardization: Standardization):
         self.X = X

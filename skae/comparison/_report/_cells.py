@@ -23,18 +23,8 @@ _KINDS = {"number": "number", "category": "category", "time": "date or time"}
 class CellView:
     """Held-out cells of a comparison, their reconstructions, and their errors.
 
-    Attributes
-    ----------
-    comparison : PCAComparison
-        Comparison with its `evidence`.
-    n_codes : int
-        Number of codes of the models.
-    errors : CellErrors
-        Errors of the held-out cells.
-    X_test : list of ndarray of shape (n_test,)
-        Columns of the held-out rows.
-    reconstructions : dict of str to list of ndarray of shape (n_test,)
-        Reconstructed columns by method.
+    `X_test` are the columns of the held-out rows, and `reconstructions` these columns by method,
+    from models with `n_codes` codes.
     """
 
     comparison: Any

@@ -24,22 +24,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Picture:
-    """Image with its description and caption.
+    """Image as a PNG file in base64, with its size on the page in CSS pixels and its caption.
 
-    Attributes
-    ----------
-    data : str
-        PNG file in base64.
-    width, height : int
-        Size on the page, in CSS pixels.
-    alt : str
-        Description for readers who cannot see the picture.
-    caption : str
-        Text below the picture.
-    chart : bool
-        Whether the picture is a chart on white, whose colours may be inverted in dark mode.
-    points : tuple of Point
-        Points with text shown on hovering.
+    `alt` is a description for readers who cannot see the picture. A chart is on white, and its
+    colours may be inverted in dark mode. Points have text that is shown on hovering.
     """
 
     data: str

@@ -38,21 +38,10 @@ _NAMES = {"PCA": "PCA", "FAMD": "FAMD", "autoencoder": "the autoencoder"}
 class Illustrator:
     """Pictures of a comparison that do not depend on the kinds of its columns.
 
-    Parameters
-    ----------
-    comparison : PCAComparison
-        Comparison with its `evidence`.
-    verdict : Verdict
-        Verdict, whose number of codes is shown.
-    describe_cells : callable
-        Function from the position of a held-out row to lines of text on its first cells.
-
-    Attributes
-    ----------
-    methods : tuple of str
-        Names of both methods, the linear method first.
-    n_map_codes : int
-        Number of codes of the models that the map of codes shows.
+    They are of the models with the number of codes of the verdict, and maps of those with
+    `n_map_codes`. `methods` has the names of both methods, the linear method first.
+    `describe_cells` is a function from the position of a held-out row to lines of text on its first
+    cells.
     """
 
     def __init__(self, comparison, verdict, describe_cells):
@@ -175,21 +164,8 @@ class Illustrator:
 class ArrayIllustrator(Illustrator):
     """Pictures of a comparison on numbers without missing values.
 
-    Parameters
-    ----------
-    comparison : PCAComparison
-        Comparison with its `evidence`.
-    verdict : Verdict
-        Verdict, whose number of codes is shown.
-    feature_names : list of str
-        Names of the columns.
-    image_shape : tuple of int or None
-        Shape of the images if rows are images.
-
-    Attributes
-    ----------
-    reconstructions : dict of str to ndarray of shape (n_test, n_features)
-        Reconstructions of the held-out rows by method.
+    `image_shape` is the shape of images, None for other rows. `reconstructions` has those of the
+    held-out rows by method.
     """
 
     def __init__(self, comparison, verdict, feature_names, image_shape):

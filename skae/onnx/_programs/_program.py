@@ -57,12 +57,7 @@ class _Selection(nn.Module):
 class Results:
     """Results of methods for some rows, without validation of the input.
 
-    Parameters
-    ----------
-    program : Program
-        Learned numbers of the estimator.
-    X : Tensor of shape (n_rows, ...)
-        Rows, or codes if only `inverse_transform` is exported.
+    X has codes if only `inverse_transform` is exported.
     """
 
     def __init__(self, program, X: Tensor):
