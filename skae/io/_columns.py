@@ -177,10 +177,10 @@ def _describe_type(values, present):
         return "dates or times"
     if not len(present):
         return "no values"
-    first = present.iloc[0]
     if str(values.dtype) == "category":
         return "categories"
-    return "text" if isinstance(first, str) else f"values of type {type(first).__name__}"
+    kinds = sorted({type(value).__name__ for value in present})
+    return "text" if kinds == ["str"] else f"values of type {' and '.join(kinds[:3])}"
 
 
 def leave_out_row_numbers(columns):

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from skae.io._written import is_text
+
 # Larger whole numbers are rounded as floats.
 _EXACT = 2**53
 _FIRST_DAY, _LAST_DAY = 1900_01_01, 2099_12_31
@@ -14,16 +16,26 @@ _DATE = re.compile(
     r"(\d{1,2},? )?\d{4})([ T]\d{1,2}:\d\d.*)?"
 )
 _CODE = re.compile(r"0\d{2,}")
+# Whole numbers of so many digits are rounded as floats.
+_LONG_CODE = re.compile(rf"{_CODE.pattern}|\d{{17,}}")
+# Numbers that stand for missing values in many files, apart from those of huge size.
+_FILLER = re.compile(r"-9{2,}(\.9+|\.0)?|9{4,}(\.9+|\.0)?|999\.9")
+_HUGE = 1e15
+# Smallest ratio of such a number to all others.
+_FAR, _FARTHER = 3, 1e6
 
 
 def describe_doubts(columns):
     """Yield remarks on columns that are hardly quantities, or hardly text.
 
-    Remarks are on whole numbers that are rounded, days written as 20240531, dates that were read as
-    text, and a first column of text that is empty below its values.
+    Remarks are on whole numbers that are rounded, days written as 20240531, numbers that may stand
+    for missing values, dates that were read as text, and a first column of text that is empty below
+    its values.
     """
     for index, column in enumerate(columns):
         kind = column.values.dtype.kind
+        if kind in "iuf":
+            yield from _describe_fillers(column)
         if kind in "iu" and len(column.values):
             yield from _describe_numbers(column)
         elif kind == "O":
@@ -36,6 +48,27 @@ def _describe_numbers(column):
         yield _advise(column.name, "may identify rows, with rounded numbers of over 15 digits")
     elif _are_days(numbers):
         yield _advise(column.name, f"may hold dates, such as {numbers[0]}, read as numbers")
+
+
+def _describe_fillers(column):
+    """Yield a remark on a lowest or highest number far from all others, such as -999."""
+    numbers = column.values.to_numpy(dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    for filler in sorted({numbers.min(), numbers.max()}) if len(numbers) else ():
+        others = numbers[numbers != filler]
+        if len(others) and _is_filler(filler, others, len(numbers) - len(others)):
+            yield (
+                f"Column {column.name} may mark missing values by {filler:g}, read as a number: "
+                "leave these cells empty if so"
+            )
+
+
+def _is_filler(filler, others, count):
+    """Return whether a number that occurs `count` times does not belong to the other numbers."""
+    ratio = abs(filler) / max(np.abs(others).max(), np.finfo(float).tiny)
+    has_other_sign = filler < 0 <= others.min()
+    is_usual = _FILLER.fullmatch(str(filler)) is not None and (count > 1 or has_other_sign)
+    return bool((is_usual and ratio > _FAR) or (abs(filler) >= _HUGE and ratio > _FARTHER))
 
 
 def _describe_text(column, *, is_first):
@@ -55,11 +88,12 @@ def _describe_text(column, *, is_first):
 
 
 def describe_codes(records, columns):
-    """Yield remarks on columns whose numbers begin with zeros in some of the records."""
+    """Yield remarks on columns whose numbers are written like codes in some of the records."""
     for index, column in enumerate(columns):
         cells = [record[index] for record in records if index < len(record)]
-        code = next((cell for cell in cells if _CODE.fullmatch(cell)), None)
-        if code is not None and not column.reason and column.values.dtype.kind in "iuf":
+        pattern = _CODE if column.values.dtype.kind in "iu" else _LONG_CODE
+        code = next((cell for cell in cells if pattern.fullmatch(cell)), None)
+        if code is not None and not column.reason and not is_text(column.values):
             yield _advise(column.name, f"may hold codes, such as {code}, read as numbers")
 
 

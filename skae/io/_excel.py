@@ -5,6 +5,7 @@ import zipfile
 
 from skae._shared.extras import import_extra
 from skae.io._assembly import assemble_columns
+from skae.io._doubts import describe_codes
 from skae.io._errors import explain_unreadable
 from skae.io._layout import find_layout
 from skae.io._merged import fill_merged
@@ -82,4 +83,5 @@ def _make_columns(frame, has_names, path, content):
     merged = fill_merged(frame, layout.first, n_empty, content)
     frame = frame.iloc[layout.first :].reset_index(drop=True).infer_objects()
     columns, remarks = assemble_columns(frame, layout, path)
-    return columns, [*layout.remarks, *merged, *remarks]
+    codes = describe_codes(records[layout.first :], columns)
+    return columns, [*layout.remarks, *merged, *remarks, *codes]

@@ -206,7 +206,7 @@ def _read_names(records, start, first):
 def _spread(cells, below):
     """Return the cells, with those left empty by a group of columns filled from the left."""
     spread: list[str] = []
-    for cell, own in zip(cells, below, strict=False):
+    for cell, own in zip_longest(cells, below, fillvalue=""):
         spread.append(cell or (spread[-1] if own and spread else ""))
     return spread
 

@@ -13,7 +13,7 @@ _NO_VALUE = {"\u2026", "?", "*", "nan", "null", "(null)", "none", "nil", "\\n"}
 _NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "k.a.", "missing", "unknown"}
 # Dashes, which may be a rule below the names, frames, points, and errors of spreadsheets in any
 # language.
-_MARK = re.compile(r":?[-\u2013\u2014]+:?|={3,}|\+[-=+]+\+|\.+|#n/?[abdv]|#\S{1,15}[!?]")
+_MARK = re.compile(r":?[-\u2013\u2014]+:?|={3,}|\+?([-=]{2,}\+)+[-=]*|\.+|#n/?[abdv]|#\S{1,15}[!?]")
 _CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|ZAR|MXN|Rs\\.?|kr\\.?|z\u0142"
 )

@@ -79,8 +79,10 @@ class Request:
 
 def _find_others(y):
     """Return the types of the values of a target that are no numbers, booleans or text."""
-    kind = "" if y is None else y.dtype.kind
-    if kind in ("m", "M"):
+    if y is None:
+        return []
+    kind = y.dtype.kind
+    if kind not in "biufUO":
         return [y.dtype.type]
     # Arrays of objects are never read.
     found = set(map(type, y.dropna())) if kind == "O" else set()

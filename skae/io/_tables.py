@@ -13,7 +13,15 @@ from skae.io._table import Table
 from skae.io._text import TEXT_SUFFIXES, read_text_columns
 
 _SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *EXCEL_SUFFIXES, ".npz")
-_SPREADSHEETS = (".xls", ".xlsb", ".ods")
+_REMEDIES = {
+    (".xls", ".xlsb", ".ods"): "Save the sheet as CSV.",
+    (
+        ".txt",
+        ".dat",
+        ".data",
+        ".tab",
+    ): "Rename it to .csv if commas or the like separate its columns.",
+}
 
 
 def read_table(
@@ -128,8 +136,8 @@ def _find_suffix(path, sheet):
     name = path.name.lower()
     found = [suffix for suffix in _SUFFIXES if name.endswith(suffix)]
     if not found:
-        is_spreadsheet = name.endswith(_SPREADSHEETS)
-        remedy = "Save the sheet as CSV." if is_spreadsheet else "Convert it to one of these."
+        own = [text for endings, text in _REMEDIES.items() if name.endswith(endings)]
+        remedy = own[0] if own else "Convert it to one of these."
         raise ValueError(
             f"`path` must be a file ending in one of {', '.join(_SUFFIXES)}. Got {str(path)!r}. "
             f"{remedy}"

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from skae.io._assembly import assemble_columns
 from skae.io._doubts import describe_codes, describe_swallowed
 from skae.io._errors import explain_unreadable
 from skae.io._layout import find_layout, find_separator, split_records
+from skae.io._numbers import is_value
 from skae.io._sizes import check_size
 
 # Usual separators by the ending of the file name.
@@ -24,7 +26,14 @@ _OLD_ENCODING = "Windows-1252"
 # Marks of missing values, in addition to those of pandas.
 _MISSING = (" ", "?")
 # Separators that are recognised in order to refuse them.
-_NO_SEPARATORS = {"blanks": None, "colons": ":", "'^'": "^", "'~'": "~"}
+_NO_SEPARATORS = {
+    "blanks": re.compile(r'"[^"]*"|[^\s"]+'),
+    "colons": re.compile("[^:]+"),
+    "'^'": re.compile(r"[^^]+"),
+    "'~'": re.compile("[^~]+"),
+    "commas within quotes": re.compile("[^,]+"),
+    "semicolons within quotes": re.compile("[^;]+"),
+}
 # Beginnings of files of other kinds, such as pages with the error message of a failed download.
 _OTHER_FILES = {
     "HTML or XML": re.compile(r"\s*<(!doctype|html|\?xml|!--)", re.IGNORECASE),
@@ -61,7 +70,7 @@ def _read_old(path, suffix, has_names):
     except UnicodeDecodeError as error:
         raise ValueError(
             f"`path` must be a readable {suffix} file. Got {str(path)!r}, which is text neither in "
-            f"UTF-8 nor in {_OLD_ENCODING}. {_REMEDY}"
+            f"UTF-8 nor in {_OLD_ENCODING}. {_REMEDY} Save text in another encoding as UTF-8."
         ) from error
 
 
@@ -205,14 +214,31 @@ def _refuse_separators(records, path):
     lines = [cells[0] for cells in records if any(cells)]
     if len(lines) < 2 or any(len(cells) > 1 for cells in records):
         return
-    for name, separator in _NO_SEPARATORS.items():
-        counts = {len(line.split(separator)) for line in lines}
-        if len(counts) == 1 and counts != {1}:
+    for name, cell in _NO_SEPARATORS.items():
+        if _are_tables([cell.findall(line) for line in lines]):
             raise ValueError(
                 f"`path` must have columns separated by commas, semicolons, tabs or vertical bars. "
                 f"Got {str(path)!r} with the names {lines[0][:60]}, which seem to be separated by "
-                f"{name}. Save it with another separator, such as commas."
+                f"{name}. Save it with commas between cells, and without quotes around lines."
             )
+
+
+def _are_tables(records):
+    """Return whether all records have equally many cells, or most of those with numbers do.
+
+    The first may have one fewer, as in files written by R.
+    """
+    first, *others = records
+    counts = Counter(map(len, others))
+    length, n_usual = counts.most_common(1)[0]
+    usual = [cells for cells in others if len(cells) == length]
+    has_quotes = all(cells[0].startswith('"') for cells in usual)
+    shortest = length - 1 if length > 2 or has_quotes else length
+    if length < 2 or not shortest <= len(first) <= length:
+        return False
+    has_numbers = all(is_value(cells[-1].strip('"')) for cells in usual)
+    is_equal = n_usual == len(others) and len(first) == length
+    return is_equal or (has_numbers and 3 * n_usual >= 2 * len(others))
 
 
 def _refuse_other_files(text, path, suffix):

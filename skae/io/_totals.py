@@ -11,8 +11,17 @@ _TOTAL = re.compile(
     r"|insgesamt|mittelwert|durchschnitt|somme|moyenne|suma|promedio|итого|合计|合計|总计",
     re.IGNORECASE,
 )
+# Further words, which are names or categories unless all rows above begin with digits, as dates do.
+_STATISTIC = re.compile(
+    rf"{_TOTAL.pattern}|min(imum|imo)?|max(imum|imo)?|avg|count|n|median|sd|stabw|mittel|anzahl|moy"
+    r"|st(d|andard)?[. ]*dev(iation)?|standardabweichung|mínimo|máximo|média|écart[- ]type"
+    r"|平均|最小|最大",
+    re.IGNORECASE,
+)
 # Sums of rounded numbers differ from rounded sums by this share.
 _TOLERANCE = 1e-3
+# Number of distinct cells above that are examined.
+_N_TRIED = 200
 # Numbers above a row that may equal it by chance.
 _FEW = 3
 
@@ -21,14 +30,15 @@ def find_totals(frame):
     """Return whether rows are totals or means of the rows above.
 
     Totals are rows at the end whose first cell is "Total" or a similar word that occurs only once,
-    and a last row without text that holds the sums of at least three rows above, in a table with
-    text.
+    or "Max" and the like below rows that begin with digits; and a last row without text that holds
+    the sums of at least three rows above, in a table with text.
     """
     found = np.zeros(len(frame), dtype=bool)
+    first = _find_first(frame, _STATISTIC)
+    if not _have_digits(frame[0].iloc[:first]):
+        first = _find_first(frame, _TOTAL)
+    found[first:] = True
     row = len(frame) - 1
-    while row > 0 and _is_named_total(frame, row):
-        found[row] = True
-        row -= 1
     if row > _FEW - 1 and not found.any() and frame[0].isna().iloc[row] and is_text(frame[0]):
         found[row] = _holds_sums(frame)
     return found
@@ -36,13 +46,25 @@ def find_totals(frame):
 
 def is_total(label):
     """Return whether a text is the name of a total or a mean."""
-    return _TOTAL.fullmatch(label.strip(" :.*")) is not None
+    return _names(_TOTAL, label)
 
 
-def _is_named_total(frame, row):
-    """Return whether the first cell of a row is the name of a total, and not a category."""
-    label = _find_label(frame.iloc[row])
-    return is_total(label) and (frame[0] == label).sum() <= 1
+def _find_first(frame, names):
+    """Return the index of the first of the last rows that begin with names, not categories."""
+    row = len(frame)
+    while row > 1 and _names(names, label := _find_label(frame.iloc[row - 1])):
+        if (frame[0] == label).sum() > 1:
+            break
+        row -= 1
+    return row
+
+
+def _names(names, label):
+    return names.fullmatch(label.strip(" :.*")) is not None
+
+
+def _have_digits(cells):
+    return all(any(map(str.isdigit, str(cell))) for cell in cells.dropna().unique()[-_N_TRIED:])
 
 
 def _find_label(cells):

@@ -3,6 +3,7 @@
 import io
 import sys
 import zipfile
+from datetime import datetime
 from decimal import Decimal
 
 import numpy as np
@@ -221,6 +222,16 @@ def test_sheets_with_titles_units_and_text_are_read(read_excel):
     assert table.feature_names == ("a", "b", "c")
     np.testing.assert_array_equal(table.X, [[1, 2.5, 12], [3, 246.794, 3.5]])
     assert read_excel({"A": [[1, 2], [3, 7]]}, header=False).feature_names == ("x0", "x1")
+
+
+def test_codes_in_sheets_are_remarked_on(read_excel):
+    table = read_excel({"A": [["zip", "a"], ["01234", 1], ["12345", 2]]})
+    assert any("zip may hold codes, such as 01234" in remark for remark in table.remarks)
+
+
+def test_dates_among_numbers_are_the_reason_to_leave_out_a_column(read_excel):
+    table = read_excel({"A": [["a", "b"], [1, 2], [datetime(2024, 1, 5), 3]]})
+    assert table.drop_reasons == {"a": "values of type datetime and int"}
 
 
 def test_formulas_without_a_result_are_remarked_on(read_excel):

@@ -299,6 +299,11 @@ def test_a_missing_file_has_a_clear_error(tmp_path):
         read_table(tmp_path / "nowhere.csv")
 
 
+def test_text_files_are_to_be_renamed(tmp_path):
+    with pytest.raises(ValueError, match=r"Rename it to \.csv"):
+        read_table(tmp_path / "iris.data")
+
+
 def test_unknown_suffix_lists_known_ones(tmp_path):
     path = tmp_path / "table.docx"
     path.touch()
@@ -348,6 +353,8 @@ def test_npz_refusals(tmp_path):
         ({"X": np.eye(3)}, "label", "one of X. Got 'label'"),
         ({"X": np.eye(3), "y": [1.0, np.nan, 2.0]}, None, "target 'y' .* Got 1 of them"),
         ({"X": [[1.0, np.nan], [np.inf, 1.0]]}, None, r"in X0 \(1\), X1 \(1\)"),
+        ({"X": np.eye(3), "y": np.ones(3) * 1j}, None, "Got values of type complex128"),
+        ({"X": np.eye(3), "y": np.array([b"a", b"b", b"c"])}, None, "Got values of type bytes"),
         ({"X": np.array([["a"]])}, None, "'X' of `path` must be numeric"),
         ({"X": np.empty((0, 3))}, None, "at least one row"),
         ({"X": np.empty((3, 0))}, None, "at least one numeric column"),

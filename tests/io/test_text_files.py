@@ -109,7 +109,16 @@ def test_the_separator_of_most_lines_is_taken(read):
         assert_holds(read(text, missing="drop"), "ab", X)
 
 
-@pytest.mark.parametrize("text", ["a b\n1 234\n3 456\n", "a   b\n1   2\n3   4\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a b\n1 234\n3 456\n",
+        "a   b\n1   2\n3   4\n",
+        '"a" "b"\n"Fiat 128" 1.5 2\n"Audi" 2.5 3\n',
+        '"a"\n"1" 1.5\n"2" 2.5\n',
+        "a   b\n--- ---\n1   2.5\n3   4.5\n\n(2 rows affected)\n",
+    ],
+)
 def test_columns_separated_by_blanks_are_refused(read, text):
     with pytest.raises(ValueError, match="separated by blanks"):
         read(text)
@@ -330,6 +339,15 @@ def test_totals_are_left_out(read):
     assert_holds(table, "a", [[1100], [2200], [4]])
 
 
+def test_statistics_below_dates_and_numbers_are_left_out(read):
+    for first in ["2024-01-05", "05.01.2024 10:00", "1"]:
+        text = f"time,a\n{first},1.1\n{first},2.2\n\nMin,1.1\nMax,2.2\nStd. dev.,0.8\nMean,1.6\n"
+        table = read(text, drop=["time"])
+        assert_holds(table, "a", [[1.1], [2.2]])
+        assert has_remark(table, "Totals left out: 4, such as 'Min'")
+    assert len(read("name,a\nEva,1.1\nKim,2.2\nMax,3.5\n").X) == 3
+
+
 def test_notes_below_a_first_column_of_text_are_left_out(read):
     rows = "k,a,b\nx,1,2\ny,,5\n"
     for numeric_only in (True, False):
@@ -360,17 +378,28 @@ def test_frames_of_tables_are_left_out(read):
     assert_holds(table, "ab", [[1, 2], [3, 5]])
 
 
+def test_rules_below_the_names_are_no_names(read):
+    text = " a | k | b \n---+---+---\n 1 | x | 2\n 3 | y | 5\n(2 rows)\n"
+    assert_holds(read(text), "ab", [[1, 2], [3, 5]])
+    marks = read("a,b\n+,1\n+++,2\n++,3\n", numeric_only=False).X["a"]
+    assert marks.tolist() == ["+", "+++", "++"]
+
+
 def test_names_of_two_lines_are_joined(read):
     for text in [
         "a,a,b\nx,y,x\n1,2,3\n3,5,7\n",
         "a,,b\nx,y,x\n1,2,3\n3,5,7\n",
+        "a,,b,\nx,y,x,z\n1,2,3,4\n3,5,7,8\n",
+        "a,,b\nx,y,x,z\n1,2,3,4\n3,5,7,8\n",
         "a,a,b\nx,y,x\n,,\n1,2,3\n3,5,7\n",
         ",a,a,b\n,x,y,x\nrow,,,\nk,1,2,3\nl,3,5,7\n",
         "Title\nrow,a,,b\n,x,y,x\nk,1,2,3\nl,3,5,7\n",
     ]:
         table = read(text)
-        assert_holds(table, ["a x", "a y", "b x"], [[1, 2, 3], [3, 5, 7]])
-        assert has_remark(table, "were joined to names, such as 'b x'")
+        assert table.feature_names[:3] == ("a x", "a y", "b x")
+        assert table.feature_names[3:] in [(), ("b z",)]
+        assert table.X[:, :3].tolist() == [[1, 2, 3], [3, 5, 7]]
+        assert has_remark(table, "were joined to names, such as 'b ")
     assert read("a,a\nm,m\n1,2\n3,5\n").feature_names == ("a", "a.1")
 
 
@@ -481,6 +510,7 @@ def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric
     for text, message in [
         ("a:b\n1:2\n3:5\n", "separated by colons"),
         ("a^b\n1^2\n3^5\n", r"separated by '\^'"),
+        ('"a,b"\n"1,2"\n"3,5"\n', "separated by commas within quotes"),
         ("a\x01b\n1\x012\n3\x015\n", "control character"),
         ("<!DOCTYPE html>\n<p>404, not found</p>\n", "seems to be HTML"),
         ('[\n {"a": 1, "b": 2},\n {"a": 2, "b": 3}\n]\n', "seems to be JSON"),
@@ -493,6 +523,12 @@ def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric
     ]:
         with pytest.raises(ValueError, match=message):
             read(text, numeric_only=numeric_only)
+
+
+def test_one_column_of_several_words_is_text(read):
+    for text in ["time\n10:05\n11:10\n", "address\n12 High St\n14 Low St\n", 'a\n"b, c"\n"d, e"\n']:
+        assert len(read(text, numeric_only=False).X) == 2
+    assert_holds(read("a\n1 234\n5 678\n"), "a", [[1234], [5678]])
 
 
 def test_the_reasons_stand_in_the_error_of_a_table_without_numbers(read):
@@ -512,3 +548,31 @@ def test_files_of_names_alone_have_no_rows(tmp_path, text):
     (tmp_path / "names.csv").write_text(text)
     with pytest.raises(ValueError, match="must have at least one row"):
         read_table(tmp_path / "names.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "filler"),
+    [
+        ("1,-999,7,-999", "-999"),
+        ("1,-99,7,5", "-99"),
+        ("-1.5,-9999.0,7,-9999.0", "-9999"),
+        ("1,99999,7,99999", "99999"),
+        ("1.5,9.96921e36,7,5", "9.96921e+36"),
+        ("1,-1e20,7,5", "-1e+20"),
+    ],
+)
+def test_numbers_that_may_stand_for_missing_values_are_remarked_on(read, cells, filler):
+    table = read("a\n" + cells.replace(",", "\n"))
+    assert has_remark(table, f"Column a may mark missing values by {filler}, read as a number")
+
+
+@pytest.mark.parametrize(
+    "cells", ["1,999,7,5", "-90,-99,7,5", "2e20,1e20,1e3", "99999,99998", "0,0"]
+)
+def test_ordinary_numbers_stand_for_themselves(read, cells):
+    assert not has_remark(read("a\n" + cells.replace(",", "\n")), "missing values")
+
+
+def test_numbers_of_too_many_digits_may_be_codes(read):
+    table = read("id,a\n12345678901234567890123,1\n22345678901234567890123,2\n")
+    assert has_remark(table, "Column id may hold codes, such as 12345678901234567890123")
