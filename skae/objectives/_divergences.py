@@ -70,12 +70,7 @@ class MaximumMeanDiscrepancy(Penalty):
         self.prior = prior
 
     def __call__(
-        self,
-        module,
-        inputs: Tensor,
-        code: Tensor,
-        *,
-        generator: torch.Generator | None = None,
+        self, module, inputs: Tensor, code: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return the discrepancy (the biased estimate, which includes pairs of equal points)."""
         generator = fresh_generator() if generator is None else generator

@@ -73,12 +73,7 @@ class Penalty(BaseEstimator):
         """
 
     def __call__(
-        self,
-        module,
-        inputs: Tensor,
-        code: Tensor,
-        *,
-        generator: torch.Generator | None = None,
+        self, module, inputs: Tensor, code: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return the penalty of a batch.
 
@@ -131,12 +126,7 @@ class L1Sparsity(Penalty):
     rotates = False
 
     def __call__(
-        self,
-        module,
-        inputs: Tensor,
-        code: Tensor,
-        *,
-        generator: torch.Generator | None = None,
+        self, module, inputs: Tensor, code: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return the mean ratio of the codes."""
         return _scale(code).abs().mean()
@@ -189,12 +179,7 @@ class KLSparsity(Penalty):
             )
 
     def __call__(
-        self,
-        module,
-        inputs: Tensor,
-        code: Tensor,
-        *,
-        generator: torch.Generator | None = None,
+        self, module, inputs: Tensor, code: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return the mean divergence of the codes."""
         self.check()
@@ -253,12 +238,7 @@ class Contractive(Penalty):
     needs_complete_rows = True
 
     def __call__(
-        self,
-        module,
-        inputs: Tensor,
-        code: Tensor,
-        *,
-        generator: torch.Generator | None = None,
+        self, module, inputs: Tensor, code: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return the mean squared norm, exact or estimated."""
         if _jacobians.has_encoder_jacobian(module):
@@ -301,12 +281,7 @@ class OrthogonalDecoder(Penalty):
     default_alpha = 10.0
 
     def __call__(
-        self,
-        module,
-        inputs: Tensor,
-        code: Tensor,
-        *,
-        generator: torch.Generator | None = None,
+        self, module, inputs: Tensor, code: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Return the mean squared cosine over all rows, or over 32 of them."""
         if len(code) > _N_SAMPLED_ROWS:

@@ -74,7 +74,7 @@ class AveragedWeights:
     def end_epoch(self, step) -> None:
         """Add the weights of a step to the average, which the step gets."""
         share, last = self.count_epoch(), step.copy_values()
-        self.keep(last, last if share == 1 else _mix(self.average, last, share), step)
+        self.keep(last, last if share == 1 else _mix_nested(self.average, last, share), step)
 
     def count_epoch(self) -> float:
         """Count an epoch, and return the share of its weights in the average."""
@@ -102,15 +102,15 @@ def mix_(average: Tensor, last: Tensor, share: float) -> None:
     if share < 1 and last.sum().isfinite():
         average.lerp_(last, share)
     else:
-        average.copy_(last if share == 1 else _mix(average, last, share))
+        average.copy_(last if share == 1 else _mix_nested(average, last, share))
 
 
-def _mix(average: Any, last: Any, share: float) -> Any:
+def _mix_nested(average: Any, last: Any, share: float) -> Any:
     """Return nested averages, moved towards the last values by a share of the way."""
     if isinstance(last, dict):
-        return {name: _mix(average[name], own, share) for name, own in last.items()}
+        return {name: _mix_nested(average[name], own, share) for name, own in last.items()}
     if isinstance(last, list | tuple):
-        return [_mix(*own, share) for own in zip(average, last, strict=True)]
+        return [_mix_nested(*own, share) for own in zip(average, last, strict=True)]
     if isinstance(last, Tensor) and last.is_floating_point():
         mixed = average.lerp(last, share)
         # Bounds of bounded columns do not change, and may be infinite.
