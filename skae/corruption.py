@@ -74,10 +74,10 @@ class Corruption(BaseEstimator):
     ...     def __call__(self, rows, columns, generator):
     ...         chosen = torch.rand(rows.shape, generator=generator) < self.level
     ...         return rows * (1 + chosen.to(rows))
-    >>> X = load_digits().data[:300] / 16
+    >>> X = load_digits().data[:100] / 16
     >>> model = AutoencoderTransformer(2, corruption=Doubling(0.1), max_iter=5, random_state=0)
     >>> model.fit_transform(X).shape
-    (300, 2)
+    (100, 2)
     >>> model.set_params(corruption__level=0.2).corruption
     Doubling(level=0.2)
     """

@@ -58,7 +58,7 @@ class CodeSampler(BaseEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
     >>> from skae.generate import CodeSampler
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X = load_digits().data[:500]
     >>> autoencoder = AutoencoderTransformer(8, max_iter=5, random_state=0)
     >>> sampler = CodeSampler(autoencoder, random_state=0).fit(X)
     >>> sampler.sample(3, random_state=0).shape

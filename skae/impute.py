@@ -197,7 +197,7 @@ def pool(results, *, df=None) -> PooledEstimates:
     >>> from sklearn.datasets import load_diabetes
     >>> from skae import AutoencoderImputer
     >>> from skae.impute import pool
-    >>> X = load_diabetes().data[:100, 2:6].copy()
+    >>> X = load_diabetes().data[:60, 2:6].copy()
     >>> X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
     >>> def correlate(X_drawn):
     ...     correlation = np.corrcoef(X_drawn[:, 0], X_drawn[:, 1])[0, 1]

@@ -215,10 +215,10 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skae import AdversarialAutoencoderTransformer
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X = load_digits().data[:500]
     >>> model = AdversarialAutoencoderTransformer(4, max_iter=5, random_state=0).fit(X)
     >>> model.transform(X).shape, model.sample(3, random_state=0).shape
-    ((1797, 4), (3, 64))
+    ((500, 4), (3, 64))
     """
 
     _parameter_constraints: ClassVar[dict] = {

@@ -166,7 +166,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
     >>> import numpy as np
     >>> from sklearn.datasets import load_wine
     >>> from skae import AutoencoderImputer
-    >>> X = load_wine().data
+    >>> X = load_wine().data[:59]  # wines of one cultivar
     >>> X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
     >>> X_filled = AutoencoderImputer(random_state=0).fit_transform(X)
     >>> bool(np.isfinite(X_filled).all())
@@ -348,7 +348,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         >>> import numpy as np
         >>> from sklearn.datasets import load_wine
         >>> from skae import AutoencoderImputer
-        >>> X = load_wine().data[:, :5]
+        >>> X = load_wine().data[:59, :5]
         >>> X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
         >>> imputer = AutoencoderImputer(random_state=0).fit(X)
         >>> means = [X_drawn.mean() for X_drawn in imputer.sample(X, 5, random_state=0)]

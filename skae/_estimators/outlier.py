@@ -201,7 +201,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderOutlierDetector
     >>> X, y = load_digits(return_X_y=True)
-    >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:100])
+    >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:60])
     >>> detector.predict(X[:10])  # 0, 1, ..., 9
     array([ 1, -1, -1, -1, -1, -1, -1, -1, -1, -1])
     """
@@ -382,7 +382,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         >>> from sklearn.datasets import load_digits
         >>> from skae import AutoencoderOutlierDetector
         >>> X, y = load_digits(return_X_y=True)
-        >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:100])
+        >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X[y == 0][:60])
         >>> bool((detector.p_values(X[y == 7]) < 0.02).mean() > 0.9)
         True
         >>> found = detector.predict(X[:100], fdr=0.1) == -1  # some of each digit
@@ -447,7 +447,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         --------
         >>> from sklearn.datasets import load_wine
         >>> from skae import AutoencoderOutlierDetector
-        >>> X = load_wine(as_frame=True).data
+        >>> X = load_wine(as_frame=True).data[:59]  # wines of one cultivar
         >>> detector = AutoencoderOutlierDetector(random_state=0).fit(X)
         >>> strange = X.iloc[[0]].assign(ash=5.0)
         >>> z_scores = detector.cell_z_scores(strange)[0]

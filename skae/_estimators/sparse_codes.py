@@ -186,11 +186,11 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skae import SparseAutoencoderTransformer
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X = load_digits().data[:500]
     >>> model = SparseAutoencoderTransformer(100, n_active=8, max_iter=5, random_state=0).fit(X)
     >>> codes = model.transform(X)
     >>> codes.format, codes.shape, round(model.n_active_)
-    ('csr', (1797, 100), 8)
+    ('csr', (500, 100), 8)
     >>> model.reconstruction_error_ < model.pca_reconstruction_error_
     True
     """

@@ -148,7 +148,7 @@ class TokenAutoencoderTransformer(
     >>> from skae import TokenAutoencoderTransformer
     >>> from skae.text import TokenSequencer
     >>> texts = ["a good film", "a bad film", "good to see", "bad to see"] * 10
-    >>> autoencoder = TokenAutoencoderTransformer(2, max_iter=30, random_state=0)
+    >>> autoencoder = TokenAutoencoderTransformer(2, max_iter=10, random_state=0)
     >>> model = make_pipeline(TokenSequencer(), autoencoder).fit(texts)
     >>> model.transform(["a good film", "bad to see"]).shape
     (2, 2)

@@ -40,12 +40,12 @@ class Convolutional(Architecture):
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
     >>> from skae.architectures import Convolutional
-    >>> images = load_digits().images[:, None]
+    >>> images = load_digits().images[:300, None]
     >>> model = AutoencoderTransformer(
     ...     8, architecture=Convolutional(n_channels=(4, 8)), max_iter=1, random_state=0
     ... ).fit(images)
     >>> model.inverse_transform(model.transform(images)).shape
-    (1797, 1, 8, 8)
+    (300, 1, 8, 8)
     """
 
     def __init__(self, n_channels="auto", kernel_size=5) -> None:

@@ -50,7 +50,7 @@ class Recurrent(Architecture):
     >>> from skae.architectures import Recurrent
     >>> from skae.sequences import SequencePadder
     >>> source = np.random.default_rng(0)
-    >>> lengths = source.integers(3, 9, size=50)
+    >>> lengths = source.integers(3, 9, size=30)
     >>> waves = [np.sin(np.arange(n) + source.uniform(0, 6)) for n in lengths]
     >>> padder = SequencePadder()
     >>> X = padder.fit_transform(waves)
@@ -63,7 +63,7 @@ class Recurrent(Architecture):
     ...     random_state=0,
     ... )
     >>> autoencoder.fit_transform(X).shape
-    (50, 2)
+    (30, 2)
     """
 
     takes_padding = True

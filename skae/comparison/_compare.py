@@ -124,7 +124,7 @@ def compare_with_pca(
     >>> from sklearn.datasets import load_digits
     >>> from skae.comparison import compare_with_pca
     >>> X, y = load_digits(return_X_y=True)
-    >>> comparison = compare_with_pca(X[:200], y[:200], n_components=8)
+    >>> comparison = compare_with_pca(X[:100], y[:100], n_components=8)
     >>> pca, autoencoder = comparison.results
     >>> autoencoder.squared_error < pca.squared_error
     True

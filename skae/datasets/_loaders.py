@@ -60,7 +60,7 @@ def load_mnist(*, shuffle=True, random_state=0) -> Bunch:
         for part in ("train", "test"):
             X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
             order = rng.permutation(len(y)) if shuffle else slice(None)
-            mnist[f"X_{part}"] = X[order].astype(np.float32) / 255
+            mnist[f"X_{part}"] = np.divide(X[order], 255, dtype=np.float32)
             mnist[f"y_{part}"] = y[order].astype(np.int64)
     return mnist
 

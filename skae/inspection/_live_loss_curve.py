@@ -41,7 +41,7 @@ class LiveLossCurve:
     >>> autoencoder = AutoencoderTransformer(n_components=2, max_iter=5, random_state=0)
     >>> if hasattr(autoencoder, "set_callbacks"):  # since scikit-learn 1.9
     ...     _ = autoencoder.set_callbacks(LiveLossCurve(interval=1))
-    >>> autoencoder.fit(load_digits().data).n_iter_
+    >>> autoencoder.fit(load_digits().data[:500]).n_iter_
     5
     """
 

@@ -38,7 +38,7 @@ class LossCurveDisplay:
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
     >>> from skae.inspection import LossCurveDisplay
-    >>> X = load_digits().data
+    >>> X = load_digits().data[:500]
     >>> autoencoder = AutoencoderTransformer(n_components=2, max_iter=5, random_state=0).fit(X)
     >>> display = LossCurveDisplay.from_estimator(autoencoder)
     >>> [line.get_label() for line in display.lines_]

@@ -86,13 +86,13 @@ class ScreeDisplay:
     >>> from sklearn.datasets import load_digits
     >>> from skae import AutoencoderTransformer
     >>> from skae.inspection import ScreeDisplay
-    >>> X = load_digits().data[:500]
+    >>> X = load_digits().data[:200]
     >>> autoencoder = AutoencoderTransformer(8, nested=True, max_iter=3, random_state=0)
     >>> display = ScreeDisplay.from_estimator(autoencoder, X, cv=2)
     >>> display.n_components
     [1, 2, 3, 4, 5, 6, 7, 8]
     >>> display.chosen
-    8
+    7
     """
 
     def __init__(

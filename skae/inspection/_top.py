@@ -110,7 +110,7 @@ def top_rows(estimator, X, labels=None, *, code: int, n_rows: int = 10) -> TopEn
     >>> from skae import SparseAutoencoderTransformer
     >>> from skae.inspection import top_rows
     >>> X, y = load_digits(return_X_y=True)
-    >>> X, y = X[:500], y[:500]
+    >>> X, y = X[:200], y[:200]
     >>> model = SparseAutoencoderTransformer(32, n_active=4, max_iter=5, random_state=0).fit(X)
     >>> rows = top_rows(model, X, y, code=3, n_rows=5)
     >>> len(rows), bool((rows.values[:-1] >= rows.values[1:]).all())

@@ -51,10 +51,10 @@ class Penalty(BaseEstimator):
     ...
     ...     def __call__(self, module, inputs, code, *, generator=None):
     ...         return (code.abs() - self.limit).clamp(min=0).square().mean()
-    >>> X = load_digits().data[:300] / 16
+    >>> X = load_digits().data[:100] / 16
     >>> model = AutoencoderTransformer(2, penalty=FarCodes(1.0), max_iter=3, random_state=0)
     >>> model.fit_transform(X).shape
-    (300, 2)
+    (100, 2)
     >>> model.set_params(penalty__limit=2.0).penalty
     FarCodes(limit=2.0)
     """

@@ -72,7 +72,7 @@ def checkpoints(folder, *, every: int = 1) -> Iterator[None]:
     >>> import numpy as np
     >>> import skae
     >>> from sklearn.datasets import load_digits
-    >>> X = load_digits().data
+    >>> X = load_digits().data[:500]
     >>> model = skae.AutoencoderTransformer(8, max_iter=6, random_state=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with skae.checkpoints(folder, every=2):
