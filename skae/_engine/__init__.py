@@ -42,7 +42,7 @@ from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
 from skae._engine.start.parallel_analysis import count_components
 from skae._engine.start.principal_components import find_principal_components
 from skae._engine.steps.step import Step
-from skae._engine.tables.columns import describe_columns
+from skae._engine.tables.columns import describe_columns, find_ends
 from skae._engine.tables.rows import chunk_slices
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae._engine.tables.stored import StoredTable, holds_many_bytes
@@ -91,6 +91,7 @@ __all__ = [
     "encode_tokens",
     "fill_table",
     "find_corrections",
+    "find_ends",
     "find_float_type",
     "find_principal_components",
     "find_token_losses",

@@ -25,6 +25,7 @@ from skae._estimators.mixed_columns import (
 )
 from skae._estimators.validation import check_missing
 from skae._shared.extras import import_extra
+from skae._shared.names import list_names
 from skae._shared.scikit_learn import validate_data
 from skae._shared.warning import warn_user
 from skae.architectures import Convolutional, Recurrent
@@ -35,7 +36,6 @@ from skae.objectives._mixed import LEAST_ENTROPY
 
 # In frames of this length, consecutive integers that occur once each are row numbers.
 _FEWEST_NUMBERED_ROWS = 20
-_MOST_NAMES = 10
 # Single precision cannot represent smaller errors of standardised numbers.
 _LEAST_VARIANCE = 1e-8
 # Less frequent categories of a column are pooled as rare ones.
@@ -134,7 +134,7 @@ class FrameForm:
     """Type of each in the frame of fit."""
 
     encoding: ColumnEncoding
-    """How they become numbers of about unit size."""
+    """Encoding of the columns as numbers of about unit size."""
 
     masked: bool
     """Whether cells may be missing."""
@@ -488,9 +488,7 @@ def _counts(numbers: np.ndarray) -> bool:
 def _name_left_out(columns) -> str:
     """Return the names of columns that are left out, with reasons."""
     left_out = [own for own in columns if own.reason is not None]
-    named = [f"{own.name!r} ({own.reason})" for own in left_out[:_MOST_NAMES]]
-    more = f" and {len(left_out) - _MOST_NAMES} more" if len(left_out) > _MOST_NAMES else ""
-    return ", ".join(named) + more
+    return list_names(f"{own.name!r} ({own.reason})" for own in left_out) if left_out else ""
 
 
 def _refuse_empty(columns):

@@ -43,6 +43,7 @@ from skae._estimators.row_blocks import check_size, reads_blocks
 from skae._estimators.samples import check_sample_shape, find_sample_shape, flatten_samples
 from skae._estimators.states import PlainStateMixin
 from skae._shared.checks import check_count
+from skae._shared.names import list_names
 from skae._shared.scikit_learn import fit_context, returns_frames, validate_data
 from skae._shared.warning import warn_user
 from skae.exceptions import ImputationWarning
@@ -596,18 +597,18 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
 
     def _warn_of_columns(self, names):
         """Warn about columns that are dropped and columns that are left unchanged."""
-        empty = [str(names[index]) for index in np.flatnonzero(self._is_empty)]
+        empty = [repr(str(names[index])) for index in np.flatnonzero(self._is_empty)]
         if empty and not self.keep_empty_features:
             warn_user(
-                f"Columns without a single value are dropped: {_list(empty)}. Set "
+                f"Columns without a single value are dropped: {list_names(empty)}. Set "
                 "keep_empty_features=True to keep them.",
                 ImputationWarning,
             )
-        left = [str(names[index]) for index in np.flatnonzero(self._is_left)]
+        left = [repr(str(names[index])) for index in np.flatnonzero(self._is_left)]
         if left:
             warn_user(
                 "Columns in which most values are rare, such as identifiers, stay as they are, "
-                f"including missing values: {_list(left)}. Leave them out, or group their "
+                f"including missing values: {list_names(left)}. Leave them out, or group their "
                 "categories. Convert text that contains numbers to numbers.",
                 ImputationWarning,
             )
@@ -650,12 +651,6 @@ def _find_free_name(name: str, taken: set) -> str:
         number += 1
         free = f"{name}_{number}"
     return free
-
-
-def _list(names: list[str], most: int = 10) -> str:
-    """Return quoted names, and the number of omitted ones."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more
 
 
 def _mark(missing: np.ndarray) -> np.ndarray:

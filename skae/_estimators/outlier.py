@@ -14,10 +14,9 @@ from sklearn.utils import (
     gen_batches,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.sparsefuncs import min_max_axis
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skae._engine import decode_table
+from skae._engine import decode_table, find_ends
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer, shares_constraints
 from skae._estimators.base import BaseAutoencoder
@@ -770,11 +769,7 @@ def _spare_columns(X, unseen) -> np.ndarray:
 
 def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:
     """Return the shift and the scale of each feature."""
-    if sparse.issparse(X):
-        lowest, highest = min_max_axis(X.astype(np.float64), axis=0)
-    else:
-        # Unlike `min` and `max`, these ignore NaN.
-        lowest, highest = (end.reduce(X, axis=0).astype(np.float64) for end in (np.fmin, np.fmax))
+    lowest, highest = (end.astype(np.float64) for end in find_ends(X))
     with np.errstate(over="ignore"):
         ranges = np.minimum(highest - lowest, _DOUBLES[1])
     varies = ranges > 0

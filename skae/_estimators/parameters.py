@@ -5,10 +5,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from skorch.callbacks import LRScheduler
 
-from skae._engine import chunk_slices, multiplies_in_bfloat16, resolve_device
+from skae._engine import find_ends, multiplies_in_bfloat16, resolve_device
 from skae._shared.warning import warn_user
 from skae.exceptions import MixedPrecisionWarning, NotBetterThanPCAWarning, OvercompleteWarning
 
@@ -131,7 +130,7 @@ def check_range(X, names, loss, output_range, *, named_loss):
     else:
         (lower, upper), reason = output_range, f"output_range={output_range!r}"
         remedy = "Widen `output_range`, or leave it at 'auto'."
-    lowest, highest = _ends(X, "min"), _ends(X, "max")
+    lowest, highest = find_ends(X)
     outside = np.flatnonzero((lowest < lower) | (highest > upper))
     if len(outside):
         column = outside[0]
@@ -140,15 +139,6 @@ def check_range(X, names, loss, output_range, *, named_loss):
             f"{lowest[column]:.6g} to {highest[column]:.6g} in column {names[column]!r}, and "
             f"{len(outside)} such columns in all. {remedy}"
         )
-
-
-def _ends(X, which: str) -> np.ndarray:
-    """Return the minimum or maximum of each column."""
-    if sparse.issparse(X):
-        return getattr(X, which)(axis=0).toarray().ravel()
-    # Unlike `min` and `max`, these ignore NaN.
-    limit = {"min": np.fmin, "max": np.fmax}[which]
-    return limit.reduce([limit.reduce(X[rows], axis=0) for rows in chunk_slices(X.shape)], axis=0)
 
 
 def warn_if_overcomplete(n_components: int | float | str | None, n_features: int):

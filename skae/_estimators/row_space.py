@@ -4,7 +4,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from skae._engine import find_ends
 
 _MOST_AXES = 128
 _MOST_COLUMNS = 1000
@@ -76,13 +78,12 @@ def _describe_columns(X) -> tuple[np.ndarray, np.ndarray]:
     """Return means and positive deviations of columns."""
     if sparse.issparse(X):
         means, variances = mean_variance_axis(X.astype(np.float64), axis=0)
-        lowest, highest = min_max_axis(X, axis=0)
     else:
         seen = ~np.isnan(X)
         counts = np.maximum(seen.sum(axis=0), 1)
         means = np.sum(X, axis=0, where=seen, dtype=np.float64) / counts
         variances = np.square(_center(X, means)).sum(axis=0) / counts
-        lowest, highest = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    lowest, highest = find_ends(X)
     ranges = np.nan_to_num(highest - lowest).astype(np.float64)
     deviations = np.maximum(np.sqrt(variances), _LEAST_DEVIATION * ranges)
     varies = ranges > 0

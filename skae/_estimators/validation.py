@@ -6,7 +6,7 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.utils import assert_all_finite
 
-from skae._engine import StoredTable, chunk_slices, find_float_type
+from skae._engine import StoredTable, find_ends, find_float_type
 from skae._estimators.samples import flatten_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_numbers
 from skae._estimators.stored_tables import make_nameplate
@@ -99,8 +99,7 @@ def check_missing(family, network):
 
 def check_columns_are_observed(X, names, *, padded: bool):
     """Raise an error for columns without any observed value, or if all sequences are padding."""
-    ends = [np.fmin.reduce(X[rows], axis=0) for rows in chunk_slices(X.shape)]
-    empty = np.flatnonzero(np.isnan(np.fmin.reduce(ends, axis=0)))
+    empty = np.flatnonzero(np.isnan(find_ends(X)[0]))
     if padded and len(empty) == X.shape[1]:
         raise ValueError(
             "X must have an observed cell. Got NaN only, which marks the end of sequences. Pass "

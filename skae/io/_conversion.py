@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from skae._shared.extras import import_extra
+from skae._shared.names import list_names
 from skae.io._columns import convert_kinds, convert_numbers, leave_out_row_numbers
 from skae.io._doubts import describe_doubts
 from skae.io._missing import settle_missing
-from skae.io._request import list_names
 from skae.io._table import Table
 
 _ASKED = "as asked for"

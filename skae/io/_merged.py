@@ -2,8 +2,9 @@
 
 import re
 
+from skae._shared.names import list_names
+
 _RANGE = re.compile(rb'<mergeCell\b[^>]*\bref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
-_MOST_SHOWN = 3
 
 
 def fill_merged(frame, first, n_empty, content):
@@ -25,7 +26,7 @@ def fill_merged(frame, first, n_empty, content):
         if right > left:
             across.append(name.decode())
     kinds = {"filled down with their values": down, "read as missing but for the first": across}
-    return [f"Merged cells {kind}: {_show(names)}" for kind, names in kinds.items() if names]
+    return [f"Merged cells {kind}: {list_names(own, 3)}" for kind, own in kinds.items() if own]
 
 
 def _find_start(match):
@@ -40,8 +41,3 @@ def _count(part):
     for letter in part:
         index = 26 * index + letter - ord("A") + 1
     return index - 1
-
-
-def _show(names):
-    more = len(names) - _MOST_SHOWN
-    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skae.io._request import list_names
+from skae._shared.names import list_names
 
 MISSING = ("error", "drop", "keep")
 _REMEDY = (

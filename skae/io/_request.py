@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from skae._shared.names import list_names
+
 _TARGETS = (str, Real, Decimal, np.bool_)
-_SHOWN_NAMES = 10
 _REMEDIES = {
     "numeric": "Encode them as numbers, read columns of all kinds with numeric_only=False, or "
     "check that the columns of the file are these.",
@@ -87,11 +88,3 @@ def _find_others(y):
     # Arrays of objects are never read.
     found = set(map(type, y.dropna())) if kind == "O" else set()
     return [own for own in found if not issubclass(own, _TARGETS)]
-
-
-def list_names(names):
-    """Return the first ten names as text, with the number of further names."""
-    names = list(names)
-    listed = ", ".join(map(str, names[:_SHOWN_NAMES])) or "none"
-    more = len(names) - _SHOWN_NAMES
-    return f"{listed} and {more} more" if more > 0 else listed

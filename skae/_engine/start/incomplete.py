@@ -12,7 +12,7 @@ from skae._engine.start.principal_components import (
     find_principal_components,
     from_covariance,
 )
-from skae._engine.tables.columns import ColumnStatistics, check_squares
+from skae._engine.tables.columns import ColumnStatistics, check_squares, find_ends
 from skae._engine.tables.rows import chunk_slices
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae.modules import GaussianFilling
@@ -146,10 +146,7 @@ def describe_observed_cells(X, shares: np.ndarray) -> ColumnStatistics:
     All are zero for columns without observed cells.
     """
     slices = chunk_slices(X.shape)
-    lowest, highest = (
-        np.nan_to_num(limit.reduce([limit.reduce(X[rows], axis=0) for rows in slices], axis=0))
-        for limit in (np.fmin, np.fmax)
-    )
+    lowest, highest = map(np.nan_to_num, find_ends(X))
     # Subtracting a value of the column first keeps the digits of columns far from zero.
     origin = lowest.astype(np.float64)
     mass, total = _sum_cells(X, origin, shares, slices)[:2]

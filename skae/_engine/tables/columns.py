@@ -53,6 +53,18 @@ def describe_columns(X, shares: np.ndarray) -> ColumnStatistics:
     return ColumnStatistics(mean, _variance(X, mean, shares), lowest, highest)
 
 
+def find_ends(X) -> tuple[np.ndarray, np.ndarray]:
+    """Return the minimum and the maximum of the observed cells of each column; NaN without one."""
+    if sparse.issparse(X):
+        return min_max_axis(X, axis=0)
+    # Unlike `min` and `max`, these ignore NaN.
+    limits = np.fmin, np.fmax
+    blocks = (X[rows] for rows in chunk_slices(X.shape))
+    parts = [[limit.reduce(block, axis=0) for limit in limits] for block in blocks]
+    lowest, highest = map(list, zip(*parts, strict=True))
+    return np.fmin.reduce(lowest, axis=0), np.fmax.reduce(highest, axis=0)
+
+
 def find_bounds(
     X, statistics: ColumnStatistics, count_cells: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
