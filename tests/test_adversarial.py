@@ -138,16 +138,16 @@ def test_the_two_optimisers_have_their_own_parameters(images):
 
 
 def test_more_alpha_increases_the_reconstruction_error(images):
-    errors = [quick(alpha=alpha, max_iter=15).fit(images).reconstruction_error_ for alpha in (0, 3)]
+    errors = [quick(alpha=alpha, max_iter=8).fit(images).reconstruction_error_ for alpha in (0, 3)]
     assert errors[0] < errors[1]
 
 
 def test_without_alpha_the_model_is_an_ordinary_autoencoder(images):
-    model = quick(n_components=8, alpha=0.0, max_iter=30).fit(images)
+    model = quick(n_components=8, alpha=0.0, max_iter=15).fit(images)
     plain = AutoencoderTransformer(
         8,
         hidden_layer_sizes=(16,),
-        max_iter=30,
+        max_iter=15,
         batch_size=32,
         early_stopping=False,
         random_state=0,
@@ -194,7 +194,7 @@ def test_weights_of_zero_leave_rows_out(images):
 def test_heavy_rows_pull_codes_and_reconstructions(images):
     heavy = np.where(np.arange(150) < 20, 30.0, 1.0)
     errors = [
-        quick(max_iter=20).fit(images, sample_weight=w).reconstruction_errors(images[:20]).mean()
+        quick(max_iter=8).fit(images, sample_weight=w).reconstruction_errors(images[:20]).mean()
         for w in (None, heavy)
     ]
     assert errors[1] < errors[0]

@@ -148,6 +148,7 @@ def test_quality_draws_to_the_given_file(run, tmp_path):
     assert picture.stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_far_compares_shifted_rows(run, tmp_path):
     t, noise = np.split(np.random.default_rng(0).uniform(size=(300, 5)), [1], axis=1)
     np.savez(tmp_path / "curve.npz", X=np.cos(6 * t + np.arange(4)) + 0.1 * noise)
@@ -265,6 +266,7 @@ def test_speed_refuses_unknown_parts(run):
         run("speed", "nothing")
 
 
+@pytest.mark.slow
 def test_kinds_prints_accuracies_of_series(run):
     text = run("kinds", "--quick", "series", "--set", "n_iter_no_change=1")
     assert find_line(text, "series  ")[2:5] == ["PCA resampled", "PCA padded", "recurrent"]
@@ -307,6 +309,7 @@ def test_generation_prints_bounds_and_their_curve(run):
     assert np.ptp(bounds) < 2
 
 
+@pytest.mark.slow
 def test_generation_needs_digits_or_makes_its_own_images(run, monkeypatch):
     monkeypatch.setenv("SKAE_DATA", "")
     sizes = ["--rows", 100, "--test-rows", 200, "--epochs", 1]

@@ -42,7 +42,7 @@ def test_noisy_rows_are_reconstructed_better_than_without_and_than_by_pca(digits
         model = quick(
             n_components=16,
             hidden_layer_sizes=(64,),
-            max_iter=60,
+            max_iter=30,
             early_stopping=False,
             corruption=corruption,
             corruption_level=0.4,
@@ -122,8 +122,8 @@ def test_a_name_is_a_short_form_of_an_object(digits, quick):
 
 def test_kinds_and_levels_are_searched_by_name(digits, quick):
     X, _ = digits
-    grid = {"corruption": [None, "masking", "swap"], "corruption_level": [0.1, 0.3]}
-    search = GridSearchCV(quick(), grid, cv=2).fit(X)
+    grid = {"corruption": [None, "swap"], "corruption_level": [0.1, 0.3]}
+    search = GridSearchCV(quick(max_iter=1), grid, cv=2).fit(X[:200])
     assert set(search.best_params_) == set(grid)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
@@ -167,7 +167,7 @@ def test_levels_of_objects_are_searched(digits, quick):
     noise = Darkness(0.5)
     grid = {"corruption__level": [0.1, 0.5, 0.9]}
     search = GridSearchCV(quick(corruption=noise), grid, cv=2, error_score="raise")
-    assert len(set(search.fit(digits[0]).cv_results_["mean_test_score"])) == 3
+    assert len(set(search.fit(digits[0][:200]).cv_results_["mean_test_score"])) == 3
     assert vars(noise) == {"level": 0.5}
 
 

@@ -11,6 +11,8 @@ import skae
 from skae import AutoencoderImputer, AutoencoderTransformer
 from skae.impute import pool
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 
 def make_imputer(**params):
     autoencoder = AutoencoderTransformer(
@@ -46,7 +48,7 @@ def frame():
     return whole.mask(rng.random(whole.shape) < 0.2)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float64, marks=pytest.mark.slow), np.float32])
 def test_draws_differ_in_missing_cells_alone_and_come_again_with_their_seed(wine, dtype):
     X = hide(wine[0][:, :5]).astype(dtype)
     before, there = X.copy(), ~np.isnan(X)
@@ -143,7 +145,7 @@ def test_half_the_values_missing_at_random_are_half_of_the_information():
     hidden = X.copy()
     hidden[::2, 0] = np.nan
     imputer = make_imputer().fit(hidden)
-    draws = [drawn[:, 0] for drawn in imputer.sample(hidden, 40, random_state=0)]
+    draws = [drawn[:, 0] for drawn in imputer.sample(hidden, 20, random_state=0)]
     pooled = pool([(own.mean(), own.std() / 20) for own in draws])
     assert pooled.missing_information[0] == pytest.approx(0.5, abs=0.12)
     assert pooled.standard_errors[0] == pytest.approx(1 / np.sqrt(200), rel=0.2)
@@ -164,7 +166,7 @@ def test_the_network_makes_draws_more_accurate():
     errors = []
     for share in (imputer.learned_share_, 0.0):
         imputer.learned_share_ = share
-        draws = list(imputer.sample(hidden, 5, random_state=0))
+        draws = list(imputer.sample(hidden, 2, random_state=0))
         errors.append(np.mean([np.square(drawn - X).sum() for drawn in draws]))
     assert errors[0] < 0.6 * errors[1]
 
@@ -201,6 +203,10 @@ def test_invalid_requests_for_draws_are_refused_at_once(wine):
     del imputer._kept_rows
     with pytest.raises(ValueError, match="store rows of fit"):
         imputer.sample(wine[0])
+
+
+@pytest.mark.slow
+def test_tables_too_wide_for_draws_are_refused():
     wide = make_imputer().fit(np.random.default_rng(0).random((4, 2001)))
     with pytest.raises(ValueError, match="X must have 2000 columns at most"):
         wide.sample(np.zeros((1, 2001)))

@@ -23,7 +23,7 @@ from skae._engine.judgement import is_clear_improvement
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
 
-@pytest.fixture(params=[30, 55], ids=["cross_validated", "held_out"])
+@pytest.fixture(params=[15, 55], ids=["cross_validated", "held_out"])
 def patients(request):
     """Return rows of 20 unrelated patients, and the names of the patients."""
     rng = np.random.default_rng(0)
@@ -131,7 +131,7 @@ def test_a_splitter_without_rows_to_hold_out_is_refused():
         fit(X, validation_fraction=Everything())
 
 
-@pytest.mark.parametrize("patients", [30], indirect=True)
+@pytest.mark.parametrize("patients", [15], indirect=True)
 def test_a_detector_takes_new_groups_for_no_outliers(patients):
     X, groups = patients
     template = AutoencoderTransformer(max_iter=15, early_stopping=False)
@@ -144,7 +144,7 @@ def test_a_detector_takes_new_groups_for_no_outliers(patients):
     assert shares[1] < shares[0]
 
 
-@pytest.mark.parametrize("patients", [30], indirect=True)
+@pytest.mark.parametrize("patients", [15], indirect=True)
 def test_an_imputer_judges_by_groups_that_it_has_not_seen(patients):
     X, groups = patients
     X = np.where(np.random.default_rng(1).random(X.shape) < 0.2, np.nan, X)
@@ -159,8 +159,8 @@ def test_an_imputer_judges_by_groups_that_it_has_not_seen(patients):
 
 
 def test_texts_of_a_group_are_held_out_together():
-    words = np.random.default_rng(0).integers(2, 40, (8, 4)).repeat(20, axis=0)
-    groups = np.arange(8).repeat(20)
+    words = np.random.default_rng(0).integers(2, 40, (8, 4)).repeat(12, axis=0)
+    groups = np.arange(8).repeat(12)
     params = {"max_iter": 15, "random_state": 0}
     seen, apart = (
         TokenAutoencoderTransformer(3, **params).fit(words, groups=own) for own in (None, groups)

@@ -44,7 +44,7 @@ def test_every_loss_falls_in_every_way_of_training(digits, any_autoencoder, loss
 
 def test_robust_losses_look_past_outliers(contaminated, quick):
     clean, X = contaminated
-    params = {"n_components": 8, "max_iter": 60, "early_stopping": False, "output_range": None}
+    params = {"n_components": 8, "max_iter": 30, "early_stopping": False, "output_range": None}
     errors = {}
     for name in ("squared_error", "absolute_error", "huber"):
         model = quick(loss=name, hidden_layer_sizes=(64,), **params).fit(X)
@@ -56,7 +56,7 @@ def test_robust_losses_look_past_outliers(contaminated, quick):
 def test_poisson_reconstructs_rates_of_counts(counts, quick):
     X, rates = counts
     model = quick(
-        n_components=2, loss="poisson", max_iter=60, hidden_layer_sizes=(32,), early_stopping=False
+        n_components=2, loss="poisson", max_iter=30, hidden_layer_sizes=(32,), early_stopping=False
     )
     model.fit(X)
     reconstruction = model.inverse_transform(model.transform(X))
@@ -133,22 +133,32 @@ def test_a_name_is_a_short_form_of_an_object(digits, quick):
 def test_losses_given_as_objects_take_weights(digits, quick, loss):
     X, _ = digits
     weights = np.r_[np.full(100, 3.0), np.full(len(X) - 100, 0.1)]
-    params = {"loss": loss, "max_iter": 20, "early_stopping": False, "n_components": 2}
+    params = {"loss": loss, "max_iter": 8, "early_stopping": False, "n_components": 2}
     weighted = quick(**params).fit(X, sample_weight=weights)
     plain = quick(**params).fit(X)
     gain = weighted.score_samples(X) - plain.score_samples(X)
     assert gain[:100].mean() > gain[100:].mean()
 
 
-def test_an_epoch_that_is_better_by_chance_is_refused(quick):
-    for loss in [HuberLoss(), LogCosh(), SquaredError(), smooth]:
-        # Independent columns, so that any reduction of the loss is due to chance.
-        X = np.random.default_rng(0).normal(size=(200, 5))
-        held_out = {"net_params": {"callbacks": []}, "early_stopping": True}
-        with pytest.warns(NotBetterThanPCAWarning):
-            model = quick(loss=loss, n_components=2, max_iter=15, **held_out).fit(X)
-        assert min(model.validation_loss_curve_) < model.validation_loss_curve_[0]
-        assert model.best_iter_ == 0
+@pytest.mark.parametrize(
+    "loss",
+    [
+        LogCosh(),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (HuberLoss(), SquaredError(), smooth)
+        ),
+    ],
+    ids=["cells", "huber", "square", "function"],
+)
+def test_an_epoch_that_is_better_by_chance_is_refused(quick, loss):
+    # Independent columns, so that any reduction of the loss is due to chance.
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    held_out = {"net_params": {"callbacks": []}, "early_stopping": True}
+    with pytest.warns(NotBetterThanPCAWarning):
+        model = quick(loss=loss, n_components=2, max_iter=15, **held_out).fit(X)
+    assert min(model.validation_loss_curve_) < model.validation_loss_curve_[0]
+    assert model.best_iter_ == 0
 
 
 @pytest.mark.parametrize("estimator", ["plain", "adversarial"])
@@ -203,7 +213,7 @@ class NegativeBinomial(ReconstructionLoss):
 
 def test_a_user_defined_loss_may_be_in_the_unit_of_x(counts, quick):
     X, rates = counts
-    params = {"max_iter": 30, "early_stopping": False}
+    params = {"max_iter": 10, "early_stopping": False}
     model = quick(n_components=2, loss=NegativeBinomial(0.1), **params).fit(X)
     reconstruction = model.inverse_transform(model.transform(X))
     assert (reconstruction > 0).all()
