@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from skae._commands.console import make_plain
-from skae._estimators.frames import is_mixed_frame, summarize_columns
+from skae._estimators.frame_columns import is_mixed_frame, summarize_columns
 from skae.comparison import compare_with_pca
 from skae.comparison._cell_errors import format_column_errors
 from skae.comparison._report._make import check_report

@@ -14,7 +14,7 @@ from skae._commands.console import make_plain
 from skae._commands.frames import StoredFrame, holds_other_kinds
 from skae._commands.written_rows import WRITERS, ParquetRows
 from skae._engine import StoredTable
-from skae._estimators.frames import is_mixed_frame
+from skae._estimators.frame_columns import is_mixed_frame
 from skae._estimators.mixed_columns import is_frame
 from skae._estimators.stored_tables import open_path, open_stored
 from skae._shared.extras import import_extra

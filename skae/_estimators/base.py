@@ -27,7 +27,8 @@ from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.checkpoints import find_checkpoints
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.epoch_tasks import make_epoch_tasks
-from skae._estimators.frames import FrameForm, is_mixed_frame
+from skae._estimators.frame_columns import is_mixed_frame
+from skae._estimators.frames import FrameForm
 from skae._estimators.held_out import read_separation
 from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import (

@@ -4,7 +4,8 @@ import numpy as np
 
 from skae._engine import decode_table, encode_table, ordinary_torch_state
 from skae._estimators.autoencoder import AutoencoderTransformer
-from skae._estimators.frames import FrameForm, summarize_columns
+from skae._estimators.frame_columns import summarize_columns
+from skae._estimators.frames import FrameForm
 
 
 class NumberView:

@@ -19,7 +19,7 @@ from skae._estimators.drawn_rows import check_can_draw, draw_columns, keep_rows
 from skae._estimators.far_cells import find_limits, hide_far_cells
 from skae._estimators.filled_columns import append_columns, fill_frame, write_floats
 from skae._estimators.filling_model import FillingModel, fill_rows, fit_filling_model
-from skae._estimators.frames import check_frame
+from skae._estimators.frame_columns import check_frame
 from skae._estimators.held_out import number_groups
 from skae._estimators.html import HTMLMixin
 from skae._estimators.mixed_columns import (

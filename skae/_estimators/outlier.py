@@ -21,13 +21,13 @@ from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer, shares_constraints
 from skae._estimators.base import BaseAutoencoder
 from skae._estimators.dask_blocks import maps_dask
-from skae._estimators.frames import (
-    FrameForm,
+from skae._estimators.frame_columns import (
     check_frame,
     is_mixed_frame,
     summarize_columns,
     warn_of_left_out,
 )
+from skae._estimators.frames import FrameForm
 from skae._estimators.html import HTMLMixin
 from skae._estimators.mixed_columns import is_frame
 from skae._estimators.processes import refuse_parts

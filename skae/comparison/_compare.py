@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 
 from skae._estimators.autoencoder import AutoencoderTransformer
-from skae._estimators.frames import warn_of_left_out
+from skae._estimators.frame_columns import warn_of_left_out
 from skae._estimators.linear_start import LinearStart
 from skae._estimators.validation import is_masked
 from skae._shared.checks import check_count

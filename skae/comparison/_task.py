@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, check_array
 
-from skae._estimators.frames import ColumnSummary, is_mixed_frame, summarize_columns
+from skae._estimators.frame_columns import ColumnSummary, is_mixed_frame, summarize_columns
 from skae._shared.labels import keep_labelled
 from skae.metrics._predictor import holds_quantities
 from skae.metrics._transformer import decode, index_samples, is_image_shape, is_ragged, to_array

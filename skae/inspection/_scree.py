@@ -12,7 +12,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 
 from skae._engine import count_components
-from skae._estimators.frames import is_mixed_frame
+from skae._estimators.frame_columns import is_mixed_frame
 from skae._estimators.linear_start import LinearStart
 from skae._shared.checks import check_choice
 from skae.inspection._plotting import BLUE, GREY, take_axes, widen

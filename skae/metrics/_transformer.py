@@ -5,8 +5,8 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from skae._estimators.containers import count_axes, read_container
+from skae._estimators.frame_columns import is_mixed_frame
 from skae._estimators.frame_numbers import NumberView, fill_with_means, place_frames
-from skae._estimators.frames import is_mixed_frame
 from skae._estimators.samples import flatten_samples, stack_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_numbers, tidy_table
 from skae.sequences import SequencePadder
