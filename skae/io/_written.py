@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -99,13 +100,13 @@ class WrittenColumn:
         """Whether the cells are booleans."""
         return bool(self._logical)
 
-    @property
+    @cached_property
     def decimal(self):
         """Decimal mark that the cells prove, "." or ","; None if either is possible."""
         point, comma = self._allows("."), self._allows(",")
         return None if point == comma else "." if point else ","
 
-    @property
+    @cached_property
     def is_ambiguous(self):
         """Whether the numbers depend on the decimal mark, which is not proven."""
         return self.decimal is None and any(cell.is_ambiguous() for cell in self._numbers)
@@ -121,8 +122,9 @@ class WrittenColumn:
 
     def convert(self, decimal):
         """Return the numbers as a Series of float64, for a decimal mark."""
+        decimal = self.decimal or decimal
         numbers = self._logical or {
-            text: np.nan if cell is None else cell.convert(self.decimal or decimal)
+            text: np.nan if cell is None else cell.convert(decimal)
             for text, cell in self._cells.items()
         }
         return self._values.map(numbers).astype(np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skae.io import read_table
+from skae.io._numbers import Cell
 
 
 @pytest.fixture
@@ -576,3 +577,12 @@ def test_ordinary_numbers_stand_for_themselves(read, cells):
 def test_numbers_of_too_many_digits_may_be_codes(read):
     table = read("id,a\n12345678901234567890123,1\n22345678901234567890123,2\n")
     assert has_remark(table, "Column id may hold codes, such as 12345678901234567890123")
+
+
+def test_each_cell_is_examined_a_few_times(read, monkeypatch):
+    examined = []
+    allows = Cell.allows
+    monkeypatch.setattr(Cell, "allows", lambda *given: examined.append(0) or allows(*given))
+    table = read("a;b\n" + "".join(f"1.{index:03},5;1\n" for index in range(1000)))
+    assert table.X[1].tolist() == [1001.5, 1]
+    assert len(examined) < 20 * 1000
