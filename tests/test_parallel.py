@@ -31,6 +31,7 @@ from skae._engine.fitting import resumption
 from skae._engine.steps import averaging
 from skae._engine.steps.code_costs import PenaltyStep
 from skae._engine.steps.dense import DenseStep
+from skae._engine.steps.joint import JointNetworks
 from skae.objectives import SquaredError
 from skae.parallel import _backend, _scheduler
 from skae.parallel._scheduler import Scheduler
@@ -183,13 +184,17 @@ def test_settings_that_differ_do_not_keep_fits_apart(wine):
         assert_fits_are(alone, estimators, wine[0], n_jobs=n_jobs)
 
 
-def test_held_out_rows_end_each_training_at_its_own_epoch():
+def test_held_out_rows_end_each_training_at_its_own_epoch(monkeypatch):
+    # Networks must stay in joint memory between epochs.
+    monkeypatch.delattr(JointNetworks, "_judge_alone")
     X = np.random.default_rng(0).normal(size=(1010, 4)).cumsum(1)
     estimators = [
         make_transformer(learning_rate_init=rate, n_iter_no_change=2, max_iter=6)
         for rate in (0.1, 0.01, 0.001)
     ]
-    assert_equal_fits(estimators, X)
+    params = {"max_iter": 3, "hidden_layer_sizes": (5,)}
+    variational = [VariationalAutoencoderTransformer(2, random_state=i, **params) for i in (0, 1)]
+    assert_equal_fits([*estimators, *variational], X)
 
 
 def test_searches_side_by_side_score_as_alone_with_any_number_of_tasks(wine):

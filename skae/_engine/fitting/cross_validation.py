@@ -145,7 +145,7 @@ class FoldNetworks:
             Batch(self.noise(seen), own, own_weights)
             for seen, own, own_weights in zip(own_inputs, own_rows, parts, strict=True)
         )
-        return Epoch(batches, self._begin_step, self.rows_to_judge, self._keeps_values)
+        return Epoch(batches, self._begin_step, self.rows_to_judge, shows_networks=False)
 
     @property
     def batch_sizes(self) -> list[int]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import torch
 from skorch import NeuralNet
@@ -12,8 +12,10 @@ from skae._engine.compute.device import multiplies_in_bfloat16
 from skae._engine.compute.ranks import Alone
 from skae._engine.fitting.callbacks import (
     AdaptiveLearningRate,
+    BestEpoch,
     EpochLog,
     FiniteLoss,
+    Patience,
     TrainingStopped,
 )
 from skae._engine.fitting.packing import pack_net, unpack_net
@@ -26,8 +28,8 @@ from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae._engine.tables.rows import DenseRows
 from skae._shared.progress import WORK
 
-# Callbacks that do not look at the network.
-_BLIND = (AdaptiveLearningRate, EpochLog, EpochTimer, FiniteLoss)
+# Callbacks that do not look at the network, except for copies of its values.
+_BLIND = (AdaptiveLearningRate, BestEpoch, EpochLog, EpochTimer, FiniteLoss, Patience)
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -216,12 +218,17 @@ class AutoencoderNet(NeuralNet):
         iterator = self.get_iterator(train_set, training=True)
         to_judge = None if held_out is None else self.get_iterator(held_out, training=False)
         listening = self.listens_to_batches()
+        seen = None if to_judge is None or listening else self._take_single_batch(to_judge)
         for _ in range(n_epochs):
             self.notify("on_epoch_begin", **data)
-            loss = yield from self._train_on(iterator, listening=listening)
+            loss, judged = yield from self._train_on(iterator, seen, listening=listening)
             self._record("train", loss, listening=listening)
             if to_judge is not None:
-                self.judgement_ = self._judge_batches(to_judge, listening=listening)
+                if judged is None:
+                    self.judgement_ = self._judge_batches(to_judge, listening=listening)
+                else:
+                    self.judgement_ = _join_judged([judged], to_judge)
+                    WORK.get().add(held_out.n_rows)
                 loss = mean_of_rows(self.judgement_.losses, held_out.all_weights)
                 self._record("valid", loss, listening=listening)
             self.notify("on_epoch_end", **data)
@@ -232,8 +239,13 @@ class AutoencoderNet(NeuralNet):
         for name, value in self.step_.take_records().items():
             self.history.record(name, value)
 
-    def _train_on(self, iterator, *, listening: bool) -> Generator[Epoch, Costs, float]:
-        """Yield an epoch of all batches, unless a callback listens; return the mean loss."""
+    def _train_on(
+        self, iterator, seen: tuple[torch.Tensor, torch.Tensor] | None, *, listening: bool
+    ) -> Generator[Epoch, Costs, tuple[float, tuple[torch.Tensor, ...] | None]]:
+        """Yield an epoch of all batches, unless a callback listens.
+
+        Returns the mean loss, and what the step judges of `seen`.
+        """
         sizes, all_weights, n_batches = [], [], len(iterator)
         steps, ranks = iter(range(n_batches)), iterator.dataset.ranks
         work = WORK.get()
@@ -253,16 +265,17 @@ class AutoencoderNet(NeuralNet):
                 work.add(size)
 
         if listening:
-            losses = self._train_before_listeners(list_batches(), begin_step)
+            costs = Costs(self._train_before_listeners(list_batches(), begin_step), None)
         else:
-            losses, _ = yield Epoch(list_batches(), begin_step, None, self._shows_networks())
+            shows = self._shows_networks(seen)
+            costs = yield Epoch(list_batches(), begin_step, seen, shows)
         self.n_steps_ += n_batches
-        return _mean_of_batches(losses, sizes, all_weights, ranks)
+        return _mean_of_batches(costs.losses, sizes, all_weights, ranks), costs.judged
 
-    def _shows_networks(self) -> bool:
+    def _shows_networks(self, seen) -> bool:
         """Whether anything may read or set the network between two epochs."""
         blind = all(type(callback) in _BLIND for _, callback in self.callbacks_)
-        return self.validation_set is not None or not blind
+        return not blind or (self.validation_set is not None and seen is None)
 
     @torch.no_grad()
     def _train_before_listeners(self, batches, begin_step) -> list[torch.Tensor]:
@@ -283,6 +296,14 @@ class AutoencoderNet(NeuralNet):
         self._tell_of_batch("train", batch, loss[0])
         return loss
 
+    def _take_single_batch(self, iterator) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return the arguments of `Step.judge` for all rows, or None for several batches."""
+        if len(iterator) > 1:
+            return None
+        self.noise.restart_judging()
+        ((rows, _),) = iterator
+        return self.noise.for_judging(rows)[None], rows[None]
+
     def _judge_batches(self, iterator, *, listening: bool) -> Judgement:
         """Return losses and errors of rows, with the same noise each time."""
         self.noise.restart_judging()
@@ -291,17 +312,13 @@ class AutoencoderNet(NeuralNet):
             rows, weights = batch
             if listening:
                 self.notify("on_batch_begin", batch=batch, training=False)
-            judged = self.step_.judge(self.noise.for_judging(rows)[None], rows[None])
-            parts.append([own[0] for own in judged])
+            parts.append(self.step_.judge(self.noise.for_judging(rows)[None], rows[None]))
             work.add(len(rows) * iterator.dataset.ranks.size)
             if listening:
-                losses = parts[-1][0]
+                losses = parts[-1][0][0]
                 loss = losses if weights is None else losses * weights
                 self._tell_of_batch("valid", batch, loss.mean())
-        ranks, n_own = iterator.dataset.ranks, len(iterator.dataset.places)
-        return Judgement(
-            *(ranks.gather(torch.cat(own)[:n_own]) for own in zip(*parts, strict=True))
-        )
+        return _join_judged(parts, iterator)
 
     def judge(self, dataset: WeightedRows) -> Judgement:
         """Return losses and errors of rows, with the same noise each time."""
@@ -323,7 +340,9 @@ class AutoencoderNet(NeuralNet):
             self.history.new_batch()
             self.history.record_batch(name, loss)
         self.history.record(name, loss)
-        self.history.record(name + "_best", loss <= min(self.history[:, name]))
+        # Not by a slice of the history, which takes longer than the rest of a small epoch.
+        is_best = all(loss <= epoch[name] for epoch in self.history if name in epoch)
+        self.history.record(name + "_best", is_best)
 
     def _set_progress(self, n_done: int, n_batches: int):
         """Update the schedule and the objective with the share of steps done, in [0, 1]."""
@@ -371,6 +390,13 @@ class AutoencoderNet(NeuralNet):
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
         self.module_.eval()
         return moments
+
+
+def _join_judged(parts: Sequence[tuple[torch.Tensor, ...]], iterator) -> Judgement:
+    """Return the judgement of all rows, given what a step judges of each batch."""
+    ranks, n_own = iterator.dataset.ranks, len(iterator.dataset.places)
+    joined = (torch.cat(own, 1)[0, :n_own] for own in zip(*parts, strict=True))
+    return Judgement(*map(ranks.gather, joined))
 
 
 def _mean_of_batches(losses, sizes, weights, ranks: Alone) -> float:

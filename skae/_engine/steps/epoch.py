@@ -36,7 +36,9 @@ class Epoch(NamedTuple):
     nothing to judge, or the generator does it."""
 
     shows_networks: bool = True
-    """Whether anything may read or set the networks before the next epoch, as in all epochs."""
+    """Whether anything may read or set the networks before the next epoch, as in all epochs.
+
+    If not, `Step.copy_values` may still be called after an epoch that is judged."""
 
 
 class Costs(NamedTuple):

@@ -62,6 +62,16 @@ def find_kind(training: Training) -> Any:
     return kind, sizes, n_judged, shows, tuple(batch.weights is None for batch in batches)
 
 
+def _can_judge_together(training: Training) -> bool:
+    """Return whether trainings like this one are judged by one pass, with the same results."""
+    step: Any = training.step
+    epoch: Any = training.epoch
+    if type(step) is not DenseStep or epoch.judged is None:
+        return False
+    n_weights, _ = _describe(step)
+    return n_weights * epoch.judged[1].shape[1] < LARGE_PRODUCT
+
+
 def count_bytes(step: DenseStep) -> int:
     """Return the memory of the parameters and their gradients in bytes."""
     return sum(2 * own.values.nbytes for own in step.parameters)
@@ -134,6 +144,19 @@ class _Member:
 
         self.counts = [float(parameters.n_steps) for parameters in step.parameters]
         """Number of steps before joint training, for each group of parameters."""
+
+        self.values = [parameters.values for parameters in step.parameters]
+        """Values of the networks of the step, which may be others than `step.parameters` has."""
+
+    def lend(self, averages: Sequence[FlatTensors]):
+        """Let the step copy its values from joint memory."""
+        for parameters, joint in zip(self.step.parameters, averages, strict=True):
+            parameters.values = joint.values[self.own]
+
+    def reclaim(self):
+        """Let the step have its own values again."""
+        for parameters, values in zip(self.step.parameters, self.values, strict=True):
+            parameters.values = values
 
     def begin_step(self):
         """Prepare the next step of the epoch."""
@@ -229,10 +252,12 @@ class JointNetworks(_JointPasses):
             for member in self.members
             for own in member.step.parameters
         }
-        epochs: list[Any] = [own.epoch for own in trainings]
-        self.stays = type(trainings[0].step) is DenseStep and not epochs[0].shows_networks
+        first: Any = trainings[0]
+        in_joint_memory = len(first.step.list_parameters()) == len(self.tensors)
+        self.stays = in_joint_memory and not first.epoch.shows_networks
         self.judged: list[Tensor] = []
-        if self.stays and epochs[0].judged is not None:
+        if self.stays and _can_judge_together(first):
+            epochs: list[Any] = [own.epoch for own in trainings]
             self.judged = [
                 torch.cat(own) for own in zip(*(epoch.judged for epoch in epochs), strict=True)
             ]
@@ -258,11 +283,15 @@ class JointNetworks(_JointPasses):
                 averaged = member.step.averaged
                 if averaged.n_epochs:
                     self.averages[position].values[member.own] = averaged.average[position]
+        if self.judged:
+            for member in self.members:
+                member.lend(self.averages)
 
     @torch.no_grad()
     def _hand_back(self):
         """Copy parameters, their averages and moments back to each training."""
         for member in self.members:
+            member.reclaim()
             self._copy_back(member)
             averaged = member.step.averaged
             if averaged.n_epochs:
@@ -280,7 +309,7 @@ class JointNetworks(_JointPasses):
     def _train_epoch(self):
         """Train and judge an epoch of every training, and ask for the next ones."""
         self._train_batches()
-        judged = self._judge_together() if self.stays else self._judge_each()
+        judged = self._judge_in_place() if self.stays else self._for_each(self._judge_alone)
         for member, own in zip(self.members, judged, strict=True):
             if member.training.error is None:
                 member.training.advance(Costs(member.losses, own))
@@ -301,11 +330,8 @@ class JointNetworks(_JointPasses):
             for member in self.members:
                 member.losses += losses[member.own].unbind(1)
 
-    def _judge_each(self) -> list[tuple[Tensor, ...] | None]:
-        """Return what each training judges of its networks, after handing them back."""
-        return self._for_each(self._judge_alone)
-
     def _judge_alone(self, member: _Member) -> tuple[Tensor, ...] | None:
+        """Return what a training judges of its networks, after handing them back."""
         step: Any = member.step
         epoch: Any = member.training.epoch
         with torch.no_grad():
@@ -315,14 +341,23 @@ class JointNetworks(_JointPasses):
         return None if epoch.judged is None else step.judge(*epoch.judged)
 
     @torch.no_grad()
-    def _judge_together(self) -> list[tuple[Tensor, ...] | None]:
-        """Return losses and errors of the networks with averaged weights."""
+    def _judge_in_place(self) -> list[tuple[Tensor, ...] | None]:
+        """Return what each training judges of its networks, which stay in joint memory."""
         self._average()
         if not self.judged:
-            return [None] * len(self.members)
+            return self._for_each(self._judge_averages)
         inputs, rows = self.judged
         output = self.judging.forward(inputs)
         return self._for_each(lambda own: own.step.judge_output(output[own.own], rows[own.own]))
+
+    def _judge_averages(self, member: _Member) -> tuple[Tensor, ...] | None:
+        """Return what a training judges, after a copy of the averages to its networks."""
+        epoch: Any = member.training.epoch
+        if epoch.judged is None:
+            return None
+        for values, averages in zip(member.values, self.averages, strict=True):
+            values.copy_(averages.values[member.own])
+        return member.step.judge(*epoch.judged)
 
     def _average(self):
         """Add the weights of all networks to their averages."""
