@@ -135,7 +135,9 @@ def test_misuse_is_refused(images):
 
 NAMES = ["a", "b", "c", "d"]
 GENERATORS = {
-    "variational": VariationalAutoencoderTransformer(2, max_iter=1, random_state=0),
+    "variational": VariationalAutoencoderTransformer(
+        2, max_iter=1, early_stopping=False, random_state=0
+    ),
     "adversarial": AdversarialAutoencoderTransformer(2, max_iter=1, random_state=0),
     "sampler": CodeSampler(PCA(2), random_state=0),
     "sampler of a pipeline": CodeSampler(make_pipeline(StandardScaler(), PCA(2)), random_state=0),
@@ -164,7 +166,7 @@ def test_samples_have_the_names_and_the_container_of_the_table(rows, name, conta
 
 
 def test_drawn_images_stay_arrays(images):
-    model = VariationalAutoencoderTransformer(2, max_iter=1, random_state=0)
+    model = VariationalAutoencoderTransformer(2, max_iter=1, early_stopping=False, random_state=0)
     model.set_output(transform="pandas").fit(images.reshape(-1, 1, 8, 8)[:60])
     assert model.sample(2).shape == (2, 1, 8, 8)
 
