@@ -24,7 +24,7 @@ def no_data_folder(monkeypatch):
 @pytest.fixture(autouse=True)
 def few_epochs(monkeypatch):
     """Let the autoencoder of a comparison, which takes no options, train for few epochs."""
-    monkeypatch.setattr(LoopSettings, "resolve_max_iter", lambda self, *rest: 10)
+    monkeypatch.setattr(LoopSettings, "resolve_max_iter", lambda self, *rest: 3)
 
 
 @pytest.fixture
@@ -159,7 +159,8 @@ def test_missing_cells_are_passed_over_or_their_rows_left_out(
     assert "42 rows to fit on, 14 held out, 4 columns" in lines
 
 
-def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys):
+def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("skae.comparison._report._make.make_pictures", lambda pictures: "")
     draw = np.random.default_rng(0)
     size = draw.normal(size=80)
     frame = pd.DataFrame(

@@ -50,7 +50,7 @@ def assert_same_fit(found, expected, X):
 
 def test_a_small_map_is_fitted_as_an_array_is(tables):
     X, memory_map = tables
-    assert_same_fit(fit(memory_map), fit(X), X)
+    assert_same_fit(fit(memory_map, max_iter=1), fit(X, max_iter=1), X)
 
 
 @pytest.mark.mostly_slow(3)
@@ -92,7 +92,7 @@ def test_chunks_of_a_large_map_are_fitted_as_those_of_an_array(tables):
 
 def test_results_for_a_map_are_those_for_an_array(tables):
     X, memory_map = tables
-    estimator = fit(X)
+    estimator = fit(X, early_stopping=False)
     np.testing.assert_array_equal(estimator.transform(memory_map), estimator.transform(X))
     assert estimator.score(memory_map) == estimator.score(X)
 
@@ -100,6 +100,7 @@ def test_results_for_a_map_are_those_for_an_array(tables):
 TYPES = ["uint8", "int16", "bool", "float16", ">f4", ">f8", "int64"]
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.usefixtures("stays_on_disk")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_large_map_of_any_numbers_is_fitted_as_an_array_is(digits, tmp_path, dtype):

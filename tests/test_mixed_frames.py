@@ -85,7 +85,11 @@ def fitted():
     """Return frames with fitted models."""
     params = {"n_components": 3, "hidden_layer_sizes": (16,), "max_iter": 6, "random_state": 0}
     frames = {name: make() for name, make in FRAMES.items()}
-    return {name: (own, AutoencoderTransformer(**params).fit(own)) for name, own in frames.items()}
+    # Half of them are cross-validated, which takes most of the time.
+    return {
+        name: (frame, AutoencoderTransformer(**params, early_stopping=odd).fit(frame))
+        for odd, (name, frame) in zip([True, False, False, True], frames.items(), strict=True)
+    }
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -114,7 +118,8 @@ def test_errors_are_those_of_columns_and_scores_their_means(fitted, name):
     np.testing.assert_allclose(model.score_samples(frame), -np.nanmean(values, 1), rtol=1e-6)
     assert 0.5 < model.score(frame) < 1
     assert model.reconstruction_error_ < model.pca_reconstruction_error_ < 1
-    assert model.validation_loss_curve_[0] >= min(model.validation_loss_curve_)
+    if model.early_stopping:
+        assert model.validation_loss_curve_[0] >= min(model.validation_loss_curve_)
 
 
 @pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
@@ -180,23 +185,28 @@ def test_displays_draw_frames(fitted, name, quick):
     expected = columns.feature_errors[is_float]
     assert again.feature_errors[is_float] == pytest.approx(expected, rel=0.01)
     display = inspection.ReconstructionDisplay
-    shown = display.from_estimator(model, frame), display.from_predictions(frame[:3], decoded[:3])
+    shown = (
+        display.from_estimator(model, frame, n_rows=2),
+        display.from_predictions(frame[:2], decoded[:2]),
+    )
     assert [own.X.shape == own.reconstructions.shape for own in shown] == [True, True]
-    traversal = inspection.LatentTraversalDisplay.from_estimator(model, frame)
+    traversal = inspection.LatentTraversalDisplay.from_estimator(model, frame, n_steps=3)
     assert "text=near" in traversal.feature_names
-    inspection.CodeDisplay.from_estimator(model, frame, labels, kind="pairs")
-    scree = inspection.ScreeDisplay.from_estimator(quick(), frame, n_components=[1, 3], cv=2)
+    inspection.CodeDisplay.from_estimator(model, frame, labels)
+    scree = inspection.ScreeDisplay.from_estimator(
+        quick(max_iter=1), frame, n_components=[1, 3], cv=2
+    )
     assert (scree.reference, scree.errors.shape) == ("FAMD", (2, 2))
     assert (scree.pca_errors[:, 1] < scree.pca_errors[:, 0]).all()
     assert ((scree.variances > 0.5) & (scree.variances < 2)).all()
     plt.close("all")
 
 
-@pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
+@pytest.mark.parametrize("name", [pytest.param("gaps", marks=pytest.mark.slow), "polars, gaps"])
 def test_predictions_from_codes_of_frames_are_compared_with_famd(fitted, name, quick):
     frame, _ = fitted[name]
     labels = np.array(make_frame()["boolean"])
-    model = quick()
+    model = quick(max_iter=1)
     estimator = model if name == "gaps" else make_pipeline("passthrough", model)
     comparison = compare_downstream(estimator, frame, labels, cv=2)
     assert "FAMD" in str(comparison)
@@ -222,7 +232,7 @@ def test_nats_are_log_likelihoods_with_the_variances_of_held_out_rows(n, quick):
     frame, new = (make_frame(n, seed)[["float", "date", "text", "boolean"]] for seed in (0, 7))
     frame.loc[::9, "text"] = None
     new.loc[3, ["float", "text"]] = None
-    model = quick().fit(frame)
+    model = quick(max_iter=2, batch_size=100).fit(frame)
     assert model.column_errors_.mean() == pytest.approx(model.reconstruction_error_, rel=0.05)
     errors, nats = model.reconstruction_errors(new), model.reconstruction_errors(new, unit="nats")
     np.testing.assert_array_equal(nats.isna(), new.isna())
@@ -281,7 +291,7 @@ def test_a_network_no_better_than_famd_stays_famd():
     draw = np.random.default_rng(0)
     noise = pd.DataFrame({"a": draw.normal(size=N), "b": draw.choice([*"xyz"], N)})
     with pytest.warns(skae.exceptions.NotBetterThanPCAWarning, match="factor analysis"):
-        model = AutoencoderTransformer(1, max_iter=20, random_state=0).fit(noise)
+        model = AutoencoderTransformer(1, max_iter=4, random_state=0).fit(noise)
     assert model.best_iter_ == 0
     assert model.reconstruction_error_ == model.pca_reconstruction_error_
     for seed in range(2):
@@ -324,6 +334,7 @@ def test_uninformative_columns_are_left_out_and_named(quick):
         quick().fit(frame[["key", "same"]])
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize(("action", "n_shown"), [("default", 1), ("always", 3)])
 @pytest.mark.parametrize("column", ["constant", "too many codes"])
 def test_the_default_filter_shows_a_warning_of_all_folds_once(action, n_shown, column):
@@ -389,12 +400,14 @@ def test_weights_are_repeated_rows(quick):
 
 def test_mixed_frames_go_through_scikit_learn(quick):
     frame = make_frame()
-    search = GridSearchCV(quick(), {"n_components": [1, 3]}, cv=2).fit(frame)
+    search = GridSearchCV(quick(max_iter=1), {"n_components": [1, 3]}, cv=2).fit(frame)
     assert search.best_params_ == {"n_components": 3}
     columns = make_column_transformer(
-        (StandardScaler(), ["float"]), (quick(), list(frame.columns[1:]))
+        (StandardScaler(), ["float"]), (quick(max_iter=1), list(frame.columns[1:]))
     )
-    pipeline = make_pipeline(columns, quick(n_components=2)).set_output(transform="pandas")
+    pipeline = make_pipeline(columns, quick(n_components=2, max_iter=1)).set_output(
+        transform="pandas"
+    )
     codes = clone(pipeline).fit_transform(frame)
     assert list(codes.columns) == ["autoencodertransformer0", "autoencodertransformer1"]
 
@@ -471,7 +484,13 @@ def test_comparisons_of_frames_have_famd_in_the_place_of_pca(change, quick):
     assert re.search(r"codes +method +loss +vs FAMD +loss saved.* nats", str(comparison))
     assert autoencoder.nats < famd.nats
     assert "error is below FAMD's at 1 of 1" in comparison.summarize()
-    page = comparison.to_html()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [lambda frame: frame, to_polars])
+def test_pages_of_comparisons_of_frames_show_famd_and_columns_of_all_kinds(change, quick):
+    frame = change(add_gaps(make_frame()))
+    page = compare_with_pca(frame, n_components=2, estimator=quick()).to_html()
     for part in (
         "FAMD and an autoencoder",
         "date or time",
@@ -520,7 +539,16 @@ def test_densities_of_frames_are_in_units_of_their_numbers():
 MOMENTS = pd.date_range("2020-01-01", periods=60, tz="Europe/Rome", freq="h")
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.fixture(scope="module", params=[pd.DataFrame, pl.from_pandas], ids=["pandas", "polars"])
+def of_types(request):
+    """Return a frame, a function from frames to the input of a model, and the model."""
+    columns = {"x": np.random.default_rng(0).normal(size=60), "seen": MOMENTS}
+    flags = np.arange(60) % 7 < 3
+    frame = pd.DataFrame(columns | {"kind": ["a", "b", "c"] * 20, "flag": flags})
+    model = AutoencoderTransformer(2, max_iter=1, early_stopping=False, random_state=0)
+    return frame, request.param, model.fit(request.param(frame))
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -530,15 +558,14 @@ MOMENTS = pd.date_range("2020-01-01", periods=60, tz="Europe/Rome", freq="h")
         ({"flag": ["True", "False"] * 30}, "numbers or booleans in column 'flag'.* Got text"),
     ],
 )
-def test_values_that_mean_something_else_than_in_fit_are_refused(library, changed, message):
-    draw = np.random.default_rng(0)
-    columns = {"x": draw.normal(size=60), "seen": MOMENTS, "kind": ["a", "b", "c"] * 20}
-    frame = pd.DataFrame(columns | {"flag": draw.random(60) < 0.5})
-    convert = pl.from_pandas if library == "polars" else pd.DataFrame
-    model = AutoencoderTransformer(2, max_iter=1, random_state=0).fit(convert(frame))
+def test_values_that_mean_something_else_than_in_fit_are_refused(of_types, changed, message):
+    frame, convert, model = of_types
     with pytest.raises(ValueError, match=message):
         model.transform(convert(frame.assign(**changed)))
-    # Equal times in another time zone.
+
+
+def test_equal_times_in_another_time_zone_are_equal(of_types):
+    frame, convert, model = of_types
     same = frame.assign(seen=MOMENTS.tz_convert("UTC"))
     np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))
 
@@ -587,7 +614,7 @@ def test_detectors_take_frames_whose_columns_have_other_names_or_numbers(names):
     draw = np.random.default_rng(0)
     columns = {"x": draw.normal(size=40), "kind": ["a", "b"] * 20, "tag": np.ones(40)}
     frame = pd.DataFrame(columns)
-    template = AutoencoderTransformer(max_iter=1, hidden_layer_sizes=(2,))
+    template = AutoencoderTransformer(max_iter=1, early_stopping=False, hidden_layer_sizes=(2,))
     detector = AutoencoderOutlierDetector(1, autoencoder=template, random_state=0)
     with pytest.warns(ColumnsLeftOutWarning, match="constant"):
         detector.fit(frame.set_axis(names, axis=1))
@@ -602,7 +629,13 @@ def test_detectors_take_frames_whose_columns_have_other_names_or_numbers(names):
 KINDS = ["float", "whole", "boolean", "text", "date"]
 
 
-@pytest.fixture(scope="module", params=[lambda frame: frame, to_polars], ids=["pandas", "polars"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(lambda frame: frame, id="pandas"),
+        pytest.param(to_polars, id="polars", marks=pytest.mark.slow),
+    ],
+)
 def detection(request):
     """Return a detector for missing values, and a function from rows of a frame to its input."""
 

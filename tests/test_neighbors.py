@@ -74,6 +74,7 @@ def test_codes_are_uncorrelated_and_in_order(fitted, X):
 
 
 def test_codes_by_cosine_have_unit_length(X):
+    X = X[:200]
     codes = make_model().fit(X).transform(X)
     np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, rtol=1e-5)
 
@@ -84,7 +85,7 @@ def test_short_codes_learn_a_higher_temperature(X):
 
 
 def test_weights_of_0_2_0_can_be_loaded(X):
-    module = make_model().fit(X).net_.module_
+    module = make_model(max_iter=1).fit(X[:200]).net_.module_
     rows = torch.rand(5, X.shape[1], generator=torch.Generator().manual_seed(0))
     expected, weights = module.encode(rows), module.state_dict()
     del weights["logit_scale"]
@@ -97,7 +98,7 @@ def test_codes_of_distances_have_the_scale_of_the_rows(X):
     def spread(table):
         return np.sqrt(table.var(0).sum())
 
-    X = X[:400]
+    X = X[:200]
     models = [make_model(loss=NeighborLoss("euclidean")).fit(t).transform(t) for t in (X, 100 * X)]
     np.testing.assert_allclose(100 * models[0], models[1], rtol=1e-2, atol=1e-1)
     assert 0.5 * spread(X) < spread(models[0]) < 1.2 * spread(X)
@@ -131,7 +132,7 @@ def test_best_linear_map_is_the_one_that_the_data_ask_for():
 
 
 def test_fits_are_reproducible_and_survive_pickling_and_saving(X, tmp_path):
-    X = X[:300]
+    X = X[:200]
     model, again = make_model().fit(X), make_model().fit(X)
     codes = model.transform(X)
     np.testing.assert_array_equal(codes, again.transform(X))
@@ -150,7 +151,7 @@ def test_parameters_of_the_loss_can_be_set_and_cloned():
 
 
 def test_a_heavy_row_counts_for_more(X):
-    X = X[:300]
+    X = X[:150]
     weights = np.where(np.arange(len(X)) % 2, 10.0, 0.1)
     even, weighted = make_model().fit(X), make_model().fit(X, sample_weight=weights)
     assert not np.allclose(even.transform(X), weighted.transform(X), atol=1e-3)
@@ -159,8 +160,9 @@ def test_a_heavy_row_counts_for_more(X):
 
 
 def test_a_row_of_weight_zero_has_no_influence(X):
-    weights = np.r_[np.ones(400), np.zeros(400)]
-    spoilt = np.vstack([X[:400], 50 + X[400:]])
+    weights = np.r_[np.ones(200), np.zeros(200)]
+    X = X[:400]
+    spoilt = np.vstack([X[:200], 50 + X[200:]])
     a = make_model().fit(X, sample_weight=weights)
     b = make_model().fit(spoilt, sample_weight=weights)
     np.testing.assert_array_equal(a.transform(X), b.transform(X))
@@ -182,11 +184,12 @@ def test_a_row_of_weight_zero_has_no_influence(X):
 )
 @pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 def test_the_neighbor_loss_goes_with_other_parameters(X, params):
-    model = make_model(**{**params, "max_iter": 4}).fit(X[:400])
+    model = make_model(**{**params, "max_iter": 2}).fit(X[:200])
     assert np.isfinite(model.inverse_transform(model.transform(X))).all()
 
 
 def test_training_continues(X):
+    X = X[:200]
     model = make_model(warm_start=True, max_iter=2).fit(X).fit(X)
     assert model.net_.module_.spherical
     model.partial_fit(X[:100])
@@ -194,10 +197,10 @@ def test_training_continues(X):
 
 
 def test_sparse_rows_and_images(X):
-    X = X[:400]
+    X = X[:200]
     dense, by_csr = (make_model(output_range=None).fit(t) for t in (X, sparse.csr_matrix(X)))
     np.testing.assert_allclose(dense.transform(X), by_csr.transform(X), atol=2e-2)
-    images = X[:200].reshape(-1, 1, 8, 8)
+    images = X[:100].reshape(-1, 1, 8, 8)
     model = make_model(architecture="conv", hidden_layer_sizes="auto", max_iter=1).fit(images)
     assert model.inverse_transform(model.transform(images)).shape == images.shape
 
@@ -227,6 +230,7 @@ def test_other_estimators_refuse_the_loss(X):
 
 
 def test_other_losses_record_no_neighbours(X, quick):
+    X = X[:200]
     model = make_model(max_iter=1).fit(X).set_params(loss="squared_error").fit(X)
     for name in ("neighbors_kept_", "linear_neighbors_kept_", "linear_start_"):
         assert not hasattr(model, name)

@@ -142,7 +142,7 @@ def test_more_codes_than_the_table_has_ranks(wine):
     ids=str,
 )
 def test_nested_codes_go_with_other_parameters(halves, params, tmp_path):
-    X = halves[0][:100].copy()
+    X = halves[0][:60].copy()
     if "missing" in params:
         X[::7, 3] = np.nan
     short = {"max_iter": 2, "early_stopping": False}

@@ -70,12 +70,13 @@ def test_ordinary_outliers_and_double_precision_give_no_warning_of_giant_cells()
 
 @ignore_no_gain
 def test_a_model_that_stays_pca_is_the_pca_of_all_rows():
-    for shape in [(1000, 5), (1100, 120), (260, 1000)]:
+    both = np.asarray, sparse.csr_array
+    for shape, kinds in [((1000, 5), both), ((1100, 120), both[:1]), ((260, 1000), both[1:])]:
         X = np.random.default_rng(0).normal(size=shape)
         new = np.random.default_rng(1).normal(size=(50, shape[1]))
         pca = PCA(3, svd_solver="full").fit(X)
         expected = pca.inverse_transform(pca.transform(new))
-        for kind in (np.asarray, sparse.csr_array):
+        for kind in kinds:
             model = AutoencoderTransformer(3, max_iter=1, random_state=0).fit(kind(X))
             assert model.best_iter_ == 0
             np.testing.assert_allclose(
@@ -89,7 +90,7 @@ def test_a_model_that_stays_pca_is_the_pca_of_all_rows():
 
 def test_wide_tables_are_trained_on_whole_once_held_out_rows_have_chosen(monkeypatch):
     X = load_digits().data[:450].astype(np.float32)
-    params = {"max_iter": 10, "random_state": 0}
+    params = {"max_iter": 5, "random_state": 0}
     models = []
     for limit in (10, 0):
         monkeypatch.setattr("skae._engine.fitting.fit._MAX_CROSS_VALIDATED_CELLS", 0)

@@ -89,8 +89,8 @@ def assert_fits_are(expected_fits, estimators, X, **params):
 
 OPTIONS = {
     "plain": {},
-    "no linear path": {"init": "random"},
-    "range": {"output_range": "auto"},
+    "no linear path": {"init": "random", "early_stopping": False},
+    "range": {"output_range": "auto", "early_stopping": False},
     "noise": {"corruption": "gaussian"},
     "fixed epochs": {"early_stopping": False},
     "penalty": {"penalty": "l1", "alpha": 0.1},
@@ -121,7 +121,7 @@ SLOW_OPTIONS = {
 def test_fits_side_by_side_are_those_alone(option, wine):
     estimators = [
         make_transformer(learning_rate_init=rate, random_state=seed, max_iter=2 + seed, **option)
-        for seed, rate in enumerate([0.001, 0.01, 0.03])
+        for seed, rate in enumerate([0.001, 0.03])
     ]
     assert_equal_fits(estimators, wine[0])
 
@@ -132,7 +132,7 @@ def test_fits_side_by_side_are_those_alone(option, wine):
 def test_losses_with_links_are_kept_apart(loss, wine):
     X = wine[0] - wine[0].min(0)
     X = X / X.max(0)
-    estimators = [make_transformer(loss=loss, random_state=seed) for seed in range(3)]
+    estimators = [make_transformer(loss=loss, random_state=seed) for seed in range(2)]
     assert_equal_fits(estimators, X)
 
 
@@ -141,24 +141,24 @@ def test_losses_with_links_are_kept_apart(loss, wine):
 )
 def test_variational_models_of_many_seeds_are_those_alone(likelihood, wine):
     X = (wine[0] > 0).astype(float) if likelihood == "bernoulli" else wine[0]
-    params = {"likelihood": likelihood, "max_iter": 6, "hidden_layer_sizes": (12,)}
+    params = {"likelihood": likelihood, "max_iter": 4, "hidden_layer_sizes": (12,)}
     estimators = [
         VariationalAutoencoderTransformer(
             2, beta=beta, beta_warm_up=0.5, early_stopping=False, random_state=seed, **params
         )
-        for seed, beta in enumerate([0.1, 1.0, 2.0])
+        for seed, beta in enumerate([0.1, 2.0])
     ]
     in_folds = VariationalAutoencoderTransformer(2, random_state=0, **params)
-    assert_equal_fits([*estimators, in_folds, clone(in_folds).set_params(beta=0.1)], X)
+    assert_equal_fits([*estimators, in_folds], X)
 
 
 @pytest.mark.parametrize("divergence", ["adversarial", "mmd"])
 def test_adversarial_models_of_many_seeds_are_those_alone(divergence, wine):
     estimators = [
         AdversarialAutoencoderTransformer(
-            2, alpha=alpha, divergence=divergence, max_iter=3, random_state=seed
+            2, alpha=alpha, divergence=divergence, max_iter=2, random_state=seed
         )
-        for seed, alpha in enumerate([0.1, 1.0, 1.0, 2.0])
+        for seed, alpha in enumerate([0.1, 1.0, 1.0])
     ]
     assert_equal_fits(estimators, wine[0])
 
@@ -166,7 +166,9 @@ def test_adversarial_models_of_many_seeds_are_those_alone(divergence, wine):
 def test_models_of_incomplete_tables_are_those_alone(wine):
     X = wine[0][:, :6].copy()
     X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
-    estimators = [make_transformer(missing="mask", random_state=seed) for seed in range(2)]
+    estimators = [
+        make_transformer(missing="mask", max_iter=2, random_state=seed) for seed in range(2)
+    ]
     assert_equal_fits(estimators, X)
 
 
@@ -179,6 +181,8 @@ def test_settings_that_differ_do_not_keep_fits_apart(wine):
         make_transformer(n_components=3),
         make_transformer(net_params={"optimizer": torch.optim.SGD}),
     ]
+    for estimator in estimators:
+        estimator.set_params(early_stopping=False)
     alone = fit_alone(estimators, wine[0])
     for n_jobs in (None, 2):
         assert_fits_are(alone, estimators, wine[0], n_jobs=n_jobs)
@@ -198,7 +202,8 @@ def test_held_out_rows_end_each_training_at_its_own_epoch(monkeypatch):
 
 
 def test_searches_side_by_side_score_as_alone_with_any_number_of_tasks(wine):
-    pipeline = make_pipeline(StandardScaler(), make_transformer(max_iter=2), LinearRegression())
+    transformer = make_transformer(max_iter=2, early_stopping=False)
+    pipeline = make_pipeline(StandardScaler(), transformer, LinearRegression())
     grid = {"autoencodertransformer__learning_rate_init": [0.001, 0.02]}
     search = GridSearchCV(pipeline, grid, cv=2)
     alone = clone(search).fit(*wine)
@@ -212,7 +217,7 @@ def test_searches_side_by_side_score_as_alone_with_any_number_of_tasks(wine):
 
 
 def test_nested_searches_score_as_alone(wine):
-    estimator = make_transformer(early_stopping=False)
+    estimator = make_transformer(early_stopping=False, max_iter=2)
     search = GridSearchCV(estimator, {"learning_rate_init": [0.001, 0.02]}, cv=2)
     alone = cross_val_score(search, wine[0], cv=2)
     with side_by_side():
@@ -230,7 +235,9 @@ def test_unions_and_bagging_side_by_side_give_the_results_of_alone(wine):
         ]
     )
     bagging = BaggingRegressor(
-        make_pipeline(make_transformer(), LinearRegression()), n_estimators=3, random_state=0
+        make_pipeline(make_transformer(early_stopping=False), LinearRegression()),
+        n_estimators=2,
+        random_state=0,
     )
     codes, predictions = union.fit_transform(X), bagging.fit(X, y).predict(X)
     with side_by_side():
@@ -283,19 +290,19 @@ def test_a_callback_can_fit_another_estimator(wine):
     class Fitting(Callback):
         def on_epoch_end(self, net, **kwargs):
             if len(net.history) == 2:
-                net.inner_ = make_transformer(max_iter=2).fit(wine[0])
+                net.inner_ = make_transformer(max_iter=1).fit(wine[0])
 
     params = {"net_params": {"callbacks": [Fitting()]}, "early_stopping": False}
     with side_by_side():
-        fitted = fit_all([make_transformer(max_iter=3, **params)] * 3, wine[0])
-    expected = make_transformer(max_iter=2).fit(wine[0]).loss_curve_
-    assert [own.net_.inner_.loss_curve_ for own in fitted] == [expected] * 3
+        fitted = fit_all([make_transformer(max_iter=3, **params)] * 2, wine[0])
+    expected = make_transformer(max_iter=1).fit(wine[0]).loss_curve_
+    assert [own.net_.inner_.loss_curve_ for own in fitted] == [expected] * 2
 
 
 def test_trainings_of_other_lengths_join_until_each_ends(wine):
     estimators = [
         make_transformer(early_stopping=False, random_state=seed, max_iter=max_iter)
-        for seed, max_iter in enumerate([3, 7, 7, 12, 1])
+        for seed, max_iter in enumerate([3, 6, 6, 8, 1])
     ]
     assert_equal_fits(estimators, wine[0])
 
@@ -323,7 +330,7 @@ def test_a_long_training_does_not_hold_up_others_if_a_core_is_free(wine, monkeyp
 
 def test_an_error_is_that_of_its_own_task(wine):
     search = GridSearchCV(
-        make_transformer(),
+        make_transformer(max_iter=2),
         {"loss": [Raising(), Raising(ZeroDivisionError), SquaredError()]},
         cv=2,
         error_score=-1.0,
@@ -336,7 +343,10 @@ def test_an_error_is_that_of_its_own_task(wine):
 
 @pytest.mark.parametrize(
     ("step", "method", "params"),
-    [(DenseStep, "judge_output", {}), (PenaltyStep, "judge", {"penalty": "l1", "alpha": 0.1})],
+    [
+        (DenseStep, "judge_output", {}),
+        pytest.param(PenaltyStep, "judge", {"penalty": "l1", "alpha": 0.1}, marks=pytest.mark.slow),
+    ],
 )
 def test_an_error_between_epochs_is_that_of_its_own_task(step, method, params, wine, monkeypatch):
     search = GridSearchCV(
@@ -409,7 +419,7 @@ def test_no_tasks_at_all_are_refused(wine):
 
 def test_tables_of_other_lengths_are_fitted_as_in_a_loop(wine, tmp_path):
     tables = {"a": wine[0], "b": wine[0][:50], 3: wine[0][30:80], "short": wine[0][:2]}
-    transformer = make_transformer(output_range="auto")
+    transformer = make_transformer(output_range="auto", early_stopping=False)
     models = fit_many(transformer, tables)
     assert list(models) == list(tables)
     skae.save(models, tmp_path / "models.skae")
@@ -517,7 +527,8 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
     monkeypatch.setattr(Scheduler, "run", count)
     monkeypatch.setattr(_backend, "find_free_memory", lambda: 2)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
-    assert_equal_fits([make_transformer(random_state=seed) for seed in range(4)], wine[0])
+    own = [make_transformer(random_state=seed, early_stopping=False) for seed in range(4)]
+    assert_equal_fits(own, wine[0])
     # The size of a model is unknown until the first models are trained.
     assert max(most) <= 2
     assert most[-1] == 1

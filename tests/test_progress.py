@@ -39,7 +39,7 @@ def impatient(monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    return AutoencoderTransformer(2, max_iter=2, random_state=0).fit(X)
+    return AutoencoderTransformer(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(X)
 
 
 def look(monkeypatch, work, stream=Terminal):
@@ -124,7 +124,7 @@ def test_a_notebook_keeps_a_single_output_without_text(impatient, monkeypatch, m
 
 
 def fit():
-    AutoencoderTransformer(2, max_iter=1, random_state=0).fit(X)
+    AutoencoderTransformer(2, hidden_layer_sizes=(8,), max_iter=1, random_state=0).fit(X)
 
 
 def fit_with(**config):

@@ -120,6 +120,7 @@ def test_no_seed_follows_numpys_global_one(quick, images):
     assert not np.array_equal(codes_of(quick(random_state=None), images), first)
 
 
+@pytest.mark.mostly_slow(2)
 def test_fits_in_several_threads_are_those_in_one(any_autoencoder, images):
     alone = codes_of(copy.deepcopy(any_autoencoder), images)
     estimators = [copy.deepcopy(any_autoencoder) for _ in range(3)]

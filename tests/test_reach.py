@@ -37,7 +37,7 @@ FAMILIES = {
     "discrepancy": AdversarialAutoencoderTransformer(divergence="mmd"),
 }
 # These have the network of another family, and differ from it in the loss or in the noise.
-SAME_NETWORK = {"denoising", "sparse", "contractive", "discrepancy"}
+SAME_NETWORK = {"denoising", "sparse", "contractive", "adversarial", "discrepancy"}
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,19 @@ def squared_errors(estimator, X):
     return np.square(X - estimator.inverse_transform(estimator.transform(X))).sum(axis=1)
 
 
-@pytest.mark.parametrize("n_far", [6, 2000])
-def test_far_rows_of_large_tables_have_the_results_that_they_have_alone(n_far):
+@pytest.fixture(scope="module")
+def wide():
+    """Return a large table, and a model of it."""
     rng = np.random.default_rng(0)
     X = np.tanh(2 * rng.normal(size=(6000, 2)) @ rng.normal(size=(2, 100)))
-    model = AutoencoderTransformer(3, max_iter=2, early_stopping=False, random_state=0).fit(X)
-    far = rng.choice(len(X), n_far, replace=False)
+    params = {"max_iter": 1, "early_stopping": False, "random_state": 0}
+    return X, AutoencoderTransformer(3, **params).fit(X)
+
+
+@pytest.mark.parametrize("n_far", [6, 2000])
+def test_far_rows_of_large_tables_have_the_results_that_they_have_alone(n_far, wide):
+    X, model = wide[0].copy(), wide[1]
+    far = np.random.default_rng(0).choice(len(X), n_far, replace=False)
     X[far] *= 10
     # So far that only double precision suffices.
     X[far[0], 5] = 1e32
@@ -141,7 +148,9 @@ def make_readings(n_samples, level=20.0, seed=0):
 def family(request):
     """Autoencoders of the readings, of each family, that are better than PCA."""
     model = clone(FAMILIES[request.param])
-    params = {"n_components": 2, "max_iter": 15, "random_state": 0, "early_stopping": False}
+    # Sequences and images take the most time, and few epochs are enough for them.
+    max_iter = 8 if request.param in ("conv", "recurrent") else 15
+    params = {"n_components": 2, "max_iter": max_iter, "random_state": 0, "early_stopping": False}
     known = model.get_params().keys() & params.keys()
     X = make_readings(300)
     return model.set_params(**{name: params[name] for name in known}).fit(X, X[:, 0] > 0)
@@ -238,7 +247,7 @@ def test_a_cell_moved_within_its_range_harms_the_others_less_than_in_pca(seed):
     """A network that follows the move takes the row for another one."""
     X = StandardScaler().fit_transform(load_diabetes(scaled=False).data)
     X = X[np.random.default_rng(seed).permutation(len(X))]
-    params = {"output_range": None, "random_state": seed}
+    params = {"output_range": None, "max_iter": 40, "random_state": seed}
     model = AutoencoderTransformer(5, **params).fit(X[:340])
     pca = PCA(5, svd_solver="full").fit(X[:340])
     assert model.best_iter_ > 0

@@ -76,7 +76,7 @@ def test_parameters_mean_the_same_for_sparse_tables(digits):
         {"n_components": 0.8},
         {"dtype": "float64"},
     ]:
-        X = digits[0]
+        X = digits[0][:100]
         expected = apply(make(**ALL_ROWS, **params).fit(X), X)
         found = apply(make(**ALL_ROWS, **params).fit(sparse.csr_array(X)), sparse.csr_array(X))
         assert_equal_results(found, expected)
@@ -116,7 +116,7 @@ def test_a_sparse_table_is_not_changed(digits):
 
 def test_default_parameters_take_sparse_tables(digits):
     X = sparse.csr_matrix(digits[0])
-    estimator = AutoencoderTransformer(4, max_iter=10, random_state=0).fit(X)
+    estimator = AutoencoderTransformer(4, max_iter=3, random_state=0).fit(X)
     assert estimator.reconstruction_error_ <= estimator.pca_reconstruction_error_
 
 

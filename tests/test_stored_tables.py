@@ -99,16 +99,36 @@ SOURCES = {
 }
 
 
-@pytest.fixture(params=SOURCES)
+# The others are read as one of these.
+READ_ALIKE = {"npy", "data set", "arrow"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in READ_ALIKE else []) for name in SOURCES
+    ]
+)
 def source(request, X, tmp_path):
     return SOURCES[request.param](X, tmp_path)
+
+
+def make_all_large(patch):
+    patch.setattr(_stored, "_LARGE_BYTES", 0)
+    patch.setattr(_fit, "_MAX_CROSS_VALIDATED_CELLS", 0)
 
 
 @pytest.fixture
 def all_large(monkeypatch):
     """Treat every table as larger than memory."""
-    monkeypatch.setattr(_stored, "_LARGE_BYTES", 0)
-    monkeypatch.setattr(_fit, "_MAX_CROSS_VALIDATED_CELLS", 0)
+    make_all_large(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def large_model(X):
+    """Return a model of the array, treated as larger than memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_all_large(patch)
+        return fit(X)
 
 
 def fit_all_rows(X, **params):
@@ -131,8 +151,8 @@ def test_a_small_source_gives_the_model_of_the_array(source, codes):
 
 
 @pytest.mark.usefixtures("all_large")
-def test_a_large_source_gives_the_model_of_the_array(source, X):
-    found, expected = fit(source), fit(X)
+def test_a_large_source_gives_the_model_of_the_array(source, X, large_model):
+    found, expected = fit(source), large_model
     assert found.best_iter_ == expected.best_iter_ > 0
     table = source if hasattr(found, "feature_names_in_") else X
     assert list(getattr(found, "feature_names_in_", NAMES)) == NAMES
@@ -260,6 +280,7 @@ def with_gaps(X):
     return np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)[:200]
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.usefixtures("all_large")
 @pytest.mark.parametrize("kind", ["slices", "hdf5", "data set"])
 @pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, AutoencoderImputer])
@@ -332,12 +353,12 @@ def test_codes_of_a_dask_array_are_lazy_and_keep_their_blocks(X):
     np.testing.assert_allclose(
         decoded.compute(), model.inverse_transform(model.transform(images)), atol=1e-5
     )
-    sparse = fit_all_rows(X, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
+    sparse = fit_all_rows(X[:100], make=SparseAutoencoderTransformer, n_components=20, n_active=3)
     codes = sparse.transform(rows).compute()
     assert codes.format == "csr"
     np.testing.assert_allclose(codes.toarray(), sparse.transform(X).toarray(), atol=1e-5)
     with pytest.raises(ValueError, match="Output must not be set to a frame"):
-        fit_all_rows(X).set_output(transform="pandas").transform(rows)
+        fit_all_rows(X[:100]).set_output(transform="pandas").transform(rows)
 
 
 def test_codes_of_a_dask_frame_are_a_frame_with_names_and_index(X):
@@ -355,6 +376,8 @@ def test_codes_of_a_dask_frame_are_a_frame_with_names_and_index(X):
     assert list(decoded.columns) == NAMES
     np.testing.assert_allclose(decoded, model.inverse_transform(expected.to_numpy()), atol=1e-5)
     assert model.score_samples(rows).compute().index.equals(frame.index)
-    sparse = fit_all_rows(frame, make=SparseAutoencoderTransformer, n_components=20, n_active=3)
+    sparse = fit_all_rows(
+        frame[:60], make=SparseAutoencoderTransformer, n_components=20, n_active=3
+    )
     with pytest.raises(ValueError, match="sparse_output"):
         sparse.transform(rows)

@@ -180,6 +180,7 @@ def test_wrong_parameters_and_codes_are_refused(tokens):
 
 
 def test_whole_numbers_of_all_types_are_texts(tokens):
+    tokens = tokens[:40]
     expected = make().fit(tokens).transform(tokens)
     for dtype in (np.uint8, np.int8, np.int16, np.uint64):
         small = tokens.astype(dtype)

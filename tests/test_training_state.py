@@ -157,6 +157,7 @@ def test_a_chunk_of_another_width_is_refused(quick, images):
         estimator.partial_fit(images[:, 1:])
 
 
+@pytest.mark.mostly_slow(2)
 def test_several_threads_may_transform_at_once(any_autoencoder, images):
     estimator = any_autoencoder.fit(images)
     expected = estimator.transform(images)
@@ -193,7 +194,7 @@ def test_later_chunks_may_pass_the_range_of_the_first(quick, images):
     first[:, 5] = 0.0
     then[:, 5] = np.linspace(0, 4, len(then))
     estimator = quick().partial_fit(first)
-    for _ in range(20):
+    for _ in range(10):
         estimator.partial_fit(then)
     assert np.ptp(estimator.inverse_transform(estimator.transform(then))[:, 5]) > 0.5
 

@@ -1,5 +1,7 @@
 """``skae transform``: codes of a file, written block by block."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,19 +21,30 @@ def X():
     return np.tanh(rng.normal(size=(500, 2)) @ rng.normal(size=(2, 6))).astype(np.float32)
 
 
-@pytest.fixture
-def work(monkeypatch, tmp_path, X):
+def make_model():
+    return skae.AutoencoderTransformer(2, max_iter=1, early_stopping=False, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def written(X, tmp_path_factory):
     """Return a folder with a model of arrays, a model of frames, and rows of many blocks."""
+    folder = tmp_path_factory.mktemp("written")
+    skae.save(make_model().fit(X), folder / "array.skae")
+    frame = pd.DataFrame(X, columns=NAMES)
+    skae.save(make_model().fit(frame), folder / "frame.skae")
+    np.save(folder / "rows.npy", X)
+    rows = frame[NAMES[::-1]].assign(name="a")
+    rows.to_parquet(folder / "rows.parquet", row_group_size=90)
+    return folder
+
+
+@pytest.fixture
+def work(monkeypatch, tmp_path, written):
+    """Return the current folder, with copies of all that was written."""
     monkeypatch.setattr(transform, "_PIECE_BYTES", 2000)
     monkeypatch.setattr("skae._estimators.stored_tables._BLOCK_BYTES", 1000)
     monkeypatch.chdir(tmp_path)
-    model = skae.AutoencoderTransformer(2, max_iter=1, random_state=0)
-    skae.save(model.fit(X), "array.skae")
-    frame = pd.DataFrame(X, columns=NAMES)
-    skae.save(model.fit(frame), "frame.skae")
-    np.save("rows.npy", X)
-    frame[NAMES[::-1]].assign(name="a").to_parquet("rows.parquet", row_group_size=90)
-    return tmp_path
+    return shutil.copytree(written, tmp_path, dirs_exist_ok=True)
 
 
 def run(capsys, *arguments):
@@ -70,7 +83,7 @@ def mixed(work, X):
     )
     frame.loc[::7, "a"] = np.nan
     frame[frame.columns[::-1]].assign(more=1).to_parquet("mixed.parquet", row_group_size=90)
-    skae.save(skae.AutoencoderTransformer(2, max_iter=1, random_state=0).fit(frame), "mixed.skae")
+    skae.save(make_model().fit(frame), "mixed.skae")
     return frame
 
 

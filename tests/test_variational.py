@@ -127,7 +127,7 @@ def test_codes_are_in_the_order_of_the_variance_explained(trained):
 @pytest.mark.parametrize("params", [{}, {"beta": 0.01, "init": "random"}, {"warm_start": True}])
 def test_codes_have_the_scale_of_the_prior(images, params):
     weights = 1 + np.arange(150) % 3
-    model = quick(max_iter=30, **params).fit(images, sample_weight=weights)
+    model = quick(max_iter=8, **params).fit(images, sample_weight=weights)
     if "warm_start" in params:
         model.fit(images, sample_weight=weights)
     codes = model.transform(images)
@@ -174,8 +174,9 @@ def test_draws_are_counted(trained, images, n_draws):
         trained.score_samples(images, n_draws)
 
 
+@pytest.mark.slow
 def test_samples_look_like_the_rows(images):
-    model = quick(n_components=8, max_iter=60, hidden_layer_sizes=(64,)).fit(images)
+    model = quick(n_components=8, max_iter=40, hidden_layer_sizes=(64,)).fit(images)
     samples = model.sample(2000, random_state=0, noise=True)
     assert samples.dtype == images.dtype
     correlation = np.corrcoef(samples.mean(0), images.mean(0))[0, 1]
@@ -239,7 +240,7 @@ def test_samples_are_counted(trained, n_samples):
 
 
 def test_more_beta_lowers_the_information_in_codes(images):
-    models = [quick(beta=beta, max_iter=20).fit(images) for beta in (0.1, 1, 8)]
+    models = [quick(beta=beta, max_iter=10).fit(images) for beta in (0.1, 1, 8)]
     information = [model.kl_divergence_.sum() for model in models]
     assert information[0] > information[1] > information[2]
     errors = [model.reconstruction_error_ for model in models]
@@ -275,13 +276,13 @@ def test_labels_are_ignored_by_unconditional_models(images, labels):
 
 def test_classes_can_be_drawn_from(images, labels):
     names = np.array([f"digit {label}" for label in labels])
-    model = quick(n_components=8, max_iter=40, hidden_layer_sizes=(64,), conditional=True)
+    model = quick(n_components=8, max_iter=30, hidden_layer_sizes=(64,), conditional=True)
     model.fit(images, names)
     assert model.classes_.tolist() == sorted(set(names))
     judge = LogisticRegression(max_iter=1000).fit(images, names)
     hits = [(judge.predict(model.sample(50, 0, y=name)) == name).mean() for name in set(names)]
     assert np.mean(hits) > 0.8
-    again = quick(n_components=8, max_iter=40, hidden_layer_sizes=(64,)).fit(images)
+    again = quick(n_components=8, max_iter=30, hidden_layer_sizes=(64,)).fit(images)
     np.testing.assert_array_equal(again.transform(images), model.transform(images))
     with pytest.raises(ValueError, match=r"`y` must be one of the classes seen in fit.* Got 'x'"):
         model.sample(y="x")
@@ -339,7 +340,7 @@ def test_training_continues(images):
     assert model.fit(images).loss_curve_[-1] < first
     chunks = quick().partial_fit(images[:75])
     bound = chunks.score(images)
-    for _ in range(10):
+    for _ in range(4):
         chunks.partial_fit(images)
     assert chunks.score(images) > bound
 

@@ -122,6 +122,11 @@ def digits_page(digits_file):
     return digits_file.read_text(encoding="utf-8")
 
 
+@pytest.fixture(params=["odd", pytest.param("digits", marks=pytest.mark.slow)])
+def any_page(request):
+    return request.getfixturevalue(f"{request.param}_page")
+
+
 def read_verdict(page):
     return unescape(re.search("<h1>(.*)</h1>", page).group(1)).replace("\N{NO-BREAK SPACE}", " ")
 
@@ -181,33 +186,31 @@ def test_all_names_are_escaped(odd, odd_page):
         assert words in text
 
 
-def test_page_needs_no_network_and_fits_a_phone(odd_page, digits_page):
-    for text in (odd_page, digits_page):
-        page = Page(text)
-        assert "http" not in text
-        assert "@import" not in text
-        assert not page.find("link")
-        assert all(image["src"].startswith("data:image/png;base64,") for image in page.find("img"))
-        assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.find(
-            "meta"
+def test_page_needs_no_network_and_fits_a_phone(any_page):
+    page = Page(any_page)
+    assert "http" not in any_page
+    assert "@import" not in any_page
+    assert not page.find("link")
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.find("img"))
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.find(
+        "meta"
+    )
+    assert "prefers-color-scheme: dark" in any_page
+
+
+def test_pictures_are_whole_and_described(any_page):
+    images = Page(any_page).find("img")
+    assert len(images) >= 7
+    for image in images:
+        data = base64.b64decode(image["src"].partition(",")[2])
+        width, height = struct.unpack(">II", data[16:24])
+        assert data.endswith(b"IEND\xaeB`\x82")
+        # The file has two pixels for each pixel of the page, for sharp displays.
+        assert (width, height) == (
+            pytest.approx(2 * int(image["width"]), abs=2),
+            pytest.approx(2 * int(image["height"]), abs=2),
         )
-        assert "prefers-color-scheme: dark" in text
-
-
-def test_pictures_are_whole_and_described(odd_page, digits_page):
-    for text in (odd_page, digits_page):
-        images = Page(text).find("img")
-        assert len(images) >= 7
-        for image in images:
-            data = base64.b64decode(image["src"].partition(",")[2])
-            width, height = struct.unpack(">II", data[16:24])
-            assert data.endswith(b"IEND\xaeB`\x82")
-            # The file has two pixels for each pixel of the page, for sharp displays.
-            assert (width, height) == (
-                pytest.approx(2 * int(image["width"]), abs=2),
-                pytest.approx(2 * int(image["height"]), abs=2),
-            )
-            assert len(image["alt"]) > 20
+        assert len(image["alt"]) > 20
 
 
 def test_code_of_the_page_gives_its_figures(odd, odd_page):
@@ -221,6 +224,7 @@ def test_code_of_the_page_gives_its_figures(odd, odd_page):
     assert names["codes"].shape == (60, names["model"][-1].n_components)
 
 
+@pytest.mark.slow
 def test_code_says_where_the_data_come_from(digits_page):
     text = " ".join(Page(digits_page).words)
     assert "X, y = load('<here>')" in text

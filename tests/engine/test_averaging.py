@@ -37,7 +37,10 @@ def average(last, decay):
     return np.tensordot(shares / shares.sum(), last, 1)
 
 
-@pytest.mark.parametrize("params", [{}, {"normalization": "batch"}, {"dtype": "float64"}])
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"normalization": "batch"}, pytest.param({"dtype": "float64"}, marks=pytest.mark.slow)],
+)
 def test_epochs_end_with_averaged_weights_and_training_continues_with_the_last(
     quick, images, params
 ):
@@ -96,7 +99,7 @@ def test_rates_stay_higher_where_weights_are_averaged(quick, max_iter, share):
 
 @pytest.mark.parametrize("params", [{"loss": "neighbors"}, {"dropout": 0.1}])
 def test_columns_without_bounds_have_none_on_average(params):
-    angles = np.random.default_rng(0).uniform(0, 4, size=300)
+    angles = np.random.default_rng(0).uniform(0, 4, size=100)
     X = np.c_[(angles - 1).clip(0), np.sin(angles), np.cos(2 * angles), np.sin(3 * angles)]
     params = {"max_iter": 41, "hidden_layer_sizes": (16,), "output_range": "auto", **params}
     model = AutoencoderTransformer(1, early_stopping=False, random_state=0, **params)

@@ -82,8 +82,7 @@ DRAWINGS = {
     "traversal_image": drawing(LatentTraversalDisplay, n_steps=3, image_shape=SHAPE),
     "traversal_series": drawing(LatentTraversalDisplay, n_steps=3, kind="series"),
 }
-draws_all = pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS.keys())
-# One estimator of each class, because plots do not depend on its parameters.
+# One of each class.
 ONE_OF_EACH = [
     "codes",
     "components",
@@ -93,6 +92,15 @@ ONE_OF_EACH = [
     "reconstruction_bars",
     "traversal_bars",
 ]
+# Where to draw is decided alike for one of each class and each kind of grid.
+SAME_GRID = {"errors_image", "reconstruction_series", "reconstruction_image", "traversal_series"}
+draws_all = pytest.mark.parametrize(
+    "draw",
+    [
+        pytest.param(draw, id=name, marks=pytest.mark.slow if name in SAME_GRID else [])
+        for name, draw in DRAWINGS.items()
+    ],
+)
 draws_one_of_each = pytest.mark.parametrize(
     "draw", [DRAWINGS[name] for name in ONE_OF_EACH], ids=ONE_OF_EACH
 )
@@ -106,7 +114,7 @@ def read_streams():
 
 @draws_all
 def test_only_the_given_axes_or_a_grid_in_their_place_are_drawn_on(draw, autoencoder):
-    figure = Figure()
+    figure = Figure((4, 3), dpi=50)
     FigureCanvasAgg(figure)
     other = figure.add_axes((0.1, 0.1, 0.2, 0.2))
     ax = figure.add_axes((0.5, 0.4, 0.3, 0.5))  # of no grid
@@ -153,7 +161,13 @@ def test_axes_must_be_axes(draw, autoencoder):
         draw(autoencoder, X, Figure().subplots(2))
 
 
-@pytest.mark.parametrize("name", sorted(set(DRAWINGS) - {"components", "losses"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ONE_OF_EACH else pytest.mark.slow)
+        for name in sorted(set(DRAWINGS) - {"components", "losses"})
+    ],
+)
 def test_anything_that_transforms_both_ways_is_drawn(name, recwarn):
     frame = pandas.DataFrame(X, columns=[f"pixel{index}" for index in range(16)])
     model = make_pipeline(StandardScaler(), PCA(n_components=3)).set_output(transform="pandas")
@@ -162,7 +176,7 @@ def test_anything_that_transforms_both_ways_is_drawn(name, recwarn):
 
 
 def test_predictors_are_refused():
-    predictor = make_pipeline(PCA(n_components=3), LogisticRegression(max_iter=2000)).fit(X, Y)
+    predictor = make_pipeline(PCA(n_components=3), LogisticRegression(max_iter=5)).fit(X, Y)
     for name in sorted(set(ONE_OF_EACH) - {"components", "losses"}):
         with pytest.raises(TypeError, match="`estimator` must have `transform`"):
             DRAWINGS[name](predictor, X, Figure().subplots())

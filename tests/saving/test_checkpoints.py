@@ -67,9 +67,9 @@ def assert_equal(resumed, whole):
 
 MODELS = {
     "plain": AutoencoderTransformer(**QUICK),
-    "variational": VariationalAutoencoderTransformer(**QUICK, dropout=0.2),
+    "variational": VariationalAutoencoderTransformer(**QUICK | {"max_iter": 3}, dropout=0.2),
     # All codes except three are noise, with growing influence.
-    "nested": AutoencoderTransformer(**QUICK | {"n_components": 6}, nested=True),
+    "nested": AutoencoderTransformer(**QUICK | {"n_components": 6, "max_iter": 3}, nested=True),
 }
 MORE_MODELS = {
     "adaptive": AutoencoderTransformer(

@@ -28,7 +28,7 @@ _MORE = int(os.environ.get("SKAE_FUZZ", "1000"))
 N_FILES = pytest.mark.parametrize("n_files", [10, pytest.param(_MORE, marks=pytest.mark.slow)])
 
 ROWS = np.random.RandomState(0).normal(size=(60, 5))
-OWN = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+OWN = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0, "early_stopping": False}
 PLAIN = skae.AutoencoderTransformer(2, dropout=0.1, **OWN)
 
 
@@ -39,7 +39,8 @@ def list_models():
     yield skae.AutoencoderImputer(2, autoencoder=PLAIN, random_state=0).fit(ROWS), False
     yield skae.AutoencoderOutlierDetector(2, autoencoder=PLAIN, random_state=0).fit(ROWS), False
     texts = make_pipeline(
-        TokenSequencer(), skae.TokenAutoencoderTransformer(2, max_iter=1, random_state=0)
+        TokenSequencer(),
+        skae.TokenAutoencoderTransformer(2, max_iter=1, early_stopping=False, random_state=0),
     )
     yield texts.fit(["a good film", "a bad film", "no film"] * 4), False
 

@@ -17,13 +17,16 @@ pytestmark = [
 
 X = np.random.RandomState(0).normal(size=(60, 5)).cumsum(axis=1)
 OWN = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
-PLAIN = skae.AutoencoderTransformer(2, **OWN)
+PLAIN = skae.AutoencoderTransformer(2, early_stopping=False, **OWN)
 KINDS = {
     "plain": (PLAIN, X),
     "objects": (skae.AutoencoderTransformer(2, penalty="l1", corruption="swap", **OWN), X),
     "variational": (skae.VariationalAutoencoderTransformer(2, **OWN), X),
     "adversarial": (skae.AdversarialAutoencoderTransformer(2, **OWN), X),
-    "sparse codes": (skae.SparseAutoencoderTransformer(8, n_active=2, random_state=0), X),
+    "sparse codes": (
+        skae.SparseAutoencoderTransformer(8, n_active=2, max_iter=2, random_state=0),
+        X,
+    ),
     "texts": (
         skae.TokenAutoencoderTransformer(2, max_iter=2, random_state=0),
         np.random.RandomState(0).randint(0, 9, (40, 6)),
