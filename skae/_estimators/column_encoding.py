@@ -17,7 +17,7 @@ MOST_INDICATORS = 100
 _LEAST_SHARE_OF_FREQUENT = 0.5
 # Values are cut off at this number of standard deviations, because squares of larger values may
 # overflow in single precision.
-_FARTHEST = 1e6
+FARTHEST = 1e6
 # Name of the indicator that rare categories share.
 _RARE = "rare categories"
 
@@ -205,13 +205,13 @@ class ColumnEncoding:
         blocks = [_expand(own, known) for own, known in zip(columns, self.levels, strict=True)]
         with np.errstate(over="ignore"):
             encoded = (np.hstack(blocks) - self.mean) / self.scale
-        return np.clip(encoded, -_FARTHEST, _FARTHEST)
+        return np.clip(encoded, -FARTHEST, FARTHEST)
 
     def encode_numbers(self, column: np.ndarray, index: int) -> np.ndarray:
         """Return a column of numbers as the encoded column with this index."""
         with np.errstate(over="ignore"):
             encoded = (column - self.mean[index]) / self.scale[index]
-        return np.clip(encoded, -_FARTHEST, _FARTHEST)
+        return np.clip(encoded, -FARTHEST, FARTHEST)
 
     def decode(self, encoded: np.ndarray) -> list[np.ndarray]:
         """Return columns of floats or of the most likely categories."""

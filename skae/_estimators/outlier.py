@@ -16,7 +16,7 @@ from sklearn.utils import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skae._engine import decode_table, find_ends
+from skae._engine import decode_table
 from skae._estimators.atomic import atomic_fit, sees_one_fit
 from skae._estimators.autoencoder import AutoencoderTransformer, shares_constraints
 from skae._estimators.base import BaseAutoencoder
@@ -31,6 +31,7 @@ from skae._estimators.frames import FrameForm
 from skae._estimators.html import HTMLMixin
 from skae._estimators.mixed_columns import is_frame
 from skae._estimators.processes import refuse_parts
+from skae._estimators.range_units import find_ranges, scale_by_ranges
 from skae._estimators.refusals import advise
 from skae._estimators.row_blocks import check_size, reads_blocks
 from skae._estimators.row_space import (
@@ -53,15 +54,10 @@ from skae._shared.scikit_learn import (
 # Rows that differ by less than this share of the ranges of the features are identical: single
 # precision, and the order of its sums, cannot tell them apart.
 _SAME = 10 * np.finfo(np.float32).eps
-# The autoencoder's inputs are clipped to this number of ranges from the training rows, because
-# squares may overflow in single precision; the excess is added in double precision.
-_FARTHEST = 1e6
-_GREATEST_DISTANCE = 1e140
 # Lower bound of a column's residuals in a z-score, in units of its range: single precision has
 # no smaller residuals.
 _LEAST_RESIDUAL = 10 * _SAME
 _CELLS_AT_ONCE = 2**22
-_DOUBLES = np.finfo(np.float64).min, np.finfo(np.float64).max
 # Number of neighbours, and maximum number of rows, before the most remote training rows are
 # trimmed: a group of fewer outliers than neighbours does not hide its own members.
 _WIDE, _MOST_COMPARED = 100, 3000
@@ -280,7 +276,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
             self.calibration_scores_ = self._score_unseen(X, form, weights, **options)
         kept = self._choose_core(X, weights, **options)
         if not is_frame(X):
-            self.data_min_, self.data_range_ = _find_ranges(X[kept])
+            self.data_min_, self.data_range_ = find_ranges(X[kept])
         X, _ = self._scale(X, form)
         self._fit_autoencoder(X, kept, weights, options)
         self._remember(X, kept, weights, **options)
@@ -578,28 +574,12 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
     def _scale(self, X, form):
         """Return rows in units of the ranges of the features, and the excess of distant values.
 
-        Dense rows become samples of shape `form`. Values are clipped to `_FARTHEST` from 0. The
-        excess is a mostly empty sparse array of squared distances of X beyond the limit, in double
-        precision. Frames are returned unchanged, without an excess.
+        Dense rows become samples of shape `form`. Frames are returned unchanged, without an excess.
         """
         if is_frame(X):
             # Its columns are in their own units.
             return X, None
-        if sparse.issparse(X) and self.data_min_.any():
-            X = X.toarray()
-        scaled = X.astype(np.float64)
-        with np.errstate(over="ignore"):
-            if sparse.issparse(scaled):
-                cells, columns = scaled.data, scaled.indices
-                cells /= self.data_range_[columns]
-            else:
-                cells = scaled
-                cells -= self.data_min_
-                np.clip(cells, *_DOUBLES, out=cells)
-                cells /= self.data_range_
-        beyond = _find_excess(scaled)
-        np.clip(cells, -_FARTHEST, _FARTHEST, out=cells)
-        scaled = scaled.astype(X.dtype, copy=False)
+        scaled, beyond = scale_by_ranges(X, self.data_min_, self.data_range_)
         return scaled if sparse.issparse(scaled) else scaled.reshape(-1, *form), beyond
 
     def _choose_core(self, X, weights, groups=None) -> np.ndarray:
@@ -607,7 +587,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         if is_frame(X):
             scaled = FrameForm.fit(self.autoencoder_, X, None).read(self.autoencoder_, X)
         else:
-            self.data_min_, self.data_range_ = _find_ranges(X)
+            self.data_min_, self.data_range_ = find_ranges(X)
             scaled, _ = self._scale(X, (X.shape[1],))
         self._center, self._axes = find_axes(scaled, is_scaled=is_frame(X))
         places = place_rows(scaled, self._center, self._axes)
@@ -765,31 +745,6 @@ def _spare_columns(X, unseen) -> np.ndarray:
     lost = missing[~unseen].all(axis=0)
     needed = np.flatnonzero(unseen)[missing[unseen][:, lost].argmin(axis=0)]
     return unseen & ~np.isin(np.arange(len(X)), needed)
-
-
-def _find_ranges(X) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shift and the scale of each feature."""
-    lowest, highest = (end.astype(np.float64) for end in find_ends(X))
-    with np.errstate(over="ignore"):
-        ranges = np.minimum(highest - lowest, _DOUBLES[1])
-    varies = ranges > 0
-    # A constant feature has no scale; that of the others is the best guess.
-    ranges[~varies] = np.median(ranges[varies]) if varies.any() else 1
-    return (np.zeros_like(lowest) if sparse.issparse(X) else lowest), ranges
-
-
-def _find_excess(scaled):
-    """Return squared distances of values beyond the limit of the autoencoder's inputs."""
-    if sparse.issparse(scaled):
-        table = scaled.tocoo()
-        cells, rows, columns = table.data, table.row, table.col
-    else:
-        rows, columns = np.nonzero(np.abs(scaled) > _FARTHEST)
-        cells = scaled[rows, columns]
-    distances = (np.abs(cells) - _FARTHEST).clip(0, _GREATEST_DISTANCE)
-    beyond = sparse.coo_array((np.square(distances), (rows, columns)), shape=scaled.shape)
-    beyond.eliminate_zeros()
-    return beyond
 
 
 def _find_usual(values) -> float:

@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from skae._estimators.outlier import (
-    _FARTHEST,
-    _GREATEST_DISTANCE,
     _LEAST_SHARE,
     _MOST_RATIO,
     _WEIGHT,
     AutoencoderOutlierDetector,
 )
+from skae._estimators.range_units import FARTHEST, GREATEST_DISTANCE
 from skae._estimators.row_space import FARTHEST_PLACE
 from skae.onnx._programs._autoencoders import AutoencoderResults
 from skae.onnx._programs._program import Program, Results, as_tensor, exports, make_program
@@ -29,13 +28,13 @@ class _DetectorResults(Results):
     def beyond(self) -> Tensor:
         """Squared distances of cells from the range to which the autoencoder's input is clipped."""
         # The limit is a tensor because the exporter rounds Python floats to single precision.
-        distance = (self.whole.abs() - _FARTHEST).clamp_min(0).minimum(self.program.greatest)
+        distance = (self.whole.abs() - FARTHEST).clamp_min(0).minimum(self.program.greatest)
         return distance.square().masked_fill(self.whole.isnan(), 0)
 
     @cached_property
     def own(self) -> AutoencoderResults:
         """Results of the autoencoder."""
-        scaled = self.whole.clamp(-_FARTHEST, _FARTHEST).to(self.X.dtype)
+        scaled = self.whole.clamp(-FARTHEST, FARTHEST).to(self.X.dtype)
         return self.program.autoencoder.results(self.program.autoencoder, scaled)
 
     @cached_property
@@ -94,7 +93,7 @@ class DetectorProgram(Program):
         self.autoencoder = make_program(detector.autoencoder_)
         self.register_buffer("least_value", as_tensor(detector.data_min_))
         self.register_buffer("value_range", as_tensor(detector.data_range_))
-        self.register_buffer("greatest", as_tensor(_GREATEST_DISTANCE))
+        self.register_buffer("greatest", as_tensor(GREATEST_DISTANCE))
         self.register_buffer("center", as_tensor(detector._center))
         self.register_buffer("axes", as_tensor(detector._axes))
         known = as_tensor(detector._neighbors._fit_X)

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skae._estimators.column_encoding import FARTHEST
 from skae._estimators.imputer import AutoencoderImputer
 from skae._estimators.neighbor_fills import LEAST_SQUARE, N_CANDIDATES, N_NEIGHBORS
-from skae._estimators.outlier import _FARTHEST
 from skae.exceptions import ExportError
 from skae.onnx._programs._autoencoders import AutoencoderProgram
 from skae.onnx._programs._program import Program, Results, as_tensor, exports
@@ -31,7 +31,7 @@ class _ImputerResults(Results):
         if not program.used:
             return torch.zeros_like(rows)
         encoded = (rows[:, program.used] - program.mean) / program.scale
-        fills = self._fill(encoded.clamp(-_FARTHEST, _FARTHEST)) * program.scale + program.mean
+        fills = self._fill(encoded.clamp(-FARTHEST, FARTHEST)) * program.scale + program.mean
         return F.pad(fills, (0, 1))[:, program.places]
 
     def _fill(self, encoded: Tensor) -> Tensor:
