@@ -1,6 +1,7 @@
 """Groups of rows, and held-out rows chosen by the user."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -89,6 +90,14 @@ def test_groups_that_cannot_be_kept_apart_are_refused(groups):
         fit(X, groups)
     if len(groups) == 50:
         fit(X, groups, early_stopping=False, max_iter=1)
+
+
+@pytest.mark.parametrize("labels", [[None, "a"], [1, None], [None, None], [pd.NA, "a"]])
+def test_groups_without_comparable_labels_are_refused(labels):
+    X, groups = np.random.default_rng(0).normal(size=(20, 3)), labels * 10
+    for estimator in [AutoencoderTransformer(), AutoencoderOutlierDetector(), AutoencoderImputer()]:
+        with pytest.raises(ValueError, match="`groups` must have labels that can be compared"):
+            estimator.fit(X, groups=groups)
 
 
 def test_groups_of_unequal_size_leave_rows_on_both_sides():

@@ -23,9 +23,23 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
     return Separation(groups=None if groups is None else number_groups(groups, kept))
 
 
+def read_groups(groups) -> np.ndarray:
+    """Return groups as an array; labels that cannot be compared, such as None, are refused."""
+    groups = column_or_1d(groups)
+    try:
+        np.unique(groups)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in groups})
+        raise ValueError(
+            "`groups` must have labels that can be compared with each other. Got values of type "
+            f"{', '.join(kinds)}. Convert them to text, and name groups whose label is missing."
+        ) from error
+    return groups
+
+
 def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
     """Return groups of the kept rows as consecutive integers from 0; a single one is refused."""
-    labels, numbers = np.unique(column_or_1d(groups)[kept], return_inverse=True)
+    labels, numbers = np.unique(read_groups(groups)[kept], return_inverse=True)
     if len(labels) < 2:
         raise ValueError(
             "`groups` must have at least two labels, so that some groups can be held out. "

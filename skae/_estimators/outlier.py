@@ -10,7 +10,6 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import (
     _safe_indexing,
     check_consistent_length,
-    column_or_1d,
     gen_batches,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -28,6 +27,7 @@ from skae._estimators.frame_columns import (
     warn_of_left_out,
 )
 from skae._estimators.frames import FrameForm
+from skae._estimators.held_out import read_groups
 from skae._estimators.html import HTMLMixin
 from skae._estimators.mixed_columns import is_frame
 from skae._estimators.processes import refuse_parts
@@ -514,7 +514,7 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
                 f"{type(self.autoencoder_).__name__}. Leave them out."
             )
         check_consistent_length(X, groups)
-        groups = column_or_1d(groups)
+        groups = read_groups(groups)
         return {"groups": groups if weights is None else groups[weights > 0]}
 
     def _validate_rows(self, X, *, reset=False, **options):
