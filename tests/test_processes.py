@@ -394,7 +394,7 @@ def test_draws_differ_between_processes_and_models_do_not(more_results):
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_named_to_the_others(tmp_path):
     (survivor,) = run(tmp_path, "killed")
-    with pytest.raises(LostRankError, match="Rank 1 has ended without a word"):
+    with pytest.raises(LostRankError, match="Rank 1 has ended without an error message"):
         raise survivor["killed"]
 
 

@@ -138,7 +138,7 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
     assert not (work / output).exists()
     code, _, errors = run(capsys, "array.skae", "rows.npy", output, "--reconstruct")
     assert code == 2
-    assert "begun from this model" in errors
+    assert "belong to this model" in errors
     assert run(capsys, "array.skae", "rows.npy", output)[0] == 0
     assert pieces == [0, 1, 2, "interrupted", *range(3, len(pieces) - 1)]
     run(capsys, "array.skae", "rows.npy", "expected.npy")

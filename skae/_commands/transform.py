@@ -125,8 +125,8 @@ class _Work:
         n_done = found.pop("done", 0)
         if found != self.identity:
             raise ValueError(
-                f"OUTPUT must have been begun from this model and these rows. Got {self.journal}, "
-                f"which tells of others. Delete it and {self.partial} to begin anew."
+                f"OUTPUT must belong to this model and these rows. Got {self.journal}, which "
+                f"belongs to others. Delete it and {self.partial} to start again."
             )
         return n_done
 

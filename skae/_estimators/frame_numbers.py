@@ -52,9 +52,9 @@ def place_frames(X, *others) -> tuple:
     of X alike. Missing cells are NaN. The other frames may have further columns.
     """
     names = [own.name for own in summarize_columns(X) if own.reason is None]
-    stranger = AutoencoderTransformer(missing="mask")
-    form = FrameForm.fit(stranger, X[names], None)
-    return form, *(form.read(stranger, own[names]) for own in (X, *others))
+    template = AutoencoderTransformer(missing="mask")
+    form = FrameForm.fit(template, X[names], None)
+    return form, *(form.read(template, own[names]) for own in (X, *others))
 
 
 def fill_with_means(points: np.ndarray) -> np.ndarray:

@@ -245,7 +245,7 @@ class FrameForm:
         return np.array([own is None for own in self.encoding.levels])
 
     def _find_entropies(self, mean: np.ndarray) -> np.ndarray:
-        """Return the entropies of the shares of categories, in nats; of no use for numbers."""
+        """Return the entropies of the shares of categories, in nats; meaningless for numbers."""
         shares = np.clip(mean * self.encoding.scale, 0, None)
         return np.bincount(self.encoding.groups, special.entr(shares)).clip(LEAST_ENTROPY)
 

@@ -202,8 +202,8 @@ class Ranks(Alone):
         ]
         reason = " ".join(lost) or f"All are alive, but an exchange has failed: {error}."
         return (
-            f"All {self.size} processes must train to the end. {reason} Mend that, and start all "
-            "of them again."
+            f"All {self.size} processes must train to the end. {reason} Correct that, and start "
+            "all of them again."
         )
 
     def _ask(self, rank: int) -> str:
@@ -212,7 +212,7 @@ class Ranks(Alone):
             self._store.wait([str(rank)], timedelta(seconds=_SECONDS_TO_ANSWER))
             return self._store.get(str(rank)).decode()
         except RuntimeError:
-            return "has ended without a word"
+            return "has ended without an error message"
 
     @contextlib.contextmanager
     def stay(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The number of threads: one if several would mostly wait for each other.
 
 A process forked after its parent has computed also uses one thread: the threads of OpenMP do not
-survive a fork, and the forked thread would wait for them for ever.
+survive a fork, and the forked thread would wait for them forever.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Autoencoders whose codes keep the nearest neighbours of the rows."""
 
 import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -119,8 +119,7 @@ class Neighbors(Family):
         judging = judging[_sample(len(judging), _MAX_JUDGING_ROWS)]
         rows = send(table.rows.take(judging), device)
         kept = self._judge(maps, rows, database, table)
-        own = {field.name: getattr(table, field.name) for field in fields(table)}
-        return NeighborTable(**own, database=database, maps=maps, kept=kept)
+        return NeighborTable(**vars(table), database=database, maps=maps, kept=kept)
 
     def _list_maps(self, X, shares, table: PreparedTable, dtype: str) -> dict[str, LinearMap]:
         units, components = table.units, table.principal_components

@@ -1,6 +1,6 @@
 """Autoencoders of sparse codes that start from rows of the table."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,8 +78,7 @@ class SparseCodes(Family):
         n_components = min(self.n_active, X.shape[1])
         settings = replace(settings, n_components=n_components)
         table = super().prepare(X, weights, in_training, settings, device, units)
-        own = {each.name: getattr(table, each.name) for each in fields(table)}
-        own["n_components"] = self.n_codes
+        own = {**vars(table), "n_components": self.n_codes}
         return PreparedForPursuit(**own, training_rows=torch.tensor(np.flatnonzero(in_training)))
 
     def network_options(self) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class EpochHook(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Pass on the end of the epoch, and stop if requested."""
         self.train_losses.append(net.history[-1]["train_loss"])
-        # All processes stop together; otherwise some would wait for the others for ever.
+        # All processes stop together; otherwise some would wait for the others forever.
         if self.ranks.add(float(self.tasks.end_epoch(self.snapshot, self.list_losses))):
             raise TrainingStopped
 

@@ -34,7 +34,7 @@ class TrainedModel:
     """Share of the variance of the rows that each code accounts for."""
 
     moments: Any
-    """State of the optimiser, for a fit that goes on from this one."""
+    """State of the optimiser, for a fit that continues from this one."""
 
     prefixes: PrefixErrors | None
     """Errors by number of codes of the rows that judge, None where codes are not nested."""

@@ -47,10 +47,10 @@ class StartingPoint:
     plan: NetworkPlan
     standardization: Standardization
     n_fits: int
-    """Number of fits that it has behind it."""
+    """Number of fits of the network so far."""
 
     moments: Any
-    """State of the optimiser, None where it is not known."""
+    """State of the optimiser. None if it is not known."""
 
     @property
     def units(self) -> Units:
