@@ -28,6 +28,16 @@ def few_epochs(monkeypatch):
 
 
 @pytest.fixture
+def no_pictures(monkeypatch):
+    """Leave the pictures out of pages, as drawing them takes most of the time."""
+    for module in ("_make", "_cells"):
+        name = f"skae.comparison._report.{module}.make_pictures"
+        monkeypatch.setattr(name, lambda pictures: "")
+    name = "skae.comparison._report._cells.draw_column_errors"
+    monkeypatch.setattr(name, lambda *given: None)
+
+
+@pytest.fixture
 def flowers(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 4)) * [1, 10, 100, 1000], columns=list("abcd"))
@@ -133,10 +143,8 @@ def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
     assert len(names["codes"]) == 50
 
 
-def test_missing_cells_are_passed_over_or_their_rows_left_out(
-    flowers, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr("skae.comparison._report._make.make_pictures", lambda pictures: "")
+@pytest.mark.usefixtures("no_pictures")
+def test_missing_cells_are_passed_over_or_their_rows_left_out(flowers, tmp_path, capsys):
     frame = pd.read_csv(flowers)
     frame.loc[3:6, "b"] = np.nan
     frame["empty"] = np.nan
@@ -159,8 +167,8 @@ def test_missing_cells_are_passed_over_or_their_rows_left_out(
     assert "42 rows to fit on, 14 held out, 4 columns" in lines
 
 
-def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("skae.comparison._report._make.make_pictures", lambda pictures: "")
+@pytest.mark.usefixtures("no_pictures")
+def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys):
     draw = np.random.default_rng(0)
     size = draw.normal(size=80)
     frame = pd.DataFrame(

@@ -343,7 +343,7 @@ def test_the_default_filter_shows_a_warning_of_all_folds_once(action, n_shown, c
     frame = make_frame(60)[["float", "text"]].assign(same=action)
     if column != "constant":
         frame = frame[["float"]].assign(other=n_shown)
-    model = AutoencoderTransformer(3, max_iter=1, hidden_layer_sizes=(4,), random_state=0)
+    model = AutoencoderTransformer(3, max_iter=1, hidden_layer_sizes=(4,), early_stopping=False)
     category = ColumnsLeftOutWarning if column == "constant" else OvercompleteWarning
     for filters, expected in (("ignore", 0), (action, n_shown)):
         with warnings.catch_warnings(record=True) as caught:
@@ -363,6 +363,7 @@ def test_unknown_categories_are_accepted_without_an_error_of_reconstruction(make
     assert np.isfinite(model.score(new))
 
 
+@pytest.mark.slow
 def test_training_on_odd_rows_leaves_categories_as_they_are():
     # Rows with shifted indicators would have huge losses that dominate training.
     a, b = np.random.default_rng(0).normal(size=(2, 1200))

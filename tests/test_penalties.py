@@ -42,7 +42,7 @@ def share_near_zero(codes):
 @pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("penalty", sorted(PENALTIES))
 def test_every_penalty_works_in_every_way_of_training(digits, any_autoencoder, penalty):
-    X, _ = digits
+    X = digits[0][:100]
     model = any_autoencoder.set_params(penalty=penalty).fit(X)
     assert np.isfinite(model.transform(X)).all()
     assert model.explained_variance_ratio_.shape == (4,)

@@ -159,7 +159,11 @@ def test_results_do_not_depend_on_the_mode_of_torch(any_autoencoder, images, con
 
 
 @pytest.mark.parametrize(
-    "context", [lambda: torch.device("meta"), double_by_default], ids=["meta_device", "double"]
+    "context",
+    [
+        pytest.param(lambda: torch.device("meta"), id="meta_device"),
+        pytest.param(double_by_default, id="double", marks=pytest.mark.slow),
+    ],
 )
 def test_draws_and_fills_do_not_depend_on_the_mode_of_torch(images, context):
     X = images[:40, 20:26]

@@ -76,7 +76,7 @@ def test_parameters_mean_the_same_for_sparse_tables(digits):
         {"n_components": 0.8},
         {"dtype": "float64"},
     ]:
-        X = digits[0][:100]
+        X = digits[0][:60]
         expected = apply(make(**ALL_ROWS, **params).fit(X), X)
         found = apply(make(**ALL_ROWS, **params).fit(sparse.csr_array(X)), sparse.csr_array(X))
         assert_equal_results(found, expected)

@@ -185,15 +185,15 @@ def test_a_file_that_is_read_in_many_blocks_is_learned_as_well(monkeypatch, tmp_
 def test_sorted_rows_in_blocks_too_large_to_be_mixed_give_a_warning(monkeypatch, tmp_path, X):
     monkeypatch.setattr("skae._engine.start.one_pass._CELLS_AT_ONCE", 1000)
     ordered = X[np.argsort(X[:, 0])]
-    fit(Slices(ordered))  # all of it is shuffled together
+    fit(Slices(ordered), max_iter=1)  # all of it is shuffled together
     monkeypatch.setattr(_stored, "_BYTES_KEPT", 0)
     with pytest.warns(SkaeWarning, match="seems to be sorted[^$]*1 of 6 are shuffled at a time"):
-        fit(write_parquet(ordered, tmp_path))
+        fit(write_parquet(ordered, tmp_path), max_iter=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error", SkaeWarning)
         warnings.simplefilter("ignore", NotBetterThanPCAWarning)
         pd.DataFrame(X, columns=NAMES).to_parquet(tmp_path / "x.parquet", row_group_size=90)
-        fit(tmp_path / "x.parquet")
+        fit(tmp_path / "x.parquet", max_iter=1)
 
 
 @pytest.mark.usefixtures("all_large")
@@ -209,7 +209,7 @@ def test_missing_cells_of_a_file_are_those_of_the_array(tmp_path, X, missing):
         with pytest.raises(ValueError, match="contains NaN"):
             complete.transform(path)
         return
-    found, expected = fit(path, missing="mask"), fit(X, missing="mask")
+    found, expected = fit_all_rows(path, missing="mask"), fit_all_rows(X, missing="mask")
     np.testing.assert_allclose(found.score_samples(path), expected.score_samples(X), atol=1e-3)
 
 
