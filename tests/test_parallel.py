@@ -536,6 +536,32 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
     assert most[-1] == 1
 
 
+@pytest.mark.parametrize("n_rows", [300, 1100])
+def test_joint_memory_counts_as_memory_of_its_tasks(n_rows, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Scheduler, "_keep_networks", lambda self, key, own: kept.append(own))
+    X = np.random.default_rng(0).normal(size=(n_rows, 30)).cumsum(1)
+    with side_by_side():
+        fit_all([make_transformer(hidden_layer_sizes=(40, 20), max_iter=2)] * 3, X)
+    assert kept
+    for networks in kept:
+        sizes = {own.data_ptr(): own.nbytes() for own in list_memory(networks, set())}
+        assert networks.n_bytes == pytest.approx(sum(sizes.values()), rel=0.15)
+
+
+def list_memory(part, seen):
+    """Yield the memory of all tensors in an object."""
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    if isinstance(part, torch.Tensor):
+        yield part.untyped_storage()
+        return
+    parts = part if isinstance(part, list | tuple) else getattr(part, "__dict__", {}).values()
+    for own in part.values() if isinstance(part, dict) else parts:
+        yield from list_memory(own, seen)
+
+
 @pytest.mark.parametrize("resume_until", [0, 2.5, "all"])
 def test_an_invalid_resume_until_is_refused(resume_until):
     with pytest.raises(ValueError, match=r"`resume_until` must be a positive integer\. Got"):

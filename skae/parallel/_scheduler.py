@@ -15,7 +15,14 @@ import torch
 from skae._engine.compute.threads import one_thread
 from skae._engine.fitting.resumption import KEPT_STATES, KeptStates
 from skae._engine.steps.epoch import TRAINER, Epochs, Training
-from skae._engine.steps.joint import JointNetworks, can_join, count_bytes, find_kind, join
+from skae._engine.steps.joint import (
+    JointNetworks,
+    can_join,
+    count_bytes,
+    count_joint_bytes,
+    find_kind,
+    join,
+)
 from skae._engine.steps.step import Step
 from skae._engine.tables.epochs_ahead import SHARED_EPOCHS, SharedEpochs
 
@@ -25,8 +32,8 @@ _MOST_CELLS = 2**20
 _MOST_BYTES = 2**22
 # Memory for prepared epochs that tasks with equal tables and seeds have in common.
 _MOST_SHARED_BYTES = 2**26
-# Maximum number of joint networks whose memory is kept for other trainings.
-_MOST_KEPT = 16
+# Joint memory that is kept for other trainings.
+_MOST_KEPT_BYTES = 2**27
 # A training needs memory for parameters, gradients, moments, the best and perhaps the initial
 # parameters; and for rows, a noisy copy, and the user's table in double precision.
 _COPIES_OF_PARAMETERS, _COPIES_OF_ROWS = 6, 6
@@ -57,8 +64,11 @@ class Scheduler:
         n_cores: int | None = None,
     ):
         self.n_tasks, self.n_cores = n_tasks, n_cores or joblib.cpu_count()
-        self.most_bytes, self.kept_states = most_bytes, kept_states
-        self.shared_epochs = SharedEpochs(min(_MOST_SHARED_BYTES, most_bytes // 8))
+        shared, self.most_kept = (
+            min(most, most_bytes // 8) for most in (_MOST_SHARED_BYTES, _MOST_KEPT_BYTES)
+        )
+        self.most_bytes, self.kept_states = most_bytes - shared - self.most_kept, kept_states
+        self.shared_epochs = SharedEpochs(shared)
         self.n_admitted = self.n_alone = self.greatest_size = 0
         self.n_training = self.n_groups = 0
         self.waiting: deque[threading.Event] = deque()
@@ -107,23 +117,23 @@ class Scheduler:
             self.n_admitted += 1
             self.waiting.popleft().set()
 
-    def _measure(self, step: Step, n_cells: int):
-        """Record the memory of a training."""
+    def _measure(self, step: Step, n_cells: int, n_joint_bytes: int):
+        """Record the memory of a training, including joint memory of `n_joint_bytes`."""
         parameters = [own for module in step.modules for own in module.parameters()]
         n_bytes = _COPIES_OF_PARAMETERS * sum(own.nbytes for own in parameters)
-        n_bytes += _COPIES_OF_ROWS * n_cells * parameters[0].element_size()
+        n_bytes += _COPIES_OF_ROWS * n_cells * parameters[0].element_size() + n_joint_bytes
         with self.lock:
             self.greatest_size = max(self.greatest_size, n_bytes)
             self._admit()
 
     def run(self, step: Step, epochs: Epochs, n_cells: int):
         """Train all epochs, if possible together with other tasks."""
-        self._measure(step, n_cells)
         training, kind = Training(step, epochs), None
         if can_join(step) and n_cells <= _MOST_CELLS and not self._has_no_company():
             training.advance()
             training.list_batches()
             kind = None if training.epoch is None else find_kind(training)
+        self._measure(step, n_cells, 0 if kind is None else count_joint_bytes(training))
         if kind is None:
             with self._alone():
                 training.run(self._check_cancelled)
@@ -234,9 +244,11 @@ class Scheduler:
 
     def _keep_networks(self, key, networks: JointNetworks):
         with self.lock:
-            if sum(map(len, self.kept.values())) >= _MOST_KEPT:
+            n_kept = sum(own.n_bytes for alike in self.kept.values() for own in alike)
+            if n_kept + networks.n_bytes > self.most_kept:
                 self.kept.clear()
-            self.kept[key].append(networks)
+            if networks.n_bytes <= self.most_kept:
+                self.kept[key].append(networks)
 
 
 class _Request:

@@ -77,6 +77,24 @@ def count_bytes(step: DenseStep) -> int:
     return sum(2 * own.values.nbytes for own in step.parameters)
 
 
+def count_joint_bytes(training: Training) -> int:
+    """Return the joint memory of the networks of a training, in bytes.
+
+    Values, gradients, two moments and averages are held for each parameter, and for each number of
+    rows the scaled rows and the inputs, outputs and gradients of all layers.
+    """
+    step: Any = training.step
+    epoch: Any = training.epoch
+    judged = [] if epoch.judged is None else [own.nbytes for own in epoch.judged]
+    n_rows = sum({batch.rows.shape[1] for batch in epoch.batches})
+    n_rows += 0 if epoch.judged is None else epoch.judged[1].shape[1]
+    shapes = [view.shape[1:] for view in step.parameters[0].views if view.dim() == 3]
+    n_columns = shapes[0][1] + sum(n_outputs + 2 * n_inputs for n_outputs, n_inputs in shapes)
+    values = [own.values for own in step.parameters]
+    n_cells = len(step.modules) * n_rows * n_columns + 5 * sum(own.numel() for own in values)
+    return n_cells * values[0].element_size() + sum(judged)
+
+
 def _describe(step: DenseStep) -> tuple[int, Hashable]:
     """Return the number of the largest weights, and a value that is equal for equal networks."""
     first = step.modules[0]
@@ -208,6 +226,7 @@ class JointNetworks(_JointPasses):
     def __init__(self, trainings: Sequence[Training]):
         first: Any = trainings[0].step
         n_models = sum(len(own.step.modules) for own in trainings)
+        self.n_bytes = sum(map(count_joint_bytes, trainings))
         self.tensors = [
             FlatTensors(n_models, [view[0] for view in own.views]) for own in first.parameters
         ]
