@@ -27,6 +27,7 @@ from skae._estimators.held_out import read_separation
 from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import take_parameters
 from skae._estimators.states import PlainStateMixin, tell_time
+from skae._shared.constants import UNKNOWN
 from skae._shared.scikit_learn import (
     check_codes,
     check_weights,
@@ -35,7 +36,6 @@ from skae._shared.scikit_learn import (
 )
 from skae.architectures import Recurrent
 
-_UNKNOWN = 1
 # Every integer up to the largest has weights; more than this would exceed most memories.
 _MOST_TOKENS = 2**22
 # Larger codes make logits that single precision cannot hold.
@@ -236,7 +236,7 @@ class TokenAutoencoderTransformer(
             loop = LoopSettings(**take_parameters(self, LoopSettings))
             separation = read_separation(tokens, y, weights, groups, loop)
             tokens, weights = keep_weighted_rows(tokens, weights, 2)
-            n_tokens = max(int(tokens.max()), _UNKNOWN) + 1
+            n_tokens = max(int(tokens.max()), UNKNOWN) + 1
             _check_size(tokens, n_tokens, resolve_device(self.device, self.dtype))
             family, network = self._make_settings(n_tokens)
             model = train_autoencoder(
@@ -369,7 +369,7 @@ class TokenAutoencoderTransformer(
         tokens[X >= _MOST_TOKENS] = _MOST_TOKENS
         if not reset:
             tokens = tokens[:, : self.length_]
-            tokens[tokens >= self.n_tokens_] = _UNKNOWN
+            tokens[tokens >= self.n_tokens_] = UNKNOWN
         return tokens
 
     def _make_settings(self, n_tokens: int) -> tuple[Tokens, NetworkSettings]:

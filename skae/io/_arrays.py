@@ -6,9 +6,8 @@ import numpy as np
 
 from skae.io._missing import settle_missing
 from skae.io._npz import read_array, read_headers
+from skae.io._request import ASKED
 from skae.io._table import Table
-
-_ASKED = "as asked for"
 
 
 def read_npz(request):
@@ -23,7 +22,7 @@ def read_npz(request):
     y = _read_target(headers, len(X), name, request)
     target_gaps = np.zeros(len(X), bool) if y is None or y.dtype.kind != "f" else np.isnan(y)
     kept = settle_missing(np.isnan(X), np.isinf(X), target_gaps, names, request)
-    reasons = dict.fromkeys(request.drop, _ASKED)
+    reasons = dict.fromkeys(request.drop, ASKED)
     return Table(
         kept.take(X),
         None if y is None else y[kept.rows],

@@ -9,9 +9,8 @@ from skae._shared.names import list_names
 from skae.io._columns import convert_kinds, convert_numbers, leave_out_row_numbers
 from skae.io._doubts import describe_doubts
 from skae.io._missing import settle_missing
+from skae.io._request import ASKED
 from skae.io._table import Table
-
-_ASKED = "as asked for"
 
 
 def convert_columns(columns, remarks, request, *, numeric_only):
@@ -48,7 +47,7 @@ def _take_target(columns, request):
     """Return the other columns, and the values of the target."""
     request.check_drop([column.name for column in columns])
     columns = [
-        replace(column, reason=_ASKED, words=None) if column.name in request.drop else column
+        replace(column, reason=ASKED, words=None) if column.name in request.drop else column
         for column in columns
     ]
     if request.target is None:
@@ -89,7 +88,7 @@ def _find_target(columns, request):
     """Return the only column with the name of the target."""
     target = request.target
     found = [column for column in columns if target in (column.name, column.title)]
-    found = [column for column in found if column.reason != _ASKED]
+    found = [column for column in found if column.reason != ASKED]
     if not found:
         raise request.make_name_error("target", target, [column.name for column in columns])
     if len(found) > 1:

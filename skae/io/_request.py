@@ -10,6 +10,8 @@ import numpy as np
 
 from skae._shared.names import list_names
 
+# Reason of columns in `drop`.
+ASKED = "as asked for"
 _TARGETS = (str, Real, Decimal, np.bool_)
 _REMEDIES = {
     "numeric": "Encode them as numbers, read columns of all kinds with numeric_only=False, or "

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from skae._shared.blocks import ColumnBlocks, repeat_for_columns
+from skae._shared.constants import GREATEST_LOG_RATE
 
-# Log rates are clipped at this value: e^30 is 10^13, and e^89 would overflow float32.
-_GREATEST_LOG_RATE = 30.0
 # Means of columns count as at least this share of the average mean.
 _LEAST_SHARE_OF_MEAN = 1e-3
 # Mean shares of levels count as at least this.
@@ -247,11 +246,11 @@ class ExponentialOutput(_OutputOfUnits):
 
     def derivative(self, output: Tensor) -> Tensor:
         """Return the derivative of the reconstruction by the output."""
-        return torch.exp(output.clamp_max(_GREATEST_LOG_RATE)) / self.scale
+        return torch.exp(output.clamp_max(GREATEST_LOG_RATE)) / self.scale
 
     def forward(self, output: Tensor) -> Tensor:
         """Return the reconstruction in standardised units."""
-        return (torch.exp(output.clamp_max(_GREATEST_LOG_RATE)) - self.mean) / self.scale
+        return (torch.exp(output.clamp_max(GREATEST_LOG_RATE)) - self.mean) / self.scale
 
 
 class MixedOutput(_OutputOfUnits):

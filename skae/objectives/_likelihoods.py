@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skae._shared.constants import GREATEST_LOG_RATE
 from skae.objectives._reconstruction import ReconstructionLoss
 from skae.objectives._units import ColumnUnits
-
-# As in `skae.modules.ExponentialOutput`, the largest log rate, far from overflow in float32.
-_GREATEST_LOG_RATE = 30.0
 
 
 class BinaryCrossEntropy(ReconstructionLoss):
@@ -73,14 +71,14 @@ class PoissonLoss(ReconstructionLoss):
 
     def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
         """Return half the deviance of each cell."""
-        rate = torch.exp(output.clamp_max(_GREATEST_LOG_RATE))
+        rate = torch.exp(output.clamp_max(GREATEST_LOG_RATE))
         return _half_deviance(output, rate, _restore_counts(target, units))
 
     def rows_and_gradient_(
         self, output: Tensor, target: Tensor, factor, units: ColumnUnits
     ) -> tuple[Tensor, Tensor]:
         """Return the losses of rows, and turn the output into `factor` times the gradient."""
-        count, rate = _restore_counts(target, units), output.clamp_max(_GREATEST_LOG_RATE).exp()
+        count, rate = _restore_counts(target, units), output.clamp_max(GREATEST_LOG_RATE).exp()
         rows = _half_deviance(output, rate, count).mean(-1)
         return rows, torch.sub(rate, count, out=output).mul_(factor)
 
@@ -93,5 +91,5 @@ def _restore_counts(target: Tensor, units: ColumnUnits) -> Tensor:
 def _half_deviance(output: Tensor, rate: Tensor, count: Tensor) -> Tensor:
     """Return half the deviance, given outputs and clipped rates."""
     least = torch.xlogy(count, count) - count
-    beyond = (output - _GREATEST_LOG_RATE).clamp_min(0)
+    beyond = (output - GREATEST_LOG_RATE).clamp_min(0)
     return rate * (1 + beyond) - count * output + least

@@ -12,11 +12,10 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._shared.constants import PADDING, UNKNOWN
 from skae._shared.scikit_learn import fit_context
 from skae.text._words import compose, find_word_pattern, read_texts, read_vocabulary
 
-# Integers that do not represent a word of the vocabulary.
-PADDING, UNKNOWN = 0, 1
 _N_RESERVED = 2
 _SHOWN_UNKNOWN = "<unknown>"
 # Parameters that are passed to CountVectorizer.

@@ -15,10 +15,10 @@ from skae._estimators.base import BaseAutoencoder
 from skae._estimators.sparse_codes import SparseAutoencoderTransformer
 from skae._estimators.tokens import TokenAutoencoderTransformer
 from skae._estimators.variational import _SEED_OF_DRAWS, VariationalAutoencoderTransformer
+from skae._shared.constants import UNKNOWN
 from skae.onnx._programs._program import Program, Results, as_tensor, copy_network, exports
 
 _N_DRAWS = 100
-_UNKNOWN = 1
 
 
 class AutoencoderResults(Results):
@@ -179,7 +179,7 @@ class _TokenResults(Results):
     @cached_property
     def tokens(self) -> Tensor:
         tokens = self.X[:, : self.program.length].long()
-        return torch.where(tokens >= self.program.n_tokens, _UNKNOWN, tokens)
+        return torch.where(tokens >= self.program.n_tokens, UNKNOWN, tokens)
 
     @cached_property
     def raw_code(self) -> Tensor:
