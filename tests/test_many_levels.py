@@ -91,13 +91,13 @@ def test_rare_and_unknown_categories_are_never_returned():
 
 @pytest.mark.parametrize("gaps", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_rows_encoded_when_they_are_needed_give_the_same_model(gaps, monkeypatch):
-    frame, new = make_frame(), make_frame(300, seed=1)
+    frame, new = make_frame(1500), make_frame(300, seed=1)
     if gaps:
         for part in (frame, new):
             part.loc[::7, "stop"] = None
             part.loc[::5, "minute"] = np.nan
     new.loc[3, "stop"] = "unheard of"
-    weights = np.where(np.arange(N) % 10, 1.0, 0.0)
+    weights = np.where(np.arange(1500) % 10, 1.0, 0.0)
     params = PARAMS | {"max_iter": 1, "dtype": "float64"}
     model = AutoencoderTransformer(2, **params)
     usual = model.fit(frame, sample_weight=weights).reconstruction_errors(new)

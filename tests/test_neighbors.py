@@ -40,7 +40,9 @@ def make_linear():
     return rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8))
 
 
-@pytest.fixture(scope="module", params=METRICS)
+@pytest.fixture(
+    scope="module", params=["cosine", pytest.param("euclidean", marks=pytest.mark.slow)]
+)
 def fitted(request, X):
     return make_model(loss=NeighborLoss(request.param), max_iter=15).fit(X[:600])
 

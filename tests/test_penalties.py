@@ -57,6 +57,7 @@ def test_l1_makes_codes_sparse_and_they_stay_so(digits, overcomplete):
     assert sparse.score(X) > 0.8
 
 
+@pytest.mark.slow
 def test_kl_sparsity_lowers_the_activity(digits, overcomplete):
     X, _ = digits
     activities = []

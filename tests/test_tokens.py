@@ -30,7 +30,7 @@ def draw_texts(n_texts, seed=0):
 
 @pytest.fixture(scope="module")
 def tokens():
-    return TokenSequencer().fit_transform(draw_texts(120))
+    return TokenSequencer().fit_transform(draw_texts(80))
 
 
 def make(n_components=4, **params):

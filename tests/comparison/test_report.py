@@ -305,9 +305,9 @@ def test_rows_of_a_wide_table_are_lines(monkeypatch):
 
     original = ReconstructionDisplay.from_predictions
     monkeypatch.setattr(ReconstructionDisplay, "from_predictions", remember)
-    X = np.random.default_rng(0).normal(size=(20, 400))
+    X = np.random.default_rng(0).normal(size=(20, 250))
     comparison = compare_with_pca(X, n_components=1, estimator=Curve())
-    illustrator = ArrayIllustrator(comparison, reach_verdict(comparison), ["x"] * 400, None)
+    illustrator = ArrayIllustrator(comparison, reach_verdict(comparison), ["x"] * 250, None)
     assert len(list(illustrator.draw_reconstructions())) == 2
     assert drawn == ["series", "series"]
 
