@@ -12,13 +12,13 @@ from skae._engine.families.losses import make_loss
 from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
 from skae._engine.start.noise import find_input_scale
 from skae._engine.steps.adversarial import AdversarialStep
+from skae._engine.steps.autograd import AutogradStep
 from skae._engine.steps.code_costs import (
     DiscriminatorStep,
     PenaltyStep,
     has_penalty_of_codes,
     is_adversarial,
 )
-from skae._engine.steps.optimizer import is_own_adamw
 from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
 from skae.objectives import (
     AdversarialObjective,
@@ -85,22 +85,18 @@ class Adversarial(Family):
                 module, table.units.tensor(axes[0] / axes[1]), table.units.tensor(axes[0] * axes[1])
             )
 
-    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return a training step, in which the discriminator, if any, is trained first."""
-        if not by_autograd and all(
-            is_own_adamw(optimizer, module, self.list_own_parameters(module))
-            for module, optimizer in zip(modules, optimizers, strict=True)
-        ):
-            groups = [own.param_groups for own in optimizers]
-            if all(has_penalty_of_codes(module, objective) for module in modules):
-                return PenaltyStep(modules, objective, groups)
-            if all(is_adversarial(module, objective) for module in modules):
-                return DiscriminatorStep(modules, objective, groups)
-        if self._has_discriminator:
-            return AdversarialStep(modules, objective, optimizers, precision=precision)
-        return super().make_step(
-            modules, objective, optimizers, by_autograd=by_autograd, precision=precision
-        )
+    def find_explicit_step(self, modules, objective, groups):
+        """Return the step of dense networks with a distance or a discriminator."""
+        if all(has_penalty_of_codes(module, objective) for module in modules):
+            return PenaltyStep(modules, objective, groups)
+        if all(is_adversarial(module, objective) for module in modules):
+            return DiscriminatorStep(modules, objective, groups)
+        return None
+
+    def make_autograd_step(self, modules, objective, optimizers, *, precision):
+        """Return a step in which the discriminator, if any, is trained first."""
+        kind = AdversarialStep if self._has_discriminator else AutogradStep
+        return kind(modules, objective, optimizers, precision=precision)
 
     def list_own_parameters(self, module):
         """Return the parameters of the discriminator, if any."""

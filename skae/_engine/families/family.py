@@ -21,7 +21,7 @@ from skae._engine.start.noise import InputNoise, make_noise
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.start.prepared_table import PreparedTable, prepare_table
 from skae._engine.steps.autograd import AutogradStep
-from skae._engine.steps.optimizer import LINEAR_PATH_RATE
+from skae._engine.steps.optimizer import LINEAR_PATH_RATE, is_own_adamw
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.units import Units
@@ -265,6 +265,9 @@ class Family:
     ) -> Step:
         """Return the training step for one network or for several side by side.
 
+        It is that of `find_explicit_step`, if there is one and skae's AdamW trains the networks,
+        and otherwise that of `make_autograd_step`.
+
         Parameters
         ----------
         modules : list of Autoencoder
@@ -284,6 +287,26 @@ class Family:
         step : Step
             Step for batches whose first axis is the network.
         """
+        pairs = zip(modules, optimizers, strict=True)
+        if not by_autograd and all(
+            is_own_adamw(optimizer, module, self.list_own_parameters(module))
+            for module, optimizer in pairs
+        ):
+            groups = [own.param_groups for own in optimizers]
+            step = self.find_explicit_step(modules, objective, groups)
+            if step is not None:
+                return step
+        return self.make_autograd_step(modules, objective, optimizers, precision=precision)
+
+    def find_explicit_step(
+        self, modules: Sequence[Any], objective: Any, groups: Sequence[list[dict]]
+    ) -> Step | None:
+        """Return a step with explicit gradients and AdamW that supports the networks, if any."""
+
+    def make_autograd_step(
+        self, modules: Sequence[Any], objective: Any, optimizers: Sequence, *, precision: Callable
+    ) -> Step:
+        """Return a step for all other networks and optimizers."""
         return AutogradStep(modules, objective, optimizers, precision=precision)
 
     def list_own_parameters(self, module: Autoencoder) -> list[nn.Parameter]:

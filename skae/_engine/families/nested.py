@@ -11,7 +11,6 @@ from skae._engine.families.parts import make_parts
 from skae._engine.families.plain import Plain
 from skae._engine.settings import AutomaticLoop
 from skae._engine.steps.nested import NestedAutogradStep, NestedDenseStep, is_nested_dense
-from skae._engine.steps.optimizer import is_own_adamw
 from skae.modules import NestedAutoencoder, NestedDecoder, list_levels, order_nested_codes_
 
 # Errors with few codes are large and hard to lower. Each number of codes is weighted by the inverse
@@ -76,16 +75,15 @@ class Nested(Plain):
             weights = (left[-1] / left) ** _EXPONENT
             module.prefix_weights.copy_(torch.from_numpy(weights))
 
-    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return the step with explicit gradients if it supports the networks."""
+    def find_explicit_step(self, modules, objective, groups):
+        """Return the step of dense networks."""
+        if all(is_nested_dense(module, objective) for module in modules):
+            return NestedDenseStep(objective.generator, modules, objective, groups)
+        return None
+
+    def make_autograd_step(self, modules, objective, optimizers, *, precision):
+        """Return a step that draws the number of codes of each row."""
         generator = objective.generator
-        pairs = zip(modules, optimizers, strict=True)
-        if not by_autograd and all(
-            is_nested_dense(module, objective) and is_own_adamw(optimizer, module)
-            for module, optimizer in pairs
-        ):
-            groups = [own.param_groups for own in optimizers]
-            return NestedDenseStep(generator, modules, objective, groups)
         return NestedAutogradStep(generator, modules, objective, optimizers, precision=precision)
 
     def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):

@@ -18,7 +18,6 @@ from skae._engine.start.odd_cells import OddCells
 from skae._engine.steps.code_costs import PenaltyStep, has_penalty_of_codes
 from skae._engine.steps.dense import DenseStep, is_dense
 from skae._engine.steps.graphed import GraphedStep, is_replayable
-from skae._engine.steps.optimizer import is_own_adamw
 from skae.architectures import Sparsity
 from skae.corruption import Corruption
 from skae.modules import Autoencoder
@@ -143,21 +142,14 @@ class Plain(Family):
             has_two_ends=bounded,
         )
 
-    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return a step with explicit gradients if one supports the networks."""
-        if not by_autograd and all(
-            is_own_adamw(optimizer, module)
-            for module, optimizer in zip(modules, optimizers, strict=True)
-        ):
-            groups = [own.param_groups for own in optimizers]
-            if all(is_dense(module, objective) for module in modules):
-                on_gpu = next(modules[0].parameters()).is_cuda and is_replayable(objective.loss)
-                return (GraphedStep if on_gpu else DenseStep)(modules, objective, groups)
-            if all(has_penalty_of_codes(module, objective) for module in modules):
-                return PenaltyStep(modules, objective, groups)
-        return super().make_step(
-            modules, objective, optimizers, by_autograd=by_autograd, precision=precision
-        )
+    def find_explicit_step(self, modules, objective, groups):
+        """Return the step of dense networks, with or without a penalty of the codes."""
+        if all(is_dense(module, objective) for module in modules):
+            on_gpu = next(modules[0].parameters()).is_cuda and is_replayable(objective.loss)
+            return (GraphedStep if on_gpu else DenseStep)(modules, objective, groups)
+        if all(has_penalty_of_codes(module, objective) for module in modules):
+            return PenaltyStep(modules, objective, groups)
+        return None
 
 
 @torch.no_grad()

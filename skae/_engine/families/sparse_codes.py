@@ -109,7 +109,7 @@ class SparseCodes(Family):
         """Return the squared error with all codes and with nested numbers of codes."""
         return PursuitObjective((*self.nested, self.n_codes))
 
-    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+    def make_autograd_step(self, modules, objective, optimizers, *, precision):
         """Return a step that keeps the length of the dictionary's rows."""
         return UnitRowStep(modules, objective, optimizers, precision=precision)
 

@@ -154,7 +154,7 @@ class Tokens(Family):
         """Return no noise."""
         return InputNoise(None, None, generator)
 
-    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
+    def make_autograd_step(self, modules, objective, optimizers, *, precision):
         """Return a step by autograd."""
         return TokenStep(modules, objective, optimizers, precision=precision)
 

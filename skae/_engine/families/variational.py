@@ -11,7 +11,6 @@ from skae._engine.families.losses import make_loss
 from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
 from skae._engine.start.noise import scale_deviations
 from skae._engine.start.prepared_table import PreparedTable
-from skae._engine.steps.optimizer import is_own_adamw
 from skae._engine.steps.variational import VariationalStep, is_variational
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae._engine.tables.units import Units, make_blank_units
@@ -116,17 +115,11 @@ class Variational(Family):
         there = axes / (signal + noise)[:, None]
         start_linear_path_(module, table.units.tensor(there), table.units.tensor(axes))
 
-    def make_step(self, modules, objective, optimizers, *, by_autograd, precision):
-        """Return the step with explicit gradients if it supports the networks."""
-        pairs = list(zip(modules, optimizers, strict=True))
-        if not by_autograd and all(
-            is_variational(module, objective) and is_own_adamw(optimizer, module)
-            for module, optimizer in pairs
-        ):
-            return VariationalStep(modules, objective, [own.param_groups for own in optimizers])
-        return super().make_step(
-            modules, objective, optimizers, by_autograd=by_autograd, precision=precision
-        )
+    def find_explicit_step(self, modules, objective, groups):
+        """Return the step of dense networks."""
+        if all(is_variational(module, objective) for module in modules):
+            return VariationalStep(modules, objective, groups)
+        return None
 
     def _make_likelihood(self, units: Units, *, masked: bool) -> Likelihood:
         kind: Any = _LIKELIHOODS[self.likelihood]
