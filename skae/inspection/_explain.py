@@ -3,11 +3,12 @@
 import numpy as np
 from sklearn.utils import _safe_indexing, check_random_state
 
+from skae._shared.checks import check_count
 from skae.inspection._explanation import CodeExplanation
 from skae.inspection._jacobian import (
-    check_complete,
     differentiate_codes,
     differentiate_reconstructions,
+    read_finite,
 )
 from skae.inspection._plotting import name_features
 from skae.metrics._transformer import (
@@ -85,12 +86,11 @@ def explain_codes(
     >>> bool(explanation.importances[0].mean() > explanation.importances[1].mean())
     True
     """
-    for name, number in [("n_rows", n_rows), ("n_repeats", n_repeats)]:
-        if number < 1:
-            raise ValueError(f"`{name}` must be at least 1. Got {number}. Leave it out.")
+    n_rows = check_count("n_rows", n_rows, "Leave it out.")
+    n_repeats = check_count("n_repeats", n_repeats, "Leave it out.")
     estimator, X = view_numbers(estimator, X, complete=True)
     samples = index_samples(X)
-    values = check_complete(samples)
+    values = read_finite(samples)
     rng = check_random_state(random_state)
     codes = encode(estimator, samples)
     chosen = rng.permutation(len(values))[:n_rows]

@@ -53,7 +53,7 @@ def code_jacobian(estimator, X, *, step=0.01) -> np.ndarray:
     if not step > 0:
         raise ValueError(f"`step` must be positive. Got {step}. Try step=0.01.")
     estimator, X = view_numbers(estimator, X, complete=True)
-    return differentiate_codes(estimator, X, step * check_complete(X).std(axis=0))
+    return differentiate_codes(estimator, X, step * read_finite(X).std(axis=0))
 
 
 def differentiate_codes(estimator, X, steps):
@@ -67,7 +67,7 @@ def differentiate_codes(estimator, X, steps):
     def encode_rows(rows):
         return encode(estimator, _restore_type(rows, samples))
 
-    return _differentiate(encode_rows, check_complete(samples), steps)
+    return _differentiate(encode_rows, read_finite(samples), steps)
 
 
 def differentiate_reconstructions(estimator, codes, steps):
@@ -104,8 +104,8 @@ def _differentiate(function, points, steps):
     return jacobian
 
 
-def check_complete(X):
-    """Return rows as a float64 array, and check that they are finite."""
+def read_finite(X):
+    """Return rows as an array in double precision; missing and infinite values are refused."""
     values = to_array(X).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(

@@ -214,8 +214,8 @@ def test_importance_is_drawn_from_above_in_order(wine):
 
 def test_refusals(positive):
     for options, message in [
-        ({"n_rows": 0}, "`n_rows` must be at least 1. Got 0"),
-        ({"n_repeats": 0}, "`n_repeats` must be at least 1. Got 0"),
+        ({"n_rows": 0}, "`n_rows` must be a positive integer. Got 0"),
+        ({"n_repeats": 0}, "`n_repeats` must be a positive integer. Got 0"),
         ({"feature_names": ["a"]}, "a name for each of the 3 features"),
         ({"X": np.full((4, 3), np.nan)}, "`X` must be finite"),
     ]:
