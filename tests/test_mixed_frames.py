@@ -316,11 +316,17 @@ def test_uninformative_columns_are_left_out_and_named(quick):
     frame = make_frame().assign(
         key=[f"k{i}" for i in range(N)], row=range(N, 0, -1), same="x", empty=None, one=1.5
     )
+    frame["day"] = pd.date_range("2024-01-05", periods=N).strftime("%d.%m.%Y")
+    frame["minute"] = pd.date_range("2024-01-05", periods=N, freq="min").astype(str)
+    frame["version"] = [f"1.{i}.0" for i in range(N)]
     frame["words"] = [f"{'abc'[i % 3] * (i // 2)}" for i in range(N)]
     with pytest.warns(ColumnsLeftOutWarning) as caught:
         model = quick().fit(frame)
     for part in (
         "'key' (identifiers, all different)",
+        "'day' (dates as text: convert them, as with pandas.to_datetime)",
+        "'minute' (dates as text",
+        "'version' (identifiers, all different)",
         "'row' (numbers of rows)",
         "'same' (constant)",
         "'empty' (no values)",

@@ -1,5 +1,6 @@
 """Columns of a data frame as models use them: kinds, values, and reasons to leave them out."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,13 @@ from skae.exceptions import ColumnsLeftOutWarning
 _FEWEST_NUMBERED_ROWS = 20
 # Less frequent categories of a column are pooled as rare ones.
 _MOST_CATEGORIES = 10_000
+# Dates as frames hold them that were read from text files.
+_DATE = re.compile(
+    r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})([ T]\d{1,2}:\d\d.*)?"
+)
+_DATES = "dates as text: convert them, as with pandas.to_datetime"
+# Number of cells that are examined.
+_N_TRIED = 200
 
 
 def is_mixed_frame(X) -> bool:
@@ -174,9 +182,15 @@ def _judge(values, missing, kind: str, *, is_whole: bool) -> tuple[Levels | None
         is_count = is_whole and are_all_different and _counts(present)
         return None, "numbers of rows" if is_count else None
     if are_all_different and len(present) > 2:
-        return None, "identifiers, all different"
+        return None, _DATES if _are_dates(present) else "identifiers, all different"
     levels = Levels.find(values, missing, _MOST_CATEGORIES)
-    return levels, "most values are rare, as in free text" if levels is None else None
+    if levels is not None:
+        return levels, None
+    return None, _DATES if _are_dates(present) else "most values are rare, as in free text"
+
+
+def _are_dates(values) -> bool:
+    return all(isinstance(v, str) and _DATE.fullmatch(v.strip()) for v in values[:_N_TRIED])
 
 
 def _counts(numbers: np.ndarray) -> bool:
