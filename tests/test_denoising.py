@@ -5,7 +5,6 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
@@ -23,10 +22,10 @@ class Darkness(Corruption):
 
 
 @pytest.fixture
-def digits():
+def digits(all_digits):
     """Return 400 images, as noise is learned from more rows than other tests need."""
-    X, y = load_digits(return_X_y=True)
-    return X[:400] / 16, y[:400]
+    X, y = all_digits
+    return X[:400] / 16, y[:400].copy()
 
 
 def mean_error(X, reconstruction):
