@@ -9,13 +9,7 @@ from skae._estimators.frames import FrameForm
 
 
 class NumberView:
-    """A fitted model of a data frame, as a model of the encoded rows that its network sees.
-
-    Parameters
-    ----------
-    model : BaseAutoencoder
-        A model that was fitted to a data frame with columns of several kinds.
-    """
+    """A fitted model of a data frame, as a model of the encoded rows that its network sees."""
 
     def __init__(self, model):
         self.model, self.frame = model, model._frame

@@ -35,24 +35,14 @@ class Unwatched:
 
 
 class Progress(Unwatched):
-    """Work with a progress bar, from `start` to `close`.
+    """Work on `n_all` rows or other items with a progress bar, from `start` to `close`.
 
     The bar is shown after two seconds and removed at the end. It shows rows per second and the time
     left. Pipes, worker processes and threads other than the main thread show nothing, and neither
-    does work inside other work with a bar.
+    does work inside other work with a bar, or work whose bar is not wanted.
 
-    Parameters
-    ----------
-    n_all : int
-        Number of rows.
-    description : str, default=""
-        Text before the bar, which can be changed at any time.
-    n_before : int, default=0
-        Number of rows that were done before.
-    unit : str, default="rows"
-        Plural noun for the counted items.
-    wanted : bool, default=True
-        Whether the bar may be shown.
+    `description` is the text before the bar, which can be changed at any time, `n_before` the
+    number of items that were done before, and `unit` their plural noun.
     """
 
     def __init__(

@@ -100,24 +100,10 @@ class OddCells:
         other cells differ as well. The cell to reconstruct is therefore what PCA would make of it,
         except in columns where the moved value may be right.
 
-        Parameters
-        ----------
-        rows : Tensor of shape (..., n_samples, n_features)
-            Standardised rows in random order, changed in place to the rows to reconstruct.
-        weights : Tensor of shape (..., n_samples) or None
-            Weights of the rows. None means equal weights.
-        places : Tensor of shape (n_samples,), default=None
-            Positions of the rows among those of several processes, which make equal draws and move
-            cells of their own rows. None means that all rows are given.
-        n_rows : int, default=0
-            Number of rows of all these processes.
-
-        Returns
-        -------
-        inputs : Tensor of shape (..., n_samples, n_features)
-            Rows with moved cells, as the network sees them.
-        weights : Tensor of shape (..., n_samples)
-            New weights of the rows.
+        The rows (..., n_samples, n_features) are standardised and in random order; they are changed
+        in place to the rows to reconstruct. Rows with moved cells, as the network sees them, are
+        returned with their new weights. If several processes make equal draws and move cells of
+        their own rows, `places` are the positions of these among all `n_rows`.
         """
         draws = self.draw(rows.shape if places is None else (n_rows, rows.shape[-1]))
         weights = None if weights is None else weights[None]

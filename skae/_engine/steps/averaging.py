@@ -18,15 +18,12 @@ _END_OF_RATES = 1 / 3
 class AveragedWeights:
     """Exponential moving average of the weights of a step, with one term for each epoch.
 
-    Training continues from the weights themselves. Between epochs the networks have the average,
-    so that everything that judges, copies or stores the networks works with the average. Weights
-    that a callback sets between two epochs are taken over, and the average starts anew.
+    Training continues from the weights themselves. Between epochs the networks have the average, so
+    that everything that judges, copies or stores the networks works with the average. Weights that
+    a callback sets between two epochs are taken over, and the average starts anew.
 
-    Parameters
-    ----------
-    n_epochs_planned : int, default=1
-        Number of epochs for which the schedule of the training is laid out. With at most 20 epochs
-        the average is that of the last epoch alone, the weights themselves.
+    `n_epochs_planned` is the number of epochs for which the schedule of the training is laid out.
+    With at most 20, the average is that of the last epoch alone, the weights themselves.
     """
 
     def __init__(self, n_epochs_planned: int = 1) -> None:
@@ -40,13 +37,7 @@ class AveragedWeights:
 
     @contextmanager
     def train(self, step) -> Iterator[None]:
-        """Return a context in which a step has its weights. On exit, it gets the average.
-
-        Parameters
-        ----------
-        step : Step
-            Step that trains for one epoch in the context.
-        """
+        """Return a context in which a step has its weights. On exit, it gets the average."""
         if not self.averages(step):
             yield
             return

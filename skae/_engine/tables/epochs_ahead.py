@@ -22,10 +22,7 @@ _Prepared = Sequence[tuple[Any, list[torch.Tensor]]]
 class SharedEpochs:
     """Prepared epochs of several fits, such as those of the candidates of a search.
 
-    Parameters
-    ----------
-    most_bytes : int
-        Memory for all epochs. When it is full, those that were used last are kept.
+    When the memory of `most_bytes` is full, those that were used last are kept.
     """
 
     def __init__(self, most_bytes: int):

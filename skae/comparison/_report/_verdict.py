@@ -15,19 +15,13 @@ _ROUNDING = 1e-6
 class Verdict:
     """Number of codes at which the autoencoder does best, and number of components PCA needs.
 
-    Attributes
-    ----------
-    pca, autoencoder : MethodResult
-        Results of both methods with this number of codes.
-    pca_curve : ndarray of shape (n_components,) or None
-        Share of the held-out rows' variance that PCA keeps with 1, 2, ... components, up to the
-        greatest possible number. None for tables with missing values or columns of several kinds.
-    n_needed : int or None
-        Least number of components with which PCA keeps as much variance as the codes. None if PCA
-        keeps less even with all components, or if there is no curve.
-    matched : MethodResult or None
-        Result of PCA with the greatest number of components that was compared and that the
-        autoencoder matches with fewer codes. None if there is none.
+    `pca` and `autoencoder` are the results of both methods with this number of codes. `pca_curve`
+    is the share of the held-out rows' variance that PCA keeps with 1, 2, ... components, up to the
+    greatest possible number; None for tables with missing values or columns of several kinds.
+    `n_needed` is the least number of components with which PCA keeps as much variance as the codes;
+    None if PCA keeps less even with all components, or if there is no curve. `matched` is the
+    result of PCA with the greatest number of components that was compared and that the autoencoder
+    matches with fewer codes, if any.
     """
 
     pca: MethodResult
