@@ -2,8 +2,12 @@
 
 import contextlib
 import os
+import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import cloudpickle
 import joblib
 import numpy as np
 import pytest
@@ -36,6 +40,7 @@ from skae.objectives import SquaredError
 from skae.parallel import _backend, _scheduler
 from skae.parallel._scheduler import Scheduler
 from skae.parallel._threads import Threads
+from skae.parallel._workers import Workers
 
 pytestmark = [pytest.mark.usefixtures("few_draws"), pytest.mark.filterwarnings("ignore")]
 
@@ -586,6 +591,39 @@ def test_results_do_not_depend_on_the_number_of_processes(wine):
         np.testing.assert_array_equal(model.transform(X), expected)
 
 
+def test_tasks_are_sent_in_chunks_and_run_here_where_they_cannot_be_sent():
+    sent = []
+
+    def run_a_copy(run, tasks, **settings):
+        try:
+            copies = cloudpickle.loads(cloudpickle.dumps(tasks))
+        except TypeError as error:
+            raise pickle.PicklingError from error
+        sent.append(len(copies))
+        return run(copies, **settings)
+
+    lock = threading.Lock()
+    with ThreadPoolExecutor(2) as processes:
+        workers = Workers(
+            partial(processes.submit, run_a_copy),
+            n_processes=2,
+            n_tasks=4,
+            most_bytes=2**30,
+            n_cores=1,
+            here=Threads(2, most_bytes=2**30),
+        )
+        powers = [workers.submit(partial(pow, 2, number)) for number in range(7)]
+        failing, locked = workers.submit(partial(divmod, 1, 0)), workers.submit(partial(id, lock))
+        workers.flush()
+        assert [future.result(timeout=30) for future in powers] == [1, 2, 4, 8, 16, 32, 64]
+        assert isinstance(failing.exception(timeout=30), ZeroDivisionError)
+        # A lock cannot be pickled.
+        assert locked.result(timeout=30) == id(lock)
+    assert 7 <= sum(sent) <= 8
+    assert max(sent) == 2
+
+
+@pytest.mark.slow
 def test_tasks_run_in_other_processes_unless_they_cannot_be_sent_there():
     # Processes cannot import this file, and get the function by value.
     tell_process = joblib.delayed(lambda *_: os.getpid())

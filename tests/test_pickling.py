@@ -195,6 +195,7 @@ def test_cloudpickle_copies_a_fitted_estimator(any_autoencoder, images):
     ids=str,
 )
 def test_training_continues_from_a_pickle_as_from_a_copy(quick, images, params):
+    images = images[:64]
     estimator = quick(max_iter=2, **params).fit(images)
     copies = [copy.deepcopy(estimator), through_pickle(estimator)]
     first, second = (own.partial_fit(images) for own in copies)
