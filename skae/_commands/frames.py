@@ -7,13 +7,7 @@ from skae._shared.extras import import_extra
 
 
 class StoredFrame:
-    """Data set of Arrow that is read as data frames, by row groups or files.
-
-    Parameters
-    ----------
-    X : pyarrow.dataset.Dataset
-        The data set, with the columns to read.
-    """
+    """Data set of Arrow, read as data frames by row groups or files. It has the columns to read."""
 
     # An estimate of the memory of a cell.
     dtype = np.dtype(np.float64)

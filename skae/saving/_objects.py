@@ -73,13 +73,7 @@ def list_trusted_types() -> list[str]:
 
 
 class ObjectWriter(Writer):
-    """Writer of nested values with objects.
-
-    Parameters
-    ----------
-    half : bool, default=False
-        Whether to store matrices of weights in half precision.
-    """
+    """Writer of nested values with objects."""
 
     def __init__(self, *, half: bool = False):
         super().__init__(self._write_object, half=half)
