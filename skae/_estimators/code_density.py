@@ -123,13 +123,7 @@ class ClassDensities:
     mixtures: list[Mixture]
 
     def draw(self, label, n_samples: int, random_state) -> np.ndarray:
-        """Return codes of a class, of shape (n_samples, n_codes).
-
-        Raises
-        ------
-        ValueError
-            If there is no such class.
-        """
+        """Return codes of a class, of shape (n_samples, n_codes). An unknown class is refused."""
         found = np.flatnonzero(np.size(label) == 1 and self.classes == label)
         if len(found) != 1:
             raise ValueError(

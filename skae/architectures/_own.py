@@ -14,10 +14,7 @@ from skae.modules import OwnModule, StackPlan, global_generator
 class Own(Architecture):
     """Architecture that calls a class or function of the user.
 
-    Parameters
-    ----------
-    make : callable
-        Class or function, as described for `architecture` in `AutoencoderTransformer`.
+    `make` is as described for `architecture` in `AutoencoderTransformer`.
     """
 
     def __init__(self, make: Callable) -> None:
@@ -55,13 +52,7 @@ class Own(Architecture):
 
 
 class Checked(Architecture):
-    """Architecture of the user's own class, whose modules are checked before training.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        Architecture of the user.
-    """
+    """Architecture of the user's own class, whose modules are checked before training."""
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture

@@ -11,10 +11,7 @@ _INTERVAL = 0.1
 class EpochCounter:
     """Callback of scikit-learn that shows the number of epochs during a fit, and erases it after.
 
-    Parameters
-    ----------
-    stream : text stream
-        Terminal to write to.
+    `stream` is the terminal to write to.
     """
 
     def __init__(self, stream) -> None:

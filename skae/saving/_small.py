@@ -43,10 +43,7 @@ class SmallWriter:
 class SmallReader:
     """Reader of arrays joined by `SmallWriter`.
 
-    Parameters
-    ----------
-    get_array : callable
-        Function from the name of an array in the file to the array.
+    `get_array` returns the array of a name in the file.
     """
 
     def __init__(self, get_array):

@@ -94,10 +94,7 @@ class RowDistribution:
 class IncompleteRows:
     """Training rows, to which distributions are fitted by bootstrap.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_columns)
-        Roughly standardised rows, with NaN for missing values.
+    They are roughly standardised, with NaN for missing values.
     """
 
     def __init__(self, rows: np.ndarray):
