@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skae.objectives._reconstruction import ReconstructionLoss
-from skae.objectives._units import ColumnUnits
+from skae.objectives._units import ColumnUnits, as_tensor
 
 
 class _DifferenceLoss(ReconstructionLoss):
@@ -54,7 +54,8 @@ class SquaredError(_DifferenceLoss):
 
     def _rows_and_derivative_(self, difference: Tensor, factor) -> tuple[Tensor, Tensor]:
         norms = torch.linalg.vector_norm(difference, dim=-1)
-        return norms.square_().div_(difference.shape[-1]), difference.mul_(factor + factor)
+        n_cells = as_tensor(difference.shape[-1], difference.dtype)
+        return norms.square_().div_(n_cells), difference.mul_(factor + factor)
 
 
 class AbsoluteError(_DifferenceLoss):

@@ -280,13 +280,13 @@ class PreparedLoss(nn.Module):
         gradient : Tensor of shape (..., n_features)
             Gradient, in the memory of the output.
         """
+        # PyTorch takes a microsecond to find a submodule.
+        units = self.units
         if not self.masked:
-            return self.loss.rows_and_gradient_(
-                self.units.clip_(output), target, factor, self.units
-            )
+            return self.loss.rows_and_gradient_(units.clip_(output), target, factor, units)
         rows, missing = self.rows(output, target), target.isnan()
         _, gradient = self.loss.rows_and_gradient_(
-            self.units.clip_(output), target.masked_fill(missing, 0), factor, self.units
+            units.clip_(output), target.masked_fill(missing, 0), factor, units
         )
         return rows, gradient.masked_fill_(missing, 0)
 

@@ -1,7 +1,18 @@
 """Units and ranges of columns, for losses."""
 
+import functools
+
 import torch
 from torch import Tensor, nn
+
+
+@functools.lru_cache(256)
+def as_tensor(number: float, dtype: torch.dtype) -> Tensor:
+    """Return a tensor of a number, which nothing may change.
+
+    PyTorch converts a number in each operation, which takes longer than an operation on few cells.
+    """
+    return torch.tensor(number, dtype=dtype, device="cpu")
 
 
 class ColumnUnits(nn.Module):
@@ -83,6 +94,8 @@ class ColumnUnits(nn.Module):
 
     def clip_(self, output: Tensor) -> Tensor:
         """Clip outputs in place, for explicit gradients."""
-        if self.lower is not None:
-            torch.clamp(output, self.lower, self.upper, out=output)
+        # PyTorch takes a microsecond to find a buffer.
+        lower = self.lower
+        if lower is not None:
+            torch.clamp(output, lower, self.upper, out=output)
         return output

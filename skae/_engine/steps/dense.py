@@ -11,7 +11,8 @@ losses of all networks, so that networks do not affect each other.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from skae._engine.steps.averaging import are_equal
 from skae._engine.steps.products import (
     BatchedProducts,
     GradientProducts,
+    KeptCalls,
     choose_products,
     make_memory,
     round_up,
@@ -28,6 +30,7 @@ from skae._engine.steps.products import (
 from skae._engine.steps.step import Step
 from skae.modules import INPUT_LIMIT, Autoencoder, DenseStack, GaussianFilling, LinearOutput
 from skae.objectives import PreparedLoss, ReconstructionObjective
+from skae.objectives._units import as_tensor
 
 _aten = torch.ops.aten
 # AdamW on a GPU uses few processors per tensor, and takes up to this many tensors at a time.
@@ -127,7 +130,7 @@ class FlatParameters(FlatTensors):
         # Adding a number would convert it to a tensor in each step.
         self._one = torch.ones_like(self.n_steps)
         pieces = split_buffers(self.buffers, _N_PIECES_ON_GPU if self.values.is_cuda else 1)
-        self._pieces = [*pieces, [self.n_steps] * len(pieces[0])]
+        self._step_ = bind_adamw([*pieces, [self.n_steps] * len(pieces[0])])
         for model, own in enumerate(parameters):
             for view, parameter in zip(self.views, own, strict=True):
                 view[model] = parameter.detach()
@@ -152,7 +155,7 @@ class FlatParameters(FlatTensors):
         """Make one AdamW step with settings returned by `list_settings`."""
         self.n_steps += self._one
         if len(settings) == 1:
-            call_adamw(self._pieces, settings[0])
+            self._step_(**settings[0])
             return
         for model, own in enumerate(settings):
             parts = [[buffer[model]] for buffer in self.buffers]
@@ -160,15 +163,22 @@ class FlatParameters(FlatTensors):
 
 
 def call_adamw(tensors: Sequence[list[Tensor]], settings: dict):
-    """Make one AdamW step of each of several tensors, in place.
+    """Make one AdamW step of each of several tensors, in place, with settings as keywords.
+
+    `tensors` are as in `bind_adamw`, and `settings` from `list_settings`.
+    """
+    bind_adamw(tensors)(**settings)
+
+
+def bind_adamw(tensors: Sequence[list[Tensor]]) -> Callable[..., Any]:
+    """Return a function of settings that makes one AdamW step of each of several tensors.
 
     The fused step on flat buffers is private in torch, and its public wrapper costs more than the
     step itself. `tensors` are lists of parameters, their gradients, AdamW's two moments, and
-    numbers of steps including this one; `settings` are from `list_settings`.
+    numbers of steps including this one.
     """
     *buffers, n_steps = tensors
-    arguments: Any = [*buffers, [], n_steps]
-    torch._fused_adamw_(*arguments, **settings, amsgrad=False, maximize=False)
+    return partial(torch._fused_adamw_, *buffers, [], n_steps, amsgrad=False, maximize=False)
 
 
 def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]]:
@@ -231,21 +241,86 @@ class _Layer:
         self.products = choose_products(n_rows, weight)
         self.gradients = GradientProducts(weight_gradient, self.products, memory)
 
+    def bind_forward(self) -> Callable[[], Any]:
+        """Return a function that computes `outputs` from `inputs`."""
+        own = self.bias, self.inputs, self.transposed
+        call = partial(self.products.multiply_add, *own, out=self.outputs)
+        return call if self.products.writes_to_out else partial(self._keep, "outputs", call)
+
+    def bind_gradients(self, gradient: Tensor) -> Iterator[Callable[[], Any]]:
+        """Yield calls that store the gradients of the parameters, given that by the outputs."""
+        yield from self.gradients.list_calls(gradient, self.inputs)
+        yield partial(torch.sum, gradient, 1, out=self.bias_gradient)
+
+    def bind_backward(self, gradient: Tensor) -> Callable[[], Any]:
+        """Return a function that computes `input_gradient`, given the gradient by the outputs."""
+        call = partial(self.products.multiply, gradient, self.weight, out=self.input_gradient)
+        return call if self.products.writes_to_out else partial(self._keep, "input_gradient", call)
+
+    def _keep(self, name: str, call: Callable[[], Tensor]):
+        setattr(self, name, call())
+
+
+class _StackPasses:
+    """Forward and backward passes of m stacks for batches of one size.
+
+    Parameters
+    ----------
+    layers : list of _Layer
+        Layers.
+    function, derivative : callable
+        Activation and its backward function, as in `_ACTIVATIONS`.
+    """
+
+    def __init__(self, layers: list[_Layer], function: Callable, derivative: Callable):
+        self.layers, self.function, self.derivative = layers, function, derivative
+        self.forward_calls, self.backward_calls = KeptCalls(), KeptCalls()
+        self.keeps_calls = all(layer.products.writes_to_out for layer in layers)
+
     def forward(self) -> Tensor:
-        """Return the outputs for the values in `inputs`."""
-        self.outputs = self.products.multiply_add(
-            self.bias, self.inputs, self.transposed, self.outputs
-        )
-        return self.outputs
+        """Return the outputs for inputs in the memory of the first layer."""
+        self._run(self.forward_calls, self._list_forward)
+        return self.layers[-1].outputs
 
-    def store_gradients(self, gradient: Tensor):
-        """Store the gradients of the parameters, given the gradient by the outputs."""
-        self.gradients.store(gradient, self.inputs)
-        torch.sum(gradient, 1, out=self.bias_gradient)
+    def backward(self, gradient: Tensor, inputs: Tensor | None, *, to_inputs: bool) -> Tensor:
+        """Store the gradients of the parameters. Return that by the inputs if `to_inputs`.
 
-    def backward(self, gradient: Tensor) -> Tensor:
-        """Return the gradient by the inputs, given the gradient by the outputs."""
-        return self.products.multiply(gradient, self.weight, self.input_gradient)
+        Inputs are given if they were clamped.
+        """
+        self._run(self.backward_calls, self._list_backward, gradient, inputs, to_inputs)
+        return self.layers[0].input_gradient
+
+    def _run(self, kept: KeptCalls, list_calls: Callable, *arguments):
+        if self.keeps_calls:
+            kept.run(list_calls, *arguments)
+            return
+        for call in list_calls(*arguments):
+            call()
+
+    # Each call is made before the next is listed, as it may replace the memory of its layer.
+    def _list_forward(self) -> Iterator[Callable[[], Any]]:
+        first, *others = self.layers
+        yield first.bind_forward()
+        for previous, layer in zip(self.layers, others, strict=False):
+            yield partial(self.function, previous.outputs, out=layer.inputs)
+            yield layer.bind_forward()
+
+    def _list_backward(
+        self, gradient: Tensor, inputs: Tensor | None, to_inputs: bool
+    ) -> Iterator[Callable[[], Any]]:
+        for position in reversed(range(len(self.layers))):
+            layer = self.layers[position]
+            yield from layer.bind_gradients(gradient)
+            if position == 0 and not to_inputs:
+                return
+            yield layer.bind_backward(gradient)
+            gradient = layer.input_gradient
+            if position > 0:
+                outputs = self.layers[position - 1].outputs
+                yield partial(self.derivative, gradient, outputs, layer.inputs)
+        if inputs is not None:
+            own: Any = gradient, inputs, -INPUT_LIMIT, INPUT_LIMIT
+            yield partial(_aten.hardtanh_backward.grad_input, *own, grad_input=gradient)
 
 
 class StackStep:
@@ -267,43 +342,28 @@ class StackStep:
         self.tensors = list(
             zip(views[0::2], views[1::2], gradient_views[0::2], gradient_views[1::2], strict=True)
         )
-        self.function, self.derivative = _ACTIVATIONS[activation]
+        self.activation = _ACTIVATIONS[activation]
         self.memory = make_memory(gradient_views[0::2])
-        self.layers_by_size: dict[int, list[_Layer]] = {}
+        self.passes_by_size: dict[int, _StackPasses] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs (m, b, n_out). Keeps intermediate results for the backward pass."""
         n_rows = inputs.shape[1]
-        if n_rows not in self.layers_by_size:
+        if n_rows not in self.passes_by_size:
             layers = [_Layer(*own, n_rows, self.memory) for own in self.tensors]
-            self.layers_by_size[n_rows] = layers
-        self.inputs, self.layers = inputs, self.layers_by_size[n_rows]
-        first, *others = self.layers
+            self.passes_by_size[n_rows] = _StackPasses(layers, *self.activation)
+        self.inputs, self.passes = inputs, self.passes_by_size[n_rows]
+        own = self.passes.layers[0].inputs
         if self.limits:
-            torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=first.inputs)
+            torch.clamp(inputs, -INPUT_LIMIT, INPUT_LIMIT, out=own)
         else:
-            first.inputs.copy_(inputs)
-        outputs = first.forward()
-        for layer in others:
-            self.function(outputs, out=layer.inputs)
-            outputs = layer.forward()
-        return outputs
+            own.copy_(inputs)
+        return self.passes.forward()
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor:
         """Store the gradients of the parameters. Return that by the inputs if `to_inputs`."""
-        for position in reversed(range(len(self.layers))):
-            layer = self.layers[position]
-            layer.store_gradients(gradient)
-            if position == 0 and not to_inputs:
-                return gradient
-            gradient = layer.backward(gradient)
-            if position > 0:
-                self.derivative(gradient, self.layers[position - 1].outputs, layer.inputs)
-        if not self.limits:
-            return gradient
-        return _aten.hardtanh_backward.grad_input(
-            gradient, self.inputs, -INPUT_LIMIT, INPUT_LIMIT, grad_input=gradient
-        )
+        inputs = self.inputs if self.limits else None
+        return self.passes.backward(gradient, inputs, to_inputs=to_inputs)
 
 
 class _LinearPathStep:
@@ -341,7 +401,7 @@ class _LinearPathStep:
         if n_rows not in self.linear_by_size:
             self.linear_by_size[n_rows] = make_stack(output.shape, output)
         out = self.linear_by_size[n_rows]
-        self.linear = self.products.multiply(code, self.back_projection, out)
+        self.linear = self.products.multiply(code, self.back_projection, out=out)
         return add_link_(output, self.linear)
 
     def decode_backward_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
@@ -452,6 +512,24 @@ class DenseNetworks:
         raise NotImplementedError
 
 
+def find_losses_(
+    loss: PreparedLoss, output: Tensor, rows: Tensor, weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the loss (m,) of each network and its gradient, which may overwrite `output`.
+
+    Shapes are those of `Step.accumulate_`.
+    """
+    _, n_rows, n_features = rows.shape
+    if weights is None:
+        losses, gradient = loss.rows_and_gradient_(output, rows, 1 / (n_rows * n_features))
+    else:
+        factors = weights.div(as_tensor(n_rows * n_features, weights.dtype)).unsqueeze(-1)
+        losses, gradient = loss.rows_and_gradient_(output, rows, factors)
+        losses = losses * weights
+    # As `mean`, which would convert the number to a tensor.
+    return losses.sum(1).div_(as_tensor(n_rows, losses.dtype)), gradient
+
+
 def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[StackStep, StackStep]:
     """Return encoders and decoders whose parameters follow each other in a buffer."""
     views, gradient_views = stacks.views, stacks.gradient_views
@@ -527,15 +605,7 @@ class DenseStep(DenseNetworks, Step):
         self, output: Tensor, rows: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return the loss (m,) of each network and its gradient, which may overwrite `output`."""
-        _, n_rows, n_features = rows.shape
-        if weights is None:
-            factors: Any = 1 / (n_rows * n_features)
-        else:
-            factors = (weights / (n_rows * n_features)).unsqueeze(-1)
-        losses, gradient = self.loss.rows_and_gradient_(output, rows, factors)
-        if weights is not None:
-            losses = losses * weights
-        return losses.mean(1), gradient
+        return find_losses_(self.loss, output, rows, weights)
 
     def update_(self):
         """Make one AdamW step of each group of parameters."""

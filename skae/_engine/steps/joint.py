@@ -21,6 +21,7 @@ from skae._engine.steps.dense import (
     DenseStep,
     FlatTensors,
     call_adamw,
+    find_losses_,
     make_stack_steps,
     read_settings,
     read_values,
@@ -426,13 +427,9 @@ class JointNetworks(_JointPasses):
         is_noisy = any(batch.inputs is not batch.rows for batch in batches)
         rows = torch.cat([batch.rows for batch in batches]) if is_noisy else inputs
         given = [batch.weights for batch in batches if batch.weights is not None]
-        # As `DenseStep.losses_and_gradient_`.
-        factors: Any = 1 / rows[0].numel()
-        if given:
-            weights = torch.cat(given)
-            factors = (weights / rows[0].numel()).unsqueeze(-1)
-        losses, gradient = loss.rows_and_gradient_(output, rows, factors)
-        self.losses.append((losses * weights if given else losses).mean(1))
+        weights = torch.cat(given) if given else None
+        losses, gradient = find_losses_(loss, output, rows, weights)
+        self.losses.append(losses)
         return gradient
 
     def _update_(self):

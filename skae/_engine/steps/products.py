@@ -1,6 +1,9 @@
 """Matrix products of the dense step: of many networks at once, or large ones of one network."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,52 +14,64 @@ from skae.modules._products import is_large_product, multiply_large
 class BatchedProducts:
     """Products of m pairs of matrices, `left` (m, n, k) and `right` (m, k, l).
 
-    Results may be written to `out` (m, n, l).
+    All functions return their result, of shape (m, n, l): `multiply` and `store` of `left` and
+    `right`, `multiply_add` of a bias (m, 1, l) and both, which is added to each row. These have an
+    argument `out` for the result, and `add_` adds the products of its last arguments to its first.
     """
 
-    @staticmethod
-    def multiply(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return the products."""
-        return torch.bmm(left, right, out=out)
+    writes_to_out: ClassVar[bool] = True
+    """Whether `multiply` and `multiply_add` write the result to `out`."""
 
-    @staticmethod
-    def multiply_add(bias: Tensor, left: Tensor, right: Tensor, out: Tensor) -> Tensor:
-        """Return the products with a bias (m, 1, l) added to each row."""
-        return torch.baddbmm(bias, left, right, out=out)
+    multiply: ClassVar[Callable[..., Tensor]] = staticmethod(torch.bmm)
+    multiply_add: ClassVar[Callable[..., Tensor]] = staticmethod(torch.baddbmm)
+    store: ClassVar[Callable[..., Tensor]] = staticmethod(torch.bmm)
+    add_: ClassVar[Callable[..., Tensor]] = staticmethod(Tensor.baddbmm_)
 
-    @staticmethod
-    def store(left: Tensor, right: Tensor, target: Tensor) -> None:
-        """Write the products to `target`."""
-        torch.bmm(left, right, out=target)
 
-    @staticmethod
-    def add_(target: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """Add the products to `target` in place, and return it."""
-        return target.baddbmm_(left, right)
+def _multiply(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
+    return multiply_large(left[0], right[0].T)[None]
+
+
+def _multiply_add(bias: Tensor, left: Tensor, right: Tensor, out: Tensor) -> Tensor:
+    return multiply_large(left[0], right[0].T, bias[0, 0])[None]
+
+
+def _store(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
+    return out.copy_(_multiply(left, right, out))
+
+
+def _add_(target: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    return target.add_(multiply_large(left[0], right[0].T))
 
 
 class LargeProducts(BatchedProducts):
     """Product of one pair of large matrices by a library that is faster for them."""
 
-    @staticmethod
-    def multiply(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return the product."""
-        return multiply_large(left[0], right[0].T)[None]
+    writes_to_out = False
+    multiply = staticmethod(_multiply)
+    multiply_add = staticmethod(_multiply_add)
+    store = staticmethod(_store)
+    add_ = staticmethod(_add_)
 
-    @staticmethod
-    def multiply_add(bias: Tensor, left: Tensor, right: Tensor, out: Tensor) -> Tensor:
-        """Return the product with a bias (1, 1, l) added to each row."""
-        return multiply_large(left[0], right[0].T, bias[0, 0])[None]
 
-    @staticmethod
-    def store(left: Tensor, right: Tensor, target: Tensor) -> None:
-        """Write the product to `target`."""
-        target[0].copy_(multiply_large(left[0], right[0].T))
+class KeptCalls:
+    """Calls of functions that work on the same tensors in each step.
 
-    @staticmethod
-    def add_(target: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """Add the product to `target` in place, and return it."""
-        return target.add_(multiply_large(left[0], right[0].T))
+    Looking up functions and tensors takes a quarter of the time of a small step, so calls are
+    listed again only for other tensors.
+    """
+
+    def __init__(self) -> None:
+        self.arguments: tuple = ()
+        self.calls: list[Callable[[], Any]] = []
+
+    # The function is not kept, as its owner has this object.
+    def run(self, list_calls: Callable[..., Iterable[Callable[[], Any]]], *arguments) -> None:
+        """Call what a function of some arguments, tensors or None, lists."""
+        if not self.calls or not all(map(operator.is_, arguments, self.arguments)):
+            self.calls, self.arguments = list(list_calls(*arguments)), arguments
+        for call in self.calls:
+            call()
 
 
 # The last bits of a product depend on the position of its result in a cache line. They must not
@@ -83,7 +98,7 @@ class GradientProducts:
         n_models, n_outputs, n_inputs = target.shape
         size, n_cells = n_outputs * n_inputs, self.find_size(target)
         self.target, self.products, self.out, self.result = target, products, target, target
-        self.left = self.left_transposed = target
+        self.calls = KeptCalls()
         is_on_cpu = target.device.type == "cpu"
         self.is_turned = is_on_cpu and n_inputs <= _FEW_COLUMNS and products is BatchedProducts
         if self.is_turned:
@@ -100,13 +115,14 @@ class GradientProducts:
 
     def store(self, gradient: Tensor, inputs: Tensor) -> None:
         """Store the gradients, given that by the outputs (m, b, n_out) and inputs (m, b, n_in)."""
+        self.calls.run(self.list_calls, gradient, inputs)
+
+    def list_calls(self, gradient: Tensor, inputs: Tensor) -> Iterator[Callable[[], Tensor]]:
+        """Yield the calls of `store`."""
         left, right = (inputs, gradient) if self.is_turned else (gradient, inputs)
-        if left is not self.left:
-            # Most steps reuse the memory of the last one. For small layers, a view takes long.
-            self.left, self.left_transposed = left, left.mT
-        self.products.store(self.left_transposed, right, self.out)
+        yield partial(self.products.store, left.mT, right, out=self.out)
         if self.out is not self.target:
-            self.target.copy_(self.result)
+            yield partial(self.target.copy_, self.result)
 
 
 def make_memory(targets: Sequence[Tensor]) -> Tensor:
