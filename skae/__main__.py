@@ -67,8 +67,8 @@ def main(arguments=None):
 
 
 def _complain(options, message):
-    # Standard output itself may be broken.
-    with contextlib.suppress(OSError):
+    # Standard output itself may be broken or missing.
+    with contextlib.suppress(OSError, AttributeError):
         sys.stdout.flush()
     print(f"skae {options.name}: error: {make_plain(' '.join(message.split()))}", file=sys.stderr)
     return _USER_ERROR

@@ -141,6 +141,7 @@ def test_other_containers_are_refused_with_a_remedy():
         (pd.Series([np.ones(2), np.ones(3)]), "SequencePadder"),
         (pd.Series([np.ones(2), None, np.ones(2)]), "NoneType for sample 1"),
         (pd.DataFrame({"a": [np.ones(2)] * 3, "b": 1.0}), "one column.*Got 2"),
+        ("rows.csv", "'rows.csv'.*skae.io.read_table"),
     ]:
         with pytest.raises(ValueError, match=message):
             make().fit(X)
@@ -157,6 +158,20 @@ def test_tensors_with_gradients_and_of_bfloat16_are_read_like_arrays(pictures):
             np.testing.assert_array_equal(model.transform(given), expected)
     padded = SequencePadder().fit_transform([X[0, 0], X[1, 0, :3]])
     assert padded.shape == (2, 64)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_views_of_negative_tensors_and_nested_tensors_are_read_like_arrays(pictures):
+    model = make(architecture="conv").fit(pictures)
+    expected = model.transform(pictures)
+    X = torch.tensor(pictures)
+    for given in (torch._neg_view(-X), torch.nested.nested_tensor(list(X))):
+        np.testing.assert_array_equal(model.transform(given), expected)
+    lengths = torch.nested.nested_tensor([X[0, 0, :2], X[1, 0, :3]])
+    np.testing.assert_array_equal(
+        SequencePadder().fit_transform(lengths),
+        SequencePadder().fit_transform([pictures[0, 0, :2], pictures[1, 0, :3]]),
+    )
 
 
 @pytest.mark.skipif(

@@ -1,10 +1,14 @@
 """Files are written completely or not at all."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from skae._shared.files import write_text
+
+_NOBODY = 65534
 
 
 def test_files_are_replaced(tmp_path):
@@ -38,6 +42,37 @@ def test_permissions_and_links_are_kept(tmp_path):
     assert link.is_symlink()
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.fixture
+def own_folder():
+    """Return a folder of a user to whom write protection applies, as whom the test runs."""
+    is_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        if is_root:
+            os.chown(name, _NOBODY, -1)
+            os.seteuid(_NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+
+def test_protected_files_are_not_replaced(own_folder):
+    path = own_folder / "page.html"
+    write_text(path, "old")
+    path.chmod(0o444)
+    with pytest.raises(PermissionError, match="page.html"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(own_folder) == ["page.html"]
+
+
+def test_names_may_be_of_the_greatest_length(tmp_path):
+    path = tmp_path / ("x" * 255)
+    write_text(path, "text")
+    assert path.read_text() == "text"
 
 
 def test_pipes_are_written_to_and_folders_refused(tmp_path):

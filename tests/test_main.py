@@ -300,6 +300,16 @@ def test_control_characters_are_escaped_in_the_output(tmp_path, capsys):
         assert all(letter.isprintable() for letter in text.replace("\n", ""))
 
 
+@pytest.mark.parametrize(("given", "code"), [("FLOWERS", 0), ("no.csv", 2)])
+def test_a_missing_standard_output_does_not_matter(flowers, tmp_path, monkeypatch, given, code):
+    # As in services, and after `>&-` in a shell.
+    monkeypatch.setattr(sys, "stdout", None)
+    path, page = str(flowers) if given == "FLOWERS" else given, tmp_path / "page.html"
+    arguments = ["compare", path, "--n-components", "1", "--splits", "1", "--report", str(page)]
+    assert main(arguments) == code
+    assert page.exists() == (code == 0)
+
+
 @pytest.mark.parametrize(
     "option", [["--drop", "a"], ["--no-header"], ["--sheet", "A"], ["--target", "a"]]
 )

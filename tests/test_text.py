@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -136,6 +137,10 @@ TABLES = {
     "array": lambda texts: np.array(texts)[:, None],
     "bytes": lambda texts: [text.encode() for text in texts],
     "dict": lambda texts: dict(enumerate(texts)).values(),
+    "array of Arrow": pa.array,
+    "chunks of Arrow": lambda texts: pa.chunked_array([texts[:1], texts[1:]]),
+    "categories of Arrow": lambda texts: pa.array(texts).dictionary_encode(),
+    "table of Arrow": lambda texts: pa.table({"text": texts}),
 }
 
 
@@ -166,6 +171,9 @@ def test_elements_that_are_not_texts_have_a_clear_error():
         ({"a": "text"}, "dict"),
         (pl.LazyFrame({"a": TEXTS}), "LazyFrame.*collect"),
         (5, "Got int"),
+        ({"a", "b"}, "fixed order. Got a set"),
+        (pa.table({"a": TEXTS, "b": TEXTS}), r"one column of texts.*\(4, 2\)"),
+        (pa.array(["a film", None]), "NoneType for text 1"),
     ]:
         for method in ["fit", "transform", "fit_transform"]:
             with pytest.raises(ValueError, match=message):

@@ -6,7 +6,8 @@ import unicodedata
 
 def make_plain(text):
     """Return text without terminal control characters, which files may contain."""
-    encoding = sys.stdout.encoding or "utf-8"
+    # Without a standard output, as in services, it is None.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     shown = "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -23,6 +23,8 @@ def read_container(X):
         X = X.to_native()
     if isinstance(X, np.ndarray | torch.Tensor):
         X = unnest(X)
+        if isinstance(X, list):
+            return X
         _refuse_other_types(X.dtype)
     if (isinstance(X, np.ndarray) and X.dtype.kind in "biuf") or sparse.issparse(X):
         return X
@@ -57,6 +59,11 @@ def _refuse_what_is_no_table(X):
         raise ValueError(
             "X must be a table in memory. "
             f"Got a {type(X).__name__}, which is a query. Pass X.collect()."
+        )
+    if isinstance(X, str | bytes):
+        raise ValueError(
+            "X must be a table, or a path of rows that ends in .parquet, .npy, .zarr or .h5. "
+            f"Got {X!r:.80}. Other files are read by skae.io.read_table."
         )
     if isinstance(X, DataLoader | IterableDataset | Iterator):
         raise ValueError(
@@ -181,8 +188,10 @@ def count_axes(X) -> int:
 
 
 def unnest(sample):
-    """Return tensors as arrays, masked arrays with NaN, and a polars Series of lists as lists."""
+    """Return tensors as arrays, masked arrays with NaN, and nested tensors and Series as lists."""
     if isinstance(sample, torch.Tensor):
+        if sample.is_nested:
+            return list(sample.unbind())
         if sample.is_meta or sample.layout is not torch.strided:
             raise ValueError(
                 "X must be a dense tensor with values. Got one of layout "
@@ -190,7 +199,8 @@ def unnest(sample):
             )
         # NumPy has no type for half the digits of single precision.
         numbers = sample.float() if sample.dtype is torch.bfloat16 else sample
-        return numbers.detach().cpu().numpy()
+        # `force` also takes views of the negative or conjugate of a tensor, and other devices.
+        return numbers.numpy(force=True)
     if isinstance(sample, np.ma.MaskedArray):
         return _fill_masked(sample)
     dtype = getattr(sample, "dtype", None)

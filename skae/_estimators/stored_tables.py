@@ -80,10 +80,10 @@ def _is_memory_map(X) -> bool:
 
 def _has_row_slices(X) -> bool:
     return (
-        len(getattr(X, "shape", ())) > 1
+        not any(hasattr(X, name) for name in _NOT_STORED)
+        and len(getattr(X, "shape", ())) > 1
         and isinstance(getattr(X, "dtype", None), np.dtype)
         and hasattr(X, "__getitem__")
-        and not any(hasattr(X, name) for name in _NOT_STORED)
     )
 
 

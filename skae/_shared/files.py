@@ -14,14 +14,19 @@ def write_text(path, text):
 def write_bytes(path, content):
     """Write a file; if that fails, an existing file is unchanged.
 
-    An existing file is replaced, and a link remains a link. A device or a pipe, such as
-    ``/dev/stdout``, is written to.
+    An existing file is replaced unless it is write-protected, and a link remains a link. A device
+    or a pipe, such as ``/dev/stdout``, is written to.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
-    written = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    if path.exists():
+        # A write-protected file would be replaced as well.
+        with open(path, "r+b"):
+            pass
+    # The name of the file may be of the greatest length.
+    written = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with open(written, "xb") as file:
             file.write(content)

@@ -56,11 +56,13 @@ def _name_columns(X):
         yield
     except (TypeError, ValueError) as error:
         reason = str(error)
-        if not reason.startswith(("could not convert string", "float() argument must be")):
+        is_text = reason.startswith("could not convert string")
+        if not (is_text or reason.startswith("float() argument must be")):
             raise
         for name, column in _list_columns(X):
             for cell in column:
-                if not _is_number(cell):
+                # Missing cells are not to blame for a text.
+                if isinstance(cell, str | bytes if is_text else object) and not _is_number(cell):
                     raise type(error)(
                         f"X must hold numbers. Got {cell!r} in column {name!r}: {reason}. Convert "
                         "the column, or leave it out."

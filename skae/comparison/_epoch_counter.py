@@ -44,7 +44,8 @@ class EpochCounter:
 @contextmanager
 def epochs_counted(estimator, wanted):
     """Show the epochs of the estimator's fits if `wanted` and standard output is a terminal."""
-    countable = wanted and sys.stdout.isatty() and hasattr(estimator, "set_callbacks")
+    is_seen = sys.stdout is not None and sys.stdout.isatty()
+    countable = wanted and is_seen and hasattr(estimator, "set_callbacks")
     if not countable or getattr(estimator, "_skl_callbacks", None):
         # Callbacks that the user has set stay as they are.
         yield

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import io
 import zipfile
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,8 @@ class ObjectWriter(Writer):
             skops = import_extra("skops.io", "save", "skae.save")
             content = np.frombuffer(skops.dumps(value), dtype=np.uint8)
             return {_KIND: "skops", "content": self._store(content, path or "skops")}
-        if package in ("builtins", "torch") or "<" in own.__qualname__:
+        only_pickles = package in ("builtins", "torch") or "<" in own.__qualname__
+        if only_pickles or isinstance(value, type | Enum):
             raise TypeError(
                 f"`{path}` must be a value or an object with parameters. Got {value!r}, which "
                 "only a pickle can store. Wrap functions and modules in a class of your own that "

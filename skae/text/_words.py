@@ -64,10 +64,16 @@ def read_texts(X) -> list[str]:
             f"X must be several texts, such as a list. Got a single text of {len(X)} characters. "
             "Put it into a list."
         )
-    if isinstance(X, Mapping) or not hasattr(X, "__iter__") or hasattr(X, "collect"):
+    is_sequence = hasattr(X, "__iter__") or hasattr(X, "to_pylist")
+    if isinstance(X, Mapping) or not is_sequence or hasattr(X, "collect"):
         raise ValueError(
             f"X must be several texts, such as a list. Got {type(X).__name__}. "
             "Pass X.collect() of a lazy frame, or list(X.values()) of a dict."
+        )
+    if isinstance(X, set | frozenset):
+        raise ValueError(
+            "X must be texts in a fixed order. Got a set, whose order differs between runs. Pass "
+            "sorted(X)."
         )
     return [_read_text(text, i) for i, text in enumerate(_take_column(X))]
 
@@ -76,7 +82,8 @@ def _take_column(X):
     """Return the only column of a table, and any other input unchanged."""
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) < 2:
-        return X
+        # Iterating over arrays of Arrow would give scalars instead of texts.
+        return X.to_pylist() if hasattr(X, "to_pylist") else X
     if len(shape) > 2 or shape[1] != 1:
         raise ValueError(
             f"X must have one column of texts. Got a table of shape {shape}. "
@@ -84,6 +91,8 @@ def _take_column(X):
         )
     if hasattr(X, "iloc"):
         return X.iloc[:, 0]
+    if hasattr(X, "to_pylist"):
+        return X.column(0).to_pylist()
     return X.to_series(0) if hasattr(X, "to_series") else np.asarray(X)[:, 0]
 
 

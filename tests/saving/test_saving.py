@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import warnings
+from enum import Enum
 from pathlib import Path
 
 import joblib
@@ -39,6 +40,11 @@ pytestmark = [
 ]
 
 STORED = sorted(Path(__file__).parent.glob("format_*.skae"))
+
+
+class Color(Enum):
+    RED = 1
+    BLUE = 2
 
 
 class Wide(Architecture):
@@ -209,6 +215,14 @@ def test_functions_and_modules_cannot_be_saved(params, tmp_path):
     with pytest.raises(TypeError, match="only a pickle can store"):
         skae.save(model, tmp_path / "model.skae")
     assert os.listdir(tmp_path) == []
+
+
+def test_categories_that_are_members_of_an_enumeration_cannot_be_saved(tmp_path):
+    colors = [Color.RED, Color.BLUE] * 10
+    frame = pd.DataFrame({"size": np.arange(20) ** 2.0, "color": pd.Series(colors, dtype=object)})
+    model = make_autoencoder(missing="mask").fit(frame)
+    with pytest.raises(TypeError, match=r"Color\.BLUE.*only a pickle can store"):
+        skae.save(model, tmp_path / "model.skae")
 
 
 @pytest.mark.parametrize("n_hidden", [(8,), (128, 64)])

@@ -32,7 +32,7 @@ class EpochLog(PrintLog):
 
     def format_row(self, row, key, color):
         """Format one column of an epoch's line."""
-        if not sys.stdout.isatty():
+        if sys.stdout is None or not sys.stdout.isatty():
             row = {name: value for name, value in row.items() if not name.endswith("_best")}
         return super().format_row(row, key, color)
 
