@@ -16,7 +16,10 @@ from skae import (
 )
 from skae.modules import CodeBasis, order_codes_
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning"),
+]
 
 
 @pytest.fixture(scope="module")

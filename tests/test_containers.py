@@ -20,7 +20,10 @@ from skae import AutoencoderImputer, AutoencoderOutlierDetector, AutoencoderTran
 from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
 from skae.sequences import SequencePadder
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning"),
+]
 
 
 @pytest.fixture

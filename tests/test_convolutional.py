@@ -17,7 +17,10 @@ from skae import (
 from skae.architectures import Convolutional
 from skae.modules import ConvolutionalDecoder, ConvolutionalEncoder, StackPlan
 
-pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("few_draws"),
+    pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning"),
+]
 
 TINY = Convolutional(n_channels=(2, 3))
 
