@@ -256,6 +256,61 @@ def test_a_cell_moved_within_its_range_harms_the_others_less_than_in_pca(seed):
         assert compare_errors(model, pca, odd, np.arange(10) != column) < 1, (column, jump)
 
 
+def make_plant(n_samples, n_stopped, seed):
+    """Return readings along a curve, and a pressure that rises where the plant has stopped."""
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(0, 6, n_samples)
+    X = np.column_stack([np.cos(t + k) for k in range(8)] + [t / 3, np.zeros(n_samples)])
+    X[:n_stopped] = 0
+    X[:n_stopped, 9] = np.linspace(6, 12, n_stopped)
+    return X + 0.05 * rng.normal(size=X.shape)
+
+
+@pytest.fixture(scope="module")
+def plant():
+    """Autoencoder that knows high pressures, and PCA of the same rows."""
+    X = make_plant(1000, 6, seed=0)
+    params = {"max_iter": 30, "early_stopping": False, "random_state": 0}
+    return AutoencoderTransformer(2, **params).fit(X), PCA(2, svd_solver="full").fit(X)
+
+
+def test_a_value_of_other_rows_does_not_make_a_row_one_of_them(plant):
+    """With one cell as in a few rows of `fit`, all other cells were as in these rows."""
+    model, pca = plant
+    running, others = make_plant(100, 0, seed=1), np.arange(10) != 9
+    for pressure in (4, 6, 9, 12, 20):
+        running[:, 9] = pressure
+        assert compare_errors(model, pca, running, others) < 0.6, pressure
+    assert compare_errors(model, pca, make_plant(20, 20, seed=2), slice(None)) < 0.2
+
+
+def test_rows_with_odd_cells_have_the_same_codes_in_all_forms(plant, tmp_path):
+    model, _ = plant
+    X = make_plant(20_000, 0, seed=1)
+    odd = np.arange(0, 20_000, 40)
+    X[odd, 9] = np.linspace(4, 20, len(odd))
+    codes = model.transform(X)
+    np.testing.assert_allclose(codes[odd], model.transform(X[odd]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(codes[odd[:1]], model.transform(X[odd[:1]]), rtol=1e-4, atol=1e-5)
+    module, rows = model.net_.module_, model._standardization.apply(X[odd[:50]])
+    with torch.no_grad():
+        each = torch.func.vmap(lambda row: module.encode(row[None])[0])(rows)
+    np.testing.assert_allclose(each.numpy(), codes[odd[:50]], rtol=1e-4, atol=1e-5)
+    save(model, tmp_path / "model.skae")
+    np.testing.assert_array_equal(load(tmp_path / "model.skae").transform(X[odd]), codes[odd])
+    exported = torch.export.export(module, (rows,))
+    np.testing.assert_allclose(exported.module()(rows).detach(), module(rows).detach(), atol=1e-5)
+
+
+def test_codes_with_ignored_cells_are_uncorrelated(plant):
+    X = make_plant(1000, 6, seed=0)
+    X[500:520, 9] = 7
+    params = {"max_iter": 30, "early_stopping": False, "random_state": 0}
+    model = AutoencoderTransformer(2, **params).fit(X)
+    assert abs(np.corrcoef(model.transform(X).T)[0, 1]) < 1e-5
+    assert model.explained_variance_ratio_.sum() == pytest.approx(model.score(X), abs=1e-5)
+
+
 @pytest.fixture(scope="module")
 def bounded():
     """Rows in which many cells of two columns are zero, the lowest value."""

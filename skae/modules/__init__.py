@@ -12,7 +12,7 @@ from skae.modules._output import ExponentialOutput, LinearOutput, LogisticOutput
 from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
-from skae.modules._reach import INPUT_LIMIT, Reach, Shown, put_off_far_rows
+from skae.modules._reach import INPUT_LIMIT, ODD_LIMIT, Reach, Shown, put_off_far_rows
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
 from skae.modules._variational import VariationalAutoencoder
@@ -20,6 +20,7 @@ from skae.modules._variational import VariationalAutoencoder
 __all__ = [
     "ACTIVATIONS",
     "INPUT_LIMIT",
+    "ODD_LIMIT",
     "AdversarialAutoencoder",
     "Autoencoder",
     "CodeBasis",

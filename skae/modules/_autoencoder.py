@@ -1,5 +1,7 @@
 """Autoencoder: encoder, decoder, and a linear path that starts as PCA."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -267,6 +269,7 @@ class Autoencoder(nn.Module):
         *,
         learned: bool = True,
         yields: bool = False,
+        usual: Tensor | None = None,
     ):
         """Make the share of the network fade for rows and codes far from the known ones.
 
@@ -281,6 +284,9 @@ class Autoencoder(nn.Module):
             does not fade.
         yields : bool, default=False
             Whether the range of reconstructions widens for codes far from the known ones.
+        usual : Tensor of shape (2, n_features), default=None
+            Range of usual values of `scale_rows`, one of which replaces a single odd cell that
+            harms the reconstruction of the others. None keeps odd cells.
         """
         root = len(self.input_scale) ** 0.5
         axes = self.linear_path.first_back_projection
@@ -289,11 +295,15 @@ class Autoencoder(nn.Module):
         leverage = (axes / lengths.clamp_min(tiny)[:, None]).square().sum(0) * learned
         row_unit, code_unit = 1 / (self.input_scale * root), lengths / root
         limits = find_yielding_limits(code_bounds) if yields else None
-        self.reach = Reach(row_bounds, code_bounds, row_unit, leverage, code_unit, limits)
+        own = (row_bounds, code_bounds, row_unit, leverage, code_unit)
+        self.reach = Reach(*own, yielding_limits=limits, usual=usual)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
-        shown = self._limit_rows(self.scale_rows(inputs))
+        return self._encode_shown(self._limit_rows(self.scale_rows(inputs), inputs), inputs)
+
+    def _encode_shown(self, shown: Shown, inputs: Tensor) -> Tensor:
+        """Return raw codes, given scaled rows as input of the network."""
         code = self._add_linear_path(self.encoder(self._show(shown, inputs)), shown)
         if self.sparsity is None:
             return code
@@ -311,13 +321,31 @@ class Autoencoder(nn.Module):
             return clipped
         return torch.cat([clipped, inputs.isnan().to(clipped.dtype)], -1)
 
-    def _limit_rows(self, scaled: Tensor) -> Shown:
+    def _limit_rows(self, scaled: Tensor, inputs: Tensor) -> Shown:
         """Return scaled rows as input of the network."""
         if self.reach is None:
             return Shown(scaled)
-        return self.reach.limit_rows(
-            scaled, lambda far: self.linear_path.encode_first(far) * self.code_scale
-        )
+        return self.reach.limit_rows(scaled, self._project, partial(self._compare, inputs))
+
+    def _project(self, scaled: Tensor) -> Tensor:
+        """Return the scaled codes of PCA."""
+        return self.linear_path.encode_first(scaled) * self.code_scale
+
+    def _compare(
+        self, inputs: Tensor, scaled: Tensor, without: Tensor, rows: Tensor | None
+    ) -> Tensor:
+        """Return squared errors with and without odd cells, and of PCA; see `ignore_odd_cells`."""
+        assert self.reach is not None  # noqa: S101
+        own = inputs if rows is None else inputs[rows]
+        found = [
+            self.restore(self._encode_shown(self.reach.limit_rows(seen, self._project), own))
+            for seen in (scaled, without)
+        ]
+        line = self.linear_path.decode_first(self._project(scaled))
+        found.append(self.output(self.output.link(line)))
+        squares = (torch.stack(found) - scaled / self.input_scale).square()
+        # The cells that are missing were filled.
+        return squares if self.filling is None else squares.masked_fill(own.isnan(), 0)
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
         """Return codes, given the outputs of the encoder."""

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skae.modules._odd_cells import Compare, ignore_odd_cells
 from skae.modules._recording import is_recording
 
 # Scaled rows and codes are clipped at this value before the encoder and the decoder.
 INPUT_LIMIT = 5.0
+# Scaled values beyond this value are odd, even if some rows of `fit` have them.
+ODD_LIMIT = 4.0
 # Squared distances are clipped here, so that no product is infinity times zero.
 _GREATEST_DISTANCE = 1e30
 # Share of the width of a range added on both sides. Without it, one run in 27 lost 8 % on held-out
@@ -145,6 +148,9 @@ class Reach(nn.Module):
     rows is ``1 / (1 + d - m + y * d / (1 + d))`` with the `y` of PCA's codes. A single odd entry is
     ignored as long as a decoder would take PCA's code of the row for that of a known row. An excess
     that PCA would hardly follow, as in a column that rested in training, is left out beforehand.
+    Within the range as well, a single odd cell, more than about four standard deviations from the
+    mean, is replaced by a usual value where the network's errors in the other cells would be above
+    PCA's.
 
     Parameters
     ----------
@@ -161,6 +167,8 @@ class Reach(nn.Module):
     yielding_limits : Tensor of shape (2, n_components), default=None
         Scaled codes beyond which bounds of reconstructions yield. None means that they hold
         everywhere.
+    usual : Tensor of shape (2, n_features), default=None
+        Range of usual scaled values of each feature. None keeps odd cells as they are.
 
     Examples
     --------
@@ -184,9 +192,18 @@ class Reach(nn.Module):
     code_unit: Tensor
 
     yielding_limits: Tensor | None
+    usual: Tensor | None
 
     def __init__(
-        self, row_bounds, code_bounds, row_unit, leverage, code_unit, yielding_limits=None
+        self,
+        row_bounds,
+        code_bounds,
+        row_unit,
+        leverage,
+        code_unit,
+        *,
+        yielding_limits=None,
+        usual=None,
     ) -> None:
         super().__init__()
         self.register_buffer("row_bounds", row_bounds)
@@ -195,8 +212,14 @@ class Reach(nn.Module):
         self.register_buffer("leverage", leverage)
         self.register_buffer("code_unit", code_unit)
         self.register_buffer("yielding_limits", yielding_limits)
+        self.register_buffer("usual", usual)
 
-    def limit_rows(self, scaled: Tensor, project: Callable[[Tensor], Tensor]) -> Shown:
+    def limit_rows(
+        self,
+        scaled: Tensor,
+        project: Callable[[Tensor], Tensor],
+        compare: Compare | None = None,
+    ) -> Shown:
         """Return the input of the network for scaled rows, and the share of the network.
 
         Parameters
@@ -205,6 +228,8 @@ class Reach(nn.Module):
             Scaled rows. Those that are left out by `put_off_far_rows` are set to zero.
         project : callable
             Function that returns the scaled codes of PCA for scaled rows.
+        compare : callable, default=None
+            Function that returns squared errors, as for `ignore_odd_cells`. None keeps odd cells.
 
         Returns
         -------
@@ -217,7 +242,36 @@ class Reach(nn.Module):
             far = self._leave_out_loose(far, limits)
             return self._fade_rows(far, limits, project(far))
 
+        if self.usual is not None and compare is not None:
+            scaled = self._settle_rows(scaled, self.usual, compare)
         return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get())
+
+    def _settle_rows(self, scaled: Tensor, usual: Tensor, compare: Compare) -> Tensor:
+        """Return scaled rows without single odd cells that harm the others."""
+        limits = [own.clamp(-ODD_LIMIT, ODD_LIMIT) for own in _widen(self.row_bounds)]
+        clipped = torch.clamp(scaled, *limits)
+        if is_recording() or scaled.ndim != 2:
+            return ignore_odd_cells(scaled, clipped, usual, compare)
+        try:
+            odd = _find_differences(scaled, clipped)
+        except RuntimeError:
+            # As in `_limit`.
+            return ignore_odd_cells(scaled, clipped, usual, compare)
+        if odd is not None:
+            odd = odd[(scaled[odd] != clipped[odd]).sum(-1) == 1]
+        if odd is None or len(odd) == 0:
+            return scaled
+        put_off = _PUT_OFF.get()
+        if put_off is not None and len(odd) <= _SHARE_PUT_OFF * len(scaled):
+            put_off.append(odd)
+            return scaled.index_fill(0, odd, 0)
+        # Rows that are compared must not be put off.
+        token = _PUT_OFF.set(None)
+        try:
+            part = ignore_odd_cells(scaled[odd], clipped[odd], usual, compare, odd)
+        finally:
+            _PUT_OFF.reset(token)
+        return scaled.index_copy(0, odd, part)
 
     def limit_codes(self, scaled: Tensor) -> Shown:
         """Return the input of the network for scaled codes, and the share of the network.

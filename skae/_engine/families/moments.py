@@ -9,9 +9,13 @@ from skae._engine.compute.ranks import Alone
 from skae._engine.judgement import find_row_errors
 from skae._engine.start.noise import InputNoise
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
-from skae.modules import Autoencoder
+from skae._engine.tables.rows import sample_evenly
+from skae.modules import ODD_LIMIT, Autoencoder
 
 _BATCH_SIZE = 4096
+# Share of the values of a column that are unusual, at each end, and the rows that show them.
+_SHARE_UNUSUAL = 0.01
+_MOST_SAMPLED = 2000
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,25 @@ def measure_bounds(
         seen = noise.for_judging(rows)
         bounds = join_bounds(bounds, _find_bounds(module, seen, module.encode_raw(seen)))
     return _join_ranks(bounds, dataset.ranks)
+
+
+@torch.no_grad()
+def find_usual(module: Autoencoder, table, bounds: torch.Tensor) -> torch.Tensor | None:
+    """Return the range of usual values of scaled rows, (2, n_features).
+
+    None if no column has values so far from its mean that they are odd.
+    """
+    if float(bounds.abs().max()) <= ODD_LIMIT:
+        return None
+    weights = None if table.weights is None else table.weights.double().numpy()
+    drawn = sample_evenly(len(table.dataset()), _MOST_SAMPLED, weights)
+    dataset = table.dataset(torch.from_numpy(drawn))
+    batches = OrderedBatches(dataset, batch_size=_BATCH_SIZE)
+    rows = torch.cat([module.scale_rows(rows) for rows, _ in batches]).sort(0).values
+    n_left_out = int(_SHARE_UNUSUAL * len(rows))
+    usual = torch.stack([rows[n_left_out], rows[-1 - n_left_out]])
+    dataset.ranks.spread_([usual])
+    return usual
 
 
 def _join_ranks(bounds: list[torch.Tensor], ranks: Alone) -> list[torch.Tensor]:

@@ -216,8 +216,9 @@ def _begin(
     if start is not None:
         if start.module.reach is not None:
             # An earlier fit may have used another device, and loaded networks are on the CPU.
-            bounds = start.module.reach.row_bounds, start.module.reach.code_bounds
-            run.earlier_bounds = [own.to(run.table.device) for own in bounds]
+            reach = copy.deepcopy(start.module.reach).to(run.table.device)
+            run.earlier_bounds = [reach.row_bounds, reach.code_bounds]
+            run.earlier_usual = reach.usual
         run.net.step_.load_moments_(start.moments)
     return run
 

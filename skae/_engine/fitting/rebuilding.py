@@ -58,10 +58,14 @@ def _make_reach(arrays: dict[str, np.ndarray]) -> Reach | None:
     names = ("row_bounds", "code_bounds", "row_unit", "leverage", "code_unit")
     if "reach.row_bounds" not in arrays:
         return None
-    own = [arrays[f"reach.{name}"] for name in names]
-    # Only with bounds of reconstructions, and not in files of earlier releases.
-    own += [array for name, array in arrays.items() if name == "reach.yielding_limits"]
-    return Reach(*(_make_blank(array) for array in own))
+    own = [_make_blank(arrays[f"reach.{name}"]) for name in names]
+    # Not in all networks, and not in files of earlier releases.
+    others = {
+        name: _make_blank(arrays[f"reach.{name}"])
+        for name in ("yielding_limits", "usual")
+        if f"reach.{name}" in arrays
+    }
+    return Reach(*own, **others)
 
 
 def _make_blank(array: np.ndarray) -> torch.Tensor:

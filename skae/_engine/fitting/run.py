@@ -11,7 +11,12 @@ import torch
 from skorch.callbacks import Callback
 
 from skae._engine.compute.ranks import ALONE, Alone
-from skae._engine.families.moments import CodeMoments, join_bounds, measure_bounds
+from skae._engine.families.moments import (
+    CodeMoments,
+    find_usual,
+    join_bounds,
+    measure_bounds,
+)
 from skae._engine.families.rotations import make_rotation
 from skae._engine.fitting.callbacks import (
     AdaptiveLearningRate,
@@ -94,6 +99,7 @@ class TrainingRun:
         self.checkpoints = checkpoints
         self.family, self.loop, self.table = setup.family, setup.loop, setup.table
         self.earlier_bounds: list[torch.Tensor] = []
+        self.earlier_usual: torch.Tensor | None = None
         self.resumption = resumption
         self.start_error: float | None = None
         self.train_set, held_out = self.table.dataset(split.train), split.held_out
@@ -336,6 +342,9 @@ class TrainingRun:
         net, family, table = self.net, self.family, self.table
         held_out = net.validation_set
         self._set_reach(outcome)
+        if net.module_.reach is not None and net.module_.reach.usual is not None:
+            # Codes of rows with odd cells may have changed.
+            outcome = replace(outcome, moments=family.measure_codes(net.module_, self.all_rows))
         if outcome.prefixes is not None:
             net.module_.n_decoded.copy_(torch.from_numpy(outcome.prefixes.n_decoded))
         rotate = net.module_.sparsity is None and net.criterion_.rotates
@@ -405,7 +414,11 @@ class TrainingRun:
         # Bounds that the user gives hold everywhere, and those that were detected as far as known.
         is_given = isinstance(self.setup.network.output_range, tuple | list)
         yields = not is_given and getattr(module.output, "lower", None) is not None
-        module.set_reach_(*bounds, learned=learned, yields=yields)
+        aims = learned and self.family.aims_at_squared_error
+        usual = find_usual(module, self.table, bounds[0]) if aims else None
+        if usual is not None and self.earlier_usual is not None:
+            usual = join_bounds([usual], [self.earlier_usual])[0]
+        module.set_reach_(*bounds, learned=learned, yields=yields, usual=usual)
 
 
 def make_net(
