@@ -146,8 +146,8 @@ def test_a_refit_interrupted_at_any_call_changes_nothing(kind, tables, n_ends):
     estimator, apply = kind
     X, other = tables
     estimator.fit(X)
-    # Only the first fit imports modules and fills caches.
-    another = clone(estimator).fit(X)
+    # Only the first fit to such a table imports modules and fills caches.
+    another = clone(estimator).fit(other)
     with Interruption() as counter:
         another.fit(other)
     before, expected = dict(vars(estimator)), apply(estimator, X)
