@@ -344,6 +344,7 @@ def test_nothing_is_fitted_before_all_names_are_checked(capsys):
         ["compare", "--n-components", "two"],
         ["compare", "--n-components", "0"],
         ["compare", "--test-size", "2.5"],
+        ["compare", "--test-size", "1.0"],
         ["compare", "--test-size", "some"],
         ["unknown"],
     ],

@@ -162,15 +162,17 @@ def _parse_positive(text):
 
 
 def _parse_test_size(text):
+    if text.isdecimal() and int(text):
+        return int(text)
     try:
-        number = float(text)
+        share = float(text)
     except ValueError:
-        number = 0
-    if not (0 < number < 1 or (number >= 1 and number.is_integer())):
+        share = 0
+    if not 0 < share < 1:
         raise argparse.ArgumentTypeError(
             f"must be a share between 0 and 1, or a whole number of rows. Got {text!r}."
         )
-    return number if number < 1 else int(number)
+    return share
 
 
 def check_names(options):
