@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from skae._estimators.atomic import atomic_fit, sees_one_fit
+from skae._estimators.containers import read_container
 from skae._estimators.sparse_tables import tidy_numbers
 from skae._shared.scikit_learn import fit_context, refuse_masked, validate_data
 
@@ -208,7 +209,8 @@ class Quantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _validate(self, X, *, reset: bool):
         refuse_masked(X)
-        return validate_data(self, tidy_numbers(X), reset=reset, dtype=[np.float64, np.float32])
+        rows = tidy_numbers(read_container(X))
+        return validate_data(self, rows, reset=reset, dtype=[np.float64, np.float32])
 
     def _check_integers(self, X) -> np.ndarray:
         check_is_fitted(self)

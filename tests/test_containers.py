@@ -163,6 +163,19 @@ def test_tensors_with_gradients_and_of_bfloat16_are_read_like_arrays(pictures):
     assert padded.shape == (2, 64)
 
 
+def test_codes_may_be_tensors_of_any_kind_and_lazy_frames_are_refused():
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    model = make().fit(X)
+    # Halves are exact in bfloat16.
+    codes = np.round(model.transform(X) * 2) / 2
+    expected = model.inverse_transform(codes)
+    tensor = torch.tensor(codes)
+    for given in (tensor.requires_grad_(), torch._neg_view(-tensor), tensor.bfloat16()):
+        np.testing.assert_allclose(model.inverse_transform(given), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"query.*collect"):
+        model.inverse_transform(pl.LazyFrame(codes))
+
+
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_views_of_negative_tensors_and_nested_tensors_are_read_like_arrays(pictures):
     model = make(architecture="conv").fit(pictures)

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -140,6 +142,14 @@ def test_masked_cells_are_refused(X):
     for method in (Quantizer().fit, Quantizer().fit(X).transform, autoencoder.inverse_transform):
         with pytest.raises(ValueError, match="no masked cells"):
             method(masked)
+
+
+def test_codes_may_be_tensors_with_gradients_or_frames_of_narwhals(X):
+    expected = Quantizer().fit_transform(X)
+    frame = pl.DataFrame(X, schema=list("abcdefg"))
+    wrapped = pytest.importorskip("narwhals").from_native(frame)
+    for given in (torch.tensor(X, requires_grad=True), wrapped):
+        np.testing.assert_array_equal(Quantizer().fit_transform(given), expected)
 
 
 def test_other_shapes_are_refused(X):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone
@@ -133,6 +134,16 @@ def test_sequences_are_taken_in_their_order(sequences):
         np.testing.assert_array_equal(
             SequencePadder().fit(sequences).transform(hold(sequences)), expected
         )
+
+
+def test_tables_of_arrow_are_taken_like_frames():
+    rng = np.random.default_rng(0)
+    frames = [pd.DataFrame(rng.normal(size=(n, 2)), columns=["a", "b"]) for n in (3, 5)]
+    expected = SequencePadder().fit_transform(frames)
+    tables = [pa.Table.from_pandas(frame) for frame in (frames[0], frames[1][["b", "a"]])]
+    np.testing.assert_array_equal(SequencePadder().fit_transform(tables), expected)
+    steps = pa.Table.from_pandas(pd.concat(frames, keys=[7, 8], names=["id"]).reset_index("id"))
+    np.testing.assert_array_equal(SequencePadder(id_column="id").fit_transform(steps), expected)
 
 
 def test_frames_in_long_form_are_split_by_a_column(sequences):

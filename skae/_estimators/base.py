@@ -58,11 +58,11 @@ from skae._estimators.validation import (
     check_columns_are_observed,
     check_missing,
     is_masked,
+    read_codes,
     validate_table,
 )
 from skae._shared.scikit_learn import (
     CallbackSupportMixin,
-    check_codes,
     check_weights,
     fit_context,
     keep_weighted_rows,
@@ -294,7 +294,7 @@ class BaseAutoencoder(
             Rows in the units and the precision of the table in `fit`. A data frame with the types
             of `fit` if that had columns of several kinds, without the columns that were left out.
         """
-        codes = check_codes(self, X, first=getattr(self, "nested", False))
+        codes = read_codes(self, X, first=getattr(self, "nested", False))
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
         return self._sample_form.restore(rows)

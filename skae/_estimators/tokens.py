@@ -27,9 +27,9 @@ from skae._estimators.held_out import read_separation
 from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import take_parameters
 from skae._estimators.states import PlainStateMixin, tell_time
+from skae._estimators.validation import read_codes
 from skae._shared.constants import UNKNOWN
 from skae._shared.scikit_learn import (
-    check_codes,
     check_weights,
     fit_context,
     keep_weighted_rows,
@@ -297,7 +297,7 @@ class TokenAutoencoderTransformer(
         ValueError
             If codes are not finite, or too large for single precision.
         """
-        codes = check_codes(self, X)
+        codes = read_codes(self, X)
         if np.abs(codes).max() > _LARGEST_CODE:
             raise ValueError(
                 f"X must hold codes of at most {_LARGEST_CODE:.0e} in absolute value. Got "

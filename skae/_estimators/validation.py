@@ -1,21 +1,44 @@
-"""Validation of tables with missing values."""
+"""Validation of tables with missing values, and of codes."""
 
 import contextlib
 
 import numpy as np
 from sklearn import config_context, get_config
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.validation import check_is_fitted
 
 from skae._engine import StoredTable, find_ends, find_float_type
+from skae._estimators.containers import read_container
 from skae._estimators.samples import flatten_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_numbers
 from skae._estimators.stored_tables import make_nameplate
-from skae._shared.scikit_learn import validate_data
+from skae._shared.scikit_learn import refuse_masked, validate_data
 
 
 def is_masked(estimator) -> bool:
     """Return whether an estimator accepts NaN as missing values."""
     return getattr(estimator, "missing", None) == "mask"
+
+
+def read_codes(estimator, X, *, first: bool = False) -> np.ndarray:
+    """Return codes for a fitted autoencoder as a finite array in single or double precision.
+
+    Another number of columns than `n_components_` is refused, except fewer columns with `first`.
+    """
+    check_is_fitted(estimator)
+    refuse_masked(X)
+    rows = read_container(X)
+    with config_context(array_api_dispatch=False):
+        codes = check_array(
+            rows, dtype=(np.float64, np.float32), input_name="X", estimator=estimator
+        )
+    n_codes, most = estimator.n_components_, "at most " if first else ""
+    if codes.shape[1] > n_codes or (codes.shape[1] < n_codes and not first):
+        raise ValueError(
+            f"X must have {most}{n_codes} columns, one for each code. Got an array of "
+            f"shape {codes.shape}. Pass what `transform` returned."
+        )
+    return codes
 
 
 def validate_table(estimator, X, **params):

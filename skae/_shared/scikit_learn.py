@@ -7,14 +7,13 @@ from typing import Any, TypeVar
 import numpy as np
 from sklearn import config_context
 from sklearn.base import _fit_context
-from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils import _safe_indexing
 from sklearn.utils._set_output import _get_container_adapter
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight
 from sklearn.utils.validation import validate_data as _validate_data
 
 __all__ = [
     "CallbackSupportMixin",
-    "check_codes",
     "check_weights",
     "fit_context",
     "keep_weighted_rows",
@@ -96,24 +95,6 @@ def refuse_masked(X):
             "X must have no masked cells. Got a masked array with some. Fill them in, as with "
             "X.filled(0)."
         )
-
-
-def check_codes(estimator, X, *, first: bool = False) -> np.ndarray:
-    """Return codes for a fitted autoencoder as a finite array in single or double precision.
-
-    Another number of columns than `n_components_` is refused, except fewer columns with `first`.
-    """
-    check_is_fitted(estimator)
-    refuse_masked(X)
-    with config_context(array_api_dispatch=False):
-        codes = check_array(X, dtype=(np.float64, np.float32), input_name="X", estimator=estimator)
-    n_codes, most = estimator.n_components_, "at most " if first else ""
-    if codes.shape[1] > n_codes or (codes.shape[1] < n_codes and not first):
-        raise ValueError(
-            f"X must have {most}{n_codes} columns, one for each code. Got an array of "
-            f"shape {codes.shape}. Pass what `transform` returned."
-        )
-    return codes
 
 
 def check_weights(sample_weight, X) -> np.ndarray | None:

@@ -123,4 +123,7 @@ def _restore_type(rows, X):
         return sparse.csr_matrix(rows) if sparse.issparse(X) else rows
     if hasattr(X, "iloc"):
         return type(X)(rows, columns=X.columns)
+    if hasattr(X, "column_names"):
+        # A table of Arrow.
+        return type(X).from_arrays(list(rows.T), names=X.column_names)
     return type(X)(rows, schema=list(X.columns))

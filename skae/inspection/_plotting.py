@@ -87,7 +87,9 @@ def name_features(X, estimator, feature_names, n_features):
     names is refused.
     """
     if feature_names is None:
-        known = getattr(X, "columns", None), getattr(estimator, "feature_names_in_", None)
+        # The columns of an Arrow table are not its names.
+        own = getattr(X, "column_names", getattr(X, "columns", None))
+        known = own, getattr(estimator, "feature_names_in_", None)
         # A single column may hold images or sequences.
         fitting = [each for each in known if each is not None and len(each) == n_features]
         feature_names = fitting[0] if fitting else [f"x{index}" for index in range(n_features)]

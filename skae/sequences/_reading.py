@@ -6,6 +6,7 @@ import numpy as np
 
 from skae._estimators.containers import read_container, unnest
 from skae._estimators.sparse_tables import find_dtypes
+from skae._estimators.stored_tables import is_arrow_table
 
 _SHAPE = "(length, n_step_features)"
 
@@ -24,19 +25,25 @@ def list_sequences(X, id_column=None) -> list:
         raise ValueError(
             f"X must be sequences in a fixed order. Got {type(X).__name__}. Pass list(X.values())."
         )
+    X = _convert_arrow_table(X)
     if hasattr(X, "columns"):
         X = _split_frame(X, id_column)
     if isinstance(X, str | bytes) or not hasattr(X, "__iter__"):
         raise ValueError(
             f"X must be sequences. Got {type(X).__name__}. Pass a list of arrays of shape {_SHAPE}."
         )
-    sequences = list(X)
+    sequences = list(map(_convert_arrow_table, X))
     if not sequences:
         raise ValueError(
             f"X must be sequences, at least one. Got {type(X).__name__} of length 0. "
             f"Pass a list of arrays of shape {_SHAPE}."
         )
     return sequences
+
+
+def _convert_arrow_table(X):
+    """Return an Arrow table as a data frame, and other objects unchanged."""
+    return X.to_pandas() if is_arrow_table(X) else X
 
 
 def _is_grouped(X) -> bool:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas
 import polars
+import pyarrow
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -88,7 +89,7 @@ def test_features_that_do_not_vary_have_no_influence(positive):
     assert_allclose(explanation.inputs[1], 0)
 
 
-@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame])
+@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pyarrow.table])
 def test_frames_keep_their_names_on_the_way(positive, make, recwarn):
     frame = make(dict(zip("abc", positive.T, strict=True)))
     scaler = StandardScaler().fit(frame)
