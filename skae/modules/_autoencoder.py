@@ -332,18 +332,18 @@ class Autoencoder(nn.Module):
         return self.linear_path.encode_first(scaled) * self.code_scale
 
     def _compare(
-        self, inputs: Tensor, scaled: Tensor, without: Tensor, rows: Tensor | None
+        self, inputs: Tensor, scaled: Tensor, seen: Tensor | None, rows: Tensor | None
     ) -> Tensor:
-        """Return squared errors with and without odd cells, and of PCA; see `ignore_odd_cells`."""
+        """Return squared errors of the network, or of PCA; see `ignore_odd_cells`."""
         assert self.reach is not None  # noqa: S101
         own = inputs if rows is None else inputs[rows]
-        found = [
-            self.restore(self._encode_shown(self.reach.limit_rows(seen, self._project), own))
-            for seen in (scaled, without)
-        ]
-        line = self.linear_path.decode_first(self._project(scaled))
-        found.append(self.output(self.output.link(line)))
-        squares = (torch.stack(found) - scaled / self.input_scale).square()
+        if seen is None:
+            line = self.linear_path.decode_first(self._project(scaled))
+            found = self.output(self.output.link(line))
+        else:
+            shown = self.reach.limit_rows(seen, self._project)
+            found = self.restore(self._encode_shown(shown, own))
+        squares = (found - scaled / self.input_scale).square()
         # The cells that are missing were filled.
         return squares if self.filling is None else squares.masked_fill(own.isnan(), 0)
 

@@ -14,7 +14,7 @@ _HARMFUL = 1.05
 # so may the network.
 _WORTH = 3.0
 
-Compare: TypeAlias = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Compare: TypeAlias = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 
 
 def ignore_odd_cells(
@@ -35,19 +35,42 @@ def ignore_odd_cells(
     usual : Tensor of shape (2, n_features)
         Range of usual values.
     compare : callable
-        Function of the rows, of the rows without odd cells, and of `rows`. It returns squared
-        errors of shape (3, n_samples, n_features): of the network for both and of PCA.
+        Function of rows, of what the network sees of them, and of `rows`. It returns squared
+        errors of shape (n_samples, n_features), those of PCA if the second is None.
     rows : Tensor of int of shape (n_samples,), default=None
-        Indices of these rows among those of a batch. None means all.
+        Indices of these rows among those of a batch. None means all, for which everything is
+        computed, regardless of the values.
     """
     is_odd = scaled != clipped
     is_odd = is_odd & (is_odd.sum(-1, keepdim=True) == 1)
     without = torch.where(is_odd, torch.clamp(scaled, *usual), scaled)
     with torch.no_grad():
-        squares = compare(scaled, without, rows)
-    own, ignoring, first = squares.masked_fill(is_odd, 0).sum(-1, keepdim=True)
-    _, ignoring_all, first_all = squares.sum(-1, keepdim=True)
-    harm = own / first
-    is_worth = ignoring_all < _WORTH * harm.square() * first_all
-    is_better = (harm > _HARMFUL) & (ignoring < own) & is_worth
-    return torch.where(is_better, without, scaled)
+        own, first = compare(scaled, scaled, rows), compare(scaled, None, rows)
+        harm = _find_rise(own, first, is_odd)
+        if rows is None:
+            ignoring = compare(scaled, without, None)
+            is_better = _is_better(ignoring, own, first, harm, is_odd)
+            return torch.where(is_better, without, scaled)
+        # Few rows are harmed.
+        harmed = (harm > _HARMFUL).nonzero()[:, 0]
+        if len(harmed) == 0:
+            return scaled
+        ignoring = compare(scaled[harmed], without[harmed], rows[harmed])
+        parts = (values[harmed] for values in (own, first, harm, is_odd))
+        harmed = harmed[_is_better(ignoring, *parts)[:, 0]]
+    return scaled.index_copy(0, harmed, without[harmed])
+
+
+def _find_rise(squares: Tensor, first: Tensor, is_odd: Tensor) -> Tensor:
+    """Return the error in the cells that are not odd, over PCA's, of shape (n_samples, 1)."""
+    sums = [own.masked_fill(is_odd, 0).sum(-1, keepdim=True) for own in (squares, first)]
+    return sums[0] / sums[1]
+
+
+def _is_better(
+    ignoring: Tensor, own: Tensor, first: Tensor, harm: Tensor, is_odd: Tensor
+) -> Tensor:
+    """Return whether to ignore odd cells, given squared errors, of shape (n_samples, 1)."""
+    rise = ignoring.sum(-1, keepdim=True) / first.sum(-1, keepdim=True)
+    is_worth = rise < _WORTH * harm.square()
+    return (harm > _HARMFUL) & (_find_rise(ignoring, first, is_odd) < harm) & is_worth
