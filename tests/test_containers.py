@@ -16,7 +16,12 @@ from packaging.version import Version
 from scipy import sparse
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from skae import AutoencoderImputer, AutoencoderOutlierDetector, AutoencoderTransformer
+from skae import (
+    AutoencoderImputer,
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    SparseAutoencoderTransformer,
+)
 from skae.exceptions import NotBetterThanPCAWarning, SkaeWarning
 from skae.sequences import SequencePadder
 
@@ -163,17 +168,20 @@ def test_tensors_with_gradients_and_of_bfloat16_are_read_like_arrays(pictures):
     assert padded.shape == (2, 64)
 
 
-def test_codes_may_be_tensors_of_any_kind_and_lazy_frames_are_refused():
+@pytest.mark.parametrize("kind", [AutoencoderTransformer, SparseAutoencoderTransformer])
+def test_codes_may_be_tensors_of_any_kind_and_lazy_frames_are_refused(kind):
     X = np.random.default_rng(0).normal(size=(60, 5))
-    model = make().fit(X)
+    model = kind(2, max_iter=1, random_state=0).fit(X)
     # Halves are exact in bfloat16.
-    codes = np.round(model.transform(X) * 2) / 2
+    codes = np.arange(20, dtype=np.float32).reshape(10, 2) / 2
     expected = model.inverse_transform(codes)
     tensor = torch.tensor(codes)
     for given in (tensor.requires_grad_(), torch._neg_view(-tensor), tensor.bfloat16()):
         np.testing.assert_allclose(model.inverse_transform(given), expected, rtol=1e-5)
     with pytest.raises(ValueError, match=r"query.*collect"):
         model.inverse_transform(pl.LazyFrame(codes))
+    with pytest.raises(ValueError, match="no masked cells"):
+        model.inverse_transform(np.ma.masked_less(codes, 1))
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")

@@ -23,9 +23,10 @@ from skae._engine import (
 from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import shares_constraints
 from skae._estimators.base import BaseAutoencoder, Settings
+from skae._estimators.containers import read_container
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.parameters import take_parameters
-from skae._shared.scikit_learn import returns_frames
+from skae._shared.scikit_learn import refuse_masked, returns_frames
 from skae._shared.warning import warn_user
 from skae.architectures import Dense
 from skae.exceptions import NotBetterThanPCAWarning
@@ -294,6 +295,8 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
             Rows in the units and the precision of the table in `fit`.
         """
         check_is_fitted(self)
+        refuse_masked(X)
+        X = read_container(X)
         with config_context(array_api_dispatch=False):
             codes = check_array(
                 X, accept_sparse="csr", dtype=(np.float64, np.float32), input_name="X"
