@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from skae.modules._odd_cells import Coder
 from skae.modules._output import LinearOutput
 from skae.modules._products import linear
 from skae.modules._reach import Reach, Shown, find_yielding_limits
@@ -300,10 +301,17 @@ class Autoencoder(nn.Module):
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
-        return self._encode_shown(self._limit_rows(self.scale_rows(inputs), inputs), inputs)
+        scaled = self.scale_rows(inputs)
+        code = self._encode_scaled(inputs, scaled)
+        if self.reach is None:
+            return code
+        coder = Coder(partial(self._encode_scaled, inputs), partial(self._find_squares, inputs))
+        return self.reach.settle_codes(code, scaled, coder)
 
-    def _encode_shown(self, shown: Shown, inputs: Tensor) -> Tensor:
-        """Return raw codes, given scaled rows as input of the network."""
+    def _encode_scaled(self, inputs: Tensor, scaled: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return raw codes for scaled rows, which are those of the inputs with these indices."""
+        inputs = inputs if rows is None else inputs[rows]
+        shown = self._limit_rows(scaled)
         code = self._add_linear_path(self.encoder(self._show(shown, inputs)), shown)
         if self.sparsity is None:
             return code
@@ -321,31 +329,28 @@ class Autoencoder(nn.Module):
             return clipped
         return torch.cat([clipped, inputs.isnan().to(clipped.dtype)], -1)
 
-    def _limit_rows(self, scaled: Tensor, inputs: Tensor) -> Shown:
+    def _limit_rows(self, scaled: Tensor) -> Shown:
         """Return scaled rows as input of the network."""
-        if self.reach is None:
-            return Shown(scaled)
-        return self.reach.limit_rows(scaled, self._project, partial(self._compare, inputs))
+        return Shown(scaled) if self.reach is None else self.reach.limit_rows(scaled, self._project)
 
     def _project(self, scaled: Tensor) -> Tensor:
         """Return the scaled codes of PCA."""
         return self.linear_path.encode_first(scaled) * self.code_scale
 
-    def _compare(
-        self, inputs: Tensor, scaled: Tensor, seen: Tensor | None, rows: Tensor | None
+    def _find_squares(
+        self, inputs: Tensor, scaled: Tensor, code: Tensor | None, rows: Tensor | None
     ) -> Tensor:
-        """Return squared errors of the network, or of PCA; see `ignore_odd_cells`."""
-        assert self.reach is not None  # noqa: S101
-        own = inputs if rows is None else inputs[rows]
-        if seen is None:
+        """Return squared errors of the network for raw codes, or of PCA; see `Coder`."""
+        if code is None:
             line = self.linear_path.decode_first(self._project(scaled))
             found = self.output(self.output.link(line))
         else:
-            shown = self.reach.limit_rows(seen, self._project)
-            found = self.restore(self._encode_shown(shown, own))
+            found = self.restore(code)
         squares = (found - scaled / self.input_scale).square()
+        if self.filling is None:
+            return squares
         # The cells that are missing were filled.
-        return squares if self.filling is None else squares.masked_fill(own.isnan(), 0)
+        return squares.masked_fill((inputs if rows is None else inputs[rows]).isnan(), 0)
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
         """Return codes, given the outputs of the encoder."""

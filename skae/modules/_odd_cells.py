@@ -1,7 +1,7 @@
 """Odd cells of rows that a network is better off not to see."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,19 +14,30 @@ _HARMFUL = 1.05
 # so may the network.
 _WORTH = 3.0
 
-Compare: TypeAlias = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
+
+class Coder(NamedTuple):
+    """Functions of rows of a batch, given by their indices, where None means all."""
+
+    encode: Callable[[Tensor, Tensor | None], Tensor]
+    """Function that returns codes for scaled rows."""
+
+    find_squares: Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
+    """Function that returns squared errors of scaled rows for their codes, or those of PCA for
+    None."""
 
 
 def ignore_odd_cells(
-    scaled: Tensor, clipped: Tensor, usual: Tensor, compare: Compare, rows=None
+    code: Tensor, scaled: Tensor, clipped: Tensor, usual: Tensor, coder: Coder
 ) -> Tensor:
-    """Return scaled rows, with a usual value in single odd cells that harm the others.
+    """Return codes, computed with a usual value in single odd cells that harm the others.
 
     A network may take a row with an odd cell for another kind of row, and reconstruct all other
     cells worse than PCA does. This shows in the row itself.
 
     Parameters
     ----------
+    code : Tensor of shape (n_samples, n_components)
+        Codes of the rows as they are.
     scaled : Tensor of shape (n_samples, n_features)
         Scaled rows.
     clipped : Tensor of shape (n_samples, n_features)
@@ -34,31 +45,60 @@ def ignore_odd_cells(
         changed.
     usual : Tensor of shape (2, n_features)
         Range of usual values.
-    compare : callable
-        Function of rows, of what the network sees of them, and of `rows`. It returns squared
-        errors of shape (n_samples, n_features), those of PCA if the second is None.
-    rows : Tensor of int of shape (n_samples,), default=None
-        Indices of these rows among those of a batch. None means all, for which everything is
-        computed, regardless of the values.
+    coder : Coder
+        Network and PCA.
     """
-    is_odd = scaled != clipped
-    is_odd = is_odd & (is_odd.sum(-1, keepdim=True) == 1)
-    without = torch.where(is_odd, torch.clamp(scaled, *usual), scaled)
+    is_odd = _find_single(scaled, clipped)
+    own, first, harm = _judge(code, scaled, is_odd, coder, None)
+    other = coder.encode(torch.where(is_odd, torch.clamp(scaled, *usual), scaled), None)
     with torch.no_grad():
-        own, first = compare(scaled, scaled, rows), compare(scaled, None, rows)
-        harm = _find_rise(own, first, is_odd)
-        if rows is None:
-            ignoring = compare(scaled, without, None)
-            is_better = _is_better(ignoring, own, first, harm, is_odd)
-            return torch.where(is_better, without, scaled)
-        # Few rows are harmed.
-        harmed = (harm > _HARMFUL).nonzero()[:, 0]
-        if len(harmed) == 0:
-            return scaled
-        ignoring = compare(scaled[harmed], without[harmed], rows[harmed])
-        parts = (values[harmed] for values in (own, first, harm, is_odd))
-        harmed = harmed[_is_better(ignoring, *parts)[:, 0]]
-    return scaled.index_copy(0, harmed, without[harmed])
+        ignoring = coder.find_squares(scaled, other, None)
+        is_better = _is_better(ignoring, own, first, harm, is_odd)
+    return torch.where(is_better, other, code)
+
+
+def ignore_few_odd_cells(
+    code: Tensor,
+    scaled: Tensor,
+    clipped: Tensor,
+    usual: Tensor,
+    coder: Coder,
+    rows: Tensor,
+    put_off: list[Tensor] | None = None,
+) -> Tensor:
+    """Return the same as `ignore_odd_cells`, where only the rows with these indices are odd.
+
+    If there is a list `put_off`, the indices of rows to encode anew are added to it instead.
+    """
+    part, is_odd = scaled[rows], _find_single(scaled[rows], clipped[rows])
+    own, first, harm = _judge(code[rows], part, is_odd, coder, rows)
+    harmed = (harm > _HARMFUL).nonzero()[:, 0]
+    if len(harmed) == 0:
+        return code
+    rows, part, is_odd = rows[harmed], part[harmed], is_odd[harmed]
+    if put_off is not None:
+        put_off.append(rows)
+        return code
+    other = coder.encode(torch.where(is_odd, torch.clamp(part, *usual), part), rows)
+    with torch.no_grad():
+        ignoring = coder.find_squares(part, other, rows)
+        better = _is_better(ignoring, own[harmed], first[harmed], harm[harmed], is_odd)[:, 0]
+    return code.index_copy(0, rows[better], other[better])
+
+
+def _find_single(scaled: Tensor, clipped: Tensor) -> Tensor:
+    """Return the mask of odd cells that are the only ones of their rows."""
+    is_odd = scaled != clipped
+    return is_odd & (is_odd.sum(-1, keepdim=True) == 1)
+
+
+@torch.no_grad()
+def _judge(
+    code: Tensor, scaled: Tensor, is_odd: Tensor, coder: Coder, rows: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return squared errors of the network and of PCA, and their ratio in the other cells."""
+    own, first = coder.find_squares(scaled, code, rows), coder.find_squares(scaled, None, rows)
+    return own, first, _find_rise(own, first, is_odd)
 
 
 def _find_rise(squares: Tensor, first: Tensor, is_odd: Tensor) -> Tensor:

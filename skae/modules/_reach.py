@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae.modules._odd_cells import Compare, ignore_odd_cells
+from skae.modules._odd_cells import Coder, ignore_few_odd_cells, ignore_odd_cells
 from skae.modules._recording import is_recording
 
 # Scaled rows and codes are clipped at this value before the encoder and the decoder.
@@ -214,12 +214,7 @@ class Reach(nn.Module):
         self.register_buffer("yielding_limits", yielding_limits)
         self.register_buffer("usual", usual)
 
-    def limit_rows(
-        self,
-        scaled: Tensor,
-        project: Callable[[Tensor], Tensor],
-        compare: Compare | None = None,
-    ) -> Shown:
+    def limit_rows(self, scaled: Tensor, project: Callable[[Tensor], Tensor]) -> Shown:
         """Return the input of the network for scaled rows, and the share of the network.
 
         Parameters
@@ -228,8 +223,6 @@ class Reach(nn.Module):
             Scaled rows. Those that are left out by `put_off_far_rows` are set to zero.
         project : callable
             Function that returns the scaled codes of PCA for scaled rows.
-        compare : callable, default=None
-            Function that returns squared errors, as for `ignore_odd_cells`. None keeps odd cells.
 
         Returns
         -------
@@ -242,36 +235,45 @@ class Reach(nn.Module):
             far = self._leave_out_loose(far, limits)
             return self._fade_rows(far, limits, project(far))
 
-        if self.usual is not None and compare is not None:
-            scaled = self._settle_rows(scaled, self.usual, compare)
         return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get())
 
-    def _settle_rows(self, scaled: Tensor, usual: Tensor, compare: Compare) -> Tensor:
-        """Return scaled rows without single odd cells that harm the others."""
+    def settle_codes(self, code: Tensor, scaled: Tensor, coder: Coder) -> Tensor:
+        """Return codes that ignore single odd cells of their rows that harm the others.
+
+        Parameters
+        ----------
+        code : Tensor of shape (n_samples, n_components)
+            Codes of the rows.
+        scaled : Tensor of shape (n_samples, n_features)
+            Scaled rows.
+        coder : Coder
+            Network and PCA.
+
+        Returns
+        -------
+        code : Tensor of shape (n_samples, n_components)
+            Codes, the same for rows without odd cells.
+        """
+        if self.usual is None:
+            return code
         limits = [own.clamp(-ODD_LIMIT, ODD_LIMIT) for own in _widen(self.row_bounds)]
         clipped = torch.clamp(scaled, *limits)
         if is_recording() or scaled.ndim != 2:
-            return ignore_odd_cells(scaled, clipped, usual, compare)
+            return ignore_odd_cells(code, scaled, clipped, self.usual, coder)
         try:
             odd = _find_differences(scaled, clipped)
         except RuntimeError:
             # As in `_limit`.
-            return ignore_odd_cells(scaled, clipped, usual, compare)
+            return ignore_odd_cells(code, scaled, clipped, self.usual, coder)
         if odd is not None:
             odd = odd[(scaled[odd] != clipped[odd]).sum(-1) == 1]
         if odd is None or len(odd) == 0:
-            return scaled
+            return code
         put_off = _PUT_OFF.get()
         if put_off is not None and len(odd) <= _SHARE_PUT_OFF * len(scaled):
             put_off.append(odd)
-            return scaled.index_fill(0, odd, 0)
-        # Rows that are compared must not be put off.
-        token = _PUT_OFF.set(None)
-        try:
-            part = ignore_odd_cells(scaled[odd], clipped[odd], usual, compare, odd)
-        finally:
-            _PUT_OFF.reset(token)
-        return scaled.index_copy(0, odd, part)
+            return code
+        return ignore_few_odd_cells(code, scaled, clipped, self.usual, coder, odd, put_off)
 
     def limit_codes(self, scaled: Tensor) -> Shown:
         """Return the input of the network for scaled codes, and the share of the network.

@@ -102,7 +102,7 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance : Tensor of shape (n_samples, n_components)
             Mean and logarithm of the variance of independent normal distributions.
         """
-        shown = self._limit_rows(self.scale_rows(inputs), inputs)
+        shown = self._limit_rows(self.scale_rows(inputs))
         mean, log_variance = self.encoder(self._show(shown, inputs)).chunk(2, dim=-1)
         mean = self._add_linear_path(mean, shown)
         log_variance = shown.fade(log_variance) + self.log_variance
