@@ -21,7 +21,7 @@ def pytest_itemcollected(item):
 def pytest_collection_modifyitems(items):
     """Mark all but every n-th combination of parameters as slow, in tests with this marker.
 
-    Each value of each parameter stays in a fast one, as in a Latin square.
+    Of two parameters with n values, each value stays in a fast one, as in a Latin square.
     """
     # `callspec.indices` holds the number of the combination for each parameter that is no fixture.
     places = defaultdict(dict)
@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items):
                 places[test, axis].setdefault(value, len(places[test, axis]))
                 for axis, value in values
             ]
-            if sum(numbers) % marker.args[0]:
+            (n,) = marker.args
+            if sum(numbers) % n != marker.kwargs.get("first", 0):
                 item.add_marker(pytest.mark.slow)
 
 

@@ -68,6 +68,7 @@ def test_many_rows_keep_the_network_that_was_judged():
     assert np.abs(model.mean_ - X.mean(axis=0)).max() > 1e-6
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize(
     "model",
     [
@@ -91,7 +92,7 @@ def test_codes_are_described_on_all_rows_of_the_fit(model):
         assert abs(np.corrcoef(codes.T)[0, 1]) < 1e-4
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(6)
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
 @pytest.mark.parametrize("shape", [(150, 12), (1100, 12)], ids=str)
 def test_a_sparse_table_makes_the_model_of_the_dense_one(kind, shape):

@@ -141,6 +141,7 @@ def choose_moments(n_calls, n_ends):
     return sorted({*range(1, 1 + n_ends), *between, *range(n_calls - n_ends + 1, n_calls + 1)})
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("n_ends", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_refit_interrupted_at_any_call_changes_nothing(kind, tables, n_ends):
     estimator, apply = kind
@@ -209,6 +210,7 @@ def test_a_refit_keeps_no_attributes_of_the_earlier_fit(tables):
                 refitted.p_values(X)
 
 
+@pytest.mark.mostly_slow(4)
 def test_a_refit_keeps_what_a_user_attached(kind, tables):
     estimator, _ = kind
     expected = vars(clone(estimator).fit(tables[1])).keys()
@@ -219,6 +221,7 @@ def test_a_refit_keeps_what_a_user_attached(kind, tables):
         assert vars(copy).keys() - {"note_"} == expected
 
 
+@pytest.mark.mostly_slow(4)
 def test_other_threads_see_one_fit_or_the_other(kind, tables):
     estimator, apply = kind
     X = tables[0]

@@ -159,6 +159,7 @@ def test_far_compares_shifted_rows(run, tmp_path):
     assert all(float(line[-3]) <= float(line[-1]) < 1.1 for line in lines)
 
 
+@pytest.mark.slow
 def test_outliers_prints_areas(run):
     text = run(
         "outliers", "--datasets", "iris", "--seeds", 1, "--rivals", "pca", "--set", "max_iter=2"
@@ -187,6 +188,7 @@ def test_outliers_continues_the_runs_of_a_file(run, tmp_path):
     assert {line[0] for line in file.read_text().splitlines()[1:]} == {"a", "b", "c"}
 
 
+@pytest.mark.slow
 def test_neighbors_prints_shares_kept(run):
     text = run("neighbors", "--datasets", "digits", "--codes", 4, "--quick", "--set", "max_iter=2")
     assert find_line(text, "codes")[:4] == ["codes", "skae", "skae, 4 bits", "pca"]

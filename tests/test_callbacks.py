@@ -56,6 +56,7 @@ def test_every_epoch_begins_and_ends_inside_of_the_fit(steady, images):
     assert recorder.events == ["setup", "begin fit", *epochs, "end fit", "teardown"]
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_callbacks_change_nothing(any_autoencoder, images):
     expected = any_autoencoder.fit(images).transform(images)
     monitor = callback.ScoringMonitor(scoring={"share": score_rows})
@@ -80,6 +81,7 @@ def test_a_fit_by_held_out_rows_can_be_ended(quick, images):
     assert len(estimator.validation_loss_curve_) == 3
 
 
+@pytest.mark.slow
 def test_the_estimator_after_an_epoch_is_that_of_a_fit_so_long(steady, images):
     recorder = Recorder(keep=True)
     steady.set_callbacks(recorder).fit(images)
@@ -136,6 +138,7 @@ def test_nothing_of_the_callbacks_is_left_in_the_fit(steady, images):
     assert not [origin for origin in origins if not origin.startswith("skorch.")]
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_continued_training_reports_its_own_epochs(steady, images, method):
     recorder = Recorder()

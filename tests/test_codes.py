@@ -87,6 +87,7 @@ def test_rows_are_counted_over_continued_fits(quick, plane):
     assert model.set_params(warm_start=True).fit(plane[:40]).n_samples_seen_ == 70
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_variances_are_in_the_unit_of_the_table(images, scale):
     model = AutoencoderTransformer(4, max_iter=3, random_state=0).fit(images * scale)
@@ -114,6 +115,7 @@ def test_codes_of_pca_are_whitened_on_request(quick, plane):
     np.testing.assert_allclose(estimator.transform(plane), expected, atol=1e-3)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("params", [{}, {"init": "random"}, {"loss": "binary_cross_entropy"}])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_codes_of_a_trained_model_are_centred_uncorrelated_and_ordered(

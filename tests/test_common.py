@@ -234,6 +234,7 @@ def test_checks_that_check_estimator_leaves_out(estimator):
         getattr(estimator_checks, name)(type(estimator).__name__, estimator)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("n_hidden", [16, 512])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_do_not_depend_on_their_neighbours_at_any_width(n_hidden, dtype):

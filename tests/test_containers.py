@@ -97,6 +97,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.slow
 def test_samples_in_all_containers_give_the_model_of_the_array(pictures):
     params = {"architecture": "conv", "hidden_layer_sizes": (4,)}
     expected = make(**params).fit(pictures).transform(pictures)

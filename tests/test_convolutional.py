@@ -37,6 +37,7 @@ def make(kind=AutoencoderTransformer, **params):
     return kind(3, **(defaults | params))
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_samples_of_any_size_keep_their_size(kernel_size):
     images = [(1, 28, 28), (3, 9, 7), (2, 1, 5), (1, 1, 1), (1, 2, 130)]
@@ -115,6 +116,7 @@ COMBINATIONS = [
 ]
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("params", COMBINATIONS, ids=str)
 def test_convolutions_go_together_with(params, images):
     X = images.copy()
@@ -157,6 +159,7 @@ def test_training_continues_after_a_fit(images):
         model.set_params(architecture=Convolutional(n_channels=(4,))).fit(samples)
 
 
+@pytest.mark.slow
 def test_a_search_reaches_the_kernel(images):
     search = GridSearchCV(make(max_iter=1), {"architecture__kernel_size": [3, 5]}, cv=2)
     best = search.fit(images).best_estimator_
@@ -179,11 +182,13 @@ def test_parameters_that_do_not_go_together_are_refused(images):
             make(**params).fit(images)
 
 
+@pytest.mark.slow
 def test_convolutions_learn_more_than_pca(images):
     model = make(architecture="conv", max_iter=15).fit(images)
     assert model.reconstruction_error_ < 0.7 * model.pca_reconstruction_error_
 
 
+@pytest.mark.slow
 def test_outliers_are_found_by_convolutions(images):
     detector = AutoencoderOutlierDetector(3, autoencoder=make()).fit(images)
     noise = np.random.RandomState(0).uniform(size=(5, 64))

@@ -53,7 +53,7 @@ def test_noisy_rows_are_reconstructed_better_than_without_and_than_by_pca(digits
     assert errors["gaussian"] < 0.8 * pca_error
 
 
-@pytest.mark.mostly_slow(4)
+@pytest.mark.mostly_slow(8)
 @pytest.mark.parametrize("corruption", sorted(LEVELS))
 def test_every_kind_trains_and_is_repeated_by_the_seed(digits, quick, any_autoencoder, corruption):
     X, _ = digits
@@ -127,6 +127,7 @@ def test_kinds_and_levels_are_searched_by_name(digits, quick):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_sparse_rows_get_noise_too(digits, quick, early_stopping):
     X, _ = digits
@@ -162,6 +163,7 @@ def test_a_share_is_at_most_one(wine, quick, corruption):
         quick(corruption=corruption, corruption_level=1.5).fit(wine[0])
 
 
+@pytest.mark.slow
 def test_levels_of_objects_are_searched(digits, quick):
     noise = Darkness(0.5)
     grid = {"corruption__level": [0.1, 0.5, 0.9]}

@@ -140,6 +140,7 @@ def test_categories_are_drawn_by_their_shares_and_agree_with_the_other_columns()
         assert drawn[drawn[:, :, 0] == value][:, 1].mean() == pytest.approx(4 * value, abs=0.4)
 
 
+@pytest.mark.slow
 def test_half_the_values_missing_at_random_are_half_of_the_information():
     X = np.random.default_rng(0).normal(size=(400, 3))
     hidden = X.copy()
@@ -151,6 +152,7 @@ def test_half_the_values_missing_at_random_are_half_of_the_information():
     assert pooled.standard_errors[0] == pytest.approx(1 / np.sqrt(200), rel=0.2)
 
 
+@pytest.mark.slow
 def test_the_network_makes_draws_more_accurate():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2))

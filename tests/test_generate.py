@@ -151,6 +151,7 @@ def fit_generator(name, X, container):
     return generator.fit(X)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 def test_samples_have_the_names_and_the_container_of_the_table(rows, name, container):

@@ -140,6 +140,7 @@ def test_a_splitter_without_rows_to_hold_out_is_refused():
         fit(X, validation_fraction=Everything())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patients", [15], indirect=True)
 def test_a_detector_takes_new_groups_for_no_outliers(patients):
     X, groups = patients
@@ -153,6 +154,7 @@ def test_a_detector_takes_new_groups_for_no_outliers(patients):
     assert shares[1] < shares[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patients", [15], indirect=True)
 def test_an_imputer_judges_by_groups_that_it_has_not_seen(patients):
     X, groups = patients
@@ -167,6 +169,7 @@ def test_an_imputer_judges_by_groups_that_it_has_not_seen(patients):
     assert errors[1] > 1.3 * errors[0]
 
 
+@pytest.mark.slow
 def test_texts_of_a_group_are_held_out_together():
     words = np.random.default_rng(0).integers(2, 40, (8, 4)).repeat(12, axis=0)
     groups = np.arange(8).repeat(12)
@@ -177,6 +180,7 @@ def test_texts_of_a_group_are_held_out_together():
     assert apart.reconstruction_error_ > 1.5 * seen.reconstruction_error_
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.parametrize(
     "estimator",
     [

@@ -107,6 +107,7 @@ def test_fills_of_the_network_are_used_where_they_reduce_the_error(digits):
     assert error < find_error(X, imputer.transform(hidden), hidden)
 
 
+@pytest.mark.slow
 def test_neighbours_count_where_they_help():
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(6, 8))
@@ -173,6 +174,7 @@ def test_rows_without_a_value_get_the_mean(gappy):
     assert np.abs(filled - np.nanmean(X, axis=0)).max() < 0.5
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.filterwarnings("ignore:Skipping features:UserWarning")
 @pytest.mark.filterwarnings("ignore::skae.exceptions.ImputationWarning")
 @pytest.mark.parametrize("keep", [False, True])

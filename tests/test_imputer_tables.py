@@ -71,6 +71,7 @@ def make_numbers():
     return np.where(rng.random(X.shape) < 0.2, np.nan, X)
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize(
     "convert",
     [
@@ -304,7 +305,7 @@ def test_sparse_columns_stay_sparse(table):
     np.testing.assert_array_equal(filled["s"].to_numpy()[there], cells[there])
 
 
-@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize("output", ["pandas", pytest.param("polars", marks=pytest.mark.slow)])
 def test_results_do_not_depend_on_the_global_output_of_scikit_learn(
     table, filled_beside_indicators, output
 ):
@@ -385,7 +386,7 @@ def test_an_error_of_the_autoencoder_names_its_units():
 
 
 @pytest.mark.parametrize(
-    "value", [1e39, pytest.param(1e200, marks=pytest.mark.slow), 1.7e308, 5e-324]
+    "value", [1e39, *(pytest.param(x, marks=pytest.mark.slow) for x in (1e200, 1.7e308, 5e-324))]
 )
 def test_extreme_values_leave_finite_fills(value):
     X = make_numbers()
@@ -398,7 +399,7 @@ def test_extreme_values_leave_finite_fills(value):
     assert np.isfinite(make_imputer().fit_transform(whole)).all()
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("standardize", [True, False])
 @pytest.mark.parametrize("cell", [1e20, 1e32, 1e155, 1e300])
 @pytest.mark.filterwarnings("ignore::skae.exceptions.OutlyingCellWarning")
@@ -436,7 +437,7 @@ def test_the_fitted_autoencoder_is_of_a_public_class():
     assert type(make_imputer().fit(make_numbers()).autoencoder_) is AutoencoderTransformer
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize(
     "make", [lambda X: X, list, lambda X: X.tolist()], ids=["array", "list", "nested"]
 )

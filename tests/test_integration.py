@@ -245,6 +245,7 @@ def test_probabilities_are_calibrated(wine):
     assert model.score(X, y) > 0.8
 
 
+@pytest.mark.slow
 def test_the_importance_of_features_is_measured(wine):
     X, y = wine
     X = np.column_stack([X, np.zeros(len(X))])

@@ -96,7 +96,9 @@ def test_pictures_are_measured_as_their_rows_are(conv, pictures):
         assert (explanation.image_shape, len(explanation.feature_names)) == ((1, 8, 8), 64)
 
 
-@pytest.mark.parametrize("form", [pytest.param("array", marks=pytest.mark.slow), "series", "rows"])
+@pytest.mark.parametrize(
+    "form", [*(pytest.param(x, marks=pytest.mark.slow) for x in ("array", "series")), "rows"]
+)
 def test_pictures_are_drawn_in_their_own_shape(conv, pictures, form):
     X = FORMS[form](pictures)
     display = ReconstructionDisplay.from_estimator(conv, X, n_rows=2)
@@ -182,7 +184,7 @@ def test_comparisons_give_pca_the_pixels_of_pictures(conv, pictures):
     np.testing.assert_array_equal(downstream.pca_scores, expected)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(7)
 @pytest.mark.filterwarnings("ignore::scipy.sparse.SparseEfficiencyWarning")
 @pytest.mark.parametrize("kind", ["matrix", "array"])
 @pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "dia", "dok", "lil"])
@@ -206,6 +208,7 @@ def test_entries_that_occur_twice_are_one_for_metrics():
     assert explained_variance(pca, twice) == pytest.approx(explained_variance(pca, X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 def test_frames_of_sparse_columns_are_measured(fill):
     rng = np.random.default_rng(0)
@@ -247,6 +250,7 @@ MISSING = {
 }
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_are_left_out_with_a_warning():
     X, y = load_iris(return_X_y=True)
     expected = compare_downstream(PCA(2), X[1::2], y[1::2], cv=3).scores
@@ -282,6 +286,7 @@ def test_labels_that_are_all_there_give_no_warning():
         neighborhood_hit(X, [None] * 150)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", [pytest.param("pandas", marks=pytest.mark.slow), "polars"])
 def test_the_kind_of_output_that_is_set_changes_no_figure(output, images):
     X, y = np.array(images[:60, 8:24]), np.arange(60) % 3

@@ -42,6 +42,7 @@ def test_every_loss_falls_in_every_way_of_training(digits, any_autoencoder, loss
     assert np.isfinite(model.inverse_transform(model.transform(X))).all()
 
 
+@pytest.mark.slow
 def test_robust_losses_look_past_outliers(contaminated, quick):
     clean, X = contaminated
     params = {"n_components": 8, "max_iter": 30, "early_stopping": False, "output_range": None}
@@ -53,6 +54,7 @@ def test_robust_losses_look_past_outliers(contaminated, quick):
     assert errors["huber"] < 0.7 * errors["squared_error"]
 
 
+@pytest.mark.slow
 def test_poisson_reconstructs_rates_of_counts(counts, quick):
     X, rates = counts
     model = quick(
@@ -129,6 +131,7 @@ def test_a_name_is_a_short_form_of_an_object(digits, quick):
         assert by_name.reconstruction_error_ == by_object.reconstruction_error_
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("loss", [HuberLoss(delta=2.0), LogCosh(), Cosine()])
 def test_losses_given_as_objects_take_weights(digits, quick, loss):
     X, _ = digits
@@ -161,6 +164,7 @@ def test_an_epoch_that_is_better_by_chance_is_refused(quick, loss):
     assert model.best_iter_ == 0
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("estimator", ["plain", "adversarial"])
 def test_parameters_of_losses_are_searched(digits, quick, estimator):
     model = quick(max_iter=2, early_stopping=False)
@@ -237,6 +241,7 @@ def test_invalid_losses_are_refused_before_training(wine, quick):
             quick(loss=loss, max_iter=1).fit(wine[0] - wine[0].mean(0))
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("params", [{}, {"net_params": {"optimizer": torch.optim.Adam}}])
 def test_a_criterion_of_a_single_number_warns_once(digits, quick, params):
     with warnings.catch_warnings(record=True) as caught:
@@ -263,6 +268,7 @@ def test_a_single_number_cannot_be_weighted(digits, quick):
         model.fit(X, sample_weight=np.ones(len(X)))
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("loss", [HuberLoss(2.0), LogCosh(), Cosine()])
 def test_missing_cells_do_not_count(digits, quick, loss):
     X = digits[0][:150, 16:32]

@@ -124,6 +124,7 @@ def test_too_many_codes_are_left_out_with_a_remark(flowers, capsys):
     assert any(line.startswith("Left out 8 codes") for line in lines)
 
 
+@pytest.mark.slow
 def test_report_is_the_table_as_a_page(flowers, tmp_path, capsys):
     page = tmp_path / "page.html"
     options = ("--target", "kind", "--n-components", 1, "--max-rows", 50, "--splits", 1)
@@ -167,6 +168,7 @@ def test_missing_cells_are_passed_over_or_their_rows_left_out(flowers, tmp_path,
     assert "42 rows to fit on, 14 held out, 4 columns" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys):
     draw = np.random.default_rng(0)
@@ -300,7 +302,9 @@ def test_control_characters_are_escaped_in_the_output(tmp_path, capsys):
         assert all(letter.isprintable() for letter in text.replace("\n", ""))
 
 
-@pytest.mark.parametrize(("given", "code"), [("FLOWERS", 0), ("no.csv", 2)])
+@pytest.mark.parametrize(
+    ("given", "code"), [pytest.param("FLOWERS", 0, marks=pytest.mark.slow), ("no.csv", 2)]
+)
 def test_a_missing_standard_output_does_not_matter(flowers, tmp_path, monkeypatch, given, code):
     # As in services, and after `>&-` in a shell.
     monkeypatch.setattr(sys, "stdout", None)
@@ -392,6 +396,7 @@ def test_module_runs_as_a_program(flowers):
     assert "45 rows to fit on, 15 held out, 5 columns" in process.stdout
 
 
+@pytest.mark.mostly_slow(3, first=2)
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["compare", "--nonsense"], ["compare", "no.csv"]]
 )

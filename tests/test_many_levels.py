@@ -67,6 +67,7 @@ def test_groups_contain_similar_categories(fitted):
     assert len(np.unique(grid.places, axis=0)) == grid.n_levels
 
 
+@pytest.mark.slow
 def test_models_of_many_categories_are_saved_and_trained_further(fitted, tmp_path):
     frame = make_frame(200, seed=1)
     skae.save(fitted, tmp_path / "model.skae")

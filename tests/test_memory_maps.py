@@ -48,12 +48,13 @@ def assert_same_fit(found, expected, X):
     assert found.best_iter_ == expected.best_iter_
 
 
+@pytest.mark.mostly_slow(3, first=1)
 def test_a_small_map_is_fitted_as_an_array_is(tables):
     X, memory_map = tables
     assert_same_fit(fit(memory_map, max_iter=1), fit(X, max_iter=1), X)
 
 
-@pytest.mark.mostly_slow(3)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.usefixtures("stays_on_disk")
 @pytest.mark.parametrize(
     "params",
@@ -70,6 +71,7 @@ def test_a_large_map_is_fitted_as_an_array_is(tables, params):
     assert_same_fit(fit(memory_map, **params), fit(X, **params), X)
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.usefixtures("stays_on_disk")
 def test_weights_mean_the_same_for_a_large_map(tables):
     X, memory_map = tables
@@ -78,6 +80,7 @@ def test_weights_mean_the_same_for_a_large_map(tables):
     assert_same_fit(fit(memory_map, **params), fit(X, **params), X)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.usefixtures("stays_on_disk")
 def test_chunks_of_a_large_map_are_fitted_as_those_of_an_array(tables):
     X, memory_map = tables
@@ -100,7 +103,7 @@ def test_results_for_a_map_are_those_for_an_array(tables):
 TYPES = ["uint8", "int16", "bool", "float16", ">f4", ">f8", "int64"]
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.usefixtures("stays_on_disk")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_large_map_of_any_numbers_is_fitted_as_an_array_is(digits, tmp_path, dtype):

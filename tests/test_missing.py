@@ -244,6 +244,7 @@ def test_values_in_missing_cells_of_the_target_do_not_matter(images, masked):
         assert torch.equal(first, second)
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "poisson"])
 def test_fast_steps_are_those_of_autograd(images, masked, loss):
     from skorch.callbacks import Callback
@@ -259,7 +260,7 @@ def test_fast_steps_are_those_of_autograd(images, masked, loss):
     np.testing.assert_allclose(fast.loss_curve_, slow.loss_curve_, rtol=1e-9)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4, first=2)
 @pytest.mark.parametrize("corruption", ["gaussian", "hiding"])
 def test_every_way_of_training_takes_missing_cells(wine, any_autoencoder, corruption):
     X = hide(wine[0])

@@ -122,6 +122,7 @@ def test_errors_are_those_of_columns_and_scores_their_means(fitted, name):
         assert model.validation_loss_curve_[0] >= min(model.validation_loss_curve_)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
 def test_metrics_take_frames(fitted, name):
     frame, model = fitted[name]
@@ -145,6 +146,7 @@ def test_metrics_take_frames(fitted, name):
     assert 0.3 < metrics.neighbors_kept_score(pipeline, frame) < 1
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
 def test_codes_of_frames_are_explained_by_numbers_and_categories(fitted, name):
     frame, model = fitted[name]
@@ -168,6 +170,7 @@ def test_codes_of_frames_are_explained_by_numbers_and_categories(fitted, name):
     assert len(inspection.top_rows(pipeline, frame, code=1, n_rows=4)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaps", pytest.param("polars, gaps", marks=pytest.mark.slow)])
 def test_displays_draw_frames(fitted, name, quick):
     frame, model = fitted[name]
@@ -202,6 +205,7 @@ def test_displays_draw_frames(fitted, name, quick):
     plt.close("all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("gaps", marks=pytest.mark.slow), "polars, gaps"])
 def test_predictions_from_codes_of_frames_are_compared_with_famd(fitted, name, quick):
     frame, _ = fitted[name]
@@ -214,6 +218,7 @@ def test_predictions_from_codes_of_frames_are_compared_with_famd(fitted, name, q
     assert (metrics.code_stability(estimator, frame, n_seeds=2).from_all > 0.5).all()
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("name", ["gaps", "polars, gaps"])
 def test_models_of_frames_can_be_pickled_and_saved(fitted, name, tmp_path):
     frame, model = fitted[name]
@@ -227,6 +232,7 @@ def test_models_of_frames_can_be_pickled_and_saved(fitted, name, tmp_path):
         assert nats.equals(model.reconstruction_errors(frame, unit="nats"))
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("n", [N, 1200])  # cross-validated, and with rows held out
 def test_nats_are_log_likelihoods_with_the_variances_of_held_out_rows(n, quick):
     frame, new = (make_frame(n, seed)[["float", "date", "text", "boolean"]] for seed in (0, 7))
@@ -340,7 +346,7 @@ def test_uninformative_columns_are_left_out_and_named(quick):
         quick().fit(frame[["key", "same"]])
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize(("action", "n_shown"), [("default", 1), ("always", 3)])
 @pytest.mark.parametrize("column", ["constant", "too many codes"])
 def test_the_default_filter_shows_a_warning_of_all_folds_once(action, n_shown, column):
@@ -577,6 +583,7 @@ def test_equal_times_in_another_time_zone_are_equal(of_types):
     np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize(
     "columns",
     [
@@ -616,6 +623,7 @@ def test_integers_of_128_bits_come_back():
     assert model.inverse_transform(model.transform(frame)).schema == frame.schema
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("names", [range(3), ["x", "kind", "tag"]])
 def test_detectors_take_frames_whose_columns_have_other_names_or_numbers(names):
     draw = np.random.default_rng(0)

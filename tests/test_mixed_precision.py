@@ -114,6 +114,7 @@ def fit_quickly(estimator, images, **params):
         return estimator.fit(images[:80])
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.filterwarnings("ignore::skae.exceptions.MixedPrecisionWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_network_is_fitted_on_any_processor(images, kind):
@@ -121,6 +122,7 @@ def test_every_kind_of_network_is_fitted_on_any_processor(images, kind):
     assert np.isfinite(fitted.transform(images)).all()
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.usefixtures("without_bfloat16")
 @pytest.mark.parametrize("kind", KINDS)
 def test_single_precision_stands_in_with_a_warning(images, kind):

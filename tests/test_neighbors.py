@@ -81,6 +81,7 @@ def test_codes_by_cosine_have_unit_length(X):
     np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_short_codes_learn_a_higher_temperature(X):
     module = make_model(max_iter=10, early_stopping=False).fit(X).net_.module_
     assert 0.3 < module.scale_logits(torch.ones(())) < 0.95
@@ -170,6 +171,7 @@ def test_a_row_of_weight_zero_has_no_influence(X):
     np.testing.assert_array_equal(a.transform(X), b.transform(X))
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize(
     "params",
     [

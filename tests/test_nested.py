@@ -125,6 +125,7 @@ def test_more_codes_than_the_table_has_ranks(wine):
     assert model.score_curve_[-1] == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize(
     "params",
     [
@@ -211,6 +212,7 @@ def test_nested_and_other_fits_do_not_continue_each_other(halves):
         model.fit(halves[0][:100])
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("loss", [SquaredError(), BinaryCrossEntropy()], ids=str)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradients_by_hand_are_those_of_autograd(halves, loss, weighted):
@@ -364,6 +366,7 @@ def test_a_further_code_that_does_harm_is_not_used():
     assert choose_numbers(errors, [1, 2, 4, 6, 8]).tolist() == [1, 2, 3, 2, 2, 6, 7, 8]
 
 
+@pytest.mark.slow
 def test_more_codes_never_reconstruct_worse_rows_that_judge(halves):
     """Without the rule, a ninth code would be harmful to the decoder of sixteen."""
     params = SMALL | {"n_components": 12, "max_iter": 30, "early_stopping": False}

@@ -34,7 +34,7 @@ def test_an_error_that_is_pcas_but_for_rounding_is_reported_as_pcas():
                     assert model.reconstruction_error_ == model.pca_reconstruction_error_
 
 
-@pytest.mark.mostly_slow(3)
+@pytest.mark.mostly_slow(2)
 @ignore_no_gain
 @pytest.mark.filterwarnings("ignore::skae.exceptions.OutlyingCellWarning")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -236,6 +236,7 @@ def test_imputers_of_scikit_learn_in_double_precision(path):
         np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_pipelines_in_double_precision_stay_in_it_and_take_no_rows(images, path):
     # Steps that pass rows on are left out.
     model = make_pipeline(

@@ -263,6 +263,7 @@ def test_a_pickle_scores_alike(fitted, zeros):
     np.testing.assert_array_equal(loaded.decision_function(X), fitted.decision_function(X))
 
 
+@pytest.mark.slow
 def test_a_second_fit_forgets_the_first(zeros):
     detector = make_detector().fit(zeros[1][:40, :50])
     again = detector.fit(zeros[0][:40])
@@ -317,6 +318,7 @@ def test_parameters_are_refused(zeros):
             make_detector(**params).fit(zeros[0][:20])
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("contamination", ["auto", 0.5])
 @pytest.mark.parametrize("n_rows", [2, 3, 10])
 def test_few_rows_are_enough(zeros, n_rows, contamination):
@@ -343,6 +345,7 @@ def test_a_feature_that_was_constant_counts(zeros):
     assert (detector.score_samples(changed) < detector.score_samples(X[:5])).all()
 
 
+@pytest.mark.slow
 def test_cross_entropy_takes_pixels(zeros):
     autoencoder = AutoencoderTransformer(
         loss="binary_cross_entropy", max_iter=2, early_stopping=False
@@ -391,6 +394,7 @@ def test_rows_may_lack_values_with_a_template_that_takes_them(zeros, masked):
         make_detector(autoencoder=masked).fit(np.where(np.arange(64) == 3, np.nan, X))
 
 
+@pytest.mark.slow
 def test_images_may_have_separate_axes(zeros):
     rows = zeros[0][:60]
     X = rows.reshape(-1, 1, 8, 8)
@@ -442,7 +446,7 @@ def test_without_gaps_a_template_that_takes_them_changes_little(zeros, masked):
     assert np.corrcoef(plain, with_mask)[0, 1] > 0.9
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_rows_far_beyond_single_precision_are_outliers(zeros, dtype, make):
@@ -460,6 +464,7 @@ def test_rows_far_beyond_single_precision_are_outliers(zeros, dtype, make):
     assert (errors.argmax(axis=1) == 5).all()
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.parametrize("value", [1e12, 1e39, 1.7e308])
 def test_a_row_far_beyond_the_others_is_found_in_training(value):
     X = np.random.default_rng(0).normal(size=(100, 4))
@@ -559,6 +564,7 @@ def test_rows_too_few_to_calibrate_have_p_values_of_one(zeros):
     assert set(few.predict(zeros[1], fdr=0.5)) <= {-1, 1}
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize(
     ("cv", "fdr", "message"),
     [
@@ -585,6 +591,7 @@ def test_a_column_observed_in_few_rows_and_rows_numbered_by_a_splitter(zeros):
     assert np.isnan(detector.cell_z_scores(X)[:, 10]).sum() == 59
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_z_scores_name_the_cell_and_its_direction(calibrated, make):
     ordinary = calibrated[1]
@@ -600,6 +607,7 @@ def test_z_scores_name_the_cell_and_its_direction(calibrated, make):
     assert z_scores[1, 4] < -5
 
 
+@pytest.mark.slow
 def test_a_frame_whose_only_mixed_column_is_left_out():
     numbers = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4))).rename(columns=str)
     for column in ("x", True, pd.Timestamp("2020"), [f"id {i}" for i in range(60)]):

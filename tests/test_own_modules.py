@@ -146,6 +146,7 @@ class Wide(Architecture):
         return Dense().make_stacks(replace(plan, hidden_layer_sizes=(self.n_units,)))
 
 
+@pytest.mark.slow
 def test_a_search_reaches_the_parameters_of_an_architecture(images):
     search = GridSearchCV(
         AutoencoderTransformer(2, architecture=Wide(), max_iter=1),
@@ -191,6 +192,7 @@ def test_shapes_that_do_not_fit_are_refused(sample_shape, message, images):
         make(architecture="dense", sample_shape=sample_shape).fit(images)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("architecture", ["dense", Pictures])
 def test_arrays_of_images_are_taken_as_they_are(architecture, images):
     samples = images.reshape(-1, 1, 8, 8)
@@ -212,6 +214,7 @@ def test_images_whose_axes_are_in_another_order_are_refused(images):
         make(architecture="dense", sample_shape=(2, 4, 8)).fit(images.reshape(-1, 4, 8, 2))
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("architecture", ["dense", "conv", Pictures])
 def test_images_whose_axes_are_others_than_in_fit_are_refused(architecture, images):
     model = make(architecture=architecture).fit(images)

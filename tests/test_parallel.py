@@ -94,9 +94,11 @@ def assert_fits_are(expected_fits, estimators, X, **params):
 
 OPTIONS = {
     "plain": {},
-    "no linear path": {"init": "random", "early_stopping": False},
     "range": {"output_range": "auto", "early_stopping": False},
     "noise": {"corruption": "gaussian"},
+}
+SLOW_OPTIONS = {
+    "no linear path": {"init": "random", "early_stopping": False},
     "fixed epochs": {"early_stopping": False},
     "penalty": {"penalty": "l1", "alpha": 0.1},
     "penalty that is not batched": {
@@ -104,8 +106,6 @@ OPTIONS = {
         "alpha": 0.1,
         "early_stopping": False,
     },
-}
-SLOW_OPTIONS = {
     "wide": {"hidden_layer_sizes": (64,)},
     "absolute": {"loss": "absolute_error"},
     "double": {"dtype": "float64"},
@@ -131,6 +131,7 @@ def test_fits_side_by_side_are_those_alone(option, wine):
     assert_equal_fits(estimators, wine[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss", ["binary_cross_entropy", pytest.param("poisson", marks=pytest.mark.slow)]
 )
@@ -142,7 +143,8 @@ def test_losses_with_links_are_kept_apart(loss, wine):
 
 
 @pytest.mark.parametrize(
-    "likelihood", ["gaussian", pytest.param("laplace", marks=pytest.mark.slow), "bernoulli"]
+    "likelihood",
+    ["gaussian", *(pytest.param(x, marks=pytest.mark.slow) for x in ("laplace", "bernoulli"))],
 )
 def test_variational_models_of_many_seeds_are_those_alone(likelihood, wine):
     X = (wine[0] > 0).astype(float) if likelihood == "bernoulli" else wine[0]
@@ -157,6 +159,7 @@ def test_variational_models_of_many_seeds_are_those_alone(likelihood, wine):
     assert_equal_fits([*estimators, in_folds], X)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("divergence", ["adversarial", "mmd"])
 def test_adversarial_models_of_many_seeds_are_those_alone(divergence, wine):
     estimators = [
@@ -168,6 +171,7 @@ def test_adversarial_models_of_many_seeds_are_those_alone(divergence, wine):
     assert_equal_fits(estimators, wine[0])
 
 
+@pytest.mark.slow
 def test_models_of_incomplete_tables_are_those_alone(wine):
     X = wine[0][:, :6].copy()
     X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
@@ -178,6 +182,7 @@ def test_models_of_incomplete_tables_are_those_alone(wine):
     assert_equal_fits(estimators, X)
 
 
+@pytest.mark.slow
 def test_settings_that_differ_do_not_keep_fits_apart(wine):
     estimators = [
         make_transformer(loss="huber", weight_decay=0.1),
@@ -231,6 +236,7 @@ def test_nested_searches_score_as_alone(wine):
         np.testing.assert_array_equal(cross_val_score(search, wine[0], cv=2), alone)
 
 
+@pytest.mark.slow
 def test_unions_and_bagging_side_by_side_give_the_results_of_alone(wine):
     X, y = wine
     union = FeatureUnion(
@@ -348,6 +354,7 @@ def test_an_error_is_that_of_its_own_task(wine):
     assert failed[0] == failed[2] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "method", "params"),
     [
@@ -541,6 +548,7 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
     assert most[-1] == 1
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("n_rows", [300, 1100])
 def test_joint_memory_counts_as_memory_of_its_tasks(n_rows, monkeypatch):
     kept = []

@@ -39,7 +39,7 @@ def share_near_zero(codes):
     return float((np.abs(codes) < 0.1 * deviations).mean())
 
 
-@pytest.mark.mostly_slow(4)
+@pytest.mark.mostly_slow(8)
 @pytest.mark.parametrize("penalty", sorted(PENALTIES))
 def test_every_penalty_works_in_every_way_of_training(digits, any_autoencoder, penalty):
     X = digits[0][:100]
@@ -130,6 +130,7 @@ def test_a_name_is_a_short_form_of_an_object(digits, overcomplete):
     np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
 
 
+@pytest.mark.slow
 def test_penalties_are_searched_by_name(digits, quick):
     grid = {"penalty": [None, "contractive"], "alpha": [1e-3, 1e-1]}
     search = GridSearchCV(quick(max_iter=1), grid, cv=2).fit(digits[0])
@@ -162,7 +163,7 @@ class Gated(torch.nn.Module):
         return code.sign() * (code.abs() - self.least).clamp(min=0)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("penalty", [Threshold(1.0), Gates()])
 def test_a_user_defined_sparsity_works_in_every_way_of_training(digits, any_autoencoder, penalty):
     X, _ = digits

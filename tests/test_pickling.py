@@ -61,6 +61,7 @@ def test_every_kind_of_network_survives_a_pickle(quick, images, params):
     assert_same_results(estimator, through_pickle(estimator), images)
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_copies_can_be_fitted_again(quick, images, make_copy):
     estimator = quick().fit(images)
@@ -92,6 +93,7 @@ def test_a_pickle_holds_the_weights_and_little_else(quick, images):
         assert len(pickle.dumps(estimator)) <= 1.1 * n_bytes + 10_000
 
 
+@pytest.mark.mostly_slow(2)
 def test_pickles_hold_no_state_of_training(any_autoencoder, images):
     names = pickle.dumps(any_autoencoder.fit(images))
     for leftover in (b"optim", b"EpochHook", b"BestEpoch", b"FiniteLoss", b"callback_ctx"):
@@ -150,6 +152,7 @@ def test_equal_versions_are_not_warned_of(quick, images):
         pickle.loads(pickled)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_clone_has_the_parameters_and_no_fit(any_autoencoder, images):
     duplicate = clone(any_autoencoder.fit(images))
     assert repr(duplicate.get_params()) == repr(any_autoencoder.get_params())
@@ -167,23 +170,27 @@ def test_models_fitted_on_a_gpu_are_loaded_on_the_cpu(quick, images, params):
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-4)
 
 
+@pytest.mark.mostly_slow(2)
 def test_equal_fits_have_equal_pickles(any_autoencoder, images):
     first, second = (clone(any_autoencoder).fit(images) for _ in range(2))
     assert pickle.dumps(first) == pickle.dumps(second)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_pickle_holds_no_modules(any_autoencoder, images):
     pickled = pickle.dumps(any_autoencoder.set_params(net_params=None).fit(images))
     assert b"torch.nn" not in pickled
     assert b"_rebuild" not in pickled
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_cloudpickle_copies_a_fitted_estimator(any_autoencoder, images):
     estimator = any_autoencoder.fit(images)
     copied = pickle.loads(cloudpickle.dumps(estimator))
     assert_same_results(estimator, copied, images)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize(
     "params",
     [

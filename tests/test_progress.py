@@ -68,6 +68,7 @@ WORKS = {
 }
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("name", WORKS)
 def test_a_terminal_shows_speed_and_removes_the_bar(impatient, monkeypatch, model, tmp_path, name):
     monkeypatch.setattr("skae._engine.tables.stored._LARGE_BYTES", 1000)

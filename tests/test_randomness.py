@@ -59,6 +59,7 @@ def double_by_default():
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.usefixtures("global_state_kept")
 def test_nothing_global_is_touched(any_autoencoder, images):
     any_autoencoder.fit(images)
@@ -85,6 +86,7 @@ def test_nothing_global_is_touched_by_a_failure(quick, images, monkeypatch, meth
         getattr(estimator, method)(images[:, :4] if method == "inverse_transform" else images)
 
 
+@pytest.mark.mostly_slow(2)
 def test_one_seed_gives_one_result(any_autoencoder, images):
     first = codes_of(any_autoencoder, images)
     np.testing.assert_array_equal(codes_of(any_autoencoder, images), first)
@@ -103,6 +105,7 @@ def test_a_random_state_advances_from_fit_to_fit(quick, images):
     np.testing.assert_array_equal(codes_of(again, images), first)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_global_seeds_have_no_influence(any_autoencoder, images):
     results = []
     for seed in (1, 2):
@@ -120,7 +123,7 @@ def test_no_seed_follows_numpys_global_one(quick, images):
     assert not np.array_equal(codes_of(quick(random_state=None), images), first)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(2, first=1)
 def test_fits_in_several_threads_are_those_in_one(any_autoencoder, images):
     alone = codes_of(copy.deepcopy(any_autoencoder), images)
     estimators = [copy.deepcopy(any_autoencoder) for _ in range(3)]

@@ -36,8 +36,8 @@ FAMILIES = {
     "adversarial": AdversarialAutoencoderTransformer(),
     "discrepancy": AdversarialAutoencoderTransformer(divergence="mmd"),
 }
-# These have the network of another family, and differ from it in the loss or in the noise.
-SAME_NETWORK = {"denoising", "sparse", "contractive", "adversarial", "discrepancy"}
+# The others differ from these in the loss, the noise, the precision, or the kind of samples.
+FAST = {"dense", "masked", "conv"}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def wide():
     return X, AutoencoderTransformer(3, **params).fit(X)
 
 
-@pytest.mark.parametrize("n_far", [6, 2000])
+@pytest.mark.parametrize("n_far", [6, pytest.param(2000, marks=pytest.mark.slow)])
 def test_far_rows_of_large_tables_have_the_results_that_they_have_alone(n_far, wide):
     X, model = wide[0].copy(), wide[1]
     far = np.random.default_rng(0).choice(len(X), n_far, replace=False)
@@ -141,8 +141,7 @@ def make_readings(n_samples, level=20.0, seed=0):
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=pytest.mark.slow) if name in SAME_NETWORK else name
-        for name in FAMILIES
+        name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES
     ],
 )
 def family(request):
@@ -196,7 +195,7 @@ def test_a_column_that_rested_in_training_may_move_later(family, pca):
         assert compare_errors(family, pca, moved, slice(9)) < before + 0.2, level
 
 
-@pytest.mark.parametrize("kind", ["array", "frame"])
+@pytest.mark.parametrize("kind", ["array", pytest.param("frame", marks=pytest.mark.slow)])
 def test_a_standardised_column_that_rested_leaves_the_others_alone(kind):
     """The column has as much weight as the others, unlike in its own units."""
     scaler = StandardScaler().fit(make_readings(300))
@@ -242,6 +241,7 @@ def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pc
         assert compare_errors(family, pca, odd, slice(None)) < 1.05, factor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_a_cell_moved_within_its_range_harms_the_others_less_than_in_pca(seed):
     """A network that follows the move takes the row for another one."""
@@ -284,6 +284,7 @@ def test_a_value_of_other_rows_does_not_make_a_row_one_of_them(plant):
     assert compare_errors(model, pca, make_plant(20, 20, seed=2), slice(None)) < 0.2
 
 
+@pytest.mark.slow
 def test_rows_with_odd_cells_have_the_same_codes_in_all_forms(plant, tmp_path):
     model, _ = plant
     X = make_plant(20_000, 0, seed=1)
@@ -302,6 +303,7 @@ def test_rows_with_odd_cells_have_the_same_codes_in_all_forms(plant, tmp_path):
     np.testing.assert_allclose(exported.module()(rows).detach(), module(rows).detach(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_codes_with_ignored_cells_are_uncorrelated(plant):
     X = make_plant(1000, 6, seed=0)
     X[500:520, 9] = 7
@@ -364,6 +366,7 @@ def test_values_on_one_side_do_not_extend_a_range_on_the_other():
     torch.testing.assert_close(shown.share, 1 / (1 + torch.tensor([[0.1]]) ** 2))
 
 
+@pytest.mark.slow
 def test_rows_fade_to_the_pca_of_all_rows_where_some_were_held_out():
     """With a few huge rows, the PCA of nine tenths of a table differs from that of all."""
     rng = np.random.default_rng(1)

@@ -96,6 +96,7 @@ def test_recurrent_networks_reconstruct_better_than_pca(padded):
     assert model.reconstruction_error_ < 0.7 * model.pca_reconstruction_error_
 
 
+@pytest.mark.slow
 def test_beyond_its_end_a_sequence_continues_like_longer_ones(padded):
     model = make(max_iter=40, architecture="recurrent").fit(padded)
     reconstruction = model.inverse_transform(model.transform(padded))
@@ -111,6 +112,7 @@ def test_beyond_its_end_a_sequence_continues_like_longer_ones(padded):
     assert error < 0.7 * np.mean((waves - np.nanmean(padded, axis=0))[beyond] ** 2)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize(
     "params",
     [

@@ -21,7 +21,7 @@ def name_options(options):
     return "-".join(options)
 
 
-@pytest.mark.mostly_slow(4)
+@pytest.mark.mostly_slow(8, first=2)
 @pytest.mark.parametrize("options", OPTIONS, ids=name_options)
 def test_options_go_with_every_way_of_training(digits, any_autoencoder, options):
     X = digits[0][:100]
@@ -90,6 +90,7 @@ def test_dropout_leaves_the_global_generator_alone(digits, quick):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_deep_networks_learn_with_normalisation(digits, quick):
     X, _ = digits
     params = {"hidden_layer_sizes": (32, 32, 32), "max_iter": 20, "early_stopping": False}

@@ -26,6 +26,7 @@ def sources():
     return np.sign(uniform) * np.abs(uniform) ** [1.0, 0.5, 2.0] * [3, 2, 1]
 
 
+@pytest.mark.mostly_slow(2)
 @quietly
 @pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("rotation", ROTATIONS)
@@ -100,6 +101,7 @@ def test_codes_that_do_not_vary_stay_apart(quick, sources, rotation, n_component
     )
 
 
+@pytest.mark.mostly_slow(2)
 @quietly
 @pytest.mark.parametrize("rotation", ROTATIONS)
 def test_rotated_models_are_cloned_saved_and_continued(quick, images, rotation, tmp_path):

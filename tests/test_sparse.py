@@ -52,7 +52,7 @@ def assert_equal_results(found, expected):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("to_sparse", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize("params", [ALL_ROWS, HOLD_OUT], ids=str)
 def test_a_sparse_table_gives_the_results_of_the_dense_one(digits, params, to_sparse):
@@ -82,6 +82,7 @@ def test_parameters_mean_the_same_for_sparse_tables(digits):
         assert_equal_results(found, expected)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("params", [ALL_ROWS, HOLD_OUT], ids=str)
 def test_weights_mean_the_same_for_sparse_tables(digits, params):
     X, weights = digits[0], digits[1].astype(float)

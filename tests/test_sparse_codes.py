@@ -132,6 +132,7 @@ def test_no_code_of_a_table_with_enough_parts_is_dead():
     assert_allclose(model.activity_, counts, atol=2 / len(X))
 
 
+@pytest.mark.slow
 def test_dead_codes_are_revived():
     rows = torch.from_numpy(make_sums(300)[0].astype(np.float32))
     module = PursuitAutoencoder(16, 32, 3, generator=torch.Generator().manual_seed(0))
@@ -217,6 +218,7 @@ def test_a_model_survives_a_pickle(model, sums):
     assert again.partial_fit(sums[:100]).score(sums) > 0.5
 
 
+@pytest.mark.slow
 def test_classifiers_take_the_codes_in_a_pipeline():
     X, y = load_digits(return_X_y=True)
     pipeline = make_pipeline(

@@ -100,7 +100,7 @@ SOURCES = {
 
 
 # The others are read as one of these.
-READ_ALIKE = {"npy", "data set", "arrow"}
+READ_ALIKE = {"npy", "hdf5", "data set", "arrow", "dask array"}
 
 
 @pytest.fixture(
@@ -280,7 +280,7 @@ def with_gaps(X):
     return np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)[:200]
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.usefixtures("all_large")
 @pytest.mark.parametrize("kind", ["slices", "hdf5", "data set"])
 @pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, AutoencoderImputer])
@@ -361,6 +361,7 @@ def test_codes_of_a_dask_array_are_lazy_and_keep_their_blocks(X):
         fit_all_rows(X[:100]).set_output(transform="pandas").transform(rows)
 
 
+@pytest.mark.slow
 def test_codes_of_a_dask_frame_are_a_frame_with_names_and_index(X):
     dataframe = pytest.importorskip("dask.dataframe", reason="dask comes with the extra large")
     frame = pd.DataFrame(X, columns=NAMES, index=np.arange(len(X)) * 3)

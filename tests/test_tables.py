@@ -42,6 +42,7 @@ def fit(X, sample_weight=None, **params):
     return AutoencoderTransformer(**params).fit(X, sample_weight=sample_weight)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_few_rows_are_enough(any_autoencoder, iris):
     any_autoencoder.set_params(n_components=1)
     for n_samples in (2, 3, 5):
@@ -57,6 +58,7 @@ def test_a_single_row_is_refused_with_the_number_needed(quick, iris):
             getattr(quick(n_components=1), method)(iris[:1])
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_last_batch_of_one_row_is_accepted(any_autoencoder, images):
     for n_samples, batch_size in [(33, 32), (65, "auto"), (33, 1)]:
         any_autoencoder.set_params(batch_size=batch_size, max_iter=1)
@@ -69,6 +71,7 @@ def test_one_feature_is_reconstructed(any_autoencoder, iris):
     np.testing.assert_allclose(fit_and_reconstruct(any_autoencoder, column), column, atol=0.05)
 
 
+@pytest.mark.mostly_slow(2)
 def test_constant_features_are_reconstructed_exactly(any_autoencoder, iris):
     X = np.insert(iris, 1, 7.25, axis=1)
     for n_components in (2, 0.9):
@@ -84,6 +87,7 @@ def test_a_constant_feature_of_shares_is_reconstructed(quick, images):
     np.testing.assert_allclose(reconstructions[:, 5], 0.75, atol=0.05)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_table_without_variance_is_reconstructed_exactly(any_autoencoder):
     X = np.tile([1.7e9, -1.0, 0.5], (20, 1))
     for n_components in (2, 0.9):
@@ -241,6 +245,7 @@ def test_frames_of_codes_come_back_as_arrays_of_rows(quick, images, container):
     assert estimator.score(images) == score
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 def test_figures_of_error_agree_with_the_reconstructions(any_autoencoder, images, loss):
     estimator = any_autoencoder.set_params(loss=loss, dtype="float64").fit(images[:100])
@@ -258,6 +263,7 @@ def test_more_codes_than_features_are_warned_of(quick, iris):
     assert estimator.score(iris) > 0.99
 
 
+@pytest.mark.mostly_slow(2)
 def test_units_of_any_usual_size_are_fine(any_autoencoder, images):
     for scale in (1e-20, 1e20):
         X = images * scale
@@ -453,6 +459,7 @@ def test_a_loss_that_is_not_finite_is_an_error(any_autoencoder, images):
         any_autoencoder.transform(images)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("params", [{}, {"loss": "binary_cross_entropy"}], ids=str)
 def test_a_refit_with_an_infinite_loss_is_an_error_and_changes_nothing(digits, params):
     X = digits[0]
@@ -521,6 +528,7 @@ def test_an_interruption_by_the_user_ends_the_fit(any_autoencoder, images, monke
     assert not [name for name in vars(any_autoencoder) if name.endswith("_")]
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_refit_that_fails_changes_nothing(any_autoencoder, images, monkeypatch, method):
     estimator = any_autoencoder.set_params(warm_start=True).fit(images)
@@ -533,6 +541,7 @@ def test_a_refit_that_fails_changes_nothing(any_autoencoder, images, monkeypatch
     np.testing.assert_array_equal(estimator.transform(images), codes)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("method", ["fit", "fit_transform", "fit_predict"])
 def test_warnings_point_to_the_line_of_the_user(method):
     X = np.outer(np.arange(40.0), [1, 2, 3]) + np.random.default_rng(0).normal(size=(40, 3))

@@ -108,6 +108,7 @@ def test_texts_without_order_or_sense_stay_with_the_start():
     assert model.reconstruction_error_ == model.lsa_reconstruction_error_
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_results_do_not_depend_on_the_length_of_the_padding(tokens, cell):
     architecture = Recurrent(cell, n_units=8, bidirectional=True)

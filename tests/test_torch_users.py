@@ -87,6 +87,7 @@ def test_held_out_rows_are_in_the_history(fit, digits):
     assert np.isfinite(start)
 
 
+@pytest.mark.slow
 def test_the_history_of_a_cross_validated_net_ends_with_the_epoch_chosen(fit):
     estimator = fit(max_iter=10)
     assert estimator.best_iter_ <= estimator.n_iter_ == len(estimator.loss_curve_)
@@ -117,7 +118,7 @@ def test_a_callback_that_listens_to_batches_is_served(fit, digits, params):
     np.testing.assert_allclose(means, estimator.loss_curve_, rtol=0.1)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(6)
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 @pytest.mark.parametrize("activation", ["gelu", "identity", "logistic", "relu", "silu", "tanh"])
 def test_listening_to_batches_does_not_change_the_weights(fit, digits, loss, activation):
@@ -196,6 +197,7 @@ def test_the_cpu_can_be_requested(fit):
     assert {parameter.device.type for parameter in parameters} == {"cpu"}
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("restore", [lambda net: net, lambda net: pickle.loads(pickle.dumps(net))])
 def test_the_net_predicts(fit, digits, restore):
     X, estimator = digits[0], fit()
@@ -209,6 +211,7 @@ def test_the_net_predicts(fit, digits, restore):
     assert net.history[:, "train_loss"] == estimator.net_.history[:, "train_loss"]
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 def test_the_module_is_a_plain_one(fit, digits, loss):
     X, estimator = digits[0], fit(loss=loss)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPC
 STEADY = {"early_stopping": False, "learning_rate": "constant"}
 
 
+@pytest.mark.mostly_slow(2)
 def test_a_fit_is_silent(any_autoencoder, images, capfd):
     any_autoencoder.fit(images).partial_fit(images).score(images)
     assert capfd.readouterr() == ("", "")
@@ -46,11 +47,13 @@ def test_parameters_are_those_of_the_constructor():
     assert sorted(AutoencoderTransformer._parameter_constraints) == sorted(names)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_fit_changes_no_parameter(any_autoencoder, images):
     before = any_autoencoder.get_params()
     assert any_autoencoder.fit(images).get_params() == before
 
 
+@pytest.mark.mostly_slow(2)
 def test_a_second_fit_does_not_depend_on_the_first(any_autoencoder, images):
     params = {"n_components": 3, "hidden_layer_sizes": (8, 8), "activation": "tanh"}
     again = any_autoencoder.fit(images[:50, :20]).set_params(**params).fit(images)
@@ -59,6 +62,7 @@ def test_a_second_fit_does_not_depend_on_the_first(any_autoencoder, images):
     assert again.loss_curve_ == fresh.loss_curve_
 
 
+@pytest.mark.mostly_slow(2)
 def test_fitted_attributes_describe_the_fit(any_autoencoder, images):
     estimator = any_autoencoder.fit(images)
     assert 1 <= estimator.n_iter_ <= estimator.max_iter
@@ -90,6 +94,7 @@ def test_tags_are_true(dtype):
     assert not tags.target_tags.required
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_warm_start_continues_the_fit_before(any_autoencoder, images):
     estimator = any_autoencoder.set_params(warm_start=True, max_iter=5, init="random").fit(images)
     errors = [estimator.reconstruction_error_]
@@ -101,6 +106,7 @@ def test_a_warm_start_continues_the_fit_before(any_autoencoder, images):
     assert estimator.n_iter_ <= 5
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_a_warm_start_of_an_unfitted_estimator_is_a_fit(any_autoencoder, images):
     expected = any_autoencoder.fit(images).transform(images)
     warm = clone(any_autoencoder).set_params(warm_start=True).fit(images)

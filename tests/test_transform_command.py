@@ -118,6 +118,7 @@ def test_arrays_become_arrays(work, capsys, X):
     assert codes.n_samples_seen_ == 500
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("ending", [".npy", ".parquet", ".zarr"])
 def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
     if ending == ".zarr":

@@ -124,6 +124,7 @@ def test_codes_are_in_the_order_of_the_variance_explained(trained):
     assert trained.explained_variance_ratio_.sum() > 0.4
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("params", [{}, {"beta": 0.01, "init": "random"}, {"warm_start": True}])
 def test_codes_have_the_scale_of_the_prior(images, params):
     weights = 1 + np.arange(150) % 3
@@ -198,6 +199,7 @@ def test_noise_has_the_likelihoods_scale(images, likelihood):
     assert size == pytest.approx(model.noise_scale_, rel=0.02)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
 def test_noise_stays_within_the_range_of_each_feature(likelihood):
     X = load_wine().data
@@ -239,6 +241,7 @@ def test_samples_are_counted(trained, n_samples):
         trained.sample(n_samples)
 
 
+@pytest.mark.slow
 def test_more_beta_lowers_the_information_in_codes(images):
     models = [quick(beta=beta, max_iter=10).fit(images) for beta in (0.1, 1, 8)]
     information = [model.kl_divergence_.sum() for model in models]
@@ -311,6 +314,7 @@ def test_binary_likelihood_takes_numbers_from_0_to_1(images):
         quick(likelihood="bernoulli").fit(3 * images)
 
 
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 def test_copies_give_the_same_results(images, labels, copy_of, likelihood):

@@ -14,6 +14,7 @@ def weights():
     return check_random_state(0).randint(4, size=150)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_rows_of_weight_zero_have_no_influence(any_autoencoder, images, weights):
     garbage = np.where(weights[:, None] > 0, images, 1e6)
     with_garbage = any_autoencoder.fit(garbage, sample_weight=weights).transform(images)
@@ -22,6 +23,7 @@ def test_rows_of_weight_zero_have_no_influence(any_autoencoder, images, weights)
     np.testing.assert_array_equal(any_autoencoder.transform(images), with_garbage)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_the_unit_of_weights_has_no_influence(any_autoencoder, images, weights):
     codes = [
         any_autoencoder.fit(images, sample_weight=unit * (weights + 1.0)).transform(images)
@@ -30,7 +32,7 @@ def test_the_unit_of_weights_has_no_influence(any_autoencoder, images, weights):
     np.testing.assert_allclose(*codes, rtol=0, atol=1e-5)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("weight", [1.0, 2.5])
 def test_equal_weights_are_no_weights(any_autoencoder, images, weight):
     expected = any_autoencoder.fit(images).transform(images)
@@ -78,6 +80,7 @@ def test_weights_equal_repeated_rows_on_average_in_small_batches(quick, digits):
     assert abs(np.mean(differences)) < 0.1 * abs(np.mean(unweighted))
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_more_weight_makes_a_smaller_error(any_autoencoder, images):
     half = np.arange(150) % 2 == 0
     errors = []
@@ -127,6 +130,7 @@ def test_weight_on_a_single_row_is_refused(quick, images):
         quick().fit(images, sample_weight=np.eye(150)[3])
 
 
+@pytest.mark.mostly_slow(2)
 def test_weights_negligible_in_single_precision_are_zero(any_autoencoder, images):
     weights = np.ones(150)
     weights[:9] = 0

@@ -280,6 +280,7 @@ def test_missing_cells_are_compared_with_a_pca_of_the_others(iris, quick, monkey
         compare_with_pca(X, n_components=2, estimator=quick())
 
 
+@pytest.mark.slow
 def test_further_splits_show_how_much_depends_on_the_rows_held_out(wine, quick):
     X, y = wine
     options = {"n_components": (1, 2), "estimator": quick(max_iter=1)}

@@ -137,6 +137,7 @@ def test_autoencoder_is_compared(digits, quick):
     assert comparison.scores.shape == comparison.pca_scores.shape == (2,)
 
 
+@pytest.mark.slow
 def test_pca_takes_missing_cells_and_has_as_many_codes_as_there_can_be(iris, quick):
     X, y = iris
     gaps = np.where(np.arange(X.size).reshape(X.shape) % 9, X, np.nan)

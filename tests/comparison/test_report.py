@@ -296,6 +296,7 @@ def test_a_comparison_made_by_hand_has_no_page():
         PCAComparison((result,), 150, 50, 4, None).to_html()
 
 
+@pytest.mark.slow
 def test_rows_of_a_wide_table_are_lines(monkeypatch):
     drawn = []
 

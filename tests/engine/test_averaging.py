@@ -39,7 +39,13 @@ def average(last, decay):
 
 @pytest.mark.parametrize(
     "params",
-    [{}, {"normalization": "batch"}, pytest.param({"dtype": "float64"}, marks=pytest.mark.slow)],
+    [
+        {},
+        *(
+            pytest.param(params, marks=pytest.mark.slow)
+            for params in ({"normalization": "batch"}, {"dtype": "float64"})
+        ),
+    ],
 )
 def test_epochs_end_with_averaged_weights_and_training_continues_with_the_last(
     quick, images, params
@@ -97,6 +103,7 @@ def test_rates_stay_higher_where_weights_are_averaged(quick, max_iter, share):
     assert callback.rate == pytest.approx(0.01 * share, abs=0.0001)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("params", [{"loss": "neighbors"}, {"dropout": 0.1}])
 def test_columns_without_bounds_have_none_on_average(params):
     angles = np.random.default_rng(0).uniform(0, 4, size=100)

@@ -127,6 +127,7 @@ def test_steps_are_those_of_autograd():
             torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.parametrize("name", ["gaussian", "adversarial", "discrepancy"])
 def test_errors_of_a_model_do_not_depend_on_other_models(name):
     params, make_step, _, make_objective, _ = KINDS[name]

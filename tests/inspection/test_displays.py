@@ -93,7 +93,15 @@ ONE_OF_EACH = [
     "traversal_bars",
 ]
 # Where to draw is decided alike for one of each class and each kind of grid.
-SAME_GRID = {"errors_image", "reconstruction_series", "reconstruction_image", "traversal_series"}
+SAME_GRID = {
+    "codes_pairs",
+    "errors_image",
+    "explanation_bars",
+    "reconstruction_image",
+    "reconstruction_series",
+    "traversal_bars",
+    "traversal_series",
+}
 draws_all = pytest.mark.parametrize(
     "draw",
     [
@@ -138,6 +146,7 @@ def test_only_the_given_axes_or_a_grid_in_their_place_are_drawn_on(draw, autoenc
         assert top <= 0.9 + 1e-9
 
 
+@pytest.mark.mostly_slow(2)
 @draws_one_of_each
 def test_without_axes_a_new_figure_is_made(draw, autoencoder):
     plt.switch_backend("agg")
@@ -161,6 +170,7 @@ def test_axes_must_be_axes(draw, autoencoder):
         draw(autoencoder, X, Figure().subplots(2))
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize(
     "name",
     [

@@ -71,7 +71,7 @@ def make(**params):
     return AutoencoderTransformer(1, **{"max_iter": 4, "random_state": 0, **params})
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_epoch_is_drawn_and_at_last_the_whole_fit(X, notebook, plotted, early_stopping):
     live = LiveLossCurve(interval=0)
     live._pictures = _Eager()
@@ -102,18 +102,21 @@ class _Eager(dict):
         super().__setitem__(key, picture)
 
 
+@pytest.mark.slow
 def test_drawing_takes_little_of_the_time(X, notebook):
     make(max_iter=30, early_stopping=False).set_callbacks(LiveLossCurve()).fit(X)
     # The first epoch and the end; all other epochs follow within half a second.
     assert len(notebook.shown) <= 4
 
 
+@pytest.mark.slow
 def test_a_step_of_a_pipeline_is_drawn(X, notebook):
     step = make(early_stopping=False).set_callbacks(LiveLossCurve())
     make_pipeline(step, LogisticRegression()).fit(X, X[:, 0] > 0)
     assert len(notebook.shown) >= 2
 
 
+@pytest.mark.slow
 def test_the_live_curve_leaves_no_figure_and_no_picture(X, notebook):
     live = LiveLossCurve()
     open_figures = plt.get_fignums()

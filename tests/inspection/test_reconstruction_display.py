@@ -138,6 +138,7 @@ def test_reconstructions_must_be_of_the_same_rows(rows, ax):
         ReconstructionDisplay.from_predictions(rows[0], rows[1][:2], ax=ax)
 
 
+@pytest.mark.slow
 def test_exact_reconstructions_of_constant_images_are_drawn(ax, recwarn):
     X = np.ones((2, 4))
     for image_shape in [(2, 2), (1, 2, 2)]:

@@ -103,7 +103,10 @@ def check_resumed_fit(model, tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "plain" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def test_an_interrupted_fit_resumes_to_equal_bits(name, tmp_path, monkeypatch):
     check_resumed_fit(MODELS[name], tmp_path, monkeypatch)
 

@@ -113,7 +113,7 @@ KINDS = {
 
 
 # Others take no other path than one of the rest.
-SAVED_ALIKE = {"double", "noise", "adversarial"}
+SAVED_ALIKE = {"double", "folds", "loss", "noise", "recurrent", "adversarial"}
 
 
 @pytest.mark.parametrize(
@@ -438,6 +438,7 @@ def list_composites():
     yield GridSearchCV(pipeline, grid, cv=2)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("model", list(list_composites()), ids=lambda model: type(model).__name__)
 def test_info_shows_the_autoencoder_inside_a_model(model, tmp_path, capsys):
     pytest.importorskip("skops")

@@ -39,6 +39,7 @@ KINDS = {
 }
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_skops_takes_estimators(kind):
     # Importing skops imports all of scikit-learn, for which not every process need wait.
