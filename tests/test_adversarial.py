@@ -69,7 +69,7 @@ def test_a_mixture_can_be_the_prior(curved):
     assert 0.4 < np.mean(codes[:, 0] < 0) < 0.6
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("divergence", ["adversarial", "mmd"])
 @pytest.mark.parametrize(
     "params",
@@ -137,11 +137,13 @@ def test_the_two_optimisers_have_their_own_parameters(images):
     assert not autoencoder & discriminator
 
 
+@pytest.mark.slow
 def test_more_alpha_increases_the_reconstruction_error(images):
     errors = [quick(alpha=alpha, max_iter=8).fit(images).reconstruction_error_ for alpha in (0, 3)]
     assert errors[0] < errors[1]
 
 
+@pytest.mark.slow
 def test_without_alpha_the_model_is_an_ordinary_autoencoder(images):
     model = quick(n_components=8, alpha=0.0, max_iter=15).fit(images)
     plain = AutoencoderTransformer(

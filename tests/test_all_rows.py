@@ -21,7 +21,7 @@ def make_wide(n_samples=200, n_features=600):
     return 5 + signal + rng.normal(size=(n_samples, n_features))
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("hold", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
 @pytest.mark.parametrize("params", [{}, {"whiten": True}, {"dtype": "float64"}], ids=str)
 def test_a_model_that_stays_pca_is_the_pca_of_all_rows(hold, params):

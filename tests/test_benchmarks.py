@@ -391,6 +391,7 @@ def test_programs_of_others_run_on_mnist(run):
     assert float(curve) == pytest.approx(float(final), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_nested_prints_errors_over_those_of_models_of_one_number(run):
     text = run("nested", "--datasets", "iris", "--seeds", 1, "--set", "max_iter=2")
     data, n_codes, *ratios = find_line(text, "iris  ")

@@ -64,6 +64,7 @@ def test_callbacks_change_nothing(any_autoencoder, images):
     np.testing.assert_array_equal(any_autoencoder.transform(images), expected)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("params", [{}, {"early_stopping": False}], ids=str)
 def test_a_callback_ends_the_fit(quick, images, params):
     estimator = quick(learning_rate="constant", max_iter=5, **params)
@@ -94,6 +95,7 @@ def test_the_estimator_after_an_epoch_is_that_of_a_fit_so_long(steady, images):
         assert estimator.n_iter_ == n_epochs
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("supervised", [False, True])
 def test_a_monitor_scores_every_epoch(steady, digits, supervised):
     monitor = callback.ScoringMonitor(scoring={"share": score_rows})

@@ -171,10 +171,13 @@ def name_in_one_word(estimator):
 
 
 # Classes whose methods are those of the transformer, apart from training and samples.
-DERIVED = (
+# All checks of these are slow: they derive from the transformer, or fit it several times.
+MOSTLY_SLOW = (
     VariationalAutoencoderTransformer,
     AdversarialAutoencoderTransformer,
     SparseAutoencoderTransformer,
+    AutoencoderImputer,
+    AutoencoderOutlierDetector,
 )
 
 
@@ -196,7 +199,7 @@ def list_cases():
     for estimator, reason in ESTIMATORS:
         first, name = estimator is KINDS[type(estimator)], name_in_one_word(estimator)
         marks = [] if estimator in FAST else pytest.mark.slow
-        if first and isinstance(estimator, DERIVED):
+        if first and isinstance(estimator, MOSTLY_SLOW):
             yield pytest.param(estimator, reason, True, id=f"{name}-all", marks=pytest.mark.slow)
             first = False
         yield pytest.param(estimator, reason, first, id=name, marks=marks)

@@ -229,6 +229,7 @@ def test_tensors_are_taken_under_dispatch_as_without():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("n_channels", [1, 3, 4])
 def test_channels_that_stand_last_are_pointed_out(n_channels):
     X = np.random.default_rng(0).random((12, 8, 8, n_channels))
@@ -344,6 +345,7 @@ def test_every_sparse_format_is_taken(images):
         np.testing.assert_allclose(model.transform(X.asformat(form)), expected, atol=1e-5)
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.parametrize("fill", [0.0, 1.0, np.nan])
 def test_frames_of_sparse_columns_are_taken(fill):
     rng = np.random.default_rng(0)
@@ -402,6 +404,7 @@ def test_dates_are_refused_where_fit_had_numbers():
             model.transform(frame)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
 def test_frames_wrapped_by_narwhals_are_those_they_wrap(make, quick):
     narwhals = pytest.importorskip("narwhals")

@@ -73,6 +73,7 @@ def test_layers_compute_the_convolutions_of_torch():
     torch.testing.assert_close(decoder(code), expected.flatten(1))
 
 
+@pytest.mark.mostly_slow(3, first=2)
 @pytest.mark.parametrize("normalization", [None, "batch", "layer"])
 def test_values_keep_their_size_from_layer_to_layer(normalization):
     # Initial weights preserve the variance of the input with the identity as activation.
@@ -91,6 +92,7 @@ def test_convolutions_start_as_pca(images):
     assert model.reconstruction_error_ == pytest.approx(model.pca_reconstruction_error_, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_weights_are_drawn_from_the_seed_alone(images):
     torch.manual_seed(1)
     before = torch.get_rng_state()

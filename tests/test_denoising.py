@@ -32,6 +32,7 @@ def mean_error(X, reconstruction):
     return float(np.square(X - reconstruction).mean())
 
 
+@pytest.mark.slow
 def test_noisy_rows_are_reconstructed_better_than_without_and_than_by_pca(digits, quick):
     X, _ = digits
     rng = np.random.default_rng(0)
@@ -119,6 +120,7 @@ def test_a_name_is_a_short_form_of_an_object(digits, quick):
     np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
 
 
+@pytest.mark.slow
 def test_kinds_and_levels_are_searched_by_name(digits, quick):
     X, _ = digits
     grid = {"corruption": [None, "swap"], "corruption_level": [0.1, 0.3]}

@@ -94,6 +94,7 @@ def test_frames_keep_types_and_values_that_their_columns_can_have(frame, tmp_pat
         assert agree.mean() > 0.8
 
 
+@pytest.mark.slow
 def test_frames_of_polars_give_frames_of_polars(frame):
     pl = pytest.importorskip("polars")
     columns = {name: frame[name].astype(object).where(frame[name].notna(), None) for name in frame}
@@ -126,6 +127,7 @@ def test_draws_have_the_conditional_distribution_of_their_row():
     assert single == pytest.approx(given_both, rel=0.15)
 
 
+@pytest.mark.slow
 def test_categories_are_drawn_by_their_shares_and_agree_with_the_other_columns():
     rng = np.random.default_rng(0)
     kind = rng.choice(3, size=1500, p=[0.7, 0.2, 0.1])

@@ -31,7 +31,7 @@ def change_units(rows):
     return rows * 1000
 
 
-@pytest.mark.mostly_slow(3)
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("change", [shift_one, stretch, change_units])
 @pytest.mark.parametrize(
     "model",

@@ -127,6 +127,7 @@ def test_exported_programs_give_the_same_numbers(images, name):
         assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     # Traces and exports of all take minutes.

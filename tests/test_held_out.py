@@ -39,7 +39,7 @@ def fit(X, groups=None, **params):
     return AutoencoderTransformer(**params).fit(X, groups=groups)
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4, first=2)
 @pytest.mark.parametrize("hold", [np.asarray, sparse.csr_array])
 def test_a_fit_with_groups_judges_itself_on_groups_that_it_has_not_seen(patients, hold):
     X, groups = patients
@@ -64,6 +64,7 @@ def test_folds_are_judged_by_groups(patients, monkeypatch):
     assert judged[0].unique().tolist() == list(range(20))
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_groups_reach_a_fit_in_a_pipeline_by_metadata_routing(patients):
     X, groups = patients
     with config_context(enable_metadata_routing=True):
@@ -73,6 +74,7 @@ def test_groups_reach_a_fit_in_a_pipeline_by_metadata_routing(patients):
     assert routed.validation_loss_curve_ == expected.validation_loss_curve_
 
 
+@pytest.mark.mostly_slow(2, first=1)
 def test_groups_of_rows_without_weight_do_not_count(patients):
     X, groups = patients
     weights = np.ones(len(X))
@@ -107,6 +109,7 @@ def test_groups_of_unequal_size_leave_rows_on_both_sides():
         assert len(model.validation_loss_curve_) == 2
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("kind", [AutoencoderTransformer, VariationalAutoencoderTransformer])
 @pytest.mark.parametrize("n_samples", [100, 1100])
 def test_given_held_out_rows_judge_and_are_not_trained_on(kind, n_samples):

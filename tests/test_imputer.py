@@ -268,6 +268,7 @@ def test_categories_that_fit_has_not_seen_stay(mixed):
     assert filled["missingindicator_name"].tolist() == [False, False, True, False]
 
 
+@pytest.mark.slow
 def test_polars_frames_keep_their_categories(mixed):
     pl = pytest.importorskip("polars")
     _, hidden, missing = mixed
@@ -418,6 +419,7 @@ def make_readings(n_samples, level, noise, seed):
     return X + np.append(np.full(8, 0.05), noise) * rng.normal(size=X.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "noise", [1e-6, *(pytest.param(noise, marks=pytest.mark.slow) for noise in (1e-3, 0.02))]
 )

@@ -168,6 +168,7 @@ def test_polars_nulls_are_filled(fitted_to_polars, types):
     assert filled.schema["size"] == pl.Float64
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("make", [lambda X: X, lambda X: X.tolist()], ids=["array", "list"])
 def test_arrays_and_lists_may_hold_text(make):
     X = np.array([["a", 1.0], ["b", np.nan], [None, 1.0], ["b", 3.0]] * 10, dtype=object)

@@ -276,6 +276,7 @@ def test_requested_weights_reach_the_loss(wine, weights):
     assert not np.allclose(codes, make().fit(X).transform(X))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("routing")
 def test_requested_weights_pass_through_a_search(wine, weights):
     X = wine[0]

@@ -115,6 +115,7 @@ def test_pictures_are_drawn_in_their_own_shape(conv, pictures, form):
     assert (chosen.kind, chosen.axes_.shape) == ("series", (3, 3))
 
 
+@pytest.mark.slow
 def test_sequences_are_measured_and_drawn(recurrent):
     model, steps = recurrent
     errors = np.square(model.inverse_transform(model.transform(steps)) - steps)

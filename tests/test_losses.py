@@ -215,6 +215,7 @@ class NegativeBinomial(ReconstructionLoss):
         return (count + size) * torch.log(size + output.exp()) - count * output
 
 
+@pytest.mark.slow
 def test_a_user_defined_loss_may_be_in_the_unit_of_x(counts, quick):
     X, rates = counts
     params = {"max_iter": 10, "early_stopping": False}

@@ -271,6 +271,7 @@ def test_every_way_of_training_takes_missing_cells(wine, any_autoencoder, corrup
     np.testing.assert_array_equal(codes, second.transform(X))
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize(
     "estimator", [VariationalAutoencoderTransformer, AdversarialAutoencoderTransformer]
 )
@@ -351,6 +352,7 @@ def test_partial_fit_takes_missing_cells(images, masked):
     assert np.isfinite(model.transform(X)).all()
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("n_features", [300, 2100])
 def test_wide_tables_with_missing_cells(masked, n_features):
     rng = np.random.default_rng(0)

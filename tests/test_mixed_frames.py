@@ -364,6 +364,7 @@ def test_the_default_filter_shows_a_warning_of_all_folds_once(action, n_shown, c
         assert sum(own.category is category for own in caught) == expected
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("make", [lambda: make_frame(), lambda: add_gaps(make_frame())])
 def test_unknown_categories_are_accepted_without_an_error_of_reconstruction(make, quick):
     frame = make()
@@ -533,6 +534,7 @@ def test_variational_autoencoders_give_synthetic_frames(tmp_path):
     assert not model.sample(N, random_state=0).equals(rows)
 
 
+@pytest.mark.slow
 def test_densities_of_frames_are_in_units_of_their_numbers():
     frame = make_frame()[["float", "text", "whole"]]
     params = {"hidden_layer_sizes": (16,), "max_iter": 2, "random_state": 0}

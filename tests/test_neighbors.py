@@ -113,6 +113,7 @@ def test_rows_are_reconstructed(fitted, X):
     assert fitted.score(X) > 0.4
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_linear_map_that_keeps_all_neighbours_is_kept_with_a_warning(metric):
     X = make_linear()
@@ -153,6 +154,7 @@ def test_parameters_of_the_loss_can_be_set_and_cloned():
     assert model.get_params()["loss__temperature"] == NeighborLoss().temperature
 
 
+@pytest.mark.slow
 def test_a_heavy_row_counts_for_more(X):
     X = X[:150]
     weights = np.where(np.arange(len(X)) % 2, 10.0, 0.1)
@@ -209,6 +211,7 @@ def test_sparse_rows_and_images(X):
     assert model.inverse_transform(model.transform(images)).shape == images.shape
 
 
+@pytest.mark.mostly_slow(3, first=1)
 @pytest.mark.parametrize("n_rows", [2, 3, 12])
 def test_few_rows_are_no_error(X, n_rows):
     assert make_model(n_components=2).fit(X[:n_rows]).transform(X).shape == (len(X), 2)

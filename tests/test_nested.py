@@ -84,6 +84,7 @@ def test_reconstructions_from_all_codes_have_the_error_of_the_score(fitted, halv
     assert measure(fitted, halves[1], 6) == pytest.approx(errors, rel=1e-5)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("whiten", [False, True])
 def test_codes_are_centred_and_uncorrelated_and_no_code_depends_on_later_ones(halves, whiten):
     X = halves[0][:200]
@@ -110,6 +111,7 @@ def test_a_model_that_stays_pca_is_pca_with_any_number_of_codes(wine):
     np.testing.assert_allclose(model.score_curve_, model.pca_score_curve_, atol=1e-9)
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 def test_one_to_three_nested_codes_are_accepted(halves, n_components):
     params = SMALL | {"n_components": n_components, "max_iter": 3}

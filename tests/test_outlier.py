@@ -119,6 +119,7 @@ def test_units_do_not_matter():
     np.testing.assert_allclose(scores, others, rtol=1e-3)
 
 
+@pytest.mark.mostly_slow(4, first=1)
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.25, 0.5])
 def test_the_given_share_is_flagged(zeros, contamination):
     X = zeros[0][:100]
@@ -328,6 +329,7 @@ def test_few_rows_are_enough(zeros, n_rows, contamination):
     assert np.isfinite(detector.score_samples(zeros[1][:10])).all()
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("contamination", ["auto", 0.1])
 def test_equal_rows_are_inliers_and_others_are_not(contamination):
     X = np.tile([3.0, -1.0, 1e3, 0.5], (30, 1))
@@ -416,6 +418,7 @@ def test_images_may_have_separate_axes(zeros):
         detector.predict(np.moveaxis(X, 1, -1).reshape(-1, 2, 32))
 
 
+@pytest.mark.slow
 def test_sequences_of_different_lengths_are_judged_by_the_steps_that_they_have():
     rng = np.random.default_rng(0)
     X = np.sin(np.arange(12)[:, None] / 2 + rng.uniform(0, 6, size=(60, 1, 1))) * [1, 2]
@@ -440,6 +443,7 @@ def test_errors_of_a_variational_autoencoder_are_squares(zeros):
     assert roc_auc_score(np.arange(len(rows)) >= len(rows) - 200, -scores) > 0.95
 
 
+@pytest.mark.slow
 def test_without_gaps_a_template_that_takes_them_changes_little(zeros, masked):
     plain = make_detector(cv=None).fit(zeros[0]).score_samples(zeros[1])
     with_mask = make_detector(cv=None, autoencoder=masked).fit(zeros[0]).score_samples(zeros[1])
@@ -487,6 +491,7 @@ def test_columns_of_any_unit_are_taken():
                 ).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["pandas", pytest.param("polars", marks=pytest.mark.slow)])
 def test_results_do_not_depend_on_the_global_output_of_scikit_learn(zeros, output):
     pytest.importorskip(output)

@@ -226,6 +226,7 @@ def test_images_whose_axes_are_others_than_in_fit_are_refused(architecture, imag
     )
 
 
+@pytest.mark.slow
 def test_lists_of_images_are_taken_as_arrays_are(images):
     samples = images.reshape(-1, 1, 8, 8)
     model = make(architecture="conv", sample_shape=None).fit(samples)

@@ -95,9 +95,9 @@ def assert_fits_are(expected_fits, estimators, X, **params):
 OPTIONS = {
     "plain": {},
     "range": {"output_range": "auto", "early_stopping": False},
-    "noise": {"corruption": "gaussian"},
 }
 SLOW_OPTIONS = {
+    "noise": {"corruption": "gaussian"},
     "no linear path": {"init": "random", "early_stopping": False},
     "fixed epochs": {"early_stopping": False},
     "penalty": {"penalty": "l1", "alpha": 0.1},
@@ -199,6 +199,7 @@ def test_settings_that_differ_do_not_keep_fits_apart(wine):
         assert_fits_are(alone, estimators, wine[0], n_jobs=n_jobs)
 
 
+@pytest.mark.slow
 def test_held_out_rows_end_each_training_at_its_own_epoch(monkeypatch):
     # Networks must stay in joint memory between epochs.
     monkeypatch.delattr(JointNetworks, "_judge_alone")
@@ -399,6 +400,7 @@ def test_an_error_leaves_no_thread_behind(wine):
         assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_tasks_that_are_cancelled_before_an_epoch_starts_end(wine, monkeypatch):
     threads = Threads(2, most_bytes=2**30)
 
@@ -431,6 +433,7 @@ def test_no_tasks_at_all_are_refused(wine):
         fit_all([make_transformer()], wine[0])
 
 
+@pytest.mark.slow
 def test_tables_of_other_lengths_are_fitted_as_in_a_loop(wine, tmp_path):
     tables = {"a": wine[0], "b": wine[0][:50], 3: wine[0][30:80], "short": wine[0][:2]}
     transformer = make_transformer(output_range="auto", early_stopping=False)

@@ -110,6 +110,7 @@ class Shrinkage(Penalty):
         return code.square().mean()
 
 
+@pytest.mark.slow
 def test_a_user_defined_penalty_is_applied(digits, overcomplete):
     X = digits[0]
     penalty = Shrinkage()

@@ -45,7 +45,7 @@ def assert_same_results(estimator, other, X):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.mostly_slow(4)
+@pytest.mark.mostly_slow(8, first=4)
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_copies_give_the_same_results(any_autoencoder, images, make_copy):
     estimator = any_autoencoder.fit(images)
@@ -102,7 +102,7 @@ def test_pickles_hold_no_state_of_training(any_autoencoder, images):
         )
 
 
-@pytest.mark.mostly_slow(4)
+@pytest.mark.mostly_slow(8)
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_the_hash_is_that_of_the_weights(any_autoencoder, images, make_copy):
     estimator = any_autoencoder.fit(images)
@@ -235,6 +235,7 @@ def make_pair(shape, n_components, n_outputs):
     return encoder, torch.nn.Linear(n_components, *shape)
 
 
+@pytest.mark.slow
 def test_a_user_defined_network_continues_training_after_a_pickle(images):
     estimator = AutoencoderTransformer(2, architecture=make_pair, max_iter=2, random_state=0)
     copies = [through_pickle(estimator.fit(images)), copy.deepcopy(estimator)]

@@ -333,6 +333,7 @@ def group_of_one():
     dist.destroy_process_group()
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.usefixtures("group_of_one")
 @pytest.mark.parametrize("rows", ["shared", "shards"])
 def test_a_group_of_one_process_trains_the_model_of_none(rows, monkeypatch):

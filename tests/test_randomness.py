@@ -161,6 +161,7 @@ def test_results_do_not_depend_on_the_mode_of_torch(any_autoencoder, images, con
     np.testing.assert_array_equal(any_autoencoder.transform(images), codes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "context",
     [

@@ -48,6 +48,7 @@ def make(estimator=AutoencoderTransformer, n_components=2, **params):
     return estimator(n_components, **params)
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_length_of_the_padding(padded):
     padded = padded[:24]
     for params in [

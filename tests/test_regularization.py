@@ -44,6 +44,7 @@ def test_the_start_is_pca_with_every_option(digits, quick, options, activation):
     np.testing.assert_allclose(model.inverse_transform(model.transform(X)), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_of_one_row_is_no_error(digits, quick):
     for normalization in ["batch", "layer"]:
         for n_rows in [2, 9]:

@@ -68,6 +68,7 @@ def test_an_estimator_fitted_to_dense_rows_takes_sparse_ones(digits):
         assert_equal_results(apply(estimator, to_sparse(X)), apply(estimator, X))
 
 
+@pytest.mark.slow
 def test_parameters_mean_the_same_for_sparse_tables(digits):
     for params in [
         {"loss": "binary_cross_entropy"},

@@ -101,7 +101,7 @@ def test_codes_are_few_and_not_negative_in_a_csr_matrix(model):
     assert abs(model.n_active_ - 3) < 0.3
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 def test_reconstructions_are_the_codes_times_the_dictionary(few, dtype, offset):
@@ -123,6 +123,7 @@ def test_dictionary_rows_have_unit_length(model):
     assert_allclose(np.linalg.norm(model.components_, axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_code_of_a_table_with_enough_parts_is_dead():
     X, _ = make_sums(1000, n_parts=64)
     model = quick(max_iter=2).fit(X)
@@ -161,6 +162,7 @@ def test_first_codes_of_nested_ones_reconstruct_by_themselves(sums):
     assert score_of_first(nested, 32) > 0.5
 
 
+@pytest.mark.slow
 def test_more_rounds_find_better_codes(few):
     errors = [quick(n_rounds=n_rounds).fit(few).reconstruction_error_ for n_rounds in (1, 3)]
     assert errors[1] < errors[0]

@@ -167,6 +167,7 @@ def test_a_large_source_gives_the_model_of_the_array(source, X, large_model):
     assert chunk.n_samples_seen_ == 2 * len(X)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_large")
 def test_a_file_that_is_read_in_many_blocks_is_learned_as_well(monkeypatch, tmp_path, X):
     monkeypatch.setattr(_stored, "_BYTES_KEPT", 0)

@@ -256,6 +256,7 @@ def test_checkpoint_of_skorch_knows_the_best_epoch(fit, tmp_path):
     assert (tmp_path / "params.pt").exists()
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize(
     "net_params",
     [

@@ -163,7 +163,7 @@ def test_a_chunk_of_another_width_is_refused(quick, images):
         estimator.partial_fit(images[:, 1:])
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4, first=2)
 def test_several_threads_may_transform_at_once(any_autoencoder, images):
     estimator = any_autoencoder.fit(images)
     expected = estimator.transform(images)
@@ -195,6 +195,7 @@ def test_a_fit_that_is_no_better_than_pca_warns(quick):
     assert estimator.best_iter_ == 0
 
 
+@pytest.mark.slow
 def test_later_chunks_may_pass_the_range_of_the_first(quick, images):
     first, then = images.copy(), images.copy()
     first[:, 5] = 0.0

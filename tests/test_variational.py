@@ -277,6 +277,7 @@ def test_labels_are_ignored_by_unconditional_models(images, labels):
         model.sample(y=3)
 
 
+@pytest.mark.slow
 def test_classes_can_be_drawn_from(images, labels):
     names = np.array([f"digit {label}" for label in labels])
     model = quick(n_components=8, max_iter=30, hidden_layer_sizes=(64,), conditional=True)
@@ -330,6 +331,7 @@ def test_copies_give_the_same_results(images, labels, copy_of, likelihood):
         np.testing.assert_array_equal(results(model), results(other))
 
 
+@pytest.mark.slow
 def test_fits_repeat_themselves(images):
     one, two = (quick(early_stopping=True).fit(images) for _ in range(2))
     np.testing.assert_array_equal(one.transform(images), two.transform(images))

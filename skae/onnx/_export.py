@@ -99,9 +99,12 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
     >>> import skae
     >>> X = load_iris().data
-    >>> model = skae.AutoencoderTransformer(2, max_iter=20, random_state=0).fit(X)
+    >>> encoder = skae.AutoencoderTransformer(2, max_iter=5, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), encoder).fit(X)
     >>> with TemporaryDirectory() as folder:
     ...     differences = skae.to_onnx(model, Path(folder) / "iris.onnx", check=X)
     >>> differences["transform"] < 1e-5

@@ -261,6 +261,7 @@ def test_html_holds_the_same_cells(iris):
     assert "PCA&#x27;s" in page
 
 
+@pytest.mark.slow
 def test_missing_cells_are_compared_with_a_pca_of_the_others(iris, quick, monkeypatch):
     X = iris[0].astype(float)
     X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan

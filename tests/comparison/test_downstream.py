@@ -96,6 +96,7 @@ def test_interval_is_that_of_the_corrected_t_test():
     assert (low, high) == pytest.approx((0.25 - half, 0.25 + half))
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_mean_with_its_probability():
     # Ten splits of one table: scores with a common part, as the correction assumes.
     rng = np.random.default_rng(0)

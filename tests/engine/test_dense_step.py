@@ -167,7 +167,7 @@ def test_weights_are_those_of_autograd(make_training, activation, init):
     assert_step_is_that_of_autograd(make_training(activation=activation, init=init))
 
 
-@pytest.mark.mostly_slow(2)
+@pytest.mark.mostly_slow(4)
 @pytest.mark.parametrize("n_modules", [1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
@@ -179,6 +179,7 @@ def test_weights_are_those_of_autograd_for_all_losses(
     assert_step_is_that_of_autograd(setup, n_modules=n_modules, weighted=weighted)
 
 
+@pytest.mark.mostly_slow(2)
 @pytest.mark.usefixtures("by_onednn")
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 @pytest.mark.parametrize("init", ["pca", "random"])

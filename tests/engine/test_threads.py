@@ -46,7 +46,7 @@ def fit(witness, **params):
     [
         ({"hidden_layer_sizes": 16, "batch_size": 32}, 1),
         ({"hidden_layer_sizes": (600, 600), "batch_size": 300}, 3),
-        (
+        pytest.param(
             {
                 "architecture": "conv",
                 "sample_shape": (1, 12),
@@ -54,6 +54,7 @@ def fit(witness, **params):
                 "batch_size": 8,
             },
             1,
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["small", "large", "small_conv"],

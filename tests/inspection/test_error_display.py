@@ -77,6 +77,7 @@ def test_rows_are_grouped_by_label(rows, ax):
     assert_allclose([line.get_ydata()[0] for line in medians], expected)
 
 
+@pytest.mark.slow
 def test_very_many_labels_are_not_written(ax):
     X = np.random.default_rng(0).normal(size=(120, 3))
     y = np.repeat([f"label {number}" for number in range(60)], 2)

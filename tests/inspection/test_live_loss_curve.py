@@ -136,6 +136,7 @@ def test_a_failed_fit_leaves_nothing(X, notebook):
     assert live._pictures == {}
 
 
+@pytest.mark.slow
 def test_the_live_curve_does_not_change_the_fit(X, notebook):
     expected = make(max_iter=2).fit(X).transform(X)
     estimator = clone(make(max_iter=2).set_callbacks(LiveLossCurve(interval=0)))

@@ -55,6 +55,7 @@ def test_nested_codes_are_fitted_once_for_each_fold(monkeypatch):
     assert display.errors[0, 1] == pytest.approx(error)
 
 
+@pytest.mark.mostly_slow(3, first=2)
 @pytest.mark.parametrize(
     ("n_components", "expected"),
     [(6, [1, 2, 4, 6]), pytest.param(4, [1, 2, 4], marks=pytest.mark.slow), (1, [1])],
@@ -64,6 +65,7 @@ def test_other_codes_are_fitted_for_powers_of_two(n_components, expected):
     assert ScreeDisplay.from_estimator(estimator, X, cv=2).n_components == expected
 
 
+@pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize("n_components", ["auto", 0.9, None])
 def test_without_a_number_parallel_analysis_gives_one(n_components):
     rows = X[:, 18:30]
@@ -93,6 +95,7 @@ def test_no_number_is_marked_where_none_is_known():
     assert len(display.ax_.get_legend().get_texts()) == 2
 
 
+@pytest.mark.slow
 def test_images_keep_their_axes():
     images, splits = X[:40].reshape(-1, 1, 8, 8), KFold(2)
     params = {"n_components": 1, "architecture": "conv", "max_iter": 1}

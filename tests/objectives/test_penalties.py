@@ -150,6 +150,7 @@ def test_cosines_are_right_for_all_activations():
         assert_same_with_gradients(value, expected_cosine(module, code), module)
 
 
+@pytest.mark.slow
 def test_contraction_of_other_encoders_is_right_on_average():
     module, generator = make_module(), make_generator(7)
     inputs, code = make_batch(module, 4)

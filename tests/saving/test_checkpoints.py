@@ -128,6 +128,7 @@ def test_a_fit_resumes_with_the_seed_that_it_drew(tmp_path):
     np.testing.assert_array_equal(again.transform(X), codes)
 
 
+@pytest.mark.slow
 def test_each_fit_of_a_block_has_its_own_checkpoints(tmp_path, monkeypatch):
     def fit_both():
         return [AutoencoderTransformer(**QUICK | {"n_components": k}).fit(X) for k in (2, 3)]

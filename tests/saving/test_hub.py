@@ -31,6 +31,7 @@ def hub(tmp_path, monkeypatch):
     return SimpleNamespace(path=tmp_path, calls=calls)
 
 
+@pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize(
     ("address", "file"),
     [
