@@ -103,7 +103,7 @@ def to_onnx(model, path, *, methods=None, check=None) -> dict[str, float]:
     >>> from sklearn.preprocessing import StandardScaler
     >>> import skae
     >>> X = load_iris().data
-    >>> encoder = skae.AutoencoderTransformer(2, max_iter=5, random_state=0)
+    >>> encoder = skae.AutoencoderTransformer(1, max_iter=20, random_state=0)
     >>> model = make_pipeline(StandardScaler(), encoder).fit(X)
     >>> with TemporaryDirectory() as folder:
     ...     differences = skae.to_onnx(model, Path(folder) / "iris.onnx", check=X)
