@@ -10,9 +10,11 @@ from torch import Tensor
 # times PCA's.
 _HARMFUL = 1.05
 # It costs the reconstruction of the cell itself. It is worth it if the error in all cells, over
-# PCA's, is at most this number times the square of that ratio. Otherwise, PCA follows the cell, and
-# so may the network.
+# PCA's, is below the cube of that ratio, of which one factor is at most this number. Otherwise, PCA
+# follows the cell, and so may the network.
 _WORTH = 3.0
+# Nor may the error in all cells rise by more than this power of that ratio.
+_POWER = 3
 
 
 class Coder(NamedTuple):
@@ -111,6 +113,7 @@ def _is_better(
     ignoring: Tensor, own: Tensor, first: Tensor, harm: Tensor, is_odd: Tensor
 ) -> Tensor:
     """Return whether to ignore odd cells, given squared errors, of shape (n_samples, 1)."""
-    rise = ignoring.sum(-1, keepdim=True) / first.sum(-1, keepdim=True)
-    is_worth = rise < _WORTH * harm.square()
+    total, before = ignoring.sum(-1, keepdim=True), own.sum(-1, keepdim=True)
+    is_worth = total < harm.clamp_max(_WORTH) * harm.square() * first.sum(-1, keepdim=True)
+    is_worth = is_worth & (total < harm.pow(_POWER) * before)
     return (harm > _HARMFUL) & (_find_rise(ignoring, first, is_odd) < harm) & is_worth
