@@ -19,6 +19,9 @@ from skae import (
     load,
     save,
 )
+from skae._engine.families.moments import correct_moments, measure_codes
+from skae._engine.tables.batches import WeightedRows
+from skae._engine.tables.rows import DenseRows
 from skae.datasets import load_mnist
 from skae.modules import Reach
 
@@ -301,6 +304,25 @@ def test_rows_with_odd_cells_have_the_same_codes_in_all_forms(plant, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "model.skae").transform(X[odd]), codes[odd])
     exported = torch.export.export(module, (rows,))
     np.testing.assert_allclose(exported.module()(rows).detach(), module(rows).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_with_ignored_cells_are_those_of_all_rows(plant, weighted):
+    model, _ = plant
+    X = make_plant(300, 6, seed=1)
+    X[50:70, 9] = np.linspace(6, 20, 20)
+    rows = DenseRows(model._standardization.apply(X))
+    weights = torch.linspace(0, 2, 300) if weighted else None
+    module, dataset = model.net_.module_, WeightedRows(rows, weights)
+    with module.reach.keep_odd_cells():
+        before = measure_codes(module, dataset)
+    corrected = correct_moments(module, module.reach, dataset, before)
+    expected = measure_codes(module, dataset)
+    assert expected.squared_error != pytest.approx(before.squared_error, rel=0.01)
+    assert corrected.squared_error == pytest.approx(expected.squared_error, rel=1e-5)
+    for name in ("mean", "covariance", "cross_covariance"):
+        found, known = getattr(corrected, name), getattr(expected, name)
+        np.testing.assert_allclose(found, known, atol=1e-5 * float(known.abs().max()))
 
 
 @pytest.mark.slow

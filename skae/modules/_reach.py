@@ -256,24 +256,49 @@ class Reach(nn.Module):
         """
         if self.usual is None:
             return code
-        limits = [own.clamp(-ODD_LIMIT, ODD_LIMIT) for own in _widen(self.row_bounds)]
-        clipped = torch.clamp(scaled, *limits)
+        clipped = self._clip_odd(scaled)
         if is_recording() or scaled.ndim != 2:
             return ignore_odd_cells(code, scaled, clipped, self.usual, coder)
         try:
-            odd = _find_differences(scaled, clipped)
+            odd = _find_single_differences(scaled, clipped)
         except RuntimeError:
             # As in `_limit`.
             return ignore_odd_cells(code, scaled, clipped, self.usual, coder)
-        if odd is not None:
-            odd = odd[(scaled[odd] != clipped[odd]).sum(-1) == 1]
-        if odd is None or len(odd) == 0:
+        if len(odd) == 0:
             return code
         put_off = _PUT_OFF.get()
         if put_off is not None and len(odd) <= _SHARE_PUT_OFF * len(scaled):
             put_off.append(odd)
             return code
         return ignore_few_odd_cells(code, scaled, clipped, self.usual, coder, odd, put_off)
+
+    def find_odd(self, scaled: Tensor) -> Tensor:
+        """Return the indices of rows with a single odd cell.
+
+        Parameters
+        ----------
+        scaled : Tensor of shape (n_samples, n_features)
+            Scaled rows.
+
+        Returns
+        -------
+        odd : Tensor of int of shape (n_odd,)
+            Indices of the rows whose codes `settle_codes` may change.
+        """
+        return _find_single_differences(scaled, self._clip_odd(scaled))
+
+    def _clip_odd(self, scaled: Tensor) -> Tensor:
+        limits = [own.clamp(-ODD_LIMIT, ODD_LIMIT) for own in _widen(self.row_bounds)]
+        return torch.clamp(scaled, *limits)
+
+    @contextmanager
+    def keep_odd_cells(self) -> Iterator[None]:
+        """Context in which codes ignore no odd cells."""
+        usual, self.usual = self.usual, None
+        try:
+            yield
+        finally:
+            self.usual = usual
 
     def limit_codes(self, scaled: Tensor) -> Shown:
         """Return the input of the network for scaled codes, and the share of the network.
@@ -405,6 +430,14 @@ def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:
     differs = np.zeros(len(rows), dtype=bool)
     differs[cells // rows.shape[-1]] = True
     return torch.from_numpy(np.flatnonzero(differs))
+
+
+def _find_single_differences(rows: Tensor, others: Tensor) -> Tensor:
+    """Return the numbers of the rows that differ from the others in one cell."""
+    found = _find_differences(rows, others)
+    if found is None:
+        return torch.empty(0, dtype=torch.int64, device=rows.device)
+    return found[(rows[found] != others[found]).sum(-1) == 1]
 
 
 def find_yielding_limits(code_bounds: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Moments of codes and errors of a data set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -10,7 +10,7 @@ from skae._engine.judgement import find_row_errors
 from skae._engine.start.noise import InputNoise
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae._engine.tables.rows import sample_evenly
-from skae.modules import ODD_LIMIT, Autoencoder
+from skae.modules import ODD_LIMIT, Autoencoder, Reach
 
 _BATCH_SIZE = 4096
 # Share of the values of a column that are unusual, at each end, and the rows that show them.
@@ -61,23 +61,11 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         if not sums:
             origin = code.mean(0)
             dataset.ranks.spread_([origin])
-        code = code - origin
         weights = torch.ones_like(error) if weights is None else weights
-        weighted = code * weights[:, None]
-        parts = [
-            weights.sum(),
-            weighted.sum(0),
-            weighted.T @ code,
-            rows.T @ weighted,
-            weights @ rows,
-            weights @ error,
-            weights @ square,
-        ]
-        # Sums stay on a GPU to avoid synchronisation.
-        parts = [part.double() if part.is_cuda else part.cpu().double() for part in parts]
-        sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
-    sums = [dataset.ranks.add(own) for own in sums]
-    mass, code, code_code, row_code, row, error, square = (part.cpu() for part in sums)
+        products = _sum_products(code - origin, rows, weights, error)
+        parts = [weights.sum(), weights @ rows, weights @ square, *products]
+        sums = _add(sums, parts)
+    mass, row, square, code, code_code, row_code, error = _add_ranks(sums, dataset.ranks)
     code, row = code / mass, row / mass
     return CodeMoments(
         mean=code + origin.cpu().double(),
@@ -87,6 +75,63 @@ def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:
         mean_square=float(square / mass),
         bounds=_join_ranks(bounds, dataset.ranks),
     )
+
+
+@torch.no_grad()
+def correct_moments(
+    module: Autoencoder, reach: Reach, dataset: WeightedRows, moments: CodeMoments
+) -> CodeMoments:
+    """Return the moments of codes that ignore odd cells, given those of codes that do not.
+
+    Only rows with odd cells are encoded. No cell may be missing.
+    """
+    sums: list[torch.Tensor] = []
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        origin = moments.mean.to(rows)
+        weights = rows.new_ones(len(rows)) if weights is None else weights
+        odd = reach.find_odd(module.scale_rows(rows))
+        after = module.encode_raw(rows[odd])
+        with reach.keep_odd_cells():
+            before = module.encode_raw(rows[odd])
+        changed = (after != before).any(1)
+        part, own = rows[odd[changed]], weights[odd[changed]]
+        products = [
+            _measure_products(module, code[changed], part, own, origin) for code in (after, before)
+        ]
+        changes = [new - old for new, old in zip(*products, strict=True)]
+        sums = _add(sums, [weights.sum(), weights @ rows, *changes])
+    mass, row, code, code_code, row_code, error = _add_ranks(sums, dataset.ranks)
+    code, row = code / mass, row / mass
+    return replace(
+        moments,
+        mean=moments.mean + code,
+        covariance=moments.covariance + code_code / mass - torch.outer(code, code),
+        cross_covariance=moments.cross_covariance + row_code / mass - torch.outer(row, code),
+        squared_error=moments.squared_error + float(error / mass),
+    )
+
+
+def _measure_products(module: Autoencoder, code, rows, weights, origin) -> list[torch.Tensor]:
+    error = find_row_errors(module.output(module.decode_raw(code)), rows)
+    return _sum_products(code - origin, rows, weights, error)
+
+
+def _sum_products(code, rows, weights, error) -> list[torch.Tensor]:
+    """Return weighted sums of codes, of their products with codes and rows, and of errors."""
+    weighted = code * weights[:, None]
+    return [weighted.sum(0), weighted.T @ code, rows.T @ weighted, weights @ error]
+
+
+def _add(sums: list[torch.Tensor], parts: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return sums, in double precision, to which those of a batch are added."""
+    # Sums stay on a GPU to avoid synchronisation.
+    parts = [part.double() if part.is_cuda else part.cpu().double() for part in parts]
+    return [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
+
+
+def _add_ranks(sums: list[torch.Tensor], ranks: Alone) -> list[torch.Tensor]:
+    """Return the sums over all ranks."""
+    return [ranks.add(own).cpu() for own in sums]
 
 
 @torch.no_grad()

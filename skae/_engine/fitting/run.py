@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from skae._engine.compute.ranks import ALONE, Alone
 from skae._engine.families.moments import (
     CodeMoments,
+    correct_moments,
     find_usual,
     join_bounds,
     measure_bounds,
@@ -334,6 +335,15 @@ class TrainingRun:
         aims = self.family.aims_at_squared_error
         return self.setup.network.linear_path and aims and not self.n_earlier_fits
 
+    def _correct_moments(self, moments: CodeMoments) -> CodeMoments:
+        """Return moments where the codes of rows with odd cells may have changed."""
+        module = self.net.module_
+        if module.reach is None or module.reach.usual is None:
+            return moments
+        if module.filling is not None:
+            return self.family.measure_codes(module, self.all_rows)
+        return correct_moments(module, module.reach, self.all_rows, moments)
+
     def _finish(self, outcome: Outcome, chosen: ChosenEpochs | None = None) -> TrainedModel:
         """Sort the codes, release everything that only training needs, and collect the results.
 
@@ -342,9 +352,7 @@ class TrainingRun:
         net, family, table = self.net, self.family, self.table
         held_out = net.validation_set
         self._set_reach(outcome)
-        if net.module_.reach is not None and net.module_.reach.usual is not None:
-            # Codes of rows with odd cells may have changed.
-            outcome = replace(outcome, moments=family.measure_codes(net.module_, self.all_rows))
+        outcome = replace(outcome, moments=self._correct_moments(outcome.moments))
         if outcome.prefixes is not None:
             net.module_.n_decoded.copy_(torch.from_numpy(outcome.prefixes.n_decoded))
         rotate = net.module_.sparsity is None and net.criterion_.rotates
