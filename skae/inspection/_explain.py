@@ -1,7 +1,7 @@
 """Explanation of codes: their inputs, effects and importance."""
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 
 from skae._shared.checks import check_count
 from skae.inspection._explanation import CodeExplanation
@@ -16,6 +16,7 @@ from skae.metrics._transformer import (
     encode,
     find_image_shape,
     index_samples,
+    select_samples,
     view_numbers,
 )
 
@@ -95,7 +96,7 @@ def explain_codes(
     codes = encode(estimator, samples)
     chosen = rng.permutation(len(values))[:n_rows]
     code_scales, feature_scales = (each.std(axis=0, dtype=np.float64) for each in (codes, values))
-    rows = _safe_indexing(samples, chosen)
+    rows = select_samples(samples, chosen)
     forth = differentiate_codes(estimator, rows, _STEP * feature_scales)
     inputs = forth * feature_scales / _without_zero(code_scales)[:, None]
     back = differentiate_reconstructions(estimator, codes[chosen], _STEP * code_scales)

@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing
 
 from skae._engine import count_components
 from skae._estimators.frame_columns import is_mixed_frame
@@ -17,7 +16,13 @@ from skae._estimators.linear_start import LinearStart
 from skae._shared.checks import check_choice
 from skae.inspection._plotting import BLUE, GREY, take_axes, widen
 from skae.metrics import explained_variance, neg_reconstruction_error
-from skae.metrics._transformer import check_complete, find_points, index_samples, to_array
+from skae.metrics._transformer import (
+    check_complete,
+    find_points,
+    index_samples,
+    select_samples,
+    to_array,
+)
 
 _SIZE = (5.6, 4.0)
 _TINY = np.finfo(float).tiny
@@ -154,7 +159,7 @@ class ScreeDisplay:
         chosen = count_components(points)
         numbers = _read_numbers(n_components, estimator, chosen, points.shape)
         folds = [
-            measure(estimator, *(_safe_indexing(rows, part) for part in split), numbers)
+            measure(estimator, *(select_samples(rows, part) for part in split), numbers)
             for split in check_cv(cv).split(points)
         ]
         errors, pca_errors, variances = map(np.array, zip(*folds, strict=True))

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
+from sklearn.utils import _safe_indexing, check_array
 
 from skae._estimators.containers import count_axes, read_container
 from skae._estimators.frame_columns import is_mixed_frame
@@ -161,6 +161,14 @@ def index_samples(X):
     """
     samples = tidy_table(read_container(X))
     return samples if is_ragged(samples) else stack_samples(samples)
+
+
+def select_samples(samples, indices):
+    """Return the samples at these indices, in the same form, as given by `index_samples`."""
+    if hasattr(samples, "column_names"):
+        # Earlier versions of scikit-learn select no rows of Arrow tables.
+        return samples.take(indices)
+    return _safe_indexing(samples, indices)
 
 
 def is_ragged(X) -> bool:
