@@ -256,14 +256,18 @@ class Reach(nn.Module):
         """
         if self.usual is None:
             return code
-        clipped = self._clip_odd(scaled)
         if is_recording() or scaled.ndim != 2:
-            return ignore_odd_cells(code, scaled, clipped, self.usual, coder)
+            return ignore_odd_cells(code, scaled, self._clip_odd(scaled), self.usual, coder)
         try:
+            # For a single row, finding the limits takes as long as a layer.
+            ends = self.row_bounds.clamp(-ODD_LIMIT, ODD_LIMIT)
+            if scaled.numel() <= _FEW_CELLS and torch.equal(scaled, torch.clamp(scaled, *ends)):
+                return code
+            clipped = self._clip_odd(scaled)
             odd = _find_single_differences(scaled, clipped)
         except RuntimeError:
             # As in `_limit`.
-            return ignore_odd_cells(code, scaled, clipped, self.usual, coder)
+            return ignore_odd_cells(code, scaled, self._clip_odd(scaled), self.usual, coder)
         if len(odd) == 0:
             return code
         put_off = _PUT_OFF.get()
