@@ -11,7 +11,7 @@ _TOTAL = re.compile(
     r"|insgesamt|mittelwert|durchschnitt|somme|moyenne|suma|promedio|итого|合计|合計|总计",
     re.IGNORECASE,
 )
-# Further words, which are names or categories unless all rows above begin with digits, as dates do.
+# Further words, which are names or categories unless all cells above have digits, as dates do.
 _STATISTIC = re.compile(
     rf"{_TOTAL.pattern}|min(imum|imo)?|max(imum|imo)?|avg|count|n|median|sd|stabw|mittel|anzahl|moy"
     r"|st(d|andard)?[. ]*dev(iation)?|standardabweichung|mínimo|máximo|média|écart[- ]type"
@@ -30,12 +30,12 @@ def find_totals(frame):
     """Return whether rows are totals or means of the rows above.
 
     Totals are rows at the end whose first cell is "Total" or a similar word that occurs only once,
-    or "Max" and the like below rows that begin with digits; and a last row without text that holds
-    the sums of at least three rows above, in a table with text.
+    or "Max" and the like below cells with digits; and a last row without text that holds the sums
+    of at least three rows above, in a table with text.
     """
     found = np.zeros(len(frame), dtype=bool)
     first = _find_first(frame, _STATISTIC)
-    if not _have_digits(frame[0].iloc[:first]):
+    if first < len(frame) and not _is_below_digits(frame, first):
         first = _find_first(frame, _TOTAL)
     found[first:] = True
     row = len(frame) - 1
@@ -52,8 +52,9 @@ def is_total(label):
 def _find_first(frame, names):
     """Return the index of the first of the last rows that begin with names, not categories."""
     row = len(frame)
-    while row > 1 and _names(names, label := _find_label(frame.iloc[row - 1])):
-        if (frame[0] == label).sum() > 1:
+    while row > 1:
+        column, label = _find_label(frame.iloc[row - 1])
+        if not _names(names, label) or (frame[column] == label).sum() > 1:
             break
         row -= 1
     return row
@@ -63,14 +64,18 @@ def _names(names, label):
     return names.fullmatch(label.strip(" :.*")) is not None
 
 
-def _have_digits(cells):
-    return all(any(map(str.isdigit, str(cell))) for cell in cells.dropna().unique()[-_N_TRIED:])
+def _is_below_digits(frame, row):
+    """Return whether all cells above the label of a row have digits."""
+    column, _ = _find_label(frame.iloc[row])
+    cells = frame[column].iloc[:row].dropna().unique()[-_N_TRIED:]
+    return all(any(map(str.isdigit, str(cell))) for cell in cells)
 
 
 def _find_label(cells):
-    """Return the first cell of a row if it is text, or an empty string."""
-    label = next((cell for cell in cells if cell == cell and cell is not None), "")
-    return label if isinstance(label, str) else ""
+    """Return the column of the first cell of a row that is not missing, and its text, if any."""
+    present = (pair for pair in cells.items() if pair[1] == pair[1] and pair[1] is not None)
+    column, cell = next(present, (0, ""))
+    return column, cell if isinstance(cell, str) else ""
 
 
 def _holds_sums(frame):

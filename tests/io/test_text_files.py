@@ -347,6 +347,9 @@ def test_statistics_below_dates_and_numbers_are_left_out(read):
         assert_holds(table, "a", [[1.1], [2.2]])
         assert has_remark(table, "Totals left out: 4, such as 'Min'")
     assert len(read("name,a\nEva,1.1\nKim,2.2\nMax,3.5\n").X) == 3
+    for last in ["y", "n"]:
+        table = read(f"a,answer,b\n1,y,2\n2,{last},3\n,n,5\n", missing="keep")
+        assert len(table.X) == 3
 
 
 def test_notes_below_a_first_column_of_text_are_left_out(read):
