@@ -65,10 +65,10 @@ def _describe_fillers(column):
 
 def _is_filler(filler, others, count):
     """Return whether a number that occurs `count` times does not belong to the other numbers."""
-    ratio = abs(filler) / max(np.abs(others).max(), np.finfo(float).tiny)
+    size, largest = abs(float(filler)), float(np.abs(others).max())
     has_other_sign = filler < 0 <= others.min()
     is_usual = _FILLER.fullmatch(str(filler)) is not None and (count > 1 or has_other_sign)
-    return bool((is_usual and ratio > _FAR) or (abs(filler) >= _HUGE and ratio > _FARTHER))
+    return (is_usual and size > _FAR * largest) or (size >= _HUGE and size > _FARTHER * largest)
 
 
 def _describe_text(column, *, is_first):

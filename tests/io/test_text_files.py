@@ -559,20 +559,23 @@ def test_files_of_names_alone_have_no_rows(tmp_path, text):
     [
         ("1,-999,7,-999", "-999"),
         ("1,-99,7,5", "-99"),
+        ("0,-99,0", "-99"),
         ("-1.5,-9999.0,7,-9999.0", "-9999"),
         ("1,99999,7,99999", "99999"),
         ("1.5,9.96921e36,7,5", "9.96921e+36"),
         ("1,-1e20,7,5", "-1e+20"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_numbers_that_may_stand_for_missing_values_are_remarked_on(read, cells, filler):
     table = read("a\n" + cells.replace(",", "\n"))
     assert has_remark(table, f"Column a may mark missing values by {filler}, read as a number")
 
 
 @pytest.mark.parametrize(
-    "cells", ["1,999,7,5", "-90,-99,7,5", "2e20,1e20,1e3", "99999,99998", "0,0"]
+    "cells", ["1,999,7,5", "-90,-99,7,5", "2e20,1e20,1e3", "99999,99998", "0,0", "1e305,5e304"]
 )
+@pytest.mark.filterwarnings("error")
 def test_ordinary_numbers_stand_for_themselves(read, cells):
     assert not has_remark(read("a\n" + cells.replace(",", "\n")), "missing values")
 
