@@ -102,6 +102,24 @@ def test_groups_without_comparable_labels_are_refused(labels):
             estimator.fit(X, groups=groups)
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        np.array([1.0, np.nan] * 10),
+        np.array([1.0, np.nan] * 10, dtype=object),
+        np.array(["2024", "NaT"] * 10, dtype="M8[Y]"),
+        np.ma.array([1, 2] * 10, mask=[False, True] * 10),
+        pd.Series([1, None] * 10, dtype="Int64"),
+    ],
+    ids=lambda groups: str(groups.dtype),
+)
+def test_missing_labels_of_groups_are_refused(groups):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    for estimator in [AutoencoderTransformer(), AutoencoderOutlierDetector(), AutoencoderImputer()]:
+        with pytest.raises(ValueError, match="`groups` must have a label for each row"):
+            estimator.fit(X, groups=groups)
+
+
 def test_groups_of_unequal_size_leave_rows_on_both_sides():
     X = np.random.default_rng(0).normal(size=(1100, 4))
     for groups in (np.arange(1100) > 1000, np.arange(1100) // 400, np.arange(1100) == 0):

@@ -24,7 +24,8 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
 
 
 def read_groups(groups) -> np.ndarray:
-    """Return groups as an array; labels that cannot be compared, such as None, are refused."""
+    """Return groups as an array; missing labels and those that cannot be compared are refused."""
+    is_masked = np.ma.is_masked(groups)
     groups = column_or_1d(groups)
     try:
         np.unique(groups)
@@ -34,6 +35,12 @@ def read_groups(groups) -> np.ndarray:
             "`groups` must have labels that can be compared with each other. Got values of type "
             f"{', '.join(kinds)}. Convert them to text, and name groups whose label is missing."
         ) from error
+    # NaN and NaT differ from themselves.
+    if is_masked or (groups != groups).any():
+        raise ValueError(
+            "`groups` must have a label for each row. Got missing ones. Name the groups of these "
+            "rows, or leave the rows out."
+        )
     return groups
 
 
