@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 
+from skae._estimators.stored_tables import is_arrow_table
 from skae.metrics._transformer import decode, encode, index_samples, to_array, view_numbers
 
 # Number of values for which differences are computed at a time.
@@ -123,7 +124,6 @@ def _restore_type(rows, X):
         return sparse.csr_matrix(rows) if sparse.issparse(X) else rows
     if hasattr(X, "iloc"):
         return type(X)(rows, columns=X.columns)
-    if hasattr(X, "column_names"):
-        # A table of Arrow.
-        return type(X).from_arrays(list(rows.T), names=X.column_names)
+    if is_arrow_table(X):
+        return type(X).from_arrays(list(rows.T), names=X.schema.names)
     return type(X)(rows, schema=list(X.columns))

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skae._estimators.stored_tables import is_arrow_table
 from skae._shared.extras import import_extra
 
 # Ten colours that can be distinguished with any kind of colour vision
@@ -88,7 +89,7 @@ def name_features(X, estimator, feature_names, n_features):
     """
     if feature_names is None:
         # The columns of an Arrow table are not its names.
-        own = getattr(X, "column_names", getattr(X, "columns", None))
+        own = X.schema.names if is_arrow_table(X) else getattr(X, "columns", None)
         known = own, getattr(estimator, "feature_names_in_", None)
         # A single column may hold images or sequences.
         fitting = [each for each in known if each is not None and len(each) == n_features]

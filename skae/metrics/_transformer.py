@@ -9,6 +9,7 @@ from skae._estimators.frame_columns import is_mixed_frame
 from skae._estimators.frame_numbers import NumberView, fill_with_means, place_frames
 from skae._estimators.samples import flatten_samples, stack_samples
 from skae._estimators.sparse_tables import find_dtypes, tidy_numbers, tidy_table
+from skae._estimators.stored_tables import is_arrow_table
 from skae.sequences import SequencePadder
 
 # Numbers of channels of images that can be drawn: grey or coloured.
@@ -165,7 +166,7 @@ def index_samples(X):
 
 def select_samples(samples, indices):
     """Return the samples at these indices, in the same form, as given by `index_samples`."""
-    if hasattr(samples, "column_names"):
+    if is_arrow_table(samples):
         # Earlier versions of scikit-learn select no rows of Arrow tables.
         return samples.take(indices)
     return _safe_indexing(samples, indices)
