@@ -148,7 +148,8 @@ def test_codes_may_be_tensors_with_gradients_or_frames_of_narwhals(X):
     expected = Quantizer().fit_transform(X)
     frame = pl.DataFrame(X, schema=list("abcdefg"))
     wrapped = pytest.importorskip("narwhals").from_native(frame)
-    for given in (torch.tensor(X, requires_grad=True), wrapped):
+    tensor = torch.tensor(X, requires_grad=True)
+    for given in (tensor, list(tensor), wrapped):
         np.testing.assert_array_equal(Quantizer().fit_transform(given), expected)
 
 

@@ -130,7 +130,7 @@ def _read_list(X):
     """Return a list of samples as arrays, without labels."""
     if len(X) and all(_has_label(sample) for sample in X):
         return [sample[0] for sample in X]
-    return X
+    return [unnest(sample) for sample in X] if len(X) and isinstance(X[0], torch.Tensor) else X
 
 
 def _has_label(sample) -> bool:
@@ -191,7 +191,7 @@ def unnest(sample):
     """Return tensors as arrays, masked arrays with NaN, and nested tensors and Series as lists."""
     if isinstance(sample, torch.Tensor):
         if sample.is_nested:
-            return list(sample.unbind())
+            return [unnest(own) for own in sample.unbind()]
         if sample.is_meta or sample.layout is not torch.strided:
             raise ValueError(
                 "X must be a dense tensor with values. Got one of layout "

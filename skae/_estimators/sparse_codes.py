@@ -7,10 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn import config_context
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
 
 from skae._engine import (
     LoopSettings,
@@ -23,10 +20,10 @@ from skae._engine import (
 from skae._estimators.atomic import sees_one_fit
 from skae._estimators.autoencoder import shares_constraints
 from skae._estimators.base import BaseAutoencoder, Settings
-from skae._estimators.containers import read_container
 from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.parameters import take_parameters
-from skae._shared.scikit_learn import refuse_masked, returns_frames
+from skae._estimators.validation import read_codes
+from skae._shared.scikit_learn import returns_frames
 from skae._shared.warning import warn_user
 from skae.architectures import Dense
 from skae.exceptions import NotBetterThanPCAWarning
@@ -294,18 +291,7 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
         reconstructions : ndarray of shape (n_samples, n_features_in_)
             Rows in the units and the precision of the table in `fit`.
         """
-        check_is_fitted(self)
-        refuse_masked(X)
-        X = read_container(X)
-        with config_context(array_api_dispatch=False):
-            codes = check_array(
-                X, accept_sparse="csr", dtype=(np.float64, np.float32), input_name="X"
-            )
-        if codes.shape[1] != self.n_components_:
-            raise ValueError(
-                f"X must have {self.n_components_} columns, one for each code. Got a table of "
-                f"shape {codes.shape}. Pass what `transform` returned."
-            )
+        codes = read_codes(self, X, accept_sparse="csr")
         rows = codes @ self.components_ + self.intercept_
         return self._sample_form.restore(rows.astype(self.intercept_.dtype, copy=False))
 

@@ -20,22 +20,27 @@ def is_masked(estimator) -> bool:
     return getattr(estimator, "missing", None) == "mask"
 
 
-def read_codes(estimator, X, *, first: bool = False) -> np.ndarray:
-    """Return codes for a fitted autoencoder as a finite array in single or double precision.
+def read_codes(estimator, X, *, first: bool = False, accept_sparse=False):
+    """Return codes for a fitted autoencoder as a finite table in single or double precision.
 
     Another number of columns than `n_components_` is refused, except fewer columns with `first`.
+    `accept_sparse` is that of scikit-learn's `check_array`.
     """
     check_is_fitted(estimator)
     refuse_masked(X)
     rows = read_container(X)
     with config_context(array_api_dispatch=False):
         codes = check_array(
-            rows, dtype=(np.float64, np.float32), input_name="X", estimator=estimator
+            rows,
+            accept_sparse=accept_sparse,
+            dtype=(np.float64, np.float32),
+            input_name="X",
+            estimator=estimator,
         )
     n_codes, most = estimator.n_components_, "at most " if first else ""
     if codes.shape[1] > n_codes or (codes.shape[1] < n_codes and not first):
         raise ValueError(
-            f"X must have {most}{n_codes} columns, one for each code. Got an array of "
+            f"X must have {most}{n_codes} columns, one for each code. Got a table of "
             f"shape {codes.shape}. Pass what `transform` returned."
         )
     return codes
