@@ -178,6 +178,7 @@ def test_input_without_sequences_has_a_clear_error():
         (pl.DataFrame(frame), "DataFrame of shape.*id_column"),
         (pl.LazyFrame(frame), "collect"),
         ({"a": [1.0], "b": [2.0]}, "dict.*values"),
+        ({(1.0, 2.0), (3.0,)}, "fixed order.*set.*list"),
         ((row for row in ()), "generator of length 0"),
         (5, "Got int"),
         ([frame, frame.rename(columns={"b": "c"})], r"\['a', 'c'\] for sequence 1"),

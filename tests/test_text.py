@@ -144,6 +144,11 @@ TABLES = {
 }
 
 
+def test_frames_of_narwhals_are_those_they_wrap(sequencer):
+    wrapped = pytest.importorskip("narwhals").from_native(pl.DataFrame({"text": TEXTS}))
+    np.testing.assert_array_equal(sequencer.transform(wrapped), sequencer.transform(TEXTS))
+
+
 def test_a_table_of_one_column_is_that_column(sequencer):
     for kind in TABLES:
         table = TABLES[kind](TEXTS)

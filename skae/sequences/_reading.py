@@ -21,9 +21,10 @@ def list_sequences(X, id_column=None) -> list:
         X = _list_groups(X)
     elif hasattr(X, "collect") or not isinstance(X, Iterator | Mapping | str | bytes):
         X = read_container(X)
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping | set | frozenset):
+        remedy = "list(X.values())" if isinstance(X, Mapping) else "a list"
         raise ValueError(
-            f"X must be sequences in a fixed order. Got {type(X).__name__}. Pass list(X.values())."
+            f"X must be sequences in a fixed order. Got {type(X).__name__}. Pass {remedy}."
         )
     X = _convert_arrow_table(X)
     if hasattr(X, "columns"):

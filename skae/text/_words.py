@@ -64,6 +64,9 @@ def read_texts(X) -> list[str]:
             f"X must be several texts, such as a list. Got a single text of {len(X)} characters. "
             "Put it into a list."
         )
+    if hasattr(X, "to_native"):
+        # Narwhals wraps frames of other libraries.
+        X = X.to_native()
     is_sequence = hasattr(X, "__iter__") or hasattr(X, "to_pylist")
     if isinstance(X, Mapping) or not is_sequence or hasattr(X, "collect"):
         raise ValueError(
