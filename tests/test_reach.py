@@ -1,6 +1,7 @@
 """Far from the training rows, the model becomes PCA."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -325,14 +326,34 @@ def test_moments_with_ignored_cells_are_those_of_all_rows(plant, weighted):
         np.testing.assert_allclose(found, known, atol=1e-5 * float(known.abs().max()))
 
 
-@pytest.mark.slow
-def test_codes_with_ignored_cells_are_uncorrelated(plant):
+def test_figures_of_the_fit_are_those_of_the_model_that_ignores_odd_cells():
     X = make_plant(1000, 6, seed=0)
-    X[500:520, 9] = 7
+    X[500:504, 9] = 7
     params = {"max_iter": 30, "early_stopping": False, "random_state": 0}
     model = AutoencoderTransformer(2, **params).fit(X)
-    assert abs(np.corrcoef(model.transform(X).T)[0, 1]) < 1e-5
+    codes = model.transform(X)
+    error = np.square(model.inverse_transform(codes) - X).mean()
+    assert model.reconstruction_error_ == pytest.approx(error, rel=1e-4)
     assert model.explained_variance_ratio_.sum() == pytest.approx(model.score(X), abs=1e-5)
+    assert abs(np.corrcoef(codes.T)[0, 1]) < 1e-5
+    with model.net_.module_.reach.keep_odd_cells():
+        kept = model.inverse_transform(model.transform(X))
+    # Otherwise, nothing is ignored here.
+    assert np.square(kept - X).mean() < error / 2
+
+
+def test_odd_cells_are_kept_where_ignoring_them_would_make_the_model_worse_than_pca(monkeypatch):
+    def correct(module, reach, dataset, moments):
+        return replace(moments, squared_error=2.0)
+
+    monkeypatch.setattr("skae._engine.fitting.run.correct_moments", correct)
+    X = make_plant(300, 6, seed=0)
+    params = {"max_iter": 10, "early_stopping": False, "random_state": 0}
+    model = AutoencoderTransformer(2, **params).fit(X)
+    assert model.net_.module_.reach.usual is None
+    error = np.square(model.inverse_transform(model.transform(X)) - X).mean()
+    assert model.reconstruction_error_ == pytest.approx(error, rel=1e-4)
+    assert error < model.pca_reconstruction_error_
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,7 @@ class TrainingRun:
         """Return the network in its current state, with the chosen number of epochs."""
         errors = chosen.error, chosen.pca_error, chosen.best_iter
         own = chosen.prefixes, chosen.column_losses
-        return self._finish(Outcome(self._measure(), *errors, *own), chosen)
+        return self._finish(Outcome(self._measure(chosen.best_iter), *errors, *own), chosen)
 
     def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
         """Train on all rows for the number of epochs that was chosen on held-out rows."""
@@ -203,10 +203,11 @@ class TrainingRun:
         """Return a copy of the current model, independent of further training."""
         run = copy.copy(self)
         run.net = self.net.copy_for_prediction()
-        moments = run._measure()
+        best_iter = len(run.net.history)
+        moments = run._measure(best_iter)
         # The copy has no step for validation.
         errors = self._training_errors(moments)
-        return run._finish(run._make_outcome(moments, errors, len(run.net.history)))
+        return run._finish(run._make_outcome(moments, errors, best_iter))
 
     def _train(self, n_epochs: int, resumption: Resumption | None = None):
         """Run skorch's loop, whose own `fit` would treat an interrupt as a normal end."""
@@ -261,23 +262,27 @@ class TrainingRun:
             self.start_error = self._judge(self.train_set)
         return self.net.step_.copy_values()
 
-    def _measure(self) -> CodeMoments:
+    def _measure(self, best_iter: int) -> CodeMoments:
+        """Set the ranges of the network, and return the moments of all rows."""
         # Processors of different kinds may round differently.
         self.table.ranks.spread_([*self.net.module_.state_dict().values()])
+        self.net.module_.reach = None
         self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)
         moments = self.family.measure_codes(self.net.module_, self.all_rows)
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
-        return moments
+        self._set_reach(moments, learned=best_iter > 0 or self.n_earlier_fits > 0)
+        return self._correct_moments(moments)
 
     def _check_training_rows(self, start) -> Outcome:
         """Evaluate the training rows, and restore the start if PCA has a lower error."""
-        moments, best_iter = self._measure(), len(self.net.history)
+        best_iter = len(self.net.history)
+        moments = self._measure(best_iter)
         errors = self._training_errors(moments)
         prefixes = self._measure_prefixes(self.train_set)
         is_above = errors[0] > errors[1] if prefixes is None else prefixes.exceed_pca
         if self._must_beat_pca and is_above:
             self.net.step_.load_values_(start)
-            moments, best_iter = self._measure(), 0
+            moments, best_iter = self._measure(0), 0
             errors = self._training_errors(moments)
             prefixes = self._measure_prefixes(self.train_set)
         return replace(self._make_outcome(moments, errors, best_iter), prefixes=prefixes)
@@ -336,13 +341,21 @@ class TrainingRun:
         return self.setup.network.linear_path and aims and not self.n_earlier_fits
 
     def _correct_moments(self, moments: CodeMoments) -> CodeMoments:
-        """Return moments where the codes of rows with odd cells may have changed."""
+        """Return moments where the codes of rows with odd cells may have changed.
+
+        Odd cells are kept if ignoring them would make the model worse than PCA.
+        """
         module = self.net.module_
         if module.reach is None or module.reach.usual is None:
             return moments
         if module.filling is not None:
-            return self.family.measure_codes(module, self.all_rows)
-        return correct_moments(module, module.reach, self.all_rows, moments)
+            corrected = self.family.measure_codes(module, self.all_rows)
+        else:
+            corrected = correct_moments(module, module.reach, self.all_rows, moments)
+        if corrected.squared_error > max(moments.squared_error, self.table.pca_error):
+            module.reach.usual = None
+            return moments
+        return corrected
 
     def _finish(self, outcome: Outcome, chosen: ChosenEpochs | None = None) -> TrainedModel:
         """Sort the codes, release everything that only training needs, and collect the results.
@@ -351,8 +364,6 @@ class TrainingRun:
         """
         net, family, table = self.net, self.family, self.table
         held_out = net.validation_set
-        self._set_reach(outcome)
-        outcome = replace(outcome, moments=self._correct_moments(outcome.moments))
         if outcome.prefixes is not None:
             net.module_.n_decoded.copy_(torch.from_numpy(outcome.prefixes.n_decoded))
         rotate = net.module_.sparsity is None and net.criterion_.rotates
@@ -399,13 +410,12 @@ class TrainingRun:
         per_cell = moments.mean_square * self.family.find_unit(self.table, self.all_rows)
         return per_cell * self.table.n_features * n_rows / max(1, n_rows - 1)
 
-    def _set_reach(self, outcome: Outcome):
+    def _set_reach(self, moments: CodeMoments, *, learned: bool):
         """Set the ranges of the network to those of all rows, including held-out rows.
 
         Without a PCA to fall back on, and for texts, there are no ranges.
         """
         module = self.net.module_
-        moments = outcome.moments
         if module.linear_path is None or not moments.bounds:
             return
         bounds = join_bounds(moments.bounds, self.earlier_bounds)
@@ -418,7 +428,6 @@ class TrainingRun:
         if self.family.draws_codes:
             limits = torch.stack([-module.code_scale, module.code_scale]) * _FARTHEST_DRAW
             bounds = join_bounds(bounds, [bounds[0], limits])
-        learned = outcome.best_iter > 0 or self.n_earlier_fits > 0
         # Bounds that the user gives hold everywhere, and those that were detected as far as known.
         is_given = isinstance(self.setup.network.output_range, tuple | list)
         yields = not is_given and getattr(module.output, "lower", None) is not None
