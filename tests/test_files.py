@@ -69,6 +69,21 @@ def test_protected_files_are_not_replaced(own_folder):
     assert os.listdir(own_folder) == ["page.html"]
 
 
+def test_files_that_may_only_be_written_are_replaced(own_folder):
+    path = own_folder / "page.html"
+    path.write_text("old")
+    path.chmod(0o200)
+    write_text(path, "new")
+    path.chmod(0o600)
+    assert path.read_text() == "new"
+
+
+def test_errors_name_the_file(tmp_path):
+    path = tmp_path / "missing" / "page.html"
+    with pytest.raises(FileNotFoundError, match="missing.page.html"):
+        write_text(path, "new")
+
+
 def test_names_may_be_of_the_greatest_length(tmp_path):
     path = tmp_path / ("x" * 255)
     write_text(path, "text")

@@ -23,7 +23,7 @@ def write_bytes(path, content):
         return
     if path.exists():
         # A write-protected file would be replaced as well.
-        with open(path, "r+b"):
+        with open(path, "ab"):
             pass
     # The name of the file may be of the greatest length.
     written = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -36,6 +36,8 @@ def write_bytes(path, content):
         if path.exists():
             shutil.copymode(path, written)
         os.replace(written, path)
-    except BaseException:
+    except BaseException as error:
         written.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
