@@ -3,6 +3,7 @@
 import inspect
 import pickle
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,6 +40,12 @@ def test_colours_are_for_terminals(quick, images, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     quick(verbose=True, early_stopping=False).fit(images)
     assert "\x1b" in capsys.readouterr().out
+
+
+def test_epochs_are_trained_without_a_standard_output(quick, images, monkeypatch):
+    # As in services, and under pythonw on Windows.
+    monkeypatch.setattr(sys, "stdout", None)
+    assert quick(verbose=True, early_stopping=False).fit(images).n_iter_ > 0
 
 
 def test_parameters_are_those_of_the_constructor():

@@ -32,9 +32,14 @@ class EpochLog(PrintLog):
 
     def format_row(self, row, key, color):
         """Format one column of an epoch's line."""
-        if sys.stdout is None or not sys.stdout.isatty():
+        if not sys.stdout.isatty():
             row = {name: value for name, value in row.items() if not name.endswith("_best")}
         return super().format_row(row, key, color)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Print the line of an epoch, unless there is no standard output, as in services."""
+        if sys.stdout is not None:
+            super().on_epoch_end(net, **kwargs)
 
 
 class FiniteLoss(Callback):
