@@ -265,8 +265,12 @@ def _describe_end(records, n_names):
 
 
 def _describe_short(records, n_names):
-    # Lines of one cell are notes below the table.
-    short = [cells for cells in records if 1 < len(cells) < n_names and not _is_comment(cells)]
+    # Lines of one cell are notes below the table, and those without values are left out.
+    short = [
+        cells
+        for cells in records
+        if 1 < len(cells) < n_names and not (_is_comment(cells) or _lacks_values(cells))
+    ]
     if short:
         example = _show(short[0])
         yield f"Lines with fewer cells than names end with missing values, such as {example!r}"
@@ -280,6 +284,10 @@ def _show(cells):
 def _is_comment(cells):
     # A column may be called "#".
     return cells[0].startswith(COMMENT_MARKS) and not (cells[0] == "#" and len(cells) > 1)
+
+
+def _lacks_values(cells):
+    return all(is_no_value(cell) for cell in cells if cell)
 
 
 def _strip_comment(cells):

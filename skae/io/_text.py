@@ -11,7 +11,7 @@ from skae._shared.extras import import_extra
 from skae.io._assembly import assemble_columns
 from skae.io._doubts import describe_codes, describe_swallowed
 from skae.io._errors import explain_unreadable
-from skae.io._layout import find_layout, find_separator, split_records
+from skae.io._layout import COMMENT_MARKS, find_layout, find_separator, split_records
 from skae.io._numbers import is_value
 from skae.io._sizes import check_size
 
@@ -211,7 +211,8 @@ def _read_sample(path, suffix, encoding):
 
 def _refuse_separators(records, path):
     """Raise an error for lines of one cell that another separator splits into equally many."""
-    lines = [cells[0] for cells in records if any(cells)]
+    records = [cells for cells in records if any(cells) and not cells[0].startswith(COMMENT_MARKS)]
+    lines = [cells[0] for cells in records]
     if len(lines) < 2 or any(len(cells) > 1 for cells in records):
         return
     for name, cell in _NO_SEPARATORS.items():

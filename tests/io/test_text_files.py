@@ -117,6 +117,7 @@ def test_the_separator_of_most_lines_is_taken(read):
         "a   b\n1   2\n3   4\n",
         '"a" "b"\n"Fiat 128" 1.5 2\n"Audi" 2.5 3\n',
         '"a"\n"1" 1.5\n"2" 2.5\n',
+        "# made by x, y\na b\n1 2\n3 4\n",
         "a   b\n--- ---\n1   2.5\n3   4.5\n\n(2 rows affected)\n",
     ],
 )
@@ -385,6 +386,9 @@ def test_frames_of_tables_are_left_out(read):
 def test_rules_below_the_names_are_no_names(read):
     text = " a | k | b \n---+---+---\n 1 | x | 2\n 3 | y | 5\n(2 rows)\n"
     assert_holds(read(text), "ab", [[1, 2], [3, 5]])
+    rules = read("| a | b |\n|---+---|\n| 1 | 2 |\n| 3 | 5 |\n")
+    assert_holds(rules, "ab", [[1, 2], [3, 5]])
+    assert not has_remark(rules, "fewer cells")
     marks = read("a,b\n+,1\n+++,2\n++,3\n", numeric_only=False).X["a"]
     assert marks.tolist() == ["+", "+++", "++"]
 
