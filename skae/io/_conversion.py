@@ -20,7 +20,8 @@ def convert_columns(columns, remarks, request, *, numeric_only):
     refused.
     """
     names = [column.name for column in columns]
-    columns, y = _take_target(columns, request)
+    columns, target = _take_target(columns, request)
+    y = None if target is None else target.values
     convert = convert_numbers if numeric_only else convert_kinds
     columns, counting = leave_out_row_numbers([convert(column) for column in columns])
     used = [column for column in columns if not column.reason]
@@ -39,12 +40,12 @@ def convert_columns(columns, remarks, request, *, numeric_only):
         None if y is None else np.asarray(y[kept.rows].tolist()),
         tuple(column.name for column in used if column.name not in reasons),
         {name: reasons[name] for name in names if name in reasons},
-        (*remarks, *counting, *describe_doubts(used), *kept.remarks),
+        (*remarks, *counting, *describe_doubts(used, target), *kept.remarks),
     )
 
 
 def _take_target(columns, request):
-    """Return the other columns, and the values of the target."""
+    """Return the other columns, and the target, if any."""
     request.check_drop([column.name for column in columns])
     columns = [
         replace(column, reason=ASKED, words=None) if column.name in request.drop else column
@@ -53,7 +54,7 @@ def _take_target(columns, request):
     if request.target is None:
         return columns, None
     target = _find_target(columns, request)
-    return [column for column in columns if column is not target], target.values
+    return [column for column in columns if column is not target], target
 
 
 def _make_rows(used, y, n_samples, request, numeric_only):

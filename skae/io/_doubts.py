@@ -25,17 +25,18 @@ _HUGE = 1e15
 _FAR, _FARTHER = 3, 1e6
 
 
-def describe_doubts(columns):
+def describe_doubts(columns, target=None):
     """Yield remarks on columns that are hardly quantities, or hardly text.
 
     Remarks are on whole numbers that are rounded, days written as 20240531, numbers that may stand
-    for missing values, dates that were read as text, and a first column of text that is empty below
-    its values.
+    for missing values, also in the target, dates that were read as text, and a first column of text
+    that is empty below its values.
     """
+    if target is not None:
+        yield from _describe_fillers(target)
     for index, column in enumerate(columns):
         kind = column.values.dtype.kind
-        if kind in "iuf":
-            yield from _describe_fillers(column)
+        yield from _describe_fillers(column)
         if kind in "iu" and len(column.values):
             yield from _describe_numbers(column)
         elif kind == "O":
@@ -52,7 +53,9 @@ def _describe_numbers(column):
 
 def _describe_fillers(column):
     """Yield a remark on a lowest or highest number far from all others, such as -999."""
-    numbers = column.values.to_numpy(dtype=np.float64)
+    if column.values.dtype.kind not in "iuf":
+        return
+    numbers = column.values.to_numpy(dtype=np.float64, na_value=np.nan)
     numbers = numbers[np.isfinite(numbers)]
     for filler in sorted({numbers.min(), numbers.max()}) if len(numbers) else ():
         others = numbers[numbers != filler]

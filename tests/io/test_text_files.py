@@ -574,6 +574,9 @@ def test_files_of_names_alone_have_no_rows(tmp_path, text):
 def test_numbers_that_may_stand_for_missing_values_are_remarked_on(read, cells, filler):
     table = read("a\n" + cells.replace(",", "\n"))
     assert has_remark(table, f"Column a may mark missing values by {filler}, read as a number")
+    lines = "".join(f"{index},{cell}\n" for index, cell in enumerate(cells.split(",")))
+    target = read("b,a\n" + lines, target="a")
+    assert has_remark(target, f"Column a may mark missing values by {filler}, read as a number")
 
 
 @pytest.mark.parametrize(
