@@ -264,9 +264,9 @@ class TrainingRun:
 
     def _measure(self, best_iter: int) -> CodeMoments:
         """Set the ranges of the network, and return the moments of all rows."""
+        self.net.module_.reach = None
         # Processors of different kinds may round differently.
         self.table.ranks.spread_([*self.net.module_.state_dict().values()])
-        self.net.module_.reach = None
         self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)
         moments = self.family.measure_codes(self.net.module_, self.all_rows)
         check_finite({"squared_error": moments.squared_error}, epoch=len(self.net.history))
@@ -281,6 +281,7 @@ class TrainingRun:
         prefixes = self._measure_prefixes(self.train_set)
         is_above = errors[0] > errors[1] if prefixes is None else prefixes.exceed_pca
         if self._must_beat_pca and is_above:
+            self.net.module_.reach = None  # The start has none.
             self.net.step_.load_values_(start)
             moments, best_iter = self._measure(0), 0
             errors = self._training_errors(moments)
