@@ -115,6 +115,14 @@ def test_codes_of_pca_are_whitened_on_request(quick, plane):
     np.testing.assert_allclose(estimator.transform(plane), expected, atol=1e-3)
 
 
+def test_codes_in_double_precision_are_uncorrelated_in_it(quick, images):
+    estimator = quick(dtype="float64").fit(images)
+    assert estimator.best_iter_ > 0
+    codes = estimator.transform(images)
+    assert np.abs(np.corrcoef(codes.T) - np.eye(4)).max() < 1e-11
+    assert (np.abs(codes.mean(axis=0)) < 1e-11 * codes.std(axis=0)).all()
+
+
 @pytest.mark.mostly_slow(2, first=1)
 @pytest.mark.parametrize("params", [{}, {"init": "random"}, {"loss": "binary_cross_entropy"}])
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -73,6 +73,16 @@ def test_layers_compute_the_convolutions_of_torch():
     torch.testing.assert_close(decoder(code), expected.flatten(1))
 
 
+@pytest.mark.parametrize("shape", [(2, 9), (2, 7, 6)])
+def test_normalised_maps_do_not_depend_on_the_scale_of_the_weights(shape):
+    rows = torch.randn(5, 2 * np.prod(shape[1:]), generator=torch.Generator().manual_seed(0))
+    for normalization in ("batch", "layer"):
+        encoder = ConvolutionalEncoder(shape, 3, (4,), normalization=normalization)
+        expected = encoder(rows)
+        encoder.convolutions[0].weight.data.mul_(10)
+        torch.testing.assert_close(encoder(rows), expected, rtol=0, atol=1e-3)
+
+
 @pytest.mark.mostly_slow(3, first=2)
 @pytest.mark.parametrize("normalization", [None, "batch", "layer"])
 def test_values_keep_their_size_from_layer_to_layer(normalization):

@@ -199,3 +199,10 @@ class HidingAll(Corruption):
 def test_invalid_noise_has_a_clear_error(digits, quick, corruption, message):
     with pytest.raises(ValueError, match=message):
         quick(corruption=corruption).fit(digits[0])
+
+
+def test_rows_with_noise_are_within_reach(quick, images):
+    model = quick(corruption="gaussian", corruption_level=1.0, max_iter=1).fit(images)
+    module = model.net_.module_
+    rows = module.scale_rows(model._standardization.apply(images))
+    assert (module.reach.row_bounds[1] > rows.amax(0) + 1).float().mean() > 0.5

@@ -9,6 +9,8 @@ import torch
 
 import skae
 from skae import AutoencoderImputer, AutoencoderTransformer
+from skae._engine.applying.draws import Evidence, Feature, draw_tables
+from skae._engine.applying.row_distribution import IncompleteRows
 from skae.impute import pool
 
 pytestmark = pytest.mark.usefixtures("few_draws")
@@ -125,6 +127,34 @@ def test_draws_have_the_conditional_distribution_of_their_row():
     others = covariance[0, 1:]
     given_both = 1 - others @ np.linalg.solve(covariance[1:, 1:], others)
     assert single == pytest.approx(given_both, rel=0.15)
+
+
+def test_draws_from_few_rows_vary_like_their_parameters():
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(20, 2))
+    Z = np.column_stack([rng.normal(size=200), np.full(200, np.nan)])
+    features = [Feature(np.array([index])) for index in range(2)]
+    evidence = Evidence(known, 20, np.zeros_like, 1.0)
+    means = [drawn[:, 1].mean() for drawn in draw_tables(Z, features, evidence, 10, seed=0)]
+    # The standard error of the mean of the known rows is about 0.22, and that of the fills 0.07.
+    assert 0.12 < np.std(means) < 0.4
+
+
+def test_residuals_grow_with_the_spread_and_parameters_vary_less_where_rows_are_left_out():
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(20, 2))
+    Z = np.column_stack([rng.normal(size=5), np.full(5, np.nan)])
+    features = [Feature(np.array([index])) for index in range(2)]
+    drawn = [
+        next(draw_tables(Z, features, Evidence(known, 20, np.zeros_like, spread), 1, seed=0))
+        for spread in (0.0, 1.0, 2.0)
+    ]
+    assert (drawn[1] != drawn[0])[:, 1].all()
+    np.testing.assert_allclose(drawn[2] - drawn[0], 2 * (drawn[1] - drawn[0]))
+    rows = IncompleteRows(known)
+    origin = rows.fit()
+    means = [rows.draw(origin, n_all, np.random.default_rng(1)).mean for n_all in (20, 80)]
+    np.testing.assert_allclose(means[0] - origin.mean, 2 * (means[1] - origin.mean))
 
 
 @pytest.mark.slow

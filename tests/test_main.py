@@ -4,7 +4,9 @@ import re
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from html import unescape
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -279,6 +281,43 @@ def test_a_file_without_names(flowers, capsys):
     code, lines, _ = run(capsys, flowers, *options)
     assert code == 0
     assert "45 rows to fit on, 15 held out, 4 columns" in lines
+
+
+def test_reports_on_few_rows_use_several_splits():
+    few, many = (compare._Data("name", np.zeros((n_rows, 2)), None) for n_rows in (2000, 2001))
+    parted = replace(few, X_test=few.X)
+    page, console = SimpleNamespace(report="page.html"), SimpleNamespace(report=None)
+    for data, options, n_splits in (
+        (few, page, 5),
+        (few, console, 1),
+        (many, page, 1),
+        (parted, page, 1),
+    ):
+        assert compare._choose_n_splits(data, options) == n_splits
+
+
+def test_the_code_of_a_sample_draws_its_rows():
+    options = SimpleNamespace(max_rows=5, random_state=3)
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20)
+    for table in (X, pd.DataFrame(X)):
+        taken = compare._take_rows(compare._Data("name", table, y, code=""), options)
+        names = {"X": table, "y": y}
+        exec(taken.code, names)
+        np.testing.assert_array_equal(names["X"], taken.X)
+        np.testing.assert_array_equal(names["y"], taken.y)
+        assert len(taken.X) == 5
+
+
+def test_reports_get_all_that_the_command_line_knows(flowers, tmp_path, monkeypatch, capsys):
+    given = {}
+    stand_in = SimpleNamespace(reference="PCA", to_html=lambda path, **own: given.update(own))
+    monkeypatch.setattr(compare, "compare_with_pca", lambda X, y, **own: stand_in)
+    run(capsys, flowers, "--target", "kind", "--drop", "a", "--report", tmp_path / "page.html")
+    assert given["feature_names"] == ("b", "c", "d")
+    assert set(given["drop_reasons"]) == {"a", "colour"}
+    assert "--drop a" in given["command"]
+    assert f"read_table({str(flowers)!r}" in given["load_code"]
+    assert given["title"] == flowers.name
 
 
 @pytest.mark.slow

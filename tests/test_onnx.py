@@ -39,6 +39,7 @@ from skae import (
 )
 from skae.architectures import Recurrent
 from skae.exceptions import ExportError
+from skae.onnx._programs._program import make_program
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
@@ -469,6 +470,40 @@ def test_imputers_of_numbers(missing, wine, path):
     skae.to_onnx(model, path, check=X)
     np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-4)
     skae.to_onnx(model, path)
+
+
+def assert_program_agrees(model, X, methods):
+    """Compare results of a model with those of its program in torch, before the export."""
+    with torch.no_grad():
+        found = make_program(model).select(methods)(torch.from_numpy(X))
+    for name, own in zip(methods, found, strict=True):
+        np.testing.assert_allclose(own, getattr(model, name)(X), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_program_of_an_imputer(wine):
+    X = wine[0][:, :6].copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    X[:, 4] = np.nan
+    autoencoder = AutoencoderTransformer(max_iter=2, early_stopping=False, corruption="hiding")
+    model = AutoencoderImputer(
+        autoencoder=autoencoder, add_indicator=True, min_value=-0.2, random_state=0
+    ).fit(X)
+    used = model._find_used()
+    model._neighbors = np.nan_to_num(model._encoding.encode(list(X[:, used].T)))
+    model._neighbors_have = ~np.isnan(X[:, used])
+    model.learned_share_, model.neighbor_share_ = 0.5, 0.6
+    X[0] = np.nan
+    assert_program_agrees(model, X, ["transform"])
+
+
+def test_program_of_a_detector(wine):
+    X = wine[0]
+    autoencoder = AutoencoderTransformer(hidden_layer_sizes=(8,), max_iter=2, early_stopping=False)
+    model = AutoencoderOutlierDetector(autoencoder=autoencoder, cv=None, random_state=0).fit(X)
+    rows = np.vstack([X, X * 3, X[:20] * 1e9])
+    methods = ["predict", "decision_function", "score_samples", "reconstruction_errors"]
+    assert_program_agrees(model, rows, methods)
 
 
 @pytest.mark.slow

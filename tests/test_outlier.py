@@ -159,20 +159,21 @@ def test_a_row_of_weight_zero_has_no_influence(zeros):
         assert isinstance(weighted.cell_z_scores(mixed), frame)
 
 
-def test_detectors_of_the_folds_have_the_weights_of_their_rows(monkeypatch):
+def test_detectors_of_the_folds_have_the_weights_and_groups_of_their_rows(monkeypatch):
     fits, fit = [], AutoencoderOutlierDetector.fit
 
     def remember(self, X, y=None, sample_weight=None, groups=None):
-        fits.append((X[:, 0], sample_weight))
+        fits.append((X[:, 0], sample_weight, groups))
         return fit(self, X, y, sample_weight, groups)
 
     monkeypatch.setattr(AutoencoderOutlierDetector, "fit", remember)
     X = np.random.default_rng(0).normal(size=(20, 4))
-    weights = np.arange(1.0, 21)
-    make_detector(2, cv=2).fit(X, sample_weight=weights)
-    assert [len(rows) for rows, _ in fits] == [20, 10, 10]
-    for rows, own in fits:
-        np.testing.assert_array_equal(own, weights[np.isin(X[:, 0], rows)])
+    weights, groups = np.arange(1.0, 21), np.arange(20) // 2
+    make_detector(2, cv=2).fit(X, sample_weight=weights, groups=groups)
+    assert [len(rows) for rows, *_ in fits] == [20, 10, 10]
+    for rows, *own in fits:
+        for found, whole in zip(own, (weights, groups), strict=True):
+            np.testing.assert_array_equal(found, whole[np.isin(X[:, 0], rows)])
 
 
 def test_weight_on_a_single_row_is_refused(zeros):
@@ -491,6 +492,27 @@ def test_columns_of_any_unit_are_taken():
                 ).all()
 
 
+def test_errors_do_not_depend_on_the_output_of_the_autoencoder(zeros):
+    X = zeros[0][:60]
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.02, np.nan, X)
+    autoencoder = make_detector().autoencoder.set_params(missing="mask")
+    errors = [
+        make_detector(autoencoder=own, cv=None).fit(X).reconstruction_errors(X)
+        for own in (autoencoder, clone(autoencoder).set_output(transform="pandas"))
+    ]
+    np.testing.assert_array_equal(*errors)
+
+
+def test_residuals_are_in_the_unit_of_new_rows(zeros, monkeypatch):
+    scales = []
+    for ratio in (1.0, 4.0):
+        monkeypatch.setattr(
+            AutoencoderOutlierDetector, "_find_inflation", lambda *given, own=ratio: own
+        )
+        scales.append(make_detector(cv=None).fit(zeros[0][:60]).residual_scale_)
+    np.testing.assert_allclose(scales[1], 2 * scales[0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["pandas", pytest.param("polars", marks=pytest.mark.slow)])
 def test_results_do_not_depend_on_the_global_output_of_scikit_learn(zeros, output):
@@ -536,6 +558,14 @@ def test_p_values_of_new_ordinary_rows_are_uniform(calibrated):
     assert detector.calibration_scores_.shape == (400,)
 
 
+def test_p_values_count_the_scores_that_are_at_most_as_high(calibrated, monkeypatch):
+    detector, ordinary, _ = calibrated
+    usual = detector.calibration_scores_
+    monkeypatch.setattr(type(detector), "score_samples", lambda self, X: usual[[0, 7, 399]])
+    expected = [(1 + (usual <= score).sum()) / 401 for score in usual[[0, 7, 399]]]
+    assert detector.p_values(ordinary[:3]).tolist() == expected
+
+
 @pytest.mark.parametrize("fdr", [0.05, 0.2])
 def test_false_discoveries_are_as_many_as_accepted(calibrated, fdr):
     detector, ordinary, strange = calibrated
@@ -559,6 +589,17 @@ def test_the_folds_keep_groups_together():
         detector = make_detector(2, n_neighbors=3).fit(known, groups=own)
         shares.append(np.mean(detector.p_values(new) < 0.1))
     assert shares[1] < 0.25 < shares[0]
+
+
+def test_the_threshold_compares_rows_with_those_of_other_groups():
+    rng = np.random.default_rng(1)
+    X = (rng.normal(size=(40, 1, 4)) + 0.02 * rng.normal(size=(40, 5, 4))).reshape(200, 4)
+    known, new, groups = X[:100], X[100:], np.arange(20).repeat(5)
+    shares = [
+        np.mean(make_detector(2, n_neighbors=3, cv=None).fit(known, groups=own).predict(new) < 0)
+        for own in (None, groups)
+    ]
+    assert shares[1] < 0.3 < 0.8 < shares[0]
 
 
 def test_rows_too_few_to_calibrate_have_p_values_of_one(zeros):

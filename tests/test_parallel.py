@@ -199,6 +199,14 @@ def test_settings_that_differ_do_not_keep_fits_apart(wine):
         assert_fits_are(alone, estimators, wine[0], n_jobs=n_jobs)
 
 
+def test_decays_that_differ_are_kept_apart(wine):
+    estimators = [
+        make_transformer(weight_decay=decay, early_stopping=False, max_iter=2)
+        for decay in (0.0, 0.5, 0.5)
+    ]
+    assert_equal_fits(estimators, wine[0])
+
+
 @pytest.mark.slow
 def test_held_out_rows_end_each_training_at_its_own_epoch(monkeypatch):
     # Networks must stay in joint memory between epochs.

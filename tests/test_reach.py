@@ -112,6 +112,20 @@ def test_the_reach_grows_when_a_fit_continues(roll):
         assert (after[1] >= before[1]).all()
 
 
+def test_draws_of_the_prior_are_within_reach_and_posteriors_of_far_rows_are_those_of_pca(roll):
+    models = [
+        AdversarialAutoencoderTransformer(2, max_iter=1, random_state=0),
+        VariationalAutoencoderTransformer(2, max_iter=3, early_stopping=False, random_state=0),
+    ]
+    for model in models:
+        module = model.fit(roll[:100]).net_.module_
+        draws = torch.tensor([[3.5, -3.5], [-3.5, 3.5]])
+        assert module.reach.limit_codes(draws * module.code_scale).share is None
+    _, log_variance = module.find_posterior(torch.full((1, 3), 1e6))
+    expected = module.log_variance - 2 * module.code_scale.log()
+    torch.testing.assert_close(log_variance[0], expected)
+
+
 def test_codes_of_any_size_are_decoded_without_pca():
     X = np.random.default_rng(0).normal(size=(50, 4))
     model = AutoencoderTransformer(2, init="random", max_iter=2, random_state=0).fit(X)
@@ -286,6 +300,16 @@ def test_a_value_of_other_rows_does_not_make_a_row_one_of_them(plant):
         running[:, 9] = pressure
         assert compare_errors(model, pca, running, others) < 0.6, pressure
     assert compare_errors(model, pca, make_plant(20, 20, seed=2), slice(None)) < 0.2
+
+
+def test_rows_have_the_same_codes_in_recorded_programs(plant, monkeypatch):
+    model, _ = plant
+    X = make_plant(100, 0, seed=1)
+    X[::2, 9] = np.linspace(4, 20, 50)
+    X[1::20] *= 10
+    codes = model.transform(X)
+    monkeypatch.setattr("skae.modules._reach.is_recording", lambda: True)
+    np.testing.assert_allclose(model.transform(X), codes, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

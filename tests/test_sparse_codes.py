@@ -1,6 +1,7 @@
 """Autoencoder of sparse codes: reconstructions, thresholds, dead codes, sparse matrices."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from skae import SparseAutoencoderTransformer
+from skae._engine.families.sparse_codes import SparseCodes, _draw_rows
+from skae._engine.tables.batches import WeightedRows
+from skae._engine.tables.rows import DenseRows
 from skae.exceptions import NotBetterThanPCAWarning
 from skae.modules import PursuitAutoencoder
 from skae.objectives import PursuitObjective
@@ -262,6 +266,26 @@ def test_odd_tables_have_finite_codes(X, n_dead):
     assert np.isfinite(model.transform(X).toarray()).all()
     assert np.isfinite(model.inverse_transform(model.transform(X))).all()
     assert n_dead is None or len(model.dead_codes_) == n_dead
+
+
+def test_rows_to_start_from_are_drawn_by_weight_and_errors_are_those_of_nested_codes():
+    heavy = torch.tensor([3, 8, 9])
+    weights = torch.full((40,), 1e-6).index_fill_(0, heavy, 1e6)
+    table = SimpleNamespace(training_rows=torch.arange(40), weights=weights)
+    drawn = _draw_rows(table, 3, torch.Generator().manual_seed(0))
+    assert drawn.sort().values.tolist() == heavy.tolist()
+    assert SparseCodes(32, 3, 2, nested=(8, 16)).make_objective(table, None).widths == (8, 16, 32)
+
+
+def test_few_held_out_rows_are_mixed_with_the_thresholds_of_training(few):
+    rows = torch.tensor(few, dtype=torch.float32)
+    family, start = SparseCodes(32, 3, 2), torch.tensor([0.5, 0.4])
+    for n_rows, share in ((20, 0.12), (200, 1.0)):
+        module = PursuitAutoencoder(16, 32, 3, n_rounds=2)
+        module.thresholds.copy_(start)
+        found = module.pursue(rows[:n_rows])[1]
+        family.settle_(module, None, WeightedRows(DenseRows(rows[:n_rows])))
+        torch.testing.assert_close(module.thresholds, start.lerp(found, share))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,10 @@ import pytest
 import torch
 from sklearn.utils import check_random_state
 
+from skae._engine import judgement
+from skae._engine.fitting import cross_validation
+from skae._engine.start.prepared_table import describe_table
+
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 
@@ -47,8 +51,10 @@ def test_weights_are_repeats_where_all_rows_meet_at_once(quick, images, weights)
         early_stopping=False, dtype="float64", batch_size=1000, loss="binary_cross_entropy"
     )
     weighted = estimator.fit(images, sample_weight=weights).transform(images)
+    ratios = estimator.explained_variance_ratio_
     repeated = estimator.fit(np.repeat(images, weights, axis=0)).transform(images)
     np.testing.assert_allclose(weighted, repeated, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(ratios, estimator.explained_variance_ratio_)
 
 
 @pytest.mark.slow
@@ -98,6 +104,30 @@ def test_weights_of_the_score_are_repeats(quick, images, weights):
     deviations = ((images - estimator.mean_) ** 2).sum(axis=1)
     errors = estimator.reconstruction_errors(images).sum(axis=1)
     assert weighted == pytest.approx(1 - weights @ errors / (weights @ deviations))
+
+
+def test_folds_and_their_errors_have_the_weights_of_their_rows(quick, images, weights, monkeypatch):
+    shares, means = [], []
+
+    def describe(X, own, settings):
+        shares.append((X, own))
+        return describe_table(X, own, settings)
+
+    def mean_of_rows(values, own=None):
+        means.append(own)
+        return judgement.mean_of_rows(values, own)
+
+    weights = weights + 1.0
+    monkeypatch.setattr(cross_validation, "describe_table", describe)
+    monkeypatch.setattr(cross_validation, "mean_of_rows", mean_of_rows)
+    quick(max_iter=1, early_stopping=True).fit(images, sample_weight=weights)
+    place = {row.tobytes(): index for index, row in enumerate(images)}
+    for X, own in shares:
+        expected = weights[[place[row.tobytes()] for row in X]]
+        np.testing.assert_allclose(own, expected / expected.sum())
+    for own in means:
+        np.testing.assert_allclose(own / own.sum(), weights / weights.sum())
+    assert len(shares) == 5
 
 
 @pytest.mark.mostly_slow(3)

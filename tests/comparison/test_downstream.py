@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import sparse, stats
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
@@ -136,6 +137,18 @@ def test_frame_and_text_hold_the_same_figures(iris):
 def test_autoencoder_is_compared(digits, quick):
     comparison = compare_downstream(quick(n_components=2), *digits, cv=2)
     assert comparison.scores.shape == comparison.pca_scores.shape == (2,)
+
+
+@pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
+def test_results_do_not_depend_on_the_global_output_of_scikit_learn(iris, quick):
+    # No data frame takes a sparse table.
+    X, y = sparse.csr_array(iris[0]), iris[1]
+    model, splits = quick(n_components=2, max_iter=1), [np.arange(150).reshape(2, -1)]
+    expected = compare_downstream(model, X, y, cv=splits)
+    with config_context(transform_output="pandas"):
+        found = compare_downstream(model, X, y, cv=splits)
+    assert found.scores.tolist() == expected.scores.tolist()
+    assert found.pca_scores.tolist() == expected.pca_scores.tolist()
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import torch
 
 from skae import AdversarialAutoencoderTransformer, VariationalAutoencoderTransformer
 from skae._engine.families.adversarial import draw_normal
-from skae._engine.steps.adversarial import AdversarialStep
+from skae._engine.steps.adversarial import AdversarialStep, make_discriminator_groups
 from skae._engine.steps.autograd import AutogradStep
 from skae._engine.steps.code_costs import (
     DiscriminatorStep,
@@ -102,11 +102,15 @@ def train(step, objective):
 
     losses = []
     for number in range(N_STEPS):
+        for group in step.groups[0]:
+            group["lr"] *= 0.8
         rows = draw(8, 6)
         objective.set_progress(number / N_STEPS)
         losses.append(step.accumulate_(rows, rows, draw(8).exp()).clone())
         step.update_()
     rows = draw(4, 6)
+    # Rows are judged with the full weight of the divergence, whatever that of training.
+    objective.set_progress(0.1)
     return [*losses, *step.judge(rows, rows), *step.take_records().values()]
 
 
@@ -125,6 +129,11 @@ def test_steps_are_those_of_autograd():
             results.append([*train(step, objective), *own.parameters()])
         for found, expected in zip(*results, strict=True):
             torch.testing.assert_close(found, expected)
+
+
+def test_discriminators_slow_down_with_their_autoencoders_to_a_tenth_of_their_rate():
+    groups = make_discriminator_groups([0.02, 0.01, 1e-6], [0.02] * 3)
+    assert [group["lr"] for group in groups] == pytest.approx([0.01, 0.005, 0.001])
 
 
 @pytest.mark.mostly_slow(3, first=1)

@@ -133,3 +133,9 @@ def test_layers_compute_their_equations():
         torch.testing.assert_close(layers(steps)[-1], state)
     orthogonal = w_state[:4]
     torch.testing.assert_close(orthogonal @ orthogonal.T, torch.eye(4))
+
+
+def test_forget_gates_start_open():
+    biases = RecurrentLayers(3, 4, cell="lstm").layers.bias_ih_l0
+    # Input, forget, cell and output gates, in torch's order.
+    assert biases.view(4, 4).unique(dim=1).flatten().tolist() == [0, 1, 0, 0]
