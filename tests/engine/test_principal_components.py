@@ -70,6 +70,12 @@ def test_axes_without_variance_are_left_out(way):
     np.testing.assert_allclose(found.explained_variance, X.var(axis=0).sum())
 
 
+def test_no_coordinate_of_an_axis_is_denormal_in_single_precision(digits):
+    for X in [digits[0][:400], np.diag(np.logspace(0, -60, 20))]:
+        coordinates = np.abs(find(X, 5).components)
+        assert coordinates[coordinates > 0].min() >= np.finfo(np.float32).tiny
+
+
 def test_a_giant_cell_leaves_the_other_axes_as_they_are():
     for giant in [1e9, 1e12, -1e14]:
         for shape in [(150, 10), (40, 100)]:

@@ -23,6 +23,9 @@ _TOLERATED_ROUNDING = 1e-3
 _N_OVERSAMPLES = 10
 _N_POWER_ITERATIONS = 4
 _FIRST_GUESS = 64
+# Smaller coordinates, which rounding leaves in constant columns, would be denormal in single
+# precision. Processors compute far more slowly with such numbers.
+_LEAST_COORDINATE = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _select(axes, variances, total, n_components, rounding=None) -> PrincipalCom
     """Select the requested axes that have variance, and make their signs deterministic."""
     rounding = _rounding(axes.shape[1]) if rounding is None else rounding
     count = _count_axes(variances, total, n_components, rounding)
-    axes = axes[:count]
+    axes = np.where(np.abs(axes[:count]) < _LEAST_COORDINATE, 0, axes[:count])
     signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])
     return PrincipalComponents(axes * signs[:, None], variances[:count])
 
