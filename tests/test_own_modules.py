@@ -243,3 +243,34 @@ def test_own_modules_take_rows_with_missing_cells(images):
     X[::3, 20] = np.nan
     model = make(missing="mask").fit(X)
     assert np.isfinite(model.inverse_transform(model.transform(X))).all()
+
+
+def test_figures_of_own_modules_with_dropout_and_normalization_are_those_of_the_model(images):
+    """Modules that work differently in training are measured as they are used."""
+    model = make(max_iter=30, whiten=True).fit(images)
+    assert model.best_iter_ > 0
+    codes = model.transform(images)
+    error = np.square(model.inverse_transform(codes) - images).mean()
+    assert model.reconstruction_error_ == pytest.approx(error, rel=1e-4)
+    np.testing.assert_allclose(np.cov(codes.T, bias=True), np.eye(3), atol=1e-4)
+
+
+class FlatView(nn.Module):
+    """Module that cannot take a batch without rows."""
+
+    def forward(self, rows):
+        return rows.view(len(rows), -1)
+
+
+def make_flat_pair(sample_shape, n_components, n_outputs):
+    encoder = nn.Sequential(FlatView(), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, n_outputs))
+    return encoder, nn.Sequential(nn.Linear(n_components, 8), nn.Tanh(), nn.Linear(8, 8))
+
+
+def test_own_modules_need_not_take_batches_without_rows():
+    drawn = np.random.default_rng(0).uniform(-3, 3, (9000, 1))
+    X = np.sin(drawn + np.arange(8))
+    X[5, 3] = 6
+    params = {"early_stopping": False, "max_iter": 5, "random_state": 0}
+    model = AutoencoderTransformer(1, architecture=make_flat_pair, **params).fit(X)
+    assert model.net_.module_.reach.usual is not None

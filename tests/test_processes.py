@@ -50,6 +50,8 @@ ALL_AT_ONCE = QUICK | {"batch_size": 5000, "max_iter": 12}
 EQUAL_FITS = {
     "shared": (AutoencoderTransformer(**QUICK), "shared", None),
     "shards": (AutoencoderTransformer(**ALL_AT_ONCE), "shards", WEIGHTS),
+    "odd_cells": (AutoencoderTransformer(**ALL_AT_ONCE), "shards", WEIGHTS),
+    "odd_cells_shared": (AutoencoderTransformer(**ALL_AT_ONCE), "shared", WEIGHTS),
 }
 MORE_EQUAL_FITS = {
     "weights": (AutoencoderTransformer(**QUICK), "shared", WEIGHTS),
@@ -108,7 +110,9 @@ def find_own(rows, rank):
 
 def describe(model):
     """Return all learned numbers of a fit."""
+    usual = model.net_.module_.reach.usual
     return {
+        "usual": np.empty(0) if usual is None else usual.numpy(),
         "codes": model.transform(X),
         "reconstructions": model.inverse_transform(model.transform(X)),
         "losses": np.array(model.loss_curve_),
@@ -121,8 +125,12 @@ def describe(model):
     }
 
 
-def make_table(model):
+def make_table(model, name):
     table = X
+    if name.startswith("odd"):
+        # Ranks have rows of other kinds.
+        table = X[np.argsort(X[:, 0])]
+        table[::50, 1] = 6
     if getattr(model, "loss", None) == "binary_cross_entropy":
         table = (X - X.min()) / np.ptp(X)
     if getattr(model, "missing", None) == "mask":
@@ -133,7 +141,7 @@ def make_table(model):
 def fit_equal(rank, name):
     model, rows, weights = (EQUAL_FITS | MORE_EQUAL_FITS)[name]
     own = find_own(rows, rank)
-    table = make_table(model)[own]
+    table = make_table(model, name)[own]
     if name.startswith("sparse"):
         table = scipy.sparse.csr_array(table)
     if name.startswith("stored"):
@@ -284,8 +292,9 @@ def results(tmp_path_factory):
 
 def check_equal_fits(name, results):
     model, _, weights = (EQUAL_FITS | MORE_EQUAL_FITS)[name]
-    one = describe(clone(model).fit(make_table(model), sample_weight=weights))
+    one = describe(clone(model).fit(make_table(model, name), sample_weight=weights))
     assert one["numbers"][0] > 0, "the model is PCA"
+    assert len(one["usual"]) == (2 if name.startswith("odd") else 0)
     for key, expected in one.items():
         np.testing.assert_array_equal(results[0][name][key], results[1][name][key])
         np.testing.assert_allclose(results[0][name][key], expected, rtol=1e-5, atol=1e-7)

@@ -232,10 +232,12 @@ def _are_tables(records):
     first, *others = records
     counts = Counter(map(len, others))
     length, n_usual = counts.most_common(1)[0]
+    if length < 2:
+        return False
     usual = [cells for cells in others if len(cells) == length]
     has_quotes = all(cells[0].startswith('"') for cells in usual)
     shortest = length - 1 if length > 2 or has_quotes else length
-    if length < 2 or not shortest <= len(first) <= length:
+    if not shortest <= len(first) <= length:
         return False
     has_numbers = all(is_value(cells[-1].strip('"')) for cells in usual)
     is_equal = n_usual == len(others) and len(first) == length

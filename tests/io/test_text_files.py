@@ -536,6 +536,9 @@ def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric
 def test_one_column_of_several_words_is_text(read):
     for text in ["time\n10:05\n11:10\n", "address\n12 High St\n14 Low St\n", 'a\n"b, c"\n"d, e"\n']:
         assert len(read(text, numeric_only=False).X) == 2
+    # These lines have no cells if colons or the like separate them.
+    for text in ["a\n:\n::\n:\n", "a\n^\n1\n^\n", "a\n~\n~\n1\n", 'a\n","\n","\n']:
+        assert read(text, numeric_only=False).feature_names == ("a",)
     assert_holds(read("a\n1 234\n5 678\n"), "a", [[1234], [5678]])
 
 

@@ -87,18 +87,9 @@ def correct_moments(
     """
     sums: list[torch.Tensor] = []
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
-        origin = moments.mean.to(rows)
         weights = rows.new_ones(len(rows)) if weights is None else weights
         odd = reach.find_odd(module.scale_rows(rows))
-        after = module.encode_raw(rows[odd])
-        with reach.keep_odd_cells():
-            before = module.encode_raw(rows[odd])
-        changed = (after != before).any(1)
-        part, own = rows[odd[changed]], weights[odd[changed]]
-        products = [
-            _measure_products(module, code[changed], part, own, origin) for code in (after, before)
-        ]
-        changes = [new - old for new, old in zip(*products, strict=True)]
+        changes = _find_changes(module, reach, rows[odd], weights[odd], moments.mean.to(rows))
         sums = _add(sums, [weights.sum(), weights @ rows, *changes])
     mass, row, code, code_code, row_code, error = _add_ranks(sums, dataset.ranks)
     code, row = code / mass, row / mass
@@ -109,6 +100,25 @@ def correct_moments(
         cross_covariance=moments.cross_covariance + row_code / mass - torch.outer(row, code),
         squared_error=moments.squared_error + float(error / mass),
     )
+
+
+def _find_changes(module: Autoencoder, reach: Reach, rows, weights, origin) -> list[torch.Tensor]:
+    """Return by how much the sums of products change if codes ignore odd cells."""
+    none = _sum_products(rows.new_zeros(0, len(origin)), rows[:0], weights[:0], weights[:0])
+    if len(rows) == 0:
+        # Networks of users may not take tables without rows.
+        return none
+    after = module.encode_raw(rows)
+    with reach.keep_odd_cells():
+        before = module.encode_raw(rows)
+    changed = (after != before).any(1)
+    if not changed.any():
+        return none
+    rows, weights = rows[changed], weights[changed]
+    products = [
+        _measure_products(module, code[changed], rows, weights, origin) for code in (after, before)
+    ]
+    return [new - old for new, old in zip(*products, strict=True)]
 
 
 def _measure_products(module: Autoencoder, code, rows, weights, origin) -> list[torch.Tensor]:
@@ -155,15 +165,15 @@ def find_usual(module: Autoencoder, table, bounds: torch.Tensor) -> torch.Tensor
     """
     if float(bounds.abs().max()) <= ODD_LIMIT:
         return None
-    weights = None if table.weights is None else table.weights.double().numpy()
-    drawn = sample_evenly(len(table.dataset()), _MOST_SAMPLED, weights)
-    dataset = table.dataset(torch.from_numpy(drawn))
+    all_rows = table.dataset()
+    weights = None if all_rows.all_weights is None else all_rows.all_weights.double().numpy()
+    drawn = torch.from_numpy(sample_evenly(all_rows.n_rows, _MOST_SAMPLED, weights))
+    dataset = table.dataset(all_rows.ranks.localize(drawn, len(all_rows)))
     batches = OrderedBatches(dataset, batch_size=_BATCH_SIZE)
-    rows = torch.cat([module.scale_rows(rows) for rows, _ in batches]).sort(0).values
+    scaled = torch.cat([module.scale_rows(rows) for rows, _ in batches])
+    rows = dataset.ranks.gather(scaled[: len(dataset.places)]).sort(0).values
     n_left_out = int(_SHARE_UNUSUAL * len(rows))
-    usual = torch.stack([rows[n_left_out], rows[-1 - n_left_out]])
-    dataset.ranks.spread_([usual])
-    return usual
+    return torch.stack([rows[n_left_out], rows[-1 - n_left_out]])
 
 
 def _join_ranks(bounds: list[torch.Tensor], ranks: Alone) -> list[torch.Tensor]:

@@ -264,7 +264,7 @@ class TrainingRun:
 
     def _measure(self, best_iter: int) -> CodeMoments:
         """Set the ranges of the network, and return the moments of all rows."""
-        self.net.module_.reach = None
+        self.net.module_.eval().reach = None
         # Processors of different kinds may round differently.
         self.table.ranks.spread_([*self.net.module_.state_dict().values()])
         self.family.settle_(self.net.module_, self.all_rows, self.net.validation_set)
