@@ -61,7 +61,7 @@ def main(arguments=None):
     except MemoryError:
         message = "There is not enough memory. Use fewer rows or columns."
         return _complain(options, message)
-    except (OSError, ImportError, ValueError) as error:
+    except (OSError, ImportError, TypeError, ValueError) as error:
         return _complain(options, str(error))
     return 0
 

@@ -1,5 +1,8 @@
 """Tables in files and of other libraries give the results of arrays, a block at a time."""
 
+import io
+import os
+import pickle
 import warnings
 from decimal import Decimal
 
@@ -383,3 +386,40 @@ def test_codes_of_a_dask_frame_are_a_frame_with_names_and_index(X):
     )
     with pytest.raises(ValueError, match="sparse_output"):
         sparse.transform(rows)
+
+
+def claim(shape):
+    """Return a file of `numpy.save` whose header claims a shape."""
+    content = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(content, header)
+    return content.getvalue()
+
+
+def test_broken_files_are_refused_by_name(tmp_path):
+    archive = io.BytesIO()
+    np.savez(archive, X=np.eye(3))
+    start = claim((9, 3))
+    contents = [b"", pickle.dumps(np.eye(3)), archive.getvalue(), start, start.replace(b"}", b"(")]
+    contents += [claim((2**70, 3)), claim((2**40, 3)), claim((-1, 3)), claim((True, 3))]
+    for suffix in (".npy", ".parquet", ".h5", ".zarr"):
+        for content in contents:
+            path = tmp_path / f"rows{suffix}"
+            path.write_bytes(content)
+            with pytest.raises(ValueError, match=rf"X must be a readable \{suffix} file\. Got"):
+                AutoencoderTransformer().fit(path)
+
+
+def test_pipes_are_refused_as_rows(tmp_path):
+    path = tmp_path / "rows.npy"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="which is a pipe or a device"):
+        AutoencoderTransformer().fit(path)
+
+
+def test_metadata_that_no_one_can_read_is_passed_over(X):
+    for metadata in (b"5", b'{"index_columns": null}', b"[" * 100_000, b"no json"):
+        table = pa.table({"a": X[:, 0], "b": X[:, 1]}).replace_schema_metadata(
+            {b"pandas": metadata}
+        )
+        assert fit_all_rows(table, n_components=1).n_features_in_ == 2

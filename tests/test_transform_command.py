@@ -155,7 +155,7 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
         (["array.skae", "rows.npy", "codes.txt"], "must end with one of .parquet"),
         (["array.skae", "rows.npy", "rows.npy"], "must not exist yet"),
         (["array.skae", "none.npy", "codes.npy"], "which does not exist"),
-        (["array.skae", "empty.npy", "codes.npy"], "which is empty"),
+        (["array.skae", "empty.npy", "codes.npy"], "'empty.npy', which fails with"),
         (["array.skae", "complex.npy", "codes.npy"], "'complex.npy', an array of complex128"),
         (["array.skae", "rows.csv", "codes.npy"], "INPUT must be a Parquet, NumPy, Zarr or HDF5"),
         (["array.skae", "number.npy", "codes.npy"], "an array of float64 with the shape ()"),
@@ -177,3 +177,48 @@ def test_user_errors_of_transform_are_one_line(work, capsys, arguments, message)
     assert (code, output) == (2, "")
     assert message in errors
     assert errors.count("\n") == 1
+
+
+def test_a_run_without_its_output_starts_again(work, capsys, monkeypatch, X):
+    with monkeypatch.context() as patch:
+        patch.setattr(transform._Work, "finish", lambda self: None)
+        assert run(capsys, "array.skae", "rows.npy", "codes.npy")[0] == 0
+    (work / "codes.npy.partial").unlink()
+    assert run(capsys, "array.skae", "rows.npy", "codes.npy")[0] == 0
+    np.testing.assert_allclose(
+        np.load("codes.npy"), skae.load("array.skae").transform(X), atol=1e-6
+    )
+
+
+def test_journals_of_other_content_are_refused(work, capsys):
+    for content in (b"[]", b"5", b"\xff", b"[[1, 2]]", b"[" * 100_000):
+        (work / "codes.npy.partial").touch()
+        (work / "codes.npy.partial.json").write_bytes(content)
+        code, _, error = run(capsys, "array.skae", "rows.npy", "codes.npy")
+        assert code == 2
+        assert "OUTPUT must belong to this model and these rows" in error
+
+
+def test_no_room_is_taken_for_rows_to_come(tmp_path):
+    # A file that is mapped would end the process if its disk is full.
+    rows = np.arange(20.0).reshape(10, 2)
+    writer = written_rows.NumpyRows(tmp_path / "rows.npy", rows.shape, rows.dtype, ["a", "b"])
+    writer.write(0, 0, rows[:4])
+    assert (tmp_path / "rows.npy").stat().st_size == 128 + 4 * 16
+    writer.write(1, 4, rows[4:])
+    np.testing.assert_array_equal(np.load(tmp_path / "rows.npy"), rows)
+
+
+def test_unreadable_rows_and_values_are_errors_of_one_line(work, capsys):
+    zarr = pytest.importorskip("zarr", reason="zarr comes with the extra large")
+    zarr.create_array("rows.zarr", data=np.ones((20, 6)))
+    (work / "rows.zarr" / "c" / "0" / "0").write_bytes(b"junk")
+    pd.DataFrame({name: [{"x": 1}] for name in NAMES}).to_parquet("nested.parquet")
+    for arguments, message in [
+        (("array.skae", "rows.zarr"), "INPUT must be a readable file"),
+        (("frame.skae", "nested.parquet"), "X must hold numbers"),
+    ]:
+        code, _, error = run(capsys, *arguments, "codes.npy")
+        assert code == 2
+        assert message in error
+        assert error.count("\n") == 1

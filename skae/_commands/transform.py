@@ -20,6 +20,7 @@ from skae._estimators.stored_tables import open_path, open_stored
 from skae._shared.extras import import_extra
 from skae._shared.files import write_text
 from skae._shared.progress import show_progress
+from skae._shared.unreadable import explain_unreadable
 from skae.saving import load
 
 # Number of bytes of rows per piece; at least one block.
@@ -65,7 +66,8 @@ class _Work:
         # Codes are not named like the columns of the model.
         reads_codes = self.method == "inverse_transform"
         self.columns = None if reads_codes else getattr(self.model, "feature_names_in_", None)
-        self.table = _open_table(Path(options.input), self.columns)
+        self.input = Path(options.input)
+        self.table = _open_table(self.input, self.columns)
         self.n_rows = len(self.table)
         self.pieces = _cut(self.table)
         self.partial = self.output.with_name(f"{self.output.name}.partial")
@@ -73,8 +75,8 @@ class _Work:
         self.identity = {
             "model": _hash_file(Path(options.model)),
             "method": self.method,
-            "input": str(Path(options.input).resolve()),
-            "changed": Path(options.input).stat().st_mtime_ns,
+            "input": str(self.input.resolve()),
+            "changed": self.input.stat().st_mtime_ns,
             "shape": list(self.table.shape),
             "pieces": len(self.pieces),
         }
@@ -116,12 +118,12 @@ class _Work:
 
     def _count_done(self) -> int:
         """Return the number of pieces written by an earlier run."""
-        if not self.journal.exists():
+        if not self.journal.exists() or not self.partial.exists():
             if self.partial.is_dir():
                 shutil.rmtree(self.partial)
             self.partial.unlink(missing_ok=True)
             return 0
-        found = json.loads(self.journal.read_text(encoding="utf-8"))
+        found = _read_journal(self.journal)
         n_done = found.pop("done", 0)
         if found != self.identity:
             raise ValueError(
@@ -131,7 +133,8 @@ class _Work:
         return n_done
 
     def _read(self, start: int, stop: int):
-        rows = self.table[start:stop]
+        with explain_unreadable(self.input, "a readable file", "Write it again.", "INPUT"):
+            rows = self.table[start:stop]
         if self.columns is None or self.table.names is None:
             return rows
         pandas = import_extra("pandas", "table", "skae transform")
@@ -150,6 +153,14 @@ class _Work:
         names = getattr(self.model, "feature_names_in_", None)
         n_cells = int(np.prod(result.shape[1:]))
         return [f"x{i}" for i in range(n_cells)] if names is None else list(names)
+
+
+def _read_journal(path: Path) -> dict:
+    """Return the content of a journal; an empty dictionary for a file of anything else."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError):
+        return {}
 
 
 def _hash_file(path: Path) -> str:

@@ -1,6 +1,8 @@
 """Writers of rows, piece by piece, to Parquet, Zarr or NumPy files."""
 
+import io
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +60,24 @@ class NumpyRows:
     """A file of `numpy.save`; parameters and methods are those of `ParquetRows`."""
 
     def __init__(self, path: Path, shape, dtype, names):
-        mode = "r+" if path.exists() else "w+"
-        own = {} if mode == "r+" else {"shape": shape, "dtype": dtype}
-        self.rows = np.lib.format.open_memmap(path, mode=mode, **own)
+        head = io.BytesIO()
+        written = np.lib.format.dtype_to_descr(dtype)
+        np.lib.format.write_array_header_1_0(
+            head, {"descr": written, "fortran_order": False, "shape": shape}
+        )
+        self.path, self.dtype, self.head = path, dtype, head.getvalue()
+        self.row_bytes = math.prod(shape[1:]) * dtype.itemsize
 
     def write(self, piece: int, start: int, rows: np.ndarray):
         """Write the piece that starts at a row."""
-        self.rows[start : start + len(rows)] = rows
-        self.rows.flush()
+        # On a full disk, writing to a memory map would end the process.
+        with open(self.path, "r+b" if start else "wb") as file:
+            if not start:
+                file.write(self.head)
+            file.seek(len(self.head) + start * self.row_bytes)
+            file.write(rows.astype(self.dtype, copy=False).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
 
 
 WRITERS: dict[str, Any] = {

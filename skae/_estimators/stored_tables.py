@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from skae._engine import StoredTable, find_float_type, holds_many_bytes
+from skae._shared.arrow_schemas import list_index
 from skae._shared.extras import import_extra
+from skae._shared.unreadable import explain_unreadable
 
 # Rows of arrays are read in blocks of at least this number of bytes.
 _BLOCK_BYTES = 2**18
 # Objects with one of these attributes are in memory or on a device, or have no rows to slice.
 _NOT_STORED = ("__array_interface__", "__cuda_array_interface__", "__dlpack__", "iloc", "nnz")
 _DASK = ("dask", "dask_expr")
+_REMEDY = "Check that it is complete and that its ending matches its content, or write it again."
 
 
 def read_stored(X, *, lazily: bool):
@@ -109,7 +112,15 @@ def open_path(path: Path):
             f"X must be a file of one of the kinds {', '.join(_OPENERS)}, or a folder of Parquet "
             f"files. Got {str(path)!r}. Pass the rows themselves."
         )
-    return _OPENERS[suffix](path)
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(
+            f"X must be a file or a folder. Got {str(path)!r}, which is a pipe or a device. Write "
+            "the rows to a file first."
+        )
+    with explain_unreadable(path, f"a readable {suffix} file", _REMEDY, "X"):
+        opened = _OPENERS[suffix](path)
+    _check_content(opened, path)
+    return opened
 
 
 def _open_parquet(path: Path):
@@ -122,31 +133,28 @@ def _open_zarr(path: Path):
 
 def _open_hdf5(path: Path):
     file = import_extra("h5py", "large", "fit").File(path, mode="r")
-    names: list[str] = []
-    file.visititems(lambda name, item: names.append(name) if hasattr(item, "dtype") else None)
-    if len(names) != 1:
-        raise ValueError(
-            f"X must be a path to an HDF5 file with one data set. Got {len(names)} in "
-            f"{path.name!r}. Pass the data set itself, as in h5py.File({path.name!r})['rows']."
-        )
-    return file[names[0]]
+    sets: list = []
+    file.visititems(lambda name, item: sets.append(item) if hasattr(item, "dtype") else None)
+    return sets[0] if len(sets) == 1 else sets
 
 
 def _open_npy(path: Path):
-    try:
-        X = np.load(path, mmap_mode="r")
-    except (EOFError, ValueError) as error:
-        reason = "is empty." if isinstance(error, EOFError) else f"fails with: {error}"
+    # Unlike `numpy.load`, it takes neither archives nor pickles.
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def _check_content(X, path: Path):
+    """Raise an error for files of several data sets, or of arrays that are not rows of numbers."""
+    if isinstance(X, list):
         raise ValueError(
-            f"X must be a file that holds an array. Got {str(path)!r}, which {reason} Write it "
-            "again, as with numpy.save."
-        ) from None
-    if X.ndim == 0 or X.dtype.kind not in "biuf":
+            f"X must be a path to an HDF5 file with one data set. Got {len(X)} in "
+            f"{path.name!r}. Pass the data set itself, as in h5py.File({path.name!r})['rows']."
+        )
+    if hasattr(X, "dtype") and (not X.shape or X.dtype.kind not in "biuf"):
         raise ValueError(
             f"X must be a file that holds rows of numbers. Got {str(path)!r}, an array of "
             f"{X.dtype} with the shape {X.shape}. Write one of another type."
         )
-    return X
 
 
 _OPENERS: dict[str, Callable[[Path], object]] = {
@@ -230,7 +238,7 @@ def list_fragments(X) -> tuple[list, list[int]]:
 
 def _read_schema(schema) -> tuple[list[str], np.dtype]:
     """Return the names of the columns, without a pandas index, and their common type."""
-    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    index = list_index(schema)
     fields = [field for field in schema if field.name not in index]
     names = [field.name for field in fields]
     return names, _find_type([_find_numpy_type(field.type) for field in fields], names)

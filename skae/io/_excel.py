@@ -4,15 +4,17 @@ import re
 import zipfile
 
 from skae._shared.extras import import_extra
+from skae._shared.unreadable import explain_unreadable
 from skae.io._assembly import assemble_columns
 from skae.io._doubts import describe_codes
-from skae.io._errors import explain_unreadable
+from skae.io._extent import count_cells
 from skae.io._layout import find_layout
 from skae.io._merged import fill_merged
 from skae.io._sizes import check_size
 
 EXCEL_SUFFIXES = (".xlsx", ".xlsm")
 _SAMPLE_ROWS = 100
+_CELL_BYTES = 8
 # A result that is an empty text has the type "str".
 _UNCALCULATED = re.compile(
     rb"""<c\b(?![^>]*\bt="str")[^>]*><f\b[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>"""
@@ -35,6 +37,10 @@ def read_excel_columns(path, sheet, has_names):
         book = pandas.ExcelFile(path, engine="openpyxl")
     with book:
         sheet, sheets, member = _choose_sheet(book, sheet, path)
+        with explain_unreadable(path, _KIND, _REMEDY), zipfile.ZipFile(path) as archive:
+            content = archive.read(member)
+            n_cells = count_cells(content)
+        check_size(path, n_cells * _CELL_BYTES, _REMEDY)
         with explain_unreadable(path, _KIND, _REMEDY):
             frame = pandas.read_excel(book, sheet_name=sheet, header=None, na_values=["?", " "])
     if frame.empty:
@@ -43,8 +49,6 @@ def read_excel_columns(path, sheet, has_names):
             f"empty. Choose another of {', '.join(sheets)} with `sheet` (on the command line: "
             "--sheet)."
         )
-    with explain_unreadable(path, _KIND, _REMEDY), zipfile.ZipFile(path) as archive:
-        content = archive.read(member) if frame.isna().any(axis=None) else b""
     columns, remarks = _make_columns(frame, has_names, path, content)
     if n_formulas := len(_UNCALCULATED.findall(content)):
         remarks.insert(

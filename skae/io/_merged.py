@@ -3,6 +3,7 @@
 import re
 
 from skae._shared.names import list_names
+from skae.io._extent import count_column
 
 _RANGE = re.compile(rb'<mergeCell\b[^>]*\bref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 
@@ -35,9 +36,4 @@ def _find_start(match):
 
 def _count(part):
     """Return the index of a row or column, from 0."""
-    if part.isdigit():
-        return int(part) - 1
-    index = 0
-    for letter in part:
-        index = 26 * index + letter - ord("A") + 1
-    return index - 1
+    return (int(part) if part.isdigit() else count_column(part)) - 1

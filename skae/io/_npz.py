@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 
 from skae._shared.array_headers import read_array_header
-from skae.io._errors import explain_unreadable
+from skae._shared.unreadable import explain_unreadable
 from skae.io._sizes import check_size
 
 _REMEDY = "Write it with numpy.savez(path, X=X, y=y), without object arrays."

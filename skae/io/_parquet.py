@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 
+from skae._shared.arrow_schemas import list_index
 from skae._shared.extras import import_extra
+from skae._shared.unreadable import explain_unreadable
 from skae.io._columns import Column, name_columns
-from skae.io._errors import explain_unreadable
 from skae.io._sizes import check_size
 from skae.io._written import is_text, is_written_numbers
 
@@ -25,7 +26,7 @@ def read_parquet_columns(path, target, *, numeric_only=True):
     parquet = import_extra("pyarrow.parquet", "table", "read_table")
     with explain_unreadable(path, _KIND, _REMEDY):
         file = parquet.ParquetFile(path)
-        schema, n_rows = file.schema_arrow, file.metadata.num_rows
+        schema = file.schema_arrow
     reasons = [_find_reason(arrow, field.type) for field in schema]
     if not numeric_only:
         reasons = ["" if reason in _OTHER_KINDS else reason for reason in reasons]
@@ -36,10 +37,14 @@ def read_parquet_columns(path, target, *, numeric_only=True):
         if not reason or target in (name, schema.names[index])
     ]
     remedy = "Read it with pandas, and pass the table to skae.comparison.compare_with_pca."
-    check_size(path, n_rows * max(len(wanted), 1) * _CELL_BYTES, remedy)
+    check_size(path, _measure(file.metadata, len(wanted)), remedy)
     with explain_unreadable(path, _KIND, _REMEDY):
-        values = _read_values(arrow, file, schema, wanted)
-    index_names = _list_index(schema)
+        table = _read_packed(arrow, parquet, path, schema, wanted)
+        n_bytes = sum(_measure_texts(arrow, column) for column in table.columns)
+    check_size(path, n_bytes, remedy)
+    with explain_unreadable(path, _KIND, _REMEDY):
+        values = _unpack_values(arrow, table, schema, wanted)
+    index_names = list_index(schema)
     columns = [
         Column(name, values.get(index), title, "index of the rows" if title in index_names else why)
         for index, (name, title, why) in enumerate(zip(names, schema.names, reasons, strict=True))
@@ -69,10 +74,36 @@ def _find_reason(arrow, kind):
     return "no values" if types.is_null(kind) else f"values of type {str(kind)[:40]}"
 
 
-def _read_values(arrow, file, schema, wanted):
-    """Return a Series for each of the wanted columns, by index."""
+def _measure(metadata, n_wanted):
+    """Return the number of bytes that the wanted columns take at least, as far as is written."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    fixed = metadata.num_rows * max(n_wanted, 1) * _CELL_BYTES
+    return max(fixed, sum(group.total_byte_size for group in groups))
+
+
+def _read_packed(arrow, parquet, path, schema, wanted):
+    """Return the wanted columns as a table, in which equal texts are held once."""
     titles = list(dict.fromkeys(schema.names[index] for index in wanted))
-    table = file.read(columns=titles)
+    is_text = (arrow.types.is_string, arrow.types.is_large_string)
+    kinds = ((schema.names[index], schema.types[index]) for index in wanted)
+    texts = [title for title, kind in kinds if any(own(kind) for own in is_text)]
+    return parquet.ParquetFile(path, read_dictionary=texts).read(columns=titles)
+
+
+def _measure_texts(arrow, column):
+    """Return the number of bytes of texts, each counted as often as it occurs."""
+    kind = column.type
+    if not arrow.types.is_dictionary(kind) or not arrow.types.is_string(kind.value_type):
+        return 0
+    compute = import_extra("pyarrow.compute", "table", "read_table")
+    lengths = (
+        compute.binary_length(chunk.dictionary).take(chunk.indices) for chunk in column.chunks
+    )
+    return sum(compute.sum(own).as_py() or 0 for own in lengths)
+
+
+def _unpack_values(arrow, table, schema, wanted):
+    """Return a Series for each of the wanted columns, by index."""
     positions = defaultdict(list)
     for position, title in enumerate(table.column_names):
         positions[title].append(position)
@@ -81,17 +112,7 @@ def _read_values(arrow, file, schema, wanted):
         # Several columns may have this name.
         nth = schema.names[:index].count(schema.names[index])
         column = table.column(positions[schema.names[index]][nth])
-        if arrow.types.is_decimal(column.type):
-            column = column.cast(arrow.float64())
-        values[index] = column.to_pandas()
+        kind = schema.types[index]
+        kind = arrow.float64() if arrow.types.is_decimal(kind) else kind
+        values[index] = (column if column.type == kind else column.cast(kind)).to_pandas()
     return values
-
-
-def _list_index(schema):
-    """Return the names of columns that pandas has written as the index of a data frame."""
-    try:
-        entries = schema.pandas_metadata["index_columns"]
-        return {entry for entry in entries if isinstance(entry, str)}
-    except Exception:
-        # Missing or unreadable metadata mean that there is no index.
-        return set()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skae._shared.extras import import_extra
+from skae._shared.unreadable import explain_unreadable
 from skae.io._assembly import assemble_columns
 from skae.io._doubts import describe_codes, describe_swallowed
-from skae.io._errors import explain_unreadable
 from skae.io._layout import COMMENT_MARKS, find_layout, find_separator, split_records
 from skae.io._numbers import is_value
 from skae.io._sizes import check_size

@@ -195,6 +195,11 @@ def read_about(path) -> dict[str, Any]:
 def _open(path):
     """Open a file, and turn all errors in its content into a `ModelFileError`."""
     path = find_file(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ModelFileError(
+            f"{path} must be a file written by skae.save. Got a pipe or a device. Write its "
+            "content to a file first."
+        )
     # A file that is missing or not readable raises an OSError.
     with open(path, "rb"):
         pass

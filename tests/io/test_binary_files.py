@@ -173,6 +173,22 @@ def test_parquet_files_of_countless_rows_are_refused(read_parquet, monkeypatch):
         read_parquet(pa.table({"a": np.zeros(1_000_000, np.int8)}))
 
 
+def test_parquet_files_of_one_long_text_in_many_rows_are_refused(read_parquet):
+    text = pa.DictionaryArray.from_arrays(np.zeros(2000, np.int32), ["x" * 1_000_000])
+    frame = pa.table({"a": np.arange(2000), "text": text.cast(pa.large_string())})
+    with pytest.raises(ValueError, match="takes at least 1,907 MB"):
+        read_parquet(frame, numeric_only=False)
+    assert read_parquet(frame).feature_names == ("a",)
+
+
+def test_texts_of_parquet_files_keep_their_types(read_parquet):
+    values = ["x", None, "yy", "x"]
+    kinds = {"a": pa.string(), "b": pa.large_string(), "c": pa.dictionary(pa.int8(), pa.string())}
+    table = pa.table({name: pa.array(values).cast(kind) for name, kind in kinds.items()})
+    found = read_parquet(table, numeric_only=False, missing="keep").X
+    pd.testing.assert_frame_equal(found, table.to_pandas())
+
+
 def test_hostile_arrays_are_refused(read_npz):
     for members, message in [
         ({"X.npy": claim((2**40, 3))}, "claims the shape"),
@@ -330,3 +346,13 @@ def test_missing_openpyxl_names_the_extra(tmp_path, monkeypatch):
 def test_sheets_are_for_workbooks(tmp_path):
     with pytest.raises(ValueError, match="`sheet` must be None unless"):
         read_table(tmp_path / "table.csv", sheet="A")
+
+
+def test_sheets_of_few_cells_far_apart_are_refused(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="an optional extra")
+    book = openpyxl.Workbook()
+    book.active.cell(1, 16_384, "a")
+    book.active.cell(1_048_576, 1, 3)
+    book.save(tmp_path / "table.xlsx")
+    with pytest.raises(ValueError, match="takes at least 131,072 MB"):
+        read_table(tmp_path / "table.xlsx")

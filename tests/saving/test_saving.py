@@ -517,3 +517,9 @@ def test_info_of_a_foreign_file_is_one_line(tmp_path, capsys):
     (tmp_path / "model.skae").write_bytes(b"GIF89a")
     assert main(["info", str(tmp_path / "model.skae")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_pipes_are_refused_as_files_of_estimators(tmp_path):
+    os.mkfifo(tmp_path / "model.skae")
+    with pytest.raises(ModelFileError, match="Got a pipe or a device"):
+        skae.load(tmp_path / "model.skae")
