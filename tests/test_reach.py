@@ -350,11 +350,12 @@ def test_moments_with_ignored_cells_are_those_of_all_rows(plant, weighted):
         np.testing.assert_allclose(found, known, atol=1e-5 * float(known.abs().max()))
 
 
-def test_figures_of_the_fit_are_those_of_the_model_that_ignores_odd_cells():
+@pytest.mark.parametrize("missing", [None, "mask"])
+def test_figures_of_the_fit_are_those_of_the_model_that_ignores_odd_cells(missing):
     X = make_plant(1000, 6, seed=0)
     X[500:504, 9] = 7
     params = {"max_iter": 30, "early_stopping": False, "random_state": 0}
-    model = AutoencoderTransformer(2, **params).fit(X)
+    model = AutoencoderTransformer(2, missing=missing, **params).fit(X)
     codes = model.transform(X)
     error = np.square(model.inverse_transform(codes) - X).mean()
     assert model.reconstruction_error_ == pytest.approx(error, rel=1e-4)

@@ -1,6 +1,6 @@
 """Moments of codes and errors of a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -209,11 +209,18 @@ def measure_pca(
     `axes` has shape (n_found, n_features). The network fills missing cells of the rows on which PCA
     is judged, after `noise` has changed or hidden some of their cells.
     """
+    return measure_error(lambda rows: (module.fill(rows) @ axes.T) @ axes, dataset, noise)
+
+
+@torch.no_grad()
+def measure_error(
+    reconstruct: Callable[[torch.Tensor], torch.Tensor], dataset: WeightedRows, noise: InputNoise
+) -> float:
+    """Return the mean squared error per cell, in standardised units, given rows with noise."""
     total = mass = 0.0
     noise.restart_judging()
     for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
-        inputs = module.fill(noise.for_judging(rows))
-        errors = find_row_errors((inputs @ axes.T) @ axes, rows)
+        errors = find_row_errors(reconstruct(noise.for_judging(rows)), rows)
         weights = torch.ones_like(errors) if weights is None else weights
         total += float(errors @ weights)
         mass += float(weights.sum())

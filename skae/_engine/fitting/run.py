@@ -17,6 +17,7 @@ from skae._engine.families.moments import (
     find_usual,
     join_bounds,
     measure_bounds,
+    measure_error,
 )
 from skae._engine.families.rotations import make_rotation
 from skae._engine.fitting.callbacks import (
@@ -206,7 +207,7 @@ class TrainingRun:
         best_iter = len(run.net.history)
         moments = run._measure(best_iter)
         # The copy has no step for validation.
-        errors = self._training_errors(moments)
+        errors = self._training_errors(moments, run.net.module_)
         return run._finish(run._make_outcome(moments, errors, best_iter))
 
     def _train(self, n_epochs: int, resumption: Resumption | None = None):
@@ -277,14 +278,14 @@ class TrainingRun:
         """Evaluate the training rows, and restore the start if PCA has a lower error."""
         best_iter = len(self.net.history)
         moments = self._measure(best_iter)
-        errors = self._training_errors(moments)
+        errors = self._training_errors(moments, self.net.module_)
         prefixes = self._measure_prefixes(self.train_set)
         is_above = errors[0] > errors[1] if prefixes is None else prefixes.exceed_pca
         if self._must_beat_pca and is_above:
             self.net.module_.reach = None  # The start has none.
             self.net.step_.load_values_(start)
             moments, best_iter = self._measure(0), 0
-            errors = self._training_errors(moments)
+            errors = self._training_errors(moments, self.net.module_)
             prefixes = self._measure_prefixes(self.train_set)
         return replace(self._make_outcome(moments, errors, best_iter), prefixes=prefixes)
 
@@ -313,14 +314,19 @@ class TrainingRun:
         errors = errors[0] * unit, errors[1] * unit
         return Outcome(moments, *errors, best_iter, column_losses=columns)
 
-    def _training_errors(self, moments: CodeMoments) -> tuple[float, float]:
+    def _training_errors(self, moments: CodeMoments, module: Autoencoder) -> tuple[float, float]:
         """Return the errors of model and reference on the training rows."""
         if self.family.starts_as_reference:
             return self._judge(self.train_set), self._find_start_error()
         trains_on_all = self.train_set.n_rows == self.all_rows.n_rows
         if trains_on_all and self.net.noise.corruption is None and not self.table.masked:
             return moments.squared_error, self.table.pca_error
-        return self._judge(self.train_set), self._find_pca_error(self.train_set)
+        if module.reach is not None and module.reach.usual is not None:
+            # Steps ignore no odd cells.
+            error = measure_error(module.reconstruct, self.train_set, self.net.noise)
+        else:
+            error = self._judge(self.train_set)
+        return error, self._find_pca_error(self.train_set)
 
     def _find_start_error(self) -> float:
         """Return the error of the start on the training rows or on the held-out rows."""
