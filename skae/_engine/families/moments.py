@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from skae._engine.compute.ranks import Alone
@@ -171,9 +172,11 @@ def find_usual(module: Autoencoder, table, bounds: torch.Tensor) -> torch.Tensor
     dataset = table.dataset(all_rows.ranks.localize(drawn, len(all_rows)))
     batches = OrderedBatches(dataset, batch_size=_BATCH_SIZE)
     scaled = torch.cat([module.scale_rows(rows) for rows, _ in batches])
-    rows = dataset.ranks.gather(scaled[: len(dataset.places)]).sort(0).values
+    gathered = dataset.ranks.gather(scaled[: len(dataset.places)])
+    # NumPy sorts columns several times as fast as PyTorch.
+    rows = np.sort(gathered.cpu().numpy(), axis=0)
     n_left_out = int(_SHARE_UNUSUAL * len(rows))
-    return torch.stack([rows[n_left_out], rows[-1 - n_left_out]])
+    return torch.from_numpy(rows[[n_left_out, -1 - n_left_out]]).to(gathered.device)
 
 
 def _join_ranks(bounds: list[torch.Tensor], ranks: Alone) -> list[torch.Tensor]:
