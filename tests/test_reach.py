@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, make_swiss_roll
 from sklearn.decomposition import PCA
@@ -16,11 +17,13 @@ from skae import (
     AdversarialAutoencoderTransformer,
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
+    SparseAutoencoderTransformer,
     VariationalAutoencoderTransformer,
     load,
     save,
 )
 from skae._engine.families.moments import correct_moments, measure_codes
+from skae._engine.start.giant_cells import limit_weights
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.rows import DenseRows
 from skae.datasets import load_mnist
@@ -257,6 +260,97 @@ def test_rows_that_are_odd_in_all_columns_are_reconstructed_as_by_pca(family, pc
     for factor in (10, 1e3, 1e9):
         odd = X.mean(axis=0) + factor * (X - X.mean(axis=0))
         assert compare_errors(family, pca, odd, slice(None)) < 1.05, factor
+
+
+@pytest.fixture(scope="module")
+def dictionary():
+    """Sparse codes of the readings, standardised, and the map to these units."""
+    scaler = StandardScaler().fit(make_readings(300))
+    params = {"n_active": 3, "early_stopping": False, "random_state": 0}
+    model = SparseAutoencoderTransformer(32, **params)
+    return model.fit(scaler.transform(make_readings(300))), scaler
+
+
+def test_sparse_codes_ignore_few_far_cells_and_follow_far_rows(dictionary):
+    model, scaler = dictionary
+    pca = PCA(3, svd_solver="full").fit(scaler.transform(make_readings(300)))
+    X, rng = scaler.transform(make_readings(100, seed=1)), np.random.default_rng(0)
+    for jump, column in itertools.product((5, -10, 30, -1e3, 1e6, 1e12, 1e37), (0, 3, 8, 9)):
+        moved = np.arange(10) == column
+        odd = np.where(moved, X + jump, X)
+        assert compare_errors(model, pca, odd, ~moved) < 1.05, (jump, column)
+    for level in (20.001, 21.0, -1000.0):
+        odd = scaler.transform(make_readings(100, level, seed=1))
+        assert np.square(odd - model.inverse_transform(model.transform(odd)))[:, :9].mean() < 0.1
+    for marker, share in itertools.product((-999.0, 9999.0), (0.02, 0.1)):
+        marked = rng.uniform(size=X.shape) < share
+        odd = np.where(marked, marker, X)
+        errors = [
+            np.square(own.inverse_transform(own.transform(odd)) - odd)[~marked].sum()
+            for own in (model, pca)
+        ]
+        assert errors[0] < 0.1 * errors[1]
+    for factor in (3, 10, 1e3, 1e9):
+        assert compare_errors(model, pca, factor * X, slice(None)) < 1.05, factor
+        odd = X + factor * rng.normal(size=X.shape)
+        assert compare_errors(model, pca, odd, slice(None)) < 1.05, factor
+
+
+def test_sparse_codes_of_known_rows_do_not_depend_on_the_range(dictionary):
+    model, scaler = dictionary
+    X, module = scaler.transform(make_readings(300)), model.net_.module_
+    codes = model.transform(X)
+    reach, module.reach = module.reach, None
+    without = model.transform(X)
+    module.reach = reach
+    np.testing.assert_array_equal(codes.toarray(), without.toarray())
+
+
+def test_far_rows_have_the_same_sparse_codes_in_all_forms(dictionary, tmp_path, monkeypatch):
+    model, scaler = dictionary
+    X = scaler.transform(make_readings(40, seed=1))
+    X[::2, 3] = 1e4
+    X[1::20] *= 10
+    codes = model.transform(X).toarray()
+    np.testing.assert_allclose(model.transform(X[::2]).toarray(), codes[::2], rtol=1e-5, atol=1e-6)
+    save(model, tmp_path / "model.skae")
+    np.testing.assert_array_equal(load(tmp_path / "model.skae").transform(X).toarray(), codes)
+    for name in ("_row_range", "_pursuit"):
+        monkeypatch.setattr(f"skae.modules.{name}.is_recording", lambda: True)
+    np.testing.assert_allclose(model.transform(X).toarray(), codes, rtol=1e-4, atol=1e-4)
+
+
+def test_the_range_of_sparse_codes_grows_when_a_fit_continues(roll):
+    model = SparseAutoencoderTransformer(8, n_active=2, random_state=0).partial_fit(roll[:50])
+    model.partial_fit(3 * roll[:50])
+    low, high = model._standardization.invert(model.net_.module_.row_bounds)
+    rows = np.vstack([roll[:50], 3 * roll[:50]])
+    np.testing.assert_allclose([low, high], [rows.min(0), rows.max(0)], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [pytest.param(1e4, marks=pytest.mark.slow), 1e9, -1e12])
+def test_a_giant_cell_in_training_does_not_spoil_sparse_codes_of_other_rows(size):
+    scaler = StandardScaler().fit(make_readings(300))
+    train, X = scaler.transform(make_readings(300)), scaler.transform(make_readings(100, seed=1))
+    train[5, 1] = size
+    params = {"n_active": 3, "early_stopping": False, "random_state": 0}
+    model = SparseAutoencoderTransformer(32, **params).fit(train)
+    pca = PCA(3, svd_solver="full").fit(train)
+    for rows in (X, np.delete(train, 5, axis=0)):
+        assert compare_errors(model, pca, rows, slice(None)) < 1.05
+        assert compare_errors(model, pca, rows, np.arange(10) != 1) < 1.05
+
+
+def test_only_rows_with_single_giant_cells_have_a_lower_weight():
+    X, ones = make_readings(400), np.ones(400)
+    assert limit_weights(X, None) is None
+    assert limit_weights(X, ones) is ones
+    X[7, 2], X[9] = 1e6, 1e6
+    weights = limit_weights(X, None)
+    assert np.flatnonzero(weights < 1).tolist() == [7]
+    np.testing.assert_allclose(limit_weights(sparse.csr_matrix(X), 2 * ones), 2 * weights)
+    X[20:24, 2] = 1e6
+    assert limit_weights(X, None) is None
 
 
 @pytest.mark.slow

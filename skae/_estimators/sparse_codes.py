@@ -163,6 +163,11 @@ class SparseAutoencoderTransformer(BaseAutoencoder):
     reconstruct the residual of the others (Gao et al.). Codes have no order, and other seeds find
     partly different codes.
 
+    Cells of new rows far beyond the range of the training rows are ignored where they would harm
+    the reconstruction of the others. A training row with a single cell far larger than the usual
+    length of rows (more than 100 times) has a lower weight, unless more than one in 1000 rows has
+    such a cell.
+
     Sample weights affect the loss, the start and the average number of active codes, except that
     active codes are distributed over held-out rows regardless of their weights.
 

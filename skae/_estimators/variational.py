@@ -547,8 +547,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             rows = decode_table(self.net_.module_, codes, self._standardization)
         if noise:
             limits = np.full((2, rows.shape[1]), [[-np.inf], [np.inf]])
-            if self.output_range is not None and (reach := self.net_.module_.reach) is not None:
-                bounds = reach.row_bounds / self.net_.module_.input_scale
+            bounds = self.net_.module_.row_bounds
+            if self.output_range is not None and bounds is not None:
                 limits = self._standardization.invert(bounds)
             rows = frame.draw(rows, self.noise_scale_, limits, source)
         return frame.restore(rows)
@@ -566,12 +566,11 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
 
     def _find_limits(self):
         """Return the lower and upper bounds of the features returned by `sample`."""
-        reach = self.net_.module_.reach
+        bounds = self.net_.module_.row_bounds
         if isinstance(self.output_range, tuple | list):
             return self.output_range
-        if self.output_range is None or reach is None:
+        if self.output_range is None or bounds is None:
             return -np.inf, np.inf
-        bounds = reach.row_bounds / self.net_.module_.input_scale
         return self._sample_form.restore(self._standardization.invert(bounds))
 
     def _warn_of_weak_fit(self):

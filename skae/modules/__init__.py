@@ -14,6 +14,7 @@ from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
 from skae.modules._reach import INPUT_LIMIT, ODD_LIMIT, Reach, Shown, put_off_far_rows
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
+from skae.modules._row_range import RowRange
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
 from skae.modules._variational import VariationalAutoencoder
 
@@ -42,6 +43,7 @@ __all__ = [
     "RecurrentDecoder",
     "RecurrentEncoder",
     "RecurrentLayers",
+    "RowRange",
     "Shown",
     "StackPlan",
     "TiedDenseStack",

@@ -299,6 +299,11 @@ class Autoencoder(nn.Module):
         own = (row_bounds, code_bounds, row_unit, leverage, code_unit)
         self.reach = Reach(*own, yielding_limits=limits, usual=usual)
 
+    @property
+    def row_bounds(self) -> Tensor | None:
+        """Range of known standardised rows, of shape (2, n_features), if any."""
+        return None if self.reach is None else self.reach.row_bounds / self.input_scale
+
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
         scaled = self.scale_rows(inputs)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from skae.modules._output import LinearOutput
 from skae.modules._products import linear
 from skae.modules._recording import is_recording
+from skae.modules._row_range import RowRange
 
 # The threshold of a batch is searched among the scores above this share of the current one.
 _SEARCHED = 0.7
@@ -48,6 +49,8 @@ class PursuitAutoencoder(nn.Module):
     ----------
     thresholds : Tensor of shape (n_rounds,)
         Lowest score at which a code becomes active in each round.
+    reach : RowRange or None
+        Range of the known rows, set by `set_reach_`.
 
     References
     ----------
@@ -94,7 +97,7 @@ class PursuitAutoencoder(nn.Module):
         self.register_buffer("thresholds", torch.zeros(n_rounds, **kind))
         self.register_buffer("unit", torch.ones((), **kind))
         self.output = LinearOutput()
-        self.reach = None
+        self.reach: RowRange | None = None
         self.normalise_()
 
     @property
@@ -203,12 +206,32 @@ class PursuitAutoencoder(nn.Module):
         first = known & (self.thresholds == 0)
         self.thresholds.copy_(torch.where(first, thresholds, moved))
 
+    @property
+    def row_bounds(self) -> Tensor | None:
+        """Range of known standardised rows, of shape (2, n_features), if any."""
+        return None if self.reach is None else self.reach.row_bounds
+
+    def set_reach_(self, row_bounds: Tensor, **_) -> None:
+        """Make codes ignore cells beyond the range of known rows where they harm the others.
+
+        Parameters
+        ----------
+        row_bounds : Tensor of shape (2, n_features)
+            Minima and maxima of the known rows, standardised.
+        """
+        self.reach = RowRange(row_bounds)
+
     def fill(self, inputs: Tensor) -> Tensor:
         """Return standardised rows unchanged, as no cells may be missing."""
         return inputs
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return the codes of standardised rows, each found independently of other rows."""
+        if self.reach is None:
+            return self._encode_each(inputs)
+        return self.reach.encode(inputs, self._encode_each, self.decode_raw)
+
+    def _encode_each(self, inputs: Tensor) -> Tensor:
         if is_recording():
             return self._pursue_densely(inputs)
         return self.pursue(inputs, thresholds=self.thresholds)[0]

@@ -214,6 +214,11 @@ class Reach(nn.Module):
         self.register_buffer("yielding_limits", yielding_limits)
         self.register_buffer("usual", usual)
 
+    @property
+    def bounds(self) -> list[Tensor]:
+        """Ranges that grow if a fit continues: those of rows and codes."""
+        return [self.row_bounds, self.code_bounds]
+
     def limit_rows(self, scaled: Tensor, project: Callable[[Tensor], Tensor]) -> Shown:
         """Return the input of the network for scaled rows, and the share of the network.
 

@@ -106,11 +106,11 @@ def _draw_for_imputer(model, source) -> np.ndarray:
 
 def _draw_for_autoencoder(model, source) -> np.ndarray:
     network, standardization = model.net_.module_, model._standardization
-    if network.reach is None:
+    if network.row_bounds is None:
         rows = source.standard_normal((_N_ROWS, len(standardization.mean)))
         rows = rows * standardization.scale + standardization.mean
     else:
-        lower, upper = standardization.invert(network.reach.row_bounds / network.input_scale)
+        lower, upper = standardization.invert(network.row_bounds)
         beyond = _BEYOND if isinstance(network.output, LinearOutput) else 0.0
         shares = source.uniform(-beyond, 1 + beyond, (_N_ROWS, len(lower)))
         rows = lower + shares * (upper - lower)

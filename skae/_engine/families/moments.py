@@ -39,8 +39,8 @@ class CodeMoments:
     """Mean square per cell of the standardised rows. Missing cells count as zero."""
 
     bounds: list[torch.Tensor]
-    """Minima and maxima of scaled rows, of shape (2, n_features), and of scaled codes. Empty for
-    texts."""
+    """Minima and maxima of scaled rows, of shape (2, n_features), and of scaled codes. Those of
+    rows alone for sparse codes, and none for texts and without a linear path."""
 
 
 @torch.no_grad()
@@ -195,12 +195,18 @@ def join_bounds(some: list[torch.Tensor], others: list[torch.Tensor]) -> list[to
 
 def _find_bounds(module: Autoencoder, rows, code) -> list[torch.Tensor]:
     """Return minima and maxima of scaled rows and of scaled codes, including those of PCA."""
+    if module.linear_path is None:
+        return []
     scaled = module.scale_rows(rows)
-    bounds = [torch.stack([values.amin(0), values.amax(0)]) for values in (scaled, code)]
-    if module.linear_path is not None:
-        first = module.linear_path.encode_first(scaled)
-        bounds = join_bounds(bounds, [bounds[0], torch.stack([first.amin(0), first.amax(0)])])
-    return [bounds[0], bounds[1] * module.code_scale]
+    first = module.linear_path.encode_first(scaled)
+    own, codes, others = map(find_range, (scaled, code, first))
+    codes = join_bounds([codes], [others])[0]
+    return [own, codes * module.code_scale]
+
+
+def find_range(values: torch.Tensor) -> torch.Tensor:
+    """Return the minima and maxima of columns, of shape (2, n_columns)."""
+    return torch.stack([values.amin(0), values.amax(0)])
 
 
 @torch.no_grad()

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from skae._engine.families.family import Family
-from skae._engine.families.moments import CodeMoments
+from skae._engine.families.moments import CodeMoments, find_range, join_bounds
 from skae._engine.judgement import find_row_errors
+from skae._engine.start.giant_cells import limit_weights
 from skae._engine.start.prepared_table import PreparedTable
 from skae._engine.steps.unit_rows import UnitRowStep
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
@@ -17,6 +18,8 @@ from skae.objectives import PursuitObjective, ReconstructionLoss, SquaredError
 
 # Most scores computed at once when thresholds are set.
 _CELLS = 2**23
+# Rows with lower weights, where 1 is the mean, are not known.
+_LEAST_WEIGHT = 1e-4
 # With fewer active codes, thresholds of held-out rows are mixed with those of training.
 _ENOUGH_CODES = 500
 
@@ -77,6 +80,7 @@ class SparseCodes(Family):
         """Return a table whose PCA has as many components as codes are active."""
         n_components = min(self.n_active, X.shape[1])
         settings = replace(settings, n_components=n_components)
+        weights = limit_weights(X, weights)
         table = super().prepare(X, weights, in_training, settings, device, units)
         own = {**vars(table), "n_components": self.n_codes}
         return PreparedForPursuit(**own, training_rows=torch.tensor(np.flatnonzero(in_training)))
@@ -133,6 +137,7 @@ class SparseCodes(Family):
         """Return moments, with mean squares of the codes instead of their covariance."""
         sums = torch.zeros(2, self.n_codes, dtype=torch.float64)
         error = square = mass = 0.0
+        bounds: list[torch.Tensor] = []
         for rows, weights in self._batches(dataset):
             code = module.encode_raw(rows)
             weights = torch.ones_like(rows[:, 0]) if weights is None else weights
@@ -141,8 +146,10 @@ class SparseCodes(Family):
             error += float(weights @ find_row_errors(module.decode_raw(code), rows))
             square += float(weights @ find_row_errors(torch.zeros_like(rows), rows))
             mass += float(weights.sum())
+            if len(known := rows[weights > _LEAST_WEIGHT]):
+                bounds = join_bounds(bounds, [find_range(known)])
         mean, squares = sums / mass
-        return CodeMoments(mean, squares, torch.zeros(0), error / mass, square / mass, [])
+        return CodeMoments(mean, squares, torch.zeros(0), error / mass, square / mass, bounds)
 
     def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
         """Return the codes' shares of the variance, without ordering the codes."""

@@ -217,7 +217,7 @@ def _begin(
         if start.module.reach is not None:
             # An earlier fit may have used another device, and loaded networks are on the CPU.
             reach = copy.deepcopy(start.module.reach).to(run.table.device)
-            run.earlier_bounds = [reach.row_bounds, reach.code_bounds]
+            run.earlier_bounds = reach.bounds
             run.earlier_usual = reach.usual
         run.net.step_.load_moments_(start.moments)
     return run

@@ -12,7 +12,7 @@ from skae._engine.families.family import Family
 from skae._engine.families.plan import NetworkPlan
 from skae.architectures import Architecture
 from skae.architectures._own import Checked, Own
-from skae.modules import Reach, global_generator
+from skae.modules import Reach, RowRange, global_generator
 
 # Building a network of skae takes a few dozen calls of torch for each array.
 _CALLS = 1000
@@ -54,10 +54,12 @@ def _describe(module: nn.Module) -> tuple[dict, dict]:
     return parts, {name: (value.shape, value.dtype) for name, value in state.items()}
 
 
-def _make_reach(arrays: dict[str, np.ndarray]) -> Reach | None:
+def _make_reach(arrays: dict[str, np.ndarray]) -> Reach | RowRange | None:
     names = ("row_bounds", "code_bounds", "row_unit", "leverage", "code_unit")
     if "reach.row_bounds" not in arrays:
         return None
+    if "reach.code_bounds" not in arrays:
+        return RowRange(_make_blank(arrays["reach.row_bounds"]))
     own = [_make_blank(arrays[f"reach.{name}"]) for name in names]
     # Not in all networks, and not in files of earlier releases.
     others = {

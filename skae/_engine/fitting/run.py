@@ -423,7 +423,7 @@ class TrainingRun:
         Without a PCA to fall back on, and for texts, there are no ranges.
         """
         module = self.net.module_
-        if module.linear_path is None or not moments.bounds:
+        if not moments.bounds:
             return
         bounds = join_bounds(moments.bounds, self.earlier_bounds)
         if self.net.noise.corruption is not None:

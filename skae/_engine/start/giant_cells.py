@@ -1,0 +1,38 @@
+"""Weights of rows with a single cell so large that a fit would be about that cell alone."""
+
+import numpy as np
+
+from skae._engine.tables.rows import chunk_slices, densify, sample_evenly
+
+# A cell is giant if its deviation is above this multiple of the usual length of a row.
+_GIANT = 100.0
+# With more of them, in shares of the rows, they belong to the table.
+_FEW = 0.001
+_MOST_SAMPLED = 2000
+
+
+def limit_weights(X, weights: np.ndarray | None) -> np.ndarray | None:
+    """Return weights with which rows with giant cells count no more than the longest other rows.
+
+    Squared errors of such a row exceed those of all other rows together, and an optimiser whose
+    steps depend on the size of recent gradients would hardly move for the others. The weights are
+    unchanged if no row has a giant cell, or if many have one.
+    """
+    sample = densify(X[sample_evenly(X.shape[0], _MOST_SAMPLED)]).astype(np.float64)
+    centre = np.median(sample, axis=0)
+    parts = [_measure(densify(X[rows]), centre) for rows in chunk_slices(X.shape)]
+    squares, largest = np.concatenate(parts, axis=1)
+    if not (squares > 0).any():
+        return weights
+    greatest = _GIANT**2 * np.median(squares[squares > 0])
+    is_giant = (largest > greatest) & (squares - largest < greatest)
+    if not 0 < is_giant.sum() <= max(1, _FEW * len(is_giant)):
+        return weights
+    factors = np.where(is_giant, greatest / np.maximum(squares, greatest), 1.0)
+    return factors if weights is None else weights * factors
+
+
+def _measure(rows: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return the square of the length of each row, and of its largest cell, (2, n_rows)."""
+    squares = np.square(rows - centre)
+    return np.stack([squares.sum(axis=1), squares.max(axis=1)])
