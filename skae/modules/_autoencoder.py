@@ -307,16 +307,20 @@ class Autoencoder(nn.Module):
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Return raw codes, in the basis of the network."""
         scaled = self.scale_rows(inputs)
-        code = self._encode_scaled(inputs, scaled)
+        shown = self._limit_rows(scaled)
+        code = self._encode_shown(shown, inputs)
         if self.reach is None:
             return code
         coder = Coder(partial(self._encode_scaled, inputs), partial(self._find_squares, inputs))
-        return self.reach.settle_codes(code, scaled, coder)
+        return self.reach.settle_codes(code, scaled, coder, shown.odd)
 
     def _encode_scaled(self, inputs: Tensor, scaled: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return raw codes for scaled rows, which are those of the inputs with these indices."""
         inputs = inputs if rows is None else inputs[rows]
-        shown = self._limit_rows(scaled)
+        return self._encode_shown(self._limit_rows(scaled), inputs)
+
+    def _encode_shown(self, shown: Shown, inputs: Tensor) -> Tensor:
+        """Return raw codes for rows as input of the network."""
         code = self._add_linear_path(self.encoder(self._show(shown, inputs)), shown)
         if self.sparsity is None:
             return code

@@ -29,7 +29,7 @@ class Coder(NamedTuple):
 
 
 def ignore_odd_cells(
-    code: Tensor, scaled: Tensor, clipped: Tensor, usual: Tensor, coder: Coder
+    code: Tensor, scaled: Tensor, limits: tuple[Tensor, Tensor], usual: Tensor, coder: Coder
 ) -> Tensor:
     """Return codes, computed with a usual value in single odd cells that harm the others.
 
@@ -42,15 +42,14 @@ def ignore_odd_cells(
         Codes of the rows as they are.
     scaled : Tensor of shape (n_samples, n_features)
         Scaled rows.
-    clipped : Tensor of shape (n_samples, n_features)
-        The rows, clipped to limits beyond which cells are odd. Rows with several odd cells are not
-        changed.
+    limits : tuple of Tensor, each of shape (n_features,)
+        Limits beyond which cells are odd. Rows with several odd cells are not changed.
     usual : Tensor of shape (2, n_features)
         Range of usual values.
     coder : Coder
         Network and PCA.
     """
-    is_odd = _find_single(scaled, clipped)
+    is_odd = _find_single(scaled, limits)
     own, first, harm = _judge(code, scaled, is_odd, coder, None)
     other = coder.encode(torch.where(is_odd, torch.clamp(scaled, *usual), scaled), None)
     with torch.no_grad():
@@ -62,7 +61,7 @@ def ignore_odd_cells(
 def ignore_few_odd_cells(
     code: Tensor,
     scaled: Tensor,
-    clipped: Tensor,
+    limits: tuple[Tensor, Tensor],
     usual: Tensor,
     coder: Coder,
     rows: Tensor,
@@ -72,7 +71,8 @@ def ignore_few_odd_cells(
 
     If there is a list `put_off`, the indices of rows to encode anew are added to it instead.
     """
-    part, is_odd = scaled[rows], _find_single(scaled[rows], clipped[rows])
+    part = scaled[rows]
+    is_odd = _find_single(part, limits)
     own, first, harm = _judge(code[rows], part, is_odd, coder, rows)
     harmed = (harm > _HARMFUL).nonzero()[:, 0]
     if len(harmed) == 0:
@@ -88,9 +88,9 @@ def ignore_few_odd_cells(
     return code.index_copy(0, rows[better], other[better])
 
 
-def _find_single(scaled: Tensor, clipped: Tensor) -> Tensor:
+def _find_single(scaled: Tensor, limits: tuple[Tensor, Tensor]) -> Tensor:
     """Return the mask of odd cells that are the only ones of their rows."""
-    is_odd = scaled != clipped
+    is_odd = scaled != torch.clamp(scaled, *limits)
     return is_odd & (is_odd.sum(-1, keepdim=True) == 1)
 
 

@@ -35,6 +35,7 @@ _FOLLOWED = 0.02
 _FEW_CELLS = 2**12
 # Share of far rows above which it takes less time to fade them with the others than by themselves.
 _SHARE_PUT_OFF = 1 / 16
+_NO_ROWS = torch.empty(0, dtype=torch.int64, device="cpu")
 _PUT_OFF: ContextVar[list[Tensor] | None] = ContextVar("put_off", default=None)
 
 
@@ -66,6 +67,9 @@ class Shown(NamedTuple):
 
     rest: Tensor | None = None
     """Part of these rows left to PCA, of shape (n_far, n_entries)."""
+
+    odd: Tensor | None = None
+    """Indices of the rows with a single odd cell. None if they are not known."""
 
     def clip(self) -> Tensor:
         """Return the values within `INPUT_LIMIT`, as inputs of the encoder or the decoder."""
@@ -240,9 +244,12 @@ class Reach(nn.Module):
             far = self._leave_out_loose(far, limits)
             return self._fade_rows(far, limits, project(far))
 
-        return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get())
+        limit = INPUT_LIMIT if self.usual is None else ODD_LIMIT
+        return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get(), limit)
 
-    def settle_codes(self, code: Tensor, scaled: Tensor, coder: Coder) -> Tensor:
+    def settle_codes(
+        self, code: Tensor, scaled: Tensor, coder: Coder, odd: Tensor | None = None
+    ) -> Tensor:
         """Return codes that ignore single odd cells of their rows that harm the others.
 
         Parameters
@@ -253,6 +260,8 @@ class Reach(nn.Module):
             Scaled rows.
         coder : Coder
             Network and PCA.
+        odd : Tensor of int of shape (n_odd,), default=None
+            Indices of rows with a single odd cell, as found by `limit_rows`. None means unknown.
 
         Returns
         -------
@@ -261,25 +270,22 @@ class Reach(nn.Module):
         """
         if self.usual is None:
             return code
-        if is_recording() or scaled.ndim != 2:
-            return ignore_odd_cells(code, scaled, self._clip_odd(scaled), self.usual, coder)
-        try:
-            # For a single row, finding the limits takes as long as a layer.
-            ends = self.row_bounds.clamp(-ODD_LIMIT, ODD_LIMIT)
-            if scaled.numel() <= _FEW_CELLS and torch.equal(scaled, torch.clamp(scaled, *ends)):
-                return code
-            clipped = self._clip_odd(scaled)
-            odd = _find_single_differences(scaled, clipped)
-        except RuntimeError:
-            # As in `_limit`.
-            return ignore_odd_cells(code, scaled, self._clip_odd(scaled), self.usual, coder)
+        limits = self._find_odd_limits()
+        if odd is None:
+            if is_recording() or scaled.ndim != 2:
+                return ignore_odd_cells(code, scaled, limits, self.usual, coder)
+            try:
+                odd = self.find_odd(scaled)
+            except RuntimeError:
+                # As in `_limit`.
+                return ignore_odd_cells(code, scaled, limits, self.usual, coder)
         if len(odd) == 0:
             return code
         put_off = _PUT_OFF.get()
         if put_off is not None and len(odd) <= _SHARE_PUT_OFF * len(scaled):
             put_off.append(odd)
             return code
-        return ignore_few_odd_cells(code, scaled, clipped, self.usual, coder, odd, put_off)
+        return ignore_few_odd_cells(code, scaled, limits, self.usual, coder, odd, put_off)
 
     def find_odd(self, scaled: Tensor) -> Tensor:
         """Return the indices of rows with a single odd cell.
@@ -294,11 +300,13 @@ class Reach(nn.Module):
         odd : Tensor of int of shape (n_odd,)
             Indices of the rows whose codes `settle_codes` may change.
         """
-        return _find_single_differences(scaled, self._clip_odd(scaled))
+        counts = _count_differences(scaled, torch.clamp(scaled, *self._find_odd_limits()))
+        return _find_single(counts)
 
-    def _clip_odd(self, scaled: Tensor) -> Tensor:
-        limits = [own.clamp(-ODD_LIMIT, ODD_LIMIT) for own in _widen(self.row_bounds)]
-        return torch.clamp(scaled, *limits)
+    def _find_odd_limits(self) -> tuple[Tensor, Tensor]:
+        """Return the limits beyond which cells are odd, each of shape (n_features,)."""
+        lower, upper = _widen(self.row_bounds)
+        return lower.clamp(-ODD_LIMIT, ODD_LIMIT), upper.clamp(-ODD_LIMIT, ODD_LIMIT)
 
     @contextmanager
     def keep_odd_cells(self) -> Iterator[None]:
@@ -388,65 +396,82 @@ class Reach(nn.Module):
 
 
 def _limit(
-    scaled: Tensor, bounds: Tensor, fade: _Fade, put_off: list[Tensor] | None = None
+    scaled: Tensor,
+    bounds: Tensor,
+    fade: _Fade,
+    put_off: list[Tensor] | None = None,
+    limit: float = INPUT_LIMIT,
 ) -> Shown:
-    """Return the input for rows, computed only for those beyond the limits."""
+    """Return the input for rows, computed only for those beyond the limits.
+
+    Cells beyond `limit`, at most `INPUT_LIMIT`, are odd.
+    """
     if is_recording() or scaled.is_cuda or scaled.ndim != 2:
         return fade(scaled, _widen(bounds))
     try:
         # For a single row, finding the limits takes as long as a layer.
-        if scaled.numel() <= _FEW_CELLS and torch.equal(scaled, torch.clamp(scaled, *bounds)):
-            return Shown(scaled)
+        if scaled.numel() <= _FEW_CELLS:
+            clipped = torch.clamp(scaled, *bounds.clamp(-limit, limit))
+            if torch.equal(scaled, clipped):
+                return Shown(scaled, clipped, odd=_NO_ROWS)
         limits = _widen(bounds)
-        # Rows that are clipped for the network alone are few, so one pass serves both.
-        clipped = torch.clamp(scaled, *(limit.clamp(-INPUT_LIMIT, INPUT_LIMIT) for limit in limits))
-        far = _find_far(scaled, limits, clipped)
+        # Rows that are odd or clipped for the network alone are few, so one pass serves all three.
+        clipped = torch.clamp(scaled, *(own.clamp(-limit, limit) for own in limits))
+        counts = _count_differences(scaled, clipped)
     except RuntimeError:
         # Functions mapped over rows, as by `torch.func.vmap`, cannot branch on values.
         return fade(scaled, _widen(bounds))
-    if far is None:
-        return Shown(scaled, clipped)
+    if counts is None:
+        return Shown(scaled, clipped, odd=_NO_ROWS)
+    return _limit_few(scaled, clipped, counts, limits, fade, put_off)
+
+
+def _limit_few(
+    scaled: Tensor,
+    clipped: Tensor,
+    counts: Tensor,
+    limits: tuple[Tensor, Tensor],
+    fade: _Fade,
+    put_off: list[Tensor] | None,
+) -> Shown:
+    """Return the input for rows, given the numbers of their odd cells; changes `clipped`."""
+    changed = counts.nonzero()[:, 0]
+    part = scaled.index_select(0, changed)
+    inside = torch.clamp(part, *limits)
+    beyond = _count_differences(part, inside)
+    clipped.index_copy_(0, changed, inside.clamp_(-INPUT_LIMIT, INPUT_LIMIT))
+    if beyond is None:
+        return Shown(scaled, clipped, odd=_find_single(counts))
+    beyond = beyond.nonzero()[:, 0]
+    far = changed[beyond]
     if put_off is not None and len(far) <= _SHARE_PUT_OFF * len(scaled):
         put_off.append(far)
-        return Shown(scaled.index_fill_(0, far, 0), clipped)
-    part = fade(scaled.index_select(0, far), limits)
-    values = scaled.index_copy(0, far, part.values)
-    return Shown(values, clipped.index_copy_(0, far, part.clip()), far, part.share, part.rest)
+        odd = _find_single(counts.index_fill_(0, far, 0))
+        return Shown(scaled.index_fill_(0, far, 0), clipped, odd=odd)
+    faded = fade(part.index_select(0, beyond), limits)
+    values = scaled.index_copy(0, far, faded.values)
+    clipped.index_copy_(0, far, faded.clip())
+    return Shown(values, clipped, far, faded.share, faded.rest, _find_single(counts))
 
 
-def _find_far(scaled: Tensor, limits: tuple[Tensor, Tensor], clipped: Tensor) -> Tensor | None:
-    """Return the indices of the rows beyond the limits, None if there are none."""
-    changed = _find_differences(scaled, clipped)
-    if changed is None:
-        return None
-    part = scaled.index_select(0, changed)
-    beyond = _find_differences(part, torch.clamp(part, *limits))
-    return None if beyond is None else changed[beyond]
-
-
-def _find_differences(rows: Tensor, others: Tensor) -> Tensor | None:
-    """Return the numbers of the rows that differ from the others, None where none does."""
+def _count_differences(rows: Tensor, others: Tensor) -> Tensor | None:
+    """Return in how many cells each row differs from the other one, None if none does."""
     # Comparing many numbers takes longer than all the rest.
     if rows.numel() <= _FEW_CELLS and torch.equal(rows, others):
         return None
     if rows.device.type != "cpu" or rows.dtype == torch.bfloat16:
-        found = (rows - others).abs_().amax(-1).nonzero()[:, 0]
-        return found if len(found) else None
+        counts = (rows != others).sum(-1)
+        return counts if counts.any() else None
     # torch compares one cell at a time, and NumPy several. It does not know bfloat16.
     cells = np.flatnonzero(rows.detach().numpy() != others.detach().numpy())
     if len(cells) == 0:
         return None
-    differs = np.zeros(len(rows), dtype=bool)
-    differs[cells // rows.shape[-1]] = True
-    return torch.from_numpy(np.flatnonzero(differs))
+    return torch.from_numpy(np.bincount(cells // rows.shape[-1], minlength=len(rows)))
 
 
-def _find_single_differences(rows: Tensor, others: Tensor) -> Tensor:
-    """Return the numbers of the rows that differ from the others in one cell."""
-    found = _find_differences(rows, others)
-    if found is None:
-        return torch.empty(0, dtype=torch.int64, device=rows.device)
-    return found[(rows[found] != others[found]).sum(-1) == 1]
+def _find_single(counts: Tensor | None) -> Tensor:
+    """Return the indices of rows that differ in one cell."""
+    return _NO_ROWS if counts is None else (counts == 1).nonzero()[:, 0]
 
 
 def find_yielding_limits(code_bounds: Tensor) -> Tensor:
