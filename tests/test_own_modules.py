@@ -17,6 +17,7 @@ from skae import (
     VariationalAutoencoderTransformer,
 )
 from skae.architectures import Architecture, Dense
+from skae.base import Plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
@@ -274,3 +275,23 @@ def test_own_modules_need_not_take_batches_without_rows():
     params = {"early_stopping": False, "max_iter": 5, "random_state": 0}
     model = AutoencoderTransformer(1, architecture=make_flat_pair, **params).fit(X)
     assert model.net_.module_.reach.usual is not None
+
+
+def test_families_that_leave_out_a_planned_part_are_refused():
+    class Short(Plain):
+        def build(self, plan, generator):
+            return super().build(replace(plan, **missing_parts), generator)
+
+    class ShortAutoencoder(AutoencoderTransformer):
+        def _make_family(self):
+            return Short(**vars(super()._make_family()))
+
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    gaps = np.where(X > 1, np.nan, X)
+    model = ShortAutoencoder(2, missing="mask", max_iter=1, early_stopping=False)
+    for name, value in [("linear_path", False), ("filling", None)]:
+        missing_parts = {name: value}
+        with pytest.raises(ValueError, match=f"`build` must return a network with `{name}`"):
+            model.fit(gaps)
+    missing_parts = {}
+    model.fit(gaps)

@@ -227,6 +227,7 @@ class Family:
     def make_module(self, plan, table, components, generator: torch.Generator) -> Autoencoder:
         """Return a new network that starts from principal components, on the CPU."""
         module = self.build(plan, generator)
+        _check_parts(module, plan)
         self.start_(module, table, components)
         return module
 
@@ -413,3 +414,16 @@ def share_variance(explained: torch.Tensor, moments: CodeMoments) -> np.ndarray:
     variance = moments.mean_square
     share = max(0.0, 1 - moments.squared_error / variance) if variance > 0 else 0.0
     return (explained * (share / max(float(explained.sum()), 1e-300))).numpy()
+
+
+def _check_parts(module: Any, plan: NetworkPlan):
+    """Raise an error for a network of a user's family that has other parts than planned."""
+    wanted = {"linear_path": plan.linear_path, "filling": plan.filling is not None}
+    for name, is_wanted in wanted.items():
+        is_found = getattr(module, name, None) is not None
+        if is_found != is_wanted:
+            words = ["without", "with"]
+            raise ValueError(
+                f"`build` must return a network {words[is_wanted]} `{name}`, as planned. Got one "
+                f"{words[is_found]} it. Override `plan` as well to change the plan."
+            )

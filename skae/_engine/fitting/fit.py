@@ -25,6 +25,7 @@ from skae._engine.fitting.spreading import check_spreading
 from skae._engine.settings import LoopSettings, NetworkSettings
 from skae._engine.start.drift import warn_of_drift
 from skae._engine.start.prepared_table import PreparedTable, describe_table, share_weights
+from skae._engine.start.principal_components import is_cheap
 from skae._engine.tables.rows import densify
 from skae.modules import Autoencoder
 
@@ -34,8 +35,6 @@ _MAX_CROSS_VALIDATED_ROWS = 1000
 _MAX_CROSS_VALIDATED_CELLS = 250_000
 # With fewer rows per column, leaving out the held-out tenth of the rows costs accuracy.
 _MIN_ROWS_PER_COLUMN = 10
-# On larger tables, the PCA of a part is almost that of all rows, which takes time.
-_CHEAP_PRODUCTS = 2e9
 
 
 def train_autoencoder(
@@ -235,7 +234,8 @@ def _turn_start_(run: TrainingRun, X, weights: np.ndarray | None):
     is_plain = isinstance(table, PreparedTable) and not table.masked
     if module.linear_path is None or not is_plain or run.n_earlier_fits:
         return
-    if run.all_rows.n_rows * X.shape[1] ** 2 > _CHEAP_PRODUCTS:
+    if not is_cheap(run.all_rows.n_rows, X.shape[1]):
+        # The PCA of a part is almost that of all rows.
         return
     shares = share_weights(weights, np.ones(X.shape[0], dtype=bool))[1]
     network = replace(run.setup.network, n_components=table.n_components)
