@@ -194,6 +194,11 @@ class FrameForm:
         units = np.where(is_number, np.log(self.encoding.scale * scale), 0.0)
         return np.where(np.isnan(rows), 0.0, units).sum(axis=1)
 
+    def clip(self, rows: np.ndarray, limits) -> np.ndarray:
+        """Return encoded rows with numbers clipped to lower and upper limits."""
+        is_number = self._are_numbers[self.encoding.groups]
+        return np.where(is_number, rows.clip(*limits), rows)
+
     def draw(self, rows: np.ndarray, deviations: np.ndarray, limits, source) -> np.ndarray:
         """Draw encoded rows from the distributions given by reconstructions.
 

@@ -514,8 +514,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         noise : bool, default=False
             Whether to draw rows from the distribution given by the decoder, instead of returning
             its mean (for the Laplace likelihood, its median; for categories, the likeliest). Unless
-            ``output_range=None``, the draws are clipped to the range of each feature in `fit`, or
-            to the given `output_range`.
+            ``output_range=None``, both are clipped to the range of each feature in `fit`, or to the
+            given `output_range`.
 
         Returns
         -------
@@ -539,19 +539,20 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         if self._frame is not None:
             return self._sample_frame(self._frame, codes, source, noise=noise)
         rows = self.inverse_transform(codes)
-        return wrap_rows(self, self._add_noise(rows, source) if noise else rows)
+        rows = self._add_noise(rows, source) if noise else rows.clip(*self._find_limits())
+        return wrap_rows(self, rows)
 
     def _sample_frame(self, frame, codes, source, *, noise: bool):
         """Return a frame of decoded codes, or of draws from their distributions."""
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
+        limits = np.full((2, rows.shape[1]), [[-np.inf], [np.inf]])
+        bounds = self.net_.module_.row_bounds
+        if self.output_range is not None and bounds is not None:
+            limits = self._standardization.invert(bounds)
         if noise:
-            limits = np.full((2, rows.shape[1]), [[-np.inf], [np.inf]])
-            bounds = self.net_.module_.row_bounds
-            if self.output_range is not None and bounds is not None:
-                limits = self._standardization.invert(bounds)
-            rows = frame.draw(rows, self.noise_scale_, limits, source)
-        return frame.restore(rows)
+            return frame.restore(frame.draw(rows, self.noise_scale_, limits, source))
+        return frame.restore(frame.clip(rows, limits))
 
     @property
     def _fitted_likelihood(self) -> str:

@@ -92,6 +92,11 @@ def explain_codes(
     estimator, X = view_numbers(estimator, X, complete=True)
     samples = index_samples(X)
     values = read_finite(samples)
+    if len(values) < 2:
+        raise ValueError(
+            f"`X` must have at least two rows to explain codes. Got {len(values)}. Give more rows, "
+            "from which standard deviations are computed."
+        )
     rng = check_random_state(random_state)
     codes = encode(estimator, samples)
     chosen = rng.permutation(len(values))[:n_rows]

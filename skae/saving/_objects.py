@@ -16,6 +16,7 @@ from skae._shared.extras import import_extra
 from skae._shared.plain_state import CLASS_KEY
 from skae.saving._tree import Reader, Writer
 from skae.saving._usual import fill_in_usual, leave_out_usual
+from skae.saving._values import join_value, name_value, split_value
 
 _ESTIMATORS = {
     "AdversarialAutoencoderTransformer": "skae",
@@ -86,6 +87,8 @@ class ObjectWriter(Writer):
 
     def _write_object(self, value: Any, path: str) -> dict[str, Any]:
         own = type(value)
+        if name := name_value(value):
+            return {_KIND: "value", "class": name, "parts": self.write(split_value(name, value))}
         if own.__name__ in _ESTIMATORS and get_estimator_class(own.__name__) is own:
             state = leave_out_usual(own.__name__, value.__getstate__())
             # The header has the versions of the whole file.
@@ -135,6 +138,8 @@ class ObjectReader(Reader):
 
     def _read_object(self, written: dict[str, Any]) -> Any:
         kind = written[_KIND]
+        if kind == "value":
+            return join_value(written["class"], self.read(written["parts"]))
         if kind == "skops":
             return self._read_skops(self.get_array(written["content"]))
         if kind == "pipeline":

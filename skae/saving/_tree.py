@@ -12,7 +12,7 @@ from skae.saving._small import MOST_USES, SmallReader, SmallWriter, is_small
 # Dictionaries with one key represent values that JSON lacks; other such dictionaries are wrapped.
 _ARRAY, _ARRAYS, _DICT, _FLOAT, _HALVES = "array", "arrays", "dict", "float", "halves"
 _LIST, _MAP, _NUMBER, _OBJECT, _STRINGS = "list", "map", "number", "object", "strings"
-_TUPLE = "tuple"
+_TIMES, _TUPLE = "times", "tuple"
 # Shorter lists take less space as JSON than as arrays.
 _MIN_LIST = 8
 _WHOLE_TYPES = (np.int8, np.int16, np.int32, np.int64)
@@ -123,6 +123,8 @@ class Writer:
     def _write_array(self, array: np.ndarray, path: str) -> dict:
         if _is_numbers(array):
             return {_ARRAY: self._store(array, path)}
+        if array.dtype.kind in "mM":
+            return {_TIMES: [array.dtype.str, self._store(array.view(np.int64), path)]}
         if array.dtype.kind not in "OU":
             raise TypeError(f"arrays of {array.dtype} cannot be stored in files")
         items = self.write(array.ravel().tolist(), path)
@@ -174,6 +176,7 @@ class Reader:
             _MAP: lambda items: {key: self.read(item) for key, item in items.items()},
             _NUMBER: lambda name: self.get_array(name)[()],
             _OBJECT: self.read_object,
+            _TIMES: lambda stored: self.get_array(stored[1]).view(stored[0]),
             _TUPLE: lambda items: tuple(map(self.read, items)),
         }
         return readers[kind](content)

@@ -233,3 +233,9 @@ def test_refusals_of_kinds_codes_and_steps(positive):
         explanation.plot(components=[2], ax=Figure().subplots())
     with pytest.raises(ValueError, match="`step` must be positive. Got 0"):
         code_jacobian(Squares(), positive, step=0)
+
+
+def test_a_single_row_is_refused():
+    X = np.eye(4)
+    with pytest.raises(ValueError, match="at least two rows to explain codes. Got 1"):
+        explain_codes(PCA(2).fit(X), X[:1])

@@ -5,8 +5,10 @@ import os
 import pickle
 import sys
 import warnings
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from uuid import UUID
 
 import joblib
 import numpy as np
@@ -523,3 +525,37 @@ def test_pipes_are_refused_as_files_of_estimators(tmp_path):
     os.mkfifo(tmp_path / "model.skae")
     with pytest.raises(ModelFileError, match="Got a pipe or a device"):
         skae.load(tmp_path / "model.skae")
+
+
+def test_categories_of_every_type_are_saved(tmp_path):
+    days = pd.date_range("2024-01-01", periods=3)
+    kinds = {
+        "bytes": [b"a", b"b", b"c"],
+        "dates": [day.date() for day in days],
+        "decimals": [Decimal("1.5"), Decimal(2), Decimal(3)],
+        "identities": [UUID(int=i) for i in range(3)],
+        "intervals": pd.interval_range(0, 3),
+        "months": pd.period_range("2024-01", periods=3, freq="M"),
+        "spans": pd.IntervalIndex.from_breaks(pd.date_range("2024-01-01", periods=4)),
+        "durations": days - days[0],
+        "moments": days.tz_localize("Europe/Berlin"),
+        "offsets": pd.to_datetime([f"2024-01-0{i}T00:00:00.000000001+02:00" for i in (1, 2, 3)]),
+    }
+    numbers = np.arange(30.0) % 3
+    frame = pd.DataFrame({"number": numbers})
+    for name, values in kinds.items():
+        frame[name] = pd.Categorical.from_codes(numbers.astype(int), categories=values)
+    model = AutoencoderTransformer(2, max_iter=1, early_stopping=False, random_state=0).fit(frame)
+    skae.save(model, tmp_path / "model.skae")
+    loaded = skae.load(tmp_path / "model.skae")
+    codes = model.transform(frame)
+    np.testing.assert_array_equal(loaded.transform(frame), codes)
+    pd.testing.assert_frame_equal(loaded.inverse_transform(codes), model.inverse_transform(codes))
+
+
+def test_labels_that_are_dates_are_saved(tmp_path):
+    labels = np.array(["2024-01-01", "2024-01-02"] * 20, "M8[D]")
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    model = skae.VariationalAutoencoderTransformer(1, conditional=True, max_iter=1).fit(X, labels)
+    skae.save(model, tmp_path / "model.skae")
+    np.testing.assert_array_equal(skae.load(tmp_path / "model.skae").classes_, labels[:2])
