@@ -1,5 +1,6 @@
 """Far from the training rows, the model becomes PCA."""
 
+import copy
 import itertools
 from dataclasses import replace
 
@@ -423,6 +424,17 @@ def test_rows_with_odd_cells_have_the_same_codes_in_all_forms(plant, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "model.skae").transform(X[odd]), codes[odd])
     exported = torch.export.export(module, (rows,))
     np.testing.assert_allclose(exported.module()(rows).detach(), module(rows).detach(), atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
+def test_rows_with_odd_cells_have_the_same_codes_on_a_gpu(plant):
+    model, _ = plant
+    X = make_plant(200_000, 0, seed=1)
+    X[::4000, 9] = np.linspace(4, 20, 50)
+    expected = model.transform(X)
+    on_gpu = copy.deepcopy(model)
+    on_gpu.net_.module_.to("cuda")
+    np.testing.assert_allclose(on_gpu.transform(X), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -108,7 +108,7 @@ class _RowFunction:
             results = self.compute(self.module, inputs).cpu()
         if beyond is not None:
             far.append(beyond.nonzero()[:, 0])
-        self.left_out += [rows.start + numbers.numpy() for numbers in far]
+        self.left_out += [rows.start + numbers.cpu().numpy() for numbers in far]
         _check_results(results, table, rows)
         return results.numpy()
 
