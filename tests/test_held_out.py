@@ -7,7 +7,9 @@ import torch
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.model_selection import GroupShuffleSplit, PredefinedSplit
+from sklearn.datasets import load_wine
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GroupShuffleSplit, PredefinedSplit, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -19,7 +21,7 @@ from skae import (
     TokenAutoencoderTransformer,
     VariationalAutoencoderTransformer,
 )
-from skae._engine.judgement import is_clear_improvement
+from skae._engine.judgement import find_clearest_improvement, is_clear_improvement
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -277,3 +279,46 @@ def test_a_few_rows_that_improve_most_do_not_hide_that_all_improve():
     alone = before.clone()
     alone[7] = 0
     assert not is_clear_improvement(before, alone)
+
+
+def test_the_clearest_of_several_epochs_has_the_greatest_lower_bound():
+    noise = torch.from_numpy(np.random.default_rng(0).normal(size=100))
+    noise = (noise - noise.mean()) / noise.std()
+    before = torch.full((100,), 9.0, dtype=torch.float64)
+    # With 100 rows, standard errors are a tenth of the standard deviation.
+    clear, wide, small, worse = (
+        before - mean + deviation * noise
+        for mean, deviation in [(0.5, 1.0), (0.9, 4.0), (0.1, 0.2), (-0.5, 1.0)]
+    )
+    assert find_clearest_improvement(before, [worse, small, clear, wide]) == 2
+    assert find_clearest_improvement(before, [wide, worse]) is None
+    assert find_clearest_improvement(before, []) is None
+    groups = (noise > 0).long()
+    assert find_clearest_improvement(before, [clear], None, groups) is None
+    # 2.7 standard errors are clear for one epoch, but not for one of many.
+    hardly = before - 0.27 + noise
+    assert is_clear_improvement(before, hardly)
+    assert find_clearest_improvement(before, [hardly, worse]) is None
+
+
+def test_an_earlier_epoch_is_chosen_where_the_best_one_is_not_clearly_better(patients, monkeypatch):
+    module = "skae._engine.fitting.cross_validation"
+    monkeypatch.setattr(f"{module}.is_clear_improvement", lambda *losses: False)
+    X, _ = patients
+    model = fit(X[:: len(X) // 300])
+    assert 0 < model.best_iter_ <= np.argmin(model.validation_loss_curve_)
+    assert model.reconstruction_error_ < model.pca_reconstruction_error_
+
+
+@pytest.mark.slow
+def test_wine_does_not_stay_pca_where_an_earlier_epoch_is_clearly_better():
+    X, X_test = train_test_split(load_wine().data, test_size=0.25, random_state=0)
+    scaler = StandardScaler().fit(X)
+    X, X_test = scaler.transform(X), scaler.transform(X_test)
+    model = AutoencoderTransformer(6, random_state=0).fit(X)
+    assert 0 < model.best_iter_ < np.argmin(model.validation_loss_curve_)
+    errors = [
+        np.square(X_test - own.inverse_transform(own.transform(X_test))).mean()
+        for own in (model, PCA(6).fit(X))
+    ]
+    assert errors[0] < 0.9 * errors[1]

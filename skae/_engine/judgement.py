@@ -1,5 +1,7 @@
 """Evaluation of networks on held-out rows, and tests of whether one improves on another."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +11,8 @@ from skae.objectives import ColumnUnits, MixedLoss
 
 # The mean improvement must exceed this multiple of its standard error.
 _STANDARD_ERRORS = 2.5
+# One of many epochs is above 2.5 by chance more often than a given one.
+_STANDARD_ERRORS_OF_CLEAREST = 3.0
 # Improvements of single rows are clipped at this quantile of the absolute changes. Otherwise a row
 # that has improved a thousandfold inflates the standard error until no improvement is clear, and
 # tables with long tails stay at PCA. Losses that have risen are not clipped.
@@ -106,6 +110,40 @@ def is_clear_improvement(
     at the 95th percentile of the absolute differences. Losses that have risen are not. Rows of a
     group are not independent, so means of groups, given by index, are compared instead of rows.
     """
+    return _find_least_improvement(before, after, weights, groups, _STANDARD_ERRORS) > 0
+
+
+def find_clearest_improvement(
+    before: Tensor,
+    epochs: Sequence[Tensor],
+    weights: Tensor | None = None,
+    groups: Tensor | None = None,
+) -> int | None:
+    """Return the index of the epoch whose losses are most clearly below those `before`.
+
+    That is the one with the greatest lower bound of the mean improvement, 2.5 standard errors below
+    it. None if that improvement is below 3 standard errors, as the epoch is one of many.
+    """
+    if len(epochs) == 0:
+        return None
+    bounds = [
+        _find_least_improvement(before, losses, weights, groups, _STANDARD_ERRORS)
+        for losses in epochs
+    ]
+    clearest = bounds.index(max(bounds))
+    n_errors = _STANDARD_ERRORS_OF_CLEAREST
+    least = _find_least_improvement(before, epochs[clearest], weights, groups, n_errors)
+    return clearest if least > 0 else None
+
+
+def _find_least_improvement(
+    before: Tensor,
+    after: Tensor,
+    weights: Tensor | None,
+    groups: Tensor | None,
+    n_standard_errors: float,
+) -> float:
+    """Return the mean improvement minus a multiple of its standard error."""
     difference = (before - after).double().cpu()
     weights = torch.ones_like(difference) if weights is None else weights.double().cpu()
     if groups is not None:
@@ -116,9 +154,9 @@ def is_clear_improvement(
     # n / (n - 1) with the effective number of rows as n.
     n_effective = 1 / (shares @ shares)
     if n_effective < 1.5:
-        return False
+        return -math.inf
     variance = (shares @ (difference - mean).square()) / (n_effective - 1)
-    return bool(mean > _STANDARD_ERRORS * variance.sqrt())
+    return float(mean - n_standard_errors * variance.sqrt())
 
 
 def _find_usual_change(difference: Tensor, shares: Tensor) -> float:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.judgement import (
     Judgement,
+    find_clearest_improvement,
     find_rises,
     find_row_errors,
     is_clear_improvement,
@@ -238,10 +239,10 @@ class FoldNetworks:
 
     def copy_judged(self):
         """Return the values of the networks, or None for networks evaluated only once."""
-        return self.step.copy_values() if self._keeps_values else None
+        return self.step.copy_values() if self.keeps_values else None
 
     @property
-    def _keeps_values(self) -> bool:
+    def keeps_values(self) -> bool:
         """Whether the networks of the best epoch are evaluated again."""
         return self.setup.family.is_nested or self.setup.family.column_loss is not None
 
@@ -283,6 +284,17 @@ class _Progress:
     emphasis: torch.Tensor | None = None
     """Emphasis of the step in the best epoch."""
 
+    judgements: list[Judgement] = field(default_factory=list)
+    """All epochs, unless networks of the chosen one are needed, which only the best one keeps."""
+
+    def find_clearest(
+        self, weights: torch.Tensor | None, groups: torch.Tensor | None
+    ) -> tuple[Judgement, int]:
+        """Return the epoch up to the best that is most clearly better than the start, or 0."""
+        epochs = [own.losses for own in self.judgements[: self.best_iter]]
+        clearest = find_clearest_improvement(self.start.losses, epochs, weights, groups)
+        return (self.start, 0) if clearest is None else (self.judgements[clearest], clearest + 1)
+
     def copy(self) -> "_Progress":
         """Return a copy that further epochs do not change."""
         return replace(
@@ -290,6 +302,7 @@ class _Progress:
             values=[*self.values],
             train_losses=[*self.train_losses],
             valid_losses=[*self.valid_losses],
+            judgements=[*self.judgements],
         )
 
 
@@ -303,14 +316,16 @@ def cross_validate(
     """Train one network per fold, side by side, and evaluate every epoch on all rows.
 
     The epoch with the lowest loss is chosen if it is clearly better than the start, row by row, or
-    group by group if `groups` has the group number of each row. Training stops after
-    `n_iter_no_change` epochs without progress.
+    group by group if `groups` has the group number of each row. Otherwise, an earlier epoch is
+    chosen if it is, since changes of rows differ more from each other the longer networks are
+    trained. Training stops after `n_iter_no_change` epochs without progress.
     """
     progress = _train_folds(networks, max_iter, n_iter_no_change, resumption)
     start, best, best_iter = progress.start, progress.best, progress.best_iter
     values = progress.values
     if not is_clear_improvement(start.losses, best.losses, networks.table.weights, groups):
-        best, best_iter, values[1] = start, 0, values[0]
+        best, best_iter = progress.find_clearest(networks.table.weights, groups)
+        values[1] = values[0]
     prefixes = networks.measure_prefixes(values[1])
     if best_iter > 0 and networks.must_beat_pca and prefixes is not None and prefixes.exceed_pca:
         best, best_iter, prefixes = start, 0, networks.measure_prefixes(values[0])
@@ -380,6 +395,8 @@ def _record(networks: FoldNetworks, progress: _Progress, costs: Costs):
         progress.best, progress.best_iter, progress.least = judgement, n_epochs, loss
         progress.values[1], progress.emphasis = networks.copy_judged(), networks.step.emphasis
     progress.valid_losses.append(loss)
+    if not networks.keeps_values:
+        progress.judgements.append(judgement)
     networks.step.heed_(find_rises(progress.start, judgement, networks.table.weights))
 
 
