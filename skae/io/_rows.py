@@ -42,13 +42,19 @@ def drop_odd_rows(frame, titles, n_columns):
 
 
 def _find_repeated(frame, titles):
-    if titles and _is_text(frame, 0):
-        found = (frame[0] == titles[0]).fillna(False).to_numpy(dtype=bool, copy=True)
-        for row in np.flatnonzero(found):
-            cells = [str(cell).strip() for cell in frame.iloc[row] if cell == cell]
-            found[row] = cells == [title for title in titles if title]
+    found = np.zeros(len(frame), dtype=bool)
+    # Titles may be numbers, such as years, and be read as such.
+    text = next((index for index in range(len(titles or ())) if _is_text(frame, index)), None)
+    if text is None or not titles[text]:
         return found
-    return np.zeros(len(frame), dtype=bool)
+    expected = [_write(title) for title in titles if title]
+    for row in np.flatnonzero((frame[text] == titles[text]).fillna(False).to_numpy(dtype=bool)):
+        found[row] = [_write(cell) for cell in frame.iloc[row] if cell == cell] == expected
+    return found
+
+
+def _write(cell):
+    return str(cell).strip().removesuffix(".0")
 
 
 def _find_comments(frame, n_columns):

@@ -239,7 +239,8 @@ def _are_tables(records):
     shortest = length - 1 if length > 2 or has_quotes else length
     if not shortest <= len(first) <= length:
         return False
-    has_numbers = all(is_value(cells[-1].strip('"')) for cells in usual)
+    columns = list(zip(*usual, strict=True))[1:]
+    has_numbers = any(all(is_value(cell.strip('"')) for cell in column) for column in columns)
     is_equal = n_usual == len(others) and len(first) == length
     return is_equal or (has_numbers and 3 * n_usual >= 2 * len(others))
 

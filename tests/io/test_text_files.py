@@ -119,11 +119,23 @@ def test_the_separator_of_most_lines_is_taken(read):
         '"a"\n"1" 1.5\n"2" 2.5\n',
         "# made by x, y\na b\n1 2\n3 4\n",
         "a   b\n--- ---\n1   2.5\n3   4.5\n\n(2 rows affected)\n",
+        '"a" "b"\n"1" 1.5 "x"\n"2" 2.5 "y z"\n',
     ],
 )
 def test_columns_separated_by_blanks_are_refused(read, text):
-    with pytest.raises(ValueError, match="separated by blanks"):
-        read(text)
+    for numeric_only in (True, False):
+        with pytest.raises(ValueError, match="separated by blanks"):
+            read(text, numeric_only=numeric_only)
+
+
+def test_repeated_lines_of_names_are_left_out_if_some_names_are_numbers(read):
+    for names, X in [
+        ("a,2020,b", [[1, 2, 3], [4, 5, 6]]),
+        ("2019,2020.5,b", [[1, 2, 3], [4, 5, 6]]),
+    ]:
+        table = read(f"{names}\n1,2,3\n{names}\n4,5,6\n")
+        assert_holds(table, names.split(","), X)
+        assert has_remark(table, "Lines that repeat the names left out: 1")
 
 
 def test_a_first_line_of_values_is_remarked_on(read):
