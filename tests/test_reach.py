@@ -397,6 +397,48 @@ def test_a_value_of_other_rows_does_not_make_a_row_one_of_them(plant):
     assert compare_errors(model, pca, make_plant(20, 20, seed=2), slice(None)) < 0.2
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "variational",
+        *(pytest.param(own, marks=pytest.mark.slow) for own in ("adversarial", "huber")),
+    ],
+)
+def test_a_value_of_other_rows_is_ignored_by_other_families(plant, kind):
+    kinds = {
+        "variational": VariationalAutoencoderTransformer(beta=0.1, early_stopping=False),
+        "adversarial": AdversarialAutoencoderTransformer(),
+        "huber": AutoencoderTransformer(loss="huber", early_stopping=False),
+    }
+    model = kinds[kind].set_params(n_components=2, max_iter=30, random_state=0)
+    model.fit(make_plant(1000, 6, seed=0))
+    running, others = make_plant(100, 0, seed=1), np.arange(10) != 9
+    for pressure in (4, 6, 9, 12, 20):
+        running[:, 9] = pressure
+        assert compare_errors(model, plant[1], running, others) < 0.7, pressure
+    assert compare_errors(model, plant[1], make_plant(20, 20, seed=2), slice(None)) < 0.2
+    running[::2, 9] = 0
+    codes, rows = model.transform(running), model._standardization.apply(running)
+    np.testing.assert_allclose(codes[1:2], model.transform(running[1:2]), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        each = torch.func.vmap(lambda row: model.net_.module_.encode(row[None])[0])(rows)
+    np.testing.assert_allclose(each.numpy(), codes, rtol=1e-4, atol=1e-4)
+
+
+def test_the_codes_of_pca_of_variational_networks_reconstruct_its_rows():
+    """Codes inside of the network differ from those that users see by `code_scale`."""
+    X = make_readings(200)
+    model = VariationalAutoencoderTransformer(2, max_iter=8, early_stopping=False, random_state=0)
+    module = model.fit(X).net_.module_
+    assert (module.code_scale != 1).all()
+    scaled = module.scale_rows(model._standardization.apply(X))
+    first = module.linear_path.encode_first(scaled)
+    torch.testing.assert_close(module.project(scaled), first)
+    bounds = module.reach.code_bounds
+    assert (first >= bounds[0] - 1e-4).all()
+    assert (first <= bounds[1] + 1e-4).all()
+
+
 def test_rows_have_the_same_codes_in_recorded_programs(plant, monkeypatch):
     model, _ = plant
     X = make_plant(100, 0, seed=1)

@@ -60,6 +60,9 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     estimated with one draw of the code per row and step. As in `AutoencoderTransformer`, a linear
     path runs in parallel with encoder and decoder. Before the first step, the model is
     probabilistic PCA, for which the bound is exact. `transform` returns the means of the posterior.
+    If a row has a single odd value that would harm the reconstruction of the others, it returns the
+    mean with a usual value instead. Far from the training rows, the model is probabilistic PCA,
+    whose codes are shorter than PCA's, so its errors are slightly larger.
 
     Parameters
     ----------

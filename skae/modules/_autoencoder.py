@@ -340,10 +340,10 @@ class Autoencoder(nn.Module):
 
     def _limit_rows(self, scaled: Tensor) -> Shown:
         """Return scaled rows as input of the network."""
-        return Shown(scaled) if self.reach is None else self.reach.limit_rows(scaled, self._project)
+        return Shown(scaled) if self.reach is None else self.reach.limit_rows(scaled, self.project)
 
-    def _project(self, scaled: Tensor) -> Tensor:
-        """Return the scaled codes of PCA."""
+    def project(self, scaled: Tensor) -> Tensor:
+        """Return the scaled codes of PCA for scaled rows."""
         return self.linear_path.encode_first(scaled) * self.code_scale
 
     def _find_squares(
@@ -351,7 +351,7 @@ class Autoencoder(nn.Module):
     ) -> Tensor:
         """Return squared errors of the network for raw codes, or of PCA; see `Coder`."""
         if code is None:
-            line = self.linear_path.decode_first(self._project(scaled))
+            line = self.linear_path.decode_first(self.project(scaled))
             found = self.output(self.output.link(line))
         else:
             found = self.restore(code)

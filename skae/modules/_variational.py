@@ -102,16 +102,23 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance : Tensor of shape (n_samples, n_components)
             Mean and logarithm of the variance of independent normal distributions.
         """
-        shown = self._limit_rows(self.scale_rows(inputs))
+        return self._find_posterior(inputs, self.scale_rows(inputs))
+
+    def _find_posterior(self, inputs: Tensor, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        shown = self._limit_rows(scaled)
         mean, log_variance = self.encoder(self._show(shown, inputs)).chunk(2, dim=-1)
         mean = self._add_linear_path(mean, shown)
         log_variance = shown.fade(log_variance) + self.log_variance
         log_variance = log_variance.clamp(*LOG_VARIANCE_LIMITS)
         return mean / self.code_scale, log_variance - 2 * self.code_scale.log()
 
-    def encode_raw(self, inputs: Tensor) -> Tensor:
+    def _encode_scaled(self, inputs: Tensor, scaled: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return the means of the posterior as raw codes."""
-        return self.find_posterior(inputs)[0]
+        return self._find_posterior(inputs if rows is None else inputs[rows], scaled)[0]
+
+    def project(self, scaled: Tensor) -> Tensor:
+        """Return the scaled codes of probabilistic PCA for scaled rows."""
+        return self.linear_path.encode_first(scaled)
 
     def encode_deviation(self, inputs: Tensor) -> Tensor:
         """Return the standard deviations of the posterior, of shape (n_samples, n_components).

@@ -50,6 +50,11 @@ class Adversarial(Family):
     def _has_discriminator(self) -> bool:
         return self.divergence == "adversarial"
 
+    @property
+    def ignores_odd_cells(self) -> bool:
+        """Whether codes ignore single odd cells, where reconstructions are in the unit of rows."""
+        return self.loss.link == "identity"
+
     def make_objective(self, table, generator):
         """Return the loss and the cost of codes that differ from draws of the prior."""
         loss = make_loss(self.loss, table.units, masked=table.masked)

@@ -127,6 +127,11 @@ class Family:
         return False
 
     @property
+    def ignores_odd_cells(self) -> bool:
+        """Whether codes ignore single odd cells that harm the reconstruction of the others."""
+        return False
+
+    @property
     def may_copy(self) -> bool:
         """Whether a network with more codes than columns can simply copy the columns."""
         return False

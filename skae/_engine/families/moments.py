@@ -198,10 +198,8 @@ def _find_bounds(module: Autoencoder, rows, code) -> list[torch.Tensor]:
     if module.linear_path is None:
         return []
     scaled = module.scale_rows(rows)
-    first = module.linear_path.encode_first(scaled)
-    own, codes, others = map(find_range, (scaled, code, first))
-    codes = join_bounds([codes], [others])[0]
-    return [own, codes * module.code_scale]
+    own, codes, first = map(find_range, (scaled, code * module.code_scale, module.project(scaled)))
+    return [own, *join_bounds([codes], [first])]
 
 
 def find_range(values: torch.Tensor) -> torch.Tensor:

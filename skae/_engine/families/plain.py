@@ -65,6 +65,11 @@ class Plain(Family):
         return self.loss.must_beat_pca and not self._shapes_codes
 
     @property
+    def ignores_odd_cells(self) -> bool:
+        """Whether codes ignore single odd cells that harm the reconstruction of the others."""
+        return self.aims_at_squared_error or self.loss.link == "identity"
+
+    @property
     def spreads(self) -> bool:  # type: ignore[override]
         """Whether several processes may train a network together."""
         return self.penalty is None

@@ -63,6 +63,11 @@ class Variational(Family):
     draws_codes = True
     spreads = True
 
+    @property
+    def ignores_odd_cells(self) -> bool:
+        """Whether codes ignore single odd cells, where reconstructions are in the unit of rows."""
+        return self.loss.link == "identity"
+
     def make_objective(self, table, generator) -> NegativeELBO:
         """Return the negative evidence lower bound."""
         error = None

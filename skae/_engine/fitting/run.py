@@ -438,8 +438,8 @@ class TrainingRun:
         # Bounds that the user gives hold everywhere, and those that were detected as far as known.
         is_given = isinstance(self.setup.network.output_range, tuple | list)
         yields = not is_given and getattr(module.output, "lower", None) is not None
-        aims = learned and self.family.aims_at_squared_error
-        usual = find_usual(module, self.table, bounds[0]) if aims else None
+        ignores = learned and self.family.ignores_odd_cells
+        usual = find_usual(module, self.table, bounds[0]) if ignores else None
         if usual is not None and self.earlier_usual is not None:
             usual = join_bounds([usual], [self.earlier_usual])[0]
         module.set_reach_(*bounds, learned=learned, yields=yields, usual=usual)
