@@ -423,3 +423,15 @@ def test_metadata_that_no_one_can_read_is_passed_over(X):
             {b"pandas": metadata}
         )
         assert fit_all_rows(table, n_components=1).n_features_in_ == 2
+
+
+def test_files_that_declare_more_rows_than_they_hold_are_refused(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py comes with the extra large")
+    zarr = pytest.importorskip("zarr", reason="zarr comes with the extra large")
+    own = {"shape": (10**12, 3), "chunks": (10**6, 3), "dtype": "f8"}
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file.create_dataset("rows", **own)
+    zarr.create_array(str(tmp_path / "rows.zarr"), **own)
+    for path in (tmp_path / "rows.h5", tmp_path / "rows.zarr"):
+        with pytest.raises(ValueError, match="declare 24,000,000,000,000 bytes of rows"):
+            AutoencoderTransformer().fit(path)

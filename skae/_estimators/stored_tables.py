@@ -1,6 +1,7 @@
 """Tables in files and of other libraries: HDF5, Zarr, Parquet, Arrow, Dask, memory maps."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -17,6 +18,9 @@ _BLOCK_BYTES = 2**18
 # Objects with one of these attributes are in memory or on a device, or have no rows to slice.
 _NOT_STORED = ("__array_interface__", "__cuda_array_interface__", "__dlpack__", "iloc", "nnz")
 _DASK = ("dask", "dask_expr")
+# Size in bytes of rows that may be stored in a smaller share of it than zeros are by deflation.
+_SMALL = 2**29
+_MOST_RATIO = 2000
 _REMEDY = "Check that it is complete and that its ending matches its content, or write it again."
 
 
@@ -119,8 +123,30 @@ def open_path(path: Path):
         )
     with explain_unreadable(path, f"a readable {suffix} file", _REMEDY, "X"):
         opened = _OPENERS[suffix](path)
+        n_bytes = _count_bytes(opened)
     _check_content(opened, path)
+    _check_size(path, n_bytes)
     return opened
+
+
+def _count_bytes(X) -> int:
+    """Return the number of bytes of the rows that a file declares, or 0 if others hold them."""
+    if hasattr(X, "count_rows"):
+        return X.count_rows() * len(X.schema) * 8
+    lie_elsewhere = getattr(X, "is_virtual", False) or getattr(X, "external", None)
+    shape = getattr(X, "shape", None)
+    return 0 if lie_elsewhere or shape is None else math.prod(shape) * X.dtype.itemsize
+
+
+def _check_size(path: Path, n_bytes: int):
+    """Raise an error for rows that were declared, but hardly written."""
+    files = [path] if path.is_file() else filter(Path.is_file, path.rglob("*"))
+    packed = sum(own.stat().st_size for own in files)
+    if n_bytes > max(_SMALL, _MOST_RATIO * packed):
+        raise ValueError(
+            f"X must be a file that holds its rows. Got {str(path)!r}, {packed:,} bytes that "
+            f"declare {n_bytes:,} bytes of rows. Write it again, or pass the rows themselves."
+        )
 
 
 def _open_parquet(path: Path):
