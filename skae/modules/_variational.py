@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from skae.modules._autoencoder import Autoencoder
+from skae.modules._reach import Shown
 
 # Standard deviations of codes are clipped to between 4.5e-5 and 12 times that of the prior.
 LOG_VARIANCE_LIMITS = -20.0, 5.0
@@ -102,19 +103,18 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance : Tensor of shape (n_samples, n_components)
             Mean and logarithm of the variance of independent normal distributions.
         """
-        return self._find_posterior(inputs, self.scale_rows(inputs))
+        return self._find_posterior(self._limit_rows(self.scale_rows(inputs)), inputs)
 
-    def _find_posterior(self, inputs: Tensor, scaled: Tensor) -> tuple[Tensor, Tensor]:
-        shown = self._limit_rows(scaled)
+    def _find_posterior(self, shown: Shown, inputs: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = self.encoder(self._show(shown, inputs)).chunk(2, dim=-1)
         mean = self._add_linear_path(mean, shown)
         log_variance = shown.fade(log_variance) + self.log_variance
         log_variance = log_variance.clamp(*LOG_VARIANCE_LIMITS)
         return mean / self.code_scale, log_variance - 2 * self.code_scale.log()
 
-    def _encode_scaled(self, inputs: Tensor, scaled: Tensor, rows: Tensor | None = None) -> Tensor:
+    def _encode_shown(self, shown: Shown, inputs: Tensor) -> Tensor:
         """Return the means of the posterior as raw codes."""
-        return self._find_posterior(inputs if rows is None else inputs[rows], scaled)[0]
+        return self._find_posterior(shown, inputs)[0]
 
     def project(self, scaled: Tensor) -> Tensor:
         """Return the scaled codes of probabilistic PCA for scaled rows."""
