@@ -95,6 +95,7 @@ def assert_fits_are(expected_fits, estimators, X, **params):
 OPTIONS = {
     "plain": {},
     "range": {"output_range": "auto", "early_stopping": False},
+    "one code": {"n_components": 1, "hidden_layer_sizes": (64,), "early_stopping": False},
 }
 SLOW_OPTIONS = {
     "noise": {"corruption": "gaussian"},

@@ -283,12 +283,18 @@ class PreparedLoss(nn.Module):
         # PyTorch takes a microsecond to find a submodule.
         units = self.units
         if not self.masked:
-            return self.loss.rows_and_gradient_(units.clip_(output), target, factor, units)
-        rows, missing = self.rows(output, target), target.isnan()
-        _, gradient = self.loss.rows_and_gradient_(
-            units.clip_(output), target.masked_fill(missing, 0), factor, units
-        )
-        return rows, gradient.masked_fill_(missing, 0)
+            rows, gradient = self.loss.rows_and_gradient_(
+                units.clip_(output), target, factor, units
+            )
+        else:
+            rows, missing = self.rows(output, target), target.isnan()
+            _, gradient = self.loss.rows_and_gradient_(
+                units.clip_(output), target.masked_fill(missing, 0), factor, units
+            )
+            gradient.masked_fill_(missing, 0)
+        # Users' losses may have returned a tensor of their own.
+        is_in_output = gradient.data_ptr() == output.data_ptr()
+        return rows, gradient if is_in_output else output.copy_(gradient)
 
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the loss of a batch.

@@ -18,8 +18,8 @@ from skae._engine.steps.dense import (
     FlatParameters,
     StackStep,
     is_plain,
-    make_stack,
 )
+from skae._engine.steps.products import make_stack
 from skae.modules import AdversarialAutoencoder, Autoencoder
 from skae.objectives import (
     AdversarialObjective,

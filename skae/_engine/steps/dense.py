@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from skae._engine.steps.averaging import are_equal
 from skae._engine.steps.products import (
-    BatchedProducts,
     GradientProducts,
     KeptCalls,
     choose_products,
     make_memory,
+    make_stack,
+    make_wide_stack,
     round_up,
 )
 from skae._engine.steps.step import Step
@@ -52,22 +53,6 @@ _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
     "silu": (_aten.silu.out, lambda g, x, y: _aten.silu_backward.grad_input(g, x, grad_input=g)),
     "tanh": (torch.tanh, lambda g, x, y: _aten.tanh_backward.grad_input(g, y, grad_input=g)),
 }
-
-
-# Elementwise functions process as many cells at once as two registers hold, at most 32, and the
-# remainder of an array by other instructions.
-_CELLS_AT_ONCE = 64
-
-
-def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Return uninitialised matrices of m networks, each aligned to a cache line.
-
-    Each network has the same remainder of cells, whatever the number of networks.
-    """
-    n_models, n_rows, n_columns = shape
-    size = n_rows * n_columns
-    memory = like.new_empty(n_models, round_up(size, _CELLS_AT_ONCE))
-    return memory[:, :size].view(n_models, n_rows, n_columns)
 
 
 class FlatTensors:
@@ -244,7 +229,7 @@ class _Layer:
     def bind_forward(self) -> Callable[[], Any]:
         """Return a function that computes `outputs` from `inputs`."""
         own = self.bias, self.inputs, self.transposed
-        call = partial(self.products.multiply_add, *own, out=self.outputs)
+        call = self.products.multiply_add(*own, out=self.outputs)
         return call if self.products.writes_to_out else partial(self._keep, "outputs", call)
 
     def bind_gradients(self, gradient: Tensor) -> Iterator[Callable[[], Any]]:
@@ -254,7 +239,7 @@ class _Layer:
 
     def bind_backward(self, gradient: Tensor) -> Callable[[], Any]:
         """Return a function that computes `input_gradient`, given the gradient by the outputs."""
-        call = partial(self.products.multiply, gradient, self.weight, out=self.input_gradient)
+        call = self.products.multiply(gradient, self.weight, out=self.input_gradient)
         return call if self.products.writes_to_out else partial(self._keep, "input_gradient", call)
 
     def _keep(self, name: str, call: Callable[[], Tensor]):
@@ -366,6 +351,32 @@ class StackStep:
         return self.passes.backward(gradient, inputs, to_inputs=to_inputs)
 
 
+class _PathPasses:
+    """Products of m `LinearPath` for batches of one size; parameters as in `_LinearPathStep`."""
+
+    def __init__(self, views, gradient_views, n_rows: int, memory: Tensor):
+        self.products = choose_products(n_rows, views[0])
+        self.gradients = [GradientProducts(own, self.products, memory) for own in gradient_views]
+        self.encoding, self.decoding, self.returning = KeptCalls(), KeptCalls(), KeptCalls()
+        self.linear: Tensor | None = None
+        """Outputs of the paths, where these are not added to those of the decoders."""
+
+    def add_(self, kept: KeptCalls, target: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """Add products to a target, which is returned."""
+        kept.run(self._list_calls, target, left, right)
+        return target
+
+    def _list_calls(self, *arguments: Tensor) -> Iterator[Callable[[], Tensor]]:
+        yield self.products.add_(*arguments)
+
+    def multiply(self, left: Tensor, right: Tensor, like: Tensor) -> Tensor:
+        """Return products of the shape of `like`, valid until the next call."""
+        if self.linear is None or self.linear.shape != like.shape:
+            self.linear = make_stack(like.shape, like)
+        result = self.products.multiply(left, right, out=self.linear)()
+        return self.linear if self.products.writes_to_out else result
+
+
 class _LinearPathStep:
     """Forward and backward passes of m `LinearPath` at once.
 
@@ -376,32 +387,27 @@ class _LinearPathStep:
     """
 
     def __init__(self, views, gradient_views):
+        self.views, self.gradient_views = views, gradient_views
         self.projection, self.back_projection = views
         self.projection_transposed, self.back_transposed = (view.mT for view in views)
-        self.targets, self.memory = gradient_views, make_memory(gradient_views)
-        self.products_by_size: dict[int, tuple[type[BatchedProducts], list[GradientProducts]]] = {}
-        self.linear_by_size: dict[int, Tensor] = {}
+        self.memory = make_memory(gradient_views)
+        self.passes_by_size: dict[int, _PathPasses] = {}
 
     def encode_(self, code: Tensor, inputs: Tensor) -> Tensor:
         """Add the projections of scaled inputs (m, b, p) to codes (m, b, k)."""
         n_rows = inputs.shape[1]
-        if n_rows not in self.products_by_size:
-            products = choose_products(n_rows, self.projection)
-            own = [GradientProducts(target, products, self.memory) for target in self.targets]
-            self.products_by_size[n_rows] = products, own
-        self.inputs, (self.products, self.gradients) = inputs, self.products_by_size[n_rows]
-        return self.products.add_(code, inputs, self.projection_transposed)
+        if n_rows not in self.passes_by_size:
+            own = self.views, self.gradient_views, n_rows, self.memory
+            self.passes_by_size[n_rows] = _PathPasses(*own)
+        self.inputs, self.passes = inputs, self.passes_by_size[n_rows]
+        return self.passes.add_(self.passes.encoding, code, inputs, self.projection_transposed)
 
     def decode_(self, output: Tensor, code: Tensor, add_link_: Callable | None) -> Tensor:
         """Add the back-projections of scaled codes to outputs, through the link if any."""
         self.code = code
         if add_link_ is None:
-            return self.products.add_(output, code, self.back_projection)
-        n_rows = output.shape[1]
-        if n_rows not in self.linear_by_size:
-            self.linear_by_size[n_rows] = make_stack(output.shape, output)
-        out = self.linear_by_size[n_rows]
-        self.linear = self.products.multiply(code, self.back_projection, out=out)
+            return self.passes.add_(self.passes.decoding, output, code, self.back_projection)
+        self.linear = self.passes.multiply(code, self.back_projection, output)
         return add_link_(output, self.linear)
 
     def decode_backward_(self, code_gradient: Tensor, gradient: Tensor) -> Tensor:
@@ -409,12 +415,13 @@ class _LinearPathStep:
 
         `gradient` is the gradient by the output of the path.
         """
-        self.gradients[1].store(self.code, gradient)
-        return self.products.add_(code_gradient, gradient, self.back_transposed)
+        self.passes.gradients[1].store(self.code, gradient)
+        own = code_gradient, gradient, self.back_transposed
+        return self.passes.add_(self.passes.returning, *own)
 
     def encode_backward(self, code_gradient: Tensor):
         """Store the gradient of the projection, given that by the codes."""
-        self.gradients[0].store(code_gradient, self.inputs)
+        self.passes.gradients[0].store(code_gradient, self.inputs)
 
 
 class DenseNetworks:
@@ -438,6 +445,7 @@ class DenseNetworks:
     ):
         self.encoder, self.decoder = stacks
         self.scaled_by_size: dict[int, Tensor] = {}
+        self.wide_stacks: dict[tuple[str, int], Tensor] = {}
         self.linear_path = (
             None if paths is None else _LinearPathStep(paths.views, paths.gradient_views)
         )
@@ -463,7 +471,15 @@ class DenseNetworks:
         code = self.encoder.forward(encoder_inputs)
         if self.linear_path is not None:
             code = self.linear_path.encode_(code, self.scaled_inputs)
-        return code.mul_(self.code_scale)
+        return torch.mul(code, self.code_scale, out=self._take_wide("codes", code))
+
+    def _take_wide(self, name: str, like: Tensor) -> Tensor:
+        """Return the wide stack of the shape of `like` that is kept under a name."""
+        key = name, like.shape[1]
+        if key not in self.wide_stacks:
+            n_features = self.input_scale.shape[-1]
+            self.wide_stacks[key] = make_wide_stack(like.shape, like, n_features)
+        return self.wide_stacks[key]
 
     def decode(self, code: Tensor) -> Tensor:
         """Return the outputs (m, b, p) for scaled codes (m, b, k), valid until the next call."""
@@ -494,7 +510,8 @@ class DenseNetworks:
 
     def encode_backward(self, code_gradient: Tensor):
         """Store the gradients of the encoder, given the gradient by the scaled codes."""
-        code_gradient.mul_(self.code_scale)
+        wide = self._take_wide("gradients", code_gradient)
+        code_gradient = torch.mul(code_gradient, self.code_scale, out=wide)
         if self.linear_path is not None:
             self.linear_path.encode_backward(code_gradient)
         self.encoder.backward(code_gradient, to_inputs=False)

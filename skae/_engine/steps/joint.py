@@ -236,6 +236,8 @@ class JointNetworks(_JointPasses):
         self.judging = _JointPasses(first.modules[0], self.averages)
         self.losses: list[Tensor] = []
         self.views: dict[tuple[int, int, int], list[Tensor]] = {}
+        # Adding a number would convert it to a tensor in each step.
+        self.one = torch.ones(())
 
     def train(self, trainings: Sequence[Training], before_epoch: Callable[[], None]):
         """Train until one of the trainings ends, and hand back the networks of all.
@@ -435,7 +437,7 @@ class JointNetworks(_JointPasses):
     def _update_(self):
         """Make one AdamW step of every network, in one call for all with equal settings."""
         for n_steps in self.n_steps.values():
-            n_steps += 1
+            n_steps += self.one
         for position in range(len(self.tensors)):
             for (count, *_), (settings, spans) in self._list_runs(position).items():
                 views = [self._find_views(position, own) for own in spans]
@@ -508,9 +510,7 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
         for member in self.members:
             step: Any = member.step
             own = member.own
-            distances[own], gradient = step.find_distances_(output[own], rows[own], factors[own])
-            if gradient.data_ptr() != output[own].data_ptr():
-                output[own] = gradient
+            distances[own], _ = step.find_distances_(output[own], rows[own], factors[own])
         return distances, output
 
 
@@ -563,9 +563,7 @@ def join(trainings: Sequence[Training]) -> JointNetworks:
 def _lose_(member: _Member, output: Tensor, batch: Batch):
     """Store the losses of one training, and turn the outputs of its networks into the gradient."""
     own = output[member.own]
-    losses, gradient = member.step.losses_and_gradient_(own, batch.rows, batch.weights)
-    if gradient.data_ptr() != own.data_ptr():
-        own.copy_(gradient)
+    losses, _ = member.step.losses_and_gradient_(own, batch.rows, batch.weights)
     member.losses.append(losses)
 
 

@@ -18,9 +18,9 @@ from skae._engine.steps.dense import (
     FlatParameters,
     StackStep,
     is_plain,
-    make_stack,
     make_stack_steps,
 )
+from skae._engine.steps.products import make_stack
 from skae.modules import VariationalAutoencoder
 from skae.modules._variational import LOG_VARIANCE_LIMITS
 from skae.objectives import LIKELIHOODS, NegativeELBO, NoisyLikelihood, gaussian_divergence
