@@ -138,7 +138,7 @@ def check_batches(n_rows, batch_size):
         dataset, batch_size=batch_size, generator=torch.Generator().manual_seed(0)
     )
     for batches in (shuffled, OrderedBatches(dataset, batch_size=batch_size)):
-        parts = [rows for *_, rows, _ in batches]
+        parts = [rows.view(-1, 1) for *_, rows, _ in batches]
         assert len(parts) == len(batches) == count_batches(n_rows, batch_size)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
         np.testing.assert_array_equal(torch.cat(parts).ravel().sort().values, np.arange(n_rows))

@@ -258,10 +258,7 @@ class AutoencoderNet(NeuralNet):
             for (inputs, rows, weights), size in zip(iterator, iterator.sizes, strict=True):
                 sizes.append(size)
                 all_weights.append(weights)
-                own = rows.unsqueeze(0)
-                own_inputs = own if inputs is rows else inputs.unsqueeze(0)
-                own_weights = None if weights is None else weights.unsqueeze(0)
-                yield Batch(self.noise(own_inputs), own, own_weights)
+                yield Batch(self.noise(inputs), rows, weights)
                 work.add(size)
 
         if listening:
@@ -409,5 +406,5 @@ def _mean_of_batches(losses, sizes, weights, ranks: Alone) -> float:
 
 def _sum_weights(weights: list[torch.Tensor], numbers: torch.Tensor) -> torch.Tensor:
     """Return the sum of weights of batches, of which this process may have a part of the rows."""
-    lengths = torch.tensor([len(own) for own in weights], device=numbers.device)
-    return torch.cat(weights).to(numbers) @ (numbers / lengths).repeat_interleave(lengths)
+    lengths = torch.tensor([own.shape[1] for own in weights], device=numbers.device)
+    return torch.cat(weights, 1)[0].to(numbers) @ (numbers / lengths).repeat_interleave(lengths)

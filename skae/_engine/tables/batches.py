@@ -85,9 +85,10 @@ class WeightedRows:
 class ShuffledBatches:
     """Batches of nearly equal size of all rows, in a new order in each iteration.
 
-    A batch consists of inputs, rows to reconstruct, which may be the same tensor, and weights. The
-    number of batches is rounded so that none is small, as a batch of one row has no variance.
-    `odd_cells` moves single values of the rows.
+    A batch consists of inputs (1, b, p), rows to reconstruct, which may be the same tensor, and
+    weights (1, b) or None: the arguments of a step for one network. The number of batches is
+    rounded so that none is small, as a batch of one row has no variance. `odd_cells` moves single
+    values of the rows.
     """
 
     def __init__(
@@ -195,10 +196,12 @@ def move_epochs(
 def split_batches(
     inputs: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor | None, sizes: list[int]
 ) -> Iterator[tuple]:
-    """Return inputs, rows and weights of batches of these sizes."""
-    own_rows = rows.split(sizes)
-    own_inputs = own_rows if inputs is rows else inputs.split(sizes)
-    own_weights: Any = [None] * len(sizes) if weights is None else weights.split(sizes)
+    """Return inputs, rows and weights of batches of these sizes, with an axis for a network."""
+    own_rows = rows.unsqueeze(0).split(sizes, 1)
+    own_inputs = own_rows if inputs is rows else inputs.unsqueeze(0).split(sizes, 1)
+    own_weights: Any = [None] * len(sizes)
+    if weights is not None:
+        own_weights = weights.unsqueeze(0).split(sizes, 1)
     return zip(own_inputs, own_rows, own_weights, strict=True)
 
 

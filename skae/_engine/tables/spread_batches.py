@@ -48,11 +48,12 @@ class SpreadBatches(ShuffledBatches):
     def _weigh(
         self, inputs: Tensor, rows: Tensor, weights: Tensor | None, size: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if len(rows) == 0:
-            rows, weights = self.dataset.stand_in()
+        n_rows = rows.shape[1]
+        if n_rows == 0:
+            rows, weights = (own.unsqueeze(0) for own in self.dataset.stand_in())
             return rows, rows, weights
-        share = len(rows) / size
-        weights = rows.new_full((len(rows),), share) if weights is None else weights * share
+        share = n_rows / size
+        weights = rows.new_full((1, n_rows), share) if weights is None else weights * share
         return inputs, rows, weights
 
 
