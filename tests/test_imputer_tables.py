@@ -354,6 +354,10 @@ def test_bounds_hold_in_units_of_the_table():
     filled = imputer.fit_transform(hidden)
     np.testing.assert_array_equal(filled, np.where(gaps, free.clip([0, 0.1, -np.inf], 1000), X))
     frame = pd.DataFrame(hidden, columns=list("abc")).assign(k=["u", "v"] * 100)
+    named = pd.DataFrame(hidden, columns=list("abc"))
+    bounds = pd.Series({"b": 0.1, "c": -np.inf, "a": 0})
+    imputer = make_imputer(min_value=bounds, max_value=1000).fit(named)
+    np.testing.assert_array_equal(imputer.transform(named), filled)
     filled = make_imputer(min_value=0).fit_transform(frame)
     assert (filled[["a", "b", "c"]].to_numpy()[gaps] >= 0).all()
 

@@ -1,6 +1,6 @@
 """Samples in other containers than arrays: data sets, series of arrays, lists of images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from numbers import Number
 
 import numpy as np
@@ -71,9 +71,11 @@ def _refuse_what_is_no_table(X):
             f"Got {type(X).__name__}. Put its samples together first, as with np.stack(list(X)), "
             "or np.concatenate for batches."
         )
-    if isinstance(X, Mapping):
+    first = X[0] if isinstance(X, list | tuple) and X else X
+    if isinstance(first, Mapping | Set):
+        of_first = "" if first is X else f" of {type(first).__name__}"
         raise ValueError(
-            f"X must be an array or a DataFrame. Got {type(X).__name__}. "
+            f"X must be an array or a DataFrame. Got {type(X).__name__}{of_first}. "
             "Pass pandas.DataFrame(X), or the array under one of its keys."
         )
     if isinstance(X, Dataset) and not hasattr(X, "__len__"):

@@ -93,7 +93,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         categories stay missing. By default they are dropped, with a warning.
     min_value, max_value : float or array-like of shape (n_features,), default=None
         Bounds of imputed numbers, in units of X: one number for all features, or one per feature,
-        infinite for no bound. For shares, use 0 and 1. Observed values may lie outside.
+        infinite for no bound; a Series may have the names of the columns in any order. For shares,
+        use 0 and 1. Observed values may lie outside.
     autoencoder : AutoencoderTransformer or None, default=None
         An unfitted autoencoder with the parameters to use, as in
         ``AutoencoderTransformer(hidden_layer_sizes=(512, 256), corruption="hiding")``. Its
@@ -258,7 +259,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         X = self._to_kind_of_fit(X)
         names = getattr(self, "feature_names_in_", None)
         self._is_categorical = choose_categorical(is_text, self.categorical_features, names)
-        self._bounds = _read_bounds(self.min_value, self.max_value, X.shape[1])
+        low, high = (_order_bounds(own, names) for own in (self.min_value, self.max_value))
+        self._bounds = _read_bounds(low, high, X.shape[1])
         columns, missing = read_table(X, self.missing_values, self._is_categorical)
         self._is_empty: np.ndarray = np.asarray(missing.all(axis=0))
         self.indicator_ = None
@@ -617,6 +619,13 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = is_not_a_number(self.missing_values)
         return tags
+
+
+def _order_bounds(bounds, names):
+    """Return bounds in the order of the columns, if they are labelled by names of these."""
+    if names is None or not hasattr(bounds, "reindex") or set(bounds.index) != set(names):
+        return bounds
+    return bounds.reindex(names)
 
 
 def _read_bounds(min_value, max_value, n_features: int) -> np.ndarray:
