@@ -43,6 +43,8 @@ FAMILIES = {
     "conditional": VariationalAutoencoderTransformer(beta=0.1, conditional=True),
     "adversarial": AdversarialAutoencoderTransformer(),
     "discrepancy": AdversarialAutoencoderTransformer(divergence="mmd"),
+    "huber": AutoencoderTransformer(loss="huber"),
+    "nested": AutoencoderTransformer(nested=True),
 }
 # The others differ from these in the loss, the noise, the precision, or the kind of samples.
 FAST = {"dense", "masked", "conv"}
@@ -352,6 +354,31 @@ def test_only_rows_with_single_giant_cells_have_a_lower_weight():
     np.testing.assert_allclose(limit_weights(sparse.csr_matrix(X), 2 * ones), 2 * weights)
     X[20:24, 2] = 1e6
     assert limit_weights(X, None) is None
+
+
+def test_far_from_all_rows_a_variational_network_is_its_start():
+    """Codes of probabilistic PCA are shorter than those of PCA."""
+    X = make_readings(300)
+    model = VariationalAutoencoderTransformer(2, max_iter=15, early_stopping=False, random_state=0)
+    module = model.fit(X).net_.module_
+    for factor in (1e3, 1e6, 1e9):
+        rows = model._standardization.apply(X.mean(axis=0) + factor * (X - X.mean(axis=0)))
+        with torch.no_grad():
+            start = module.linear_path.decode_first(module.project(module.scale_rows(rows)))
+            errors = [(own - rows).double().square().sum() for own in (module(rows), start)]
+        assert errors[0] < 1.001 * errors[1], factor
+
+
+def test_markers_of_missing_values_harm_the_other_cells_no_more_than_in_pca(family, pca):
+    X, draws = make_readings(100, seed=1), np.random.default_rng(3)
+    for marker, share in itertools.product((-999.0, 9999.0, 1e20), (0.02, 0.1)):
+        marked = draws.uniform(size=X.shape) < share
+        odd = np.where(marked, marker, X)
+        errors = [
+            np.square(own.inverse_transform(own.transform(odd)) - odd)[~marked].sum()
+            for own in (family, pca)
+        ]
+        assert errors[0] < 1.05 * errors[1], (marker, share)
 
 
 @pytest.mark.slow
