@@ -119,6 +119,11 @@ def code_correlation(codes) -> float:
         Number in [0, 1]; 0 if codes are uncorrelated, as with PCA. Constant codes are left out. If
         fewer than two codes remain, the result is 0.
 
+    Raises
+    ------
+    ValueError
+        If `codes` is a single row or has missing values.
+
     See Also
     --------
     numpy.corrcoef : Matrix of all correlations, from the transposed codes.
@@ -132,7 +137,7 @@ def code_correlation(codes) -> float:
     >>> round(code_correlation([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]]), 6)
     0.0
     """
-    codes = place(to_array(codes).astype(np.float64))
+    codes = place(_read_codes(codes))
     codes = codes[:, np.ptp(codes, axis=0) > 0]
     n_codes = codes.shape[1]
     if n_codes < 2:
@@ -165,7 +170,7 @@ def active_units(codes, *, threshold=0.01) -> int:
     Raises
     ------
     ValueError
-        If `threshold` is negative.
+        If `threshold` is negative, or if `codes` is a single row or has missing values.
 
     References
     ----------
@@ -184,4 +189,15 @@ def active_units(codes, *, threshold=0.01) -> int:
         raise ValueError(
             f"`threshold` must be a variance of at least 0. Got {threshold}. Try threshold=0.01."
         )
-    return int(np.sum(np.var(to_array(codes), axis=0, dtype=np.float64) > threshold))
+    return int(np.sum(np.var(_read_codes(codes), axis=0) > threshold))
+
+
+def _read_codes(codes):
+    """Return codes in double precision. A single row and missing values are refused."""
+    codes = to_array(codes).astype(np.float64)
+    if len(codes) < 2 or np.isnan(codes).any():
+        raise ValueError(
+            "`codes` must be at least two rows without missing values. Got "
+            f"{'NaN' if len(codes) > 1 else 'one row'}. Leave out incomplete rows."
+        )
+    return codes

@@ -91,3 +91,7 @@ def test_refusals():
         neighborhood_hit(X, y, n_neighbors=150)
     with pytest.raises(ValueError, match="`threshold` must be a variance of at least 0. Got -1"):
         active_units(X, threshold=-1)
+    for codes, message in [(X[:1], "Got one row"), (np.where(X > 2, np.nan, X), "Got NaN")]:
+        for measure in (code_correlation, active_units):
+            with pytest.raises(ValueError, match=f"at least two rows .* {message}"):
+                measure(codes)
