@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 from sklearn.utils import _safe_indexing, gen_batches
-from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 from sklearn.utils.validation import _num_samples
 
 from skae._estimators.base import BaseAutoencoder
@@ -152,10 +152,12 @@ def _sum_squared_errors(values, reconstructions):
 def _sum_squared_deviations(X):
     """Return the sum of squared deviations of the observed values from their column means."""
     if sparse.issparse(X):
-        return X.shape[0] * float(mean_variance_axis(X, axis=0)[1].sum())
+        low, high = min_max_axis(X, axis=0)
+        return X.shape[0] * float(mean_variance_axis(X, axis=0)[1] @ (low < high))
     values = to_array(X)
     observed = ~np.isnan(values)
     counts = np.count_nonzero(observed, axis=0)
-    used = counts > 0
+    # The variance of equal values may be a rounding error.
+    used = np.fmin.reduce(values) < np.fmax.reduce(values)
     variances = np.var(values[:, used], axis=0, dtype=np.float64, where=observed[:, used])
     return float(counts[used] @ variances)

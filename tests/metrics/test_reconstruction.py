@@ -95,3 +95,12 @@ def test_estimator_must_transform_both_ways(table):
     with pytest.raises(TypeError, match=r"Got Pipeline.*pipeline\[:-1\]"):
         neg_reconstruction_error(model, table)
     assert neg_reconstruction_error(model[:-1], table) == pytest.approx(0)
+
+
+def test_equal_rows_have_no_variance_to_explain(table):
+    model = PCA(n_components=2).fit(table)
+    # The mean of six tenths is not exactly a tenth.
+    rows = np.full((6, 5), 0.1)
+    for X in (rows, sparse.csr_array(rows), table[:1]):
+        assert explained_variance(model, X) == 0
+    assert explained_variance(FunctionTransformer(inverse_func=np.asarray).fit(rows), rows) == 1
