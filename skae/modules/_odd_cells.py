@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skae.modules._recording import selects_rows
+
 # An odd cell may be ignored where the network's error in the other cells is at least this many
 # times PCA's.
 _HARMFUL = 1.05
@@ -50,10 +52,26 @@ def ignore_odd_cells(
         Network and PCA.
     """
     is_odd = _find_single(scaled, limits)
-    own, first, harm = _judge(code, scaled, is_odd, coder, None)
-    other = coder.encode(torch.where(is_odd, torch.clamp(scaled, *usual), scaled), None)
+    if selects_rows():
+        rows = is_odd.any(-1).nonzero()[:, 0]
+        other = _choose(code[rows], scaled[rows], is_odd[rows], usual, coder, rows)
+        return code.index_copy(0, rows, other)
+    return _choose(code, scaled, is_odd, usual, coder, None)
+
+
+def _choose(
+    code: Tensor,
+    scaled: Tensor,
+    is_odd: Tensor,
+    usual: Tensor,
+    coder: Coder,
+    rows: Tensor | None,
+) -> Tensor:
+    """Return codes of rows with these indices that ignore odd cells where that is better."""
+    own, first, harm = _judge(code, scaled, is_odd, coder, rows)
+    other = coder.encode(torch.where(is_odd, torch.clamp(scaled, *usual), scaled), rows)
     with torch.no_grad():
-        ignoring = coder.find_squares(scaled, other, None)
+        ignoring = coder.find_squares(scaled, other, rows)
         is_better = _is_better(ignoring, own, first, harm, is_odd)
     return torch.where(is_better, other, code)
 

@@ -10,6 +10,7 @@ import torch
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from skae.exceptions import ExportError
+from skae.modules import select_rows
 
 # torch logs the names of optional libraries here that are not installed.
 _NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
@@ -20,23 +21,31 @@ def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -
 
     The module takes one tensor, of the shape and type of the example rows, and returns a tuple.
     """
-    sizes = {0: torch.export.Dim("n_rows")}
-    with _without_noise(), torch.no_grad():
+    try:
+        with select_rows():
+            return _export(module, example, opset)
+    except Exception:
+        # Not all networks can be exported for some of the rows, such as recurrent ones.
         try:
-            program = torch.onnx.export(
-                module,
-                (example,),
-                dynamo=True,
-                dynamic_shapes=(sizes,),
-                opset_version=opset,
-                verbose=False,
-            )
+            return _export(module, example, opset)
         except Exception as error:
             raise ExportError(
                 "The network must consist of operations that torch can export to ONNX. Got an "
                 f"error: {_find_reason(error)} In a network of your own, avoid conditions on the "
                 "values or the number of the rows."
             ) from error
+
+
+def _export(module: torch.nn.Module, example: torch.Tensor, opset: int) -> ModelProto:
+    with _without_noise(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("n_rows")},),
+            opset_version=opset,
+            verbose=False,
+        )
     return cast(torch.onnx.ONNXProgram, program).model_proto
 
 
