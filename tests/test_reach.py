@@ -466,6 +466,15 @@ def test_the_codes_of_pca_of_variational_networks_reconstruct_its_rows():
     assert (first <= bounds[1] + 1e-4).all()
 
 
+def test_two_values_of_other_rows_do_not_make_a_row_one_of_them(plant):
+    model, pca = plant
+    running = make_plant(100, 0, seed=1)
+    running[:, 7] += 2
+    for pressure in (4, 6, 9, 12):
+        running[:, 9] = pressure
+        assert compare_errors(model, pca, running, np.arange(7)) < 1, pressure
+
+
 def test_rows_have_the_same_codes_in_recorded_programs(plant, monkeypatch):
     model, _ = plant
     X = make_plant(100, 0, seed=1)

@@ -286,8 +286,8 @@ class Autoencoder(nn.Module):
         yields : bool, default=False
             Whether the range of reconstructions widens for codes far from the known ones.
         usual : Tensor of shape (2, n_features), default=None
-            Range of usual values of `scale_rows`, one of which replaces a single odd cell that
-            harms the reconstruction of the others. None keeps odd cells.
+            Range of usual values of `scale_rows`, which replace few odd cells that harm
+            the reconstruction of the others. None keeps odd cells.
         """
         root = len(self.input_scale) ** 0.5
         axes = self.linear_path.first_back_projection

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae.modules._odd_cells import Coder, ignore_few_odd_cells, ignore_odd_cells
+from skae.modules._odd_cells import Coder, are_few, ignore_few_odd_cells, ignore_odd_cells
 from skae.modules._recording import is_recording
 
 # Scaled rows and codes are clipped at this value before the encoder and the decoder.
@@ -69,7 +69,7 @@ class Shown(NamedTuple):
     """Part of these rows left to PCA, of shape (n_far, n_entries)."""
 
     odd: Tensor | None = None
-    """Indices of the rows with a single odd cell. None if they are not known."""
+    """Indices of the rows with few odd cells. None if they are not known."""
 
     def clip(self) -> Tensor:
         """Return the values within `INPUT_LIMIT`, as inputs of the encoder or the decoder."""
@@ -152,9 +152,9 @@ class Reach(nn.Module):
     rows is ``1 / (1 + d - m + y * d / (1 + d))`` with the `y` of PCA's codes. A single odd entry is
     ignored as long as a decoder would take PCA's code of the row for that of a known row. An excess
     that PCA would hardly follow, as in a column that rested in training, is left out beforehand.
-    Within the range as well, a single odd cell, more than about four standard deviations from the
-    mean, is replaced by a usual value where the network's errors in the other cells would be above
-    PCA's.
+    Within the range as well, odd cells, more than about four standard deviations from the mean, are
+    replaced by usual values where they are at most half of a row, and where the network's errors in
+    the other cells would be above PCA's.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class Reach(nn.Module):
     def settle_codes(
         self, code: Tensor, scaled: Tensor, coder: Coder, odd: Tensor | None = None
     ) -> Tensor:
-        """Return codes that ignore single odd cells of their rows that harm the others.
+        """Return codes that ignore few odd cells of their rows that harm the others.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class Reach(nn.Module):
         coder : Coder
             Network and PCA.
         odd : Tensor of int of shape (n_odd,), default=None
-            Indices of rows with a single odd cell, as found by `limit_rows`. None means unknown.
+            Indices of rows with few odd cells, as found by `limit_rows`. None means unknown.
 
         Returns
         -------
@@ -288,7 +288,7 @@ class Reach(nn.Module):
         return ignore_few_odd_cells(code, scaled, limits, self.usual, coder, odd, put_off)
 
     def find_odd(self, scaled: Tensor) -> Tensor:
-        """Return the indices of rows with a single odd cell.
+        """Return the indices of rows with few odd cells.
 
         Parameters
         ----------
@@ -301,7 +301,7 @@ class Reach(nn.Module):
             Indices of the rows whose codes `settle_codes` may change.
         """
         counts = _count_differences(scaled, torch.clamp(scaled, *self._find_odd_limits()))
-        return _find_single(counts)
+        return _find_few(counts, scaled.shape[1])
 
     def _find_odd_limits(self) -> tuple[Tensor, Tensor]:
         """Return the limits beyond which cells are odd, each of shape (n_features,)."""
@@ -441,17 +441,17 @@ def _limit_few(
     beyond = _count_differences(part, inside)
     clipped.index_copy_(0, changed, inside.clamp_(-INPUT_LIMIT, INPUT_LIMIT))
     if beyond is None:
-        return Shown(scaled, clipped, odd=_find_single(counts))
+        return Shown(scaled, clipped, odd=_find_few(counts, scaled.shape[1]))
     beyond = beyond.nonzero()[:, 0]
     far = changed[beyond]
     if put_off is not None and len(far) <= _SHARE_PUT_OFF * len(scaled):
         put_off.append(far)
-        odd = _find_single(counts.index_fill_(0, far, 0))
+        odd = _find_few(counts.index_fill_(0, far, 0), scaled.shape[1])
         return Shown(scaled.index_fill_(0, far, 0), clipped, odd=odd)
     faded = fade(part.index_select(0, beyond), limits)
-    values = scaled.index_copy(0, far, faded.values)
+    values, odd = scaled.index_copy(0, far, faded.values), _find_few(counts, scaled.shape[1])
     clipped.index_copy_(0, far, faded.clip())
-    return Shown(values, clipped, far, faded.share, faded.rest, _find_single(counts))
+    return Shown(values, clipped, far, faded.share, faded.rest, odd)
 
 
 def _count_differences(rows: Tensor, others: Tensor) -> Tensor | None:
@@ -469,9 +469,9 @@ def _count_differences(rows: Tensor, others: Tensor) -> Tensor | None:
     return torch.from_numpy(np.bincount(cells // rows.shape[-1], minlength=len(rows)))
 
 
-def _find_single(counts: Tensor | None) -> Tensor:
-    """Return the indices of rows that differ in one cell."""
-    return _NO_ROWS if counts is None else (counts == 1).nonzero()[:, 0]
+def _find_few(counts: Tensor | None, n_features: int) -> Tensor:
+    """Return the indices of rows with few odd cells, given their numbers."""
+    return _NO_ROWS if counts is None else are_few(counts, n_features).nonzero()[:, 0]
 
 
 def find_yielding_limits(code_bounds: Tensor) -> Tensor:
