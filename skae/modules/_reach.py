@@ -268,7 +268,7 @@ class Reach(nn.Module):
         code : Tensor of shape (n_samples, n_components)
             Codes, the same for rows without odd cells.
         """
-        if self.usual is None:
+        if self.usual is None or (odd is not None and len(odd) == 0):
             return code
         limits = self._find_odd_limits()
         if odd is None:
