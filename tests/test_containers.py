@@ -141,7 +141,7 @@ def test_other_containers_are_refused_with_a_remedy():
         ((row for row in np.eye(4)), "generator.*np.stack"),
         ({"a": [1, 2], "b": [3, 4]}, "dict.*DataFrame"),
         ([{"a": 1, "b": 3}, {"a": 2, "b": 4}], "list of dict.*DataFrame"),
-        ({1, 2}, "set.*DataFrame"),
+        ({1, 2}, "set.*order"),
         (Loose([{"image": np.eye(2)}] * 3), "keys.*image"),
         (TensorDataset(*[torch.ones(4, 3)] * 2), "tuples of 2"),
         (pl.LazyFrame({"a": [1.0, 2.0]}), "query.*collect"),

@@ -74,9 +74,11 @@ def _refuse_what_is_no_table(X):
     first = X[0] if isinstance(X, list | tuple) and X else X
     if isinstance(first, Mapping | Set):
         of_first = "" if first is X else f" of {type(first).__name__}"
+        remedy = "pandas.DataFrame(X), or the array under one of its keys"
+        if isinstance(first, Set):
+            remedy = "an array, whose rows have an order"
         raise ValueError(
-            f"X must be an array or a DataFrame. Got {type(X).__name__}{of_first}. "
-            "Pass pandas.DataFrame(X), or the array under one of its keys."
+            f"X must be an array or a DataFrame. Got {type(X).__name__}{of_first}. Pass {remedy}."
         )
     if isinstance(X, Dataset) and not hasattr(X, "__len__"):
         raise ValueError(

@@ -1,6 +1,6 @@
 """Conversion of lists, series, long data frames and groups of sequences to arrays."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 import numpy as np
 
@@ -19,9 +19,9 @@ def list_sequences(X, id_column=None) -> list:
     if _is_grouped(X):
         # In some versions of polars, groups are iterators as well.
         X = _list_groups(X)
-    elif hasattr(X, "collect") or not isinstance(X, Iterator | Mapping | str | bytes):
+    elif hasattr(X, "collect") or not isinstance(X, Iterator | Mapping | Set | str | bytes):
         X = read_container(X)
-    if isinstance(X, Mapping | set | frozenset):
+    if isinstance(X, Mapping | Set):
         remedy = "list(X.values())" if isinstance(X, Mapping) else "a list"
         raise ValueError(
             f"X must be sequences in a fixed order. Got {type(X).__name__}. Pass {remedy}."
