@@ -351,8 +351,8 @@ class Autoencoder(nn.Module):
     ) -> Tensor:
         """Return squared errors of the network for raw codes, or of PCA; see `Coder`."""
         if code is None:
-            line = self.linear_path.decode_first(self.project(scaled))
-            found = self.output(self.output.link(line))
+            first = self.project(scaled)
+            found = self._bound(self.output.link(self.linear_path.decode_first(first)), first)
         else:
             found = self.restore(code)
         squares = (found - scaled / self.input_scale).square()
@@ -439,10 +439,12 @@ class Autoencoder(nn.Module):
 
     def restore(self, raw_code: Tensor) -> Tensor:
         """Return the reconstruction of raw codes, of shape (n_samples, n_features)."""
-        output = self.decode_raw(raw_code)
-        excess = None
-        if self.reach is not None:
-            excess = self.reach.find_excess(raw_code * self.code_scale)
-        if excess is None:
+        return self._bound(self.decode_raw(raw_code), raw_code * self.code_scale)
+
+    def _bound(self, output: Tensor, scaled: Tensor) -> Tensor:
+        """Return reconstructions, within bounds unless these yield, given scaled codes."""
+        release = None if self.reach is None else self.reach.find_release(scaled)
+        if release is None:
             return self.output(output)
-        return self.output(output, self.linear_path.decode_first(excess))
+        excess = self.output.find_excess(self.linear_path.decode_first(scaled))
+        return self.output(output, release * excess)

@@ -110,6 +110,10 @@ class LinearOutput(_Output):
         """Return the derivative of the reconstruction by the output, one, ignoring the range."""
         return torch.ones_like(output)
 
+    def find_excess(self, output: Tensor) -> Tensor:
+        """Return by how much an output exceeds its upper bounds, or its lower ones if negative."""
+        return output - self(output)
+
     def forward(self, output: Tensor, excess: Tensor | None = None) -> Tensor:
         """Return the reconstruction in standardised units.
 

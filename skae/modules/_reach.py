@@ -348,8 +348,8 @@ class Reach(nn.Module):
         loose = (2 - followed / _FOLLOWED).clamp(0, 1) * (self.leverage.sum() > 0)
         return torch.addcmul(scaled, loose, beyond, value=-1)
 
-    def find_excess(self, scaled: Tensor) -> Tensor | None:
-        """Return the part of scaled codes beyond which bounds of reconstructions yield.
+    def find_release(self, scaled: Tensor) -> Tensor | None:
+        """Return how far bounds of reconstructions yield, which rises as the network fades.
 
         Parameters
         ----------
@@ -358,13 +358,19 @@ class Reach(nn.Module):
 
         Returns
         -------
-        excess : Tensor of shape (n_samples, n_components) or None
-            Excess over `yielding_limits`. None if no code exceeds them.
+        release : Tensor of shape (n_samples, 1) or None
+            Share of PCA's excess over the bounds by which these widen, ``y / (1 + y)`` with `y` as
+            for the share of the network, but beyond `yielding_limits`. None if no code exceeds
+            these.
         """
         if self.yielding_limits is None:
             return None
-        inside = torch.clamp(scaled, self.yielding_limits[0], self.yielding_limits[1])
-        return None if _are_equal(scaled, inside) else scaled - inside
+        lower, upper = self.yielding_limits
+        inside, _, squares = _split(scaled, (lower, upper), self.code_unit)
+        if _are_equal(scaled, inside):
+            return None
+        distance = squares.clamp_max(_GREATEST_DISTANCE).sum(-1, keepdim=True)
+        return distance / (1 + distance)
 
     def _fade_rows(self, scaled: Tensor, limits: tuple[Tensor, Tensor], codes: Tensor) -> Shown:
         """Return the input for rows, some of which may be known."""
