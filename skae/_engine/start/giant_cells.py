@@ -25,7 +25,9 @@ def limit_weights(X, weights: np.ndarray | None) -> np.ndarray | None:
     if not (squares > 0).any():
         return weights
     greatest = _GIANT**2 * np.median(squares[squares > 0])
-    is_giant = (largest > greatest) & (squares - largest < greatest)
+    is_known = np.isfinite(squares)
+    others = np.subtract(squares, largest, out=np.full_like(squares, np.inf), where=is_known)
+    is_giant = (largest > greatest) & (others < greatest)
     if not 0 < is_giant.sum() <= max(1, _FEW * len(is_giant)):
         return weights
     factors = np.where(is_giant, greatest / np.maximum(squares, greatest), 1.0)
@@ -34,5 +36,7 @@ def limit_weights(X, weights: np.ndarray | None) -> np.ndarray | None:
 
 def _measure(rows: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Return the square of the length of each row, and of its largest cell, (2, n_rows)."""
-    squares = np.square(rows - centre)
-    return np.stack([squares.sum(axis=1), squares.max(axis=1)])
+    # Rows whose squares overflow are no giant ones: the rest of such a row is not known.
+    with np.errstate(over="ignore"):
+        squares = np.square(rows - centre)
+        return np.stack([squares.sum(axis=1), squares.max(axis=1)])

@@ -27,6 +27,7 @@ from skae._engine.steps.dense import (
     read_values,
 )
 from skae._engine.steps.epoch import Batch, Costs, Training
+from skae._engine.steps.products import count_held_rows
 from skae._engine.steps.step import Step, leave_gradients
 from skae._engine.steps.variational import PosteriorNetworks, VariationalStep
 from skae.modules._products import LARGE_PRODUCT
@@ -87,12 +88,15 @@ def count_joint_bytes(training: Training) -> int:
     step: Any = training.step
     epoch: Any = training.epoch
     judged = [] if epoch.judged is None else [own.nbytes for own in epoch.judged]
-    n_rows = sum({batch.rows.shape[1] for batch in epoch.batches})
-    n_rows += 0 if epoch.judged is None else epoch.judged[1].shape[1]
+    numbers = [*{batch.rows.shape[1] for batch in epoch.batches}]
+    numbers += [] if epoch.judged is None else [epoch.judged[1].shape[1]]
     shapes = [view.shape[1:] for view in step.parameters[0].views if view.dim() == 3]
-    n_columns = shapes[0][1] + sum(n_outputs + 2 * n_inputs for n_outputs, n_inputs in shapes)
+    widths = [shapes[0][1]]
+    for n_outputs, n_inputs in shapes:
+        widths += [n_outputs, n_inputs, n_inputs]
+    n_held = sum(count_held_rows(own, width) * width for own in numbers for width in widths)
     values = [own.values for own in step.parameters]
-    n_cells = len(step.modules) * n_rows * n_columns + 5 * sum(own.numel() for own in values)
+    n_cells = len(step.modules) * n_held + 5 * sum(own.numel() for own in values)
     return n_cells * values[0].element_size() + sum(judged)
 
 

@@ -31,6 +31,14 @@ def _round_up_rows(n_rows: int, n_columns: int) -> int:
     return round_up(n_rows, _LINE // math.gcd(_LINE, n_columns))
 
 
+def count_held_rows(n_rows: int, n_columns: int) -> int:
+    """Return how many rows `make_stack` holds for each network."""
+    n_held = _round_up_rows(n_rows, n_columns)
+    if n_held == n_rows and n_rows * n_columns % _CELLS_AT_ONCE:
+        return _round_up_rows(n_rows + 1, n_columns)
+    return n_held
+
+
 def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
     """Return matrices of zeros for m networks, each aligned to a cache line.
 
@@ -38,9 +46,7 @@ def make_stack(shape: Sequence[int], like: Tensor) -> Tensor:
     of each, there is memory for as many as make a product contiguous, at most a line of them.
     """
     n_models, n_rows, n_columns = shape
-    n_held = _round_up_rows(n_rows, n_columns)
-    if n_held == n_rows and n_rows * n_columns % _CELLS_AT_ONCE:
-        n_held = _round_up_rows(n_rows + 1, n_columns)
+    n_held = count_held_rows(n_rows, n_columns)
     memory = like.new_zeros(n_models * n_held + _LINE, n_columns)
     return memory[:-_LINE].view(n_models, n_held, n_columns)[:, :n_rows]
 
