@@ -136,6 +136,6 @@ def show_bars(figures, title):
     ax.bar_label(ax.containers[0], fmt="%.4g", padding=3, size=8)
     ax.invert_yaxis()
     ax.margins(x=0.2)
-    ax.set_title(title, size=9)
+    figure.suptitle(title, size=9)
     ax.tick_params(labelsize=8)
     return figure

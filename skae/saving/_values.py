@@ -45,9 +45,9 @@ def _join_timestamp(kind, number, zone):
     value = _get_pandas().Timestamp(_join_time(kind, number))
     if zone is None:
         return value
-    # pandas would read the file of a name that is a path.
-    own = zone if zone.startswith("UTC") else ZoneInfo(zone)
-    return value.tz_localize("UTC").tz_convert(own)
+    if not zone.startswith("UTC"):
+        ZoneInfo(zone)  # Refuses paths, which pandas would read.
+    return value.tz_localize("UTC").tz_convert(zone)
 
 
 def _get_pandas():

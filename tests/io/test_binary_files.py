@@ -184,7 +184,7 @@ def test_parquet_files_of_one_long_text_in_many_rows_are_refused(read_parquet):
 def test_texts_of_parquet_files_keep_their_types(read_parquet):
     values = ["x", None, "yy", "x"]
     kinds = {"a": pa.string(), "b": pa.large_string(), "c": pa.dictionary(pa.int8(), pa.string())}
-    table = pa.table({name: pa.array(values).cast(kind) for name, kind in kinds.items()})
+    table = pa.table({name: pa.array(values, kind) for name, kind in kinds.items()})
     found = read_parquet(table, numeric_only=False, missing="keep").X
     pd.testing.assert_frame_equal(found, table.to_pandas())
 
