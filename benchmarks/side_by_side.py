@@ -13,6 +13,7 @@ sizes.
 """
 
 import argparse
+import contextlib
 import sys
 import time
 
@@ -68,8 +69,11 @@ class Clock:
 def find_cpu_seconds():
     """Return the seconds of the processor that this process and its workers have used."""
     this = psutil.Process()
-    own = this.cpu_times()
-    times = [worker.cpu_times() for worker in this.children(recursive=True)]
+    own, times = this.cpu_times(), []
+    for worker in this.children(recursive=True):
+        # Meanwhile, a worker may have ended.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times.append(worker.cpu_times())
     # Seconds of workers that have ended count as those of the process that waited for them.
     ended = own.children_user + own.children_system
     return ended + sum(part.user + part.system for part in (own, *times))
