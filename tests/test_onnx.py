@@ -468,6 +468,14 @@ def test_reconstructions_in_units_before_the_scalers(scaler, images, path):
     )
 
 
+def use_neighbors_(model, X):
+    """Let an imputer fill with a network, a linear model and neighbours, whatever was best."""
+    used = model._find_used()
+    model._neighbors = np.nan_to_num(model._encoding.encode(list(X[:, used].T)))
+    model._neighbors_have = ~np.isnan(X[:, used])
+    model.learned_share_, model.neighbor_share_ = 0.5, 0.6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("missing", [True, False])
 def test_imputers_of_numbers(missing, wine, path):
@@ -478,10 +486,7 @@ def test_imputers_of_numbers(missing, wine, path):
     model = AutoencoderImputer(
         add_indicator=missing, keep_empty_features=not missing, min_value=-2, random_state=0
     ).fit(X)
-    used = model._find_used()
-    model._neighbors = np.nan_to_num(model._encoding.encode(list(X[:, used].T)))
-    model._neighbors_have = ~np.isnan(X[:, used])
-    model.learned_share_, model.neighbor_share_ = 0.5, 0.6
+    use_neighbors_(model, X)
     X[0] = np.nan
     skae.to_onnx(model, path, check=X)
     np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-4)
@@ -505,10 +510,7 @@ def test_program_of_an_imputer(wine):
     model = AutoencoderImputer(
         autoencoder=autoencoder, add_indicator=True, min_value=-0.2, random_state=0
     ).fit(X)
-    used = model._find_used()
-    model._neighbors = np.nan_to_num(model._encoding.encode(list(X[:, used].T)))
-    model._neighbors_have = ~np.isnan(X[:, used])
-    model.learned_share_, model.neighbor_share_ = 0.5, 0.6
+    use_neighbors_(model, X)
     X[0] = np.nan
     assert_program_agrees(model, X, ["transform"])
 

@@ -365,11 +365,10 @@ class Reach(nn.Module):
         """
         if self.yielding_limits is None:
             return None
-        lower, upper = self.yielding_limits
-        inside, _, squares = _split(scaled, (lower, upper), self.code_unit)
-        if _are_equal(scaled, inside):
+        limits = self.yielding_limits[0], self.yielding_limits[1]
+        if _are_equal(scaled, torch.clamp(scaled, *limits)):
             return None
-        distance = squares.clamp_max(_GREATEST_DISTANCE).sum(-1, keepdim=True)
+        distance = self._measure_codes(scaled, limits)
         return distance / (1 + distance)
 
     def _fade_rows(self, scaled: Tensor, limits: tuple[Tensor, Tensor], codes: Tensor) -> Shown:
@@ -383,7 +382,8 @@ class Reach(nn.Module):
         shown = inside + beyond / (1 + squares + excess)
         costs = squares.clamp_max(_GREATEST_DISTANCE) * self.leverage
         total, largest = costs.sum(-1, keepdim=True), costs.amax(-1, keepdim=True)
-        distance = self._measure_codes(codes) * (total / (1 + total))
+        distance = self._measure_codes(codes, _widen(self.code_bounds))
+        distance = distance * (total / (1 + total))
         share = 1 / (1 + (total - largest) + distance)
         mixed = torch.lerp(shown, scaled, largest / total.clamp_min(tiny))
         return Shown(shown, None, None, share, torch.addcmul(scaled, share, mixed, value=-1))
@@ -395,9 +395,9 @@ class Reach(nn.Module):
         values, share = inside / (1 + squares), 1 / (1 + squares.sum(-1, keepdim=True))
         return Shown(values, None, None, share, torch.addcmul(scaled, share, values, value=-1))
 
-    def _measure_codes(self, codes: Tensor) -> Tensor:
-        """Return the sums of the squared distances of codes, of shape (n_samples, 1)."""
-        squares = _split(codes, _widen(self.code_bounds), self.code_unit)[2]
+    def _measure_codes(self, codes: Tensor, limits: tuple[Tensor, Tensor]) -> Tensor:
+        """Return sums of squared distances of codes from limits, of shape (n_samples, 1)."""
+        squares = _split(codes, limits, self.code_unit)[2]
         return squares.clamp_max(_GREATEST_DISTANCE).sum(-1, keepdim=True)
 
 
