@@ -53,7 +53,6 @@ class NetworkSettings:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """Data type of the network."""
         return DTYPES[self.dtype]
 
 
@@ -103,7 +102,6 @@ class LoopSettings:
     tol: float = 1e-4
 
     def resolve_batch_size(self, n_samples: int, automatic: AutomaticLoop) -> int:
-        """Return the batch size for `n_samples` rows."""
         if self.batch_size != "auto":
             return min(int(self.batch_size), n_samples)
         least, most = automatic.batch_sizes

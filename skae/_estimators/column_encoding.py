@@ -128,17 +128,14 @@ class LevelGrid(Levels):
         return groups + [f"no. {place + 1} of its group" for place in range(self.sizes[1])]
 
     def locate(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the columns of the encoding that are 1, (n_samples, n_parts)."""
         return self.places[numbers] + [0, self.sizes[0]]
 
     def find_shares(self, block: np.ndarray) -> np.ndarray:
-        """Return estimated shares of the categories that are not pooled, up to a factor."""
         group, place = self.places[: len(self.categories)].T
         block = block.clip(0)
         return block[:, group] * block[:, self.sizes[0] + place]
 
     def choose(self, block: np.ndarray) -> np.ndarray:
-        """Return the most likely category of each row."""
         chosen = np.empty(len(block), dtype=np.intp)
         for rows in chunk_slices((len(block), len(self.categories))):
             chosen[rows] = self.find_shares(block[rows]).argmax(axis=1)

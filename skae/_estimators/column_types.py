@@ -38,7 +38,6 @@ class ColumnType:
 
     @classmethod
     def of(cls, column) -> "ColumnType":
-        """Return the type of a column."""
         dtype = column.dtype
         if not hasattr(column, "iloc"):
             name = str(dtype).partition("(")[0]

@@ -16,17 +16,14 @@ class SklearnEpochTasks:
         self.data = {"X": X, "y": X, "metadata": {}}
 
     def begin_fit(self, max_epochs: int):
-        """Open the task of the fit."""
         self.fit_task = self.estimator._init_callback_context(max_subtasks=max_epochs)
         self.fit_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def begin_epoch(self):
-        """Open the task of an epoch."""
         self.epoch_task = self.fit_task.subcontext(task_name="epoch")
         self.epoch_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end_epoch(self, snapshot: Callable[[], object], losses: Callable[[], object]) -> bool:
-        """Close the task of an epoch; return whether a callback requests to stop."""
         # Losses are cheaper than the fitted estimator that scikit-learn hands out. They cannot be
         # metadata, all of which is passed to scorers.
         self.epoch_task.loss_curves = losses

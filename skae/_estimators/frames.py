@@ -83,7 +83,6 @@ class FrameForm:
 
     @property
     def seen(self) -> tuple[int, ...]:
-        """Shape of an encoded row."""
         return self.given
 
     @property

@@ -142,7 +142,6 @@ def is_numeric(dtype) -> bool:
 
 
 def is_boolean(dtype) -> bool:
-    """Return whether a type is boolean."""
     return str(dtype) == "Boolean" or getattr(dtype, "kind", "O") == "b"
 
 

@@ -728,7 +728,6 @@ def _discover(p_values, fdr: float) -> np.ndarray:
 
 
 def _take(X, rows):
-    """Return rows of a table."""
     return _safe_indexing(X, rows) if is_frame(X) else X[rows]
 
 

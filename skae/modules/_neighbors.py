@@ -75,7 +75,6 @@ class NeighborAutoencoder(Autoencoder):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
-        """Return raw codes, in the basis of the network."""
         code = super().encode_raw(inputs) + self.offset
         return F.normalize(code, dim=-1) if self.spherical else code * self.size
 

@@ -99,7 +99,6 @@ class LinearOutput(_Output):
         return linear
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> Tensor:
-        """Turn the loss's gradient by the output into that by the linear path, in place."""
         return gradient
 
     def link_derivative(self, linear: Tensor) -> Tensor:
@@ -179,7 +178,6 @@ class LogisticOutput(_OutputOfUnits):
         return torch.logit(clipped) + self.slope * (share - clipped)
 
     def link_derivative(self, linear: Tensor) -> Tensor:
-        """Return the derivative of `link`."""
         share = self.mean + self.scale * linear
         clipped = share.clamp(self.clip, 1 - self.clip)
         slope = torch.where(share == clipped, 1 / (clipped * (1 - clipped)), self.slope)
@@ -190,7 +188,6 @@ class LogisticOutput(_OutputOfUnits):
         return torch.sigmoid(output) * torch.sigmoid(-output) / self.scale
 
     def forward(self, output: Tensor) -> Tensor:
-        """Return the reconstruction in standardised units."""
         return (torch.sigmoid(output) - self.mean) / self.scale
 
 
@@ -243,7 +240,6 @@ class ExponentialOutput(_OutputOfUnits):
         return torch.log(clipped) + (rate - clipped) / self.unit
 
     def link_derivative(self, linear: Tensor) -> Tensor:
-        """Return the derivative of `link`."""
         rate = self.mean + self.scale * linear
         clipped = rate.clamp_min(self.clip * self.unit)
         return torch.where(rate == clipped, 1 / clipped, 1 / self.unit) * self.scale
@@ -253,7 +249,6 @@ class ExponentialOutput(_OutputOfUnits):
         return torch.exp(output.clamp_max(GREATEST_LOG_RATE)) / self.scale
 
     def forward(self, output: Tensor) -> Tensor:
-        """Return the reconstruction in standardised units."""
         return (torch.exp(output.clamp_max(GREATEST_LOG_RATE)) - self.mean) / self.scale
 
 
@@ -322,7 +317,6 @@ class MixedOutput(_OutputOfUnits):
         return torch.where(self.blocks.is_level, logit, linear)
 
     def link_derivative(self, linear: Tensor) -> Tensor:
-        """Return the derivative of `link`."""
         share = (self.mean + self.scale * linear) * self.factor
         usual = self._shares
         clipped = torch.maximum(share, self.clip * usual)
@@ -330,7 +324,6 @@ class MixedOutput(_OutputOfUnits):
         return torch.where(self.blocks.is_level, slope * (self.scale * self.factor), 1.0)
 
     def forward(self, output: Tensor) -> Tensor:
-        """Return the reconstruction in standardised units."""
         probability = self.blocks.log_softmax(output).exp()
         shown = (probability / self.factor - self.mean) / self.scale
         return torch.where(self.blocks.is_level, shown, output)

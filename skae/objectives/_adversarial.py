@@ -86,7 +86,6 @@ class AdversarialObjective(Objective):
     def forward(
         self, module, inputs: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss of the autoencoder for a batch, and the output."""
         return self.of_code(module, module.encode_raw(inputs), rows, weights)
 
     def of_code(
@@ -117,7 +116,6 @@ class AdversarialObjective(Objective):
         return self.loss(output, rows, weights) + self.alpha * fooling, output
 
     def judge(self, module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of the autoencoder for each row, and the output."""
         code = module.encode_raw(inputs)
         output = module.decode_raw(code)
         fooling = F.softplus(-module.discriminate(code))

@@ -71,7 +71,6 @@ class CriterionLoss(ReconstructionLoss):
     def prepare(
         self, units: ColumnUnits | None = None, *, masked: bool = False
     ) -> "PreparedCriterion":
-        """Return a copy of the loss that is prepared for one table."""
         return PreparedCriterion(copy.deepcopy(self), units, masked=masked)
 
 

@@ -112,7 +112,6 @@ class NoisyLikelihood(Likelihood):
         return self.log_scale.clamp_min(self.least_log_scale)
 
     def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
-        """Return the log-density of rows."""
         constant = self.log_constant + self.bounded_log_scale
         return -self._distance(output, rows).sum(-1) - self._count_cells(rows) * constant
 
@@ -198,7 +197,6 @@ class BernoulliLikelihood(Likelihood):
     """
 
     def log_density(self, output: Tensor, rows: Tensor) -> Tensor:
-        """Return the log-density of rows."""
         return -self.loss.cells(output, rows).sum(-1)
 
     def observe(self, rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -65,7 +65,6 @@ class NegativeELBO(Objective):
 
     @property
     def error(self) -> PreparedLoss | None:  # type: ignore[override]
-        """Loss by which models are compared. None means the squared error."""
         return self._error
 
     def set_progress(self, share: float):

@@ -22,13 +22,11 @@ class _DifferenceLoss(ReconstructionLoss):
         raise NotImplementedError
 
     def cells(self, output: Tensor, target: Tensor, units: ColumnUnits) -> Tensor:
-        """Return the loss of each cell."""
         return self._of_difference(output - target)
 
     def rows_and_gradient_(
         self, output: Tensor, target: Tensor, factor, units: ColumnUnits
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into `factor` times the gradient."""
         return self._rows_and_derivative_(output.sub_(target), factor)
 
 

@@ -34,7 +34,6 @@ class BinaryCrossEntropy(ReconstructionLoss):
     def rows_and_gradient_(
         self, output: Tensor, target: Tensor, factor, units: ColumnUnits
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into `factor` times the gradient."""
         probability = units.restore(target)
         rows = F.binary_cross_entropy_with_logits(output, probability, reduction="none").mean(-1)
         return rows, output.sigmoid_().sub_(probability).mul_(factor)
@@ -77,7 +76,6 @@ class PoissonLoss(ReconstructionLoss):
     def rows_and_gradient_(
         self, output: Tensor, target: Tensor, factor, units: ColumnUnits
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and turn the output into `factor` times the gradient."""
         count, rate = _restore_counts(target, units), output.clamp_max(GREATEST_LOG_RATE).exp()
         rows = _half_deviance(output, rate, count).mean(-1)
         return rows, torch.sub(rate, count, out=output).mul_(factor)

@@ -63,7 +63,6 @@ class MixedLoss(ReconstructionLoss):
 
     @property
     def link(self) -> tuple:  # type: ignore[override]
-        """Name and structure of the output."""
         return "mixed", tuple(self.levels), tuple(self.factors)
 
     @property
@@ -90,7 +89,6 @@ class MixedLoss(ReconstructionLoss):
     def prepare(
         self, units: ColumnUnits | None = None, *, masked: bool = False
     ) -> "PreparedMixedLoss":
-        """Return a copy of the loss that is prepared for one table."""
         if units is None:
             units = ColumnUnits(torch.zeros(count_columns(self.levels), device="cpu"))
         return PreparedMixedLoss(MixedLoss(**self.get_params()), units, masked=masked)
@@ -139,7 +137,6 @@ class PreparedMixedLoss(PreparedLoss):
         return torch.stack(columns, -1) * (len(sizes) / cells.shape[-1])
 
     def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
-        """Return the losses of rows, and overwrite the output with `factor` times the gradient."""
         missing = None
         if self.masked:
             missing = target.isnan()

@@ -66,7 +66,6 @@ class NeighborLoss(ReconstructionLoss):
         self.temperature = temperature
 
     def check(self) -> None:
-        """Raise an error for invalid parameters."""
         if self.metric not in METRICS:
             raise ValueError(
                 f"`metric` must be 'cosine' or 'euclidean'. Got {self.metric!r}. Use one of these."
@@ -134,7 +133,6 @@ class NeighborObjective(Objective):
         self._known: dict[bytes, Tensor] = {}
 
     def release(self) -> None:
-        """Release the table."""
         self.database = self.database[:0]
         self._known = {}
 

@@ -161,12 +161,10 @@ class ReconstructionObjective(Objective):
 
     @property
     def rotates(self) -> bool:  # type: ignore[override]
-        """Whether codes may be rotated after training."""
         return self.penalty is None or self.penalty.rotates
 
     @property
     def error(self) -> PreparedLoss | None:  # type: ignore[override]
-        """Loss by which models are compared. None means the squared error."""
         return self.loss if self.loss.loss.is_error else None
 
     def forward(

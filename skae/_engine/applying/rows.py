@@ -21,7 +21,6 @@ _ROOM = 1e9
 
 
 def device_of(module: torch.nn.Module) -> torch.device:
-    """Return the device of a module's parameters."""
     # For a single row, a search of all submodules takes as long as a layer.
     own = next(module.buffers(recurse=False), None)
     return next(module.parameters()).device if own is None else own.device
@@ -123,7 +122,6 @@ class _RowFunction:
 
 
 def _list_rows(rows: slice | np.ndarray) -> np.ndarray:
-    """Return the indices of rows."""
     return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
 
 

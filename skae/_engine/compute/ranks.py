@@ -105,17 +105,14 @@ class Ranks(Alone):
         self._store = dist.PrefixStore(f"skae/{next(_BLOCKS)}", store)
 
     def own(self, n_rows: int) -> slice:
-        """Return an equal share of shared rows, or all rows of this rank."""
         if not self.shared:
             return slice(0, n_rows)
         return slice(n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size)
 
     def count(self, n_rows: int) -> int:
-        """Return the number of rows of all ranks, given the number of local rows."""
         return n_rows if self.shared else round(self.add(float(n_rows)))
 
     def localize(self, indices: Tensor, n_rows: int) -> Tensor:
-        """Return which of the local rows are among the global row `indices`."""
         if self.shared:
             return indices
         first = sum(self.list_all(n_rows)[: self.rank])
@@ -126,11 +123,9 @@ class Ranks(Alone):
         return self._reduce(value, dist.ReduceOp.SUM)
 
     def least(self, value: Any) -> Any:
-        """Return the elementwise minimum over all ranks."""
         return self._reduce(value, dist.ReduceOp.MIN)
 
     def greatest(self, value: Any) -> Any:
-        """Return the elementwise maximum over all ranks."""
         return self._reduce(value, dist.ReduceOp.MAX)
 
     def _reduce(self, value: Any, operation) -> Any:
@@ -143,7 +138,6 @@ class Ranks(Alone):
         return total.cpu().numpy() if isinstance(value, np.ndarray) else total.item()
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Return the concatenated rows of all ranks, on this rank's device."""
         sizes = self.list_all(len(rows))
         padded = rows.new_zeros(max(sizes), *rows.shape[1:], device=self.device)
         padded[: len(rows)] = rows
@@ -153,26 +147,22 @@ class Ranks(Alone):
         return torch.cat(parts).to(rows.device)
 
     def list_all(self, value: Any) -> list:
-        """Return a list of the values of all ranks."""
         values: list = [None] * self.size
         self._call(dist.all_gather_object, values, value)
         return values
 
     def from_first(self, value: Any) -> Any:
-        """Return the value of rank 0."""
         values = [value]
         self._call(dist.broadcast_object_list, values, src=0)
         return values[0]
 
     def spread_(self, tensors: Sequence[Tensor]) -> None:
-        """Copy the values of tensors from rank 0 to all ranks, in place."""
         for tensor in tensors:
             own = tensor.detach().to(self.device).contiguous()
             self._call(dist.broadcast, own, src=0)
             tensor.detach().copy_(own)
 
     def exchange_(self, gradients: Sequence[Tensor]) -> None:
-        """Sum gradients over all ranks in one exchange."""
         total = torch.cat([gradient.reshape(-1) for gradient in gradients]).to(self.device)
         self._call(dist.all_reduce, total)
         parts = total.split([gradient.numel() for gradient in gradients])

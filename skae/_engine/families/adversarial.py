@@ -67,11 +67,9 @@ class Adversarial(Family):
         return ReconstructionObjective(loss, penalty=penalty, generator=generator, **given)
 
     def network_options(self) -> dict[str, Any]:
-        """Return the link of the loss and the divergence from the prior."""
         return {**super().network_options(), "divergence": self.divergence}
 
     def build(self, plan, generator) -> Autoencoder:
-        """Return an autoencoder, with a discriminator if the family has one."""
         parts = make_parts(plan, generator)
         parts["code_scale"] = torch.ones(plan.n_components, dtype=plan.torch_dtype)
         if not self._has_discriminator:
@@ -91,7 +89,6 @@ class Adversarial(Family):
             )
 
     def find_explicit_step(self, modules, objective, groups):
-        """Return the step of dense networks with a distance or a discriminator."""
         if all(has_penalty_of_codes(module, objective) for module in modules):
             return PenaltyStep(modules, objective, groups)
         if all(is_adversarial(module, objective) for module in modules):
@@ -99,12 +96,10 @@ class Adversarial(Family):
         return None
 
     def make_autograd_step(self, modules, objective, optimizers, *, precision):
-        """Return a step in which the discriminator, if any, is trained first."""
         kind = AdversarialStep if self._has_discriminator else AutogradStep
         return kind(modules, objective, optimizers, precision=precision)
 
     def list_own_parameters(self, module):
-        """Return the parameters of the discriminator, if any."""
         return list(module.discriminator.parameters()) if self._has_discriminator else []
 
 

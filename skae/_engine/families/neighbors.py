@@ -49,7 +49,6 @@ class LinearMap:
     """Code of the mean row, of shape (n_components,)."""
 
     def apply(self, rows: Tensor) -> Tensor:
-        """Return the codes of rows."""
         return rows @ self.axes.T + self.offset
 
 
@@ -68,11 +67,9 @@ class NeighborTable(PreparedTable):
 
     @property
     def verdict(self) -> dict[str, float]:
-        """Share of the nearest neighbours that each map keeps."""
         return self.kept
 
     def heed(self, verdict: Any) -> Self:
-        """Return the table with the shares found on held-out rows."""
         return self if verdict is None else replace(self, kept=verdict)
 
     @property
@@ -182,11 +179,9 @@ class Neighbors(Family):
         return replace(plan, hidden_layer_sizes=_HIDDEN_LAYER_SIZES, dropout=dropout)
 
     def network_options(self) -> dict[str, Any]:
-        """Return the link of the loss and the metric."""
         return {**super().network_options(), "metric": self.loss.metric}
 
     def build(self, plan, generator) -> NeighborAutoencoder:
-        """Return an autoencoder."""
         return NeighborAutoencoder(
             **make_parts(plan, generator),
             code_scale=torch.ones(plan.n_components, dtype=plan.torch_dtype),
@@ -218,7 +213,6 @@ class Neighbors(Family):
         start_linear_path_(module, best.axes / size, back.to(best.axes.dtype))
 
     def make_objective(self, table, generator) -> NeighborObjective:
-        """Return the objective, with a copy of the user's loss."""
         loss = make_loss(copy.deepcopy(self.loss), table.units, masked=False)
         return NeighborObjective(loss.to(table.device), table.database)
 
@@ -234,7 +228,6 @@ class Neighbors(Family):
         return share_variance(explained, moments)
 
     def describe(self, module, dataset, held_out) -> dict[str, float]:
-        """Return the share of neighbours that each linear map keeps, by name."""
         return dict(zip(LINEAR_MAPS, module.linear_kept.tolist(), strict=True))
 
 

@@ -39,20 +39,16 @@ class Nested(Plain):
 
     @property
     def is_nested(self) -> bool:
-        """Whether any number of first codes can be used alone."""
         return True
 
     @property
     def spreads(self) -> bool:  # type: ignore[override]
-        """Whether several processes may train a network together."""
         return False
 
     def network_options(self) -> dict[str, Any]:
-        """Return the link of the loss, and a mark of the decoders for ranges of codes."""
         return {**super().network_options(), "nested": True}
 
     def build(self, plan, generator) -> NestedAutoencoder:
-        """Return an autoencoder with several decoders."""
         parts = make_parts(plan, generator)
         stack_plan = plan.stack_plan(1, generator)
         others = [
@@ -76,13 +72,11 @@ class Nested(Plain):
             module.prefix_weights.copy_(torch.from_numpy(weights))
 
     def find_explicit_step(self, modules, objective, groups):
-        """Return the step of dense networks."""
         if all(is_nested_dense(module, objective) for module in modules):
             return NestedDenseStep(objective.generator, modules, objective, groups)
         return None
 
     def make_autograd_step(self, modules, objective, optimizers, *, precision):
-        """Return a step that draws the number of codes of each row."""
         generator = objective.generator
         return NestedAutogradStep(generator, modules, objective, optimizers, precision=precision)
 

@@ -61,22 +61,18 @@ class Plain(Family):
 
     @property
     def aims_at_squared_error(self) -> bool:
-        """Whether a network must not have a higher squared error than PCA."""
         return self.loss.must_beat_pca and not self._shapes_codes
 
     @property
     def ignores_odd_cells(self) -> bool:
-        """Whether codes ignore single odd cells that harm the reconstruction of the others."""
         return self.aims_at_squared_error or self.loss.link == "identity"
 
     @property
     def spreads(self) -> bool:  # type: ignore[override]
-        """Whether several processes may train a network together."""
         return self.penalty is None
 
     @property
     def may_copy(self) -> bool:
-        """Whether a network with more codes than columns can simply copy the columns."""
         return self.corruption is None and not self._shapes_codes
 
     @property
@@ -85,11 +81,9 @@ class Plain(Family):
         return self.penalty is not None or self.sparsity is not None
 
     def network_options(self) -> dict[str, Any]:
-        """Return the link of the loss and the part that makes codes sparse."""
         return {**super().network_options(), "penalty": self.sparsity}
 
     def build(self, plan, generator) -> Autoencoder:
-        """Return an autoencoder."""
         return Autoencoder(
             **make_parts(plan, generator),
             code_scale=torch.ones(plan.n_components, dtype=plan.torch_dtype),
@@ -119,7 +113,6 @@ class Plain(Family):
         return table.units.tensor(1 / spread)
 
     def make_objective(self, table, generator) -> ReconstructionObjective:
-        """Return the objective, with copies of the user's loss and penalty."""
         return ReconstructionObjective(
             make_loss(self.loss, table.units, masked=table.masked),
             penalty=copy.deepcopy(self.penalty),
@@ -148,7 +141,6 @@ class Plain(Family):
         )
 
     def find_explicit_step(self, modules, objective, groups):
-        """Return the step of dense networks, with or without a penalty of the codes."""
         if all(is_dense(module, objective) for module in modules):
             on_gpu = next(modules[0].parameters()).is_cuda and is_replayable(objective.loss)
             return (GraphedStep if on_gpu else DenseStep)(modules, objective, groups)

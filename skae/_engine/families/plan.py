@@ -37,12 +37,10 @@ class NetworkPlan:
 
     @property
     def n_features(self) -> int:
-        """Number of columns."""
         return self.stack_plan(1, None).n_features
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """Data type of the network."""
         return DTYPES[self.dtype]
 
     def stack_plan(self, n_outputs: int, generator: torch.Generator | None) -> StackPlan:

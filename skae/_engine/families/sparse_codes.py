@@ -86,12 +86,10 @@ class SparseCodes(Family):
         return PreparedForPursuit(**own, training_rows=torch.tensor(np.flatnonzero(in_training)))
 
     def network_options(self) -> dict[str, Any]:
-        """Return the numbers of active codes, rounds and nested codes."""
         names = ("n_active", "n_rounds", "nested")
         return {name: getattr(self, name) for name in names}
 
     def build(self, plan, generator) -> PursuitAutoencoder:
-        """Return a network with a random dictionary."""
         return PursuitAutoencoder(
             plan.n_features,
             plan.n_components,
@@ -114,7 +112,6 @@ class SparseCodes(Family):
         return PursuitObjective((*self.nested, self.n_codes))
 
     def make_autograd_step(self, modules, objective, optimizers, *, precision):
-        """Return a step that keeps the length of the dictionary's rows."""
         return UnitRowStep(modules, objective, optimizers, precision=precision)
 
     @torch.no_grad()
@@ -158,7 +155,6 @@ class SparseCodes(Family):
         return (moments.covariance * (max(0.0, share) / total)).numpy()
 
     def describe(self, module, dataset, held_out) -> CodeUse:
-        """Return how often codes are active."""
         shares = self._count(module, dataset)
         judged = shares if held_out is None else self._count(module, held_out)
         return CodeUse(shares.numpy(), float(judged.sum()))

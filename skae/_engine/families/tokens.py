@@ -70,7 +70,6 @@ class PreparedTexts(Prepared):
 
     @property
     def n_features(self) -> int:
-        """Number of words of the longest text."""
         return self.length
 
 
@@ -121,11 +120,9 @@ class Tokens(Family):
         )
 
     def network_options(self) -> dict[str, Any]:
-        """Return the number of words and the length of their vectors."""
         return {"n_tokens": self.n_tokens, "embedding_size": self.embedding_size}
 
     def build(self, plan, generator) -> TokenAutoencoder:
-        """Return a network that reads and writes texts of the plan's length."""
         (length,), dtype = plan.sample_shape, plan.torch_dtype
         shared = {**self.options, "zero_last": True, "dtype": dtype, "generator": generator}
         reader = RecurrentEncoder(
@@ -147,15 +144,12 @@ class Tokens(Family):
         module.linear_path.load_state_dict(start.state_dict())
 
     def make_objective(self, table, generator) -> TokenCrossEntropy:
-        """Return the cross-entropy of words."""
         return TokenCrossEntropy()
 
     def make_noise(self, table, generator) -> InputNoise:
-        """Return no noise."""
         return InputNoise(None, None, generator)
 
     def make_autograd_step(self, modules, objective, optimizers, *, precision):
-        """Return a step by autograd."""
         return TokenStep(modules, objective, optimizers, precision=precision)
 
     @torch.no_grad()
@@ -185,7 +179,6 @@ class Tokens(Family):
         return 1.0
 
     def find_error_unit(self, table, dataset) -> float:
-        """Return 1, as for `find_unit`."""
         return 1.0
 
 

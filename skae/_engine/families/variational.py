@@ -69,7 +69,6 @@ class Variational(Family):
         return self.loss.link == "identity"
 
     def make_objective(self, table, generator) -> NegativeELBO:
-        """Return the negative evidence lower bound."""
         error = None
         if self.loss.is_error:
             error = make_loss(self.loss, table.units, masked=table.masked)
@@ -80,11 +79,9 @@ class Variational(Family):
         return replace(self, loss=loss, likelihood="mixed")
 
     def network_options(self):
-        """Return the link of the loss and the likelihood."""
         return {**super().network_options(), "likelihood": self.likelihood}
 
     def build(self, plan, generator) -> VariationalAutoencoder:
-        """Return a network whose encoder has two outputs per code."""
         units = make_blank_units(plan.n_features, plan.torch_dtype, bounded=plan.bounded)
         masked = plan.filling is not None
         return VariationalAutoencoder(
@@ -121,7 +118,6 @@ class Variational(Family):
         start_linear_path_(module, table.units.tensor(there), table.units.tensor(axes))
 
     def find_explicit_step(self, modules, objective, groups):
-        """Return the step of dense networks."""
         if all(is_variational(module, objective) for module in modules):
             return VariationalStep(modules, objective, groups)
         return None
@@ -149,8 +145,6 @@ class Variational(Family):
 
     @torch.no_grad()
     def describe(self, module, dataset, held_out) -> PosteriorMoments:
-        """Return the moments of the posteriors of a data set."""
-
         def describe(rows):
             mean, log_variance = module.find_posterior(rows)
             return [mean, mean.square(), gaussian_divergence(mean, log_variance)]

@@ -31,7 +31,6 @@ class EpochLog(PrintLog):
     """Print one line per epoch; the lowest losses are coloured, at a terminal only."""
 
     def format_row(self, row, key, color):
-        """Format one column of an epoch's line."""
         if not sys.stdout.isatty():
             row = {name: value for name, value in row.items() if not name.endswith("_best")}
         return super().format_row(row, key, color)
@@ -46,7 +45,6 @@ class FiniteLoss(Callback):
     """Abort training when the loss is not finite."""
 
     def on_epoch_end(self, net, **kwargs):
-        """Check the losses of the epoch."""
         losses = {key: net.history[-1].get(key) for key in ("train_loss", "valid_loss")}
         check_finite(losses, epoch=len(net.history))
 
@@ -97,15 +95,12 @@ class EpochHook(Callback):
         self.ranks = ranks
 
     def on_train_begin(self, net, **kwargs):
-        """Start with empty curves."""
         self.train_losses: list[float] = []
 
     def on_epoch_begin(self, net, **kwargs):
-        """Pass on the start of the epoch."""
         self.tasks.begin_epoch()
 
     def on_epoch_end(self, net, **kwargs):
-        """Pass on the end of the epoch, and stop if requested."""
         self.train_losses.append(net.history[-1]["train_loss"])
         # All processes stop together; otherwise some would wait for the others forever.
         if self.ranks.add(float(self.tasks.end_epoch(self.snapshot, self.list_losses))):
@@ -142,7 +137,6 @@ class BestEpoch(Callback):
         self.groups = groups
 
     def on_train_begin(self, net, **kwargs):
-        """Evaluate the start."""
         self._start = self._best = net.step_.copy_values()
         self._start_judgement = net.judge(net.validation_set)
         weights = net.validation_set.all_weights
@@ -152,7 +146,6 @@ class BestEpoch(Callback):
         self.start_error_ = mean_of_rows(self._start_judgement.errors, weights)
 
     def on_epoch_end(self, net, **kwargs):
-        """Evaluate the epoch."""
         loss = net.history[-1]["valid_loss"]
         weights = net.validation_set.all_weights
         if loss < self._least and is_nowhere_worse(self._start_judgement, net.judgement_, weights):
@@ -195,11 +188,9 @@ class Patience(Callback):
         self.tol = tol
 
     def on_train_begin(self, net, **kwargs):
-        """Begin with the loss of the start."""
         self._progress, self._progress_iter = self.best_epoch.losses_[0], 0
 
     def on_epoch_end(self, net, **kwargs):
-        """Count the epoch."""
         loss, epoch = self.best_epoch.losses_[-1], len(self.best_epoch.losses_) - 1
         if loss < self._progress * (1 - self.tol):
             self._progress, self._progress_iter = loss, epoch
@@ -216,11 +207,9 @@ class AdaptiveLearningRate(Callback):
         self.tol = tol
 
     def on_train_begin(self, net, **kwargs):
-        """Start counting."""
         self._best, self._n_no_change = math.inf, 0
 
     def on_epoch_end(self, net, **kwargs):
-        """Count the epoch."""
         loss = net.history[-1]["train_loss"]
         self._n_no_change = 0 if loss < self._best * (1 - self.tol) else self._n_no_change + 1
         self._best = min(self._best, loss)

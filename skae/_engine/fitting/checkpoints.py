@@ -48,7 +48,6 @@ class Checkpoints:
         return self.seed
 
     def write(self, net, callbacks: Sequence[Callback]) -> None:
-        """Store the state of a net and of its callbacks."""
         state = {"seed": self.seed, **pack_training(net, callbacks, self.generators)}
         self.store.write(state, len(net.history))
 
@@ -67,7 +66,6 @@ class CheckpointWriter(Callback):
         self.checkpoints, self.callbacks = checkpoints, callbacks
 
     def on_epoch_end(self, net, **kwargs):
-        """Store the state if it is due."""
         if len(net.history) % self.checkpoints.store.every == 0:
             self.checkpoints.write(net, self.callbacks)
 

@@ -110,7 +110,6 @@ class FoldNetworks:
         self.rates = LearningRates(self.groups, loop.learning_rate, end)
 
     def _make_step(self) -> Step:
-        """Return the step that trains the networks."""
         setup, table = self.setup, self.table
         shape = self.train_indices.shape[1], table.n_features
         decay = setup.loop.resolve_weight_decay(shape, setup.family.automatic)
@@ -150,7 +149,6 @@ class FoldNetworks:
 
     @property
     def batch_sizes(self) -> list[int]:
-        """Number of rows of each batch."""
         return batch_sizes(self.train_indices.shape[1], self.n_batches)
 
     def find_mean_loss(self, losses: list[torch.Tensor]) -> float:
@@ -264,7 +262,6 @@ class FoldNetworks:
         return self.setup.family.find_error_unit(self.table, self.table.dataset())
 
     def mean(self, values: torch.Tensor) -> float:
-        """Return the weighted mean over the rows."""
         return mean_of_rows(values, self.table.weights)
 
 
@@ -401,7 +398,6 @@ def _record(networks: FoldNetworks, progress: _Progress, costs: Costs):
 
 
 def _find_components(X, setup: TrainingSetup, rows):
-    """Return the principal components of some rows."""
     table = setup.table
     weights = np.ones(len(X)) if table.weights is None else table.weights.numpy()
     shares = weights[rows] / weights[rows].sum()

@@ -116,7 +116,6 @@ def train_autoencoder(
 def _choose_by_folds(
     X, run: TrainingRun, separation, sources: "Sources", resumption: Resumption
 ) -> ChosenEpochs:
-    """Return the number of epochs chosen by cross-validation."""
     rows = make_folds(X.shape[0], N_FOLDS, separation.groups, sources.folds)
     odd_cells = run.family.make_odd_cells(run.table, sources.folds)
     noise, groups = run.net.noise, separation.groups

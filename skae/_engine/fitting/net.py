@@ -118,7 +118,6 @@ class AutoencoderNet(NeuralNet):
         return [*callbacks, ("print_log", EpochLog())] if self.verbose else callbacks
 
     def initialize(self):
-        """Initialise the parts of skorch and the training step."""
         super().initialize()
         self.n_steps_ = 0
         self.step_ = self.family.make_step(
@@ -170,7 +169,6 @@ class AutoencoderNet(NeuralNet):
             raise
 
     def get_split_datasets(self, X, y=None, **fit_params):
-        """Return the training rows and the validation rows."""
         return X, self.validation_set
 
     def infer(self, x, **fit_params):
@@ -179,7 +177,6 @@ class AutoencoderNet(NeuralNet):
             return super().infer(x, **fit_params).to(x.dtype)
 
     def _precision(self):
-        """Return the context in which the network computes."""
         device = torch.device(self.device)
         # A net may have been trained on another machine than this one.
         if not self.mixed_precision or not multiplies_in_bfloat16(device):
@@ -281,7 +278,6 @@ class AutoencoderNet(NeuralNet):
             return [self._train_batch(own, begin_step) for own in batches]
 
     def _train_batch(self, own: Batch, begin_step) -> torch.Tensor:
-        """Take one step, and call the callbacks."""
         weights = None if own.weights is None else own.weights[0]
         batch = own.rows[0], weights
         begin_step()
@@ -302,7 +298,6 @@ class AutoencoderNet(NeuralNet):
         return self.noise.for_judging(rows)[None], rows[None]
 
     def _judge_batches(self, iterator, *, listening: bool) -> Judgement:
-        """Return losses and errors of rows, with the same noise each time."""
         self.noise.restart_judging()
         parts, work = [], WORK.get()
         for batch in iterator:

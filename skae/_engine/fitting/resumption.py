@@ -46,7 +46,6 @@ class TrainingState:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the arrays in bytes."""
         return _count_bytes(self.training)
 
 

@@ -106,7 +106,6 @@ class _End:
         self.counts = np.zeros(rows.shape[1], dtype=np.int64)
 
     def add_(self, rows: np.ndarray):
-        """Add rows."""
         values = self.limit.reduce(rows, axis=0)
         counts = np.count_nonzero(rows == values, axis=0)
         both = self.limit(self.values, values)
@@ -133,7 +132,6 @@ class _Moments:
         self.products = np.zeros((n_features, n_features)) if has_products else None
 
     def add_(self, rows: np.ndarray, shares: np.ndarray, precision: np.dtype):
-        """Add rows with given shares."""
         share = float(shares.sum())
         if share == 0:
             return

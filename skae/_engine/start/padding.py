@@ -23,7 +23,6 @@ class PaddedPrincipalComponents(MaskedPrincipalComponents):
     """Variance of the observed cells that PCA does not explain, summed over the columns."""
 
     def find_unexplained(self, total: float) -> float:
-        """Return the variance of the observed cells that PCA does not explain."""
         return self.residual
 
     def find_residual(self, total: float) -> float:

@@ -59,7 +59,6 @@ class Prepared:
 
     @property
     def n_features(self) -> int:
-        """Number of columns."""
         return self.rows.n_features
 
     def dataset(self, indices: torch.Tensor | None = None) -> WeightedRows:
@@ -82,12 +81,10 @@ class PreparedTable(Prepared):
 
     @property
     def masked(self) -> bool:  # type: ignore[override]
-        """Whether cells may be missing."""
         return isinstance(self.principal_components, MaskedPrincipalComponents)
 
     @property
     def bounded(self) -> bool:  # type: ignore[override]
-        """Whether reconstructions are bounded."""
         return self.units.bounds is not None
 
     @property

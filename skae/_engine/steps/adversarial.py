@@ -73,7 +73,6 @@ class AdversarialStep(AutogradStep):
         return kind, [*states, *own]
 
     def load_moments_(self, moments):
-        """Load states of optimisers of the same type, keeping the current learning rates."""
         if moments is None:
             return
         (kind, states), n_models = moments, len(self.modules)
@@ -81,6 +80,5 @@ class AdversarialStep(AutogradStep):
         load_states_(self.discriminator_optimizers, states[n_models:])
 
     def take_records(self) -> dict[str, float]:
-        """Return the mean loss of the discriminators since the last call."""
         losses, self._losses = self._losses, []
         return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}

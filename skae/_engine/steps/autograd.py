@@ -28,7 +28,6 @@ class AutogradStep(Step):
 
     @torch.enable_grad()
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients by autograd."""
         self.objective.train()
         self._batch = inputs, rows, weights
         parts = [self._evaluate(model) for model in range(len(self.modules))]
@@ -51,7 +50,6 @@ class AutogradStep(Step):
         return self.objective(module, inputs, rows, weights)
 
     def update_(self):
-        """Make one step of each optimiser."""
         self.exchange_(self._list_gradients())
         for model, optimizer in enumerate(self.optimizers):
             if isinstance(optimizer, torch.optim.LBFGS):
@@ -65,16 +63,13 @@ class AutogradStep(Step):
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and error of each row, computed in the precision of training."""
         with self.precision():
             return super().judge(inputs, rows)
 
     def copy_moments(self):
-        """Return the type of the optimisers and their states."""
         return self._kind, [optimizer.state_dict()["state"] for optimizer in self.optimizers]
 
     def load_moments_(self, moments):
-        """Load states of optimisers of the same type, keeping the current learning rates."""
         kind, states = (None, []) if moments is None else moments
         if kind is self._kind:
             load_states_(self.optimizers, states)

@@ -36,7 +36,6 @@ class CodeCostStep(DenseStep):
     """Base class of steps with a cost of the codes. Parameters as in `DenseStep`."""
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each network explicitly."""
         code = self.encode(inputs)
         costs, by_code = self.find_costs_(code, inputs, weights)
         losses, by_output = self.losses_and_gradient_(self.decode(code), rows, weights)
@@ -51,7 +50,6 @@ class CodeCostStep(DenseStep):
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the loss and the squared error of each row, without training."""
         code = self.encode(inputs)
         costs = self.judge_codes(code, inputs)
         output = self.decode(code)
@@ -69,7 +67,6 @@ class PenaltyStep(CodeCostStep):
     objective: ReconstructionObjective
 
     def find_costs_(self, code, inputs, weights):
-        """Return the penalty of each network, and its gradient by the scaled codes."""
         with torch.enable_grad():
             leaf = code.detach().clone().requires_grad_()
             costs = self._penalise(leaf, inputs, self.objective.generator)
@@ -77,7 +74,6 @@ class PenaltyStep(CodeCostStep):
         return costs.detach(), by_code
 
     def judge_codes(self, code, inputs):
-        """Return the penalty of each network."""
         return self._penalise(code, inputs, None)[:, None]
 
     def _penalise(self, code: Tensor, inputs: Tensor, generator) -> Tensor:
@@ -110,7 +106,6 @@ class DiscriminatorStep(CodeCostStep):
         return [*self.parameters, self.own_parameters]
 
     def find_costs_(self, code, inputs, weights):
-        """Return the cost of codes that do not pass for draws, and its gradient by the codes."""
         raw = code / self.code_scale
         shares = raw.new_ones(raw.shape[:2]) if weights is None else weights
         self._learn(raw, shares)
@@ -140,12 +135,10 @@ class DiscriminatorStep(CodeCostStep):
         self._losses += losses.unbind()
 
     def judge_codes(self, code, inputs):
-        """Return the cost of the codes of each row."""
         logits = self.discriminator.forward(code / self.code_scale)[..., 0]
         return F.softplus(_keep_apart(-logits)) * self.objective.alpha
 
     def take_records(self) -> dict[str, float]:
-        """Return the mean loss of the discriminators since the last call."""
         losses, self._losses = self._losses, []
         return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}
 

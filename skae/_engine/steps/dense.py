@@ -126,7 +126,6 @@ class FlatParameters(FlatTensors):
         return [moment.clone() for moment in self.moments], self.n_steps.clone()
 
     def load_moments(self, state):
-        """Load moments returned by `copy_moments`."""
         moments, n_steps = state
         for mine, theirs in zip(self.moments, moments, strict=True):
             mine.copy_(theirs)
@@ -613,7 +612,6 @@ class DenseStep(DenseNetworks, Step):
         return [flat], make_stack_steps(self.modules[0], flat)
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each network explicitly."""
         losses, gradient = self.losses_and_gradient_(self.forward(inputs), rows, weights)
         self.backward(gradient)
         return losses
@@ -625,7 +623,6 @@ class DenseStep(DenseNetworks, Step):
         return find_losses_(self.loss, output, rows, weights)
 
     def update_(self):
-        """Make one AdamW step of each group of parameters."""
         self.exchange_([parameters.gradients for parameters in self.parameters])
         for parameters, groups in zip(self.parameters, self.list_groups(), strict=True):
             parameters.step_(groups)
@@ -635,12 +632,10 @@ class DenseStep(DenseNetworks, Step):
         return list(zip(*self.groups, strict=True))
 
     def share_groups_(self):
-        """Use the settings of the first network for all."""
         self.groups = self.groups[:1]
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the loss and the error of each row, without training."""
         return self.judge_output(self.forward(inputs), rows)
 
     def judge_output(self, output: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -649,41 +644,32 @@ class DenseStep(DenseNetworks, Step):
         return losses, self._find_errors(self, losses, output, rows)
 
     def fill(self, rows: Tensor) -> Tensor:
-        """Return scaled rows without missing cells."""
         assert self.filling is not None  # noqa: S101
         return self.filling(rows)
 
     def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
-        """Add the link of the outputs of the linear paths to the outputs."""
         return output.add_(self.output.link(linear))
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
-        """Turn the gradient by the outputs into that by the outputs of the linear paths."""
         self.output.link_gradient_(gradient, linear)
 
     def list_parameters(self) -> list[FlatParameters]:
-        """Return all trained parameters."""
         return self.parameters
 
     def copy_values(self) -> list[Tensor]:
-        """Return a copy of the parameters of the networks, for `load_values_`."""
         return [parameters.values.clone() for parameters in self.list_parameters()]
 
     def has_values(self, values) -> bool:
-        """Return whether values returned by `copy_values` are still those of the networks."""
         return are_equal(values, [parameters.values for parameters in self.list_parameters()])
 
     def load_values_(self, values):
-        """Load parameters returned by `copy_values`."""
         for parameters, own in zip(self.list_parameters(), values, strict=True):
             parameters.values.copy_(own)
 
     def copy_moments(self):
-        """Return the moments of the optimiser."""
         return DenseStep, [parameters.copy_moments() for parameters in self.list_parameters()]
 
     def load_moments_(self, moments):
-        """Load the moments of an earlier dense step."""
         kind, own = (None, []) if moments is None else moments
         if kind is DenseStep:
             for parameters, state in zip(self.list_parameters(), own, strict=True):

@@ -87,7 +87,6 @@ def _run_alone(step: Step, epochs: Epochs) -> None:
 
 @torch.no_grad()
 def train_alone(step: Step, epoch: Epoch) -> Costs:
-    """Train and judge one epoch."""
     losses = []
     with step.averaged.train(step):
         for batch in epoch.batches:

@@ -84,7 +84,6 @@ class GraphedStep(DenseStep):
         self._known_rates: list[float] = []
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each network."""
         if _is_same(inputs, rows):
             return self._run("accumulate same", self._accumulate_same, rows, weights).clone()
         return self._run("accumulate", super().accumulate_, inputs, rows, weights).clone()
@@ -94,7 +93,6 @@ class GraphedStep(DenseStep):
 
     @torch.no_grad()
     def update_(self):
-        """Make one AdamW step of each group of parameters."""
         self.exchange_([parameters.gradients for parameters in self.parameters])
         settings = [list_settings(groups) for groups in self.list_groups()]
         self._set_rates_([row["lr"] for own in settings for row in own])
@@ -114,7 +112,6 @@ class GraphedStep(DenseStep):
             self._known_rates = rates
 
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the loss and the squared error of each row, without training."""
         if _is_same(inputs, rows):
             losses, errors = self._run("judge same", self._judge_same, rows)
         else:

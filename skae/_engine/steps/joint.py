@@ -208,13 +208,11 @@ class _JointPasses(DenseNetworks):
         self.code_scale = torch.cat([step.code_scale for step in steps])
 
     def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
-        """Add the link of the outputs of the linear paths to the outputs."""
         for member in self.members:
             member.step.add_link_(output[member.own], linear[member.own])
         return output
 
     def link_gradient_(self, gradient: Tensor, linear: Tensor) -> None:
-        """Turn the gradient by the outputs into that by the outputs of the linear paths."""
         for member in self.members:
             member.step.link_gradient_(gradient[member.own], linear[member.own])
 
@@ -289,7 +287,6 @@ class JointNetworks(_JointPasses):
             ]
 
     def take(self, members: list[_Member]):
-        """Take the networks of trainings, with everything that steps do not change."""
         super().take(members)
         self.judging.take(members)
         self.views.clear()
@@ -482,17 +479,14 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
 
     @property
     def posterior_views(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Parameters of stacks and likelihoods, and their gradients."""
         return self.tensors[0].views, self.tensors[0].gradient_views
 
     def gather_constants(self, steps: Sequence[VariationalStep]):
-        """Join the tensors of the networks that steps do not change."""
         super().gather_constants(steps)
         self.likelihood = steps[0].likelihood
         self.log_variance = torch.cat([step.log_variance for step in steps])
 
     def _train_batch(self, batches: Sequence[Batch]):
-        """Make a step of every training that has not failed."""
         self._for_each(_Member.begin_step)
         steps: list[Any] = [member.step for member in self.members]
         drawn = [step.draw(batch.rows) for step, batch in zip(steps, batches, strict=True)]
@@ -507,7 +501,6 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
         self._update_()
 
     def find_distances_(self, output: Tensor, rows: Tensor, factors) -> tuple[Tensor, Tensor]:
-        """Return the mean distances of the cells of rows, and turn the outputs into gradients."""
         if self.loss is not None:
             return self.loss.rows_and_gradient_(output, rows, factors)
         distances = rows.new_empty(rows.shape[:2])
@@ -522,7 +515,6 @@ class JointCodeCosts(JointNetworks):
     """Networks of several trainings whose codes have a cost, which each training computes."""
 
     def _train_batch(self, batches: Sequence[Batch]):
-        """Make a step of every training that has not failed."""
         inputs = torch.cat([batch.inputs for batch in batches])
         self._for_each(_Member.begin_step)
         code = self.encode(inputs)

@@ -135,11 +135,9 @@ class NestedStep(Step):
         return prefix_weights * self.emphasis.to(prefix_weights)
 
     def copy_draws(self):
-        """Return the numbers of codes drawn for future batches."""
         return {size: list(drawn) for size, drawn in self.source.drawn.items()}
 
     def load_draws_(self, draws):
-        """Load the numbers of codes drawn for future batches."""
         device = self.source.like.device
         self.source.drawn = {
             size: [own.to(device) for own in drawn] for size, drawn in draws.items()
@@ -179,12 +177,10 @@ class NestedAutogradStep(NestedStep, AutogradStep):
         self.source = PrefixSource(self.levels, generator, modules[0].code_scale)
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients by autograd."""
         self.prefixes = self.source.take(rows.shape[1])
         return super().accumulate_(inputs, rows, weights)
 
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and error of each row, and its loss with fewer codes."""
         with self.precision():
             return NestedStep.judge(self, inputs, rows)
 
@@ -212,7 +208,6 @@ class NestedDenseStep(NestedStep, DenseStep):
         self.prefix_weights = torch.stack([module.prefix_weights for module in modules])
 
     def take_stacks(self) -> tuple[list[FlatParameters], tuple[StackStep, StackStep]]:
-        """Return the parameters of encoders and stages in flat buffers, and their passes."""
         encoders = [module.encoder for module in self.modules]
         stages = [stage for module in self.modules for stage in module.decoder.stages]
         flat = [
@@ -224,7 +219,6 @@ class NestedDenseStep(NestedStep, DenseStep):
 
     @torch.no_grad()
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each network explicitly."""
         layout, last, self.is_kept = self.source.take(rows.shape[1])
         self.places = layout.places.flatten()
         factors = self.weigh(self.prefix_weights)[:, last.flatten()]
@@ -237,7 +231,6 @@ class NestedDenseStep(NestedStep, DenseStep):
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return loss and error of each row, and its loss with fewer codes."""
         n_models, _, n_features = rows.shape
         n_rows = max(1, _JUDGED_CELLS // (n_models * len(self.levels) * n_features))
         chunks = zip(inputs.split(n_rows, 1), rows.split(n_rows, 1), strict=True)

@@ -140,22 +140,18 @@ class ThinProducts(BatchedProducts):
 
     @staticmethod
     def multiply(left: Tensor, right: Tensor, out: Tensor) -> Callable[[], Any]:
-        """Return a call that multiplies."""
         return _bind_each(torch.mm, left, right, out=out)
 
     @staticmethod
     def multiply_add(bias: Tensor, left: Tensor, right: Tensor, out: Tensor) -> Callable[[], Any]:
-        """Return a call that multiplies and adds a bias."""
         return _bind_each(torch.addmm, bias, left, right, out=out)
 
     @staticmethod
     def store(left: Tensor, right: Tensor, out: Tensor) -> Callable[[], Any]:
-        """Return a call that multiplies and writes the result to `out`."""
         return _bind_each(torch.mm, left, right, out=out)
 
     @staticmethod
     def add_(target: Tensor, left: Tensor, right: Tensor) -> Callable[[], Any]:
-        """Return a call that adds the products to `target`."""
         return _bind_each(torch.addmm, target, left, right, out=target)
 
 
@@ -170,22 +166,18 @@ class LargeProducts(BatchedProducts):
 
     @staticmethod
     def multiply(left: Tensor, right: Tensor, out: Tensor) -> Callable[[], Any]:
-        """Return a call that multiplies."""
         return partial(_multiply, left, right)
 
     @staticmethod
     def multiply_add(bias: Tensor, left: Tensor, right: Tensor, out: Tensor) -> Callable[[], Any]:
-        """Return a call that multiplies and adds a bias."""
         return partial(_multiply, left, right, bias)
 
     @staticmethod
     def store(left: Tensor, right: Tensor, out: Tensor) -> Callable[[], Any]:
-        """Return a call that multiplies and writes the result to `out`."""
         return lambda: out.copy_(_multiply(left, right))
 
     @staticmethod
     def add_(target: Tensor, left: Tensor, right: Tensor) -> Callable[[], Any]:
-        """Return a call that adds the products to `target`."""
         return lambda: target.add_(_multiply(left, right))
 
 

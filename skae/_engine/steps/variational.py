@@ -169,7 +169,6 @@ class VariationalStep(PosteriorNetworks, DenseStep):
         self.log_variance = torch.stack([module.log_variance for module in modules])[:, None]
 
     def take_stacks(self) -> tuple[list[FlatParameters], tuple[StackStep, StackStep]]:
-        """Return the parameters of each model in one buffer, and the steps of the stacks."""
         flat = FlatParameters(
             [
                 [
@@ -184,11 +183,9 @@ class VariationalStep(PosteriorNetworks, DenseStep):
 
     @property
     def posterior_views(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Parameters of stacks and likelihoods, and their gradients."""
         return self.parameters[0].views, self.parameters[0].gradient_views
 
     def accumulate_(self, inputs: Tensor, rows: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compute the gradients of one batch of each model."""
         rows, noise = self.draw(rows)
         shares = rows.new_ones(rows.shape[:2]) if weights is None else weights
         betas = rows.new_full((len(rows),), self.objective.present_beta)
@@ -204,12 +201,10 @@ class VariationalStep(PosteriorNetworks, DenseStep):
         return rows, noise.to(rows.device)
 
     def find_distances_(self, output: Tensor, rows: Tensor, factors) -> tuple[Tensor, Tensor]:
-        """Return the mean distances of the cells of rows, and turn the outputs into gradients."""
         return self.loss.rows_and_gradient_(output, rows, factors)
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the loss and the squared error of each row, without training."""
         generators = [fresh_generator() for _ in self.modules]
         observed = torch.stack(
             [self.likelihood.observe(*own) for own in zip(rows, generators, strict=True)]

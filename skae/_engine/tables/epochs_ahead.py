@@ -119,7 +119,6 @@ class EpochsAhead:
 
     @cached_property
     def _digest(self) -> bytes:
-        """Digest of the sources."""
         digest = hashlib.blake2b()
         for own in self.sources or ():
             digest.update(repr(None if own is None else (own.shape, own.dtype)).encode())

@@ -52,7 +52,6 @@ class LazyRows:
         return self.X.shape[0]
 
     def take(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return the rows at `indices`, in their order."""
         return self.standardization.apply(densify(self.X[indices.numpy()]))
 
     def draw_order(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -85,7 +84,6 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def densify(X) -> np.ndarray:
-    """Return X as an array."""
     return X.toarray() if sparse.issparse(X) else np.asarray(X)
 
 

@@ -21,7 +21,6 @@ class SpreadBatches(ShuffledBatches):
 
     @functools.cached_property
     def sizes(self) -> list[int]:
-        """Number of rows of each batch, on all ranks."""
         if self.dataset.ranks.shared:
             return super().sizes
         counts = self.dataset.ranks.list_all(len(self.dataset))

@@ -55,7 +55,6 @@ class StoredTable:
 
     @property
     def n_blocks(self) -> int:
-        """Number of blocks."""
         return len(self.bounds) - 1
 
     @property
