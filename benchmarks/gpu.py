@@ -24,7 +24,7 @@ from torch import nn
 
 from skae._engine.compute.device import resolve_device
 from skae._engine.fitting.fit import set_up
-from skae._engine.fitting.setup import Split
+from skae._engine.fitting.splitting import Split
 from skae._engine.start.prepared_table import describe_table, share_weights
 from skae._engine.steps.optimizer import adamw_groups, make_adamw
 from skae._engine.tables.resident import make_resident

@@ -15,13 +15,13 @@ from skae._engine.applying.rows import (
     column_losses,
     decode_table,
     encode_deviations,
+    encode_sparsely,
     encode_table,
     row_errors_and_deviations,
 )
-from skae._engine.applying.sparse_codes import encode_sparsely
 from skae._engine.applying.texts import decode_tokens, encode_tokens, find_token_losses
 from skae._engine.compute.device import multiplies_in_bfloat16, resolve_device
-from skae._engine.compute.ranks import ALONE, RANKS, Alone, Ranks
+from skae._engine.compute.ranks import ALONE, RANKS, Ranks
 from skae._engine.compute.seeds import ordinary_torch_state
 from skae._engine.families.adversarial import Adversarial
 from skae._engine.families.family import Family
@@ -36,8 +36,8 @@ from skae._engine.fitting.checkpoints import Checkpoints
 from skae._engine.fitting.fit import train_autoencoder
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.result import TrainedModel
-from skae._engine.fitting.setup import Split, StartingPoint
-from skae._engine.fitting.splitting import Separation, hold_out
+from skae._engine.fitting.setup import StartingPoint
+from skae._engine.fitting.splitting import Separation, Split, hold_out
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
 from skae._engine.start.parallel_analysis import count_components
 from skae._engine.start.principal_components import find_principal_components
@@ -46,63 +46,3 @@ from skae._engine.tables.columns import describe_columns, find_ends
 from skae._engine.tables.rows import chunk_slices
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae._engine.tables.stored import StoredTable, holds_many_bytes
-
-__all__ = [
-    "ALONE",
-    "DTYPES",
-    "RANKS",
-    "Adversarial",
-    "Alone",
-    "AutoencoderNet",
-    "Checkpoints",
-    "Evidence",
-    "Family",
-    "Feature",
-    "FillJudgement",
-    "LoopSettings",
-    "Neighbors",
-    "Nested",
-    "NetworkPlan",
-    "NetworkSettings",
-    "Plain",
-    "Ranks",
-    "Separation",
-    "SparseCodes",
-    "Split",
-    "Standardization",
-    "StartingPoint",
-    "Step",
-    "StoredTable",
-    "Tokens",
-    "TrainedModel",
-    "Variational",
-    "bound_log_densities",
-    "cell_errors",
-    "chunk_slices",
-    "column_losses",
-    "count_components",
-    "decode_table",
-    "decode_tokens",
-    "describe_columns",
-    "draw_tables",
-    "encode_deviations",
-    "encode_sparsely",
-    "encode_table",
-    "encode_tokens",
-    "fill_table",
-    "find_corrections",
-    "find_ends",
-    "find_float_type",
-    "find_principal_components",
-    "find_token_losses",
-    "hold_out",
-    "holds_many_bytes",
-    "judge_changes",
-    "judge_fills",
-    "measure_fills",
-    "multiplies_in_bfloat16",
-    "ordinary_torch_state",
-    "resolve_device",
-    "row_errors_and_deviations",
-    "train_autoencoder",
-]

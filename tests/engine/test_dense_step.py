@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skae._engine.fitting.fit import set_up
-from skae._engine.fitting.setup import Split
+from skae._engine.fitting.splitting import Split
 from skae._engine.steps.autograd import AutogradStep
 from skae._engine.steps.dense import DenseStep, is_dense
 from skae._engine.steps.optimizer import adamw_groups, make_adamw

@@ -8,8 +8,7 @@ from sklearn.utils import check_random_state
 from skorch.callbacks import Callback
 
 from skae._engine.compute.seeds import make_generators
-from skae._engine.steps.optimizer import LearningRates
-from skae._engine.steps.schedules import SCHEDULES
+from skae._engine.steps.schedules import SCHEDULES, LearningRates
 from skae._engine.tables.batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
 from skae._engine.tables.columns import describe_columns, find_bounds
 from skae._engine.tables.rows import DenseRows, chunk_slices

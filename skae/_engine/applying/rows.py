@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from skae._engine.judgement import find_column_losses
 from skae._engine.tables.rows import chunk_slices, densify
@@ -37,33 +38,10 @@ def apply_to_rows(
 ) -> np.ndarray:
     """Apply a function of a network to each row of a table.
 
-    Rows so far from the training mean that sums over their values might overflow are computed
-    in double precision.
-
-    Parameters
-    ----------
-    module : Module
-        The network.
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows in original units.
-    standardization : Standardization
-        Centring and scaling of the network's rows.
-    compute : callable
-        Function of the network and standardised rows that returns one result per row.
-    slices : list of slice, default=None
-        Rows computed together. If None, the number of values decides.
-    farthest : float, default=None
-        Largest standardised value for which the precision of the network suffices.
-
-    Returns
-    -------
-    results : ndarray of shape (n_samples, ...)
-        Results in the precision of `compute`.
-
-    Raises
-    ------
-    ValueError
-        If a row or its result overflows.
+    `compute` is a function of the network and standardised rows that returns one result per row.
+    `slices` are the rows computed together; if None, the number of values decides. Rows with a
+    standardised value beyond `farthest`, by default one with which sums over the values might
+    overflow, are computed in double precision. Rows that overflow even there are refused.
     """
     farthest = _find_limit(standardization) if farthest is None else farthest
     slices = chunk_slices(X.shape) if slices is None else slices
@@ -126,15 +104,7 @@ def _list_rows(rows: slice | np.ndarray) -> np.ndarray:
 
 
 class _Wide:
-    """A network in double precision.
-
-    Parameters
-    ----------
-    module : Module
-        The network.
-    standardization : Standardization
-        Centring and scaling of the rows.
-    """
+    """A network in double precision."""
 
     def __init__(self, module, standardization: Standardization):
         # Some accelerators lack double precision.
@@ -202,6 +172,19 @@ def _refuse(value: float, row: int, column: int, precision: str):
 def encode_table(module, X, standardization: Standardization) -> np.ndarray:
     """Return the codes of the rows of X, of shape (n_samples, n_components)."""
     return apply_to_rows(module, X, standardization, lambda net, rows: net.encode(rows))
+
+
+@torch.no_grad()
+def encode_sparsely(module, X, standardization: Standardization) -> sparse.csr_matrix:
+    """Return sparse codes of the rows of X, in units of X and the precision of the network."""
+
+    def encode(net, rows):
+        return net.encode(rows) * standardization.scale
+
+    # Dense codes are held for a few rows at a time.
+    slices = chunk_slices((X.shape[0], len(module.directions)))
+    parts = (apply_to_rows(module, X[rows], standardization, encode) for rows in slices)
+    return sparse.vstack([sparse.csr_matrix(part) for part in parts], format="csr")
 
 
 @torch.no_grad()

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from skae._engine.families.family import Family
-from skae._engine.families.losses import make_loss
-from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
+from skae._engine.families.parts import make_loss, make_parts, start_linear_path_, start_parts_
 from skae._engine.start.noise import find_input_scale
 from skae._engine.steps.adversarial import AdversarialStep
 from skae._engine.steps.autograd import AutogradStep

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from skae._engine.families.family import Family, share_variance
-from skae._engine.families.losses import make_loss
-from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
+from skae._engine.families.parts import make_loss, make_parts, start_linear_path_, start_parts_
 from skae._engine.settings import AutomaticLoop
 from skae._engine.start.noise import find_input_scale
 from skae._engine.start.prepared_table import PreparedTable, prepare_table, share_weights
@@ -84,13 +83,6 @@ class Neighbors(Family):
 
     They start as the best of three linear maps: PCA, PCA with codes divided by the square roots of
     their standard deviations, and the singular value decomposition of the uncentred rows.
-
-    Attributes
-    ----------
-    loss : NeighborLoss
-        Loss of codes and reconstructions.
-    corruption : Corruption or None
-        Noise on the rows in training.
     """
 
     loss: NeighborLoss

@@ -1,17 +1,33 @@
-"""Parts of the networks of several families: stacks, linear path, filling."""
+"""Parts that several families have: stacks, linear path, filling, output and loss."""
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from skae._engine.families.losses import make_output
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.start.incomplete import MaskedPrincipalComponents
 from skae._engine.start.prepared_table import PreparedTable
 from skae._engine.start.principal_components import PrincipalComponents
-from skae._engine.tables.units import make_blank_units
-from skae.modules import Autoencoder, CodeBasis, GaussianFilling, LinearPath
+from skae._engine.tables.units import Units, make_blank_units
+from skae.modules import (
+    Autoencoder,
+    CodeBasis,
+    ExponentialOutput,
+    GaussianFilling,
+    LinearOutput,
+    LinearPath,
+    LogisticOutput,
+    MixedOutput,
+)
+from skae.objectives import ColumnUnits, PreparedLoss, ReconstructionLoss
+
+# Outputs of the network in the units of X, by the link of the loss.
+_OUTPUTS: dict[str, type[nn.Module]] = {
+    "logistic": LogisticOutput,
+    "exponential": ExponentialOutput,
+    "mixed": MixedOutput,
+}
 
 
 def make_parts(
@@ -81,3 +97,17 @@ def start_linear_path_(module: Any, axes: Tensor, back_axes: Tensor) -> None:
     codes back to rows.
     """
     module.linear_path.start_(axes / module.input_scale, back_axes)
+
+
+def make_output(link: str | tuple, units: Units) -> nn.Module:
+    """Return the part of the network that turns the decoder's output into reconstructions."""
+    name, *structure = (link,) if isinstance(link, str) else link
+    if name in _OUTPUTS:
+        return _OUTPUTS[name](units.mean, units.scale, *structure)
+    return LinearOutput(*units.limits)
+
+
+def make_loss(loss: ReconstructionLoss, units: Units, *, masked: bool) -> PreparedLoss:
+    """Return the loss prepared for a table, whose cells may be missing if `masked`."""
+    lower, upper = units.limits if loss.link == "identity" else (None, None)
+    return loss.prepare(ColumnUnits(units.mean, units.scale, lower, upper), masked=masked)

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from skae._engine.families.family import Family
-from skae._engine.families.losses import make_loss
-from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
+from skae._engine.families.parts import make_loss, make_parts, start_linear_path_, start_parts_
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.settings import AutomaticLoop
 from skae._engine.start.noise import find_input_scale

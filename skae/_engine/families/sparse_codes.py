@@ -53,25 +53,18 @@ class SparseCodes(Family):
     """Autoencoders of sparse codes with a dictionary.
 
     They are compared with PCA that has as many components as codes are active.
-
-    Attributes
-    ----------
-    n_codes : int
-        Number of codes.
-    n_active : int
-        Mean number of active codes per row.
-    n_rounds : int
-        Number of rounds of the pursuit that finds active codes.
-    nested : tuple of int
-        Smaller numbers of codes, in ascending order, from which rows are also reconstructed.
-    loss : ReconstructionLoss
-        Squared error.
     """
 
     n_codes: int
     n_active: int
+    """Mean number of active codes per row."""
+
     n_rounds: int
+    """Number of rounds of the pursuit that finds active codes."""
+
     nested: tuple[int, ...] = ()
+    """Smaller numbers of codes, in ascending order, from which rows are also reconstructed."""
+
     loss: ReconstructionLoss = field(default_factory=SquaredError)
     cross_validates = False
     keeps_order = True

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from skae._engine.families.family import Family
-from skae._engine.families.losses import make_loss
-from skae._engine.families.parts import make_parts, start_linear_path_, start_parts_
+from skae._engine.families.parts import make_loss, make_parts, start_linear_path_, start_parts_
 from skae._engine.start.noise import scale_deviations
 from skae._engine.start.prepared_table import PreparedTable
 from skae._engine.steps.variational import VariationalStep, is_variational

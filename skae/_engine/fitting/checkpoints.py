@@ -29,13 +29,7 @@ class CheckpointStore(Protocol):
 
 
 class Checkpoints:
-    """Writer of training states, which also resumes training from the latest one.
-
-    Parameters
-    ----------
-    store : CheckpointStore
-        Storage of the states.
-    """
+    """Writer of training states, which also resumes training from the latest one."""
 
     def __init__(self, store: CheckpointStore):
         self.store, self.state = store, store.read()

@@ -30,7 +30,8 @@ from skae._engine.start.odd_cells import OddCells, OddDraws
 from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
-from skae._engine.steps.optimizer import LearningRates, adamw_groups, make_adamw
+from skae._engine.steps.optimizer import adamw_groups, make_adamw
+from skae._engine.steps.schedules import LearningRates
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import batch_sizes, count_batches, move_epochs
 from skae._engine.tables.epochs_ahead import EpochsAhead
@@ -44,22 +45,9 @@ class FoldNetworks:
 
     Rows are centred by the mean of all rows, which favours neither the networks nor their PCA.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        The table, in its own unit.
-    setup : TrainingSetup
-        The networks, and the same table prepared in memory.
-    folds : list of Tensor
-        Rows of each fold.
-    max_iter : int
-        Number of epochs of the learning rate schedule.
-    noise : InputNoise
-        Noise on the input of the networks.
-    generator : torch.Generator
-        Source of the initial networks and of the order of the rows.
-    odd_cells : OddCells, default=None
-        Noise that shifts single values of the training rows.
+    `X` is the table in its own unit, and `setup` has the same table prepared in memory. `folds` are
+    the rows of each fold. The learning rate schedule has `max_iter` epochs. `generator` is the
+    source of the initial networks and of the order of the rows.
     """
 
     def __init__(

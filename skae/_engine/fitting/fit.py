@@ -19,8 +19,8 @@ from skae._engine.fitting.packing import find_drawing
 from skae._engine.fitting.result import ChosenEpochs, TrainedModel
 from skae._engine.fitting.resumption import Resumption, find_resumption
 from skae._engine.fitting.run import TrainingRun
-from skae._engine.fitting.setup import Split, StartingPoint, TrainingSetup
-from skae._engine.fitting.splitting import Separation, hold_out, make_folds
+from skae._engine.fitting.setup import StartingPoint, TrainingSetup
+from skae._engine.fitting.splitting import Separation, Split, hold_out, make_folds
 from skae._engine.fitting.spreading import check_spreading
 from skae._engine.settings import LoopSettings, NetworkSettings
 from skae._engine.start.drift import warn_of_drift
@@ -300,10 +300,7 @@ def set_up(
 ) -> TrainingSetup:
     """Prepare the table and plan the network; parameters as in `train_autoencoder`.
 
-    Raises
-    ------
-    ValueError
-        If the plan differs from that of the network to continue from.
+    A plan that differs from that of the network to continue from is refused.
     """
     in_training = np.zeros(X.shape[0], dtype=bool)
     in_training[split.train.numpy()] = True

@@ -22,7 +22,7 @@ from skae._engine.fitting.packing import pack_net, unpack_net
 from skae._engine.judgement import Judgement, mean_of_rows
 from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
-from skae._engine.steps.optimizer import LearningRates
+from skae._engine.steps.schedules import LearningRates
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
 from skae._engine.tables.rows import DenseRows
@@ -184,24 +184,7 @@ class AutoencoderNet(NeuralNet):
         return torch.autocast(device.type, torch.bfloat16)
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train for some epochs.
-
-        Parameters
-        ----------
-        X : WeightedRows
-            Training rows.
-        y : None
-            Not used.
-        epochs : int, default=None
-            Number of epochs. None is `max_epochs`.
-        **fit_params : dict
-            Not used.
-
-        Returns
-        -------
-        self : AutoencoderNet
-            The net.
-        """
+        """Train on `WeightedRows` for some epochs, by default `max_epochs`."""
         self.check_data(X, y)
         self.check_training_readiness()
         all_epochs = self._list_epochs(X, self.max_epochs if epochs is None else epochs)
@@ -358,17 +341,9 @@ class AutoencoderNet(NeuralNet):
         return net
 
     def release_training_state(self, callbacks):
-        """Release everything that only training needs.
+        """Release everything that only training needs, among it `callbacks`, which are skae's own.
 
-        Parameters
-        ----------
-        callbacks : list of Callback
-            Callbacks of skae, not of the user.
-
-        Returns
-        -------
-        moments : object
-            Input of a step's `load_moments_`; None for a copy that cannot be trained.
+        Return the input of a step's `load_moments_`; None for a copy that cannot be trained.
         """
         moments = None
         if self.step_ is not None:

@@ -35,7 +35,8 @@ from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
 from skae._engine.fitting.resumption import Resumption
-from skae._engine.fitting.setup import Split, TrainingSetup
+from skae._engine.fitting.setup import TrainingSetup
+from skae._engine.fitting.splitting import Split
 from skae._engine.judgement import mean_of_rows
 from skae._engine.settings import LoopSettings
 from skae._engine.start.noise import InputNoise
@@ -56,30 +57,10 @@ _FARTHEST_DRAW = 3.5
 class TrainingRun:
     """Training of one network on one split of a table.
 
-    Parameters
-    ----------
-    setup : TrainingSetup
-        Settings of the network and of the loop, and all rows.
-    split : Split
-        Training rows and held-out rows.
-    module : Autoencoder
-        The network, either new or from an earlier fit.
-    noise : InputNoise
-        Noise applied to the rows before the network.
-    order_source : torch.Generator
-        Source of the order of the rows.
-    draw_source : torch.Generator
-        Source of the random draws of the objective.
-    resumption : Resumption
-        States of related fits from which this fit can continue.
-    odd_cells : OddCells or None
-        Noise that shifts single values of the training rows.
-    tasks : EpochTasks or None
-        Receiver of epoch events, which can stop training.
-    n_earlier_fits : int
-        Number of earlier fits of the same network.
-    checkpoints : Checkpoints or None
-        Storage of the training state every few epochs, from the latest of which training resumes.
+    The network, `module`, is new or from earlier fits, whose number is `n_earlier_fits`. The
+    sources are those of the order of the rows and of the random draws of the objective. Training
+    can continue from the states of related fits in `resumption`, and from the latest state in
+    `checkpoints`, where it stores its own every few epochs. `tasks` can stop it.
     """
 
     def __init__(

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from skae._engine.families.family import Family
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.settings import LoopSettings, NetworkSettings
@@ -27,16 +25,6 @@ class TrainingSetup:
     def heed(self, verdict) -> "TrainingSetup":
         """Return the setup with a table that takes over a verdict on an earlier one."""
         return replace(self, table=self.table.heed(verdict))
-
-
-@dataclass(frozen=True)
-class Split:
-    """Training rows and held-out rows, None if no rows are held out."""
-
-    train: torch.Tensor
-    held_out: torch.Tensor | None
-    held_out_groups: torch.Tensor | None = None
-    """Number of each held-out row's group, None where every row stands for itself."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 import torch
 
-from skae._engine.fitting.setup import Split
+
+@dataclass(frozen=True)
+class Split:
+    """Training rows and held-out rows, None if no rows are held out."""
+
+    train: torch.Tensor
+    held_out: torch.Tensor | None
+    held_out_groups: torch.Tensor | None = None
+    """Number of each held-out row's group, None where every row stands for itself."""
 
 
 @dataclass(frozen=True)

@@ -59,23 +59,11 @@ def find_principal_components(
 ) -> PrincipalComponents:
     """Return the leading principal components of the rows of X.
 
-    Axes without variance are omitted, so there may be fewer than `n_components`.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Rows. Memory maps are read in chunks.
-    statistics : ColumnStatistics
-        Statistics of the rows with the same weights.
-    shares : ndarray of shape (n_samples,)
-        Weights of the rows, summing to 1.
-    n_components : int or float in (0, 1)
-        Number of components, or share of variance that they must explain.
-    precision : {numpy.float32, numpy.float64}, default=numpy.float64
-        Precision of products if there are many.
-    find_covariance : callable, default=None
-        Function of mean and shares that returns the covariance in double precision. None computes
-        it from X.
+    `n_components` is their number, or the share of variance that they must explain. Axes without
+    variance are omitted, so there may be fewer. `shares` are weights of the rows that sum to 1, as
+    in `statistics`. If there are many products, they have the given precision. `find_covariance` is
+    a function of mean and shares that returns the covariance in double precision; None computes it
+    from X, which is read in chunks.
     """
     n_samples, n_features = X.shape
     mean, total = statistics.mean, float(statistics.variance.sum())

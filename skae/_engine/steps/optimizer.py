@@ -1,4 +1,4 @@
-"""AdamW for the parts of an autoencoder, and learning-rate schedules."""
+"""AdamW for the parts of an autoencoder."""
 
 import inspect
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from skae._engine.settings import LoopSettings
-from skae._engine.steps.schedules import SCHEDULES
 from skae.modules import Autoencoder
 
 _BETAS = (0.9, 0.99)
@@ -76,23 +75,3 @@ def is_own_adamw(
     left_out = set(map(id, others))
     expected = [set(map(id, part)) - left_out for part in split_parameters(module)]
     return [set(map(id, group["params"])) for group in groups] == expected
-
-
-class LearningRates:
-    """Learning rates of parameter groups, whose present `lr` is the highest rate of the schedule.
-
-    "adaptive" and "constant" rates are not changed here, so that callbacks can set them.
-    "one_cycle" ends with the share `end` of the highest rate.
-    """
-
-    def __init__(self, groups: Sequence[dict], schedule: str, end: float = 0.0):
-        self.groups, self.greatest = groups, [group["lr"] for group in groups]
-        self.end = end
-        self.schedule = SCHEDULES[schedule]
-
-    def set_(self, progress: float):
-        """Set the rates for the next step, given the share of steps so far in [0, 1]."""
-        if self.schedule is not None:
-            factor = self.schedule(progress, self.end)
-            for group, rate in zip(self.groups, self.greatest, strict=True):
-                group["lr"] = rate * factor

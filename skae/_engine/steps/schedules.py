@@ -1,7 +1,7 @@
-"""Learning rates as functions of the progress of training."""
+"""Learning rates during training."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 # The rate rises over this share of training and falls over the rest.
 _WARM_UP = 0.1
@@ -32,3 +32,23 @@ SCHEDULES: dict[str, Callable[[float, float], float] | None] = {
     "constant": None,
     "adaptive": None,
 }
+
+
+class LearningRates:
+    """Learning rates of parameter groups, whose present `lr` is the highest rate of the schedule.
+
+    "adaptive" and "constant" rates are not changed here, so that callbacks can set them.
+    "one_cycle" ends with the share `end` of the highest rate.
+    """
+
+    def __init__(self, groups: Sequence[dict], schedule: str, end: float = 0.0):
+        self.groups, self.greatest = groups, [group["lr"] for group in groups]
+        self.end = end
+        self.schedule = SCHEDULES[schedule]
+
+    def set_(self, progress: float):
+        """Set the rates for the next step, given the share of steps so far in [0, 1]."""
+        if self.schedule is not None:
+            factor = self.schedule(progress, self.end)
+            for group, rate in zip(self.groups, self.greatest, strict=True):
+                group["lr"] = rate * factor

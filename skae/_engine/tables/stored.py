@@ -20,18 +20,9 @@ class StoredTable:
     Rows are selected as in an array: by slices, by indices, or by a mask, which returns another
     stored table.
 
-    Parameters
-    ----------
-    read_block : callable
-        Function of the index of a block that returns its rows, of shape (n, *sample_shape).
-    bounds : array-like of int of shape (n_blocks + 1,)
-        First row of each block, and the number of rows.
-    sample_shape : tuple of int
-        Shape of a row, ``(n_features,)`` in a table.
-    dtype : dtype
-        Data type to which blocks are converted.
-    names : list of str, default=None
-        Names of the columns.
+    `read_block` is a function of the index of a block that returns its rows, of shape (n,
+    *sample_shape), to be converted to `dtype`. `bounds` has the first row of each block, and the
+    number of rows. `names` are those of the columns, if any.
     """
 
     def __init__(self, read_block: Callable, bounds, sample_shape, dtype, names=None):
