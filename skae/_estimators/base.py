@@ -1,6 +1,7 @@
 """Base of all autoencoder estimators: fitting, encoding, decoding and scoring."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -273,10 +274,13 @@ class BaseAutoencoder(
         codes : ndarray of shape (n_samples, n_components_)
             Codes in the precision of the network.
         """
-        rows = self._validate_rows(X)
-        X = self._sample_form.complete(rows, self.mean_)
+        return self._apply(encode_table, X)
+
+    def _apply(self, compute: Callable, X) -> np.ndarray:
+        """Apply a function of the engine to the network and to rows in the form of the user."""
+        rows = self._sample_form.complete(self._validate_rows(X), self.mean_)
         with ordinary_torch_state():
-            return encode_table(self.net_.module_, X, self._standardization)
+            return compute(self.net_.module_, rows, self._standardization)
 
     @sees_one_fit
     @maps_dask

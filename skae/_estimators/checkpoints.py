@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from skae._engine import ALONE, RANKS, Checkpoints, Separation, chunk_slices
+from skae._shared.names import get_class_path
 from skae._shared.versions import current_versions
 
 # The digest of a larger table uses this number of evenly spaced parts.
@@ -66,7 +67,7 @@ def describe_fit(estimator, rows, weights, separation) -> dict[str, Any]:
         given["held_out"] = None if separation.split is None else separation.split.held_out
     parameters = estimator.get_params(deep=False)
     return {
-        "estimator": _name(type(estimator)),
+        "estimator": get_class_path(type(estimator)),
         "parameters": {
             name: _describe(value)
             for name, value in sorted(parameters.items())
@@ -91,13 +92,13 @@ def _describe(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_describe(own) for own in value]
     if isinstance(value, BaseEstimator):
-        return {_name(type(value)): _describe(value.get_params(deep=False))}
+        return {get_class_path(type(value)): _describe(value.get_params(deep=False))}
     if isinstance(value, np.generic):
         return _describe(value.item())
     if hasattr(value, "__array__"):
         array = np.asarray(value)
         return {"shape": list(array.shape), "digest": _digest([array])}
-    return _name(value if hasattr(value, "__qualname__") else type(value))
+    return get_class_path(value if hasattr(value, "__qualname__") else type(value))
 
 
 def _digest_table(rows) -> str:
@@ -117,7 +118,3 @@ def _digest(arrays) -> str:
         content = array if array.dtype.kind in "biuf" else array.astype(str)
         digest.update(np.ascontiguousarray(content).data)
     return digest.hexdigest()
-
-
-def _name(kind: Any) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"

@@ -44,10 +44,7 @@ class SklearnEpochTasks:
 
 
 def make_epoch_tasks(estimator, X, fitted_attributes: Callable) -> SklearnEpochTasks | None:
-    """Return the connection to scikit-learn's callbacks, or None if there are none.
-
-    `fitted_attributes` maps a `TrainedModel` to the fitted attributes of the estimator.
-    """
+    """Return the connection to scikit-learn's callbacks, or None if there are none."""
     if not getattr(estimator, "_skl_callbacks", None):
         return None
     return SklearnEpochTasks(estimator, X, fitted_attributes)

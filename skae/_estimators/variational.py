@@ -434,10 +434,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         deviations : ndarray of shape (n_samples, n_components_)
             Standard deviations, greater than 0. The prior has standard deviation 1.
         """
-        rows = self._validate_rows(X)
-        X = self._sample_form.complete(rows, self.mean_)
-        with ordinary_torch_state():
-            return encode_deviations(self.net_.module_, X, self._standardization)
+        return self._apply(encode_deviations, X)
 
     @sees_one_fit
     def score_samples(self, X, n_draws=100) -> np.ndarray:

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from skae._shared.array_headers import read_array_header
 from skae._shared.extras import import_extra
+from skae._shared.names import get_class_path
 from skae._shared.plain_state import CLASS_KEY
 from skae.saving._tree import Reader, Writer
 from skae.saving._usual import fill_in_usual, leave_out_usual
@@ -57,11 +58,6 @@ _TRUSTED_OF_SCIKIT_LEARN = frozenset(
     }
 )
 _KIND, _VERSIONS = "kind", "_versions"
-
-
-def get_class_path(own: type) -> str:
-    """Return the name of a class with its module."""
-    return f"{own.__module__}.{own.__qualname__}"
 
 
 def get_estimator_class(name: str) -> type:

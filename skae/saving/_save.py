@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from skae._shared.files import write_bytes
+from skae._shared.names import get_class_path
 from skae.exceptions import ModelFileError
 from skae.saving._about import describe
 from skae.saving._container import open_packed, pack
@@ -14,7 +15,6 @@ from skae.saving._objects import (
     ObjectReader,
     ObjectWriter,
     UntrustedClassError,
-    get_class_path,
 )
 
 # Format 2 omits default values and shortens names of arrays; format 3 joins small arrays.

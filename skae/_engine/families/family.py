@@ -1,5 +1,6 @@
 """Base class of families of autoencoders."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -12,12 +13,12 @@ from skae._engine.families.moments import (
     CodeMoments,
     find_observed_share,
     measure_codes,
-    measure_pca,
+    measure_error,
 )
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.settings import AutomaticLoop, NetworkSettings
 from skae._engine.start.incomplete import MaskedPrincipalComponents
-from skae._engine.start.noise import InputNoise, make_noise
+from skae._engine.start.noise import InputNoise, describe_columns
 from skae._engine.start.odd_cells import OddCells
 from skae._engine.start.prepared_table import PreparedTable, prepare_table
 from skae._engine.steps.autograd import AutogradStep
@@ -254,8 +255,9 @@ class Family:
         raise NotImplementedError
 
     def make_noise(self, table: PreparedTable, generator: torch.Generator) -> InputNoise:
-        """Return the noise on the input of the network."""
-        return make_noise(self.corruption, table, generator)
+        """Return the noise on the input of the network, with a copy of the user's corruption."""
+        columns = describe_columns(table, table.device)
+        return InputNoise(copy.deepcopy(self.corruption), columns, generator)
 
     def make_odd_cells(self, table: PreparedTable, generator: torch.Generator) -> OddCells | None:
         """Return the object that shifts single cells in training. None by default."""
@@ -341,9 +343,12 @@ class Family:
     def find_pca_error(
         self, table: PreparedTable, module: Autoencoder, dataset: WeightedRows, noise: InputNoise
     ) -> float:
-        """Return PCA's mean squared error per cell on a data set, in standardised units."""
+        """Return PCA's mean squared error per cell on a data set, in standardised units.
+
+        The network fills missing cells, after `noise` has changed or hidden some cells.
+        """
         axes = table.units.tensor(table.principal_components.components).to(table.device)
-        return measure_pca(axes, module, dataset, noise)
+        return measure_error(lambda rows: (module.fill(rows) @ axes.T) @ axes, dataset, noise)
 
     def order_codes_(
         self,

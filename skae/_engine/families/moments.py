@@ -208,30 +208,14 @@ def find_range(values: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def measure_pca(
-    axes: torch.Tensor, module: Autoencoder, dataset: WeightedRows, noise: InputNoise
-) -> float:
-    """Return the mean squared error per cell of PCA, in standardised units.
-
-    `axes` has shape (n_found, n_features). The network fills missing cells of the rows on which PCA
-    is judged, after `noise` has changed or hidden some of their cells.
-    """
-    return measure_error(lambda rows: (module.fill(rows) @ axes.T) @ axes, dataset, noise)
-
-
-@torch.no_grad()
 def measure_error(
     reconstruct: Callable[[torch.Tensor], torch.Tensor], dataset: WeightedRows, noise: InputNoise
 ) -> float:
     """Return the mean squared error per cell, in standardised units, given rows with noise."""
-    total = mass = 0.0
     noise.restart_judging()
-    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
-        errors = find_row_errors(reconstruct(noise.for_judging(rows)), rows)
-        weights = torch.ones_like(errors) if weights is None else weights
-        total += float(errors @ weights)
-        mass += float(weights.sum())
-    return dataset.ranks.add(total) / dataset.ranks.add(mass)
+    return _average(
+        dataset, lambda rows: find_row_errors(reconstruct(noise.for_judging(rows)), rows)
+    )
 
 
 def find_observed_share(dataset: WeightedRows, cell_shares: Sequence[float] | None = None) -> float:
@@ -239,15 +223,23 @@ def find_observed_share(dataset: WeightedRows, cell_shares: Sequence[float] | No
 
     `cell_shares` has the weight of each column; None means equal weights.
     """
-    total = mass = 0.0
-    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+
+    def count(rows: torch.Tensor) -> torch.Tensor:
         missing = rows.isnan().to(rows.dtype)
         if cell_shares is None:
-            shares = 1 - missing.mean(1)
-        else:
-            counts = rows.new_tensor(cell_shares)
-            shares = 1 - missing @ counts / counts.sum()
-        weights = torch.ones_like(shares) if weights is None else weights
-        total += float(shares @ weights)
+            return 1 - missing.mean(1)
+        counts = rows.new_tensor(cell_shares)
+        return 1 - missing @ counts / counts.sum()
+
+    return _average(dataset, count)
+
+
+def _average(dataset: WeightedRows, measure: Callable[[torch.Tensor], torch.Tensor]) -> float:
+    """Return the weighted mean over a data set of a function with one result per row."""
+    total = mass = 0.0
+    for rows, weights in OrderedBatches(dataset, batch_size=_BATCH_SIZE):
+        values = measure(rows)
+        weights = torch.ones_like(values) if weights is None else weights
+        total += float(values @ weights)
         mass += float(weights.sum())
     return dataset.ranks.add(total) / dataset.ranks.add(mass)

@@ -19,14 +19,6 @@ _VARIMAX_STEPS, _ICA_STEPS = 500, 1000
 _TOLERANCE = 1e-9
 
 
-def make_rotation(name: str, module: Autoencoder, table: PreparedTable) -> Callable | None:
-    """Return the parameter `find_rotation` of `order_codes_` for a key of `ROTATIONS`.
-
-    It is a function of loadings and a map to codes that returns a rotation, or None for PCA's own.
-    """
-    return ROTATIONS[name](module, table)
-
-
 def _make_varimax(module: Autoencoder, table: PreparedTable) -> Callable:
     return lambda loadings, to_codes: find_varimax(loadings)
 
@@ -76,6 +68,8 @@ def _sample_codes(module: Autoencoder, table: PreparedTable) -> Tensor:
     return codes - codes.mean(0)
 
 
+# Functions that return the parameter `find_rotation` of `order_codes_`: a function of loadings and
+# a map to codes that returns a rotation, or None for PCA's own.
 ROTATIONS: dict[str, Callable[[Autoencoder, PreparedTable], Callable | None]] = {
     "ica": _make_ica,
     "pca": lambda module, table: None,

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from skorch.callbacks import Callback, PrintLog
 
-from skae._engine.compute.ranks import ALONE, Alone
+from skae._engine.compute.ranks import Alone
 from skae._engine.judgement import (
     find_rises,
     is_clear_improvement,
@@ -82,17 +82,9 @@ class EpochHook(Callback):
 
     lasting = ("train_losses",)
 
-    def __init__(
-        self,
-        tasks: EpochTasks,
-        snapshot: Callable[[], object],
-        best_epoch=None,
-        ranks: Alone = ALONE,
-    ):
-        self.tasks = tasks
-        self.snapshot = snapshot
-        self.best_epoch = best_epoch
-        self.ranks = ranks
+    def __init__(self, tasks: EpochTasks, snapshot: Callable[[], object], best_epoch, ranks: Alone):
+        self.tasks, self.snapshot = tasks, snapshot
+        self.best_epoch, self.ranks = best_epoch, ranks
 
     def on_train_begin(self, net, **kwargs):
         self.train_losses: list[float] = []

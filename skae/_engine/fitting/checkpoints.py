@@ -13,6 +13,7 @@ from skae._engine.fitting.packing import (
     unpack_history,
 )
 from skae._engine.steps.step import Step
+from skae._shared.names import get_class_path
 
 
 class CheckpointStore(Protocol):
@@ -118,7 +119,7 @@ def unpack_step_(
 ) -> None:
     """Restore the state of a step, its learning rates and the generators before training."""
     # A state stores the class name of an optimiser; these are the classes allowed.
-    kinds = {_name(kind): kind for kind in _find_kinds(step.copy_moments())}
+    kinds = {get_class_path(kind): kind for kind in _find_kinds(step.copy_moments())}
     step.load_values_(_unpack(state["values"]))
     step.averaged.load_(_unpack(state["averaged"]), step)
     step.load_moments_(_unpack(state["moments"], kinds))
@@ -141,7 +142,7 @@ def _pack(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().numpy()
     if isinstance(value, type):
-        return {_KIND: _name(value)}
+        return {_KIND: get_class_path(value)}
     if isinstance(value, dict):
         return {key: _pack(own) for key, own in value.items()}
     if isinstance(value, list | tuple):
@@ -169,7 +170,3 @@ def _find_kinds(value: Any) -> Iterator[type]:
     elif isinstance(value, list | tuple):
         for own in value:
             yield from _find_kinds(own)
-
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"

@@ -59,8 +59,28 @@ class TrainedModel:
         return f"{epochs} is kept: error {error:.4g} on the {rows} rows{compared}."
 
 
-@dataclass(frozen=True)
-class ChosenEpochs:
+@dataclass(frozen=True, kw_only=True)
+class JudgedEpoch:
+    """An epoch, and the errors after it of the rows that judge it."""
+
+    best_iter: int
+    """Number of the epoch; 0 where none is clearly better than the start."""
+
+    error: float
+    """Mean squared error per cell, in units of X squared."""
+
+    pca_error: float
+    """Error of PCA, or of the start."""
+
+    prefixes: PrefixErrors | None = None
+    """Errors by number of codes, None where codes are not nested."""
+
+    column_losses: np.ndarray | None = None
+    """Mean losses of the columns of a frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenEpochs(JudgedEpoch):
     """Number of epochs chosen on held-out rows."""
 
     train_losses: list[float]
@@ -68,21 +88,6 @@ class ChosenEpochs:
 
     valid_losses: list[float]
     """Loss of the rows that judge, at the start and after each epoch."""
-
-    best_iter: int
-    """Epoch to train to; 0 where none is clearly better than the start."""
-
-    error: float
-    """Mean squared error per cell after that epoch, in units of X squared."""
-
-    pca_error: float
-    """Error of PCA, or of the start, on the same rows."""
-
-    prefixes: PrefixErrors | None = None
-    """Errors of the same rows by number of codes, None where codes are not nested."""
-
-    column_losses: np.ndarray | None = None
-    """Mean losses of the columns of a frame on these rows."""
 
     emphasis: Tensor | None = None
     """Emphasis of the step in that epoch, which another training is to have from its start."""
@@ -93,22 +98,8 @@ class ChosenEpochs:
         return len(self.train_losses)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A network at the end of training, before its codes are sorted."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome(JudgedEpoch):
+    """A network with the weights of an epoch, before its codes are sorted."""
 
     moments: CodeMoments
-    error: float
-    """Mean squared error per cell of the rows that judge, in units of X squared."""
-
-    pca_error: float
-    """Error of PCA, or of the start, on these rows."""
-
-    best_iter: int
-    """Epoch whose weights the network has."""
-
-    prefixes: PrefixErrors | None = None
-    """Errors of these rows by number of codes, None where codes are not nested."""
-
-    column_losses: np.ndarray | None = None
-    """Mean losses of the columns of a frame on these rows."""

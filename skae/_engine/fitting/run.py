@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from skae._engine.families.moments import (
     measure_bounds,
     measure_error,
 )
-from skae._engine.families.rotations import make_rotation
+from skae._engine.families.rotations import ROTATIONS
 from skae._engine.fitting.callbacks import (
     AdaptiveLearningRate,
     BestEpoch,
@@ -33,7 +33,7 @@ from skae._engine.fitting.checkpoints import Checkpoints, CheckpointWriter, unpa
 from skae._engine.fitting.columns import measure_columns
 from skae._engine.fitting.net import AutoencoderNet
 from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
-from skae._engine.fitting.result import ChosenEpochs, Outcome, TrainedModel
+from skae._engine.fitting.result import ChosenEpochs, JudgedEpoch, Outcome, TrainedModel
 from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.fitting.splitting import Split
@@ -158,9 +158,8 @@ class TrainingRun:
 
     def keep(self, chosen: ChosenEpochs) -> TrainedModel:
         """Return the network in its current state, with the chosen number of epochs."""
-        errors = chosen.error, chosen.pca_error, chosen.best_iter
-        own = chosen.prefixes, chosen.column_losses
-        return self._finish(Outcome(self._measure(chosen.best_iter), *errors, *own), chosen)
+        own = {field.name: getattr(chosen, field.name) for field in fields(JudgedEpoch)}
+        return self._finish(Outcome(moments=self._measure(chosen.best_iter), **own), chosen)
 
     def train_chosen_epochs(self, chosen: ChosenEpochs) -> TrainedModel:
         """Train on all rows for the number of epochs that was chosen on held-out rows."""
@@ -291,9 +290,13 @@ class TrainingRun:
     def _make_outcome(self, moments: CodeMoments, errors: tuple, best_iter: int) -> Outcome:
         """Return an outcome with the errors of the training rows in standardised units."""
         unit = self.family.find_error_unit(self.table, self.train_set)
-        columns = self._measure_columns(self.train_set)
-        errors = errors[0] * unit, errors[1] * unit
-        return Outcome(moments, *errors, best_iter, column_losses=columns)
+        return Outcome(
+            moments=moments,
+            best_iter=best_iter,
+            error=errors[0] * unit,
+            pca_error=errors[1] * unit,
+            column_losses=self._measure_columns(self.train_set),
+        )
 
     def _training_errors(self, moments: CodeMoments, module: Autoencoder) -> tuple[float, float]:
         """Return the errors of model and reference on the training rows."""
@@ -361,7 +364,7 @@ class TrainingRun:
             table,
             whiten=self.setup.network.whiten,
             rotate=rotate,
-            find_rotation=make_rotation(self.setup.network.rotation, net.module_, table),
+            find_rotation=ROTATIONS[self.setup.network.rotation](net.module_, table),
         )
         losses = [epoch["train_loss"] for epoch in net.history]
         losses = losses if chosen is None else chosen.train_losses

@@ -1,7 +1,5 @@
 """Noise on the input of the network."""
 
-import copy
-
 import torch
 from torch import Tensor
 
@@ -51,18 +49,11 @@ class InputNoise:
         return noisy
 
 
-def make_noise(
-    corruption: Corruption | None, table: PreparedTable, generator: torch.Generator
-) -> InputNoise:
-    """Return the noise on the rows of a table, with a copy of the user's corruption."""
-    return InputNoise(copy.deepcopy(corruption), _describe_columns(table, table.device), generator)
-
-
 def find_input_scale(table: PreparedTable, corruption: Corruption | None) -> Tensor:
     """Return positive factors that scale columns, including their noise, to about unit size."""
     deviations = table.deviations
     if corruption is not None:
-        deviations = corruption.spread(deviations, _describe_columns(table, torch.device("cpu")))
+        deviations = corruption.spread(deviations, describe_columns(table, torch.device("cpu")))
     return scale_deviations(deviations)
 
 
@@ -78,7 +69,8 @@ def scale_deviations(deviations: Tensor) -> Tensor:
     return deviations.clamp_min(_NEGLIGIBLE_SHARE * common) / least**2
 
 
-def _describe_columns(table: PreparedTable, device: torch.device) -> Columns:
+def describe_columns(table: PreparedTable, device: torch.device) -> Columns:
+    """Return the scale and the ranges of the columns, for noise on standardised rows."""
     return Columns(
         scale=table.standardization.scale,
         lowest=table.units.standardised(table.statistics.lowest).to(device),

@@ -80,5 +80,11 @@ class AdversarialStep(AutogradStep):
         load_states_(self.discriminator_optimizers, states[n_models:])
 
     def take_records(self) -> dict[str, float]:
-        losses, self._losses = self._losses, []
-        return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}
+        return take_losses_(self._losses)
+
+
+def take_losses_(losses: list[Tensor]) -> dict[str, float]:
+    """Return the mean loss of the discriminators, as a record, and empty the list of losses."""
+    record = {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}
+    losses.clear()
+    return record

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skae._engine.judgement import find_row_errors
-from skae._engine.steps.adversarial import make_discriminator_groups
+from skae._engine.steps.adversarial import make_discriminator_groups, take_losses_
 from skae._engine.steps.dense import (
     DenseStep,
     FlatParameters,
     StackStep,
+    has_classes,
     is_plain,
 )
 from skae._engine.steps.products import make_stack
@@ -139,8 +140,7 @@ class DiscriminatorStep(CodeCostStep):
         return F.softplus(_keep_apart(-logits)) * self.objective.alpha
 
     def take_records(self) -> dict[str, float]:
-        losses, self._losses = self._losses, []
-        return {"discriminator_loss": float(torch.stack(losses).mean())} if losses else {}
+        return take_losses_(self._losses)
 
 
 def _keep_apart(values: Tensor) -> Tensor:
@@ -148,24 +148,13 @@ def _keep_apart(values: Tensor) -> Tensor:
     return make_stack((*values.shape, 1), values)[..., 0].copy_(values)
 
 
-def is_adversarial(module: nn.Module, objective: Any) -> bool:
+def is_adversarial(module: Any, objective: Any) -> bool:
     """Return whether `DiscriminatorStep` can train a module for an objective."""
-    return (
-        type(module) is AdversarialAutoencoder
-        and all(map(is_plain, (module.encoder, module.decoder, module.discriminator)))
-        and module.sparsity is None
-        and type(objective) is AdversarialObjective
-        and objective.loss.has_gradient
-    )
+    known = has_classes(module, AdversarialAutoencoder, objective, AdversarialObjective)
+    return known and is_plain(module.discriminator)
 
 
 def has_penalty_of_codes(module: nn.Module, objective: Any) -> bool:
     """Return whether `PenaltyStep` can train a module for an objective."""
-    return (
-        type(module) is Autoencoder
-        and all(map(is_plain, (module.encoder, module.decoder)))
-        and module.sparsity is None
-        and type(objective) is ReconstructionObjective
-        and type(objective.penalty) in _PENALTIES_OF_CODES
-        and objective.loss.has_gradient
-    )
+    known = has_classes(module, Autoencoder, objective, ReconstructionObjective)
+    return known and type(objective.penalty) in _PENALTIES_OF_CODES

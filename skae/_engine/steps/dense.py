@@ -143,15 +143,7 @@ class FlatParameters(FlatTensors):
             return
         for model, own in enumerate(settings):
             parts = [[buffer[model]] for buffer in self.buffers]
-            call_adamw([*parts, [self.n_steps]], own)
-
-
-def call_adamw(tensors: Sequence[list[Tensor]], settings: dict):
-    """Make one AdamW step of each of several tensors, in place, with settings as keywords.
-
-    `tensors` are as in `bind_adamw`, and `settings` from `list_settings`.
-    """
-    bind_adamw(tensors)(**settings)
+            bind_adamw([*parts, [self.n_steps]])(**own)
 
 
 def bind_adamw(tensors: Sequence[list[Tensor]]) -> Callable[..., Any]:
@@ -689,13 +681,18 @@ def is_plain(stack: nn.Module) -> bool:
     return type(stack) is DenseStack and len(stack.norms) == 0 and stack.dropout is None
 
 
-def is_dense(module: nn.Module, objective: nn.Module) -> bool:
-    """Return whether `DenseStep` can train a module for an objective."""
+def has_classes(module: Any, kind: Any, objective: Any, kind_of_objective: Any) -> bool:
+    """Return whether a module and its objective are of these classes, and have dense gradients."""
     return (
-        type(module) is Autoencoder
+        type(module) is kind
         and all(is_plain(stack) for stack in (module.encoder, module.decoder))
         and module.sparsity is None
-        and type(objective) is ReconstructionObjective
-        and objective.penalty is None
+        and type(objective) is kind_of_objective
         and objective.loss.has_gradient
     )
+
+
+def is_dense(module: nn.Module, objective: Any) -> bool:
+    """Return whether `DenseStep` can train a module for an objective."""
+    known = has_classes(module, Autoencoder, objective, ReconstructionObjective)
+    return known and objective.penalty is None

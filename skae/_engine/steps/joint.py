@@ -20,7 +20,7 @@ from skae._engine.steps.dense import (
     DenseNetworks,
     DenseStep,
     FlatTensors,
-    call_adamw,
+    bind_adamw,
     find_losses_,
     make_stack_steps,
     read_settings,
@@ -443,7 +443,7 @@ class JointNetworks(_JointPasses):
             for (count, *_), (settings, spans) in self._list_runs(position).items():
                 views = [self._find_views(position, own) for own in spans]
                 parts = [[*own] for own in zip(*views, strict=True)]
-                call_adamw([*parts, [self.n_steps[count]] * len(spans)], settings)
+                bind_adamw([*parts, [self.n_steps[count]] * len(spans)])(**settings)
 
     def _find_views(self, position: int, own: slice) -> list[Tensor]:
         """Return the parts of parameters and moments that belong to some networks."""
