@@ -13,7 +13,8 @@ from skae.io._numbers import is_no_value, is_value
 _SEPARATORS = (";", "\t", "|", ",")
 # First line by which Excel declares the separator.
 _HINT = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-COMMENT_MARKS = ("#", "//", "!")
+# The last two begin the frames of printed tables.
+COMMENT_MARKS = ("#", "//", "!", "+-", "+=")
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,10 @@ def _find_start(records):
     candidates = [index for index in filled if not _is_comment(records[index])]
     lengths = Counter(len(_strip_end(records[index])) for index in candidates)
     usual = max(lengths, key=lambda length: (lengths[length], length), default=0)
-    fitting = [index for index in candidates if _fits(records[index], usual)]
+    # An empty line separates a title from the names.
+    titles = {index for index in candidates if usual > 1 and len(records[index]) == 1}
+    titles = {index for index in titles if not any(records[min(index + 1, len(records) - 1)])}
+    fitting = [i for i in candidates if i not in titles and _fits(records[i], usual)]
     best, *following = fitting or candidates or filled or [0]
     for index in following:
         cells = records[index]

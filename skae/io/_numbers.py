@@ -3,17 +3,22 @@
 import re
 from dataclasses import dataclass
 
-# Variants of the minus sign, and of spaces and apostrophes between thousands.
+# Variants of the minus sign, of spaces and apostrophes between thousands, and of other marks.
 _SIGNS = str.maketrans(
     {"\u2212": "-", "\u2013": "-", "\u2012": "-", "\ufe63": "-", "\uff0d": "-"}
     | dict.fromkeys("\u00a0\u202f\u2009\u2007\t", " ")
     | dict.fromkeys("\u2019\u02bc\u00b4`", "'")
+    # Marks without width, and the decimal mark of Arabic.
+    | dict.fromkeys("\u200b\u200e\u200f\u202a\u202c\u202d\ufeff", "")
+    | {"\u066b": "."}
 )
 _NO_VALUE = {"\u2026", "?", "*", "nan", "null", "(null)", "none", "nil", "\\n"}
 _NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "k.a.", "missing", "unknown"}
-# Dashes, which may be a rule below the names, frames, points, and errors of spreadsheets in any
-# language.
-_MARK = re.compile(r":?[-\u2013\u2014]+:?|={3,}|\+?([-=]{2,}\+)+[-=]*|\.+|#n/?[abdv]|#\S{1,15}[!?]")
+# Dashes, which may be a rule below the names, frames, points, .A to .Z of SAS and Stata, and errors
+# of spreadsheets in any language.
+_MARK = re.compile(
+    r":?[-\u2013\u2014]+:?|={3,}|\+?([-=]{2,}\+)+[-=]*|\.+|\.[a-z]|#n/?[abdv]|#\S{1,15}[!?]"
+)
 _CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|ZAR|MXN|Rs\\.?|kr\\.?|z\u0142"
 )

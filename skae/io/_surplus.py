@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from skae.io._numbers import is_value
+
+_N_TRIED = 200
 ROW_NAMES = "names of rows"
 _SHIFTED = (
     "The last column has no name, and the first a different text in each line: if these are row "
@@ -69,7 +72,10 @@ def _holds_names(first, layout):
     if first.dtype.kind in "iu":
         # R writes them in quotes. Without quotes, decimal commas are just as likely.
         return layout.quotes_first and np.array_equal(first, np.arange(len(first)) + 1)
-    return first.dtype.kind == "O"
+    # Decimal commas and unknown quotation marks split numbers as well.
+    tried = first.iloc[:_N_TRIED]
+    is_text = layout.quotes_first or 2 * tried.map(is_value).sum() < len(tried)
+    return is_text and first.dtype.kind == "O"
 
 
 def _show(cells):

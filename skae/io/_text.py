@@ -25,20 +25,19 @@ _CHUNK = 2**20
 _OLD_ENCODING = "Windows-1252"
 # Marks of missing values, in addition to those of pandas.
 _MISSING = (" ", "?")
-# Separators that are recognised in order to refuse them.
+# Separators that are recognised in order to refuse them. Commas and semicolons are within quotes.
 _NO_SEPARATORS = {
     "blanks": re.compile(r'"[^"]*"|[^\s"]+'),
-    "colons": re.compile("[^:]+"),
-    "'^'": re.compile(r"[^^]+"),
-    "'~'": re.compile("[^~]+"),
-    "commas within quotes": re.compile("[^,]+"),
-    "semicolons within quotes": re.compile("[^;]+"),
+    "several blanks": re.compile(r"\S+(?: \S+)*"),
+    **{repr(mark): re.compile(f"[^\\{mark}]+") for mark in ",;:^~\u00a7\u00a6\u00ac"},
 }
 # Beginnings of files of other kinds, such as pages with the error message of a failed download.
 _OTHER_FILES = {
     "HTML or XML": re.compile(r"\s*<(!doctype|html|\?xml|!--)", re.IGNORECASE),
     "JSON": re.compile(r"""\s*(\{\s*("|\})|\[\s*[{\[])"""),
     "a pointer of Git LFS": re.compile("version https://git-lfs"),
+    "a printed table": re.compile("(.*\n)?\\s*[\u250c\u250f\u2554\u256d]"),
+    "a file of Matrix Market": re.compile("%%MatrixMarket", re.IGNORECASE),
     "ARFF": re.compile(r"\s*(%.*\n\s*)*@relation\b", re.IGNORECASE),
 }
 # All but tabs, ends of lines and pages, and the end of files of DOS.

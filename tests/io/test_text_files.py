@@ -61,6 +61,7 @@ def test_more_cells_than_names_are_refused(read):
         "temperature\n21,5\n22,5\n23,5\n",
         "temperature\n1,5\n2,5\n3,5\n",
         "a\n1,2,3\n4,5,6\n",
+        "a,b\n\u201c1,5\u201d,2\n\u201c2,5\u201d,3\n\u201c3,5\u201d,5\n",
         "a,b\n1,2\n4,5,,,6\n7,8\n",
     ]:
         for missing in ("error", "drop", "keep"):
@@ -244,6 +245,8 @@ def test_numbers_are_read_in_many_notations(read):
         (["987-", "5"], [-987, 5]),
         (["-", "5.5", "--", "n/a", "#DIV/0!"], [np.nan, 5.5, np.nan, np.nan, np.nan]),
         (["True", "", "False"], [1, np.nan, 0]),
+        ([".", "1.5", ".A", ".z"], [np.nan, 1.5, np.nan, np.nan]),
+        (["\u202d1.5\u202c", "\u0661\u066b\u0665"], [1.5, 1.5]),
         (["1.5D+03", "-2.5D-01", "3"], [1500, -0.25, 3]),
         (["1.5\u00d710^3", "-2 x 10^-1", "3"], [1500, -0.2, 3]),
         (["$ -", "$3", "- $"], [0, 3, 0]),
@@ -295,6 +298,14 @@ def test_lines_above_the_names_are_left_out(read):
         table = read(f"{above}a,b,c\n1,2,3\n3,5,7\n")
         assert_holds(table, "abc", [[1, 2, 3], [3, 5, 7]])
         assert has_remark(table, "Lines above the table left out")
+
+
+def test_a_title_may_be_as_short_as_a_name(read):
+    table = read("Weights\n\nmass,2020\n1.5,3\n2.5,5\n")
+    assert_holds(table, ["mass", "2020"], [[1.5, 3], [2.5, 5]])
+    # Without the empty line, these might be names of rows.
+    with pytest.raises(ValueError, match="has 2 cells"):
+        read("Weights\nmass,2020\n1.5,3\n2.5,5\n3.5,6\n")
 
 
 def test_names_may_stand_in_a_comment(read):
@@ -393,6 +404,8 @@ def test_frames_of_tables_are_left_out(read):
     rule = "+---+---+\n"
     table = read(f"{rule}| a | b |\n{rule}| 1 | 2 |\n| 3 | 5 |\n{rule}", missing="keep")
     assert_holds(table, "ab", [[1, 2], [3, 5]])
+    for below in ("+---+\n| 1 |\n| 2 |\n+---+\n", "+===+\n| 1 |\n+---+\n| 2 |\n+---+\n"):
+        assert_holds(read(f"+---+\n| a |\n{below}", missing="keep"), "a", [[1], [2]])
 
 
 def test_rules_below_the_names_are_no_names(read):
@@ -528,10 +541,17 @@ def test_lines_with_too_few_cells_are_remarked_on(read):
 def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric_only):
     rows = "".join(f"{index},{index**2 % 7}\n" for index in range(30))
     for text, message in [
-        ("a:b\n1:2\n3:5\n", "separated by colons"),
+        ("a:b\n1:2\n3:5\n", "separated by ':'"),
         ("a^b\n1^2\n3^5\n", r"separated by '\^'"),
-        ('"a,b"\n"1,2"\n"3,5"\n', "separated by commas within quotes"),
+        ('"a,b"\n"1,2"\n"3,5"\n', "separated by ','"),
         ("a\x01b\n1\x012\n3\x015\n", "control character"),
+        ("a\u00a7b\n1\u00a72\n3\u00a75\n", "separated by '\u00a7'"),
+        (
+            "name       b\nAnn        2\nBob Lee    3\nCarl de Wit 5\nAl         6\n",
+            "separated by several blanks",
+        ),
+        ("shape: (2, 1)\n\u250c\u2500\u2510\n\u2502a\u2502\n", "seems to be a printed table"),
+        ("%%MatrixMarket matrix array real\n2 1\n1\n3\n", "seems to be a file of Matrix Market"),
         ("<!DOCTYPE html>\n<p>404, not found</p>\n", "seems to be HTML"),
         ('[\n {"a": 1, "b": 2},\n {"a": 2, "b": 3}\n]\n', "seems to be JSON"),
         ('{"a":1,"b":2}\n{"a":2,"b":3}\n', "seems to be JSON"),
