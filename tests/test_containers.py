@@ -9,11 +9,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy
 import torch
 from packaging.version import Version
 from scipy import sparse
+from torch.nn.utils.rnn import pack_sequence
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from skae import (
@@ -142,6 +144,7 @@ def test_other_containers_are_refused_with_a_remedy():
         ({"a": [1, 2], "b": [3, 4]}, "dict.*DataFrame"),
         ([{"a": 1, "b": 3}, {"a": 2, "b": 4}], "list of dict.*DataFrame"),
         ({1, 2}, "set.*order"),
+        (pack_sequence([torch.ones(3), torch.ones(2)]), "PackedSequence.*fields"),
         (Loose([{"image": np.eye(2)}] * 3), "keys.*image"),
         (TensorDataset(*[torch.ones(4, 3)] * 2), "tuples of 2"),
         (pl.LazyFrame({"a": [1.0, 2.0]}), "query.*collect"),
@@ -368,7 +371,12 @@ def test_frames_of_sparse_columns_are_taken(fill):
 def _mark_missing(values, missing):
     """Return a table with the missing values of several libraries."""
     frame = pd.DataFrame(values).astype(object)
+    decimals = pa.array(values[:, 0], mask=missing[:, 0]).cast(pa.decimal128(3, 1))
+    of_arrow = pd.Series(decimals, dtype=pd.ArrowDtype(decimals.type))
     return {
+        "decimals of Arrow": pd.DataFrame(np.where(missing, np.nan, values))
+        .assign(a=of_arrow)[["a", 1, 2, 3]]
+        .set_axis(range(4), axis=1),
         "masked integers": np.ma.masked_array(values.astype(int), mask=missing),
         "masked rows": list(np.ma.masked_array(values, mask=missing)),
         "NA": frame.mask(missing, pd.NA),

@@ -247,8 +247,17 @@ MISSING = {
     "series": lambda y: pd.Series(lose(y, pd.NA), dtype="Int64"),
     "names": lambda y: lose(np.array(["a", "b", "c"])[y], None),
     "names and nan": lambda y: lose(np.array(["a", "b", "c"])[y], np.nan).tolist(),
+    "masked": lambda y: np.ma.masked_array(y, np.arange(150) % 2 == 0),
     "categories": lambda y: pd.Series(lose(y, None)).astype("category"),
 }
+
+
+def test_masked_labels_are_missing_and_numbers_with_decimals_are_no_labels():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(SkaeWarning, match="75 of 150 rows"):
+        assert neighborhood_hit(X, MISSING["masked"](y)) == neighborhood_hit(X[1::2], y[1::2])
+    with pytest.raises(ValueError, match="`y` must be labels"):
+        neighborhood_hit(X, X[:, 0])
 
 
 @pytest.mark.slow

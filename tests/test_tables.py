@@ -380,6 +380,7 @@ def test_weights_are_refused(wine):
         (lambda n: np.ones((n, 2)), "Sample weights must be 1D"),
         (lambda n: np.full(n, np.nan), "sample_weight contains NaN"),
         (lambda n: np.full(n, np.inf), "sample_weight contains infinity"),
+        (lambda n: np.ma.masked_array(np.ones(n), np.arange(n) < 3), "sample_weight contains NaN"),
     ]:
         for method in ("fit", "partial_fit", "score"):
             with pytest.raises(ValueError, match=message):

@@ -225,8 +225,9 @@ def test_samples_stay_within_the_range_of_each_feature(likelihood):
 
 def test_rows_without_a_label_are_named(images):
     y = np.array(["a", "b", None] * 50, dtype=object)
-    with pytest.raises(ValueError, match="none for 50 rows, the first of them row 2"):
-        quick(conditional=True).fit(images, y)
+    for labels in (y, np.ma.masked_equal(["a", "b", "?"] * 50, "?")):
+        with pytest.raises(ValueError, match="none for 50 rows, the first of them row 2"):
+            quick(conditional=True).fit(images, labels)
 
 
 def test_binary_samples_are_draws_of_their_probabilities(images):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skae._shared.labels import find_labelled
+from skae._shared.labels import find_labelled, unmask
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -164,7 +164,7 @@ def read_labels(X, y, name: str) -> np.ndarray:
             f"This {name} requires y to be passed, but the target y is None. "
             "Pass class labels, or set conditional=False."
         )
-    labels = column_or_1d(y, warn=True)
+    labels = column_or_1d(unmask(y), warn=True)
     check_consistent_length(X, labels)
     missing = np.flatnonzero(~find_labelled(labels))
     if len(missing):

@@ -72,9 +72,9 @@ def _refuse_what_is_no_table(X):
             "or np.concatenate for batches."
         )
     first = X[0] if isinstance(X, list | tuple) and X else X
-    if isinstance(first, Mapping | Set):
-        of_first = "" if first is X else f" of {type(first).__name__}"
-        remedy = "pandas.DataFrame(X), or the array under one of its keys"
+    if isinstance(first, Mapping | Set) or hasattr(X, "_fields"):
+        of_first = f" of {type(first).__name__}" if isinstance(X, list) else ""
+        remedy = "pandas.DataFrame(X), or the array under one of its keys or fields"
         if isinstance(first, Set):
             remedy = "an array, whose rows have an order"
         raise ValueError(

@@ -47,7 +47,8 @@ def _refuse_dates(X):
 
 
 def _is_object(dtype) -> bool:
-    return isinstance(dtype, np.dtype) and dtype.kind == "O"
+    # Decimals of Arrow are objects as well.
+    return getattr(dtype, "kind", "") == "O"
 
 
 def _blank_columns(X):

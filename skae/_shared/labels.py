@@ -10,10 +10,10 @@ from skae.exceptions import SkaeWarning
 def keep_labelled(y, *tables):
     """Return the labels that are not missing, and the corresponding rows of tables.
 
-    NaN, None and pandas' missing values are missing labels. Warns if rows are left out, and raises
-    an error if none is left or the lengths differ.
+    NaN, None, pandas' missing values and masked cells are missing labels. Warns if rows are left
+    out, and raises an error if none is left or the lengths differ.
     """
-    y = column_or_1d(np.array(y, dtype=object) if isinstance(y, list | tuple) else y)
+    y = column_or_1d(np.array(y, dtype=object) if isinstance(y, list | tuple) else unmask(y))
     check_consistent_length(y, *tables)
     there = find_labelled(y)
     if not there.any():
@@ -26,6 +26,12 @@ def keep_labelled(y, *tables):
         SkaeWarning,
     )
     return labels, *(_safe_indexing(table, np.flatnonzero(there)) for table in tables)
+
+
+def unmask(values):
+    """Return a masked array as an ordinary one, with None in masked cells, and others unchanged."""
+    is_masked = np.ma.is_masked(values)
+    return np.where(np.ma.getmaskarray(values), None, values.data) if is_masked else values
 
 
 def find_labelled(y) -> np.ndarray:

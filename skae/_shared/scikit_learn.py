@@ -12,6 +12,8 @@ from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_sample_weight
 from sklearn.utils.validation import validate_data as _validate_data
 
+from skae._shared.labels import unmask
+
 __all__ = [
     "CallbackSupportMixin",
     "check_weights",
@@ -106,7 +108,9 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
     if sample_weight is None:
         return None
     with config_context(array_api_dispatch=False):
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = _check_sample_weight(
+            unmask(sample_weight), X, dtype=np.float64, ensure_non_negative=True
+        )
     if not weights.any():
         raise ValueError(
             "`sample_weight` must have a positive entry. Got zeros only. "

@@ -64,7 +64,7 @@ def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
     codes : array-like of shape (n_samples, n_codes)
         Codes.
     y : array-like of shape (n_samples,)
-        Labels. Rows without one (NaN, None or NA) are left out, with a warning.
+        Labels. Rows without one (NaN, None, NA or masked) are left out, with a warning.
     n_neighbors : int, default=5
         Number of neighbours, less than the number of labelled rows.
 
@@ -77,7 +77,8 @@ def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
     Raises
     ------
     ValueError
-        If `codes` and `y` differ in their number of rows, or `n_neighbors` is too large.
+        If `codes` and `y` differ in their number of rows, `y` are not labels but numbers with
+        decimals, or `n_neighbors` is too large.
 
     References
     ----------
@@ -96,6 +97,11 @@ def neighborhood_hit(codes, y, *, n_neighbors=5) -> float:
     True
     """
     y, codes = keep_labelled(y, to_array(codes))
+    if y.dtype.kind == "f" and (y % 1 != 0).any():
+        raise ValueError(
+            "`y` must be labels. Got numbers with decimals. Group them into classes first, as with "
+            "numpy.digitize."
+        )
     if not 1 <= n_neighbors < len(codes):
         raise ValueError(
             f"`n_neighbors` must be at least 1 and less than the {len(codes)} rows. "

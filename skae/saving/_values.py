@@ -56,6 +56,7 @@ def _get_pandas():
 
 _KINDS: dict[str, tuple[Callable, Callable]] = {
     "builtins.bytes": (lambda value: [value.hex()], bytes.fromhex),
+    "builtins.frozenset": (lambda value: sorted(value, key=repr), lambda *parts: frozenset(parts)),
     "datetime.date": (lambda value: [value.isoformat()], date.fromisoformat),
     "decimal.Decimal": (lambda value: [str(value)], Decimal),
     "uuid.UUID": (lambda value: [str(value)], UUID),
