@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from skae.io._totals import is_total
 from skae.io._written import is_text
 
 # Larger whole numbers are rounded as floats.
@@ -16,6 +17,8 @@ _DATE = re.compile(
     r"(\d{1,2},? )?\d{4})([ T]\d{1,2}:\d\d.*)?"
 )
 _CODE = re.compile(r"0\d{2,}")
+# Codes of countries, such as NA for Namibia.
+_COUNTRY = re.compile("[A-Z]{2}")
 # Whole numbers of so many digits are rounded as floats.
 _LONG_CODE = re.compile(rf"{_CODE.pattern}|\d{{17,}}")
 # Numbers that stand for missing values in many files, apart from those of huge size.
@@ -30,7 +33,7 @@ def describe_doubts(columns, target=None):
 
     Remarks are on whole numbers that are rounded, days written as 20240531, numbers that may stand
     for missing values, also in the target, dates that were read as text, and a first column of text
-    that is empty below its values.
+    that is empty below its values or names totals.
     """
     if target is not None:
         yield from _describe_fillers(target)
@@ -81,6 +84,9 @@ def _describe_text(column, *, is_first):
     if 2 * len(dates) > len(texts):
         shown = " and ".join(map(repr, dates[:2]))
         yield f"Column {column.name} may hold dates, such as {shown}, read as text"
+    totals = [text for text in texts if is_first and is_total(text)]
+    if totals:
+        yield f"Rows called {totals[0]!r} may be sums of others: leave them out if so"
     n_rows = len(column.values)
     has_labels = is_first and len(texts) > 1 and present.is_unique and present.index[0] == 0
     if has_labels and 3 * len(present) <= 2 * n_rows:
@@ -91,13 +97,19 @@ def _describe_text(column, *, is_first):
 
 
 def describe_codes(records, columns):
-    """Yield remarks on columns whose numbers are written like codes in some of the records."""
+    """Yield remarks on numbers written like codes, and on codes NA, in some of the records."""
     for index, column in enumerate(columns):
         cells = [record[index] for record in records if index < len(record)]
         pattern = _CODE if column.values.dtype.kind in "iu" else _LONG_CODE
         code = next((cell for cell in cells if pattern.fullmatch(cell)), None)
         if code is not None and not column.reason and not is_text(column.values):
             yield _advise(column.name, f"may hold codes, such as {code}, read as numbers")
+        if (
+            "NA" in cells
+            and all(map(_COUNTRY.fullmatch, others := set(cells) - {"", "NA"}))
+            and others
+        ):
+            yield f"Cells NA of column {column.name} are missing: rename them if they are codes"
 
 
 def describe_swallowed(columns, separator):

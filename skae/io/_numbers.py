@@ -12,7 +12,7 @@ _SIGNS = str.maketrans(
     | dict.fromkeys("\u200b\u200e\u200f\u202a\u202c\u202d\ufeff", "")
     | {"\u066b": "."}
 )
-_NO_VALUE = {"\u2026", "?", "*", "nan", "null", "(null)", "none", "nil", "\\n"}
+_NO_VALUE = {"", "\u2026", "?", "*", "nan", "null", "(null)", "none", "nil", "\\n"}
 _NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "k.a.", "missing", "unknown"}
 # Dashes, which may be a rule below the names, frames, points, .A to .Z of SAS and Stata, and errors
 # of spreadsheets in any language.

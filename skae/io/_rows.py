@@ -1,5 +1,7 @@
 """Removal of rows without data: empty lines, comments, notes below the table, and totals."""
 
+import re
+
 import numpy as np
 
 from skae.io._layout import COMMENT_MARKS
@@ -8,8 +10,12 @@ from skae.io._totals import find_totals, is_total
 
 # Maximum number of lines below a table that are examined.
 _MOST_BELOW = 10
-# In so few columns, a last row of text alone may just lack its value.
+# In so few columns, a last row of text alone may just lack its value, unless it begins as a note.
 _FEW_COLUMNS = 2
+_NOTE = re.compile(
+    r" *([*\u2020\u2021]|(sources?|notes?|quellen?|anmerkung(en)?|fuente|notas?|remarques?)\b.*:)",
+    re.IGNORECASE,
+)
 
 
 def drop_odd_rows(frame, titles, n_columns):
@@ -104,8 +110,13 @@ def _find_below(frame, n_columns):
     if len(texts) and all(is_value(own) or is_total(own) for own in texts.iloc[-_MOST_BELOW:]):
         return found
     n_filled = others.iloc[:, 1:].notna().sum(axis=1)
-    is_unlike = n_columns > _FEW_COLUMNS and len(others) and n_filled.min() > 0
-    return found if is_unlike else np.zeros(len(frame), dtype=bool)
+    is_unlike = n_columns > _FEW_COLUMNS or _begins_note(frame[0][found])
+    is_sure = is_unlike and len(others) and n_filled.min() > 0
+    return found if is_sure else np.zeros(len(frame), dtype=bool)
+
+
+def _begins_note(texts):
+    return bool(len(texts)) and _NOTE.match(str(texts.iloc[0])) is not None
 
 
 def _is_text(frame, name):

@@ -245,6 +245,7 @@ def test_numbers_are_read_in_many_notations(read):
         (["987-", "5"], [-987, 5]),
         (["-", "5.5", "--", "n/a", "#DIV/0!"], [np.nan, 5.5, np.nan, np.nan, np.nan]),
         (["True", "", "False"], [1, np.nan, 0]),
+        (["\u00a0", "1.5", "", "3"], [np.nan, 1.5, np.nan, 3]),
         ([".", "1.5", ".A", ".z"], [np.nan, 1.5, np.nan, np.nan]),
         (["\u202d1.5\u202c", "\u0661\u066b\u0665"], [1.5, 1.5]),
         (["1.5D+03", "-2.5D-01", "3"], [1500, -0.25, 3]),
@@ -355,6 +356,20 @@ def test_lines_that_are_no_data_are_left_out(read):
         assert has_remark(table, "left out: ")
 
 
+def test_totals_between_rows_are_remarked_on(read):
+    for rows in ("Total,6\nx,1\ny,2\nz,3\n", "x,1\ny,2\nSubtotal,3\nz,3\n"):
+        table = read(f"k,a\n{rows}", numeric_only=False)
+        assert len(table.X) == 4
+        assert has_remark(table, "may be sums of others")
+
+
+def test_missing_codes_of_countries_are_remarked_on(read):
+    table = read("k,a\nNA,1\nDE,2\nFR,3\n", numeric_only=False, missing="keep")
+    assert has_remark(table, "Cells NA of column k are missing")
+    for text in ("k,a\nNA,1\nx,2\ny,3\n", "k,a\nNA,1\n,2\nNA,3\n"):
+        assert not has_remark(read(text, missing="keep"), "Cells NA")
+
+
 def test_totals_are_left_out(read):
     for total in ["Total,7.3", "Grand total,7.3", "Summe,", ",7.3"]:
         table = read(f"item,a\nx,1.1\ny,2.2\nz,4\n{total}\n")
@@ -374,6 +389,14 @@ def test_statistics_below_dates_and_numbers_are_left_out(read):
     for last in ["y", "n"]:
         table = read(f"a,answer,b\n1,y,2\n2,{last},3\n,n,5\n", missing="keep")
         assert len(table.X) == 3
+
+
+def test_notes_below_two_columns_are_left_out_if_they_begin_as_notes(read):
+    for note in ("Source: Eurostat\nprovisional\n", "* estimated\n"):
+        table = read(f"k,a\nx,1\ny,2\nz,3\n\n{note}", numeric_only=False, missing="keep")
+        assert len(table.X) == 3
+        assert has_remark(table, "Lines below the table left out")
+    assert len(read("k,a\nx,1\ny,2\nz,3\nNotes\n", numeric_only=False, missing="keep").X) == 4
 
 
 def test_notes_below_a_first_column_of_text_are_left_out(read):
