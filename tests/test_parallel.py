@@ -172,6 +172,28 @@ def test_adversarial_models_of_many_seeds_are_those_alone(divergence, wine):
     assert_equal_fits(estimators, wine[0])
 
 
+def test_an_error_of_a_prior_is_that_of_its_own_task(wine):
+    n_draws = []
+
+    def fail_later(n_rows, rng):
+        n_draws.append(n_rows)
+        if len(n_draws) > 4:
+            raise ArithmeticError
+        return rng.normal(size=(n_rows, 2))
+
+    search = GridSearchCV(
+        AdversarialAutoencoderTransformer(2, max_iter=3, batch_size=20, random_state=0),
+        {"prior": [fail_later, "gaussian"]},
+        cv=[(np.arange(60), np.arange(60, 89))],
+        error_score=-1.0,
+        refit=False,
+    )
+    alone = clone(search).set_params(param_grid={"prior": ["gaussian"]}).fit(wine[0])
+    with side_by_side():
+        together = search.fit(wine[0]).cv_results_["mean_test_score"]
+    assert together.tolist() == [-1.0, alone.cv_results_["mean_test_score"][0]]
+
+
 @pytest.mark.slow
 def test_models_of_incomplete_tables_are_those_alone(wine):
     X = wine[0][:, :6].copy()
@@ -562,12 +584,13 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
 
 @pytest.mark.mostly_slow(2)
 @pytest.mark.parametrize("n_rows", [300, 1100])
-def test_joint_memory_counts_as_memory_of_its_tasks(n_rows, monkeypatch):
+@pytest.mark.parametrize("kind", [AutoencoderTransformer, AdversarialAutoencoderTransformer])
+def test_joint_memory_counts_as_memory_of_its_tasks(kind, n_rows, monkeypatch):
     kept = []
     monkeypatch.setattr(Scheduler, "_keep_networks", lambda self, key, own: kept.append(own))
     X = np.random.default_rng(0).normal(size=(n_rows, 30)).cumsum(1)
     with side_by_side():
-        fit_all([make_transformer(hidden_layer_sizes=(40, 20), max_iter=2)] * 3, X)
+        fit_all([kind(2, hidden_layer_sizes=(40, 20), max_iter=2, random_state=0)] * 3, X)
     assert kept
     for networks in kept:
         sizes = {own.data_ptr(): own.nbytes() for own in list_memory(networks, set())}

@@ -14,14 +14,16 @@ from torch.nn import functional as F
 from skae._engine.judgement import find_row_errors
 from skae._engine.steps.adversarial import make_discriminator_groups, take_losses_
 from skae._engine.steps.dense import (
+    DenseNetworks,
     DenseStep,
     FlatParameters,
+    FlatTensors,
     StackStep,
     has_classes,
     is_plain,
 )
 from skae._engine.steps.products import make_stack
-from skae.modules import AdversarialAutoencoder, Autoencoder
+from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
 from skae.objectives import (
     AdversarialObjective,
     KLSparsity,
@@ -84,7 +86,47 @@ class PenaltyStep(CodeCostStep):
         return torch.stack(costs) * self.objective.alpha
 
 
-class DiscriminatorStep(CodeCostStep):
+class DiscriminatorNetworks(DenseNetworks):
+    """Dense networks with discriminators of their codes."""
+
+    discriminator: StackStep
+
+    def charge_(
+        self, code: Tensor, draws: Tensor, shares: Tensor, factors: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Train the discriminators, and return the costs of scaled codes that they tell apart.
+
+        `draws` (m, b, k) are from the prior, `shares` (m, b) are weights of the rows, and `factors`
+        (m,) those of the cost of a row. Returns the costs (m,), their gradient by the codes, and
+        the losses (m,) of the discriminators.
+        """
+        raw = code / self.code_scale
+        losses = self._learn(raw, draws, shares)
+        logits = self.discriminator.forward(raw)[..., 0]
+        negative = _keep_apart(-logits)
+        costs = (F.softplus(negative) * shares).sum(1) * factors
+        by_logits = -torch.sigmoid(negative) * shares * factors[:, None]
+        by_code = self.discriminator.backward(by_logits[..., None], to_inputs=True)
+        return costs, by_code / self.code_scale, losses
+
+    def _learn(self, raw: Tensor, draws: Tensor, shares: Tensor) -> Tensor:
+        """Train each discriminator on raw codes (m, b, k) and as many draws of the prior."""
+        logits = self.discriminator.forward(torch.cat([draws, raw], 1))[..., 0]
+        # Negative for draws, which should have high logits.
+        signed = torch.cat([torch.full_like(shares, -1), shares], 1) / (2 * raw.shape[1])
+        directed = _keep_apart(logits * signed.sign())
+        losses = (F.softplus(directed) * signed.abs()).sum(1)
+        by_logits = torch.sigmoid(directed) * signed
+        self.discriminator.backward(by_logits[..., None], to_inputs=False)
+        self.update_discriminators_()
+        return losses
+
+    def update_discriminators_(self) -> None:
+        """Make one AdamW step of the discriminators."""
+        raise NotImplementedError
+
+
+class DiscriminatorStep(DiscriminatorNetworks, CodeCostStep):
     """Training step that updates a discriminator first, then the autoencoder.
 
     The parameters are those of `DenseStep`, with an `AdversarialObjective`.
@@ -97,50 +139,47 @@ class DiscriminatorStep(CodeCostStep):
         super().__init__(modules, objective, groups)
         parts = [module.discriminator for module in modules]
         own = self.own_parameters = FlatParameters([list(part.parameters()) for part in parts])
-        activation = parts[0].activation
-        self.discriminator = StackStep(own.views, own.gradient_views, activation, limits=False)
+        self.discriminator = make_discriminators(parts[0], own)
         self._greatest_rates = [own[0]["lr"] for own in groups]
-        self._losses: list[Tensor] = []
+        self.losses: list[Tensor] = []
 
     def list_parameters(self) -> list[FlatParameters]:
         """Return all parameters, with those of the discriminators last."""
         return [*self.parameters, self.own_parameters]
 
     def find_costs_(self, code, inputs, weights):
-        raw = code / self.code_scale
-        shares = raw.new_ones(raw.shape[:2]) if weights is None else weights
-        self._learn(raw, shares)
-        logits = self.discriminator.forward(raw)[..., 0]
-        factor = self.objective.alpha / raw.shape[1]
-        negative = _keep_apart(-logits)
-        costs = (F.softplus(negative) * shares).sum(1) * factor
-        by_logits = -torch.sigmoid(negative) * shares * factor
-        by_code = self.discriminator.backward(by_logits[..., None], to_inputs=True)
-        return costs, by_code / self.code_scale
+        costs, by_code, losses = self.charge_(code, *self.prepare(code, weights))
+        self.losses += losses.unbind()
+        return costs, by_code
 
-    def _learn(self, raw: Tensor, shares: Tensor):
-        """Train each discriminator on raw codes (m, b, k) and as many draws of the prior."""
-        _, n_rows, n_codes = raw.shape
+    def prepare(self, code: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the last arguments of `charge_` for a batch."""
         prior, generator = self.objective.prior, self.objective.generator
-        draws = torch.stack([prior(n_rows, n_codes, generator) for _ in self.modules])
-        logits = self.discriminator.forward(torch.cat([draws.to(raw), raw], 1))[..., 0]
-        # Negative for draws, which should have high logits.
-        signed = torch.cat([torch.full_like(shares, -1), shares], 1) / (2 * n_rows)
-        directed = _keep_apart(logits * signed.sign())
-        losses = (F.softplus(directed) * signed.abs()).sum(1)
-        by_logits = torch.sigmoid(directed) * signed
-        self.discriminator.backward(by_logits[..., None], to_inputs=False)
+        n_models, n_rows, n_codes = code.shape
+        draws = torch.stack([prior(n_rows, n_codes, generator) for _ in range(n_models)]).to(code)
+        shares = code.new_ones(code.shape[:2]) if weights is None else weights
+        return draws, shares, code.new_full((n_models,), self.objective.alpha / n_rows)
+
+    def update_discriminators_(self):
         self.exchange_([self.own_parameters.gradients])
+        self.own_parameters.step_(self.list_discriminator_groups())
+
+    def list_discriminator_groups(self) -> list[dict]:
+        """Return AdamW's settings for the discriminators: one per network, or one for all."""
         rates = [own[0]["lr"] for own in self.groups]
-        self.own_parameters.step_(make_discriminator_groups(rates, self._greatest_rates))
-        self._losses += losses.unbind()
+        return make_discriminator_groups(rates, self._greatest_rates)
 
     def judge_codes(self, code, inputs):
         logits = self.discriminator.forward(code / self.code_scale)[..., 0]
         return F.softplus(_keep_apart(-logits)) * self.objective.alpha
 
     def take_records(self) -> dict[str, float]:
-        return take_losses_(self._losses)
+        return take_losses_(self.losses)
+
+
+def make_discriminators(module: DenseStack, own: FlatTensors) -> StackStep:
+    """Return the passes of discriminators of the form of `module`, given their parameters."""
+    return StackStep(own.views, own.gradient_views, module.activation, limits=False)
 
 
 def _keep_apart(values: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ def bind_adamw(tensors: Sequence[list[Tensor]]) -> Callable[..., Any]:
 
     The fused step on flat buffers is private in torch, and its public wrapper costs more than the
     step itself. `tensors` are lists of parameters, their gradients, AdamW's two moments, and
-    numbers of steps including this one.
+    numbers of steps including this one. Settings are keywords from `list_settings`.
     """
     *buffers, n_steps = tensors
     return partial(torch._fused_adamw_, *buffers, [], n_steps, amsgrad=False, maximize=False)

@@ -3,8 +3,8 @@
 Products and activations are computed for the networks of all trainings together, and so are losses
 of differences, whatever the ranges of the columns. AdamW updates all networks with equal settings
 in one call. Everything else that differs between trainings, such as links, is computed on the slice
-of each training, by the same calls as alone; so are costs of the codes, with their discriminators.
-Networks that fill missing cells train alone.
+of each training, by the same calls as alone; so are penalties on the codes. Networks that fill
+missing cells train alone.
 """
 
 import itertools
@@ -15,10 +15,17 @@ import torch
 from torch import Tensor
 
 from skae._engine.steps.averaging import mix_
-from skae._engine.steps.code_costs import CodeCostStep, DiscriminatorStep, PenaltyStep
+from skae._engine.steps.code_costs import (
+    CodeCostStep,
+    DiscriminatorNetworks,
+    DiscriminatorStep,
+    PenaltyStep,
+    make_discriminators,
+)
 from skae._engine.steps.dense import (
     DenseNetworks,
     DenseStep,
+    FlatParameters,
     FlatTensors,
     bind_adamw,
     find_losses_,
@@ -30,6 +37,7 @@ from skae._engine.steps.epoch import Batch, Costs, Training
 from skae._engine.steps.products import count_held_rows
 from skae._engine.steps.step import Step, leave_gradients
 from skae._engine.steps.variational import PosteriorNetworks, VariationalStep
+from skae.modules import DenseStack
 from skae.modules._products import LARGE_PRODUCT
 from skae.objectives import AbsoluteError, ColumnUnits, HuberLoss, PreparedLoss, SquaredError
 
@@ -76,7 +84,7 @@ def _can_judge_together(training: Training) -> bool:
 
 def count_bytes(step: DenseStep) -> int:
     """Return the memory of the parameters and their gradients in bytes."""
-    return sum(2 * own.values.nbytes for own in step.parameters)
+    return sum(2 * own.values.nbytes for own in step.list_parameters())
 
 
 def count_joint_bytes(training: Training) -> int:
@@ -90,20 +98,29 @@ def count_joint_bytes(training: Training) -> int:
     judged = [] if epoch.judged is None else [own.nbytes for own in epoch.judged]
     numbers = [*{batch.rows.shape[1] for batch in epoch.batches}]
     numbers += [] if epoch.judged is None else [epoch.judged[1].shape[1]]
-    shapes = [view.shape[1:] for view in step.parameters[0].views if view.dim() == 3]
+    n_held = _count_held(step.parameters[0], numbers)
+    if isinstance(step, DiscriminatorStep):
+        # Of rows, and of rows and draws together.
+        n_held += _count_held(step.own_parameters, [n * own for own in numbers for n in (1, 2)])
+    values = [own.values for own in step.list_parameters()]
+    n_cells = len(step.modules) * n_held + 5 * sum(own.numel() for own in values)
+    return n_cells * values[0].element_size() + sum(judged)
+
+
+def _count_held(parameters: FlatTensors, numbers: Sequence[int]) -> int:
+    """Return the number of cells that layers hold for some numbers of rows and for a gradient."""
+    shapes = [view.shape[1:] for view in parameters.views if view.dim() == 3]
     widths = [shapes[0][1]]
     for n_outputs, n_inputs in shapes:
         widths += [n_outputs, n_inputs, n_inputs]
-    n_held = sum(count_held_rows(own, width) * width for own in numbers for width in widths)
-    values = [own.values for own in step.parameters]
-    n_cells = len(step.modules) * n_held + 5 * sum(own.numel() for own in values)
-    return n_cells * values[0].element_size() + sum(judged)
+    n_rows = sum(count_held_rows(own, width) * width for own in numbers for width in widths)
+    return n_rows + max(shape.numel() for shape in shapes)
 
 
 def _describe(step: DenseStep) -> tuple[int, Hashable]:
     """Return the number of the largest weights, and a value that is equal for equal networks."""
     first = step.modules[0]
-    shapes = [view.shape[1:] for own in step.parameters for view in own.views]
+    shapes = [view.shape[1:] for own in step.list_parameters() for view in own.views]
     likelihood = type(step.likelihood) if isinstance(step, VariationalStep) else None
     kind = (
         _KINDS[type(step)],
@@ -111,13 +128,14 @@ def _describe(step: DenseStep) -> tuple[int, Hashable]:
         tuple(shapes),
         len(step.parameters),
         len(first.encoder.linears),
-        first.encoder.activation,
-        first.decoder.activation,
+        *(stack.activation for stack in first.modules() if isinstance(stack, DenseStack)),
         step.has_link,
         step.parameters[0].values.dtype,
         _find_loss(step.loss),
     )
-    return max(shape.numel() for shape in shapes), kind
+    # Discriminators see as many draws as rows.
+    n_weights = max(shape.numel() for shape in shapes) * (1 + isinstance(step, DiscriminatorStep))
+    return n_weights, kind
 
 
 def _find_loss(prepared: PreparedLoss) -> Hashable:
@@ -155,6 +173,9 @@ def _repeat(bounds: Sequence[Tensor | None], sizes: Sequence[int]) -> Tensor:
 class _Member:
     """Training whose networks are a slice of joint memory."""
 
+    batch: Batch
+    """Rows of the present step."""
+
     def __init__(self, training: Training, own: slice):
         self.training, self.own = training, own
         step: Any = training.step
@@ -165,20 +186,21 @@ class _Member:
         self.groups: list[Sequence[dict]] = step.list_groups()
         """Settings for each group of parameters: one per network, or one for all."""
 
-        self.counts = [float(parameters.n_steps) for parameters in step.parameters]
+        self.parameters: list[FlatParameters] = step.list_parameters()
+        self.counts = [float(parameters.n_steps) for parameters in self.parameters]
         """Number of steps before joint training, for each group of parameters."""
 
-        self.values = [parameters.values for parameters in step.parameters]
-        """Values of the networks of the step, which may be others than `step.parameters` has."""
+        self.values = [parameters.values for parameters in self.parameters]
+        """Values of the networks of the step, which may be others than `parameters` has."""
 
     def lend(self, averages: Sequence[FlatTensors]):
         """Let the step copy its values from joint memory."""
-        for parameters, joint in zip(self.step.parameters, averages, strict=True):
+        for parameters, joint in zip(self.parameters, averages, strict=True):
             parameters.values = joint.values[self.own]
 
     def reclaim(self):
         """Let the step have its own values again."""
-        for parameters, values in zip(self.step.parameters, self.values, strict=True):
+        for parameters, values in zip(self.parameters, self.values, strict=True):
             parameters.values = values
 
     def begin_step(self):
@@ -191,9 +213,8 @@ class _JointPasses(DenseNetworks):
     """Passes of the networks of several trainings, with parameters in joint memory."""
 
     def __init__(self, module: Any, tensors: Sequence[FlatTensors]):
-        stacks, *paths = tensors
-        own = make_stack_steps(module, stacks)
-        super().__init__(module, own, paths[0] if paths else None)
+        paths = None if module.linear_path is None else tensors[1]
+        super().__init__(module, make_stack_steps(module, tensors[0]), paths)
         self.members: list[_Member] = []
 
     def take(self, members: list[_Member]):
@@ -231,13 +252,14 @@ class JointNetworks(_JointPasses):
         n_models = sum(len(own.step.modules) for own in trainings)
         self.n_bytes = sum(map(count_joint_bytes, trainings))
         self.tensors = [
-            FlatTensors(n_models, [view[0] for view in own.views]) for own in first.parameters
+            FlatTensors(n_models, [view[0] for view in own.views])
+            for own in first.list_parameters()
         ]
         super().__init__(first.modules[0], self.tensors)
         self.averages = [tensors.make_twin() for tensors in self.tensors]
         self.judging = _JointPasses(first.modules[0], self.averages)
         self.losses: list[Tensor] = []
-        self.views: dict[tuple[int, int, int], list[Tensor]] = {}
+        self.updates: dict[tuple, Callable[..., Any]] = {}
         # Adding a number would convert it to a tensor in each step.
         self.one = torch.ones(())
 
@@ -274,11 +296,10 @@ class JointNetworks(_JointPasses):
         self.n_steps = {
             float(own.n_steps): own.n_steps.clone()
             for member in self.members
-            for own in member.step.parameters
+            for own in member.parameters
         }
         first: Any = trainings[0]
-        in_joint_memory = len(first.step.list_parameters()) == len(self.tensors)
-        self.stays = in_joint_memory and not first.epoch.shows_networks
+        self.stays = not first.epoch.shows_networks
         self.judged: list[Tensor] = []
         if self.stays and _can_judge_together(first):
             epochs: list[Any] = [own.epoch for own in trainings]
@@ -289,16 +310,15 @@ class JointNetworks(_JointPasses):
     def take(self, members: list[_Member]):
         super().take(members)
         self.judging.take(members)
-        self.views.clear()
+        self.updates.clear()
 
     @torch.no_grad()
     def _gather(self):
         """Copy parameters and moments to joint memory."""
-        steps = [member.step for member in self.members]
-        for step in steps:
-            step.averaged.go_on(step)
+        for member in self.members:
+            member.step.averaged.go_on(member.step)
         for position, tensors in enumerate(self.tensors):
-            own = [step.parameters[position] for step in steps]
+            own = [member.parameters[position] for member in self.members]
             torch.cat([parameters.values for parameters in own], out=tensors.values)
             for moment, joint in enumerate(tensors.moments):
                 torch.cat([parameters.moments[moment] for parameters in own], out=joint)
@@ -322,7 +342,7 @@ class JointNetworks(_JointPasses):
                 averaged.keep(member.step.copy_values(), average, member.step)
 
     def _copy_back(self, member: _Member):
-        parts = zip(self.tensors, member.step.parameters, member.counts, strict=True)
+        parts = zip(self.tensors, member.parameters, member.counts, strict=True)
         for tensors, theirs, count in parts:
             theirs.values.copy_(tensors.values[member.own])
             for mine, moment in zip(tensors.moments, theirs.moments, strict=True):
@@ -399,16 +419,23 @@ class JointNetworks(_JointPasses):
     def _train_batch(self, batches: Sequence[Batch]):
         """Make a step of every training that has not failed."""
         inputs = torch.cat([batch.inputs for batch in batches])
-        self._for_each(_Member.begin_step)
+        self._begin_step(batches)
         self.backward(self._lose_(self.forward(inputs), inputs, batches))
         self._update_()
+
+    def _begin_step(self, batches: Sequence[Batch]):
+        """Prepare the next step of every training, and count it."""
+        for member, batch in zip(self.members, batches, strict=True):
+            member.batch = batch
+        self._for_each(_Member.begin_step)
+        for n_steps in self.n_steps.values():
+            n_steps += self.one
 
     def _lose_(self, output: Tensor, inputs: Tensor, batches: Sequence[Batch]) -> Tensor:
         """Store the losses of all networks, and return the gradient by the outputs."""
         if self.loss is not None:
             return self._lose_together_(self.loss, output, inputs, batches)
-        parts = dict(zip(map(id, self.members), batches, strict=True))
-        self._for_each(lambda member: _lose_(member, output, parts[id(member)]))
+        self._for_each(lambda member: _lose_(member, output))
         return output
 
     def _for_each(self, act: Callable[[_Member], Any]) -> list[Any]:
@@ -437,20 +464,19 @@ class JointNetworks(_JointPasses):
 
     def _update_(self):
         """Make one AdamW step of every network, in one call for all with equal settings."""
-        for n_steps in self.n_steps.values():
-            n_steps += self.one
-        for position in range(len(self.tensors)):
-            for (count, *_), (settings, spans) in self._list_runs(position).items():
-                views = [self._find_views(position, own) for own in spans]
-                parts = [[*own] for own in zip(*views, strict=True)]
-                bind_adamw([*parts, [self.n_steps[count]] * len(spans)])(**settings)
+        for position in range(len(self.members[0].step.parameters)):
+            self._update_at(position)
 
-    def _find_views(self, position: int, own: slice) -> list[Tensor]:
-        """Return the parts of parameters and moments that belong to some networks."""
-        key = position, own.start, own.stop
-        if key not in self.views:
-            self.views[key] = [buffer[own] for buffer in self.tensors[position].buffers]
-        return self.views[key]
+    def _update_at(self, position: int):
+        """Make one AdamW step of some parameters of every network."""
+        for (count, *_), (settings, spans) in self._list_runs(position).items():
+            key = position, count, *((own.start, own.stop) for own in spans)
+            if key not in self.updates:
+                parts = [
+                    [buffer[own] for own in spans] for buffer in self.tensors[position].buffers
+                ]
+                self.updates[key] = bind_adamw([*parts, [self.n_steps[count]] * len(spans)])
+            self.updates[key](**settings)
 
     def _list_runs(self, position: int) -> dict[tuple, tuple[dict, list[slice]]]:
         """Return distinct settings of AdamW for some parameters, each with its networks.
@@ -487,7 +513,7 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
         self.log_variance = torch.cat([step.log_variance for step in steps])
 
     def _train_batch(self, batches: Sequence[Batch]):
-        self._for_each(_Member.begin_step)
+        self._begin_step(batches)
         steps: list[Any] = [member.step for member in self.members]
         drawn = [step.draw(batch.rows) for step, batch in zip(steps, batches, strict=True)]
         rows, noise = map(torch.cat, zip(*drawn, strict=True))
@@ -512,25 +538,29 @@ class JointPosteriors(JointNetworks, PosteriorNetworks):
 
 
 class JointCodeCosts(JointNetworks):
-    """Networks of several trainings whose codes have a cost, which each training computes."""
+    """Networks of several trainings whose codes have a cost."""
 
     def _train_batch(self, batches: Sequence[Batch]):
         inputs = torch.cat([batch.inputs for batch in batches])
-        self._for_each(_Member.begin_step)
+        self._begin_step(batches)
         code = self.encode(inputs)
-        costs, by_code = code.new_zeros(len(code)), torch.zeros_like(code)
-        parts = dict(zip(map(id, self.members), batches, strict=True))
-
-        def charge(member: _Member):
-            own, batch, step = member.own, parts[id(member)], member.step
-            assert isinstance(step, CodeCostStep)  # noqa: S101
-            costs[own], by_code[own] = step.find_costs_(code[own], batch.inputs, batch.weights)
-
-        self._for_each(charge)
+        costs, by_code = self._charge(code)
         gradient = self._lose_(self.decode(code), inputs, batches)
         self.encode_backward(self.decode_backward(gradient).add_(by_code))
         self._add_costs(costs)
         self._update_()
+
+    def _charge(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the costs (m,) of scaled codes, and their gradient, which each step computes."""
+        costs, by_code = code.new_zeros(len(code)), torch.zeros_like(code)
+
+        def charge(member: _Member):
+            own, batch, step = member.own, member.batch, member.step
+            assert isinstance(step, CodeCostStep)  # noqa: S101
+            costs[own], by_code[own] = step.find_costs_(code[own], batch.inputs, batch.weights)
+
+        self._for_each(charge)
+        return costs, by_code
 
     def _add_costs(self, costs: Tensor):
         """Add costs (m,) to the losses of the last batch."""
@@ -542,12 +572,39 @@ class JointCodeCosts(JointNetworks):
                 member.losses[-1] = member.losses[-1] + costs[member.own]
 
 
+class JointDiscriminators(JointCodeCosts, DiscriminatorNetworks):
+    """Networks of several trainings with discriminators, all in joint memory."""
+
+    def __init__(self, trainings: Sequence[Training]):
+        super().__init__(trainings)
+        first: Any = trainings[0].step.modules[0]
+        self.discriminator = make_discriminators(first.discriminator, self.tensors[-1])
+
+    def _charge(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        prepared = self._for_each(lambda own: own.step.prepare(code[own.own], own.batch.weights))
+        # Trainings that have failed have no draws.
+        blank = torch.zeros_like(code), code.new_zeros(code.shape[:2]), code.new_zeros(len(code))
+        given = [
+            tuple(part[member.own] for part in blank) if own is None else own
+            for member, own in zip(self.members, prepared, strict=True)
+        ]
+        costs, by_code, losses = self.charge_(code, *map(torch.cat, zip(*given, strict=True)))
+        for member in self.members:
+            member.step.losses += losses[member.own].unbind()
+        return costs, by_code
+
+    def update_discriminators_(self):
+        for member in self.members:
+            member.groups[len(self.tensors) - 1 :] = [member.step.list_discriminator_groups()]
+        self._update_at(len(self.tensors) - 1)
+
+
 # Networks in joint memory by the kind of step whose work they do.
 _KINDS: dict[type[Step], type[JointNetworks]] = {
     DenseStep: JointNetworks,
     VariationalStep: JointPosteriors,
     PenaltyStep: JointCodeCosts,
-    DiscriminatorStep: JointCodeCosts,
+    DiscriminatorStep: JointDiscriminators,
 }
 
 
@@ -556,9 +613,9 @@ def join(trainings: Sequence[Training]) -> JointNetworks:
     return _KINDS[type(trainings[0].step)](trainings)
 
 
-def _lose_(member: _Member, output: Tensor, batch: Batch):
+def _lose_(member: _Member, output: Tensor):
     """Store the losses of one training, and turn the outputs of its networks into the gradient."""
-    own = output[member.own]
+    own, batch = output[member.own], member.batch
     losses, _ = member.step.losses_and_gradient_(own, batch.rows, batch.weights)
     member.losses.append(losses)
 
