@@ -1,5 +1,6 @@
 """Plots of codes, and of images decoded from a plane of codes."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
@@ -18,12 +19,13 @@ from skae.metrics._transformer import decode, encode, find_image_shape, to_array
 _KINDS = ("scatter", "pairs", "decoded")
 
 
+@dataclass(eq=False, repr=False)
 class CodeDisplay:
     """Scatter plot of two codes, plots of all pairs, or images decoded from a plane of codes.
 
     Create a display with `from_estimator` or `from_predictions`, which also plot it.
 
-    Parameters
+    Attributes
     ----------
     codes : ndarray of shape (n_samples, n_codes)
         Codes.
@@ -39,9 +41,6 @@ class CodeDisplay:
         Values of the two codes, ascending, at which `tiles` were decoded.
     image_shape : tuple of int, default=None
         Shape of a tile: (height, width) or (channels, height, width).
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         The axes. Not defined for pairs.
     axes_ : ndarray of matplotlib Axes of shape (n_components, n_components)
@@ -65,24 +64,14 @@ class CodeDisplay:
     'code 0'
     """
 
-    def __init__(
-        self,
-        codes,
-        y=None,
-        *,
-        kind="scatter",
-        components=(0, 1),
-        tiles=None,
-        tile_values=None,
-        image_shape=None,
-    ) -> None:
-        self.codes = codes
-        self.y = y
-        self.kind = kind
-        self.components = components
-        self.tiles = tiles
-        self.tile_values = tile_values
-        self.image_shape = image_shape
+    codes: np.ndarray
+    y: np.ndarray | None = None
+    _: KW_ONLY
+    kind: str = "scatter"
+    components: tuple[int, ...] = (0, 1)
+    tiles: np.ndarray | None = None
+    tile_values: np.ndarray | None = None
+    image_shape: tuple[int, ...] | None = None
 
     @classmethod
     def from_estimator(

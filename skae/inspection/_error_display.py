@@ -1,12 +1,13 @@
 """Plots of reconstruction errors per feature and per row."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
 
 from skae._shared.checks import check_choice
 from skae._shared.labels import keep_labelled
-from skae.inspection._images import draw_image, read_image_shape
+from skae.inspection._images import average_channels, draw_image, read_image_shape
 from skae.inspection._plotting import (
     BLUE,
     MOST_NAMES,
@@ -32,12 +33,13 @@ _UNITS = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class ReconstructionErrorDisplay:
     """Mean squared errors per feature, or per row.
 
     Create a display with `from_estimator` or `from_predictions`, which also plot it.
 
-    Parameters
+    Attributes
     ----------
     feature_errors : ndarray of shape (n_features,)
         Mean squared error of each feature, in units of X squared or as a share of its variance.
@@ -54,9 +56,6 @@ class ReconstructionErrorDisplay:
         Names of the features. None uses numbers.
     image_shape : tuple of int, default=None
         Shape (height, width) if features are pixels.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         The axes.
     figure_ : matplotlib Figure
@@ -78,24 +77,14 @@ class ReconstructionErrorDisplay:
     'proline'
     """
 
-    def __init__(
-        self,
-        feature_errors,
-        row_errors,
-        *,
-        kind="features",
-        y=None,
-        relative=False,
-        feature_names=None,
-        image_shape=None,
-    ) -> None:
-        self.feature_errors = feature_errors
-        self.row_errors = row_errors
-        self.kind = kind
-        self.y = y
-        self.relative = relative
-        self.feature_names = feature_names
-        self.image_shape = image_shape
+    feature_errors: np.ndarray
+    row_errors: np.ndarray
+    _: KW_ONLY
+    kind: str = "features"
+    y: np.ndarray | None = None
+    relative: bool | str = False
+    feature_names: list[str] | None = None
+    image_shape: tuple[int, ...] | None = None
 
     @classmethod
     def from_estimator(
@@ -270,7 +259,7 @@ class ReconstructionErrorDisplay:
         return self
 
     def _draw_bars(self, unit):
-        names = self.feature_names or [f"x{index}" for index in range(len(self.feature_errors))]
+        names = name_features(None, None, self.feature_names, len(self.feature_errors))
         # The largest errors come last, which is at the top of the plot.
         order = np.argsort(self.feature_errors)[-MOST_NAMES:]
         self.ax_.barh(range(len(order)), self.feature_errors[order], color=BLUE)
@@ -284,10 +273,8 @@ class ReconstructionErrorDisplay:
 
     def _draw_map(self, unit):
         limits = 0, float(self.feature_errors.max())
-        errors, shape = self.feature_errors, self.image_shape
-        if len(shape) == 3:
-            errors, shape = errors.reshape(shape).mean(axis=0).ravel(), shape[1:]
-        image = draw_image(self.ax_, errors, shape, limits, VALUES)
+        (errors,) = average_channels(self.feature_errors[None], self.image_shape)
+        image = draw_image(self.ax_, errors, errors.shape, limits, VALUES)
         self.figure_.colorbar(image, ax=self.ax_, label=f"{unit} of the pixel")
 
     def _draw_rows(self, unit):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skae._shared.checks import check_choice
 from skae._shared.extras import import_extra
-from skae.inspection._images import draw_image, read_image_shape
+from skae.inspection._images import average_channels, draw_image, read_image_shape
 from skae.inspection._plotting import (
     BLUE,
     DIFFERENCES,
@@ -214,9 +214,8 @@ class CodeExplanation:
 
 
 def _draw_maps(axes, means, image_shape):
-    if len(image_shape) == 3:
-        means = means.reshape(len(means), *image_shape).mean(axis=1).reshape(len(means), -1)
+    means = average_channels(means, image_shape)
     most = float(np.percentile(np.abs(means), 99.5))
     for panel, mean in zip(axes, means, strict=True):
-        image = draw_image(panel, mean, image_shape[-2:], (-most, most), DIFFERENCES)
+        image = draw_image(panel, mean, mean.shape, (-most, most), DIFFERENCES)
     axes[0].figure.colorbar(image, ax=list(axes), extend="both", label="mean change")

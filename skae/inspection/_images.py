@@ -78,6 +78,11 @@ def draw_image(ax, row, image_shape, limits, cmap):
     return artist
 
 
+def average_channels(rows, image_shape):
+    """Return rows as grey images, of shape (n_rows, height, width)."""
+    return rows.reshape(len(rows), -1, *image_shape[-2:]).mean(axis=1)
+
+
 def draw_mosaic(ax, tiles, tile_values, image_shape, **kwargs):
     """Draw images side by side, on axes with the values of two codes, and return the artist.
 

@@ -1,5 +1,7 @@
 """Plot of the loss per epoch."""
 
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
@@ -10,12 +12,13 @@ from skae.inspection._plotting import BLUE, COLORS, GREY, take_axes, widen
 _SIZE = (5.6, 4.0)
 
 
+@dataclass(eq=False, repr=False)
 class LossCurveDisplay:
     """Training and validation loss per epoch.
 
     Create a display with `from_estimator`, which also plots it.
 
-    Parameters
+    Attributes
     ----------
     loss : array-like of shape (n_epochs,)
         Training loss of each epoch.
@@ -23,9 +26,6 @@ class LossCurveDisplay:
         Loss of the held-out rows before the first epoch, if known, and after each epoch.
     best_epoch : int, default=None
         Epoch whose weights were kept. 0 is the start.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         The axes.
     figure_ : matplotlib Figure
@@ -45,10 +45,10 @@ class LossCurveDisplay:
     ['training', 'held-out rows']
     """
 
-    def __init__(self, loss, validation_loss=None, *, best_epoch=None) -> None:
-        self.loss = loss
-        self.validation_loss = validation_loss
-        self.best_epoch = best_epoch
+    loss: Sequence[float]
+    validation_loss: Sequence[float] | None = None
+    _: KW_ONLY
+    best_epoch: int | None = None
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None) -> Self:

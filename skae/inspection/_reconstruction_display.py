@@ -1,11 +1,12 @@
 """Plots of rows, their reconstructions and the difference."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from skae.inspection._images import choose_kind, draw_image, read_image_shape
+from skae.inspection._images import average_channels, choose_kind, draw_image, read_image_shape
 from skae.inspection._plotting import (
     BLUE,
     DIFFERENCES,
@@ -30,12 +31,13 @@ _KINDS_OF_IMAGES = (None, "image")
 _ROW_LABELS = ("original", "reconstruction", "difference")
 
 
+@dataclass(eq=False, repr=False)
 class ReconstructionDisplay:
     """Rows, their reconstructions, and the difference, one above the other.
 
     Create a display with `from_estimator` or `from_predictions`, which also plot it.
 
-    Parameters
+    Attributes
     ----------
     X : ndarray of shape (n_samples, n_features)
         Rows, one per column of the plot. Missing cells (NaN) are left blank.
@@ -49,9 +51,6 @@ class ReconstructionDisplay:
         Names of the features. None uses numbers.
     relative : bool, default=False
         Whether features are shown in standard deviations from their mean.
-
-    Attributes
-    ----------
     axes_ : ndarray of matplotlib Axes of shape (3, n_samples)
         Axes of the originals, the reconstructions and the differences, from top to bottom.
     figure_ : matplotlib Figure
@@ -73,22 +72,13 @@ class ReconstructionDisplay:
     (3, 5)
     """
 
-    def __init__(
-        self,
-        X,
-        reconstructions,
-        *,
-        kind="bars",
-        image_shape=None,
-        feature_names=None,
-        relative=False,
-    ) -> None:
-        self.X = X
-        self.reconstructions = reconstructions
-        self.kind = kind
-        self.image_shape = image_shape
-        self.feature_names = feature_names
-        self.relative = relative
+    X: np.ndarray
+    reconstructions: np.ndarray
+    _: KW_ONLY
+    kind: str = "bars"
+    image_shape: tuple[int, ...] | None = None
+    feature_names: list[str] | None = None
+    relative: bool = False
 
     @classmethod
     def from_estimator(
@@ -215,11 +205,9 @@ class ReconstructionDisplay:
             The display, with its axes.
         """
         n_rows = len(self.X)
-        names = self.feature_names or [f"x{index}" for index in range(self.X.shape[1])]
         options = {} if self.kind == "image" else {"sharex": True, "sharey": "row"}
-        axes = split_axes(
-            ax, "ReconstructionDisplay.plot", 3, n_rows, self._measure_tile(), **options
-        )
+        tile = self._measure_tile()
+        axes = split_axes(ax, "ReconstructionDisplay.plot", 3, n_rows, tile, **options)
         self.axes_, self.figure_ = axes, axes[0, 0].figure
         unit = "\n(std. dev.)" if self.relative else ""
         for label, left in zip(_ROW_LABELS, axes[:, 0], strict=True):
@@ -227,28 +215,18 @@ class ReconstructionDisplay:
         if self.kind == "image":
             self._draw_images()
         else:
-            self._draw_features(names)
+            self._draw_features()
         return self
 
     def _draw_images(self):
-        both = np.stack([self.X, self.reconstructions])
         limits = float(np.nanmin(self.X)), float(np.nanmax(self.X))
-        differences = self.reconstructions - self.X
-        if len(self.image_shape) == 3:
-            differences = differences.reshape(len(differences), *self.image_shape).mean(axis=1)
+        differences = average_channels(self.reconstructions - self.X, self.image_shape)
         most = float(np.nanmax(np.abs(differences)))
-        for column, (pair, difference) in enumerate(
-            zip(both.swapaxes(0, 1), differences, strict=True)
-        ):
-            for ax, row in zip(self.axes_[:2, column], pair, strict=True):
-                draw_image(ax, row, self.image_shape, limits, "gray")
-            image = draw_image(
-                self.axes_[2, column],
-                difference.ravel(),
-                self.image_shape[-2:],
-                (-most, most),
-                DIFFERENCES,
-            )
+        rows = zip(self.axes_.T, self.X, self.reconstructions, differences, strict=True)
+        for (above, middle, below), row, reconstruction, difference in rows:
+            draw_image(above, row, self.image_shape, limits, "gray")
+            draw_image(middle, reconstruction, self.image_shape, limits, "gray")
+            image = draw_image(below, difference, difference.shape, (-most, most), DIFFERENCES)
         self.figure_.colorbar(image, ax=list(self.axes_[2]), fraction=0.05, pad=0.01)
 
     def _measure_tile(self):
@@ -257,11 +235,10 @@ class ReconstructionDisplay:
         width = 3.0 if self.kind == "series" else measure_bars(self.X.shape[1])
         return width, 2.0
 
-    def _draw_features(self, names):
-        for column, (row, reconstruction) in enumerate(
-            zip(self.X, self.reconstructions, strict=True)
-        ):
-            above, middle, below = self.axes_[:, column]
+    def _draw_features(self):
+        names = name_features(None, None, self.feature_names, self.X.shape[1])
+        rows = zip(self.axes_.T, self.X, self.reconstructions, strict=True)
+        for column, ((above, middle, below), row, reconstruction) in enumerate(rows):
             above.set_title(f"row {column}", size="medium")
             self._draw_row(above, row, GREY)
             self._draw_row(middle, reconstruction, BLUE)

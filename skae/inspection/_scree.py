@@ -1,11 +1,13 @@
 """Plot of the variance kept against the number of codes."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import check_cv
@@ -36,6 +38,7 @@ _METRICS_OF_FRAMES = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class ScreeDisplay:
     """Variance kept, or error, against the number of codes, for an autoencoder and PCA.
 
@@ -46,7 +49,7 @@ class ScreeDisplay:
 
     Create a display with `from_estimator`, which also plots it.
 
-    Parameters
+    Attributes
     ----------
     n_components : array-like of int of shape (n_numbers,)
         Numbers of codes, in ascending order.
@@ -62,9 +65,6 @@ class ScreeDisplay:
     reference : {"PCA", "FAMD"}, default="PCA"
         Method of `pca_errors`: "FAMD", a factor analysis of mixed data, for data frames with
         columns of several kinds, whose errors are losses relative to the columns' baselines.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
         The axes.
     figure_ : matplotlib Figure
@@ -100,15 +100,13 @@ class ScreeDisplay:
     7
     """
 
-    def __init__(
-        self, n_components, errors, pca_errors, variances, *, chosen=None, reference="PCA"
-    ) -> None:
-        self.n_components = n_components
-        self.errors = errors
-        self.pca_errors = pca_errors
-        self.variances = variances
-        self.chosen = chosen
-        self.reference = reference
+    n_components: Sequence[int]
+    errors: ArrayLike
+    pca_errors: ArrayLike
+    variances: ArrayLike
+    _: KW_ONLY
+    chosen: int | None = None
+    reference: str = "PCA"
 
     @classmethod
     def from_estimator(

@@ -1,5 +1,6 @@
 """Plots of a row as one of its codes changes."""
 
+from dataclasses import KW_ONLY, dataclass
 from math import floor, log10
 from typing import Self
 
@@ -22,12 +23,13 @@ _MOST_CODES = 5
 _SHOWN = 99.5
 
 
+@dataclass(eq=False, repr=False)
 class LatentTraversalDisplay:
     """Decoded rows while one code changes and the others are fixed.
 
     Create a display with `from_estimator`, which also plots it.
 
-    Parameters
+    Attributes
     ----------
     reconstructions : ndarray of shape (n_components, n_steps, n_features)
         Decoded rows, for each code that changes and each of its values.
@@ -46,9 +48,6 @@ class LatentTraversalDisplay:
         Shape of images: (height, width) or (channels, height, width).
     feature_names : list of str, default=None
         Names of the features. None uses numbers.
-
-    Attributes
-    ----------
     axes_ : ndarray of matplotlib Axes
         Axes of shape (n_components, n_steps) for images, (1, n_components) otherwise.
     figure_ : matplotlib Figure
@@ -70,26 +69,15 @@ class LatentTraversalDisplay:
     (3, 5)
     """
 
-    def __init__(
-        self,
-        reconstructions,
-        values,
-        *,
-        scales,
-        start,
-        components,
-        kind="bars",
-        image_shape=None,
-        feature_names=None,
-    ) -> None:
-        self.reconstructions = reconstructions
-        self.values = values
-        self.scales = scales
-        self.start = start
-        self.components = components
-        self.kind = kind
-        self.image_shape = image_shape
-        self.feature_names = feature_names
+    reconstructions: np.ndarray
+    values: np.ndarray
+    _: KW_ONLY
+    scales: np.ndarray
+    start: np.ndarray
+    components: tuple[int, ...]
+    kind: str = "bars"
+    image_shape: tuple[int, ...] | None = None
+    feature_names: list[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -236,7 +224,7 @@ class LatentTraversalDisplay:
         changes = (self.reconstructions - self.start) / scales
         # A pixel that rarely varies can change by many of its standard deviations.
         most = float(np.nanpercentile(np.abs(changes), _SHOWN))
-        names = self.feature_names or [f"x{index}" for index in range(n_features)]
+        names = name_features(None, None, self.feature_names, n_features)
         for code, axes, change, values in zip(
             self.components, self.axes_[0], changes, self.values, strict=True
         ):
