@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skae import AutoencoderTransformer
+from skae.datasets import has_data_file
 from skae.exceptions import SkaeWarning
 
 _STATUS = Path("/proc/self/status")
@@ -39,6 +40,20 @@ def make_parser(description):
         help="parameters of the estimator, such as max_iter=50 activation=relu",
     )
     return parser
+
+
+def add_parts(parser, parts):
+    """Add an argument for the parts of a benchmark to run, all by default."""
+
+    def check(name):
+        if name not in parts:
+            raise argparse.ArgumentTypeError(f"must be among {', '.join(parts)}. Got {name}.")
+        return name
+
+    text = f"all by default: {', '.join(parts)}"
+    parser.add_argument(
+        "parts", nargs="*", type=check, default=list(parts), metavar="PART", help=text
+    )
 
 
 class _Settings(argparse.Action):
@@ -75,6 +90,14 @@ def is_installed(name):
     if find_spec(name) is not None:
         return True
     print(f"{name} is not installed and is left out; pip install 'skae[bench]' brings it.")
+    return False
+
+
+def has_data(name, file):
+    """Return whether the folder SKAE_DATA has a file, and print what is left out if not."""
+    if file is None or has_data_file(file):
+        return True
+    print(f"{name} is left out: SKAE_DATA does not name a folder with {file}.")
     return False
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from _common import has_data
 from scipy import sparse
 from sklearn.datasets import (
     load_breast_cancer,
@@ -19,7 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from skae.datasets import has_data_file, load_film_reviews, load_mnist, load_spoken_digits
+from skae.datasets import load_film_reviews, load_mnist, load_spoken_digits
 from skae.io import read_table
 
 _BANDS = _FRAMES = 32
@@ -46,11 +47,6 @@ class DataSet:
     standardize: bool = False
     needs: str | None = None
     max_rows: int | None = None
-
-    @property
-    def is_available(self):
-        """Whether the data are available."""
-        return self.needs is None or has_data_file(self.needs)
 
     def split(self, seed, *, full=False):
         """Return training rows and held-out rows, split by the seed."""
@@ -115,14 +111,9 @@ def load_film_reviews_as_tfidf():
     return vectorizer.fit_transform(reviews.text), reviews.label
 
 
-def _sklearn(loader):
-    def load():
-        return loader(return_X_y=True)
-
-    return load
-
-
-_IRIS, _WINE, _CANCER = map(_sklearn, (load_iris, load_wine, load_breast_cancer))
+_IRIS, _WINE, _CANCER = (
+    partial(load, return_X_y=True) for load in (load_iris, load_wine, load_breast_cancer)
+)
 
 # Small tables first. "scaled" tables are standardised, the others are in their original units.
 DATA_SETS = {
@@ -136,7 +127,7 @@ DATA_SETS = {
     "diabetes_scaled": DataSet(_load_diabetes, (2, 5), standardize=True),
     "swiss_roll": DataSet(_load_swiss_roll, (1, 2)),
     "friedman1": DataSet(_load_friedman, (3, 6)),
-    "digits": DataSet(_sklearn(load_digits), (4, 16, 32)),
+    "digits": DataSet(partial(load_digits, return_X_y=True), (4, 16, 32)),
     "spoken_digits": DataSet(_load_spoken_digits, (8, 32), needs="fsdd.npz"),
     "film_reviews": DataSet(load_film_reviews_as_tfidf, (16, 64), needs="reviews.jsonl.gz"),
     "mnist": DataSet(load_mnist, (8, 32), needs="mnist.npz"),
@@ -146,14 +137,7 @@ QUICK = ("iris", "wine_scaled", "swiss_roll", "digits")
 
 def select(names):
     """Return the named data sets, and print a line for each that is not available."""
-    chosen = {}
-    for name in names:
-        data = DATA_SETS[name]
-        if data.is_available:
-            chosen[name] = data
-        else:
-            print(f"{name} is left out: SKAE_DATA does not name a folder with {data.needs}.")
-    return chosen
+    return {name: DATA_SETS[name] for name in names if has_data(name, DATA_SETS[name].needs)}
 
 
 def select_folder(folder, *, raw=False, max_rows=None, part="all"):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skae.datasets import has_data_file, load_mnist
+from skae.datasets import load_mnist
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +19,6 @@ class Images:
     y_train: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
-
-
-def has_images(options):
-    """Return whether there are images for these options."""
-    return options.quick or has_data_file("mnist.npz")
 
 
 def load_images(options):

@@ -2,9 +2,8 @@
 
 import time
 
-import numpy as np
 from _common import print_table
-from _curve import fit_with_curve
+from _curve import fit_with_curve, judge
 from _generation_data import load_images
 from sklearn.decomposition import PCA
 
@@ -54,12 +53,6 @@ def make_model(architecture, side, n_components, options):
         "random_state": 0,
     }
     return AutoencoderTransformer(n_components, **(params | options.set))
-
-
-def judge(model, X):
-    """Return the squared error per image, summed over pixels."""
-    errors = np.square(X - model.inverse_transform(model.transform(X)), dtype=np.float64)
-    return float(errors.sum(axis=1).mean())
 
 
 def draw(curves, errors, title, path):

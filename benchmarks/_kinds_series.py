@@ -1,15 +1,12 @@
 """Series of different lengths: accuracy of a 1-nearest-neighbour classifier on codes."""
 
-from importlib.util import find_spec
-
 import numpy as np
-from _common import print_table
+from _common import has_data, is_installed, print_table
 from _series_data import load_sounds, load_vowels, load_waves, resample
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from skae import AutoencoderTransformer
-from skae.datasets import has_data_file
 from skae.sequences import SequencePadder
 
 # Loaders, and the number of steps for PCA, which is about the median length.
@@ -42,14 +39,10 @@ def report_series(options):
 
 def _list_tasks():
     tasks = []
-    if find_spec("aeon") is None:
-        print("vowels are left out: aeon is not installed; pip install 'skae[bench]' brings it.")
-    else:
+    if is_installed("aeon"):
         tasks.append("vowels")
-    if has_data_file("fsdd.npz"):
+    if has_data("sounds", "fsdd.npz"):
         tasks.append("sounds")
-    else:
-        print("sounds are left out: SKAE_DATA does not name a folder with fsdd.npz.")
     return tasks
 
 

@@ -271,16 +271,18 @@ class SkorchTransformer(TransformerMixin, BaseEstimator):
         return -float(np.mean(np.square(X - self.net_.predict(X))))
 
 
-class Encdr(Rival):
+class Encdr(Transformer):
     """encdr at its defaults: columns standardised, 100 epochs, a fifth of the rows held out."""
 
-    def fit(self, X):
-        """Fit the method."""
+    takes_sparse = False
+
+    def make_model(self, X):
+        """Return the estimator."""
         from encdr import ENCDR
 
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        self.model_ = ENCDR(
+        return ENCDR(
             hidden_dims=list(self.hidden_layer_sizes),
             latent_dim=self.n_components,
             random_state=self.seed,
@@ -289,16 +291,7 @@ class Encdr(Rival):
                 "enable_model_summary": False,
                 "accelerator": "cpu",
             },
-        ).fit(X)
-        return self
-
-    def encode(self, X):
-        """Return codes."""
-        return self.model_.transform(X)
-
-    def reconstruct(self, X):
-        """Return reconstructions."""
-        return self.model_.inverse_transform(self.model_.transform(X))
+        )
 
 
 class Pyod(Rival):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _common import has_data
 from scipy.stats import norm
-
-from skae.datasets import has_data_file
 
 _N_CHILDREN = 4
 _N_FACTORS = 8
@@ -146,8 +145,7 @@ def _sample(model, n_rows: int, *, keep: bool):
 
 def load_sentences(n_rows: int, n_codes: int) -> Task | None:
     """Return vectors of sentences with the last third held out, or None without a file."""
-    if not has_data_file("sentences.npz"):
-        print("sentences is left out: SKAE_DATA does not name a folder with sentences.npz.")
+    if not has_data("sentences", "sentences.npz"):
         return None
     with np.load(Path(os.environ["SKAE_DATA"]) / "sentences.npz") as data:
         X = data["X"][:n_rows].astype(np.float32)

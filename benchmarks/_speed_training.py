@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from _common import (
     compare_seconds,
+    has_data,
     is_installed,
     limit_threads,
     print_table,
@@ -17,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPRegressor
 
 from skae import AutoencoderTransformer
-from skae.datasets import has_data_file, load_mnist
+from skae.datasets import load_mnist
 
 DIGITS = {"hidden": (128,), "n_components": 16, "batch_size": 64}
 MNIST = {"hidden": (128,), "n_components": 64, "batch_size": 256}
@@ -46,10 +47,7 @@ def load_digit_rows():
 
 def load_mnist_rows(n_rows=None):
     """Return images of MNIST, or print a line and return None without the file."""
-    if has_data_file("mnist.npz"):
-        return load_mnist().X_train[:n_rows]
-    print("\nmnist is left out: SKAE_DATA does not name a folder with mnist.npz.")
-    return None
+    return load_mnist().X_train[:n_rows] if has_data("mnist", "mnist.npz") else None
 
 
 def measure_digits(options):

@@ -5,11 +5,11 @@ images, which favours it. See README.md.
 """
 
 import numpy as np
-from _common import describe_machine, make_parser, print_table, quiet, time_call
+from _common import describe_machine, has_data, make_parser, print_table, quiet, time_call
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer
-from skae.datasets import has_data_file, load_mnist
+from skae.datasets import load_mnist
 
 _MOST_COMPONENTS = 200
 
@@ -17,8 +17,7 @@ _MOST_COMPONENTS = 200
 def main(arguments=None):
     """Run the benchmark."""
     options = parse_options(arguments)
-    if not has_data_file("mnist.npz"):
-        print("Nothing is done: SKAE_DATA does not name a folder with mnist.npz.")
+    if not has_data("mnist", "mnist.npz"):
         return
     mnist = load_mnist()
     X, X_test = mnist.X_train[: options.rows], mnist.X_test

@@ -6,9 +6,8 @@
 See README.md for all parts.
 """
 
-from _common import describe_machine, limit_threads, make_parser, quiet
+from _common import add_parts, describe_machine, has_data, limit_threads, make_parser, quiet
 from _generation_adversarial import report_adversarial
-from _generation_data import has_images
 from _generation_digits import report_digits
 from _generation_factors import report_factors
 from _generation_labels import report_labels
@@ -30,18 +29,17 @@ def main(arguments=None):
     options = parse_options(arguments)
     with quiet(), limit_threads(options.threads):
         print(describe_machine())
-        for part in options.parts or _PARTS:
-            if part in _NEED_NO_FILE or has_images(options):
+        for part in options.parts:
+            needs = None if part in _NEED_NO_FILE or options.quick else "mnist.npz"
+            if has_data(part, needs):
                 _PARTS[part](options)
-            else:
-                print(f"{part} is left out: SKAE_DATA does not name a folder with mnist.npz.")
 
 
 def parse_options(arguments):
     """Return the options."""
     parser = make_parser(__doc__.partition("\n")[0])
+    add_parts(parser, _PARTS)
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(_PARTS)}")
     add("--epochs", type=int, help="epochs of the networks, the part's choice by default")
     add("--rows", type=int, help="rows to train on, the part's choice by default")
     add("--draws", type=int, default=5000, help="draws of a bound, 5000 by default")
@@ -51,9 +49,6 @@ def parse_options(arguments):
     add("--seed", type=int, default=0, help="of the networks")
     add("--threads", type=int, default=get_num_threads(), help="torch's choice by default")
     options = parser.parse_args(arguments)
-    unknown = set(options.parts) - set(_PARTS)
-    if unknown:
-        parser.error(f"PART must be among {', '.join(_PARTS)}. Got {', '.join(unknown)}.")
     if options.quick:
         options.epochs, options.draws = options.epochs or 2, min(options.draws, 100)
     return options

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import torch
 from _common import (
+    add_parts,
     describe_machine,
     is_installed,
     make_parser,
@@ -177,21 +178,18 @@ PARTS = {"fit": measure_fit, "models": measure_models, "pca": measure_pca}
 def main(arguments=None):
     """Run the selected parts, all by default."""
     parser = make_parser(__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    add_parts(parser, PARTS)
     parser.add_argument("--rounds", type=int, help="how often contenders take turns")
     parser.add_argument("--epochs", type=int, help="epochs of each fit")
     parser.add_argument("--models", type=int, help="models side by side, 1000 by default")
     parser.add_argument("--device", default="auto", help="where to compute, 'auto' by default")
     options = parser.parse_args(arguments)
-    unknown = sorted(set(options.parts) - PARTS.keys())
-    if unknown:
-        parser.error(f"PART must be one of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
     options.rounds = options.rounds or (1 if options.quick else 3)
     device = resolve_device(options.device, "float32")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     print(f"{describe_machine()}; {name}")
     with quiet():
-        for part in options.parts or PARTS:
+        for part in options.parts:
             PARTS[part](options, device)
 
 

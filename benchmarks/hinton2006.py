@@ -7,14 +7,21 @@ G. E. Hinton and R. R. Salakhutdinov, "Reducing the dimensionality of data with 
 Science 313, 2006. https://doi.org/10.1126/science.1127647
 """
 
-import numpy as np
 import torch
-from _common import describe_machine, limit_threads, make_parser, print_table, quiet, time_call
-from _curve import fit_with_curve
+from _common import (
+    describe_machine,
+    has_data,
+    limit_threads,
+    make_parser,
+    print_table,
+    quiet,
+    time_call,
+)
+from _curve import fit_with_curve, judge
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer
-from skae.datasets import has_data_file, load_mnist
+from skae.datasets import load_mnist
 
 # Squared errors per test image of logistic PCA and of the autoencoder, from the paper.
 _PAPER = {"logistic PCA, in the paper": 8.01, "autoencoder, in the paper": 3.00}
@@ -23,8 +30,7 @@ _PAPER = {"logistic PCA, in the paper": 8.01, "autoencoder, in the paper": 3.00}
 def main(arguments=None):
     """Run the benchmark."""
     options = parse_options(arguments)
-    if not has_data_file("mnist.npz"):
-        print("Nothing is done: SKAE_DATA does not name a folder with mnist.npz.")
+    if not has_data("mnist", "mnist.npz"):
         return
     mnist = load_mnist()
     X, X_test = mnist.X_train[: options.rows], mnist.X_test[: options.test_rows]
@@ -73,8 +79,8 @@ def make_model(options):
 def report(X, X_test, model, options):
     """Fit the estimator, and print the curve and the final errors."""
     curve, seconds = time_call(fit_with_curve, model, X, X_test, options.every)
-    final = judge(X_test, model)
-    pca = judge(X_test, PCA(30, svd_solver="covariance_eigh").fit(X))
+    final = judge(model, X_test)
+    pca = judge(PCA(30, svd_solver="covariance_eigh").fit(X), X_test)
     epoch, best_seconds, best = min(curve.points, key=lambda point: point[2])
     print_table(
         f"Squared error per test image, {len(X)} images to train on",
@@ -86,12 +92,6 @@ def report(X, X_test, model, options):
             ["skae, best of the curve", best, best / pca, epoch, best_seconds],
         ],
     )
-
-
-def judge(X, model):
-    """Return the squared error per image, from public attributes of the estimator."""
-    errors = np.square(X - model.inverse_transform(model.transform(X)), dtype=np.float64)
-    return float(errors.sum(axis=1).mean())
 
 
 if __name__ == "__main__":

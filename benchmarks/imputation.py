@@ -14,6 +14,7 @@ import numpy as np
 from _common import (
     describe_machine,
     geometric_mean,
+    has_data,
     limit_threads,
     make_filling_autoencoder,
     make_parser,
@@ -31,7 +32,7 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.preprocessing import MinMaxScaler
 
 from skae import AutoencoderImputer, AutoencoderTransformer
-from skae.datasets import has_data_file, load_mnist
+from skae.datasets import load_mnist
 
 DATA_SETS = {
     "cancer": load_breast_cancer,
@@ -225,8 +226,7 @@ def find_ratio_to_simple(cell):
 
 def fill_gain_tables(options):
     """Impute the tables of the article on GAIN, and print errors of columns scaled to [0, 1]."""
-    if not has_data_file(_GAIN_FILE):
-        print(f"Letter and Spam are left out: SKAE_DATA does not name a folder with {_GAIN_FILE}.")
+    if not has_data("gain", _GAIN_FILE):
         return
     rows, methods = [], []
     for name, (published, aim) in _GAIN.items():
@@ -244,8 +244,7 @@ def fill_gain_tables(options):
 
 def inpaint(options):
     """Impute missing squares of images, and print the errors relative to PCA's."""
-    if not has_data_file("mnist.npz"):
-        print("MNIST is left out: SKAE_DATA does not name a folder with mnist.npz.")
+    if not has_data("mnist", "mnist.npz"):
         return
     mnist = load_mnist()
     X, X_test = mnist.X_train[: options.rows], mnist.X_test[: max(200, options.rows // 4)]

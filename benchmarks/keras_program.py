@@ -5,11 +5,19 @@ own, with the whole schedule. See README.md.
 """
 
 import numpy as np
-from _common import describe_machine, is_installed, make_parser, print_table, quiet, time_call
+from _common import (
+    describe_machine,
+    has_data,
+    is_installed,
+    make_parser,
+    print_table,
+    quiet,
+    time_call,
+)
 from _rivals import import_keras, make_keras_model
 
 from skae import AutoencoderTransformer
-from skae.datasets import has_data_file, load_mnist
+from skae.datasets import load_mnist
 
 # Final loss of the program with Keras and Adam at 1e-3.
 _PUBLISHED = ["Keras, as published", 50, "0.07320", "0.00401", None]
@@ -20,8 +28,7 @@ _EPSILON = 1e-7
 def main(arguments=None):
     """Run the benchmark."""
     options = parse_options(arguments)
-    if not has_data_file("mnist.npz"):
-        print("Nothing is done: SKAE_DATA does not name a folder with mnist.npz.")
+    if not has_data("mnist", "mnist.npz"):
         return
     mnist = load_mnist()
     X, X_test = mnist.X_train[: options.rows], mnist.X_test

@@ -8,13 +8,11 @@
 See README.md for all parts.
 """
 
-from _common import describe_machine, limit_threads, make_parser, quiet
+from _common import add_parts, describe_machine, has_data, limit_threads, make_parser, quiet
 from _kinds_images import report_images
 from _kinds_reviews import report_reviews
 from _kinds_series import report_series
 from _kinds_speech import report_speech
-
-from skae.datasets import has_data_file
 
 # Functions from the options to printed tables. Some need a file in the folder SKAE_DATA.
 _PARTS = {
@@ -30,19 +28,17 @@ def main(arguments=None):
     options = parse_options(arguments)
     with quiet(), limit_threads(options.threads):
         print(describe_machine())
-        for name in options.parts or _PARTS:
+        for name in options.parts:
             report, needs = _PARTS[name]
-            if needs is None or has_data_file(needs) or (options.quick and name == "images"):
+            if has_data(name, None if options.quick and name == "images" else needs):
                 report(options)
-            else:
-                print(f"{name} is left out: SKAE_DATA does not name a folder with {needs}.")
 
 
 def parse_options(arguments):
     """Return the options."""
     parser = make_parser(__doc__.partition("\n")[0])
+    add_parts(parser, _PARTS)
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(_PARTS)}")
     add("--codes", nargs="+", type=int, help="numbers of codes, the part's choice by default")
     add("--epochs", type=int, help="epochs of the networks, the part's choice by default")
     add("--rows", type=int, help="images to train on, all by default")
@@ -52,9 +48,6 @@ def parse_options(arguments):
     add("--seeds", type=int, default=1, help="fits of each network, 1 by default")
     add("--threads", type=int, default=1, help="1 by default")
     options = parser.parse_args(arguments)
-    unknown = set(options.parts) - set(_PARTS)
-    if unknown:
-        parser.error(f"PART must be among {', '.join(_PARTS)}. Got {', '.join(unknown)}.")
     if options.quick:
         options.epochs, options.rows = options.epochs or 2, options.rows or 500
     return options

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from _common import (
     describe_machine,
+    has_data,
     is_installed,
     limit_threads,
     make_parser,
@@ -24,7 +25,7 @@ from sklearn.random_projection import GaussianRandomProjection
 
 from skae import AutoencoderTransformer
 from skae.codes import Quantizer
-from skae.datasets import has_data_file, load_film_reviews, load_mnist
+from skae.datasets import load_film_reviews, load_mnist
 from skae.metrics import neighbors_kept
 from skae.objectives import NeighborLoss
 
@@ -187,8 +188,7 @@ def load_images(options):
 
 def load_reviews(options):
     """Return sentences of film reviews as TF-IDF reduced to 256 numbers, like embeddings."""
-    if not has_data_file("reviews.jsonl.gz"):
-        print("reviews is left out; SKAE_DATA names no folder that holds reviews.jsonl.gz.")
+    if not has_data("reviews", "reviews.jsonl.gz"):
         return None
     lines = [line for text in load_film_reviews().text for line in text.split("\n")]
     lines = [line for line in lines if len(line.split()) > 15][:10_000]
@@ -199,8 +199,7 @@ def load_reviews(options):
 
 def load_mnist_images(options):
     """Return images of MNIST, compared by distance."""
-    if not has_data_file("mnist.npz"):
-        print("mnist is left out; SKAE_DATA names no folder that holds mnist.npz.")
+    if not has_data("mnist", "mnist.npz"):
         return None
     X = load_mnist().X_train[:8000]
     return split(X, 5000, 2000, 1000, "euclidean")

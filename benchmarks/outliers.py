@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from _common import (
     describe_machine,
+    has_data,
     is_installed,
     limit_threads,
     make_parser,
@@ -42,7 +43,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import OneClassSVM
 
 from skae import AutoencoderOutlierDetector, AutoencoderTransformer
-from skae.datasets import has_data_file, load_mnist, load_spoken_digits
+from skae.datasets import load_mnist, load_spoken_digits
 
 _MOST_ROWS = 2500
 _MOST_TEST_ROWS = 1500
@@ -119,7 +120,7 @@ def main(arguments=None):
 def list_tasks(options):
     """Yield splits of tables, with and without outliers among the training rows."""
     if options.folder is None:
-        names = [name for name in options.datasets if is_available(name)]
+        names = [name for name in options.datasets if has_data(name, DATA_SETS[name][1])]
         make = split_data_set
     else:
         files = list_files(options)
@@ -385,13 +386,6 @@ def take_class(load, *, against=False):
     return choose
 
 
-def _sklearn(loader):
-    def load():
-        return loader(return_X_y=True)
-
-    return load
-
-
 def load_benign_first():
     """Return breast cancer with benign tumours as the ordinary rows, for all seeds."""
     X, y = load_breast_cancer(return_X_y=True)
@@ -441,11 +435,11 @@ def break_relation(seed):
 
 # Functions that make the data, and the files they need.
 DATA_SETS = {
-    "iris": (take_class(_sklearn(load_iris)), None),
-    "wine": (take_class(_sklearn(load_wine)), None),
+    "iris": (take_class(partial(load_iris, return_X_y=True)), None),
+    "wine": (take_class(partial(load_wine, return_X_y=True)), None),
     "cancer": (choose_benign, None),
-    "digit": (take_class(_sklearn(load_digits)), None),
-    "nine_digits": (take_class(_sklearn(load_digits), against=True), None),
+    "digit": (take_class(partial(load_digits, return_X_y=True)), None),
+    "nine_digits": (take_class(partial(load_digits, return_X_y=True), against=True), None),
     "friedman1": (break_relation, None),
     "swiss_roll": (make_roll, None),
     "sheet": (make_curved_sheet, None),
@@ -454,15 +448,6 @@ DATA_SETS = {
     "mnist_nine": (take_class(load_images, against=True), "mnist.npz"),
 }
 QUICK = ("iris", "wine", "digit")
-
-
-def is_available(name):
-    """Return whether the data are available, and print a line if not."""
-    needs = DATA_SETS[name][1]
-    if needs is None or has_data_file(needs):
-        return True
-    print(f"{name} is left out: SKAE_DATA does not name a folder with {needs}.")
-    return False
 
 
 def split_rows(ordinary, outliers, seed, *, dirty):

@@ -10,6 +10,7 @@ import sys
 import time
 
 from _common import (
+    add_parts,
     compare_seconds,
     describe_machine,
     make_parser,
@@ -116,19 +117,16 @@ PARTS = {
 def main(arguments=None):
     """Run the selected parts, all by default."""
     parser = make_parser(__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    add_parts(parser, PARTS)
     parser.add_argument("--rounds", type=int, help="how often contenders take turns")
     parser.add_argument("--epochs", type=int, help="epochs of each training")
     parser.add_argument("--map-megabytes", type=int, help="size of the memory map, 4000 by default")
     parser.add_argument("--map-folder", help="where to make it, a temporary folder by default")
     options = parser.parse_args(arguments)
-    unknown = sorted(set(options.parts) - PARTS.keys())
-    if unknown:
-        parser.error(f"PART must be one of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
     options.rounds = options.rounds or (2 if options.quick else 5)
     print(describe_machine())
     with quiet():
-        for part in options.parts or PARTS:
+        for part in options.parts:
             PARTS[part](options)
             sys.stdout.flush()
 
