@@ -41,6 +41,7 @@ _NAMELESS = ("", "unnamed: 0")
 _COUNTING = {*_NAMELESS, "rownames", "row.names", "row names", "row", "rowid", "row_id", "row id"}
 _COUNTING |= {"row_number", "row number", "rownumber", "index", "level_0", "__index_level_0__", "#"}
 _COUNTING.add("...1")
+_NUMBERS = (bool, np.bool_, int, float, Decimal)
 # Shorter columns may look like row numbers by chance.
 _LONG = 10
 
@@ -102,10 +103,8 @@ def convert_numbers(column):
     if kind in "iufb":
         return replace(column, values=values.astype(np.float64)) if values.hasnans else column
     present = values.dropna()
-    if kind == "O" and len(present) and all(isinstance(v, (bool, np.bool_)) for v in present):
-        return replace(column, values=_to_float(values))
-    if kind == "O" and len(present) and all(isinstance(v, (int, float, Decimal)) for v in present):
-        return replace(column, values=_to_float(values))
+    if kind == "O" and len(present) and all(isinstance(value, _NUMBERS) for value in present):
+        return replace(column, values=values.map(float, na_action="ignore").astype(np.float64))
     return column.leave_out(_describe_type(values, present))
 
 
@@ -166,10 +165,6 @@ def _read_dates(values, form, example):
     except ValueError:
         # Such as the 31st of February, or time zones in some cells only.
         return None
-
-
-def _to_float(values):
-    return values.map(float, na_action="ignore").astype(np.float64)
 
 
 def _describe_type(values, present):

@@ -59,18 +59,15 @@ def read_text_columns(path, suffix, has_names):
     try:
         return _read(path, suffix, has_names, _find_encoding(path))
     except UnicodeDecodeError:
-        columns, remarks = _read_old(path, suffix, has_names)
-    return columns, [f"The text is not UTF-8 and was read as {_OLD_ENCODING}", *remarks]
-
-
-def _read_old(path, suffix, has_names):
+        pass
     try:
-        return _read(path, suffix, has_names, _OLD_ENCODING)
+        columns, remarks = _read(path, suffix, has_names, _OLD_ENCODING)
     except UnicodeDecodeError as error:
         raise ValueError(
             f"`path` must be a readable {suffix} file. Got {str(path)!r}, which is text neither in "
             f"UTF-8 nor in {_OLD_ENCODING}. {_REMEDY} Save text in another encoding as UTF-8."
         ) from error
+    return columns, [f"The text is not UTF-8 and was read as {_OLD_ENCODING}", *remarks]
 
 
 def _unpack(path, suffix):
@@ -106,11 +103,11 @@ def _read(path, suffix, has_names, encoding):
     layout = replace(layout, quotes_first=2 * sum(quotes) > len(quotes))
     # One more column detects lines that are longer than those of the sample.
     width = max(layout.width, len(layout.names or ())) + 1
-    source = _Source(path, suffix, encoding, separator, text.count("\n", 0, start), width)
+    source = _Source(path, encoding, separator, text.count("\n", 0, start), width)
     remarks = [] if separator == usual else [f"Columns are separated by {_show(separator)}"]
     with explain_unreadable(path, f"a readable {suffix} file", _REMEDY):
         frame = source.read()
-    columns, found = assemble_columns(frame, layout, path, separator, source.read_as_text)
+    columns, found = assemble_columns(frame, layout, path, separator, source.read)
     doubts = [
         *describe_codes(cells[layout.first :], columns),
         *describe_swallowed(columns, separator),
@@ -123,16 +120,15 @@ class _Source:
     """Data of a text file, below the names."""
 
     path: Path
-    suffix: str
     encoding: str
     separator: str
     first_line: int
     width: int
 
-    def read(self, **options):
-        """Return the cells as a DataFrame with columns numbered from 0."""
+    def read(self, texts=()):
+        """Return the cells as a DataFrame with columns numbered from 0, of text if in `texts`."""
         pandas = import_extra("pandas", "table", "read_table")
-        with _open(self.path, self.encoding) as file:
+        with _open(self.path, "rt", self.encoding) as file:
             for _ in range(self.first_line):
                 next(file)
             try:
@@ -145,7 +141,7 @@ class _Source:
                     skipinitialspace=True,
                     na_values=list(_MISSING),
                     low_memory=False,
-                    **options,
+                    dtype=dict.fromkeys(texts, str),
                 )
             except pandas.errors.EmptyDataError:
                 if not self.first_line:
@@ -153,10 +149,6 @@ class _Source:
                 return pandas.DataFrame(columns=range(self.width))
             except pandas.errors.ParserError as error:
                 raise ValueError(self._count_cells(str(error))) from error
-
-    def read_as_text(self, columns):
-        """Return cells as text in the given columns."""
-        return self.read(dtype=dict.fromkeys(columns, str))
 
     def _count_cells(self, message):
         """Return the error message of pandas with the number of the line in the file."""
@@ -172,14 +164,13 @@ class _Source:
         )
 
 
-def _open(path, encoding):
+def _open(path, mode, encoding=None):
     opened = gzip.open if path.name.lower().endswith(".gz") else open
-    return opened(path, "rt", encoding=encoding)
+    return opened(path, mode, encoding=encoding)
 
 
 def _find_encoding(path):
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rb") as file:
+    with _open(path, "rb") as file:
         head = file.read(1000)
     if head[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
         return "utf-32"
@@ -198,7 +189,7 @@ def _read_sample(path, suffix, encoding):
     length = 0
     with (
         explain_unreadable(path, f"a readable {suffix} file", _REMEDY),
-        _open(path, encoding) as file,
+        _open(path, "rt", encoding) as file,
     ):
         for line in file:
             if len(lines) >= _SAMPLE_LINES or length > _SAMPLE_LENGTH:
