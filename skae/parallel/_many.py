@@ -52,7 +52,7 @@ def fit_many(
     (40, 2)
     """
     named = _list_tables(tables)
-    return _run_all(((name, _fit, clone(estimator), X) for name, X in named), n_jobs, n_processes)
+    return _run_all(((name, "fit", clone(estimator), X) for name, X in named), n_jobs, n_processes)
 
 
 def transform_many(fitted: Mapping, tables, *, n_jobs: int | None = None) -> dict[Hashable, Any]:
@@ -94,7 +94,7 @@ def transform_many(fitted: Mapping, tables, *, n_jobs: int | None = None) -> dic
             f"`fitted` must contain a model for each table. Got none for {unknown[0]!r}. "
             "Fit one with fit_many, or leave the table out."
         )
-    return _run_all(((name, _transform, fitted[name], X) for name, X in named), n_jobs)
+    return _run_all(((name, "transform", fitted[name], X) for name, X in named), n_jobs)
 
 
 def _list_tables(tables) -> list[tuple[Hashable, Any]]:
@@ -123,16 +123,9 @@ def _run_all(
 ) -> dict[Hashable, Any]:
     with joblib.parallel_config(backend="skae", n_processes=n_processes):
         parallel = Parallel(n_jobs=n_jobs)
-        return dict(parallel(delayed(_keep_name)(*task) for task in tasks))
+        return dict(parallel(delayed(_call)(*task) for task in tasks))
 
 
-def _keep_name(name, act, estimator, X) -> tuple[Hashable, Any]:
-    return name, act(estimator, X)
-
-
-def _fit(estimator, X):
-    return estimator.fit(X)
-
-
-def _transform(estimator, X):
-    return estimator.transform(X)
+def _call(name: Hashable, method: str, estimator, X) -> tuple[Hashable, Any]:
+    """Return the result of a method, with the name of the table."""
+    return name, getattr(estimator, method)(X)
