@@ -30,6 +30,7 @@ from skae.comparison._results import (
 from skae.comparison._task import make_task
 from skae.exceptions import ColumnsLeftOutWarning, SkaeWarning
 from skae.inspection._plotting import name_features
+from skae.inspection._scree import check_numbered
 
 
 def compare_with_pca(
@@ -130,7 +131,8 @@ def compare_with_pca(
     True
     """
     candidates = _check_n_components(n_components)
-    _check_estimator(estimator)
+    if estimator is not None:
+        check_numbered(estimator)
     _check_n_splits(n_splits, X_test)
     split = partial(
         make_task,
@@ -208,15 +210,6 @@ def _list_results(evidence, tell):
 
 def _keep_silent(*parts, **options):
     """Stand in for `print`."""
-
-
-def _check_estimator(estimator):
-    if estimator is not None and not hasattr(estimator, "n_components"):
-        raise TypeError(
-            "`estimator` must have a parameter `n_components`. Got "
-            f"{type(estimator).__name__}. Pass an autoencoder and preprocessed rows instead of a "
-            "pipeline."
-        )
 
 
 def _check_n_components(n_components):

@@ -121,11 +121,6 @@ def shorten(name):
     return f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def measure_bars(n_features):
-    """Return the width of axes with a bar for each feature, in inches."""
-    return min(max(2.5, 0.15 * n_features), 0.15 * MOST_NAMES)
-
-
 def check_components(components, n_codes, least=1):
     """Return the indices of codes as a tuple, at least `least` different ones."""
     if n_codes < least:

@@ -11,9 +11,9 @@ from skae.inspection._plotting import (
     BLUE,
     DIFFERENCES,
     GREY,
+    MOST_NAMES,
     RED,
     label_features,
-    measure_bars,
     name_features,
     split_axes,
 )
@@ -232,8 +232,8 @@ class ReconstructionDisplay:
     def _measure_tile(self):
         if self.kind == "image":
             return 1.1, 1.15
-        width = 3.0 if self.kind == "series" else measure_bars(self.X.shape[1])
-        return width, 2.0
+        bars = min(max(2.5, 0.15 * self.X.shape[1]), 0.15 * MOST_NAMES)
+        return 3.0 if self.kind == "series" else bars, 2.0
 
     def _draw_features(self):
         names = name_features(None, None, self.feature_names, self.X.shape[1])

@@ -147,7 +147,7 @@ class ScreeDisplay:
             If `metric` or `n_components` is not as described, or X has missing cells.
         """
         check_choice("metric", metric, list(_METRICS), "Try metric='explained_variance'.")
-        _check_estimator(estimator)
+        check_numbered(estimator)
         samples, points = index_samples(X), to_array(find_points(X))
         is_frame = is_mixed_frame(samples)
         rows = samples if is_frame else points
@@ -232,7 +232,8 @@ def mark_chosen(ax, n_components: int) -> None:
     ax.axvline(n_components, color="black", linewidth=0.8, linestyle=":", label=label)
 
 
-def _check_estimator(estimator):
+def check_numbered(estimator):
+    """Raise an error for an estimator without `n_components`."""
     if not hasattr(estimator, "n_components"):
         raise TypeError(
             "`estimator` must have a parameter `n_components`. Got "
