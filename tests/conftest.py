@@ -19,9 +19,10 @@ def pytest_itemcollected(item):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark all but every n-th combination of parameters as slow, in tests with this marker.
+    """Mark combinations of parameters as slow, and put tests of exports first.
 
-    Of two parameters with n values, each value stays in a fast one, as in a Latin square.
+    In tests with the marker, all but every n-th combination is slow. Of two parameters with n
+    values, each value stays in a fast one, as in a Latin square.
     """
     # `callspec.indices` holds the number of the combination for each parameter that is no fixture.
     places = defaultdict(dict)
@@ -36,6 +37,8 @@ def pytest_collection_modifyitems(items):
             (n,) = marker.args
             if sum(numbers) % n != marker.kwargs.get("first", 0):
                 item.add_marker(pytest.mark.slow)
+    # Importing ONNX and torch's exporter takes seconds: one worker runs all tests that need them.
+    items.sort(key=lambda item: "onnx" not in item.nodeid and "test_export" not in item.nodeid)
 
 
 def pytest_collection_finish():
