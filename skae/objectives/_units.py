@@ -74,8 +74,8 @@ class ColumnUnits(nn.Module):
     def clip(self, output: Tensor) -> Tensor:
         """Return outputs clipped to the range of the columns.
 
-        The gradient ignores the clipping: an output beyond a bound has zero loss if the target lies
-        on the bound, and is pulled back otherwise.
+        The gradient ignores the clipping, so that an output beyond a bound is pulled back unless
+        the target lies on the bound. Only a gradient that would move it further away becomes zero.
 
         Parameters
         ----------
@@ -90,7 +90,14 @@ class ColumnUnits(nn.Module):
         if self.lower is None:
             return output
         clipped = torch.clamp(output, self.lower, self.upper)
-        return output + (clipped - output).detach() if torch.is_grad_enabled() else clipped
+        if not (torch.is_grad_enabled() and output.requires_grad):
+            return clipped
+        fixed = output.detach()
+        excess = fixed - clipped.detach()
+        clipped = clipped.detach() + (output - fixed)
+        # Losses with a kink at zero may have a gradient there, which nothing would ever stop.
+        clipped.register_hook(lambda gradient: gradient.masked_fill(gradient * excess < 0, 0))
+        return clipped
 
     def clip_(self, output: Tensor) -> Tensor:
         """Clip outputs in place, for explicit gradients."""
