@@ -43,6 +43,6 @@ from skae._engine.start.parallel_analysis import count_components
 from skae._engine.start.principal_components import find_principal_components
 from skae._engine.steps.step import Step
 from skae._engine.tables.columns import describe_columns, find_ends
-from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.rows import chunk_slices, draw_rows
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae._engine.tables.stored import StoredTable, holds_many_bytes

@@ -199,7 +199,10 @@ class ColumnEncoding:
 
     def encode(self, columns) -> np.ndarray:
         """Return the roughly standardised table, (n_samples, n_encoded)."""
-        blocks = [_expand(own, known) for own, known in zip(columns, self.levels, strict=True)]
+        blocks = [
+            own[:, None] if known is None else known.expand(own)
+            for own, known in zip(columns, self.levels, strict=True)
+        ]
         with np.errstate(over="ignore"):
             encoded = (np.hstack(blocks) - self.mean) / self.scale
         return np.clip(encoded, -FARTHEST, FARTHEST)
@@ -219,10 +222,6 @@ class ColumnEncoding:
             block = encoded[:, self.groups == index]
             columns.append(block[:, 0] if known is None else known.choose(block))
         return columns
-
-
-def _expand(column: np.ndarray, levels: Levels | None) -> np.ndarray:
-    return column[:, None] if levels is None else levels.expand(column)
 
 
 def _find_shares(numbers: np.ndarray, levels: Levels, weights) -> tuple[np.ndarray, np.ndarray]:

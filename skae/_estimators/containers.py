@@ -126,10 +126,6 @@ def _read_sample(sample):
     )
 
 
-def _is_label(value) -> bool:
-    return value is None or isinstance(value, Number | str) or getattr(value, "ndim", None) == 0
-
-
 def _read_list(X):
     """Return a list of samples as arrays, without labels."""
     if len(X) and all(_has_label(sample) for sample in X):
@@ -138,8 +134,10 @@ def _read_list(X):
 
 
 def _has_label(sample) -> bool:
-    is_pair = isinstance(sample, tuple) and len(sample) == 2
-    return is_pair and count_axes(sample[0]) > 0 and _is_label(sample[1])
+    if not isinstance(sample, tuple) or len(sample) != 2 or count_axes(sample[0]) == 0:
+        return False
+    label = sample[1]
+    return label is None or isinstance(label, Number | str) or getattr(label, "ndim", None) == 0
 
 
 def _read_cells(X):

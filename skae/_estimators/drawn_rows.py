@@ -58,7 +58,9 @@ def draw_columns(
     """
     rows, n_rows, spread = kept
     steps = [
-        _find_steps(column) if known is None and (bounded or _has_steps(column)) else None
+        np.unique(column[~np.isnan(column)])
+        if known is None and (bounded or _has_steps(column))
+        else None
         for column, known, bounded in zip(rows.T, encoding.levels, is_bounded, strict=True)
     ]
     evidence = Evidence(
@@ -105,10 +107,6 @@ def _has_steps(column: np.ndarray) -> bool:
     there = column[~np.isnan(column)]
     is_whole = bool((there == np.round(there)).all())
     return is_whole or len(np.unique(there)) < _LEAST_SHARE_OF_DIFFERENT * len(there)
-
-
-def _find_steps(column: np.ndarray) -> np.ndarray:
-    return np.unique(column[~np.isnan(column)])
 
 
 def _snap(column: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -21,8 +21,9 @@ def fill_frame(X, kept, names, columns):
         return type(X)([own.alias(name) for own, name in zip(series, names, strict=True)])
     result = X.iloc[:, kept].copy()
     for position, own in enumerate(series):
+        dtype = X.dtypes.iloc[kept[position]]
         # By position, because names may occur twice.
-        result.isetitem(position, _restore_sparse(own, X.iloc[:, kept[position]]))
+        result.isetitem(position, own.astype(dtype) if is_sparse(dtype) else own)
     if names != list(result.columns):
         title = result.columns.name
         result.columns = names
@@ -90,10 +91,6 @@ def _fill_series_of_numbers(column, values, fills, gaps):
     filled = column.astype("Float64") if kind in "iu" else column.copy()
     filled.iloc[np.flatnonzero(gaps)] = fills[gaps]
     return filled
-
-
-def _restore_sparse(filled, column):
-    return filled.astype(column.dtype) if is_sparse(column) else filled
 
 
 def _fill_polars(column, values, fills, gaps, is_category):

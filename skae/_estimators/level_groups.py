@@ -6,7 +6,7 @@ from math import ceil, log2
 import numpy as np
 from scipy import sparse
 
-from skae._engine import describe_columns, find_principal_components
+from skae._engine import describe_columns, draw_rows, find_principal_components
 from skae._estimators.column_encoding import MOST_INDICATORS, LevelGrid, Levels, find_moments
 
 # Number of components of the table by which categories are compared.
@@ -46,7 +46,7 @@ def group_levels(columns, levels: Sequence[Levels | None]) -> list[Levels | None
 def _find_positions(columns, levels, many: dict[int, Levels]) -> dict[int, np.ndarray]:
     """Return mean scores of the categories of some columns, (n_levels, n_components)."""
     n_levels = max(own.n_levels for own in many.values())
-    rows = _choose_rows(len(columns[0]), max(_MOST_ROWS, _ROWS_PER_LEVEL * n_levels))
+    rows = draw_rows(len(columns[0]), max(_MOST_ROWS, _ROWS_PER_LEVEL * n_levels))
     table, starts, units = _indicate([own[rows] for own in columns], levels)
     shares = np.full(len(rows), 1 / len(rows))
     statistics = describe_columns(table, shares)
@@ -59,12 +59,6 @@ def _find_positions(columns, levels, many: dict[int, Levels]) -> dict[int, np.nd
         of_rows = statistics.mean[own, None] * units[index]
         positions[index] = scores / (of_rows + _PRIOR_ROWS / len(rows))
     return positions
-
-
-def _choose_rows(n_rows: int, most: int) -> np.ndarray:
-    if n_rows <= most:
-        return np.arange(n_rows)
-    return np.sort(np.random.default_rng(0).choice(n_rows, most, replace=False))
 
 
 def _indicate(columns, levels) -> tuple[sparse.csr_matrix, np.ndarray, list[float]]:

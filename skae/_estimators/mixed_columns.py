@@ -42,12 +42,12 @@ def take_column(X, index: int):
     if not hasattr(X, "iloc"):
         return X[:, int(index)]
     column = X.iloc[:, index]
-    return column.sparse.to_dense() if is_sparse(column) else column
+    return column.sparse.to_dense() if is_sparse(column.dtype) else column
 
 
-def is_sparse(column) -> bool:
-    """Return whether a pandas column is sparse."""
-    return type(column.dtype).__name__ == "SparseDtype"
+def is_sparse(dtype) -> bool:
+    """Return whether a type is that of a sparse column of pandas."""
+    return hasattr(dtype, "fill_value") and hasattr(dtype, "subtype")
 
 
 def name_columns(X) -> list:
@@ -133,9 +133,8 @@ def _describe_unknown(name, dtype) -> str:
 
 def is_numeric(dtype) -> bool:
     """Return whether a type is numeric, including the booleans 0 and 1 of sparse columns."""
-    if hasattr(dtype, "fill_value"):
-        dtype = dtype.subtype
-        return dtype.kind in "biuf"
+    if is_sparse(dtype):
+        return dtype.subtype.kind in "biuf"
     if hasattr(dtype, "is_numeric"):  # polars
         return dtype.is_numeric()
     return getattr(dtype, "kind", "O") in "iuf" and not hasattr(dtype, "categories")

@@ -4,6 +4,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
 
+from skae._engine import draw_rows
+
 _MOST_KEPT_ROWS, _LEAST_KEPT_ROWS = 5000, 1000
 _MOST_KEPT_CELLS = 1_000_000
 # The neighbours of a value are the nearest rows that have it, among this number of rows.
@@ -16,9 +18,7 @@ _CELLS_AT_ONCE = 2**22
 def choose_kept(n_rows: int, n_columns: int) -> np.ndarray:
     """Return ascending indices of rows to keep: all of a small table, a sample of a large one."""
     most = min(_MOST_KEPT_ROWS, max(_LEAST_KEPT_ROWS, _MOST_KEPT_CELLS // n_columns))
-    if n_rows <= most:
-        return np.arange(n_rows)
-    return np.sort(np.random.default_rng(0).choice(n_rows, most, replace=False))
+    return draw_rows(n_rows, most)
 
 
 def find_neighbor_changes(filled, missing, known, has) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from skae._engine import find_float_type
-from skae._estimators.mixed_columns import is_frame, is_not_a_number
+from skae._estimators.mixed_columns import is_frame, is_not_a_number, is_sparse
 
 FLOATS = (np.float64, np.float32)
 _COMPRESSED = ("csr", "csc", "bsr")
@@ -74,11 +74,7 @@ def _blank(cells: np.ndarray) -> np.ndarray:
 def has_sparse_columns(X) -> bool:
     """Return whether X is a pandas frame in which every column is sparse."""
     dtypes = getattr(X, "dtypes", ())
-    return hasattr(X, "iloc") and bool(len(dtypes)) and all(map(_is_sparse, dtypes))
-
-
-def _is_sparse(dtype) -> bool:
-    return hasattr(dtype, "fill_value") and hasattr(dtype, "subtype")
+    return hasattr(X, "iloc") and bool(len(dtypes)) and all(map(is_sparse, dtypes))
 
 
 def _check_indices(X):

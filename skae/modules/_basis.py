@@ -83,7 +83,7 @@ def order_codes_(
     if keep_order:
         explained, rotation = rotation @ explained, torch.eye(len(explained), dtype=rotation.dtype)
     else:
-        rotation = rotation * _sign_of_largest(loadings @ rotation)
+        rotation = rotation * sign_of_largest(loadings @ rotation)
 
     if keep_scale:
         whitening = colouring = torch.eye(len(explained), dtype=rotation.dtype)
@@ -142,7 +142,7 @@ def order_nested_codes_(
     whitening, alive = _whiten_in_turn(covariance)
     loadings = cross_covariance @ (whitening * alive)
     explained = loadings.square().sum(0)
-    scales = _sign_of_largest(loadings)
+    scales = sign_of_largest(loadings)
     if not whiten:
         spread = explained.sqrt()
         scales = scales * unit * spread.clamp_min(spread.max() / 100).where(spread.max() > 0, 1.0)
@@ -221,7 +221,7 @@ def _sort(loadings: Tensor) -> tuple[Tensor, Tensor]:
     return explained, torch.eye(len(order), dtype=loadings.dtype)[:, order]
 
 
-def _sign_of_largest(loadings: Tensor) -> Tensor:
+def sign_of_largest(loadings: Tensor) -> Tensor:
     """Return the sign of the largest absolute entry of each column, 1 if the column is zero."""
     largest = loadings.gather(0, loadings.abs().argmax(0, keepdim=True))[0]
     return torch.where(largest < 0, -1.0, 1.0).to(loadings.dtype)

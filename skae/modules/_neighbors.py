@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skae.modules._autoencoder import Autoencoder, CodeBasis
+from skae.modules._basis import sign_of_largest
 
 # The scale is a single number, and has to change more in a step than weights do.
 _LOGIT_SCALE_UNIT = 20.0
@@ -99,12 +100,8 @@ def turn_codes_(
     ----------
     basis : CodeBasis
         Basis to set.
-    mean : Tensor of shape (n_components,)
-        Mean of the raw codes on the training rows.
-    covariance : Tensor of shape (n_components, n_components)
-        Covariance of the raw codes, in double precision.
-    cross_covariance : Tensor of shape (n_features, n_components)
-        Covariance of the standardised rows with the raw codes, in double precision.
+    mean, covariance, cross_covariance : Tensor
+        Moments of the codes, as for `order_codes_`.
     unit : float or None
         Size of a raw unit in the units in which codes are returned. None if codes keep their length
         and their origin.
@@ -130,8 +127,7 @@ def turn_codes_(
     explained = loadings.square().sum(0) / variances.clamp_min(tiny)
     explained, order = explained.sort(descending=True, stable=True)
     rotation, loadings = rotation[:, order], loadings[:, order]
-    largest = loadings.gather(0, loadings.abs().argmax(0, keepdim=True))[0]
-    rotation = rotation * torch.where(largest < 0, -1.0, 1.0).to(rotation.dtype)
+    rotation = rotation * sign_of_largest(loadings)
     dtype, scale = basis.origin.dtype, 1.0 if unit is None else unit
     origin = torch.zeros_like(mean) if unit is None else mean
     basis.set_(origin.to(dtype), (rotation * scale).to(dtype), (rotation.T / scale).to(dtype))

@@ -91,26 +91,7 @@ class AdversarialObjective(Objective):
     def of_code(
         self, module, code: Tensor, rows: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss of the autoencoder for given codes, and the output.
-
-        Parameters
-        ----------
-        module : AdversarialAutoencoder
-            The network.
-        code : Tensor of shape (n_samples, n_components)
-            Raw codes of the rows.
-        rows : Tensor of shape (n_samples, n_features)
-            Standardised rows to reconstruct.
-        weights : Tensor of shape (n_samples,), default=None
-            Weights of the rows, 1 on average over all batches. None gives all rows equal weight.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Mean over the rows.
-        output : Tensor of shape (n_samples, n_features)
-            Output of the decoder.
-        """
+        """Return the loss of a batch and the output, as `forward`, given raw codes of the rows."""
         output = module.decode_raw(code)
         fooling = mean_loss(F.softplus(-module.discriminate(code)), weights)
         return self.loss(output, rows, weights) + self.alpha * fooling, output

@@ -67,7 +67,7 @@ def _sum_squares(upper: Tensor, slopes: Tensor, gram: Tensor) -> Tensor:
 def find_output_jacobian(module, code: Tensor) -> Tensor:
     """Return the derivatives (b, p, k) of the outputs by scaled codes (b, k)."""
     jacobian = module.decoder.jacobian(code.clamp(-_INPUT_LIMIT, _INPUT_LIMIT))
-    within_limit = _is_within_limit(code)[:, None]
+    within_limit = (code.abs() <= _INPUT_LIMIT).to(code.dtype)[:, None]
     if module.linear_path is None:
         return jacobian * within_limit
     slopes = module.output.link_derivative(module.linear_path.decode(code))
@@ -107,8 +107,3 @@ def compute_output_jacobian(module, code: Tensor) -> Tensor:
             for column in product.unbind(-1)
         ]
     return torch.stack(columns, -1)
-
-
-def _is_within_limit(scaled: Tensor) -> Tensor:
-    """Return 1 for entries within the limit and 0 for clipped ones."""
-    return (scaled.abs() <= _INPUT_LIMIT).to(scaled.dtype)

@@ -264,21 +264,7 @@ class PreparedLoss(nn.Module):
     def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
         """Return the losses of rows, and overwrite the output with `factor` times the gradient.
 
-        Parameters
-        ----------
-        output : Tensor of shape (..., n_features)
-            Outputs of the network, which are overwritten.
-        target : Tensor of shape (..., n_features)
-            Standardised rows.
-        factor : float or Tensor of shape (..., 1)
-            Factor of the derivative of the loss of each cell with respect to the output.
-
-        Returns
-        -------
-        losses : Tensor of shape (...)
-            Mean loss over the cells of each row.
-        gradient : Tensor of shape (..., n_features)
-            Gradient, in the memory of the output.
+        Arguments and results have the shapes of `ReconstructionLoss.rows_and_gradient_`.
         """
         # PyTorch takes a microsecond to find a submodule.
         units = self.units

@@ -382,9 +382,7 @@ class Family:
         """
         explained = order_codes_(
             module.basis,
-            moments.mean,
-            moments.covariance,
-            moments.cross_covariance,
+            *moments.of_codes,
             unit=table.standardization.scale,
             whiten=whiten,
             rotate=rotate,

@@ -42,6 +42,11 @@ class CodeMoments:
     """Minima and maxima of scaled rows, of shape (2, n_features), and of scaled codes. Those of
     rows alone for sparse codes, and none for texts and without a linear path."""
 
+    @property
+    def of_codes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Arguments of the functions that order codes."""
+        return self.mean, self.covariance, self.cross_covariance
+
 
 @torch.no_grad()
 def measure_codes(module: Autoencoder, dataset: WeightedRows) -> CodeMoments:

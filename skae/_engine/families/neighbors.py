@@ -100,7 +100,8 @@ class Neighbors(Family):
         """Return a table with a sample of the training rows and the linear maps."""
         table = prepare_table(X, weights, in_training, settings, device, units)
         known = torch.from_numpy(np.flatnonzero(in_training))
-        known = known[_sample(len(known), _count_known_rows(table.n_features))]
+        most = max(1, min(_MAX_KNOWN_ROWS, _MAX_KNOWN_CELLS // table.n_features))
+        known = known[_sample(len(known), most)]
         database = send(table.rows.take(known), device)
         _, shares = share_weights(weights, in_training)
         maps = self._list_maps(X, shares, table, settings.dtype)
@@ -212,19 +213,13 @@ class Neighbors(Family):
         """Rotate the codes so that they are uncorrelated and ordered. Distances do not change."""
         explained = turn_codes_(
             module.basis,
-            moments.mean,
-            moments.covariance,
-            moments.cross_covariance,
+            *moments.of_codes,
             unit=None if self._spherical else table.standardization.scale,
         )
         return share_variance(explained, moments)
 
     def describe(self, module, dataset, held_out) -> dict[str, float]:
         return dict(zip(LINEAR_MAPS, module.linear_kept.tolist(), strict=True))
-
-
-def _count_known_rows(n_features: int) -> int:
-    return max(1, min(_MAX_KNOWN_ROWS, _MAX_KNOWN_CELLS // n_features))
 
 
 def _sample(n_rows: int, most: int) -> Tensor:

@@ -84,9 +84,7 @@ class Nested(Plain):
         """Make the codes uncorrelated by removing from each its regression on earlier codes."""
         explained = order_nested_codes_(
             module.basis,
-            moments.mean,
-            moments.covariance,
-            moments.cross_covariance,
+            *moments.of_codes,
             unit=table.standardization.scale,
             whiten=whiten,
         )

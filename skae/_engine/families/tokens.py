@@ -170,9 +170,7 @@ class Tokens(Family):
 
     def order_codes_(self, module, moments, table, *, whiten, rotate, find_rotation=None):
         """Sort the codes by the variance of word shares that a regression on them explains."""
-        return order_codes_(
-            module.basis, moments.mean, moments.covariance, moments.cross_covariance
-        ).numpy()
+        return order_codes_(module.basis, *moments.of_codes).numpy()
 
     def find_unit(self, table, dataset) -> float:
         """Return 1, as cross-entropies do not depend on the unit of a table."""

@@ -13,7 +13,7 @@ from skae._engine.start.principal_components import (
     from_covariance,
 )
 from skae._engine.tables.columns import ColumnStatistics, check_squares, find_ends
-from skae._engine.tables.rows import chunk_slices
+from skae._engine.tables.rows import chunk_slices, draw_rows
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae.modules import GaussianFilling
 
@@ -174,8 +174,8 @@ def _scale_rows(X, shares, mean, deviation, dtype) -> tuple[torch.Tensor, torch.
     rows = np.flatnonzero(shares)
     gaps = any(np.isnan(X[some]).any() for some in chunk_slices(X.shape))
     most = max(_LEAST_ROWS, int(_MOST_PRODUCTS / X.shape[1] ** 2))
-    if gaps and len(rows) > most:
-        rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    if gaps:
+        rows = rows[draw_rows(len(rows), most)]
     scaled = torch.empty(len(rows), X.shape[1], dtype=dtype)
     for some in chunk_slices((len(rows), X.shape[1])):
         scaled[some] = torch.from_numpy((X[rows[some]] - mean) / deviation)

@@ -109,3 +109,10 @@ def sample_evenly(n_samples: int, n_drawn: int, weights: np.ndarray | None = Non
     ends = np.arange(1.0, n_samples + 1) if weights is None else np.cumsum(weights)
     places = (np.arange(n_drawn) + 0.5) / n_drawn * ends[-1]
     return np.searchsorted(ends, places).clip(max=n_samples - 1)
+
+
+def draw_rows(n_samples: int, most: int) -> np.ndarray:
+    """Return ascending indices of all rows, or of at most `most` drawn at random."""
+    if n_samples <= most:
+        return np.arange(n_samples)
+    return np.sort(np.random.default_rng(0).choice(n_samples, most, replace=False))
