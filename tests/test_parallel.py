@@ -4,6 +4,7 @@ import contextlib
 import os
 import pickle
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -39,7 +40,7 @@ from skae._engine.steps.joint import JointNetworks
 from skae.objectives import SquaredError
 from skae.parallel import _backend, _scheduler
 from skae.parallel._scheduler import Scheduler
-from skae.parallel._threads import Threads
+from skae.parallel._threads import Threads, run_together
 from skae.parallel._workers import Workers
 
 pytestmark = [pytest.mark.usefixtures("few_draws"), pytest.mark.filterwarnings("ignore")]
@@ -494,6 +495,12 @@ def test_names_that_do_not_fit_are_refused(wine):
         fit_many(make_transformer(), [wine[0], wine[0]])
 
 
+def test_an_error_has_a_note_of_the_table(wine):
+    with pytest.raises(ValueError, match="infinity") as caught:
+        fit_many(make_transformer(max_iter=1), {"good": wine[0], "bad": wine[0] / 0.0})
+    assert caught.value.__notes__ == ["This is the table with the name 'bad'."]
+
+
 def halve(estimator, X, **params):
     """Score candidates with an increasing number of epochs."""
     search = HalvingGridSearchCV(
@@ -664,6 +671,13 @@ def test_tasks_are_sent_in_chunks_and_run_here_where_they_cannot_be_sent():
         assert locked.result(timeout=30) == id(lock)
     assert 7 <= sum(sent) <= 8
     assert max(sent) == 2
+
+
+def test_warnings_of_worker_processes_are_filtered_as_in_the_main_one():
+    here, there = [*warnings.filters], [("error", None, UserWarning, None, 0)]
+    (outcome,) = run_together([lambda: [*warnings.filters]], 2**20, 1, there)
+    assert outcome == (there, None)
+    assert warnings.filters == here
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.metrics import check_scoring
@@ -149,6 +150,7 @@ def compare_downstream(
     cv=None,
     confidence_level=0.95,
     random_state=0,
+    n_jobs=None,
 ) -> DownstreamComparison:
     """Compare predictions of `y` from codes and from as many principal components.
 
@@ -181,6 +183,8 @@ def compare_downstream(
         Confidence level of the intervals, in (0, 1).
     random_state : int, RandomState instance or None, default=0
         Seed of the default folds and of PCA's solver. The estimator has its own `random_state`.
+    n_jobs : int, default=None
+        Number of splits that run at the same time, as in `joblib.Parallel`.
 
     Returns
     -------
@@ -218,8 +222,8 @@ def compare_downstream(
     scorer = check_scoring(predictor, scoring)
     splits = list(_choose_splits(cv, y, quantities, random_state).split(X, y))
     scores, pca_scores, are_famd = zip(
-        *(
-            _score_split(estimator, predictor, scorer, X, y, train, test, random_state)
+        *Parallel(n_jobs=n_jobs)(
+            delayed(_score_split)(estimator, predictor, scorer, X, y, train, test, random_state)
             for train, test in splits
         ),
         strict=True,

@@ -39,7 +39,8 @@ def fit_many(
     Raises
     ------
     ValueError
-        If a table has no name, two tables have the same name, or `n_processes` is 0.
+        If a table has no name, two tables have the same name, or `n_processes` is 0. An error of
+        one fit ends all of them, with a note of the name of its table.
 
     Examples
     --------
@@ -128,4 +129,8 @@ def _run_all(
 
 def _call(name: Hashable, method: str, estimator, X) -> tuple[Hashable, Any]:
     """Return the result of a method, with the name of the table."""
-    return name, getattr(estimator, method)(X)
+    try:
+        return name, getattr(estimator, method)(X)
+    except Exception as error:
+        error.add_note(f"This is the table with the name {name!r}.")
+        raise

@@ -1,6 +1,7 @@
 """Tasks side by side in the threads of one process."""
 
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -43,12 +44,18 @@ class Threads:
 
 
 def run_together(
-    tasks: Sequence[Callable[[], Any]], most_bytes: int, n_cores: int
+    tasks: Sequence[Callable[[], Any]], most_bytes: int, n_cores: int, filters: Sequence[Any]
 ) -> list[Outcome]:
-    """Return the outcomes of tasks that run side by side in a worker process."""
+    """Return the outcomes of tasks that run side by side in a worker process.
+
+    `filters` are those of warnings in the main process. Tasks that set filters for themselves
+    cannot be trusted to reset them in order, as all threads of a process share its filters.
+    """
     threads = Threads(len(tasks), most_bytes, n_cores=n_cores)
     try:
-        return [_await(future) for future in [threads.submit(task) for task in tasks]]
+        with warnings.catch_warnings():
+            warnings.filters = [*filters]
+            return [_await(future) for future in [threads.submit(task) for task in tasks]]
     finally:
         threads.cancel()
 

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -53,7 +54,9 @@ class Workers:
         for chunk in self._take_chunks():
             tasks = [task for task, _ in chunk]
             try:
-                sent = self.submit_chunk(run_together, tasks, **self.settings)
+                sent = self.submit_chunk(
+                    run_together, tasks, filters=[*warnings.filters], **self.settings
+                )
             except Exception as error:
                 # The processes have ended in the meantime.
                 _finish(chunk, [(None, error)] * len(chunk))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from scipy import sparse, stats
 from sklearn import config_context
 from sklearn.base import clone
@@ -41,8 +42,10 @@ def test_scores_are_those_worked_out_by_hand(iris):
         expected_pca.append(predictor.score(pca.transform(X[test]), y[test]))
 
     comparison = compare_downstream(FirstColumns(2), X, y, cv=cv)
+    with parallel_config(backend="threading"):
+        together = compare_downstream(FirstColumns(2), X, y, cv=cv, n_jobs=2)
 
-    assert comparison.scores.tolist() == expected
+    assert comparison.scores.tolist() == together.scores.tolist() == expected
     assert comparison.pca_scores == pytest.approx(expected_pca)
     assert comparison.test_share == pytest.approx(1 / 3, rel=0.02)
 
