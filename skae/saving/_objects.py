@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from skae._estimators.states import flatten, restore
 from skae._shared.array_headers import read_array_header
 from skae._shared.extras import import_extra
 from skae._shared.names import get_class_path
@@ -111,7 +112,7 @@ class ObjectWriter(Writer):
         state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
         if not isinstance(state, dict):
             raise TypeError(f"objects of {type(value).__name__} must have a dictionary as state")
-        return self.write(state, f"trusted.{len(self._large)}")
+        return self.write(flatten(state), f"trusted.{len(self._large)}")
 
 
 class ObjectReader(Reader):
@@ -144,6 +145,8 @@ class ObjectReader(Reader):
         own = self._find_trusted(written["class"]) if is_trusted else get_estimator_class(kind)
         value: Any = object.__new__(own)
         state = _fill_in_new(own, fill_in_usual(kind, self.read(written["state"])))
+        if is_trusted:
+            state = restore(state)
         if "net_" in state:
             state = {_VERSIONS: self.versions, **state}
         if hasattr(value, "__setstate__"):

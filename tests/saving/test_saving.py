@@ -28,6 +28,7 @@ import skae
 from skae import AutoencoderTransformer
 from skae.__main__ import main
 from skae.architectures import Architecture
+from skae.base import Plain
 from skae.exceptions import InconsistentVersionWarning, ModelFileError
 from skae.generate import CodeSampler
 from skae.modules import DenseStack
@@ -206,6 +207,23 @@ def test_user_defined_classes_must_be_trusted(params, round_trip, tmp_path):
     with pytest.raises(ModelFileError, match=rf"objects of {path}.*trusted="):
         round_trip(model)
     again = round_trip(model, trusted=[own])
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
+
+
+class OwnFamily(Plain):
+    """A family that changes nothing."""
+
+
+class OwnAutoencoder(AutoencoderTransformer):
+    """An estimator with a family of its own."""
+
+    def _make_family(self):
+        return OwnFamily(**vars(super()._make_family()))
+
+
+def test_parts_of_skae_in_user_defined_families_need_no_trust(round_trip):
+    model = OwnAutoencoder(2, max_iter=1, early_stopping=False, random_state=0).fit(X)
+    again = round_trip(model, trusted=[OwnAutoencoder, OwnFamily])
     np.testing.assert_array_equal(again.transform(X), model.transform(X))
 
 
