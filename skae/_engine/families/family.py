@@ -17,6 +17,7 @@ from skae._engine.families.moments import (
 )
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.settings import AutomaticLoop, NetworkSettings
+from skae._engine.start.giant_cells import limit_weights
 from skae._engine.start.incomplete import MaskedPrincipalComponents
 from skae._engine.start.noise import InputNoise, describe_columns
 from skae._engine.start.odd_cells import OddCells
@@ -56,6 +57,8 @@ class Family:
         Number of outputs of the encoder per code.
     draws_codes : bool
         Whether codes are also drawn from a standard normal prior, and decoded.
+    limits_giant_cells : bool
+        Whether rows with a single giant cell count no more than the longest other rows.
     keeps_scale, keeps_order : bool
         Whether codes must keep the scale, and the order, that they have in the network.
     cross_validates : bool
@@ -98,6 +101,7 @@ class Family:
     corruption: Corruption | None = None
     n_outputs: ClassVar[int] = 1
     draws_codes: ClassVar[bool] = False
+    limits_giant_cells: ClassVar[bool] = False
     keeps_scale: bool = False
     keeps_order: bool = False
     cross_validates: ClassVar[bool] = True
@@ -152,6 +156,7 @@ class Family:
         units: Units | None = None,
     ) -> Any:
         """Return a table prepared for training. The parameters are those of `prepare_table`."""
+        weights = limit_weights(X, weights) if self.limits_giant_cells else weights
         return prepare_table(X, weights, in_training, settings, device, units)
 
     def plan(self, settings: NetworkSettings, table: PreparedTable) -> NetworkPlan:

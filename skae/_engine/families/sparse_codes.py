@@ -9,7 +9,6 @@ import torch
 from skae._engine.families.family import Family
 from skae._engine.families.moments import CodeMoments, find_range, join_bounds
 from skae._engine.judgement import find_row_errors
-from skae._engine.start.giant_cells import limit_weights
 from skae._engine.start.prepared_table import PreparedTable
 from skae._engine.steps.unit_rows import UnitRowStep
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
@@ -67,13 +66,13 @@ class SparseCodes(Family):
 
     loss: ReconstructionLoss = field(default_factory=SquaredError)
     cross_validates = False
+    limits_giant_cells = True
     keeps_order = True
 
     def prepare(self, X, weights, in_training, settings, device, units=None):
         """Return a table whose PCA has as many components as codes are active."""
         n_components = min(self.n_active, X.shape[1])
         settings = replace(settings, n_components=n_components)
-        weights = limit_weights(X, weights)
         table = super().prepare(X, weights, in_training, settings, device, units)
         own = {**vars(table), "n_components": self.n_codes}
         return PreparedForPursuit(**own, training_rows=torch.tensor(np.flatnonzero(in_training)))
