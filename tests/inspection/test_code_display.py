@@ -10,11 +10,6 @@ from skae.inspection import CodeDisplay, LatentTraversalDisplay
 
 
 @pytest.fixture
-def ax():
-    return Figure().subplots()
-
-
-@pytest.fixture
 def codes():
     return np.random.default_rng(0).normal(size=(60, 4))
 

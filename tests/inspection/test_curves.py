@@ -15,11 +15,6 @@ from skae.inspection import (
 
 
 @pytest.fixture
-def ax():
-    return Figure().subplots()
-
-
-@pytest.fixture
 def comparison():
     errors = [(2, 8.0, 4.0, 0.7, 0.8), (8, 2.0, 0.5, 0.9, 0.85), (64, 0.5, 0.25, 0.95, 0.9)]
     results = []

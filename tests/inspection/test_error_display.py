@@ -3,16 +3,10 @@
 import numpy as np
 import pandas
 import pytest
-from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
 from skae.inspection import ReconstructionErrorDisplay
-
-
-@pytest.fixture
-def ax():
-    return Figure().subplots()
 
 
 @pytest.fixture

@@ -14,11 +14,6 @@ LONG = "a_name_that_is_too_long_for_any_picture"
 
 
 @pytest.fixture
-def ax():
-    return Figure().subplots()
-
-
-@pytest.fixture
 def rows():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3, 6))
