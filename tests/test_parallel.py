@@ -40,8 +40,7 @@ from skae._engine.steps.joint import JointNetworks
 from skae.objectives import SquaredError
 from skae.parallel import _backend, _scheduler
 from skae.parallel._scheduler import Scheduler
-from skae.parallel._threads import Threads, run_together
-from skae.parallel._workers import Workers
+from skae.parallel._workers import Workers, run_together
 
 pytestmark = [pytest.mark.usefixtures("few_draws"), pytest.mark.filterwarnings("ignore")]
 
@@ -434,17 +433,17 @@ def test_an_error_leaves_no_thread_behind(wine):
 
 @pytest.mark.slow
 def test_tasks_that_are_cancelled_before_an_epoch_starts_end(wine, monkeypatch):
-    threads = Threads(2, most_bytes=2**30)
+    scheduler = Scheduler(2, most_bytes=2**30)
 
     def cancel_first(*args):
-        cancelling = threading.Thread(target=threads.cancel)
+        cancelling = threading.Thread(target=scheduler.cancel)
         cancelling.start()
         cancelling.join(timeout=0.2)
         return divide(*args)
 
     divide = _scheduler._divide
     monkeypatch.setattr(_scheduler, "_divide", cancel_first)
-    tasks = [threads.submit(lambda: make_transformer().fit(wine[0])) for _ in range(2)]
+    tasks = [scheduler.submit(lambda: make_transformer().fit(wine[0])) for _ in range(2)]
     for task in tasks:
         assert isinstance(task.exception(timeout=30), _scheduler.TrainingCancelled)
 
@@ -660,7 +659,7 @@ def test_tasks_are_sent_in_chunks_and_run_here_where_they_cannot_be_sent():
             n_tasks=4,
             most_bytes=2**30,
             n_cores=1,
-            here=Threads(2, most_bytes=2**30),
+            here=Scheduler(2, most_bytes=2**30),
         )
         powers = [workers.submit(partial(pow, 2, number)) for number in range(7)]
         failing, locked = workers.submit(partial(divmod, 1, 0)), workers.submit(partial(id, lock))

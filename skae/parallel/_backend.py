@@ -13,7 +13,7 @@ from skae._engine.fitting.resumption import KeptStates
 from skae._shared.checks import check_count
 from skae._shared.memory import find_free_memory
 from skae._shared.progress import Progress
-from skae.parallel._threads import Threads
+from skae.parallel._scheduler import Scheduler
 from skae.parallel._workers import Workers
 
 _DEFAULT_N_TASKS = 64
@@ -129,7 +129,7 @@ class SideBySideBackend(LokyBackend):
 
     def _open(self):
         most_bytes = int(find_free_memory() * _SHARE_OF_MEMORY)
-        self._threads = Threads(self._n_tasks, most_bytes, self._kept_states)
+        self._threads = Scheduler(self._n_tasks, most_bytes, self._kept_states)
         self._elsewhere = None
         n_processes = 1 if self._n_tasks == 1 else super().effective_n_jobs(self.n_processes)
         if n_processes > 1:

@@ -5,7 +5,7 @@ import itertools
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
@@ -44,7 +44,7 @@ class TrainingCancelled(BaseException):
 
 
 class Scheduler:
-    """Scheduler that runs trainings together which wait at the same time.
+    """Tasks in threads of this process, whose trainings run together if they wait at the same time.
 
     A training waits until all running tasks wait or train, and a core is free. Trainings of one
     kind then run together, a few models at a time, and each task resumes when its training ends. At
@@ -75,21 +75,22 @@ class Scheduler:
         self.queue: list[_Request] = []
         self.cancelled = False
         self.lock = threading.Lock()
+        self.tasks = ThreadPoolExecutor(n_tasks, "skae-task")
         self.workers = ThreadPoolExecutor(
             self.n_cores, "skae-training", initializer=torch.get_num_threads
         )
         self.cores = threading.Semaphore(self.n_cores)
         self.kept: dict[Any, list[JointNetworks]] = defaultdict(list)
 
-    def expect_task(self) -> threading.Event:
-        """Return a ticket for a task, which is set once there is memory for the task."""
+    def submit(self, task: Callable[[], Any]) -> Future:
+        """Start a task as soon as there is a thread and memory for it."""
         ticket = threading.Event()
         with self.lock:
             self.waiting.append(ticket)
             self._admit()
-        return ticket
+        return self.tasks.submit(self._run_task, ticket, task)
 
-    def run_task(self, ticket: threading.Event, task: Callable[[], Any]):
+    def _run_task(self, ticket: threading.Event, task: Callable[[], Any]):
         """Run a task once its ticket is set, and return the result."""
         # torch fixes the number of threads that a new thread uses at the first query.
         torch.get_num_threads()
@@ -156,15 +157,18 @@ class Scheduler:
                 self.n_alone -= 1
 
     def cancel(self):
-        """End all tasks, and trainings after their present epoch."""
+        """End all tasks; trainings end after their current epoch."""
         with self.lock:
             self.cancelled, queue, self.queue = True, self.queue, []
             self._admit()
         for request in queue:
             request.done.set()
+        self.tasks.shutdown(wait=False, cancel_futures=True)
+        self.workers.shutdown(wait=False)
 
     def close(self):
-        """Release the threads when they are idle."""
+        """Release all threads when they are idle."""
+        self.tasks.shutdown(wait=False)
         self.workers.shutdown(wait=False)
 
     def _check_cancelled(self):

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,8 +10,10 @@ from concurrent.futures import Future
 from pickle import PicklingError
 from typing import Any
 
-from skae.parallel._threads import Outcome, Threads, run_together
+from skae.parallel._scheduler import Scheduler
 
+# Result of a task, and its error; one of them is None.
+_Outcome = tuple[Any, BaseException | None]
 _Pending = tuple[Callable[[], Any], Future]
 
 
@@ -20,7 +23,7 @@ class Workers:
     Chunks become smaller towards the end, so that all processes end at about the same time. At most
     `n_tasks` run at the same time, in all processes together, and have `most_bytes` of memory. Each
     process uses `n_cores`. `submit` sends a function and its arguments to a process, and returns a
-    future. Tasks that cannot be pickled run in `here`, the threads of this process.
+    future. Tasks that cannot be pickled run in `here`, threads of this process.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class Workers:
         n_tasks: int,
         most_bytes: int,
         n_cores: int,
-        here: Threads,
+        here: Scheduler,
     ):
         self.n_processes, self.n_idle, self.here = n_processes, n_processes, here
         self.most_in_chunk = -(-n_tasks // n_processes)
@@ -95,7 +98,7 @@ class Workers:
         self.flush()
 
 
-def _finish(chunk: Sequence[_Pending], outcomes: Sequence[Outcome]):
+def _finish(chunk: Sequence[_Pending], outcomes: Sequence[_Outcome]):
     for (_, future), (result, error) in zip(chunk, outcomes, strict=True):
         if error is None:
             future.set_result(result)
@@ -109,3 +112,29 @@ def _copy(future: Future, done: Future):
         future.set_result(done.result())
     else:
         future.set_exception(error)
+
+
+def run_together(
+    tasks: Sequence[Callable[[], Any]], most_bytes: int, n_cores: int, filters: Sequence[Any]
+) -> list[_Outcome]:
+    """Return the outcomes of tasks that run side by side in a worker process.
+
+    `filters` are those of warnings in the main process. Tasks that set filters for themselves
+    cannot be trusted to reset them in order, as all threads of a process share its filters.
+    """
+    scheduler = Scheduler(len(tasks), most_bytes, n_cores=n_cores)
+    try:
+        with warnings.catch_warnings():
+            warnings.filters = [*filters]
+            return [_await(future) for future in [scheduler.submit(task) for task in tasks]]
+    finally:
+        scheduler.cancel()
+
+
+def _await(future: Future) -> _Outcome:
+    error = future.exception()
+    if error is None:
+        return future.result(), None
+    # A pickled error has no traceback.
+    error.add_note("".join(["In a worker process:\n", *traceback.format_exception(error)]))
+    return None, error
