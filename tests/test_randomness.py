@@ -80,7 +80,7 @@ def test_nothing_global_is_touched_by_a_failure(quick, images, monkeypatch, meth
     # The last call of each fit inside torch.
     monkeypatch.setitem(_dense._IN_PLACE, "silu", fail)
     monkeypatch.setattr(torch.nn.SiLU, "forward", fail)
-    monkeypatch.setattr("skae._engine.steps.dense.StackStep.forward", fail)
+    monkeypatch.setattr("skae._engine.steps.passes.StackStep.forward", fail)
     monkeypatch.setattr("skae._engine.tables.standardization.Standardization.invert", fail)
     with pytest.raises(RuntimeError, match="no memory left"):
         getattr(estimator, method)(images[:, :4] if method == "inverse_transform" else images)

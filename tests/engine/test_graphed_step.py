@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from skae._engine.steps.dense import DenseStep, split_buffers
+from skae._engine.steps.dense import DenseStep
+from skae._engine.steps.flat import split_buffers
 from skae._engine.steps.graphed import GraphedStep, Recording, is_replayable
 from skae.objectives import HuberLoss, SquaredError
 from tests.engine.test_dense_step import (

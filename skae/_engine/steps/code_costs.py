@@ -13,15 +13,9 @@ from torch.nn import functional as F
 
 from skae._engine.judgement import find_row_errors
 from skae._engine.steps.adversarial import make_discriminator_groups, take_losses_
-from skae._engine.steps.dense import (
-    DenseNetworks,
-    DenseStep,
-    FlatParameters,
-    FlatTensors,
-    StackStep,
-    has_classes,
-    is_plain,
-)
+from skae._engine.steps.dense import DenseNetworks, DenseStep, has_classes, is_plain
+from skae._engine.steps.flat import FlatParameters, FlatTensors
+from skae._engine.steps.passes import StackStep
 from skae._engine.steps.products import make_stack
 from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
 from skae.objectives import (

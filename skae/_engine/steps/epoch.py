@@ -101,17 +101,13 @@ class Training:
 
     Everything runs in a copy of the present context, without a trainer: fits within the training,
     such as those of a callback, cannot wait for other trainings.
-
-    Attributes
-    ----------
-    epoch : Epoch or None
-        Next epoch. None before the first and after the last.
-    error : BaseException or None
-        Error that has ended the training.
     """
 
     epoch: Epoch | None = None
+    """Next epoch. None before the first and after the last."""
+
     error: BaseException | None = None
+    """Error that has ended the training."""
 
     def __init__(self, step: Step, epochs: Epochs):
         self.step, self.epochs = step, epochs

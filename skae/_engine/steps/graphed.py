@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skae._engine.steps.dense import DenseStep, FlatParameters, list_settings
+from skae._engine.steps.dense import DenseStep
+from skae._engine.steps.flat import FlatParameters, list_settings
 from skae.objectives import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -64,17 +65,14 @@ class GraphedStep(DenseStep):
     calls if something cannot be recorded. Results are equal up to rounding.
 
     The parameters are those of `DenseStep`, with an objective whose loss must be `is_replayable`.
-
-    Attributes
-    ----------
-    record : callable
-        Function that returns a recording of a function, given its arguments and a device.
     """
 
     def __init__(self, modules, objective, groups):
         super().__init__(modules, objective, groups)
         values = self.parameters[0].values
         self.record: Callable = Recording
+        """Function that returns a recording of a function, given its arguments and a device."""
+
         self._recordings: dict[Hashable, Callable | None] = {}
         self._can_record = True
         # torch reads rates from a GPU in single precision, whatever the precision of the network.

@@ -22,18 +22,15 @@ from skae._engine.steps.code_costs import (
     PenaltyStep,
     make_discriminators,
 )
-from skae._engine.steps.dense import (
-    DenseNetworks,
-    DenseStep,
+from skae._engine.steps.dense import DenseNetworks, DenseStep, find_losses_, make_stack_steps
+from skae._engine.steps.epoch import Batch, Costs, Training
+from skae._engine.steps.flat import (
     FlatParameters,
     FlatTensors,
     bind_adamw,
-    find_losses_,
-    make_stack_steps,
     read_settings,
     read_values,
 )
-from skae._engine.steps.epoch import Batch, Costs, Training
 from skae._engine.steps.products import count_held_rows
 from skae._engine.steps.step import Step, leave_gradients
 from skae._engine.steps.variational import PosteriorNetworks, VariationalStep
@@ -239,12 +236,9 @@ class _JointPasses(DenseNetworks):
 
 
 class JointNetworks(_JointPasses):
-    """Networks of several trainings in joint memory.
+    """Networks of several trainings of one kind in joint memory.
 
-    Parameters
-    ----------
-    trainings : list of Training
-        Trainings of one kind. Memory is reused for others of that kind with as many networks.
+    Memory is reused for others of that kind with as many networks.
     """
 
     def __init__(self, trainings: Sequence[Training]):
@@ -266,12 +260,7 @@ class JointNetworks(_JointPasses):
     def train(self, trainings: Sequence[Training], before_epoch: Callable[[], None]):
         """Train until one of the trainings ends, and hand back the networks of all.
 
-        Parameters
-        ----------
-        trainings : list of Training
-            Trainings with their next epochs, whose batches are lists.
-        before_epoch : callable
-            Function called before each epoch.
+        The trainings have their next epochs, whose batches are lists.
         """
         self._take_trainings(trainings)
         self._gather()

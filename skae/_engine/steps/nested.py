@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from skae._engine.judgement import find_row_errors
 from skae._engine.steps.autograd import AutogradStep
-from skae._engine.steps.dense import DenseStep, FlatParameters, StackStep, is_plain
+from skae._engine.steps.dense import DenseStep, is_plain
+from skae._engine.steps.flat import FlatParameters
+from skae._engine.steps.passes import StackStep
 from skae._engine.steps.step import Step
 from skae.modules import NestedAutoencoder
 from skae.objectives import ReconstructionObjective

@@ -12,14 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from skae._engine.judgement import find_row_errors
-from skae._engine.steps.dense import (
-    DenseNetworks,
-    DenseStep,
-    FlatParameters,
-    StackStep,
-    is_plain,
-    make_stack_steps,
-)
+from skae._engine.steps.dense import DenseNetworks, DenseStep, is_plain, make_stack_steps
+from skae._engine.steps.flat import FlatParameters
+from skae._engine.steps.passes import StackStep
 from skae._engine.steps.products import make_stack
 from skae.modules import VariationalAutoencoder
 from skae.modules._variational import LOG_VARIANCE_LIMITS
