@@ -7,11 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import (
-    _safe_indexing,
-    check_consistent_length,
-    gen_batches,
-)
+from sklearn.utils import _safe_indexing, check_consistent_length, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
@@ -44,12 +40,7 @@ from skae._estimators.samples import find_sample_shape, flatten_samples, stack_s
 from skae._estimators.sparse_tables import tidy_numbers
 from skae._estimators.states import PlainStateMixin
 from skae._estimators.validation import is_masked
-from skae._shared.scikit_learn import (
-    check_weights,
-    fit_context,
-    keep_weighted_rows,
-    validate_data,
-)
+from skae._shared.scikit_learn import check_weights, fit_context, keep_weighted_rows, validate_data
 
 # Rows that differ by less than this share of the ranges of the features are identical: single
 # precision, and the order of its sums, cannot tell them apart.

@@ -8,12 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import sparse
 
-from skae._engine import (
-    Standardization,
-    cell_errors,
-    chunk_slices,
-    row_errors_and_deviations,
-)
+from skae._engine import Standardization, cell_errors, chunk_slices, row_errors_and_deviations
 from skae._estimators.containers import check_row_lengths, count_axes, read_container, stack
 from skae._estimators.stored_tables import read_stored
 from skae._shared.warning import warn_user

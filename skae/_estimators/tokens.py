@@ -29,11 +29,7 @@ from skae._estimators.parameters import take_parameters
 from skae._estimators.states import PlainStateMixin, tell_time
 from skae._estimators.validation import read_codes
 from skae._shared.constants import UNKNOWN
-from skae._shared.scikit_learn import (
-    check_weights,
-    fit_context,
-    keep_weighted_rows,
-)
+from skae._shared.scikit_learn import check_weights, fit_context, keep_weighted_rows
 from skae.architectures import Recurrent
 
 # Every integer up to the largest has weights; more than this would exceed most memories.

@@ -137,11 +137,7 @@ class PursuitAutoencoder(nn.Module):
 
     @torch.no_grad()
     def pursue(
-        self,
-        inputs: Tensor,
-        weights: Tensor | None = None,
-        *,
-        thresholds: Tensor | None = None,
+        self, inputs: Tensor, weights: Tensor | None = None, *, thresholds: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the codes of rows, and the thresholds used to find them.
 

@@ -51,12 +51,7 @@ class AdversarialObjective(Objective):
     rotates = False
 
     def __init__(
-        self,
-        loss: PreparedLoss,
-        prior: Prior,
-        generator: torch.Generator,
-        *,
-        alpha: float = 0.2,
+        self, loss: PreparedLoss, prior: Prior, generator: torch.Generator, *, alpha: float = 0.2
     ) -> None:
         super().__init__()
         self.loss, self.prior, self.alpha, self.generator = loss, prior, alpha, generator

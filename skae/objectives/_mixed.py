@@ -52,10 +52,7 @@ class MixedLoss(ReconstructionLoss):
     must_beat_pca = True
 
     def __init__(
-        self,
-        levels: Sequence[int],
-        factors: Sequence[float],
-        parts: Sequence[int] | None = None,
+        self, levels: Sequence[int], factors: Sequence[float], parts: Sequence[int] | None = None
     ):
         self.levels = levels
         self.factors = factors

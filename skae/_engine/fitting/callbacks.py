@@ -12,12 +12,7 @@ import torch
 from skorch.callbacks import Callback, PrintLog
 
 from skae._engine.compute.ranks import Alone
-from skae._engine.judgement import (
-    find_rises,
-    is_clear_improvement,
-    is_nowhere_worse,
-    mean_of_rows,
-)
+from skae._engine.judgement import find_rises, is_clear_improvement, is_nowhere_worse, mean_of_rows
 from skae.exceptions import NonFiniteLossError
 
 LossCurves = tuple[list[float], list[float] | None]

@@ -6,12 +6,7 @@ from typing import Any, Protocol
 import torch
 from skorch.callbacks import Callback
 
-from skae._engine.fitting.packing import (
-    find_drawing,
-    pack_draws,
-    pack_history,
-    unpack_history,
-)
+from skae._engine.fitting.packing import find_drawing, pack_draws, pack_history, unpack_history
 from skae._engine.steps.step import Step
 from skae._shared.names import get_class_path
 
@@ -78,10 +73,7 @@ def pack_training(
 
 
 def unpack_training_(
-    net,
-    callbacks: Sequence[Callback],
-    generators: Sequence[torch.Generator],
-    state: dict[str, Any],
+    net, callbacks: Sequence[Callback], generators: Sequence[torch.Generator], state: dict[str, Any]
 ) -> None:
     """Restore the state of a net and its callbacks before training."""
     for callback, values in zip(callbacks, state["callbacks"], strict=True):
@@ -112,10 +104,7 @@ def pack_step(
 
 
 def unpack_step_(
-    step: Step,
-    groups: Sequence[dict],
-    generators: Sequence[torch.Generator],
-    state: dict[str, Any],
+    step: Step, groups: Sequence[dict], generators: Sequence[torch.Generator], state: dict[str, Any]
 ) -> None:
     """Restore the state of a step, its learning rates and the generators before training."""
     # A state stores the class name of an optimiser; these are the classes allowed.

@@ -84,12 +84,7 @@ class OddCells:
         return torch.stack([self.deviations, self.lowest, self.highest, ignored, own])
 
     def move_(
-        self,
-        rows: Tensor,
-        weights: Tensor | None,
-        *,
-        places: Tensor | None = None,
-        n_rows: int = 0,
+        self, rows: Tensor, weights: Tensor | None, *, places: Tensor | None = None, n_rows: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Move a cell of two of ten rows, and many cells of another one.
 

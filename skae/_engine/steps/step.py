@@ -73,12 +73,7 @@ class Step:
 
     averages_weights: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        modules: Sequence[Any],
-        objective: Any,
-        groups: Sequence[list[dict]],
-    ):
+    def __init__(self, modules: Sequence[Any], objective: Any, groups: Sequence[list[dict]]):
         self.modules, self.objective, self.groups = modules, objective, groups
         self.exchange_: Callable[[list[Tensor]], None] = leave_gradients
         self.emphasis: Tensor | None = None

@@ -26,12 +26,7 @@ class WeightedRows:
     """
 
     def __init__(
-        self,
-        rows,
-        weights=None,
-        indices=None,
-        device=torch.device("cpu"),
-        ranks: Alone = ALONE,
+        self, rows, weights=None, indices=None, device=torch.device("cpu"), ranks: Alone = ALONE
     ):
         self.rows = rows
         self.weights = weights
