@@ -1,5 +1,7 @@
 """Derivatives of codes with respect to rows, and of reconstructions with respect to codes."""
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
 
@@ -64,11 +66,9 @@ def differentiate_codes(estimator, X, steps):
     (n_samples, n_codes, n_features) and units of the code divided by units of X. X must be finite.
     """
     samples = index_samples(X)
-
-    def encode_rows(rows):
-        return encode(estimator, _restore_type(rows, samples))
-
-    return _differentiate(encode_rows, read_finite(samples), steps)
+    return _differentiate(
+        lambda rows: encode(estimator, _restore_type(rows, samples)), read_finite(samples), steps
+    )
 
 
 def differentiate_reconstructions(estimator, codes, steps):
@@ -77,11 +77,7 @@ def differentiate_reconstructions(estimator, codes, steps):
     `steps` has half of the difference for each code. The result has shape (n_samples, n_features,
     n_codes) and units of X divided by units of the code.
     """
-
-    def decode_codes(codes):
-        return decode(estimator, codes)
-
-    return _differentiate(decode_codes, codes.astype(np.float64), steps)
+    return _differentiate(partial(decode, estimator), codes.astype(np.float64), steps)
 
 
 def _differentiate(function, points, steps):

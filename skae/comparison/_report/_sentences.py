@@ -7,6 +7,15 @@ from skae.comparison._results import count_codes, format_ratio
 _TOO_FEW_ROWS = 50
 # With fewer held-out rows, another split may well reverse the verdict.
 _FEW_ROWS = 50
+_FAMD = (
+    "FAMD, factor analysis of mixed data, is the linear method for tables of numbers and "
+    "categories. The loss of a number is its squared error divided by its variance, and that of a "
+    "category its cross-entropy divided by the entropy of the shares: without codes, both are 1."
+)
+_SCORES = {
+    "accuracy": ("an accuracy", "A logistic regression"),
+    "R2": ("an R\N{SUPERSCRIPT TWO}", "A ridge regression"),
+}
 
 
 def say_verdict(verdict, comparison):
@@ -92,7 +101,7 @@ def explain_verdict(verdict, comparison, scores=None):
         f"With {codes} the autoencoder's {measure} there is "
         f"{format_ratio(autoencoder.error_ratio)} times {reference}'s{_count_others(comparison)}.",
         describe_splits(comparison),
-        _explain_famd() if reference == "FAMD" else "",
+        _FAMD if reference == "FAMD" else "",
     ]
     if comparison.n_missing:
         sentences.append(
@@ -112,15 +121,6 @@ def explain_verdict(verdict, comparison, scores=None):
     return [sentence for sentence in sentences if sentence]
 
 
-def _explain_famd():
-    return (
-        "FAMD, factor analysis of mixed data, is the linear method for tables of numbers and "
-        "categories. The loss of a number is its squared error divided by its variance, and that "
-        "of a category its cross-entropy divided by the entropy of the shares: without codes, both "
-        "are 1."
-    )
-
-
 def _explain_scores(scores, comparison, codes):
     score, model = _SCORES[comparison.score_name]
     return (
@@ -138,12 +138,6 @@ def _count_others(comparison):
     n_better = sum(round(result.error_ratio, 2) < 1 for result in results)
     count = f"{n_better or 'none'} of the {len(results)}"
     return f"; it is below {name}'s at {count} numbers of codes tried"
-
-
-_SCORES = {
-    "accuracy": ("an accuracy", "A logistic regression"),
-    "R2": ("an R\N{SUPERSCRIPT TWO}", "A ridge regression"),
-}
 
 
 def format_share(share):
