@@ -45,7 +45,7 @@ class Evidence:
     options: dict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PCAComparison:
     """Results of PCA and an autoencoder on the same held-out rows.
 
@@ -95,7 +95,7 @@ class PCAComparison:
     codes      method squared error   vs PCA variance kept    fit s transform s
         2         PCA           0.5    1.00x        75.0 %    0.010       0.001
         2 autoencoder           0.2    0.40x        90.0 %    1.000       0.002
-    The autoencoder's error is below PCA's at 1 of 1 numbers of codes, at best 0.40 times it.
+    The autoencoder's error is 0.40 times PCA's.
     """
 
     results: tuple[MethodResult, ...]
@@ -268,21 +268,28 @@ class PCAComparison:
         -------
         str
             Sentence with the number of times that the autoencoder's error is below PCA's, and the
-            best ratio. With several splits, a second one with the range of the ratios.
+            best ratio; with one number of codes, the ratio alone. With several splits, a second one
+            with the range of the ratios.
 
         Examples
         --------
         >>> from skae.comparison import MethodResult, PCAComparison
         >>> result = MethodResult(2, "autoencoder", 0.5, 1.0, 0.75, None, 0.01, 0.001)
         >>> PCAComparison((result,), 150, 50, 4, None).summarize()
-        "The autoencoder's error is below PCA's at none of 1 numbers of codes."
+        "The autoencoder's error is 1.00 times PCA's."
         """
         ratios = [result.error_ratio for result in self.results if result.method != self.reference]
+        best = f"{format_ratio(min(ratios))} times"
         # The ratios are rounded as in the table, so that sentence and table agree.
         n_better = sum(round(ratio, 2) < 1 for ratio in ratios)
-        start = f"The autoencoder's error is below {self.reference}'s at"
-        end = f", at best {format_ratio(min(ratios))} times it" if n_better else ""
-        sentence = f"{start} {n_better or 'none'} of {len(ratios)} numbers of codes{end}."
+        if len(ratios) == 1:
+            sentence = f"The autoencoder's error is {best} {self.reference}'s."
+        else:
+            end = f", at best {best} it" if n_better else ""
+            sentence = (
+                f"The autoencoder's error is below {self.reference}'s at {n_better or 'none'} of "
+                f"{len(ratios)} numbers of codes{end}."
+            )
         return f"{sentence} {describe_splits(self)}".rstrip()
 
     def __str__(self):
@@ -290,6 +297,8 @@ class PCAComparison:
         lines.append(format_header(self.score_name, self.reference))
         lines += [align(list_cells(result)) for result in self.results]
         return "\n".join([*lines, self.summarize()])
+
+    __repr__ = __str__
 
     def _repr_html_(self):
         headings = list_headings(self.score_name, self.reference)

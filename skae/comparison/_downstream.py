@@ -23,7 +23,7 @@ from skae.metrics._predictor import holds_quantities, make_predictor
 from skae.metrics._transformer import encode, find_frame_model, index_samples
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DownstreamComparison:
     """Scores of a predictor on codes and on principal components, with confidence intervals.
 
@@ -138,6 +138,8 @@ class DownstreamComparison:
         for name, (mean, low, high) in zip(self._names, self._list_rows(), strict=True):
             lines.append(f"{name:12} {mean:8.3f}  {low:6.3f} ... {high:.3f}")
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def compare_downstream(

@@ -23,9 +23,11 @@ from skae.inspection._plotting import (
 _KINDS = ("inputs", "effects", "importance")
 _MOST_CODES = 6
 _PANELS_IN_A_ROW = 3
+# Features that the text of an explanation names for each code.
+_MOST_NAMED = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CodeExplanation:
     """Features that change each code, effects of each code, and importance of each code.
 
@@ -58,6 +60,10 @@ class CodeExplanation:
     >>> explanation = explain_codes(PCA(n_components=2).fit(X), X, n_rows=10)
     >>> explanation.effects.shape
     (2, 10, 4)
+    >>> explanation
+    code  importance  features that change most
+       0        1.85  petal length (cm) +1.00, petal width (cm) +0.97, sepal length (cm) +0.90
+       1        0.11  sepal width (cm) +0.83, sepal length (cm) +0.39, petal width (cm) -0.05
     """
 
     inputs: np.ndarray
@@ -65,6 +71,16 @@ class CodeExplanation:
     importances: np.ndarray
     feature_names: tuple[str, ...]
     image_shape: tuple[int, ...] | None = None
+
+    def __repr__(self):
+        lines = ["code  importance  features that change most"]
+        sizes = np.abs(self.effects).mean(axis=1)
+        means = self.effects.mean(axis=1)
+        for code, importance in enumerate(self.importances.mean(axis=1)):
+            first = np.argsort(-sizes[code])[:_MOST_NAMED]
+            changes = [f"{self.feature_names[own]} {means[code, own]:+.2f}" for own in first]
+            lines.append(f"{code:4}  {importance:10.2f}  {', '.join(changes)}")
+        return "\n".join(lines)
 
     def to_frame(self, kind="inputs") -> Any:
         """Return one part of the explanation as a DataFrame.
