@@ -21,6 +21,9 @@ _DATES = {
     r"\d{1,2}-\d{1,2}-\d{4}": ("%m-%d-%Y", "%d-%m-%Y"),
     r"\d{1,2}-[A-Za-z]{3}-\d{4}": ("%d-%b-%Y",),
     r"\d{1,2} [A-Za-z]{3} \d{4}": ("%d %b %Y",),
+    # As SAS and Stata write them.
+    r"\d{1,2}[A-Za-z]{3}\d{4}": ("%d%b%Y",),
+    r"\d{1,2}[A-Za-z]{3}\d{4}:\d\d:\d\d:\d\d": ("%d%b%Y:%H:%M:%S",),
 }
 _TIMES = {
     "": "",

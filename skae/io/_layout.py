@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import cast
 
-from skae.io._numbers import is_no_value, is_value
+from skae.io._numbers import is_flagged, is_no_value, is_value
 
 # Separators in the order of trial. If all lines have equally many semicolons, tabs or bars, these
 # separate columns; commas may be decimal commas.
@@ -120,7 +120,8 @@ def _find_layout_by_names(records, start):
 
 def _find_start(records):
     """Return the index of the record with names or, if there are none, of the first data."""
-    filled = [index for index, cells in enumerate(records) if any(cells)]
+    first = _find_end_of_comment(records)
+    filled = [index for index, cells in enumerate(records) if any(cells) and index >= first]
     candidates = [index for index in filled if not _is_comment(records[index])]
     lengths = Counter(len(_strip_end(records[index])) for index in candidates)
     usual = max(lengths, key=lambda length: (lengths[length], length), default=0)
@@ -133,7 +134,7 @@ def _find_start(records):
         cells = records[index]
         if _are_names(cells):
             # A line above the names with fewer cells is a title or a description of the file.
-            if _is_title(records[best], cells):
+            if _is_title(records[best], cells) or _is_description(records[best], cells, usual):
                 best = index
         elif len(_strip_end(cells)) >= usual:
             break
@@ -149,6 +150,18 @@ def _is_title(above, cells):
     n_values = sum(map(is_value, above))
     are_names = len(set(cells)) == len(cells) and not any(map(is_no_value, cells))
     return 0 < 2 * n_values <= n_above and are_names
+
+
+def _is_description(above, cells, usual):
+    """Return whether the line above names as many as the data is longer, and has values."""
+    return len(above) > len(cells) == usual and any(is_value(cell) for cell in above if cell)
+
+
+def _find_end_of_comment(records):
+    """Return the index of the first record below a comment of several lines, or 0."""
+    is_open = bool(records) and records[0][0].startswith("/*")
+    ends = (index for index, cells in enumerate(records) if any(c.endswith("*/") for c in cells))
+    return next(ends, -1) + 1 if is_open else 0
 
 
 def _find_title(records, start):
@@ -198,13 +211,17 @@ def _read_names(records, start, first):
         is_group = tuple(spread) != names or _are_equal(names)
         if is_group and (joined := _join_names(spread, records[start + 1])):
             return joined, start
-    if not _are_equal(names):
-        return names, None
-    if start and not _is_comment(records[start - 1]):
-        above = _spread(records[start - 1], names)
-        if joined := _join_names(above, names):
-            return joined, start - 1
+    above = records[start - 1] if start else ["#"]
+    if not _is_comment(above) and (_are_equal(names) or _completes(above, names)):
+        joined = _join_names(_spread(above, names), names)
+        return (joined, start - 1) if joined else (names, None)
     return names, None
+
+
+def _completes(above, names):
+    """Return whether a line of names above has some where the names are empty."""
+    has_more = any(own and not name for own, name in zip(above, names, strict=False))
+    return has_more and _are_names(above) and _count_filled(above) > 1
 
 
 def _spread(cells, below):
@@ -232,7 +249,7 @@ def _are_equal(names):
 def _are_units(cells, below):
     """Return whether a record has text above numeric columns, and no values."""
     cells = ["" if is_no_value(cell) else cell for cell in cells]
-    if not _are_names(cells):
+    if not _are_names(cells) or any(map(is_flagged, cells)):
         return False
     records = [record for record in below if not _is_comment(record)]
     columns = list(zip_longest(*records, fillvalue=""))[: len(cells)]

@@ -12,19 +12,20 @@ _SIGNS = str.maketrans(
     | dict.fromkeys("\u200b\u200e\u200f\u202a\u202c\u202d\ufeff", "")
     | {"\u066b": "."}
 )
-_NO_VALUE = {"", "\u2026", "?", "*", "nan", "null", "(null)", "none", "nil", "\\n"}
+_NO_VALUE = {"", "\u2026", "?", ":", "nan", "null", "(null)", "none", "nil", "\\n"}
 _NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "k.a.", "missing", "unknown"}
 # Dashes, which may be a rule below the names, frames, points, .A to .Z of SAS and Stata, and errors
-# of spreadsheets in any language.
+# of spreadsheets in any language. Fortran writes numbers that do not fit as asterisks.
 _MARK = re.compile(
-    r":?[-\u2013\u2014]+:?|={3,}|\+?([-=]{2,}\+)+[-=]*|\.+|\.[a-z]|#n/?[abdv]|#\S{1,15}[!?]"
+    r":?[-\u2013\u2014]+:?|={3,}|\+?([-=]{2,}\+)+[-=]*|\.+|\.[a-z]|\*+|#n/?[abdv]( .*)?"
+    r"|#\S{1,15}[!?]"
 )
 _CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|ZAR|MXN|Rs\\.?|kr\\.?|z\u0142"
 )
 _CURRENCY = rf"(?:[A-Z]{{0,3}}[$\u00a2-\u00a5\u20a0-\u20cf]|{_CODES})"
 _NUMBER = re.compile(
-    rf"(?P<open>\()? *(?P<sign>[+-])? *(?P<before>{_CURRENCY}|%)? *(?P<inner>[+-])?"
+    rf"(?P<open>\()? *(?P<sign>[+-])? *(?P<before>{_CURRENCY}|%)? *(?P<inner>[+(-])? *"
     r"(?P<body>(?=[.,]?\d)[\d., ']*?[\d.,])"
     # 1.5e3, 1.5D+03 as written by Fortran, or 1.5 x 10^3.
     r"(?P<power>(?:[eE]|[dD](?=[+-])| ?[\u00d7x*] ?10\^)[+-]?\d+)? *"
@@ -38,6 +39,10 @@ _POINT = re.compile(
     r"(?:\.\d*)?"
 )
 _COMMA = re.compile(r"(?:\d+|[1-9]\d{0,2}(?P<mark>[. '])\d{3}(?:(?P=mark)\d{3})*)?(?:,\d*)?")
+# Numbers below or above a limit, and with flags of statistical offices.
+_FLAGGED = re.compile(
+    r"[<>~\u2264\u2265\u2248]=? *[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?([bepruz]|\*+)", re.IGNORECASE
+)
 _EXPONENT = re.compile(r"[+-]?\d+$")
 _LOGICAL = {"true": 1.0, "false": 0.0}
 # Longer texts are not numbers, and take long to match.
@@ -97,7 +102,7 @@ def read_cell(text):
         return None
     part = {name: value or "" for name, value in match.groupdict().items()}
     minuses = [part[name] == "-" for name in ("sign", "inner", "last")]
-    is_enclosed = bool(part["open"])
+    is_enclosed = "(" in (part["open"], part["inner"])
     has_two_units = bool(part["before"] and part["after"])
     if is_enclosed != bool(part["close"]) or sum(minuses) + is_enclosed > 1 or has_two_units:
         return None
@@ -120,6 +125,11 @@ def is_no_value(text):
     """Return whether a cell denotes a missing value."""
     text = text.strip().casefold()
     return text in _NO_VALUE or _MARK.fullmatch(text) is not None
+
+
+def is_flagged(text):
+    """Return whether a cell is a number with a mark such as "<", or a flag such as "p"."""
+    return _FLAGGED.fullmatch(text.strip()) is not None
 
 
 def is_value(text):

@@ -230,7 +230,8 @@ def _are_tables(records):
     if not shortest <= len(first) <= length:
         return False
     columns = list(zip(*usual, strict=True))[1:]
-    has_numbers = any(all(is_value(cell.strip('"')) for cell in column) for column in columns)
+    n_values = [sum(is_value(cell.strip('"')) for cell in column) for column in columns]
+    has_numbers = 3 * max(n_values, default=0) >= 2 * len(usual)
     is_equal = n_usual == len(others) and len(first) == length
     return is_equal or (has_numbers and 3 * n_usual >= 2 * len(others))
 

@@ -120,6 +120,7 @@ def test_the_separator_of_most_lines_is_taken(read):
         '"a"\n"1" 1.5\n"2" 2.5\n',
         "# made by x, y\na b\n1 2\n3 4\n",
         "a   b\n--- ---\n1   2.5\n3   4.5\n\n(2 rows affected)\n",
+        "a   b\n--- ---\n1   2.5\n3   4.5\n\na   b\n--- ---\n5   6.5\n7   8.5\n\n4 rows.\n",
         '"a" "b"\n"1" 1.5 "x"\n"2" 2.5 "y z"\n',
     ],
 )
@@ -252,6 +253,8 @@ def test_numbers_are_read_in_many_notations(read):
         (["1.5\u00d710^3", "-2 x 10^-1", "3"], [1500, -0.2, 3]),
         (["$ -", "$3", "- $"], [0, 3, 0]),
         (["TRUE", "FALSE", "TRUE"], [1, 0, 1]),
+        (['"$ (1,234.50)"', "$(2)", "$ 3"], [-1234.5, -2, 3]),
+        (["1.5", "***", "#N/A Field Not Applicable", ":"], [1.5, np.nan, np.nan, np.nan]),
     ]:
         rows = "".join(f"{cell},{index % 2}\n" for index, cell in enumerate(cells))
         table = read(f"a,b\n{rows}", missing="keep")
@@ -313,6 +316,21 @@ def test_names_may_stand_in_a_comment(read):
     assert_holds(read("# a,b\n1,2\n3,5\n"), "ab", [[1, 2], [3, 5]])
     table = read("#,a,b\n1,2,5\n2,5,6\n3,8,7\n")
     assert_holds(table, "ab", [[2, 5], [5, 6], [8, 7]])
+
+
+def test_names_stand_below_descriptions_and_comments_of_several_lines(read):
+    logger = '"TOA5","CR1","CR1","123"\n"a","b","c"\n"s","V","C"\n'
+    comment = "/* DATA:\nCitation:,Ann (2020),x\nSize:,3 rows,y\n*/\na,b,c\n"
+    for above in (logger, comment):
+        table = read(f"{above}1,2,3\n3,5,7\n4,6,9\n")
+        assert_holds(table, "abc", [[1, 2, 3], [3, 5, 7], [4, 6, 9]])
+        assert has_remark(table, "Lines above the table left out")
+
+
+def test_rows_of_limits_and_flags_are_no_units(read):
+    for cell in ("<0.5", "12.3 p", "5*", "> 100"):
+        table = read(f"k,a\nx,{cell}\ny,1.5\nz,2.5\n", numeric_only=False)
+        assert table.X["k"].tolist() == ["x", "y", "z"]
 
 
 def test_lines_of_units_are_left_out(read):
@@ -456,6 +474,8 @@ def test_names_of_two_lines_are_joined(read):
         assert table.feature_names[3:] in [(), ("b z",)]
         assert table.X[:, :3].tolist() == [[1, 2, 3], [3, 5, 7]]
         assert has_remark(table, "were joined to names, such as 'b ")
+    text = "row,a,,b\n,x,y,z\nk,1,2,3\nl,3,5,7\n"
+    assert read(text, numeric_only=False).feature_names == ("row", "a x", "a y", "b z")
     assert read("a,a\nm,m\n1,2\n3,5\n").feature_names == ("a", "a.1")
 
 
