@@ -157,11 +157,11 @@ class AutoencoderTransformer(BaseAutoencoder):
         of the observed cells. By default, NaN raises an error, except for frames with columns of
         several kinds, whose gaps in `fit` are treated as with "mask".
     output_range : {"auto"}, tuple of two floats or None, default="auto"
-        Range to which reconstructions are clipped with the squared error, in units of X. "auto"
-        detects bounds per column: values that occur very often at the end of the column's range,
-        such as 0 and 255 in pixels or 0 in counts. These bounds yield for codes far beyond those of
-        the rows of `fit`, which are decoded as by PCA; a given range holds everywhere. None does
-        not clip.
+        Range to which reconstructions are clipped, in units of X; not used with cross-entropy and
+        "poisson". "auto" detects bounds per column: values that occur very often at the end of the
+        column's range, such as 0 and 255 in pixels or 0 in counts. Codes far beyond those of the
+        rows of `fit` are decoded as by PCA, without these bounds; a given range holds everywhere.
+        None does not clip.
     whiten : bool, default=False
         Whether to scale codes to unit variance on the training rows. By default, the variance of a
         code is the variance that it explains, as with PCA.

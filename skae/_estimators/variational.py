@@ -60,8 +60,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     estimated with one draw of the code per row and step. As in `AutoencoderTransformer`, a linear
     path runs in parallel with encoder and decoder. Before the first step, the model is
     probabilistic PCA, for which the bound is exact. `transform` returns the means of the posterior.
-    If a row has a single odd value that would harm the reconstruction of the others, it returns the
-    mean with a usual value instead. Far from the training rows, the model is probabilistic PCA,
+    If unusual values of a row would harm the reconstruction of the others, it returns the mean with
+    usual values instead. Far from the training rows, the model is probabilistic PCA,
     whose codes are shorter than PCA's, so its errors are slightly larger.
 
     Parameters
@@ -124,8 +124,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     output_range : {"auto"}, tuple of two floats or None, default="auto"
         Range to which reconstructions are clipped with the Gaussian and Laplace likelihoods, in
         units of X. "auto" detects bounds per column: values that occur very often at the end of the
-        column's range, such as 0 and 255 in pixels or 0 in counts. These bounds yield for codes far
-        beyond those of the rows of `fit`, and a given range holds everywhere. None does not clip.
+        column's range, such as 0 and 255 in pixels or 0 in counts. These bounds do not hold for
+        codes far beyond those of the rows of `fit`; a given range does. None does not clip.
     batch_size : int or "auto", default="auto"
         Number of rows per training step. "auto" is a twentieth of the rows, but at least 32 and at
         most 256.
