@@ -188,11 +188,11 @@ def geometric_mean(values):
     return float(np.exp(np.log(values).mean())) if len(values) else float("nan")
 
 
-def format_cell(value, digits=3):
+def format_cell(value):
     """Return a number as text, an empty cell for None."""
     if value is None:
         return ""
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def print_table(title, header, rows):

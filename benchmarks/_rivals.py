@@ -166,12 +166,12 @@ def stack_layers(sizes):
     return nn.Sequential(*layers[:-1])
 
 
-def train_plainly(network, rows, *, n_epochs=100, batch_size=32, fused=True):
-    """Train a network to reproduce rows, by a plain torch loop."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
+def train_plainly(network, rows, *, n_epochs=100, batch_size=32):
+    """Train a network to reproduce rows on their device, by a plain torch loop."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     loss_function = nn.MSELoss()
     for _ in range(n_epochs):
-        for indices in torch.randperm(len(rows)).split(batch_size):
+        for indices in torch.randperm(len(rows), device=rows.device).split(batch_size):
             batch = rows[indices]
             optimizer.zero_grad()
             loss_function(network(batch), batch).backward()

@@ -18,10 +18,9 @@ from _common import (
     quiet,
     time_interleaved,
 )
-from _rivals import PlainNetwork
+from _rivals import PlainNetwork, train_plainly
 from _speed_training import DIGITS, MNIST, load_digit_rows, make_ours
 from sklearn.decomposition import PCA
-from torch import nn
 
 from skae._engine.compute.device import resolve_device
 from skae._engine.fitting.fit import set_up
@@ -49,19 +48,12 @@ def wait(device):
         torch.cuda.synchronize(device)
 
 
-def train_plainly(rows, *, n_epochs, batch_size):
+def time_plain_training(rows, n_epochs):
     """Train a network by a plain torch loop on the device of the rows, and return the seconds."""
     network = PlainNetwork(rows.shape[1], MNIST["hidden"], MNIST["n_components"]).to(rows.device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-    loss_function = nn.MSELoss()
     wait(rows.device)
     start = time.perf_counter()
-    for _ in range(n_epochs):
-        for indices in torch.randperm(len(rows), device=rows.device).split(batch_size):
-            batch = rows[indices]
-            optimizer.zero_grad()
-            loss_function(network(batch), batch).backward()
-            optimizer.step()
+    train_plainly(network, rows, n_epochs=n_epochs, batch_size=256)
     wait(rows.device)
     return time.perf_counter() - start
 
@@ -80,7 +72,7 @@ def measure_fit(options, device):
 
     contenders = {
         "skae": fit_ours,
-        "raw torch": lambda: train_plainly(resident, n_epochs=n_epochs, batch_size=256),
+        "raw torch": lambda: time_plain_training(resident, n_epochs),
     }
     seconds = time_interleaved(contenders, options.rounds)
     ours, theirs = (statistics.median(own) for own in seconds.values())
