@@ -179,9 +179,11 @@ def test_displays_draw_frames(fitted, name, quick):
     display = inspection.ReconstructionErrorDisplay
     columns = display.from_estimator(model, frame)
     np.testing.assert_allclose(columns.feature_errors, np.nanmean(errors, axis=0))
-    assert columns.feature_names == list(frame.columns)
-    rows = display.from_estimator(model, frame, labels, kind="rows")
+    rows = display.from_estimator(
+        model, frame, labels, kind="rows", feature_names=np.array(frame.columns)
+    )
     np.testing.assert_allclose(rows.row_errors, np.nanmean(errors, axis=1))
+    assert columns.feature_names == rows.feature_names == list(frame.columns)
     decoded = model.inverse_transform(model.transform(frame))
     again = display.from_predictions(frame, decoded)
     is_float = [column == "float" for column in frame.columns]

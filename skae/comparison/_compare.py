@@ -154,7 +154,7 @@ def compare_with_pca(
         "n_splits": n_splits,
         "random_state": random_state,
     }
-    names = name_features(X, None, None, task.X_train.shape[1])
+    names = name_features(None, task.X_train.shape[1], X)
     comparison = _begin(Evidence(task, {}, names, options), left_out)
     tell = partial(print, flush=True) if verbose else _keep_silent
     if not verbose:

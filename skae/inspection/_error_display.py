@@ -137,7 +137,8 @@ class ReconstructionErrorDisplay:
         if model is not None:
             check_choice("kind", kind, _KINDS, "Try kind='rows'.")
             errors = np.asarray(model.reconstruction_errors(frame), dtype=np.float64)
-            names = name_features(None, None, feature_names or model._frame.names, errors.shape[1])
+            names = model._frame.names if feature_names is None else feature_names
+            names = name_features(names, errors.shape[1])
             return cls._make(errors, y, kind, "baseline", names).plot(ax=ax)
         values, reconstructions = reconstruct(estimator, X)
         if image_shape is None:
@@ -148,7 +149,7 @@ class ReconstructionErrorDisplay:
             y,
             kind=kind,
             relative=relative,
-            feature_names=name_features(X, estimator, feature_names, reconstructions.shape[1]),
+            feature_names=name_features(feature_names, reconstructions.shape[1], X, estimator),
             image_shape=image_shape,
             ax=ax,
         )
@@ -208,11 +209,11 @@ class ReconstructionErrorDisplay:
         if form is not None:
             # The indicators of a category have a total variance of 1.
             errors, relative = form.add_encoded(errors), True
-            X, feature_names = None, feature_names or form.names
+            X, feature_names = None, form.names if feature_names is None else feature_names
         elif relative:
             variances = np.nanvar(values, axis=0, dtype=np.float64)
             errors = np.divide(errors, variances, out=np.zeros_like(errors), where=variances > 0)
-        names = name_features(X, None, feature_names, errors.shape[1])
+        names = name_features(feature_names, errors.shape[1], X)
         image_shape = read_image_shape(image_shape, errors.shape[1])
         return cls._make(errors, y, kind, relative, names, image_shape).plot(ax=ax)
 
@@ -259,7 +260,7 @@ class ReconstructionErrorDisplay:
         return self
 
     def _draw_bars(self, unit):
-        names = name_features(None, None, self.feature_names, len(self.feature_errors))
+        names = name_features(self.feature_names, len(self.feature_errors))
         # The largest errors come last, which is at the top of the plot.
         order = np.argsort(self.feature_errors)[-MOST_NAMES:]
         self.ax_.barh(range(len(order)), self.feature_errors[order], color=BLUE)

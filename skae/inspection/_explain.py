@@ -110,7 +110,7 @@ def explain_codes(
         inputs.swapaxes(0, 1),
         effects.swapaxes(0, 1),
         _permute_codes(estimator, values, codes, n_repeats, rng),
-        tuple(name_features(X, estimator, feature_names, values.shape[1])),
+        tuple(name_features(feature_names, values.shape[1], X, estimator)),
         find_image_shape(X, estimator),
     )
 

@@ -81,7 +81,7 @@ def _check_axes(ax):
         )
 
 
-def name_features(X, estimator, feature_names, n_features):
+def name_features(feature_names, n_features, X=None, estimator=None):
     """Return the names that the user gave, or those of X or the estimator, or x0, x1, ....
 
     Names of X or the estimator are used if there are `n_features` of them; another number of given

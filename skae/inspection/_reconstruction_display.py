@@ -133,7 +133,7 @@ class ReconstructionDisplay:
             n_rows = 3 if image_shape is None else 8
         rows = _safe_indexing(index_samples(X), slice(0, n_rows))
         values, reconstructions = reconstruct(estimator, rows)
-        names = name_features(X, estimator, feature_names, values.shape[1])
+        names = name_features(feature_names, values.shape[1], X, estimator)
         if relative:
             center, spread = _measure_features(to_array(X)[:, : values.shape[1]])
             values = (values - center) / spread
@@ -181,7 +181,7 @@ class ReconstructionDisplay:
         check_same_shape(values, reconstructions)
         if form is not None and feature_names is None:
             feature_names = form.name_encoded()
-        names = name_features(X, None, feature_names, values.shape[1])
+        names = name_features(feature_names, values.shape[1], X)
         options = {"kind": kind, "image_shape": image_shape, "feature_names": names}
         return cls._make(values, reconstructions, **options).plot(ax=ax)
 
@@ -236,7 +236,7 @@ class ReconstructionDisplay:
         return 3.0 if self.kind == "series" else bars, 2.0
 
     def _draw_features(self):
-        names = name_features(None, None, self.feature_names, self.X.shape[1])
+        names = name_features(self.feature_names, self.X.shape[1])
         rows = zip(self.axes_.T, self.X, self.reconstructions, strict=True)
         for column, ((above, middle, below), row, reconstruction) in enumerate(rows):
             above.set_title(f"row {column}", size="medium")

@@ -172,7 +172,7 @@ def top_columns(estimator, feature_names=None, *, code: int, n_columns: int = 10
         )
     check_count("code", code, "Indices start at 0.", least=0, most=len(estimator.components_) - 1)
     row = np.asarray(estimator.components_)[int(code)]
-    names = name_features(None, estimator, feature_names, len(row))
+    names = name_features(feature_names, len(row), estimator=estimator)
     return _find_top(row, names, n_columns, name="n_columns")
 
 

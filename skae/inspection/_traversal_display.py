@@ -155,7 +155,7 @@ class LatentTraversalDisplay:
             components=components,
             kind=choose_kind(kind, image_shape),
             image_shape=image_shape,
-            feature_names=name_features(X, estimator, feature_names, n_features),
+            feature_names=name_features(feature_names, n_features, X, estimator),
         )
         return display.plot(ax=ax)
 
@@ -224,7 +224,7 @@ class LatentTraversalDisplay:
         changes = (self.reconstructions - self.start) / scales
         # A pixel that rarely varies can change by many of its standard deviations.
         most = float(np.nanpercentile(np.abs(changes), _SHOWN))
-        names = name_features(None, None, self.feature_names, n_features)
+        names = name_features(self.feature_names, n_features)
         for code, axes, change, values in zip(
             self.components, self.axes_[0], changes, self.values, strict=True
         ):

@@ -113,3 +113,11 @@ def test_estimator_is_asked_for_reconstructions(wine, ax):
 def test_refusals(rows, options, message, ax):
     with pytest.raises(ValueError, match=message):
         ReconstructionErrorDisplay.from_predictions(*rows, **options, ax=ax)
+
+
+def test_names_of_columns_of_several_kinds_may_be_an_array(ax):
+    frame = pandas.DataFrame({"size": [1.0, 2.0, 3.0], "colour": ["red", "blue", "red"]})
+    display = ReconstructionErrorDisplay.from_predictions(
+        frame, frame, feature_names=np.array(["cm", "hue"]), ax=ax
+    )
+    assert display.feature_names == ["cm", "hue"]

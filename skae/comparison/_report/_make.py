@@ -88,7 +88,7 @@ def _read_columns(evidence, feature_names, image_shape):
     """Return the names of the columns, and the shape of the images if rows are images."""
     names = evidence.feature_names
     if feature_names is not None:
-        names = name_features(None, None, feature_names, len(names))
+        names = name_features(feature_names, len(names))
     if image_shape is None:
         image_shape = evidence.task.find_image_shape()
     return names, read_image_shape(image_shape, len(names))
