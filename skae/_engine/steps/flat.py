@@ -117,10 +117,9 @@ def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]
 
 def list_settings(groups: Sequence[dict]) -> list[dict[str, Any]]:
     """Return the settings of AdamW for each network, or one for all if they are equal."""
+    values = [read_values(group) for group in groups]
     # For a thousand networks, making dictionaries would take longer than the step.
-    if len(groups) > 1 and len({read_values(group) for group in groups}) == 1:
-        groups = groups[:1]
-    return [read_settings(group) for group in groups]
+    return [*map(name_settings, values if len({*values}) > 1 else values[:1])]
 
 
 def read_values(group: dict) -> tuple:
@@ -128,13 +127,6 @@ def read_values(group: dict) -> tuple:
     return group["lr"], group["weight_decay"], group["eps"], *group["betas"]
 
 
-def read_settings(group: dict) -> dict[str, Any]:
-    """Return the AdamW settings of a parameter group as arguments of the fused step."""
-    beta1, beta2 = group["betas"]
-    return {
-        "lr": group["lr"],
-        "weight_decay": group["weight_decay"],
-        "eps": group["eps"],
-        "beta1": beta1,
-        "beta2": beta2,
-    }
+def name_settings(values: Sequence) -> dict[str, Any]:
+    """Return settings that `read_values` returns as arguments of the fused step."""
+    return dict(zip(("lr", "weight_decay", "eps", "beta1", "beta2"), values, strict=True))

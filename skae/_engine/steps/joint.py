@@ -28,7 +28,7 @@ from skae._engine.steps.flat import (
     FlatParameters,
     FlatTensors,
     bind_adamw,
-    read_settings,
+    name_settings,
     read_values,
 )
 from skae._engine.steps.products import count_held_rows
@@ -458,34 +458,30 @@ class JointNetworks(_JointPasses):
 
     def _update_at(self, position: int):
         """Make one AdamW step of some parameters of every network."""
-        for (count, *_), (settings, spans) in self._list_runs(position).items():
-            key = position, count, *((own.start, own.stop) for own in spans)
+        for (count, *values), spans in self._list_runs(position).items():
+            key = position, count, *spans
             if key not in self.updates:
                 parts = [
-                    [buffer[own] for own in spans] for buffer in self.tensors[position].buffers
+                    [buffer[slice(*own)] for own in spans]
+                    for buffer in self.tensors[position].buffers
                 ]
                 self.updates[key] = bind_adamw([*parts, [self.n_steps[count]] * len(spans)])
-            self.updates[key](**settings)
+            self.updates[key](**name_settings(values))
 
-    def _list_runs(self, position: int) -> dict[tuple, tuple[dict, list[slice]]]:
-        """Return distinct settings of AdamW for some parameters, each with its networks.
+    def _list_runs(self, position: int) -> dict[tuple, list[tuple[int, int]]]:
+        """Return distinct settings of AdamW for some parameters, each with ranges of networks.
 
         Keys are the number of steps before joint training, and the settings.
         """
-        runs: dict[tuple, tuple[dict, list[slice]]] = {}
+        runs: dict[tuple, list[tuple[int, int]]] = {}
         for member in self.members:
             if member.training.error is not None:
                 continue
-            for own, group in _list_groups(member.own, member.groups[position]):
-                key = member.counts[position], *read_values(group)
-                if key not in runs:
-                    runs[key] = read_settings(group), [own]
-                    continue
-                spans = runs[key][1]
-                if spans[-1].stop == own.start:
-                    spans[-1] = slice(spans[-1].start, own.stop)
-                else:
-                    spans.append(own)
+            for start, stop, group in _list_groups(member.own, member.groups[position]):
+                spans = runs.setdefault((member.counts[position], *read_values(group)), [])
+                if spans and spans[-1][1] == start:
+                    start, _ = spans.pop()
+                spans.append((start, stop))
         return runs
 
 
@@ -609,9 +605,8 @@ def _lose_(member: _Member, output: Tensor):
     member.losses.append(losses)
 
 
-def _list_groups(own: slice, groups: Sequence[dict]) -> list[tuple[slice, dict]]:
-    """Return slices of networks that share settings, with the settings."""
+def _list_groups(own: slice, groups: Sequence[dict]) -> list[tuple[int, int, dict]]:
+    """Return ranges of networks that share settings, with the settings."""
     if len(groups) == 1:
-        return [(own, groups[0])]
-    models = range(own.start, own.stop)
-    return [(slice(model, model + 1), group) for model, group in zip(models, groups, strict=True)]
+        return [(own.start, own.stop, groups[0])]
+    return [(model, model + 1, group) for model, group in enumerate(groups, own.start)]
