@@ -134,7 +134,8 @@ def _find_start(records):
         cells = records[index]
         if _are_names(cells):
             # A line above the names with fewer cells is a title or a description of the file.
-            if _is_title(records[best], cells) or _is_description(records[best], cells, usual):
+            is_title = _is_title(records[best], cells) or _begins_table(records, index)
+            if is_title or _is_description(records[best], cells, usual):
                 best = index
         elif len(_strip_end(cells)) >= usual:
             break
@@ -150,6 +151,13 @@ def _is_title(above, cells):
     n_values = sum(map(is_value, above))
     are_names = len(set(cells)) == len(cells) and not any(map(is_no_value, cells))
     return 0 < 2 * n_values <= n_above and are_names
+
+
+def _begins_table(records, index):
+    """Return whether names are between an empty line, below others, and a line of values."""
+    above, below = records[:index], records[index + 1 : index + 2]
+    is_apart = sum(map(any, above)) > 1 and not any(above[-1])
+    return is_apart and any(is_value(cell) for cells in below for cell in cells if cell)
 
 
 def _is_description(above, cells, usual):

@@ -10,7 +10,7 @@ from skae.io._totals import find_totals, is_total
 
 # Maximum number of lines below a table that are examined.
 _MOST_BELOW = 10
-# In so few columns, a last row of text alone may just lack its value, unless it begins as a note.
+# In so few columns, a last row of text alone may just lack its value.
 _FEW_COLUMNS = 2
 _NOTE = re.compile(
     r" *([*\u2020\u2021]|(sources?|notes?|quellen?|anmerkung(en)?|fuente|notas?|remarques?)\b.*:)",
@@ -94,7 +94,8 @@ def _find_empty(frame):
 def _find_below(frame, n_columns):
     """Return whether rows at the end are notes: text in the first of several columns alone.
 
-    In a first column of text, all other rows must have values, and there must be further columns.
+    In a first column of text, all other rows must have values, and there must be further columns,
+    unless the first of the rows begins like a note.
     """
     found = np.zeros(len(frame), dtype=bool)
     if not _is_text(frame, 0):
@@ -110,13 +111,11 @@ def _find_below(frame, n_columns):
     if len(texts) and all(is_value(own) or is_total(own) for own in texts.iloc[-_MOST_BELOW:]):
         return found
     n_filled = others.iloc[:, 1:].notna().sum(axis=1)
-    is_unlike = n_columns > _FEW_COLUMNS or _begins_note(frame[0][found])
-    is_sure = is_unlike and len(others) and n_filled.min() > 0
-    return found if is_sure else np.zeros(len(frame), dtype=bool)
-
-
-def _begins_note(texts):
-    return bool(len(texts)) and _NOTE.match(str(texts.iloc[0])) is not None
+    if n_columns > _FEW_COLUMNS and len(others) and n_filled.min() > 0:
+        return found
+    notes = (row for row in np.flatnonzero(found) if _NOTE.match(str(frame.iloc[row, 0])))
+    found[: next(notes, len(frame))] = False
+    return found
 
 
 def _is_text(frame, name):

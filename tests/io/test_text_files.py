@@ -297,6 +297,7 @@ def test_lines_above_the_names_are_left_out(read):
         "Serial,123\nDate,2020-01-01\n",
         "Export,device,7\n",
         "Report,2024,Q1\n",
+        "Serial,A12,x\nOwner,Ann,y\n\n",
         '"A title\nof two lines"\n',
     ]:
         table = read(f"{above}a,b,c\n1,2,3\n3,5,7\n")
@@ -411,9 +412,10 @@ def test_statistics_below_dates_and_numbers_are_left_out(read):
 
 def test_notes_below_two_columns_are_left_out_if_they_begin_as_notes(read):
     for note in ("Source: Eurostat\nprovisional\n", "* estimated\n"):
-        table = read(f"k,a\nx,1\ny,2\nz,3\n\n{note}", numeric_only=False, missing="keep")
-        assert len(table.X) == 3
-        assert has_remark(table, "Lines below the table left out")
+        for row in ("z,3", "z,"):
+            table = read(f"k,a\nx,1\ny,2\n{row}\n\n{note}", numeric_only=False, missing="keep")
+            assert len(table.X) == 3
+            assert has_remark(table, "Lines below the table left out")
     assert len(read("k,a\nx,1\ny,2\nz,3\nNotes\n", numeric_only=False, missing="keep").X) == 4
 
 
