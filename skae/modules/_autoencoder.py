@@ -1,5 +1,6 @@
 """Autoencoder: encoder, decoder, and a linear path that starts as PCA."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -347,19 +348,24 @@ class Autoencoder(nn.Module):
         return self.linear_path.encode_first(scaled) * self.code_scale
 
     def _find_squares(
-        self, inputs: Tensor, scaled: Tensor, code: Tensor | None, rows: Tensor | None
-    ) -> Tensor:
+        self, inputs: Tensor, scaled: Tensor, codes: Sequence[Tensor | None], rows: Tensor | None
+    ) -> list[Tensor]:
         """Return squared errors of the network for raw codes, or of PCA; see `Coder`."""
-        if code is None:
-            first = self.project(scaled)
-            found = self._bound(self.output.link(self.linear_path.decode_first(first)), first)
-        else:
-            found = self.restore(code)
-        squares = (found - scaled / self.input_scale).square()
+        given = scaled / self.input_scale
+        found = [
+            self._restore_first(scaled) if code is None else self.restore(code) for code in codes
+        ]
+        squares = [(own - given).square_() for own in found]
         if self.filling is None:
             return squares
         # The cells that are missing were filled.
-        return squares.masked_fill((inputs if rows is None else inputs[rows]).isnan(), 0)
+        missing = (inputs if rows is None else inputs[rows]).isnan()
+        return [own.masked_fill(missing, 0) for own in squares]
+
+    def _restore_first(self, scaled: Tensor) -> Tensor:
+        """Return the reconstruction of scaled rows by PCA."""
+        first = self.project(scaled)
+        return self._bound(self.output.link(self.linear_path.decode_first(first)), first)
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
         """Return codes, given the outputs of the encoder."""

@@ -5,11 +5,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skae.modules._odd_cells import Coder, are_few, ignore_few_odd_cells, ignore_odd_cells
+from skae.modules._odd_cells import (
+    Coder,
+    are_few,
+    find_differences,
+    ignore_few_odd_cells,
+    ignore_odd_cells,
+)
 from skae.modules._recording import is_recording
 
 # Scaled rows and codes are clipped at this value before the encoder and the decoder.
@@ -300,8 +305,9 @@ class Reach(nn.Module):
         odd : Tensor of int of shape (n_odd,)
             Indices of the rows whose codes `settle_codes` may change.
         """
-        counts = _count_differences(scaled, torch.clamp(scaled, *self._find_odd_limits()))
-        return _find_few(counts, scaled.shape[1])
+        cells = find_differences(scaled, torch.clamp(scaled, *self._find_odd_limits()))
+        counts = torch.bincount(cells // scaled.shape[1], minlength=len(scaled))
+        return _find_few(counts, scaled)
 
     def _find_odd_limits(self) -> tuple[Tensor, Tensor]:
         """Return the limits beyond which cells are odd, each of shape (n_features,)."""
@@ -423,61 +429,46 @@ def _limit(
         limits = _widen(bounds)
         # Rows that are odd or clipped for the network alone are few, so one pass serves all three.
         clipped = torch.clamp(scaled, *(own.clamp(-limit, limit) for own in limits))
-        counts = _count_differences(scaled, clipped)
+        cells = find_differences(scaled, clipped)
     except RuntimeError:
         # Functions mapped over rows, as by `torch.func.vmap`, cannot branch on values.
         return fade(scaled, _widen(bounds))
-    if counts is None:
+    if len(cells) == 0:
         return Shown(scaled, clipped, odd=_NO_ROWS)
-    return _limit_few(scaled, clipped, counts, limits, fade, put_off)
+    return _limit_few(scaled, clipped, cells, limits, fade, put_off)
 
 
 def _limit_few(
     scaled: Tensor,
     clipped: Tensor,
-    counts: Tensor,
+    cells: Tensor,
     limits: tuple[Tensor, Tensor],
     fade: _Fade,
     put_off: list[Tensor] | None,
 ) -> Shown:
-    """Return the input for rows, given the numbers of their odd cells; changes `clipped`."""
-    changed = counts.nonzero()[:, 0]
-    part = scaled.index_select(0, changed)
-    inside = torch.clamp(part, *limits)
-    beyond = _count_differences(part, inside)
-    clipped.index_copy_(0, changed, inside.clamp_(-INPUT_LIMIT, INPUT_LIMIT))
-    if beyond is None:
-        return Shown(scaled, clipped, odd=_find_few(counts, scaled.shape[1]))
-    beyond = beyond.nonzero()[:, 0]
-    far = changed[beyond]
-    if put_off is not None and len(far) <= _SHARE_PUT_OFF * len(scaled):
+    """Return the input for rows, given the places of their odd cells; changes `clipped`."""
+    rows, columns = cells // scaled.shape[1], cells % scaled.shape[1]
+    values = scaled.take(cells)
+    inside = torch.clamp(values, *(own.index_select(0, columns) for own in limits))
+    clipped.put_(cells, inside.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+    far = torch.unique_consecutive(rows[values != inside])
+    counts = torch.bincount(rows, minlength=len(scaled))
+    if put_off is not None and 0 < len(far) <= _SHARE_PUT_OFF * len(scaled):
         put_off.append(far)
-        odd = _find_few(counts.index_fill_(0, far, 0), scaled.shape[1])
+        odd = _find_few(counts.index_fill_(0, far, 0), scaled)
         return Shown(scaled.index_fill_(0, far, 0), clipped, odd=odd)
-    faded = fade(part.index_select(0, beyond), limits)
-    values, odd = scaled.index_copy(0, far, faded.values), _find_few(counts, scaled.shape[1])
+    odd = _find_few(counts, scaled)
+    if len(far) == 0:
+        return Shown(scaled, clipped, odd=odd)
+    faded = fade(scaled.index_select(0, far), limits)
+    values = scaled.index_copy(0, far, faded.values)
     clipped.index_copy_(0, far, faded.clip())
     return Shown(values, clipped, far, faded.share, faded.rest, odd)
 
 
-def _count_differences(rows: Tensor, others: Tensor) -> Tensor | None:
-    """Return in how many cells each row differs from the other one, None if none does."""
-    # Comparing many numbers takes longer than all the rest.
-    if rows.numel() <= _FEW_CELLS and torch.equal(rows, others):
-        return None
-    if rows.device.type != "cpu" or rows.dtype == torch.bfloat16:
-        counts = (rows != others).sum(-1)
-        return counts if counts.any() else None
-    # torch compares one cell at a time, and NumPy several. It does not know bfloat16.
-    cells = np.flatnonzero(rows.detach().numpy() != others.detach().numpy())
-    if len(cells) == 0:
-        return None
-    return torch.from_numpy(np.bincount(cells // rows.shape[-1], minlength=len(rows)))
-
-
-def _find_few(counts: Tensor | None, n_features: int) -> Tensor:
+def _find_few(counts: Tensor, rows: Tensor) -> Tensor:
     """Return the indices of rows with few odd cells, given their numbers."""
-    return _NO_ROWS if counts is None else are_few(counts, n_features).nonzero()[:, 0]
+    return are_few(counts, rows.shape[1]).nonzero()[:, 0]
 
 
 def find_yielding_limits(code_bounds: Tensor) -> Tensor:
