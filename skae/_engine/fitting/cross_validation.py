@@ -12,7 +12,7 @@ import torch
 from skae._engine.fitting.callbacks import check_finite
 from skae._engine.fitting.checkpoints import unpack_step_
 from skae._engine.fitting.columns import measure_columns
-from skae._engine.fitting.prefixes import JudgedRows, PrefixErrors, measure_prefixes
+from skae._engine.fitting.prefixes import JudgedRows, measure_prefixes
 from skae._engine.fitting.result import ChosenEpochs
 from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import TrainingSetup
@@ -30,7 +30,7 @@ from skae._engine.start.odd_cells import OddCells, OddDraws
 from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.averaging import AveragedWeights
 from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
-from skae._engine.steps.optimizer import adamw_groups, make_adamw
+from skae._engine.steps.optimizer import make_adamw
 from skae._engine.steps.schedules import LearningRates
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import batch_sizes, count_batches, move_epochs
@@ -98,16 +98,8 @@ class FoldNetworks:
         self.rates = LearningRates(self.groups, loop.learning_rate, end)
 
     def _make_step(self) -> Step:
-        setup, table = self.setup, self.table
-        shape = self.train_indices.shape[1], table.n_features
-        decay = setup.loop.resolve_weight_decay(shape, setup.family.automatic)
-        groups = adamw_groups(
-            replace(setup.loop, weight_decay=decay),
-            table.n_features,
-            linear_path=setup.network.linear_path,
-            path_rate=setup.family.linear_path_rate,
-        )
-        return setup.family.make_step(
+        groups = self.setup.list_adamw_groups(self.train_indices.shape[1])
+        return self.setup.family.make_step(
             self.modules,
             self.objective,
             [make_adamw(module, groups) for module in self.modules],
@@ -195,28 +187,9 @@ class FoldNetworks:
             errors[indices] = find_row_errors((seen @ axes.T) @ axes, rows)
         return errors
 
-    def measure_prefixes(self, values) -> PrefixErrors | None:
-        """Return errors by number of codes for given values of the networks.
-
-        Return None if the codes are not nested; values are not needed then.
-        """
-        if not self.setup.family.is_nested:
-            return None
+    def list_judged(self, values) -> Iterator[JudgedRows]:
+        """Yield each fold with the network that was not trained on it, which gets given values."""
         self.step.load_values_(values)
-        return measure_prefixes(self._list_judged())
-
-    def measure_columns(self, values) -> np.ndarray | None:
-        """Return mean losses of the columns of a frame with given values of the networks.
-
-        None for tables of numbers alone, and values need not be given.
-        """
-        if self.setup.family.column_loss is None:
-            return None
-        self.step.load_values_(values)
-        return measure_columns(self._list_judged(), self.setup.family.column_loss)
-
-    def _list_judged(self) -> Iterator[JudgedRows]:
-        """Yield each fold with the network that was not trained on it."""
         parts: Any = zip(*self.rows_to_judge, self.folds, self.axes, self.modules, strict=True)
         for inputs, rows, fold, axes, module in parts:
             n_rows = len(fold)
@@ -231,11 +204,6 @@ class FoldNetworks:
     def keeps_values(self) -> bool:
         """Whether the networks of the best epoch are evaluated again."""
         return self.setup.family.is_nested or self.setup.family.column_loss is not None
-
-    @property
-    def must_beat_pca(self) -> bool:
-        """Whether a squared error above PCA's means that training has failed."""
-        return self.setup.network.linear_path and self.setup.family.aims_at_squared_error
 
     @cached_property
     def rows_to_judge(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -307,13 +275,14 @@ def cross_validate(
     """
     progress = _train_folds(networks, max_iter, n_iter_no_change, resumption)
     start, best, best_iter = progress.start, progress.best, progress.best_iter
-    values = progress.values
+    values, setup = progress.values, networks.setup
     if not is_clear_improvement(start.losses, best.losses, networks.table.weights, groups):
         best, best_iter = progress.find_clearest(networks.table.weights, groups)
         values[1] = values[0]
-    prefixes = networks.measure_prefixes(values[1])
-    if best_iter > 0 and networks.must_beat_pca and prefixes is not None and prefixes.exceed_pca:
-        best, best_iter, prefixes = start, 0, networks.measure_prefixes(values[0])
+    prefixes = measure_prefixes(setup.family, networks.list_judged(values[1]))
+    if best_iter > 0 and setup.must_beat_pca and prefixes is not None and prefixes.exceed_pca:
+        best, best_iter = start, 0
+        prefixes = measure_prefixes(setup.family, networks.list_judged(values[0]))
     return ChosenEpochs(
         train_losses=progress.train_losses,
         valid_losses=progress.valid_losses,
@@ -321,7 +290,7 @@ def cross_validate(
         error=networks.mean(best.errors) * networks.unit,
         pca_error=networks.mean(networks.judge_reference(start)) * networks.unit,
         prefixes=prefixes,
-        column_losses=networks.measure_columns(values[best_iter > 0]),
+        column_losses=measure_columns(setup.family, networks.list_judged(values[best_iter > 0])),
         emphasis=progress.emphasis,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skae._engine.families.family import Family
 from skae._engine.judgement import TOLERATED_RISE, find_row_errors
 from skae.modules import NestedAutoencoder
 
@@ -67,11 +68,13 @@ class PrefixErrors:
 
 
 @torch.no_grad()
-def measure_prefixes(parts: Iterable[JudgedRows]) -> PrefixErrors:
+def measure_prefixes(family: Family, parts: Iterable[JudgedRows]) -> PrefixErrors | None:
     """Return the mean errors over one or more parts of rows, for every number of codes.
 
-    Above 64 codes, some errors are interpolated.
+    Above 64 codes, some errors are interpolated. None if codes are not nested.
     """
+    if not family.is_nested:
+        return None
     total, mass = np.zeros(0), 0.0
     for part in parts:
         n_components = len(part.module.code_scale)

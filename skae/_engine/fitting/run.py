@@ -38,10 +38,9 @@ from skae._engine.fitting.resumption import Resumption
 from skae._engine.fitting.setup import TrainingSetup
 from skae._engine.fitting.splitting import Split
 from skae._engine.judgement import mean_of_rows
-from skae._engine.settings import LoopSettings
 from skae._engine.start.noise import InputNoise
 from skae._engine.start.odd_cells import OddCells
-from skae._engine.steps.optimizer import AdamW, adamw_groups
+from skae._engine.steps.optimizer import AdamW
 from skae._engine.tables.batches import OrderedBatches, ShuffledBatches, WeightedRows, count_batches
 from skae._engine.tables.spread_batches import SpreadBatches
 from skae._shared.progress import WORK, Progress, show_progress
@@ -90,7 +89,6 @@ class TrainingRun:
         automatic, n_train = self.family.automatic, self.train_set.n_rows
         batch_size = self.loop.resolve_batch_size(n_train, automatic)
         n_batches = count_batches(n_train, batch_size)
-        shape = n_train * (1 + n_earlier_fits), self.table.n_features
         self.max_iter = self.loop.resolve_max_iter(n_batches, automatic)
         self.best_epoch = None if held_out is None else BestEpoch(split.held_out_groups)
         self.callbacks = self._make_callbacks()
@@ -98,7 +96,7 @@ class TrainingRun:
             setup,
             module,
             batch_size=batch_size,
-            weight_decay=self.loop.resolve_weight_decay(shape, automatic),
+            adamw=setup.list_adamw_groups(n_train * (1 + n_earlier_fits)),
             max_epochs=resumption.count_scheduled(self.max_iter),
             order_source=order_source,
             draw_source=draw_source,
@@ -270,15 +268,10 @@ class TrainingRun:
         return replace(self._make_outcome(moments, errors, best_iter), prefixes=prefixes)
 
     def _measure_prefixes(self, dataset: WeightedRows) -> PrefixErrors | None:
-        """Return the errors of a data set by number of codes, or None if codes are not nested."""
-        if not self.family.is_nested:
-            return None
-        return measure_prefixes(self._list_judged(dataset))
+        return measure_prefixes(self.family, self._list_judged(dataset))
 
     def _measure_columns(self, dataset: WeightedRows) -> np.ndarray | None:
-        """Return mean losses of the columns of a frame, None for tables of numbers alone."""
-        loss = self.family.column_loss
-        return None if loss is None else measure_columns(self._list_judged(dataset), loss)
+        return measure_columns(self.family, self._list_judged(dataset))
 
     def _list_judged(self, dataset: WeightedRows) -> Iterator[JudgedRows]:
         module, noise, table = self.net.module_.eval(), self.net.noise, self.table
@@ -328,8 +321,7 @@ class TrainingRun:
     @property
     def _must_beat_pca(self) -> bool:
         """Whether a squared error above PCA's means that training has failed."""
-        aims = self.family.aims_at_squared_error
-        return self.setup.network.linear_path and aims and not self.n_earlier_fits
+        return self.setup.must_beat_pca and not self.n_earlier_fits
 
     def _correct_moments(self, moments: CodeMoments) -> CodeMoments:
         """Return moments where the codes of rows with odd cells may have changed.
@@ -433,7 +425,7 @@ def make_net(
     setup: TrainingSetup,
     module: Autoencoder,
     *,
-    weight_decay: float,
+    adamw: list[dict],
     order_source: torch.Generator,
     draw_source: torch.Generator,
     odd_cells: OddCells | None,
@@ -442,14 +434,15 @@ def make_net(
 ) -> AutoencoderNet:
     """Return an initialised skorch net for an autoencoder.
 
-    The sources are those of the order of the rows and of the draws of the objective. The user's
-    `net_params` are applied last, and their callbacks come last. Further parameters are those of
+    The sources are those of the order of the rows and of the draws of the objective, and `adamw`
+    has the settings of the optimiser for the stacks and the linear path. The user's `net_params`
+    are applied last, and their callbacks come last. Further parameters are those of
     `AutoencoderNet`.
     """
-    loop, table = replace(setup.loop, weight_decay=weight_decay), setup.table
+    loop, table = setup.loop, setup.table
     user = dict(loop.net_params or {})
     callbacks = callbacks + list(user.pop("callbacks", None) or [])
-    optimizer = {} if "optimizer" in user else _list_adamw_options(setup, loop)
+    optimizer = {} if "optimizer" in user else _list_adamw_options(adamw)
     net = AutoencoderNet(
         module,
         family=setup.family,
@@ -476,19 +469,14 @@ def make_net(
     return net
 
 
-def _list_adamw_options(setup: TrainingSetup, loop: LoopSettings) -> dict[str, Any]:
+def _list_adamw_options(groups: list[dict]) -> dict[str, Any]:
     """Return skorch's options for AdamW, with a group for the linear path if there is one."""
-    stacks, *others = adamw_groups(
-        loop,
-        setup.table.n_features,
-        linear_path=setup.network.linear_path,
-        path_rate=setup.family.linear_path_rate,
-    )
+    stacks, *others = groups
     # Encoder, decoder and likelihood come first, in one group, and have the optimiser's own
     # settings. A pattern has no alternatives except for single characters.
-    groups = [("*[ch]o[do][ed]*.*", {}), *(("*linear_path.*", group) for group in others)]
+    patterns = [("*[ch]o[do][ed]*.*", {}), *(("*linear_path.*", group) for group in others)]
     options = {f"optimizer__{name}": value for name, value in stacks.items()}
-    return {"optimizer": AdamW, **options, "optimizer__param_groups": groups}
+    return {"optimizer": AdamW, **options, "optimizer__param_groups": patterns}
 
 
 def _connect(net: AutoencoderNet, ranks: Alone):
