@@ -44,6 +44,7 @@ _AIMS = {
     "halving": 0.35,
     "many": 0.25,
     "many_variational": float("nan"),
+    "many_adversarial": float("nan"),
     "single": 1.02,
     "variational": 2.0,
     "adversarial": 2.0,
@@ -204,8 +205,8 @@ def make_contenders(name, args):
         return compare_search(estimator, args.candidates, X, args.processes), n_models
     if name == "halving":
         return compare_halving(larger, args.candidates, args.epochs, digits), n_models
-    if name in ("many", "many_variational"):
-        kind = AutoencoderTransformer if name == "many" else VariationalAutoencoderTransformer
+    if name.startswith("many"):
+        kind = _KINDS.get(name.removeprefix("many_"), AutoencoderTransformer)
         estimator = kind(3, random_state=0).set_params(**args.set)
         n_sampled = min(args.sample, args.tables)
         return compare_many(estimator, args.tables, n_sampled, args.processes), args.tables
