@@ -252,9 +252,8 @@ class ArrayIllustrator(Illustrator):
             n_steps=11,
             ax=ax,
         )
-        caption = (
-            "Images decoded from values of the first two codes, with the others at their mean."
-        )
+        others = ", with the others at their mean" if self.n_map_codes > 2 else ""
+        caption = f"Images decoded from values of the first two codes{others}."
         return render(figure, f"A grid of images. {caption}", caption, chart=False)
 
     def draw_errors(self):
