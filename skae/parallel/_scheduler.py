@@ -15,14 +15,8 @@ import torch
 from skae._engine.compute.threads import one_thread
 from skae._engine.fitting.resumption import KEPT_STATES, KeptStates
 from skae._engine.steps.epoch import TRAINER, Epochs, Training
-from skae._engine.steps.joint import (
-    JointNetworks,
-    can_join,
-    count_bytes,
-    count_joint_bytes,
-    find_kind,
-    join,
-)
+from skae._engine.steps.joint import JointNetworks, can_join, join
+from skae._engine.steps.joint_kinds import count_bytes, count_joint_bytes, find_kind
 from skae._engine.steps.step import Step
 from skae._engine.tables.epochs_ahead import SHARED_EPOCHS, SharedEpochs
 

@@ -21,18 +21,13 @@ _BLOCKS = itertools.count()
 
 
 class Alone:
-    """A single process; the base class of `Ranks`, with the same methods.
-
-    Attributes
-    ----------
-    rank, size : int
-        Index of this process, from 0, and number of processes.
-    shared : bool
-        Whether every rank holds all rows and takes its share, or holds rows of its own.
-    """
+    """A single process; the base class of `Ranks`, with the same methods."""
 
     rank, size = 0, 1
+    """Index of this process, from 0, and number of processes."""
+
     shared = True
+    """Whether every rank holds all rows and takes its share, or holds rows of its own."""
 
     def own(self, n_rows: int) -> slice:
         """Return those of the given rows that this rank processes in passes over a table."""
@@ -85,12 +80,7 @@ class Alone:
 class Ranks(Alone):
     """Several processes that train one model together.
 
-    Parameters
-    ----------
-    shared : bool
-        Whether every rank holds all rows.
-    timeout : float or None
-        Seconds to wait for another rank. If None, torch's default is used.
+    Each waits up to `timeout` seconds for another, by default as long as torch does.
     """
 
     def __init__(self, *, shared: bool, timeout: float | None):
