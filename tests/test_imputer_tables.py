@@ -362,6 +362,21 @@ def test_bounds_hold_in_units_of_the_table():
     assert (filled[["a", "b", "c"]].to_numpy()[gaps] >= 0).all()
 
 
+def test_columns_of_a_single_value_are_filled_with_it():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 5))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    # A unit of 1 for columns without variance would be a million times these values.
+    X[:, 3], X[:, 4] = (
+        np.where(np.arange(60) == 3, 1e-6, np.nan),
+        np.where(X[:, 4] > 0, 7e-6, np.nan),
+    )
+    imputer = make_imputer().fit(X)
+    for filled in (imputer.transform(X), *imputer.sample(X, 2)):
+        assert (filled[:, 3:] == [1e-6, 7e-6]).all()
+    assert (make_imputer(min_value=1).fit_transform(X)[4:, 3] == 1).all()
+
+
 @pytest.mark.parametrize(
     "bounds",
     [

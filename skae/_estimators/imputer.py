@@ -471,6 +471,7 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         self._encoding: ColumnEncoding | None = None
         if self._levels:
             numbers = self._number(columns, missing)
+            self._bound_constants(numbers)
             self._encoding = encoding = ColumnEncoding.fit(
                 numbers, self._levels, standardize=self.standardize
             )
@@ -486,6 +487,12 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
             self._kept_rows, self._n_rows = keep_rows(numbers), len(missing)
             self._take_model(model, encoding)
             self._limits = find_limits(numbers, encoding, self.autoencoder_)
+
+    def _bound_constants(self, numbers: list[np.ndarray]):
+        """Bound the fills of columns with a single value by that value."""
+        for index, own, known in zip(self._find_used(), numbers, self._levels, strict=True):
+            if known is None and np.nanmin(own) == np.nanmax(own):
+                self._bounds[:, index] = np.clip(np.nanmax(own), *self._bounds[:, index])
 
     def _take_model(self, model: FillingModel, encoding: ColumnEncoding):
         """Store the autoencoder, its errors, and filled rows if neighbours improve the fills."""
