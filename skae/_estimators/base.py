@@ -278,7 +278,8 @@ class BaseAutoencoder(
 
     def _apply(self, compute: Callable, X) -> np.ndarray:
         """Apply a function of the engine to the network and to rows in the form of the user."""
-        rows = self._sample_form.complete(self._validate_rows(X), self.mean_)
+        rows = self._validate_rows(X)
+        rows = self._sample_form.complete(rows, self.mean_)
         with ordinary_torch_state():
             return compute(self.net_.module_, rows, self._standardization)
 
