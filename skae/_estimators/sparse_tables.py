@@ -111,8 +111,8 @@ def find_dtypes(X):
     """Return the types that X may keep; otherwise X is converted to the first one.
 
     This is single precision alone if it can represent every value of the type of X, as for bytes
-    and halves.
+    and halves. A tuple all the same, as scikit-learn then leaves arrays of that type alone.
     """
     own = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", []))
     narrow = [isinstance(each, np.dtype) and find_float_type(each) == np.float32 for each in own]
-    return np.float32 if narrow and all(narrow) else FLOATS
+    return (np.float32,) if narrow and all(narrow) else FLOATS

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Set
 import numpy as np
 
 from skae._estimators.containers import read_container, unnest
-from skae._estimators.sparse_tables import find_dtypes
+from skae._estimators.sparse_tables import FLOATS, find_dtypes
 from skae._estimators.stored_tables import is_arrow_table
 
 _SHAPE = "(length, n_step_features)"
@@ -139,13 +139,12 @@ def _order_columns(frame, i, names):
 def _read_numbers(sequence, i) -> np.ndarray:
     """Return a sequence in single precision if its data type allows, else in double precision."""
     try:
-        if hasattr(sequence, "iloc") and find_dtypes(sequence) is not np.float32:
+        if hasattr(sequence, "iloc") and find_dtypes(sequence) is FLOATS:
             _refuse_times(getattr(sequence, "dtypes", None))
             return sequence.to_numpy(dtype=np.float64, na_value=np.nan)
         values = np.asarray(unnest(sequence))
         _refuse_times(values.dtype)
-        dtypes = find_dtypes(values)
-        return values.astype(np.float32 if dtypes is np.float32 else np.float64, copy=False)
+        return values.astype(find_dtypes(values)[0], copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"X must contain sequences of numbers. Got another for sequence {i}: {error}. "
