@@ -78,11 +78,12 @@ def pack_draws(module: nn.Module) -> dict[str, np.ndarray]:
 
 def _fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> nn.Module:
     """Load the values of a module into memory on the CPU."""
-    module, left = module.to_empty(device="cpu"), dict(arrays)
+    left = dict(arrays)
     for name, part in find_drawing(module):
         part.unpack_draws_(left.pop(f"{name}.draws"))
     # Copied, because arrays may be read-only memory maps.
-    module.load_state_dict({name: torch.tensor(array) for name, array in left.items()})
+    state = {name: torch.tensor(array) for name, array in left.items()}
+    module.load_state_dict(state, assign=True)
     return module
 
 
