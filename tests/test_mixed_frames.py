@@ -587,6 +587,17 @@ def test_equal_times_in_another_time_zone_are_equal(of_types):
     np.testing.assert_array_equal(model.transform(convert(same)), model.transform(convert(frame)))
 
 
+def test_columns_of_dates_without_values_may_have_any_type(quick):
+    values = pd.Series([None] * 20 + list(MOMENTS[20:]), dtype=MOMENTS.dtype)
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=60), "seen": values})
+    for convert in (pd.DataFrame, pl.from_pandas):
+        model = quick(missing="mask").fit(convert(frame))
+        blank = model.transform(convert(frame[:20]))
+        for cell, dtype in [(None, object), (np.nan, float), (None, "Int64"), (None, "string")]:
+            empty = frame[:20].assign(seen=pd.Series(cell, range(20), dtype))
+            np.testing.assert_array_equal(model.transform(convert(empty)), blank)
+
+
 @pytest.mark.mostly_slow(3)
 @pytest.mark.parametrize(
     "columns",

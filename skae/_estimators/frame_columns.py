@@ -161,6 +161,10 @@ def read_column(column, name, kind: str) -> tuple[np.ndarray, np.ndarray]:
     if kind == "number":
         return read_finite_numbers(column, name, np.nan)
     if find_kind(column, name, np.nan) != "time":
+        # A column without values has any type.
+        _, missing = read_cells(column, np.nan)
+        if missing.all():
+            return np.full(len(missing), np.nan), missing
         raise ValueError(
             f"X must hold dates or times in column {name!r}, as in fit. Got the type "
             f"{column.dtype}. Convert it, as with pandas.to_datetime."
