@@ -58,7 +58,7 @@ class FillingModel:
 
 
 def fit_filling_model(
-    Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form, row_groups=None
+    Z: np.ndarray, groups: np.ndarray, template, n_components, random_state, form, row_groups
 ) -> FillingModel:
     """Fit an autoencoder to encoded rows, and choose the weights on held-out rows.
 

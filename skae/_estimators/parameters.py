@@ -153,14 +153,7 @@ def warn_if_overcomplete(n_components: int | float | str | None, n_features: int
         )
 
 
-def warn_of_no_gain(
-    error: float,
-    pca_error: float,
-    *,
-    is_pca: bool,
-    measure: str = "mean squared error per cell",
-    reference: str = "PCA",
-):
+def warn_of_no_gain(error: float, pca_error: float, *, is_pca: bool, measure: str, reference: str):
     """Warn that an autoencoder is not better than PCA, or that it stayed PCA.
 
     `measure` and `reference` are the names of the error and of the method compared with.

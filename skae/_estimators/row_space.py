@@ -21,7 +21,7 @@ _LEAST_DEVIATION = 0.05
 FARTHEST_PLACE = 1e3
 
 
-def find_axes(X, *, is_scaled: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def find_axes(X, *, is_scaled: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the centre of rows, and the axes onto which centred rows are projected.
 
     The squared distance between projections is that between standardised rows plus 0.3 times that

@@ -123,9 +123,7 @@ class SampleForm:
         return whole
 
 
-def read_form(
-    X, rows, sample_shape, *, known: SampleForm | None = None, padded: bool = False
-) -> SampleForm:
+def read_form(X, rows, sample_shape, *, known: SampleForm | None, padded: bool) -> SampleForm:
     """Return the shapes of the samples of a fit.
 
     `X` are stacked samples, `rows` the same samples flattened, and `known` the shapes of an earlier

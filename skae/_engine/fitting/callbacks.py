@@ -120,7 +120,7 @@ class BestEpoch(Callback):
 
     lasting = ("losses_", "emphasis_", "_least", "_best", "_best_iter")
 
-    def __init__(self, groups: torch.Tensor | None = None):
+    def __init__(self, groups: torch.Tensor | None):
         self.groups = groups
 
     def on_train_begin(self, net, **kwargs):

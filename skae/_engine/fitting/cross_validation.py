@@ -58,7 +58,7 @@ class FoldNetworks:
         max_iter: int,
         noise: InputNoise,
         generator: torch.Generator,
-        odd_cells: OddCells | None = None,
+        odd_cells: OddCells | None,
     ):
         self.setup, table, family, loop = setup, setup.table, setup.family, setup.loop
         self.table, self.noise, self.generator = table, noise, generator
@@ -264,7 +264,7 @@ def cross_validate(
     max_iter: int,
     n_iter_no_change: int,
     resumption: Resumption,
-    groups: torch.Tensor | None = None,
+    groups: torch.Tensor | None,
 ) -> ChosenEpochs:
     """Train one network per fold, side by side, and evaluate every epoch on all rows.
 

@@ -74,8 +74,8 @@ class TrainingRun:
         *,
         odd_cells: OddCells | None,
         tasks,
-        n_earlier_fits: int = 0,
-        checkpoints: Checkpoints | None = None,
+        n_earlier_fits: int,
+        checkpoints: Checkpoints | None,
     ):
         self.setup, self.tasks, self.n_earlier_fits = setup, tasks, n_earlier_fits
         self.checkpoints = checkpoints

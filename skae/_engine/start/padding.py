@@ -31,7 +31,7 @@ class PaddedPrincipalComponents(MaskedPrincipalComponents):
 
 
 def describe_padded(
-    X, shares: np.ndarray, n_components, *, precision="float64"
+    X, shares: np.ndarray, n_components, *, precision
 ) -> tuple[ColumnStatistics, PaddedPrincipalComponents]:
     """Return statistics and principal components of sequences of different lengths.
 

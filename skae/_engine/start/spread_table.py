@@ -98,7 +98,7 @@ class SpreadTable:
 
 
 def describe_spread(
-    X, shares: np.ndarray, settings: NetworkSettings, ranks: Alone, resident=None
+    X, shares: np.ndarray, settings: NetworkSettings, ranks: Alone, resident
 ) -> tuple[ColumnStatistics, PrincipalComponents]:
     """Return statistics and components of the rows of all ranks, as in `describe_table`."""
     table = SpreadTable(X, ranks, resident)

@@ -61,7 +61,7 @@ def split_parameters(module: Autoencoder) -> list[list[nn.Parameter]]:
 
 
 def is_own_adamw(
-    optimizer: torch.optim.Optimizer, module: Autoencoder, others: Sequence[nn.Parameter] = ()
+    optimizer: torch.optim.Optimizer, module: Autoencoder, others: Sequence[nn.Parameter]
 ) -> bool:
     """Return whether an optimiser updates a module as one of `make_adamw` would.
 
