@@ -59,15 +59,21 @@ def run(path, inputs, **outputs):
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def test_only_rows_with_odd_cells_are_encoded_twice(path):
+@pytest.mark.parametrize("improves", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_only_odd_and_far_rows_are_encoded_again(path, improves):
     rng = np.random.default_rng(0)
     X = np.cos(rng.uniform(0, 6, (500, 1)) + np.arange(8)) + 0.05 * rng.normal(size=(500, 8))
     X[:5] = [0, 0, 0, 0, 0, 0, 0, 9]
     model = AutoencoderTransformer(2, max_iter=30, early_stopping=False, random_state=0).fit(X)
     odd = X[5:105].copy()
     odd[::2, 7] = 7
+    far = X[5:105] + 2
+    before = model.transform(far)
+    if not improves:
+        model.net_.module_.reach.improving = None
+        assert np.abs(model.transform(far) - before).max() > 0.1
     skae.to_onnx(model, path, methods=("transform",))
-    for rows in (odd, odd[1::2], odd[:1], odd[:0]):
+    for rows in (odd, odd[1::2], odd[:1], odd[:0], far):
         found = next(iter(run(path, {"X": rows}).values()))
         np.testing.assert_allclose(found, model.transform(rows) if len(rows) else found, atol=1e-4)
     with model.net_.module_.reach.keep_odd_cells():

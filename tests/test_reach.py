@@ -527,7 +527,7 @@ def test_rows_with_odd_cells_have_the_same_codes_on_a_gpu(plant):
 def test_moments_with_ignored_cells_are_those_of_all_rows(plant, weighted):
     model, _ = plant
     X = make_plant(300, 6, seed=1)
-    X[50:70, 9] = np.linspace(6, 20, 20)
+    X[50:70, 9] = np.linspace(6, 12, 20)
     rows = DenseRows(model._standardization.apply(X))
     weights = torch.linspace(0, 2, 300) if weighted else None
     module, dataset = model.net_.module_, WeightedRows(rows, weights)
@@ -727,9 +727,42 @@ def test_reconstructions_fade_to_pca_gradually(fitted, roll):
     """Beyond the known rows, the reconstruction changes about as fast as the row."""
     corner = roll.max(axis=0)
     path = np.linspace(1.0, 1.2, 200)[:, None] * corner
-    reconstructions = fitted.inverse_transform(fitted.transform(path))
+    fading = copy.deepcopy(fitted)
+    # Codes that are improved may jump.
+    fading.net_.module_.reach.improving = None
+    reconstructions = fading.inverse_transform(fading.transform(path))
     steps = np.linalg.norm(np.diff(reconstructions, axis=0), axis=1)
     assert steps.max() < 20 * np.linalg.norm(path[1] - path[0])
+
+
+def test_rows_shifted_as_a_whole_are_reconstructed_no_worse_than_by_pca(fitted, roll):
+    """Each code was within its range, but not their combination: twice PCA's error."""
+    pca, deviations = PCA(2, svd_solver="full").fit(roll), roll.std(axis=0)
+    for shift in (-3, 3):
+        assert compare_errors(fitted, pca, roll + shift * deviations, slice(None)) < 1.02, shift
+    for factor in (2, 3, 10):
+        assert compare_errors(fitted, pca, roll * factor, slice(None)) < 1.05, factor
+
+
+def test_improved_codes_are_the_same_in_all_forms(fitted, roll, tmp_path, monkeypatch):
+    X = np.concatenate([roll, roll + 3 * roll.std(axis=0)])[::20]
+    codes, module = fitted.transform(X), fitted.net_.module_
+    plain = copy.deepcopy(fitted)
+    plain.net_.module_.reach.improving = None
+    assert (plain.transform(X) != codes).any(axis=1).sum() > 5
+    np.testing.assert_array_equal(plain.transform(roll), fitted.transform(roll))
+    save(fitted, tmp_path / "model.skae")
+    np.testing.assert_array_equal(load(tmp_path / "model.skae").transform(X), codes)
+    forms = [np.concatenate([fitted.transform(row[None]) for row in X])]
+    with torch.no_grad():
+        rows = fitted._standardization.apply(X)
+        forms.append(torch.func.vmap(lambda row: module.encode(row[None])[0])(rows).numpy())
+    monkeypatch.setattr("skae.modules._reach.is_recording", lambda: True)
+    for selects in (False, True):
+        monkeypatch.setattr("skae.modules._reach.selects_rows", lambda selects=selects: selects)
+        forms.append(fitted.transform(X))
+    for own in forms:
+        np.testing.assert_allclose(own, codes, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.slow

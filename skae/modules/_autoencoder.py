@@ -217,7 +217,7 @@ class Autoencoder(nn.Module):
     several entries are odd, the model becomes PCA in the limit. Codes are decoded in the same way
     with `Q0`, and the share of the network is ``1 / (1 + y)``. As the unit of `s` is PCA's error,
     this share is one half where the part beyond the ranges moves PCA's reconstruction by its usual
-    error.
+    error. Codes of rows beyond the ranges whose error is above PCA's are improved.
 
     Attributes
     ----------
@@ -272,6 +272,7 @@ class Autoencoder(nn.Module):
         learned: bool = True,
         yields: bool = False,
         usual: Tensor | None = None,
+        improves: bool = False,
     ):
         """Make the share of the network fade for rows and codes far from the known ones.
 
@@ -289,6 +290,8 @@ class Autoencoder(nn.Module):
         usual : Tensor of shape (2, n_features), default=None
             Range of usual values of `scale_rows`, which replace few odd cells that harm
             the reconstruction of the others. None keeps odd cells.
+        improves : bool, default=False
+            Whether codes of far rows are improved where the errors would be above PCA's.
         """
         root = len(self.input_scale) ** 0.5
         axes = self.linear_path.first_back_projection
@@ -298,7 +301,8 @@ class Autoencoder(nn.Module):
         row_unit, code_unit = 1 / (self.input_scale * root), lengths / root
         limits = find_yielding_limits(code_bounds) if yields else None
         own = (row_bounds, code_bounds, row_unit, leverage, code_unit)
-        self.reach = Reach(*own, yielding_limits=limits, usual=usual)
+        improving = torch.ones_like(code_unit[0]) if improves else None
+        self.reach = Reach(*own, yielding_limits=limits, usual=usual, improving=improving)
 
     @property
     def row_bounds(self) -> Tensor | None:
@@ -312,8 +316,15 @@ class Autoencoder(nn.Module):
         code = self._encode_shown(shown, inputs)
         if self.reach is None:
             return code
-        coder = Coder(partial(self._encode_scaled, inputs), partial(self._find_squares, inputs))
-        return self.reach.settle_codes(code, scaled, coder, shown.odd)
+        coder = Coder(
+            partial(self._encode_scaled, inputs),
+            partial(self._find_squares, inputs),
+            partial(self._find_errors, inputs),
+            partial(self._find_first_errors, inputs),
+            self._project_raw,
+        )
+        code = self.reach.settle_codes(code, scaled, coder, shown.odd)
+        return self.reach.improve_codes(code, scaled, coder, shown)
 
     def _encode_scaled(self, inputs: Tensor, scaled: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return raw codes for scaled rows, which are those of the inputs with these indices."""
@@ -366,6 +377,28 @@ class Autoencoder(nn.Module):
         """Return the reconstruction of scaled rows by PCA."""
         first = self.project(scaled)
         return self._bound(self.output.link(self.linear_path.decode_first(first)), first)
+
+    def _project_raw(self, rows: Tensor) -> Tensor:
+        """Return the raw codes of PCA for standardised rows; see `Coder`."""
+        return self.project(rows * self.input_scale) / self.code_scale
+
+    def _find_errors(
+        self, inputs: Tensor, scaled: Tensor, code: Tensor, rows: Tensor | None
+    ) -> Tensor:
+        """Return errors of the network for raw codes; see `Coder`."""
+        return self._compare(inputs, scaled, self.restore(code), rows)
+
+    def _find_first_errors(self, inputs: Tensor, scaled: Tensor, rows: Tensor | None) -> Tensor:
+        """Return errors of PCA without bounds; see `Coder`."""
+        found = self.linear_path.decode_first(self.project(scaled))
+        return self._compare(inputs, scaled, found, rows)
+
+    def _compare(self, inputs, scaled: Tensor, found: Tensor, rows: Tensor | None) -> Tensor:
+        """Return reconstructions minus rows, zero in missing cells, which were filled."""
+        errors = found - scaled / self.input_scale
+        if self.filling is None:
+            return errors
+        return errors.masked_fill((inputs if rows is None else inputs[rows]).isnan(), 0)
 
     def _add_linear_path(self, code: Tensor, shown: Shown) -> Tensor:
         """Return codes, given the outputs of the encoder."""

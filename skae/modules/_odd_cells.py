@@ -31,7 +31,17 @@ class Coder(NamedTuple):
 
     find_squares: Callable[[Tensor, Sequence[Tensor | None], Tensor | None], list[Tensor]]
     """Function that returns squared errors of scaled rows for each of several codes, or those of
-    PCA for None."""
+    PCA within bounds for None."""
+
+    find_errors: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    """Function that returns reconstructions minus scaled rows, both in standardised units, for
+    their codes."""
+
+    find_first_errors: Callable[[Tensor, Tensor | None], Tensor]
+    """Function that returns the same for PCA without bounds."""
+
+    project: Callable[[Tensor], Tensor]
+    """Function that returns the codes of PCA for standardised rows."""
 
 
 def ignore_odd_cells(

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from skae.modules._far_codes import find_better_codes
 from skae.modules._odd_cells import (
     Coder,
     are_few,
@@ -15,7 +16,7 @@ from skae.modules._odd_cells import (
     ignore_few_odd_cells,
     ignore_odd_cells,
 )
-from skae.modules._recording import is_recording
+from skae.modules._recording import is_recording, selects_rows
 
 # Scaled rows and codes are clipped at this value before the encoder and the decoder.
 INPUT_LIMIT = 5.0
@@ -178,6 +179,8 @@ class Reach(nn.Module):
         everywhere.
     usual : Tensor of shape (2, n_features), default=None
         Range of usual scaled values of each feature. None keeps odd cells as they are.
+    improving : Tensor of shape (), default=None
+        Any number if codes of far rows are improved where errors would be above PCA's.
 
     Examples
     --------
@@ -202,6 +205,7 @@ class Reach(nn.Module):
 
     yielding_limits: Tensor | None
     usual: Tensor | None
+    improving: Tensor | None
 
     def __init__(
         self,
@@ -213,6 +217,7 @@ class Reach(nn.Module):
         *,
         yielding_limits=None,
         usual=None,
+        improving=None,
     ) -> None:
         super().__init__()
         self.register_buffer("row_bounds", row_bounds)
@@ -222,6 +227,7 @@ class Reach(nn.Module):
         self.register_buffer("code_unit", code_unit)
         self.register_buffer("yielding_limits", yielding_limits)
         self.register_buffer("usual", usual)
+        self.register_buffer("improving", improving)
 
     @property
     def bounds(self) -> list[Tensor]:
@@ -291,6 +297,45 @@ class Reach(nn.Module):
             put_off.append(odd)
             return code
         return ignore_few_odd_cells(code, scaled, limits, self.usual, coder, odd, put_off)
+
+    def improve_codes(self, code: Tensor, scaled: Tensor, coder: Coder, shown: Shown) -> Tensor:
+        """Return codes that are improved for far rows whose errors would be above PCA's.
+
+        Parameters
+        ----------
+        code : Tensor of shape (n_samples, n_components)
+            Codes of the rows.
+        scaled : Tensor of shape (n_samples, n_features)
+            Scaled rows.
+        coder : Coder
+            Network and PCA.
+        shown : Shown
+            Result of `limit_rows` for these rows.
+
+        Returns
+        -------
+        code : Tensor of shape (n_samples, n_components)
+            Codes, the same for known rows. Their derivatives are those of the codes given.
+        """
+        if self.improving is None or shown.share is None:
+            return code
+        limits = _widen(self.row_bounds)
+        far = shown.far
+        if far is None and scaled.ndim == 2 and (selects_rows() or not is_recording()):
+            try:
+                far = (scaled != torch.clamp(scaled, *limits)).any(-1).nonzero()[:, 0]
+            except RuntimeError:
+                # As in `_limit`.
+                far = None
+        if far is None:
+            better = find_better_codes(code, scaled, limits, coder, None, selects=False)
+            return code + (better - code).detach()
+        selects = not is_recording()
+        if selects and len(far) == 0:
+            return code
+        part = code[far]
+        better = find_better_codes(part, scaled[far], limits, coder, far, selects=selects)
+        return code.index_copy(0, far, part + (better - part).detach())
 
     def find_odd(self, scaled: Tensor) -> Tensor:
         """Return the indices of rows with few odd cells.

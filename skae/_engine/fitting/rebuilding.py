@@ -64,7 +64,7 @@ def _make_reach(arrays: dict[str, np.ndarray]) -> Reach | RowRange | None:
     # Not in all networks, and not in files of earlier releases.
     others = {
         name: _make_blank(arrays[f"reach.{name}"])
-        for name in ("yielding_limits", "usual")
+        for name in ("yielding_limits", "usual", "improving")
         if f"reach.{name}" in arrays
     }
     return Reach(*own, **others)

@@ -418,7 +418,9 @@ class TrainingRun:
         usual = find_usual(module, self.table, bounds[0]) if ignores else None
         if usual is not None and self.earlier_usual is not None:
             usual = join_bounds([usual], [self.earlier_usual])[0]
-        module.set_reach_(*bounds, learned=learned, yields=yields, usual=usual)
+        improves = ignores and module.sparsity is None
+        own = {"learned": learned, "yields": yields, "usual": usual, "improves": improves}
+        module.set_reach_(*bounds, **own)
 
 
 def make_net(
