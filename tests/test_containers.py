@@ -120,6 +120,8 @@ def test_rows_in_all_containers_give_the_model_of_the_array(images):
         lambda X: pl.DataFrame({"x": X.tolist()}),
         lambda X: pl.Series(X.tolist(), dtype=pl.Array(pl.Float64, X.shape[1])),
         lambda X: [torch.as_tensor(row) for row in X],
+        lambda X: pa.array(X.tolist(), pa.list_(pa.float64(), X.shape[1])),
+        lambda X: pa.chunked_array([pa.FixedShapeTensorArray.from_numpy_ndarray(X)]),
         lambda X: TensorDataset(torch.as_tensor(X)),
     ]:
         model = make().fit(hold(X))

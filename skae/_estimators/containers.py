@@ -21,6 +21,8 @@ def read_container(X):
     if hasattr(X, "to_native"):
         # Narwhals wraps frames of other libraries.
         X = X.to_native()
+    if hasattr(X, "to_pylist") and not hasattr(X, "column_names"):
+        X = _list_of_arrow(X)
     if isinstance(X, np.ndarray | torch.Tensor):
         X = unnest(X)
         if isinstance(X, list):
@@ -34,6 +36,12 @@ def read_container(X):
     if isinstance(X, list | tuple):
         return _read_list(X)
     return _read_cells(X)
+
+
+def _list_of_arrow(X):
+    """Return an array of Arrow as a list, or as an array if it holds tensors."""
+    whole = X.combine_chunks() if hasattr(X, "combine_chunks") else X
+    return whole.to_numpy_ndarray() if hasattr(whole, "to_numpy_ndarray") else whole.to_pylist()
 
 
 def refuse_texts(X):

@@ -304,7 +304,8 @@ def _check_kinds(dtypes: Sequence, names: Sequence[str]):
         kind = f"{dtypes[others[0]]} in column {names[others[0]]}" if others else "no columns"
         raise ValueError(
             f"X must hold numbers in all columns. Got {kind}, and {len(others)} such columns in "
-            "all. Select the columns of numbers, or encode the others as numbers."
+            "all. Select the columns of numbers, encode the others, or pass a data frame "
+            "of pandas or polars."
         )
 
 
