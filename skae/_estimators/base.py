@@ -563,10 +563,8 @@ class BaseAutoencoder(
             return
         if self.best_iter_ > 0 and self._gains_with_fewer_codes():
             return
-        if (
-            self.pca_reconstruction_error_
-            <= float(np.finfo(self._network_dtype).eps) * self.scale_**2
-        ):
+        rounding = float(np.finfo(self._network_dtype).eps) * self.scale_**2
+        if self.pca_reconstruction_error_ <= rounding:
             return
         warn_of_no_gain(
             self.reconstruction_error_,

@@ -502,10 +502,8 @@ class AutoencoderImputer(TransformerMixin, PlainStateMixin, HTMLMixin, BaseEstim
         self.error_, self.linear_error_ = judgement.error, judgement.linear_error
         if self.neighbor_share_:
             Z = encoding.encode(list(self._kept_rows.T))
-            self._neighbors, self._neighbors_have = (
-                fill_rows(self.autoencoder_, Z, self.learned_share_),
-                ~np.isnan(Z),
-            )
+            self._neighbors = fill_rows(self.autoencoder_, Z, self.learned_share_)
+            self._neighbors_have = ~np.isnan(Z)
 
     def _find_used(self) -> np.ndarray:
         """Return the indices of the features used by the autoencoder."""

@@ -660,10 +660,8 @@ class AutoencoderOutlierDetector(OutlierMixin, PlainStateMixin, HTMLMixin, BaseE
         for part in gen_batches(X.shape[0], max(1, _CELLS_AT_ONCE // self.n_features_in_)):
             errors = np.asarray(self.autoencoder_.reconstruction_errors(_take(X, part)), np.float64)
             errors = errors.reshape(len(errors), -1)
-            sums, counts = (
-                sums + np.nansum(errors, axis=0),
-                counts + (~np.isnan(errors)).sum(axis=0),
-            )
+            sums = sums + np.nansum(errors, axis=0)
+            counts = counts + (~np.isnan(errors)).sum(axis=0)
         return np.sqrt(sums / np.maximum(counts, 1)).clip(_LEAST_RESIDUAL)
 
     def _find_squares(self, places) -> np.ndarray:

@@ -171,10 +171,9 @@ class RecurrentEncoder(nn.Module):
         self.sample_shape, self.masked = tuple(sample_shape), masked
         self.directions = [True, False] if bidirectional else [backwards]
         n_inputs = self.sample_shape[1] * (2 if masked else 1)
+        own = {"dtype": dtype, "generator": generator}
         self.readers = nn.ModuleList(
-            RecurrentLayers(
-                n_inputs, n_units, cell=cell, n_layers=n_layers, dtype=dtype, generator=generator
-            )
+            RecurrentLayers(n_inputs, n_units, cell=cell, n_layers=n_layers, **own)
             for _ in self.directions
         )
         self.dropout = make_dropout(dropout, generator)
@@ -184,8 +183,7 @@ class RecurrentEncoder(nn.Module):
             normalization=normalization,
             dropout=dropout if hidden_layer_sizes else 0.0,
             zero_last=zero_last,
-            dtype=dtype,
-            generator=generator,
+            **own,
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -307,21 +305,17 @@ class RecurrentDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.sample_shape = tuple(sample_shape)
+        own = {"dtype": dtype, "generator": generator}
         self.start = DenseStack(
             [n_inputs, *hidden_layer_sizes, n_layers * n_units],
             activation,
             normalization=normalization,
             dropout=dropout if hidden_layer_sizes else 0.0,
-            dtype=dtype,
-            generator=generator,
+            **own,
         )
-        self.writer = RecurrentLayers(
-            n_inputs, n_units, cell=cell, n_layers=n_layers, dtype=dtype, generator=generator
-        )
+        self.writer = RecurrentLayers(n_inputs, n_units, cell=cell, n_layers=n_layers, **own)
         self.dropout = make_dropout(dropout, generator)
-        self.head = DenseStack(
-            [n_units, self.sample_shape[1]], zero_last=zero_last, dtype=dtype, generator=generator
-        )
+        self.head = DenseStack([n_units, self.sample_shape[1]], zero_last=zero_last, **own)
 
     def forward(self, code: Tensor) -> Tensor:
         """Return the sequences of codes.

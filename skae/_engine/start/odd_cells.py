@@ -142,11 +142,8 @@ class OddCells:
                 turns = (places[chosen] // _ROWS_BETWEEN).to(rows.device)
                 own = own[..., turns]
             # Views of the rows and weights where all rows are given, and copies otherwise.
-            odd, targets, own_weights = (
-                inputs[..., chosen, :],
-                rows[..., chosen, :],
-                weights[..., chosen],
-            )
+            odd, targets = inputs[..., chosen, :], rows[..., chosen, :]
+            own_weights = weights[..., chosen]
             added = move_(odd, targets, own, turns)
             own_weights /= added.div_(rows.shape[-1]).add_(1)
             if places is not None:
