@@ -33,7 +33,8 @@ class CriterionLoss(ReconstructionLoss):
 
     Notes
     -----
-    The output and the target of a missing cell are both set to zero before the criterion is called.
+    Outputs are clipped to the range of their column before the criterion is called, and the output
+    and the target of a missing cell are both set to zero.
     If the criterion returns the loss of each cell, the loss of missing cells is set to zero. If it
     returns the loss of rows or of the batch, a missing cell contributes its value for two zeros.
     The gradient is zero in both cases.
@@ -95,7 +96,7 @@ class PreparedCriterion(PreparedLoss):
         If each cell has a loss, those of missing cells are 0. Other results are refused.
         """
         output, target, missing = self._complete(output, target)
-        value = self._call(output, target)
+        value = self._call(self.units.clip(output), target)
         if missing is None or value.shape != target.shape:
             return value
         return value.masked_fill(missing, 0)

@@ -112,12 +112,17 @@ def test_outputs_beyond_a_bound_lose_nothing_where_the_target_is_the_bound(loss)
     assert (output.grad[1] > 0).all()
 
 
-def test_no_gradient_moves_an_output_further_beyond_its_bound():
-    class Pinball(ReconstructionLoss):
-        def cells(self, output, target, units):
-            return torch.maximum(0.3 * (target - output), 0.7 * (output - target))
+def pinball(output, target, units=None):
+    return torch.maximum(0.3 * (target - output), 0.7 * (output - target))
 
-    loss = Pinball().prepare(ColumnUnits(MEAN, SCALE, *RANGE))
+
+class Pinball(ReconstructionLoss):
+    cells = staticmethod(pinball)
+
+
+@pytest.mark.parametrize("loss", [Pinball(), CriterionLoss(pinball)], ids=["class", "function"])
+def test_no_gradient_moves_an_output_further_beyond_its_bound(loss):
+    loss = loss.prepare(ColumnUnits(MEAN, SCALE, *RANGE))
     below, inside, above = torch.tensor([-2.0, 0.0, 2.0]).double()[:, None].expand(3, N_FEATURES)
     output = torch.stack([below, below, inside, above]).requires_grad_()
     # The maximum has the gradient 0.2 where the output is the target.
