@@ -206,6 +206,15 @@ def fit_variational(rank, name):
     return describe(model)
 
 
+def fit_giant(rank, name):
+    table = X.copy()
+    # Only one rank has the row, whose weight is limited.
+    table[7, 3] = 1e7
+    with across_processes("shards"):
+        model = VariationalAutoencoderTransformer(**QUICK).fit(table[find_own("shards", rank)])
+    return describe(model)
+
+
 def fit_denoising(rank, name):
     with across_processes("shards"):
         model = AutoencoderTransformer(**QUICK, corruption="gaussian")
@@ -237,7 +246,7 @@ TASKS = {
         "modes": fit_in_other_modes,
     },
     "equal": dict.fromkeys(MORE_EQUAL_FITS, fit_equal)
-    | {"variational": fit_variational, "denoising": fit_denoising},
+    | {"variational": fit_variational, "giant": fit_giant, "denoising": fit_denoising},
     "refused": dict.fromkeys(REFUSED_FITS, fit_refused),
     "killed": {"killed": fit_and_die},
 }
@@ -396,7 +405,7 @@ def test_options_that_processes_cannot_share_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_draws_differ_between_processes_and_models_do_not(more_results):
-    for name in ("variational", "denoising"):
+    for name in ("variational", "giant", "denoising"):
         for key, value in more_results[0][name].items():
             np.testing.assert_array_equal(value, more_results[1][name][key])
 

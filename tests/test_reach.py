@@ -23,6 +23,7 @@ from skae import (
     load,
     save,
 )
+from skae._engine.compute.ranks import ALONE
 from skae._engine.families.moments import correct_moments, measure_codes
 from skae._engine.start.giant_cells import limit_weights
 from skae._engine.tables.batches import WeightedRows
@@ -354,14 +355,23 @@ def test_a_giant_cell_in_training_does_not_spoil_codes_of_other_rows(size, model
 
 def test_only_rows_with_single_giant_cells_have_a_lower_weight():
     X, ones = make_readings(400), np.ones(400)
-    assert limit_weights(X, None) is None
-    assert limit_weights(X, ones) is ones
+    assert limit_weights(X, None, ALONE) is None
+    assert limit_weights(X, ones, ALONE) is ones
     X[7, 2], X[9] = 1e6, 1e6
-    weights = limit_weights(X, None)
+    weights = limit_weights(X, None, ALONE)
     assert np.flatnonzero(weights < 1).tolist() == [7]
-    np.testing.assert_allclose(limit_weights(sparse.csr_matrix(X), 2 * ones), 2 * weights)
+    np.testing.assert_allclose(limit_weights(sparse.csr_matrix(X), 2 * ones, ALONE), 2 * weights)
+    X[::3, 1], X[20, 3:], X[:, 9] = np.nan, np.nan, np.nan
+    assert np.flatnonzero(limit_weights(X, None, ALONE) < 1).tolist() == [7]
     X[20:24, 2] = 1e6
-    assert limit_weights(X, None) is None
+    assert limit_weights(X, None, ALONE) is None
+
+
+def test_a_giant_cell_in_training_is_no_weight_for_a_loss_of_the_batch():
+    X = make_readings(60)
+    X[5, 1] = 1e7
+    model = AdversarialAutoencoderTransformer(2, max_iter=2, random_state=0)
+    model.set_params(loss=lambda output, target: (output - target).square().mean()).fit(X)
 
 
 def test_far_from_all_rows_a_variational_network_is_its_start():

@@ -17,7 +17,6 @@ from skae._engine.families.moments import (
 )
 from skae._engine.families.plan import NetworkPlan
 from skae._engine.settings import AutomaticLoop, NetworkSettings
-from skae._engine.start.giant_cells import limit_weights
 from skae._engine.start.incomplete import MaskedPrincipalComponents
 from skae._engine.start.noise import InputNoise, describe_columns
 from skae._engine.start.odd_cells import OddCells
@@ -156,7 +155,6 @@ class Family:
         units: Units | None = None,
     ) -> Any:
         """Return a table prepared for training. The parameters are those of `prepare_table`."""
-        weights = limit_weights(X, weights) if self.limits_giant_cells else weights
         return prepare_table(X, weights, in_training, settings, device, units)
 
     def plan(self, settings: NetworkSettings, table: PreparedTable) -> NetworkPlan:

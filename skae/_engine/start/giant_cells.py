@@ -1,7 +1,9 @@
 """Weights of rows with a single cell so large that a fit would be about that cell alone."""
 
 import numpy as np
+import torch
 
+from skae._engine.compute.ranks import Alone
 from skae._engine.tables.rows import chunk_slices, densify, sample_evenly
 
 # A cell is giant if its deviation is above this multiple of the usual length of a row.
@@ -11,27 +13,40 @@ _FEW = 0.001
 _MOST_SAMPLED = 2000
 
 
-def limit_weights(X, weights: np.ndarray | None) -> np.ndarray | None:
+def limit_weights(X, weights: np.ndarray | None, ranks: Alone) -> np.ndarray | None:
     """Return weights with which rows with giant cells count no more than the longest other rows.
 
     Squared errors of such a row exceed those of all other rows together, and an optimiser whose
     steps depend on the size of recent gradients would hardly move for the others. The weights are
-    unchanged if no row has a giant cell, or if many have one.
+    unchanged if no row has a giant cell, or if many have one. Missing cells count as usual ones. If
+    ranks have rows of their own, all of them decide together.
     """
     sample = densify(X[sample_evenly(X.shape[0], _MOST_SAMPLED)]).astype(np.float64)
-    centre = np.median(sample, axis=0)
+    centre = _find_centre(
+        sample if ranks.shared else ranks.gather(torch.from_numpy(sample)).numpy()
+    )
     parts = [_measure(densify(X[rows]), centre) for rows in chunk_slices(X.shape)]
     squares, largest = np.concatenate(parts, axis=1)
-    if not (squares > 0).any():
+    everywhere = squares if ranks.shared else ranks.gather(torch.from_numpy(squares)).numpy()
+    if not (everywhere > 0).any():
         return weights
-    greatest = _GIANT**2 * np.median(squares[squares > 0])
+    greatest = _GIANT**2 * np.median(everywhere[everywhere > 0])
     is_known = np.isfinite(squares)
     others = np.subtract(squares, largest, out=np.full_like(squares, np.inf), where=is_known)
     is_giant = (largest > greatest) & (others < greatest)
-    if not 0 < is_giant.sum() <= max(1, _FEW * len(is_giant)):
+    n_giant = is_giant.sum() if ranks.shared else ranks.add(float(is_giant.sum()))
+    if not 0 < n_giant <= max(1, _FEW * len(everywhere)):
         return weights
     factors = np.where(is_giant, greatest / np.maximum(squares, greatest), 1.0)
     return factors if weights is None else weights * factors
+
+
+def _find_centre(sample: np.ndarray) -> np.ndarray:
+    """Return the medians of the columns, 0 without any value."""
+    if np.isnan(sample).any():
+        sample[:, np.isnan(sample).all(axis=0)] = 0
+        return np.nanmedian(sample, axis=0)
+    return np.median(sample, axis=0)
 
 
 def _measure(rows: np.ndarray, centre: np.ndarray) -> np.ndarray:
@@ -39,4 +54,5 @@ def _measure(rows: np.ndarray, centre: np.ndarray) -> np.ndarray:
     # Rows whose squares overflow are no giant ones: the rest of such a row is not known.
     with np.errstate(over="ignore"):
         squares = np.square(rows - centre)
+        squares[np.isnan(squares)] = 0
         return np.stack([squares.sum(axis=1), squares.max(axis=1)])
