@@ -71,8 +71,9 @@ class NeighborAutoencoder(Autoencoder):
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
         if self.logit_scale is not None:
-            # Files of version 0.2.0 have none.
-            state_dict.setdefault(f"{prefix}logit_scale", torch.zeros_like(self.logit_scale))
+            # Files of version 0.2.0 have none. The module may have no memory yet.
+            usual = torch.zeros_like(self.logit_scale, device="cpu")
+            state_dict.setdefault(f"{prefix}logit_scale", usual)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
