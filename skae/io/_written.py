@@ -82,13 +82,13 @@ class WrittenColumn:
         self.is_nearly_numeric = True
         # A currency is often left out in some cells, but a percent sign changes the quantity.
         if len(units - {""}) > 1 or (units & {"%", "\u2030"} and "" in units):
-            return f"numeric in more than one unit, such as {self._show_units()}"
+            return f"numeric in more than one unit, such as {self._show_mixture()}"
         if not (self._allows(".") or self._allows(",")):
             return "numeric with decimal points in some cells and decimal commas in others"
         self.is_nearly_numeric = False
         return ""
 
-    def _show_units(self):
+    def _show_mixture(self):
         shown = {cell.unit: text for text, cell in self._cells.items() if cell is not None}
         return " and ".join(map(repr, list(shown.values())[:2]))
 

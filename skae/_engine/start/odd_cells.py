@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -132,9 +132,8 @@ class OddCells:
             for own, axis in zip(zip(*draws, strict=True), (1, 1, 1, 0), strict=True)
         )
         patterns = patterns.to(rows.dtype).mul_(self.deviations)
-        move_many_ = partial(self._move_many_, patterns)
-        parts: Any = (single, self._move_single_), (second, self._move_single_), (many, move_many_)
-        for first, (own, move_) in zip(_FIRST_ROWS, parts, strict=True):
+        parts = zip(_FIRST_ROWS, (single, second, many), (None, None, patterns), strict=True)
+        for first, own, moves in parts:
             chosen: Any = slice(first, None, _ROWS_BETWEEN)
             turns = torch.arange(own.shape[-1], device=rows.device)
             if places is not None:
@@ -144,14 +143,17 @@ class OddCells:
             # Views of the rows and weights where all rows are given, and copies otherwise.
             odd, targets = inputs[..., chosen, :], rows[..., chosen, :]
             own_weights = weights[..., chosen]
-            added = move_(odd, targets, own, turns)
+            if moves is None:
+                added = self._move_single_(odd, targets, own)
+            else:
+                added = self._move_many_(odd, targets, own, moves, turns)
             own_weights /= added.div_(rows.shape[-1]).add_(1)
             if places is not None:
                 inputs[..., chosen, :], rows[..., chosen, :] = odd, targets
                 weights[..., chosen] = own_weights
         return inputs, weights
 
-    def _move_single_(self, rows: Tensor, targets: Tensor, draws: Tensor, turns: Tensor) -> Tensor:
+    def _move_single_(self, rows: Tensor, targets: Tensor, draws: Tensor) -> Tensor:
         """Move one cell of each row, and return the increase of PCA's squared error."""
         columns = (draws[0] * rows.shape[-1]).long()
         cells = columns[..., None]
@@ -165,7 +167,7 @@ class OddCells:
         return after.sub_(before).square_().mul_(ignored)
 
     def _move_many_(
-        self, patterns: Tensor, rows: Tensor, targets: Tensor, draws: Tensor, turns: Tensor
+        self, rows: Tensor, targets: Tensor, draws: Tensor, patterns: Tensor, turns: Tensor
     ) -> Tensor:
         """Move many cells of each row, and return the increase of PCA's squared error."""
         sizes = _find_moves(draws[1], *_MOVES_OF_MANY)[..., None].to(rows.dtype)
