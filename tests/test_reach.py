@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -365,6 +366,17 @@ def test_only_rows_with_single_giant_cells_have_a_lower_weight():
     assert np.flatnonzero(limit_weights(X, None, ALONE) < 1).tolist() == [7]
     X[20:24, 2] = 1e6
     assert limit_weights(X, None, ALONE) is None
+
+
+@pytest.mark.slow
+def test_giant_cells_of_wide_sparse_tables_take_little_memory():
+    X = sparse.random(600, 20_000, 5e-4, "lil", random_state=0)
+    X[7, 2] = 1e6
+    tracemalloc.start()
+    assert np.flatnonzero(limit_weights(X.tocsr(), None, ALONE) < 1).tolist() == [7]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 0.9 * 8 * np.prod(X.shape)
 
 
 def test_a_giant_cell_in_training_is_no_weight_for_a_loss_of_the_batch():

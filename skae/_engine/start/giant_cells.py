@@ -10,7 +10,9 @@ from skae._engine.tables.rows import chunk_slices, densify, sample_evenly
 _GIANT = 100.0
 # With more of them, in shares of the rows, they belong to the table.
 _FEW = 0.001
-_MOST_SAMPLED = 2000
+# Rows from which medians are computed, of which wide tables have fewer.
+_LEAST_SAMPLED, _MOST_SAMPLED = 25, 2000
+_SAMPLED_CELLS = 2**22
 
 
 def limit_weights(X, weights: np.ndarray | None, ranks: Alone) -> np.ndarray | None:
@@ -21,10 +23,10 @@ def limit_weights(X, weights: np.ndarray | None, ranks: Alone) -> np.ndarray | N
     unchanged if no row has a giant cell, or if many have one. Missing cells count as usual ones. If
     ranks have rows of their own, all of them decide together.
     """
-    sample = densify(X[sample_evenly(X.shape[0], _MOST_SAMPLED)]).astype(np.float64)
-    centre = _find_centre(
-        sample if ranks.shared else ranks.gather(torch.from_numpy(sample)).numpy()
-    )
+    n_sampled = max(_LEAST_SAMPLED, min(_MOST_SAMPLED, _SAMPLED_CELLS // X.shape[1]))
+    sample = densify(X[sample_evenly(X.shape[0], n_sampled)]).astype(np.float64)
+    sample = sample if ranks.shared else ranks.gather(torch.from_numpy(sample)).numpy()
+    centre = _find_centre(sample)
     parts = [_measure(densify(X[rows]), centre) for rows in chunk_slices(X.shape)]
     squares, largest = np.concatenate(parts, axis=1)
     everywhere = squares if ranks.shared else ranks.gather(torch.from_numpy(squares)).numpy()
