@@ -279,7 +279,7 @@ class PCAComparison:
         "The autoencoder's error is 1.00 times PCA's."
         """
         ratios = [result.error_ratio for result in self.results if result.method != self.reference]
-        best = f"{format_ratio(min(ratios))} times"
+        best = f"{format_ratio(min(ratios, default=1.0))} times"
         # The ratios are rounded as in the table, so that sentence and table agree.
         n_better = sum(round(ratio, 2) < 1 for ratio in ratios)
         if len(ratios) == 1:

@@ -290,10 +290,12 @@ def test_invalid_paths_and_shapes_of_a_page_are_refused(tmp_path, digits):
         comparison.to_html(feature_names=["a"])
 
 
-def test_a_comparison_made_by_hand_has_no_page():
+def test_a_comparison_made_by_hand_has_text_and_no_page():
     result = MethodResult(2, "PCA", 0.5, 1.0, 0.75, None, 0.01, 0.001)
+    comparison = PCAComparison((result,), 150, 50, 4, None)
+    assert repr(comparison).endswith("none of 0 numbers of codes.")
     with pytest.raises(ValueError, match="must have `evidence`"):
-        PCAComparison((result,), 150, 50, 4, None).to_html()
+        comparison.to_html()
 
 
 @pytest.mark.slow
