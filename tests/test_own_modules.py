@@ -295,3 +295,27 @@ def test_families_that_leave_out_a_planned_part_are_refused():
             model.fit(gaps)
     missing_parts = {}
     model.fit(gaps)
+
+
+class Scaling(nn.Module):
+    """Module with a buffer that is not part of its state."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("factors", torch.arange(8.0), persistent=False)
+
+    def forward(self, rows):
+        return rows * self.factors
+
+
+def make_scaled_pair(sample_shape, n_components, n_outputs):
+    return nn.Linear(8, n_outputs), nn.Sequential(nn.Linear(n_components, 8), Scaling())
+
+
+def test_copies_of_own_modules_have_all_buffers():
+    X = np.random.default_rng(0).normal(size=(60, 8))
+    params = {"early_stopping": False, "max_iter": 1, "random_state": 0}
+    model = AutoencoderTransformer(2, architecture=make_scaled_pair, **params).fit(X)
+    module = pickle.loads(pickle.dumps(model)).net_.module_
+    (factors,) = (own for name, own in module.named_buffers() if name.endswith("factors"))
+    assert factors.tolist() == list(range(8))

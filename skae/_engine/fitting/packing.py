@@ -52,10 +52,12 @@ def unpack_net(state: dict[str, Any]) -> tuple[nn.Module, History, dict[str, Any
 def pack_module(module: nn.Module) -> tuple[nn.Module, dict[str, np.ndarray]]:
     """Return a copy of a module without its values, and the values as arrays.
 
-    Parameters and buffers of the copy have shapes but no memory.
+    Parameters and buffers of the copy have shapes but no memory, except for buffers that are not
+    part of the module's state.
     """
-    tensors = [*module.parameters(), *module.buffers()]
-    shadows = {id(tensor): _without_memory(tensor) for tensor in tensors}
+    shadows = {id(buffer): buffer.detach().cpu().clone() for buffer in module.buffers()}
+    for tensor in module.state_dict(keep_vars=True).values():
+        shadows[id(tensor)] = _without_memory(tensor)
     return copy.deepcopy(module, shadows), pack_arrays(module)
 
 
