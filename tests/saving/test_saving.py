@@ -569,7 +569,10 @@ def test_categories_of_every_type_are_saved(tmp_path):
     loaded = skae.load(tmp_path / "model.skae")
     codes = model.transform(frame)
     np.testing.assert_array_equal(loaded.transform(frame), codes)
-    assert loaded.inverse_transform(codes).equals(model.inverse_transform(codes))
+    found, expected = loaded.inverse_transform(codes), model.inverse_transform(codes)
+    # For pandas, types differ if the elements of equal sets come in another order.
+    assert list(found.pop("sets")) == list(expected.pop("sets"))
+    assert found.equals(expected)
 
 
 def test_labels_that_are_dates_are_saved(tmp_path):
