@@ -368,6 +368,17 @@ def test_only_rows_with_single_giant_cells_have_a_lower_weight():
     assert limit_weights(X, None, ALONE) is None
 
 
+def test_giant_cells_that_single_precision_cannot_square_are_refused():
+    X = make_readings(60)
+    X[5, 1] = 1e30
+    model = VariationalAutoencoderTransformer(2, max_iter=2, early_stopping=False, random_state=0)
+    with pytest.raises(
+        ValueError, match=r"less than \de\+1\d, which float32.* Got 1e\+30 in row 5"
+    ):
+        model.fit(X)
+    assert np.isfinite(model.set_params(dtype="float64").fit(X).transform(X)).all()
+
+
 @pytest.mark.slow
 def test_giant_cells_of_wide_sparse_tables_take_little_memory():
     X = sparse.random(600, 20_000, 5e-4, "lil", random_state=0)

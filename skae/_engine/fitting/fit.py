@@ -157,7 +157,7 @@ def _prepare_rows(X, weights: np.ndarray | None, family: Family, network: Networ
     if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
         X = densify(X)
     if family.limits_giant_cells and family.loss.tells_rows_apart(X.shape[1], network.torch_dtype):
-        weights = limit_weights(X, weights, RANKS.get())
+        weights = limit_weights(X, weights, RANKS.get(), network.dtype)
     return X, weights
 
 
