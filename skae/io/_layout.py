@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import cast
 
 from skae.io._numbers import is_flagged, is_no_value, is_value
@@ -154,10 +154,13 @@ def _is_title(above, cells):
 
 
 def _begins_table(records, index):
-    """Return whether names are between an empty line, below others, and a line of values."""
-    above, below = records[:index], records[index + 1 : index + 2]
+    """Return whether names are between an empty line, below others, and a line of values alone.
+
+    Among rows of data that begin with text, an empty line may separate groups.
+    """
+    above, below = records[:index], [*filter(None, chain(*records[index + 1 : index + 2]))]
     is_apart = sum(map(any, above)) > 1 and not any(above[-1])
-    return is_apart and any(is_value(cell) for cells in below for cell in cells if cell)
+    return is_apart and bool(below) and all(map(is_value, below))
 
 
 def _is_description(above, cells, usual):

@@ -305,6 +305,13 @@ def test_lines_above_the_names_are_left_out(read):
         assert has_remark(table, "Lines above the table left out")
 
 
+def test_an_empty_line_between_rows_that_begin_with_text_separates_no_names(read):
+    text = "name,score\nAnn,absent\n\nBob,absent\nCid,7\nDan,8\n"
+    table = read(text, numeric_only=False)
+    assert list(table.X.columns) == ["name", "score"]
+    assert list(table.X["name"]) == ["Ann", "Bob", "Cid", "Dan"]
+
+
 def test_a_title_may_be_as_short_as_a_name(read):
     table = read("Weights\n\nmass,2020\n1.5,3\n2.5,5\n")
     assert_holds(table, ["mass", "2020"], [[1.5, 3], [2.5, 5]])
