@@ -40,7 +40,7 @@ models = {
     ),
     "skae": AutoencoderTransformer(n_components=8, random_state=0),
 }
-AutoencoderTransformer(n_components=1, max_iter=1).fit(X_train[:50])  # parts of torch load once
+AutoencoderTransformer(8, max_iter=3, random_state=0).fit(X_train)  # parts of torch load once
 rows = {}
 for name, model in models.items():
     start = time.process_time()
