@@ -319,3 +319,28 @@ def test_copies_of_own_modules_have_all_buffers():
     module = pickle.loads(pickle.dumps(model)).net_.module_
     (factors,) = (own for name, own in module.named_buffers() if name.endswith("factors"))
     assert factors.tolist() == list(range(8))
+
+
+class Transposed(nn.Module):
+    """Decoder with the weights of an encoder."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.weight = encoder.weight
+
+    def forward(self, codes):
+        return codes @ self.weight
+
+
+def make_tied_pair(sample_shape, n_components, n_outputs):
+    encoder = nn.Linear(8, n_outputs)
+    return encoder, Transposed(encoder)
+
+
+def test_copies_of_own_modules_share_the_same_weights():
+    X = np.random.default_rng(0).normal(size=(60, 8))
+    params = {"early_stopping": False, "max_iter": 1, "random_state": 0}
+    model = AutoencoderTransformer(2, architecture=make_tied_pair, **params).fit(X)
+    again = pickle.loads(pickle.dumps(model))
+    codes = model.partial_fit(X).transform(X)
+    np.testing.assert_array_equal(again.partial_fit(X).transform(X), codes)

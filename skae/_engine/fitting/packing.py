@@ -83,9 +83,16 @@ def _fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> nn.Module:
     left = dict(arrays)
     for name, part in find_drawing(module):
         part.unpack_draws_(left.pop(f"{name}.draws"))
-    # Copied, because arrays may be read-only memory maps.
-    state = {name: torch.tensor(array) for name, array in left.items()}
-    module.load_state_dict(state, assign=True)
+    blank, values = module.state_dict(keep_vars=True), {}
+    made: dict[int, torch.Tensor] = {}
+    for name, array in left.items():
+        # Copied, because arrays may be read-only memory maps.
+        value, shadow = torch.tensor(array), blank.get(name)
+        if isinstance(shadow, nn.Parameter):
+            value = nn.Parameter(value, requires_grad=shadow.requires_grad)
+        # Parameters that modules share stay shared.
+        values[name] = value if shadow is None else made.setdefault(id(shadow), value)
+    module.load_state_dict(values, assign=True)
     return module
 
 
