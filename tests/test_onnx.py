@@ -59,7 +59,8 @@ def run(path, inputs, **outputs):
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-@pytest.mark.parametrize("improves", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("improves", [False, True])
 def test_only_odd_and_far_rows_are_encoded_again(path, improves):
     rng = np.random.default_rng(0)
     X = np.cos(rng.uniform(0, 6, (500, 1)) + np.arange(8)) + 0.05 * rng.normal(size=(500, 8))

@@ -173,6 +173,7 @@ def test_parquet_files_of_countless_rows_are_refused(read_parquet, monkeypatch):
         read_parquet(pa.table({"a": np.zeros(1_000_000, np.int8)}))
 
 
+@pytest.mark.slow
 def test_parquet_files_of_one_long_text_in_many_rows_are_refused(read_parquet):
     text = pa.DictionaryArray.from_arrays(np.zeros(2000, np.int32), ["x" * 1_000_000])
     frame = pa.table({"a": np.arange(2000), "text": text.cast(pa.large_string())})
