@@ -320,22 +320,16 @@ class Reach(nn.Module):
         if self.improving is None or shown.share is None:
             return code
         limits = _widen(self.row_bounds)
-        far = shown.far
-        if far is None and scaled.ndim == 2 and (selects_rows() or not is_recording()):
-            try:
-                far = (scaled != torch.clamp(scaled, *limits)).any(-1).nonzero()[:, 0]
-            except RuntimeError:
-                # As in `_limit`.
-                far = None
+        far = _find_far(scaled, limits) if shown.far is None else shown.far
         if far is None:
             better = find_better_codes(code, scaled, limits, coder, None, selects=False)
             return code + (better - code).detach()
         selects = not is_recording()
         if selects and len(far) == 0:
             return code
-        part = code[far]
-        better = find_better_codes(part, scaled[far], limits, coder, far, selects=selects)
-        return code.index_copy(0, far, part + (better - part).detach())
+        own = code[far]
+        better = find_better_codes(own, scaled[far], limits, coder, far, selects=selects)
+        return code.index_copy(0, far, own + (better - own).detach())
 
     def find_odd(self, scaled: Tensor) -> Tensor:
         """Return the indices of rows with few odd cells.
@@ -509,6 +503,17 @@ def _limit_few(
     values = scaled.index_copy(0, far, faded.values)
     clipped.index_copy_(0, far, faded.clip())
     return Shown(values, clipped, far, faded.share, faded.rest, odd)
+
+
+def _find_far(scaled: Tensor, limits: tuple[Tensor, Tensor]) -> Tensor | None:
+    """Return the indices of rows beyond limits, None if their number must not matter."""
+    if scaled.ndim != 2 or (is_recording() and not selects_rows()):
+        return None
+    try:
+        return (scaled != torch.clamp(scaled, *limits)).any(-1).nonzero()[:, 0]
+    except RuntimeError:
+        # As in `_limit`.
+        return None
 
 
 def _find_few(counts: Tensor, rows: Tensor) -> Tensor:
