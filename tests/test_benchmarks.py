@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from scipy.linalg import sqrtm
 from scipy.sparse import csr_matrix
 
@@ -25,9 +26,15 @@ PARTS = [
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs a benchmark and returns its output."""
+def path(monkeypatch):
+    """Make the benchmarks importable, here and in worker processes that start from now on."""
+    get_reusable_executor().shutdown(wait=True)
     monkeypatch.syspath_prepend(str(FOLDER))
+
+
+@pytest.fixture
+def run(path, capsys):
+    """Return a function that runs a benchmark and returns its output."""
 
     def run(name, *arguments):
         importlib.import_module(name).main([*map(str, arguments)])
@@ -37,9 +44,8 @@ def run(monkeypatch, capsys):
 
 
 @pytest.fixture
-def load(monkeypatch):
+def load(path):
     """Return a function that imports a module of the benchmarks."""
-    monkeypatch.syspath_prepend(str(FOLDER))
     return importlib.import_module
 
 
