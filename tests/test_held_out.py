@@ -161,8 +161,9 @@ def test_a_splitter_without_rows_to_hold_out_is_refused():
         def split(self, X, y=None, groups=None):
             yield np.arange(50), np.arange(0)
 
-    with pytest.raises(ValueError, match="`validation_fraction` must be a splitter whose first"):
-        fit(X, validation_fraction=Everything())
+    for splitter in (Everything(), PredefinedSplit(np.full(50, -1))):
+        with pytest.raises(ValueError, match="`validation_fraction` must be a splitter whose"):
+            fit(X, validation_fraction=splitter)
 
 
 @pytest.mark.slow

@@ -346,6 +346,17 @@ def test_pickles_and_further_fits_keep_the_filling(wine, masked):
         model.set_params(missing=None).fit(wine[0])
 
 
+def test_a_fitted_model_takes_missing_cells_if_its_network_does(wine, masked, quick):
+    X = hide(wine[0])
+    model = masked(early_stopping=False).fit(X)
+    codes = model.transform(X)
+    np.testing.assert_array_equal(model.set_params(missing=None).transform(X), codes)
+    complete = quick(early_stopping=False).fit(wine[0]).set_params(missing="mask")
+    for read in (complete.transform, complete.score_samples, complete.score):
+        with pytest.raises(ValueError, match="contains NaN"):
+            read(X)
+
+
 def test_partial_fit_takes_missing_cells(images, masked):
     X = hide(images[:, 16:40])
     model = masked().partial_fit(X[:40]).partial_fit(X[40:80])

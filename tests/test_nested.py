@@ -195,8 +195,10 @@ def test_too_many_columns_are_refused(fitted):
 
 
 def test_other_codes_are_not_cut(quick, halves):
-    with pytest.raises(ValueError, match="X must have 4 columns"):
-        quick().fit(halves[0][:100]).inverse_transform(np.zeros((2, 2)))
+    model = quick().fit(halves[0][:100])
+    for nested in (False, True):
+        with pytest.raises(ValueError, match="X must have 4 columns"):
+            model.set_params(nested=nested).inverse_transform(np.zeros((2, 2)))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Penalties on codes and decoders: sparse, contractive, orthogonal."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from skae.architectures import Sparsity
+from skae.exceptions import SkaeWarning
 from skae.objectives import PENALTIES, KLSparsity, L1Sparsity, Penalty
 
 
@@ -131,7 +133,21 @@ def test_a_name_is_a_short_form_of_an_object(digits, overcomplete):
     np.testing.assert_array_equal(by_name.transform(X), by_object.transform(X))
 
 
+def test_factors_and_levels_without_effect_are_warned_of(digits, quick):
+    X = digits[0][:50]
+    for params, message in [
+        ({"alpha": 0.5}, "alpha=0.5 has no effect without a `penalty`"),
+        ({"corruption_level": 0.5}, "corruption_level=0.5 has no effect without a `corruption`"),
+    ]:
+        with pytest.warns(SkaeWarning, match=message):
+            quick(**params, max_iter=1).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quick(alpha=0, corruption_level=0, max_iter=1).fit(X)
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:alpha=.* has no effect:skae.exceptions.SkaeWarning")
 def test_penalties_are_searched_by_name(digits, quick):
     grid = {"penalty": [None, "contractive"], "alpha": [1e-3, 1e-1]}
     search = GridSearchCV(quick(max_iter=1), grid, cv=2).fit(digits[0])

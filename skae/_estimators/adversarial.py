@@ -140,7 +140,8 @@ class AdversarialAutoencoderTransformer(BaseAutoencoder):
         linear path always has a fifth of `learning_rate_init` and no weight decay.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the batches and the draws from the prior. Pass an
-        int for reproducible results. No global random state is used.
+        int for reproducible results. None draws the seed from NumPy's global state, as in
+        scikit-learn.
     verbose : bool or int, default=False
         Whether to print a line per epoch and, at the end, the chosen epoch and its error next to
         PCA's.

@@ -132,7 +132,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         training but not rotated, because a rotation would undo the sparsity.
     alpha : float or None, default=None
         Factor of the penalty. None uses the default of the penalty. Must be None with a `Sparsity`
-        object.
+        object; without a penalty, it has no effect, with a warning.
     corruption : {"gaussian", "hiding", "masking", "salt_and_pepper", "swap"}, Corruption \
             or None, default=None
         Noise on the input of the network during training, while the loss compares the output with
@@ -146,7 +146,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     corruption_level : float, default=0.3
         Standard deviation of "gaussian" noise in units of X, or the share of cells in [0, 1] that
         the other kinds change. Ignored if `corruption` is an instance, whose level a search can set
-        as ``corruption__level``.
+        as ``corruption__level``. Without a corruption, it has no effect, with a warning.
     init : {"pca", "random"}, default="pca"
         Start of the training. "random" gives a plain autoencoder with random weights and without
         the linear path, whose error may exceed PCA's.
@@ -243,7 +243,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         `learning_rate_init` with ``nested=True``, and no weight decay.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the held-out rows and the order of the batches. Pass an int for
-        reproducible results. No global random state is used.
+        reproducible results. None draws the seed from NumPy's global state, as in scikit-learn.
     verbose : bool or int, default=False
         Whether to print a line per epoch and, at the end, the chosen epoch and its error next to
         PCA's.

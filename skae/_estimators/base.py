@@ -299,7 +299,7 @@ class BaseAutoencoder(
             Rows in the units and the precision of the table in `fit`. A data frame with the types
             of `fit` if that had columns of several kinds, without the columns that were left out.
         """
-        codes = read_codes(self, X, first=getattr(self, "nested", False))
+        codes = read_codes(self, X)
         with ordinary_torch_state():
             rows = decode_table(self.net_.module_, codes, self._standardization)
         return self._sample_form.restore(rows)

@@ -56,7 +56,7 @@ def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
 
 
 def _split(splitter, X, y, groups, kept: np.ndarray) -> Split:
-    train, held_out = next(iter(splitter.split(*indexable(X, y, groups))))
+    train, held_out = next(iter(splitter.split(*indexable(X, y, groups))), ([], []))
     place = np.cumsum(kept) - 1
     parts = [np.unique(np.arange(len(kept))[part]) for part in (train, held_out)]
     parts = [place[part[kept[part]]] for part in parts]

@@ -7,7 +7,7 @@ import numpy as np
 from skae._shared.warning import warn_user
 from skae.architectures import Sparsity
 from skae.corruption import CORRUPTIONS, Corruption
-from skae.exceptions import RowLossWarning
+from skae.exceptions import RowLossWarning, SkaeWarning
 from skae.objectives import (
     CODE_LOSSES,
     LOSSES,
@@ -22,6 +22,9 @@ LINKS = ("identity", "logistic", "exponential", "mixed")
 
 # Penalties of other libraries that are a separate estimator here.
 FOREIGN_PENALTIES = ("top_k",)
+
+# Of the parameter `corruption_level`.
+_DEFAULT_LEVEL = 0.3
 
 
 def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
@@ -57,8 +60,8 @@ def read_loss(loss, *, of_codes: bool = False) -> ReconstructionLoss:
 def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None]:
     """Return the penalty or None, its factor, and the sparsity or None for `penalty` and `alpha`.
 
-    Objects are returned unchanged, and checked. Without a penalty, the factor is `alpha`, or 0 if
-    that is None. An `alpha` that cannot be combined with the object is refused.
+    Objects are returned unchanged, and checked. An `alpha` that cannot be combined with the object
+    is refused, and one without a penalty warned of, as a search may try all combinations.
     """
     if isinstance(penalty, str) and penalty in FOREIGN_PENALTIES:
         raise ValueError(
@@ -70,11 +73,19 @@ def read_penalty(penalty, alpha) -> tuple[Penalty | None, float, Sparsity | None
         penalty.check()
         return None, 0.0, penalty
     if penalty is None:
-        return None, 0.0 if alpha is None else float(alpha), None
+        if alpha:
+            remedy = "Name one, or use `weight_decay` for what `alpha` is in MLPRegressor."
+            _warn_of_no_effect(f"{alpha=}", "penalty", remedy)
+        return None, 0.0, None
     if isinstance(penalty, str):
         penalty = PENALTIES[penalty]()
     penalty.check()
     return penalty, float(penalty.default_alpha if alpha is None else alpha), None
+
+
+def _warn_of_no_effect(setting: str, needed: str, remedy: str):
+    message = f"{setting} has no effect without a `{needed}`. {remedy}"
+    warn_user(message, SkaeWarning, once=True)
 
 
 def _check_no_alpha(sparsity: Sparsity, alpha: float | None):
@@ -110,10 +121,17 @@ def check_nested(estimator) -> None:
 
 
 def read_corruption(corruption, level: float) -> Corruption | None:
-    """Return the corruption for a name and a level, or a given object, and check its parameters."""
+    """Return the corruption for a name and a level, or a given object, and check its parameters.
+
+    A level without a corruption is warned of, as is `alpha` in `read_penalty`.
+    """
+    if corruption is None:
+        if level not in (0, _DEFAULT_LEVEL):
+            remedy = "Name one, such as corruption='gaussian'."
+            _warn_of_no_effect(f"corruption_level={level!r}", "corruption", remedy)
+        return None
     if not isinstance(corruption, str):
-        if corruption is not None:
-            corruption.check()
+        corruption.check()
         return corruption
     if corruption != "gaussian" and level > 1:
         raise ValueError(

@@ -16,14 +16,16 @@ from skae._shared.scikit_learn import refuse_masked, validate_data
 
 
 def is_masked(estimator) -> bool:
-    """Return whether an estimator accepts NaN as missing values."""
+    """Return whether an estimator accepts NaN as missing values: its network, if it has one."""
+    if hasattr(estimator, "net_"):
+        return estimator.net_.plan.filling is not None
     return getattr(estimator, "missing", None) == "mask"
 
 
-def read_codes(estimator, X, *, first: bool = False, accept_sparse=False):
+def read_codes(estimator, X, *, accept_sparse=False):
     """Return codes for a fitted autoencoder as a finite table in single or double precision.
 
-    Another number of columns than `n_components_` is refused, except fewer columns with `first`.
+    Another number of columns than `n_components_` is refused, except fewer columns if nested.
     `accept_sparse` is that of scikit-learn's `check_array`.
     """
     check_is_fitted(estimator)
@@ -37,7 +39,8 @@ def read_codes(estimator, X, *, first: bool = False, accept_sparse=False):
             input_name="X",
             estimator=estimator,
         )
-    n_codes, most = estimator.n_components_, "at most " if first else ""
+    n_codes, first = estimator.n_components_, estimator.net_.family.is_nested
+    most = "at most " if first else ""
     if codes.shape[1] > n_codes or (codes.shape[1] < n_codes and not first):
         raise ValueError(
             f"X must have {most}{n_codes} columns, one for each code. Got a table of "

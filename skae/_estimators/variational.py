@@ -179,7 +179,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         linear path always has a fifth of `learning_rate_init` and no weight decay.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the held-out rows and the order of the batches. Pass an int for
-        reproducible results. No global random state is used.
+        reproducible results. None draws the seed from NumPy's global state, as in scikit-learn.
     verbose : bool or int, default=False
         Whether to print a line per epoch and, at the end, the chosen epoch and its error next to
         PCA's.
