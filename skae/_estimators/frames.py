@@ -280,7 +280,7 @@ class FrameForm:
         is_number, entropies = self._are_numbers, self._find_entropies(mean)
         signs = np.where(is_number, np.sign(rows - decoded)[:, self._first], 1.0)
         factors = np.where(is_number, 1 / deviations, np.sqrt(2 * entropies))
-        return signs * np.sqrt(losses.clip(0)) * factors
+        return signs * np.sqrt(losses) * factors
 
     def count_cells(self, rows, *, masked: bool) -> np.ndarray:
         """Return the number of observed values of each row, at least 1."""

@@ -56,9 +56,10 @@ def number_groups(groups, kept: np.ndarray) -> torch.Tensor:
 
 
 def _split(splitter, X, y, groups, kept: np.ndarray) -> Split:
-    train, held_out = next(iter(splitter.split(*indexable(X, y, groups))), ([], []))
+    nothing = np.zeros((2, 0), dtype=int)
+    split = next(iter(splitter.split(*indexable(X, y, groups))), nothing)
     place = np.cumsum(kept) - 1
-    parts = [np.unique(np.arange(len(kept))[part]) for part in (train, held_out)]
+    parts = [np.unique(np.arange(len(kept))[part]) for part in split]
     parts = [place[part[kept[part]]] for part in parts]
     if not all(map(len, parts)) or np.intersect1d(parts[0], parts[1]).size:
         raise ValueError(

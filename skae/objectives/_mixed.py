@@ -131,7 +131,8 @@ class PreparedMixedLoss(PreparedLoss):
         cells = self.cells(output, target.nan_to_num(0.0)).masked_fill(target.isnan(), torch.nan)
         sizes = self.loss.sizes
         columns = [own.sum(-1) for own in cells.split(sizes, -1)]
-        return torch.stack(columns, -1) * (len(sizes) / cells.shape[-1])
+        # Shares that are restored from standardised rows may be negative by rounding.
+        return torch.stack(columns, -1).clamp_min(0) * (len(sizes) / cells.shape[-1])
 
     def rows_and_gradient_(self, output: Tensor, target: Tensor, factor) -> tuple[Tensor, Tensor]:
         missing = None

@@ -50,6 +50,14 @@ def test_the_loss_of_a_row_is_the_mean_over_columns_in_units_of_their_baselines(
     np.testing.assert_allclose(loss.rows(*batch), np.nan_to_num(expected).mean(1), rtol=1e-6)
 
 
+def test_losses_of_columns_are_not_negative_by_rounding(batch):
+    rows = batch[1].float()
+    units = ColumnUnits(torch.tensor(MEAN).float(), torch.tensor(SCALE))
+    loss = MixedLoss(LEVELS, FACTORS).prepare(units, masked=True)
+    output = 1e5 * (rows > 0).float()
+    assert (loss.columns(output, rows)[2:] >= 0).all()
+
+
 def test_the_gradient_is_that_of_autograd(units, batch):
     output, rows = batch
     loss = MixedLoss(LEVELS, FACTORS).prepare(units, masked=True)
