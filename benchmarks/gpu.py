@@ -121,7 +121,7 @@ def train_models(step, rows, *, n_epochs, batch_size=64):
         orders = torch.rand(n_models, len(rows), device=rows.device).argsort(1)
         for indices in orders.split(batch_size, 1):
             batch = rows[indices]
-            total += step.accumulate_(batch, batch)
+            total += step.accumulate_(batch, batch).mean(1)
             step.update_()
     wait(rows.device)
     return time.perf_counter() - start

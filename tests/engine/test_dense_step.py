@@ -97,7 +97,7 @@ def train_by_autograd(module, loss, groups, batches):
 def take_steps(step, batches):
     losses = []
     for batch in batches:
-        losses.append(step.accumulate_(*batch))
+        losses.append(step.accumulate_(*batch).mean(1))
         step.update_()
     return torch.stack(losses, 1)
 

@@ -106,7 +106,7 @@ def train(step, objective):
             group["lr"] *= 0.8
         rows = draw(8, 6)
         objective.set_progress(number / N_STEPS)
-        losses.append(step.accumulate_(rows, rows, draw(8).exp()).clone())
+        losses.append(step.accumulate_(rows, rows, draw(8).exp()).mean(1))
         step.update_()
     rows = draw(4, 6)
     # Rows are judged with the full weight of the divergence, whatever that of training.

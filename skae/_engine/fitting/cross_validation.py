@@ -29,7 +29,7 @@ from skae._engine.start.noise import InputNoise
 from skae._engine.start.odd_cells import OddCells, OddDraws
 from skae._engine.start.prepared_table import describe_table
 from skae._engine.steps.averaging import AveragedWeights
-from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
+from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, add_up, run_epochs
 from skae._engine.steps.optimizer import make_adamw
 from skae._engine.steps.schedules import LearningRates
 from skae._engine.steps.step import Step
@@ -132,12 +132,8 @@ class FoldNetworks:
         return batch_sizes(self.train_indices.shape[1], self.n_batches)
 
     def find_mean_loss(self, losses: list[torch.Tensor]) -> float:
-        """Return the mean of the losses of the batches of an epoch over all networks."""
-        n_folds, n_train = self.train_indices.shape
-        total = losses[0].new_zeros(n_folds)
-        for own_losses, size in zip(losses, self.batch_sizes, strict=True):
-            total.add_(own_losses, alpha=size / n_train)
-        return float(total.mean())
+        """Return the mean of the losses of an epoch over its rows and all networks."""
+        return float(add_up(losses, self.batch_sizes).mean()) / self.train_indices.shape[1]
 
     def _draw_epoch(self) -> tuple[torch.Tensor, OddDraws | None]:
         """Return the rows of each network in a new order, and the draws of the odd cells."""

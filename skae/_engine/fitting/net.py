@@ -9,7 +9,6 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 
 from skae._engine.compute.device import multiplies_in_bfloat16
-from skae._engine.compute.ranks import Alone
 from skae._engine.fitting.callbacks import (
     AdaptiveLearningRate,
     BestEpoch,
@@ -21,7 +20,7 @@ from skae._engine.fitting.callbacks import (
 from skae._engine.fitting.packing import pack_net, unpack_net
 from skae._engine.judgement import Judgement, mean_of_rows
 from skae._engine.steps.averaging import AveragedWeights
-from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, run_epochs
+from skae._engine.steps.epoch import Batch, Costs, Epoch, Epochs, add_up, run_epochs
 from skae._engine.steps.schedules import LearningRates
 from skae._engine.steps.step import Step
 from skae._engine.tables.batches import OrderedBatches, WeightedRows
@@ -247,7 +246,9 @@ class AutoencoderNet(NeuralNet):
             shows = self._shows_networks(seen)
             costs = yield Epoch(list_batches(), begin_step, seen, shows)
         self.n_steps_ += n_batches
-        return _mean_of_batches(costs.losses, sizes, all_weights, ranks), costs.judged
+        mass = sum(sizes) if all_weights[0] is None else add_up(all_weights, sizes)
+        mean = ranks.add(add_up(costs.losses, sizes)) / ranks.add(mass)
+        return float(mean), costs.judged
 
     def _shows_networks(self, seen) -> bool:
         """Whether anything may read or set the network between two epochs."""
@@ -265,12 +266,12 @@ class AutoencoderNet(NeuralNet):
         batch = own.rows[0], weights
         begin_step()
         self.notify("on_batch_begin", batch=batch, training=True)
-        loss = self.step_.accumulate_(own.inputs, own.rows, own.weights)
+        losses = self.step_.accumulate_(own.inputs, own.rows, own.weights)
         named = self.get_all_learnable_params()
         self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
         self.step_.update_()
-        self._tell_of_batch("train", batch, loss[0])
-        return loss
+        self._tell_of_batch("train", batch, losses.mean())
+        return losses
 
     def _take_single_batch(self, iterator) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Return the arguments of `Step.judge` for all rows, or None for several batches."""
@@ -364,17 +365,3 @@ def _join_judged(parts: Sequence[tuple[torch.Tensor, ...]], iterator) -> Judgeme
     ranks, n_own = iterator.dataset.ranks, len(iterator.dataset.places)
     joined = (torch.cat(own, 1)[0, :n_own] for own in zip(*parts, strict=True))
     return Judgement(*map(ranks.gather, joined))
-
-
-def _mean_of_batches(losses, sizes, weights, ranks: Alone) -> float:
-    """Return the mean over all rows of the mean losses of batches, given the weights of rows."""
-    means = torch.cat(losses)
-    numbers = torch.tensor(sizes).to(means)
-    mass = numbers.sum() if weights[0] is None else _sum_weights(weights, numbers)
-    return float(ranks.add(means @ numbers) / ranks.add(mass))
-
-
-def _sum_weights(weights: list[torch.Tensor], numbers: torch.Tensor) -> torch.Tensor:
-    """Return the sum of weights of batches, of which this process may have a part of the rows."""
-    lengths = torch.tensor([own.shape[1] for own in weights], device=numbers.device)
-    return torch.cat(weights, 1)[0].to(numbers) @ (numbers / lengths).repeat_interleave(lengths)

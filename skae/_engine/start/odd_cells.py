@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,14 +29,10 @@ _N_PATTERNS = 16
 class OddDraws(NamedTuple):
     """Random numbers for the rows of one epoch."""
 
-    single: Tensor
-    """Uniform draws for columns and moves of single cells: (2, ..., n_rows)."""
+    moves: Tensor
+    """Uniform draws for columns and moves of the odd rows: (2, ..., n_odd).
 
-    second: Tensor
-    """Uniform draws for a second set of rows with single cells, of the same form."""
-
-    many: Tensor
-    """Uniform draws for moves of many cells, of the same form."""
+    Two sets of rows with a single odd cell are followed by those with many."""
 
     patterns: Tensor
     """Relative moves of the columns, of shape (n_patterns, n_features)."""
@@ -108,10 +104,9 @@ class OddCells:
     def draw(self, shape: Sequence[int]) -> OddDraws:
         """Return the draws for rows of a shape (..., n_samples, n_features)."""
         *others, n_rows, n_features = shape
-        single, second, many = (
-            self._draw(*others, len(range(first, n_rows, _ROWS_BETWEEN))) for first in _FIRST_ROWS
-        )
-        return OddDraws(single, second, many, self._draw_patterns(n_features))
+        counts = (len(range(first, n_rows, _ROWS_BETWEEN)) for first in _FIRST_ROWS)
+        moves = torch.cat([self._draw(*others, n_odd) for n_odd in counts], -1)
+        return OddDraws(moves, self._draw_patterns(n_features))
 
     def move_epochs_(
         self,
@@ -126,63 +121,54 @@ class OddCells:
         among those for which the draws were made.
         """
         weights = rows.new_ones(rows.shape[:-1]) if weights is None else weights.clone()
-        inputs = rows.clone()
-        single, second, many, patterns = (
-            torch.stack(own, axis).to(rows.device)
-            for own, axis in zip(zip(*draws, strict=True), (1, 1, 1, 0), strict=True)
-        )
-        patterns = patterns.to(rows.dtype).mul_(self.deviations)
-        parts = zip(_FIRST_ROWS, (single, second, many), (None, None, patterns), strict=True)
-        for first, own, moves in parts:
-            chosen: Any = slice(first, None, _ROWS_BETWEEN)
-            turns = torch.arange(own.shape[-1], device=rows.device)
-            if places is not None:
-                chosen = (places % _ROWS_BETWEEN == first).nonzero()[:, 0]
-                turns = (places[chosen] // _ROWS_BETWEEN).to(rows.device)
-                own = own[..., turns]
-            # Views of the rows and weights where all rows are given, and copies otherwise.
-            odd, targets = inputs[..., chosen, :], rows[..., chosen, :]
-            own_weights = weights[..., chosen]
-            if moves is None:
-                added = self._move_single_(odd, targets, own)
-            else:
-                added = self._move_many_(odd, targets, own, moves, turns)
-            own_weights /= added.div_(rows.shape[-1]).add_(1)
-            if places is not None:
-                inputs[..., chosen, :], rows[..., chosen, :] = odd, targets
-                weights[..., chosen] = own_weights
+        inputs, device = rows.clone(), rows.device
+        own = torch.stack([draw.moves for draw in draws], 1).to(device)
+        patterns = torch.stack([draw.patterns for draw in draws]).to(device, rows.dtype)
+        chosen, turns = _choose_rows(rows.shape[-2], places)
+        if places is not None:
+            parts = zip(own.tensor_split(len(turns), -1), turns, strict=True)
+            own = torch.cat([part[..., turn.to(device)] for part, turn in parts], -1)
+        odd, turns_of_many = torch.cat(chosen).to(device), turns[-1].to(device)
+        patterns = patterns.mul_(self.deviations).index_select(1, turns_of_many % _N_PATTERNS)
+        n_single = len(odd) - len(turns_of_many)
+        added = [
+            self._move_single_(inputs, rows, own[..., :n_single], odd[:n_single]),
+            self._move_many_(inputs, rows, own[1, ..., n_single:], odd[n_single:], patterns),
+        ]
+        shares = torch.cat(added, -1).div_(rows.shape[-1]).add_(1)
+        weights.index_copy_(-1, odd, weights.index_select(-1, odd).div_(shares))
         return inputs, weights
 
-    def _move_single_(self, rows: Tensor, targets: Tensor, draws: Tensor) -> Tensor:
-        """Move one cell of each row, and return the increase of PCA's squared error."""
-        columns = (draws[0] * rows.shape[-1]).long()
-        cells = columns[..., None]
-        before = rows.gather(-1, cells)[..., 0]
+    def _move_single_(
+        self, inputs: Tensor, targets: Tensor, draws: Tensor, chosen: Tensor
+    ) -> Tensor:
+        """Move one cell of each chosen row, and return the increase of PCA's squared error."""
+        n_features = inputs.shape[-1]
+        columns = (draws[0] * n_features).long()
+        cells = columns + n_features * chosen
+        own_inputs, own_targets = (own.view(*own.shape[:-2], -1) for own in (inputs, targets))
+        before = own_inputs.gather(-1, cells)
         limits = self._limits.index_select(1, columns.view(-1)).view(5, *columns.shape)
         deviations, lowest, highest, ignored, hidden = limits
-        after = _find_moves(draws[1], *_MOVES_OF_ONE).to(rows.dtype).mul_(deviations).add_(before)
+        after = _find_moves(draws[1], *_MOVES_OF_ONE).to(inputs.dtype).mul_(deviations).add_(before)
         torch.clamp(after, lowest, highest, out=after)
-        rows.scatter_(-1, cells, after[..., None])
-        targets.scatter_(-1, cells, torch.lerp(after, before, hidden)[..., None])
+        own_inputs.scatter_(-1, cells, after)
+        own_targets.scatter_(-1, cells, torch.lerp(after, before, hidden))
         return after.sub_(before).square_().mul_(ignored)
 
     def _move_many_(
-        self, rows: Tensor, targets: Tensor, draws: Tensor, patterns: Tensor, turns: Tensor
+        self, inputs: Tensor, targets: Tensor, draws: Tensor, chosen: Tensor, patterns: Tensor
     ) -> Tensor:
-        """Move many cells of each row, and return the increase of PCA's squared error."""
-        sizes = _find_moves(draws[1], *_MOVES_OF_MANY)[..., None].to(rows.dtype)
-        n_epochs, n_features = len(patterns), patterns.shape[-1]
-        firsts = _N_PATTERNS * torch.arange(n_epochs, device=rows.device)
-        chosen = firsts[:, None] + turns % _N_PATTERNS
-        moves = patterns.view(-1, n_features).index_select(0, chosen.view(-1))
-        moves = moves.view(n_epochs, *[1] * (rows.dim() - 3), len(turns), n_features)
+        """Move many cells of each chosen row, and return the increase of PCA's squared error."""
+        rows = inputs.index_select(-2, chosen)
+        sizes = _find_moves(draws, *_MOVES_OF_MANY)[..., None].to(rows.dtype)
+        moves = patterns.view(len(patterns), *[1] * (rows.dim() - 3), *patterns.shape[1:])
         # In place, as allocating memory for all these rows costs more than filling it.
         after = torch.mul(moves, sizes).add_(rows).clamp_(self.lowest, self.highest)
-        changes = after - rows
-        rows.copy_(after)
-        targets.copy_(after)
+        for own in (inputs, targets):
+            own.index_copy_(-2, chosen, after)
         # Not a matrix-vector product, whose last bits depend on the number of epochs.
-        return changes.square_().mul_(self._limits[3]).sum(-1)
+        return after.sub_(rows).square_().mul_(self._limits[3]).sum(-1)
 
     def _draw(self, *shape: int) -> Tensor:
         return torch.rand(2, *shape, generator=self.generator, dtype=torch.float64)
@@ -194,6 +180,16 @@ class OddCells:
         draws = torch.rand(_N_PATTERNS, n_features + 1, generator=source, dtype=dtype)
         patterns.mul_(draws[:, 1:] < draws[:, :1])[::2].fill_(1)
         return patterns
+
+
+def _choose_rows(n_rows: int, places: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the indices of odd rows of each set, and those of their draws."""
+    if places is None:
+        places = torch.arange(n_rows)
+        chosen = [places[first::_ROWS_BETWEEN] for first in _FIRST_ROWS]
+        return chosen, [places[: len(own)] for own in chosen]
+    chosen = [(places % _ROWS_BETWEEN == first).nonzero()[:, 0] for first in _FIRST_ROWS]
+    return chosen, [places[own] // _ROWS_BETWEEN for own in chosen]
 
 
 def _find_moves(draws: Tensor, least: float, greatest: float) -> Tensor:

@@ -33,7 +33,7 @@ class AutogradStep(Step):
         parts = [self._evaluate(model) for model in range(len(self.modules))]
         losses, outputs = zip(*parts, strict=True)
         self.outputs = list(outputs)
-        return torch.stack(losses)
+        return torch.stack(losses)[:, None]
 
     def _evaluate(self, model: int) -> tuple[Tensor, Tensor]:
         """Store the gradients of one network. Return its loss and output."""

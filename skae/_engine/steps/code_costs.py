@@ -37,7 +37,7 @@ class CodeCostStep(DenseStep):
         costs, by_code = self.find_costs_(code, inputs, weights)
         losses, by_output = self.losses_and_gradient_(self.decode(code), rows, weights)
         self.encode_backward(self.decode_backward(by_output).add_(by_code))
-        return losses + costs
+        return losses + costs[:, None]
 
     def find_costs_(
         self, code: Tensor, inputs: Tensor, weights: Tensor | None

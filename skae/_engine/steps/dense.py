@@ -128,19 +128,16 @@ class DenseNetworks:
 def find_losses_(
     loss: PreparedLoss, output: Tensor, rows: Tensor, weights: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss (m,) of each network and its gradient, which may overwrite `output`.
+    """Return losses (m, b) and the gradient of their mean, which may overwrite `output`.
 
-    Shapes are those of `Step.accumulate_`.
+    Arguments and losses are those of `Step.accumulate_`.
     """
     _, n_rows, n_features = rows.shape
     if weights is None:
-        losses, gradient = loss.rows_and_gradient_(output, rows, 1 / (n_rows * n_features))
-    else:
-        factors = weights.div(as_tensor(n_rows * n_features, weights.dtype)).unsqueeze(-1)
-        losses, gradient = loss.rows_and_gradient_(output, rows, factors)
-        losses = losses * weights
-    # As `mean`, which would convert the number to a tensor.
-    return losses.sum(1).div_(as_tensor(n_rows, losses.dtype)), gradient
+        return loss.rows_and_gradient_(output, rows, 1 / (n_rows * n_features))
+    factors = weights.div(as_tensor(n_rows * n_features, weights.dtype)).unsqueeze(-1)
+    losses, gradient = loss.rows_and_gradient_(output, rows, factors)
+    return losses * weights, gradient
 
 
 def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[StackStep, StackStep]:
@@ -200,7 +197,7 @@ class DenseStep(DenseNetworks, Step):
     def losses_and_gradient_(
         self, output: Tensor, rows: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss (m,) of each network and its gradient, which may overwrite `output`."""
+        """Return losses (m, b) and the gradient of their mean, which may overwrite `output`."""
         return find_losses_(self.loss, output, rows, weights)
 
     def update_(self):

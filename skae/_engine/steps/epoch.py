@@ -5,7 +5,7 @@ decides in which thread, and together with which others, the epochs are trained.
 """
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextvars import ContextVar, copy_context
 from typing import Any, NamedTuple, Protocol
 
@@ -45,10 +45,20 @@ class Costs(NamedTuple):
     """Losses and judged rows of an epoch."""
 
     losses: list[Tensor]
-    """Loss (m,) of each network on each batch, before the update."""
+    """Losses (m, k) on each batch, as returned by `Step.accumulate_`."""
 
     judged: tuple[Tensor, ...] | None
     """Result of `Step.judge`. None if the epoch has nothing to judge."""
+
+
+def add_up(values: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """Return the sum (m,) of values over the rows of batches of these sizes.
+
+    A batch has values (m, k) with the same mean as its rows.
+    """
+    joined, lengths = torch.cat(list(values), 1), torch.tensor([own.shape[1] for own in values])
+    factors = torch.tensor(sizes) / lengths
+    return joined @ factors.repeat_interleave(lengths).to(joined)
 
 
 Epochs = Generator[Epoch, Costs, None]

@@ -246,10 +246,8 @@ class JointNetworks(_JointPasses):
         epochs: list[Any] = [member.training.epoch for member in self.members]
         for batches in zip(*(epoch.batches for epoch in epochs), strict=True):
             self._train_batch(batches)
-        if self.losses:
-            losses = torch.stack(self.losses, 1)
-            for member in self.members:
-                member.losses += losses[member.own].unbind(1)
+        for member in self.members:
+            member.losses += [losses[member.own] for losses in self.losses]
 
     def _judge_alone(self, member: _Member) -> tuple[Tensor, ...] | None:
         """Return what a training judges of its networks, after handing them back."""
@@ -439,11 +437,11 @@ class JointCodeCosts(JointNetworks):
     def _add_costs(self, costs: Tensor):
         """Add costs (m,) to the losses of the last batch."""
         if self.loss is not None:
-            self.losses[-1] = self.losses[-1] + costs
+            self.losses[-1] = self.losses[-1] + costs[:, None]
             return
         for member in self.members:
             if member.training.error is None:
-                member.losses[-1] = member.losses[-1] + costs[member.own]
+                member.losses[-1] = member.losses[-1] + costs[member.own, None]
 
 
 class JointDiscriminators(JointCodeCosts, DiscriminatorNetworks):

@@ -62,7 +62,7 @@ class Step:
     ...         loss, output = self.objective(self.modules[0], inputs[0], rows[0], own_weights)
     ...         loss.backward()
     ...         self.outputs = [output.detach()]
-    ...         return loss.detach()[None]
+    ...         return loss.detach().view(1, 1)
     ...
     ...     @torch.no_grad()
     ...     def update_(self):
@@ -94,8 +94,9 @@ class Step:
 
         Returns
         -------
-        losses : Tensor of shape (m,)
-            Loss of each network on its batch, before the update.
+        losses : Tensor of shape (m, k)
+            Losses before the update, whose mean over the last axis is the loss of each network on
+            its batch: those of the rows, multiplied by their weights, or a single one.
         """
         raise NotImplementedError
 

@@ -42,7 +42,7 @@ class PosteriorNetworks(DenseNetworks):
         raise NotImplementedError
 
     def bound_(self, rows: Tensor, noise: Tensor, shares: Tensor, betas: Tensor) -> Tensor:
-        """Store the gradients of the negative evidence lower bound, and return the losses (m,).
+        """Store the gradients of the negative evidence lower bound, and return the losses (m, b).
 
         `rows` (m, b, p) are those to reconstruct, as the likelihood observes them, `noise` (m, b,
         k) are standard normal draws, `shares` (m, b) the weights of the rows, and `betas` (m,) the
@@ -68,7 +68,7 @@ class PosteriorNetworks(DenseNetworks):
         by_mean = by_code + factors * mean
         by_log_variance = (by_code * noise * deviation + factors * log_variance.expm1()) / 2
         self._encode_backward(by_mean, by_log_variance)
-        return (losses * shares).mean(1)
+        return losses * shares
 
     def find_posterior(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and the logarithm of the variance (m, b, k) of codes, in new memory."""

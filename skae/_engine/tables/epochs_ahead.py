@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 # Rows of more cells take longer than the calls, and would leave the cache before their epoch.
-_MOST_CELLS = 2**16
+_MOST_CELLS = 2**18
 _MOST_EPOCHS = 16
 
 
