@@ -89,7 +89,10 @@ class NotBetterThanPCAWarning(SkaeWarning):
 
 
 class OutlyingCellWarning(SkaeWarning):
-    """A cell is so large that the other values of its column are lost in the network's precision.
+    """Cells are so large that a fit would be about them alone.
+
+    A fit leaves out rows with such cells if they are few: at most five, or one in a thousand of
+    large tables, and at most one in twenty of small ones.
 
     Examples
     --------

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.datasets import load_digits, load_wine
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer
-from skae.exceptions import OutlyingCellWarning
 
 ignore_no_gain = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -32,40 +31,6 @@ def test_an_error_that_is_pcas_but_for_rounding_is_reported_as_pcas():
                 model = AutoencoderTransformer(1, **params).fit(X)
                 if model.best_iter_ == 0:
                     assert model.reconstruction_error_ == model.pca_reconstruction_error_
-
-
-@pytest.mark.mostly_slow(2)
-@ignore_no_gain
-@pytest.mark.filterwarnings("ignore::skae.exceptions.OutlyingCellWarning")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("giant", [1e9, 1e12, -1e13])
-@pytest.mark.parametrize("column", [0, 12])
-def test_a_giant_cell_in_training_spoils_no_other_column(dtype, giant, column):
-    X = load_wine().data
-    X[5, column] = giant
-    others = np.ix_(np.arange(len(X)) != 5, np.arange(13) != column)
-    errors = []
-    for model in (AutoencoderTransformer(4, dtype=dtype, max_iter=5, random_state=0), PCA(4)):
-        reconstruction = model.fit(X).inverse_transform(model.transform(X))
-        errors.append(np.square(reconstruction - X)[others].mean())
-    assert errors[0] < 1.02 * errors[1]
-
-
-@ignore_no_gain
-def test_a_giant_cell_gives_a_warning():
-    X = load_wine().data
-    X[5, 3] = 1e12
-    with pytest.warns(OutlyingCellWarning, match=r"^Column 3 of X has a cell .* from the mean"):
-        AutoencoderTransformer(4, max_iter=1, random_state=0).fit(X)
-
-
-@ignore_no_gain
-@pytest.mark.filterwarnings("error::skae.exceptions.OutlyingCellWarning")
-def test_ordinary_outliers_and_double_precision_give_no_warning_of_giant_cells():
-    for giant, dtype in [(1, "float32"), (1e4, "float32"), (1e6, "float32"), (1e12, "float64")]:
-        X = load_wine().data
-        X[5, 3] = giant
-        AutoencoderTransformer(4, max_iter=1, random_state=0, dtype=dtype).fit(X)
 
 
 @ignore_no_gain

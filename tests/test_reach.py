@@ -2,14 +2,12 @@
 
 import copy
 import itertools
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, make_swiss_roll
 from sklearn.decomposition import PCA
@@ -24,9 +22,7 @@ from skae import (
     load,
     save,
 )
-from skae._engine.compute.ranks import ALONE
 from skae._engine.families.moments import correct_moments, measure_codes
-from skae._engine.start.giant_cells import limit_weights
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.rows import DenseRows
 from skae.datasets import load_mnist
@@ -331,70 +327,6 @@ def test_the_range_of_sparse_codes_grows_when_a_fit_continues(roll):
     low, high = model._standardization.invert(model.net_.module_.row_bounds)
     rows = np.vstack([roll[:50], 3 * roll[:50]])
     np.testing.assert_allclose([low, high], [rows.min(0), rows.max(0)], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("size", [pytest.param(1e5, marks=pytest.mark.slow), -1e12])
-@pytest.mark.parametrize(
-    "model",
-    [
-        SparseAutoencoderTransformer(32, n_active=3, early_stopping=False, random_state=0),
-        VariationalAutoencoderTransformer(3, max_iter=20, early_stopping=False, random_state=0),
-        AdversarialAutoencoderTransformer(3, max_iter=20, random_state=0),
-    ],
-    ids=["sparse", "variational", "adversarial"],
-)
-def test_a_giant_cell_in_training_does_not_spoil_codes_of_other_rows(size, model):
-    scaler = StandardScaler().fit(make_readings(300))
-    train, X = scaler.transform(make_readings(300)), scaler.transform(make_readings(100, seed=1))
-    train[5, 1] = size
-    model.fit(train)
-    pca = PCA(3, svd_solver="full").fit(train)
-    for rows in (X, np.delete(train, 5, axis=0)):
-        assert compare_errors(model, pca, rows, slice(None)) < 1.05
-        assert compare_errors(model, pca, rows, np.arange(10) != 1) < 1.05
-
-
-def test_only_rows_with_single_giant_cells_have_a_lower_weight():
-    X, ones = make_readings(400), np.ones(400)
-    assert limit_weights(X, None, ALONE) is None
-    assert limit_weights(X, ones, ALONE) is ones
-    X[7, 2], X[9] = 1e6, 1e6
-    weights = limit_weights(X, None, ALONE)
-    assert np.flatnonzero(weights < 1).tolist() == [7]
-    np.testing.assert_allclose(limit_weights(sparse.csr_matrix(X), 2 * ones, ALONE), 2 * weights)
-    X[::3, 1], X[20, 3:], X[:, 9] = np.nan, np.nan, np.nan
-    assert np.flatnonzero(limit_weights(X, None, ALONE) < 1).tolist() == [7]
-    X[20:24, 2] = 1e6
-    assert limit_weights(X, None, ALONE) is None
-
-
-def test_giant_cells_that_single_precision_cannot_square_are_refused():
-    X = make_readings(60)
-    X[5, 1] = 1e30
-    model = VariationalAutoencoderTransformer(2, max_iter=2, early_stopping=False, random_state=0)
-    with pytest.raises(
-        ValueError, match=r"less than \de\+1\d, which float32.* Got 1e\+30 in row 5"
-    ):
-        model.fit(X)
-    assert np.isfinite(model.set_params(dtype="float64").fit(X).transform(X)).all()
-
-
-@pytest.mark.slow
-def test_giant_cells_of_wide_sparse_tables_take_little_memory():
-    X = sparse.random(600, 20_000, 5e-4, "lil", random_state=0)
-    X[7, 2] = 1e6
-    tracemalloc.start()
-    assert np.flatnonzero(limit_weights(X.tocsr(), None, ALONE) < 1).tolist() == [7]
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 0.9 * 8 * np.prod(X.shape)
-
-
-def test_a_giant_cell_in_training_is_no_weight_for_a_loss_of_the_batch():
-    X = make_readings(60)
-    X[5, 1] = 1e7
-    model = AdversarialAutoencoderTransformer(2, max_iter=2, random_state=0)
-    model.set_params(loss=lambda output, target: (output - target).square().mean()).fit(X)
 
 
 def test_far_from_all_rows_a_variational_network_is_its_start():

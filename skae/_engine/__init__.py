@@ -39,6 +39,7 @@ from skae._engine.fitting.result import TrainedModel
 from skae._engine.fitting.setup import StartingPoint
 from skae._engine.fitting.splitting import Separation, Split, hold_out
 from skae._engine.settings import DTYPES, LoopSettings, NetworkSettings
+from skae._engine.start.giant_cells import find_rows_without_giants
 from skae._engine.start.parallel_analysis import count_components
 from skae._engine.start.principal_components import find_principal_components
 from skae._engine.steps.step import Step

@@ -21,6 +21,7 @@ from skae._engine import (
     count_components,
     decode_table,
     encode_table,
+    find_rows_without_giants,
     ordinary_torch_state,
     train_autoencoder,
 )
@@ -30,7 +31,7 @@ from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.epoch_tasks import make_epoch_tasks
 from skae._estimators.frame_columns import is_mixed_frame
 from skae._estimators.frames import FrameForm
-from skae._estimators.held_out import read_separation
+from skae._estimators.held_out import leave_out_giants, read_separation
 from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import (
     check_net_params,
@@ -527,14 +528,14 @@ class BaseAutoencoder(
             X = frame.read(self, X, lazily=True)
             X = X if reset else frame.complete(X, self.mean_)
         weights = check_weights(sample_weight, X)
-        separation = read_separation(X, y, weights, groups, settings.loop)
+        given = X, y, weights
+        separation = read_separation(*given, groups, settings.loop)
         X, weights = keep_weighted_rows(X, weights, 2 if reset else 1)
         names = range(X.shape[1])
         if frame is None:
             names = getattr(self, "feature_names_in_", names)
-        parameter = self._loss_parameter
+        parameter, network, family = self._loss_parameter, settings.network, settings.family
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
-        network, family = settings.network, settings.family
         check_range(X, names, family.loss, network.output_range, named_loss=named_loss)
         if reset:
             check_row_losses(family.loss, settings, X.shape[1], weights, name=parameter)
@@ -543,6 +544,9 @@ class BaseAutoencoder(
         check_agreement(self, X, weights, separation)
         if family.may_copy:
             warn_if_overcomplete(self.n_components, X.shape[1])
+        kept = find_rows_without_giants(X, masked=network.masked)
+        if kept is not None:
+            return leave_out_giants(*given, groups, settings.loop, kept)
         return X, weights, separation
 
     def _validate_rows(self, X):

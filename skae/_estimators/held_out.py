@@ -5,6 +5,7 @@ import torch
 from sklearn.utils import check_consistent_length, column_or_1d, indexable
 
 from skae._engine import Separation, Split
+from skae._shared.scikit_learn import keep_weighted_rows
 
 
 def read_separation(X, y, weights, groups, loop) -> Separation:
@@ -21,6 +22,13 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
     if hasattr(loop.validation_fraction, "split"):
         return Separation(split=_split(loop.validation_fraction, X, y, groups, kept))
     return Separation(groups=None if groups is None else number_groups(groups, kept))
+
+
+def leave_out_giants(X, y, weights, groups, loop, kept: np.ndarray) -> tuple:
+    """Return rows, weights and separation of those rows of positive weight that are in a mask."""
+    weights = np.ones(X.shape[0]) if weights is None else weights
+    weights[weights > 0] *= kept
+    return *keep_weighted_rows(X, weights, 1), read_separation(X, y, weights, groups, loop)
 
 
 def read_groups(groups) -> np.ndarray:

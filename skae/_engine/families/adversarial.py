@@ -39,7 +39,6 @@ class Adversarial(Family):
     alpha: float | None
     keeps_scale = True
     draws_codes = True
-    limits_giant_cells = True
 
     @property
     def keeps_order(self) -> bool:  # type: ignore[override]

@@ -56,8 +56,6 @@ class Family:
         Number of outputs of the encoder per code.
     draws_codes : bool
         Whether codes are also drawn from a standard normal prior, and decoded.
-    limits_giant_cells : bool
-        Whether rows with a single giant cell count no more than the longest other rows.
     keeps_scale, keeps_order : bool
         Whether codes must keep the scale, and the order, that they have in the network.
     cross_validates : bool
@@ -100,7 +98,6 @@ class Family:
     corruption: Corruption | None = None
     n_outputs: ClassVar[int] = 1
     draws_codes: ClassVar[bool] = False
-    limits_giant_cells: ClassVar[bool] = False
     keeps_scale: bool = False
     keeps_order: bool = False
     cross_validates: ClassVar[bool] = True

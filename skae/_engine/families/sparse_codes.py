@@ -66,7 +66,6 @@ class SparseCodes(Family):
 
     loss: ReconstructionLoss = field(default_factory=SquaredError)
     cross_validates = False
-    limits_giant_cells = True
     keeps_order = True
 
     def prepare(self, X, weights, in_training, settings, device, units=None):

@@ -60,7 +60,6 @@ class Variational(Family):
     n_outputs = 2
     keeps_scale = True
     draws_codes = True
-    limits_giant_cells = True
     spreads = True
 
     @property

@@ -24,7 +24,6 @@ from skae._engine.fitting.splitting import Separation, Split, hold_out, make_fol
 from skae._engine.fitting.spreading import check_spreading
 from skae._engine.settings import LoopSettings, NetworkSettings
 from skae._engine.start.drift import warn_of_drift
-from skae._engine.start.giant_cells import limit_weights
 from skae._engine.start.prepared_table import PreparedTable, describe_table, share_weights
 from skae._engine.start.principal_components import is_cheap
 from skae._engine.tables.rows import densify
@@ -84,7 +83,8 @@ def train_autoencoder(
     """
     separation = separation or Separation()
     shape, loop = _prepare_ranks(X, family, network, loop, separation)
-    X, weights = _prepare_rows(X, weights, family, network)
+    if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
+        X = densify(X)
     sources = _make_sources(random_state, 0 if start is None else start.n_fits, checkpoints)
     anew = start is None and separation.split is None
     cross_validates = anew and _cross_validates(shape, family, loop)
@@ -150,15 +150,6 @@ def _prepare_ranks(X, family, network, loop, separation) -> tuple[tuple[int, int
         check_spreading(ranks, shape, family, network, loop, separation)
         loop = replace(loop, verbose=loop.verbose if ranks.rank == 0 else False)
     return shape, loop
-
-
-def _prepare_rows(X, weights: np.ndarray | None, family: Family, network: NetworkSettings) -> tuple:
-    """Return the rows, dense if few, and their weights, limited if the loss can have weights."""
-    if X.shape[0] * X.shape[1] <= _MAX_CROSS_VALIDATED_CELLS:
-        X = densify(X)
-    if family.limits_giant_cells and family.loss.tells_rows_apart(X.shape[1], network.torch_dtype):
-        weights = limit_weights(X, weights, RANKS.get(), network.dtype)
-    return X, weights
 
 
 def _make_sources(random_state, n_earlier_fits: int, checkpoints: Checkpoints | None) -> Sources:

@@ -20,11 +20,7 @@ from skae._engine.tables.rows import DenseRows, LazyRows, make_rows
 from skae._engine.tables.standardization import Standardization, find_float_type
 from skae._engine.tables.stored import StoredTable
 from skae._engine.tables.units import Units
-from skae._shared.warning import warn_user
-from skae.exceptions import OutlyingCellWarning
 
-# Rounding errors of a column may be this share of PCA's error per cell.
-_TOLERATED_ROUNDING = 0.1
 # The unit of the network is PCA's error, but at least this share of the standard deviation.
 _LEAST_SHARE_OF_DEVIATION = 1e-3
 # Squares of smaller deviations vanish in double precision.
@@ -111,8 +107,6 @@ def prepare_table(
     weights, shares = share_weights(weights, in_training)
     resident = _choose_passes(X, settings, device)
     statistics, components = describe_table(X, shares, settings, resident)
-    n_samples = RANKS.get().count(X.shape[0])
-    _warn_of_outlying_cells(n_samples, statistics, components, settings.dtype)
     n_components = settings.n_components
     if isinstance(n_components, float):
         n_components = max(1, len(components.components))
@@ -192,31 +186,6 @@ def describe_table(
         find_covariance=None if resident is None else resident.find_covariance,
     )
     return statistics, components
-
-
-def _warn_of_outlying_cells(n_samples, statistics, components, dtype: str):
-    """Warn if a single cell is so large that rounding erases the other cells of its column."""
-    mean, variance = statistics.mean, statistics.variance
-    farthest = np.maximum(statistics.highest - mean, mean - statistics.lowest)
-    is_alone = (farthest > 0) & (farthest**2 > n_samples * variance / 2)
-    # After centring, the other cells are at about this distance from zero.
-    shift = variance / np.where(is_alone, farthest, np.inf)
-    # If no digits were lost, no cell is large enough.
-    error = np.sqrt((components.unexplained or 0.0) / len(variance))
-    if isinstance(components, MaskedPrincipalComponents):
-        error = np.sqrt(np.median(variance))
-    drowned = np.flatnonzero(shift * np.finfo(dtype).eps > _TOLERATED_ROUNDING * error)
-    if len(drowned) == 0 or error == 0:
-        return
-    # In imputers, column indices differ from those of the user.
-    is_masked = isinstance(components, MaskedPrincipalComponents)
-    name = "A column" if is_masked else f"Column {drowned[0]}"
-    warn_user(
-        f"{name} of X has a cell so large that {dtype} cannot represent the other values: it "
-        f"is {farthest[drowned[0]]:.3g} from the mean. Correct the cell or "
-        "remove its row if it is an error, or set dtype='float64'.",
-        OutlyingCellWarning,
-    )
 
 
 def _standardize(X, statistics, components, settings) -> Standardization:
