@@ -46,7 +46,9 @@ def main(arguments=None):
     codes      method ...
     0
     """
-    options = build_parser(skae.__version__).parse_args(arguments)
+    options, unknown = build_parser(skae.__version__).parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {shlex.join(unknown)}")
     options.command = shlex.join(["skae", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         check_names(options)
@@ -61,7 +63,7 @@ def main(arguments=None):
     except MemoryError:
         message = "There is not enough memory. Use fewer rows or columns."
         return _complain(options, message)
-    except (OSError, ImportError, TypeError, ValueError) as error:
+    except (OSError, ImportError, ValueError) as error:
         return _complain(options, str(error))
     return 0
 

@@ -383,6 +383,7 @@ def test_nothing_is_fitted_before_all_names_are_checked(capsys):
     "arguments",
     [
         [],
+        ["compare", "--random-state", "-1"],
         ["compare", "--max-rows", "0"],
         ["compare", "--n-components", "two"],
         ["compare", "--n-components", "0"],
@@ -397,6 +398,20 @@ def test_arguments_that_do_not_parse_exit_with_2(capsys, arguments):
         main(arguments)
     assert caught.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_unknown_options_show_those_of_the_command(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["info", "model.skae", "--rows"])
+    errors = capsys.readouterr().err
+    usage = "usage: skae info [-h] path\n"
+    assert errors == f"{usage}skae info: error: unrecognized arguments: --rows\n"
+
+
+def test_faults_of_the_program_are_not_called_errors_of_the_user(flowers, monkeypatch):
+    monkeypatch.setattr(compare, "run", lambda options: len(None))
+    with pytest.raises(TypeError):
+        main(["compare", str(flowers)])
 
 
 def test_interruption_is_no_traceback(monkeypatch, capsys):

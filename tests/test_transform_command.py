@@ -154,6 +154,8 @@ def test_an_interrupted_run_resumes(work, capsys, monkeypatch, X, ending):
     [
         (["array.skae", "rows.npy", "codes.txt"], "must end with one of .parquet"),
         (["array.skae", "rows.npy", "rows.npy"], "must not exist yet"),
+        (["array.skae", "rows.npy", "nowhere/codes.npy"], "OUTPUT must be in an existing folder"),
+        (["array.skae", "line.npy", "codes.npy"], "INPUT must have at least two dimensions"),
         (["array.skae", "none.npy", "codes.npy"], "which does not exist"),
         (["array.skae", "empty.npy", "codes.npy"], "'empty.npy', which fails with"),
         (["array.skae", "complex.npy", "codes.npy"], "'complex.npy', an array of complex128"),
@@ -171,6 +173,7 @@ def test_user_errors_of_transform_are_one_line(work, capsys, arguments, message)
     work.joinpath("junk.npy").write_bytes(b"junk")
     np.save("complex.npy", np.ones((3, 4), complex))
     np.save("number.npy", 1.5)
+    np.save("line.npy", np.ones(4))
     work.joinpath("rows.csv").write_text("a,b\n1,2\n")
     skae.save(skae.AutoencoderOutlierDetector(), "detector.skae")
     code, output, errors = run(capsys, *arguments)

@@ -26,7 +26,7 @@ def build_parser(version):
     )
     _add_data_arguments(compare)
     _add_comparison_arguments(compare)
-    compare.set_defaults(name="compare")
+    compare.set_defaults(name="compare", parser=compare)
     info = commands.add_parser(
         "info",
         help="show the contents of a file written by skae.save",
@@ -35,7 +35,7 @@ def build_parser(version):
         "its error beside PCA's.",
     )
     info.add_argument("path", help="file written by skae.save, or its address hf://...")
-    info.set_defaults(name="info")
+    info.set_defaults(name="info", parser=info)
     zoo = commands.add_parser(
         "zoo",
         help="list trained models",
@@ -44,7 +44,7 @@ def build_parser(version):
     )
     zoo.add_argument("model", nargs="?", help="name of a model to show (default: list all)")
     zoo.add_argument("--folder", metavar="PATH", help="folder of files written by skae.save")
-    zoo.set_defaults(name="zoo")
+    zoo.set_defaults(name="zoo", parser=zoo)
     _add_transform(commands)
     return parser
 
@@ -71,7 +71,7 @@ def _add_transform(commands):
     )
     add("--inverse", action="store_true", help="read codes from INPUT and write the decoded rows")
     add("--reconstruct", action="store_true", help="write the reconstructions of the rows")
-    transform.set_defaults(name="transform")
+    transform.set_defaults(name="transform", parser=transform)
 
 
 def _add_data_arguments(parser):
@@ -147,7 +147,13 @@ def _add_comparison_arguments(parser):
         help="keep the units of the columns of a numeric table; by default each column is scaled "
         "to standard deviation 1, because squared errors are summed over columns",
     )
-    add("--random-state", type=int, default=0, metavar="SEED", help="seed (default: 0)")
+    add(
+        "--random-state",
+        type=_parse_seed,
+        default=0,
+        metavar="SEED",
+        help="seed, a whole number (default: 0)",
+    )
     add(
         "--report",
         metavar="FILE",
@@ -158,6 +164,12 @@ def _add_comparison_arguments(parser):
 def _parse_positive(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1. Got {text!r}.")
+    return int(text)
+
+
+def _parse_seed(text):
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"must be a whole number below 2**32. Got {text!r}.")
     return int(text)
 
 

@@ -56,6 +56,10 @@ class _Work:
                 f"OUTPUT must end with one of {', '.join(WRITERS)}. Got {options.output!r}. "
                 "The ending chooses what is written."
             )
+        if not self.output.parent.is_dir():
+            raise ValueError(
+                f"OUTPUT must be in an existing folder. Got {options.output!r}. Make it first."
+            )
         if self.output.exists():
             raise ValueError(
                 f"OUTPUT must not exist yet. Got {options.output!r}. Delete it, or choose another."
@@ -142,7 +146,13 @@ class _Work:
 
     def _compute(self, rows):
         """Return an array, or a frame of columns of several kinds."""
-        result = _METHODS[self.method](self.model, rows)
+        try:
+            result = _METHODS[self.method](self.model, rows)
+        except TypeError as error:
+            # Cells such as lists. Other errors of this type are faults of the program.
+            if not str(error).startswith("X must"):
+                raise
+            raise ValueError(str(error)) from error
         if is_frame(result) and is_mixed_frame(result):
             return result
         return result.toarray() if sparse.issparse(result) else np.asarray(result)
@@ -215,6 +225,11 @@ def _open_table(path: Path, columns) -> StoredTable | StoredFrame:
 def _check_rows(table, path: Path):
     if table is None or not len(table):
         raise ValueError(f"INPUT must hold rows. Got {str(path)!r}, which has none.")
+    if len(table.shape) < 2:
+        raise ValueError(
+            f"INPUT must have at least two dimensions, the first for rows. Got {str(path)!r} with "
+            f"{table.shape[0]} numbers. Reshape it to one row or one column."
+        )
     return table
 
 

@@ -13,6 +13,8 @@ def run(options):
         print_about(models.read_about(options.model))
         return
     names = models.list_models()
+    if not names:
+        print(f"No models in {make_plain(options.folder)}")
     width = max(map(len, names), default=0)
     for name in names:
         title = models.read_about(name).get("card", {}).get("title", "")

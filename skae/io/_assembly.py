@@ -14,8 +14,8 @@ def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
     names are refused.
     """
     has_names = layout.names is not None
-    titles = layout.names if has_names else ("",) * frame.shape[1]
-    frame, odd = drop_odd_rows(frame, titles, len(layout.names) if has_names else layout.width)
+    titles = layout.names if has_names else ("",) * layout.width
+    frame, odd = drop_odd_rows(frame, titles, len(titles))
     frame, titles, surplus = settle_surplus(frame, titles, layout, path)
     if not has_names:
         titles = [f"x{index}" for index in range(len(titles))]

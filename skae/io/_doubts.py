@@ -19,8 +19,8 @@ _DATE = re.compile(
 _CODE = re.compile(r"0\d{2,}")
 # Codes of countries, such as NA for Namibia.
 _COUNTRY = re.compile("[A-Z]{2}")
-# Whole numbers of so many digits are rounded as floats.
-_LONG_CODE = re.compile(rf"{_CODE.pattern}|\d{{17,}}")
+# Whole numbers of so many digits are rounded as floats, and programs write 1.2e5 instead of 12e4.
+_LONG_CODE = re.compile(rf"{_CODE.pattern}|\d{{17,}}|\d{{2,}}[eE]\d+")
 # Numbers that stand for missing values in many files, apart from those of huge size.
 _FILLER = re.compile(r"-9{2,}(\.9+|\.0)?|9{4,}(\.9+|\.0)?|999\.9")
 _HUGE = 1e15

@@ -15,10 +15,13 @@ from skae.io._sizes import check_size
 EXCEL_SUFFIXES = (".xlsx", ".xlsm")
 _SAMPLE_ROWS = 100
 _CELL_BYTES = 8
+# Larger numbers are no years or other names.
+_HUGE = 1e9
 # A result that is an empty text has the type "str".
 _UNCALCULATED = re.compile(
     rb"""<c\b(?![^>]*\bt="str")[^>]*><f\b[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>"""
 )
+_HIDDEN = re.compile(rb"""<row\b[^>]*\bhidden="(?:1|true)\"""")
 _KIND = "a readable Excel workbook"
 _REMEDY = "Open it in a spreadsheet program, and save the sheet as CSV."
 
@@ -50,6 +53,8 @@ def read_excel_columns(path, sheet, has_names):
             "--sheet)."
         )
     columns, remarks = _make_columns(frame, has_names, path, content)
+    if n_hidden := len(_HIDDEN.findall(content)):
+        remarks.insert(0, f"Hidden rows, read like the others: {n_hidden}")
     if n_formulas := len(_UNCALCULATED.findall(content)):
         remarks.insert(
             0,
@@ -82,10 +87,18 @@ def _make_columns(frame, has_names, path, content):
     frame = frame.iloc[:, n_empty:].astype("object")
     frame.columns = range(frame.shape[1])
     head = frame.iloc[:_SAMPLE_ROWS]
-    records = [["" if v is None or v != v else str(v).strip() for v in row] for row in head.values]
+    records = [[_write(value) for value in row] for row in head.values]
     layout = find_layout(records, has_names)
     merged = fill_merged(frame, layout.first, n_empty, content)
     frame = frame.iloc[layout.first :].reset_index(drop=True).infer_objects()
     columns, remarks = assemble_columns(frame, layout, path)
     codes = describe_codes(records[layout.first :], columns)
     return columns, [*layout.remarks, *merged, *remarks, *codes]
+
+
+def _write(value):
+    """Return a cell as text. Whole numbers, such as years, are floats above decimals."""
+    if value is None or value != value:
+        return ""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _HUGE
+    return str(int(value) if is_whole else value).strip()

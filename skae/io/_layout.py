@@ -129,6 +129,9 @@ def _find_start(records):
     titles = {index for index in candidates if usual > 1 and len(records[index]) == 1}
     titles = {index for index in titles if not any(records[min(index + 1, len(records) - 1)])}
     fitting = [i for i in candidates if i not in titles and _fits(records[i], usual)]
+    # Above numbers, a line that begins with text may describe the table.
+    firsts = [is_value(records[i][0]) for i in fitting if len(records[i]) >= usual]
+    are_numbers = 2 * sum(firsts) > len(firsts)
     best, *following = fitting or candidates or filled or [0]
     for index in following:
         cells = records[index]
@@ -137,7 +140,7 @@ def _find_start(records):
             is_title = _is_title(records[best], cells) or _begins_table(records, index)
             if is_title or _is_description(records[best], cells, usual):
                 best = index
-        elif len(_strip_end(cells)) >= usual:
+        elif len(_strip_end(cells)) >= usual and (is_value(cells[0]) or not are_numbers):
             break
     return best
 

@@ -44,7 +44,10 @@ _FLAGGED = re.compile(
     r"[<>~\u2264\u2265\u2248]=? *[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?([bepruz]|\*+)", re.IGNORECASE
 )
 _EXPONENT = re.compile(r"[+-]?\d+$")
-_LOGICAL = {"true": 1.0, "false": 0.0}
+# As spreadsheet programs write them in several languages.
+_TRUE = ("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda")
+_FALSE = ("false", "falsch", "faux", "falso", "onwaar", "fa\u0142sz")
+_LOGICAL = dict.fromkeys(_TRUE, 1.0) | dict.fromkeys(_FALSE, 0.0)
 # Longer texts are not numbers, and take long to match.
 _LONGEST = 60
 
@@ -117,7 +120,7 @@ def read_cell(text):
 
 
 def read_logical(text):
-    """Return 1.0 for "true" and 0.0 for "false", ignoring case, and None for other text."""
+    """Return 1.0 for "true", 0.0 for "false", in any case and some languages, else None."""
     return _LOGICAL.get(text.strip().casefold())
 
 

@@ -34,7 +34,7 @@ def settle_surplus(frame, titles, layout, path):
     if layout.names_rows and width == len(titles) + 1 and _holds_names(frame[0], layout):
         remark = "Lines have one cell more than there are names: the first was read as the row name"
         return frame.iloc[:, :width], [ROW_NAMES, *titles], [remark]
-    raise _make_error(frame, titles, path)
+    raise _make_error(frame, titles, layout, path)
 
 
 def _measure(frame, titles):
@@ -48,12 +48,13 @@ def _measure(frame, titles):
     return named, width
 
 
-def _make_error(frame, titles, path):
+def _make_error(frame, titles, layout, path):
     row = int(np.flatnonzero(frame.iloc[:, len(titles) :].notna().any(axis=1))[0])
     n_cells = int(np.flatnonzero(frame.iloc[row].notna())[-1]) + 1
+    others = "first lines" if layout.names is None else "line of names"
     return ValueError(
-        f"`path` must have a name for each cell of a line. Got {str(path)!r}, where row {row + 1} "
-        f"of the data has {n_cells} cells and the line of names {len(titles)}: "
+        f"`path` must have a column for each cell of a line. Got {str(path)!r}, where row "
+        f"{row + 1} of the data has {n_cells} cells and the {others} {len(titles)}: "
         f"{_show(frame.iloc[row, :n_cells])}. Name all columns; separate columns by semicolons if "
         "numbers have decimal commas; and put cells that contain the separator in quotes."
     )

@@ -24,13 +24,15 @@ _CHUNK = 2**20
 # Encoding of spreadsheet programs that do not write UTF-8.
 _OLD_ENCODING = "Windows-1252"
 # Marks of missing values, in addition to those of pandas.
-_MISSING = (" ", "?")
+_MISSING = (" ", "?", "#NULL!", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!")
 # Separators that are recognised in order to refuse them. Commas and semicolons are within quotes.
 _NO_SEPARATORS = {
     "blanks": re.compile(r'"[^"]*"|[^\s"]+'),
     "several blanks": re.compile(r"\S+(?: \S+)*"),
     **{repr(mark): re.compile(f"[^\\{mark}]+") for mark in ",;:^~\u00a7\u00a6\u00ac"},
 }
+# Cells beside the text in tables printed by Stata, and the rules between its lines.
+_IN_FRAME = re.compile(r"(\d+\.)?|-+")
 # Beginnings of files of other kinds, such as pages with the error message of a failed download.
 _OTHER_FILES = {
     "HTML or XML": re.compile(r"\s*<(!doctype|html|\?xml|!--)", re.IGNORECASE),
@@ -200,8 +202,14 @@ def _read_sample(path, suffix, encoding):
 
 
 def _refuse_separators(records, path):
-    """Raise an error for lines of one cell that another separator splits into equally many."""
+    """Raise an error for lines of one cell that another separator splits into equally many.
+
+    Cells may be in a frame, beside row numbers such as "1.".
+    """
     records = [cells for cells in records if any(cells) and not cells[0].startswith(COMMENT_MARKS)]
+    if any(len(cells) > 1 for cells in records):
+        records = [[cell for cell in cells if not _IN_FRAME.fullmatch(cell)] for cells in records]
+        records = [cells for cells in records if cells]
     lines = [cells[0] for cells in records]
     if len(lines) < 2 or any(len(cells) > 1 for cells in records):
         return

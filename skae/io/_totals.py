@@ -7,7 +7,8 @@ import numpy as np
 from skae.io._written import WrittenColumn, is_text
 
 _TOTAL = re.compile(
-    r"(grand[ -]?|sub[ -]?)?total(e|en|es|s)?|sums?|mean|average|totaal|summe|gesamt(summe)?"
+    # SAP marks totals by asterisks.
+    r"\*+|(grand[ -]?|sub[ -]?)?total(e|en|es|s)?|sums?|mean|average|totaal|summe|gesamt(summe)?"
     r"|insgesamt|mittelwert|durchschnitt|somme|moyenne|suma|promedio|итого|合计|合計|总计",
     re.IGNORECASE,
 )
@@ -61,7 +62,8 @@ def _find_first(frame, names):
 
 
 def _names(names, label):
-    return names.fullmatch(label.strip(" :.*")) is not None
+    label = label.strip()
+    return names.fullmatch(label.strip(" :.*") or label) is not None
 
 
 def _is_below_digits(frame, row):

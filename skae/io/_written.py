@@ -19,6 +19,8 @@ _NO_UNIT = re.compile(
     r"|june|july|august|september|october|november|december",
     re.IGNORECASE,
 )
+# Internet addresses, of numbers up to 255; their points do not separate thousands.
+_ADDRESS = re.compile(r"(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}")
 _AMBIGUOUS = (
     "points or commas before three digits, which are decimals or thousands: the file has both"
 )
@@ -41,12 +43,13 @@ class WrittenColumn:
     def _read(self):
         texts = list(self._counts.index)
         present = [text for text in texts if not is_no_value(text)]
+        tried = present[:_N_TRIED]
         self._logical = {}
         self._cells = {}
         self._suffix = ""
-        if present and all(read_logical(text) is not None for text in present[:_N_TRIED]):
+        if present and all(read_logical(text) is not None for text in tried):
             self._logical = {text: read_logical(text) for text in texts}
-        elif any(read_cell(text) is not None for text in present[:_N_TRIED]):
+        elif any(map(read_cell, tried)) and not all(map(_ADDRESS.fullmatch, tried)):
             self._cells = {text: read_cell(text) for text in texts}
         elif suffix := _find_suffix(present):
             self._suffix = suffix

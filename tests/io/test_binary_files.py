@@ -257,6 +257,11 @@ def test_formulas_without_a_result_are_remarked_on(read_excel):
     assert "Formulas without a result, read as missing values: 2" in table.remarks[0]
 
 
+def test_years_above_decimals_are_names_without_decimals(read_excel):
+    table = read_excel({"A": [["k", 2018, 2019], ["x", 1.5, 3], ["y", 2.5, 4]]})
+    assert table.feature_names == ("2018", "2019")
+
+
 @pytest.fixture
 def read_book(tmp_path):
     openpyxl = pytest.importorskip("openpyxl", reason="an optional extra")
@@ -298,6 +303,15 @@ def test_sheets_may_begin_with_empty_columns(read_book):
     assert table.X["k"].tolist() == ["x", "x"]
     assert table.X["a"].tolist() == [1, 3]
     assert table.feature_names == ("k", "a", "b")
+
+
+def test_hidden_rows_are_remarked_on(read_book):
+    def hide(book):
+        book.active.row_dimensions[2].hidden = True
+
+    table = read_book([["a", "b"], [1, 2], [3, 5]], hide)
+    assert len(table.X) == 2
+    assert table.remarks == ("Hidden rows, read like the others: 1",)
 
 
 def test_charts_and_hidden_sheets_are_passed_over(read_book):

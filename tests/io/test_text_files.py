@@ -168,6 +168,8 @@ def test_files_without_names(read):
     assert table.y.tolist() == ["setosa", "virginica"]
     table = read("# device 7\n1,2,\n3,5,\n", header=False)
     assert_holds(table, ("x0", "x1"), [[1, 2], [3, 5]])
+    with pytest.raises(ValueError, match="row 201 of the data has 3 cells and the first lines 2"):
+        read("1,2\n" * 200 + "1,2,3\n", header=False, missing="keep")
 
 
 def test_row_numbers_are_left_out(read):
@@ -253,6 +255,7 @@ def test_numbers_are_read_in_many_notations(read):
         (["1.5\u00d710^3", "-2 x 10^-1", "3"], [1500, -0.2, 3]),
         (["$ -", "$3", "- $"], [0, 3, 0]),
         (["TRUE", "FALSE", "TRUE"], [1, 0, 1]),
+        (["WAHR", "FALSCH", "VRAI"], [1, 0, 1]),
         (['"$ (1,234.50)"', "$(2)", "$ 3"], [-1234.5, -2, 3]),
         (["1.5", "***", "#N/A Field Not Applicable", ":"], [1.5, np.nan, np.nan, np.nan]),
     ]:
@@ -329,7 +332,8 @@ def test_names_may_stand_in_a_comment(read):
 def test_names_stand_below_descriptions_and_comments_of_several_lines(read):
     logger = '"TOA5","CR1","CR1","123"\n"a","b","c"\n"s","V","C"\n'
     comment = "/* DATA:\nCitation:,Ann (2020),x\nSize:,3 rows,y\n*/\na,b,c\n"
-    for above in (logger, comment):
+    channels = "Log\nSeparator,Tab\nSamples,4,4\na,b,c\n"
+    for above in (logger, comment, channels):
         table = read(f"{above}1,2,3\n3,5,7\n4,6,9\n")
         assert_holds(table, "abc", [[1, 2, 3], [3, 5, 7], [4, 6, 9]])
         assert has_remark(table, "Lines above the table left out")
@@ -397,7 +401,7 @@ def test_missing_codes_of_countries_are_remarked_on(read):
 
 
 def test_totals_are_left_out(read):
-    for total in ["Total,7.3", "Grand total,7.3", "Summe,", ",7.3"]:
+    for total in ["Total,7.3", "Grand total,7.3", "Summe,", ",7.3", "**,7.3"]:
         table = read(f"item,a\nx,1.1\ny,2.2\nz,4\n{total}\n")
         assert_holds(table, "a", [[1.1], [2.2], [4]])
         assert has_remark(table, "Totals left out: 1")
@@ -602,6 +606,7 @@ def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric
             "name       b\nAnn        2\nBob Lee    3\nCarl de Wit 5\nAl         6\n",
             "separated by several blanks",
         ),
+        ("+----+\n| a b |\n|----|\n1. | x  2 |\n2. | y  3 |\n+----+\n", "separated by blanks"),
         ("shape: (2, 1)\n\u250c\u2500\u2510\n\u2502a\u2502\n", "seems to be a printed table"),
         ("%%MatrixMarket matrix array real\n2 1\n1\n3\n", "seems to be a file of Matrix Market"),
         ("<!DOCTYPE html>\n<p>404, not found</p>\n", "seems to be HTML"),
@@ -674,9 +679,21 @@ def test_ordinary_numbers_stand_for_themselves(read, cells):
     assert not has_remark(read("a\n" + cells.replace(",", "\n")), "missing values")
 
 
-def test_numbers_of_too_many_digits_may_be_codes(read):
-    table = read("id,a\n12345678901234567890123,1\n22345678901234567890123,2\n")
-    assert has_remark(table, "Column id may hold codes, such as 12345678901234567890123")
+def test_numbers_of_too_many_digits_and_with_exponents_of_long_numbers_may_be_codes(read):
+    for code in ("12345678901234567890123", "12e4", "00e1"):
+        table = read(f"id,a\n{code},1\n2.5,2\n")
+        assert has_remark(table, f"Column id may hold codes, such as {code}")
+    assert not has_remark(read("id,a\n1e5,1\n1.25E+05,2\n"), "may hold codes")
+
+
+def test_addresses_are_no_numbers_with_thousands(read):
+    table = read("address;a\n192.168.100.101;1,5\n10.100.200.111;2,5\n", numeric_only=False)
+    assert table.X["address"].tolist() == ["192.168.100.101", "10.100.200.111"]
+
+
+def test_errors_of_spreadsheets_are_missing_in_text(read):
+    table = read("k,a\n#NULL!,1\nx,2\n", numeric_only=False, missing="keep")
+    assert table.X["k"].isna().tolist() == [True, False]
 
 
 def test_each_cell_is_examined_a_few_times(read, monkeypatch):

@@ -157,6 +157,8 @@ def test_the_command_lists_and_describes_models(capsys, tmp_path):
     printed = capsys.readouterr().out
     for part in ("AutoencoderTransformer", "20000 rows, 784 columns", "64 codes", "CC BY-SA"):
         assert part in printed
+    assert main(["zoo", "--folder", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"No models in {tmp_path}\n"
     skae.zoo.Folder(tmp_path).save(fit_small(), "found", card={"title": "a \x1b[31mred model"})
     assert main(["zoo", "--folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
