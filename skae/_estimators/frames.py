@@ -16,6 +16,7 @@ from skae._estimators.level_groups import group_levels
 from skae._estimators.mixed_columns import check_categories, take_column
 from skae._estimators.validation import check_missing
 from skae._shared.extras import import_extra
+from skae._shared.scikit_learn import keep_weighted_rows
 from skae.architectures import Convolutional, Recurrent
 from skae.corruption import HidingNoise
 from skae.objectives import MixedLoss, OrthogonalDecoder, SquaredError
@@ -65,7 +66,7 @@ class FrameForm:
         used = [draft for draft in drafts if draft.reason is None]
         warn_of_left_out(drafts)
         columns = [draft.numbers for draft in used]
-        own = None if weights is None else weights[kept]
+        _, own = keep_weighted_rows(kept, weights, fewest=1)
         levels = group_levels(columns, [draft.levels for draft in used])
         return cls(
             positions=[draft.position for draft in used],
