@@ -9,8 +9,9 @@ from skae._engine.tables.rows import chunk_slices, densify, sample_evenly
 from skae._shared.warning import warn_user
 from skae.exceptions import OutlyingCellWarning
 
-# A giant cell is at least this multiple of the usual largest deviation in a row.
-_LEAST_GIANT = 1000.0
+# A giant cell is at least this multiple of the usual largest deviation in a row, and so large that
+# its square alone exceeds those of all other rows together.
+_LEAST_GIANT = 100.0
 # Number of powers of ten by which cells are sorted. Between giant cells and the other cells of
 # their column, two are empty. In long tails, sizes lie closer to each other.
 _N_LEVELS = 40
@@ -36,11 +37,12 @@ def find_rows_without_giants(X, *, masked: bool) -> np.ndarray | None:
     centre, unit = _find_bulk(X)
     lowest, highest = find_ends(X)
     farthest = ranks.greatest(np.nan_to_num(np.fmax(highest - centre, centre - lowest)))
-    columns = np.flatnonzero(farthest >= _LEAST_GIANT * unit)
+    n_rows = ranks.count(X.shape[0])
+    least = max(_LEAST_GIANT, np.sqrt(n_rows)) * unit
+    columns = np.flatnonzero(farthest >= least)
     if unit == 0 or len(columns) == 0:
         return None
-    is_giant = _find_giants(X, columns, centre, unit)
-    n_rows = ranks.count(X.shape[0])
+    is_giant = _find_giants(X, columns, centre, unit, least)
     n_giant = round(ranks.add(float(is_giant[ranks.own(len(is_giant))].sum())))
     if not 0 < n_giant <= max(1, _MANY_SHARE * n_rows):
         return None
@@ -66,13 +68,13 @@ def _find_bulk(X) -> tuple[np.ndarray, float]:
     return centre, float(np.median(largest[largest > 0])) if largest.any() else 0.0
 
 
-def _find_giants(X, columns, centre, unit: float) -> np.ndarray:
+def _find_giants(X, columns, centre, unit: float, least: float) -> np.ndarray:
     """Return a mask of the rows with giant cells in some columns."""
 
     def sort(rows):
         cells = np.nan_to_num(np.abs(densify(X[rows])[:, columns] - centre[columns]))
         powers = np.log10(np.maximum(cells / unit, 0.1)).clip(max=_N_LEVELS - 2)
-        return np.floor(powers).astype(int) + 1, cells >= _LEAST_GIANT * unit
+        return np.floor(powers).astype(int) + 1, cells >= least
 
     slices = chunk_slices(X.shape)
     is_taken = np.zeros((len(columns), _N_LEVELS + 2))
