@@ -37,6 +37,7 @@ from skae._engine.steps import averaging
 from skae._engine.steps.code_costs import PenaltyStep
 from skae._engine.steps.dense import DenseStep
 from skae._engine.steps.joint import JointNetworks
+from skae.architectures import Recurrent
 from skae.objectives import SquaredError
 from skae.parallel import _backend, _scheduler
 from skae.parallel._scheduler import Scheduler
@@ -60,6 +61,11 @@ def wine():
 def make_transformer(**params):
     given = {"n_components": 2, "max_iter": 5, "hidden_layer_sizes": (12, 7), "random_state": 0}
     return AutoencoderTransformer(**(given | params))
+
+
+def make_recurrent(n_units=5, **params):
+    given = {"architecture": Recurrent(n_units=n_units), "sample_shape": (-1, 2), "max_iter": 2}
+    return AutoencoderTransformer(2, **given, random_state=0).set_params(**params)
 
 
 def side_by_side(**params):
@@ -130,6 +136,35 @@ def test_fits_side_by_side_are_those_alone(option, wine):
         for seed, rate in enumerate([0.001, 0.01, 0.03])
     ]
     assert_equal_fits(estimators, wine[0])
+
+
+@pytest.mark.mostly_slow(4)
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"early_stopping": False, "output_range": "auto"},
+        {},
+        {"penalty": "l1", "alpha": 0.1, "n_components": 1},
+        {"missing": "mask", "max_iter": 1},
+        {"corruption": "gaussian", "loss": "absolute_error", "hidden_layer_sizes": (4,)},
+    ],
+    ids=str,
+)
+def test_recurrent_networks_side_by_side_are_those_alone(option, wine, monkeypatch):
+    taken = []
+    update = JointNetworks._update_
+    monkeypatch.setattr(
+        JointNetworks, "_update_", lambda own: (taken.append(len(own.members)), update(own))
+    )
+    X = wine[0][:, :12].copy()
+    if "missing" in option:
+        X[::3, 8:] = np.nan
+    settings = [(0.001, 3), (0.01, 2), (0.03, 3)]
+    estimators = [
+        make_recurrent(learning_rate_init=rate, **{"max_iter": n, **option}) for rate, n in settings
+    ]
+    assert_equal_fits(estimators, X)
+    assert max(taken) > 1
 
 
 @pytest.mark.slow
@@ -597,6 +632,20 @@ def test_joint_memory_counts_as_memory_of_its_tasks(kind, n_rows, monkeypatch):
     X = np.random.default_rng(0).normal(size=(n_rows, 30)).cumsum(1)
     with side_by_side():
         fit_all([kind(2, hidden_layer_sizes=(40, 20), max_iter=2, random_state=0)] * 3, X)
+    assert kept
+    assert_memory_is_counted(kept)
+
+
+def test_memory_of_recurrent_networks_counts_as_well(monkeypatch):
+    kept = []
+    monkeypatch.setattr(Scheduler, "_keep_networks", lambda self, key, own: kept.append(own))
+    X = np.random.default_rng(0).normal(size=(90, 24)).cumsum(1)
+    with side_by_side():
+        fit_all([make_recurrent(n_units=12)] * 3, X)
+    assert_memory_is_counted(kept)
+
+
+def assert_memory_is_counted(kept):
     assert kept
     for networks in kept:
         sizes = {own.data_ptr(): own.nbytes() for own in list_memory(networks, set())}

@@ -200,7 +200,7 @@ class RecurrentEncoder(nn.Module):
         outputs : Tensor of shape (n_samples, n_outputs)
             One row per sequence.
         """
-        return self.read(*self._unfold(inputs))
+        return self.read(*self.unfold(inputs))
 
     def read(self, steps: Tensor, lengths: Tensor) -> Tensor:
         """Return the outputs for sequences whose first axis is the step.
@@ -221,13 +221,13 @@ class RecurrentEncoder(nn.Module):
         each = torch.arange(lengths.shape[0], device=lengths.device)
         states = []
         for reader, backwards in zip(self.readers, self.directions, strict=True):
-            read = reader(_reverse(steps, lengths) if backwards else steps)
+            read = reader(reverse(steps, lengths) if backwards else steps)
             states.append(read[ends, each])
         state = torch.cat(states, 1) if len(states) > 1 else states[0]
         state = state * (lengths > 0).to(state.dtype)[:, None]
         return self.head(state if self.dropout is None else self.dropout(state))
 
-    def _unfold(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def unfold(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return steps of shape (longest, n_samples, n_inputs), and the lengths of sequences."""
         length, n_features = self.sample_shape
         n_parts = 2 if self.masked else 1
@@ -361,7 +361,7 @@ def find_longest(lengths: Tensor, limit: int) -> int:
     return max(1, int(lengths.max())) if len(lengths) else 1
 
 
-def _reverse(steps: Tensor, lengths: Tensor) -> Tensor:
+def reverse(steps: Tensor, lengths: Tensor) -> Tensor:
     """Reverse each sequence of steps of shape (longest, n_samples, n_inputs) up to its length.
 
     Steps after the end of a sequence stay in place.

@@ -13,6 +13,7 @@ from skae._engine.steps.dense import DenseStep, is_dense
 from skae._engine.steps.optimizer import adamw_groups, make_adamw
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.rows import DenseRows
+from skae.architectures import Recurrent
 from skae.modules import ACTIVATIONS
 from skae.modules._products import is_large_product
 from skae.objectives import BinaryCrossEntropy, ColumnUnits, SquaredError
@@ -56,6 +57,7 @@ def make_modules(setup, n_modules):
         components = setup.table.principal_components
         module = setup.family.make_module(setup.plan, setup.table, components, generator)
         for stack in (module.encoder, module.decoder):
+            stack = getattr(stack, "head", stack)
             stack.linears[-1].weight.data.normal_(0, 0.1, generator=generator)
             stack.linears[-1].bias.data.normal_(0, 0.1, generator=generator)
         modules.append(module)
@@ -124,6 +126,15 @@ def assert_step_is_that_of_autograd(setup, *, n_modules=1, weighted=False):
         step.judge(*batches[0][:2]), other.judge(*batches[0][:2]), strict=True
     ):
         torch.testing.assert_close(judged, expected)
+
+
+@pytest.mark.parametrize("missing", ["mask", None])
+def test_steps_of_recurrent_networks_are_those_of_autograd(quick, images, missing):
+    X = images[:, :24].copy()
+    X[::3, 16:] = np.nan if missing else X[::3, 16:]
+    own = {"architecture": Recurrent(n_units=5), "sample_shape": (6, 4), "missing": missing}
+    setup = describe_training(quick(dtype="float64", **own), X)
+    assert_step_is_that_of_autograd(setup, n_modules=2, weighted=True)
 
 
 def test_models_side_by_side_have_their_own_settings(make_training):

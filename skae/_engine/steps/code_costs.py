@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from skae._engine.judgement import find_row_errors
 from skae._engine.steps.adversarial import make_discriminator_groups, take_losses_
-from skae._engine.steps.dense import DenseNetworks, DenseStep, has_classes, is_plain
+from skae._engine.steps.dense import DenseNetworks, DenseStep, has_classes
 from skae._engine.steps.flat import FlatParameters, FlatTensors
 from skae._engine.steps.passes import StackStep
 from skae._engine.steps.products import make_stack
+from skae._engine.steps.recurrent import is_plain
 from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
 from skae.objectives import (
     AdversarialObjective,
@@ -45,8 +46,7 @@ class CodeCostStep(DenseStep):
         """Return the cost (m,) of the scaled codes of a batch, and its gradient."""
         raise NotImplementedError
 
-    @torch.no_grad()
-    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+    def judge_rows(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         code = self.encode(inputs)
         costs = self.judge_codes(code, inputs)
         output = self.decode(code)

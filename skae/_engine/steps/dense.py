@@ -20,8 +20,9 @@ from skae._engine.steps.averaging import are_equal
 from skae._engine.steps.flat import FlatParameters, FlatTensors
 from skae._engine.steps.passes import LinearPathStep, StackStep
 from skae._engine.steps.products import make_stack, make_wide_stack
+from skae._engine.steps.recurrent import is_plain, make_stack_step
 from skae._engine.steps.step import Step
-from skae.modules import Autoencoder, DenseStack, GaussianFilling, LinearOutput
+from skae.modules import Autoencoder, GaussianFilling, LinearOutput
 from skae.objectives import PreparedLoss, ReconstructionObjective
 from skae.objectives._units import as_tensor
 
@@ -36,9 +37,7 @@ class DenseNetworks:
     input_scale: Tensor
     code_scale: Tensor
 
-    def __init__(
-        self, module: Autoencoder, stacks: tuple[StackStep, StackStep], paths: FlatTensors | None
-    ):
+    def __init__(self, module: Autoencoder, stacks: tuple[Any, Any], paths: FlatTensors | None):
         self.encoder, self.decoder = stacks
         self.scaled_by_size: dict[int, Tensor] = {}
         self.wide_stacks: dict[tuple[str, int], Tensor] = {}
@@ -62,7 +61,7 @@ class DenseNetworks:
         encoder_inputs = self.scaled_inputs
         if self.fills:
             missing = self.scaled_inputs.isnan().to(inputs.dtype)
-            self.scaled_inputs = self.fill(self.scaled_inputs)
+            self.scaled_inputs.copy_(self.fill(self.scaled_inputs))
             encoder_inputs = torch.cat([self.scaled_inputs, missing], -1)
         code = self.encoder.forward(encoder_inputs)
         if self.linear_path is not None:
@@ -140,15 +139,12 @@ def find_losses_(
     return losses * weights, gradient
 
 
-def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[StackStep, StackStep]:
-    """Return encoders and decoders whose parameters follow each other in a buffer."""
-    views, gradient_views = stacks.views, stacks.gradient_views
-    split = 2 * len(module.encoder.linears)
-    encoder, decoder = slice(split), slice(split, split + 2 * len(module.decoder.linears))
-    return (
-        StackStep(views[encoder], gradient_views[encoder], module.encoder.activation),
-        StackStep(views[decoder], gradient_views[decoder], module.decoder.activation),
-    )
+def make_stack_steps(module: Autoencoder, stacks: FlatTensors) -> tuple[Any, Any]:
+    """Return the passes of encoders and decoders whose parameters follow each other in a buffer."""
+    n_own = [sum(1 for _ in stack.parameters()) for stack in (module.encoder, module.decoder)]
+    own = slice(n_own[0]), slice(n_own[0], sum(n_own))
+    encoder, decoder = [(stacks.views[part], stacks.gradient_views[part]) for part in own]
+    return make_stack_step(module.encoder, *encoder), make_stack_step(module.decoder, *decoder)
 
 
 class DenseStep(DenseNetworks, Step):
@@ -214,6 +210,14 @@ class DenseStep(DenseNetworks, Step):
 
     @torch.no_grad()
     def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        self.encoder.keeps = self.decoder.keeps = False
+        try:
+            return self.judge_rows(inputs, rows)
+        finally:
+            self.encoder.keeps = self.decoder.keeps = True
+
+    def judge_rows(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return what `judge` returns. No backward pass follows."""
         return self.judge_output(self.forward(inputs), rows)
 
     def judge_output(self, output: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -261,10 +265,6 @@ def _stack_fillings(fillings: Sequence) -> GaussianFilling | None:
     means, precisions = zip(*((own.mean, own.precision) for own in fillings), strict=True)
     known = precisions[0] is not None
     return GaussianFilling(torch.stack(means), torch.stack(precisions) if known else None)
-
-
-def is_plain(stack: nn.Module) -> bool:
-    return type(stack) is DenseStack and len(stack.norms) == 0 and stack.dropout is None
 
 
 def has_classes(module: Any, kind: Any, objective: Any, kind_of_objective: Any) -> bool:

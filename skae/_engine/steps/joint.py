@@ -2,9 +2,9 @@
 
 Products and activations are computed for the networks of all trainings together, and so are losses
 of differences, whatever the ranges of the columns. AdamW updates all networks with equal settings
-in one call. Everything else that differs between trainings, such as links, is computed on the slice
-of each training, by the same calls as alone; so are penalties on the codes. Networks that fill
-missing cells train alone.
+in one call. Everything else that differs between trainings, such as links and fills of missing
+cells, is computed on the slice of each training, by the same calls as alone; so are penalties on
+the codes.
 """
 
 import itertools
@@ -114,6 +114,9 @@ class _JointPasses(DenseNetworks):
         self.input_scale = torch.cat([step.input_scale for step in steps])
         self.code_scale = torch.cat([step.code_scale for step in steps])
 
+    def fill(self, rows: Tensor) -> Tensor:
+        return torch.cat([member.step.fill(rows[member.own]) for member in self.members])
+
     def add_link_(self, output: Tensor, linear: Tensor) -> Tensor:
         for member in self.members:
             member.step.add_link_(output[member.own], linear[member.own])
@@ -141,6 +144,7 @@ class JointNetworks(_JointPasses):
         super().__init__(first.modules[0], self.tensors)
         self.averages = [tensors.make_twin() for tensors in self.tensors]
         self.judging = _JointPasses(first.modules[0], self.averages)
+        self.judging.encoder.keeps = self.judging.decoder.keeps = False
         self.losses: list[Tensor] = []
         self.updates: dict[tuple, Callable[..., Any]] = {}
         # Adding a number would convert it to a tensor in each step.
@@ -485,7 +489,6 @@ def can_join(step: Step) -> bool:
     return (
         type(step) in _KINDS
         and isinstance(step, DenseStep)
-        and not step.fills
         and step.exchange_ is leave_gradients
         and step.parameters[0].values.device.type == "cpu"
     )

@@ -10,6 +10,11 @@ from skae._engine.steps.dense import DenseStep
 from skae._engine.steps.epoch import Training
 from skae._engine.steps.flat import FlatTensors
 from skae._engine.steps.products import count_held_rows
+from skae._engine.steps.recurrent import (
+    RecurrentDecoderStep,
+    RecurrentEncoderStep,
+    describe_stack,
+)
 from skae._engine.steps.variational import VariationalStep
 from skae.modules import DenseStack
 from skae.modules._products import LARGE_PRODUCT
@@ -59,9 +64,13 @@ def count_joint_bytes(training: Training) -> int:
     step: Any = training.step
     epoch: Any = training.epoch
     judged = [] if epoch.judged is None else [own.nbytes for own in epoch.judged]
-    numbers = [*{batch.rows.shape[1] for batch in epoch.batches}]
-    numbers += [] if epoch.judged is None else [epoch.judged[1].shape[1]]
+    n_trained = [*{batch.rows.shape[1] for batch in epoch.batches}]
+    n_judged = 0 if epoch.judged is None else epoch.judged[1].shape[1]
+    numbers = [*n_trained, *([n_judged] if n_judged else [])]
     n_held = _count_held(step.parameters[0], numbers)
+    for stack in (step.encoder, step.decoder):
+        if isinstance(stack, RecurrentEncoderStep | RecurrentDecoderStep):
+            n_held += stack.count_cells(n_trained, n_judged)
     if isinstance(step, DiscriminatorStep):
         # Of rows, and of rows and draws together.
         n_held += _count_held(step.own_parameters, [n * own for own in numbers for n in (1, 2)])
@@ -90,9 +99,10 @@ def _describe(step: DenseStep) -> tuple[int, Hashable]:
         likelihood,
         tuple(shapes),
         len(step.parameters),
-        len(first.encoder.linears),
+        *(describe_stack(stack) for stack in (first.encoder, first.decoder)),
         *(stack.activation for stack in first.modules() if isinstance(stack, DenseStack)),
         step.has_link,
+        step.fills,
         step.parameters[0].values.dtype,
         find_loss(step.loss),
     )

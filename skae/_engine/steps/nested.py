@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from skae._engine.judgement import find_row_errors
 from skae._engine.steps.autograd import AutogradStep
-from skae._engine.steps.dense import DenseStep, is_plain
+from skae._engine.steps.dense import DenseStep
 from skae._engine.steps.flat import FlatParameters
 from skae._engine.steps.passes import StackStep
+from skae._engine.steps.recurrent import is_plain_dense
 from skae._engine.steps.step import Step
 from skae.modules import NestedAutoencoder
 from skae.objectives import ReconstructionObjective
@@ -281,7 +282,7 @@ def is_nested_dense(module: nn.Module, objective: Any) -> bool:
     """Return whether `NestedDenseStep` can train a module for an objective."""
     return (
         type(module) is NestedAutoencoder
-        and all(is_plain(stack) for stack in (module.encoder, *module.decoder.stages))
+        and all(is_plain_dense(stack) for stack in (module.encoder, *module.decoder.stages))
         and module.sparsity is None
         and type(objective) is ReconstructionObjective
         and objective.penalty is None

@@ -141,6 +141,9 @@ class StackStep:
     are stored in `gradient_views`. If `limits`, inputs are clamped, as in encoders and decoders.
     """
 
+    keeps: bool = True
+    """Whether a backward pass may follow. Results are the same without it, in less memory."""
+
     def __init__(self, views, gradient_views, activation: str, *, limits: bool = True):
         self.limits = limits
         self.tensors = list(

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from skae._engine.judgement import find_row_errors
-from skae._engine.steps.dense import DenseNetworks, DenseStep, is_plain, make_stack_steps
+from skae._engine.steps.dense import DenseNetworks, DenseStep, make_stack_steps
 from skae._engine.steps.flat import FlatParameters
 from skae._engine.steps.passes import StackStep
 from skae._engine.steps.products import make_stack
+from skae._engine.steps.recurrent import is_plain
 from skae.modules import VariationalAutoencoder
 from skae.modules._variational import LOG_VARIANCE_LIMITS
 from skae.objectives import LIKELIHOODS, NegativeELBO, NoisyLikelihood, gaussian_divergence
@@ -198,8 +199,7 @@ class VariationalStep(PosteriorNetworks, DenseStep):
     def find_distances_(self, output: Tensor, rows: Tensor, factors) -> tuple[Tensor, Tensor]:
         return self.loss.rows_and_gradient_(output, rows, factors)
 
-    @torch.no_grad()
-    def judge(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+    def judge_rows(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         generators = [fresh_generator() for _ in self.modules]
         observed = torch.stack(
             [self.likelihood.observe(*own) for own in zip(rows, generators, strict=True)]
