@@ -314,7 +314,7 @@ class Autoencoder(nn.Module):
         scaled = self.scale_rows(inputs)
         shown = self._limit_rows(scaled)
         code = self._encode_shown(shown, inputs)
-        if self.reach is None:
+        if self.reach is None or shown.is_usual:
             return code
         coder = Coder(
             partial(self._encode_scaled, inputs),

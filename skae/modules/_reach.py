@@ -77,6 +77,11 @@ class Shown(NamedTuple):
     odd: Tensor | None = None
     """Indices of the rows with few odd cells. None if they are not known."""
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether all rows are known, and none has odd cells."""
+        return self.share is None and self.odd is not None and len(self.odd) == 0
+
     def clip(self) -> Tensor:
         """Return the values within `INPUT_LIMIT`, as inputs of the encoder or the decoder."""
         if self.clipped is not None:
@@ -279,7 +284,7 @@ class Reach(nn.Module):
         code : Tensor of shape (n_samples, n_components)
             Codes, the same for rows without odd cells.
         """
-        if self.usual is None or (odd is not None and len(odd) == 0):
+        if self.usual is None:
             return code
         limits = self._find_odd_limits()
         if odd is None:
@@ -462,7 +467,7 @@ def _limit(
     try:
         # For a single row, finding the limits takes as long as a layer.
         if scaled.numel() <= _FEW_CELLS:
-            clipped = torch.clamp(scaled, *bounds.clamp(-limit, limit))
+            clipped = torch.clamp(scaled, *bounds.clamp(-limit, limit).unbind())
             if torch.equal(scaled, clipped):
                 return Shown(scaled, clipped, odd=_NO_ROWS)
         limits = _widen(bounds)

@@ -42,8 +42,9 @@ def ordinary_torch_state():
             stack.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():
             stack.enter_context(torch.enable_grad())
-        # A device context slows down every call of torch, so it is entered only when needed.
-        if torch.get_default_device().type != "cpu":
+        # A device context slows down every call of torch, so it is entered only when needed. An
+        # empty tensor tells the default device in a tenth of the time of torch's function.
+        if torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):

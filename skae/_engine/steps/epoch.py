@@ -56,9 +56,11 @@ def add_up(values: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
 
     A batch has values (m, k) with the same mean as its rows.
     """
-    joined, lengths = torch.cat(list(values), 1), torch.tensor([own.shape[1] for own in values])
-    factors = torch.tensor(sizes) / lengths
-    return joined @ factors.repeat_interleave(lengths).to(joined)
+    joined, lengths = torch.cat(list(values), 1), [own.shape[1] for own in values]
+    if lengths == list(sizes):
+        return joined.sum(1)
+    factors = torch.tensor(sizes) / torch.tensor(lengths)
+    return joined @ factors.repeat_interleave(torch.tensor(lengths)).to(joined)
 
 
 Epochs = Generator[Epoch, Costs, None]
