@@ -1,7 +1,9 @@
 """Models exported to ONNX agree with the originals."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -39,6 +41,7 @@ from skae import (
 )
 from skae.architectures import Recurrent
 from skae.exceptions import ExportError
+from skae.onnx._branches import add_branch_
 from skae.onnx._programs._program import make_program
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
@@ -59,27 +62,74 @@ def run(path, inputs, **outputs):
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
+def list_operators_run(path, rows):
+    """Return the operators that ONNX Runtime runs for rows."""
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix = True, str(path)
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session.run(None, {"X": rows})
+    events = json.loads(Path(session.end_profiling()).read_text())
+    return [own["args"]["op_name"] for own in events if own["name"].endswith("_kernel_time")]
+
+
+def test_only_rows_that_are_listed_take_a_branch(path):
+    graph = onnx.parser.parse_graph("""
+        main (float[n, 2] X) => (float[n, 2] y, float[n, 2] y, int64[m] far)
+        <float[2] w = {1, 2}, int64[1] axis = {1}, int64[1] first = {0}>
+        {
+            y = Mul(X, w)
+            sizes = ReduceSum <keepdims = 0> (X, axis)
+            is_far = Cast <to = 9> (sizes)
+            places = NonZero(is_far)
+            far = Squeeze(places, first)
+        }
+    """)
+    other = onnx.parser.parse_graph("""
+        other (float[n, 2] X) => (float[n, 2] y, float[n, 2] z)
+        <float[2] v = {1, 2}> { y = Add(X, v)
+            z = Sub(X, v) }
+    """)
+    add_branch_(graph, other)
+    assert [own.name for own in graph.initializer] == ["w", "axis", "first"]
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    rows = np.array([[5, -5], [3, 4], [0, 0], [1, 0]], dtype=np.float32)
+    added, subtracted = run(path, {"X": rows}).values()
+    np.testing.assert_array_equal(added, [[5, -10], [4, 6], [0, 0], [2, 2]])
+    np.testing.assert_array_equal(subtracted, [[5, -10], [2, 2], [0, 0], [0, -2]])
+    for n_rows in (0, 1):
+        found = run(path, {"X": rows[:n_rows]})
+        np.testing.assert_array_equal(found["joined_1"], rows[:n_rows] * [1, 2])
+        assert "GatherND" not in list_operators_run(path, rows[:n_rows])
+    assert list_operators_run(path, rows).count("ScatterND") == 2
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("improves", [False, True])
-def test_only_odd_and_far_rows_are_encoded_again(path, improves):
+def test_only_odd_and_far_rows_run_what_they_alone_need(path):
     rng = np.random.default_rng(0)
     X = np.cos(rng.uniform(0, 6, (500, 1)) + np.arange(8)) + 0.05 * rng.normal(size=(500, 8))
     X[:5] = [0, 0, 0, 0, 0, 0, 0, 9]
     model = AutoencoderTransformer(2, max_iter=30, early_stopping=False, random_state=0).fit(X)
-    odd = X[5:105].copy()
+    known, odd, far = X[5:105], X[5:105].copy(), X[5:105] + 2
     odd[::2, 7] = 7
-    far = X[5:105] + 2
-    before = model.transform(far)
-    if not improves:
-        model.net_.module_.reach.improving = None
-        assert np.abs(model.transform(far) - before).max() > 0.1
-    skae.to_onnx(model, path, methods=("transform",))
-    for rows in (odd, odd[1::2], odd[:1], odd[:0], far):
-        found = next(iter(run(path, {"X": rows}).values()))
-        np.testing.assert_allclose(found, model.transform(rows) if len(rows) else found, atol=1e-4)
     with model.net_.module_.reach.keep_odd_cells():
-        assert np.abs(model.transform(odd) - model.transform(X[5:105])).max() > 1e-3
-    assert "NonZero" in {node.op_type for node in onnx.load(path).graph.node}
+        assert np.abs(model.transform(odd) - model.transform(known)).max() > 1e-3
+    improved = model.transform(far)
+    improving, model.net_.module_.reach.improving = model.net_.module_.reach.improving, None
+    assert np.abs(model.transform(far) - improved).max() > 0.1
+    model.net_.module_.reach.improving = improving
+    skae.to_onnx(model, path, methods=["transform", "reconstruct"])
+    for rows in (odd, odd[1::2], odd[:1], odd[:0], far, far[:1], np.vstack([far, odd, known])):
+        found = run(path, {"X": rows})
+        codes = model.transform(rows) if len(rows) else rows[:, :2]
+        expected = model.inverse_transform(codes) if len(rows) else rows
+        np.testing.assert_allclose(found["transform"], codes, atol=1e-4)
+        np.testing.assert_allclose(found["reconstruct"], expected, atol=1e-4)
+    n_run = [len(list_operators_run(path, rows)) for rows in (known, known[:0], odd, far)]
+    assert max(n_run[:2]) < 100
+    assert min(n_run[2:]) > 500
 
 
 def make_frame(n_rows):
@@ -354,14 +404,6 @@ def test_sparse_codes(images, path):
     np.testing.assert_allclose(found, model.inverse_transform(codes), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["bounds", "gru", "lstm", "mask", "variational"])
-def test_no_rows_give_no_results_of_any_kind(name, images, path):
-    model, rows = fit_kind(name, images)
-    skae.to_onnx(model, path, methods=METHODS, check=rows)
-    assert {len(found) for found in run(path, {"X": rows[:0]}).values()} == {0}
-
-
 def test_autoencoders_of_frames_with_several_kinds_of_columns_are_refused(path):
     frame = pd.DataFrame({"number": np.arange(40) ** 2, "kind": ["a", "b"] * 20})
     model = AutoencoderTransformer(**QUICK | {"n_components": 1}).fit(frame)
@@ -438,9 +480,9 @@ def test_all_kinds_and_all_their_methods(name, images, path):
     model, rows = fit_kind(name, images)
     methods = [*METHODS, *(["posterior_std"] if hasattr(model, "posterior_std") else [])]
     assert set(skae.to_onnx(model, path, methods=methods)) == set(methods)
-    found = run(path, {"X": rows})
-    np.testing.assert_allclose(found["transform"], model.transform(rows), atol=2e-5, rtol=2e-5)
-    codes = model.transform(rows)
+    found, codes = run(path, {"X": rows}), model.transform(rows)
+    np.testing.assert_allclose(found["transform"], codes, atol=2e-5, rtol=2e-5)
+    assert {len(own) for own in run(path, {"X": rows[:0]}).values()} == {0}
     skae.to_onnx(model, path, methods="inverse_transform")
     np.testing.assert_allclose(
         run(path, {"X": codes})["inverse_transform"], model.inverse_transform(codes), atol=2e-5

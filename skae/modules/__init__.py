@@ -13,7 +13,7 @@ from skae.modules._own import OwnModule, global_generator
 from skae.modules._plan import StackPlan
 from skae.modules._pursuit import PursuitAutoencoder
 from skae.modules._reach import INPUT_LIMIT, ODD_LIMIT, Reach, Shown, put_off_far_rows
-from skae.modules._recording import select_rows
+from skae.modules._recording import leave_out_far_rows
 from skae.modules._recurrent import RecurrentDecoder, RecurrentEncoder, RecurrentLayers
 from skae.modules._row_range import RowRange
 from skae.modules._tokens import TokenAutoencoder, TokenEncoder, WordPath
@@ -53,10 +53,10 @@ __all__ = [
     "VariationalAutoencoder",
     "WordPath",
     "global_generator",
+    "leave_out_far_rows",
     "list_levels",
     "order_codes_",
     "order_nested_codes_",
     "put_off_far_rows",
-    "select_rows",
     "turn_codes_",
 ]

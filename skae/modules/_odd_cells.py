@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skae.modules._recording import selects_rows
-
 # An odd cell may be ignored where the network's error in the other cells is at least this many
 # times PCA's.
 _HARMFUL = 1.05
@@ -66,10 +64,6 @@ def ignore_odd_cells(
         Network and PCA.
     """
     is_odd = _find_odd(scaled, limits)
-    if selects_rows():
-        rows = is_odd.any(-1).nonzero()[:, 0]
-        other = _choose(code[rows], scaled[rows], is_odd[rows], usual, coder, rows)
-        return code.index_copy(0, rows, other)
     return _choose(code, scaled, is_odd, usual, coder, None)
 
 

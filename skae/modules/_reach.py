@@ -16,7 +16,7 @@ from skae.modules._odd_cells import (
     ignore_few_odd_cells,
     ignore_odd_cells,
 )
-from skae.modules._recording import is_recording, selects_rows
+from skae.modules._recording import find_changed, find_left_out, is_recording
 
 # Scaled rows and codes are clipped at this value before the encoder and the decoder.
 INPUT_LIMIT = 5.0
@@ -261,6 +261,11 @@ class Reach(nn.Module):
             return self._fade_rows(far, limits, project(far))
 
         limit = INPUT_LIMIT if self.usual is None else ODD_LIMIT
+        left_out = find_left_out()
+        if left_out is not None:
+            known = _clip_odd(scaled, _widen(self.row_bounds), limit)
+            left_out.append(find_changed(scaled, known))
+            return Shown(scaled, scaled, odd=_NO_ROWS)
         return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get(), limit)
 
     def settle_codes(
@@ -329,11 +334,10 @@ class Reach(nn.Module):
         if far is None:
             better = find_better_codes(code, scaled, limits, coder, None, selects=False)
             return code + (better - code).detach()
-        selects = not is_recording()
-        if selects and len(far) == 0:
+        if len(far) == 0:
             return code
         own = code[far]
-        better = find_better_codes(own, scaled[far], limits, coder, far, selects=selects)
+        better = find_better_codes(own, scaled[far], limits, coder, far, selects=True)
         return code.index_copy(0, far, own + (better - own).detach())
 
     def find_odd(self, scaled: Tensor) -> Tensor:
@@ -472,7 +476,7 @@ def _limit(
                 return Shown(scaled, clipped, odd=_NO_ROWS)
         limits = _widen(bounds)
         # Rows that are odd or clipped for the network alone are few, so one pass serves all three.
-        clipped = torch.clamp(scaled, *(own.clamp(-limit, limit) for own in limits))
+        clipped = _clip_odd(scaled, limits, limit)
         cells = find_differences(scaled, clipped)
     except RuntimeError:
         # Functions mapped over rows, as by `torch.func.vmap`, cannot branch on values.
@@ -480,6 +484,11 @@ def _limit(
     if len(cells) == 0:
         return Shown(scaled, clipped, odd=_NO_ROWS)
     return _limit_few(scaled, clipped, cells, limits, fade, put_off)
+
+
+def _clip_odd(scaled: Tensor, limits: tuple[Tensor, Tensor], limit: float) -> Tensor:
+    """Return rows without odd cells: within limits, and at most `limit`."""
+    return torch.clamp(scaled, *(own.clamp(-limit, limit) for own in limits))
 
 
 def _limit_few(
@@ -512,7 +521,7 @@ def _limit_few(
 
 def _find_far(scaled: Tensor, limits: tuple[Tensor, Tensor]) -> Tensor | None:
     """Return the indices of rows beyond limits, None if their number must not matter."""
-    if scaled.ndim != 2 or (is_recording() and not selects_rows()):
+    if scaled.ndim != 2 or is_recording():
         return None
     try:
         return (scaled != torch.clamp(scaled, *limits)).any(-1).nonzero()[:, 0]

@@ -1,12 +1,13 @@
-"""Check of whether torch runs a network or records it as a program."""
+"""Whether torch runs a network or records it as a program, and for which rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
+from torch import Tensor
 
-_SELECTS_ROWS: ContextVar[bool] = ContextVar("selects_rows", default=False)
+_LEFT_OUT: ContextVar[list[Tensor] | None] = ContextVar("left_out", default=None)
 
 
 def is_recording() -> bool:
@@ -19,28 +20,41 @@ def is_recording() -> bool:
 
 
 @contextmanager
-def select_rows() -> Iterator[None]:
-    """Context in which recorded programs compute some results only for the rows that need them.
+def leave_out_far_rows() -> Iterator[list[Tensor]]:
+    """Context in which networks leave out rows with far or odd cells, however many these are.
 
-    Other programs work for networks that fix the number of rows as well.
+    A program that torch records in this context is short, and valid for the other rows.
+
+    Yields
+    ------
+    left_out : list of Tensor
+        Indices of the rows whose results are not valid, one tensor for each call.
 
     Examples
     --------
     >>> import torch
-    >>> from skae.modules import Autoencoder, CodeBasis, DenseStack, select_rows
-    >>> model = Autoencoder(
-    ...     DenseStack([4, 2]), DenseStack([2, 4]), CodeBasis(2), torch.ones(4), torch.ones(2)
-    ... )
-    >>> with select_rows():
-    ...     program = torch.export.export(model, (torch.zeros(5, 4),))
+    >>> from skae.modules import Reach, leave_out_far_rows
+    >>> bounds, ones = torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), torch.ones(2)
+    >>> reach = Reach(bounds, bounds, ones, ones, ones)
+    >>> with leave_out_far_rows() as left_out:
+    ...     shown = reach.limit_rows(torch.tensor([[0.5, 0.5], [9.0, 0.5]]), torch.clone)
+    >>> left_out
+    [tensor([1])]
     """
-    token = _SELECTS_ROWS.set(True)
+    left_out: list[Tensor] = []
+    token = _LEFT_OUT.set(left_out)
     try:
-        yield
+        yield left_out
     finally:
-        _SELECTS_ROWS.reset(token)
+        _LEFT_OUT.reset(token)
 
 
-def selects_rows() -> bool:
-    """Return whether `select_rows` holds."""
-    return _SELECTS_ROWS.get()
+def find_left_out() -> list[Tensor] | None:
+    """Return the list of `leave_out_far_rows`, None outside of this context."""
+    return _LEFT_OUT.get()
+
+
+def find_changed(rows: Tensor, inside: Tensor) -> Tensor:
+    """Return the indices of rows that clipping has changed, in few operations of a program."""
+    # ONNX Runtime finds no numbers in double precision that are not zero.
+    return (rows - inside).abs().sum(-1).bool().nonzero()[:, 0]

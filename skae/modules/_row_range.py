@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from skae.modules._recording import is_recording
+from skae.modules._recording import find_changed, find_left_out, is_recording
 
 # Share of the width of a range that is added on both sides.
 _MARGIN = 0.05
@@ -73,6 +73,10 @@ class RowRange(nn.Module):
             Codes. Those of rows within the range are the results of `encode`.
         """
         code, inside = encode(rows), self._clip(rows)
+        left_out = find_left_out()
+        if left_out is not None:
+            left_out.append(find_changed(rows, inside))
+            return code
         if is_recording():
             return _choose(code, encode(inside), rows, inside, decode)
         far = (rows != inside).any(-1).nonzero()[:, 0]

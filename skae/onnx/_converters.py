@@ -112,7 +112,7 @@ def _convert(scope, operator, container):
             f"`target_opset` must be {LEAST_OPSET} or more for estimators of skae. Got {opset}. "
             f"Pass target_opset={LEAST_OPSET}."
         )
-    graph = export_program(*_make_selection(operator), opset).graph
+    graph = export_program(*_make_selection(operator), opset)
     inputs, outputs = (
         [own.full_name for own in ends] for ends in (operator.inputs, operator.outputs)
     )

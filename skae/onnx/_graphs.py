@@ -7,36 +7,54 @@ from typing import cast
 
 import numpy as np
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from skae.exceptions import ExportError
-from skae.modules import select_rows
+from skae.modules import leave_out_far_rows
+from skae.onnx._branches import add_branch_, rename_graph
 
 # torch logs the names of optional libraries here that are not installed.
 _NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
 
 
-def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -> ModelProto:
-    """Return a module as a model of ONNX for any number of rows, or raise an `ExportError`.
+def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -> GraphProto:
+    """Return a module as a graph of ONNX for any number of rows, or raise an `ExportError`.
 
     The module takes one tensor, of the shape and type of the example rows, and returns a tuple.
+    What it needs for far and odd rows alone is a branch that others do not enter.
     """
     try:
-        with select_rows():
-            return _export(module, example, opset)
-    except Exception:
-        # Not all networks can be exported for some of the rows, such as recurrent ones.
-        try:
-            return _export(module, example, opset)
-        except Exception as error:
-            raise ExportError(
-                "The network must consist of operations that torch can export to ONNX. Got an "
-                f"error: {_find_reason(error)} In a network of your own, avoid conditions on the "
-                "values or the number of the rows."
-            ) from error
+        graph = _export(_KnownRows(module).eval(), example, opset)
+        with torch.no_grad():
+            n_results = len(module(example))
+        if len(graph.output) > n_results:
+            add_branch_(graph, _export(module, example, opset))
+    except Exception as error:
+        raise ExportError(
+            "The network must consist of operations that torch can export to ONNX. Got an "
+            f"error: {_find_reason(error)} In a network of your own, avoid conditions on the "
+            "values or the number of the rows."
+        ) from error
+    return graph
 
 
-def _export(module: torch.nn.Module, example: torch.Tensor, opset: int) -> ModelProto:
+class _KnownRows(torch.nn.Module):
+    """Module whose last output has the indices of rows that the others are not valid for.
+
+    Without such rows, it has the outputs of the module.
+    """
+
+    def __init__(self, module: torch.nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with leave_out_far_rows() as rows:
+            results = self.module(X)
+        return (*results, torch.cat(rows).unique()) if len(rows) > 1 else (*results, *rows)
+
+
+def _export(module: torch.nn.Module, example: torch.Tensor, opset: int) -> GraphProto:
     with _without_noise(), torch.no_grad():
         program = torch.onnx.export(
             module,
@@ -46,7 +64,10 @@ def _export(module: torch.nn.Module, example: torch.Tensor, opset: int) -> Model
             opset_version=opset,
             verbose=False,
         )
-    return cast(torch.onnx.ONNXProgram, program).model_proto
+    graph = cast(torch.onnx.ONNXProgram, program).model_proto.graph
+    _name_all_inputs(graph)
+    _count_axes_from_the_first(graph)
+    return graph
 
 
 def _find_reason(error: BaseException) -> str:
@@ -83,8 +104,6 @@ def graft(graph: GraphProto, scope, container, inputs: list[str], outputs: list[
             names[name] = scope.get_unique_variable_name(f"skae_{name}")
         return names[name]
 
-    _name_all_inputs(graph)
-    _count_axes_from_the_first(graph)
     opset = container.target_opset_any_domain("")
     for own in graph.initializer:
         container.add_initializer(rename(own.name), None, None, own)
@@ -99,7 +118,7 @@ def _add_node(node: NodeProto, rename, container, opset: int):
     attributes = {own.name: helper.get_attribute_value(own) for own in node.attribute}
     for name, value in attributes.items():
         if isinstance(value, GraphProto):
-            attributes[name] = _rename_subgraph(value, rename)
+            attributes[name] = rename_graph(value, rename)
     container.add_node(
         node.op_type,
         [rename(name) for name in node.input],
@@ -197,19 +216,3 @@ def _count_steps(sequences: str, lengths: str) -> list[NodeProto]:
         helper.make_node("Cast", [steps], [count], to=TensorProto.INT32),
         helper.make_node("Expand", [count, samples], [lengths]),
     ]
-
-
-def _rename_subgraph(graph: GraphProto, rename) -> GraphProto:
-    """Return a branch or the body of a loop with new names, also for values from outside."""
-    renamed = GraphProto()
-    renamed.CopyFrom(graph)
-    for values in (renamed.input, renamed.output, renamed.initializer, renamed.value_info):
-        for value in values:
-            value.name = rename(value.name)
-    for node in renamed.node:
-        node.input[:] = [rename(name) for name in node.input]
-        node.output[:] = [rename(name) for name in node.output]
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                attribute.g.CopyFrom(_rename_subgraph(attribute.g, rename))
-    return renamed

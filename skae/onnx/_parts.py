@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import onnx
 from sklearn.pipeline import Pipeline
 
+from skae.onnx._branches import rename_graph
 from skae.onnx._programs import find_program
 from skae.onnx._steps import list_methods, list_steps, unwrap
 
@@ -96,7 +97,11 @@ def join(exported: dict[str, onnx.ModelProto]) -> onnx.ModelProto:
     """
     (_, model), *others = exported.items()
     for prefix, other in others:
-        graph = onnx.compose.add_prefix(other, prefix, rename_inputs=False).graph
+        kept = {"", *(own.name for own in other.graph.input)}
+        graph = rename_graph(
+            other.graph,
+            lambda name, kept=kept, prefix=prefix: name if name in kept else prefix + name,
+        )
         model.graph.node.extend(graph.node)
         model.graph.initializer.extend(graph.initializer)
         model.graph.sparse_initializer.extend(graph.sparse_initializer)
