@@ -15,6 +15,8 @@ def assemble_columns(frame, layout, path, separator=",", read_as_text=None):
     """
     has_names = layout.names is not None
     titles = layout.names if has_names else ("",) * layout.width
+    # Marks without width, such as of the byte order, are not part of names.
+    titles = [title.strip("\u200b\u200e\u200f\ufeff") for title in titles]
     frame, odd = drop_odd_rows(frame, titles, len(titles))
     frame, titles, surplus = settle_surplus(frame, titles, layout, path)
     if not has_names:

@@ -21,7 +21,8 @@ _DATES = {
     r"\d{1,2}/\d{1,2}/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
     r"\d{1,2}-\d{1,2}-\d{4}": ("%m-%d-%Y", "%d-%m-%Y"),
     r"\d{1,2}-[A-Za-z]{3}-\d{4}": ("%d-%b-%Y",),
-    r"\d{1,2} [A-Za-z]{3} \d{4}": ("%d %b %Y",),
+    r"\d{1,2} [A-Za-z]{3,9} \d{4}": ("%d %b %Y", "%d %B %Y"),
+    r"[A-Za-z]{3,9} \d{1,2}, \d{4}": ("%b %d, %Y", "%B %d, %Y"),
     # As SAS and Stata write them.
     r"\d{1,2}[A-Za-z]{3}\d{4}": ("%d%b%Y",),
     r"\d{1,2}[A-Za-z]{3}\d{4}:\d\d:\d\d:\d\d": ("%d%b%Y:%H:%M:%S",),
@@ -156,7 +157,8 @@ def read_dates(values):
             values = values.where(values.isin(distinct))
             read = [_read_dates(values, form, distinct[0]) for form in formats]
             possible = [dates for dates in read if dates is not None]
-            return possible[0] if len(possible) == 1 else values
+            is_clear = possible and all(map(possible[0].equals, possible))
+            return possible[0] if is_clear else values
     return values
 
 

@@ -70,6 +70,10 @@ def _choose_sheet(book, name, path):
     """Return the name of the sheet to read, those of all sheets with cells, and its file."""
     # Not all sheets have cells: some are charts.
     sheets = {str(own.title): own for own in book.book.worksheets}
+    if not sheets:
+        raise ValueError(
+            f"`path` must have a sheet with cells. Got {str(path)!r}, which has none. {_REMEDY}"
+        )
     if name is not None and name not in sheets:
         raise ValueError(
             f"`sheet` must be one of {', '.join(sheets)}. Got {name!r}, which {str(path)!r} "

@@ -12,7 +12,7 @@ _SIGNS = str.maketrans(
     | dict.fromkeys("\u200b\u200e\u200f\u202a\u202c\u202d\ufeff", "")
     | {"\u066b": "."}
 )
-_NO_VALUE = {"", "\u2026", "?", ":", "nan", "null", "(null)", "none", "nil", "\\n"}
+_NO_VALUE = {"", "\u2026", "?", ":", "nan", "null", "(null)", "none", "nil", "\\n", "-nan(ind)"}
 _NO_VALUE |= {"na", "n/a", "n.a.", "n.a", "nd", "n.d.", "k.a.", "missing", "unknown"}
 # Dashes, which may be a rule below the names, frames, points, .A to .Z of SAS and Stata, and errors
 # of spreadsheets in any language. Fortran writes numbers that do not fit as asterisks.
@@ -44,10 +44,11 @@ _FLAGGED = re.compile(
     r"[<>~\u2264\u2265\u2248]=? *[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?([bepruz]|\*+)", re.IGNORECASE
 )
 _EXPONENT = re.compile(r"[+-]?\d+$")
-# As spreadsheet programs write them in several languages.
-_TRUE = ("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda")
-_FALSE = ("false", "falsch", "faux", "falso", "onwaar", "fa\u0142sz")
-_LOGICAL = dict.fromkeys(_TRUE, 1.0) | dict.fromkeys(_FALSE, 0.0)
+_LOGICAL = {"true": 1.0, "false": 0.0}
+# As spreadsheet programs write them in other languages; "Vero" is a name as well.
+_TRUE = ("WAHR", "VRAI", "VERDADERO", "VERDADEIRO", "VERO", "WAAR", "PRAWDA")
+_FALSE = ("FALSCH", "FAUX", "FALSO", "ONWAAR", "FA\u0141SZ")
+_LOCAL = dict.fromkeys(_TRUE, 1.0) | dict.fromkeys(_FALSE, 0.0)
 # Longer texts are not numbers, and take long to match.
 _LONGEST = 60
 
@@ -120,8 +121,9 @@ def read_cell(text):
 
 
 def read_logical(text):
-    """Return 1.0 for "true", 0.0 for "false", in any case and some languages, else None."""
-    return _LOGICAL.get(text.strip().casefold())
+    """Return 1.0 for "true" or "WAHR", 0.0 for "false" or "FALSCH", and None for other text."""
+    text = text.strip()
+    return _LOGICAL.get(text.casefold(), _LOCAL.get(text))
 
 
 def is_no_value(text):

@@ -21,6 +21,8 @@ _SAMPLE_LINES = 100
 # Maximum number of characters of the sample.
 _SAMPLE_LENGTH = 2**21
 _CHUNK = 2**20
+# Each column takes about a third of a millisecond.
+_MOST_COLUMNS = 1_000_000
 # Encoding of spreadsheet programs that do not write UTF-8.
 _OLD_ENCODING = "Windows-1252"
 # Marks of missing values, in addition to those of pandas.
@@ -29,7 +31,7 @@ _MISSING = (" ", "?", "#NULL!", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!"
 _NO_SEPARATORS = {
     "blanks": re.compile(r'"[^"]*"|[^\s"]+'),
     "several blanks": re.compile(r"\S+(?: \S+)*"),
-    **{repr(mark): re.compile(f"[^\\{mark}]+") for mark in ",;:^~\u00a7\u00a6\u00ac"},
+    **{repr(mark): re.compile(f"[^\\{mark}]+") for mark in ",;:^~\u00a7\u00a6\u00ac\uff0c"},
 }
 # Cells beside the text in tables printed by Stata, and the rules between its lines.
 _IN_FRAME = re.compile(r"(\d+\.)?|-+")
@@ -96,6 +98,11 @@ def _read(path, suffix, has_names, encoding):
         raise ValueError(
             f"`path` must be a readable {suffix} file. Got {str(path)!r}, which is empty: "
             f"No columns to read. {_REMEDY}"
+        )
+    if (n_columns := max(map(len, cells))) > _MOST_COLUMNS:
+        raise ValueError(
+            f"`path` must have at most {_MOST_COLUMNS:,} columns. Got {n_columns:,} in "
+            f"{str(path)!r}. Write its numbers by numpy.savez, or check the ends of its lines."
         )
     layout = find_layout(cells, has_names)
     _refuse_separators(cells, path)

@@ -7,8 +7,7 @@ import numpy as np
 from skae.io._written import WrittenColumn, is_text
 
 _TOTAL = re.compile(
-    # SAP marks totals by asterisks.
-    r"\*+|(grand[ -]?|sub[ -]?)?total(e|en|es|s)?|sums?|mean|average|totaal|summe|gesamt(summe)?"
+    r"(grand[ -]?|sub[ -]?)?total(e|en|es|s)?|sums?|mean|average|totaal|summe|gesamt(summe)?"
     r"|insgesamt|mittelwert|durchschnitt|somme|moyenne|suma|promedio|итого|合计|合計|总计",
     re.IGNORECASE,
 )
@@ -40,7 +39,7 @@ def find_totals(frame):
         first = _find_first(frame, _TOTAL)
     found[first:] = True
     row = len(frame) - 1
-    if row > _FEW - 1 and not found.any() and frame[0].isna().iloc[row] and is_text(frame[0]):
+    if row > _FEW - 1 and not found.any() and _is_nameless(frame[0]) and is_text(frame[0]):
         found[row] = _holds_sums(frame)
     return found
 
@@ -62,8 +61,7 @@ def _find_first(frame, names):
 
 
 def _names(names, label):
-    label = label.strip()
-    return names.fullmatch(label.strip(" :.*") or label) is not None
+    return names.fullmatch(label.strip(" :.*")) is not None
 
 
 def _is_below_digits(frame, row):
@@ -80,9 +78,15 @@ def _find_label(cells):
     return column, cell if isinstance(cell, str) else ""
 
 
+def _is_nameless(column):
+    """Return whether the last cell is empty or, as in tables of SAP, has only asterisks."""
+    cell = column.iloc[-1]
+    return column.isna().iloc[-1] or (isinstance(cell, str) and not cell.strip("* "))
+
+
 def _holds_sums(frame):
     """Return whether the last row has sums of the others, wherever it has cells."""
-    present = frame.columns[frame.iloc[-1].notna()]
+    present = frame.columns[1:][frame.iloc[-1, 1:].notna()]
     sums = [_is_sum(frame[index]) for index in present]
     return bool(sums) and all(sums)
 

@@ -329,6 +329,17 @@ def test_charts_and_hidden_sheets_are_passed_over(read_book):
     assert read_book(rows, hide, sheet="hidden").X.tolist() == [[9]]
 
 
+def test_workbooks_that_lack_their_sheets_are_refused(read_book, tmp_path):
+    read_book([["a"], [1]], lambda book: None)
+    path = tmp_path / "lacking.xlsx"
+    with zipfile.ZipFile(tmp_path / "table.xlsx") as whole, zipfile.ZipFile(path, "w") as rest:
+        for name in whole.namelist():
+            if "sheet1" not in name:
+                rest.writestr(name, whole.read(name))
+    with pytest.raises(ValueError, match="must have a sheet with cells"):
+        read_table(path)
+
+
 def test_formulas_of_other_sheets_do_not_count(read_book):
     table = read_book(
         [["a"], [1], [None], [3]], lambda book: book.create_sheet("B").append(["=A1"])

@@ -256,6 +256,7 @@ def test_numbers_are_read_in_many_notations(read):
         (["$ -", "$3", "- $"], [0, 3, 0]),
         (["TRUE", "FALSE", "TRUE"], [1, 0, 1]),
         (["WAHR", "FALSCH", "VRAI"], [1, 0, 1]),
+        (["1.5", "-nan(ind)"], [1.5, np.nan]),
         (['"$ (1,234.50)"', "$(2)", "$ 3"], [-1234.5, -2, 3]),
         (["1.5", "***", "#N/A Field Not Applicable", ":"], [1.5, np.nan, np.nan, np.nan]),
     ]:
@@ -442,7 +443,7 @@ def test_notes_below_a_first_column_of_text_are_left_out(read):
     assert table.X["k"].tolist() == ["x", "z", "y", "w"]
 
 
-@pytest.mark.parametrize("last", [",7", "Totals of y,7.3", "w,7.3"])
+@pytest.mark.parametrize("last", [",7", "*,7", "Totals of y,7.3", "w,7.3"])
 def test_last_rows_that_are_no_totals_are_kept(read, last):
     assert len(read(f"item,a\nx,1.1\ny,2.2\nz,4\n{last}\n").X) == 4
 
@@ -599,6 +600,7 @@ def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric
     for text, message in [
         ("a:b\n1:2\n3:5\n", "separated by ':'"),
         ("a^b\n1^2\n3^5\n", r"separated by '\^'"),
+        ("a\uff0cb\n1\uff0c2\n3\uff0c5\n", "separated by '\uff0c'"),
         ('"a,b"\n"1,2"\n"3,5"\n', "separated by ','"),
         ("a\x01b\n1\x012\n3\x015\n", "control character"),
         ("a\u00a7b\n1\u00a72\n3\u00a75\n", "separated by '\u00a7'"),
@@ -620,6 +622,16 @@ def test_files_that_are_not_text_with_usual_separators_are_refused(read, numeric
     ]:
         with pytest.raises(ValueError, match=message):
             read(text, numeric_only=numeric_only)
+
+
+def test_lines_of_countless_cells_are_refused(read, monkeypatch):
+    monkeypatch.setattr("skae.io._text._MOST_COLUMNS", 1000)
+    with pytest.raises(ValueError, match="at most 1,000 columns. Got 1,002"):
+        read("a" + "," * 1001 + "\n1\n")
+
+
+def test_marks_without_width_are_no_part_of_names(read):
+    assert_holds(read("\ufeff\ufeffa,\u200bb\n1,2\n3,5\n"), "ab", [[1, 2], [3, 5]])
 
 
 def test_one_column_of_several_words_is_text(read):
