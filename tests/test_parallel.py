@@ -4,6 +4,7 @@ import contextlib
 import os
 import pickle
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -665,10 +666,29 @@ def list_memory(part, seen):
         yield from list_memory(own, seen)
 
 
-@pytest.mark.parametrize("resume_until", [0, 2.5, "all"])
-def test_an_invalid_resume_until_is_refused(resume_until):
-    with pytest.raises(ValueError, match=r"`resume_until` must be a positive integer\. Got"):
-        side_by_side(resume_until=resume_until)
+@pytest.mark.parametrize("name", ["resume_until", "max_models"])
+def test_invalid_limits_are_refused(name):
+    for value in (0, 2.5, "all"):
+        with pytest.raises(ValueError, match=rf"`{name}` must be a positive integer\. Got"):
+            side_by_side(**{name: value})
+
+
+def test_at_most_as_many_models_as_allowed_run_at_the_same_time():
+    lock, running, most = threading.Lock(), [], []
+
+    def run():
+        with lock:
+            running.append(0)
+            most.append(len(running))
+        time.sleep(0.01)
+        with lock:
+            running.pop()
+
+    for n_jobs, expected in ((None, 3), (2, 2), (5, 3)):
+        with side_by_side(max_models=3):
+            tasks = joblib.Parallel(n_jobs=n_jobs)
+            tasks(joblib.delayed(run)() for _ in range(9))
+            assert max(most) <= tasks._effective_n_jobs() == expected
 
 
 @pytest.mark.slow

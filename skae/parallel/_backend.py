@@ -38,6 +38,11 @@ class SideBySideBackend(LokyBackend):
         without this backend. Fits can continue if `random_state` is an integer, `net_params` is not
         set, and the table has at most 16 million cells; other fits start again, with the same
         results.
+    max_models : int, default=None
+        Largest number of tasks, such as fits, that run at the same time, each with its table and
+        its networks in memory. None is 64. Whatever the number, tasks wait if as many trainings of
+        the size of the largest so far would need more than half of the free memory. If joblib's
+        `n_jobs` is positive as well, the smaller number holds.
     n_processes : int, default=1
         Number of processes over which the tasks are distributed. With 1, all tasks run in this
         process. Otherwise, they run in joblib's worker processes, which stay ready for the next
@@ -52,9 +57,9 @@ class SideBySideBackend(LokyBackend):
     Raises
     ------
     ValueError
-        If `resume_until` is not a positive integer, `n_processes` is 0 or not an integer, or
-        `resume_until` is given and `n_processes` is not 1. Fits of one process cannot continue
-        in another.
+        If `resume_until` or `max_models` is not a positive integer, `n_processes` is 0 or not an
+        integer, or `resume_until` is given and `n_processes` is not 1. Fits of one process cannot
+        continue in another.
 
     Examples
     --------
@@ -77,9 +82,19 @@ class SideBySideBackend(LokyBackend):
     default_n_jobs = -1
     _workers: Any = None
 
-    def __init__(self, *, resume_until: int | None = None, n_processes: int = 1, **backend_kwargs):
+    def __init__(
+        self,
+        *,
+        resume_until: int | None = None,
+        max_models: int | None = None,
+        n_processes: int = 1,
+        **backend_kwargs,
+    ):
         super().__init__(**backend_kwargs)
         _check_n_processes(n_processes, resume_until)
+        if max_models is not None:
+            check_count("max_models", max_models, "Leave it out for as many as are useful.")
+        self.max_models = max_models
         self.n_processes = n_processes
         self.supports_sharedmem = self.uses_threads = n_processes == 1
         self.supports_inner_max_num_threads = n_processes != 1
@@ -96,9 +111,8 @@ class SideBySideBackend(LokyBackend):
         Parameters
         ----------
         n_jobs : int or None
-            Number of tasks, not 0. Negative numbers and None are 64. It does not influence results,
-            and does not depend on the number of cores. Tasks wait if as many trainings of the size
-            of the largest would need more than half of the free memory.
+            Number of tasks, not 0. Negative numbers and None are `max_models`, or 64 without one. It
+            does not influence results, and does not depend on the number of cores.
 
         Returns
         -------
@@ -112,7 +126,9 @@ class SideBySideBackend(LokyBackend):
         """
         if n_jobs == 0:
             raise ValueError("`n_jobs` must not be 0. Got 0. Use -1 for as many as are useful.")
-        return _DEFAULT_N_TASKS if n_jobs is None or n_jobs < 0 else n_jobs
+        if n_jobs is None or n_jobs < 0:
+            return self.max_models or _DEFAULT_N_TASKS
+        return min(n_jobs, self.max_models or n_jobs)
 
     def compute_batch_size(self):
         """Return the number of calls in a task."""
