@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -82,7 +83,8 @@ def _compare_on(data, options):
         "random_state": options.random_state,
         "verbose": True,
     }
-    comparison = compare_with_pca(data.X, data.y, **how)
+    with joblib.parallel_config(backend="skae"):
+        comparison = compare_with_pca(data.X, data.y, **how)
     if comparison.reference == "FAMD":
         n_codes = reach_verdict(comparison).autoencoder.n_components
         print(*map(make_plain, format_column_errors(comparison, n_codes)), sep="\n")

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
 
 from skae._estimators.autoencoder import AutoencoderTransformer
 from skae._estimators.frame_columns import warn_of_left_out
@@ -45,6 +46,7 @@ def compare_with_pca(
     standardize=False,
     n_splits=1,
     random_state=0,
+    n_jobs=None,
     verbose=False,
 ) -> PCAComparison:
     """Compare PCA and an autoencoder on held-out rows.
@@ -93,6 +95,9 @@ def compare_with_pca(
         of the first split, with the range of the ratios, and intervals of the scores, over all.
     random_state : int, RandomState instance or None, default=0
         Seed of the splits, of PCA's solver, and of the default estimator.
+    n_jobs : int, default=None
+        Number of further splits that run at the same time, as in `joblib.Parallel`. With joblib's
+        backend "skae", their networks are trained side by side.
     verbose : bool, default=False
         Whether to print the table line by line during the comparison.
 
@@ -161,11 +166,13 @@ def compare_with_pca(
         warn_of_left_out(task.columns)
     tell(*describe_dropped(task.drop_reasons), format_sizes(comparison), sep="\n")
     tell(format_header(task.score_name, task.reference))
-    comparison = replace(comparison, results=tuple(_list_results(comparison.evidence, tell)))
-    for seed in check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_splits - 1):
-        other = Evidence(split(random_state=seed), {}, names, options)
-        results = tuple(_list_results(other, _keep_silent))
-        comparison = replace(comparison, repeats=(*comparison.repeats, results))
+    seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_splits - 1)
+    with warnings.catch_warnings():
+        # The columns left out have been reported once for all models.
+        warnings.simplefilter("ignore", ColumnsLeftOutWarning)
+        results = tuple(_list_results(comparison.evidence, tell))
+        repeats = Parallel(n_jobs=n_jobs)(delayed(_repeat)(split, seed, options) for seed in seeds)
+    comparison = replace(comparison, results=results, repeats=tuple(repeats))
     tell(comparison.summarize())
     return comparison
 
@@ -188,6 +195,12 @@ def _begin(evidence, left_out):
     )
 
 
+def _repeat(split, seed, options):
+    """Return the results on another split."""
+    evidence = Evidence(split(random_state=seed), {}, (), options)
+    return tuple(_list_results(evidence, _keep_silent))
+
+
 def _list_results(evidence, tell):
     """Yield the result of each method for each number of codes, and keep the fitted models."""
     options = evidence.options
@@ -195,12 +208,7 @@ def _list_results(evidence, tell):
         pca_error = None
         for method, model in _make_models(evidence.task, n_codes, options):
             tell(format_place(n_codes, method), end="")
-            with (
-                epochs_counted(model, wanted=tell is not _keep_silent),
-                warnings.catch_warnings(),
-            ):
-                # The columns left out have been reported once for all models.
-                warnings.simplefilter("ignore", ColumnsLeftOutWarning)
+            with epochs_counted(model, wanted=tell is not _keep_silent):
                 result = measure(evidence.task, model, n_codes, method, pca_error)
             tell(format_figures(result))
             pca_error = result.squared_error

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import check_cv
+from sklearn.utils.parallel import Parallel, delayed
 
 from skae._engine import count_components
 from skae._estimators.frame_columns import is_mixed_frame
@@ -110,7 +111,15 @@ class ScreeDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, n_components=None, cv=5, metric="explained_variance", ax=None
+        cls,
+        estimator,
+        X,
+        *,
+        n_components=None,
+        cv=5,
+        metric="explained_variance",
+        n_jobs=None,
+        ax=None,
     ) -> Self:
         """Cross-validate an estimator for several numbers of codes, and plot the results.
 
@@ -131,6 +140,9 @@ class ScreeDisplay:
             Number of folds, or a splitter.
         metric : {"explained_variance", "squared_error"}, default="explained_variance"
             Figure to plot.
+        n_jobs : int, default=None
+            Number of folds that run at the same time, as in `joblib.Parallel`. With joblib's
+            backend "skae", their networks are trained side by side.
         ax : matplotlib Axes, default=None
             Axes to plot on. None creates a new figure.
 
@@ -156,10 +168,10 @@ class ScreeDisplay:
         check_complete(points)
         chosen = count_components(points)
         numbers = _read_numbers(n_components, estimator, chosen, points.shape)
-        folds = [
-            measure(estimator, *(select_samples(rows, part) for part in split), numbers)
+        folds = Parallel(n_jobs=n_jobs)(
+            delayed(measure)(estimator, *(select_samples(rows, part) for part in split), numbers)
             for split in check_cv(cv).split(points)
-        ]
+        )
         errors, pca_errors, variances = map(np.array, zip(*folds, strict=True))
         reference = "FAMD" if is_frame else "PCA"
         display = cls(numbers, errors, pca_errors, variances, chosen=chosen, reference=reference)

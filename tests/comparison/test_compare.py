@@ -3,6 +3,7 @@
 import re
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
@@ -292,6 +293,10 @@ def test_further_splits_show_how_much_depends_on_the_rows_held_out(wine, quick):
     ]
     errors = {results[0].squared_error for results in (several.results, *several.repeats)}
     assert len(errors) == 3
+    with joblib.parallel_config(backend="skae"):
+        side_by_side = compare_with_pca(X, y, n_splits=3, **options)
+    for own, other in zip(side_by_side.repeats, several.repeats, strict=True):
+        assert [each.squared_error for each in own] == [each.squared_error for each in other]
     assert "Ratios over 3 random splits: " in str(several)
     assert "splits" not in str(one)
 

@@ -1,5 +1,6 @@
 """Variance kept against the number of codes."""
 
+import joblib
 import matplotlib
 import numpy as np
 import pytest
@@ -62,7 +63,11 @@ def test_nested_codes_are_fitted_once_for_each_fold(monkeypatch):
 )
 def test_other_codes_are_fitted_for_powers_of_two(n_components, expected):
     estimator = AutoencoderTransformer(n_components, **SMALL)
-    assert ScreeDisplay.from_estimator(estimator, X, cv=2).n_components == expected
+    display = ScreeDisplay.from_estimator(estimator, X, cv=2)
+    assert display.n_components == expected
+    with joblib.parallel_config(backend="skae"):
+        side_by_side = ScreeDisplay.from_estimator(estimator, X, cv=2)
+    np.testing.assert_array_equal(side_by_side.errors, display.errors)
 
 
 @pytest.mark.mostly_slow(3)
