@@ -6,7 +6,7 @@ import pickle
 import threading
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import cloudpickle
@@ -739,6 +739,21 @@ def test_tasks_are_sent_in_chunks_and_run_here_where_they_cannot_be_sent():
         assert locked.result(timeout=30) == id(lock)
     assert 7 <= sum(sent) <= 8
     assert max(sent) == 2
+
+
+def test_neighbouring_tasks_are_dealt_to_different_processes():
+    chunks = []
+
+    def submit(run, tasks, **settings):
+        chunks.append([task() for task in tasks])
+        return Future()
+
+    options = {"n_processes": 2, "n_tasks": 8, "most_bytes": 2**20, "n_cores": 1, "here": None}
+    workers = Workers(submit, **options)
+    for number in range(7):
+        workers.submit(partial(int, number))
+    workers.flush()
+    assert chunks == [[0, 2, 4, 6], [1, 3, 5]]
 
 
 def test_warnings_of_worker_processes_are_filtered_as_in_the_main_one():

@@ -111,8 +111,8 @@ class SideBySideBackend(LokyBackend):
         Parameters
         ----------
         n_jobs : int or None
-            Number of tasks, not 0. Negative numbers and None are `max_models`, or 64 without one. It
-            does not influence results, and does not depend on the number of cores.
+            Number of tasks, not 0. Negative numbers and None are `max_models`, or 64 if that is
+            None. It does not influence results, and does not depend on the number of cores.
 
         Returns
         -------

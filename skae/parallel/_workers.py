@@ -74,12 +74,12 @@ class Workers:
     def _take_chunks(self) -> list[list[_Pending]]:
         with self.lock:
             size = min(self.most_in_chunk, -(-len(self.pending) // self.n_processes))
-            chunks = []
-            while self.n_idle and self.pending:
-                n_tasks = min(size, len(self.pending))
-                chunks.append([self.pending.popleft() for _ in range(n_tasks)])
-                self.n_idle -= 1
-        return chunks
+            n_chunks = min(self.n_idle, len(self.pending))
+            n_tasks = min(n_chunks * size, len(self.pending))
+            self.n_idle -= n_chunks
+            tasks = [self.pending.popleft() for _ in range(n_tasks)]
+        # Dealt in turn, as neighbouring tasks, such as folds of a candidate, take equally long.
+        return [tasks[first::n_chunks] for first in range(n_chunks)]
 
     def _receive(self, chunk: Sequence[_Pending], sent: Future):
         """Set the results of a chunk, and then send the next chunk.
