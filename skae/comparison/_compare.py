@@ -197,7 +197,7 @@ def _begin(evidence, left_out):
 
 def _repeat(split, seed, options):
     """Return the results on another split."""
-    evidence = Evidence(split(random_state=seed), {}, (), options)
+    evidence = Evidence(split(random_state=seed), {}, [], options)
     return tuple(_list_results(evidence, _keep_silent))
 
 
