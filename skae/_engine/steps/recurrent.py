@@ -8,6 +8,7 @@ Shapes: m networks, b rows, l steps, p inputs of a step, h units of a layer. Ten
 have l * b rows, one step after the other.
 """
 
+import itertools
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -57,8 +58,12 @@ class _Layer:
         self.given = self._make(inputs.shape[1], _N_GATES)
         self.gates = [self._make(n_rows, _N_GATES) for _ in range(length)]
         self.candidates, self.states = self.make_all(), self._make((length + 1) * n_rows)
-        self.forward_calls: dict[int, list[Callable[[], Any]]] = {}
-        self.backward_calls: dict[int, list[Callable[[], Any]]] = {}
+        own = self.biases[0], self.inputs, self.weights[0].mT
+        self.give = self.products[0].multiply_add(*own, out=self.given)
+        self.forward_calls = [[*self._list_step(step)] for step in range(length)]
+        """Calls of each step, the same for all numbers of steps."""
+
+        self.backward_calls: list[list[Callable[[], Any]]] = []
 
     def _make(self, n_rows: int, n_blocks: int = 1) -> Tensor:
         return make_stack((self.n_models, n_rows, n_blocks * self.n_units), self.weights[1])
@@ -82,17 +87,10 @@ class _Layer:
 
     def forward(self, n_steps: int) -> None:
         """Compute the states after the first steps; those after others are zero."""
-        if n_steps not in self.forward_calls:
-            self.forward_calls[n_steps] = [*self._list_forward(n_steps)]
-        for call in self.forward_calls[n_steps]:
+        self.give()
+        for call in itertools.chain.from_iterable(self.forward_calls[:n_steps]):
             call()
-
-    def _list_forward(self, n_steps: int) -> Iterator[Callable[[], Any]]:
-        own = self.biases[0], self.inputs, self.weights[0].mT
-        yield self.products[0].multiply_add(*own, out=self.given)
-        for step in range(n_steps):
-            yield from self._list_step(step)
-        yield self.outputs[:, n_steps * self.n_rows :].zero_
+        self.outputs[:, n_steps * self.n_rows :].zero_()
 
     def _list_step(self, step: int) -> Iterator[Callable[[], Any]]:
         before, candidate = self.at(self.states, step), self.at(self.candidates, step)
@@ -113,11 +111,15 @@ class _Layer:
         """
         if not self.backward_calls:
             self._take_memory()
-        if n_steps not in self.backward_calls:
-            self.backward_calls[n_steps] = [*self._list_backward(n_steps, to_inputs=to_inputs)]
-        for call in self.backward_calls[n_steps]:
+        self.by_states[n_steps % 2].zero_()
+        for call in itertools.chain.from_iterable(reversed(self.backward_calls[:n_steps])):
             call()
-        return self.by_states[n_steps % 2]
+        # Products have the same size for all numbers of steps, as rounding depends on it.
+        self.by_gates[:, n_steps * self.n_rows :].zero_()
+        self.by_given[:, n_steps * self.n_rows :].zero_()
+        for call in self.last_calls if to_inputs else self.last_calls[:-1]:
+            call()
+        return self.by_states[0]
 
     def _take_memory(self):
         """Take the memory of the backward pass."""
@@ -128,15 +130,11 @@ class _Layer:
         memory = make_memory(self.gradient_views[:2])
         pairs = zip(self.gradient_views[:2], self.products, strict=True)
         self.gradients = [GradientProducts(*own, memory) for own in pairs]
+        self.backward_calls = [[*self._list_step_gradients(step)] for step in range(self.length)]
+        self.last_calls = [*self._list_last()]
 
-    def _list_backward(self, n_steps: int, *, to_inputs: bool) -> Iterator[Callable[[], Any]]:
-        yield self.by_states[0].zero_
-        for position, step in enumerate(reversed(range(n_steps))):
-            by_state, by_earlier = self.by_states[position % 2], self.by_states[1 - position % 2]
-            yield from self._list_step_gradients(step, by_state, by_earlier)
-        # Products have the same size for all numbers of steps, as rounding depends on it.
-        yield self.by_gates[:, n_steps * self.n_rows :].zero_
-        yield self.by_given[:, n_steps * self.n_rows :].zero_
+    def _list_last(self) -> Iterator[Callable[[], Any]]:
+        """Yield calls after those of all steps, the last of which is for the inputs."""
         yield partial(self._split(self.by_given)[0].copy_, self._split(self.by_gates)[0])
         if self.repeats:
             steps = self.by_given.unflatten(1, (self.length, self.n_rows))
@@ -145,14 +143,11 @@ class _Layer:
         yield from self.gradients[1].list_calls(self.by_gates, self.states[:, : -self.n_rows])
         yield partial(torch.sum, self.total, 1, out=self.gradient_views[2])
         yield partial(torch.sum, self.by_gates, 1, out=self.gradient_views[3])
-        if to_inputs:
-            own = self.total, self.weights[0]
-            yield self.products[0].multiply(*own, out=self.input_gradient)
+        own = self.total, self.weights[0]
+        yield self.products[0].multiply(*own, out=self.input_gradient)
 
-    def _list_step_gradients(
-        self, step: int, by_state: Tensor, by_earlier: Tensor
-    ) -> Iterator[Callable[[], Any]]:
-        """Yield calls for a step, given the gradient by its state without that by its output."""
+    def _list_step_gradients(self, step: int) -> Iterator[Callable[[], Any]]:
+        by_earlier, by_state = self.by_states[step % 2], self.by_states[1 - step % 2]
         before, candidate = self.at(self.states, step), self.at(self.candidates, step)
         both, reset, update, hidden = self._split(self.gates[step])
         by_gates = self.at(self.by_gates, step)
