@@ -197,6 +197,7 @@ def test_columns_of_all_kinds_are_compared_with_famd(tmp_path, capsys):
         "60 rows to fit on, 20 held out, 5 columns, 32 missing cells",
     ]
     assert lines[5].split()[:2] == ["1", "FAMD"]
+    assert "nats: mean negative log-likelihood of a cell; lower is better" in lines
     start = next(place for place, line in enumerate(lines) if line.startswith("column"))
     assert lines[start].split() == ["column", "kind", "missing", "FAMD", "autoencoder"]
     kinds = {line.split()[0]: line.split()[1:3] for line in lines[start + 1 : start + 6]}

@@ -22,6 +22,7 @@ from skae.exceptions import NotBetterThanPCAWarning
 from skae.io import read_table
 
 _SCALED = "Columns scaled to standard deviation 1 (--raw keeps their units)"
+_NATS = "nats: mean negative log-likelihood of a cell; lower is better"
 # Reports on at most this number of rows use several splits.
 _MOST_REPEATED_ROWS, _N_SPLITS = 2000, 5
 
@@ -86,6 +87,7 @@ def _compare_on(data, options):
     with joblib.parallel_config(backend="skae"):
         comparison = compare_with_pca(data.X, data.y, **how)
     if comparison.reference == "FAMD":
+        print(_NATS)
         n_codes = reach_verdict(comparison).autoencoder.n_components
         print(*map(make_plain, format_column_errors(comparison, n_codes)), sep="\n")
     if options.report is not None:

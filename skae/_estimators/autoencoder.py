@@ -90,46 +90,36 @@ class AutoencoderTransformer(BaseAutoencoder):
         Reconstruction loss that training minimises.
 
         - "squared_error": a good choice for most data, and the loss that PCA minimises.
-        - "absolute_error", "huber": less sensitive to outliers. The Huber loss is quadratic up to
-          1.35 standardised units, which is 1.35 times PCA's root mean squared error, and linear
-          beyond.
+        - "absolute_error", "huber": less sensitive to outliers.
         - "binary_cross_entropy": for binary data and shares. X must lie in [0, 1], and
           reconstructions are probabilities.
         - "poisson": for counts and other non-negative values. Reconstructions are rates.
-        - "neighbors": for shortening embeddings of texts and images. This is not a reconstruction
-          loss: codes are trained to have the same nearest neighbours, by cosine similarity, as the
-          rows. Codes have unit length. The epoch is the one that keeps most of the ten nearest
-          neighbours of held-out rows; if none is clearly better, the model is the best of three
-          linear maps. ``NeighborLoss(metric="euclidean")`` uses distances instead. Cannot be
-          combined with `penalty`, `missing`, `whiten` or another `rotation`. Read more in the
-          :doc:`user guide </neighbors>`.
+        - "neighbors": for shortening embeddings of texts and images. Codes keep the nearest
+          neighbours of the rows instead of their values (:doc:`user guide </neighbors>`). Cannot be
+          combined with `penalty`, `missing`, `whiten` or another `rotation`.
         - an instance of a class of `skae.objectives`, such as ``HuberLoss(delta=2.0)``, or of one
           derived from `skae.objectives.ReconstructionLoss`.
         - a function ``loss(output, target)`` of two tensors of shape (n_rows, n_features) in
-          standardised units, which returns a tensor of the same shape or one number per row; or a
-          PyTorch criterion, class or instance, such as ``torch.nn.SmoothL1Loss``. If it returns a
-          single number for all rows, `fit` gives a `RowLossWarning`, because rows can then neither
-          be weighted nor compared one by one.
+          standardised units, or a PyTorch criterion, class or instance, such as
+          ``torch.nn.SmoothL1Loss``. It should return one number per cell or row: a single number
+          for all rows gives a `RowLossWarning`, and no row can then be weighted.
     penalty : {"l1", "kl_sparsity", "contractive", "orthogonal"}, Penalty, Sparsity or None, \
             default=None
         Term added to the loss, or a part of the network that makes codes sparse.
 
-        - "l1": the mean absolute value of each code, relative to its root mean square. With an
-          `alpha` of 1 to 10, many codes become small. If a fixed number of codes should be active
-          in a row and all others zero, use `SparseAutoencoderTransformer`.
-        - "kl_sparsity": the Kullback-Leibler divergence of the mean activity of each code from a
-          target of 0.05.
+        - "l1": the mean absolute value of each code. With an `alpha` of 1 to 10, many codes become
+          small; `SparseAutoencoderTransformer` sets all but a given number to zero.
+        - "kl_sparsity": the divergence of the mean activity of each code from a target of 0.05.
         - "contractive": the squared norm of the encoder's Jacobian, for codes that change little
           when the row changes.
         - "orthogonal": the squared cosines between the directions in which two codes change the
           reconstruction.
         - an instance of a class of `skae.objectives`, such as ``KLSparsity(target=0.1)``, or of
-          one derived from `skae.objectives.Penalty`.
-        - an instance of a class derived from `skae.architectures.Sparsity`.
+          one derived from `skae.objectives.Penalty` or `skae.architectures.Sparsity`.
 
         With a penalty, the epoch is chosen by the sum of loss and penalty, and the error may exceed
-        PCA's. With "l1", "kl_sparsity" and any sparsity, codes are ordered and scaled after
-        training but not rotated, because a rotation would undo the sparsity.
+        PCA's. Codes with "l1", "kl_sparsity" and any sparsity are not rotated, which would undo the
+        sparsity.
     alpha : float or None, default=None
         Factor of the penalty. None uses the default of the penalty. Must be None with a `Sparsity`
         object; without a penalty, it has no effect, with a warning.
