@@ -1,5 +1,7 @@
 """Fitted networks exported by torch and to ONNX, for any number of rows."""
 
+import io
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -54,15 +56,27 @@ ESTIMATORS = {
 }
 
 
-class Part(torch.nn.Module):
-    """Module that calls one method of a network on standardised rows."""
+class Encoder(torch.nn.Module):
+    """Module that returns codes of rows."""
 
-    def __init__(self, module, method):
+    def __init__(self, module):
         super().__init__()
-        self.module, self.method = module, method
+        self.module = module
 
     def forward(self, rows):
-        return getattr(self.module, self.method)(rows)
+        return self.module.encode(rows)
+
+
+class Both(torch.nn.Module):
+    """Module that returns codes and reconstructions of standardised rows."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, rows):
+        raw_code = self.module.encode_raw(rows)
+        return self.module.basis(raw_code), self.module.restore(raw_code)
 
 
 def export(network, rows):
@@ -74,26 +88,28 @@ def trace(network, rows):
     return torch.jit.trace(network, (rows,))
 
 
-@pytest.fixture
-def export_to_onnx(tmp_path):
-    """Return a function that exports to ONNX and returns a session of ONNX Runtime."""
+def export_to_onnx(network, rows, **options):
+    """Return a function that computes the results of a network by ONNX Runtime."""
+    file = io.BytesIO()
+    torch.onnx.export(network, (rows,), file, input_names=["rows"], verbose=False, **options)
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    return lambda rows: tuple(map(torch.from_numpy, session.run(None, {"rows": rows.numpy()})))
 
-    def export(network, rows, *, dynamo):
-        path = tmp_path / "network.onnx"
-        options = {"input_names": ["rows"], "dynamo": dynamo, "verbose": False}
-        if dynamo:
-            options["dynamic_shapes"] = ({0: torch.export.Dim("n_rows")},)
-        else:
-            options["dynamic_axes"] = {"rows": {0: "n_rows"}}
-        torch.onnx.export(network, (rows,), path, **options)
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return lambda rows: torch.from_numpy(session.run(None, {"rows": rows.numpy()})[0])
 
-    return export
+WAYS = {
+    "export": export,
+    "trace": trace,
+    "onnx": lambda network, rows: export_to_onnx(
+        network, rows, dynamo=True, dynamic_shapes=({0: torch.export.Dim("n_rows")},)
+    ),
+    "onnx of a trace": lambda network, rows: export_to_onnx(
+        network, rows, dynamo=False, dynamic_axes={"rows": {0: "n_rows"}}
+    ),
+}
 
 
 def fit(name, images):
-    """Return the module to export, and rows for it, with missing cells if it accepts them."""
+    """Return the network to export, and rows for it, with missing cells if it accepts them."""
     rows = images[:, 8:32].copy()
     if "mask" in name:
         rows[np.random.default_rng(0).random(rows.shape) < 0.1] = np.nan
@@ -104,53 +120,31 @@ def fit(name, images):
         small["hidden_layer_sizes"] = "auto"
     estimator = clone(ESTIMATORS[name]).set_params(**small).fit(rows)
     standardised = (np.tile(rows, (2, 1)) - estimator.mean_) / estimator.scale_
-    network = estimator.net_.module_.eval()
-    parts = [Part(network, method).eval() for method in ("encode", "reconstruct")]
-    return [network, *parts], torch.tensor(standardised, dtype=torch.float32)
+    return estimator.net_.module_.eval(), torch.tensor(standardised, dtype=torch.float32)
 
 
 def assert_equal_for_any_number_of_rows(program, network, rows, *, tolerance=0.0):
     with torch.no_grad():
         for n_rows in (1, 2, 7, 300):
             expected = network(rows[:n_rows])
-            assert torch.isfinite(expected).all()
             found = program(rows[:n_rows])
             torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+            for own in found if isinstance(found, tuple) else [found]:
+                assert torch.isfinite(own).all()
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_exported_programs_give_the_same_numbers(images, name):
-    networks, rows = fit(name, images)
-    for network in networks:
-        program = export(network, rows[:5])
-        assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    # Traces and exports of all take minutes.
-    [
-        name if name == "sparsity" else pytest.param(name, marks=pytest.mark.slow)
-        for name in ESTIMATORS
-    ],
-)
-def test_traces_give_the_same_numbers(images, name):
-    networks, rows = fit(name, images)
-    for network in networks:
+def test_exported_networks_give_the_same_numbers(images, name, way):
+    network, rows = fit(name, images)
+    program = WAYS[way](Both(network).eval(), rows[:5])
+    methods = lambda rows: (network.encode(rows), network.reconstruct(rows))  # noqa: E731
+    tolerance = 1e-5 if "onnx" in way else 1e-6
+    assert_equal_for_any_number_of_rows(program, methods, rows, tolerance=tolerance)
+    if way == "trace":
         program = trace(network, rows[:5])
-        assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dynamo", [True, False])
-@pytest.mark.parametrize("name", ESTIMATORS)
-def test_onnx_gives_the_same_numbers(images, name, dynamo, export_to_onnx):
-    networks, rows = fit(name, images)
-    for network in networks:
-        program = export_to_onnx(network, rows[:5], dynamo=dynamo)
-        assert_equal_for_any_number_of_rows(program, network, rows, tolerance=1e-5)
+        assert_equal_for_any_number_of_rows(program, network, rows, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("way", [pytest.param(export, marks=pytest.mark.slow), trace])
@@ -159,15 +153,8 @@ def test_an_encoder_of_sparse_codes_is_exported(images, way):
     network = model.fit(images[:, 20:30]).net_.module_.eval()
     rows = np.tile(images[:, 20:30], (2, 1)) - model.mean_
     rows = torch.tensor(rows / model.scale_, dtype=torch.float32)
-    part = network if way is trace else Part(network, "encode").eval()
+    part = network if way is trace else Encoder(network).eval()
     assert_equal_for_any_number_of_rows(way(part, rows[:5]), part, rows, tolerance=1e-5)
-
-
-@pytest.mark.slow
-def test_onnx_by_way_of_an_exported_program(images, export_to_onnx):
-    (_, encoder, _), rows = fit("mask", images)
-    program = export_to_onnx(encoder, rows[:5], dynamo=True)
-    assert_equal_for_any_number_of_rows(program, encoder, rows, tolerance=1e-5)
 
 
 @pytest.mark.slow
@@ -175,7 +162,7 @@ def test_an_encoder_of_texts_is_exported():
     texts = np.random.default_rng(0).integers(2, 9, size=(40, 6))
     texts[::2, 3:] = 0
     model = TokenAutoencoderTransformer(2, max_iter=1, random_state=0).fit(texts)
-    encoder = Part(model.net_.module_, "encode").eval()
+    encoder = Encoder(model.net_.module_).eval()
     tokens = torch.from_numpy(np.tile(texts, (8, 1)))
     program = export(encoder, tokens[:5])
     assert_equal_for_any_number_of_rows(program, encoder, tokens, tolerance=1e-6)

@@ -48,6 +48,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.SkaeWarning")
 
 SMALL = {"n_components": 3, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 QUICK = SMALL | {"early_stopping": False}
+# Without PCA, programs are short, as there is nothing to return to for far rows.
+SHORT = QUICK | {"init": "random"}
 
 
 @pytest.fixture
@@ -260,8 +262,7 @@ def test_skl2onnx_converts_pipelines_with_skae_steps(images):
     import skae.onnx  # noqa: F401
 
     X = images[:, 8:32]
-    autoencoder = AutoencoderTransformer(init="random", **QUICK)
-    model = make_pipeline(MinMaxScaler(), autoencoder, Ridge())
+    model = make_pipeline(MinMaxScaler(), AutoencoderTransformer(**SHORT), Ridge())
     model.fit(X, X[:, 0])
     options = {AutoencoderTransformer: {"methods": ["transform"]}}
     exported = skl2onnx.to_onnx(model, X[:1].astype(np.float32), options=options)
@@ -492,7 +493,8 @@ def test_all_kinds_and_all_their_methods(name, images, path):
 @pytest.mark.slow
 def test_samples_keep_their_axes(images, path):
     X = images[:, 8:32].reshape(-1, 1, 4, 6).astype(np.float32)
-    model = AutoencoderTransformer(3, architecture="conv", max_iter=1, random_state=0).fit(X)
+    params = SHORT | {"architecture": "conv", "hidden_layer_sizes": "auto"}
+    model = AutoencoderTransformer(**params).fit(X)
     skae.to_onnx(model, path, methods=["reconstruct"], check=X)
     (found,) = run(path, {"X": X}).values()
     assert found.shape == X.shape
@@ -500,13 +502,16 @@ def test_samples_keep_their_axes(images, path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "scaler", [StandardScaler(), MinMaxScaler((-1, 1)), MaxAbsScaler(), RobustScaler()], ids=repr
-)
-def test_reconstructions_in_units_before_the_scalers(scaler, images, path):
+def test_reconstructions_in_units_before_the_scalers(images, path):
     X = images[:, 20:32] * 5 + 3
-    scalers = make_pipeline(StandardScaler(with_mean=False), scaler)
-    model = make_pipeline(scalers, AutoencoderTransformer(**SMALL)).fit(X)
+    scalers = make_pipeline(
+        StandardScaler(with_mean=False),
+        RobustScaler(),
+        MinMaxScaler((-3, 2)),
+        MaxAbsScaler(),
+        StandardScaler(),
+    )
+    model = make_pipeline(scalers, AutoencoderTransformer(**SHORT)).fit(X)
     skae.to_onnx(model, path, methods=["reconstruct", "transform"])
     codes = model.transform(X)
     expected = model.inverse_transform(codes)
@@ -537,9 +542,8 @@ def test_imputers_of_numbers(missing, wine, path):
     ).fit(X)
     use_neighbors_(model, X)
     X[0] = np.nan
-    skae.to_onnx(model, path, check=X)
+    skae.to_onnx(model, path, check=X if missing else None)
     np.testing.assert_allclose(run(path, {"X": X})["transform"], model.transform(X), atol=1e-4)
-    skae.to_onnx(model, path)
 
 
 def assert_program_agrees(model, X, methods):
@@ -595,7 +599,7 @@ def test_an_outlier_detector(wine, path):
     ).fit(X)
     methods = ["predict", "decision_function", "score_samples"]
     rows = np.vstack([X, X * 3, X[:20] * 1e9])
-    skae.to_onnx(model, path, methods=methods, check=rows)
+    skae.to_onnx(model, path, methods=methods)
     found = run(path, {"X": rows})
     for name in methods:
         expected = getattr(model, name)(rows)
@@ -612,7 +616,7 @@ class Shifted(AutoencoderTransformer):
 
 @pytest.mark.slow
 def test_derived_classes_are_exported_as_their_base_class(images, path):
-    model = Shifted(**SMALL).fit(images[:, 8:32])
+    model = Shifted(**SHORT).fit(images[:, 8:32])
     model.shift = 0.0
     skae.to_onnx(model, path)
     model.shift = 1e-2
@@ -628,14 +632,13 @@ def test_a_detector_of_rows_with_gaps(wine, path):
     autoencoder = AutoencoderTransformer(missing="mask", max_iter=1)
     model = AutoencoderOutlierDetector(autoencoder=autoencoder, random_state=0).fit(X)
     skae.to_onnx(model, path, check=X)
-    skae.to_onnx(model, path)
 
 
 @pytest.mark.slow
 def test_searches_and_frames_of_numbers(wine, path):
     X, y = wine
     frame = pd.DataFrame(X).add_prefix("wine ")
-    model = make_pipeline(AutoencoderTransformer(**SMALL), LogisticRegression())
+    model = make_pipeline(AutoencoderTransformer(**SHORT), LogisticRegression())
     grid = {"autoencodertransformer__n_components": [2, 3]}
     search = GridSearchCV(model, grid, cv=2).fit(frame, y)
     skae.to_onnx(search, path)
