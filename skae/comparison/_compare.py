@@ -97,7 +97,7 @@ def compare_with_pca(
         Seed of the splits, of PCA's solver, and of the default estimator.
     n_jobs : int, default=None
         Number of further splits that run at the same time, as in `joblib.Parallel`. With joblib's
-        backend "skae", their networks are trained side by side.
+        backend "skae", their networks are trained side by side. Their seconds then include waiting.
     verbose : bool, default=False
         Whether to print the table line by line during the comparison.
 
