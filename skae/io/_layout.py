@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, pairwise, zip_longest
 from typing import cast
 
 from skae.io._numbers import is_flagged, is_no_value, is_value
@@ -13,6 +13,7 @@ from skae.io._numbers import is_flagged, is_no_value, is_value
 _SEPARATORS = (";", "\t", "|", ",")
 # First line by which Excel declares the separator.
 _HINT = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_SECTION = re.compile(r"\[[\w ]+\]")
 # The last two begin the frames of printed tables.
 COMMENT_MARKS = ("#", "//", "!", "+-", "+=")
 
@@ -120,7 +121,7 @@ def _find_layout_by_names(records, start):
 
 def _find_start(records):
     """Return the index of the record with names or, if there are none, of the first data."""
-    first = _find_end_of_comment(records)
+    first = max(_find_end_of_comment(records), _find_end_of_sections(records))
     filled = [index for index, cells in enumerate(records) if any(cells) and index >= first]
     candidates = [index for index in filled if not _is_comment(records[index])]
     lengths = Counter(len(_strip_end(records[index])) for index in candidates)
@@ -176,6 +177,18 @@ def _find_end_of_comment(records):
     is_open = bool(records) and records[0][0].startswith("/*")
     ends = (index for index, cells in enumerate(records) if any(c.endswith("*/") for c in cells))
     return next(ends, -1) + 1 if is_open else 0
+
+
+def _find_end_of_sections(records):
+    """Return the index of the names below the last line such as "[Data]", or 0."""
+    pairs = enumerate(pairwise(records), start=1)
+    starts = [
+        index
+        for index, (cells, below) in pairs
+        if _SECTION.fullmatch(cells[0]) and not any(cells[1:])
+        if len(below) > 1 and _are_names(below)
+    ]
+    return starts[-1] if starts else 0
 
 
 def _find_title(records, start):

@@ -302,6 +302,8 @@ def test_lines_above_the_names_are_left_out(read):
         "Export,device,7\n",
         "Report,2024,Q1\n",
         "Serial,A12,x\nOwner,Ann,y\n\n",
+        "[Header]\nDate,2020-01-01\nOperator,Ann\n[Data]\n",
+        "[Header],,\nOwner,Ann,x\n[Data],,\n",
         '"A title\nof two lines"\n',
     ]:
         table = read(f"{above}a,b,c\n1,2,3\n3,5,7\n")
