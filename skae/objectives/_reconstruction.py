@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
@@ -266,8 +267,8 @@ class PreparedLoss(nn.Module):
 
         Arguments and results have the shapes of `ReconstructionLoss.rows_and_gradient_`.
         """
-        # PyTorch takes a microsecond to find a submodule.
-        units = self.units
+        # PyTorch takes a microsecond to find a submodule by its name.
+        units: Any = self._modules["units"]
         if not self.masked:
             rows, gradient = self.loss.rows_and_gradient_(
                 units.clip_(output), target, factor, units
@@ -279,8 +280,7 @@ class PreparedLoss(nn.Module):
             )
             gradient.masked_fill_(missing, 0)
         # Users' losses may have returned a tensor of their own.
-        is_in_output = gradient.data_ptr() == output.data_ptr()
-        return rows, gradient if is_in_output else output.copy_(gradient)
+        return rows, gradient if gradient is output else output.copy_(gradient)
 
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the loss of a batch.

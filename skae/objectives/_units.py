@@ -101,8 +101,6 @@ class ColumnUnits(nn.Module):
 
     def clip_(self, output: Tensor) -> Tensor:
         """Clip outputs in place, for explicit gradients."""
-        # PyTorch takes a microsecond to find a buffer.
-        lower = self.lower
-        if lower is not None:
-            torch.clamp(output, lower, self.upper, out=output)
-        return output
+        # PyTorch takes a microsecond to find each by its name.
+        lower, upper = self._buffers["lower"], self._buffers["upper"]
+        return output if lower is None else torch.clamp(output, lower, upper, out=output)

@@ -117,9 +117,10 @@ def split_buffers(buffers: Sequence[Tensor], n_pieces: int) -> list[list[Tensor]
 
 def list_settings(groups: Sequence[dict]) -> list[dict[str, Any]]:
     """Return the settings of AdamW for each network, or one for all if they are equal."""
-    values = [read_values(group) for group in groups]
+    first, *others = map(read_values, groups)
     # For a thousand networks, making dictionaries would take longer than the step.
-    return [*map(name_settings, values if len({*values}) > 1 else values[:1])]
+    differ = any(own != first for own in others)
+    return [name_settings(own) for own in (first, *others)] if differ else [name_settings(first)]
 
 
 def read_values(group: dict) -> tuple:
