@@ -22,6 +22,7 @@ from skae import (
     VariationalAutoencoderTransformer,
 )
 from skae._engine.judgement import find_clearest_improvement, is_clear_improvement
+from skae._estimators.copied_rows import find_copies
 
 pytestmark = pytest.mark.filterwarnings("ignore::skae.exceptions.NotBetterThanPCAWarning")
 
@@ -50,6 +51,32 @@ def test_a_fit_with_groups_judges_itself_on_groups_that_it_has_not_seen(patients
     assert seen.reconstruction_error_ < 0.7 * seen.pca_reconstruction_error_
     assert apart.reconstruction_error_ > 2 * seen.reconstruction_error_
     assert apart.reconstruction_error_ > 0.85 * apart.pca_reconstruction_error_
+
+
+@pytest.mark.parametrize("hold", [np.asarray, sparse.csr_array, pd.DataFrame])
+def test_copies_in_a_bootstrap_sample_are_not_on_both_sides_of_a_split(hold):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    sample = X[rng.integers(0, 60, 60)]
+    _, groups = np.unique(sample, axis=0, return_inverse=True)
+    _, first = np.unique(groups, return_index=True)
+    # Groups are numbered as they appear.
+    groups = np.argsort(np.argsort(first))[groups]
+    if hold is pd.DataFrame:
+        kinds = np.where(groups % 2, "a", "b")
+        sample = pd.DataFrame(sample).rename(columns=str).assign(kind=kinds)
+    one, other = fit(hold(sample), max_iter=2), fit(hold(sample), groups, max_iter=2)
+    np.testing.assert_array_equal(one.transform(sample), other.transform(sample))
+    assert one.reconstruction_error_ == other.reconstruction_error_
+
+
+def test_rows_are_copies_only_if_they_are_not_equal_by_chance():
+    rng = np.random.default_rng(0)
+    few = rng.integers(0, 3, (200, 6)).astype(float)
+    numbers = rng.normal(size=(200, 6))
+    for X in (numbers, few, np.repeat(numbers[:5], 40, axis=0), np.ones((20, 3)), numbers[:, :1]):
+        assert find_copies(X) is None
+    np.testing.assert_array_equal(find_copies(np.tile(numbers, (3, 1))), np.tile(range(200), 3))
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ import numpy as np
 import torch
 from sklearn.utils import check_consistent_length, column_or_1d, indexable
 
-from skae._engine import Separation, Split
+from skae._engine import RANKS, Separation, Split
+from skae._estimators.copied_rows import find_copies
 from skae._shared.scikit_learn import keep_weighted_rows
 
 
 def read_separation(X, y, weights, groups, loop) -> Separation:
     """Return how the rows of positive weight are to be separated, by the parameters of the user.
 
+    Copies of rows are groups if the user gives none, except where several processes have shards.
     `loop.validation_fraction` may be a splitter, which may use y. Groups of another length than X
     or with a single label are refused, as is a split with an empty part.
     """
@@ -21,7 +23,13 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
     kept = np.ones(X.shape[0], dtype=bool) if weights is None else weights > 0
     if hasattr(loop.validation_fraction, "split"):
         return Separation(split=_split(loop.validation_fraction, X, y, groups, kept))
-    return Separation(groups=None if groups is None else number_groups(groups, kept))
+    if groups is not None:
+        return Separation(groups=number_groups(groups, kept))
+    ranks = RANKS.get()
+    if ranks.size > 1 and not ranks.shared:
+        return Separation()
+    copies = find_copies(X if kept.all() else X[kept])
+    return Separation(groups=None if copies is None else torch.from_numpy(copies))
 
 
 def leave_out_giants(X, y, weights, groups, loop, kept: np.ndarray) -> tuple:

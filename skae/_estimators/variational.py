@@ -151,9 +151,10 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         number of epochs. With False, all rows are used for training until the last epoch.
     validation_fraction : float in (0, 1) or cross-validation splitter, default=0.1
         Share of the rows that are held out for validation; `groups` passed to `fit` are held out as
-        a whole. Ignored if the table is cross-validated. A cross-validation splitter, such as
-        ``PredefinedSplit(test_fold)``, holds out the test rows of its first split. These rows are
-        never used for training, regardless of the size of the table.
+        a whole, as are copies of a row in bootstrap samples. Ignored if the table is
+        cross-validated. A cross-validation splitter, such as ``PredefinedSplit(test_fold)``, holds
+        out the test rows of its first split. These rows are never used for training, regardless of
+        the size of the table.
     n_iter_no_change : int, default=30
         Training ends after this number of epochs without progress on the held-out rows.
     tol : float, default=1e-4
