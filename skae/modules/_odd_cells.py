@@ -64,24 +64,12 @@ def ignore_odd_cells(
         Network and PCA.
     """
     is_odd = _find_odd(scaled, limits)
-    return _choose(code, scaled, is_odd, usual, coder, None)
-
-
-def _choose(
-    code: Tensor,
-    scaled: Tensor,
-    is_odd: Tensor,
-    usual: Tensor,
-    coder: Coder,
-    rows: Tensor | None,
-) -> Tensor:
-    """Return codes of rows with these indices that ignore odd cells where that is better."""
     with torch.no_grad():
-        own, first = coder.find_squares(scaled, [code, None], rows)
+        own, first = coder.find_squares(scaled, [code, None], None)
         harm = _find_rise(own, first, is_odd)
-    other = coder.encode(torch.where(is_odd, torch.clamp(scaled, *usual), scaled), rows)
+    other = coder.encode(torch.where(is_odd, torch.clamp(scaled, *usual), scaled), None)
     with torch.no_grad():
-        (ignoring,) = coder.find_squares(scaled, [other], rows)
+        (ignoring,) = coder.find_squares(scaled, [other], None)
         is_better = _is_better(ignoring, own, first, harm, is_odd)
     return torch.where(is_better, other, code)
 
