@@ -180,15 +180,21 @@ def _find_end_of_comment(records):
 
 
 def _find_end_of_sections(records):
-    """Return the index of the names below the last line such as "[Data]", or 0."""
-    pairs = enumerate(pairwise(records), start=1)
+    """Return the index of the names below the last line such as "[Data]", or 0.
+
+    The file must begin with such a line. Below names, they may separate groups of rows.
+    """
     starts = [
         index
-        for index, (cells, below) in pairs
-        if _SECTION.fullmatch(cells[0]) and not any(cells[1:])
-        if len(below) > 1 and _are_names(below)
+        for index, (cells, below) in enumerate(pairwise(records), start=1)
+        if _is_section(cells) and len(below) > 1 and _are_names(below)
     ]
-    return starts[-1] if starts else 0
+    begins = _is_section(next(filter(any, records), [""]))
+    return starts[-1] if begins and starts else 0
+
+
+def _is_section(cells):
+    return _SECTION.fullmatch(cells[0]) is not None and not any(cells[1:])
 
 
 def _find_title(records, start):

@@ -311,11 +311,13 @@ def test_lines_above_the_names_are_left_out(read):
         assert has_remark(table, "Lines above the table left out")
 
 
-def test_an_empty_line_between_rows_that_begin_with_text_separates_no_names(read):
+def test_lines_between_rows_that_begin_with_text_separate_no_names(read):
     text = "name,score\nAnn,absent\n\nBob,absent\nCid,7\nDan,8\n"
     table = read(text, numeric_only=False)
     assert list(table.X.columns) == ["name", "score"]
     assert list(table.X["name"]) == ["Ann", "Bob", "Cid", "Dan"]
+    table = read("name,town\n[A]\nAnn,Kiel\nBob,Bonn\n", numeric_only=False, missing="keep")
+    assert list(table.X["name"]) == ["[A]", "Ann", "Bob"]
 
 
 def test_a_title_may_be_as_short_as_a_name(read):
