@@ -10,6 +10,7 @@ from skae._engine.fitting.fit import set_up
 from skae._engine.fitting.splitting import Split
 from skae._engine.steps.autograd import AutogradStep
 from skae._engine.steps.dense import DenseStep, is_dense
+from skae._engine.steps.epoch import add_up
 from skae._engine.steps.optimizer import adamw_groups, make_adamw
 from skae._engine.tables.batches import WeightedRows
 from skae._engine.tables.rows import DenseRows
@@ -259,3 +260,13 @@ def test_weights_of_a_set_go_with_its_rows():
     taken, their_weights = dataset.batch(torch.tensor([2, 0]))
     torch.testing.assert_close(taken, rows[[3, 5]])
     torch.testing.assert_close(their_weights, weights[[3, 5]])
+
+
+def test_losses_of_an_epoch_add_up_whatever_their_number_for_each_batch():
+    rows = torch.arange(10.0).view(2, 5)
+    parts = rows.split([3, 2], 1)
+    sums = rows.sum(1)
+    assert torch.equal(add_up(parts, [3, 2]), sums)
+    torch.testing.assert_close(add_up([own.mean(1, keepdim=True) for own in parts], [3, 2]), sums)
+    # As in one of several processes, which has a part of the rows of each batch.
+    torch.testing.assert_close(add_up(parts, [6, 4]), 2 * sums)
