@@ -131,7 +131,8 @@ def test_only_odd_and_far_rows_run_what_they_alone_need(path):
         np.testing.assert_allclose(found["reconstruct"], expected, atol=1e-4)
     n_run = [len(list_operators_run(path, rows)) for rows in (known, known[:0], odd, far)]
     assert max(n_run[:2]) < 100
-    assert min(n_run[2:]) > 500
+    # Only far rows have a search for better codes.
+    assert 200 < n_run[2] < n_run[3] / 2
 
 
 def make_frame(n_rows):

@@ -1,5 +1,6 @@
 """Distance of rows and codes from those that a network knows."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -261,11 +262,12 @@ class Reach(nn.Module):
             return self._fade_rows(far, limits, project(far))
 
         limit = INPUT_LIMIT if self.usual is None else ODD_LIMIT
-        left_out = find_left_out()
-        if left_out is not None:
-            known = _clip_odd(scaled, _widen(self.row_bounds), limit)
+        found = find_left_out()
+        if found is not None:
+            left_out, odd = found
+            known = _clip_odd(scaled, _widen(self.row_bounds), limit if odd else math.inf)
             left_out.append(find_changed(scaled, known))
-            return Shown(scaled, scaled, odd=_NO_ROWS)
+            return Shown(scaled, scaled, odd=_NO_ROWS) if odd else Shown(scaled)
         return _limit(scaled, self.row_bounds, fade, _PUT_OFF.get(), limit)
 
     def settle_codes(

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-_LEFT_OUT: ContextVar[list[Tensor] | None] = ContextVar("left_out", default=None)
+_LEFT_OUT: ContextVar[tuple[list[Tensor], bool] | None] = ContextVar("left_out", default=None)
 
 
 def is_recording() -> bool:
@@ -20,10 +20,15 @@ def is_recording() -> bool:
 
 
 @contextmanager
-def leave_out_far_rows() -> Iterator[list[Tensor]]:
+def leave_out_far_rows(*, odd: bool = True) -> Iterator[list[Tensor]]:
     """Context in which networks leave out rows with far or odd cells, however many these are.
 
     A program that torch records in this context is short, and valid for the other rows.
+
+    Parameters
+    ----------
+    odd : bool, default=True
+        Whether rows with odd cells within the range of the known rows are left out as well.
 
     Yields
     ------
@@ -42,15 +47,15 @@ def leave_out_far_rows() -> Iterator[list[Tensor]]:
     [tensor([1])]
     """
     left_out: list[Tensor] = []
-    token = _LEFT_OUT.set(left_out)
+    token = _LEFT_OUT.set((left_out, odd))
     try:
         yield left_out
     finally:
         _LEFT_OUT.reset(token)
 
 
-def find_left_out() -> list[Tensor] | None:
-    """Return the list of `leave_out_far_rows`, None outside of this context."""
+def find_left_out() -> tuple[list[Tensor], bool] | None:
+    """Return the list of `leave_out_far_rows` and its `odd`, None outside of this context."""
     return _LEFT_OUT.get()
 
 

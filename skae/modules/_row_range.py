@@ -73,9 +73,9 @@ class RowRange(nn.Module):
             Codes. Those of rows within the range are the results of `encode`.
         """
         code, inside = encode(rows), self._clip(rows)
-        left_out = find_left_out()
-        if left_out is not None:
-            left_out.append(find_changed(rows, inside))
+        found = find_left_out()
+        if found is not None:
+            found[0].append(find_changed(rows, inside))
             return code
         if is_recording():
             return _choose(code, encode(inside), rows, inside, decode)

@@ -36,7 +36,7 @@ def add_branch_(graph: GraphProto, other: GraphProto) -> None:
         changed.append(make_node("ScatterND", [own.name, _INDICES, new.name], [f"far_{place}"]))
         kept.append(make_node("Identity", [own.name], [f"known_{place}"]))
     ends = {suffix: _number(outputs, suffix) for suffix in ("far", "known", "joined")}
-    described = [_describe_far(rows)]
+    described = [_describe_far(rows, f"n_{len(other.node)}")]
     branches = {
         "then_branch": make_graph(changed, "far", [], ends["far"], value_info=described),
         "else_branch": make_graph(kept, "known", [], ends["known"]),
@@ -84,14 +84,14 @@ def _read(constant: TensorProto) -> tuple[str, tuple[int, ...], bytes]:
     return values.dtype.str, values.shape, values.tobytes()
 
 
-def _describe_far(rows: ValueInfoProto) -> ValueInfoProto:
+def _describe_far(rows: ValueInfoProto, size: str) -> ValueInfoProto:
     """Describe the rows of the branch.
 
     ONNX Runtime plans the use of memory in a time that rises with the square of the number of
     operators if it knows nothing of their sizes.
     """
     described = make_value_info(_FAR, rows.type)
-    described.type.tensor_type.shape.dim[0].CopyFrom(TensorShapeProto.Dimension(dim_param="n_far"))
+    described.type.tensor_type.shape.dim[0].CopyFrom(TensorShapeProto.Dimension(dim_param=size))
     return described
 
 

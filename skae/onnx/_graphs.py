@@ -24,32 +24,44 @@ def export_program(module: torch.nn.Module, example: torch.Tensor, opset: int) -
     What it needs for far and odd rows alone is a branch that others do not enter.
     """
     try:
-        graph = _export(_KnownRows(module).eval(), example, opset)
-        with torch.no_grad():
-            n_results = len(module(example))
-        if len(graph.output) > n_results:
-            add_branch_(graph, _export(module, example, opset))
+        return _export_by_rows(module, example, opset)
     except Exception as error:
         raise ExportError(
             "The network must consist of operations that torch can export to ONNX. Got an "
             f"error: {_find_reason(error)} In a network of your own, avoid conditions on the "
             "values or the number of the rows."
         ) from error
+
+
+def _export_by_rows(module: torch.nn.Module, example: torch.Tensor, opset: int) -> GraphProto:
+    """Return the graph for known rows, with that for odd ones and that for far ones as branches."""
+    with torch.no_grad():
+        n_results = len(module(example))
+    graph = _export(_KnownRows(module, odd=True).eval(), example, opset)
+    if len(graph.output) == n_results:
+        return graph
+    other = _export(module, example, opset)
+    if any(getattr(own, "usual", None) is not None for own in module.modules()):
+        of_odd = _export(_KnownRows(module, odd=False).eval(), example, opset)
+        add_branch_(of_odd, other)
+        other = of_odd
+    add_branch_(graph, other)
     return graph
 
 
 class _KnownRows(torch.nn.Module):
     """Module whose last output has the indices of rows that the others are not valid for.
 
-    Without such rows, it has the outputs of the module.
+    These are the rows with far cells and, if `odd`, those with odd ones. A network that treats all
+    rows alike has no such output.
     """
 
-    def __init__(self, module: torch.nn.Module):
+    def __init__(self, module: torch.nn.Module, *, odd: bool):
         super().__init__()
-        self.module = module
+        self.module, self.odd = module, odd
 
     def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with leave_out_far_rows() as rows:
+        with leave_out_far_rows(odd=self.odd) as rows:
             results = self.module(X)
         return (*results, torch.cat(rows).unique()) if len(rows) > 1 else (*results, *rows)
 
