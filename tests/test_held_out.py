@@ -76,7 +76,14 @@ def test_rows_are_copies_only_if_they_are_not_equal_by_chance():
     numbers = rng.normal(size=(200, 6))
     for X in (numbers, few, np.repeat(numbers[:5], 40, axis=0), np.ones((20, 3)), numbers[:, :1]):
         assert find_copies(X) is None
-    np.testing.assert_array_equal(find_copies(np.tile(numbers, (3, 1))), np.tile(range(200), 3))
+    copies = find_copies(np.tile(numbers, (3, 1)))
+    np.testing.assert_array_equal(copies, np.tile(range(200), 3))
+    # Rows of zeros are expected among new rows, so each stands for itself.
+    zeros = np.zeros((400, 6))
+    assert find_copies(np.concatenate([numbers, zeros])) is None
+    some = find_copies(np.concatenate([numbers, zeros, numbers]))
+    np.testing.assert_array_equal(some[:200], some[600:])
+    assert len(np.unique(some)) == 600
 
 
 @pytest.mark.parametrize(
