@@ -33,7 +33,7 @@ _NO_SEPARATORS = {
     "several blanks": re.compile(r"\S+(?: \S+)*"),
     **{repr(mark): re.compile(f"[^\\{mark}]+") for mark in ",;:^~\u00a7\u00a6\u00ac\uff0c"},
 }
-# Cells beside the text in tables printed by Stata, and the rules between its lines.
+# First cells in tables printed by Stata, and the rules between its lines.
 _IN_FRAME = re.compile(r"(\d+\.)?|-+")
 # Beginnings of files of other kinds, such as pages with the error message of a failed download.
 _OTHER_FILES = {
@@ -214,9 +214,8 @@ def _refuse_separators(records, path):
     Cells may be in a frame, beside row numbers such as "1.".
     """
     records = [cells for cells in records if any(cells) and not cells[0].startswith(COMMENT_MARKS)]
-    if any(len(cells) > 1 for cells in records):
-        records = [[cell for cell in cells if not _IN_FRAME.fullmatch(cell)] for cells in records]
-        records = [cells for cells in records if cells]
+    if all(len(cells) == 3 and _IN_FRAME.fullmatch(cells[0]) and not cells[2] for cells in records):
+        records = [cells[1:2] for cells in records if not _IN_FRAME.fullmatch(cells[1])]
     lines = [cells[0] for cells in records]
     if len(lines) < 2 or any(len(cells) > 1 for cells in records):
         return

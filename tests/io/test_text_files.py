@@ -45,6 +45,11 @@ def test_separators_at_the_end_of_lines_shift_nothing(read):
             assert set(table.y) <= {0, 1}
 
 
+def test_two_words_in_each_line_are_no_columns_where_other_separators_are(read):
+    for text in ("full name;\nAnn Lee;\nBob Kay;\n", ",full name\n1.,Ann Lee\n2.,Bob Kay\n"):
+        assert list(read(text, numeric_only=False).X["full name"]) == ["Ann Lee", "Bob Kay"]
+
+
 def test_separators_at_the_end_of_lines_are_reported(read):
     assert has_remark(read("a,b\n1,2,\n3,5,\n"), "lines end with a separator")
 
