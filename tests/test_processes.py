@@ -55,6 +55,12 @@ EQUAL_FITS = {
 }
 MORE_EQUAL_FITS = {
     "weights": (AutoencoderTransformer(**QUICK), "shared", WEIGHTS),
+    # Equal in each process.
+    "two_weights": (
+        AutoencoderTransformer(**ALL_AT_ONCE),
+        "shards",
+        np.repeat([1.0, 9.0], [400, len(X) - 400]),
+    ),
     "all_rows": (AutoencoderTransformer(**ALL_AT_ONCE, early_stopping=False), "shards", None),
     "cross_entropy": (
         AutoencoderTransformer(**QUICK, loss="binary_cross_entropy"),
@@ -208,16 +214,20 @@ def fit_variational(rank, name):
 
 def fit_giant(rank, name):
     for rows in ("shards", "shared"):
-        own = X[find_own(rows, rank)].copy()
-        others = own
+        own, weights = X[find_own(rows, rank)].copy(), np.ones(len(X))
+        # Without the row, those of one rank are equal.
+        weights[400:], weights[7] = WEIGHTS[400:], 2
+        weights = weights[find_own(rows, rank)]
+        others, own_weights = own, weights
         if rows == "shared" or rank == 0:
             # All ranks leave out the row.
             own[7, 3] = 1e7
-            others = np.delete(own, 7, axis=0)
+            others, own_weights = np.delete(own, 7, axis=0), np.delete(weights, 7)
         fits = []
-        for table in (own, others):
+        for table, shares in ((own, weights), (others, own_weights)):
+            model = VariationalAutoencoderTransformer(**QUICK)
             with across_processes(rows):
-                fits.append(describe(VariationalAutoencoderTransformer(**QUICK).fit(table)))
+                fits.append(describe(model.fit(table, sample_weight=shares)))
         for key, value in fits[0].items():
             np.testing.assert_array_equal(value, fits[1][key])
     return fits[0]

@@ -31,7 +31,7 @@ from skae._estimators.dask_blocks import maps_dask
 from skae._estimators.epoch_tasks import make_epoch_tasks
 from skae._estimators.frame_columns import is_mixed_frame
 from skae._estimators.frames import FrameForm
-from skae._estimators.held_out import leave_out_giants, read_separation
+from skae._estimators.held_out import keep_rows, leave_out_giants, read_separation
 from skae._estimators.html import HTMLMixin
 from skae._estimators.parameters import (
     check_net_params,
@@ -67,7 +67,6 @@ from skae._shared.scikit_learn import (
     CallbackSupportMixin,
     check_weights,
     fit_context,
-    keep_weighted_rows,
 )
 from skae.architectures._read import read_architecture
 
@@ -530,7 +529,7 @@ class BaseAutoencoder(
         weights = check_weights(sample_weight, X)
         given = X, y, weights
         separation = read_separation(*given, groups, settings.loop)
-        X, weights = keep_weighted_rows(X, weights, 2 if reset else 1)
+        X, weights = keep_rows(X, weights, 2 if reset else 1)
         names = range(X.shape[1])
         if frame is None:
             names = getattr(self, "feature_names_in_", names)

@@ -25,18 +25,35 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
         return Separation(split=_split(loop.validation_fraction, X, y, groups, kept))
     if groups is not None:
         return Separation(groups=number_groups(groups, kept))
-    ranks = RANKS.get()
-    if ranks.size > 1 and not ranks.shared:
+    if _have_shards():
         return Separation()
     copies = find_copies(X if kept.all() else X[kept])
     return Separation(groups=None if copies is None else torch.from_numpy(copies))
 
 
+def keep_rows(X, weights, fewest: int) -> tuple:
+    """Return what `keep_weighted_rows` does, with equal weights if several processes have shards.
+
+    Rows of another process may have other weights.
+    """
+    rows, own = keep_weighted_rows(X, weights, fewest)
+    if weights is not None and _have_shards():
+        own = weights[weights > 0]
+    return rows, own
+
+
 def leave_out_giants(X, y, weights, groups, loop, kept: np.ndarray) -> tuple:
     """Return rows, weights and separation of those rows of positive weight that are in a mask."""
-    weights = np.ones(X.shape[0]) if weights is None else weights
-    weights[weights > 0] *= kept
-    return *keep_weighted_rows(X, weights, 1), read_separation(X, y, weights, groups, loop)
+    shares = np.ones(X.shape[0]) if weights is None else weights
+    shares[shares > 0] *= kept
+    rows, own = keep_rows(X, shares, 1)
+    own = None if weights is None else own
+    return rows, own, read_separation(X, y, shares, groups, loop)
+
+
+def _have_shards() -> bool:
+    ranks = RANKS.get()
+    return ranks.size > 1 and not ranks.shared
 
 
 def read_groups(groups) -> np.ndarray:
