@@ -149,6 +149,16 @@ def test_long_tails_outliers_and_frequent_large_cells_are_part_of_a_table(wine):
         assert find(X) == []
 
 
+def test_columns_need_values_in_rows_without_giant_cells(with_giants):
+    X = with_giants.copy()
+    X[:, 10] = np.where(np.arange(len(X)) == 7, 1, np.nan)
+    with (
+        pytest.warns(OutlyingCellWarning),
+        pytest.raises(ValueError, match="NaN only in column 10"),
+    ):
+        AutoencoderTransformer(3, **QUICK, missing="mask").fit(X)
+
+
 def test_giant_cells_are_found_beside_missing_cells_and_in_sparse_tables(with_giants):
     X = with_giants.copy()
     X[::3, 1], X[20, 3:], X[:, 9] = np.nan, np.nan, np.nan

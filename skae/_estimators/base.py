@@ -530,22 +530,21 @@ class BaseAutoencoder(
         given = X, y, weights
         separation = read_separation(*given, groups, settings.loop)
         X, weights = keep_rows(X, weights, 2 if reset else 1)
-        names = range(X.shape[1])
-        if frame is None:
-            names = getattr(self, "feature_names_in_", names)
+        places = range(X.shape[1])
+        names = getattr(self, "feature_names_in_", places) if frame is None else places
         parameter, network, family = self._loss_parameter, settings.network, settings.family
         named_loss = f"{parameter}={getattr(self, parameter)!r}"
         check_range(X, names, family.loss, network.output_range, named_loss=named_loss)
         if reset:
             check_row_losses(family.loss, settings, X.shape[1], weights, name=parameter)
-        if network.masked:
-            check_columns_are_observed(X, names, padded=network.padded)
         check_agreement(self, X, weights, separation)
         if family.may_copy:
             warn_if_overcomplete(self.n_components, X.shape[1])
         kept = find_rows_without_giants(X, masked=network.masked)
         if kept is not None:
-            return leave_out_giants(*given, groups, settings.loop, kept)
+            X, weights, separation = leave_out_giants(*given, groups, settings.loop, kept)
+        if network.masked:
+            check_columns_are_observed(X, names, padded=network.padded)
         return X, weights, separation
 
     def _validate_rows(self, X):
