@@ -628,29 +628,45 @@ def test_tasks_wait_until_there_is_room_for_their_models(wine, monkeypatch):
 @pytest.mark.parametrize("n_rows", [300, 1100])
 @pytest.mark.parametrize("kind", [AutoencoderTransformer, AdversarialAutoencoderTransformer])
 def test_joint_memory_counts_as_memory_of_its_tasks(kind, n_rows, monkeypatch):
-    kept = []
-    monkeypatch.setattr(Scheduler, "_keep_networks", lambda self, key, own: kept.append(own))
-    X = np.random.default_rng(0).normal(size=(n_rows, 30)).cumsum(1)
-    with side_by_side():
-        fit_all([kind(2, hidden_layer_sizes=(40, 20), max_iter=2, random_state=0)] * 3, X)
-    assert kept
-    assert_memory_is_counted(kept)
+    model = kind(2, hidden_layer_sizes=(40, 20), max_iter=2, random_state=0)
+    assert_memory_is_counted(model, (n_rows, 30), monkeypatch)
 
 
 def test_memory_of_recurrent_networks_counts_as_well(monkeypatch):
+    assert_memory_is_counted(make_recurrent(n_units=12), (90, 24), monkeypatch)
+
+
+def assert_memory_is_counted(model, shape, monkeypatch):
     kept = []
     monkeypatch.setattr(Scheduler, "_keep_networks", lambda self, key, own: kept.append(own))
-    X = np.random.default_rng(0).normal(size=(90, 24)).cumsum(1)
+    # With several cores, or if the others came late, all networks might train alone.
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
+    start_after_submission(4, monkeypatch)
+    X = np.random.default_rng(0).normal(size=shape).cumsum(1)
     with side_by_side():
-        fit_all([make_recurrent(n_units=12)] * 3, X)
-    assert_memory_is_counted(kept)
-
-
-def assert_memory_is_counted(kept):
+        fit_all([model] * 4, X)
     assert kept
     for networks in kept:
         sizes = {own.data_ptr(): own.nbytes() for own in list_memory(networks, set())}
         assert networks.n_bytes == pytest.approx(sum(sizes.values()), rel=0.15)
+
+
+def start_after_submission(n_tasks, monkeypatch):
+    """Let no task start before all of them are submitted."""
+    all_are_submitted, tickets = threading.Event(), []
+    submit = Scheduler.submit
+
+    def wait_and_run(task):
+        assert all_are_submitted.wait(60)
+        return task()
+
+    def count_and_submit(self, task):
+        tickets.append(submit(self, partial(wait_and_run, task)))
+        if len(tickets) == n_tasks:
+            all_are_submitted.set()
+        return tickets[-1]
+
+    monkeypatch.setattr(Scheduler, "submit", count_and_submit)
 
 
 def list_memory(part, seen):
