@@ -73,6 +73,25 @@ def side_by_side(**params):
     return joblib.parallel_config(backend="skae", **params)
 
 
+def train_together(n_tasks, monkeypatch):
+    """Let tasks train in one group, which they might not on several cores or if some came late."""
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
+    all_are_submitted, tickets = threading.Event(), []
+    submit = Scheduler.submit
+
+    def wait_and_run(task):
+        assert all_are_submitted.wait(60)
+        return task()
+
+    def count_and_submit(self, task):
+        tickets.append(submit(self, partial(wait_and_run, task)))
+        if len(tickets) == n_tasks:
+            all_are_submitted.set()
+        return tickets[-1]
+
+    monkeypatch.setattr(Scheduler, "submit", count_and_submit)
+
+
 def fit_all(estimators, X):
     """Fit clones in a call of joblib with the active backend."""
     fits = (joblib.delayed(clone(estimator).fit)(X) for estimator in estimators)
@@ -152,6 +171,7 @@ def test_fits_side_by_side_are_those_alone(option, wine):
     ids=str,
 )
 def test_recurrent_networks_side_by_side_are_those_alone(option, wine, monkeypatch):
+    train_together(3, monkeypatch)
     taken = []
     update = JointNetworks._update_
     monkeypatch.setattr(
@@ -639,9 +659,7 @@ def test_memory_of_recurrent_networks_counts_as_well(monkeypatch):
 def assert_memory_is_counted(model, shape, monkeypatch):
     kept = []
     monkeypatch.setattr(Scheduler, "_keep_networks", lambda self, key, own: kept.append(own))
-    # With several cores, or if the others came late, all networks might train alone.
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
-    start_after_submission(4, monkeypatch)
+    train_together(4, monkeypatch)
     X = np.random.default_rng(0).normal(size=shape).cumsum(1)
     with side_by_side():
         fit_all([model] * 4, X)
@@ -649,24 +667,6 @@ def assert_memory_is_counted(model, shape, monkeypatch):
     for networks in kept:
         sizes = {own.data_ptr(): own.nbytes() for own in list_memory(networks, set())}
         assert networks.n_bytes == pytest.approx(sum(sizes.values()), rel=0.15)
-
-
-def start_after_submission(n_tasks, monkeypatch):
-    """Let no task start before all of them are submitted."""
-    all_are_submitted, tickets = threading.Event(), []
-    submit = Scheduler.submit
-
-    def wait_and_run(task):
-        assert all_are_submitted.wait(60)
-        return task()
-
-    def count_and_submit(self, task):
-        tickets.append(submit(self, partial(wait_and_run, task)))
-        if len(tickets) == n_tasks:
-            all_are_submitted.set()
-        return tickets[-1]
-
-    monkeypatch.setattr(Scheduler, "submit", count_and_submit)
 
 
 def list_memory(part, seen):
