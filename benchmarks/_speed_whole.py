@@ -9,11 +9,12 @@ from _speed_training import DIGITS, MNIST, load_digit_rows, load_mnist_rows, mak
 
 from skae._engine.families.family import Family
 from skae._engine.fitting.net import AutoencoderNet
+from skae._engine.steps import epoch
 
 _AIM = 1.15
 # Timed functions of a fit by part. None calls another.
 _TIMED = [
-    (AutoencoderNet, "_train_on", "loop"),
+    (epoch, "train_alone", "loop"),
     (Family, "prepare", "columns, PCA"),
     (AutoencoderNet, "_judge_batches", "validation"),
     (Family, "measure_codes", "errors, rotation"),

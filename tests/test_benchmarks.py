@@ -15,7 +15,6 @@ PARTS = [
     "digits",
     "conv",
     "recurrent",
-    "whole",
     "growth",
     "grid",
     "transform",
@@ -378,6 +377,12 @@ def test_generation_runs_whole_and_draws_a_picture(run, tmp_path):
 def test_every_part_of_speed_runs(run, part):
     text = run("speed", "--quick", "--rounds", 1, "--epochs", 1, part)
     assert re.search(r"\d\.\d{3}", text)
+
+
+@pytest.mark.slow
+def test_a_whole_fit_is_compared_with_its_own_loop(run):
+    text = run("speed", "--quick", "--rounds", 1, "--epochs", 5, "whole")
+    assert 1 < float(find_line(text, "digits, one thread")[-2]) < 5
 
 
 @pytest.mark.slow
