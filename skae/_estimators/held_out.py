@@ -32,9 +32,10 @@ def read_separation(X, y, weights, groups, loop) -> Separation:
 
 
 def keep_rows(X, weights, fewest: int) -> tuple:
-    """Return what `keep_weighted_rows` does, with equal weights if several processes have shards.
+    """Return the rows of positive weight, and their weights.
 
-    Rows of another process may have other weights.
+    Equal weights are None, as from `keep_weighted_rows`, except where several processes have
+    shards: rows of another process may have other weights.
     """
     rows, own = keep_weighted_rows(X, weights, fewest)
     if weights is not None and _have_shards():

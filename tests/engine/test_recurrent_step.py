@@ -7,7 +7,7 @@ import torch
 
 from skae._engine.steps import recurrent
 from skae._engine.steps.flat import FlatParameters
-from skae._engine.steps.recurrent import is_plain, make_stack_step
+from skae._engine.steps.stacks import is_plain, make_stack_step
 from skae.modules import RecurrentDecoder, RecurrentEncoder
 
 N_ROWS, N_CODES = 6, 3

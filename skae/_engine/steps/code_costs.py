@@ -17,7 +17,7 @@ from skae._engine.steps.dense import DenseNetworks, DenseStep, has_classes
 from skae._engine.steps.flat import FlatParameters, FlatTensors
 from skae._engine.steps.passes import StackStep
 from skae._engine.steps.products import make_stack
-from skae._engine.steps.recurrent import is_plain
+from skae._engine.steps.stacks import is_plain
 from skae.modules import AdversarialAutoencoder, Autoencoder, DenseStack
 from skae.objectives import (
     AdversarialObjective,

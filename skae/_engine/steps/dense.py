@@ -20,7 +20,7 @@ from skae._engine.steps.averaging import are_equal
 from skae._engine.steps.flat import FlatParameters, FlatTensors
 from skae._engine.steps.passes import LinearPathStep, StackStep
 from skae._engine.steps.products import make_stack, make_wide_stack
-from skae._engine.steps.recurrent import is_plain, make_stack_step
+from skae._engine.steps.stacks import is_plain, make_stack_step
 from skae._engine.steps.step import Step
 from skae.modules import Autoencoder, GaussianFilling, LinearOutput
 from skae.objectives import PreparedLoss, ReconstructionObjective

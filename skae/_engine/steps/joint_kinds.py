@@ -10,11 +10,8 @@ from skae._engine.steps.dense import DenseStep
 from skae._engine.steps.epoch import Training
 from skae._engine.steps.flat import FlatTensors
 from skae._engine.steps.products import count_held_rows
-from skae._engine.steps.recurrent import (
-    RecurrentDecoderStep,
-    RecurrentEncoderStep,
-    describe_stack,
-)
+from skae._engine.steps.recurrent import RecurrentDecoderStep, RecurrentEncoderStep
+from skae._engine.steps.stacks import describe_stack
 from skae._engine.steps.variational import VariationalStep
 from skae.modules import DenseStack
 from skae.modules._products import LARGE_PRODUCT

@@ -15,7 +15,7 @@ from skae._engine.steps.autograd import AutogradStep
 from skae._engine.steps.dense import DenseStep
 from skae._engine.steps.flat import FlatParameters
 from skae._engine.steps.passes import StackStep
-from skae._engine.steps.recurrent import is_plain_dense
+from skae._engine.steps.stacks import is_plain_dense
 from skae._engine.steps.step import Step
 from skae.modules import NestedAutoencoder
 from skae.objectives import ReconstructionObjective

@@ -9,22 +9,16 @@ have l * b rows, one step after the other.
 """
 
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skae._engine.steps.passes import StackStep
 from skae._engine.steps.products import GradientProducts, choose_products, make_memory, make_stack
-from skae.modules import (
-    INPUT_LIMIT,
-    DenseStack,
-    RecurrentDecoder,
-    RecurrentEncoder,
-    RecurrentLayers,
-)
+from skae.modules import INPUT_LIMIT, RecurrentDecoder, RecurrentEncoder
 from skae.modules._recurrent import reverse
 
 _aten = torch.ops.aten
@@ -379,43 +373,3 @@ class RecurrentDecoderStep(_RecurrentStep):
         by_code.add_(own.layers.layers[0].input_gradient)
         limits = -INPUT_LIMIT, INPUT_LIMIT
         return _aten.hardtanh_backward.grad_input(by_code, self.inputs, *limits, grad_input=by_code)
-
-
-_STEPS: dict[type[nn.Module], Any] = {
-    RecurrentEncoder: RecurrentEncoderStep,
-    RecurrentDecoder: RecurrentDecoderStep,
-}
-
-
-def make_stack_step(stack: Any, views, gradient_views) -> Any:
-    """Return the passes of encoders or decoders of the form of `stack`, given their parameters."""
-    if type(stack) in _STEPS:
-        return _STEPS[type(stack)](stack, views, gradient_views)
-    return StackStep(views, gradient_views, stack.activation)
-
-
-def describe_stack(stack: Any) -> Hashable:
-    """Return a value that is equal for stacks that differ at most in the sizes of parameters."""
-    if type(stack) not in _STEPS:
-        return len(stack.linears)
-    own = [getattr(stack, name, None) for name in ("sample_shape", "masked", "directions")]
-    return type(stack), *map(str, own), len([*stack.parameters()])
-
-
-def is_plain_dense(stack: nn.Module) -> bool:
-    """Return whether a stack is dense, without normalisation and dropout."""
-    return type(stack) is DenseStack and len(stack.norms) == 0 and stack.dropout is None
-
-
-def is_plain(stack: Any) -> bool:
-    """Return whether a stack has explicit gradients."""
-    if type(stack) not in _STEPS:
-        return is_plain_dense(stack)
-    parts = [*stack.children()]
-    layers = [own for own in stack.modules() if isinstance(own, RecurrentLayers)]
-    return (
-        stack.dropout is None
-        and all(is_plain_dense(own) for own in parts if isinstance(own, DenseStack))
-        and all(own.cell == "gru" for own in layers)
-        and next(stack.parameters()).device.type == "cpu"
-    )

@@ -16,7 +16,7 @@ from skae._engine.steps.dense import DenseNetworks, DenseStep, make_stack_steps
 from skae._engine.steps.flat import FlatParameters
 from skae._engine.steps.passes import StackStep
 from skae._engine.steps.products import make_stack
-from skae._engine.steps.recurrent import is_plain
+from skae._engine.steps.stacks import is_plain
 from skae.modules import VariationalAutoencoder
 from skae.modules._variational import LOG_VARIANCE_LIMITS
 from skae.objectives import LIKELIHOODS, NegativeELBO, NoisyLikelihood, gaussian_divergence
